@@ -1,0 +1,74 @@
+"""classify(facts, agreement) -> nature, legal basis, priority; provisional where a fact is unknown."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from notifications.incident import Answer
+
+
+class Nature(StrEnum):
+    """What the event is by agreement 3.2, most protective first."""
+
+    SECURITY_INCIDENT = "security_incident"
+    INCIDENT = "incident"
+    EVENT = "event"
+    OUTSIDE_PERIMETER = "outside_perimeter"
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """One limb of a definition and whether it holds."""
+
+    #: stable id of the limb in the agreement file, such as ``malicious``
+    id: str
+    #: clause number, such as ``3.2 (a)``
+    clause: str
+    holds: Answer
+    #: ids of the facts that this limb waits for; empty unless ``holds`` is unknown
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEffect:
+    """What the result would be if one open fact were answered so."""
+
+    answer: str
+    natures: tuple[Nature, ...]
+    priorities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """A fact that is not established and on which the result depends."""
+
+    #: dotted fact id as in the API, such as ``intent`` or ``service_harm.integrity``
+    fact: str
+    effects: tuple[AnswerEffect, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The result of classifying one version of the facts under one agreement."""
+
+    agreement_id: str
+    #: the nature if settled; else the most protective one that the open facts still allow
+    nature: Nature
+    #: every nature that the open facts still allow, most protective first
+    possible_natures: tuple[Nature, ...]
+    #: every limb of every definition, in the agreement's order, with its answer
+    grounds: tuple[Ground, ...]
+    #: None while impact or criticality is unknown
+    priority: str | None
+    #: every priority that the open facts still allow, most urgent first
+    possible_priorities: tuple[str, ...]
+    #: guaranteed time to intervention in seconds of ``priority``; None with it
+    gti_seconds: int | None
+    #: the facts that are missing and what each answer would change; empty when settled
+    open_questions: tuple[OpenQuestion, ...]
+    #: contradictions and remarks that the analyst should look at, as message ids with no free text
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def provisional(self) -> bool:
+        """Whether an unknown fact could still change nature or priority."""
+        return len(self.possible_natures) > 1 or self.priority is None

@@ -1,0 +1,68 @@
+"""decide(classification, facts, customer, profile) -> notify or not, why, and by when."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from notifications.classification import Nature
+from notifications.incident import Answer
+
+
+class Verdict(StrEnum):
+    """Whether a customer is told."""
+
+    NOTIFY = "notify"
+    DO_NOT_NOTIFY = "do_not_notify"
+    #: an open fact decides; stays on the analysts' board with its clock running
+    PENDING = "pending"
+
+
+class DueKind(StrEnum):
+    """What kind of deadline ``due_at`` is."""
+
+    #: owed by the contract or the law (48 h, DPA art. 7)
+    CONTRACTUAL = "contractual"
+    #: the provider's own target where the contract says "as soon as possible" (11.1.1.2)
+    INTERNAL_TARGET = "internal_target"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One level or rule that was examined, and what came of it."""
+
+    #: id in the agreement file, such as ``impact_high`` or ``plain_incident``; ``profile`` for a chosen level
+    id: str
+    #: clause number, such as ``11.1.1.3 (1)``
+    clause: str
+    holds: Answer
+    #: whether this reason, if it holds, obliges to notify
+    obliges: bool
+    #: why, as a message id of the wording catalogue such as ``reason.impact_high.waived``
+    message: str
+    #: fact ids that it waits for, when ``holds`` is unknown
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The decision for one customer on one version of the facts."""
+
+    customer_id: UUID
+    agreement_id: str
+    #: profile version in force at awareness; None when the default levels applied
+    profile_version: int | None
+    verdict: Verdict
+    nature: Nature
+    priority: str | None
+    #: every rule examined, those that oblige first
+    reasons: tuple[Reason, ...]
+    #: when the notice is due; set for ``notify`` and for ``pending`` (then the earliest it could be due)
+    due_at: datetime | None
+    due_kind: DueKind | None
+    #: the internal target, also where ``due_at`` is contractual and later; None as ``due_at``
+    target_at: datetime | None
+    #: fact ids that could still change the verdict
+    missing: tuple[str, ...] = ()
+    #: the notice must carry the DPA art. 8 items
+    personal_data_breach: bool = False

@@ -1,0 +1,25 @@
+"""The seal of a notice: signature, timestamp, proof that the audit log holds it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class SealedNotice:
+    """Document + signature + timestamp + log proof. The bytes are final: nothing re-encodes them."""
+
+    notice_id: UUID
+    #: canonical JSON (RFC 8785) of the document
+    document: bytes
+    #: detached CMS SignedData over ``document``, DER
+    signature: bytes
+    #: RFC 3161 TimeStampResp over ``signature``, DER; None while the authority has not answered
+    timestamp: bytes | None
+    #: whether the authority that gave ``timestamp`` is independent of the provider
+    timestamp_independent: bool
+    #: CSV of the affected resources when they are many, else None; its digest stands in ``document``
+    resources_csv: bytes | None
+    sealed_at: datetime
+    #: ``c2sp.org/tlog-proof@v1`` text, UTF-8; None until the sequencer has put the entry under a checkpoint
+    log_proof: bytes | None = None

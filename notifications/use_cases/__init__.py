@@ -1,0 +1,1 @@
+"""What the three users can do, one module per act, numbered steps."""

@@ -1,0 +1,1 @@
+"""Templates and message catalogues: French, English, German."""

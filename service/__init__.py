@@ -1,0 +1,1 @@
+"""The running program: sockets, files, database, clock, environment, web framework."""
