@@ -1,0 +1,26 @@
+# Two stages: the first builds a virtual environment, the second holds nothing but it.
+FROM python:3.11-slim AS build
+WORKDIR /src
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+COPY requirements.lock pyproject.toml README.md LICENSE ./
+# The lock serves as constraints with hashes: only what the program needs is installed, at the pinned bytes.
+COPY service service
+COPY notifications notifications
+RUN python -m venv /opt/greffier \
+ && /opt/greffier/bin/pip install --require-hashes -r requirements.lock \
+ && /opt/greffier/bin/pip install --no-deps --no-build-isolation . \
+ && /opt/greffier/bin/pip uninstall --yes hypothesis import-linter mypy pytest pytest-asyncio pytest-socket pytest-timeout ruff rfc8785
+
+FROM python:3.11-slim
+RUN useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin greffier \
+ && install --directory --owner=greffier --group=greffier --mode=0700 /data
+COPY --from=build /opt/greffier /opt/greffier
+ENV PATH=/opt/greffier/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+# Everything written goes to /data: run with --read-only and a volume there.
+VOLUME /data
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+  CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=2).read()"]
+ENTRYPOINT ["greffier"]
+CMD ["serve", "--data", "/data", "--host", "0.0.0.0", "--port", "8080"]
