@@ -278,6 +278,10 @@ class Transaction(Protocol):
         """Record the proof, once; a second call raises StateConflictError."""
         ...
 
+    def sealed_without_proof(self, limit: int) -> Sequence[UUID]:
+        """Return notices whose log proof is still owed, oldest first."""
+        ...
+
     def set_timestamp(self, notice_id: UUID, token: bytes, *, independent: bool) -> None:
         """Record a timestamp that the seal did not have yet, once."""
         ...

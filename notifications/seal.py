@@ -6,6 +6,19 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
+class SealedRendering:
+    """The words of a notice in one language, exactly as the document's ``renderings`` digests commit to them."""
+
+    #: one of ``LANGUAGES``
+    language: str
+    subject: str
+    #: text/plain body, LF line ends
+    text: str
+    #: text/html body, LF line ends
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
 class SealedNotice:
     """Document + signature + timestamp + log proof. The bytes are final: nothing re-encodes them."""
 
@@ -23,3 +36,5 @@ class SealedNotice:
     sealed_at: datetime
     #: ``c2sp.org/tlog-proof@v1`` text, UTF-8; None until the sequencer has put the entry under a checkpoint
     log_proof: bytes | None = None
+    #: one per language that a contact of the customer reads; kept, so that a later wording cannot change sealed words
+    renderings: tuple[SealedRendering, ...] = ()
