@@ -1,0 +1,353 @@
+"""parse_agreement(data, file): an agreement file, checked to the last key."""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any, NoReturn, TypeVar
+
+from notifications.agreement.conditions import ALWAYS, NATURES, event_vocabulary, level_vocabulary, parse_condition
+from notifications.agreement.terms import (
+    CLAUSE_SEPARATOR,
+    Agreement,
+    Deadline,
+    Definition,
+    LegalClock,
+    Level,
+    Limb,
+    Priority,
+    ScaleLevel,
+)
+from notifications.errors import AgreementError
+from notifications.incident import LANGUAGES, UNKNOWN, LocalizedText
+
+SCHEMA = "greffier.agreement/1"
+AGREEMENT_MAX_BYTES = 1_000_000
+
+#: What a ``LegalClock.starts`` may name besides another clock.
+_MOMENTS = ("aware", "classified")
+#: Reason ids that are not levels; a level of the same id could not be told apart from them.
+_RESERVED_IDS = frozenset({"profile", "level", "not_bound", *NATURES})
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
+_TEXT_MAX_CHARACTERS = 2_000
+_SECONDS_MAX = 366 * 86_400
+
+ItemT = TypeVar("ItemT")
+
+
+class _Table:
+    """A TOML table that is read key by key; what is left at the end is unknown."""
+
+    def __init__(self, file: str, path: str, value: object) -> None:
+        self.file, self.path = file, path
+        if not isinstance(value, dict):
+            raise AgreementError(file, path, "must be a table")
+        self._left: dict[str, Any] = dict(value)
+
+    def fail(self, key: str, reason: str) -> NoReturn:
+        """Raise AgreementError for a key of this table."""
+        raise AgreementError(self.file, f"{self.path}.{key}" if self.path else key, reason)
+
+    def take(self, key: str) -> object:
+        """Return the value of a key that must be there."""
+        if key not in self._left:
+            self.fail(key, "is missing")
+        return self._left.pop(key)
+
+    def has(self, key: str) -> bool:
+        return key in self._left
+
+    def words(self, key: str) -> str:
+        value = self.take(key)
+        if not isinstance(value, str) or not value.strip():
+            self.fail(key, "must be a text that is not empty")
+        if len(value) > _TEXT_MAX_CHARACTERS or not value.isprintable():
+            self.fail(key, f"must be one line of at most {_TEXT_MAX_CHARACTERS} printable characters")
+        return value
+
+    def identifier(self, key: str) -> str:
+        value = self.words(key)
+        if not _ID.fullmatch(value) or value == UNKNOWN:
+            self.fail(key, f"{value!r} is no identifier (letters, digits and underscore, and not {UNKNOWN!r})")
+        return value
+
+    def texts(self, key: str) -> LocalizedText:
+        inner = self.table(key)
+        texts = LocalizedText.of({language: inner.words(language) for language in LANGUAGES})
+        inner.finish()
+        return texts
+
+    def integer(self, key: str, minimum: int, maximum: int) -> int:
+        value = self.take(key)
+        if not isinstance(value, int) or isinstance(value, bool):
+            self.fail(key, "must be a whole number")
+        if not minimum <= value <= maximum:
+            self.fail(key, f"must be from {minimum} to {maximum}, not {value}")
+        return value
+
+    def boolean(self, key: str) -> bool:
+        value = self.take(key)
+        if not isinstance(value, bool):
+            self.fail(key, "must be true or false")
+        return value
+
+    def day(self, key: str) -> date:
+        value = self.take(key)
+        if not isinstance(value, date) or isinstance(value, datetime):
+            self.fail(key, "must be a date such as 2025-01-17")
+        return value
+
+    def table(self, key: str) -> "_Table":
+        return _Table(self.file, f"{self.path}.{key}" if self.path else key, self.take(key))
+
+    def tables(self, key: str) -> "list[_Table]":
+        value = self.take(key)
+        if not isinstance(value, list) or not value:
+            self.fail(key, "must be a list of tables with at least one entry")
+        path = f"{self.path}.{key}" if self.path else key
+        return [_Table(self.file, f"{path}.{index}", entry) for index, entry in enumerate(value)]
+
+    def finish(self) -> None:
+        for key in self._left:
+            self.fail(key, "is not a key that may stand here")
+
+
+def parse_agreement(data: bytes, file: str) -> Agreement:
+    """Return the agreement in a TOML file; raises AgreementError(file, key, reason) on the first fault.
+
+    Checked: every key known and there, every text in every language, every clause named defined, identifiers unique,
+    the matrix complete, priorities in order, conditions within the vocabulary of ``conditions``, every nature defined
+    once and the last one always true. Not checked: whether the file says what the signed document says.
+    """
+    if len(data) > AGREEMENT_MAX_BYTES:
+        raise AgreementError(file, "(file)", f"is larger than {AGREEMENT_MAX_BYTES} bytes")
+    try:
+        root = _Table(file, "", tomllib.loads(data.decode("utf-8")))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise AgreementError(file, "(file)", f"is not TOML: {error}") from error
+    if root.words("schema") != SCHEMA:
+        root.fail("schema", f"must be {SCHEMA!r}")
+    clauses = _clauses(root)
+    agreement_id, version, dated_on = root.identifier("id"), root.words("version"), root.day("dated_on")
+    title = root.texts("title")
+    impacts = _scale(root, "impacts", clauses)
+    criticalities = _scale(root, "criticalities", clauses)
+    priorities = _priorities(root, clauses)
+    scales = tuple(level.id for level in impacts), tuple(level.id for level in criticalities)
+    priority_ids = tuple(priority.id for priority in priorities)
+    matrix_clause, matrix = _matrix(root, *scales, priority_ids, clauses)
+    definitions = _definitions(root, event_vocabulary(*scales), clauses)
+    deadlines = _deadlines(root, clauses)
+    vocabulary = level_vocabulary(*scales, priority_ids)
+    default_levels = _named(root, "default_levels", lambda table: _level(table, vocabulary, deadlines, clauses))
+    plain_table = root.table("plain_incident")
+    plain_incident = _level(plain_table, vocabulary, deadlines, clauses)
+    if plain_incident.id in {level.id for level in default_levels}:
+        plain_table.fail("id", f"{plain_incident.id!r} is a default level too")
+    legal_clocks = _legal_clocks(root, clauses)
+    root.finish()
+    return Agreement(
+        id=agreement_id,
+        version=version,
+        dated_on=dated_on,
+        title=title,
+        clauses=clauses,
+        definitions=definitions,
+        impacts=impacts,
+        criticalities=criticalities,
+        priorities=priorities,
+        matrix_clause=matrix_clause,
+        matrix=matrix,
+        default_levels=default_levels,
+        plain_incident=plain_incident,
+        deadlines=deadlines,
+        legal_clocks=legal_clocks,
+    )
+
+
+def _named(root: _Table, key: str, parse: Callable[[_Table], ItemT]) -> tuple[ItemT, ...]:
+    """Return the entries of a list of tables, whose ids must differ."""
+    entries: dict[str, ItemT] = {}
+    for table in root.tables(key):
+        entry = parse(table)
+        table.finish()
+        entry_id: str = entry.id  # type: ignore[attr-defined] # every entry type has an id
+        if entry_id in entries:
+            table.fail("id", f"{entry_id!r} stands twice")
+        entries[entry_id] = entry
+    return tuple(entries.values())
+
+
+def _clauses(root: _Table) -> Mapping[str, LocalizedText]:
+    clauses: dict[str, LocalizedText] = {}
+    for table in root.tables("clauses"):
+        number = table.words("number")
+        if number in clauses:
+            table.fail("number", f"{number!r} stands twice")
+        clauses[number] = table.texts("text")
+        table.finish()
+    return MappingProxyType(clauses)
+
+
+def _clause(table: _Table, clauses: Mapping[str, LocalizedText]) -> str:
+    clause = table.words("clause")
+    for number in clause.split(CLAUSE_SEPARATOR):
+        if number not in clauses:
+            table.fail("clause", f"{number!r} is not among the clauses of this file")
+    return clause
+
+
+def _scale(root: _Table, key: str, clauses: Mapping[str, LocalizedText]) -> tuple[ScaleLevel, ...]:
+    return _named(
+        root, key, lambda table: ScaleLevel(table.identifier("id"), _clause(table, clauses), table.texts("text"))
+    )
+
+
+def _priorities(root: _Table, clauses: Mapping[str, LocalizedText]) -> tuple[Priority, ...]:
+    def parse(table: _Table) -> Priority:
+        return Priority(
+            id=table.identifier("id"),
+            clause=_clause(table, clauses),
+            text=table.texts("text"),
+            gti_seconds=table.integer("gti_seconds", 1, _SECONDS_MAX),
+            target_percent=table.integer("target_percent", 1, 100),
+        )
+
+    priorities = _named(root, "priorities", parse)
+    for index, (urgent, following) in enumerate(pairwise(priorities), start=1):
+        if following.gti_seconds < urgent.gti_seconds:
+            root.fail(f"priorities.{index}.gti_seconds", "must not be shorter than that of the more urgent priority")
+    return priorities
+
+
+def _matrix(
+    root: _Table,
+    impacts: tuple[str, ...],
+    criticalities: tuple[str, ...],
+    priorities: tuple[str, ...],
+    clauses: Mapping[str, LocalizedText],
+) -> tuple[str, Mapping[tuple[str, str], str]]:
+    table = root.table("matrix")
+    clause, rows = _clause(table, clauses), table.table("cells")
+    cells: dict[tuple[str, str], str] = {}
+    for criticality in criticalities:
+        row = rows.table(criticality)
+        for impact in impacts:
+            cells[impact, criticality] = row.words(impact)
+            if cells[impact, criticality] not in priorities:
+                row.fail(impact, f"{cells[impact, criticality]!r} is no priority of this file")
+        row.finish()
+    rows.finish()
+    table.finish()
+    return clause, MappingProxyType(cells)
+
+
+def _definitions(
+    root: _Table, vocabulary: Mapping[str, tuple[str, ...]], clauses: Mapping[str, LocalizedText]
+) -> tuple[Definition, ...]:
+    definitions: list[Definition] = []
+    limb_ids: set[str] = set()
+    for table in root.tables("definitions"):
+        nature = table.words("nature")
+        if nature not in NATURES:
+            table.fail("nature", f"{nature!r} is no nature; known are {', '.join(NATURES)}")
+        if nature in {definition.nature for definition in definitions}:
+            table.fail("nature", f"{nature!r} is defined twice")
+        clause, title, text = _clause(table, clauses), table.texts("title"), table.texts("text")
+        limbs = _limbs(table.tables("limbs"), vocabulary, clauses, limb_ids)
+        exclusions = (
+            _limbs(table.tables("exclusions"), vocabulary, clauses, limb_ids) if table.has("exclusions") else ()
+        )
+        table.finish()
+        definitions.append(Definition(nature, clause, title, text, limbs, exclusions))
+    for nature in NATURES:
+        if nature not in {definition.nature for definition in definitions}:
+            root.fail("definitions", f"{nature!r} is not defined")
+    for index, definition in enumerate(definitions):
+        always, last = ALWAYS in {limb.when for limb in definition.limbs}, index == len(definitions) - 1
+        if always and not last:
+            root.fail(f"definitions.{index}.limbs", "a limb without a condition leaves nothing for those that follow")
+        if last and not always:
+            root.fail(f"definitions.{index}.limbs", "the last definition needs a limb without a condition")
+    return tuple(definitions)
+
+
+def _limbs(
+    tables: Iterable[_Table],
+    vocabulary: Mapping[str, tuple[str, ...]],
+    clauses: Mapping[str, LocalizedText],
+    seen: set[str],
+) -> tuple[Limb, ...]:
+    limbs: list[Limb] = []
+    for table in tables:
+        limb_id = table.identifier("id")
+        if limb_id in seen:
+            table.fail("id", f"{limb_id!r} stands twice")
+        seen.add(limb_id)
+        when = parse_condition(table.take("when"), vocabulary, "when", table.fail)
+        limbs.append(Limb(limb_id, _clause(table, clauses), table.texts("text"), when))
+        table.finish()
+    return tuple(limbs)
+
+
+def _deadlines(root: _Table, clauses: Mapping[str, LocalizedText]) -> Mapping[str, Deadline]:
+    def parse(table: _Table) -> Deadline:
+        return Deadline(
+            id=table.identifier("id"),
+            clause=_clause(table, clauses),
+            text=table.texts("text"),
+            seconds=table.integer("seconds", 1, _SECONDS_MAX),
+        )
+
+    return MappingProxyType({deadline.id: deadline for deadline in _named(root, "deadlines", parse)})
+
+
+def _level(
+    table: _Table,
+    vocabulary: Mapping[str, tuple[str, ...]],
+    deadlines: Mapping[str, Deadline],
+    clauses: Mapping[str, LocalizedText],
+) -> Level:
+    level_id = table.identifier("id")
+    if level_id in _RESERVED_IDS:
+        table.fail("id", f"{level_id!r} is reserved")
+    deadline = table.identifier("deadline") if table.has("deadline") else None
+    if deadline is not None and deadline not in deadlines:
+        table.fail("deadline", f"{deadline!r} is no deadline of this file")
+    when = parse_condition(table.take("when"), vocabulary, "when", table.fail)
+    if when == ALWAYS:
+        table.fail("when", "must state at least one fact")
+    level = Level(
+        id=level_id,
+        clause=_clause(table, clauses),
+        text=table.texts("text"),
+        when=when,
+        waivable=table.boolean("waivable"),
+        deadline=deadline,
+    )
+    table.finish()
+    return level
+
+
+def _legal_clocks(root: _Table, clauses: Mapping[str, LocalizedText]) -> tuple[LegalClock, ...]:
+    known = set(_MOMENTS)
+
+    def parse(table: _Table) -> LegalClock:
+        clock_id, starts = table.identifier("id"), table.identifier("starts")
+        if starts not in known:
+            table.fail("starts", f"{starts!r} is neither {' nor '.join(_MOMENTS)} nor a clock that stands before")
+        if table.has("seconds") == table.has("months"):
+            table.fail("seconds", "exactly one of seconds and months must stand")
+        known.add(clock_id)
+        return LegalClock(
+            id=clock_id,
+            clause=_clause(table, clauses),
+            text=table.texts("text"),
+            starts=starts,
+            seconds=table.integer("seconds", 1, _SECONDS_MAX) if table.has("seconds") else None,
+            months=table.integer("months", 1, 12) if table.has("months") else None,
+        )
+
+    return _named(root, "legal_clocks", parse)

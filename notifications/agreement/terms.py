@@ -1,0 +1,170 @@
+"""What an agreement says, as frozen types."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from notifications.agreement.conditions import Condition
+from notifications.incident import LocalizedText
+
+#: What separates the numbers of a compound clause such as ``7.1, 9.2``.
+CLAUSE_SEPARATOR = ", "
+
+
+@dataclass(frozen=True, slots=True)
+class Limb:
+    """One limb of a definition: the definition holds when any of its limbs does."""
+
+    id: str
+    clause: str
+    text: LocalizedText
+    when: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """What makes an event be of one nature. Definitions are tried in order; the first that holds is the nature."""
+
+    #: one of ``conditions.NATURES``
+    nature: str
+    clause: str
+    title: LocalizedText
+    text: LocalizedText
+    limbs: tuple[Limb, ...]
+    #: what the limbs leave out on purpose: explains the result, changes none
+    exclusions: tuple[Limb, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleLevel:
+    """A level of impact or of criticality."""
+
+    id: str
+    clause: str
+    text: LocalizedText
+
+
+@dataclass(frozen=True, slots=True)
+class Priority:
+    """A priority and what the support commitments promise for it."""
+
+    id: str
+    clause: str
+    text: LocalizedText
+    #: guaranteed time to first intervention, in seconds from the opening of the ticket
+    gti_seconds: int
+    #: share of the month's tickets for which the guarantee must be met
+    target_percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A rule by which a customer is told."""
+
+    id: str
+    clause: str
+    text: LocalizedText
+    when: Condition
+    #: whether a chosen profile takes its place
+    waivable: bool
+    #: id of the deadline that it sets; None where the contract says "as soon as possible"
+    deadline: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A time by which a notice is owed, counted from awareness."""
+
+    id: str
+    clause: str
+    text: LocalizedText
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class LegalClock:
+    """A clock of the law that runs for the customer. Exactly one of ``seconds`` and ``months`` is set."""
+
+    id: str
+    clause: str
+    text: LocalizedText
+    #: ``aware``, ``classified``, or the id of the clock whose report starts this one
+    starts: str
+    seconds: int | None
+    #: calendar months
+    months: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Agreement:
+    """One version of an agreement. Compared by identity: what is worked out from it is kept beside it."""
+
+    id: str
+    version: str
+    dated_on: date
+    title: LocalizedText
+    #: clause number to its plain wording
+    clauses: Mapping[str, LocalizedText]
+    #: in the order in which they are tried
+    definitions: tuple[Definition, ...]
+    #: gravest first
+    impacts: tuple[ScaleLevel, ...]
+    criticalities: tuple[ScaleLevel, ...]
+    #: most urgent first
+    priorities: tuple[Priority, ...]
+    matrix_clause: str
+    #: (impact, criticality) to priority; every cell is there
+    matrix: Mapping[tuple[str, str], str]
+    default_levels: tuple[Level, ...]
+    #: information on incidents that are not security incidents
+    plain_incident: Level
+    deadlines: Mapping[str, Deadline]
+    legal_clocks: tuple[LegalClock, ...]
+
+    @property
+    def impact_ids(self) -> tuple[str, ...]:
+        """Ids of the impact levels, gravest first."""
+        return tuple(level.id for level in self.impacts)
+
+    @property
+    def criticality_ids(self) -> tuple[str, ...]:
+        """Ids of the criticality levels, gravest first."""
+        return tuple(level.id for level in self.criticalities)
+
+    @property
+    def priority_ids(self) -> tuple[str, ...]:
+        """Ids of the priorities, most urgent first."""
+        return tuple(priority.id for priority in self.priorities)
+
+    def gti_seconds(self, priority_id: str) -> int:
+        """Return the guaranteed time to intervention of a priority; KeyError where there is none of this id."""
+        for priority in self.priorities:
+            if priority.id == priority_id:
+                return priority.gti_seconds
+        raise KeyError(priority_id)
+
+    def definition(self, nature: str) -> Definition:
+        """Return the definition of a nature; KeyError where there is none."""
+        for definition in self.definitions:
+            if definition.nature == nature:
+                return definition
+        raise KeyError(nature)
+
+    def limb(self, limb_id: str) -> Limb:
+        """Return a limb or an exclusion by id; KeyError where there is none."""
+        for definition in self.definitions:
+            for limb in (*definition.limbs, *definition.exclusions):
+                if limb.id == limb_id:
+                    return limb
+        raise KeyError(limb_id)
+
+    def level(self, level_id: str) -> Level:
+        """Return a default level or the rule for plain incidents by id; KeyError where there is none."""
+        for level in (*self.default_levels, self.plain_incident):
+            if level.id == level_id:
+                return level
+        raise KeyError(level_id)
+
+    def clause_texts(self, clause: str) -> tuple[tuple[str, LocalizedText], ...]:
+        """Return (number, wording) of each clause named by a clause such as ``7.1, 9.2``."""
+        return tuple((number, self.clauses[number]) for number in clause.split(CLAUSE_SEPARATOR))
