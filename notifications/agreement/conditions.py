@@ -16,7 +16,6 @@ from notifications.incident import UNKNOWN, Answer, Cause, Controller, Intent, P
 NATURES = ("security_incident", "incident", "event", "outside_perimeter")
 
 _YES_NO = (Answer.YES.value, Answer.NO.value)
-_GROUPS = ("all", "any", "none")
 #: Conditions in one another; a file that nests deeper is a mistake, not an agreement.
 _DEPTH_MAX = 16
 
@@ -52,6 +51,8 @@ class NoneOf:
 
 
 Condition: TypeAlias = FactIs | AllOf | AnyOf | NoneOf
+
+_GROUPS: Mapping[str, Callable[[tuple[Condition, ...]], Condition]] = {"all": AllOf, "any": AnyOf, "none": NoneOf}
 
 #: Holds whatever the facts.
 ALWAYS = AllOf(())
@@ -120,8 +121,7 @@ def parse_condition(
                 parse_condition(member, vocabulary, f"{here}.{index}", fail, depth + 1)
                 for index, member in enumerate(stated)
             )
-            group: Condition = {"all": AllOf, "any": AnyOf, "none": NoneOf}[name](members)
-            parts.append(group)
+            parts.append(_GROUPS[name](members))
         elif name not in vocabulary:
             fail(here, f"is no fact that may stand here; known are {', '.join(vocabulary)}")
         else:

@@ -1,14 +1,13 @@
 """parse_agreement(data, file): an agreement file, checked to the last key."""
 
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeVar
+from typing import TypeVar
 
 from notifications.agreement.conditions import ALWAYS, NATURES, event_vocabulary, level_vocabulary, parse_condition
+from notifications.agreement.table import Table
 from notifications.agreement.terms import (
     CLAUSE_SEPARATOR,
     Agreement,
@@ -21,7 +20,7 @@ from notifications.agreement.terms import (
     ScaleLevel,
 )
 from notifications.errors import AgreementError
-from notifications.incident import LANGUAGES, UNKNOWN, LocalizedText
+from notifications.incident import LocalizedText
 
 SCHEMA = "greffier.agreement/1"
 AGREEMENT_MAX_BYTES = 1_000_000
@@ -30,88 +29,9 @@ AGREEMENT_MAX_BYTES = 1_000_000
 _MOMENTS = ("aware", "classified")
 #: Reason ids that are not levels; a level of the same id could not be told apart from them.
 _RESERVED_IDS = frozenset({"profile", "level", "not_bound", *NATURES})
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]{0,63}")
-_TEXT_MAX_CHARACTERS = 2_000
 _SECONDS_MAX = 366 * 86_400
 
 ItemT = TypeVar("ItemT")
-
-
-class _Table:
-    """A TOML table that is read key by key; what is left at the end is unknown."""
-
-    def __init__(self, file: str, path: str, value: object) -> None:
-        self.file, self.path = file, path
-        if not isinstance(value, dict):
-            raise AgreementError(file, path, "must be a table")
-        self._left: dict[str, Any] = dict(value)
-
-    def fail(self, key: str, reason: str) -> NoReturn:
-        """Raise AgreementError for a key of this table."""
-        raise AgreementError(self.file, f"{self.path}.{key}" if self.path else key, reason)
-
-    def take(self, key: str) -> object:
-        """Return the value of a key that must be there."""
-        if key not in self._left:
-            self.fail(key, "is missing")
-        return self._left.pop(key)
-
-    def has(self, key: str) -> bool:
-        return key in self._left
-
-    def words(self, key: str) -> str:
-        value = self.take(key)
-        if not isinstance(value, str) or not value.strip():
-            self.fail(key, "must be a text that is not empty")
-        if len(value) > _TEXT_MAX_CHARACTERS or not value.isprintable():
-            self.fail(key, f"must be one line of at most {_TEXT_MAX_CHARACTERS} printable characters")
-        return value
-
-    def identifier(self, key: str) -> str:
-        value = self.words(key)
-        if not _ID.fullmatch(value) or value == UNKNOWN:
-            self.fail(key, f"{value!r} is no identifier (letters, digits and underscore, and not {UNKNOWN!r})")
-        return value
-
-    def texts(self, key: str) -> LocalizedText:
-        inner = self.table(key)
-        texts = LocalizedText.of({language: inner.words(language) for language in LANGUAGES})
-        inner.finish()
-        return texts
-
-    def integer(self, key: str, minimum: int, maximum: int) -> int:
-        value = self.take(key)
-        if not isinstance(value, int) or isinstance(value, bool):
-            self.fail(key, "must be a whole number")
-        if not minimum <= value <= maximum:
-            self.fail(key, f"must be from {minimum} to {maximum}, not {value}")
-        return value
-
-    def boolean(self, key: str) -> bool:
-        value = self.take(key)
-        if not isinstance(value, bool):
-            self.fail(key, "must be true or false")
-        return value
-
-    def day(self, key: str) -> date:
-        value = self.take(key)
-        if not isinstance(value, date) or isinstance(value, datetime):
-            self.fail(key, "must be a date such as 2025-01-17")
-        return value
-
-    def table(self, key: str) -> "_Table":
-        return _Table(self.file, f"{self.path}.{key}" if self.path else key, self.take(key))
-
-    def tables(self, key: str) -> "list[_Table]":
-        value = self.take(key)
-        if not isinstance(value, list) or not value:
-            self.fail(key, "must be a list of tables with at least one entry")
-        path = f"{self.path}.{key}" if self.path else key
-        return [_Table(self.file, f"{path}.{index}", entry) for index, entry in enumerate(value)]
-
-    def finish(self) -> None:
-        for key in self._left:
-            self.fail(key, "is not a key that may stand here")
 
 
 def parse_agreement(data: bytes, file: str) -> Agreement:
@@ -124,7 +44,7 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
     if len(data) > AGREEMENT_MAX_BYTES:
         raise AgreementError(file, "(file)", f"is larger than {AGREEMENT_MAX_BYTES} bytes")
     try:
-        root = _Table(file, "", tomllib.loads(data.decode("utf-8")))
+        root = Table(file, "", tomllib.loads(data.decode("utf-8")))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise AgreementError(file, "(file)", f"is not TOML: {error}") from error
     if root.words("schema") != SCHEMA:
@@ -167,7 +87,7 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
     )
 
 
-def _named(root: _Table, key: str, parse: Callable[[_Table], ItemT]) -> tuple[ItemT, ...]:
+def _named(root: Table, key: str, parse: Callable[[Table], ItemT]) -> tuple[ItemT, ...]:
     """Return the entries of a list of tables, whose ids must differ."""
     entries: dict[str, ItemT] = {}
     for table in root.tables(key):
@@ -180,7 +100,7 @@ def _named(root: _Table, key: str, parse: Callable[[_Table], ItemT]) -> tuple[It
     return tuple(entries.values())
 
 
-def _clauses(root: _Table) -> Mapping[str, LocalizedText]:
+def _clauses(root: Table) -> Mapping[str, LocalizedText]:
     clauses: dict[str, LocalizedText] = {}
     for table in root.tables("clauses"):
         number = table.words("number")
@@ -191,7 +111,7 @@ def _clauses(root: _Table) -> Mapping[str, LocalizedText]:
     return MappingProxyType(clauses)
 
 
-def _clause(table: _Table, clauses: Mapping[str, LocalizedText]) -> str:
+def _clause(table: Table, clauses: Mapping[str, LocalizedText]) -> str:
     clause = table.words("clause")
     for number in clause.split(CLAUSE_SEPARATOR):
         if number not in clauses:
@@ -199,14 +119,14 @@ def _clause(table: _Table, clauses: Mapping[str, LocalizedText]) -> str:
     return clause
 
 
-def _scale(root: _Table, key: str, clauses: Mapping[str, LocalizedText]) -> tuple[ScaleLevel, ...]:
+def _scale(root: Table, key: str, clauses: Mapping[str, LocalizedText]) -> tuple[ScaleLevel, ...]:
     return _named(
         root, key, lambda table: ScaleLevel(table.identifier("id"), _clause(table, clauses), table.texts("text"))
     )
 
 
-def _priorities(root: _Table, clauses: Mapping[str, LocalizedText]) -> tuple[Priority, ...]:
-    def parse(table: _Table) -> Priority:
+def _priorities(root: Table, clauses: Mapping[str, LocalizedText]) -> tuple[Priority, ...]:
+    def parse(table: Table) -> Priority:
         return Priority(
             id=table.identifier("id"),
             clause=_clause(table, clauses),
@@ -223,7 +143,7 @@ def _priorities(root: _Table, clauses: Mapping[str, LocalizedText]) -> tuple[Pri
 
 
 def _matrix(
-    root: _Table,
+    root: Table,
     impacts: tuple[str, ...],
     criticalities: tuple[str, ...],
     priorities: tuple[str, ...],
@@ -245,7 +165,7 @@ def _matrix(
 
 
 def _definitions(
-    root: _Table, vocabulary: Mapping[str, tuple[str, ...]], clauses: Mapping[str, LocalizedText]
+    root: Table, vocabulary: Mapping[str, tuple[str, ...]], clauses: Mapping[str, LocalizedText]
 ) -> tuple[Definition, ...]:
     definitions: list[Definition] = []
     limb_ids: set[str] = set()
@@ -275,7 +195,7 @@ def _definitions(
 
 
 def _limbs(
-    tables: Iterable[_Table],
+    tables: Iterable[Table],
     vocabulary: Mapping[str, tuple[str, ...]],
     clauses: Mapping[str, LocalizedText],
     seen: set[str],
@@ -292,8 +212,8 @@ def _limbs(
     return tuple(limbs)
 
 
-def _deadlines(root: _Table, clauses: Mapping[str, LocalizedText]) -> Mapping[str, Deadline]:
-    def parse(table: _Table) -> Deadline:
+def _deadlines(root: Table, clauses: Mapping[str, LocalizedText]) -> Mapping[str, Deadline]:
+    def parse(table: Table) -> Deadline:
         return Deadline(
             id=table.identifier("id"),
             clause=_clause(table, clauses),
@@ -305,7 +225,7 @@ def _deadlines(root: _Table, clauses: Mapping[str, LocalizedText]) -> Mapping[st
 
 
 def _level(
-    table: _Table,
+    table: Table,
     vocabulary: Mapping[str, tuple[str, ...]],
     deadlines: Mapping[str, Deadline],
     clauses: Mapping[str, LocalizedText],
@@ -331,10 +251,10 @@ def _level(
     return level
 
 
-def _legal_clocks(root: _Table, clauses: Mapping[str, LocalizedText]) -> tuple[LegalClock, ...]:
+def _legal_clocks(root: Table, clauses: Mapping[str, LocalizedText]) -> tuple[LegalClock, ...]:
     known = set(_MOMENTS)
 
-    def parse(table: _Table) -> LegalClock:
+    def parse(table: Table) -> LegalClock:
         clock_id, starts = table.identifier("id"), table.identifier("starts")
         if starts not in known:
             table.fail("starts", f"{starts!r} is neither {' nor '.join(_MOMENTS)} nor a clock that stands before")
