@@ -1,0 +1,1 @@
+"""The demonstration: real public incidents, and what the service makes of them."""
