@@ -1,4 +1,4 @@
-"""classify(facts, agreement) -> nature, legal basis, priority; provisional where a fact is unknown."""
+"""What classification comes to, as frozen types."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,0 +1,118 @@
+"""classify(facts, agreement) -> nature, legal basis, priority; provisional where a fact is unknown."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from notifications.agreement import NATURES, Agreement
+from notifications.agreement.reading import INDEX, reading_of
+from notifications.agreement.supervaluation import depends_on, possible_outcomes
+from notifications.classification.event_state import DataHarmTally, event_state, harm_answers
+from notifications.classification.possibilities import answer_of, natures_of, possible_natures, possible_priorities
+from notifications.classification.questions import fact_ids, open_questions
+from notifications.classification.result import Classification, Ground
+from notifications.incident import UNKNOWN, Answer, Cause, IncidentFacts, Intent, PersonalDataBreach, Property
+
+#: Every message id that ``Classification.remarks`` can hold.
+MESSAGE_IDS = (
+    "remark.attack_accidental",
+    "remark.attack_intent_unknown",
+    "remark.natural_disaster_malicious",
+    "remark.hardware_failure_malicious",
+    "remark.outside_perimeter_harm",
+    "remark.breach_without_data_harm",
+    "remark.impact_not_in_agreement",
+    "remark.criticality_not_in_agreement",
+)
+
+_IMPACT, _CRITICALITY = INDEX["impact"], INDEX["criticality"]
+
+
+def classify(facts: IncidentFacts, agreement: Agreement) -> Classification:
+    """Return what the event is by the agreement's definitions, and its priority (3.2, 7.6.4).
+
+    A result is settled when every way of answering the open facts gives it; otherwise the most protective nature that
+    is possible stands, and each open fact that matters is listed with what its answers would change. The cause decides
+    nothing by itself: where it contradicts the other facts, a remark says so. Facts are not validated here.
+    """
+    tally = DataHarmTally.of(facts)
+    state = event_state(facts, agreement, tally.without(None))
+    # No customer is in question here: the data of every one of them counts among the others.
+    for harmed in Property:
+        state[INDEX[f"customer_data_harm.{harmed.value}"]] = "no"
+    key = tuple(state)
+    findings = _findings(agreement, key)
+    priorities = possible_priorities(agreement, key[_IMPACT], key[_CRITICALITY])
+    priority = priorities[0] if len(priorities) == 1 else None
+    natures = natures_of(findings.natures)
+    return Classification(
+        agreement_id=agreement.id,
+        nature=natures[0],
+        possible_natures=natures,
+        grounds=tuple(
+            Ground(limb_id, clause, holds, fact_ids(missing, tally))
+            for limb_id, clause, holds, missing in findings.grounds
+        ),
+        priority=priority,
+        possible_priorities=priorities,
+        gti_seconds=None if priority is None else agreement.gti_seconds(priority),
+        open_questions=open_questions(agreement, key, findings.open_facts, tally) if None in key else (),
+        remarks=_remarks(facts, agreement, findings.natures),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What follows from the state alone, whichever customers stand behind it."""
+
+    #: indices into ``NATURES``
+    natures: frozenset[int]
+    #: (limb, clause, whether it holds, indices of the facts it waits for)
+    grounds: tuple[tuple[str, str, Answer, tuple[int, ...]], ...]
+    #: indices of the open facts that the nature depends on
+    open_facts: tuple[int, ...]
+
+
+@lru_cache(maxsize=16_384)
+def _findings(agreement: Agreement, key: tuple[str | None, ...]) -> _Findings:
+    reading = reading_of(agreement)
+    state = list(key)
+    grounds = []
+    for limb, rule in reading.limbs:
+        outcomes = possible_outcomes(rule, state, reading.answers, at_most=2)
+        missing: tuple[int, ...] = ()
+        if len(outcomes) > 1:
+            missing = tuple(fact for fact in sorted(rule.facts) if depends_on(rule, state, reading.answers, fact))
+        grounds.append((limb.id, limb.clause, answer_of(outcomes), missing))
+    natures = possible_natures(agreement, key)
+    open_facts: tuple[int, ...] = ()
+    if len(natures) > 1:
+        open_facts = tuple(
+            fact for fact in sorted(reading.nature.facts) if depends_on(reading.nature, state, reading.answers, fact)
+        )
+    return _Findings(natures, tuple(grounds), open_facts)
+
+
+def _remarks(facts: IncidentFacts, agreement: Agreement, natures: frozenset[int]) -> tuple[str, ...]:
+    remarks: list[str] = []
+    if facts.cause is Cause.ATTACK and facts.intent is Intent.ACCIDENTAL:
+        remarks.append("remark.attack_accidental")
+    if facts.cause is Cause.ATTACK and facts.intent is Intent.UNKNOWN:
+        remarks.append("remark.attack_intent_unknown")
+    if facts.intent is Intent.MALICIOUS and facts.cause is Cause.NATURAL_DISASTER:
+        remarks.append("remark.natural_disaster_malicious")
+    if facts.intent is Intent.MALICIOUS and facts.cause is Cause.HARDWARE_FAILURE:
+        remarks.append("remark.hardware_failure_malicious")
+    service_harmed = any(answer == "yes" for _, answer in harm_answers(facts.service_harm))
+    if service_harmed and natures == {NATURES.index("outside_perimeter")}:
+        remarks.append("remark.outside_perimeter_harm")
+    breached = (PersonalDataBreach.SUSPECTED, PersonalDataBreach.CONFIRMED)
+    if any(
+        stated.personal_data.breach in breached and all(answer == "no" for _, answer in harm_answers(stated.data_harm))
+        for stated in facts.affected_customers
+    ):
+        remarks.append("remark.breach_without_data_harm")
+    if facts.impact != UNKNOWN and facts.impact not in agreement.impact_ids:
+        remarks.append("remark.impact_not_in_agreement")
+    if facts.criticality != UNKNOWN and facts.criticality not in agreement.criticality_ids:
+        remarks.append("remark.criticality_not_in_agreement")
+    return tuple(remarks)
