@@ -1,1 +1,1 @@
-"""TBD"""
+"""Who calls, and what they may see."""

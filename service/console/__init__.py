@@ -1,1 +1,1 @@
-"""TBD"""
+"""Server-rendered pages for analysts, customers and auditors. Room kept; the pages come later."""

@@ -1,0 +1,165 @@
+"""The shared middle of recording and changing an incident: classify, decide per customer, draft what is owed."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from uuid import UUID
+
+from notifications.audit.entry import AuditEntry
+from notifications.canonical_json import timestamp_text
+from notifications.classification import Classification
+from notifications.decision import Decision, Verdict
+from notifications.errors import Fault, InvalidInputError
+from notifications.incident import Incident, IncidentFacts
+from notifications.notice import Notice, NoticeState
+from notifications.ports import StoredDecision, Transaction
+from notifications.use_cases.act import Act
+from notifications.use_cases.customer_decider import Agreements, CustomerDecider, customer_cases
+from notifications.use_cases.following_up import ToldFacts, next_notice
+
+_CUSTOMER_IN_FACT = re.compile(r"(?<=affected_customers\.)[0-9a-f-]{36}")
+
+
+def verify_customers_exist(tx: Transaction, facts: IncidentFacts) -> None:
+    """Raise InvalidInputError naming every affected customer that does not exist."""
+    faults = [
+        Fault(f"affected_customers.{position}.customer_id", "no such customer")
+        for position, stated in enumerate(facts.affected_customers)
+        if tx.customer(stated.customer_id) is None
+    ]
+    if faults:
+        raise InvalidInputError(*faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What one version of the facts came to."""
+
+    classification: Classification
+    #: decisions that are new or differ from the ones before
+    decided: tuple[StoredDecision, ...]
+    #: how many customers stand at each verdict
+    tally: Mapping[Verdict, int]
+    drafted: int
+    withdrawn: int
+
+
+def apply_facts(tx: Transaction, act: Act, incident: Incident, agreements: Agreements) -> Consequences:
+    """Classify and decide the incident's facts for every customer, and bring the drafts in line.
+
+    1. Classify once per agreement, decide once per customer; record how the reference agreement reads the facts.
+    2. Record each decision that is new or changed, told and not told alike, with its audit entry.
+    3. Per customer: draft what is owed and not drafted; let an unreleased draft follow the facts; withdraw a draft that
+       is owed no more; give a customer already told an update or a correction when what concerns it changed.
+    4. Write all of it with its audit entries, in the caller's transaction.
+    """
+    decider = CustomerDecider(incident.facts, agreements)
+    before = tx.current_decisions(incident.id) if incident.version > 1 else {}
+    standing = _standing_notices(tx.notices_of_incident(incident.id)) if incident.version > 1 else {}
+    told = ToldFacts(partial(tx.facts_at, incident.id), agreements)
+    decided: list[StoredDecision] = []
+    added: list[Notice] = []
+    saved: list[Notice] = []
+    entries = [_classification_entry(act, incident, decider.reference)]
+    tally = dict.fromkeys(Verdict, 0)
+    for case in customer_cases(tx):
+        customer_id = case.customer.id
+        decision = decider.decide(case)
+        tally[decision.verdict] += 1
+        earlier = before.get(customer_id)
+        pseudonym = tx.customer_pseudonym(customer_id)
+        if earlier is None or earlier.decision != decision:
+            decided.append(StoredDecision(act.identifiers.new_id(), incident.id, incident.version, act.now, decision))
+            entries.append(_decision_entry(act, incident, pseudonym, decision))
+        notice = next_notice(act, incident, case, decision, standing.get(customer_id, ()), told)
+        if notice is not None:
+            (saved if notice.version > 1 else added).append(notice)
+            entries.append(_notice_entry(act, notice, incident.ticket, pseudonym))
+    tx.add_decisions(decided)
+    tx.add_notices(added)
+    for notice in saved:
+        tx.save_notice(notice, notice.version - 1)
+    tx.append_audit(entries)
+    return Consequences(
+        classification=decider.reference,
+        decided=tuple(decided),
+        tally=tally,
+        drafted=len(added),
+        withdrawn=sum(notice.state is NoticeState.WITHDRAWN for notice in saved),
+    )
+
+
+def _standing_notices(notices: Iterable[Notice]) -> dict[UUID, tuple[Notice, ...]]:
+    """Return the notices that still count, by customer, in sequence."""
+    standing: dict[UUID, list[Notice]] = {}
+    for notice in notices:
+        if notice.state is not NoticeState.WITHDRAWN:
+            standing.setdefault(notice.customer_id, []).append(notice)
+    return {customer_id: tuple(items) for customer_id, items in standing.items()}
+
+
+def public_fact_id(fact: str) -> str:
+    """Return a fact id that names no customer, fit for the log and for other customers."""
+    return _CUSTOMER_IN_FACT.sub("*", fact)
+
+
+def _classification_entry(act: Act, incident: Incident, classification: Classification) -> AuditEntry:
+    """Return the entry for how the reference agreement reads the facts."""
+    return act.entry(
+        "incident.classified",
+        subjects={"incident": str(incident.id)},
+        detail={
+            "ticket": incident.ticket,
+            "version": incident.version,
+            "agreement": classification.agreement_id,
+            "nature": classification.nature.value,
+            "possible_natures": [nature.value for nature in classification.possible_natures],
+            "priority": classification.priority,
+            "provisional": classification.provisional,
+            "grounds": [f"{ground.clause}:{ground.holds.value}" for ground in classification.grounds],
+        },
+    )
+
+
+def _decision_entry(act: Act, incident: Incident, pseudonym: str, decision: Decision) -> AuditEntry:
+    return act.entry(
+        "decision.recorded",
+        subjects={"incident": str(incident.id), "customer": pseudonym},
+        detail={
+            "ticket": incident.ticket,
+            "facts_version": incident.version,
+            "verdict": decision.verdict.value,
+            "nature": decision.nature.value,
+            "priority": decision.priority,
+            "agreement": decision.agreement_id,
+            "profile_version": decision.profile_version,
+            "reasons": [f"{reason.id}:{reason.holds.value}" for reason in decision.reasons],
+            "clauses": sorted({reason.clause for reason in decision.reasons if reason.obliges}),
+            "missing": sorted({public_fact_id(fact) for fact in decision.missing}),
+            "due_at": timestamp_text(decision.due_at) if decision.due_at else None,
+            "due_kind": decision.due_kind.value if decision.due_kind else None,
+        },
+    )
+
+
+def _notice_entry(act: Act, notice: Notice, ticket: str, pseudonym: str) -> AuditEntry:
+    verb = "withdrawn" if notice.state is NoticeState.WITHDRAWN else "drafted" if notice.version == 1 else "redrafted"
+    return act.entry(
+        f"notice.{verb}",
+        subjects=notice_subjects(notice, pseudonym),
+        detail={
+            "ticket": ticket,
+            "sequence": notice.sequence,
+            "kind": notice.kind.value,
+            "facts_version": notice.facts_version,
+            "due_at": timestamp_text(notice.due_at),
+            "due_kind": notice.due_kind,
+        },
+    )
+
+
+def notice_subjects(notice: Notice, pseudonym: str) -> dict[str, str]:
+    """Return what an entry about a notice concerns."""
+    return {"incident": str(notice.incident_id), "customer": pseudonym, "notice": str(notice.id)}
+

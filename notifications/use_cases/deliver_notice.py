@@ -1,0 +1,171 @@
+"""Deliver a sealed notice to one contact by one channel: send, then commit outcome and evidence."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from notifications.audit.entry import AuditEntry
+from notifications.canonical_json import timestamp_text
+from notifications.delivery import (
+    ChannelKind,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    Outcome,
+    OutcomeKind,
+    next_state,
+)
+from notifications.errors import SealingUnavailableError
+from notifications.evidence import evidence_event
+from notifications.mail import assemble_notice_mail
+from notifications.ports import Channel, DueDelivery, InboxItem, Transaction
+from notifications.use_cases.deciding import notice_subjects
+from notifications.use_cases.seal_notice import Sealing
+
+
+@dataclass(frozen=True, slots=True)
+class Delivering:
+    """What delivering needs beside sealing."""
+
+    sealing: Sealing
+    channels: Mapping[ChannelKind, Channel]
+    #: the From address of every mail; must be the one the signing certificate names
+    sender: str
+    sender_name: str
+    #: gives numbers in [0, 1) that spread retries
+    jitter: Callable[[], float]
+
+
+async def deliver_notice(due: DueDelivery, delivering: Delivering) -> Delivery:
+    """Make one attempt and record it; returns the delivery as it stands afterwards.
+
+    A crash between 2 and 3 sends again with the same Message-ID: at least once, never lost.
+
+    1. Assemble the message for this contact and sign it. A From address that the certificate does not name, or no
+       usable key: nothing is sent, the delivery stays queued and says why.
+    2. Send, outside any transaction, with the deterministic Message-ID.
+    3. Commit the outcome, the evidence and the audit entry, and where the notice stands now.
+    """
+    clock = delivering.sealing.clock
+    started_at = clock.now()
+    content: bytes | None = None
+    channel = delivering.channels.get(due.delivery.channel)
+    if channel is None:
+        outcome = _refused(f"no {due.delivery.channel.value} channel is configured")
+    else:
+        try:
+            # 1.
+            content = _message(due, delivering, started_at)
+        except SealingUnavailableError as error:
+            outcome = _refused(str(error))
+        else:
+            # 2.
+            outcome = await channel.send(
+                sender=delivering.sender,
+                recipient=due.contact.email if due.contact else "",
+                message_id=due.delivery.message_id,
+                content=content,
+            )
+    # 3.
+    return await _record(due, delivering, started_at, outcome, content)
+
+
+def _message(due: DueDelivery, delivering: Delivering, now: datetime) -> bytes:
+    if due.contact is None:
+        return due.sealed.document
+    if delivering.sender.casefold() != delivering.sealing.signer.address.casefold():
+        raise SealingUnavailableError(
+            f"From address {delivering.sender} is not the one the signing certificate names"
+            f" ({delivering.sealing.signer.address})"
+        )
+    return assemble_notice_mail(
+        sealed=due.sealed,
+        language=due.contact.language,
+        sender=delivering.sender,
+        sender_name=delivering.sender_name,
+        recipient=due.contact.email,
+        recipient_name=due.contact.name,
+        date=now,
+        message_id=due.delivery.message_id,
+        earlier_message_ids=due.earlier_message_ids,
+        sign=delivering.sealing.signer.sign_detached,
+    )
+
+
+def _refused(reason: str) -> Outcome:
+    return Outcome(
+        kind=OutcomeKind.REFUSED_HERE,
+        code=None,
+        enhanced_status=None,
+        text=reason,
+        queue_id=None,
+        tls_version=None,
+        tls_cipher=None,
+        remote=None,
+    )
+
+
+async def _record(
+    due: DueDelivery, delivering: Delivering, started_at: datetime, outcome: Outcome, content: bytes | None
+) -> Delivery:
+    sealing = delivering.sealing
+    act = sealing.act()
+    delivery = next_state(
+        due.delivery, outcome, now=act.now, due_at=due.notice.due_at, jitter=delivering.jitter()
+    )
+    handed_over = content is not None and outcome.kind is not OutcomeKind.REFUSED_HERE
+    attempt = DeliveryAttempt(
+        id=sealing.identifiers.new_id(),
+        delivery_id=delivery.id,
+        number=delivery.attempts,
+        started_at=started_at,
+        ended_at=act.now,
+        outcome=outcome,
+        evidence_event=evidence_event(delivery.channel, outcome).value,
+        message_sha256=hashlib.sha256(content).hexdigest() if content is not None and handed_over else None,
+    )
+    keep = content if handed_over and delivery.channel is ChannelKind.EMAIL else None
+
+    def work(tx: Transaction) -> None:
+        tx.finish_attempt(delivery, attempt, keep)
+        if delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT:
+            tx.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
+        tx.append_audit([_attempt_entry(tx, due, delivery, attempt, sealing)])
+
+    await sealing.unit_of_work.write(work)
+    return delivery
+
+
+def _attempt_entry(
+    tx: Transaction, due: DueDelivery, delivery: Delivery, attempt: DeliveryAttempt, sealing: Sealing
+) -> AuditEntry:
+    outcome = attempt.outcome
+    pseudonym = tx.customer_pseudonym(delivery.customer_id)
+    act = replace(sealing.act(), now=attempt.ended_at)
+    return act.entry(
+        "delivery.attempted",
+        subjects=notice_subjects(due.notice, pseudonym)
+        | {"delivery": str(delivery.id)}
+        | ({"contact": str(delivery.contact_id)} if delivery.contact_id else {}),
+        detail={
+            "channel": delivery.channel.value,
+            "number": attempt.number,
+            "event": attempt.evidence_event,
+            "outcome": outcome.kind.value,
+            "code": outcome.code,
+            "enhanced_status": outcome.enhanced_status,
+            "tls": outcome.tls_version,
+            "state": delivery.state.value,
+            "started_at": timestamp_text(attempt.started_at),
+            "next_attempt_at": timestamp_text(delivery.next_attempt_at) if delivery.next_attempt_at else None,
+            "message_sha256": attempt.message_sha256,
+        },
+        private={
+            "message_id": delivery.message_id,
+            "recipient": due.contact.email if due.contact else None,
+            "text": outcome.text,
+            "queue_id": outcome.queue_id,
+            "remote": outcome.remote,
+        },
+    )

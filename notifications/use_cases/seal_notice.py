@@ -1,0 +1,308 @@
+"""Seal a released notice: compose, sign, timestamp, log, prove. Numbered as in docs/architecture.md."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from notifications.audit.proof import format_notice_extra
+from notifications.customer import Contact
+from notifications.delivery import ChannelKind, Delivery, DeliveryState, delivery_id, message_id
+from notifications.errors import LogUnavailableError, SealingUnavailableError, TimestampUnavailableError
+from notifications.notice import ComposedNotice, Notice, NoticeState, Provider, compose_notice
+from notifications.ports import (
+    Clock,
+    Identifiers,
+    Log,
+    Signer,
+    TimestampAuthority,
+    Transaction,
+    UnitOfWork,
+)
+from notifications.seal import SealedNotice, SealedRendering
+from notifications.use_cases.act import Act
+from notifications.use_cases.customer_decider import Agreements, CustomerDecider, customer_case
+from notifications.use_cases.deciding import notice_subjects
+from notifications.use_cases.keep_customers import existing_customer
+from notifications.use_cases.prove_entry import entry_proof, salts, sequenced_entry
+
+#: Who seals and sends, in the audit log.
+WORKER = "system:worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """What sealing and serving need of the outside."""
+
+    unit_of_work: UnitOfWork
+    log: Log
+    signer: Signer
+    timestamp_authority: TimestampAuthority
+    clock: Clock
+    identifiers: Identifiers
+    agreements: Agreements
+    provider: Provider
+    #: right-hand side of Message-IDs
+    mail_domain: str
+
+    def act(self) -> Act:
+        """Return the worker's act of this moment."""
+        return Act(WORKER, self.clock.now(), self.identifiers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    notice: Notice
+    contacts: Sequence[Contact]
+    composed: ComposedNotice
+    ticket: str
+
+
+async def seal_notice(notice_id: UUID, sealing: Sealing) -> bool:
+    """Seal one released notice and queue its deliveries; returns whether it is sealed now.
+
+    Returns False when the notice is held for want of a usable key (recorded on the notice and in the audit log) or was
+    sealed by somebody else meanwhile. Run again after a crash, it continues where the store says it stopped.
+
+    1. Compose the document from the facts that were released, for the contacts the customer has now.
+    2. Sign it. No usable key: hold the notice, say why, send nothing.
+    3. Timestamp the signature. No authority: go on, the token follows.
+    4. Commit seal, delivery intents and audit entry in one transaction.
+    5. Wait for the checkpoint that covers the entry, and store the proof.
+    """
+    # 1.
+    prepared = await sealing.unit_of_work.read(lambda tx: _compose(tx, notice_id, sealing))
+    if prepared is None:
+        return False
+    composed = prepared.composed
+    # 2.
+    try:
+        signature = sealing.signer.sign_detached(composed.document)
+    except SealingUnavailableError as error:
+        await hold_notice(notice_id, str(error), sealing)
+        return False
+    # 3.
+    try:
+        timestamp: bytes | None = await sealing.timestamp_authority.timestamp(signature)
+    except TimestampUnavailableError:
+        timestamp = None
+    # 4.
+    sealed = SealedNotice(
+        notice_id=notice_id,
+        document=composed.document,
+        signature=signature,
+        timestamp=timestamp,
+        timestamp_independent=sealing.timestamp_authority.independent,
+        resources_csv=composed.resources_csv,
+        sealed_at=sealing.clock.now(),
+        renderings=tuple(
+            SealedRendering(language, rendered.subject, rendered.text, rendered.html)
+            for language, rendered in sorted(composed.rendered.items())
+        ),
+    )
+    committed = await sealing.unit_of_work.write(_commit(prepared, sealed, sealing))
+    if committed:
+        # 5.
+        await prove_notice(notice_id, sealing)
+    return committed
+
+
+def _compose(tx: Transaction, notice_id: UUID, sealing: Sealing) -> _Prepared | None:
+    notice = tx.notice(notice_id)
+    if notice is None or notice.state is not NoticeState.RELEASED:
+        return None
+    contacts = [contact for contact in tx.contacts(notice.customer_id) if contact.active]
+    composed, ticket = compose_from_store(tx, notice, contacts, sealing)
+    return _Prepared(notice, contacts, composed, ticket)
+
+
+def compose_from_store(
+    tx: Transaction,
+    notice: Notice,
+    contacts: Sequence[Contact],
+    sealing: Sealing,
+    extra_languages: Sequence[str] = (),
+) -> tuple[ComposedNotice, str]:
+    """Return the notice as it would be sealed now, and its ticket; also what a reviewer reads before release."""
+    incident = tx.incident(notice.incident_id)
+    facts = tx.facts_at(notice.incident_id, notice.facts_version)
+    if incident is None or facts is None:
+        raise LookupError(f"the facts of notice {notice.id} are gone from the store")
+    customer = existing_customer(tx, notice.customer_id)
+    decider = CustomerDecider(facts, sealing.agreements)
+    decision = decider.decide(customer_case(tx, customer))
+    agreement_id = decision.agreement_id or sealing.agreements.reference_id
+    earlier = [
+        other
+        for other in tx.notices_of_incident(notice.incident_id)
+        if other.customer_id == notice.customer_id and other.sequence < notice.sequence
+        and other.state in {NoticeState.RELEASED, NoticeState.SEALED}
+    ]  # fmt: skip
+    last = max(earlier, key=lambda other: other.sequence, default=None)
+    seal_of_last = tx.sealed(last.id) if last is not None else None
+    composed = compose_notice(
+        notice=notice,
+        incident=incident,
+        facts=facts,
+        previous_facts=tx.facts_at(notice.incident_id, last.facts_version) if last is not None else None,
+        classification=decider.classification(agreement_id),
+        decision=decision,
+        customer=customer,
+        agreement=sealing.agreements.by_id[agreement_id],
+        provider=sealing.provider,
+        issued_at=sealing.clock.now(),
+        supersedes=(last.sequence, hashlib.sha256(seal_of_last.document).hexdigest())
+        if last is not None and seal_of_last is not None
+        else None,
+        timestamp_independent=sealing.timestamp_authority.independent,
+        languages=sorted({customer.language, *(contact.language for contact in contacts), *extra_languages}),
+    )
+    return composed, incident.ticket
+
+
+def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: Sealing) -> Callable[[Transaction], bool]:
+    act = sealing.act()
+    notice = prepared.notice
+    document_sha256 = hashlib.sha256(sealed.document).digest()
+
+    def work(tx: Transaction) -> bool:
+        current = tx.notice(notice.id)
+        if current is None or current.state is not NoticeState.RELEASED:
+            return False
+        pseudonym = tx.customer_pseudonym(notice.customer_id)
+        deliveries = _deliveries(prepared, act, sealing.mail_domain)
+        entry = act.entry(
+            "notice.sealed",
+            subjects=notice_subjects(notice, pseudonym),
+            detail={
+                "ticket": prepared.ticket,
+                "sequence": notice.sequence,
+                "kind": notice.kind.value,
+                "facts_version": notice.facts_version,
+                "timestamped": sealed.timestamp is not None,
+                "deliveries": len(deliveries),
+            },
+            digests={"document": document_sha256, "signature": hashlib.sha256(sealed.signature).digest()},
+        )
+        tx.add_sealed(sealed, entry.id)
+        tx.save_notice(
+            replace(
+                current,
+                state=NoticeState.SEALED,
+                sealed_at=sealed.sealed_at,
+                hold_reason=None,
+                version=current.version + 1,
+            ),
+            current.version,
+        )
+        tx.add_deliveries(deliveries)
+        tx.append_audit([
+            entry,
+            *(
+                act.entry(
+                    "delivery.queued",
+                    subjects=notice_subjects(notice, pseudonym)
+                    | {"delivery": str(delivery.id)}
+                    | ({"contact": str(delivery.contact_id)} if delivery.contact_id else {}),
+                    detail={"channel": delivery.channel.value},
+                )
+                for delivery in deliveries
+            ),
+        ])  # fmt: skip
+        return True
+
+    return work
+
+
+def _deliveries(prepared: _Prepared, act: Act, mail_domain: str) -> list[Delivery]:
+    """Return one delivery per active contact by e-mail, and one to the console inbox: never one mail for several."""
+    notice = prepared.notice
+    targets: list[tuple[ChannelKind, UUID | None]] = [(ChannelKind.CONSOLE, None)]
+    targets += [(ChannelKind.EMAIL, contact.id) for contact in prepared.contacts]
+    return [
+        Delivery(
+            id=delivery_id(notice.id, channel, contact_id),
+            notice_id=notice.id,
+            customer_id=notice.customer_id,
+            channel=channel,
+            contact_id=contact_id,
+            message_id=message_id(notice.id, contact_id, mail_domain),
+            state=DeliveryState.QUEUED,
+            attempts=0,
+            next_attempt_at=act.now,
+            last_error=None,
+            created_at=act.now,
+        )
+        for channel, contact_id in targets
+    ]
+
+
+async def prove_notice(notice_id: UUID, sealing: Sealing) -> None:
+    """Wait until a checkpoint covers the seal's entry and store the proof; raises LogUnavailableError."""
+    entry_id = await sealing.unit_of_work.read(lambda tx: tx.sealed_entry_id(notice_id))
+    if entry_id is None:
+        raise LogUnavailableError(f"the audit entry of notice {notice_id} is not there")
+    await sealing.log.included(entry_id)
+
+    def proof(tx: Transaction) -> bytes:
+        entry = sequenced_entry(tx, entry_id)
+        openings = salts(tx.entry_openings(entry_id))
+        return entry_proof(tx, entry, format_notice_extra(entry.leaf, openings))
+
+    text = await sealing.unit_of_work.read(proof)
+
+    def record(tx: Transaction) -> None:
+        sealed = tx.sealed(notice_id)
+        if sealed is not None and sealed.log_proof is None:
+            tx.set_log_proof(notice_id, text)
+
+    await sealing.unit_of_work.write(record)
+
+
+async def hold_notice(notice_id: UUID, reason: str, sealing: Sealing) -> None:
+    """Record why a released notice does not go out; a reason that stands already is not recorded twice."""
+    act = sealing.act()
+
+    def work(tx: Transaction) -> None:
+        notice = tx.notice(notice_id)
+        if notice is None or notice.hold_reason == reason:
+            return
+        tx.save_notice(replace(notice, hold_reason=reason, version=notice.version + 1), notice.version)
+        tx.append_audit([
+            act.entry(
+                "notice.held",
+                subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+                detail={"sequence": notice.sequence},
+                private={"reason": reason},
+            )
+        ])  # fmt: skip
+
+    await sealing.unit_of_work.write(work)
+
+
+async def obtain_timestamp(notice_id: UUID, sealing: Sealing) -> None:
+    """Obtain the timestamp that a sealed notice still lacks; raises TimestampUnavailableError.
+
+    The token is added as evidence with its own audit entry; mails sent before say that it follows.
+    """
+    sealed = await sealing.unit_of_work.read(lambda tx: tx.sealed(notice_id))
+    if sealed is None or sealed.timestamp is not None:
+        return
+    token = await sealing.timestamp_authority.timestamp(sealed.signature)
+    act = sealing.act()
+
+    def work(tx: Transaction) -> None:
+        notice, current = tx.notice(notice_id), tx.sealed(notice_id)
+        if notice is None or current is None or current.timestamp is not None:
+            return
+        tx.set_timestamp(notice_id, token, independent=sealing.timestamp_authority.independent)
+        tx.append_audit([
+            act.entry(
+                "notice.timestamped",
+                subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+                detail={"sequence": notice.sequence},
+                digests={"timestamp": hashlib.sha256(token).digest()},
+            )
+        ])  # fmt: skip
+
+    await sealing.unit_of_work.write(work)

@@ -1,0 +1,75 @@
+"""Field types of the API: texts, codes and times, checked for form at the border."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, StringConstraints
+
+from notifications.canonical_json import timestamp_text
+from notifications.incident import LocalizedText
+
+#: C0 and C1 controls and DEL, except tab and line feed: none of them has a place in a text for people.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_LINE_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+Language = Literal["fr", "en", "de"]
+
+
+def _no_controls(text: str) -> str:
+    if _CONTROLS.search(text):
+        raise ValueError("holds a control character")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if _LINE_CONTROLS.search(text):
+        raise ValueError("holds a line break or another control character")
+    return text
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _line_endings(text: str) -> str:
+    return text.replace("\r\n", "\n")
+
+
+#: one line, fit for a header
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_one_line)]
+#: a short code that the provider defines: a service, region or zone
+Code = Annotated[
+    str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/+-]*$"),
+]  # fmt: skip
+#: several lines
+Prose = Annotated[
+    str,
+    AfterValidator(_line_endings),
+    StringConstraints(min_length=1, max_length=20_000),
+    AfterValidator(_no_controls),
+]
+#: a moment with its offset; a naive time is refused, for it names no moment
+Moment = Annotated[AwareDatetime, AfterValidator(_utc), PlainSerializer(timestamp_text, return_type=str)]
+
+LineText = Line | dict[Language, Line]
+ProseText = Prose | dict[Language, Prose]
+
+
+def localized(text: str | dict[Language, str] | None, default_language: str) -> LocalizedText | None:
+    """Return free text with its language; a plain string is taken to be in the installation's default language."""
+    if text is None or text == {}:
+        return None
+    return LocalizedText.of({default_language: text} if isinstance(text, str) else {**text})
+
+
+class Schema(BaseModel):
+    """Root of request schemas: what is not known is refused, never dropped."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Out(BaseModel):
+    """Root of response schemas."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)

@@ -1,0 +1,48 @@
+"""Health, open to everybody: says whether, and names the part that fails; no content."""
+
+from collections.abc import Callable, Mapping
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+router = APIRouter(tags=["health"])
+
+#: name of a part -> why it is not ready, or None
+Probe = Callable[[], str | None]
+
+
+class HealthOut(BaseModel):
+    """The process answers."""
+
+    status: str
+
+
+class ReadinessOut(BaseModel):
+    """Whether the service does its whole job, part by part."""
+
+    status: str
+    parts: dict[str, str]
+
+
+@router.get("/healthz", response_model=HealthOut, summary="The process answers")
+async def healthz() -> Response:
+    """Return 200 as long as the process answers at all."""
+    return Response(HealthOut(status="ok").model_dump_json(), media_type="application/json")
+
+
+@router.get(
+    "/readyz",
+    response_model=ReadinessOut,
+    summary="The service does its whole job",
+    responses={503: {"model": ReadinessOut}},
+)
+async def readyz(request: Request) -> Response:
+    """Return 200 when store, log, keys and mail relay are in order, else 503 and the parts that are not."""
+    probes: Mapping[str, Probe] = request.app.state.probes
+    reasons = {name: probe() for name, probe in probes.items()}
+    failing = any(reasons.values())
+    body = ReadinessOut(
+        status="degraded" if failing else "ok", parts={name: reason or "ok" for name, reason in reasons.items()}
+    )
+    return Response(body.model_dump_json(), 503 if failing else 200, media_type="application/json")

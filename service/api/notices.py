@@ -1,0 +1,200 @@
+"""Notices: review, release, artefacts, deliveries and their evidence."""
+
+import json
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from notifications.errors import NotFoundError
+from notifications.notice import ComposedNotice, Notice
+from notifications.ports import Transaction
+from notifications.seal import SealedNotice
+from notifications.use_cases.act import Act
+from notifications.use_cases.release_notice import release_notice
+from notifications.use_cases.seal_notice import compose_from_store
+from service.api.fields import Language, Out
+from service.api.notice_schemas import DeliveryOut, NoticeOut, PreviewOut, delivery_out, notice_out
+from service.api.requests import (
+    Actor,
+    Answer,
+    Context,
+    Cursor,
+    IdempotencyKey,
+    IfMatch,
+    Limit,
+    change,
+    etag,
+    expected_version,
+    json_response,
+    page_of,
+)
+
+router = APIRouter(prefix="/notices", tags=["notices"])
+
+
+class NoticePage(Out):
+    """A page of notices, newest first."""
+
+    items: list[NoticeOut]
+    next_cursor: str | None
+
+
+class DeliveryList(Out):
+    """The deliveries of a notice."""
+
+    items: list[DeliveryOut]
+
+
+def _found(tx: Transaction, notice_id: UUID) -> Notice:
+    notice = tx.notice(notice_id)
+    if notice is None:
+        raise NotFoundError("notice", notice_id)
+    return notice
+
+
+@router.get("", response_model=NoticePage, summary="List notices")
+async def list_notices(  # noqa: PLR0913 - one parameter per filter
+    context: Context,
+    actor: Actor,
+    incident_id: UUID | None = None,
+    customer_id: UUID | None = None,
+    state: Annotated[str | None, Query(pattern="^(draft|withdrawn|released|sealed)$")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Return notices, newest first, narrowed by incident, customer and state."""
+    notices, following = await context.unit_of_work.read(
+        lambda tx: tx.notices(page_of(limit, cursor), incident_id=incident_id, customer_id=customer_id, state=state)
+    )
+    return json_response(
+        NoticePage.model_construct(items=[notice_out(notice) for notice in notices], next_cursor=following)
+    )
+
+
+@router.get("/{notice_id}", response_model=NoticeOut, summary="Read a notice")
+async def read(context: Context, actor: Actor, notice_id: UUID) -> Response:
+    """Return where the notice stands; a draft's ETag is what release wants."""
+    notice = await context.unit_of_work.read(lambda tx: _found(tx, notice_id))
+    return json_response(notice_out(notice), {"ETag": etag(notice.version)})
+
+
+@router.get("/{notice_id}/preview", response_model=PreviewOut, summary="Review a draft")
+async def preview(
+    context: Context, actor: Actor, notice_id: UUID, language: Annotated[Language, Query()] = "fr"
+) -> Response:
+    """Return the words that would go out if the draft were released and sealed now; nothing is recorded."""
+
+    def work(tx: Transaction) -> tuple[Notice, ComposedNotice]:
+        notice = _found(tx, notice_id)
+        composed, _ = compose_from_store(tx, notice, [], context.sealing, extra_languages=(language,))
+        return notice, composed
+
+    notice, composed = await context.unit_of_work.read(work)
+    rendered = composed.rendered[language]
+    return json_response(
+        PreviewOut.model_construct(
+            language=language,
+            subject=rendered.subject,
+            text=rendered.text,
+            html=rendered.html,
+            document=json.loads(composed.document),
+        ),
+        {"ETag": etag(notice.version)},
+    )
+
+
+@router.post("/{notice_id}/release", response_model=NoticeOut, summary="Release a notice")
+async def release(
+    request: Request,
+    context: Context,
+    actor: Actor,
+    notice_id: UUID,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Release one draft; it is sealed and served from here on and cannot be taken back."""
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        version = expected_version(if_match, lambda: _found(tx, notice_id).version)
+        notice = release_notice(tx, act, notice_id, version)
+        return Answer(notice_out(notice), headers={"ETag": etag(notice.version)})
+
+    return await change(request, context, actor, idempotency_key, work)
+
+
+async def _sealed(context: Context, notice_id: UUID) -> SealedNotice:
+    def work(tx: Transaction) -> SealedNotice:
+        _found(tx, notice_id)
+        sealed = tx.sealed(notice_id)
+        if sealed is None:
+            raise NotFoundError("seal of notice", notice_id)
+        return sealed
+
+    return await context.unit_of_work.read(work)
+
+
+def _file(content: bytes | None, media_type: str, name: str, notice_id: UUID) -> Response:
+    if content is None:
+        raise NotFoundError(name, notice_id)
+    return Response(content, media_type=media_type, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+@router.get("/{notice_id}/document", response_class=Response, summary="notice.json")
+async def document(context: Context, actor: Actor, notice_id: UUID) -> Response:
+    """Return the signed document, byte for byte."""
+    return _file((await _sealed(context, notice_id)).document, "application/json", "notice.json", notice_id)
+
+
+@router.get("/{notice_id}/signature", response_class=Response, summary="notice.json.p7s")
+async def signature(context: Context, actor: Actor, notice_id: UUID) -> Response:
+    """Return the detached CMS signature over the document (DER)."""
+    sealed = await _sealed(context, notice_id)
+    return _file(sealed.signature, "application/pkcs7-signature", "notice.json.p7s", notice_id)
+
+
+@router.get("/{notice_id}/timestamp", response_class=Response, summary="notice.json.tsr")
+async def timestamp(context: Context, actor: Actor, notice_id: UUID) -> Response:
+    """Return the RFC 3161 response over the signature; 404 while the authority has not answered."""
+    sealed = await _sealed(context, notice_id)
+    return _file(sealed.timestamp, "application/timestamp-reply", "notice.json.tsr", notice_id)
+
+
+@router.get("/{notice_id}/proof", response_class=Response, summary="notice.tlog-proof")
+async def proof(context: Context, actor: Actor, notice_id: UUID) -> Response:
+    """Return the inclusion proof in the audit log; 404 until a checkpoint covers it."""
+    sealed = await _sealed(context, notice_id)
+    return _file(sealed.log_proof, "application/octet-stream", "notice.tlog-proof", notice_id)
+
+
+@router.get("/{notice_id}/resources.csv", response_class=Response, summary="Affected resources")
+async def resources(context: Context, actor: Actor, notice_id: UUID) -> Response:
+    """Return the list of affected resources where it is too long for the document; else 404."""
+    sealed = await _sealed(context, notice_id)
+    return _file(sealed.resources_csv, "text/csv; charset=utf-8", "resources.csv", notice_id)
+
+
+@router.get("/{notice_id}/deliveries", response_model=DeliveryList, summary="Deliveries and their evidence")
+async def deliveries(context: Context, actor: Actor, notice_id: UUID) -> Response:
+    """Return who was served by which channel, every attempt, and what the other side answered."""
+
+    def work(tx: Transaction) -> list[DeliveryOut]:
+        _found(tx, notice_id)
+        return [delivery_out(item, list(tx.attempts(item.id))) for item in tx.deliveries(notice_id)]
+
+    return json_response(DeliveryList.model_construct(items=await context.unit_of_work.read(work)))
+
+
+@router.get(
+    "/{notice_id}/deliveries/{delivery_id}/message", response_class=Response, summary="The mail as it was handed over"
+)
+async def message(context: Context, actor: Actor, notice_id: UUID, delivery_id: UUID) -> Response:
+    """Return the bytes of the last message handed over, as ``message/rfc822``."""
+
+    def work(tx: Transaction) -> bytes | None:
+        _found(tx, notice_id)
+        known = any(item.id == delivery_id for item in tx.deliveries(notice_id))
+        return tx.message_sent(delivery_id) if known else None
+
+    return _file(await context.unit_of_work.read(work), "message/rfc822", "notice.eml", notice_id)

@@ -1,0 +1,155 @@
+"""What every route shares of HTTP: who calls, entity tags, idempotency, cursors."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Header, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from notifications.errors import Fault, IdempotencyMismatchError, InvalidInputError
+from notifications.ports import Clock, Identifiers, Page, StoredResponse, Transaction, UnitOfWork
+from notifications.use_cases.act import Act
+from notifications.use_cases.customer_decider import Agreements
+from notifications.use_cases.seal_notice import Sealing
+from service.access.bearer import BearerGuard
+from service.api.errors import Problem
+
+#: Longest Idempotency-Key taken.
+_IDEMPOTENCY_KEY_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ApiContext:
+    """What routes need of the service; put together in ``service.wiring``."""
+
+    unit_of_work: UnitOfWork
+    clock: Clock
+    identifiers: Identifiers
+    agreements: Agreements
+    sealing: Sealing
+    guard: BearerGuard
+    #: language given to free text that came without one
+    default_language: str
+    #: C2SP verifier key text of the log
+    log_verifier_key: str
+
+
+def api_context(request: Request) -> ApiContext:
+    """Return the context of the running app."""
+    context: ApiContext = request.app.state.api_context
+    return context
+
+
+Context = Annotated[ApiContext, Depends(api_context)]
+
+
+def authenticated(request: Request, context: Context) -> str:
+    """Return the actor; raises Problem 401 before anything else is looked at."""
+    actor = context.guard.actor(request.headers.get("authorization"))
+    if actor is None:
+        raise Problem(401, "no bearer token, or not a valid one")
+    return actor
+
+
+Actor = Annotated[str, Depends(authenticated)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Makes a repeated request safe: the same key and body get the same answer, another body gets 422.",
+        max_length=_IDEMPOTENCY_KEY_CHARACTERS,
+    ),
+]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="The ETag of the version that was read, such as `\"3\"`, or `*` for whichever is in force. Required.",
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=200, description="At most so many items.")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the previous page.")]
+
+
+def act_of(context: ApiContext, actor: str) -> Act:
+    """Return the act of this request."""
+    return Act(actor, context.clock.now(), context.identifiers)
+
+
+def page_of(limit: int, cursor: str | None) -> Page:
+    """Return the wanted page."""
+    return Page(limit, cursor)
+
+
+def etag(version: int) -> str:
+    """Return the strong entity tag of a version."""
+    return f'"{version}"'
+
+
+def expected_version(if_match: str | None, current: Callable[[], int]) -> int:
+    """Return the version that If-Match names; ``current`` is asked only for ``*``.
+
+    Raises Problem 428 without the header, InvalidInputError for one that is no tag of ours.
+    """
+    if if_match is None:
+        raise Problem(428, "send If-Match with the ETag you read, or * for whichever version is in force")
+    if if_match.strip() == "*":
+        return current()
+    tag = if_match.strip().removeprefix('"').removesuffix('"')
+    if not (tag.isascii() and tag.isdigit() and len(tag) < 12):  # noqa: PLR2004 - no version is that long
+        raise InvalidInputError(Fault("If-Match", "is not an entity tag of this service"))
+    return int(tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a change answers: committed with it, so that a repeated request gets the very same."""
+
+    body: BaseModel
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+async def change(
+    request: Request,
+    context: ApiContext,
+    actor: str,
+    idempotency_key: str | None,
+    work: Callable[[Transaction, Act], Answer],
+) -> Response:
+    """Run a change in one transaction and answer once it is durable.
+
+    With an idempotency key: 1. an answer recorded under it for the same request is given again; 2. one for another
+    request raises IdempotencyMismatchError; 3. else the answer is recorded in the transaction of the change itself.
+    A change that fails records nothing, so that it can be tried again.
+    """
+    body = await request.body()
+    fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
+    act = act_of(context, actor)
+    key = None if idempotency_key is None else f"{actor}:{idempotency_key}"
+
+    def unit(tx: Transaction) -> StoredResponse:
+        if key is not None:
+            stored = tx.stored_response(key)
+            if stored is not None:
+                if stored.fingerprint != fingerprint:
+                    raise IdempotencyMismatchError("this Idempotency-Key was used with another request")
+                return stored
+        answer = work(tx, act)
+        response = StoredResponse(
+            fingerprint, answer.status, answer.body.model_dump_json().encode(), tuple(answer.headers.items())
+        )
+        if key is not None:
+            tx.store_response(key, response, act.now)
+        return response
+
+    stored = await context.unit_of_work.write(unit)
+    return Response(stored.body, stored.status, dict(stored.headers), media_type="application/json")
+
+
+def json_response(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a model as JSON, serialised once."""
+    return Response(body.model_dump_json(), 200, dict(headers or {}), media_type="application/json")

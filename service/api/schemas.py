@@ -1,0 +1,44 @@
+"""The problem schema, declared on every route."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class FaultOut(BaseModel):
+    """One faulty field."""
+
+    field: str = Field(description="Dotted path, such as `affected_customers.0.customer_id`.")
+    reason: str
+
+
+class ProblemOut(BaseModel):
+    """A problem (RFC 9457)."""
+
+    type: str = Field(examples=["urn:greffier:problem:invalid-input"])
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FaultOut] | None = None
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "model": ProblemOut,
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}},
+    }
+
+
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    400: _problem("The request is not well formed."),
+    401: _problem("A valid bearer token is required."),
+    404: _problem("There is no such object."),
+    409: _problem("The object's state does not allow this."),
+    412: _problem("The object changed since it was read."),
+    413: _problem("The body is larger than this service takes."),
+    422: _problem("The input breaks a rule; `errors` names the fields and the reasons."),
+    428: _problem("If-Match is required for this change."),
+    503: _problem("A part that this needs is not available now; nothing was changed."),
+}

@@ -1,0 +1,51 @@
+"""The FastAPI application and its life: start the parts, serve, stop them in order."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from service.api import agreements, audit, customers, health, incidents, notices
+from service.api.errors import install_error_handlers
+from service.api.limits import RequestLimits
+from service.api.requests import ApiContext, authenticated
+from service.api.schemas import PROBLEM_RESPONSES
+
+#: Starts the service's parts and yields what the routes need.
+Parts = Callable[[], AbstractAsyncContextManager[tuple[ApiContext, dict[str, health.Probe]]]]
+
+
+def create_app(parts: Parts, *, max_body_bytes: int, version: str) -> FastAPI:
+    """Return the application; ``parts`` is entered when it starts and left when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with parts() as (context, probes):
+            app.state.api_context = context
+            app.state.probes = probes
+            yield
+
+    app = FastAPI(
+        title="Greffier",
+        version=version,
+        summary="Security-incident notices: declared, decided by the agreement, signed, served, proven.",
+        description=(
+            "Send `Authorization: Bearer <token>`. Every POST takes an `Idempotency-Key`; every change of an existing"
+            " object wants `If-Match`. Errors are RFC 9457 problems with the faulty fields and the reasons. Times are"
+            " RFC 3339 with an offset; a time without one is refused. A fact left out is unknown, and unknown is not no."
+        ),
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        # The interactive pages load scripts from elsewhere; this service loads nothing from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(authenticated)], responses=PROBLEM_RESPONSES)
+    for resource in (incidents, notices, customers, agreements, audit):
+        api.include_router(resource.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    app.add_middleware(RequestLimits, max_body_bytes=max_body_bytes)
+    install_error_handlers(app)
+    return app

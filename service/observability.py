@@ -1,0 +1,60 @@
+"""Logs that machines read, and the clock and randomness of the running program."""
+
+import logging
+import os
+import sys
+import uuid
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import structlog
+
+#: Keys whose values never reach a log.
+_SECRET_KEYS = frozenset({"authorization", "token", "api_token", "password", "passphrase", "smtp_password", "secret"})
+
+
+class SystemClock:
+    """The system's clock, kept from running backwards."""
+
+    def __init__(self) -> None:
+        self._last = datetime.min.replace(tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """Return the present as aware UTC, never earlier than a value returned before."""
+        self._last = max(self._last, datetime.now(UTC))
+        return self._last
+
+
+class SystemIdentifiers:
+    """Identifiers and salts from the system's secure random source."""
+
+    def new_id(self) -> uuid.UUID:
+        """Return a random identifier (version 4)."""
+        return uuid.uuid4()
+
+    def new_salt(self) -> bytes:
+        """Return 32 random bytes."""
+        return os.urandom(32)
+
+
+def _redact(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    for key in event.keys() & _SECRET_KEYS:
+        event[key] = "[redacted]"
+    return event
+
+
+def configure_logging(stream: TextIO | None = None, *, level: int = logging.INFO) -> None:
+    """Write one JSON object per event to the stream (standard error); control characters are escaped by JSON."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _redact,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
+        cache_logger_on_first_use=False,
+    )

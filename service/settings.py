@@ -1,0 +1,149 @@
+"""Settings: environment variables ``GREFFIER_*``, else ``greffier.toml`` in the data folder, else the defaults here."""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from notifications.errors import Fault, InvalidInputError
+
+#: Name of the settings file in a data folder.
+SETTINGS_FILE = "greffier.toml"
+
+
+class Settings(BaseSettings):
+    """Everything that an operator can set. Units are in the names."""
+
+    model_config = SettingsConfigDict(env_prefix="GREFFIER_", extra="forbid", frozen=True)
+
+    #: folder that holds database, keys and trust anchors
+    data: Path
+
+    # -- the provider, as every notice names it
+    provider_name: str = "Cloud provider"
+    contact_name: str = "SOC"
+    contact_email: str = "soc@provider.example"
+    contact_phone: str | None = None
+    #: where customers read their notices; None while there is no console
+    console_url: str | None = None
+    #: language given to free text that came without one
+    default_language: Literal["fr", "en", "de"] = "fr"
+
+    # -- agreements
+    #: the agreement by which the provider itself reads an incident
+    reference_agreement: str = "secnumcloud_iaas_3_0"
+    #: folder of further agreement files; None for the bundled ones alone
+    agreements_dir: Path | None = None
+    #: the provider's own targets by priority; empty means the agreement's GTI
+    internal_targets_seconds: dict[str, int] = Field(default_factory=dict)
+
+    # -- access
+    #: the interim bearer token; None reads ``api-token`` in the data folder
+    api_token: SecretStr | None = None
+    max_body_bytes: int = Field(2_000_000, ge=1_000, le=100_000_000)
+
+    # -- mail
+    #: must be the address that the signing certificate names; None takes that address
+    mail_from: str | None = None
+    mail_from_name: str | None = None
+    #: None holds every mail back, visibly
+    smtp_host: str | None = None
+    smtp_port: int = Field(587, ge=1, le=65_535)
+    #: ``none`` is taken for a loopback relay alone
+    smtp_tls: Literal["starttls", "implicit", "none"] = "starttls"
+    smtp_username: str | None = None
+    smtp_password: SecretStr | None = None
+    #: CA bundle for the relay's certificate; None for the system's
+    smtp_ca_file: Path | None = None
+    smtp_connections: int = Field(8, ge=1, le=256)
+    smtp_send_timeout_seconds: float = Field(60, gt=0)
+
+    # -- sealing
+    #: PEM files of a real CA; None takes the ones ``greffier init`` made in the data folder
+    signing_key_file: Path | None = None
+    signing_chain_file: Path | None = None
+    #: file whose first line opens the private keys; None for keys without a passphrase
+    key_passphrase_file: Path | None = None
+    log_key_file: Path | None = None
+    log_origin: str = "greffier.example/log"
+    #: URL of an RFC 3161 authority; None takes the one in this process, which is not independent
+    timestamp_url: str | None = None
+    timestamp_ca_file: Path | None = None
+    timestamp_independent: bool = True
+    timestamp_timeout_seconds: float = Field(10, gt=0)
+
+    # -- log
+    #: how long the sequencer gathers entries before it signs a checkpoint
+    sequencer_period_seconds: float = Field(0.2, ge=0.0, le=10.0)
+
+    @property
+    def keys_dir(self) -> Path:
+        """Folder of the keys made by ``greffier init``."""
+        return self.data / "keys"
+
+    @property
+    def trust_dir(self) -> Path:
+        """Folder of what a verifier needs."""
+        return self.data / "trust"
+
+    @property
+    def database_file(self) -> Path:
+        """The embedded database."""
+        return self.data / "greffier.sqlite3"
+
+    @property
+    def token_file(self) -> Path:
+        """The interim bearer token, readable by the owner alone."""
+        return self.data / "api-token"
+
+    def key_passphrase(self) -> bytes | None:
+        """Return the passphrase of the private keys, or None."""
+        if self.key_passphrase_file is None:
+            return None
+        lines = _read(self.key_passphrase_file, "key_passphrase_file").splitlines()
+        if not lines or not lines[0]:
+            raise InvalidInputError(Fault("key_passphrase_file", "its first line is empty"))
+        return lines[0].encode()
+
+    def token(self) -> str:
+        """Return the interim bearer token; raises InvalidInputError where there is none or it is too short."""
+        token = (
+            self.api_token.get_secret_value()
+            if self.api_token is not None
+            else _read(self.token_file, "api_token").strip()
+        )
+        if len(token) < 24:  # noqa: PLR2004 - below this a token can be guessed
+            raise InvalidInputError(Fault("api_token", "must have at least 24 characters"))
+        return token
+
+
+def _read(path: Path, field: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInputError(Fault(field, f"cannot read {path}: {error}")) from None
+
+
+def load_settings(data: Path, **overrides: Any) -> Settings:
+    """Return the settings of a data folder; raises InvalidInputError naming each setting that is wrong.
+
+    Overrides (from the command line or a test) win over the environment, the environment over the file.
+    """
+    file = data / SETTINGS_FILE
+    values: dict[str, Any] = {}
+    if file.exists():
+        try:
+            values = tomllib.loads(_read(file, SETTINGS_FILE))
+        except tomllib.TOMLDecodeError as error:
+            raise InvalidInputError(Fault(SETTINGS_FILE, str(error))) from None
+    in_environment = {name.lower().removeprefix("greffier_") for name in os.environ if name.upper().startswith("GREFFIER_")}
+    given = {name: value for name, value in values.items() if name not in in_environment}
+    try:
+        return Settings(**(given | overrides | {"data": data}))
+    except ValidationError as error:
+        raise InvalidInputError(
+            *(Fault(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors())
+        ) from None

@@ -1,0 +1,189 @@
+"""The worker: seals what is released and delivers what is due, woken by commits and by the clock."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+
+from notifications.delivery import DeliveryState
+from notifications.errors import LogUnavailableError, TimestampUnavailableError
+from notifications.ports import DueDelivery
+from notifications.use_cases.deliver_notice import Delivering, deliver_notice
+from notifications.use_cases.seal_notice import hold_notice, obtain_timestamp, prove_notice, seal_notice
+
+_log = structlog.get_logger(__name__)
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """How the worker paces itself."""
+
+    #: how long a delivery is ours before another worker may take it
+    lease_seconds: float = 300
+    #: notices sealed at once; they share the sequencer's next checkpoint
+    sealing_batch: int = 256
+    #: deliveries under way at once; the mail channel bounds its connections by itself
+    delivery_batch: int = 64
+    #: how often work is looked for when nothing wakes the worker
+    poll_seconds: float = 5
+
+
+class Worker:
+    """Two loops, sealing and delivering, each doing all there is before it waits again.
+
+    Nothing lives in memory only: what a crash interrupts is found again in the store.
+    """
+
+    def __init__(self, delivering: Delivering, settings: WorkerSettings | None = None) -> None:
+        self._delivering = delivering
+        self._sealing = delivering.sealing
+        self._settings = settings or WorkerSettings()
+        self._wakes: list[asyncio.Event] = []
+        self._failures: dict[str, str] = {}
+        self._in_flight: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Look for work now; called in the event loop after a commit."""
+        for event in self._wakes:
+            event.set()
+
+    def health(self) -> str | None:
+        """Return why the worker does not do its whole job, or None."""
+        return "; ".join(f"{part}: {reason}" for part, reason in sorted(self._failures.items())) or None
+
+    async def run(self) -> None:
+        """Run until cancelled; what is in flight when it stops is finished first."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._loop("sealing", self.seal_released))
+                group.create_task(self._loop("proving", self.prove_sealed))
+                group.create_task(self._loop("timestamping", self.timestamp_sealed))
+                group.create_task(self._loop("delivering", self.deliver_due))
+        finally:
+            self._wakes.clear()
+            if self._in_flight:
+                await asyncio.wait(self._in_flight)
+
+    async def _loop(self, part: str, step: Callable[[], Awaitable[int]]) -> None:
+        """Do the step while it finds work; on a failure say so loudly and try again after the poll period."""
+        wake = asyncio.Event()
+        self._wakes.append(wake)
+        while True:
+            wake.clear()
+            try:
+                # A step that is under way is finished before a stop: a mail half sent helps nobody.
+                done = await _finish(step())
+                self._failures.pop(part, None)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the loop must outlive any failure; it is logged and shown
+                self._failures[part] = f"{type(error).__name__}: {error}"
+                _log.error("worker.failed", part=part, exc_info=error)
+                done = 0
+            if done:
+                continue
+            try:
+                async with asyncio.timeout(self._settings.poll_seconds):
+                    await wake.wait()
+            except TimeoutError:
+                continue
+
+    async def seal_released(self) -> int:
+        """Seal what is released; returns how many were sealed. Held notices stay and are looked at again later."""
+        limit = self._settings.sealing_batch
+        released = await self._sealing.unit_of_work.read(lambda tx: tx.released_notices(limit))
+        results = await _each([notice.id for notice in released], self._seal)
+        return sum(results)
+
+    async def _seal(self, notice_id: UUID) -> bool:
+        try:
+            return await seal_notice(notice_id, self._sealing)
+        except LogUnavailableError as error:
+            # Signed but not proven yet: it waits for the log, and says so.
+            _log.error("notice.unproven", notice_id=str(notice_id), reason=str(error))
+            await hold_notice(notice_id, f"the audit log gives no proof: {error}", self._sealing)
+            return False
+
+    async def prove_sealed(self) -> int:
+        """Prove what was sealed and, by a crash or a stopped sequencer, not proven yet."""
+        limit = self._settings.sealing_batch
+        pending = await self._sealing.unit_of_work.read(lambda tx: tx.sealed_without_proof(limit))
+        await _each(pending, self._prove)
+        return 0
+
+    async def _prove(self, notice_id: UUID) -> None:
+        await prove_notice(notice_id, self._sealing)
+
+    async def timestamp_sealed(self) -> int:
+        """Obtain the timestamps that are still owed."""
+        limit = self._settings.sealing_batch
+        pending = await self._sealing.unit_of_work.read(lambda tx: tx.sealed_without_timestamp(limit))
+        for notice_id in pending:
+            try:
+                await obtain_timestamp(notice_id, self._sealing)
+            except TimestampUnavailableError as error:
+                _log.warning("timestamp.missed", notices=len(pending), reason=str(error))
+                self._failures["timestamp_authority"] = str(error)
+                return 0
+        self._failures.pop("timestamp_authority", None)
+        return 0
+
+    async def deliver_due(self) -> int:
+        """Lease what is due into the free places and wait for one attempt to end; returns how many were started.
+
+        A slow destination holds its own place, not the whole batch.
+        """
+        now = self._sealing.clock.now()
+        until = now + timedelta(seconds=self._settings.lease_seconds)
+        free = self._settings.delivery_batch - len(self._in_flight)
+        due = await self._sealing.unit_of_work.write(lambda tx: list(tx.lease_deliveries(now, until, free)))
+        self._in_flight |= {asyncio.create_task(self._deliver(item)) for item in due}
+        if not self._in_flight:
+            return 0
+        ended, self._in_flight = await asyncio.wait(
+            self._in_flight, return_when=asyncio.FIRST_COMPLETED, timeout=self._settings.poll_seconds
+        )
+        for task in ended:
+            task.result()
+        return len(due) + len(ended)
+
+    async def _deliver(self, due: DueDelivery) -> None:
+        delivery = await deliver_notice(due, self._delivering)
+        facts = {
+            "delivery_id": str(delivery.id),
+            "notice_id": str(delivery.notice_id),
+            "channel": delivery.channel.value,
+            "attempt": delivery.attempts,
+        }
+        if delivery.state is DeliveryState.SENT:
+            _log.info("delivery.sent", **facts)
+        elif delivery.state is DeliveryState.FAILED:
+            _log.error("delivery.failed", reason=delivery.last_error, **facts)
+        else:
+            _log.warning("delivery.deferred", reason=delivery.last_error, **facts)
+
+
+async def _each(items: Sequence[ItemT], act: Callable[[ItemT], Coroutine[Any, Any, ResultT]]) -> list[ResultT]:
+    """Act on every item at once; every item is finished, then the first failure is raised."""
+    results = await asyncio.gather(*(act(item) for item in items), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]
+
+
+async def _finish(work: Awaitable[ResultT]) -> ResultT:
+    """Await the work; when this task is cancelled meanwhile, let the work end first, then stop."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
