@@ -20,6 +20,7 @@ MESSAGE_IDS = (
     "remark.hardware_failure_malicious",
     "remark.outside_perimeter_harm",
     "remark.breach_without_data_harm",
+    "remark.data_harm_untouched",
     "remark.impact_not_in_agreement",
     "remark.criticality_not_in_agreement",
 )
@@ -72,7 +73,7 @@ class _Findings:
     open_facts: tuple[int, ...]
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _findings(agreement: Agreement, key: tuple[str | None, ...]) -> _Findings:
     reading = reading_of(agreement)
     state = list(key)
@@ -111,6 +112,11 @@ def _remarks(facts: IncidentFacts, agreement: Agreement, natures: frozenset[int]
         for stated in facts.affected_customers
     ):
         remarks.append("remark.breach_without_data_harm")
+    if any(
+        stated.affected is Answer.NO and any(answer == "yes" for _, answer in harm_answers(stated.data_harm))
+        for stated in facts.affected_customers
+    ):
+        remarks.append("remark.data_harm_untouched")
     if facts.impact != UNKNOWN and facts.impact not in agreement.impact_ids:
         remarks.append("remark.impact_not_in_agreement")
     if facts.criticality != UNKNOWN and facts.criticality not in agreement.criticality_ids:

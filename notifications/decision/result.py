@@ -1,4 +1,4 @@
-"""decide(classification, facts, customer, profile) -> notify or not, why, and by when."""
+"""What a decision is, as frozen types."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,0 +1,7 @@
+"""Decision per customer: facts and levels -> notify or not, why, and by when."""
+
+from notifications.decision.decider import Decider, decide
+from notifications.decision.judgement import MESSAGE_IDS
+from notifications.decision.result import Decision, DueKind, Reason, Verdict
+
+__all__ = ["MESSAGE_IDS", "Decider", "Decision", "DueKind", "Reason", "Verdict", "decide"]

@@ -1,0 +1,190 @@
+"""decide(facts, classification, agreement, customer, profile) -> notify or not, why, and by when."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from notifications.agreement import Agreement
+from notifications.agreement.reading import FACTS
+from notifications.classification import Classification
+from notifications.classification.event_state import DataHarmTally, event_state, harm_answers
+from notifications.customer import Customer, LevelChoice, ProfileVersion
+from notifications.decision.judgement import Finding, Judgement, judge
+from notifications.decision.result import Decision, DueKind, Reason, Verdict
+from notifications.decision.standing import (
+    ScopeRelation,
+    Standing,
+    listed_standing,
+    scope_of,
+    scope_relation,
+    unlisted_standing,
+)
+from notifications.incident import AffectedCustomer, IncidentFacts, PersonalDataBreach
+
+_BREACHED = (PersonalDataBreach.SUSPECTED, PersonalDataBreach.CONFIRMED)
+
+#: Facts seen from one customer, as the API names them below ``affected_customers.<id>``.
+_OWN_FACTS = {
+    "touched": "affected",
+    "personal_data_breach": "personal_data.breach",
+    "controller": "personal_data.controller",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """A decision but for the names of customer and profile."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    missing: tuple[str, ...]
+    due_at: datetime | None
+    due_kind: DueKind | None
+    target_at: datetime | None
+
+
+class Decider:
+    """Decides one version of the facts for any number of customers under one agreement.
+
+    What customers have in common is worked out once: after the first of its kind, a customer that the facts do not
+    list costs a few look-ups, whatever the number of customers listed.
+    """
+
+    def __init__(
+        self,
+        facts: IncidentFacts,
+        classification: Classification,
+        agreement: Agreement,
+        internal_target_seconds: Mapping[str, int] | None = None,
+    ) -> None:
+        self._facts, self._classification, self._agreement = facts, classification, agreement
+        self._tally = DataHarmTally.of(facts)
+        self._event = event_state(facts, agreement, self._tally.without(None))
+        self._stated = {stated.customer_id: stated for stated in facts.affected_customers}
+        self._scope = scope_of(facts)
+        self._has_scope = any(self._scope)
+        self._target_at = facts.aware_at + timedelta(seconds=self._target_seconds(internal_target_seconds or {}))
+        self._relations: dict[tuple[tuple[str, ...], ...], ScopeRelation] = {}
+        self._unlisted: dict[tuple[ScopeRelation, tuple[LevelChoice, ...] | None], _Outcome] = {}
+
+    def decide(self, customer: Customer, profile: ProfileVersion | None) -> Decision:
+        """Return the decision for one customer by the profile in force for it, or the default levels (11.1.1.3).
+
+        Notify when every way of answering the open facts obliges, do not when none does, else pending with the facts
+        that decide. Not checked: whether the customer was bound to the agreement, and since when.
+        """
+        choices = None if profile is None else profile.choices
+        stated = self._stated.get(customer.id)
+        breached = False
+        if stated is None:
+            relation = self._relation(customer)
+            outcome = self._unlisted.get((relation, choices))
+            if outcome is None:
+                standing = unlisted_standing(relation, self._facts.unlisted_customers, self._tally)
+                outcome = self._outcome(standing, choices, None)
+                self._unlisted[relation, choices] = outcome
+        else:
+            outcome = self._outcome(listed_standing(stated, self._tally), choices, stated)
+            breached = stated.personal_data.breach in _BREACHED
+        return Decision(
+            customer.id,
+            self._agreement.id,
+            None if profile is None or choices is None else profile.version,
+            outcome.verdict,
+            self._classification.nature,
+            self._classification.priority,
+            outcome.reasons,
+            outcome.due_at,
+            outcome.due_kind,
+            outcome.target_at,
+            outcome.missing,
+            breached,
+        )
+
+    def _relation(self, customer: Customer) -> ScopeRelation:
+        if not self._has_scope:
+            return ScopeRelation.UNDECLARED
+        used = (customer.services, customer.regions, customer.availability_zones)
+        relation = self._relations.get(used)
+        if relation is None:
+            relation = self._relations[used] = scope_relation(self._scope, used)
+        return relation
+
+    def _target_seconds(self, internal_target_seconds: Mapping[str, int]) -> int:
+        """Return the provider's own target; of several possible priorities, the shortest."""
+        return min(
+            internal_target_seconds.get(priority, self._agreement.gti_seconds(priority))
+            for priority in self._classification.possible_priorities
+        )
+
+    def _outcome(
+        self, standing: Standing, choices: tuple[LevelChoice, ...] | None, stated: AffectedCustomer | None
+    ) -> _Outcome:
+        judgement = judge(self._agreement, tuple(standing.placed_in(self._event)), choices)
+        due_at, due_kind = self._due(judgement)
+        return _Outcome(
+            verdict=judgement.verdict,
+            reasons=tuple(self._reason(finding, stated) for finding in judgement.findings),
+            missing=self._fact_ids(judgement.missing, stated),
+            due_at=due_at,
+            due_kind=due_kind,
+            target_at=None if due_at is None else self._target_at,
+        )
+
+    def _due(self, judgement: Judgement) -> tuple[datetime | None, DueKind | None]:
+        """Return when a notice is or could be due: the contract's deadline where it is the only one that can apply.
+
+        Where it may or may not apply, the earlier of it and the internal target.
+        """
+        if judgement.verdict is Verdict.DO_NOT_NOTIFY:
+            return None, None
+        if judgement.deadlines_seconds:
+            deadline_at = self._facts.aware_at + timedelta(seconds=judgement.deadlines_seconds[0])
+            if not judgement.without_deadline or deadline_at < self._target_at:
+                return deadline_at, DueKind.CONTRACTUAL
+        return self._target_at, DueKind.INTERNAL_TARGET
+
+    def _reason(self, finding: Finding, stated: AffectedCustomer | None) -> Reason:
+        missing = self._fact_ids(finding.missing, stated) if finding.missing else ()
+        return Reason(finding.id, finding.clause, finding.holds, finding.obliges, finding.message, missing)
+
+    def _fact_ids(self, facts: tuple[int, ...], stated: AffectedCustomer | None) -> tuple[str, ...]:
+        """Return facts as the API names them.
+
+        Facts of other customers are named without saying which (9.1): a decision may be shown to its customer.
+        """
+        ids: dict[str, None] = {}
+        for fact in facts:
+            kind, _, harmed = FACTS[fact].partition(".")
+            if kind == "other_data_harm":
+                own_open = stated is not None and dict(harm_answers(stated.data_harm))[harmed] is None
+                if len(self._tally.open[harmed]) > own_open:
+                    ids[f"affected_customers.data_harm.{harmed}"] = None
+                if self._tally.unlisted_open:
+                    ids["unlisted_customers"] = None
+            elif kind in _OWN_FACTS or kind == "customer_data_harm":
+                own = _OWN_FACTS.get(kind, f"data_harm.{harmed}")
+                ids[_own_fact(stated.customer_id, own) if stated else "unlisted_customers"] = None
+            else:
+                ids[FACTS[fact]] = None
+        return tuple(ids)
+
+
+def _own_fact(customer_id: UUID, fact: str) -> str:
+    return f"affected_customers.{customer_id}.{fact}"
+
+
+def decide(
+    facts: IncidentFacts,
+    classification: Classification,
+    agreement: Agreement,
+    customer: Customer,
+    profile: ProfileVersion | None,
+    internal_target_seconds: Mapping[str, int] | None = None,
+) -> Decision:
+    """Return the decision for one customer; ``Decider`` says how, and is what to use for many.
+
+    ``internal_target_seconds``: the provider's own targets by priority; the agreement's GTI where there is none.
+    """
+    return Decider(facts, classification, agreement, internal_target_seconds).decide(customer, profile)
