@@ -1,9 +1,27 @@
 """An audit entry: canonical leaf bytes; commitments instead of personal data."""
 
+import hashlib
+import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
+
+from notifications.canonical_json import canonicalize, parse_canonical, parse_timestamp, timestamp_text
+from notifications.errors import Fault, InvalidInputError, VerificationError
+
+#: C2SP tlog-tiles gives an entry's length as a big-endian uint16.
+MAX_LEAF_BYTES = 65_535
+#: Version of the leaf's shape.
+LEAF_VERSION = 1
+SALT_BYTES = 32
+
+_TYPE = re.compile(r"[a-z][a-z_]{0,30}\.[a-z][a-z_]{0,30}")
+_ACTOR = re.compile(r"[a-z][a-z_]{0,30}:[A-Za-z0-9._-]{1,80}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_HEX_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MEMBERS = frozenset({"v", "id", "type", "at", "actor", "subjects", "detail", "commitments"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +52,108 @@ class AuditEntry:
     #: what it concerns: kind (``incident``, ``customer``, ``notice``, ``contact``, ``delivery``) to opaque id;
     #: a customer is named by its pseudonym (see ``pseudonym``)
     subjects: Mapping[str, str] = field(default_factory=dict)
-    detail: Mapping[str, str | int | bool | None | list[str]] = field(default_factory=dict)
+    detail: Mapping[str, str | int | bool | list[str] | None] = field(default_factory=dict)
     openings: tuple[Opening, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """What a leaf says, read back from its bytes."""
+
+    id: UUID
+    type: str
+    at: datetime
+    actor: str
+    subjects: Mapping[str, str]
+    detail: Mapping[str, str | int | bool | list[str] | None]
+    #: name to SHA-256
+    commitments: Mapping[str, bytes]
+
+
+def commitment(name: str, salt: bytes, value: bytes) -> bytes:
+    """Return the commitment to a value: SHA-256 over a label, the name, the salt and the value.
+
+    Hiding as long as the salt is secret, and binding: the name has no line feed and the salt a fixed length, so no
+    other triple gives the same input.
+    """
+    if len(salt) != SALT_BYTES:
+        raise InvalidInputError(Fault("salt", f"must have {SALT_BYTES} bytes"))
+    return hashlib.sha256(b"greffier/commitment/v1\n" + name.encode() + b"\n" + salt + value).digest()
+
+
+def pseudonym(salt: bytes, customer_id: UUID) -> str:
+    """Return the customer's name in the log, as hex; without the salt it leads back to nobody."""
+    if len(salt) != SALT_BYTES:
+        raise InvalidInputError(Fault("salt", f"must have {SALT_BYTES} bytes"))
+    return hashlib.sha256(b"greffier/pseudonym/v1\n" + salt + customer_id.bytes).hexdigest()
+
+
+def leaf_bytes(entry: AuditEntry) -> bytes:
+    """Return the canonical leaf of an entry; raises InvalidInputError where the entry breaks the leaf's rules."""
+    if not _TYPE.fullmatch(entry.type):
+        raise InvalidInputError(Fault("type", "must be noun.verb_past"))
+    if not _ACTOR.fullmatch(entry.actor):
+        raise InvalidInputError(Fault("actor", "must be kind:opaque-id"))
+    for name in (*entry.subjects, *entry.detail, *(opening.name for opening in entry.openings)):
+        if not _NAME.fullmatch(name):
+            raise InvalidInputError(Fault(name, "is no name for a member of a leaf"))
+    if len({opening.name for opening in entry.openings}) != len(entry.openings):
+        raise InvalidInputError(Fault("openings", "a name stands twice"))
+    for name, value in entry.detail.items():
+        scalar = value is None or isinstance(value, str | int | bool)
+        if not scalar and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+            raise InvalidInputError(Fault(f"detail.{name}", "must be a code, a number or a list of codes"))
+    leaf = canonicalize({
+        "v": LEAF_VERSION,
+        "id": str(entry.id),
+        "type": entry.type,
+        "at": timestamp_text(entry.at),
+        "actor": entry.actor,
+        "subjects": entry.subjects,
+        "detail": entry.detail,
+        "commitments": {
+            opening.name: commitment(opening.name, opening.salt, opening.value).hex() for opening in entry.openings
+        },
+    })  # fmt: skip
+    if len(leaf) > MAX_LEAF_BYTES:
+        raise InvalidInputError(Fault("", f"a leaf may have at most {MAX_LEAF_BYTES} bytes, this one has {len(leaf)}"))
+    return leaf
+
+
+def parse_leaf(data: bytes) -> Leaf:
+    """Return what a leaf says; raises InvalidInputError unless it is canonical and has exactly the leaf's members."""
+    if len(data) > MAX_LEAF_BYTES:
+        raise InvalidInputError(Fault("", f"a leaf may have at most {MAX_LEAF_BYTES} bytes"))
+    value = parse_canonical(data)
+    if not isinstance(value, dict) or value.keys() != _MEMBERS or value["v"] != LEAF_VERSION or value["v"] is True:
+        raise InvalidInputError(Fault("", "is no leaf of this version"))
+    texts = all(isinstance(value[name], str) for name in ("id", "type", "at", "actor"))
+    objects = all(isinstance(value[name], dict) for name in ("subjects", "detail", "commitments"))
+    if not (texts and objects and _TYPE.fullmatch(value["type"]) and _ACTOR.fullmatch(value["actor"])):
+        raise InvalidInputError(Fault("", "is no well-formed leaf"))
+    if not all(isinstance(item, str) for item in value["subjects"].values()):
+        raise InvalidInputError(Fault("subjects", "must be texts"))
+    if not all(isinstance(item, str) and _HEX_SHA256.fullmatch(item) for item in value["commitments"].values()):
+        raise InvalidInputError(Fault("commitments", "must be hex SHA-256"))
+    try:
+        identifier = UUID(value["id"])
+    except ValueError:
+        raise InvalidInputError(Fault("id", "is no UUID")) from None
+    return Leaf(
+        id=identifier,
+        type=value["type"],
+        at=parse_timestamp(value["at"]),
+        actor=value["actor"],
+        subjects=value["subjects"],
+        detail=value["detail"],
+        commitments={name: bytes.fromhex(item) for name, item in value["commitments"].items()},
+    )
+
+
+def verify_commitment(leaf: Leaf, name: str, salt: bytes, value: bytes) -> None:
+    """Raise VerificationError unless the leaf commits to this value under this name and salt."""
+    stated = leaf.commitments.get(name)
+    if stated is None:
+        raise VerificationError("commitment", f"the leaf commits to no {name}")
+    if len(salt) != SALT_BYTES or not hmac.compare_digest(stated, commitment(name, salt, value)):
+        raise VerificationError("commitment", f"the leaf commits to another {name}")

@@ -1,0 +1,114 @@
+"""C2SP checkpoints and cosignatures: the signed head of the tree (c2sp.org/tlog-checkpoint, tlog-cosignature)."""
+
+import base64
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from notifications.audit.merkle import EMPTY_ROOT, HASH_BYTES
+from notifications.audit.note import (
+    COSIGNATURE_V1,
+    Note,
+    VerifierKey,
+    parse_note,
+    sign_note,
+    signature_line,
+    signatures_of,
+    verifier_key,
+    verify_ed25519,
+    verify_note,
+)
+from notifications.errors import Fault, InvalidInputError, VerificationError
+
+_TEXT = re.compile(r"([^\s+]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n")
+_TIME_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A head of the tree: who says it, how many entries, under which root."""
+
+    origin: str
+    size: int
+    root: bytes
+
+
+def format_checkpoint(checkpoint: Checkpoint) -> str:
+    """Return the text of a checkpoint; no extension lines."""
+    text = f"{checkpoint.origin}\n{checkpoint.size}\n{base64.b64encode(checkpoint.root).decode()}\n"
+    if parse_checkpoint(text) != checkpoint:
+        raise InvalidInputError(Fault("checkpoint", "does not read back as itself"))
+    return text
+
+
+def parse_checkpoint(text: str) -> Checkpoint:
+    """Return the checkpoint of a text; raises InvalidInputError for anything but the three lines in canonical form."""
+    match = _TEXT.fullmatch(text)
+    if match is None:
+        raise InvalidInputError(Fault("checkpoint", "must be origin, size and root, one a line, and nothing else"))
+    root = base64.b64decode(match[3])
+    if len(root) != HASH_BYTES or base64.b64encode(root).decode() != match[3]:
+        raise InvalidInputError(Fault("checkpoint", "has a root that is no canonical base64"))
+    size = int(match[2])
+    if size == 0 and root != EMPTY_ROOT:
+        raise InvalidInputError(Fault("checkpoint", "gives the empty tree another root"))
+    return Checkpoint(match[1], size, root)
+
+
+def parse_checkpoint_note(note: bytes) -> Checkpoint:
+    """Return the checkpoint of a signed note without verifying its signature."""
+    return parse_checkpoint(parse_note(note).text)
+
+
+def sign_checkpoint(private_key: Ed25519PrivateKey, checkpoint: Checkpoint) -> bytes:
+    """Return the checkpoint as a note signed by the log; the key's name is the origin."""
+    return sign_note(format_checkpoint(checkpoint), checkpoint.origin, private_key)
+
+
+def verify_checkpoint(note: bytes, key: VerifierKey) -> Checkpoint:
+    """Return the checkpoint of a note that the log's key signed; raises VerificationError.
+
+    Not checked: whether it extends a head seen before (``verify_consistency``), and how old it is.
+    """
+    signed, _ = verify_note(note, [key])
+    try:
+        checkpoint = parse_checkpoint(signed.text)
+    except InvalidInputError as error:
+        raise VerificationError("checkpoint signature", str(error)) from None
+    if checkpoint.origin != key.name:
+        raise VerificationError(
+            "checkpoint signature", f"the checkpoint is of {checkpoint.origin}, the key of {key.name}"
+        )
+    return checkpoint
+
+
+def cosign_checkpoint(note: bytes, name: str, private_key: Ed25519PrivateKey, at: datetime) -> bytes:
+    """Return the note with a witness's ``cosignature/v1`` added. The witness's key must not be the log's."""
+    parsed = parse_note(note)
+    parse_checkpoint(parsed.text)
+    key = verifier_key(name, private_key, COSIGNATURE_V1)
+    seconds = int(at.timestamp())
+    signature = private_key.sign(_cosigned(parsed, seconds))
+    line = signature_line(key, seconds.to_bytes(_TIME_BYTES, "big") + signature)
+    return note + line.encode()
+
+
+def verify_cosignature(note: bytes, key: VerifierKey) -> int:
+    """Return the POSIX time in seconds at which a witness saw the checkpoint; raises VerificationError."""
+    try:
+        parsed = parse_note(note)
+    except InvalidInputError as error:
+        raise VerificationError("cosignature", str(error)) from None
+    lines = list(signatures_of(parsed, key))
+    if key.kind != COSIGNATURE_V1 or len(lines) != 1:
+        raise VerificationError("cosignature", f"{key.name} did not cosign exactly once")
+    signed = lines[0].signature
+    seconds = int.from_bytes(signed[:_TIME_BYTES], "big")
+    verify_ed25519(key, signed[_TIME_BYTES:], _cosigned(parsed, seconds))
+    return seconds
+
+
+def _cosigned(note: Note, seconds: int) -> bytes:
+    return f"cosignature/v1\ntime {seconds}\n{note.text}".encode()

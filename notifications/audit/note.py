@@ -1,0 +1,189 @@
+"""C2SP signed notes: keys, signing, parsing, verifying (c2sp.org/signed-note)."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from notifications.errors import Fault, InvalidInputError, VerificationError
+
+#: Signature types of c2sp.org/signed-note.
+ED25519 = 0x01
+COSIGNATURE_V1 = 0x04
+
+_KEY_BYTES = 32
+_SIGNATURE_BYTES = 64
+_ID_BYTES = 4
+#: At least 16 must be taken; more than this is an attack on our time.
+MAX_SIGNATURES = 100
+MAX_NOTE_BYTES = 1_000_000
+_SIGNATURE_LINE = re.compile(r"— ([^ +\n]+) ([A-Za-z0-9+/]+={0,2})")
+_NAME = re.compile(r"[^\s+]+")
+
+
+def _base64(text: str, what: str) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidInputError(Fault(what, "is not base64")) from None
+    if base64.b64encode(data).decode() != text:
+        raise InvalidInputError(Fault(what, "is not canonical base64"))
+    return data
+
+
+def key_id(name: str, kind: int, public_key: bytes) -> bytes:
+    """Return the 4-byte key ID of a signer."""
+    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public_key).digest()[:_ID_BYTES]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """A public key with the name it signs under."""
+
+    name: str
+    #: ``ED25519`` or ``COSIGNATURE_V1``
+    kind: int
+    #: 32 bytes
+    public_key: bytes
+
+    @property
+    def id(self) -> bytes:
+        """The key ID."""
+        return key_id(self.name, self.kind, self.public_key)
+
+    def text(self) -> str:
+        """Return the verifier key text: ``name+hex8(key ID)+base64(type ‖ public key)``."""
+        encoded = base64.b64encode(bytes([self.kind]) + self.public_key).decode()
+        return f"{self.name}+{self.id.hex()}+{encoded}"
+
+
+def parse_verifier_key(text: str) -> VerifierKey:
+    """Return the key of a verifier key text; raises InvalidInputError where any part of it is off."""
+    parts = text.strip("\n").split("+", 2)
+    if len(parts) != 3 or not _NAME.fullmatch(parts[0]):  # noqa: PLR2004 - name, ID and key
+        raise InvalidInputError(Fault("verifier key", "must be name+keyID+key"))
+    name, identifier, encoded = parts
+    data = _base64(encoded, "verifier key")
+    if len(data) != 1 + _KEY_BYTES or data[0] not in {ED25519, COSIGNATURE_V1}:
+        raise InvalidInputError(Fault("verifier key", "is of no known type"))
+    key = VerifierKey(name, data[0], data[1:])
+    if not hmac.compare_digest(key.id.hex(), identifier):
+        raise InvalidInputError(Fault("verifier key", "has a key ID that is not its own"))
+    return key
+
+
+def verifier_key(name: str, private_key: Ed25519PrivateKey, kind: int = ED25519) -> VerifierKey:
+    """Return the public side of a signer; raises InvalidInputError for a name with white space or ``+``."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInputError(Fault("name", "may hold no white space and no +"))
+    return VerifierKey(name, kind, private_key.public_key().public_bytes_raw())
+
+
+@dataclass(frozen=True, slots=True)
+class NoteSignature:
+    """One signature line."""
+
+    name: str
+    key_id: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A parsed note. Its signatures are not verified."""
+
+    #: ends with a line feed
+    text: str
+    signatures: tuple[NoteSignature, ...]
+
+
+def signature_line(key: VerifierKey, signature: bytes) -> str:
+    """Return the line that carries a signature."""
+    return f"— {key.name} {base64.b64encode(key.id + signature).decode()}\n"
+
+
+def sign_note(text: str, name: str, private_key: Ed25519PrivateKey) -> bytes:
+    """Return the text signed under a name."""
+    _check_text(text)
+    key = verifier_key(name, private_key)
+    return (text + "\n" + signature_line(key, private_key.sign(text.encode()))).encode()
+
+
+def _check_text(text: str) -> None:
+    if not text.endswith("\n"):
+        raise InvalidInputError(Fault("note", "must end with a line feed"))
+    if any((ord(char) < 0x20 and char != "\n") or char == "\x7f" for char in text):  # noqa: PLR2004 - C0 controls
+        raise InvalidInputError(Fault("note", "holds a control character"))
+
+
+def parse_note(data: bytes) -> Note:
+    """Return text and signature lines of a note; raises InvalidInputError where it is malformed. Verifies nothing."""
+    if len(data) > MAX_NOTE_BYTES:
+        raise InvalidInputError(Fault("note", f"is longer than {MAX_NOTE_BYTES} bytes"))
+    try:
+        whole = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidInputError(Fault("note", "is not UTF-8")) from None
+    _check_text(whole)
+    text, separator, block = whole.rpartition("\n\n")
+    if not separator or not block:
+        raise InvalidInputError(Fault("note", "has no signatures"))
+    lines = block.removesuffix("\n").split("\n")
+    if len(lines) > MAX_SIGNATURES:
+        raise InvalidInputError(Fault("note", f"has more than {MAX_SIGNATURES} signatures"))
+    signatures = []
+    for line in lines:
+        match = _SIGNATURE_LINE.fullmatch(line)
+        if match is None:
+            raise InvalidInputError(Fault("note", "has a malformed signature line"))
+        signed = _base64(match[2], "note signature")
+        if len(signed) <= _ID_BYTES:
+            raise InvalidInputError(Fault("note", "has a signature that is too short"))
+        signatures.append(NoteSignature(match[1], signed[:_ID_BYTES], signed[_ID_BYTES:]))
+    return Note(text + "\n", tuple(signatures))
+
+
+def verify_note(data: bytes, keys: Sequence[VerifierKey]) -> tuple[Note, tuple[VerifierKey, ...]]:
+    """Return the note and the Ed25519 keys that signed it.
+
+    Raises VerificationError when it is malformed, when no given key signed it, when the signature of a given key is
+    wrong, or when a given key signed twice. Signatures of unknown keys are passed over, as the format wants.
+    """
+    try:
+        note = parse_note(data)
+    except InvalidInputError as error:
+        raise VerificationError("checkpoint signature", str(error)) from None
+    verified = []
+    for key in keys:
+        matching = [line for line in note.signatures if line.name == key.name and line.key_id == key.id]
+        if not matching:
+            continue
+        if len(matching) > 1:
+            raise VerificationError("checkpoint signature", f"{key.name} signed twice")
+        verify_ed25519(key, matching[0].signature, note.text.encode())
+        verified.append(key)
+    if not verified:
+        names = ", ".join(sorted({line.name for line in note.signatures}))
+        raise VerificationError("checkpoint signature", f"signed by no trusted key (signed by {names})")
+    return note, tuple(verified)
+
+
+def verify_ed25519(key: VerifierKey, signature: bytes, message: bytes) -> None:
+    """Raise VerificationError unless the key signed the message."""
+    if len(signature) != _SIGNATURE_BYTES:
+        raise VerificationError("checkpoint signature", f"the signature of {key.name} has not {_SIGNATURE_BYTES} bytes")
+    try:
+        Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        raise VerificationError("checkpoint signature", f"the signature of {key.name} is wrong") from None
+
+
+def signatures_of(note: Note, key: VerifierKey) -> Iterable[NoteSignature]:
+    """Return the signature lines that name a key."""
+    return (line for line in note.signatures if line.name == key.name and line.key_id == key.id)

@@ -1,0 +1,106 @@
+"""Proofs that travel: ``c2sp.org/tlog-proof@v1``, and what a notice's proof carries beside it."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from notifications.audit.merkle import HASH_BYTES
+from notifications.canonical_json import canonicalize, parse_canonical
+from notifications.errors import Fault, InvalidInputError
+
+_HEADER = "c2sp.org/tlog-proof@v1"
+_INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
+#: A tree of 2^63 leaves has paths of 63 nodes.
+_MAX_HASHES = 63
+_MAX_BYTES = 1_000_000
+_EXTRA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TlogProof:
+    """A parsed proof. Nothing of it is verified, ``extra`` least of all."""
+
+    index: int
+    #: from the leaf's sibling to the root's child
+    hashes: tuple[bytes, ...]
+    #: the signed checkpoint, verbatim
+    checkpoint: bytes
+    extra: bytes | None
+
+
+def format_proof(index: int, hashes: Sequence[bytes], checkpoint: bytes, extra: bytes | None = None) -> bytes:
+    """Return the proof as text."""
+    lines = [_HEADER]
+    if extra is not None:
+        lines.append(f"extra {base64.b64encode(extra).decode()}")
+    lines.append(f"index {index}")
+    lines += [base64.b64encode(hashed).decode() for hashed in hashes]
+    return "\n".join(lines).encode() + b"\n\n" + checkpoint
+
+
+def parse_proof(data: bytes) -> TlogProof:
+    """Return what a proof says; raises InvalidInputError for anything but the canonical form."""
+    if len(data) > _MAX_BYTES:
+        raise InvalidInputError(Fault("proof", f"is longer than {_MAX_BYTES} bytes"))
+    head, separator, checkpoint = data.partition(b"\n\n")
+    try:
+        lines = head.decode("ascii").split("\n")
+    except UnicodeDecodeError:
+        raise InvalidInputError(Fault("proof", "is not ASCII before the checkpoint")) from None
+    if not separator or not checkpoint or lines[0] != _HEADER:
+        raise InvalidInputError(Fault("proof", f"is no {_HEADER}"))
+    lines = lines[1:]
+    extra = None
+    if lines and lines[0].startswith("extra "):
+        extra = _base64(lines[0].removeprefix("extra "))
+        lines = lines[1:]
+    match = _INDEX.fullmatch(lines[0]) if lines else None
+    if match is None:
+        raise InvalidInputError(Fault("proof", "names no index"))
+    hashes = tuple(_base64(line) for line in lines[1:])
+    if len(hashes) > _MAX_HASHES or any(len(hashed) != HASH_BYTES for hashed in hashes):
+        raise InvalidInputError(Fault("proof", "has a hash that is no SHA-256, or too many"))
+    return TlogProof(int(match[1]), hashes, checkpoint, extra)
+
+
+def _base64(text: str) -> bytes:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidInputError(Fault("proof", "is not base64")) from None
+    if base64.b64encode(data).decode() != text:
+        raise InvalidInputError(Fault("proof", "is not canonical base64"))
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeExtra:
+    """What the ``extra`` line of a notice's proof carries: the leaf, and the salts that open its commitments."""
+
+    leaf: bytes
+    #: name of the commitment to its salt
+    salts: Mapping[str, bytes]
+
+
+def format_notice_extra(leaf: bytes, salts: Mapping[str, bytes]) -> bytes:
+    """Return the extra data of a notice's proof. The salts open this one leaf, for whoever holds the notice."""
+    return canonicalize({
+        "v": _EXTRA_VERSION,
+        "leaf": base64.b64encode(leaf).decode(),
+        "openings": {name: base64.b64encode(salt).decode() for name, salt in salts.items()},
+    })  # fmt: skip
+
+
+def parse_notice_extra(data: bytes) -> NoticeExtra:
+    """Return the extra data of a notice's proof; raises InvalidInputError for any other form."""
+    value = parse_canonical(data)
+    if not isinstance(value, dict) or value.keys() != {"v", "leaf", "openings"} or value["v"] != _EXTRA_VERSION:
+        raise InvalidInputError(Fault("extra", "is not of this version"))
+    leaf, openings = value["leaf"], value["openings"]
+    if not isinstance(leaf, str) or not isinstance(openings, dict):
+        raise InvalidInputError(Fault("extra", "is malformed"))
+    if not all(isinstance(salt, str) for salt in openings.values()):
+        raise InvalidInputError(Fault("extra", "has a salt that is no text"))
+    return NoticeExtra(_base64(leaf), {name: _base64(salt) for name, salt in openings.items()})

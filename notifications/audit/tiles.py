@@ -1,0 +1,113 @@
+"""C2SP tlog-tiles: which tile holds which hash, how tiles are named, what they contain. Arithmetic apart from I/O."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from notifications.audit.merkle import HASH_BYTES
+from notifications.errors import Fault, InvalidInputError
+
+#: A tile is a subtree of this height, and holds the 256 hashes of its lowest level.
+TILE_HEIGHT = 8
+TILE_WIDTH = 1 << TILE_HEIGHT
+MAX_ENTRY_BYTES = 65_535
+_MAX_LEVEL = 63
+_PATH = re.compile(
+    r"tile/(?:(?P<level>0|[1-9][0-9]?)|entries)/(?P<number>(?:x[0-9]{3}/)*[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The name of a tile."""
+
+    #: level of tiles: its hashes are nodes of tree level ``8 * level``; None for a bundle of entries
+    level: int | None
+    number: int
+    #: how many hashes or entries it holds: 256 when it is full
+    width: int = TILE_WIDTH
+
+
+def partial_widths(size: int) -> list[int]:
+    """Return the width of the partial tile at each level of a tree, 0 where the last one is full."""
+    widths = []
+    while size:
+        widths.append(size % TILE_WIDTH)
+        size //= TILE_WIDTH
+    return widths
+
+
+def tiles_of(size: int, level: int | None) -> list[Tile]:
+    """Return every tile of one level of a tree, the partial one last."""
+    count = size >> (TILE_HEIGHT * (level or 0))
+    full, width = divmod(count, TILE_WIDTH)
+    return [Tile(level, number) for number in range(full)] + ([Tile(level, full, width)] if width else [])
+
+
+def tile_path(tile: Tile) -> str:
+    """Return where a tile is served: ``tile/0/x001/x234/067``, partial ones with ``.p/<width>``."""
+    if not 1 <= tile.width <= TILE_WIDTH or tile.number < 0:
+        raise InvalidInputError(Fault("tile", f"must have a width from 1 to {TILE_WIDTH}"))
+    groups = [f"{tile.number % 1000:03d}"]
+    rest = tile.number // 1000
+    while rest:
+        groups.insert(0, f"x{rest % 1000:03d}")
+        rest //= 1000
+    level = "entries" if tile.level is None else str(tile.level)
+    suffix = "" if tile.width == TILE_WIDTH else f".p/{tile.width}"
+    return f"tile/{level}/{'/'.join(groups)}{suffix}"
+
+
+def parse_tile_path(path: str) -> Tile:
+    """Return the tile of a path; raises InvalidInputError for any but the one canonical spelling."""
+    match = _PATH.fullmatch(path)
+    if match is None:
+        raise InvalidInputError(Fault("path", "is no path of a tile"))
+    level = None if match["level"] is None else int(match["level"])
+    tile = Tile(level, int(match["number"].replace("x", "").replace("/", "")), int(match["width"] or TILE_WIDTH))
+    if (level or 0) > _MAX_LEVEL or tile_path(tile) != path:
+        raise InvalidInputError(Fault("path", "is no path of a tile"))
+    return tile
+
+
+def tile_of_node(level: int, index: int) -> tuple[Tile, int]:
+    """Return the full tile whose lowest level lies at or below a node, and the node's first hash in it.
+
+    A node of a level that is no multiple of 8 is not stored in a tile; it is the root over ``2 ** (level % 8)`` hashes
+    of the tile returned, from the position returned on.
+    """
+    tile_level, rise = divmod(level, TILE_HEIGHT)
+    first = index << rise
+    return Tile(tile_level, first >> TILE_HEIGHT), first % TILE_WIDTH
+
+
+def split_hashes(data: bytes) -> list[bytes]:
+    """Return the hashes of a tile; raises InvalidInputError unless they are whole and 1 to 256."""
+    if not data or len(data) % HASH_BYTES or len(data) > TILE_WIDTH * HASH_BYTES:
+        raise InvalidInputError(Fault("tile", "does not hold whole hashes"))
+    return [data[start : start + HASH_BYTES] for start in range(0, len(data), HASH_BYTES)]
+
+
+def entry_bundle(entries: Sequence[bytes]) -> bytes:
+    """Return a bundle: each entry after its length as big-endian uint16."""
+    parts = []
+    for entry in entries:
+        if len(entry) > MAX_ENTRY_BYTES:
+            raise InvalidInputError(Fault("entry", f"may have at most {MAX_ENTRY_BYTES} bytes"))
+        parts.append(len(entry).to_bytes(2, "big") + entry)
+    return b"".join(parts)
+
+
+def parse_entry_bundle(data: bytes) -> list[bytes]:
+    """Return the entries of a bundle; raises InvalidInputError where one is cut off or there are more than 256."""
+    entries, position = [], 0
+    while position < len(data):
+        length = int.from_bytes(data[position : position + 2], "big")
+        entry = data[position + 2 : position + 2 + length]
+        if position + 2 > len(data) or len(entry) != length:
+            raise InvalidInputError(Fault("bundle", "is cut off"))
+        entries.append(entry)
+        position += 2 + length
+    if len(entries) > TILE_WIDTH:
+        raise InvalidInputError(Fault("bundle", f"holds more than {TILE_WIDTH} entries"))
+    return entries
