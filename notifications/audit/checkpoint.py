@@ -62,9 +62,9 @@ def parse_checkpoint_note(note: bytes) -> Checkpoint:
     return parse_checkpoint(parse_note(note).text)
 
 
-def sign_checkpoint(private_key: Ed25519PrivateKey, origin: str, size: int, root: bytes) -> bytes:
+def sign_checkpoint(private_key: Ed25519PrivateKey, checkpoint: Checkpoint) -> bytes:
     """Return the checkpoint as a note signed by the log; the key's name is the origin."""
-    return sign_note(format_checkpoint(Checkpoint(origin, size, root)), origin, private_key)
+    return sign_note(format_checkpoint(checkpoint), checkpoint.origin, private_key)
 
 
 def verify_checkpoint(note: bytes, key: VerifierKey) -> Checkpoint:
