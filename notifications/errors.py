@@ -72,6 +72,10 @@ class LogUnavailableError(GreffierError):
     """The audit log cannot take or prove an entry now; nothing that needs a proof may be sent."""
 
 
+class StoreUnavailableError(GreffierError):
+    """The store could not do the work now (disk full, locked, closing); nothing of it is recorded."""
+
+
 class VerificationError(GreffierError):
     """A verification step failed: the artefact must not be trusted.
 

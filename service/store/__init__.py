@@ -1,1 +1,23 @@
-"""TBD"""
+"""The store: everything that must outlive the process, behind ``notifications.ports.UnitOfWork``.
+
+``store = open_store(path_or_url)`` opens the database (and brings its tables up to date) and starts one writer thread
+and a few readers::
+
+    result = await store.write(lambda tx: record_incident(tx, act, facts, agreements))
+    incident = await store.read(lambda tx: tx.incident(incident_id))
+    store.on_commit.append(lambda changed: ...)   # a set of kinds: "audit", "notices", "deliveries", ...
+    await store.close()
+
+``write`` returns once the work is durable on disk. Works that wait together share one commit (group commit), each in a
+savepoint of its own: a failure undoes that work alone. ``read`` sees one snapshot, runs beside the writer and refuses
+to write. Hooks in ``on_commit`` run in the event loop after the commit and before its callers go on; they must be
+quick, and one that raises is logged and harms nobody. ``close`` finishes what was handed in.
+
+Raises ``notifications.errors``: StateConflictError for an identity that exists already or a reference to nothing,
+VersionMismatchError, NotFoundError, InvalidInputError for a bad cursor, StoreUnavailableError when the engine cannot.
+"""
+
+from service.store.opening import open_store
+from service.store.sqlite import SqliteStore
+
+__all__ = ["SqliteStore", "open_store"]

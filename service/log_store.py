@@ -1,0 +1,77 @@
+"""What the sequencer needs of the store, beside ``notifications.ports``."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from notifications.ports import SequencedEntry
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLeaf:
+    """An entry that has no index yet."""
+
+    #: order of commit
+    position: int
+    entry_id: UUID
+    #: the exact leaf bytes, as stored with the change
+    leaf: bytes
+
+
+class LogTransaction(Protocol):
+    """What the sequencer needs of a unit of work."""
+
+    def log_size(self) -> int:
+        """Return the number of leaves under the latest checkpoint."""
+        ...
+
+    def log_checkpoint(self) -> bytes | None:
+        """Return the latest signed checkpoint, or None before the first."""
+        ...
+
+    def log_node_hashes(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return hashes of complete subtrees; raises LogUnavailableError where one is not there."""
+        ...
+
+    def log_entry(self, entry_id: UUID) -> SequencedEntry | None:
+        """Return an entry by id once it is sequenced."""
+        ...
+
+    def is_appended(self, entry_id: UUID) -> bool:
+        """Whether the entry exists, pending or sequenced."""
+        ...
+
+    def pending_leaves(self, limit: int) -> list[PendingLeaf]:
+        """Return entries that have no index yet, in the order they were committed."""
+        ...
+
+    def grow_tree(
+        self,
+        expected_size: int,
+        leaves: Sequence[PendingLeaf],
+        nodes: Sequence[tuple[int, int, bytes]],
+        checkpoint: bytes,
+    ) -> None:
+        """Give the leaves the next indices, store the new complete nodes (level, index, hash) and the checkpoint.
+
+        Raises StateConflictError unless the tree has ``expected_size`` leaves.
+        """
+        ...
+
+
+class LogStore(Protocol):
+    """Where the log is kept."""
+
+    #: hooks after commit, given the kinds of things that changed; ``audit`` is what wakes the sequencer
+    on_commit: list[Callable[[set[str]], None]]
+
+    async def write(self, work: Callable[[LogTransaction], ResultT]) -> ResultT:
+        """Run in a transaction; durable when it returns."""
+        ...
+
+    async def read(self, work: Callable[[LogTransaction], ResultT]) -> ResultT:
+        """Run against one snapshot."""
+        ...

@@ -1,0 +1,291 @@
+"""The sequencer: pending audit entries -> tree, nodes, signed checkpoint. The only writer of the tree.
+
+Each round, numbered, is also the recovery after a crash: it starts from what is committed, whatever was going on.
+
+1. Read the head and the pending entries, oldest first, from one snapshot.
+2. Hash the leaves, compute the new complete nodes and the root, sign the checkpoint.
+3. Commit indices, nodes and checkpoint in one unit of work that compares-and-swaps the head.
+4. Write the checkpoint to the head file outside the database, then tell those who wait.
+
+The head file guards against a database restored from an old backup: a tree that is smaller than, or not consistent
+with, the head last published is never signed again. Not guarded: a head file restored together with the database;
+witnesses outside, among them every mailbox that holds a notice, are what shows that.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+from uuid import UUID
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
+from notifications.audit.merkle import append_leaves, leaf_hash, tree_root
+from notifications.audit.note import VerifierKey, verifier_key
+from notifications.errors import InvalidInputError, LogUnavailableError, NotFoundError, VerificationError
+from service.log_head import read_head, write_head
+from service.log_store import LogStore, LogTransaction, PendingLeaf
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SequencerSettings:
+    """How the sequencer batches and retries."""
+
+    #: how long entries are collected after the first before they get one checkpoint together
+    batch_seconds: float = 0.2
+    #: entries under one new checkpoint at most
+    batch_entries: int = 4096
+    #: how often to look for entries that other processes committed
+    poll_seconds: float = 1.0
+    #: wait after a failure; doubles up to the last
+    first_retry_seconds: float = 0.5
+    last_retry_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A signed state of the tree."""
+
+    size: int
+    #: the signed checkpoint; None for the tree without leaves
+    checkpoint: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """What the next round commits."""
+
+    size_before: int
+    leaves: Sequence[PendingLeaf]
+    nodes: Sequence[tuple[int, int, bytes]]
+    head: Head
+
+
+class Sequencer:
+    """Implements ``notifications.ports.Log``; one per log at a time (a second one loses the compare-and-swap)."""
+
+    def __init__(
+        self,
+        store: LogStore,
+        *,
+        private_key: Ed25519PrivateKey,
+        origin: str,
+        head_path: Path,
+        settings: SequencerSettings | None = None,
+    ) -> None:
+        self._store, self._private_key, self._head_path = store, private_key, head_path
+        self._key = verifier_key(origin, private_key)
+        self._settings = settings or SequencerSettings()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._waiting: dict[UUID, list[asyncio.Future[int]]] = {}
+        #: sequenced here and not told yet: their checkpoint is not in the head file
+        self._unpublished: dict[UUID, int] = {}
+        #: the head in the database as far as this process knows; None until it was compared with the head file
+        self._head: Head | None = None
+        #: size of the head in the file
+        self._published_size = 0
+        #: why nothing is signed any more, for good; None while all is well
+        self._refusal: str | None = None
+        #: why the last round failed; None when it did not
+        self._failure: str | None = None
+
+    async def start(self) -> None:
+        """Start sequencing in the background. A database that must not be signed shows in ``health``."""
+        self._store.on_commit.append(self._wake_on_commit)
+        self._wake.set()
+        self._task = asyncio.create_task(self._run(), name="sequencer")
+
+    async def stop(self) -> None:
+        """Stop; entries stay pending, those who wait get LogUnavailableError."""
+        with contextlib.suppress(ValueError):
+            self._store.on_commit.remove(self._wake_on_commit)
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        self._turn_away("the sequencer has stopped")
+
+    def health(self) -> str | None:
+        """Return why the log does not move on, or None when it does."""
+        return self._refusal or self._failure
+
+    async def included(self, entry_id: UUID) -> int:
+        """Return the entry's index once a published checkpoint covers it.
+
+        Raises LogUnavailableError when the sequencer has stopped or refuses to sign, NotFoundError for an entry that
+        does not exist. A failure that may pass is waited out.
+        """
+        if self._refusal is not None:
+            raise LogUnavailableError(self._refusal)
+        if self._task is None:
+            raise LogUnavailableError("the sequencer is not running")
+        # Wait first and look then: an entry sequenced in between is told by one or the other.
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(entry_id, []).append(future)
+        try:
+            entry, is_appended = await self._store.read(lambda tx: (tx.log_entry(entry_id), tx.is_appended(entry_id)))
+            if not is_appended:
+                raise NotFoundError("audit entry", entry_id)
+            if entry is not None and entry.index < self._published_size:
+                return entry.index
+            self._wake.set()
+            return await future
+        finally:
+            self._forget(entry_id, future)
+
+    async def sequence_pending(self) -> int:
+        """Run rounds until nothing is pending; return how many entries got their index.
+
+        Raises LogUnavailableError for a database that must not be signed, and whatever a round fails with.
+        """
+        if self._refusal is not None:
+            raise LogUnavailableError(self._refusal)
+        if self._head is None:
+            self._head = await self._compared_head()
+        total = 0
+        while count := await self._grow():
+            total += count
+        await self._tell_those_sequenced_elsewhere()
+        return total
+
+    async def _run(self) -> None:
+        retry_seconds = self._settings.first_retry_seconds
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._settings.poll_seconds)
+            if self._wake.is_set() and self._settings.batch_seconds > 0:
+                await asyncio.sleep(self._settings.batch_seconds)
+            self._wake.clear()
+            try:
+                await self.sequence_pending()
+            except Exception as error:  # noqa: BLE001 - whatever failed, the next round starts from what is committed
+                self._failure = f"the log does not move on: {error}"
+                _log.error("log.stalled", reason=str(error), exc_info=error)
+                if self._refusal is not None:
+                    self._turn_away(self._refusal)
+                    return
+                await asyncio.sleep(retry_seconds)
+                retry_seconds = min(2 * retry_seconds, self._settings.last_retry_seconds)
+                self._wake.set()
+            else:
+                self._failure = None
+                retry_seconds = self._settings.first_retry_seconds
+
+    async def _compared_head(self) -> Head:
+        """Return the database's head; refuse for good one that is behind or inconsistent with the head published."""
+        published = await asyncio.to_thread(read_head, self._head_path)
+        try:
+            head = await self._store.read(lambda tx: _verified_head(tx, published, self._key))
+        except LogUnavailableError as error:
+            self._refuse(str(error))
+        if published is None and head.size:
+            _log.warning("log_head.missing", path=str(self._head_path), size=head.size)
+        self._published_size = head.size if published is not None and published == head.checkpoint else 0
+        return head
+
+    def _refuse(self, reason: str) -> NoReturn:
+        self._refusal = f"refusing to sign: {reason}"
+        _log.critical("log.refused", reason=reason)
+        raise LogUnavailableError(self._refusal)
+
+    async def _grow(self) -> int:
+        """Run one round, steps 1 to 4; return how many entries got their index."""
+        # 1. and 2.
+        growth = await self._store.read(self._next_growth)
+        if self._head is not None and growth.size_before < self._head.size:
+            self._refuse(f"the database went back from {self._head.size} entries to {growth.size_before}")
+        if growth.leaves:
+            # 3.
+            await self._store.write(
+                lambda tx: tx.grow_tree(growth.size_before, growth.leaves, growth.nodes, growth.head.checkpoint or b"")
+            )
+            for index, leaf in enumerate(growth.leaves, growth.size_before):
+                self._unpublished[leaf.entry_id] = index
+        self._head = growth.head
+        # 4.
+        await self._publish(growth.head)
+        return len(growth.leaves)
+
+    def _next_growth(self, tx: LogTransaction) -> _Growth:
+        size, leaves = tx.log_size(), tx.pending_leaves(self._settings.batch_entries)
+        if not leaves:
+            return _Growth(size, (), (), Head(size, tx.log_checkpoint()))
+        grown = append_leaves(size, tx.log_node_hashes, [leaf_hash(pending.leaf) for pending in leaves])
+        checkpoint = sign_checkpoint(self._private_key, Checkpoint(self._key.name, grown.size, grown.root))
+        return _Growth(size, leaves, grown.nodes, Head(grown.size, checkpoint))
+
+    async def _publish(self, head: Head) -> None:
+        if head.checkpoint is not None and head.size > self._published_size:
+            await asyncio.to_thread(write_head, self._head_path, head.checkpoint)
+            self._published_size = head.size
+            _log.debug("log.grown", size=head.size)
+        for entry_id, index in self._unpublished.items():
+            self._tell(entry_id, index)
+        self._unpublished.clear()
+
+    async def _tell_those_sequenced_elsewhere(self) -> None:
+        """Tell those who wait for an entry that another process, or this one before a failure, sequenced."""
+        if self._waiting:
+            waiting = list(self._waiting)
+            for entry in await self._store.read(lambda tx: [tx.log_entry(entry_id) for entry_id in waiting]):
+                if entry is not None and entry.index < self._published_size:
+                    self._tell(entry.entry_id, entry.index)
+
+    def _tell(self, entry_id: UUID, index: int) -> None:
+        for future in self._waiting.pop(entry_id, ()):
+            if not future.done():
+                future.set_result(index)
+
+    def _turn_away(self, reason: str) -> None:
+        for futures in self._waiting.values():
+            for future in futures:
+                if not future.done():
+                    future.set_exception(LogUnavailableError(reason))
+        self._waiting.clear()
+
+    def _forget(self, entry_id: UUID, future: asyncio.Future[int]) -> None:
+        futures = self._waiting.get(entry_id)
+        if futures is not None and future in futures:
+            futures.remove(future)
+            if not futures:
+                del self._waiting[entry_id]
+
+    def _wake_on_commit(self, changed: set[str]) -> None:
+        if "audit" in changed:
+            self._wake.set()
+
+
+def _verified_head(tx: LogTransaction, published: bytes | None, key: VerifierKey) -> Head:
+    """Return the database's head; raises LogUnavailableError where it must not be built upon.
+
+    1. The latest checkpoint is signed by this log's key, covers all that is sequenced, and the tree gives its root.
+    2. The head published last is signed by this log's key, is not larger than the tree, and is what the tree was then.
+    """
+    head = Head(tx.log_size(), tx.log_checkpoint())
+    if head.checkpoint is not None:
+        _verify_root(tx, head.checkpoint, "the latest checkpoint in the database", key, head.size)
+    if published is not None:
+        _verify_root(tx, published, "the head published last", key, head.size)
+    return head
+
+
+def _verify_root(tx: LogTransaction, note: bytes, what: str, key: VerifierKey, size: int) -> None:
+    """Raise LogUnavailableError unless the tree of ``size`` leaves agrees with a checkpoint of this log."""
+    try:
+        checkpoint = verify_checkpoint(note, key)
+    except (InvalidInputError, VerificationError) as error:
+        raise LogUnavailableError(f"{what} is no checkpoint of this log's key: {error}") from error
+    if checkpoint.size > size:
+        raise LogUnavailableError(
+            f"{what} covers {checkpoint.size} entries, the database holds {size}: it was restored from an older backup"
+        )
+    if tree_root(checkpoint.size, tx.log_node_hashes) != checkpoint.root:
+        raise LogUnavailableError(f"the database holds other entries than the {checkpoint.size} that {what} covers")

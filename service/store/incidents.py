@@ -1,0 +1,236 @@
+"""Incidents with every version of their facts, and the decisions taken on them."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, func, select
+
+from notifications.decision import Decision
+from notifications.incident import Incident, IncidentFacts, IncidentState
+from notifications.ports import Page, StoredDecision
+from service.store.encoding import (
+    JsonCodec,
+    from_microseconds,
+    from_optional_microseconds,
+    to_microseconds,
+    to_optional_microseconds,
+)
+from service.store.paging import FIRST, LAST, paged, start_of
+from service.store.records import Records
+from service.store.statements import compiled, compiled_text, insert_of, limited
+from service.store.tables import CustomerRow, DecisionRow, IncidentFactsRow, IncidentRow, table
+
+_FACTS: JsonCodec[IncidentFacts] = JsonCodec(IncidentFacts)
+_DECISION: JsonCodec[Decision] = JsonCodec(Decision)
+
+_incidents, _facts = table(IncidentRow).c, table(IncidentFactsRow).c
+_decisions, _customers = table(DecisionRow).c, table(CustomerRow).c
+
+_INCIDENT = (
+    _incidents.id, _incidents.ticket, _incidents.state, _incidents.version, _incidents.opened_at,
+    _incidents.updated_at, _incidents.opened_by, _incidents.closed_at, _facts.facts,
+)  # fmt: skip
+_in_force = table(IncidentRow).join(
+    table(IncidentFactsRow), (_facts.incident_id == _incidents.id) & (_facts.version == _incidents.version)
+)
+
+_INSERT_INCIDENT, _INSERT_FACTS = insert_of(IncidentRow), insert_of(IncidentFactsRow)
+_INCIDENT_BY_ID = compiled(select(*_INCIDENT).select_from(_in_force).where(_incidents.id == bindparam("id")), "id")
+_INCIDENT_BY_TICKET = compiled(
+    select(*_INCIDENT).select_from(_in_force).where(_incidents.ticket == bindparam("ticket")), "ticket"
+)
+_page_of_incidents = (
+    select(_incidents.position, *_INCIDENT)
+    .select_from(_in_force)
+    .where(_incidents.position < bindparam("before"))
+    .order_by(_incidents.position.desc())
+)
+_INCIDENTS_PAGE = limited(_page_of_incidents, "before")
+_INCIDENTS_PAGE_BY_STATE = limited(_page_of_incidents.where(_incidents.state == bindparam("state")), "before", "state")
+_FACTS_AT = compiled(
+    select(_facts.facts).where(_facts.incident_id == bindparam("id"), _facts.version == bindparam("version")),
+    "id", "version",
+)  # fmt: skip
+_UPDATE_INCIDENT = compiled_text(
+    "UPDATE incidents SET ticket = :ticket, state = :state, updated_at = :updated_at, closed_at = :closed_at,"
+    " version = :version WHERE id = :id AND version = :expected",
+    "ticket", "state", "updated_at", "closed_at", "version", "id", "expected",
+)  # fmt: skip
+_INCIDENT_VERSION = compiled(select(_incidents.version).where(_incidents.id == bindparam("id")), "id")
+_NEXT_TICKET = compiled_text(
+    "INSERT INTO ticket_counters (year, last_number) VALUES (:year, 1)"
+    " ON CONFLICT (year) DO UPDATE SET last_number = ticket_counters.last_number + 1 RETURNING last_number",
+    "year",
+)
+
+_INSERT_DECISION = insert_of(DecisionRow)
+_DECIDED = (
+    _decisions.id, _decisions.incident_id, _decisions.customer_id, _decisions.facts_version, _decisions.recorded_at,
+    _decisions.decision,
+)  # fmt: skip
+_later = table(DecisionRow).alias("later")
+_latest_of_customer = (
+    select(func.max(_later.c.position))
+    .where(_later.c.incident_id == _decisions.incident_id, _later.c.customer_id == _decisions.customer_id)
+    .scalar_subquery()
+)
+_CURRENT_DECISIONS = compiled(
+    select(*_DECIDED)
+    .where(_decisions.incident_id == bindparam("incident_id"), _decisions.position == _latest_of_customer)
+    .order_by(_decisions.position),
+    "incident_id",
+)
+# From the customers in order, so that a page reads a page's worth of decisions and not the incident's.
+_latest_of_walked = (
+    select(func.max(_later.c.position))
+    .where(_later.c.incident_id == bindparam("incident_id"), _later.c.customer_id == _customers.id)
+    .scalar_subquery()
+)
+_page_of_decisions = (
+    select(_customers.position, *_DECIDED)
+    .select_from(table(CustomerRow).join(table(DecisionRow), _decisions.position == _latest_of_walked))
+    .where(_customers.position > bindparam("after"))
+    .order_by(_customers.position)
+)
+_DECISIONS_PAGE = limited(_page_of_decisions, "incident_id", "after")
+_DECISIONS_PAGE_BY_VERDICT = limited(
+    _page_of_decisions.where(_decisions.verdict == bindparam("verdict")), "incident_id", "after", "verdict"
+)
+
+
+def _incident_of_row(*row: Any) -> Incident:
+    id_bytes, ticket, state, version, opened_at, updated_at, opened_by, closed_at, facts = row
+    return Incident(
+        id=UUID(bytes=id_bytes),
+        ticket=ticket,
+        state=IncidentState(state),
+        version=version,
+        facts=_FACTS.decode(facts),
+        opened_at=from_microseconds(opened_at),
+        updated_at=from_microseconds(updated_at),
+        opened_by=opened_by,
+        closed_at=from_optional_microseconds(closed_at),
+    )
+
+
+def _decision_of_row(*row: Any) -> StoredDecision:
+    id_bytes, incident_id, _, facts_version, recorded_at, decision = row
+    return StoredDecision(
+        id=UUID(bytes=id_bytes),
+        incident_id=UUID(bytes=incident_id),
+        facts_version=facts_version,
+        recorded_at=from_microseconds(recorded_at),
+        decision=_DECISION.decode(decision),
+    )
+
+
+class IncidentRecords(Records):
+    """Incidents and decisions."""
+
+    def next_ticket_number(self, year: int) -> int:
+        """Return the next number of the year, from 1; undone with the unit of work, so without gaps."""
+        row = self._session.one(_NEXT_TICKET, (year,))
+        assert row is not None  # RETURNING gives the row that was written
+        return int(row[0])
+
+    def add_incident(self, incident: Incident) -> None:
+        """Store a new incident with its first facts."""
+        id_bytes = incident.id.bytes
+        self._session.execute(
+            _INSERT_INCIDENT,
+            (
+                id_bytes,
+                incident.ticket,
+                incident.state.value,
+                incident.version,
+                to_microseconds(incident.opened_at),
+                to_microseconds(incident.updated_at),
+                incident.opened_by,
+                to_optional_microseconds(incident.closed_at),
+            ),
+        )
+        self._session.execute(_INSERT_FACTS, (id_bytes, incident.version, _FACTS.encode(incident.facts)))
+        self._changed("incidents")
+
+    def incident(self, incident_id: UUID) -> Incident | None:
+        """Return the incident with the facts in force."""
+        row = self._session.one(_INCIDENT_BY_ID, (incident_id.bytes,))
+        return None if row is None else _incident_of_row(*row)
+
+    def incident_by_ticket(self, ticket: str) -> Incident | None:
+        """Return the incident by its ticket number."""
+        row = self._session.one(_INCIDENT_BY_TICKET, (ticket,))
+        return None if row is None else _incident_of_row(*row)
+
+    def facts_at(self, incident_id: UUID, version: int) -> IncidentFacts | None:
+        """Return one version of the facts."""
+        row = self._session.one(_FACTS_AT, (incident_id.bytes, version))
+        return None if row is None else _FACTS.decode(row[0])
+
+    def save_incident(self, incident: Incident, expected_version: int) -> None:
+        """Replace the incident and add its facts as a new version; raises VersionMismatchError."""
+        self._replace(
+            "incident",
+            incident.id,
+            expected_version,
+            incident.version,
+            _INCIDENT_VERSION,
+            _UPDATE_INCIDENT,
+            (
+                incident.ticket,
+                incident.state.value,
+                to_microseconds(incident.updated_at),
+                to_optional_microseconds(incident.closed_at),
+            ),
+        )
+        self._session.execute(_INSERT_FACTS, (incident.id.bytes, incident.version, _FACTS.encode(incident.facts)))
+        self._changed("incidents")
+
+    def incidents(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
+        """Return incidents, newest first, as a page."""
+        before = start_of("incidents", page, LAST)
+        if state is None:
+            rows = self._session.all(_INCIDENTS_PAGE, (before, page.limit + 1))
+        else:
+            rows = self._session.all(_INCIDENTS_PAGE_BY_STATE, (before, state, page.limit + 1))
+        return paged("incidents", page, rows, _incident_of_row)
+
+    def add_decisions(self, decisions: Sequence[StoredDecision]) -> None:
+        """Record decisions."""
+        encode = _DECISION.encode
+        self._session.execute_many(
+            _INSERT_DECISION,
+            [
+                (
+                    stored.id.bytes,
+                    stored.incident_id.bytes,
+                    stored.decision.customer_id.bytes,
+                    stored.facts_version,
+                    to_microseconds(stored.recorded_at),
+                    stored.decision.verdict.value,
+                    encode(stored.decision),
+                )
+                for stored in decisions
+            ],
+        )
+        if decisions:
+            self._changed("decisions")
+
+    def current_decisions(self, incident_id: UUID) -> dict[UUID, StoredDecision]:
+        """Return the latest decision per customer of an incident."""
+        rows = self._session.all(_CURRENT_DECISIONS, (incident_id.bytes,))
+        found = [_decision_of_row(*row) for row in rows]
+        return {stored.decision.customer_id: stored for stored in found}
+
+    def decisions(
+        self, incident_id: UUID, page: Page, *, verdict: str | None = None
+    ) -> tuple[list[StoredDecision], str | None]:
+        """Return the latest decision per customer, by customer creation, as a page."""
+        after = start_of("decisions", page, FIRST)
+        key = incident_id.bytes
+        if verdict is None:
+            rows = self._session.all(_DECISIONS_PAGE, (key, after, page.limit + 1))
+        else:
+            rows = self._session.all(_DECISIONS_PAGE_BY_VERDICT, (key, after, verdict, page.limit + 1))
+        return paged("decisions", page, rows, _decision_of_row)

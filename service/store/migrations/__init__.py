@@ -1,0 +1,1 @@
+"""Migrations: one file per change of the tables, never edited once released."""

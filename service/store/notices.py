@@ -1,0 +1,189 @@
+"""Notices: drafts, releases and what stands of them."""
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, text
+
+from notifications.notice import Notice, NoticeKind, NoticeState
+from notifications.ports import Page
+from service.store.encoding import (
+    from_microseconds,
+    from_optional_microseconds,
+    to_microseconds,
+    to_optional_microseconds,
+)
+from service.store.paging import LAST, paged, start_of
+from service.store.records import Records
+from service.store.statements import compiled, compiled_text, insert_of, limited
+from service.store.tables import CustomerRow, NoticeRow, table
+
+_notices, _customers = table(NoticeRow).c, table(CustomerRow).c
+
+#: The columns of a notice, in the order of its fields; also read beside a due delivery.
+NOTICE = (
+    _notices.id, _notices.incident_id, _notices.customer_id, _notices.sequence, _notices.kind, _notices.state,
+    _notices.facts_version, _notices.due_at, _notices.due_kind, _notices.created_at, _notices.created_by,
+    _notices.released_at, _notices.released_by, _notices.sealed_at, _notices.hold_reason, _notices.version,
+)  # fmt: skip
+
+_INSERT = insert_of(NoticeRow)
+_BY_ID = compiled(select(*NOTICE).where(_notices.id == bindparam("id")), "id")
+_VERSION = compiled(select(_notices.version).where(_notices.id == bindparam("id")), "id")
+_UPDATE = compiled_text(
+    "UPDATE notices SET sequence = :sequence, kind = :kind, state = :state, facts_version = :facts_version,"
+    " due_at = :due_at, due_kind = :due_kind, released_at = :released_at, released_by = :released_by,"
+    " sealed_at = :sealed_at, hold_reason = :hold_reason, version = :version"
+    " WHERE id = :id AND version = :expected",
+    "sequence", "kind", "state", "facts_version", "due_at", "due_kind", "released_at", "released_by", "sealed_at",
+    "hold_reason", "version", "id", "expected",
+)  # fmt: skip
+_OF_INCIDENT = compiled(
+    select(*NOTICE)
+    .select_from(table(NoticeRow).join(table(CustomerRow), _customers.id == _notices.customer_id))
+    .where(_notices.incident_id == bindparam("incident_id"))
+    .order_by(_customers.position, _notices.sequence, _notices.position),
+    "incident_id",
+)
+_RELEASED = limited(
+    select(*NOTICE)
+    .where(text("notices.state = 'released'"))  # as in the index, so that it is used
+    .order_by(_notices.due_at, _notices.position)
+)
+_FILTERS = {"incident_id": _notices.incident_id, "customer_id": _notices.customer_id, "state": _notices.state}
+
+
+def _page_statement(filters: tuple[str, ...]) -> str:
+    statement = (
+        select(_notices.position, *NOTICE)
+        .where(_notices.position < bindparam("before"))
+        .order_by(_notices.position.desc())
+    )
+    for name in filters:
+        statement = statement.where(_FILTERS[name] == bindparam(name))
+    return limited(statement, "before", *filters)
+
+
+#: The statement of a page, by which filters are set.
+_PAGES = {
+    chosen: _page_statement(tuple(name for name, is_set in zip(_FILTERS, chosen, strict=True) if is_set))
+    for chosen in product((False, True), repeat=len(_FILTERS))
+}
+
+
+def notice_of_row(*row: Any) -> Notice:
+    """Return the notice of a row, in the order of ``NOTICE``."""
+    (
+        id_bytes, incident_id, customer_id, sequence, kind, state, facts_version, due_at, due_kind, created_at,
+        created_by, released_at, released_by, sealed_at, hold_reason, version,
+    ) = row  # fmt: skip
+    return Notice(
+        id=UUID(bytes=id_bytes),
+        incident_id=UUID(bytes=incident_id),
+        customer_id=UUID(bytes=customer_id),
+        sequence=sequence,
+        kind=NoticeKind(kind),
+        state=NoticeState(state),
+        facts_version=facts_version,
+        due_at=from_microseconds(due_at),
+        due_kind=due_kind,
+        created_at=from_microseconds(created_at),
+        created_by=created_by,
+        released_at=from_optional_microseconds(released_at),
+        released_by=released_by,
+        sealed_at=from_optional_microseconds(sealed_at),
+        hold_reason=hold_reason,
+        version=version,
+    )
+
+
+class NoticeRecords(Records):
+    """Notices."""
+
+    def add_notices(self, notices: Sequence[Notice]) -> None:
+        """Store new notices."""
+        self._session.execute_many(
+            _INSERT,
+            [
+                (
+                    notice.id.bytes,
+                    notice.incident_id.bytes,
+                    notice.customer_id.bytes,
+                    notice.sequence,
+                    notice.kind.value,
+                    notice.state.value,
+                    notice.facts_version,
+                    to_microseconds(notice.due_at),
+                    notice.due_kind,
+                    to_microseconds(notice.created_at),
+                    notice.created_by,
+                    to_optional_microseconds(notice.released_at),
+                    notice.released_by,
+                    to_optional_microseconds(notice.sealed_at),
+                    notice.hold_reason,
+                    notice.version,
+                )
+                for notice in notices
+            ],
+        )
+        if notices:
+            self._changed("notices")
+
+    def notice(self, notice_id: UUID) -> Notice | None:
+        """Return the notice."""
+        row = self._session.one(_BY_ID, (notice_id.bytes,))
+        return None if row is None else notice_of_row(*row)
+
+    def save_notice(self, notice: Notice, expected_version: int) -> None:
+        """Replace the notice; raises VersionMismatchError."""
+        self._replace(
+            "notice",
+            notice.id,
+            expected_version,
+            notice.version,
+            _VERSION,
+            _UPDATE,
+            (
+                notice.sequence,
+                notice.kind.value,
+                notice.state.value,
+                notice.facts_version,
+                to_microseconds(notice.due_at),
+                notice.due_kind,
+                to_optional_microseconds(notice.released_at),
+                notice.released_by,
+                to_optional_microseconds(notice.sealed_at),
+                notice.hold_reason,
+            ),
+        )
+        self._changed("notices")
+
+    def notices_of_incident(self, incident_id: UUID) -> Sequence[Notice]:
+        """Return every notice of an incident, by customer creation then sequence."""
+        return [notice_of_row(*row) for row in self._session.all(_OF_INCIDENT, (incident_id.bytes,))]
+
+    def notices(
+        self,
+        page: Page,
+        *,
+        incident_id: UUID | None = None,
+        customer_id: UUID | None = None,
+        state: str | None = None,
+    ) -> tuple[list[Notice], str | None]:
+        """Return notices, newest first, as a page."""
+        before = start_of("notices", page, LAST)
+        filters = (
+            None if incident_id is None else incident_id.bytes,
+            None if customer_id is None else customer_id.bytes,
+            state,
+        )
+        statement = _PAGES[tuple(value is not None for value in filters)]
+        values = [value for value in filters if value is not None]
+        rows = self._session.all(statement, (before, *values, page.limit + 1))
+        return paged("notices", page, rows, notice_of_row)
+
+    def released_notices(self, limit: int) -> Sequence[Notice]:
+        """Return notices that are released and not sealed yet, earliest ``due_at`` first."""
+        return [notice_of_row(*row) for row in self._session.all(_RELEASED, (limit,))]

@@ -1,0 +1,54 @@
+"""Statements: written once against the tables, compiled once to the constant SQL text that the engine runs.
+
+A statement names its parameters in the order in which they stand in the text; that the order is so is checked when the
+module is imported, so that parameters can be passed as plain tuples.
+"""
+
+from typing import Any
+
+from sqlalchemy import ClauseElement, Dialect, Insert, insert
+from sqlalchemy import text as sql_text
+from sqlalchemy.dialects import sqlite
+from sqlmodel import SQLModel
+
+from service.store.tables import table
+
+_SQLITE = sqlite.dialect(paramstyle="qmark")
+
+
+def compiled(statement: ClauseElement, *parameters: str, dialect: Dialect = _SQLITE) -> str:
+    """Return the SQL text of a statement; raises ValueError unless its parameters are these, in this order."""
+    result: Any = statement.compile(dialect=dialect)
+    found = tuple(result.positiontup or ())
+    if found != parameters:
+        raise ValueError(f"parameters are {found}, not {parameters}: {result}")
+    valued = [name for name in found if result.params[name] is not None]
+    if valued:
+        raise ValueError(f"literal values must stand in the text, not in parameters: {valued}: {result}")
+    return str(result)
+
+
+def limited(statement: ClauseElement, *parameters: str) -> str:
+    """As ``compiled``, with one more parameter at the end: at most so many rows."""
+    # Written here because the SQLite construct adds an OFFSET with a literal parameter.
+    return f"{compiled(statement, *parameters)} LIMIT ?"
+
+
+def compiled_text(statement: str, *parameters: str) -> str:
+    """As ``compiled``, of portable SQL with ``:name`` parameters, for what has no portable construct."""
+    return compiled(sql_text(statement), *parameters)
+
+
+def inserted_columns(row: type[SQLModel]) -> tuple[str, ...]:
+    """Return the columns of a table in order, without the ``position`` that the engine counts."""
+    return tuple(column.name for column in table(row).columns if column.autoincrement is not True)
+
+
+def insert_of(row: type[SQLModel]) -> str:
+    """Return the INSERT of a whole row, parameters in the order of ``inserted_columns``."""
+    names = inserted_columns(row)
+    statement: Insert = insert(table(row))
+    result: Any = statement.compile(dialect=_SQLITE, column_keys=names)
+    if tuple(result.positiontup) != names:
+        raise ValueError(f"columns are {result.positiontup}, not {names}")
+    return str(result)

@@ -1,0 +1,15 @@
+"""One unit of work on SQL: every group of records behind the one port ``notifications.ports.Transaction``."""
+
+from service.store.audit import AuditRecords
+from service.store.customers import CustomerRecords
+from service.store.deliveries import DeliveryRecords
+from service.store.idempotency import ResponseRecords
+from service.store.incidents import IncidentRecords
+from service.store.notices import NoticeRecords
+from service.store.seals import SealRecords
+
+
+class SqlTransaction(
+    AuditRecords, CustomerRecords, IncidentRecords, NoticeRecords, SealRecords, DeliveryRecords, ResponseRecords
+):
+    """Implements ``notifications.ports.Transaction`` and ``service.log_store.LogTransaction`` on one session."""

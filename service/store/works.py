@@ -1,0 +1,56 @@
+"""Works on their way: from the event loop that asks to the thread that runs them, and the answers back."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from service.store.transaction import SqlTransaction
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One piece of work, who waits for it, and what came of it."""
+
+    run: Callable[[SqlTransaction], Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        """Answer the caller; runs in its event loop. A caller that went away gets none."""
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+def answer(works: Iterable[Work], before: Callable[[], None] | None = None) -> None:
+    """Answer works in their event loops, with one wake-up per loop; ``before`` runs once, in the first of them.
+
+    A loop that is closed has nobody waiting any more: its works are done, and told to no one.
+    """
+    by_loop: dict[asyncio.AbstractEventLoop, list[Work]] = {}
+    for work in works:
+        by_loop.setdefault(work.loop, []).append(work)
+    for loop, waiting in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle_all, waiting, before)
+        except RuntimeError:
+            _log.warning("store.caller_gone", works=len(waiting))
+        else:
+            before = None
+
+
+def _settle_all(works: list[Work], before: Callable[[], None] | None) -> None:
+    if before is not None:
+        before()
+    for work in works:
+        work.settle()
