@@ -1,0 +1,1 @@
+"""Stands here so that ``tests`` is on the import path: suites share ``fakes``."""
