@@ -1,0 +1,25 @@
+"""The console inbox: nothing leaves the house; the use case places the notice with the outcome, in one transaction."""
+
+from notifications.delivery import ChannelKind, Outcome, OutcomeKind
+
+
+class ConsoleInbox:
+    """Implements ``notifications.ports.Channel`` for the customer's console."""
+
+    @property
+    def kind(self) -> ChannelKind:
+        """Which channel this is."""
+        return ChannelKind.CONSOLE
+
+    async def send(self, *, sender: str, recipient: str, message_id: str, content: bytes) -> Outcome:  # noqa: ARG002 - the port's signature
+        """Accept: the notice is in the store already, and its inbox entry is written with this outcome."""
+        return Outcome(
+            kind=OutcomeKind.ACCEPTED,
+            code=None,
+            enhanced_status=None,
+            text="placed in the console inbox",
+            queue_id=None,
+            tls_version=None,
+            tls_cipher=None,
+            remote=None,
+        )
