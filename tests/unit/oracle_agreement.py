@@ -9,7 +9,7 @@ traceability (A, I, C, T).
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
 from typing import NamedTuple
@@ -105,7 +105,7 @@ def three_valued(outcomes: frozenset[bool]) -> str:
     return "unknown" if len(outcomes) == 2 else "yes" if True in outcomes else "no"
 
 
-# --- the whole fact space, with one listed customer --------------------------------------------------------------------
+# --- the whole fact space, with one listed customer ------------------------------------------------------------------
 
 #: The twelve facts that 3.2 looks at, by their ids in the API; ``{customer}`` stands for the listed customer.
 FACTS = (
@@ -170,7 +170,7 @@ def whole_space() -> WholeSpace:
     return WholeSpace(natures, matters)
 
 
-# --- 7.6.4 and 8.3: priority and GTI -----------------------------------------------------------------------------------
+# --- 7.6.4 and 8.3: priority and GTI ---------------------------------------------------------------------------------
 
 IMPACTS = ("I1", "I2", "I3")
 CRITICALITIES = ("C1", "C2", "C3")
@@ -202,7 +202,7 @@ def possible_priorities(impact: str, criticality: str) -> tuple[str, ...]:
     return tuple(priority for priority in PRIORITIES if priority in found)
 
 
-# --- 11.1.1.2, 11.1.1.3, DPA 7 and 8: who is told ----------------------------------------------------------------------
+# --- 11.1.1.2, 11.1.1.3, DPA 7 and 8: who is told --------------------------------------------------------------------
 
 PERSONAL_DATA_SECONDS = 48 * 3600
 
@@ -248,7 +248,7 @@ class Situation(NamedTuple):
     customer_scope: Scope
     listed: Listed | None  # None: the facts do not list this customer
     choices: tuple[Choice, ...] | None = None  # None: default levels
-    internal_target_seconds: int | None = None
+    internal_targets: tuple[tuple[str, int], ...] = ()  # the provider's own, by priority, where it is not the GTI
 
 
 class Outcome(NamedTuple):
@@ -271,8 +271,8 @@ def scopes_disjoint(situation: Situation) -> bool:
 def statement_in_force(situation: Situation) -> Listed:
     """What is stated of this customer, listed or not.
 
-    Not listed and ``not_affected``: no harm to its data and no personal data breached, established. Not listed and
-    ``unknown``: nothing is established.
+    What the facts state of a listed customer counts, whatever the scopes say. Not listed and ``not_affected``: no harm
+    to its data and no personal data breached, established. Not listed and ``unknown``: nothing of that is established.
     """
     if situation.listed is not None:
         return situation.listed
@@ -282,27 +282,52 @@ def statement_in_force(situation: Situation) -> Listed:
 
 
 def touch_by_scope(situation: Situation) -> str:
-    """Whether a customer that is not listed is touched, by the scopes alone."""
-    return "no" if scopes_disjoint(situation) else "yes"
+    """Whether the use of a customer that is not listed is touched.
+
+    Disjoint scopes establish that it is not. Else an incident that declares its scope touches whoever uses something in
+    it: surely where the customer declares a share of every dimension, and also where it declares less (its use is the
+    whole service there) once it is established that nothing beyond the scope is touched. An incident without a scope
+    says nothing of where it ends: open, unless customers that are not listed are established as not affected.
+    """
+    if scopes_disjoint(situation):
+        return "no"
+    not_affected = situation.incident.unlisted == "not_affected"
+    if not any(situation.incident_scope):
+        return "no" if not_affected else "unknown"
+    inside = all(
+        theirs or not ours for ours, theirs in zip(situation.incident_scope, situation.customer_scope, strict=True)
+    )
+    return "yes" if inside or not_affected else "unknown"
 
 
-def established_untouched(situation: Situation) -> bool:
-    """Whether it is established that the incident leaves this customer alone (the only way out of level 1)."""
-    stated = statement_in_force(situation)
-    if situation.listed is None:
-        return scopes_disjoint(situation)
-    return stated.affected == "no" and all(answer == "no" for answer in stated.harm)
+def service_reached(situation: Situation) -> str:
+    """Whether the service is affected where this customer uses it (9.1).
+
+    A service that is affected is affected for whoever uses it, and a customer's profile or default levels speak of the
+    incident, not of the customer: only what is established takes a customer out. That is a listed customer stated as
+    not affected, or disjoint scopes; where a listed customer is not known to be affected and its
+    scopes are disjoint, it is open.
+    """
+    if situation.listed is None or situation.listed.affected == "unknown":
+        if not scopes_disjoint(situation):
+            return "yes"
+        return "no" if situation.listed is None else "unknown"
+    return situation.listed.affected
 
 
-def personal_data_cases(situation: Situation) -> frozenset[bool]:
-    """Whether levels 3 or 4 oblige, in every case: a suspicion obliges like a certainty, whoever controls."""
+def personal_data_cases(
+    situation: Situation, obliging: frozenset[str] | set[str] = frozenset({"customer", "provider", "joint"})
+) -> frozenset[bool]:
+    """Whether level 3, level 4 or (by default) one of them obliges, in every case: by whose data it is.
+
+    A suspicion obliges like a certainty (DPA 7), whatever the nature of the event, and whatever was chosen.
+    """
     stated = statement_in_force(situation)
     breaches = ("no", "suspected", "confirmed") if stated.breach == "unknown" else (stated.breach,)
     controllers = ("customer", "provider", "joint") if stated.controller == "unknown" else (stated.controller,)
     return frozenset(
-        breach in {"suspected", "confirmed"} and (level_3 or level_4)
+        breach in {"suspected", "confirmed"} and controller in obliging
         for breach, controller in product(breaches, controllers)
-        for level_3, level_4 in [(controller in {"customer", "joint"}, controller in {"provider", "joint"})]
     )
 
 
@@ -313,54 +338,95 @@ def _natures_with(incident: Stated, own_harm: tuple[bool, ...]) -> frozenset[str
     return possible_natures(incident._replace(data=(*incident.data, own)))
 
 
-def obliged(
-    situation: Situation,
-    nature: str,
-    impact: str,
-    criticality: str,
-    harm: tuple[bool, ...],
-    *,
-    touched: bool,
-) -> bool:
-    """Whether anything but levels 3 and 4 obliges, in a completely known case."""
-    if nature == "incident":
-        return touched  # 11.1.1.2, not waivable
-    if nature != "security_incident":
-        return False
-    if situation.choices is not None:
-        return any(choice.matches(impact, criticality, harm) for choice in situation.choices)
-    level_1 = impact in {"I1", "I2"} and not established_untouched(situation)
-    level_2 = harm[I] or harm[C]
-    return level_1 or level_2
+class Case(NamedTuple):
+    """One completely known case as one customer sees it."""
+
+    nature: str
+    impact: str
+    criticality: str
+    harm: tuple[bool, ...]
+    touched: bool
+    reached: bool
+
+    @property
+    def concerned(self) -> bool:
+        """Whether the service as this customer uses it, or its data, is affected (9.1)."""
+        return self.reached or any(self.harm)
+
+
+def cases_for_customer(situation: Situation) -> Iterator[Case]:
+    """Enumerate every case that the stated facts allow, but for personal data, which depends on nothing else."""
+    stated = statement_in_force(situation)
+    for harm in product(*(COMPLETIONS[answer] for answer in stated.harm)):
+        yield from (
+            Case(nature, impact, criticality, harm, touched, reached)
+            for nature in _natures_with(situation.incident, harm)
+            for impact in cases_of_level(situation.impact, IMPACTS)
+            for criticality in cases_of_level(situation.criticality, CRITICALITIES)
+            for touched in COMPLETIONS[stated.affected]
+            for reached in COMPLETIONS[service_reached(situation)]
+        )
+
+
+def plain_incident(situation: Situation, case: Case) -> bool:
+    """11.1.1.2: incidents that are not security incidents and touch the customer; not waivable."""
+    return case.nature == "incident" and case.touched
+
+
+def level_1(situation: Situation, case: Case) -> bool:
+    """11.1.1.3 (1), for whom the incident concerns."""
+    return case.nature == "security_incident" and case.impact in {"I1", "I2"} and case.concerned
+
+
+def level_2(situation: Situation, case: Case) -> bool:
+    """11.1.1.3 (2)."""
+    return case.nature == "security_incident" and (case.harm[I] or case.harm[C])
+
+
+def chosen(situation: Situation, case: Case) -> bool:
+    """11.1.1.3: what the customer chose in place of (1) and (2); of incidents that concern it, as with (1)."""
+    return (
+        case.nature == "security_incident"
+        and case.concerned
+        and any(choice.matches(case.impact, case.criticality, case.harm) for choice in situation.choices or ())
+    )
+
+
+def rules_of(situation: Situation) -> dict[str, Callable[[Situation, Case], bool]]:
+    """Return what may oblige beside levels 3 and 4, by the ids that the agreement file gives."""
+    if situation.choices is None:
+        return {"impact_high": level_1, "customer_data": level_2, "plain_incident": plain_incident}
+    return {"profile": chosen, "plain_incident": plain_incident}
+
+
+def level_cases(situation: Situation) -> dict[str, frozenset[bool]]:
+    """Return for each rule whether it holds, in every case."""
+    cases = tuple(cases_for_customer(situation))
+    return {
+        rule_id: frozenset(rule(situation, case) for case in cases) for rule_id, rule in rules_of(situation).items()
+    } | {
+        "personal_data_customer_controller": personal_data_cases(situation, {"customer", "joint"}),
+        "personal_data_provider_controller": personal_data_cases(situation, {"provider", "joint"}),
+    }
 
 
 def decide(situation: Situation) -> Outcome:
     """Decide by enumeration of every case."""
-    stated = statement_in_force(situation)
-    by_levels = frozenset(
-        (obliged(situation, nature, impact, criticality, harm, touched=touched), MATRIX[impact, criticality])
-        for harm in product(*(COMPLETIONS[answer] for answer in stated.harm))
-        for nature in _natures_with(situation.incident, harm)
-        for impact in cases_of_level(situation.impact, IMPACTS)
-        for criticality in cases_of_level(situation.criticality, CRITICALITIES)
-        for touched in COMPLETIONS[stated.affected]
-    )
+    rules = rules_of(situation).values()
+    by_rules = frozenset(any(rule(situation, case) for rule in rules) for case in cases_for_customer(situation))
     personal = personal_data_cases(situation)
-    owed = frozenset(by_duty or by_level for by_duty in personal for by_level, _ in by_levels)
+    owed = frozenset(by_duty or by_rule for by_duty in personal for by_rule in by_rules)
     if owed == {False}:
         return Outcome("do_not_notify", None, None, None)
-
-    def target(priority: str) -> int:
-        internal = situation.internal_target_seconds
-        return GTI_SECONDS[priority] if internal is None else internal
-
-    urgent = min(target(priority) for priority in possible_priorities(situation.impact, situation.criticality))
-    if owed == {True} and personal == {True}:
-        return Outcome("notify", PERSONAL_DATA_SECONDS, "contractual", urgent)
-    if owed == {True}:
-        return Outcome("notify", urgent, "internal_target", urgent)
-    earliest = min(
-        [(target(priority), "internal_target") for by_level, priority in by_levels if by_level]
-        + [(PERSONAL_DATA_SECONDS, "contractual") for by_duty in personal if by_duty]
+    # The internal target is the incident's: the GTI of its priority, of the most urgent one that is still possible.
+    target = min(
+        dict(situation.internal_targets).get(priority, GTI_SECONDS[priority])
+        for priority in possible_priorities(situation.impact, situation.criticality)
     )
-    return Outcome("pending", *earliest, urgent)
+    if personal == {True}:
+        return Outcome("notify", PERSONAL_DATA_SECONDS, "contractual", target)
+    # The earliest clock that may turn out to run; the duty of 48 hours is the later one unless targets are slow.
+    clocks = [(target, "internal_target")] if True in by_rules else []
+    clocks += [(PERSONAL_DATA_SECONDS, "contractual")] if True in personal else []
+    verdict = "notify" if owed == {True} else "pending"
+    return Outcome(verdict, *min(clocks, key=lambda clock: clock[0]), target)
