@@ -120,6 +120,7 @@ def test_look_ups_by_id():
         ('C3 = { I1 = "P3", I2 = "P4", I3 = "P5" }', "", "matrix.cells.C3"),
         ('I3 = "P5" }', 'I3 = "P6" }', "matrix.cells.C3.I3"),
         ('I3 = "P5" }', 'I3 = "P5", I4 = "P5" }', "matrix.cells.C3.I4"),
+        ('I3 = "P5" }', 'I3 = "P5" }\nC4 = { I1 = "P1" }', "matrix.cells.C4"),
         ('version = "3.0"', 'version = "3.0"\nauthor = "x"', "author"),
         ("target_percent = 95", "target_percent = 95\ntarget = 1", "priorities.0.target"),
         ('id = "I2"', 'id = "I1"', "impacts.1.id"),

@@ -216,6 +216,18 @@ class TestProfile:
         facts = attack(impact="I1")
         assert decided(facts, chosen=profile(defaults=True)) == decided(facts)
 
+    def test_a_customer_whose_own_data_is_open_does_not_wait_for_itself_as_for_another(self):
+        # Harmed: a security incident that the profile wants. Not harmed: an incident that touches it. Told either way.
+        open_row = listed(data_harm=replace(NO_HARM, traceability=UNKNOWN))
+        facts = known_facts(normal_operation_disrupted=YES, affected_customers=(open_row,))
+        wants = profile(LevelChoice(data_harm=(TRACEABILITY,)))
+        assert verdict(facts, chosen=wants) is NOTIFY
+        with_other = replace(facts, affected_customers=(open_row, replace(open_row, customer_id=BOB)))
+        assert decided(with_other, chosen=wants).missing == (
+            "affected_customers.data_harm.traceability",
+            f"affected_customers.{ALICE}.data_harm.traceability",
+        )
+
     def test_a_profile_settles_a_priority_as_soon_as_the_matrix_does(self):
         facts = attack(impact="I1", criticality="unknown")
         assert verdict(facts, chosen=profile(LevelChoice(priorities=("P1", "P2", "P3")))) is NOTIFY
