@@ -49,7 +49,7 @@ class Act:
         kind: str,
         *,
         subjects: Mapping[str, str],
-        detail: Mapping[str, str | int | bool | None | list[str]] | None = None,
+        detail: Mapping[str, str | int | bool | list[str] | None] | None = None,
         private: Mapping[str, object] | None = None,
         digests: Mapping[str, bytes] | None = None,
     ) -> AuditEntry:

@@ -18,7 +18,7 @@ from notifications.delivery import (
 )
 from notifications.errors import SealingUnavailableError
 from notifications.evidence import evidence_event
-from notifications.mail import assemble_notice_mail
+from notifications.mail import Envelope, assemble_notice_mail
 from notifications.ports import Channel, DueDelivery, InboxItem, Transaction
 from notifications.use_cases.deciding import notice_subjects
 from notifications.use_cases.seal_notice import Sealing
@@ -79,9 +79,7 @@ def _message(due: DueDelivery, delivering: Delivering, now: datetime) -> bytes:
             f"From address {delivering.sender} is not the one the signing certificate names"
             f" ({delivering.sealing.signer.address})"
         )
-    return assemble_notice_mail(
-        sealed=due.sealed,
-        language=due.contact.language,
+    envelope = Envelope(
         sender=delivering.sender,
         sender_name=delivering.sender_name,
         recipient=due.contact.email,
@@ -89,6 +87,11 @@ def _message(due: DueDelivery, delivering: Delivering, now: datetime) -> bytes:
         date=now,
         message_id=due.delivery.message_id,
         earlier_message_ids=due.earlier_message_ids,
+    )
+    return assemble_notice_mail(
+        sealed=due.sealed,
+        language=due.contact.language,
+        envelope=envelope,
         sign=delivering.sealing.signer.sign_detached,
     )
 

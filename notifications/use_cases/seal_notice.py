@@ -163,7 +163,10 @@ def compose_from_store(
 def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: Sealing) -> Callable[[Transaction], bool]:
     act = sealing.act()
     notice = prepared.notice
-    document_sha256 = hashlib.sha256(sealed.document).digest()
+    # Whatever the notice carries, the entry commits to: no byte of it can be exchanged later.
+    parts = {"document": sealed.document, "signature": sealed.signature}
+    if sealed.timestamp is not None:
+        parts["timestamp"] = sealed.timestamp
 
     def work(tx: Transaction) -> bool:
         current = tx.notice(notice.id)
@@ -182,7 +185,7 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: Sealing) -> Call
                 "timestamped": sealed.timestamp is not None,
                 "deliveries": len(deliveries),
             },
-            digests={"document": document_sha256, "signature": hashlib.sha256(sealed.signature).digest()},
+            digests={name: hashlib.sha256(part).digest() for name, part in parts.items()},
         )
         tx.add_sealed(sealed, entry.id)
         tx.save_notice(

@@ -1,1 +1,1 @@
-"""TBD"""
+"""Sealing: signing keys and timestamp authorities."""

@@ -1,0 +1,233 @@
+"""SealedNotice -> MIME message for one contact: multipart/signed (S/MIME, RFC 8551) with protected headers (RFC 9788).
+
+The bytes are built here and not by a mail library, because what is signed must be exactly what is sent: CRLF line ends,
+7-bit transfer encodings only, no re-encoding by any gateway on the way (RFC 8551, 3.1).
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.header import Header
+from email.utils import format_datetime
+
+from notifications.errors import Fault, InvalidInputError
+from notifications.seal import SealedNotice, SealedRendering
+
+#: Attachment names, in the order in which they stand in the mail.
+DOCUMENT_NAME = "notice.json"
+SIGNATURE_NAME = "notice.json.p7s"
+TIMESTAMP_NAME = "notice.json.tsr"
+PROOF_NAME = "notice.tlog-proof"
+RESOURCES_NAME = "resources.csv"
+
+#: Media type of each attachment.
+ATTACHMENT_TYPES = {
+    DOCUMENT_NAME: "application/json",
+    SIGNATURE_NAME: "application/pkcs7-signature",
+    TIMESTAMP_NAME: "application/timestamp-reply",
+    PROOF_NAME: "application/octet-stream",
+    RESOURCES_NAME: "text/csv; charset=utf-8",
+}
+#: Headers that stand in the signed part too; a verifier compares them with the outer ones.
+PROTECTED_HEADERS = ("From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References")
+#: The header of the signature part, byte for byte: it is not signed, so it has one form only.
+SIGNATURE_PART_HEADER = (
+    b'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n'
+    b"Content-Transfer-Encoding: base64\r\n"
+    b'Content-Disposition: attachment; filename="smime.p7s"\r\n'
+    b"\r\n"
+)
+
+_CRLF = b"\r\n"
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_MESSAGE_ID = re.compile(r"<[A-Za-z0-9._-]+@[A-Za-z0-9._-]+>")
+_ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@]+@[^\s<>()\[\],;:\\\"@]+")
+_MAX_HEADER_TEXT_CHARACTERS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBody:
+    """What every contact of a customer gets alike in one language: the signed part below its header."""
+
+    #: value of the signed part's Content-Type, without the protection parameter
+    content_type: str
+    subject: str
+    language: str
+    #: CRLF line ends, 7-bit
+    body: bytes
+
+
+def rendering_for(sealed: SealedNotice, language: str) -> SealedRendering:
+    """Return the sealed words for a contact: its language, else French, else English, else the first there is."""
+    by_language = {rendering.language: rendering for rendering in sealed.renderings}
+    for wanted in (language, "fr", "en"):
+        if wanted in by_language:
+            return by_language[wanted]
+    return sealed.renderings[0]
+
+
+def prepare_body(sealed: SealedNotice, language: str) -> PreparedBody:
+    """Return the shared body: the words in two renderings, and the attachments that prove them."""
+    rendering = rendering_for(sealed, language)
+    token = hashlib.sha256(sealed.document + rendering.language.encode()).hexdigest()[:24]
+    # "=_" occurs in no quoted-printable and no base64 text, so a boundary is never found in the content.
+    mixed, alternative = f"=_mixed_{token}", f"=_alternative_{token}"
+    words = _multipart(
+        alternative,
+        [
+            _text_part("plain", rendering.language, rendering.text),
+            _text_part("html", rendering.language, rendering.html),
+        ],
+    )
+    parts = [f'Content-Type: multipart/alternative; boundary="{alternative}"\r\n\r\n'.encode() + words]
+    attachments = [
+        (DOCUMENT_NAME, sealed.document),
+        (SIGNATURE_NAME, sealed.signature),
+        (TIMESTAMP_NAME, sealed.timestamp),
+        (PROOF_NAME, sealed.log_proof),
+        (RESOURCES_NAME, sealed.resources_csv),
+    ]
+    parts += [_attachment(name, content) for name, content in attachments if content is not None]
+    return PreparedBody(
+        content_type=f'multipart/mixed; boundary="{mixed}"',
+        subject=rendering.subject,
+        language=rendering.language,
+        body=_multipart(mixed, parts),
+    )
+
+
+def _multipart(boundary: str, parts: Sequence[bytes]) -> bytes:
+    opening = f"--{boundary}\r\n".encode()
+    return b"".join(opening + part + _CRLF for part in parts) + f"--{boundary}--\r\n".encode()
+
+
+def _text_part(subtype: str, language: str, text: str) -> bytes:
+    header = (
+        f"Content-Type: text/{subtype}; charset=utf-8\r\n"
+        f"Content-Language: {language}\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+    )
+    encoded = binascii.b2a_qp(text.encode(), istext=True)
+    # A line that begins with "From " is changed by old mail stores, and with it the signature.
+    encoded = re.sub(rb"(?m)^From ", b"=46rom ", encoded)
+    return header.encode() + encoded.replace(b"\n", _CRLF)
+
+
+def _attachment(name: str, content: bytes) -> bytes:
+    kind = ATTACHMENT_TYPES[name]
+    header = (
+        f'Content-Type: {kind}; name="{name}"\r\n'
+        "Content-Transfer-Encoding: base64\r\n"
+        f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'
+    )
+    return header.encode() + base64_lines(content)
+
+
+def base64_lines(content: bytes) -> bytes:
+    """Return base64 in lines of 76 characters with CRLF; the last line has none."""
+    encoded = base64.b64encode(content)
+    return _CRLF.join(encoded[start : start + 76] for start in range(0, len(encoded), 76))
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What differs from contact to contact."""
+
+    sender: str
+    sender_name: str
+    recipient: str
+    recipient_name: str
+    date: datetime
+    message_id: str
+    #: Message-IDs of earlier notices of the incident to this contact, oldest first
+    earlier_message_ids: tuple[str, ...] = ()
+
+
+def header_lines(envelope: Envelope, subject: str) -> list[tuple[str, str]]:
+    """Return the message's headers in order, encoded and folded.
+
+    Raises InvalidInputError for control characters or anything that could end a header or name another recipient.
+    """
+    for message_id in (envelope.message_id, *envelope.earlier_message_ids):
+        if not _MESSAGE_ID.fullmatch(message_id):
+            raise InvalidInputError(Fault("message_id", "is no Message-ID"))
+    lines = [
+        ("From", _mailbox("From", envelope.sender_name, envelope.sender)),
+        ("To", _mailbox("To", envelope.recipient_name, envelope.recipient)),
+        ("Subject", _encoded("Subject", subject)),
+        ("Date", format_datetime(envelope.date)),
+        ("Message-ID", envelope.message_id),
+    ]
+    if envelope.earlier_message_ids:
+        lines += [
+            ("In-Reply-To", envelope.earlier_message_ids[-1]),
+            ("References", "\r\n ".join(envelope.earlier_message_ids)),
+        ]
+    return lines
+
+
+def _encoded(name: str, text: str) -> str:
+    """Return header text, as encoded words where it is not ASCII (RFC 2047), folded."""
+    if _CONTROLS.search(text) or len(text) > _MAX_HEADER_TEXT_CHARACTERS:
+        raise InvalidInputError(Fault(name, "holds a control character, or is too long for a header"))
+    charset = "us-ascii" if text.isascii() else "utf-8"
+    return Header(text, charset, header_name=name, maxlinelen=76).encode(linesep="\r\n")
+
+
+def _mailbox(name: str, display: str, address: str) -> str:
+    """Return one mailbox. A display name is quoted or encoded, so that it can neither name nor hide an address."""
+    if not _ADDRESS.fullmatch(address) or _CONTROLS.search(address):
+        raise InvalidInputError(Fault(name, "is no mail address"))
+    if not display:
+        return address
+    if display.isascii():
+        if _CONTROLS.search(display) or len(display) > _MAX_HEADER_TEXT_CHARACTERS:
+            raise InvalidInputError(Fault(name, "holds a control character, or is too long for a header"))
+        quoted = display.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{quoted}"\r\n <{address}>'
+    return f"{_encoded(name, display)}\r\n <{address}>"
+
+
+def assemble_mail(prepared: PreparedBody, envelope: Envelope, sign: Callable[[bytes], bytes]) -> bytes:
+    """Return the whole message. ``sign`` gives detached CMS (DER) over the bytes it gets; its errors pass through.
+
+    1. The headers, once for the outside and once, protected, inside what is signed.
+    2. The signed part: protected headers and the shared body, CRLF, 7-bit.
+    3. The signature over exactly these bytes, and multipart/signed around both.
+    """
+    # 1.
+    lines = header_lines(envelope, prepared.subject)
+    headers = "".join(f"{name}: {value}\r\n" for name, value in lines)
+    # 2. hp="clear": signed, not encrypted, and every header of the message is in here (RFC 9788, 2.1).
+    content_type = f'Content-Type: {prepared.content_type};\r\n hp="clear"\r\n'
+    language = f"Content-Language: {prepared.language}\r\n"
+    signed = (content_type + language + headers).encode() + _CRLF + prepared.body
+    # 3.
+    token = hashlib.sha256(envelope.message_id.encode()).hexdigest()[:24]
+    boundary = f"=_signed_{token}"
+    outer = (
+        headers
+        + "Auto-Submitted: auto-generated\r\n"
+        + "MIME-Version: 1.0\r\n"
+        + 'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n'
+        + f' micalg=sha-256; boundary="{boundary}"\r\n'
+        + "\r\n"
+    )
+    delimiter = f"--{boundary}".encode()
+    return b"".join([
+        outer.encode(),
+        delimiter, _CRLF, signed, _CRLF,
+        delimiter, _CRLF, SIGNATURE_PART_HEADER, base64_lines(sign(signed)), _CRLF,
+        delimiter, b"--", _CRLF,
+    ])  # fmt: skip
+
+
+def assemble_notice_mail(
+    *, sealed: SealedNotice, language: str, envelope: Envelope, sign: Callable[[bytes], bytes]
+) -> bytes:
+    """Return the message that serves a sealed notice on one contact."""
+    return assemble_mail(prepare_body(sealed, language), envelope, sign)

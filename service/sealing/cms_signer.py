@@ -1,0 +1,141 @@
+"""Sign notices and mails: detached CMS with the provider's S/MIME certificate."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from notifications.errors import SealingUnavailableError
+from notifications.ports import Clock
+from service.sealing.key_files import load_chain, load_private_key
+
+_OPTIONS = [pkcs7.PKCS7Options.DetachedSignature, pkcs7.PKCS7Options.Binary]
+
+
+@dataclass(frozen=True, slots=True)
+class _Identity:
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+    leaf: x509.Certificate
+    intermediates: list[x509.Certificate]
+    address: str
+
+
+class CmsSigner:
+    """Implements ``notifications.ports.Signer`` on PEM files.
+
+    Files are read again when they change, so that a renewed certificate is used without a restart, and looked at again
+    after a failure, so that a mended file is.
+    """
+
+    def __init__(self, key_file: Path, chain_file: Path, passphrase: bytes | None, clock: Clock) -> None:
+        self._key_file, self._chain_file = key_file, chain_file
+        self._passphrase, self._clock = passphrase, clock
+        self._identity: _Identity | None = None
+        self._stamp: tuple[int, ...] | None = None
+
+    @property
+    def address(self) -> str:
+        """The address that the certificate names; raises SealingUnavailableError without a usable one."""
+        return self._current().address
+
+    @property
+    def not_after(self) -> datetime:
+        """When the certificate expires; raises SealingUnavailableError without a usable one."""
+        return self._current().leaf.not_valid_after_utc
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex SHA-256 of the certificate; raises SealingUnavailableError without a usable one."""
+        return self._current().leaf.fingerprint(hashes.SHA256()).hex()
+
+    def sign_detached(self, content: bytes) -> bytes:
+        """Return detached CMS SignedData (DER) over exactly these bytes; see the port."""
+        identity = self._current()
+        self._verify_validity(identity.leaf)
+        builder = (
+            pkcs7.PKCS7SignatureBuilder().set_data(content).add_signer(identity.leaf, identity.key, hashes.SHA256())
+        )
+        for certificate in identity.intermediates:
+            builder = builder.add_certificate(certificate)
+        return builder.sign(Encoding.DER, _OPTIONS)
+
+    def _verify_validity(self, leaf: x509.Certificate) -> None:
+        now = self._clock.now()
+        if now > leaf.not_valid_after_utc:
+            raise SealingUnavailableError(
+                f"the signing certificate {self._chain_file} expired at {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC;"
+                " install a renewed one, the notices wait"
+            )
+        if now < leaf.not_valid_before_utc:
+            raise SealingUnavailableError(
+                f"the signing certificate {self._chain_file} is not valid before"
+                f" {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+            )
+
+    def _current(self) -> _Identity:
+        stamp = _stamp(self._key_file) + _stamp(self._chain_file)
+        if self._identity is None or stamp != self._stamp:
+            self._identity = None
+            self._identity = self._load()
+            self._stamp = stamp
+        return self._identity
+
+    def _load(self) -> _Identity:
+        """Load and check: 1. key and chain, 2. they belong together, 3. what the certificate is for, 4. its address."""
+        # 1.
+        key = load_private_key(self._key_file, self._passphrase)
+        leaf, *others = load_chain(self._chain_file)
+        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+            raise SealingUnavailableError(f"key {self._key_file} is neither ECDSA nor RSA")
+        if isinstance(key, ec.EllipticCurvePrivateKey) and not isinstance(key.curve, ec.SECP256R1):
+            raise SealingUnavailableError(f"key {self._key_file} is on curve {key.curve.name}, not P-256")
+        # 2.
+        if _public_bytes(key.public_key()) != _public_bytes(leaf.public_key()):
+            raise SealingUnavailableError(f"key {self._key_file} is not the key of certificate {self._chain_file}")
+        # 3.
+        self._verify_usage(leaf)
+        # 4.
+        try:
+            names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            addresses = names.get_values_for_type(x509.RFC822Name)
+        except x509.ExtensionNotFound:
+            addresses = []
+        if not addresses:
+            raise SealingUnavailableError(f"certificate {self._chain_file} names no mail address (subjectAltName)")
+        # The root is what the reader trusts already: sent along it proves nothing.
+        intermediates = [certificate for certificate in others if certificate.subject != certificate.issuer]
+        return _Identity(key, leaf, intermediates, addresses[0])
+
+    def _verify_usage(self, leaf: x509.Certificate) -> None:
+        try:
+            purposes = list(leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+        except x509.ExtensionNotFound:
+            purposes = []
+        if ExtendedKeyUsageOID.EMAIL_PROTECTION not in purposes:
+            raise SealingUnavailableError(
+                f"certificate {self._chain_file} is not for e-mail protection (extendedKeyUsage)"
+            )
+        try:
+            usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
+        except x509.ExtensionNotFound:
+            return
+        if not usage.digital_signature:
+            raise SealingUnavailableError(f"certificate {self._chain_file} is not for digital signatures (keyUsage)")
+
+
+def _public_bytes(key: object) -> bytes:
+    encoded: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]  # every public key has it
+    return encoded
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0,)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)

@@ -1,0 +1,201 @@
+"""Create the keys of an installation that has none yet: demo CA, signing, timestamp and log keys.
+
+For production, settings point at PEM files issued by a real CA and at a real timestamp authority instead.
+"""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from notifications.audit.note import verifier_key
+from notifications.errors import Fault, InvalidInputError
+
+_CA_DAYS = 3650
+_SIGNING_DAYS = 730
+_TSA_DAYS = 1825
+#: Certificates are valid from a little before they are made, for clocks that lag.
+_BACKDATE = timedelta(minutes=5)
+
+_CertificateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFiles:
+    """Where the files of a data folder stand."""
+
+    keys: Path
+    trust: Path
+
+    @property
+    def signing_key(self) -> Path:
+        """Private key of the mail and notice signature."""
+        return self.keys / "signing.key"
+
+    @property
+    def signing_chain(self) -> Path:
+        """Its certificate, followed by intermediates."""
+        return self.keys / "signing.pem"
+
+    @property
+    def timestamp_key(self) -> Path:
+        """Private key of the embedded timestamp authority."""
+        return self.keys / "tsa.key"
+
+    @property
+    def timestamp_chain(self) -> Path:
+        """Its certificate, followed by its root."""
+        return self.keys / "tsa.pem"
+
+    @property
+    def log_key(self) -> Path:
+        """Private key of the log's checkpoints."""
+        return self.keys / "log.key"
+
+    @property
+    def ca_key(self) -> Path:
+        """Private key of the demo CA."""
+        return self.keys / "ca.key"
+
+
+def create_demo_keys(
+    files: KeyFiles, *, address: str, provider_name: str, log_origin: str, now: datetime, passphrase: bytes | None
+) -> None:
+    """Create every key and certificate; raises InvalidInputError if any of them exists already.
+
+    ``address`` is the ASCII mail address that notices come from. Private keys are PKCS #8 files of mode 0600, encrypted
+    under the passphrase when there is one; the folders have mode 0700 and 0755.
+    """
+    if not address.isascii():
+        raise InvalidInputError(Fault("address", "must be ASCII: it stands in the certificate as an rfc822Name"))
+    log_vkey = verifier_key(log_origin, log_private := Ed25519PrivateKey.generate())
+    existing = [path for path in (files.signing_key, files.log_key, files.timestamp_key, files.ca_key) if path.exists()]
+    if existing:
+        raise InvalidInputError(Fault("data", f"{existing[0]} exists; keys are never overwritten"))
+    files.keys.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.trust.mkdir(parents=True, exist_ok=True, mode=0o755)
+
+    ca_key = ec.generate_private_key(ec.SECP256R1())
+    ca = _root(ca_key, f"{provider_name} demo CA", now, _CA_DAYS)
+    signing_key = ec.generate_private_key(ec.SECP256R1())
+    signing = _signing_certificate(signing_key, ca_key, ca, address, provider_name, now)
+    tsa_root_key = rsa.generate_private_key(65537, 3072)
+    tsa_root = _root(tsa_root_key, f"{provider_name} demo timestamp root", now, _CA_DAYS)
+    tsa_key = rsa.generate_private_key(65537, 3072)
+    tsa = _timestamp_certificate(tsa_key, tsa_root_key, tsa_root, provider_name, now)
+
+    _write_key(files.ca_key, ca_key, passphrase)
+    _write_key(files.signing_key, signing_key, passphrase)
+    _write_new(files.signing_chain, _pem(signing), 0o644)
+    _write_key(files.timestamp_key, tsa_key, passphrase)
+    _write_new(files.timestamp_chain, _pem(tsa) + _pem(tsa_root), 0o644)
+    _write_key(files.log_key, log_private, passphrase)
+    _write_new(files.trust / "ca.pem", _pem(ca), 0o644)
+    _write_new(files.trust / "tsa.pem", _pem(tsa_root), 0o644)
+    _write_new(files.trust / "log.vkey", (log_vkey.text() + "\n").encode(), 0o644)
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
+
+
+def _builder(subject: str, key: _CertificateKey, now: datetime, days: int) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_name(subject))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATE)
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=certificates,
+        crl_sign=certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _root(key: _CertificateKey, common_name: str, now: datetime, days: int) -> x509.Certificate:
+    return (
+        _builder(common_name, key, now, days)
+        .issuer_name(_name(common_name))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(certificates=True), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _issued(
+    builder: x509.CertificateBuilder, issuer_key: _CertificateKey, issuer: x509.Certificate
+) -> x509.Certificate:
+    return (
+        builder.issuer_name(issuer.subject)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(certificates=False), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+
+
+def _signing_certificate(
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: _CertificateKey,
+    issuer: x509.Certificate,
+    address: str,
+    provider_name: str,
+    now: datetime,
+) -> x509.Certificate:
+    builder = (
+        _builder(f"{provider_name} notices", key, now, _SIGNING_DAYS)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(address)]), critical=False)
+    )
+    return _issued(builder, issuer_key, issuer)
+
+
+def _timestamp_certificate(
+    key: rsa.RSAPrivateKey, issuer_key: _CertificateKey, issuer: x509.Certificate, provider_name: str, now: datetime
+) -> x509.Certificate:
+    # RFC 3161, 2.3: the usage is critical and the only one.
+    builder = _builder(f"{provider_name} timestamps (not independent)", key, now, _TSA_DAYS).add_extension(
+        x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True
+    )
+    return _issued(builder, issuer_key, issuer)
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _write_key(path: Path, key: _CertificateKey | Ed25519PrivateKey, passphrase: bytes | None) -> None:
+    protection: serialization.KeySerializationEncryption = (
+        serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+    _write_new(path, pem, 0o600)
+
+
+def _write_new(path: Path, data: bytes, mode: int) -> None:
+    """Write a file that must not exist, never readable by more than ``mode`` says, not even for a moment."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
