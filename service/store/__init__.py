@@ -13,11 +13,13 @@ savepoint of its own: a failure undoes that work alone. ``read`` sees one snapsh
 to write. Hooks in ``on_commit`` run in the event loop after the commit and before its callers go on; they must be
 quick, and one that raises is logged and harms nobody. ``close`` finishes what was handed in.
 
+``migrate_store(path_or_url)`` brings the tables up to date and opens nothing.
+
 Raises ``notifications.errors``: StateConflictError for an identity that exists already or a reference to nothing,
 VersionMismatchError, NotFoundError, InvalidInputError for a bad cursor, StoreUnavailableError when the engine cannot.
 """
 
-from service.store.opening import open_store
+from service.store.opening import migrate_store, open_store
 from service.store.sqlite import SqliteStore
 
-__all__ = ["SqliteStore", "open_store"]
+__all__ = ["SqliteStore", "migrate_store", "open_store"]

@@ -104,9 +104,9 @@ _LAST_MESSAGE = limited(
     "delivery_id",
 )
 _PLACE = compiled_text(
-    "INSERT INTO inbox_items (notice_id, customer_id, placed_at) VALUES (:notice_id, :customer_id, :placed_at)"
-    " ON CONFLICT (notice_id) DO NOTHING",
-    "notice_id", "customer_id", "placed_at",
+    "INSERT INTO inbox_items (notice_id, customer_id, placed_at) SELECT :notice_id, :customer_id, :placed_at"
+    " WHERE NOT EXISTS (SELECT 1 FROM inbox_items WHERE notice_id = :placed)",
+    "notice_id", "customer_id", "placed_at", "placed",
 )  # fmt: skip
 _INBOX_PAGE = limited(
     select(_inbox.position, _inbox.notice_id, _inbox.customer_id, _inbox.placed_at)
@@ -315,7 +315,10 @@ class DeliveryRecords(Records):
 
     def add_inbox_item(self, item: InboxItem) -> None:
         """Place a notice in the console inbox; a second placing changes nothing."""
-        self._session.execute(_PLACE, (item.notice_id.bytes, item.customer_id.bytes, to_microseconds(item.placed_at)))
+        self._session.execute(
+            _PLACE,
+            (item.notice_id.bytes, item.customer_id.bytes, to_microseconds(item.placed_at), item.notice_id.bytes),
+        )
         self._changed("deliveries")
 
     def inbox(self, customer_id: UUID, page: Page) -> tuple[list[InboxItem], str | None]:

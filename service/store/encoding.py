@@ -12,6 +12,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import cache
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -137,16 +138,17 @@ def _record(kind: Any) -> _Pair:
     hints = get_type_hints(kind)
     members = fields(kind)
     pairs = [(member.name, *_pair(hints[member.name])) for member in members]
-    plain = [name for name, to_json, _ in pairs if to_json is None]
+    order = tuple(name for name, _, _ in pairs)
+    values_of = attrgetter(*order) if len(order) > 1 else lambda value: (getattr(value, order[0]),)
     converted = [(name, to_json) for name, to_json, _ in pairs if to_json is not None]
     loaded = [(name, from_json) for name, _, from_json in pairs if from_json is not None]
-    names = {name for name, _, _ in pairs}
+    names = frozenset(order)
     required = {member.name for member in members if member.default is MISSING and member.default_factory is MISSING}
 
     def to_json(value: Any) -> dict[str, Any]:
-        shape = {name: getattr(value, name) for name in plain}
+        shape = dict(zip(order, values_of(value), strict=True))
         for name, convert in converted:
-            shape[name] = convert(getattr(value, name))
+            shape[name] = convert(shape[name])
         return shape
 
     def from_json(shape: dict[str, Any]) -> Any:

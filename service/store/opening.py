@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from sqlalchemy.exc import OperationalError
+
 from notifications.errors import StoreUnavailableError
 from service.store.migrating import is_current, sqlite_engine, upgrade
 from service.store.sqlite import SqliteStore
@@ -22,9 +24,22 @@ def open_store(location: str | Path, *, migrate: bool = True, readers: int = 2) 
             upgrade(engine)
         elif not is_current(engine):
             raise StoreUnavailableError(f"{path} is not at the newest version of the tables: run greffier migrate")
+    except OperationalError as error:
+        raise StoreUnavailableError(f"{path} cannot be opened: {error.orig}") from error
     finally:
         engine.dispose()
     return SqliteStore(path, readers=readers)
+
+
+def migrate_store(location: str | Path) -> None:
+    """Bring the tables at an address up to date, as ``open_store`` does; raises StoreUnavailableError."""
+    engine = sqlite_engine(_path_of(location))
+    try:
+        upgrade(engine)
+    except OperationalError as error:
+        raise StoreUnavailableError(f"{location} cannot be migrated: {error.orig}") from error
+    finally:
+        engine.dispose()
 
 
 def _path_of(location: str | Path) -> Path:

@@ -59,4 +59,6 @@ class Session:
 
 def _named(error: sqlite3.IntegrityError) -> Exception:
     reason = _CONFLICTS.get(error.sqlite_errorcode)
+    if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(error).endswith(": exists already"):
+        reason = _CONFLICTS[sqlite3.SQLITE_CONSTRAINT_UNIQUE]
     return error if reason is None else StateConflictError(f"{reason} ({error})")

@@ -11,35 +11,50 @@ depends_on = None
 _ID = sa.LargeBinary(length=16)
 _ROW_NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-_APPEND_ONLY = (
-    "agreement_bindings",
-    "audit_entries",
-    "audit_subjects",
-    "decisions",
-    "delivery_attempts",
-    "inbox_items",
-    "incident_facts",
-    "log_checkpoints",
-    "log_leaves",
-    "log_nodes",
-    "profiles",
-    "seal_proofs",
-    "seal_timestamps",
-    "sealed_notices",
-    "sent_messages",
-)
+_APPEND_ONLY: dict[str, tuple[tuple[str, ...], ...]] = {
+    "agreement_bindings": (("position",),),
+    "audit_entries": (("position",), ("id",)),
+    "audit_subjects": (),
+    "decisions": (("position",), ("id",)),
+    "delivery_attempts": (("position",), ("id",), ("delivery_id", "number")),
+    "inbox_items": (("position",), ("notice_id",)),
+    "incident_facts": (("incident_id", "version"),),
+    "log_checkpoints": (("size",),),
+    "log_leaves": (("leaf_index",), ("position",)),
+    "log_nodes": (("level", "node_index"),),
+    "profiles": (("position",), ("id",), ("customer_id", "version")),
+    "seal_proofs": (("notice_id",),),
+    "seal_timestamps": (("notice_id",),),
+    "sealed_notices": (("position",), ("notice_id",)),
+    "sent_messages": (("delivery_id", "number"),),
+}
 
 
 def upgrade() -> None:
     """Make the change."""
     _create_tables()
     if op.get_bind().dialect.name == "sqlite":
-        for table in _APPEND_ONLY:
-            for event in ("delete", "update"):
-                op.execute(
-                    f"CREATE TRIGGER {table}_no_{event} BEFORE {event.upper()} ON {table} "
-                    f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-                )
+        for table, keys in _APPEND_ONLY.items():
+            _make_append_only_on_sqlite(table, keys)
+
+
+def _make_append_only_on_sqlite(table: str, keys: tuple[tuple[str, ...], ...]) -> None:
+    for event in ("delete", "update"):
+        op.execute(
+            f"CREATE TRIGGER {table}_no_{event} BEFORE {event.upper()} ON {table} "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        )
+    if keys:
+        taken = " OR ".join(_exists(table, key) for key in keys)
+        op.execute(
+            f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN {taken} "
+            f"BEGIN SELECT RAISE(ABORT, '{table}: exists already'); END"
+        )
+
+
+def _exists(table: str, key: tuple[str, ...]) -> str:
+    equal = " AND ".join(f"{column} = NEW.{column}" for column in key)
+    return f"EXISTS (SELECT 1 FROM {table} WHERE {equal})"  # noqa: S608 - the names stand in this file
 
 
 def _create_tables() -> None:
