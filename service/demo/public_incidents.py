@@ -56,7 +56,9 @@ def load_public_incidents(customer_ids: Mapping[str, UUID] | None = None) -> tup
     A key that it leaves out gets an identifier that is the same in every run and different in every incident.
     """
     folder = resources.files(__package__) / "incidents"
-    entries = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda entry: entry.name)
+    entries = sorted(
+        (entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda entry: entry.name
+    )
     return tuple(
         _incident(
             entry.name.removesuffix(".toml"), tomllib.loads(entry.read_text(encoding="utf-8")), customer_ids or {}

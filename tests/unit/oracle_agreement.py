@@ -300,21 +300,6 @@ def touch_by_scope(situation: Situation) -> str:
     return "yes" if inside or not_affected else "unknown"
 
 
-def service_reached(situation: Situation) -> str:
-    """Whether the service is affected where this customer uses it (9.1).
-
-    A service that is affected is affected for whoever uses it, and a customer's profile or default levels speak of the
-    incident, not of the customer: only what is established takes a customer out. That is a listed customer stated as
-    not affected, or disjoint scopes; where a listed customer is not known to be affected and its
-    scopes are disjoint, it is open.
-    """
-    if situation.listed is None or situation.listed.affected == "unknown":
-        if not scopes_disjoint(situation):
-            return "yes"
-        return "no" if situation.listed is None else "unknown"
-    return situation.listed.affected
-
-
 def personal_data_cases(
     situation: Situation, obliging: frozenset[str] | set[str] = frozenset({"customer", "provider", "joint"})
 ) -> frozenset[bool]:
@@ -346,12 +331,17 @@ class Case(NamedTuple):
     criticality: str
     harm: tuple[bool, ...]
     touched: bool
-    reached: bool
+    concerned: bool  # the service as this customer uses it, or its data, is affected (9.1)
 
-    @property
-    def concerned(self) -> bool:
-        """Whether the service as this customer uses it, or its data, is affected (9.1)."""
-        return self.reached or any(self.harm)
+
+def concerned(situation: Situation, harm: tuple[bool, ...], *, touched: bool) -> bool:
+    """Whether the incident concerns this customer, in a known case: the only way out of level 1 (9.1).
+
+    A service that is affected is affected for whoever uses it: of a customer that is not listed, only disjoint scopes
+    say otherwise. Of a listed one, what is stated counts. Harm to its data concerns a customer wherever it is.
+    """
+    reached = not scopes_disjoint(situation) if situation.listed is None else touched
+    return reached or any(harm)
 
 
 def cases_for_customer(situation: Situation) -> Iterator[Case]:
@@ -359,12 +349,11 @@ def cases_for_customer(situation: Situation) -> Iterator[Case]:
     stated = statement_in_force(situation)
     for harm in product(*(COMPLETIONS[answer] for answer in stated.harm)):
         yield from (
-            Case(nature, impact, criticality, harm, touched, reached)
+            Case(nature, impact, criticality, harm, touched, concerned(situation, harm, touched=touched))
             for nature in _natures_with(situation.incident, harm)
             for impact in cases_of_level(situation.impact, IMPACTS)
             for criticality in cases_of_level(situation.criticality, CRITICALITIES)
             for touched in COMPLETIONS[stated.affected]
-            for reached in COMPLETIONS[service_reached(situation)]
         )
 
 

@@ -22,6 +22,7 @@ from oracle_agreement import (
     PROPERTIES,
     SPACE,
     WEIGHTS,
+    A,
     Stated,
     limb_a,
     limb_b,
@@ -206,8 +207,35 @@ def test_customers_that_are_not_listed_keep_harm_to_data_open_until_they_are_exc
             natures = tuple(nature.value for nature in result.possible_natures)
             assert natures == EXPECTED_NATURES[space.natures[index]], (state, stated_of(point))
             data_matters = any(space.matters[index] >> FACTS.index(f"data_harm.{harmed}") & 1 for harmed in PROPERTIES)
-            asked = {question.fact for question in result.open_questions}
+            asked = {question.fact: question for question in result.open_questions}
             assert (unlisted in asked) == data_matters, (state, stated_of(point))
+            if data_matters and index % 5 == 0:
+                effects = {effect.answer: effect.natures for effect in asked[unlisted].effects}
+                cases = tuple(stated_of(point).cases())
+                for answer, harmed in (("not_affected", False), ("affected", True)):
+                    then = frozenset(nature_of(known) for known in cases if any(known.data[0]) is harmed)
+                    assert tuple(nature.value for nature in effects.pop(answer)) == protective_first(then)
+                assert not effects
+
+
+LIMBS = {
+    "outside_perimeter": lambda known: not known.inside,
+    "malicious": limb_a,
+    "accidental_harm": limb_b,
+    "security_measures": limb_c,
+    "availability_excluded": lambda known: (
+        not known.malicious and any(harm[A] for harm in (known.service, *known.data))
+    ),
+    "operation_disrupted": lambda known: known.disrupted or known.service[A],
+    "data_compromised": lambda known: any(map(any, known.data)),
+    "detectable_occurrence": lambda _: True,
+}
+
+
+def assert_grounds(result: Classification, cases):
+    found = {ground.id: ground.holds.value for ground in result.grounds}
+    assert found == {limb_id: three_valued(frozenset(map(limb, cases))) for limb_id, limb in LIMBS.items()}
+    assert all((ground.holds is Answer.UNKNOWN) == bool(ground.missing) for ground in result.grounds)
 
 
 answer_texts = st.sampled_from(["yes", "no", "unknown"])
@@ -254,10 +282,13 @@ def test_two_listed_customers_and_unlisted_ones_as_by_literal_enumeration(stated
     cases = tuple(stated.cases())
     result = classify(declared(stated), AGREEMENT)
     assert tuple(nature.value for nature in result.possible_natures) == protective_first(possible_natures(stated))
-    holds = {ground.id: ground.holds.value for ground in result.grounds}
-    assert holds["malicious"] == three_valued(frozenset(limb_a(known) for known in cases))
-    assert holds["accidental_harm"] == three_valued(frozenset(limb_b(known) for known in cases))
-    assert holds["security_measures"] == three_valued(frozenset(limb_c(known) for known in cases))
+    assert_grounds(result, cases)
+
+
+def test_every_limb_holds_as_in_all_cases():
+    for index, point in enumerate(product(range(3), repeat=len(FACTS))):
+        if index % 211 == 0:
+            assert_grounds(classify(facts_of(point), AGREEMENT), tuple(stated_of(point).cases()))
 
 
 @pytest.mark.parametrize("criticality", [*CRITICALITIES, "unknown"])
