@@ -1,0 +1,409 @@
+"""What SQLite adds to the contract: durability, append-only triggers, migrations, group commit."""
+
+import asyncio
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import threading
+from contextlib import closing
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from fakes.records import (
+    NOW,
+    SALT,
+    make_attempt,
+    make_binding,
+    make_customer,
+    make_decision,
+    make_delivery,
+    make_entry,
+    make_incident,
+    make_notice,
+    make_profile,
+    make_sealed,
+)
+
+from notifications.errors import StateConflictError, StoreUnavailableError
+from notifications.ports import InboxItem
+from service.store import migrate_store, open_store
+from service.store.migrating import is_current, sqlite_engine, upgrade
+from service.store.tables import metadata
+from service.store.triggers import APPEND_ONLY, sqlite_triggers
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sqlite") / "empty.sqlite3"
+    migrate_store(path)
+    return path
+
+
+@pytest.fixture
+def path(empty_database, tmp_path):
+    shutil.copy(empty_database, tmp_path / "store.sqlite3")
+    return tmp_path / "store.sqlite3"
+
+
+@pytest.fixture
+async def store(path):
+    opened = open_store(path, migrate=False)
+    yield opened
+    await opened.close()
+
+
+def direct(path):
+    """Open the file as somebody else would, without this product's settings."""
+    return closing(sqlite3.connect(path, isolation_level=None))
+
+
+class TestMigrations:
+    def test_give_the_tables_and_triggers_that_the_code_expects(self, path):
+        engine = sqlite_engine(path)
+        with engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        engine.dispose()
+        with direct(path) as connection:
+            found = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+            assert found == sqlite_triggers()
+            made = dict(
+                connection.execute(
+                    "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name != 'alembic_version'"
+                )
+            )
+        assert made.keys() == metadata.tables.keys()
+
+    def test_every_key_of_an_append_only_table_is_guarded(self, path):
+        with direct(path) as connection:
+            for table, guarded in APPEND_ONLY.items():
+                columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+                keys = {tuple(name for _, name, _, _, _, place in sorted(columns, key=lambda c: c[5]) if place)}
+                for _, index, unique, _, _ in connection.execute(f"PRAGMA index_list({table})").fetchall():
+                    if unique:
+                        parts = connection.execute(f"PRAGMA index_info({index})").fetchall()
+                        keys.add(tuple(part[2] for part in parts))
+                whole = {tuple(column[1] for column in columns)}
+                assert keys - whole == set(guarded), table
+
+    def test_running_them_again_changes_nothing(self, path):
+        engine = sqlite_engine(path)
+        before = path.read_bytes()
+        upgrade(engine)
+        assert is_current(engine)
+        engine.dispose()
+        assert path.read_bytes() == before
+
+    def test_a_database_without_tables_is_refused_unless_it_may_be_migrated(self, tmp_path):
+        with pytest.raises(StoreUnavailableError, match="migrate"):
+            open_store(tmp_path / "new.sqlite3", migrate=False)
+
+    @pytest.mark.parametrize(
+        ("location", "reason"), [("postgresql://x/y", "postgresql"), ("/nowhere/at/all.sqlite3", "cannot be opened")]
+    )
+    def test_an_address_that_cannot_be_opened_says_why(self, location, reason):
+        with pytest.raises(StoreUnavailableError, match=reason):
+            open_store(location)
+
+    async def test_an_address_may_be_a_url(self, path):
+        opened = open_store(f"sqlite:///{path}")
+        assert opened.path == path
+        await opened.close()
+
+
+class TestAppendOnly:
+    @pytest.fixture
+    async def filled(self, store, path):
+        """A database with a row in every append-only table."""
+        customer, incident = make_customer(), make_incident()
+        notice = make_notice(incident, customer)
+        delivery = make_delivery(notice)
+
+        def work(tx):
+            tx.add_customer(customer, SALT)
+            tx.add_binding(make_binding(customer))
+            tx.add_profile(make_profile(customer))
+            tx.add_incident(incident)
+            tx.add_decisions([make_decision(incident, customer)])
+            tx.add_notices([notice])
+            tx.add_sealed(make_sealed(notice, timestamp=b"t", log_proof=b"p"), uuid4())
+            tx.add_deliveries([delivery])
+            tx.finish_attempt(delivery, make_attempt(delivery), b"mail")
+            tx.add_inbox_item(InboxItem(notice.id, customer.id, NOW))
+            tx.append_audit([make_entry(openings=[("payload", b"x")])])
+            tx.grow_tree(0, tx.pending_leaves(1), [(0, 0, b"h" * 32)], b"checkpoint")
+
+        await store.write(work)
+        return path
+
+    async def test_direct_sql_can_neither_change_nor_delete_nor_replace(self, filled):
+        with direct(filled) as connection:
+            for table in APPEND_ONLY:
+                columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+                rows = connection.execute(f"SELECT * FROM {table}").fetchall()
+                assert rows, f"{table} is not filled"
+                statements = [
+                    f"UPDATE {table} SET {columns[-1]} = {columns[-1]}",
+                    f"DELETE FROM {table}",
+                    f"DELETE FROM {table} WHERE 1 = 1",
+                ]
+                if APPEND_ONLY[table]:
+                    statements.append(f"REPLACE INTO {table} SELECT * FROM {table}")
+                for statement in statements:
+                    with pytest.raises(sqlite3.IntegrityError, match=table):
+                        connection.execute(statement)
+                assert connection.execute(f"SELECT * FROM {table}").fetchall() == rows
+
+    async def test_replacing_by_any_one_key_is_refused(self, filled):
+        with direct(filled) as connection:
+            for table, keys in APPEND_ONLY.items():
+                columns = {row[1]: row[2] for row in connection.execute(f"PRAGMA table_info({table})")}
+                for key in keys:
+                    # The same key, with every column of the other keys moved out of the way.
+                    moved = {column for group in keys for column in group} - set(key)
+                    values = [
+                        name if name not in moved else "999999" if "INT" in kind else f"x'{uuid4().hex}'"
+                        for name, kind in columns.items()
+                    ]
+                    with pytest.raises(sqlite3.IntegrityError, match="exists already"):
+                        connection.execute(f"REPLACE INTO {table} SELECT {', '.join(values)} FROM {table}")
+
+    async def test_salts_and_openings_can_be_erased_and_the_log_stays(self, filled):
+        with direct(filled) as connection:
+            leaf = connection.execute("SELECT leaf FROM audit_entries").fetchall()
+            connection.execute("DELETE FROM audit_openings")
+            connection.execute("DELETE FROM customer_salts")
+            assert connection.execute("SELECT leaf FROM audit_entries").fetchall() == leaf
+
+
+class TestGroupCommit:
+    async def test_works_that_wait_together_share_one_commit(self, store):
+        """Hold the writer in one work while others queue: they must come out of a single later commit."""
+        holding, release = threading.Event(), threading.Event()
+        heard = []
+        store.on_commit.append(heard.append)
+
+        def hold(tx):
+            holding.set()
+            assert release.wait(10)
+
+        first = asyncio.ensure_future(store.write(hold))
+        await asyncio.to_thread(holding.wait, 10)
+        rest = [asyncio.ensure_future(store.write(lambda tx: tx.append_audit([make_entry()]))) for _ in range(30)]
+        await asyncio.sleep(0)
+        release.set()
+        await asyncio.gather(first, *rest)
+        assert heard == [{"audit"}]
+
+    async def test_a_caller_cancelled_before_its_work_starts_takes_it_back(self, store):
+        holding, release = threading.Event(), threading.Event()
+        made = [make_customer(), make_customer()]
+
+        def hold(tx):
+            holding.set()
+            assert release.wait(10)
+            tx.add_customer(made[0], SALT)
+
+        started = asyncio.ensure_future(store.write(hold))
+        await asyncio.to_thread(holding.wait, 10)
+        queued = asyncio.ensure_future(store.write(lambda tx: tx.add_customer(made[1], SALT)))
+        await asyncio.sleep(0)
+        started.cancel()
+        queued.cancel()
+        release.set()
+        await asyncio.gather(started, queued, return_exceptions=True)
+        # The one that had started is carried through.
+        found = await store.write(lambda tx: [tx.customer(customer.id) for customer in made])
+        assert found == [made[0], None]
+
+    async def test_reads_do_not_wait_for_the_writer_and_see_one_snapshot(self, store):
+        holding, release = threading.Event(), threading.Event()
+        made = make_customer()
+
+        def hold(tx):
+            tx.add_customer(made, SALT)
+            holding.set()
+            assert release.wait(10)
+
+        writing = asyncio.ensure_future(store.write(hold))
+        await asyncio.to_thread(holding.wait, 10)
+        assert await store.read(lambda tx: (tx.customer(made.id), tx.all_customers())) == (None, ())
+        release.set()
+        await writing
+        assert await store.read(lambda tx: tx.all_customers()) == (made,)
+
+    async def test_a_commit_that_fails_fails_all_its_works_and_the_next_one_succeeds(self, store, path):
+        holding, release = threading.Event(), threading.Event()
+
+        def hold(tx):
+            holding.set()
+            assert release.wait(10)
+
+        made = [make_customer() for _ in range(3)]
+        first = asyncio.ensure_future(store.write(hold))
+        await asyncio.to_thread(holding.wait, 10)
+
+        def fill_the_disk(tx):
+            # A page limit is how SQLite itself meets a full disk: SQLITE_FULL gives up the whole transaction.
+            tx._session.execute(f"PRAGMA max_page_count = {tx._session.one('PRAGMA page_count')[0]}")
+            for _ in range(100):
+                tx.append_audit([make_entry(openings=[("payload", b"x" * 100_000)])])
+
+        works = [lambda tx, item=item: tx.add_customer(item, SALT) for item in made]
+        batch = [asyncio.ensure_future(store.write(work)) for work in (works[0], fill_the_disk, works[1])]
+        await asyncio.sleep(0)
+        release.set()
+        await first
+        results = await asyncio.gather(*batch, return_exceptions=True)
+        assert [type(result) for result in results] == [StoreUnavailableError] * 3
+        assert "full" in str(results[1])
+
+        await store.write(lambda tx: tx._session.execute("PRAGMA max_page_count = 1000000000").fetchall())
+        await store.write(works[2])
+        assert await store.read(lambda tx: tx.all_customers()) == (made[2],)
+
+    async def test_a_database_locked_by_another_process_is_said(self, store, path, monkeypatch):
+        await store.write(lambda tx: tx._session.execute("PRAGMA busy_timeout = 1").fetchall())
+        with direct(path) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailableError, match="locked"):
+                await store.write(lambda tx: tx.next_ticket_number(2026))
+            other.execute("ROLLBACK")
+        assert await store.write(lambda tx: tx.next_ticket_number(2026)) == 1
+
+    async def test_a_work_that_ends_its_thread_of_control_harms_nobody_else(self, store):
+        def leave(tx):
+            tx.next_ticket_number(2026)
+            raise SystemExit(3)
+
+        before = asyncio.ensure_future(store.write(lambda tx: tx.next_ticket_number(2026)))
+        with pytest.raises(SystemExit):
+            await store.write(leave)
+        assert await before == 1
+        assert await store.write(lambda tx: tx.next_ticket_number(2026)) == 2
+
+    async def test_a_hook_that_fails_harms_nobody(self, store):
+        def fail(changed):
+            raise RuntimeError("hook")
+
+        heard = []
+        store.on_commit += [fail, heard.append]
+        await store.write(lambda tx: tx.append_audit([make_entry()]))
+        assert heard == [{"audit"}]
+
+    async def test_closing_finishes_what_was_handed_in_and_takes_no_more(self, path):
+        opened = open_store(path, migrate=False)
+        numbers = [asyncio.ensure_future(opened.write(lambda tx: tx.next_ticket_number(2026))) for _ in range(600)]
+        await asyncio.sleep(0)
+        await opened.close()
+        await opened.close()
+        assert await asyncio.gather(*numbers) == list(range(1, 601))
+        for call in (opened.write, opened.read):
+            with pytest.raises(StoreUnavailableError, match="closed"):
+                await call(lambda tx: None)
+
+    async def test_what_another_process_changed_is_seen(self, store, path):
+        """The directory is kept decoded; another writer of the same file must not be missed."""
+        made = [make_customer(), make_customer()]
+        await store.write(lambda tx: tx.add_customer(made[0], SALT))
+        assert await store.read(lambda tx: tx.all_customers()) == (made[0],)
+        other = open_store(path, migrate=False)
+        await other.write(lambda tx: tx.add_customer(made[1], bytes(32)))
+        await other.close()
+        assert await store.read(lambda tx: tx.all_customers()) == tuple(made)
+        assert await store.write(lambda tx: tx.all_customers()) == tuple(made)
+
+    async def test_the_kept_directory_never_serves_what_was_not_committed(self, store):
+        """Version numbers of the directory that are undone come again with another content."""
+        made = [make_customer(), make_customer()]
+
+        def undone(tx):
+            tx.add_customer(made[0], SALT)
+            tx.all_customers()
+            raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            await store.write(undone)
+        await store.write(lambda tx: tx.add_customer(made[1], SALT))
+        assert await store.write(lambda tx: tx.all_customers()) == (made[1],)
+        assert await store.read(lambda tx: tx.all_customers()) == (made[1],)
+
+
+_CHILD = """
+    import asyncio, sys
+    from uuid import UUID
+    sys.path[:0] = [{tests!r}, {root!r}]
+    from fakes.records import make_customer, make_entry, make_incident, SALT
+    from service.store import open_store
+
+    async def client(store, own):
+        number = 0
+        while True:
+            incident, entry = make_incident(ticket=f"T-{{own}}-{{number}}"), make_entry()
+            def work(tx):
+                tx.add_incident(incident)
+                tx.append_audit([entry, make_entry()])
+                return tx.next_ticket_number(2026)
+            ticket = await store.write(work)
+            # One write call per line: what is on the pipe was acknowledged.
+            sys.stdout.write(f"{{incident.id}} {{entry.id}} {{ticket}}\\n")
+            sys.stdout.flush()
+            number += 1
+
+    async def main():
+        store = open_store({path!r}, migrate=False)
+        await asyncio.gather(*(client(store, own) for own in range(8)))
+
+    asyncio.run(main())
+"""
+
+
+class TestDurability:
+    async def test_connections_flush_every_commit(self, store):
+        settings = await store.write(
+            lambda tx: [
+                tx._session.one(f"PRAGMA {name}")[0] for name in ("journal_mode", "synchronous", "foreign_keys")
+            ]
+        )
+        assert settings == ["wal", 2, 1]
+
+    @pytest.fixture
+    def acknowledged(self, path):
+        """What a process that was killed in the middle of writing had been told was durable."""
+        tests = Path(__file__).parents[1]
+        script = textwrap.dedent(_CHILD).format(tests=str(tests), root=str(tests.parent), path=str(path))
+        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as child:
+            lines = [child.stdout.readline() for _ in range(300)]
+            child.send_signal(signal.SIGKILL)
+            lines += child.stdout.readlines()
+        # The last line may have been cut off by the kill.
+        return [line.split() for line in lines if line.endswith("\n")]
+
+    async def test_a_process_killed_while_it_writes_loses_nothing_acknowledged(self, acknowledged, path):
+        assert len(acknowledged) >= 300
+        with direct(path) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        opened = open_store(path, migrate=False)
+        pending = await opened.read(lambda tx: tx.pending_leaves(1_000_000))
+        entries = {item.entry_id for item in pending}
+        for incident_id, entry_id, _ in acknowledged:
+            assert UUID(entry_id) in entries
+            assert await opened.read(lambda tx, i=incident_id: tx.incident(UUID(i))) is not None
+        # Whole units of work only: an incident, two entries and a ticket number each.
+        next_number = await opened.write(lambda tx: tx.next_ticket_number(2026))
+        assert len(entries) == 2 * (next_number - 1)
+        assert [item.position for item in pending] == list(range(1, len(pending) + 1))
+        await opened.close()
+
+
+async def test_an_identity_that_exists_is_a_conflict_also_where_a_trigger_sees_it_first(store):
+    entry = make_entry()
+    await store.write(lambda tx: tx.append_audit([entry]))
+    with pytest.raises(StateConflictError):
+        await store.write(lambda tx: tx.append_audit([entry]))
