@@ -107,7 +107,7 @@ def three_valued(outcomes: frozenset[bool]) -> str:
 
 # --- the whole fact space, with one listed customer ------------------------------------------------------------------
 
-#: The twelve facts that 3.2 looks at, by their ids in the API; ``{customer}`` stands for the listed customer.
+#: The twelve facts that 3.2 looks at; ``data_harm`` is that of the one listed customer.
 FACTS = (
     "inside_perimeter",
     "intent",
