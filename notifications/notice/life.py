@@ -1,4 +1,4 @@
-"""The notice: one document per (incident, customer, sequence), canonical JSON, and its life before sending."""
+"""The life of a notice before and after it is sent."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,0 +1,97 @@
+"""Incident, decision and customer -> the notice that is sealed: document, words in each language, table."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from notifications.agreement import Agreement
+from notifications.canonical_json import canonicalize
+from notifications.classification import Classification
+from notifications.customer import Customer
+from notifications.decision import Decision
+from notifications.incident import Incident, IncidentFacts
+from notifications.notice.document import Provider, notice_document
+from notifications.notice.life import Notice
+from notifications.notice.resource_csv import RESOURCES_LISTED_MAX, resources_csv
+from notifications.wording import Rendered, render
+
+
+@dataclass(frozen=True, slots=True)
+class ComposedNotice:
+    """A notice before it is sealed."""
+
+    #: canonical JSON (RFC 8785)
+    document: bytes
+    #: by language
+    rendered: Mapping[str, Rendered]
+    #: every affected resource, when they are more than the document lists; else None
+    resources_csv: bytes | None
+
+
+def compose_notice(
+    *,
+    notice: Notice,
+    incident: Incident,
+    facts: IncidentFacts,
+    previous_facts: IncidentFacts | None,
+    classification: Classification,
+    decision: Decision,
+    customer: Customer,
+    agreement: Agreement,
+    provider: Provider,
+    issued_at: datetime,
+    supersedes: tuple[int, str] | None,
+    timestamp_independent: bool | None,
+    languages: Sequence[str],
+) -> ComposedNotice:
+    """Return the notice of one customer on one version of the facts.
+
+    ``previous_facts``: what the last notice stated; ``supersedes``: its sequence and the SHA-256 of its document, hex.
+    ``timestamp_independent``: whether the timestamp authority is independent of the provider, None when not known.
+
+    1. Put the affected resources into a table where they are many.
+    2. Build the document.
+    3. Write it in each language, from the document alone.
+    4. Put the digests of the words into the document, and make its canonical bytes.
+
+    Raises InvalidInputError for text that is no Unicode (a lone surrogate). Facts are not validated here.
+    """
+    # 1.
+    stated = facts.for_customer(customer.id)
+    resources = () if stated is None else stated.resources
+    table = resources_csv(resources) if len(resources) > RESOURCES_LISTED_MAX else None
+    # 2.
+    document = notice_document(
+        notice=notice,
+        incident=incident,
+        facts=facts,
+        previous_facts=previous_facts,
+        classification=classification,
+        decision=decision,
+        customer=customer,
+        agreement=agreement,
+        provider=provider,
+        issued_at=issued_at,
+        supersedes=supersedes,
+        timestamp_independent=timestamp_independent,
+        resources_csv=table,
+    )
+    # 3.
+    rendered = {language: render(document, language) for language in sorted(set(languages))}
+    # 4.
+    document["renderings"] = [
+        _digest(language, media_type, body)
+        for language, words in rendered.items()
+        for media_type, body in (("text/html", words.html), ("text/plain", words.text))
+    ]
+    return ComposedNotice(canonicalize(document), rendered, table)
+
+
+def _digest(language: str, media_type: str, body: str) -> dict[str, Any]:
+    return {
+        "language": language,
+        "media_type": media_type,
+        "sha256": hashlib.sha256(body.encode("utf-8")).hexdigest(),
+    }

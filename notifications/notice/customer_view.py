@@ -1,0 +1,158 @@
+"""The facts as one customer may see them: nothing of any other customer is in it (agreement 9.1)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from notifications.canonical_json import timestamp_text
+from notifications.classification import Classification
+from notifications.customer import Customer
+from notifications.decision import Decision
+from notifications.decision.standing import ScopeRelation, scope_of, scope_relation
+from notifications.incident import (
+    NO_HARM,
+    UNKNOWN,
+    AffectedCustomer,
+    Answer,
+    Harm,
+    IncidentFacts,
+    Property,
+    UnlistedCustomers,
+)
+
+_OWN_PREFIX = "affected_customers."
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerView:
+    """One version of the facts seen from one customer."""
+
+    facts: IncidentFacts
+    #: what is stated of this customer, or what follows for it where the facts do not list it
+    own: AffectedCustomer
+    services: tuple[str, ...]
+    regions: tuple[str, ...]
+    availability_zones: tuple[str, ...]
+    #: whether the facts list the customer
+    listed: bool
+
+
+def customer_view(facts: IncidentFacts, customer: Customer) -> CustomerView:
+    """Return what the facts say of one customer.
+
+    A customer that they do not list is touched as its use lies to the incident's scope, as the decision reads it.
+    """
+    stated = facts.for_customer(customer.id)
+    used = (customer.services, customer.regions, customer.availability_zones)
+    services, regions, zones = (
+        tuple(name for name in affected if not own or name in own)
+        for affected, own in zip((facts.services, facts.regions, facts.availability_zones), used, strict=True)
+    )
+    return CustomerView(
+        facts=facts,
+        own=stated or _unlisted(facts, customer, scope_relation(scope_of(facts), used)),
+        services=services,
+        regions=regions,
+        availability_zones=zones,
+        listed=stated is not None,
+    )
+
+
+def _unlisted(facts: IncidentFacts, customer: Customer, relation: ScopeRelation) -> AffectedCustomer:
+    established = facts.unlisted_customers is UnlistedCustomers.NOT_AFFECTED
+    affected = Answer.UNKNOWN
+    if relation is ScopeRelation.DISJOINT or (established and relation is ScopeRelation.UNDECLARED):
+        affected = Answer.NO
+    elif established or relation is ScopeRelation.INSIDE:
+        affected = Answer.YES
+    return AffectedCustomer(customer.id, affected, data_harm=NO_HARM if established else Harm())
+
+
+def coded_facts(view: CustomerView) -> dict[str, Any]:
+    """Return the facts that are no free text, by id, as JSON values; None is "not known yet"."""
+    facts, own, personal_data = view.facts, view.own, view.own.personal_data
+    coded: dict[str, Any] = {
+        name: _coded(getattr(facts, name))
+        for name in (
+            "inside_perimeter", "intent", "cause", "security_measures_harmed", "normal_operation_disrupted",
+            "impact", "criticality", "rsit_class", "rsit_type", "tlp",
+            "started_at", "detected_at", "aware_at", "ended_at",
+        )
+    }  # fmt: skip
+    coded |= {"services": view.services, "regions": view.regions, "availability_zones": view.availability_zones}
+    coded |= {f"service_harm.{each.value}": _coded(facts.service_harm.of(each)) for each in Property}
+    coded["affected"] = _coded(own.affected)
+    coded |= {f"data_harm.{each.value}": _coded(own.data_harm.of(each)) for each in Property}
+    coded["resources_count"] = len(own.resources)
+    coded |= {
+        f"personal_data.{name}": _coded(getattr(personal_data, name))
+        for name in (
+            "breach", "controller", "categories_of_data_subjects", "data_subjects_approx",
+            "categories_of_records", "records_approx",
+        )
+    }  # fmt: skip
+    return coded
+
+
+def changes(previous: CustomerView, current: CustomerView) -> list[dict[str, Any]]:
+    """Return each coded fact that has another value now, with both values."""
+    was, is_now = coded_facts(previous), coded_facts(current)
+    return [
+        {"fact": fact, "from": was[fact], "to": value}
+        for fact, value in is_now.items()
+        if was[fact] != value
+    ]  # fmt: skip
+
+
+def unknown_facts(view: CustomerView, classification: Classification, decision: Decision) -> list[str]:
+    """Return the ids of the facts that are not known yet, those that decide first, each once.
+
+    Facts of this customer lose their prefix, such as ``data_harm.confidentiality``; where classification waits for the
+    data of other customers, the id says so without saying whose (9.1).
+    """
+    open_ids = [question.fact for question in classification.open_questions]
+    # What the decision on a customer that is not listed waits for is whether the incident touches it.
+    waiting = ("affected" if fact == "unlisted_customers" and not view.listed else fact for fact in decision.missing)
+    own = f"{_OWN_PREFIX}{view.own.customer_id}."
+    ids = [_seen_by_customer(fact, own) for fact in (*open_ids, *waiting)]
+    ids += [name for name in ("started_at", "detected_at", "ended_at") if getattr(view.facts, name) is None]
+    if view.own.affected is Answer.UNKNOWN:
+        ids.append("affected")
+    ids += [f"data_harm.{each.value}" for each in Property if view.own.data_harm.of(each) is Answer.UNKNOWN]
+    if decision.personal_data_breach:
+        ids += _open_personal_data(view)
+    return list(dict.fromkeys(ids))
+
+
+def _seen_by_customer(fact: str, own: str) -> str:
+    if fact.startswith(own):
+        return fact.removeprefix(own)
+    if fact.startswith(_OWN_PREFIX):
+        kind, _, name = fact.rpartition(".data_harm.")
+        return f"{_OWN_PREFIX}data_harm.{name}" if kind else "unlisted_customers"
+    return fact
+
+
+def _open_personal_data(view: CustomerView) -> Iterable[str]:
+    stated = coded_facts(view)
+    for name, value in stated.items():
+        if name.startswith("personal_data.") and value is None:
+            yield name
+    for name, text in (
+        ("personal_data.likely_consequences", view.own.personal_data.likely_consequences),
+        ("measures_taken", view.facts.measures_taken),
+        ("effect", view.own.effect),
+    ):
+        if text is None:
+            yield name
+
+
+def _coded(value: object) -> object:
+    if value == UNKNOWN:
+        return None
+    if isinstance(value, datetime):
+        return timestamp_text(value)
+    if isinstance(value, tuple | Mapping):
+        return value
+    return str(value) if isinstance(value, str) else value

@@ -1,0 +1,239 @@
+"""The notice document: what one customer is told at one moment, as JSON in one fixed shape.
+
+Every key is always there; an optional value that is not known yet is null, never left out.
+"""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from notifications.agreement import Agreement
+from notifications.canonical_json import timestamp_text
+from notifications.classification import Classification
+from notifications.customer import Customer
+from notifications.decision import Decision, Reason, Verdict
+from notifications.incident import (
+    LANGUAGES,
+    UNKNOWN,
+    Answer,
+    Incident,
+    IncidentFacts,
+    LocalizedText,
+    Property,
+    Resource,
+)
+from notifications.notice.customer_view import CustomerView, changes, customer_view, unknown_facts
+from notifications.notice.life import Notice
+from notifications.notice.resource_csv import RESOURCES_LISTED_MAX
+from notifications.wording import words
+
+#: The ``schema`` of every document.
+SCHEMA = "greffier.notice/1"
+
+#: A token is obtained over each notice's own signature.
+_TIMESTAMPING = "per_notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """The provider (Prestataire) and the contact point that every notice names."""
+
+    name: str
+    contact_name: str
+    contact_email: str
+    contact_phone: str | None = None
+    #: where the customer reads status and history (7.6.2)
+    console_url: str | None = None
+
+    def contact_point(self) -> dict[str, Any]:
+        """Return the contact point as the document states it."""
+        return {"name": self.contact_name, "email": self.contact_email, "phone": self.contact_phone}
+
+
+def notice_document(
+    *,
+    notice: Notice,
+    incident: Incident,
+    facts: IncidentFacts,
+    previous_facts: IncidentFacts | None,
+    classification: Classification,
+    decision: Decision,
+    customer: Customer,
+    agreement: Agreement,
+    provider: Provider,
+    issued_at: datetime,
+    supersedes: tuple[int, str] | None,
+    timestamp_independent: bool | None,
+    resources_csv: bytes | None,
+) -> dict[str, Any]:
+    """Return the document but for its ``renderings``, which are made from it.
+
+    It names no other customer (9.1): free texts are the incident's, written for every customer that is notified, or
+    this customer's own. Not checked: that decision and classification were made on these facts.
+    """
+    view = customer_view(facts, customer)
+    before = None if previous_facts is None else customer_view(previous_facts, customer)
+    return {
+        "schema": SCHEMA,
+        "notice_id": str(notice.id),
+        "incident_id": str(incident.id),
+        "ticket": incident.ticket,
+        "sequence": notice.sequence,
+        "kind": notice.kind.value,
+        "facts_version": notice.facts_version,
+        "issued_at": timestamp_text(issued_at),
+        "supersedes": None
+        if supersedes is None
+        else {"sequence": supersedes[0], "document_sha256": supersedes[1]},
+        "provider": {
+            "name": provider.name,
+            "contact_point": provider.contact_point(),
+            "console_url": provider.console_url,
+        },
+        "customer": {
+            "id": str(customer.id),
+            "name": customer.name,
+            "language": customer.language,
+            "time_zone": customer.time_zone,
+        },
+        "agreement": {"id": agreement.id, "version": agreement.version, "title": agreement.title.as_mapping()},
+        "tlp": facts.tlp.value,
+        "rsit": None if facts.rsit_class is None else {"class": facts.rsit_class, "type": facts.rsit_type},
+        "title": facts.title.as_mapping(),
+        "what_happened": facts.summary.as_mapping(),
+        "times": {
+            "started_at": _time(facts.started_at),
+            "detected_at": _time(facts.detected_at),
+            "aware_at": timestamp_text(facts.aware_at),
+            "ended_at": _time(facts.ended_at),
+        },
+        "classification": _classification(facts, classification, agreement),
+        "why_you_are_told": [_reason(reason, agreement) for reason in _obliging(decision)],
+        "due": {"at": timestamp_text(notice.due_at), "kind": notice.due_kind},
+        "effect": _effect(view, resources_csv),
+        "measures_taken": _text(facts.measures_taken),
+        "recommendations": _text(facts.recommendations),
+        "not_known_yet": {
+            "facts": unknown_facts(view, classification, decision),
+            "text": _text(facts.not_known_yet),
+        },
+        "next_update_by": _time(facts.next_update_by),
+        "personal_data": _personal_data(view, provider) if decision.personal_data_breach else None,
+        "changes": [] if before is None else changes(before, view),
+        "timestamping": _TIMESTAMPING,
+        "timestamp_independent": timestamp_independent,
+    }  # fmt: skip
+
+
+def _classification(facts: IncidentFacts, classification: Classification, agreement: Agreement) -> dict[str, Any]:
+    return {
+        "nature": classification.nature.value,
+        "provisional": classification.provisional,
+        "priority": classification.priority,
+        "gti_seconds": classification.gti_seconds,
+        "impact": _known(facts.impact),
+        "criticality": _known(facts.criticality),
+        "grounds": [*_definition_grounds(classification, agreement), *_level_grounds(facts, classification, agreement)],
+    }
+
+
+def _definition_grounds(classification: Classification, agreement: Agreement) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": ground.id,
+            "clause": ground.clause,
+            "holds": ground.holds.value,
+            "text": agreement.limb(ground.id).text.as_mapping(),
+        }
+        for ground in classification.grounds
+    ]
+
+
+def _level_grounds(facts: IncidentFacts, classification: Classification, agreement: Agreement) -> list[dict[str, Any]]:
+    """Return the levels that the priority stands on, in the agreement's words: a document explains itself."""
+    return [
+        {"id": f"{scale}.{level.id}", "clause": level.clause, "holds": "yes", "text": level.text.as_mapping()}
+        for scale, levels, stated in (
+            ("impact", agreement.impacts, facts.impact),
+            ("criticality", agreement.criticalities, facts.criticality),
+            ("priority", agreement.priorities, classification.priority),
+        )
+        for level in levels
+        if level.id == stated
+    ]  # fmt: skip
+
+
+def _obliging(decision: Decision) -> list[Reason]:
+    """Return the reasons why the customer is told: those that hold; while it is open, those that may."""
+    obliging = [reason for reason in decision.reasons if reason.obliges]
+    holding = [reason for reason in obliging if reason.holds is Answer.YES]
+    if holding or decision.verdict is Verdict.DO_NOT_NOTIFY:
+        return holding
+    return [reason for reason in obliging if reason.holds is Answer.UNKNOWN]
+
+
+def _reason(reason: Reason, agreement: Agreement) -> dict[str, Any]:
+    """Return a reason with the level's own text where it holds; in other cases, why it may."""
+    texts = {language: words(reason.message, language) for language in LANGUAGES}
+    if reason.holds is Answer.YES:
+        # A level that the customer chose itself stands in its profile, not in the agreement.
+        with suppress(KeyError):
+            texts = agreement.level(reason.id).text.as_mapping()
+    return {"id": reason.id, "clause": reason.clause, "text": texts}
+
+
+def _effect(view: CustomerView, resources_csv: bytes | None) -> dict[str, Any]:
+    own = view.own
+    return {
+        "affected": own.affected.value,
+        "data_harm": {each.value: own.data_harm.of(each).value for each in Property},
+        "text": _text(own.effect),
+        "services": view.services,
+        "regions": view.regions,
+        "availability_zones": view.availability_zones,
+        "resources": [_resource(resource) for resource in own.resources[:RESOURCES_LISTED_MAX]],
+        "resources_count": len(own.resources),
+        "resources_csv_sha256": None if resources_csv is None else hashlib.sha256(resources_csv).hexdigest(),
+    }
+
+
+def _resource(resource: Resource) -> dict[str, Any]:
+    return {
+        "kind": resource.kind.value,
+        "id": resource.id,
+        "name": resource.name,
+        "region": resource.region,
+        "availability_zone": resource.availability_zone,
+    }
+
+
+def _personal_data(view: CustomerView, provider: Provider) -> dict[str, Any]:
+    """Return every item of DPA art. 8; null where it is not known yet (GDPR art. 33(4))."""
+    stated = view.own.personal_data
+    return {
+        "breach": stated.breach.value,
+        "controller": stated.controller.value,
+        "nature_of_breach": [each.value for each in Property if view.own.data_harm.of(each) is Answer.YES],
+        "categories_of_data_subjects": stated.categories_of_data_subjects,
+        "data_subjects_approx": stated.data_subjects_approx,
+        "categories_of_records": stated.categories_of_records,
+        "records_approx": stated.records_approx,
+        "likely_consequences": _text(stated.likely_consequences),
+        "contact_point": provider.contact_point(),
+        "measures": _text(view.facts.measures_taken),
+        "impact_on_hosted_data": _text(view.own.effect),
+    }
+
+
+def _text(text: LocalizedText | None) -> dict[str, str] | None:
+    return None if text is None else text.as_mapping()
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else timestamp_text(moment)
+
+
+def _known(value: str) -> str | None:
+    return None if value == UNKNOWN else value

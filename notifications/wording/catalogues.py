@@ -1,0 +1,30 @@
+"""Message catalogues: English is what the code says, French and German are ``.po`` files beside it."""
+
+from collections.abc import Mapping
+from importlib import resources
+from types import MappingProxyType
+
+from babel.messages.pofile import read_po
+
+#: The language of the messages themselves, and of readers whose language there is no catalogue for.
+SOURCE_LANGUAGE = "en"
+_TRANSLATED = ("fr", "de")
+
+
+def _read(language: str) -> Mapping[str, str]:
+    with resources.files(__package__).joinpath(f"{language}.po").open("rb") as file:
+        catalogue = read_po(file, locale=language, abort_invalid=True)
+    return MappingProxyType({
+        message.id: message.string
+        for message in catalogue
+        if isinstance(message.id, str) and isinstance(message.string, str) and message.string and not message.fuzzy
+    })  # fmt: skip
+
+
+_CATALOGUES: Mapping[str, Mapping[str, str]] = {language: _read(language) for language in _TRANSLATED}
+
+
+def translate(message: str, language: str) -> str:
+    """Return a message in a language; as it is where the catalogue has it not."""
+    catalogue = _CATALOGUES.get(language)
+    return message if catalogue is None else catalogue.get(message, message)

@@ -1,0 +1,115 @@
+"""What every notice ends with: the customer's own clocks, whom to ask, and how to check that it is genuine."""
+
+from notifications.wording.letter import Block, Commands, Items, Paragraph, Phrase, Rows, Section
+from notifications.wording.personal_data import contact_point
+from notifications.wording.reader import Reader
+
+#: The S/MIME signature of the mail, then the signature and the timestamp of the notice itself.
+_MAIL_COMMAND = "openssl cms -verify -in mail.eml -CAfile ca.pem -purpose smimesign -out /dev/null"
+_NOTICE_COMMAND = (
+    "openssl cms -verify -binary -inform DER -in notice.json.p7s -content notice.json -CAfile ca.pem"
+    " -purpose smimesign -out /dev/null"
+)
+_TIMESTAMP_COMMAND = "openssl ts -verify -in notice.json.tsr -data notice.json.p7s -CAfile tsa.pem"
+_GREFFIER_COMMAND = "greffier verify mail.eml --trust DIR"
+
+
+def clocks(reader: Reader) -> Section:
+    """Return the line that lets the customer count: when the provider became aware, and what clocks there are."""
+    say = reader.say
+    return Section(
+        say("Your own deadlines"),
+        (
+            Paragraph(
+                say(
+                    "%(provider)s became aware on: %(time)s.",
+                    provider=reader.name(reader.document["provider"]["name"]),
+                    time=reader.when(reader.document["times"]["aware_at"]),
+                )
+            ),
+            Paragraph(say("Your own legal deadlines may run, depending on what you are and on what is affected:")),
+            Items(
+                (
+                    say("GDPR, article 33: 72 hours, from the controller to its supervisory authority"),
+                    say("NIS2, article 23: early warning within 24 hours, notification within 72 hours"),
+                    say(
+                        "DORA, article 19 (financial entities): initial notification within 4 hours of classification"
+                        " and at the latest 24 hours after becoming aware"
+                    ),
+                )
+            ),
+            Paragraph(
+                say("This is information and no legal advice: whether and from when they run is for you to judge.")
+            ),
+        ),
+    )
+
+
+def contact(reader: Reader) -> Section:
+    """Return whom to ask, through which channel news comes (11.1.1.2), and the right to complain (9.6)."""
+    say, provider = reader.say, reader.document["provider"]
+    rows = [(say("Contact point"), Phrase(contact_point(reader, provider["contact_point"])))]
+    if provider["console_url"] is not None:
+        rows.append((say("Status and history"), Phrase(reader.name(provider["console_url"]))))
+    return Section(
+        say("Contact"),
+        (
+            Rows(tuple(rows)),
+            Paragraph(
+                say("News of the handling comes through the channel that carried this notice (clause 11.1.1.2).")
+            ),
+            Paragraph(say("You may complain to ANSSI at any time (clause 9.6).")),
+        ),
+    )
+
+
+def checking(reader: Reader) -> Section:
+    """Return how to check that the notice is genuine, and what its timestamp is worth."""
+    say, document = reader.say, reader.document
+    blocks: list[Block] = [
+        Paragraph(
+            say(
+                "The notice is the attached file notice.json; this message puts it into words, and the file holds"
+                " the digest of these words. Attached to it are:"
+            )
+        ),
+        Items(
+            (
+                say("notice.json.p7s: our signature over the notice"),
+                say("notice.json.tsr: a timestamp over that signature; it proves when it existed"),
+                say("notice.tlog-proof: the proof that our audit log holds the notice"),
+            )
+        ),
+        Paragraph(
+            say(
+                "If notice.json.tsr is missing, the timestamp authority had not answered when this message was sent;"
+                " the timestamp follows and is kept with the notice."
+            )
+        ),
+    ]
+    if document["timestamping"] == "by_checkpoint":
+        blocks.append(
+            Paragraph(say("This notice is timestamped together with others, through a checkpoint of the log."))
+        )
+    if document["timestamp_independent"] is False:
+        blocks.append(
+            Paragraph(
+                say(
+                    "The timestamp authority is operated by the provider itself: it is not independent, so that the"
+                    " time rests on the provider's word."
+                ),
+                strong=True,
+            )
+        )
+    if document["timestamp_independent"] is None:
+        blocks.append(Paragraph(say("No timestamp authority has been named yet: the timestamp follows.")))
+    blocks += [
+        Paragraph(
+            say(
+                "With the files ca.pem, tsa.pem and log.vkey, which you have from us by another way (DIR is their"
+                " folder), save this message as mail.eml and its attachments, then type:"
+            )
+        ),
+        Commands((_GREFFIER_COMMAND, _MAIL_COMMAND, _NOTICE_COMMAND, _TIMESTAMP_COMMAND)),
+    ]
+    return Section(say("How to check that this notice is genuine"), tuple(blocks))

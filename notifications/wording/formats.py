@@ -1,0 +1,73 @@
+"""Times, numbers and foreign text as a reader of one language and time zone expects them."""
+
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime
+from babel.numbers import format_decimal
+
+#: CLDR patterns: minutes are enough for a reader; the document has the microseconds.
+_DATE_PATTERNS = {"en": "d MMMM y, HH:mm", "fr": "d MMMM y 'à' HH:mm", "de": "d. MMMM y, HH:mm 'Uhr'"}
+
+#: Controls but line feed and tab; zero-width and direction marks, overrides and isolates; tag characters; surrogates.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f\ud800-\udfff]"
+)
+_LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_FRENCH_SPACE_BEFORE = re.compile(r"(?<=\S) (?=[;:!?%»])")
+_FRENCH_SPACE_AFTER = re.compile("(?<=«) ")
+NARROW_NO_BREAK_SPACE = "\u202f"
+
+
+def visible(text: str) -> str:
+    """Return text in which every character that acts without being seen is named instead, as ``⟨U+202E⟩``.
+
+    Line ends become line feeds. So what an analyst pasted can neither reorder nor hide what a reader sees.
+    """
+    return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", _LINE_ENDS.sub("\n", text))
+
+
+def on_one_line(text: str) -> str:
+    """Return visible text without line ends and tabs."""
+    return " ".join(visible(text).split())
+
+
+def set_in_french(text: str) -> str:
+    """Return our own French text with narrow no-break spaces where French typography has them."""
+    spaced = _FRENCH_SPACE_BEFORE.sub(NARROW_NO_BREAK_SPACE, text)
+    return _FRENCH_SPACE_AFTER.sub(NARROW_NO_BREAK_SPACE, spaced)
+
+
+@lru_cache(maxsize=256)
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        return None
+
+
+def moment(timestamp: str, language: str, time_zone: str) -> str:
+    """Return a moment in the reader's zone and in UTC: ``2 March 2026, 09:00 Europe/Paris (2026-03-02 08:00 UTC)``.
+
+    ``timestamp``: as in documents. A zone that is not known is left out, and UTC alone stands.
+    """
+    return _moment(timestamp, language, time_zone)
+
+
+@lru_cache(maxsize=4_096)
+def _moment(timestamp: str, language: str, time_zone: str) -> str:
+    at = datetime.fromisoformat(timestamp).astimezone(UTC)
+    zone = _zone(time_zone)
+    pattern = _DATE_PATTERNS.get(language, _DATE_PATTERNS["en"])
+    if zone is None or at.astimezone(zone).utcoffset() == at.utcoffset():
+        return f"{format_datetime(at, pattern, locale=language)} UTC"
+    local = format_datetime(at, pattern, tzinfo=zone, locale=language)
+    return f"{local} {time_zone} ({at:%Y-%m-%d %H:%M} UTC)"
+
+
+def number(value: int, language: str) -> str:
+    """Return a count with the digit groups of the language."""
+    return format_decimal(value, locale=language)

@@ -1,0 +1,61 @@
+"""The personal-data section: every item of DPA art. 8, and plainly what is not known yet (GDPR art. 33(4))."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from notifications.wording.letter import Block, Paragraph, Phrase, Rows, Section
+from notifications.wording.opening import properties
+from notifications.wording.reader import Reader
+
+
+def personal_data(reader: Reader) -> Section | None:
+    """Return the section, or None where the notice is about no personal-data breach."""
+    say, stated = reader.say, reader.document["personal_data"]
+    if stated is None:
+        return None
+    rows = (
+        (say("Breach"), Phrase(reader.words(f"breach.{stated['breach']}"))),
+        (say("Controller of the personal data"), Phrase(reader.words(f"controller.{stated['controller']}"))),
+        (say("Nature of the breach"), Phrase(_nature(reader, stated))),
+        (say("Categories of data subjects"), Phrase(_names(reader, stated["categories_of_data_subjects"]))),
+        (say("Approximate number of data subjects"), Phrase(_count(reader, stated["data_subjects_approx"]))),
+        (say("Categories of personal data records"), Phrase(_names(reader, stated["categories_of_records"]))),
+        (say("Approximate number of personal data records"), Phrase(_count(reader, stated["records_approx"]))),
+        (say("Contact point"), Phrase(contact_point(reader, stated["contact_point"]))),
+    )
+    blocks: list[Block] = [
+        Paragraph(say("What article 8 of the data-protection annex (DPA) has us tell you, item by item:")),
+        Rows(rows),
+    ]
+    for label, text in (
+        (say("Likely consequences of the breach"), stated["likely_consequences"]),
+        (say("Measures taken or proposed, including those that mitigate its effects"), stated["measures"]),
+        (say("Potential impact on your data hosted in the cloud"), stated["impact_on_hosted_data"]),
+    ):
+        blocks.append(Paragraph(label, strong=True))
+        blocks.append(Paragraph(say("Not known yet.")) if text is None else reader.quote(text))
+    return Section(say("Personal data (DPA, article 8)"), tuple(blocks))
+
+
+def contact_point(reader: Reader, stated: Mapping[str, Any]) -> str:
+    """Return the contact point on one line."""
+    return ", ".join(
+        reader.name(part) for part in (stated["name"], stated["email"], stated["phone"]) if part is not None
+    )
+
+
+def _nature(reader: Reader, stated: Mapping[str, Any]) -> str:
+    harmed = list(stated["nature_of_breach"])
+    if not harmed:
+        return reader.words("answer.unknown")
+    return reader.say("harm to: %(properties)s", properties=properties(reader, harmed))
+
+
+def _names(reader: Reader, names: list[str] | None) -> str:
+    if names is None:
+        return reader.words("answer.unknown")
+    return reader.names(names) or reader.say("none")
+
+
+def _count(reader: Reader, count: int | None) -> str:
+    return reader.words("answer.unknown") if count is None else reader.number(count)

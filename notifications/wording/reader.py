@@ -1,0 +1,92 @@
+"""One reader of one document: says messages, times, coded values and free texts in the reader's language."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from notifications.wording.catalogues import SOURCE_LANGUAGE, translate
+from notifications.wording.formats import moment, number, on_one_line, set_in_french, visible
+from notifications.wording.letter import Phrase, Quote
+from notifications.wording.vocabulary import words
+
+#: Which words a coded fact's values have, by the last part of its id.
+_VALUE_KINDS = {"intent": "intent", "cause": "cause", "breach": "breach", "controller": "controller"}
+_ANSWERS = frozenset({"inside_perimeter", "security_measures_harmed", "normal_operation_disrupted", "affected"})
+
+
+class Reader:
+    """Says things in one language; dates in the customer's time zone."""
+
+    def __init__(self, document: Mapping[str, Any], language: str) -> None:
+        self.document, self.language = document, language
+        self._time_zone: str = document["customer"]["time_zone"]
+
+    def say(self, message: str, **values: object) -> str:
+        """Return a message of the catalogue with its values put in. A percent sign in a message is doubled."""
+        return translate(message, self.language) % values
+
+    def words(self, message_id: str) -> str:
+        """Return the words for an identifier."""
+        return words(message_id, self.language)
+
+    def when(self, timestamp: str | None) -> str:
+        """Return a moment of the document, or that it is not known yet."""
+        if timestamp is None:
+            return self.words("answer.unknown")
+        return moment(timestamp, self.language, self._time_zone)
+
+    def number(self, value: int) -> str:
+        """Return a count."""
+        return number(value, self.language)
+
+    def name(self, text: str) -> str:
+        """Return a name or another short text that somebody typed, on one line."""
+        return on_one_line(text)
+
+    def names(self, texts: Sequence[str]) -> str:
+        """Return names one after the other."""
+        return ", ".join(map(on_one_line, texts))
+
+    def contract(self, texts: Mapping[str, str]) -> str:
+        """Return a text of the agreement, which has every language."""
+        text = visible(self._chosen(texts)[1])
+        return set_in_french(text) if self.language == "fr" else text
+
+    def phrase(self, texts: Mapping[str, str]) -> Phrase:
+        """Return a short free text on one line, marked where it is not in the reader's language."""
+        language, text = self._chosen(texts)
+        return Phrase(on_one_line(text), *self._marked(language))
+
+    def quote(self, texts: Mapping[str, str]) -> Quote:
+        """Return a free text, marked where it is not in the reader's language."""
+        language, text = self._chosen(texts)
+        lines = tuple(line.replace("\t", "    ").rstrip() for line in visible(text).strip("\n").split("\n"))
+        return Quote(lines, *self._marked(language))
+
+    def value(self, fact: str, value: Any) -> str:
+        """Return the value of a coded fact in words."""
+        name = fact.rpartition(".")[2]
+        if value is None:
+            return self.words("answer.unknown")
+        if isinstance(value, int):
+            return self.number(value)
+        if not isinstance(value, str):
+            return self.names(value) or self.say("none")
+        if name.endswith("_at"):
+            return self.when(value)
+        if name in _VALUE_KINDS:
+            return self.words(f"{_VALUE_KINDS[name]}.{value}")
+        if name in _ANSWERS or "harm." in fact:
+            return self.words(f"answer.{value}")
+        return on_one_line(value)
+
+    def _chosen(self, texts: Mapping[str, str]) -> tuple[str, str]:
+        """Return (language, text): the reader's language, else French, else English, else the first there is."""
+        for language in (self.language, "fr", SOURCE_LANGUAGE):
+            if language in texts:
+                return language, texts[language]
+        return min(texts.items())
+
+    def _marked(self, language: str) -> tuple[str | None, str | None]:
+        if language == self.language:
+            return None, None
+        return language, self.say("text in %(language)s", language=self.words(f"language.{language}"))

@@ -1,0 +1,94 @@
+"""render(document, language): the notice as subject, plain text and HTML. Same document, same words, for ever."""
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from notifications.wording.details import footer, sections
+from notifications.wording.letter import Letter
+from notifications.wording.opening import heading, opening, subject
+from notifications.wording.reader import Reader
+
+_FOLDER = resources.files(__package__)
+_TEMPLATES = ("letter.txt.jinja", "letter.html.jinja")
+_TEXT_COLUMNS = 76
+_QUOTE_MARGIN = "  | "
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A notice in one language. Bodies are LF-ended; the digests in the document are over their UTF-8 bytes."""
+
+    #: shorter than 200 characters, no control character
+    subject: str
+    #: text/plain
+    text: str
+    #: text/html, one self-contained document
+    html: str
+
+
+def _wrapped(text: str, first: str = "", rest: str = "") -> str:
+    """Return text in lines of at most 76 columns; a word that is longer stays whole, so that it can be copied."""
+    return textwrap.fill(
+        text,
+        _TEXT_COLUMNS,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _quoted(line: str) -> str:
+    """Return a line of free text behind a margin that words of the template never have."""
+    return _wrapped(line, _QUOTE_MARGIN, _QUOTE_MARGIN) if line.strip() else _QUOTE_MARGIN.rstrip()
+
+
+def _environment(*, html: bool) -> Environment:
+    environment = Environment(
+        loader=DictLoader({name: _FOLDER.joinpath(name).read_text(encoding="utf-8") for name in _TEMPLATES}),
+        autoescape=html,  # noqa: S701 -- off for plain text alone, where an escape would be read as it stands
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["wrapped"] = _wrapped
+    environment.filters["quoted"] = _quoted
+    return environment
+
+
+_TEXT = _environment(html=False).get_template("letter.txt.jinja")
+_HTML = _environment(html=True).get_template("letter.html.jinja")
+
+
+def letter(document: Mapping[str, Any], language: str) -> Letter:
+    """Return what a notice says in a language, before it is laid out."""
+    reader = Reader(document, language)
+    return Letter(
+        language=language,
+        subject=subject(reader),
+        tlp=document["tlp"],
+        heading=heading(reader),
+        opening=opening(reader),
+        sections=sections(reader),
+        footer=footer(reader),
+    )
+
+
+def render(document: Mapping[str, Any], language: str) -> Rendered:
+    """Return the notice in a language, from the document alone; its ``renderings``, if there, are not looked at.
+
+    ``language`` is one of ``LANGUAGES``. Not checked: that the document is one of ours.
+    """
+    said = letter(document, language)
+    label = Reader(document, language).say
+    return Rendered(
+        subject=said.subject,
+        text=_TEXT.render(letter=said, say=label),
+        html=_HTML.render(letter=said, say=label),
+    )
