@@ -159,8 +159,10 @@ class Sequencer:
     async def _run(self) -> None:
         retry_seconds = self._settings.first_retry_seconds
         while True:
+            # Not wait_for: in Python 3.11 it may swallow the cancellation of a stop.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._settings.poll_seconds)
+                async with asyncio.timeout(self._settings.poll_seconds):
+                    await self._wake.wait()
             if self._wake.is_set() and self._settings.batch_seconds > 0:
                 await asyncio.sleep(self._settings.batch_seconds)
             self._wake.clear()
