@@ -2,14 +2,16 @@
 
 import hashlib
 import hmac
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy, PolicyBuilder, Store
 from cryptography.x509.verification import VerificationError as ChainError
@@ -22,6 +24,16 @@ from notifications.der import (
     parse_detached_signature,
 )
 from notifications.errors import InvalidInputError, VerificationError
+
+#: What reading a certificate raises when it is not well formed; some of it only when a part of it is looked at.
+MALFORMED_CERTIFICATE = (
+    ValueError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+    CryptographyDeprecationWarning,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +66,26 @@ def verify_detached(content: bytes, signature: bytes, step: str) -> VerifiedSign
     # 1.
     try:
         parsed = parse_detached_signature(signature)
-        certificates = [x509.load_der_x509_certificate(data) for data in parsed.certificates]
+        with warnings.catch_warnings():
+            # What the library takes with a warning (a serial number of 0, say) no authority of today issues.
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            certificates = [x509.load_der_x509_certificate(data) for data in parsed.certificates]
     except InvalidInputError as error:
         raise VerificationError(step, str(error)) from None
-    except ValueError as error:
+    except MALFORMED_CERTIFICATE as error:
         raise VerificationError(step, f"holds a malformed certificate: {error}") from None
     # 2.
     if not hmac.compare_digest(hashlib.sha256(content).digest(), parsed.message_digest):
         raise VerificationError(step, "the content is not what was signed")
     # 3.
-    signers = [
-        certificate
-        for certificate in certificates
-        if certificate.serial_number == parsed.serial and certificate.issuer.public_bytes() == parsed.issuer
-    ]
+    try:
+        signers = [
+            certificate
+            for certificate in certificates
+            if certificate.serial_number == parsed.serial and certificate.issuer.public_bytes() == parsed.issuer
+        ]
+    except MALFORMED_CERTIFICATE as error:
+        raise VerificationError(step, f"holds a malformed certificate: {error}") from None
     if len(signers) != 1:
         raise VerificationError(step, "the signer's certificate is not in the signature")
     _verify_signature(parsed, signers[0], step)
@@ -75,8 +93,8 @@ def verify_detached(content: bytes, signature: bytes, step: str) -> VerifiedSign
 
 
 def _verify_signature(parsed: DetachedSignature, certificate: x509.Certificate, step: str) -> None:
-    key = certificate.public_key()
     try:
+        key = certificate.public_key()
         if isinstance(key, ec.EllipticCurvePublicKey) and parsed.signature_algorithm == ECDSA_WITH_SHA256:
             key.verify(parsed.signature, parsed.signed_attributes, ec.ECDSA(hashes.SHA256()))
         elif isinstance(key, rsa.RSAPublicKey) and parsed.signature_algorithm in {RSA_ENCRYPTION, RSA_WITH_SHA256}:
@@ -85,6 +103,8 @@ def _verify_signature(parsed: DetachedSignature, certificate: x509.Certificate, 
             raise VerificationError(step, f"uses algorithm {parsed.signature_algorithm}, which the key has not")
     except InvalidSignature:
         raise VerificationError(step, "the signature is wrong") from None
+    except MALFORMED_CERTIFICATE as error:
+        raise VerificationError(step, f"holds a malformed certificate: {error}") from None
 
 
 def verify_chain(signed: VerifiedSignature, roots: Sequence[x509.Certificate], at: datetime, step: str) -> None:
@@ -103,7 +123,7 @@ def verify_chain(signed: VerifiedSignature, roots: Sequence[x509.Certificate], a
             .build_client_verifier()
         )
         chain = verifier.verify(signed.certificate, list(signed.others)).chain
-    except (ChainError, ValueError) as error:
+    except (ChainError, *MALFORMED_CERTIFICATE) as error:
         raise VerificationError(step, f"the certificate does not hold at {at:%Y-%m-%d %H:%M:%S} UTC: {error}") from None
     if any(certificate not in chain for certificate in signed.others):
         raise VerificationError(step, "holds a certificate that is no link of the chain")

@@ -1,8 +1,8 @@
 """Verify a notice offline: numbered steps, each of which raises.
 
 Nothing is fetched and nobody is asked. What must be trusted comes from elsewhere: the CA, the timestamp authority's
-root, the log's verifier key. What is *not* checked: revocation of certificates; whether the log's head is the one that others
-see (compare checkpoints with other customers, or with a witness); whether what the notice says is true.
+root, the log's verifier key. What is *not* checked: revocation of certificates; whether the log's head is the one that
+others see (compare checkpoints with other customers, or with a witness); whether what the notice says is true.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from notifications.audit.merkle import leaf_hash, verify_inclusion
 from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.audit.proof import NoticeExtra, TlogProof, parse_notice_extra, parse_proof
 from notifications.canonical_json import parse_canonical
-from notifications.cms import verify_chain, verify_detached
+from notifications.cms import MALFORMED_CERTIFICATE, verify_chain, verify_detached
 from notifications.errors import Fault, InvalidInputError, VerificationError
 from notifications.mail import (
     DOCUMENT_NAME,
@@ -219,7 +219,7 @@ class _Files:
             for root in self._trust.timestamp_roots:
                 builder = builder.add_root_certificate(root)
             builder.build().verify_message(response, self._files.signature)
-        except (TimestampError, ValueError) as error:
+        except (TimestampError, *MALFORMED_CERTIFICATE) as error:
             raise VerificationError(TIMESTAMP, f"the token does not hold: {error}") from None
         self._at = response.tst_info.gen_time
         name = response.tst_info.name

@@ -32,7 +32,7 @@ def create_app(parts: Parts, *, max_body_bytes: int, version: str) -> FastAPI:
         description=(
             "Send `Authorization: Bearer <token>`. Every POST takes an `Idempotency-Key`; every change of an existing"
             " object wants `If-Match`. Errors are RFC 9457 problems with the faulty fields and the reasons. Times are"
-            " RFC 3339 with an offset; a time without one is refused. A fact left out is unknown, and unknown is not no."
+            " RFC 3339 with an offset; a time without one is refused. A fact left out is unknown; unknown is not no."
         ),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,

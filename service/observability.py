@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import uuid
+from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -37,7 +38,7 @@ class SystemIdentifiers:
         return os.urandom(32)
 
 
-def _redact(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key in event.keys() & _SECRET_KEYS:
         event[key] = "[redacted]"
     return event

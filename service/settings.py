@@ -139,7 +139,9 @@ def load_settings(data: Path, **overrides: Any) -> Settings:
             values = tomllib.loads(_read(file, SETTINGS_FILE))
         except tomllib.TOMLDecodeError as error:
             raise InvalidInputError(Fault(SETTINGS_FILE, str(error))) from None
-    in_environment = {name.lower().removeprefix("greffier_") for name in os.environ if name.upper().startswith("GREFFIER_")}
+    in_environment = {
+        name.lower().removeprefix("greffier_") for name in os.environ if name.upper().startswith("GREFFIER_")
+    }
     given = {name: value for name, value in values.items() if name not in in_environment}
     try:
         return Settings(**(given | overrides | {"data": data}))

@@ -162,4 +162,3 @@ def _notice_entry(act: Act, notice: Notice, ticket: str, pseudonym: str) -> Audi
 def notice_subjects(notice: Notice, pseudonym: str) -> dict[str, str]:
     """Return what an entry about a notice concerns."""
     return {"incident": str(notice.incident_id), "customer": pseudonym, "notice": str(notice.id)}
-

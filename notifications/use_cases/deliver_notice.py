@@ -21,7 +21,7 @@ from notifications.evidence import evidence_event
 from notifications.mail import Envelope, assemble_notice_mail
 from notifications.ports import Channel, DueDelivery, InboxItem, Transaction
 from notifications.use_cases.deciding import notice_subjects
-from notifications.use_cases.seal_notice import Sealing
+from notifications.use_cases.seal_notice import Sealing, verify_sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,6 @@ class Delivering:
 
     sealing: Sealing
     channels: Mapping[ChannelKind, Channel]
-    #: the From address of every mail; must be the one the signing certificate names
-    sender: str
     sender_name: str
     #: gives numbers in [0, 1) that spread retries
     jitter: Callable[[], float]
@@ -62,7 +60,7 @@ async def deliver_notice(due: DueDelivery, delivering: Delivering) -> Delivery:
         else:
             # 2.
             outcome = await channel.send(
-                sender=delivering.sender,
+                sender=delivering.sealing.sender,
                 recipient=due.contact.email if due.contact else "",
                 message_id=due.delivery.message_id,
                 content=content,
@@ -74,13 +72,9 @@ async def deliver_notice(due: DueDelivery, delivering: Delivering) -> Delivery:
 def _message(due: DueDelivery, delivering: Delivering, now: datetime) -> bytes:
     if due.contact is None:
         return due.sealed.document
-    if delivering.sender.casefold() != delivering.sealing.signer.address.casefold():
-        raise SealingUnavailableError(
-            f"From address {delivering.sender} is not the one the signing certificate names"
-            f" ({delivering.sealing.signer.address})"
-        )
+    verify_sender(delivering.sealing)
     envelope = Envelope(
-        sender=delivering.sender,
+        sender=delivering.sealing.sender,
         sender_name=delivering.sender_name,
         recipient=due.contact.email,
         recipient_name=due.contact.name,
@@ -114,9 +108,7 @@ async def _record(
 ) -> Delivery:
     sealing = delivering.sealing
     act = sealing.act()
-    delivery = next_state(
-        due.delivery, outcome, now=act.now, due_at=due.notice.due_at, jitter=delivering.jitter()
-    )
+    delivery = next_state(due.delivery, outcome, now=act.now, due_at=due.notice.due_at, jitter=delivering.jitter())
     handed_over = content is not None and outcome.kind is not OutcomeKind.REFUSED_HERE
     attempt = DeliveryAttempt(
         id=sealing.identifiers.new_id(),

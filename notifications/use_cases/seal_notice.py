@@ -42,8 +42,13 @@ class Sealing:
     identifiers: Identifiers
     agreements: Agreements
     provider: Provider
-    #: right-hand side of Message-IDs
-    mail_domain: str
+    #: the From address of every mail; must be the one that the signing certificate names
+    sender: str
+
+    @property
+    def mail_domain(self) -> str:
+        """Right-hand side of Message-IDs."""
+        return self.sender.rpartition("@")[2]
 
     def act(self) -> Act:
         """Return the worker's act of this moment."""
@@ -77,6 +82,7 @@ async def seal_notice(notice_id: UUID, sealing: Sealing) -> bool:
     composed = prepared.composed
     # 2.
     try:
+        verify_sender(sealing)
         signature = sealing.signer.sign_detached(composed.document)
     except SealingUnavailableError as error:
         await hold_notice(notice_id, str(error), sealing)
@@ -105,6 +111,15 @@ async def seal_notice(notice_id: UUID, sealing: Sealing) -> bool:
         # 5.
         await prove_notice(notice_id, sealing)
     return committed
+
+
+def verify_sender(sealing: Sealing) -> None:
+    """Raise SealingUnavailableError unless the signing certificate names the address that mails come from."""
+    named = sealing.signer.address
+    if sealing.sender.casefold() != named.casefold():
+        raise SealingUnavailableError(
+            f"the From address {sealing.sender} is not the one the signing certificate names ({named})"
+        )
 
 
 def _compose(tx: Transaction, notice_id: UUID, sealing: Sealing) -> _Prepared | None:

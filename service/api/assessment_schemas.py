@@ -1,5 +1,6 @@
 """Schemas of what the service concluded: classification, decisions, dry runs."""
 
+from typing import Any
 from uuid import UUID
 
 from pydantic import Field
@@ -132,7 +133,7 @@ class StoredDecisionOut(DecisionOut):
     recorded_at: Moment
 
 
-def _decision_fields(customer: Customer, decision: Decision) -> dict[str, object]:
+def _decision_fields(customer: Customer, decision: Decision) -> dict[str, Any]:
     return {
         "customer_id": decision.customer_id,
         "customer_name": customer.name,

@@ -15,7 +15,7 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.ports import SequencedEntry, Transaction
 from notifications.use_cases.prove_entry import entry_at, entry_proof
 from service.api.fields import Out
-from service.api.requests import Actor, Context, Cursor, Limit, json_response, page_of
+from service.api.requests import Context, Cursor, Limit, json_response, page_of
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
@@ -57,9 +57,8 @@ def _out(entry: SequencedEntry) -> EntryOut:
 
 
 @router.get("/entries", response_model=EntryPage, summary="List entries")
-async def list_entries(  # noqa: PLR0913 - one parameter per subject
+async def list_entries(
     context: Context,
-    actor: Actor,
     incident_id: UUID | None = None,
     customer_id: UUID | None = None,
     notice_id: UUID | None = None,
@@ -92,20 +91,20 @@ async def list_entries(  # noqa: PLR0913 - one parameter per subject
 
 
 @router.get("/entries/{index}", response_model=EntryOut, summary="Read an entry")
-async def read_entry(context: Context, actor: Actor, index: int) -> Response:
+async def read_entry(context: Context, index: int) -> Response:
     """Return the entry at an index of the tree."""
     return json_response(_out(await context.unit_of_work.read(lambda tx: entry_at(tx, index))))
 
 
 @router.get("/entries/{index}/proof", response_class=Response, summary="Prove an entry")
-async def read_proof(context: Context, actor: Actor, index: int) -> Response:
+async def read_proof(context: Context, index: int) -> Response:
     """Return ``c2sp.org/tlog-proof@v1`` for the entry under the latest checkpoint."""
     proof = await context.unit_of_work.read(lambda tx: entry_proof(tx, entry_at(tx, index)))
     return Response(proof, media_type="text/plain; charset=utf-8")
 
 
 @router.get("/checkpoint", response_class=Response, summary="Latest signed checkpoint")
-async def checkpoint(context: Context, actor: Actor) -> Response:
+async def checkpoint(context: Context) -> Response:
     """Return the latest checkpoint (C2SP signed note)."""
     note = await context.unit_of_work.read(lambda tx: tx.log_checkpoint())
     if note is None:
@@ -114,13 +113,13 @@ async def checkpoint(context: Context, actor: Actor) -> Response:
 
 
 @router.get("/verifier-key", response_class=Response, summary="The log's verifier key")
-async def verifier_key(context: Context, actor: Actor) -> Response:
+async def verifier_key(context: Context) -> Response:
     """Return the key that checkpoints verify with (C2SP verifier key text). Pin it by another way than this one."""
     return Response(context.log_verifier_key.strip() + "\n", media_type="text/plain; charset=utf-8")
 
 
 @router.get("/consistency", response_model=ConsistencyOut, summary="Prove that the log only grew")
-async def consistency(context: Context, actor: Actor, old_size: Index, new_size: Index | None = None) -> Response:
+async def consistency(context: Context, old_size: Index, new_size: Index | None = None) -> Response:
     """Return the consistency proof between an old size and a newer one, by default the latest."""
 
     def work(tx: Transaction) -> ConsistencyOut:

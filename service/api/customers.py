@@ -325,7 +325,7 @@ async def register(
 
 
 @router.get("", response_model=CustomerPage, summary="List customers")
-async def list_customers(context: Context, actor: Actor, limit: Limit = 50, cursor: Cursor = None) -> Response:
+async def list_customers(context: Context, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """Return customers by registration, oldest first."""
 
     def work(tx: Transaction) -> CustomerPage:
@@ -337,7 +337,7 @@ async def list_customers(context: Context, actor: Actor, limit: Limit = 50, curs
 
 
 @router.get("/{customer_id}", response_model=CustomerOut, summary="Read a customer")
-async def read(context: Context, actor: Actor, customer_id: UUID) -> Response:
+async def read(context: Context, customer_id: UUID) -> Response:
     """Return the customer with its agreement bindings."""
     customer, bindings = await context.unit_of_work.read(
         lambda tx: (existing_customer(tx, customer_id), list(tx.bindings(customer_id)))
@@ -360,9 +360,7 @@ async def put(
     def work(tx: Transaction, act: Act) -> Answer:
         version = expected_version(if_match, lambda: existing_customer(tx, customer_id).version)
         changed = change_customer(tx, act, customer_id, version, customer.to_domain())
-        return Answer(
-            _customer_out(changed, list(tx.bindings(customer_id))), headers={"ETag": etag(changed.version)}
-        )
+        return Answer(_customer_out(changed, list(tx.bindings(customer_id))), headers={"ETag": etag(changed.version)})
 
     return await change(request, context, actor, idempotency_key, work)
 
@@ -379,16 +377,14 @@ async def bind(
     """Bind the customer to an agreement version from a date (10)."""
 
     def work(tx: Transaction, act: Act) -> Answer:
-        bound = bind_agreement(
-            tx, act, customer_id, binding.agreement_id, binding.effective_at, context.agreements
-        )
+        bound = bind_agreement(tx, act, customer_id, binding.agreement_id, binding.effective_at, context.agreements)
         return Answer(_binding_out(bound), 201)
 
     return await change(request, context, actor, idempotency_key, work)
 
 
 @router.get("/{customer_id}/agreements", response_model=BindingList, summary="Agreement bindings")
-async def list_bindings(context: Context, actor: Actor, customer_id: UUID) -> Response:
+async def list_bindings(context: Context, customer_id: UUID) -> Response:
     """Return every binding of the customer."""
 
     def work(tx: Transaction) -> BindingList:
@@ -417,7 +413,7 @@ async def add(
 
 
 @router.get("/{customer_id}/contacts", response_model=ContactList, summary="Contacts of a customer")
-async def list_contacts(context: Context, actor: Actor, customer_id: UUID) -> Response:
+async def list_contacts(context: Context, customer_id: UUID) -> Response:
     """Return the contacts by escalation order."""
 
     def work(tx: Transaction) -> ContactList:
@@ -435,7 +431,7 @@ def _contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact
 
 
 @router.get("/{customer_id}/contacts/{contact_id}", response_model=ContactOut, summary="Read a contact")
-async def read_contact(context: Context, actor: Actor, customer_id: UUID, contact_id: UUID) -> Response:
+async def read_contact(context: Context, customer_id: UUID, contact_id: UUID) -> Response:
     """Return one contact."""
     contact = await context.unit_of_work.read(lambda tx: _contact_of(tx, customer_id, contact_id))
     return json_response(_contact_out(contact), {"ETag": etag(contact.version)})
@@ -483,7 +479,7 @@ async def choose(
 
 
 @router.get("/{customer_id}/profiles", response_model=ProfileList, summary="Profile versions")
-async def list_profiles(context: Context, actor: Actor, customer_id: UUID) -> Response:
+async def list_profiles(context: Context, customer_id: UUID) -> Response:
     """Return every profile version of the customer; none means that the default levels apply."""
 
     def work(tx: Transaction) -> ProfileList:
@@ -494,7 +490,7 @@ async def list_profiles(context: Context, actor: Actor, customer_id: UUID) -> Re
 
 
 @router.post("/{customer_id}/profiles/dry-run", response_model=ProfileDryRunOut, summary="What would change")
-async def dry_run(context: Context, actor: Actor, customer_id: UUID, profile: ProfileIn) -> Response:
+async def dry_run(context: Context, customer_id: UUID, profile: ProfileIn) -> Response:
     """Return which incidents of the last 12 months the customer would have been told of otherwise."""
     since = context.clock.now() - _LOOK_BACK
 
@@ -524,9 +520,7 @@ async def dry_run(context: Context, actor: Actor, customer_id: UUID, profile: Pr
 
 
 @router.get("/{customer_id}/inbox", response_model=InboxPage, summary="Console inbox")
-async def inbox(
-    context: Context, actor: Actor, customer_id: UUID, limit: Limit = 50, cursor: Cursor = None
-) -> Response:
+async def inbox(context: Context, customer_id: UUID, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """Return the notices placed in the customer's console, newest first."""
 
     def work(tx: Transaction) -> InboxPage:

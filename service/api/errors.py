@@ -50,7 +50,7 @@ _STATUS_SLUGS = {
 }
 
 
-class Problem(Exception):
+class HttpProblemError(Exception):
     """A problem of HTTP itself: a missing header, a wrong method; never a rule of the domain."""
 
     def __init__(self, status: int, detail: str, faults: Sequence[Fault] = ()) -> None:
@@ -58,7 +58,7 @@ class Problem(Exception):
         super().__init__(detail)
 
 
-def problem_response(  # noqa: PLR0913 - the members of RFC 9457, by keyword
+def problem_response(
     *,
     status: int,
     slug: str,
@@ -115,8 +115,8 @@ def install_error_handlers(app: FastAPI) -> None:
             status=status, slug=slug, title=title, detail=str(error), instance=request.url.path, faults=faults
         )
 
-    @app.exception_handler(Problem)
-    async def http_problem(request: Request, error: Problem) -> Response:
+    @app.exception_handler(HttpProblemError)
+    async def http_problem(request: Request, error: HttpProblemError) -> Response:
         headers = {"WWW-Authenticate": 'Bearer realm="greffier"'} if error.status == 401 else None  # noqa: PLR2004
         return status_problem(error.status, error.detail, request.url.path, error.faults, headers)
 

@@ -60,7 +60,8 @@ def localized(text: str | dict[Language, str] | None, default_language: str) -> 
     """Return free text with its language; a plain string is taken to be in the installation's default language."""
     if text is None or text == {}:
         return None
-    return LocalizedText.of({default_language: text} if isinstance(text, str) else {**text})
+    texts = {default_language: text} if isinstance(text, str) else dict[str, str](text.items())
+    return LocalizedText.of(texts)
 
 
 class Schema(BaseModel):

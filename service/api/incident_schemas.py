@@ -1,6 +1,5 @@
 """Schemas of incidents: the facts as they come in and go out."""
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -50,7 +49,7 @@ class PersonalDataIn(Schema):
     """Personal data of one customer (DPA art. 7 and 8); null is "not known yet"."""
 
     breach: PersonalDataBreach = Field(
-        PersonalDataBreach.UNKNOWN, description="A suspicion owes a notice like a certainty does (DPA art. 7)."
+        default=PersonalDataBreach.UNKNOWN, description="A suspicion owes a notice like a certainty does (DPA art. 7)."
     )
     controller: Controller = Controller.UNKNOWN
     categories_of_data_subjects: tuple[Line, ...] | None = None
@@ -268,5 +267,3 @@ def tally_of(result: IncidentResult) -> Tally:
         drafts_added=result.consequences.drafted,
         drafts_withdrawn=result.consequences.withdrawn,
     )
-
-

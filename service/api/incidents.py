@@ -121,7 +121,7 @@ async def declare(
 
 
 @router.post("/validate", response_model=ClassificationOut, summary="Validate and classify facts, record nothing")
-async def validate(context: Context, actor: Actor, facts: FactsIn) -> Response:
+async def validate(context: Context, facts: FactsIn) -> Response:
     """Check the facts as declaring them would, apart from the customers, and return how the agreement reads them."""
     from notifications.incident import validate_facts  # noqa: PLC0415
 
@@ -132,7 +132,7 @@ async def validate(context: Context, actor: Actor, facts: FactsIn) -> Response:
 
 
 @router.post("/dry-run", response_model=DryRunOut, summary="Who would be told of these facts")
-async def dry_run(context: Context, actor: Actor, facts: FactsIn) -> Response:
+async def dry_run(context: Context, facts: FactsIn) -> Response:
     """Classify and decide as declaring would, and record nothing."""
     domain = facts.to_domain(context.default_language)
     now = context.clock.now()
@@ -154,22 +154,19 @@ def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
 @router.get("", response_model=IncidentPage, summary="List incidents")
 async def list_incidents(
     context: Context,
-    actor: Actor,
     state: Annotated[str | None, Query(pattern="^(open|closed)$")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """Return incidents, newest first."""
-    incidents, following = await context.unit_of_work.read(
-        lambda tx: tx.incidents(page_of(limit, cursor), state=state)
-    )
+    incidents, following = await context.unit_of_work.read(lambda tx: tx.incidents(page_of(limit, cursor), state=state))
     return json_response(
         IncidentPage.model_construct(items=[_read_out(context, item) for item in incidents], next_cursor=following)
     )
 
 
 @router.get("/{incident_id}", response_model=IncidentOut, summary="Read an incident")
-async def read(context: Context, actor: Actor, incident_id: UUID) -> Response:
+async def read(context: Context, incident_id: UUID) -> Response:
     """Return the incident with the facts in force and how the agreement reads them."""
     incident = await context.unit_of_work.read(lambda tx: _found(tx, incident_id))
     return json_response(_read_out(context, incident), {"ETag": etag(incident.version)})
@@ -184,7 +181,7 @@ class FactsOut(Out):
 
 @router.get("/{incident_id}/facts", response_model=FactsOut, summary="Read one version of the facts")
 async def read_facts(
-    context: Context, actor: Actor, incident_id: UUID, version: Annotated[int | None, Query(ge=1)] = None
+    context: Context, incident_id: UUID, version: Annotated[int | None, Query(ge=1)] = None
 ) -> Response:
     """Return the facts in force, or an earlier version of them."""
 
@@ -227,7 +224,7 @@ def _patched(context: ApiContext, facts: IncidentFacts, patch: dict[str, Any]) -
 Patch = Annotated[
     dict[str, Any],
     Body(
-        description="JSON merge patch (RFC 7396) over the facts: what is named changes, null makes a fact unknown again.",
+        description="JSON merge patch (RFC 7396): what is named changes, null makes a fact unknown again.",
         examples=[{"intent": "malicious", "impact": "I1", "service_harm": {"confidentiality": "yes"}}],
     ),
 ]
@@ -243,7 +240,7 @@ async def patch_facts(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Re-classify and re-decide: newly owed customers get a notice, customers already told an update or a correction."""
+    """Re-classify and re-decide: newly owed customers get a notice, those already told an update or a correction."""
 
     def work(tx: Transaction, act: Act) -> Answer:
         incident = _found(tx, incident_id)
@@ -276,7 +273,9 @@ async def put_affected_customer(
     def work(tx: Transaction, act: Act) -> Answer:
         incident = _found(tx, incident_id)
         version = expected_version(if_match, lambda: incident.version)
-        others = [item for item in facts_json(incident.facts)["affected_customers"] if item["customer_id"] != str(customer_id)]
+        others = [
+            item for item in facts_json(incident.facts)["affected_customers"] if item["customer_id"] != str(customer_id)
+        ]
         patch = {"affected_customers": [*others, stated.model_dump(mode="json")]}
         facts = _patched(context, incident.facts, patch)
         return _answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
@@ -285,7 +284,7 @@ async def put_affected_customer(
 
 
 @router.post("/{incident_id}/dry-run", response_model=DryRunOut, summary="Who would be told if these facts changed")
-async def dry_run_change(context: Context, actor: Actor, incident_id: UUID, patch: Patch) -> Response:
+async def dry_run_change(context: Context, incident_id: UUID, patch: Patch) -> Response:
     """Classify and decide as changing the facts would, and record nothing."""
     now = context.clock.now()
 
@@ -299,7 +298,6 @@ async def dry_run_change(context: Context, actor: Actor, incident_id: UUID, patc
 @router.get("/{incident_id}/classification", response_model=ClassificationOut, summary="Why it is what it is")
 async def read_classification(
     context: Context,
-    actor: Actor,
     incident_id: UUID,
     agreement_id: Annotated[str | None, Query(description="The provider's reference agreement by default.")] = None,
 ) -> Response:
@@ -312,7 +310,6 @@ async def read_classification(
 @router.get("/{incident_id}/assessments", response_model=AssessmentPage, summary="Decisions per customer")
 async def list_assessments(
     context: Context,
-    actor: Actor,
     incident_id: UUID,
     verdict: Verdict | None = None,
     limit: Limit = 50,
@@ -337,9 +334,11 @@ async def list_assessments(
 
 
 @router.get(
-    "/{incident_id}/assessments/{customer_id}", response_model=StoredDecisionOut, summary="The decision for one customer"
+    "/{incident_id}/assessments/{customer_id}",
+    response_model=StoredDecisionOut,
+    summary="The decision for one customer",
 )
-async def read_assessment(context: Context, actor: Actor, incident_id: UUID, customer_id: UUID) -> Response:
+async def read_assessment(context: Context, incident_id: UUID, customer_id: UUID) -> Response:
     """Return the latest decision for one customer."""
 
     def work(tx: Transaction) -> StoredDecisionOut:
@@ -354,7 +353,7 @@ async def read_assessment(context: Context, actor: Actor, incident_id: UUID, cus
 
 
 @router.get("/{incident_id}/notices", response_model=NoticeList, summary="Notices of an incident")
-async def list_notices(context: Context, actor: Actor, incident_id: UUID) -> Response:
+async def list_notices(context: Context, incident_id: UUID) -> Response:
     """Return every notice of the incident, drafts and withdrawn ones too, by customer and sequence."""
 
     def work(tx: Transaction) -> list[NoticeOut]:
@@ -417,5 +416,3 @@ async def reopen(
         return _answer(context, reopen_incident(tx, act, incident_id, version, context.agreements))
 
     return await change(request, context, actor, idempotency_key, work)
-
-

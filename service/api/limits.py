@@ -18,7 +18,7 @@ _MAX_DEPTH = 32
 
 
 class RequestLimits:
-    """Refuses bodies over ``max_body_bytes`` (413) and JSON nested deeper than 32 (400), before anything parses them."""
+    """Refuses bodies over ``max_body_bytes`` (413) and JSON nested deeper than 32 (400), before anything parses it."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self._app, self._max_body_bytes = app, max_body_bytes

@@ -55,9 +55,8 @@ def _found(tx: Transaction, notice_id: UUID) -> Notice:
 
 
 @router.get("", response_model=NoticePage, summary="List notices")
-async def list_notices(  # noqa: PLR0913 - one parameter per filter
+async def list_notices(
     context: Context,
-    actor: Actor,
     incident_id: UUID | None = None,
     customer_id: UUID | None = None,
     state: Annotated[str | None, Query(pattern="^(draft|withdrawn|released|sealed)$")] = None,
@@ -74,16 +73,14 @@ async def list_notices(  # noqa: PLR0913 - one parameter per filter
 
 
 @router.get("/{notice_id}", response_model=NoticeOut, summary="Read a notice")
-async def read(context: Context, actor: Actor, notice_id: UUID) -> Response:
+async def read(context: Context, notice_id: UUID) -> Response:
     """Return where the notice stands; a draft's ETag is what release wants."""
     notice = await context.unit_of_work.read(lambda tx: _found(tx, notice_id))
     return json_response(notice_out(notice), {"ETag": etag(notice.version)})
 
 
 @router.get("/{notice_id}/preview", response_model=PreviewOut, summary="Review a draft")
-async def preview(
-    context: Context, actor: Actor, notice_id: UUID, language: Annotated[Language, Query()] = "fr"
-) -> Response:
+async def preview(context: Context, notice_id: UUID, language: Annotated[Language, Query()] = "fr") -> Response:
     """Return the words that would go out if the draft were released and sealed now; nothing is recorded."""
 
     def work(tx: Transaction) -> tuple[Notice, ComposedNotice]:
@@ -142,41 +139,41 @@ def _file(content: bytes | None, media_type: str, name: str, notice_id: UUID) ->
 
 
 @router.get("/{notice_id}/document", response_class=Response, summary="notice.json")
-async def document(context: Context, actor: Actor, notice_id: UUID) -> Response:
+async def document(context: Context, notice_id: UUID) -> Response:
     """Return the signed document, byte for byte."""
     return _file((await _sealed(context, notice_id)).document, "application/json", "notice.json", notice_id)
 
 
 @router.get("/{notice_id}/signature", response_class=Response, summary="notice.json.p7s")
-async def signature(context: Context, actor: Actor, notice_id: UUID) -> Response:
+async def signature(context: Context, notice_id: UUID) -> Response:
     """Return the detached CMS signature over the document (DER)."""
     sealed = await _sealed(context, notice_id)
     return _file(sealed.signature, "application/pkcs7-signature", "notice.json.p7s", notice_id)
 
 
 @router.get("/{notice_id}/timestamp", response_class=Response, summary="notice.json.tsr")
-async def timestamp(context: Context, actor: Actor, notice_id: UUID) -> Response:
+async def timestamp(context: Context, notice_id: UUID) -> Response:
     """Return the RFC 3161 response over the signature; 404 while the authority has not answered."""
     sealed = await _sealed(context, notice_id)
     return _file(sealed.timestamp, "application/timestamp-reply", "notice.json.tsr", notice_id)
 
 
 @router.get("/{notice_id}/proof", response_class=Response, summary="notice.tlog-proof")
-async def proof(context: Context, actor: Actor, notice_id: UUID) -> Response:
+async def proof(context: Context, notice_id: UUID) -> Response:
     """Return the inclusion proof in the audit log; 404 until a checkpoint covers it."""
     sealed = await _sealed(context, notice_id)
     return _file(sealed.log_proof, "application/octet-stream", "notice.tlog-proof", notice_id)
 
 
 @router.get("/{notice_id}/resources.csv", response_class=Response, summary="Affected resources")
-async def resources(context: Context, actor: Actor, notice_id: UUID) -> Response:
+async def resources(context: Context, notice_id: UUID) -> Response:
     """Return the list of affected resources where it is too long for the document; else 404."""
     sealed = await _sealed(context, notice_id)
     return _file(sealed.resources_csv, "text/csv; charset=utf-8", "resources.csv", notice_id)
 
 
 @router.get("/{notice_id}/deliveries", response_model=DeliveryList, summary="Deliveries and their evidence")
-async def deliveries(context: Context, actor: Actor, notice_id: UUID) -> Response:
+async def deliveries(context: Context, notice_id: UUID) -> Response:
     """Return who was served by which channel, every attempt, and what the other side answered."""
 
     def work(tx: Transaction) -> list[DeliveryOut]:
@@ -189,7 +186,7 @@ async def deliveries(context: Context, actor: Actor, notice_id: UUID) -> Respons
 @router.get(
     "/{notice_id}/deliveries/{delivery_id}/message", response_class=Response, summary="The mail as it was handed over"
 )
-async def message(context: Context, actor: Actor, notice_id: UUID, delivery_id: UUID) -> Response:
+async def message(context: Context, notice_id: UUID, delivery_id: UUID) -> Response:
     """Return the bytes of the last message handed over, as ``message/rfc822``."""
 
     def work(tx: Transaction) -> bytes | None:

@@ -15,7 +15,7 @@ from notifications.use_cases.act import Act
 from notifications.use_cases.customer_decider import Agreements
 from notifications.use_cases.seal_notice import Sealing
 from service.access.bearer import BearerGuard
-from service.api.errors import Problem
+from service.api.errors import HttpProblemError
 
 #: Longest Idempotency-Key taken.
 _IDEMPOTENCY_KEY_CHARACTERS = 200
@@ -47,10 +47,10 @@ Context = Annotated[ApiContext, Depends(api_context)]
 
 
 def authenticated(request: Request, context: Context) -> str:
-    """Return the actor; raises Problem 401 before anything else is looked at."""
+    """Return the actor; raises HttpProblemError 401 before anything else is looked at."""
     actor = context.guard.actor(request.headers.get("authorization"))
     if actor is None:
-        raise Problem(401, "no bearer token, or not a valid one")
+        raise HttpProblemError(401, "no bearer token, or not a valid one")
     return actor
 
 
@@ -67,7 +67,7 @@ IfMatch = Annotated[
     str | None,
     Header(
         alias="If-Match",
-        description="The ETag of the version that was read, such as `\"3\"`, or `*` for whichever is in force. Required.",
+        description='The ETag of the version that was read, such as `"3"`, or `*` for whichever is in force. Required.',
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="At most so many items.")]
@@ -92,10 +92,10 @@ def etag(version: int) -> str:
 def expected_version(if_match: str | None, current: Callable[[], int]) -> int:
     """Return the version that If-Match names; ``current`` is asked only for ``*``.
 
-    Raises Problem 428 without the header, InvalidInputError for one that is no tag of ours.
+    Raises HttpProblemError 428 without the header, InvalidInputError for one that is no tag of ours.
     """
     if if_match is None:
-        raise Problem(428, "send If-Match with the ETag you read, or * for whichever version is in force")
+        raise HttpProblemError(428, "send If-Match with the ETag you read, or * for whichever version is in force")
     if if_match.strip() == "*":
         return current()
     tag = if_match.strip().removeprefix('"').removesuffix('"')

@@ -1,0 +1,124 @@
+"""The command ``greffier``."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from notifications.errors import GreffierError
+from service.api.health import Probe
+from service.api.requests import ApiContext
+from service.app import create_app
+from service.data_folder import is_prepared, prepare_data_folder
+from service.observability import configure_logging
+from service.settings import Settings, load_settings
+from service.store import migrate_store
+from service.verify_command import verify_command
+from service.wiring import running_parts
+
+_DATA = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("greffier"), prog_name="greffier")
+def cli() -> None:
+    """Security-incident notices: declared, decided by the agreement, signed, served, proven."""
+
+
+cli.add_command(verify_command)
+
+
+@cli.command()
+@click.option("--data", required=True, type=_DATA, help="Folder to prepare.")
+@click.option("--address", default="soc@provider.example", show_default=True, help="Address that notices come from.")
+@click.option("--provider", default="Demo Cloud", show_default=True, help="Name of the provider.")
+@click.option(
+    "--passphrase-file", type=click.Path(path_type=Path, dir_okay=False), help="First line encrypts the keys."
+)
+def init(data: Path, address: str, provider: str, passphrase_file: Path | None) -> None:
+    """Create demo CA, signing, timestamp and log keys, trust anchors, settings and the interim token."""
+    prepare_data_folder(
+        data, address=address, provider_name=provider, now=datetime.now(UTC), passphrase_file=passphrase_file
+    )
+    click.echo(f"prepared {data}: keys/ (keep), trust/ (give to customers), api-token, greffier.toml")
+
+
+@cli.command()
+@click.option("--data", required=True, type=_DATA, help="Data folder; prepared with demo keys if it is empty.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535))
+def serve(data: Path, host: str, port: int) -> None:
+    """Run the service: API, sequencer and worker in one process on an embedded data folder."""
+    if not is_prepared(data):
+        prepare_data_folder(data, address="soc@provider.example", provider_name="Demo Cloud", now=datetime.now(UTC))
+        click.echo(f"prepared {data} with demo keys; for production see README", err=True)
+    settings = load_settings(data)
+    configure_logging()
+    click.echo(f"API http://{host}:{port}/api/v1  token in {settings.token_file}", err=True)
+    uvicorn.run(
+        app_of(settings),
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=30,
+    )
+
+
+def app_of(settings: Settings) -> FastAPI:
+    """Return the application over the settings' data folder."""
+
+    @asynccontextmanager
+    async def parts() -> AsyncIterator[tuple[ApiContext, dict[str, Probe]]]:
+        async with running_parts(settings) as running:
+            yield running.context, running.probes
+
+    return create_app(parts, max_body_bytes=settings.max_body_bytes, version=version("greffier"))
+
+
+@cli.command()
+@click.option("--data", required=True, type=_DATA, help="Data folder.")
+def migrate(data: Path) -> None:
+    """Bring the database of a data folder up to date."""
+    migrate_store(load_settings(data).database_file)
+    click.echo("up to date")
+
+
+@cli.command()
+@click.option("--out", type=_DATA, default=Path("demo-data"), show_default=True, help="Folder for mails and trust.")
+@click.option("--once", is_flag=True, help="End after the story instead of serving on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="Port to serve on.")
+def demo(out: Path, port: int, *, once: bool) -> None:
+    """Show the whole job on this machine: declare, decide, serve, verify, tamper. No account, no network."""
+    from service.demo.story import run_demo  # noqa: PLC0415 - the demo's parts are not loaded to serve
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_demo(out, once=once, port=port))
+
+
+def main() -> None:
+    """Run the command; a wrong input is one line on standard error and exit code 2."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.ClickException as error:
+        click.echo(f"greffier: {error.format_message()}", err=True)
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except (GreffierError, OSError) as error:
+        click.echo(f"greffier: {' '.join(str(error).split())}", err=True)
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,82 @@
+"""Prepare a data folder: demo keys, trust anchors, settings file, interim token. Never overwrites."""
+
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+from notifications.errors import Fault, InvalidInputError
+from service.sealing.demo_keys import KeyFiles, create_demo_keys
+from service.settings import SETTINGS_FILE
+
+#: Prefix of API tokens, so that leak scanners find them.
+TOKEN_PREFIX = "grf_"  # noqa: S105 - a prefix, not a token
+
+
+def is_prepared(data: Path) -> bool:
+    """Return whether a folder was prepared before."""
+    return (data / SETTINGS_FILE).exists()
+
+
+def prepare_data_folder(
+    data: Path, *, address: str, provider_name: str, now: datetime, passphrase_file: Path | None = None
+) -> None:
+    """Create keys, trust anchors, settings and token in a folder; raises InvalidInputError if it has some already.
+
+    The settings file comes last: a folder without it was not finished and is not used.
+    """
+    if is_prepared(data):
+        raise InvalidInputError(Fault("data", f"{data} is prepared already"))
+    domain = address.rpartition("@")[2]
+    if not domain or not address.isascii():
+        raise InvalidInputError(Fault("address", "must be an ASCII mail address"))
+    passphrase = _first_line(passphrase_file) if passphrase_file else None
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    create_demo_keys(
+        KeyFiles(data / "keys", data / "trust"),
+        address=address,
+        provider_name=provider_name,
+        log_origin=f"{domain}/greffier",
+        now=now,
+        passphrase=passphrase,
+    )
+    _write_private(data / "api-token", TOKEN_PREFIX + secrets.token_urlsafe(32) + "\n")
+    settings = {
+        "provider_name": provider_name,
+        "contact_name": f"{provider_name} SOC",
+        "contact_email": address,
+        "mail_from": address,
+        "log_origin": f"{domain}/greffier",
+    }
+    if passphrase_file:
+        settings["key_passphrase_file"] = str(passphrase_file.resolve())
+    lines = [f"{name} = {_toml(value)}" for name, value in settings.items()]
+    _write_private(
+        data / SETTINGS_FILE, "# Settings; an environment variable GREFFIER_<NAME> wins.\n" + "\n".join(lines) + "\n"
+    )
+
+
+def _toml(text: str) -> str:
+    escaped = "".join(
+        f"\\u{ord(char):04x}" if ord(char) < 0x20 or char in {'"', "\\", "\x7f"} else char  # noqa: PLR2004 - C0 controls
+        for char in text
+    )
+    return f'"{escaped}"'
+
+
+def _first_line(path: Path) -> bytes:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise InvalidInputError(Fault("passphrase_file", f"cannot be read: {error.strerror}")) from None
+    if not lines or not lines[0]:
+        raise InvalidInputError(Fault("passphrase_file", "its first line is empty"))
+    return lines[0]
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

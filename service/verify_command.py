@@ -1,0 +1,66 @@
+"""``greffier verify``: take the steps over a saved mail, print each, say which one failed."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from notifications.errors import Fault, InvalidInputError, VerificationError
+from notifications.verification import MAIL_STEPS, Trust, parse_trust, verify_notice_mail
+
+
+def load_trust(folder: Path) -> Trust:
+    """Return the trust anchors of a folder: ``ca.pem``, ``tsa.pem``, ``log.vkey``; raises InvalidInputError."""
+    return parse_trust(
+        _read(folder / "ca.pem"), _read(folder / "tsa.pem"), _read(folder / "log.vkey").decode("utf-8", "replace")
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(Fault(str(path), f"cannot be read: {error.strerror}")) from None
+
+
+def print_verification(mail: bytes, trust: Trust, console: Console) -> bool:
+    """Print each step with its result; returns whether all held. Steps after the first failure are not taken."""
+    done = 0
+    try:
+        for passed in verify_notice_mail(mail, trust):
+            state = ("follows", "yellow") if passed.pending else ("ok", "green")
+            _line(console, passed.number, state, passed.step, passed.finding)
+            done = passed.number
+    except VerificationError as error:
+        step = error.step
+        number = MAIL_STEPS.index(step) + 1 if step in MAIL_STEPS else done + 1
+        _line(console, number, ("FAILED", "bold red"), step, error.reason)
+        console.print(Text(f"NOT GENUINE: step {number}, {step}, failed; do not trust this mail", "bold red"))
+        return False
+    console.print(
+        Text("GENUINE: signed by the provider, timestamped as shown, and held by its audit log", "bold green")
+    )
+    return True
+
+
+def _line(console: Console, number: int, state: tuple[str, str], step: str, finding: str) -> None:
+    # Everything from the mail goes out as text, not as markup, and without control characters.
+    shown = "".join(char if char.isprintable() else "�" for char in finding)
+    console.print(Text.assemble(f"{number}. ", (f"{state[0]:8}", state[1]), f"{step}: {shown}"), soft_wrap=True)
+
+
+@click.command("verify")
+@click.argument("mail", type=click.Path(path_type=Path))
+@click.option(
+    "--trust",
+    "trust_dir",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder with ca.pem, tsa.pem and log.vkey, obtained from the provider by another way than the mail.",
+)
+def verify_command(mail: Path, trust_dir: Path) -> None:
+    """Verify a saved notice mail offline. Exit code 0: genuine; 1: not, and the first failing step; 2: no input."""
+    trust = load_trust(trust_dir)
+    if not print_verification(_read(mail), trust, Console(highlight=False)):
+        raise click.exceptions.Exit(1)

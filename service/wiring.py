@@ -1,0 +1,247 @@
+"""The only place where adapters meet ports: settings in, running parts out."""
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from notifications.agreement import Agreement, bundled_agreements, parse_agreement
+from notifications.audit.note import verifier_key
+from notifications.delivery import ChannelKind
+from notifications.errors import Fault, InvalidInputError, SealingUnavailableError
+from notifications.notice import Provider
+from notifications.ports import Channel, Clock, Identifiers, TimestampAuthority
+from notifications.use_cases.act import Act
+from notifications.use_cases.customer_decider import Agreements
+from notifications.use_cases.deliver_notice import Delivering
+from notifications.use_cases.record_keys import record_keys
+from notifications.use_cases.seal_notice import Sealing
+from service.access.bearer import BearerGuard
+from service.api.health import Probe
+from service.api.requests import ApiContext
+from service.channels.console_inbox import ConsoleInbox
+from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.observability import SystemClock, SystemIdentifiers
+from service.sealing.cms_signer import CmsSigner
+from service.sealing.demo_keys import KeyFiles
+from service.sealing.key_files import load_chain, load_log_key
+from service.sealing.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
+from service.sequencer import Sequencer, SequencerSettings
+from service.settings import Settings
+from service.store import SqliteStore, open_store
+from service.worker import Worker
+
+_log = structlog.get_logger(__name__)
+
+#: Certificates that expire within so many days are warned of.
+_EXPIRY_WARNING_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The running service, taken together."""
+
+    context: ApiContext
+    probes: dict[str, Probe]
+    store: SqliteStore
+    sequencer: Sequencer
+    worker: Worker
+
+
+@asynccontextmanager
+async def running_parts(
+    settings: Settings, *, clock: Clock | None = None, identifiers: Identifiers | None = None
+) -> AsyncIterator[Parts]:
+    """Start the parts in order and stop them in reverse; raises what a part that must be there raises.
+
+    1. Settings that must hold: token, agreements, log key.
+    2. Store, brought up to date.
+    3. Sequencer, guarded by the head file outside the database.
+    4. Signer, timestamp authority and channels. A signer without a usable key is no reason not to start: incidents are
+       declared and decided, notices wait, and the readiness says why.
+    5. Worker. What an earlier run left over is taken up at once.
+    """
+    # 1.
+    clock, identifiers = clock or SystemClock(), identifiers or SystemIdentifiers()
+    guard = BearerGuard.of(settings.token())
+    agreements = load_agreements(settings)
+    passphrase = settings.key_passphrase()
+    files = KeyFiles(settings.keys_dir, settings.trust_dir)
+    log_key = load_log_key(settings.log_key_file or files.log_key, passphrase)
+    log_vkey = verifier_key(settings.log_origin, log_key)
+    async with contextlib.AsyncExitStack() as stack:
+        # 2.
+        store = open_store(settings.database_file)
+        stack.push_async_callback(store.close)
+        # 3.
+        sequencer = Sequencer(
+            store,
+            private_key=log_key,
+            origin=settings.log_origin,
+            head_path=settings.data / "log-head",
+            settings=SequencerSettings(batch_seconds=settings.sequencer_period_seconds),
+        )
+        await sequencer.start()
+        stack.push_async_callback(sequencer.stop)
+        # 4.
+        signer = CmsSigner(
+            settings.signing_key_file or files.signing_key,
+            settings.signing_chain_file or files.signing_chain,
+            passphrase,
+            clock,
+        )
+        authority = _timestamp_authority(settings, files, passphrase, stack)
+        channels: dict[ChannelKind, Channel] = {ChannelKind.CONSOLE: ConsoleInbox()}
+        if settings.smtp_host is not None:
+            mail = EmailSmtp(_smtp_settings(settings))
+            stack.push_async_callback(mail.aclose)
+            channels[ChannelKind.EMAIL] = mail
+        sender = settings.mail_from or _address_or(signer, settings.contact_email)
+        sealing = Sealing(
+            unit_of_work=store,
+            log=sequencer,
+            signer=signer,
+            timestamp_authority=authority,
+            clock=clock,
+            identifiers=identifiers,
+            agreements=agreements,
+            provider=Provider(
+                name=settings.provider_name,
+                contact_name=settings.contact_name,
+                contact_email=settings.contact_email,
+                contact_phone=settings.contact_phone,
+                console_url=settings.console_url,
+            ),
+            sender=sender,
+        )
+        # 5.
+        worker = Worker(
+            Delivering(
+                sealing=sealing,
+                channels=channels,
+                sender_name=settings.mail_from_name or settings.provider_name,
+                jitter=secrets.SystemRandom().random,
+            )
+        )
+        store.on_commit.append(lambda _changed: worker.wake())
+        await _record_keys(
+            store, Act("system:service", clock.now(), identifiers), signer, log_vkey.public_key, authority
+        )
+        running = asyncio.create_task(worker.run(), name="worker")
+        stack.push_async_callback(_stop, running)
+        context = ApiContext(
+            unit_of_work=store,
+            clock=clock,
+            identifiers=identifiers,
+            agreements=agreements,
+            sealing=sealing,
+            guard=guard,
+            default_language=settings.default_language,
+            log_verifier_key=log_vkey.text(),
+        )
+        probes: dict[str, Probe] = {
+            "log": sequencer.health,
+            "signing": lambda: _signing_health(signer, sender, clock),
+            "mail": lambda: None if ChannelKind.EMAIL in channels else "no smtp_host is set: mails wait",
+            "worker": worker.health,
+        }
+        for name, probe in probes.items():
+            reason = probe()
+            if reason is not None:
+                _log.warning("part.degraded", part=name, reason=reason)
+        yield Parts(context, probes, store, sequencer, worker)
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def load_agreements(settings: Settings) -> Agreements:
+    """Return the bundled agreements and those of the settings' folder; raises AgreementError or InvalidInputError."""
+    by_id: dict[str, Agreement] = dict(bundled_agreements())
+    for path in sorted((settings.agreements_dir or Path("/nonexistent")).glob("*.toml")):
+        agreement = parse_agreement(path.read_bytes(), path.name)
+        if agreement.id in by_id:
+            raise InvalidInputError(Fault("agreements_dir", f"{path} has the id of another agreement, {agreement.id}"))
+        by_id[agreement.id] = agreement
+    if settings.reference_agreement not in by_id:
+        known = ", ".join(sorted(by_id))
+        raise InvalidInputError(Fault("reference_agreement", f"no such agreement; known are {known}"))
+    priorities = by_id[settings.reference_agreement].priority_ids
+    for priority, seconds in settings.internal_targets_seconds.items():
+        if priority not in priorities or seconds <= 0:
+            raise InvalidInputError(Fault("internal_targets_seconds", f"{priority} is no priority, or has no time"))
+    return Agreements(by_id, settings.reference_agreement, settings.internal_targets_seconds)
+
+
+def _timestamp_authority(
+    settings: Settings, files: KeyFiles, passphrase: bytes | None, stack: contextlib.AsyncExitStack
+) -> TimestampAuthority:
+    if settings.timestamp_url is None:
+        return EmbeddedTimestampAuthority(files.timestamp_key, files.timestamp_chain, passphrase)
+    if settings.timestamp_ca_file is None:
+        raise InvalidInputError(Fault("timestamp_ca_file", "is needed with timestamp_url"))
+    authority = HttpTimestampAuthority(
+        settings.timestamp_url,
+        load_chain(settings.timestamp_ca_file),
+        independent=settings.timestamp_independent,
+        timeout_seconds=settings.timestamp_timeout_seconds,
+    )
+    stack.push_async_callback(authority.aclose)
+    return authority
+
+
+def _smtp_settings(settings: Settings) -> SmtpSettings:
+    return SmtpSettings(
+        host=settings.smtp_host or "",
+        port=settings.smtp_port,
+        tls=settings.smtp_tls,
+        username=settings.smtp_username,
+        password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+        ca_file=settings.smtp_ca_file,
+        connections=settings.smtp_connections,
+        send_timeout_seconds=settings.smtp_send_timeout_seconds,
+    )
+
+
+def _address_or(signer: CmsSigner, otherwise: str) -> str:
+    try:
+        return signer.address
+    except SealingUnavailableError:
+        return otherwise
+
+
+def _signing_health(signer: CmsSigner, sender: str, clock: Clock) -> str | None:
+    """Return why nothing can be signed, or will not be soon; None when all is well."""
+    try:
+        address, not_after = signer.address, signer.not_after
+    except SealingUnavailableError as error:
+        return str(error)
+    days = (not_after - clock.now()).days
+    if address.casefold() != sender.casefold():
+        return f"mail_from is {sender}, the signing certificate names {address}"
+    if days < _EXPIRY_WARNING_DAYS:
+        return f"the signing certificate {'expired' if days < 0 else f'expires in {days} days'}"
+    return None
+
+
+async def _record_keys(
+    store: SqliteStore, act: Act, signer: CmsSigner, log_key: bytes, authority: TimestampAuthority
+) -> None:
+    fingerprints = {"log": hashlib.sha256(log_key).hexdigest()}
+    with contextlib.suppress(SealingUnavailableError):
+        fingerprints["signing"] = signer.fingerprint
+    certificate = getattr(authority, "certificate", None)
+    if isinstance(certificate, x509.Certificate):
+        fingerprints["timestamp"] = certificate.fingerprint(hashes.SHA256()).hex()
+    await store.write(lambda tx: record_keys(tx, act, fingerprints))
