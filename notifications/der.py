@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from notifications.errors import Fault, InvalidInputError
 
-_SEQUENCE, _SET, _OID, _INTEGER, _OCTETS = 0x30, 0x31, 0x06, 0x02, 0x04
+_SEQUENCE, _SET, _OID, _INTEGER, _OCTETS, _BITS = 0x30, 0x31, 0x06, 0x02, 0x04, 0x03
 _CONTEXT_0 = 0xA0
 _LONG_TAG = 0x1F
 
@@ -72,6 +72,10 @@ def parse_detached_signature(data: bytes) -> DetachedSignature:
     # 2.
     chain = tuple(item.whole for item in _items(certificates.body))
     _expect(1 <= len(chain) <= _MAX_CERTIFICATES, "holds no certificate, or too many")
+    for certificate in chain:
+        # Parsers pass over the count of unused bits, which is outside of what the issuer signed.
+        *_, signed = _children(_only(certificate, _SEQUENCE), _SEQUENCE, _SEQUENCE, _BITS)
+        _expect(signed.body[:1] == b"\x00", "holds a certificate whose signature is no whole number of bytes")
     # 3.
     version, identifier, digest, attributes, algorithm, signature = _children(
         _only(signers.body, _SEQUENCE), _INTEGER, _SEQUENCE, _SEQUENCE, _CONTEXT_0, _SEQUENCE, _OCTETS
