@@ -9,14 +9,6 @@ from uuid import UUID, uuid5
 #: Namespace of delivery identifiers: the same notice, channel and contact always give the same delivery.
 _DELIVERIES = UUID("7b0c8a54-1d0e-5c55-9e0e-7d1a4b3f2c11")
 
-#: First and longest wait between attempts at a destination that fails for now.
-FIRST_RETRY_SECONDS = 60
-LONGEST_RETRY_SECONDS = 3600
-#: Longest wait while the notice's deadline lies ahead and near, or has passed.
-URGENT_RETRY_SECONDS = 300
-#: What is ours to repair (key, TLS, settings) is tried again at this pace.
-REFUSED_HERE_RETRY_SECONDS = 30
-
 
 class ChannelKind(StrEnum):
     """Ways to reach a customer (11.1.1.2: the console, or e-mail to the contact)."""
@@ -118,6 +110,29 @@ def message_id(notice_id: UUID, contact_id: UUID | None, domain: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How patient one channel is, as data. All waits are upper bounds that jitter spreads."""
+
+    #: longest wait after the first transient failure; it doubles with every further one
+    first_seconds: int = 60
+    #: longest wait of all
+    longest_seconds: int = 3600
+    #: longest wait around the notice's deadline
+    urgent_seconds: int = 300
+    #: shortest wait: a destination that just failed is given a moment
+    shortest_seconds: int = 5
+    #: pace for what is ours to repair; never given up
+    refused_here_seconds: int = 60
+    #: pace for a refusal of which nobody can tell from here whose fault it is
+    doubtful_seconds: int = 1800
+    #: after so many attempts, and once the deadline has passed, such a refusal is believed
+    doubtful_attempts: int = 8
+
+
+DEFAULT_RETRY_POLICY = RetryPolicy()
+
+
+@dataclass(frozen=True, slots=True)
 class RetryDecision:
     """What to do after an attempt, as data."""
 
@@ -127,38 +142,105 @@ class RetryDecision:
     reason: str
 
 
-def retry_decision(outcome: Outcome, *, attempts: int, now: datetime, due_at: datetime, jitter: float) -> RetryDecision:
+def retry_decision(
+    outcome: Outcome,
+    *,
+    attempts: int,
+    now: datetime,
+    due_at: datetime,
+    jitter: float,
+    policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+) -> RetryDecision:
     """Return what follows an attempt. ``attempts`` counts it; ``jitter`` in [0, 1) spreads the retries.
 
     1. Accepted: nothing.
-    2. Refused on this side: the fault is ours to repair, tried again at a steady pace for as long as it takes.
-    3. Permanent: no further attempt; the delivery stands failed, with its reason, for a person to act on.
-    4. Transient: exponential with full jitter. The nearer the deadline, and after it, the shorter the longest wait; a
-       transient failure never ends the trying, because a notice that is late is still owed.
+    2. Refused on this side (no key, TLS not offered, credentials refused): the fault is ours to repair, and the notice
+       waits for us at a steady pace for as long as it takes.
+    3. Permanent, about the address or the message: no further attempt; the delivery stands failed, with its reason, for
+       a person to act on. Trying the same again would only hide it.
+    4. Permanent, about policy, routing or protocol: relaying denied, a blocked sender network or a broken filter look
+       like this, and are often mended without the customer. Tried slowly at least until the deadline, then as 3.
+    5. Transient: exponential with full jitter. It never ends the trying, because a late notice is still owed.
+
+    In 4 and 5 the longest wait shrinks towards the deadline and grows again only long after it. Raises ValueError on a
+    jitter or a count that cannot be.
     """
+    if not 0 <= jitter < 1 or attempts < 1:
+        raise ValueError(f"jitter {jitter} must be in [0, 1) and attempts {attempts} at least 1")
     if outcome.kind is OutcomeKind.ACCEPTED:
         return RetryDecision(None, "accepted")
     if outcome.kind is OutcomeKind.REFUSED_HERE:
-        wait = timedelta(seconds=REFUSED_HERE_RETRY_SECONDS)
-        return RetryDecision(now + wait, "refused on this side; tried again once that is repaired")
+        # A pace with jitter on top: thousands of notices held by one fault do not all come back in the same second.
+        wait = timedelta(seconds=policy.refused_here_seconds * (1 + jitter))
+        return RetryDecision(now + wait, "ours to repair; tried again until it is")
     if outcome.kind is OutcomeKind.PERMANENT_FAILURE:
-        return RetryDecision(None, "refused for good by the other side")
-    ceiling = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(attempts - 1, 20))
+        why = _final_reason(outcome)
+        if why is not None:
+            return RetryDecision(None, why)
+        if attempts >= policy.doubtful_attempts and now >= due_at:
+            return RetryDecision(None, "refused for good; several attempts up to the deadline changed nothing")
+        return RetryDecision(
+            now + _spread(policy.doubtful_seconds, now, due_at, jitter, policy),
+            "refused, but perhaps for a reason that is not the customer's; tried again slowly",
+        )
+    ceiling = policy.first_seconds * 2 ** min(attempts - 1, 20)
+    return RetryDecision(now + _spread(ceiling, now, due_at, jitter, policy), "failed for now; tried again")
+
+
+def _spread(ceiling: float, now: datetime, due_at: datetime, jitter: float, policy: RetryPolicy) -> timedelta:
+    """Return the wait: full jitter below a ceiling that is the lower, the nearer the deadline is on either side."""
     until_due = (due_at - now).total_seconds()
-    if until_due < 4 * LONGEST_RETRY_SECONDS:
-        ceiling = min(ceiling, max(URGENT_RETRY_SECONDS, int(until_due / 8)))
-    # Full jitter, but never at once: a destination that just failed is given a moment.
-    wait = timedelta(seconds=max(1.0, ceiling * jitter))
-    return RetryDecision(now + wait, "the other side failed for now")
+    ceiling = min(ceiling, policy.longest_seconds, max(policy.urgent_seconds, abs(until_due) / 8))
+    if until_due > 0:
+        # While it can still be kept, the deadline is never slept through.
+        ceiling = min(ceiling, until_due / 2)
+    return timedelta(seconds=max(float(policy.shortest_seconds), ceiling * jitter))
 
 
-def next_state(delivery: Delivery, outcome: Outcome, *, now: datetime, due_at: datetime, jitter: float) -> Delivery:
-    """Return the delivery as it stands after one more attempt."""
+#: RFC 3463 subjects of a refusal that may be about this side or the path to the customer, not about the customer:
+#: mail system, network and routing, protocol, policy.
+_DOUBTFUL_SUBJECTS = frozenset({"3", "4", "5", "7"})
+_MESSAGE_TOO_BIG = "5.3.4"
+_FINAL_REASONS = {
+    "1": "the address is refused for good",
+    "2": "the mailbox takes no mail",
+    "3": "the message is too large for the other side",
+    "6": "the other side does not take the message's form",
+}
+
+
+def _final_reason(outcome: Outcome) -> str | None:
+    """Return why a permanent refusal is final, or None where it may not be. Without a status the code is believed."""
+    if outcome.enhanced_status is None:
+        return "refused for good"
+    subject = outcome.enhanced_status.split(".")[1]
+    if subject in _DOUBTFUL_SUBJECTS and outcome.enhanced_status != _MESSAGE_TOO_BIG:
+        return None
+    return _FINAL_REASONS.get(subject, "refused for good")
+
+
+def next_state(
+    delivery: Delivery,
+    outcome: Outcome,
+    *,
+    now: datetime,
+    due_at: datetime,
+    jitter: float,
+    policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+) -> Delivery:
+    """Return the delivery as it stands after one more attempt.
+
+    What was sent stays sent: a second attempt that raced the first and failed takes nothing back.
+    """
     attempts = delivery.attempts + 1
-    decision = retry_decision(outcome, attempts=attempts, now=now, due_at=due_at, jitter=jitter)
-    if outcome.kind is OutcomeKind.ACCEPTED:
-        state, error = DeliveryState.SENT, None
-    else:
-        state = DeliveryState.FAILED if decision.next_attempt_at is None else DeliveryState.QUEUED
-        error = f"{outcome.code} {outcome.text}" if outcome.code is not None else outcome.text
-    return replace(delivery, state=state, attempts=attempts, next_attempt_at=decision.next_attempt_at, last_error=error)
+    if delivery.state is DeliveryState.SENT or outcome.kind is OutcomeKind.ACCEPTED:
+        return replace(delivery, state=DeliveryState.SENT, attempts=attempts, next_attempt_at=None, last_error=None)
+    decision = retry_decision(outcome, attempts=attempts, now=now, due_at=due_at, jitter=jitter, policy=policy)
+    said = f"{outcome.code} {outcome.text}" if outcome.code is not None else outcome.text
+    return replace(
+        delivery,
+        state=DeliveryState.FAILED if decision.next_attempt_at is None else DeliveryState.QUEUED,
+        attempts=attempts,
+        next_attempt_at=decision.next_attempt_at,
+        last_error=f"{said} ({decision.reason})",
+    )

@@ -1,8 +1,12 @@
-"""Evidence events in the names of ETSI EN 319 522, and what may honestly be claimed of an attempt."""
+"""Evidence events in the names of ETSI EN 319 522, and what may honestly be claimed of an act or an attempt."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from notifications.delivery import ChannelKind, Outcome, OutcomeKind
+from notifications.errors import Fault, InvalidInputError
 
 
 class EvidenceEvent(StrEnum):
@@ -36,6 +40,24 @@ class EvidenceEvent(StrEnum):
         """The URI that ETSI gives the event."""
         return f"http://uri.etsi.org/19522/Event/{self.value}"
 
+    @property
+    def is_negative(self) -> bool:
+        """Whether the event says that something did not happen; its record must carry a reason."""
+        return self.value.endswith(("Failure", "Rejection", "Expiry"))
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRecord:
+    """What is claimed, and for a negative event why; raises InvalidInputError where the reason is missing."""
+
+    event: EvidenceEvent
+    #: one line; None for what went well
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.event.is_negative and not (self.reason and self.reason.strip()):
+            raise InvalidInputError(Fault("reason", f"{self.event} needs one"))
+
 
 #: channel -> (event when the next hop took it, event when it did not)
 _EVENTS = {
@@ -44,6 +66,17 @@ _EVENTS = {
     ChannelKind.CONSOLE: (EvidenceEvent.CONTENT_CONSIGNMENT, EvidenceEvent.CONTENT_CONSIGNMENT_FAILURE),
 }
 
+#: Events of what people do with a notice, by the audit entry that records the act: a released notice is submitted for
+#: delivery (a draft that is withdrawn never was, so nothing is claimed of it); opened in the console by an
+#: authenticated customer is access, and only an acknowledgement is a handover.
+EVENT_OF_ACT: Mapping[str, EvidenceEvent] = MappingProxyType(
+    {
+        "notice.released": EvidenceEvent.SUBMISSION_ACCEPTANCE,
+        "notice.opened": EvidenceEvent.CONTENT_ACCESS_TRACKING,
+        "notice.acknowledged": EvidenceEvent.CONTENT_HANDOVER,
+    }
+)
+
 
 def evidence_event(channel: ChannelKind, outcome: Outcome) -> EvidenceEvent:
     """Return the event of an attempt. A mail server's 250 is a relay to somebody who is no registered delivery service,
@@ -51,3 +84,13 @@ def evidence_event(channel: ChannelKind, outcome: Outcome) -> EvidenceEvent:
     """
     taken, failed = _EVENTS[channel]
     return taken if outcome.kind is OutcomeKind.ACCEPTED else failed
+
+
+def attempt_evidence(channel: ChannelKind, outcome: Outcome) -> EvidenceRecord:
+    """Return the record of an attempt: its event and, where it failed, what the other side or this side said."""
+    event = evidence_event(channel, outcome)
+    if not event.is_negative:
+        return EvidenceRecord(event)
+    code = "" if outcome.code is None else f"{outcome.code} "
+    # A failure without a word still has a reason: its kind.
+    return EvidenceRecord(event, f"{outcome.kind.value}: {code}{outcome.text}".strip(": "))

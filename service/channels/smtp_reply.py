@@ -1,38 +1,59 @@
 """What an SMTP reply means: enhanced status, queue id, and which side has to act."""
 
 import re
+import unicodedata
 from enum import StrEnum
 
 from notifications.delivery import OutcomeKind
 
+MAX_TEXT_CHARACTERS = 500
+#: Control, format (direction marks), surrogate (bytes that were no UTF-8), line and paragraph separators.
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
-_MAX_TEXT_CHARACTERS = 500
-#: How well-known servers name the message they took: Postfix, Exim, Sendmail, Exchange, and the plain "queued as".
 _QUEUE_IDS = (
-    re.compile(r"queued as ([A-Za-z0-9_.-]{4,80})"),
+    # Postfix, and what imitates it
+    re.compile(r"\bqueued as ([A-Za-z0-9_.-]{4,80})", re.IGNORECASE),
+    # Stalwart
+    re.compile(r"\bqueued with id ([A-Za-z0-9_.-]{1,80})", re.IGNORECASE),
+    # Exchange: the number is its own, the id in angle brackets is the message's
+    re.compile(r"\[InternalId=(\d{1,40})"),
+    # Exim
     re.compile(r"\bid=([A-Za-z0-9_.-]{4,80})"),
-    re.compile(r"\b([A-Za-z0-9]{10,20}) Message accepted for delivery"),
-    re.compile(r"<([^<>\s]{4,120})> (?:\[InternalId=\d+[^\]]*\] )?Queued mail for delivery"),
-    re.compile(r"\bqueued (?:\()?([A-Za-z0-9_.-]{6,80})\)?$", re.IGNORECASE),
+    # Sendmail, OpenSMTPD
+    re.compile(r"\b([A-Za-z0-9]{8,20}) Message accepted for delivery"),
+    # Google
+    re.compile(r"(\S{6,80}) - gsmtp\b"),
+    # qmail
+    re.compile(r"\bqp (\d{1,20})\b"),
+    # Haraka
+    re.compile(r"\bMessage Queued \(([A-Za-z0-9.-]{4,80})\)", re.IGNORECASE),
+    # Amazon
+    re.compile(r"^Ok ([0-9a-f]{16}-[0-9a-f-]{10,60})", re.IGNORECASE),
 )
-#: Mailbox full (RFC 3463 X.2.2) is a state that passes, whatever the first digit says.
-_PASSING = {"5.2.2"}
 
 
 class Stage(StrEnum):
     """How far the conversation had come."""
 
     CONNECT = "connect"
+    TLS = "tls"
     AUTH = "auth"
     MAIL = "mail"
     RCPT = "rcpt"
+    #: the DATA command: nothing of the message is on its way yet
     DATA = "data"
+    #: the message is on its way; without an answer nobody knows whether the relay took it
+    CONTENT = "content"
 
 
 def one_line(text: str) -> str:
     """Return the text in one line without control characters, cut to 500 characters."""
-    return _CONTROLS.sub(" ", text).strip()[:_MAX_TEXT_CHARACTERS]
+    # Cut before the work too: a reply may be long.
+    printable = "".join(
+        " " if unicodedata.category(character) in _UNPRINTABLE else character
+        for character in text[: 4 * MAX_TEXT_CHARACTERS]
+    )
+    return " ".join(printable.split())[:MAX_TEXT_CHARACTERS]
 
 
 def enhanced_status(text: str) -> str | None:
@@ -42,7 +63,7 @@ def enhanced_status(text: str) -> str | None:
 
 
 def queue_id(text: str) -> str | None:
-    """Return the id under which the next hop took the message, where its reply tells it."""
+    """Return the id under which the next hop took the message, where its one-line reply tells it in a known way."""
     for pattern in _QUEUE_IDS:
         match = pattern.search(text)
         if match:
@@ -50,18 +71,33 @@ def queue_id(text: str) -> str | None:
     return None
 
 
+#: Refusals of the first digit 5 that pass: mailbox full (RFC 3463, X.2.2).
+_PASSING = frozenset({"5.2.2"})
+#: Refusals that are about this side's sender, credentials or encryption wherever they come: bad sender address or
+#: domain (X.1.7, X.1.8), security features missing (X.7.0 with 530, X.7.8 to X.7.11).
+_OURS = frozenset({"5.1.7", "5.1.8", "5.7.8", "5.7.9", "5.7.10", "5.7.11"})
+_OUR_CODES = frozenset({530, 534, 535, 538})
+#: Refusals of MAIL that are about the message all the same: too big, or its form.
+_OF_THE_MESSAGE = frozenset({"5.2.3", "5.3.4", "5.6.7"})
+_SIZE_EXCEEDED = 552
+_FIRST_PERMANENT = 500
+
+
 def failure_kind(stage: Stage, code: int, status: str | None) -> OutcomeKind:
     """Return what a refusal means.
 
-    4xx passes (RFC 5321, 4.2.1). 5xx is final where it concerns this recipient or this message; a 5xx to our greeting
-    or our sender concerns every message alike and may be mended without us, and one to our credentials is ours to mend.
+    4xx passes (RFC 5321, 4.2.1). 5xx is permanent where it concerns this recipient or this message. A 5xx to our
+    greeting concerns every message alike and may be mended without us; one to STARTTLS, to our credentials or to our
+    sender is ours to mend. Where a relay gives a sender's fault only after RCPT, as Postfix does, its enhanced status
+    tells. Whether a permanent refusal is believed at once is decided by ``notifications.delivery.retry_decision``.
     """
-    if stage is Stage.AUTH:
+    if code < _FIRST_PERMANENT or stage is Stage.CONNECT or status in _PASSING:
+        return OutcomeKind.TRANSIENT_FAILURE
+    if stage is Stage.CONTENT:
+        # The bytes have left: whatever the status, this side did not refuse to send.
+        return OutcomeKind.PERMANENT_FAILURE
+    if stage in {Stage.TLS, Stage.AUTH} or code in _OUR_CODES or status in _OURS:
         return OutcomeKind.REFUSED_HERE
-    if code < 500 or status in _PASSING:  # noqa: PLR2004 - the border of permanent replies
-        return OutcomeKind.TRANSIENT_FAILURE
-    if stage is Stage.CONNECT:
-        return OutcomeKind.TRANSIENT_FAILURE
-    if stage is Stage.MAIL:
+    if stage is Stage.MAIL and code != _SIZE_EXCEEDED and status not in _OF_THE_MESSAGE:
         return OutcomeKind.REFUSED_HERE
     return OutcomeKind.PERMANENT_FAILURE

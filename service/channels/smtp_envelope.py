@@ -1,0 +1,141 @@
+"""The envelope of one message: its MAIL and RCPT commands for what the relay offers, and its bytes for the wire."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import idna
+
+from notifications.errors import Fault, InvalidInputError
+
+#: RFC 3461, 4.4: an ENVID has at most 100 characters.
+_MAX_ENVID_CHARACTERS = 100
+#: What may never stand in a path: control characters, angle brackets, surrogates.
+_NOT_IN_A_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f<>\ud800-\udfff]")
+
+
+class UnsendableError(Exception):
+    """The message cannot go to this recipient by this relay; the text says why."""
+
+
+class SenderUnusableError(Exception):
+    """The sender's address cannot be put on the wire; ours to repair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One message to one recipient, independent of the connection it takes."""
+
+    #: as they go on the wire: the domain as A-labels where the local part is ASCII
+    sender: str
+    recipient: str
+    #: the recipient as the customer stated it, for ORCPT
+    stated_recipient: str
+    #: as much of the Message-ID as an ENVID holds
+    envelope_id: str
+    content: bytes
+    #: needs SMTPUTF8 (RFC 6531): a non-ASCII local part, or non-ASCII bytes in the message
+    internationalised: bool
+
+    def mail_command(self, extensions: Mapping[str, str]) -> list[bytes]:
+        """Return MAIL with the parameters that the relay offers; raises UnsendableError where it must offer more."""
+        command = [b"MAIL", f"FROM:<{self.sender}>".encode()]
+        if self.internationalised:
+            if "smtputf8" not in extensions:
+                raise UnsendableError("the relay does not take internationalised addresses (SMTPUTF8)")
+            command.append(b"SMTPUTF8")
+            if not self.content.isascii():
+                # RFC 6531, 3.1: a server of SMTPUTF8 offers 8BITMIME too.
+                command.append(b"BODY=8BITMIME")
+        if "size" in extensions:
+            limit = extensions["size"].strip()
+            if limit.isdecimal() and 0 < int(limit) < len(self.content):
+                raise UnsendableError(f"the relay takes {limit} bytes at most, the message has {len(self.content)}")
+            command.append(f"SIZE={len(self.content)}".encode())
+        if "dsn" in extensions:
+            command += [b"RET=HDRS", f"ENVID={_xtext(self.envelope_id)}".encode()]
+        return command
+
+    def rcpt_command(self, extensions: Mapping[str, str]) -> list[bytes]:
+        """Return RCPT; where the relay offers DSN (RFC 3461), with a request to hear of success, failure and delay."""
+        command = [b"RCPT", f"TO:<{self.recipient}>".encode()]
+        if "dsn" in extensions:
+            stated = self.stated_recipient
+            original = f"rfc822;{_xtext(stated)}" if stated.isascii() else f"utf-8;{_utf8_xtext(stated)}"
+            command += [b"NOTIFY=SUCCESS,FAILURE,DELAY", f"ORCPT={original}".encode()]
+        return command
+
+    def wire_content(self) -> bytes:
+        """Return what follows DATA: the bytes with dots doubled at line starts (RFC 5321, 4.5.2) and the final dot."""
+        stuffed = self.content.replace(b"\r\n.", b"\r\n..")
+        return (b"." if stuffed.startswith(b".") else b"") + stuffed + b".\r\n"
+
+
+def prepare_envelope(*, sender: str, recipient: str, message_id: str, content: bytes) -> Envelope:
+    """Return the envelope.
+
+    Raises UnsendableError or SenderUnusableError on an address that no relay could take, and InvalidInputError, which
+    is a defect of the caller, on content whose lines do not all end in CRLF: to mend it would break its signature, and
+    a bare LF or CR is read by some servers as the end of a message.
+    """
+    ends = content.count(b"\r\n")
+    if not content.endswith(b"\r\n") or content.count(b"\n") != ends or content.count(b"\r") != ends:
+        raise InvalidInputError(Fault("content", "every line of a message must end in CRLF"))
+    try:
+        sender_on_wire = _wire_address(sender)
+    except ValueError as error:
+        raise SenderUnusableError(f"the sender's address cannot be used: {error}") from None
+    try:
+        recipient_on_wire = _wire_address(recipient)
+    except ValueError as error:
+        raise UnsendableError(f"the recipient's address cannot be used: {error}") from None
+    identifier = message_id.strip("<>")
+    if len(_xtext(identifier)) > _MAX_ENVID_CHARACTERS:
+        identifier = identifier.partition("@")[0][: _MAX_ENVID_CHARACTERS // 3]
+    return Envelope(
+        sender=sender_on_wire,
+        recipient=recipient_on_wire,
+        stated_recipient=recipient,
+        envelope_id=identifier,
+        content=content,
+        internationalised=not (sender_on_wire.isascii() and recipient_on_wire.isascii() and content.isascii()),
+    )
+
+
+def _wire_address(address: str) -> str:
+    """Return the address for a path; raises ValueError where it cannot stand in one.
+
+    A non-ASCII domain under an ASCII local part goes as A-labels (RFC 5891), so that any relay takes it; IDNA 2008,
+    since the older mapping sends ``ß`` to another domain. What an address means is not checked here.
+    """
+    local_part, at, domain = address.rpartition("@")
+    if not (local_part and at and domain):
+        raise ValueError("it is no addr-spec")
+    if _NOT_IN_A_PATH.search(address):
+        raise ValueError("it holds characters that no address holds")
+    if any(character.isspace() for character in domain) or (
+        any(character.isspace() for character in local_part) and not local_part.startswith('"')
+    ):
+        raise ValueError("it holds white space")
+    if local_part.isascii() and not domain.isascii():
+        try:
+            return f"{local_part}@{idna.encode(domain, uts46=True).decode()}"
+        except idna.IDNAError as error:
+            raise ValueError(f"its domain is not valid: {error}") from None
+    return address
+
+
+def _xtext(text: str) -> str:
+    """Return ASCII text as xtext (RFC 3461, 4): what is not printable, ``+`` or ``=`` is escaped."""
+    return "".join(
+        chr(byte) if 0x21 <= byte <= 0x7E and byte not in b"+=" else f"+{byte:02X}"  # noqa: PLR2004 - printable ASCII
+        for byte in text.encode()
+    )
+
+
+def _utf8_xtext(text: str) -> str:
+    r"""Return text as utf-8-addr-xtext (RFC 6533, 3): ``\x{...}`` for all but printable ASCII, and for ``+=\``."""
+    return "".join(
+        character if "\x21" <= character <= "\x7e" and character not in "+=\\" else f"\\x{{{ord(character):02X}}}"
+        for character in text
+    )
