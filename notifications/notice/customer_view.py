@@ -95,14 +95,23 @@ def coded_facts(view: CustomerView) -> dict[str, Any]:
     return coded
 
 
-def changes(previous: CustomerView, current: CustomerView) -> list[dict[str, Any]]:
-    """Return each coded fact that has another value now, with both values."""
-    was, is_now = coded_facts(previous), coded_facts(current)
+def changes(
+    previous: tuple[CustomerView, Classification], current: tuple[CustomerView, Classification]
+) -> list[dict[str, Any]]:
+    """Return each coded fact, and what follows from them by the agreement, that has another value now, with both."""
+    was, is_now = (_coded_result(classification) | coded_facts(view) for view, classification in (previous, current))
     return [
         {"fact": fact, "from": was[fact], "to": value}
         for fact, value in is_now.items()
         if was[fact] != value
     ]  # fmt: skip
+
+
+def _coded_result(classification: Classification) -> dict[str, Any]:
+    return {
+        "classification.nature": classification.nature.value,
+        "classification.priority": classification.priority,
+    }
 
 
 def unknown_facts(view: CustomerView, classification: Classification, decision: Decision) -> list[str]:
@@ -116,6 +125,7 @@ def unknown_facts(view: CustomerView, classification: Classification, decision: 
     waiting = ("affected" if fact == "unlisted_customers" and not view.listed else fact for fact in decision.missing)
     own = f"{_OWN_PREFIX}{view.own.customer_id}."
     ids = [_seen_by_customer(fact, own) for fact in (*open_ids, *waiting)]
+    ids += [name for name in ("intent", "cause") if getattr(view.facts, name) == UNKNOWN]
     ids += [name for name in ("started_at", "detected_at", "ended_at") if getattr(view.facts, name) is None]
     if view.own.affected is Answer.UNKNOWN:
         ids.append("affected")

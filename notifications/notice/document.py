@@ -11,7 +11,7 @@ from typing import Any
 
 from notifications.agreement import Agreement
 from notifications.canonical_json import timestamp_text
-from notifications.classification import Classification
+from notifications.classification import Classification, classify
 from notifications.customer import Customer
 from notifications.decision import Decision, Reason, Verdict
 from notifications.incident import (
@@ -74,7 +74,10 @@ def notice_document(
     this customer's own. Not checked: that decision and classification were made on these facts.
     """
     view = customer_view(facts, customer)
-    before = None if previous_facts is None else customer_view(previous_facts, customer)
+    changed: list[dict[str, Any]] = []
+    if previous_facts is not None:
+        before = customer_view(previous_facts, customer), classify(previous_facts, agreement)
+        changed = changes(before, (view, classification))
     return {
         "schema": SCHEMA,
         "notice_id": str(notice.id),
@@ -121,7 +124,7 @@ def notice_document(
         },
         "next_update_by": _time(facts.next_update_by),
         "personal_data": _personal_data(view, provider) if decision.personal_data_breach else None,
-        "changes": [] if before is None else changes(before, view),
+        "changes": changed,
         "timestamping": _TIMESTAMPING,
         "timestamp_independent": timestamp_independent,
     }  # fmt: skip
@@ -176,8 +179,10 @@ def _obliging(decision: Decision) -> list[Reason]:
 
 def _reason(reason: Reason, agreement: Agreement) -> dict[str, Any]:
     """Return a reason with the level's own text where it holds; in other cases, why it may."""
-    texts = {language: words(reason.message, language) for language in LANGUAGES}
-    if reason.holds is Answer.YES:
+    holds = reason.holds is Answer.YES
+    message = "told.profile" if holds and reason.id == "profile" else reason.message
+    texts = {language: words(message, language) for language in LANGUAGES}
+    if holds:
         # A level that the customer chose itself stands in its profile, not in the agreement.
         with suppress(KeyError):
             texts = agreement.level(reason.id).text.as_mapping()

@@ -1,6 +1,6 @@
 """What every notice ends with: the customer's own clocks, whom to ask, and how to check that it is genuine."""
 
-from notifications.wording.letter import Block, Commands, Items, Paragraph, Phrase, Rows, Section
+from notifications.wording.letter import Block, Commands, Items, Paragraph, Phrase, Remark, Rows, Section
 from notifications.wording.personal_data import contact_point
 from notifications.wording.reader import Reader
 
@@ -93,12 +93,11 @@ def checking(reader: Reader) -> Section:
         )
     if document["timestamp_independent"] is False:
         blocks.append(
-            Paragraph(
+            Remark(
                 say(
                     "The timestamp authority is operated by the provider itself: it is not independent, so that the"
                     " time rests on the provider's word."
-                ),
-                strong=True,
+                )
             )
         )
     if document["timestamp_independent"] is None:
@@ -106,8 +105,8 @@ def checking(reader: Reader) -> Section:
     blocks += [
         Paragraph(
             say(
-                "With the files ca.pem, tsa.pem and log.vkey, which you have from us by another way (DIR is their"
-                " folder), save this message as mail.eml and its attachments, then type:"
+                "You need the files ca.pem, tsa.pem and log.vkey, which we gave you through another channel; DIR is"
+                " their folder. Save this message as mail.eml and its attachments beside it, then type:"
             )
         ),
         Commands((_GREFFIER_COMMAND, _MAIL_COMMAND, _NOTICE_COMMAND, _TIMESTAMP_COMMAND)),

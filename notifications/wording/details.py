@@ -4,7 +4,7 @@ from typing import Any
 
 from notifications.wording.closing import checking, clocks, contact
 from notifications.wording.letter import Block, Items, Paragraph, Phrase, Quote, Rows, Section, Table
-from notifications.wording.opening import affected
+from notifications.wording.opening import PROPERTIES, affected
 from notifications.wording.personal_data import personal_data
 from notifications.wording.reader import Reader
 
@@ -14,7 +14,7 @@ _LEVELS = ("impact.", "criticality.", "priority.")
 def sections(reader: Reader) -> tuple[Section, ...]:
     """Return every section of the notice."""
     made = (
-        _changes(reader),
+        *_changes(reader),
         _what_happened(reader),
         _effect(reader),
         _measures(reader),
@@ -44,17 +44,25 @@ def footer(reader: Reader) -> tuple[str, ...]:
     )
 
 
-def _changes(reader: Reader) -> Section | None:
+def _changes(reader: Reader) -> tuple[Section, ...]:
+    """Return what was not right or has changed since the last notice; a correction keeps what is new apart."""
     say, document = reader.say, reader.document
     if document["kind"] == "initial":
-        return None
-    heading = say("What was not right") if document["kind"] == "correction" else say("What has changed")
-    if not document["changes"]:
-        return Section(
-            heading,
-            (Paragraph(say("None of the facts listed below has another value than before; the texts are new.")),),
-        )
-    table = Table(
+        return ()
+    if document["kind"] != "correction":
+        return (Section(say("What has changed"), (_comparison(reader, document["changes"]),)),)
+    wrong = [change for change in document["changes"] if change["from"] is not None]
+    new = [change for change in document["changes"] if change["from"] is None]
+    corrected = Section(say("What was not right"), (_comparison(reader, wrong),))
+    return (corrected, Section(say("What has become known"), (_comparison(reader, new),))) if new else (corrected,)
+
+
+def _comparison(reader: Reader, changes: list[dict[str, Any]]) -> Block:
+    say = reader.say
+    if not changes:
+        return Paragraph(say("No coded fact has another value than before; the texts below are new."))
+    return Table(
+        say("What changed since the last notice"),
         (say("Fact"), say("Stated before"), say("Stated now")),
         tuple(
             (
@@ -62,10 +70,9 @@ def _changes(reader: Reader) -> Section | None:
                 reader.value(change["fact"], change["from"]),
                 reader.value(change["fact"], change["to"]),
             )
-            for change in document["changes"]
+            for change in changes
         ),
     )
-    return Section(heading, (table,))
 
 
 def _what_happened(reader: Reader) -> Section:
@@ -92,10 +99,7 @@ def _effect(reader: Reader) -> Section:
     blocks: list[Block] = [Paragraph(affected(reader))]
     if effect["text"] is not None:
         blocks.append(reader.quote(effect["text"]))
-    rows = [
-        (reader.words(f"fact.data_harm.{name}"), Phrase(reader.words(f"answer.{effect['data_harm'][name]}")))
-        for name in ("availability", "integrity", "confidentiality", "traceability")
-    ]
+    rows = [(say("Harm to your data"), Phrase(_data_harm(reader, effect["data_harm"])))]
     rows += [
         (label, Phrase(reader.names(effect[key])))
         for label, key in (
@@ -108,6 +112,12 @@ def _effect(reader: Reader) -> Section:
     blocks.append(Rows(tuple(rows)))
     blocks += _resources(reader, effect)
     return Section(say("Effect on you"), tuple(blocks))
+
+
+def _data_harm(reader: Reader, answers: dict[str, str]) -> str:
+    return ", ".join(
+        f"{reader.words(f'property.{name}')} ({reader.words(f'answer.{answers[name]}')})" for name in PROPERTIES
+    )
 
 
 def _resources(reader: Reader, effect: dict[str, Any]) -> list[Block]:
@@ -128,23 +138,27 @@ def _resources(reader: Reader, effect: dict[str, Any]) -> list[Block]:
                 )
             )
         )
-    blocks.append(
-        Table(
-            (say("Identifier"), say("Kind"), say("Name"), say("Region"), say("Zone")),
-            tuple(
-                (
-                    reader.name(resource["id"]),
-                    reader.words(f"resource.{resource['kind']}"),
-                    *(
-                        "–" if resource[key] is None else reader.name(resource[key])
-                        for key in ("name", "region", "availability_zone")
-                    ),
-                )
-                for resource in listed
-            ),
-        )
-    )
+    blocks.append(_resource_table(reader, listed))
     return blocks
+
+
+def _resource_table(reader: Reader, listed: list[dict[str, Any]]) -> Table:
+    """Return the resources; a column that none of them fills is left out."""
+    say = reader.say
+    labels = {"name": say("Name"), "region": say("Region"), "availability_zone": say("Zone")}
+    columns = [key for key in labels if any(resource[key] is not None for resource in listed)]
+    return Table(
+        say("Your resources affected"),
+        (say("Identifier"), say("Kind"), *(labels[key] for key in columns)),
+        tuple(
+            (
+                reader.name(resource["id"]),
+                reader.words(f"resource.{resource['kind']}"),
+                *("–" if resource[key] is None else reader.name(resource[key]) for key in columns),
+            )
+            for resource in listed
+        ),
+    )
 
 
 def _measures(reader: Reader) -> Section:
@@ -241,7 +255,7 @@ def _why(reader: Reader) -> Section:
     blocks.append(
         Paragraph(
             say(
-                "This notice was due by %(time)s (%(kind)s).",
+                "Deadline for this notice: %(time)s — %(kind)s.",
                 time=reader.when(due["at"]),
                 kind=reader.words(f"due.{due['kind']}"),
             )
@@ -253,7 +267,11 @@ def _why(reader: Reader) -> Section:
 def _cited(reader: Reader, grounds: list[dict[str, Any]]) -> Items:
     return Items(
         tuple(
-            reader.say("%(text)s (clause %(clause)s)", text=reader.contract(ground["text"]), clause=ground["clause"])
+            reader.say(
+                "%(text)s (clause %(clause)s).",
+                text=reader.contract(ground["text"]).rstrip("."),
+                clause=ground["clause"],
+            )
             for ground in grounds
         )
     )

@@ -19,6 +19,8 @@ _UNSEEN = re.compile(
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _FRENCH_SPACE_BEFORE = re.compile(r"(?<=\S) (?=[;:!?%»])")
 _FRENCH_SPACE_AFTER = re.compile("(?<=«) ")
+#: No-break spaces stay: they are typography.
+_WHITE_SPACE = re.compile("[ \\t\\n]+")
 NARROW_NO_BREAK_SPACE = "\u202f"
 
 
@@ -32,13 +34,13 @@ def visible(text: str) -> str:
 
 def on_one_line(text: str) -> str:
     """Return visible text without line ends and tabs."""
-    return " ".join(visible(text).split())
+    return _WHITE_SPACE.sub(" ", visible(text)).strip()
 
 
 def set_in_french(text: str) -> str:
-    """Return our own French text with narrow no-break spaces where French typography has them."""
+    """Return French text of ours or of the agreement with its narrow no-break spaces and curved apostrophes."""
     spaced = _FRENCH_SPACE_BEFORE.sub(NARROW_NO_BREAK_SPACE, text)
-    return _FRENCH_SPACE_AFTER.sub(NARROW_NO_BREAK_SPACE, spaced)
+    return _FRENCH_SPACE_AFTER.sub(NARROW_NO_BREAK_SPACE, spaced).replace("'", "’")
 
 
 @lru_cache(maxsize=256)

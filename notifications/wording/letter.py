@@ -24,6 +24,14 @@ class Paragraph:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """A sentence that a reader must not overlook."""
+
+    text: str
+    kind: str = "remark"
+
+
+@dataclass(frozen=True, slots=True)
 class Quote:
     """Free text as an analyst wrote it: always set apart, so that it cannot pass for words of the template."""
 
@@ -53,6 +61,8 @@ class Items:
 class Table:
     """Rows under headings; the first cell of a row names it."""
 
+    #: what the table shows, for readers that cannot see it
+    label: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     kind: str = "table"
@@ -66,7 +76,7 @@ class Commands:
     kind: str = "commands"
 
 
-Block = Paragraph | Quote | Rows | Items | Table | Commands
+Block = Paragraph | Remark | Quote | Rows | Items | Table | Commands
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,8 @@ class Letter:
     language: str
     subject: str
     tlp: str
+    #: ``red``, ``amber``, ``green`` or ``clear``
+    tlp_colour: str
     #: what kind of notice it is and of what
     heading: str
     #: the first screen: what a reader must know without scrolling

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from notifications.wording.letter import Block, Paragraph, Phrase, Rows
+from notifications.wording.letter import Block, Paragraph, Phrase, Remark, Rows
 from notifications.wording.reader import Reader
 
 SUBJECT_MAX_CHARACTERS = 199
+#: Security properties, in the order in which they are named.
+PROPERTIES = ("availability", "integrity", "confidentiality", "traceability")
 _ADVICE_MAX_CHARACTERS = 240
 
 
@@ -43,7 +45,7 @@ def opening(reader: Reader) -> tuple[Block, ...]:
         (say("Ticket"), Phrase(_ticket(reader))),
         (say("Marking"), Phrase(f"{document['tlp']} — {reader.words('tlp.' + document['tlp'])}")),
         (say("What happened"), reader.phrase(document["title"])),
-        (say("Does it affect you?"), Phrase(affected(reader))),
+        (say("Are you affected"), Phrase(affected(reader))),
     ]
     personal_data = document["personal_data"]
     if personal_data is not None:
@@ -55,9 +57,7 @@ def opening(reader: Reader) -> tuple[Block, ...]:
     ]
     blocks: list[Block] = [Paragraph(_first_sentence(reader)), Rows(tuple(rows))]
     if document["classification"]["provisional"]:
-        blocks.append(
-            Paragraph(say("This assessment is provisional: facts that are not known yet can still change it."), True)
-        )
+        blocks.append(Remark(say("This assessment is provisional: facts that are not known yet can still change it.")))
     return tuple(blocks)
 
 
@@ -70,17 +70,17 @@ def affected(reader: Reader) -> str:
         "unknown": say("Not known yet; we tell you as soon as it is."),
     }[effect["affected"]]
     harmed = [name for name, answer in effect["data_harm"].items() if answer == "yes"]
+    data = say("Your data is not harmed.")
     if harmed:
-        return f"{sentence} {say('Your data is harmed: %(properties)s.', properties=properties(reader, harmed))}"
-    if "unknown" in effect["data_harm"].values():
-        return f"{sentence} {say('Whether your data is harmed is not fully known yet.')}"
-    return f"{sentence} {say('Your data is not harmed.')}"
+        data = say("Your data is harmed: %(properties)s.", properties=properties(reader, harmed))
+    elif "unknown" in effect["data_harm"].values():
+        data = say("Whether your data is harmed is not fully known yet.")
+    return f"{sentence} {data}"
 
 
 def properties(reader: Reader, names: list[str]) -> str:
     """Return security properties in words, in their usual order whatever the order of the document's keys."""
-    order = ("availability", "integrity", "confidentiality", "traceability")
-    return ", ".join(reader.words(f"property.{name}") for name in sorted(names, key=order.index))
+    return ", ".join(reader.words(f"property.{name}") for name in sorted(names, key=PROPERTIES.index))
 
 
 def _first_sentence(reader: Reader) -> str:
@@ -104,12 +104,12 @@ def _first_sentence(reader: Reader) -> str:
         return say("The incident is closed. This is our final notice on it.")
     if kind == "update" and sequence is not None:
         return say(
-            "There is news of the incident. This notice replaces notice no. %(sequence)s; what has changed is stated"
+            "There is news about the incident. This notice replaces notice no. %(sequence)s; what has changed is stated"
             " first.",
             sequence=sequence,
         )
     if kind == "update":
-        return say("There is news of the incident that we told you of before.")
+        return say("There is news about an incident that we told you of before.")
     return say(
         "We inform you of the following incident, as our agreement with you provides. This is our first notice on it."
     )
@@ -125,7 +125,7 @@ def _ticket(reader: Reader) -> str:
 def _advice(reader: Reader) -> Phrase:
     recommendations = reader.document["recommendations"]
     if recommendations is None:
-        return Phrase(reader.say("We ask nothing of you at this time."))
+        return Phrase(reader.say("Nothing is required of you at this time."))
     quote = reader.quote(recommendations)
     first = next((line.strip() for line in quote.lines if line.strip()), "")
     text = _shortened(first, _ADVICE_MAX_CHARACTERS)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from notifications.wording.letter import Block, Paragraph, Phrase, Rows, Section
-from notifications.wording.opening import properties
+from notifications.wording.opening import PROPERTIES
 from notifications.wording.reader import Reader
 
 
@@ -24,7 +24,7 @@ def personal_data(reader: Reader) -> Section | None:
         (say("Contact point"), Phrase(contact_point(reader, stated["contact_point"]))),
     )
     blocks: list[Block] = [
-        Paragraph(say("What article 8 of the data-protection annex (DPA) has us tell you, item by item:")),
+        Paragraph(say("Article 8 of the data-protection annex (DPA) requires us to tell you the following:")),
         Rows(rows),
     ]
     for label, text in (
@@ -48,7 +48,7 @@ def _nature(reader: Reader, stated: Mapping[str, Any]) -> str:
     harmed = list(stated["nature_of_breach"])
     if not harmed:
         return reader.words("answer.unknown")
-    return reader.say("harm to: %(properties)s", properties=properties(reader, harmed))
+    return ", ".join(reader.words(f"fact.data_harm.{name}") for name in PROPERTIES if name in harmed)
 
 
 def _names(reader: Reader, names: list[str] | None) -> str:

@@ -9,7 +9,13 @@ from notifications.wording.letter import Phrase, Quote
 from notifications.wording.vocabulary import words
 
 #: Which words a coded fact's values have, by the last part of its id.
-_VALUE_KINDS = {"intent": "intent", "cause": "cause", "breach": "breach", "controller": "controller"}
+_VALUE_KINDS = {
+    "intent": "intent",
+    "cause": "cause",
+    "breach": "breach",
+    "controller": "controller",
+    "nature": "nature",
+}
 _ANSWERS = frozenset({"inside_perimeter", "security_measures_harmed", "normal_operation_disrupted", "affected"})
 
 

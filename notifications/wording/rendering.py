@@ -73,6 +73,7 @@ def letter(document: Mapping[str, Any], language: str) -> Letter:
         language=language,
         subject=subject(reader),
         tlp=document["tlp"],
+        tlp_colour=document["tlp"].partition(":")[2].partition("+")[0].lower(),
         heading=heading(reader),
         opening=opening(reader),
         sections=sections(reader),

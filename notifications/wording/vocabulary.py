@@ -64,7 +64,10 @@ _MESSAGES = {
     "tlp.TLP:AMBER": N_("within your organisation and its clients, where people need to know"),
     "tlp.TLP:GREEN": N_("within your community; not to be published"),
     "tlp.TLP:CLEAR": N_("may be passed on freely"),
+    "told.profile": N_("The security incident is of a level that you chose to be told of."),
     # Facts, as a notice to one customer names them.
+    "fact.classification.nature": N_("Classification by the agreement"),
+    "fact.classification.priority": N_("Priority"),
     "fact.inside_perimeter": N_("Whether the event lies inside the perimeter of the service"),
     "fact.intent": N_("Intent of the event (malicious or accidental)"),
     "fact.cause": N_("Cause of the event"),
