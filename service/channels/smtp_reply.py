@@ -67,7 +67,8 @@ def queue_id(text: str) -> str | None:
     for pattern in _QUEUE_IDS:
         match = pattern.search(text)
         if match:
-            return match[1]
+            # A stop that ends the sentence is no part of the id.
+            return match[1].rstrip(".")
     return None
 
 

@@ -84,7 +84,7 @@ async def test_a_250_is_accepted_with_its_evidence(relay, channel_to):
     assert message.tls
 
 
-async def test_the_tls_version_is_that_of_the_connection_not_of_the_cipher(authority, certificates, channel_to):
+async def test_the_tls_version_is_that_of_the_connection(authority, certificates, channel_to):
     context = authority.server_context(certificates, "127.0.0.1")
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     async with SmtpServer(implicit_tls=context) as server:
@@ -223,6 +223,12 @@ async def test_a_refusal_is_reported_as_what_it_means_and_the_next_message_goes_
     assert (outcome.tls_version == "TLSv1.3") is encrypted
     assert (await send(channel)).kind is OutcomeKind.ACCEPTED
     assert relay.messages[-1].content == CONTENT
+
+
+async def test_a_relay_that_refuses_any_greeting_may_be_mended_without_us(relay, channel_to):
+    relay.cue("EHLO", "550 5.7.1 who are you?", "550 5.7.1 who are you?")
+    outcome = await send(channel_to(relay))
+    assert (outcome.kind, outcome.code) == (OutcomeKind.TRANSIENT_FAILURE, 550)
 
 
 async def test_a_reply_is_one_line_of_printable_text(relay, channel_to):
@@ -617,7 +623,8 @@ async def test_a_cancelled_send_frees_its_place_and_its_connection_is_not_used_a
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    relay.hold = None
+    relay.hold.set()
+    await relay.until(lambda: relay.ended == 1)
     assert (await send(channel)).kind is OutcomeKind.ACCEPTED
     assert relay.connections == 2
 
