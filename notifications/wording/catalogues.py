@@ -14,11 +14,12 @@ _TRANSLATED = ("fr", "de")
 def _read(language: str) -> Mapping[str, str]:
     with resources.files(__package__).joinpath(f"{language}.po").open("rb") as file:
         catalogue = read_po(file, locale=language, abort_invalid=True)
-    return MappingProxyType({
-        message.id: message.string
-        for message in catalogue
-        if isinstance(message.id, str) and isinstance(message.string, str) and message.string and not message.fuzzy
-    })  # fmt: skip
+    messages: dict[str, str] = {}
+    for message in catalogue:
+        # The header has an empty id; a fuzzy translation is a guess that nobody has looked at.
+        if message.id and isinstance(message.id, str) and isinstance(message.string, str) and not message.fuzzy:
+            messages[message.id] = message.string
+    return MappingProxyType(messages)
 
 
 _CATALOGUES: Mapping[str, Mapping[str, str]] = {language: _read(language) for language in _TRANSLATED}

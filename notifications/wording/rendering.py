@@ -33,6 +33,8 @@ class Rendered:
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> str:
     """Return text in lines of at most 76 columns; a word that is longer stays whole, so that it can be copied."""
+    if len(first) + len(text) <= _TEXT_COLUMNS and "\n" not in text:
+        return f"{first}{text}".rstrip()
     return textwrap.fill(
         text,
         _TEXT_COLUMNS,
