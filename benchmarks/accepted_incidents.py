@@ -8,6 +8,7 @@ The load comes from another process over 16 kept connections.
 
 import argparse
 import asyncio
+import io
 import json
 import multiprocessing
 import statistics
@@ -18,7 +19,10 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import uvloop
+
 from service.demo.environment import embedded_service
+from service.observability import configure_logging
 
 _CUSTOMERS = 3
 
@@ -109,7 +113,9 @@ def main() -> None:
     process = multiprocessing.get_context("spawn").Process(target=_load, args=(theirs,))
     process.start()
     try:
-        asyncio.run(_measure(arguments, ours))
+        configure_logging(io.StringIO())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_measure(arguments, ours))
     finally:
         ours.send(None)
         process.join()

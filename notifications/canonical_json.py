@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from notifications.errors import Fault, InvalidInputError
@@ -125,6 +126,7 @@ def _depth(value: Any) -> int:
     return deepest
 
 
+@lru_cache(maxsize=4096)
 def timestamp_text(moment: datetime) -> str:
     """Return a moment as text in the one form used: ``2026-11-23T04:45:18.123456Z``; raises for a naive time."""
     if moment.tzinfo is None:

@@ -22,7 +22,8 @@ class InvalidInputError(GreffierError):
 
     def __init__(self, *faults: Fault) -> None:
         self.faults = faults
-        super().__init__("; ".join(f"{fault.field}: {fault.reason}" if fault.field else fault.reason for fault in faults))
+        told = (f"{fault.field}: {fault.reason}" if fault.field else fault.reason for fault in faults)
+        super().__init__("; ".join(told))
 
 
 class AgreementError(GreffierError):

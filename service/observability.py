@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import threading
 import uuid
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
@@ -27,15 +28,29 @@ class SystemClock:
 
 
 class SystemIdentifiers:
-    """Identifiers and salts from the system's secure random source."""
+    """Identifiers and salts from the system's secure random source, read in blocks; each byte is given once."""
+
+    _BLOCK_BYTES = 8192
+
+    def __init__(self) -> None:
+        self._taking = threading.Lock()
+        self._block, self._position = b"", 0
 
     def new_id(self) -> uuid.UUID:
         """Return a random identifier (version 4)."""
-        return uuid.uuid4()
+        return uuid.UUID(bytes=self._take(16), version=4)
 
     def new_salt(self) -> bytes:
         """Return 32 random bytes."""
-        return os.urandom(32)
+        return self._take(32)
+
+    def _take(self, count: int) -> bytes:
+        with self._taking:
+            if self._position + count > len(self._block):
+                self._block, self._position = os.urandom(self._BLOCK_BYTES), 0
+            taken = self._block[self._position : self._position + count]
+            self._position += count
+            return taken
 
 
 def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

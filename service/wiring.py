@@ -37,7 +37,7 @@ from service.sealing.timestamping import EmbeddedTimestampAuthority, HttpTimesta
 from service.sequencer import Sequencer, SequencerSettings
 from service.settings import Settings
 from service.store import SqliteStore, open_store
-from service.worker import Worker
+from service.worker import Worker, WorkerSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -129,9 +129,11 @@ async def running_parts(
                 channels=channels,
                 sender_name=settings.mail_from_name or settings.provider_name,
                 jitter=secrets.SystemRandom().random,
-            )
+            ),
+            # Two messages a connection at most wait or are under way: both end long before the lease does.
+            WorkerSettings(delivery_batch=2 * settings.smtp_connections),
         )
-        store.on_commit.append(lambda _changed: worker.wake())
+        store.on_commit.append(worker.wake)
         await _record_keys(
             store, Act("system:service", clock.now(), identifiers), signer, log_vkey.public_key, authority
         )

@@ -45,14 +45,16 @@ class Worker:
         self._delivering = delivering
         self._sealing = delivering.sealing
         self._settings = settings or WorkerSettings()
-        self._wakes: list[asyncio.Event] = []
+        self._wakes = {part: asyncio.Event() for part in ("sealing", "proving", "timestamping", "delivering")}
         self._failures: dict[str, str] = {}
         self._in_flight: set[asyncio.Task[None]] = set()
 
-    def wake(self) -> None:
-        """Look for work now; called in the event loop after a commit."""
-        for event in self._wakes:
-            event.set()
+    def wake(self, changed: set[str]) -> None:
+        """Look for the work that a commit brought; called in the event loop with the kinds of things it changed."""
+        if "notices" in changed:
+            self._wakes["sealing"].set()
+        if "deliveries" in changed:
+            self._wakes["delivering"].set()
 
     def health(self) -> str | None:
         """Return why the worker does not do its whole job, or None."""
@@ -60,21 +62,23 @@ class Worker:
 
     async def run(self) -> None:
         """Run until cancelled; what is in flight when it stops is finished first."""
+        steps = {
+            "sealing": self.seal_released,
+            "proving": self.prove_sealed,
+            "timestamping": self.timestamp_sealed,
+            "delivering": self.deliver_due,
+        }
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._loop("sealing", self.seal_released))
-                group.create_task(self._loop("proving", self.prove_sealed))
-                group.create_task(self._loop("timestamping", self.timestamp_sealed))
-                group.create_task(self._loop("delivering", self.deliver_due))
+                for part, step in steps.items():
+                    group.create_task(self._loop(part, step))
         finally:
-            self._wakes.clear()
             if self._in_flight:
                 await asyncio.wait(self._in_flight)
 
     async def _loop(self, part: str, step: Callable[[], Awaitable[int]]) -> None:
         """Do the step while it finds work; on a failure say so loudly and try again after the poll period."""
-        wake = asyncio.Event()
-        self._wakes.append(wake)
+        wake = self._wakes[part]
         while True:
             wake.clear()
             try:
@@ -136,23 +140,31 @@ class Worker:
         return 0
 
     async def deliver_due(self) -> int:
-        """Lease what is due into the free places and wait for one attempt to end; returns how many were started.
+        """Lease what is due into the free places and start it; returns how many attempts were started.
 
-        A slow destination holds its own place, not the whole batch.
+        An attempt that ends frees its place and wakes the loop: a slow destination holds its own place, not the batch.
         """
         now = self._sealing.clock.now()
         until = now + timedelta(seconds=self._settings.lease_seconds)
         free = self._settings.delivery_batch - len(self._in_flight)
-        due = await self._sealing.unit_of_work.write(lambda tx: list(tx.lease_deliveries(now, until, free)))
-        self._in_flight |= {asyncio.create_task(self._deliver(item)) for item in due}
-        if not self._in_flight:
+        if free <= 0:
             return 0
-        ended, self._in_flight = await asyncio.wait(
-            self._in_flight, return_when=asyncio.FIRST_COMPLETED, timeout=self._settings.poll_seconds
-        )
-        for task in ended:
-            task.result()
-        return len(due) + len(ended)
+        due = await self._sealing.unit_of_work.write(lambda tx: list(tx.lease_deliveries(now, until, free)))
+        for item in due:
+            task = asyncio.create_task(self._deliver(item))
+            self._in_flight.add(task)
+            task.add_done_callback(self._ended)
+        return len(due)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(task)
+        self._wakes["delivering"].set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The lease runs out and the delivery is taken up again; until then the failure is shown.
+            self._failures["delivery"] = f"{type(error).__name__}: {error}"
+            _log.error("worker.failed", part="delivery", exc_info=error)
+        else:
+            self._failures.pop("delivery", None)
 
     async def _deliver(self, due: DueDelivery) -> None:
         delivery = await deliver_notice(due, self._delivering)

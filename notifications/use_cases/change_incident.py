@@ -10,7 +10,7 @@ from notifications.ports import Transaction
 from notifications.use_cases.act import Act
 from notifications.use_cases.customer_decider import Agreements
 from notifications.use_cases.deciding import apply_facts, verify_customers_exist
-from notifications.use_cases.record_incident import IncidentResult, facts_entry
+from notifications.use_cases.record_incident import IncidentResult
 
 
 def change_facts(
@@ -22,8 +22,9 @@ def change_facts(
 
     1. Read the incident as the caller saw it; refuse a closed one.
     2. Validate as at declaration.
-    3. Store the new version, record the act.
-    4. Classify and decide again; newly owed customers get a draft, customers already told an update or a correction.
+    3. Store the new version.
+    4. Record the act, classify and decide again; newly owed customers get a draft, those already told an update or a
+       correction.
     """
     # 1.
     incident = incident_as_seen(tx, incident_id, expected_version)
@@ -35,9 +36,8 @@ def change_facts(
     # 3.
     changed = replace(incident, facts=facts, version=incident.version + 1, updated_at=act.now)
     tx.save_incident(changed, incident.version)
-    tx.append_audit([facts_entry(act, "incident.facts_changed", changed, agreements)])
     # 4.
-    return IncidentResult(changed, apply_facts(tx, act, changed, agreements))
+    return IncidentResult(changed, apply_facts(tx, act, "incident.facts_changed", changed, agreements))
 
 
 def close_incident(
@@ -65,8 +65,7 @@ def close_incident(
         incident, state=IncidentState.CLOSED, version=incident.version + 1, updated_at=act.now, closed_at=act.now
     )
     tx.save_incident(closed, incident.version)
-    tx.append_audit([facts_entry(act, "incident.closed", closed, agreements)])
-    return IncidentResult(closed, apply_facts(tx, act, closed, agreements))
+    return IncidentResult(closed, apply_facts(tx, act, "incident.closed", closed, agreements))
 
 
 def reopen_incident(
@@ -80,8 +79,7 @@ def reopen_incident(
         incident, state=IncidentState.OPEN, version=incident.version + 1, updated_at=act.now, closed_at=None
     )
     tx.save_incident(opened, incident.version)
-    tx.append_audit([facts_entry(act, "incident.reopened", opened, agreements)])
-    return IncidentResult(opened, apply_facts(tx, act, opened, agreements))
+    return IncidentResult(opened, apply_facts(tx, act, "incident.reopened", opened, agreements))
 
 
 def incident_as_seen(tx: Transaction, incident_id: UUID, expected_version: int) -> Incident:

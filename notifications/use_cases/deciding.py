@@ -45,10 +45,13 @@ class Consequences:
     withdrawn: int
 
 
-def apply_facts(tx: Transaction, act: Act, incident: Incident, agreements: Agreements) -> Consequences:
+def apply_facts(tx: Transaction, act: Act, kind: str, incident: Incident, agreements: Agreements) -> Consequences:
     """Classify and decide the incident's facts for every customer, and bring the drafts in line.
 
-    1. Classify once per agreement, decide once per customer; record how the reference agreement reads the facts.
+    ``kind`` is what the audit log calls the act, such as ``incident.declared``.
+
+    1. Classify once per agreement, decide once per customer; record the facts and how the reference agreement reads
+       them.
     2. Record each decision that is new or changed, told and not told alike, with its audit entry.
     3. Per customer: draft what is owed and not drafted; let an unreleased draft follow the facts; withdraw a draft that
        is owed no more; give a customer already told an update or a correction when what concerns it changed.
@@ -61,7 +64,7 @@ def apply_facts(tx: Transaction, act: Act, incident: Incident, agreements: Agree
     decided: list[StoredDecision] = []
     added: list[Notice] = []
     saved: list[Notice] = []
-    entries = [_classification_entry(act, incident, decider.reference)]
+    entries = [_facts_entry(act, kind, incident, decider.reference)]
     tally = dict.fromkeys(Verdict, 0)
     for case in customer_cases(tx):
         customer_id = case.customer.id
@@ -104,21 +107,34 @@ def public_fact_id(fact: str) -> str:
     return _CUSTOMER_IN_FACT.sub("*", fact)
 
 
-def _classification_entry(act: Act, incident: Incident, classification: Classification) -> AuditEntry:
-    """Return the entry for how the reference agreement reads the facts."""
+def _facts_entry(act: Act, kind: str, incident: Incident, classification: Classification) -> AuditEntry:
+    """Return the entry for one version of the facts and how the reference agreement reads it.
+
+    Codes and times stand in clear, all the rest is committed to.
+    """
+    facts = incident.facts
     return act.entry(
-        "incident.classified",
+        kind,
         subjects={"incident": str(incident.id)},
         detail={
             "ticket": incident.ticket,
             "version": incident.version,
+            "inside_perimeter": facts.inside_perimeter.value,
+            "intent": facts.intent.value,
+            "cause": facts.cause.value,
+            "impact": facts.impact,
+            "criticality": facts.criticality,
+            "tlp": facts.tlp.value,
+            "aware_at": timestamp_text(facts.aware_at),
+            "affected_customers": len(facts.affected_customers),
             "agreement": classification.agreement_id,
             "nature": classification.nature.value,
             "possible_natures": [nature.value for nature in classification.possible_natures],
             "priority": classification.priority,
             "provisional": classification.provisional,
-            "grounds": [f"{ground.clause}:{ground.holds.value}" for ground in classification.grounds],
+            "grounds": [f"{ground.id}:{ground.holds.value}" for ground in classification.grounds],
         },
+        private={"facts": facts},
     )
 
 

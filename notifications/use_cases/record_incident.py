@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from notifications.audit.entry import AuditEntry
-from notifications.canonical_json import timestamp_text
 from notifications.incident import Incident, IncidentFacts, IncidentState, validate_facts
 from notifications.ports import Transaction
 from notifications.use_cases.act import Act
@@ -26,8 +24,7 @@ def record_incident(tx: Transaction, act: Act, facts: IncidentFacts, agreements:
 
     1. Validate the facts against the reference agreement and the clock, and that the customers named exist.
     2. Give it its ticket number and store it.
-    3. Record the act in the audit log.
-    4. Classify, decide per customer and draft, as for every later change.
+    3. Record the act, classify, decide per customer and draft, as for every later change.
     """
     # 1.
     validate_facts(facts, agreements.reference, act.now)
@@ -46,29 +43,4 @@ def record_incident(tx: Transaction, act: Act, facts: IncidentFacts, agreements:
     )
     tx.add_incident(incident)
     # 3.
-    tx.append_audit([facts_entry(act, "incident.declared", incident, agreements)])
-    # 4.
-    return IncidentResult(incident, apply_facts(tx, act, incident, agreements))
-
-
-def facts_entry(act: Act, kind: str, incident: Incident, agreements: Agreements) -> AuditEntry:
-    """Return the entry for one version of an incident's facts: codes and times in clear, all the rest committed to."""
-    facts = incident.facts
-    return act.entry(
-        kind,
-        subjects={"incident": str(incident.id)},
-        detail={
-            "ticket": incident.ticket,
-            "version": incident.version,
-            "agreement": agreements.reference_id,
-            "inside_perimeter": facts.inside_perimeter.value,
-            "intent": facts.intent.value,
-            "cause": facts.cause.value,
-            "impact": facts.impact,
-            "criticality": facts.criticality,
-            "tlp": facts.tlp.value,
-            "aware_at": timestamp_text(facts.aware_at),
-            "affected_customers": len(facts.affected_customers),
-        },
-        private={"facts": facts},
-    )
+    return IncidentResult(incident, apply_facts(tx, act, "incident.declared", incident, agreements))

@@ -37,7 +37,7 @@ class ApiContext:
     log_verifier_key: str
 
 
-def api_context(request: Request) -> ApiContext:
+async def api_context(request: Request) -> ApiContext:
     """Return the context of the running app."""
     context: ApiContext = request.app.state.api_context
     return context
@@ -46,7 +46,7 @@ def api_context(request: Request) -> ApiContext:
 Context = Annotated[ApiContext, Depends(api_context)]
 
 
-def authenticated(request: Request, context: Context) -> str:
+async def authenticated(request: Request, context: Context) -> str:
     """Return the actor; raises HttpProblemError 401 before anything else is looked at."""
     actor = context.guard.actor(request.headers.get("authorization"))
     if actor is None:

@@ -74,7 +74,11 @@ async def embedded_service(
                 yield running.context, running.probes
 
         app = create_app(parts, max_body_bytes=settings.max_body_bytes, version=version("greffier"))
-        listener = socket.create_server(("127.0.0.1", port))
+        # With its protocol named, so that answers are not held back for want of TCP_NODELAY.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
         config = uvicorn.Config(
             app, http="httptools", log_level="warning", access_log=False, server_header=False, lifespan="on"
         )
