@@ -1,24 +1,23 @@
 """The facts as one customer may see them: nothing of any other customer is in it (agreement 9.1)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from notifications.canonical_json import timestamp_text
 from notifications.classification import Classification
+from notifications.classification.event_state import DataHarmTally
 from notifications.customer import Customer
 from notifications.decision import Decision
-from notifications.decision.standing import ScopeRelation, scope_of, scope_relation
+from notifications.decision.standing import ScopeRelation, scope_of, scope_relation, unlisted_standing
 from notifications.incident import (
-    NO_HARM,
     UNKNOWN,
     AffectedCustomer,
     Answer,
     Harm,
     IncidentFacts,
     Property,
-    UnlistedCustomers,
 )
 
 _OWN_PREFIX = "affected_customers."
@@ -60,13 +59,15 @@ def customer_view(facts: IncidentFacts, customer: Customer) -> CustomerView:
 
 
 def _unlisted(facts: IncidentFacts, customer: Customer, relation: ScopeRelation) -> AffectedCustomer:
-    established = facts.unlisted_customers is UnlistedCustomers.NOT_AFFECTED
-    affected = Answer.UNKNOWN
-    if relation is ScopeRelation.DISJOINT or (established and relation is ScopeRelation.UNDECLARED):
-        affected = Answer.NO
-    elif established or relation is ScopeRelation.INSIDE:
-        affected = Answer.YES
-    return AffectedCustomer(customer.id, affected, data_harm=NO_HARM if established else Harm())
+    # What is open of other customers' data is not asked for here, so none of them needs counting.
+    nobody_listed = DataHarmTally.of(replace(facts, affected_customers=()))
+    standing = unlisted_standing(relation, facts.unlisted_customers, nobody_listed)
+    harm = {each.value: _answer(answer) for each, answer in zip(Property, standing.data_harm, strict=True)}
+    return AffectedCustomer(customer.id, _answer(standing.touched), data_harm=Harm(**harm))
+
+
+def _answer(established: str | None) -> Answer:
+    return Answer.UNKNOWN if established is None else Answer(established)
 
 
 def coded_facts(view: CustomerView) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from notifications.agreement import Agreement
 from notifications.canonical_json import timestamp_text
 from notifications.classification import Classification, classify
 from notifications.customer import Customer
-from notifications.decision import Decision, Reason, Verdict
+from notifications.decision import Decision, Reason
 from notifications.incident import (
     LANGUAGES,
     UNKNOWN,
@@ -172,9 +172,7 @@ def _obliging(decision: Decision) -> list[Reason]:
     """Return the reasons why the customer is told: those that hold; while it is open, those that may."""
     obliging = [reason for reason in decision.reasons if reason.obliges]
     holding = [reason for reason in obliging if reason.holds is Answer.YES]
-    if holding or decision.verdict is Verdict.DO_NOT_NOTIFY:
-        return holding
-    return [reason for reason in obliging if reason.holds is Answer.UNKNOWN]
+    return holding or [reason for reason in obliging if reason.holds is Answer.UNKNOWN]
 
 
 def _reason(reason: Reason, agreement: Agreement) -> dict[str, Any]:

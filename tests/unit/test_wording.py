@@ -214,6 +214,9 @@ class TestRendering:
         known = text[text.index("What has become known") : text.index("What happened\n----")]
         assert "When the event began" in known
         assert "Intent" not in known
+        assert (
+            "When the event began" not in text[text.index("What was not right") : text.index("What has become known")]
+        )
 
     def test_provisional_is_said_in_plain_words(self):
         text = render(document_of("security"), "en").text
