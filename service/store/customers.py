@@ -330,10 +330,7 @@ class CustomerRecords(Records):
 
     def _listing_kept(self) -> Listing | None:
         kept = self._session.directory.listing
-        # A version number that is not committed can be undone and given again to another content.
-        if kept is None or self._session.directory_changed or kept.version != self._directory_version():
-            return None
-        return kept
+        return kept if kept is not None and kept.version == self._directory_version() else None
 
     def _listing_read(self) -> Listing:
         salts = [(UUID(bytes=row[0]), row[1]) for row in self._session.all(_ALL_SALTS)]
@@ -344,6 +341,7 @@ class CustomerRecords(Records):
             profiles=tuple(map(_profile_of_row, self._session.all(_ALL_PROFILES))),
             pseudonyms={customer_id: pseudonym(salt, customer_id) for customer_id, salt in salts},
         )
+        # A version number that is not committed can be undone and given again to another content.
         if not self._session.directory_changed:
             self._session.directory.listing = listing
         return listing

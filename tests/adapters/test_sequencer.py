@@ -259,9 +259,14 @@ class TestWaiting:
             waiting = asyncio.ensure_future(sequencer.included(ids[0]))
             await until(lambda: sequencer.health() is not None)
             assert (await store.read(lambda tx: tx.log_size())) == 1
+            late = asyncio.ensure_future(sequencer.included(ids[0]))
+            await until(lambda: len(sequencer._waiting[ids[0]]) == 2)
+            for _ in range(20):
+                await store.read(lambda tx: None)
             assert not waiting.done()
+            assert not late.done()
             blocked.rmdir()
-            assert await waiting == 0
+            assert (await waiting, await late) == (0, 0)
             assert verify_checkpoint(head_path.read_bytes(), VERIFIER).size == 1
 
 

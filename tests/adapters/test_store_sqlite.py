@@ -221,6 +221,32 @@ class TestGroupCommit:
         found = await store.write(lambda tx: [tx.customer(customer.id) for customer in made])
         assert found == [made[0], None]
 
+    async def test_a_caller_that_goes_away_does_not_keep_the_others_of_its_commit_from_their_answers(self, store):
+        holding, release = threading.Event(), threading.Event()
+        inside, go_on = threading.Event(), threading.Event()
+
+        def hold(tx):
+            holding.set()
+            assert release.wait(10)
+
+        def slow(tx):
+            inside.set()
+            assert go_on.wait(10)
+
+        first = asyncio.ensure_future(store.write(hold))
+        await asyncio.to_thread(holding.wait, 10)
+        leaving = asyncio.ensure_future(store.write(slow))
+        staying = asyncio.ensure_future(store.write(lambda tx: tx.next_ticket_number(2026)))
+        await asyncio.sleep(0)
+        release.set()
+        await first
+        await asyncio.to_thread(inside.wait, 10)
+        leaving.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        assert await asyncio.wait_for(staying, 10) == 1
+        assert leaving.cancelled()
+
     async def test_reads_do_not_wait_for_the_writer_and_see_one_snapshot(self, store):
         holding, release = threading.Event(), threading.Event()
         made = make_customer()
