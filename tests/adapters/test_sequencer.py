@@ -75,8 +75,9 @@ async def append(store, count=1):
 
 
 async def until(condition):
-    while not condition():  # noqa: ASYNC110 - the condition is inside the subject, which has no event for it
-        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the condition is inside the subject, which has no event for it
+            await asyncio.sleep(0)
 
 
 async def read_checkpoint(store):
@@ -260,7 +261,7 @@ class TestWaiting:
             await until(lambda: sequencer.health() is not None)
             assert (await store.read(lambda tx: tx.log_size())) == 1
             late = asyncio.ensure_future(sequencer.included(ids[0]))
-            await until(lambda: len(sequencer._waiting[ids[0]]) == 2)
+            await until(lambda: late.done() or len(sequencer._waiting[ids[0]]) == 2)
             for _ in range(20):
                 await store.read(lambda tx: None)
             assert not waiting.done()

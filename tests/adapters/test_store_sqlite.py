@@ -29,11 +29,13 @@ from fakes.records import (
     make_profile,
     make_sealed,
 )
+from sqlalchemy import bindparam, select
 
 from notifications.errors import StateConflictError, StoreUnavailableError
 from notifications.ports import InboxItem
 from service.store import migrate_store, open_store
 from service.store.migrating import is_current, sqlite_engine, upgrade
+from service.store.statements import compiled
 from service.store.tables import metadata
 from service.store.triggers import APPEND_ONLY, sqlite_triggers
 
@@ -433,3 +435,23 @@ async def test_an_identity_that_exists_is_a_conflict_also_where_a_trigger_sees_i
     await store.write(lambda tx: tx.append_audit([entry]))
     with pytest.raises(StateConflictError):
         await store.write(lambda tx: tx.append_audit([entry]))
+
+
+class TestStatements:
+    """Parameters are passed as plain tuples; that their order is the text's is checked when a statement is made."""
+
+    def test_parameters_in_another_order_are_refused(self):
+        columns = metadata.tables["log_nodes"].c
+        statement = select(columns.hash).where(
+            columns.level == bindparam("level"), columns.node_index == bindparam("node_index")
+        )
+        assert compiled(statement, "level", "node_index").count("?") == 2
+        with pytest.raises(ValueError, match="parameters are"):
+            compiled(statement, "node_index", "level")
+
+    def test_a_literal_value_that_would_become_a_parameter_is_refused(self):
+        columns = metadata.tables["notices"].c
+        with pytest.raises(ValueError, match="parameters are"):
+            compiled(select(columns.id).where(columns.state == "draft"))
+        with pytest.raises(ValueError, match="literal"):
+            compiled(select(columns.id).where(columns.state == "draft"), "state_1")
