@@ -1,6 +1,6 @@
 """Bounds on what a request may carry, and headers every answer carries. Plain ASGI: no body is read twice."""
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import status_problem
@@ -13,6 +13,8 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
 }
+#: How much of a body that is too large is read and thrown away before the connection is given up.
+_MAX_DRAINED_BYTES = 64 * 1024 * 1024
 #: Nesting of the deepest facts is 6; nobody needs more than this.
 _MAX_DEPTH = 32
 
@@ -39,22 +41,23 @@ class RequestLimits:
         if scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self._app(scope, receive, guarded_send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdigit() and int(declared) > self._max_body_bytes:
-            await self._too_large(scope, receive, guarded_send)
-            return
         chunks, size = [], 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > self._max_body_bytes:
-                await self._too_large(scope, receive, guarded_send)
-                return
-            if not message.get("more_body", False):
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size <= self._max_body_bytes:
+                chunks.append(chunk)
+            else:
+                # Read on without keeping: a client that is still sending would see a broken connection, not the answer.
+                chunks.clear()
+            if not message.get("more_body", False) or size > _MAX_DRAINED_BYTES:
                 break
+        if size > self._max_body_bytes:
+            await self._too_large(scope, receive, guarded_send)
+            return
         body = b"".join(chunks)
         if _depth_over(body, _MAX_DEPTH):
             response = status_problem(400, f"the JSON is nested deeper than {_MAX_DEPTH}", scope["path"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 
+from notifications.ports import Clock
 from service.api.health import Probe
 from service.api.requests import ApiContext
 from service.app import create_app
@@ -54,11 +55,11 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def embedded_service(
-    data: Path, *, port: int = 0, customers: int = 0, **overrides: object
+    data: Path, *, port: int = 0, customers: int = 0, clock: Clock | None = None, **overrides: object
 ) -> AsyncIterator[RunningService]:
     """Prepare the folder if it is new, start everything on loopback, and stop it in order.
 
-    ``customers`` registers so many plain customers. ``overrides`` are settings.
+    ``customers`` registers so many plain customers. ``clock`` replaces the system's. ``overrides`` are settings.
     """
     if not is_prepared(data):
         prepare_data_folder(data, address=ADDRESS, provider_name=PROVIDER, now=datetime.now(UTC))
@@ -69,7 +70,7 @@ async def embedded_service(
 
         @asynccontextmanager
         async def parts() -> AsyncIterator[tuple[ApiContext, dict[str, Probe]]]:
-            async with running_parts(settings) as running:
+            async with running_parts(settings, clock=clock) as running:
                 held.append(running)
                 yield running.context, running.probes
 
