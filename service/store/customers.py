@@ -1,4 +1,4 @@
-"""Customers, their contacts, agreement bindings and profiles."""
+"""Customers, their agreement bindings and profiles."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from notifications.audit.entry import pseudonym
-from notifications.customer import AgreementBinding, Contact, ContactRole, Customer, LevelChoice, ProfileVersion
+from notifications.customer import AgreementBinding, Customer, LevelChoice, ProfileVersion
 from notifications.errors import NotFoundError
 from notifications.ports import Page
 from service.store.directory import Listing
@@ -17,7 +17,6 @@ from service.store.records import Records
 from service.store.statements import compiled, compiled_text, insert_of, limited
 from service.store.tables import (
     AgreementBindingRow,
-    ContactRow,
     CustomerRow,
     CustomerSaltRow,
     ProfileRow,
@@ -27,18 +26,13 @@ from service.store.tables import (
 _NAMES: JsonCodec[tuple[str, ...]] = JsonCodec(tuple[str, ...])
 _CHOICES: JsonCodec[tuple[LevelChoice, ...]] = JsonCodec(tuple[LevelChoice, ...])
 
-_customers, _salts, _contacts = table(CustomerRow).c, table(CustomerSaltRow).c, table(ContactRow).c
+_customers, _salts = table(CustomerRow).c, table(CustomerSaltRow).c
 _bindings, _profiles = table(AgreementBindingRow).c, table(ProfileRow).c
 
 #: The columns of a customer, in the order of its fields; also read beside a due delivery.
 CUSTOMER = (
     _customers.id, _customers.name, _customers.language, _customers.time_zone, _customers.services,
     _customers.regions, _customers.availability_zones, _customers.created_at, _customers.version,
-)  # fmt: skip
-#: The columns of a contact, in the order of its fields; also read beside a due delivery.
-CONTACT = (
-    _contacts.id, _contacts.customer_id, _contacts.name, _contacts.role, _contacts.email, _contacts.language,
-    _contacts.order, _contacts.active, _contacts.created_at, _contacts.version,
 )  # fmt: skip
 _BINDING = (_bindings.customer_id, _bindings.agreement_id, _bindings.effective_at, _bindings.recorded_at)
 _PROFILE = (
@@ -48,7 +42,6 @@ _PROFILE = (
 
 _INSERT_CUSTOMER, _INSERT_SALT = insert_of(CustomerRow), insert_of(CustomerSaltRow)
 _INSERT_BINDING, _INSERT_PROFILE = insert_of(AgreementBindingRow), insert_of(ProfileRow)
-_INSERT_CONTACT = insert_of(ContactRow)
 
 _CUSTOMER_BY_ID = compiled(select(*CUSTOMER).where(_customers.id == bindparam("id")), "id")
 _ALL_CUSTOMERS = compiled(select(*CUSTOMER).order_by(_customers.position))
@@ -77,18 +70,6 @@ _PROFILES = compiled(
 )
 _ALL_PROFILES = compiled(select(*_PROFILE).order_by(_profiles.version, _profiles.position))
 
-_CONTACT_BY_ID = compiled(select(*CONTACT).where(_contacts.id == bindparam("id")), "id")
-_CONTACTS = compiled(
-    select(*CONTACT).where(_contacts.customer_id == bindparam("id")).order_by(_contacts.order, _contacts.position),
-    "id",
-)
-_UPDATE_CONTACT = compiled_text(
-    'UPDATE contacts SET name = :name, role = :role, email = :email, language = :language, "order" = :order,'
-    " active = :active, version = :version WHERE id = :id AND version = :expected",
-    "name", "role", "email", "language", "order", "active", "version", "id", "expected",
-)  # fmt: skip
-_CONTACT_VERSION = compiled(select(_contacts.version).where(_contacts.id == bindparam("id")), "id")
-
 _DIRECTORY_VERSION = compiled_text("SELECT version FROM directory_version WHERE id = 1")
 _NEXT_DIRECTORY_VERSION = compiled_text(
     "INSERT INTO directory_version (id, version) VALUES (1, 1)"
@@ -107,23 +88,6 @@ def customer_of_row(*row: Any) -> Customer:
         _names(services),
         _names(regions),
         _names(availability_zones),
-        from_microseconds(created_at),
-        version,
-    )
-
-
-def contact_of_row(*row: Any) -> Contact:
-    """Return the contact of a row, in the order of ``CONTACT``."""
-    id_bytes, customer_id, name, role, email, language, order, active, created_at, version = row
-    return Contact(
-        UUID(bytes=id_bytes),
-        UUID(bytes=customer_id),
-        name,
-        ContactRole(role),
-        email,
-        language,
-        order,
-        bool(active),
         from_microseconds(created_at),
         version,
     )
@@ -263,54 +227,6 @@ class CustomerRecords(Records):
         if customer_id is None:
             return self._listing().profiles
         return [_profile_of_row(row) for row in self._session.all(_PROFILES, (customer_id.bytes,))]
-
-    def add_contact(self, contact: Contact) -> None:
-        """Store a new contact."""
-        self._session.execute(
-            _INSERT_CONTACT,
-            (
-                contact.id.bytes,
-                contact.customer_id.bytes,
-                contact.name,
-                contact.role.value,
-                contact.email,
-                contact.language,
-                contact.order,
-                contact.active,
-                to_microseconds(contact.created_at),
-                contact.version,
-            ),
-        )
-        self._changed("customers")
-
-    def contact(self, contact_id: UUID) -> Contact | None:
-        """Return the contact."""
-        row = self._session.one(_CONTACT_BY_ID, (contact_id.bytes,))
-        return None if row is None else contact_of_row(*row)
-
-    def save_contact(self, contact: Contact, expected_version: int) -> None:
-        """Replace the contact; raises VersionMismatchError."""
-        self._replace(
-            "contact",
-            contact.id,
-            expected_version,
-            contact.version,
-            _CONTACT_VERSION,
-            _UPDATE_CONTACT,
-            (
-                contact.name,
-                contact.role.value,
-                contact.email,
-                contact.language,
-                contact.order,
-                contact.active,
-            ),
-        )
-        self._changed("customers")
-
-    def contacts(self, customer_id: UUID) -> Sequence[Contact]:
-        """Return the contacts of one customer, by ``order`` then creation."""
-        return [contact_of_row(*row) for row in self._session.all(_CONTACTS, (customer_id.bytes,))]
 
     def _directory_changed(self) -> None:
         self._session.execute(_NEXT_DIRECTORY_VERSION)

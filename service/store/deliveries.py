@@ -1,17 +1,14 @@
-"""Deliveries: the queue with its leases, attempts, messages as sent, and the console inbox."""
+"""Deliveries, their attempts, messages as sent, and the console inbox."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from itertools import accumulate, pairwise
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import bindparam, insert, select
 
 from notifications.delivery import ChannelKind, Delivery, DeliveryAttempt, DeliveryState, Outcome
 from notifications.errors import NotFoundError
-from notifications.ports import DueDelivery, InboxItem, Page
-from service.store.customers import CONTACT, CUSTOMER, contact_of_row, customer_of_row
+from notifications.ports import InboxItem, Page
 from service.store.encoding import (
     JsonCodec,
     from_microseconds,
@@ -21,34 +18,25 @@ from service.store.encoding import (
     to_optional_bytes,
     to_optional_microseconds,
 )
-from service.store.notices import NOTICE, notice_of_row
 from service.store.paging import LAST, paged, start_of
 from service.store.records import Records
-from service.store.seals import SEALED, SEALED_WITH_EVIDENCE, sealed_of_row
 from service.store.statements import compiled, compiled_text, insert_of, inserted_columns, limited
 from service.store.tables import (
-    ContactRow,
-    CustomerRow,
     DeliveryAttemptRow,
     DeliveryRow,
     InboxItemRow,
     NoticeRow,
-    SealedNoticeRow,
-    SealProofRow,
     SentMessageRow,
     table,
 )
 
 _OUTCOME: JsonCodec[Outcome] = JsonCodec(Outcome)
 
-#: How many leased deliveries are loaded by one query; keeps the number of statement texts small.
-_LOADED_AT_ONCE = 200
-
 _deliveries, _attempts, _messages = table(DeliveryRow).c, table(DeliveryAttemptRow).c, table(SentMessageRow).c
-_notices, _sealed, _proofs = table(NoticeRow).c, table(SealedNoticeRow).c, table(SealProofRow).c
-_customers, _contacts, _inbox = table(CustomerRow).c, table(ContactRow).c, table(InboxItemRow).c
+_notices, _inbox = table(NoticeRow).c, table(InboxItemRow).c
 
-_DELIVERY = (
+#: The columns of a delivery, in the order of its fields; also read beside a lease.
+DELIVERY = (
     _deliveries.id, _deliveries.notice_id, _deliveries.customer_id, _deliveries.channel, _deliveries.contact_id,
     _deliveries.message_id, _deliveries.state, _deliveries.attempts, _deliveries.next_attempt_at,
     _deliveries.last_error, _deliveries.created_at,
@@ -59,7 +47,7 @@ _ATTEMPT = (
 )  # fmt: skip
 
 # The deadline is the notice's own, copied so that the queue has its order in one index.
-_DELIVERY_COLUMNS = inserted_columns(DeliveryRow)[: len(_DELIVERY)]
+_DELIVERY_COLUMNS = inserted_columns(DeliveryRow)[: len(DELIVERY)]
 _INSERT_DELIVERY = compiled(
     insert(table(DeliveryRow)).values(
         {name: bindparam(name) for name in _DELIVERY_COLUMNS}
@@ -70,23 +58,8 @@ _INSERT_DELIVERY = compiled(
 )
 _INSERT_ATTEMPT, _INSERT_MESSAGE = insert_of(DeliveryAttemptRow), insert_of(SentMessageRow)
 _OF_NOTICE = compiled(
-    select(*_DELIVERY).where(_deliveries.notice_id == bindparam("notice_id")).order_by(_deliveries.position),
+    select(*DELIVERY).where(_deliveries.notice_id == bindparam("notice_id")).order_by(_deliveries.position),
     "notice_id",
-)
-_DUE = limited(
-    select(_deliveries.position)
-    .select_from(table(DeliveryRow).join(table(SealProofRow), _proofs.notice_id == _deliveries.notice_id))
-    .where(
-        text("deliveries.state = 'queued'"),  # as in the index, so that it is used
-        _deliveries.next_attempt_at <= bindparam("now"),
-        _deliveries.leased_until.is_(None) | (_deliveries.leased_until <= bindparam("leased_before")),
-    )
-    .order_by(_deliveries.due_at, _deliveries.position),
-    "now",
-    "leased_before",
-)
-_LEASE = compiled_text(
-    "UPDATE deliveries SET leased_until = :leased_until WHERE position = :position", "leased_until", "position"
 )
 _FINISH = compiled_text(
     "UPDATE deliveries SET state = :state, attempts = :attempts, next_attempt_at = :next_attempt_at,"
@@ -116,68 +89,9 @@ _INBOX_PAGE = limited(
     "before",
 )
 
-_loaded = (
-    table(DeliveryRow)
-    .join(table(NoticeRow), _notices.id == _deliveries.notice_id)
-    .join(SEALED_WITH_EVIDENCE, _sealed.notice_id == _deliveries.notice_id)
-    .join(table(CustomerRow), _customers.id == _deliveries.customer_id)
-    .outerjoin(table(ContactRow), _contacts.id == _deliveries.contact_id)
-)
-_widths = (len(group) for group in ((_deliveries.position,), _DELIVERY, NOTICE, SEALED, CUSTOMER, CONTACT))
-#: Where in a row each of the five records behind the position stands.
-_PARTS = tuple(slice(start, end) for start, end in pairwise(accumulate(_widths)))
 
-
-def _among(count: int) -> tuple[Any, tuple[str, ...]]:
-    names = tuple(f"position_{number}" for number in range(count))
-    return _deliveries.position.in_([bindparam(name) for name in names]), names
-
-
-def _load_statement(count: int) -> str:
-    condition, names = _among(count)
-    return compiled(
-        select(_deliveries.position, *_DELIVERY, *NOTICE, *SEALED, *CUSTOMER, *CONTACT)
-        .select_from(_loaded)
-        .where(condition)
-        .order_by(_deliveries.due_at, _deliveries.position),
-        *names,
-    )
-
-
-def _thread_statement(count: int) -> str:
-    earlier, before = table(NoticeRow).alias("earlier"), table(DeliveryRow).alias("before")
-    condition, names = _among(count)
-    return compiled(
-        select(_deliveries.position, before.c.message_id)
-        .select_from(
-            table(DeliveryRow)
-            .join(table(NoticeRow), _notices.id == _deliveries.notice_id)
-            .join(
-                earlier,
-                (earlier.c.incident_id == _notices.incident_id)
-                & (earlier.c.customer_id == _notices.customer_id)
-                & (earlier.c.sequence < _notices.sequence),
-            )
-            .join(
-                before,
-                (before.c.notice_id == earlier.c.id)
-                & (before.c.contact_id == _deliveries.contact_id)
-                & (before.c.channel == _deliveries.channel),
-            )
-        )
-        .where(condition)
-        .order_by(_deliveries.position, earlier.c.sequence, before.c.position),
-        *names,
-    )
-
-
-#: A shorter list is filled up with positions that no row has.
-_NO_POSITION = -1
-_LOAD_ONE, _LOAD_MANY = _load_statement(1), _load_statement(_LOADED_AT_ONCE)
-_THREAD_ONE, _THREAD_MANY = _thread_statement(1), _thread_statement(_LOADED_AT_ONCE)
-
-
-def _delivery_of_row(*row: Any) -> Delivery:
+def delivery_of_row(*row: Any) -> Delivery:
+    """Return the delivery of a row, in the order of ``DELIVERY``."""
     (
         id_bytes, notice_id, customer_id, channel, contact_id, message_id, state, attempts, next_attempt_at,
         last_error, created_at,
@@ -217,7 +131,7 @@ def _inbox_item_of_row(*row: Any) -> InboxItem:
 
 
 class DeliveryRecords(Records):
-    """Deliveries, attempts and the inbox."""
+    """Deliveries, attempts and the inbox; who takes which delivery stands in ``leases``."""
 
     def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         """Queue deliveries."""
@@ -246,31 +160,7 @@ class DeliveryRecords(Records):
 
     def deliveries(self, notice_id: UUID) -> Sequence[Delivery]:
         """Return the deliveries of a notice, in creation order."""
-        return [_delivery_of_row(*row) for row in self._session.all(_OF_NOTICE, (notice_id.bytes,))]
-
-    def lease_deliveries(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[DueDelivery]:
-        """Take deliveries that are queued and due and not leased, whose seal has its log proof."""
-        at = to_microseconds(now)
-        positions = [row[0] for row in self._session.all(_DUE, (at, at, limit))]
-        until = to_microseconds(lease_until)
-        self._session.execute_many(_LEASE, [(until, position) for position in positions])
-        return [
-            due
-            for start in range(0, len(positions), _LOADED_AT_ONCE)
-            for due in self._load(positions[start : start + _LOADED_AT_ONCE])
-        ]
-
-    def _load(self, positions: list[int]) -> list[DueDelivery]:
-        """Return leased deliveries with all that an attempt needs, in two queries."""
-        if len(positions) == 1:
-            load, thread, wanted = _LOAD_ONE, _THREAD_ONE, positions
-        else:
-            load, thread = _LOAD_MANY, _THREAD_MANY
-            wanted = positions + [_NO_POSITION] * (_LOADED_AT_ONCE - len(positions))
-        threads: dict[int, list[str]] = {}
-        for position, message_id in self._session.all(thread, wanted):
-            threads.setdefault(position, []).append(message_id)
-        return [_due_of_row(row, tuple(threads.get(row[0], ()))) for row in self._session.all(load, wanted)]
+        return [delivery_of_row(*row) for row in self._session.all(_OF_NOTICE, (notice_id.bytes,))]
 
     def finish_attempt(self, delivery: Delivery, attempt: DeliveryAttempt, message: bytes | None) -> None:
         """Record the attempt, the bytes as sent and the delivery's new state, and end the lease."""
@@ -326,15 +216,3 @@ class DeliveryRecords(Records):
         before = start_of("inbox", page, LAST)
         rows = self._session.all(_INBOX_PAGE, (customer_id.bytes, before, page.limit + 1))
         return paged("inbox", page, rows, _inbox_item_of_row)
-
-
-def _due_of_row(row: tuple[Any, ...], earlier_message_ids: tuple[str, ...]) -> DueDelivery:
-    delivery, notice, sealed, customer, contact = (row[part] for part in _PARTS)
-    return DueDelivery(
-        delivery=_delivery_of_row(*delivery),
-        notice=notice_of_row(*notice),
-        sealed=sealed_of_row(*sealed),
-        customer=customer_of_row(*customer),
-        contact=None if contact[0] is None else contact_of_row(*contact),
-        earlier_message_ids=earlier_message_ids,
-    )

@@ -1,14 +1,12 @@
-"""Incidents with every version of their facts, and the decisions taken on them."""
+"""Incidents with every version of their facts."""
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 
-from notifications.decision import Decision
 from notifications.incident import Incident, IncidentFacts, IncidentState
-from notifications.ports import Page, StoredDecision
+from notifications.ports import Page
 from service.store.encoding import (
     JsonCodec,
     from_microseconds,
@@ -16,16 +14,14 @@ from service.store.encoding import (
     to_microseconds,
     to_optional_microseconds,
 )
-from service.store.paging import FIRST, LAST, paged, start_of
+from service.store.paging import LAST, paged, start_of
 from service.store.records import Records
 from service.store.statements import compiled, compiled_text, insert_of, limited
-from service.store.tables import CustomerRow, DecisionRow, IncidentFactsRow, IncidentRow, table
+from service.store.tables import IncidentFactsRow, IncidentRow, table
 
 _FACTS: JsonCodec[IncidentFacts] = JsonCodec(IncidentFacts)
-_DECISION: JsonCodec[Decision] = JsonCodec(Decision)
 
 _incidents, _facts = table(IncidentRow).c, table(IncidentFactsRow).c
-_decisions, _customers = table(DecisionRow).c, table(CustomerRow).c
 
 _INCIDENT = (
     _incidents.id, _incidents.ticket, _incidents.state, _incidents.version, _incidents.opened_at,
@@ -64,40 +60,6 @@ _NEXT_TICKET = compiled_text(
     "year",
 )
 
-_INSERT_DECISION = insert_of(DecisionRow)
-_DECIDED = (
-    _decisions.id, _decisions.incident_id, _decisions.customer_id, _decisions.facts_version, _decisions.recorded_at,
-    _decisions.decision,
-)  # fmt: skip
-_later = table(DecisionRow).alias("later")
-_latest_of_customer = (
-    select(func.max(_later.c.position))
-    .where(_later.c.incident_id == _decisions.incident_id, _later.c.customer_id == _decisions.customer_id)
-    .scalar_subquery()
-)
-_CURRENT_DECISIONS = compiled(
-    select(*_DECIDED)
-    .where(_decisions.incident_id == bindparam("incident_id"), _decisions.position == _latest_of_customer)
-    .order_by(_decisions.position),
-    "incident_id",
-)
-# From the customers in order, so that a page reads a page's worth of decisions and not the incident's.
-_latest_of_walked = (
-    select(func.max(_later.c.position))
-    .where(_later.c.incident_id == bindparam("incident_id"), _later.c.customer_id == _customers.id)
-    .scalar_subquery()
-)
-_page_of_decisions = (
-    select(_customers.position, *_DECIDED)
-    .select_from(table(CustomerRow).join(table(DecisionRow), _decisions.position == _latest_of_walked))
-    .where(_customers.position > bindparam("after"))
-    .order_by(_customers.position)
-)
-_DECISIONS_PAGE = limited(_page_of_decisions, "incident_id", "after")
-_DECISIONS_PAGE_BY_VERDICT = limited(
-    _page_of_decisions.where(_decisions.verdict == bindparam("verdict")), "incident_id", "after", "verdict"
-)
-
 
 def _incident_of_row(*row: Any) -> Incident:
     id_bytes, ticket, state, version, opened_at, updated_at, opened_by, closed_at, facts = row
@@ -114,19 +76,8 @@ def _incident_of_row(*row: Any) -> Incident:
     )
 
 
-def _decision_of_row(*row: Any) -> StoredDecision:
-    id_bytes, incident_id, _, facts_version, recorded_at, decision = row
-    return StoredDecision(
-        id=UUID(bytes=id_bytes),
-        incident_id=UUID(bytes=incident_id),
-        facts_version=facts_version,
-        recorded_at=from_microseconds(recorded_at),
-        decision=_DECISION.decode(decision),
-    )
-
-
 class IncidentRecords(Records):
-    """Incidents and decisions."""
+    """Incidents."""
 
     def next_ticket_number(self, year: int) -> int:
         """Return the next number of the year, from 1; undone with the unit of work, so without gaps."""
@@ -195,42 +146,3 @@ class IncidentRecords(Records):
         else:
             rows = self._session.all(_INCIDENTS_PAGE_BY_STATE, (before, state, page.limit + 1))
         return paged("incidents", page, rows, _incident_of_row)
-
-    def add_decisions(self, decisions: Sequence[StoredDecision]) -> None:
-        """Record decisions."""
-        encode = _DECISION.encode
-        self._session.execute_many(
-            _INSERT_DECISION,
-            [
-                (
-                    stored.id.bytes,
-                    stored.incident_id.bytes,
-                    stored.decision.customer_id.bytes,
-                    stored.facts_version,
-                    to_microseconds(stored.recorded_at),
-                    stored.decision.verdict.value,
-                    encode(stored.decision),
-                )
-                for stored in decisions
-            ],
-        )
-        if decisions:
-            self._changed("decisions")
-
-    def current_decisions(self, incident_id: UUID) -> dict[UUID, StoredDecision]:
-        """Return the latest decision per customer of an incident."""
-        rows = self._session.all(_CURRENT_DECISIONS, (incident_id.bytes,))
-        found = [_decision_of_row(*row) for row in rows]
-        return {stored.decision.customer_id: stored for stored in found}
-
-    def decisions(
-        self, incident_id: UUID, page: Page, *, verdict: str | None = None
-    ) -> tuple[list[StoredDecision], str | None]:
-        """Return the latest decision per customer, by customer creation, as a page."""
-        after = start_of("decisions", page, FIRST)
-        key = incident_id.bytes
-        if verdict is None:
-            rows = self._session.all(_DECISIONS_PAGE, (key, after, page.limit + 1))
-        else:
-            rows = self._session.all(_DECISIONS_PAGE_BY_VERDICT, (key, after, verdict, page.limit + 1))
-        return paged("decisions", page, rows, _decision_of_row)

@@ -1,15 +1,27 @@
 """One unit of work on SQL: every group of records behind the one port ``notifications.ports.Transaction``."""
 
 from service.store.audit import AuditRecords
+from service.store.contacts import ContactRecords
 from service.store.customers import CustomerRecords
+from service.store.decisions import DecisionRecords
 from service.store.deliveries import DeliveryRecords
 from service.store.idempotency import ResponseRecords
 from service.store.incidents import IncidentRecords
+from service.store.leases import LeaseRecords
 from service.store.notices import NoticeRecords
 from service.store.seals import SealRecords
 
 
 class SqlTransaction(
-    AuditRecords, CustomerRecords, IncidentRecords, NoticeRecords, SealRecords, DeliveryRecords, ResponseRecords
+    AuditRecords,
+    CustomerRecords,
+    ContactRecords,
+    IncidentRecords,
+    DecisionRecords,
+    NoticeRecords,
+    SealRecords,
+    DeliveryRecords,
+    LeaseRecords,
+    ResponseRecords,
 ):
     """Implements ``notifications.ports.Transaction`` and ``service.log_store.LogTransaction`` on one session."""

@@ -1,0 +1,66 @@
+"""Incidents, decisions, and the answers to requests."""
+
+from sqlalchemy import Index
+from sqlmodel import SQLModel
+
+from service.store.tables import columns
+
+
+class TicketCounterRow(SQLModel, table=True):
+    """The last ticket number given in a year."""
+
+    __tablename__ = "ticket_counters"
+    year: int = columns.integer(primary_key=True)
+    last_number: int = columns.integer()
+
+
+class IncidentRow(SQLModel, table=True):
+    """``notifications.incident.Incident`` but its facts."""
+
+    __tablename__ = "incidents"
+    __table_args__ = (Index("ix_incidents_state_position", "state", "position"),)
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    ticket: str = columns.text(unique=True)
+    state: str = columns.text()
+    version: int = columns.integer()
+    opened_at: int = columns.integer()
+    updated_at: int = columns.integer()
+    opened_by: str = columns.text()
+    closed_at: int | None = columns.integer(nullable=True)
+
+
+class IncidentFactsRow(SQLModel, table=True):
+    """Every version of the facts of an incident."""
+
+    __tablename__ = "incident_facts"
+    incident_id: bytes = columns.identifier("incidents.id", primary_key=True)
+    version: int = columns.integer(primary_key=True)
+    facts: str = columns.text()
+
+
+class DecisionRow(SQLModel, table=True):
+    """``notifications.ports.StoredDecision``; the one of a customer with the highest position is in force."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index("ix_decisions_incident_id_customer_id_position", "incident_id", "customer_id", "position"),)
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    incident_id: bytes = columns.identifier("incidents.id")
+    customer_id: bytes = columns.identifier("customers.id")
+    facts_version: int = columns.integer()
+    recorded_at: int = columns.integer()
+    verdict: str = columns.text()
+    decision: str = columns.text()
+
+
+class StoredResponseRow(SQLModel, table=True):
+    """``notifications.ports.StoredResponse`` under its idempotency key."""
+
+    __tablename__ = "stored_responses"
+    key: str = columns.text(primary_key=True)
+    fingerprint: bytes = columns.binary()
+    status: int = columns.integer()
+    body: bytes = columns.binary()
+    headers: str = columns.text()
+    stored_at: int = columns.integer()

@@ -1,0 +1,71 @@
+"""The audit log and its tree."""
+
+from sqlalchemy import Column, ForeignKey
+from sqlmodel import Field, SQLModel
+
+from service.store.tables import columns
+
+
+class AuditEntryRow(SQLModel, table=True):
+    """An entry of the log: the exact leaf bytes, written with the change and never computed again."""
+
+    __tablename__ = "audit_entries"
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    leaf: bytes = columns.binary()
+
+
+class AuditSubjectRow(SQLModel, table=True):
+    """What an entry concerns; finds the entries about one thing."""
+
+    __tablename__ = "audit_subjects"
+    __table_args__ = {"sqlite_with_rowid": False}
+    kind: str = columns.text(primary_key=True)
+    identifier: str = columns.text(primary_key=True)
+    position: int = Field(
+        sa_column=Column(
+            columns.ROW_NUMBER, ForeignKey("audit_entries.position"), primary_key=True, autoincrement=False
+        )
+    )
+
+
+class AuditOpeningRow(SQLModel, table=True):
+    """Salt and value behind a commitment; erasable, the leaf holds the digest alone."""
+
+    __tablename__ = "audit_openings"
+    position: int = Field(
+        sa_column=Column(
+            columns.ROW_NUMBER, ForeignKey("audit_entries.position"), primary_key=True, autoincrement=False
+        )
+    )
+    name: str = columns.text(primary_key=True)
+    salt: bytes = columns.binary()
+    value: bytes = columns.binary()
+
+
+class LogLeafRow(SQLModel, table=True):
+    """Which entry stands at which index of the tree."""
+
+    __tablename__ = "log_leaves"
+    leaf_index: int = Field(sa_column=Column(columns.ROW_NUMBER, primary_key=True, autoincrement=False))
+    position: int = Field(
+        sa_column=Column(columns.ROW_NUMBER, ForeignKey("audit_entries.position"), nullable=False, unique=True)
+    )
+
+
+class LogNodeRow(SQLModel, table=True):
+    """Hash of a complete subtree of 2^level leaves; levels 0, 8, 16 read in order are the C2SP tiles."""
+
+    __tablename__ = "log_nodes"
+    __table_args__ = {"sqlite_with_rowid": False}
+    level: int = columns.integer(primary_key=True)
+    node_index: int = columns.integer(primary_key=True)
+    hash: bytes = columns.binary()
+
+
+class LogCheckpointRow(SQLModel, table=True):
+    """Every signed checkpoint; the one of the greatest size is the head."""
+
+    __tablename__ = "log_checkpoints"
+    size: int = Field(sa_column=Column(columns.ROW_NUMBER, primary_key=True, autoincrement=False))
+    note: bytes = columns.binary()

@@ -1,0 +1,162 @@
+"""Notices, seals and deliveries."""
+
+from sqlalchemy import Index
+from sqlalchemy import text as condition
+from sqlmodel import SQLModel
+
+from service.store.tables import columns
+
+
+class NoticeRow(SQLModel, table=True):
+    """``notifications.notice.Notice``."""
+
+    __tablename__ = "notices"
+    __table_args__ = (
+        Index("ix_notices_incident_id_customer_id_sequence", "incident_id", "customer_id", "sequence"),
+        # One document per incident, customer and sequence: a withdrawn draft leaves its number to the next.
+        Index(
+            "uq_notices_standing",
+            "incident_id",
+            "customer_id",
+            "sequence",
+            unique=True,
+            sqlite_where=condition("state <> 'withdrawn'"),
+            postgresql_where=condition("state <> 'withdrawn'"),
+        ),
+        Index("ix_notices_customer_id_position", "customer_id", "position"),
+        Index("ix_notices_state_position", "state", "position"),
+        Index(
+            "ix_notices_released_due_at",
+            "due_at",
+            "position",
+            sqlite_where=condition("state = 'released'"),
+            postgresql_where=condition("state = 'released'"),
+        ),
+    )
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    incident_id: bytes = columns.identifier("incidents.id")
+    customer_id: bytes = columns.identifier("customers.id")
+    sequence: int = columns.integer()
+    kind: str = columns.text()
+    state: str = columns.text()
+    facts_version: int = columns.integer()
+    due_at: int = columns.integer()
+    due_kind: str = columns.text()
+    created_at: int = columns.integer()
+    created_by: str = columns.text()
+    released_at: int | None = columns.integer(nullable=True)
+    released_by: str | None = columns.text(nullable=True)
+    sealed_at: int | None = columns.integer(nullable=True)
+    hold_reason: str | None = columns.text(nullable=True)
+    version: int = columns.integer()
+
+
+class SealedNoticeRow(SQLModel, table=True):
+    """``notifications.seal.SealedNotice`` as it was at sealing; what is obtained later stands in its own tables."""
+
+    __tablename__ = "sealed_notices"
+    position: int | None = columns.position()
+    notice_id: bytes = columns.identifier("notices.id", unique=True)
+    entry_id: bytes = columns.identifier()
+    document: bytes = columns.binary()
+    signature: bytes = columns.binary()
+    timestamp_independent: bool = columns.boolean()
+    resources_csv: bytes | None = columns.binary(nullable=True)
+    renderings: str = columns.text()
+    sealed_at: int = columns.integer()
+
+
+class SealTimestampRow(SQLModel, table=True):
+    """The timestamp of a seal, obtained at sealing or later."""
+
+    __tablename__ = "seal_timestamps"
+    notice_id: bytes = columns.identifier("sealed_notices.notice_id", primary_key=True)
+    token: bytes = columns.binary()
+    independent: bool = columns.boolean()
+
+
+class SealProofRow(SQLModel, table=True):
+    """The log proof of a seal."""
+
+    __tablename__ = "seal_proofs"
+    notice_id: bytes = columns.identifier("sealed_notices.notice_id", primary_key=True)
+    proof: bytes = columns.binary()
+
+
+class OwedEvidenceRow(SQLModel, table=True):
+    """What a seal still lacks: a to-do list that stays short, so that finding the next costs nothing."""
+
+    __tablename__ = "owed_evidence"
+    __table_args__ = (
+        Index("uq_owed_evidence_notice_id_kind", "notice_id", "kind", unique=True),
+        Index("ix_owed_evidence_kind_position", "kind", "position"),
+    )
+    position: int | None = columns.position()
+    kind: str = columns.text()
+    notice_id: bytes = columns.identifier("sealed_notices.notice_id")
+
+
+class DeliveryRow(SQLModel, table=True):
+    """``notifications.delivery.Delivery``, its lease, and the notice's deadline as the order of the queue."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index(
+            "ix_deliveries_queued_due_at",
+            "due_at",
+            "position",
+            sqlite_where=condition("state = 'queued'"),
+            postgresql_where=condition("state = 'queued'"),
+        ),
+    )
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    notice_id: bytes = columns.identifier("notices.id", index=True)
+    customer_id: bytes = columns.identifier("customers.id")
+    channel: str = columns.text()
+    contact_id: bytes | None = columns.identifier("contacts.id", nullable=True)
+    message_id: str = columns.text()
+    state: str = columns.text()
+    attempts: int = columns.integer()
+    next_attempt_at: int | None = columns.integer(nullable=True)
+    last_error: str | None = columns.text(nullable=True)
+    created_at: int = columns.integer()
+    due_at: int = columns.integer()
+    leased_until: int | None = columns.integer(nullable=True)
+
+
+class DeliveryAttemptRow(SQLModel, table=True):
+    """``notifications.delivery.DeliveryAttempt``."""
+
+    __tablename__ = "delivery_attempts"
+    __table_args__ = (Index("uq_delivery_attempts_delivery_id_number", "delivery_id", "number", unique=True),)
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    delivery_id: bytes = columns.identifier("deliveries.id")
+    number: int = columns.integer()
+    started_at: int = columns.integer()
+    ended_at: int = columns.integer()
+    outcome: str = columns.text()
+    evidence_event: str = columns.text()
+    message_sha256: str | None = columns.text(nullable=True)
+
+
+class SentMessageRow(SQLModel, table=True):
+    """The bytes handed over at an attempt."""
+
+    __tablename__ = "sent_messages"
+    delivery_id: bytes = columns.identifier("deliveries.id", primary_key=True)
+    number: int = columns.integer(primary_key=True)
+    content: bytes = columns.binary()
+
+
+class InboxItemRow(SQLModel, table=True):
+    """``notifications.ports.InboxItem``."""
+
+    __tablename__ = "inbox_items"
+    __table_args__ = (Index("ix_inbox_items_customer_id_position", "customer_id", "position"),)
+    position: int | None = columns.position()
+    notice_id: bytes = columns.identifier("notices.id", unique=True)
+    customer_id: bytes = columns.identifier("customers.id")
+    placed_at: int = columns.integer()
