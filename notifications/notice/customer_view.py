@@ -21,6 +21,8 @@ from notifications.incident import (
 )
 
 _OWN_PREFIX = "affected_customers."
+_OF_BREACH = "personal_data."
+_BREACH = "personal_data.breach"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,9 @@ def changes(
 ) -> list[dict[str, Any]]:
     """Return each coded fact, and what follows from them by the agreement, that has another value now, with both."""
     was, is_now = (_coded_result(classification) | coded_facts(view) for view, classification in (previous, current))
+    if is_now[_BREACH] == "no":
+        # Where no personal data is breached, nobody is its controller and nothing of it is "not known yet".
+        is_now = {fact: value for fact, value in is_now.items() if fact == _BREACH or not fact.startswith(_OF_BREACH)}
     return [
         {"fact": fact, "from": was[fact], "to": value}
         for fact, value in is_now.items()

@@ -51,10 +51,20 @@ def _changes(reader: Reader) -> tuple[Section, ...]:
         return ()
     if document["kind"] != "correction":
         return (Section(say("What has changed"), (_comparison(reader, document["changes"]),)),)
-    wrong = [change for change in document["changes"] if change["from"] is not None]
-    new = [change for change in document["changes"] if change["from"] is None]
+    wrong = [change for change in document["changes"] if _was_wrong(change)]
+    new = [change for change in document["changes"] if not _was_wrong(change)]
     corrected = Section(say("What was not right"), (_comparison(reader, wrong),))
     return (corrected, Section(say("What has become known"), (_comparison(reader, new),))) if new else (corrected,)
+
+
+def _was_wrong(change: dict[str, Any]) -> bool:
+    """Return whether what was stated is not so; what was open, has grown or is confirmed was not wrong."""
+    was, is_now = change["from"], change["to"]
+    if was is None or (was, is_now) == ("suspected", "confirmed"):
+        return False
+    if isinstance(was, list | tuple) and isinstance(is_now, list | tuple):
+        return not set(was) <= set(is_now)
+    return not (change["fact"] == "resources_count" and was < is_now)
 
 
 def _comparison(reader: Reader, changes: list[dict[str, Any]]) -> Block:
@@ -91,7 +101,9 @@ def _what_happened(reader: Reader) -> Section:
 
 def _ended(reader: Reader) -> str:
     ended_at = reader.document["times"]["ended_at"]
-    return reader.say("not over, or not known yet") if ended_at is None else reader.when(ended_at)
+    if ended_at is None and reader.document["kind"] != "final":
+        return reader.say("not over, or not known yet")
+    return reader.when(ended_at)
 
 
 def _effect(reader: Reader) -> Section:
@@ -158,6 +170,7 @@ def _resource_table(reader: Reader, listed: list[dict[str, Any]]) -> Table:
             )
             for resource in listed
         ),
+        compact=True,
     )
 
 

@@ -65,6 +65,8 @@ class Table:
     label: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    #: cells explain themselves: plain text sets a row on one line
+    compact: bool = False
     kind: str = "table"
 
 

@@ -50,8 +50,13 @@ def opening(reader: Reader) -> tuple[Block, ...]:
     personal_data = document["personal_data"]
     if personal_data is not None:
         rows.append((say("Personal-data breach"), Phrase(reader.words(f"breach.{personal_data['breach']}"))))
+    rows.append((say("What you should do"), _advice(reader)))
+    if personal_data is not None and personal_data["controller"] != "provider":
+        # The customer is the controller, or may be: no first screen may read as if nothing were asked of it by law.
+        rows.append(
+            (say("Your own deadlines"), Phrase(say("may run, such as the 72 hours of GDPR article 33; see below")))
+        )
     rows += [
-        (say("What you should do"), _advice(reader)),
         (say("We became aware"), Phrase(reader.when(document["times"]["aware_at"]))),
         (say("Next update"), Phrase(_next_update(reader))),
     ]
@@ -125,7 +130,7 @@ def _ticket(reader: Reader) -> str:
 def _advice(reader: Reader) -> Phrase:
     recommendations = reader.document["recommendations"]
     if recommendations is None:
-        return Phrase(reader.say("Nothing is required of you at this time."))
+        return Phrase(reader.say("We have no recommendation to you at this time."))
     quote = reader.quote(recommendations)
     first = next((line.strip() for line in quote.lines if line.strip()), "")
     text = _shortened(first, _ADVICE_MAX_CHARACTERS)

@@ -1,6 +1,5 @@
 """render(document, language): the notice as subject, plain text and HTML. Same document, same words, for ever."""
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -34,15 +33,21 @@ class Rendered:
 def _wrapped(text: str, first: str = "", rest: str = "") -> str:
     """Return text in lines of at most 76 columns; a word that is longer stays whole, so that it can be copied."""
     if len(first) + len(text) <= _TEXT_COLUMNS and "\n" not in text:
-        return f"{first}{text}".rstrip()
-    return textwrap.fill(
-        text,
-        _TEXT_COLUMNS,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+        return f"{first}{text}".rstrip(" ")
+    # textwrap does the same at several times the cost, and a notice has up to a hundred such texts.
+    lines: list[str] = []
+    line, begun = first, False
+    for word in text.replace("\n", " ").split(" "):
+        if not begun:
+            line, begun = line + word, True
+        elif len(line) + 1 + len(word) <= _TEXT_COLUMNS:
+            line = f"{line} {word}"
+        else:
+            lines.append(line.rstrip(" "))
+            # Spaces at a break are dropped: a run of them begins no line.
+            line, begun = rest + word, bool(word)
+    lines.append(line.rstrip(" "))
+    return "\n".join(lines)
 
 
 def _quoted(line: str) -> str:

@@ -153,7 +153,7 @@ def compose(
 
 
 _ATTACK = {"intent": Intent.MALICIOUS, "cause": Cause.ATTACK}
-_CONFIRMED = replace(
+CONFIRMED = replace(
     breach_facts().affected_customers[0].personal_data,
     breach=PersonalDataBreach.CONFIRMED,
     data_subjects_approx=12_400,
@@ -165,7 +165,7 @@ SAMPLES = {
     "plain": lambda: compose(plain_facts()),
     "security": lambda: compose(breach_facts()),
     "update": lambda: compose(
-        breach_facts(_CONFIRMED, MANY, impact="I2", **_ATTACK), breach_facts(), NoticeKind.UPDATE, 2
+        breach_facts(CONFIRMED, MANY, impact="I2", **_ATTACK), breach_facts(), NoticeKind.UPDATE, 2
     ),
     "correction": lambda: compose(plain_facts(**_ATTACK), plain_facts(), NoticeKind.CORRECTION, 2),
     "correction_with_news": lambda: compose(

@@ -288,6 +288,14 @@ class TestChanges:
         assert {"fact": "data_harm.integrity", "from": "no", "to": "yes"} in changed
         assert {"fact": "resources_count", "from": 0, "to": 2} in changed
 
+    def test_a_breach_that_there_was_not_leaves_nothing_of_it_open(self):
+        no_breach = replace(breach_facts().affected_customers[0], personal_data=PersonalData(PersonalDataBreach.NO))
+        now = replace(breach_facts(), affected_customers=(no_breach,))
+        changed = document(compose(now, breach_facts(), NoticeKind.CORRECTION, 2))["changes"]
+        assert [change for change in changed if change["fact"].startswith("personal_data.")] == [
+            {"fact": "personal_data.breach", "from": "suspected", "to": "no"}
+        ]
+
 
 class TestResources:
     @pytest.mark.parametrize("count", [0, 1, 50])

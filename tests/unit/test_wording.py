@@ -1,6 +1,8 @@
 import html
 import json
 import re
+import textwrap
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 from itertools import product
@@ -10,7 +12,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
-from notice_samples import SAMPLES, compose, plain_facts, text
+from notice_samples import CONFIRMED, MANY, SAMPLES, breach_facts, compose, plain_facts, text
 
 from notifications import classification, decision
 from notifications.agreement.reading import FACTS
@@ -31,6 +33,7 @@ from notifications.incident import (
 from notifications.notice import NoticeKind
 from notifications.wording import catalogues, render, words
 from notifications.wording.formats import moment, visible
+from notifications.wording.rendering import _wrapped
 
 FOLDER = resources.files("notifications.wording")
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
@@ -41,6 +44,10 @@ OPTIONS = {"**.jinja": {"trim_blocks": "true", "lstrip_blocks": "true"}}
 
 def document_of(name):
     return json.loads(SAMPLES[name]().document)
+
+
+def words_of(message, language):
+    return re.sub(r"\s+", " ", catalogues.translate(message, language))
 
 
 def extracted():
@@ -217,6 +224,53 @@ class TestRendering:
         assert (
             "When the event began" not in text[text.index("What was not right") : text.index("What has become known")]
         )
+
+    def test_what_has_grown_or_is_confirmed_was_not_wrong(self):
+        now = breach_facts(replace(CONFIRMED, categories_of_data_subjects=("patients", "carers", "staff")), MANY)
+        composed = compose(now, breach_facts(resources=MANY[:2]), NoticeKind.CORRECTION, 2)
+        text = composed.rendered["en"].text
+        wrong = text[text.index("What was not right") : text.index("What has become known")]
+        known = text[text.index("What has become known") : text.index("What happened\n----")]
+        for fact in ("Whether personal data is breached", "Categories of data subjects", "Number of your resources"):
+            assert fact in known
+            assert fact not in wrong
+
+    def test_what_has_shrunk_was_wrong(self):
+        now = breach_facts(replace(CONFIRMED, categories_of_data_subjects=("carers",)), MANY[:1])
+        before = breach_facts(CONFIRMED, MANY)
+        text = compose(now, before, NoticeKind.CORRECTION, 2).rendered["en"].text
+        wrong = text[text.index("What was not right") : text.index("What happened\n----")]
+        assert "Categories of data subjects" in wrong
+        assert "Number of your resources affected" in wrong
+
+    def test_a_closed_incident_is_not_said_to_go_on(self):
+        text = compose(plain_facts(ended_at=None), plain_facts(), NoticeKind.FINAL, 2).rendered["en"].text
+        assert "Ended: not known yet" in text
+        assert "not over" not in text
+        assert "Ended: not over, or not known yet" in render(document_of("plain"), "en").text
+
+    @pytest.mark.parametrize("language", LANGUAGES)
+    @pytest.mark.parametrize("controller", Controller)
+    def test_a_possible_controller_reads_of_its_deadlines_on_the_first_screen(self, controller, language):
+        own = replace(breach_facts().affected_customers[0].personal_data, controller=controller)
+        rendered = compose(breach_facts(own)).rendered[language]
+        first_screen = re.sub(r"\s+", " ", rendered.text.split("\n\n\n")[0])
+        said = words_of("may run, such as the 72 hours of GDPR article 33; see below", language)
+        assert (said in first_screen) is (controller is not Controller.PROVIDER)
+        assert said not in re.sub(r"\s+", " ", render(document_of("plain"), language).text)
+
+    def test_a_resource_takes_one_line_of_text(self):
+        assert "\n  * archive-0007 (object)\n" in render(document_of("update"), "en").text
+
+    @given(st.text(alphabet="ab -", max_size=400), st.sampled_from([("", ""), ("  - ", "    ")]))
+    def test_lines_break_where_textwrap_breaks_them(self, typed, margins):
+        # A no-break space within a word is no place to break.
+        text = " ".join(word.replace("b", "b\u202f:") for word in typed.split(" ") if word)
+        first, rest = margins
+        expected = textwrap.fill(
+            text, 76, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+        )
+        assert _wrapped(text, first, rest) == (expected or first.rstrip(" "))
 
     def test_provisional_is_said_in_plain_words(self):
         text = render(document_of("security"), "en").text
