@@ -6,7 +6,7 @@ shortest form of a double, never arises.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -18,12 +18,12 @@ Json = Mapping[str, Any] | Sequence[Any] | str | int | bool | None
 
 #: The largest integer that every JSON reader keeps exact (RFC 8785, I-JSON).
 MAX_INTEGER = 2**53 - 1
-#: Deepest nesting taken by the parser.
+#: Deepest nesting of objects and arrays, so that whatever is written can be read again.
 MAX_DEPTH = 64
 #: Longest text taken by the parser.
 MAX_BYTES = 64 * 1024 * 1024
 
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False, allow_nan=False)
 
 
@@ -31,52 +31,60 @@ def canonicalize(value: Json) -> bytes:
     """Return the canonical bytes of a value.
 
     Raises InvalidInputError naming the path for a float, an integer beyond ±(2^53-1), a lone surrogate, a key that is
-    no text, or any other type.
+    no text, any other type, or what is nested deeper than ``MAX_DEPTH`` (which a value that holds itself is).
     """
     try:
         return _ENCODER.encode(_ordered(value, ())).encode("utf-8")
     except UnicodeEncodeError:
-        raise InvalidInputError(Fault(_surrogate_path(value, ()), "holds a lone surrogate")) from None
+        raise InvalidInputError(Fault(_place(_surrogate_path(value, ())), "holds a lone surrogate")) from None
+
+
+def _place(path: tuple[str, ...]) -> str:
+    """Return a path as text that can be shown and encoded, whatever the keys hold."""
+    return ".".join(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _ordered(value: Any, path: tuple[str, ...]) -> Any:
     """Return the value with every object's keys in UTF-16 order, checked."""
     if value is None or value is True or value is False or type(value) is str:
         return value
+    if isinstance(value, str):
+        # Not str(value): a text that is a member of an enumeration would give the member's name.
+        return str.__str__(value)
+    if len(path) >= MAX_DEPTH and isinstance(value, Mapping | Sequence):
+        raise InvalidInputError(Fault(_place(path[:4]), f"is nested deeper than {MAX_DEPTH}"))
     if isinstance(value, Mapping):
         for key in value:
             if type(key) is not str:
-                raise InvalidInputError(Fault(".".join(path), "has a key that is no text"))
+                raise InvalidInputError(Fault(_place(path), "has a key that is no text"))
         keys = sorted(value)
         if keys and max(map(max, filter(None, keys)), default="") > "\ud7ff":
             # Only beyond the surrogate range do code points and UTF-16 code units order differently.
             keys.sort(key=lambda key: key.encode("utf-16-be", "surrogatepass"))
         return {key: _ordered(value[key], (*path, key)) for key in keys}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         return [_ordered(item, (*path, str(index))) for index, item in enumerate(value)]
     if isinstance(value, int):
         if abs(value) > MAX_INTEGER:
-            raise InvalidInputError(Fault(".".join(path), "is an integer that not every reader keeps exact"))
+            raise InvalidInputError(Fault(_place(path), "is an integer that not every reader keeps exact"))
         return int(value)
-    if isinstance(value, str):
-        return str(value)
-    raise InvalidInputError(Fault(".".join(path), f"is a {type(value).__name__}, which canonical JSON here has not"))
+    raise InvalidInputError(Fault(_place(path), f"is a {type(value).__name__}, which canonical JSON here has not"))
 
 
-def _surrogate_path(value: Any, path: tuple[str, ...]) -> str:
-    """Return the path of the first text with a lone surrogate."""
-    items: Sequence[tuple[str, Any]] = ()
+def _surrogate_path(value: Any, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the path of the first text with a lone surrogate; the empty one for a text that stands alone."""
+    items: Iterable[tuple[str, Any]] = ()
     if isinstance(value, Mapping):
-        items = list(value.items())
+        items = value.items()
     elif isinstance(value, Sequence) and not isinstance(value, str):
-        items = [(str(index), item) for index, item in enumerate(value)]
+        items = ((str(index), item) for index, item in enumerate(value))
     for key, item in items:
         if _has_surrogate(key) or (isinstance(item, str) and _has_surrogate(item)):
-            return ".".join((*path, key.encode("ascii", "backslashreplace").decode()))
+            return (*path, key)
         found = _surrogate_path(item, (*path, key))
         if found:
             return found
-    return ""
+    return ()
 
 
 def _has_surrogate(text: str) -> bool:
@@ -95,8 +103,6 @@ def parse_canonical(data: bytes) -> Json:
         value = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_float=_refuse, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(Fault("", f"is not canonical JSON: {error}")) from None
-    if _depth(value) > MAX_DEPTH:
-        raise InvalidInputError(Fault("", f"is nested deeper than {MAX_DEPTH}"))
     if canonicalize(value) != data:
         raise InvalidInputError(Fault("", "is JSON, but not in its canonical form"))
     parsed: Json = value
@@ -114,24 +120,20 @@ def _refuse(literal: str) -> Any:
     raise ValueError(f"{literal[:40]} is no integer")
 
 
-def _depth(value: Any) -> int:
-    deepest, waiting = 0, [(value, 1)]
-    while waiting:
-        item, depth = waiting.pop()
-        deepest = max(deepest, depth)
-        if isinstance(item, dict):
-            waiting.extend((child, depth + 1) for child in item.values())
-        elif isinstance(item, list):
-            waiting.extend((child, depth + 1) for child in item)
-    return deepest
+def timestamp_text(moment: datetime) -> str:
+    """Return a moment as text in the one form used: ``2026-11-23T04:45:18.123456Z``; raises for a naive time."""
+    if moment.utcoffset() is None:
+        raise InvalidInputError(Fault("", "is a time without an offset"))
+    try:
+        return _utc_text(moment.astimezone(UTC))
+    except OverflowError:
+        raise InvalidInputError(Fault("", "is a time before year 1 or after year 9999 in UTC")) from None
 
 
 @lru_cache(maxsize=4096)
-def timestamp_text(moment: datetime) -> str:
-    """Return a moment as text in the one form used: ``2026-11-23T04:45:18.123456Z``; raises for a naive time."""
-    if moment.tzinfo is None:
-        raise InvalidInputError(Fault("", "is a time without an offset"))
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def _utc_text(moment: datetime) -> str:
+    # Kept for times in UTC only: in a zone with summer time, the two moments of a repeated hour compare as equal.
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_timestamp(text: str) -> datetime:
@@ -139,6 +141,9 @@ def parse_timestamp(text: str) -> datetime:
     if not _TIMESTAMP.fullmatch(text):
         raise InvalidInputError(Fault("", "is no time in the form 2026-11-23T04:45:18.123456Z"))
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise InvalidInputError(Fault("", f"is no time: {error}")) from None
+    if timestamp_text(moment) != text:  # newer interpreters read 24:00:00 as midnight of the next day
+        raise InvalidInputError(Fault("", "is no time: 24:00:00 is written as the next day"))
+    return moment

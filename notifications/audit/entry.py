@@ -22,6 +22,9 @@ SALT_BYTES = 32
 _TYPE = re.compile(r"[a-z][a-z_]{0,30}\.[a-z][a-z_]{0,30}")
 _ACTOR = re.compile(r"[a-z][a-z_]{0,30}:[A-Za-z0-9._-]{1,80}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+#: A code stays in clear for ever: on one line, no essay, and no address.
+_CODE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029@]{0,500}")
 _HEX_SHA256 = re.compile(r"[0-9a-f]{64}")
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), check_circular=False)
 _MEMBERS = frozenset({"v", "id", "type", "at", "actor", "subjects", "detail", "commitments"})
@@ -79,6 +82,8 @@ def commitment(name: str, salt: bytes, value: bytes) -> bytes:
     Hiding as long as the salt is secret, and binding: the name has no line feed and the salt a fixed length, so no
     other triple gives the same input.
     """
+    if not _is_name(name):
+        raise InvalidInputError(Fault("name", "is no name for a commitment"))
     if len(salt) != SALT_BYTES:
         raise InvalidInputError(Fault("salt", f"must have {SALT_BYTES} bytes"))
     return hashlib.sha256(b"greffier/commitment/v1\n" + name.encode() + b"\n" + salt + value).digest()
@@ -93,23 +98,9 @@ def pseudonym(salt: bytes, customer_id: UUID) -> str:
 
 def leaf_bytes(entry: AuditEntry) -> bytes:
     """Return the canonical leaf of an entry; raises InvalidInputError where the entry breaks the leaf's rules."""
-    if not _TYPE.fullmatch(entry.type):
-        raise InvalidInputError(Fault("type", "must be noun.verb_past"))
-    if not _ACTOR.fullmatch(entry.actor):
-        raise InvalidInputError(Fault("actor", "must be kind:opaque-id"))
-    for name in (*entry.subjects, *entry.detail, *(opening.name for opening in entry.openings)):
-        if not _is_name(name):
-            raise InvalidInputError(Fault(name, "is no name for a member of a leaf"))
+    _check(entry.type, entry.actor, entry.subjects, entry.detail)
     if len({opening.name for opening in entry.openings}) != len(entry.openings):
         raise InvalidInputError(Fault("openings", "a name stands twice"))
-    for name, value in entry.detail.items():
-        if value is None or isinstance(value, str):
-            continue
-        if isinstance(value, int):
-            if abs(value) > MAX_INTEGER:
-                raise InvalidInputError(Fault(f"detail.{name}", "is an integer that not every reader keeps exact"))
-        elif not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
-            raise InvalidInputError(Fault(f"detail.{name}", "must be a code, a number or a list of codes"))
     leaf = _canonical({
         "v": LEAF_VERSION,
         "id": str(entry.id),
@@ -125,6 +116,28 @@ def leaf_bytes(entry: AuditEntry) -> bytes:
     if len(leaf) > MAX_LEAF_BYTES:
         raise InvalidInputError(Fault("", f"a leaf may have at most {MAX_LEAF_BYTES} bytes, this one has {len(leaf)}"))
     return leaf
+
+
+def _check(kind: str, actor: str, subjects: Mapping[str, object], detail: Mapping[str, object]) -> None:
+    """Raise InvalidInputError unless the parts keep the leaf's rules; written and read leaves alike."""
+    if not _TYPE.fullmatch(kind):
+        raise InvalidInputError(Fault("type", "must be noun.verb_past"))
+    if not _ACTOR.fullmatch(actor):
+        raise InvalidInputError(Fault("actor", "must be kind:opaque-id"))
+    for name in (*subjects, *detail):
+        if not _is_name(name):
+            raise InvalidInputError(Fault("", "has a member whose name is no name for it"))
+    for name, identifier in subjects.items():
+        if not isinstance(identifier, str) or not _IDENTIFIER.fullmatch(identifier):
+            raise InvalidInputError(Fault(f"subjects.{name}", "must be an opaque id"))
+    for name, value in detail.items():
+        if value is None or (isinstance(value, str) and _CODE.fullmatch(value)):
+            continue
+        if isinstance(value, int):
+            if abs(value) > MAX_INTEGER:
+                raise InvalidInputError(Fault(f"detail.{name}", "is an integer that not every reader keeps exact"))
+        elif not isinstance(value, list) or not all(isinstance(item, str) and _CODE.fullmatch(item) for item in value):
+            raise InvalidInputError(Fault(f"detail.{name}", "must be a code, a number or a list of codes"))
 
 
 @lru_cache(maxsize=1024)
@@ -148,20 +161,27 @@ def parse_leaf(data: bytes) -> Leaf:
     if len(data) > MAX_LEAF_BYTES:
         raise InvalidInputError(Fault("", f"a leaf may have at most {MAX_LEAF_BYTES} bytes"))
     value = parse_canonical(data)
-    if not isinstance(value, dict) or value.keys() != _MEMBERS or value["v"] != LEAF_VERSION or value["v"] is True:
+    if (
+        not isinstance(value, dict)
+        or value.keys() != _MEMBERS
+        or type(value["v"]) is not int
+        or value["v"] != LEAF_VERSION
+    ):
         raise InvalidInputError(Fault("", "is no leaf of this version"))
     texts = all(isinstance(value[name], str) for name in ("id", "type", "at", "actor"))
     objects = all(isinstance(value[name], dict) for name in ("subjects", "detail", "commitments"))
-    if not (texts and objects and _TYPE.fullmatch(value["type"]) and _ACTOR.fullmatch(value["actor"])):
+    if not texts or not objects:
         raise InvalidInputError(Fault("", "is no well-formed leaf"))
-    if not all(isinstance(item, str) for item in value["subjects"].values()):
-        raise InvalidInputError(Fault("subjects", "must be texts"))
-    if not all(isinstance(item, str) and _HEX_SHA256.fullmatch(item) for item in value["commitments"].values()):
-        raise InvalidInputError(Fault("commitments", "must be hex SHA-256"))
+    _check(value["type"], value["actor"], value["subjects"], value["detail"])
+    for name, item in value["commitments"].items():
+        if not (_is_name(name) and isinstance(item, str) and _HEX_SHA256.fullmatch(item)):
+            raise InvalidInputError(Fault("commitments", "must be hex SHA-256 by name"))
     try:
         identifier = UUID(value["id"])
     except ValueError:
         raise InvalidInputError(Fault("id", "is no UUID")) from None
+    if str(identifier) != value["id"]:
+        raise InvalidInputError(Fault("id", "is a UUID in another spelling"))
     return Leaf(
         id=identifier,
         type=value["type"],
