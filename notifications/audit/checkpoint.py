@@ -24,6 +24,8 @@ from notifications.errors import Fault, InvalidInputError, VerificationError
 
 _TEXT = re.compile(r"([^\s+]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n")
 _TIME_BYTES = 8
+#: Sizes and times beyond it do not fit the signed integers that other implementations read them into.
+_MAX_SIGNED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ def parse_checkpoint(text: str) -> Checkpoint:
     if len(root) != HASH_BYTES or base64.b64encode(root).decode() != match[3]:
         raise InvalidInputError(Fault("checkpoint", "has a root that is no canonical base64"))
     size = int(match[2])
+    if size > _MAX_SIGNED:
+        raise InvalidInputError(Fault("checkpoint", "has a size of more than 63 bits"))
     if size == 0 and root != EMPTY_ROOT:
         raise InvalidInputError(Fault("checkpoint", "gives the empty tree another root"))
     return Checkpoint(match[1], size, root)
@@ -85,10 +89,16 @@ def verify_checkpoint(note: bytes, key: VerifierKey) -> Checkpoint:
 
 
 def cosign_checkpoint(note: bytes, name: str, private_key: Ed25519PrivateKey, at: datetime) -> bytes:
-    """Return the note with a witness's ``cosignature/v1`` added. The witness's key must not be the log's."""
+    """Return the note with a witness's ``cosignature/v1`` added.
+
+    Raises InvalidInputError when the note is no checkpoint or the time is naive or before 1970. Not checked: that the
+    witness saw no other history, and that its key is not also the log's; both are the witness's duty.
+    """
     parsed = parse_note(note)
     parse_checkpoint(parsed.text)
     key = verifier_key(name, private_key, COSIGNATURE_V1)
+    if at.utcoffset() is None or at.timestamp() < 0:
+        raise InvalidInputError(Fault("at", "must be a time with an offset, from 1970 on"))
     seconds = int(at.timestamp())
     signature = private_key.sign(_cosigned(parsed, seconds))
     line = signature_line(key, seconds.to_bytes(_TIME_BYTES, "big") + signature)
@@ -96,17 +106,23 @@ def cosign_checkpoint(note: bytes, name: str, private_key: Ed25519PrivateKey, at
 
 
 def verify_cosignature(note: bytes, key: VerifierKey) -> int:
-    """Return the POSIX time in seconds at which a witness saw the checkpoint; raises VerificationError."""
+    """Return the POSIX time in seconds at which a witness saw the checkpoint; raises VerificationError.
+
+    Not checked: the log's own signature (``verify_checkpoint``), and whether the time is plausible.
+    """
     try:
         parsed = parse_note(note)
+        parse_checkpoint(parsed.text)
     except InvalidInputError as error:
         raise VerificationError("cosignature", str(error)) from None
-    lines = list(signatures_of(parsed, key))
+    lines = signatures_of(parsed, key)
     if key.kind != COSIGNATURE_V1 or len(lines) != 1:
         raise VerificationError("cosignature", f"{key.name} did not cosign exactly once")
     signed = lines[0].signature
     seconds = int.from_bytes(signed[:_TIME_BYTES], "big")
-    verify_ed25519(key, signed[_TIME_BYTES:], _cosigned(parsed, seconds))
+    if seconds > _MAX_SIGNED:
+        raise VerificationError("cosignature", f"the time of {key.name} has more than 63 bits")
+    verify_ed25519(key, signed[_TIME_BYTES:], _cosigned(parsed, seconds), "cosignature")
     return seconds
 
 

@@ -3,9 +3,8 @@
 import base64
 import binascii
 import hashlib
-import hmac
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
@@ -23,8 +22,9 @@ _ID_BYTES = 4
 #: At least 16 must be taken; more than this is an attack on our time.
 MAX_SIGNATURES = 100
 MAX_NOTE_BYTES = 1_000_000
-_SIGNATURE_LINE = re.compile(r"— ([^ +\n]+) ([A-Za-z0-9+/]+={0,2})")
-_NAME = re.compile(r"[^\s+]+")
+_NAME_PATTERN = r"[^\s+\x00-\x1f\x7f\ud800-\udfff]+"
+_NAME = re.compile(_NAME_PATTERN)
+_SIGNATURE_LINE = re.compile(rf"— ({_NAME_PATTERN}) ([A-Za-z0-9+/]+={{0,2}})")
 
 
 def _base64(text: str, what: str) -> bytes:
@@ -65,7 +65,7 @@ class VerifierKey:
 
 def parse_verifier_key(text: str) -> VerifierKey:
     """Return the key of a verifier key text; raises InvalidInputError where any part of it is off."""
-    parts = text.strip("\n").split("+", 2)
+    parts = text.removesuffix("\n").split("+", 2)
     if len(parts) != 3 or not _NAME.fullmatch(parts[0]):  # noqa: PLR2004 - name, ID and key
         raise InvalidInputError(Fault("verifier key", "must be name+keyID+key"))
     name, identifier, encoded = parts
@@ -73,7 +73,7 @@ def parse_verifier_key(text: str) -> VerifierKey:
     if len(data) != 1 + _KEY_BYTES or data[0] not in {ED25519, COSIGNATURE_V1}:
         raise InvalidInputError(Fault("verifier key", "is of no known type"))
     key = VerifierKey(name, data[0], data[1:])
-    if not hmac.compare_digest(key.id.hex(), identifier):
+    if key.id.hex() != identifier:
         raise InvalidInputError(Fault("verifier key", "has a key ID that is not its own"))
     return key
 
@@ -120,6 +120,8 @@ def _check_text(text: str) -> None:
         raise InvalidInputError(Fault("note", "must end with a line feed"))
     if any((ord(char) < 0x20 and char != "\n") or char == "\x7f" for char in text):  # noqa: PLR2004 - C0 controls
         raise InvalidInputError(Fault("note", "holds a control character"))
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise InvalidInputError(Fault("note", "holds a lone surrogate"))
 
 
 def parse_note(data: bytes) -> Note:
@@ -153,7 +155,8 @@ def verify_note(data: bytes, keys: Sequence[VerifierKey]) -> tuple[Note, tuple[V
     """Return the note and the Ed25519 keys that signed it.
 
     Raises VerificationError when it is malformed, when no given key signed it, when the signature of a given key is
-    wrong, or when a given key signed twice. Signatures of unknown keys are passed over, as the format wants.
+    wrong, or when a given key signed twice. Signatures of unknown keys are passed over, as the format wants; so
+    whoever passes a note on can add or change such lines, and nothing may be concluded from them.
     """
     try:
         note = parse_note(data)
@@ -161,7 +164,7 @@ def verify_note(data: bytes, keys: Sequence[VerifierKey]) -> tuple[Note, tuple[V
         raise VerificationError("checkpoint signature", str(error)) from None
     verified = []
     for key in keys:
-        matching = [line for line in note.signatures if line.name == key.name and line.key_id == key.id]
+        matching = signatures_of(note, key)
         if not matching:
             continue
         if len(matching) > 1:
@@ -174,16 +177,16 @@ def verify_note(data: bytes, keys: Sequence[VerifierKey]) -> tuple[Note, tuple[V
     return note, tuple(verified)
 
 
-def verify_ed25519(key: VerifierKey, signature: bytes, message: bytes) -> None:
-    """Raise VerificationError unless the key signed the message."""
+def verify_ed25519(key: VerifierKey, signature: bytes, message: bytes, step: str = "checkpoint signature") -> None:
+    """Raise VerificationError, naming the step, unless the key signed the message."""
     if len(signature) != _SIGNATURE_BYTES:
-        raise VerificationError("checkpoint signature", f"the signature of {key.name} has not {_SIGNATURE_BYTES} bytes")
+        raise VerificationError(step, f"the signature of {key.name} has not {_SIGNATURE_BYTES} bytes")
     try:
         Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
-        raise VerificationError("checkpoint signature", f"the signature of {key.name} is wrong") from None
+        raise VerificationError(step, f"the signature of {key.name} is wrong") from None
 
 
-def signatures_of(note: Note, key: VerifierKey) -> Iterable[NoteSignature]:
+def signatures_of(note: Note, key: VerifierKey) -> list[NoteSignature]:
     """Return the signature lines that name a key."""
-    return (line for line in note.signatures if line.name == key.name and line.key_id == key.id)
+    return [line for line in note.signatures if line.name == key.name and line.key_id == key.id]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from notifications.audit.entry import SALT_BYTES
 from notifications.audit.merkle import HASH_BYTES
 from notifications.canonical_json import canonicalize, parse_canonical
 from notifications.errors import Fault, InvalidInputError
@@ -31,13 +32,16 @@ class TlogProof:
 
 
 def format_proof(index: int, hashes: Sequence[bytes], checkpoint: bytes, extra: bytes | None = None) -> bytes:
-    """Return the proof as text."""
+    """Return the proof as text; raises InvalidInputError for what would not read back as itself."""
     lines = [_HEADER]
     if extra is not None:
         lines.append(f"extra {base64.b64encode(extra).decode()}")
     lines.append(f"index {index}")
     lines += [base64.b64encode(hashed).decode() for hashed in hashes]
-    return "\n".join(lines).encode() + b"\n\n" + checkpoint
+    text = "\n".join(lines).encode() + b"\n\n" + checkpoint
+    if parse_proof(text) != TlogProof(index, tuple(hashes), checkpoint, extra):
+        raise InvalidInputError(Fault("proof", "does not read back as itself"))
+    return text
 
 
 def parse_proof(data: bytes) -> TlogProof:
@@ -55,6 +59,8 @@ def parse_proof(data: bytes) -> TlogProof:
     extra = None
     if lines and lines[0].startswith("extra "):
         extra = _base64(lines[0].removeprefix("extra "))
+        if not extra:
+            raise InvalidInputError(Fault("proof", "has an extra line without data"))
         lines = lines[1:]
     match = _INDEX.fullmatch(lines[0]) if lines else None
     if match is None:
@@ -62,7 +68,10 @@ def parse_proof(data: bytes) -> TlogProof:
     hashes = tuple(_base64(line) for line in lines[1:])
     if len(hashes) > _MAX_HASHES or any(len(hashed) != HASH_BYTES for hashed in hashes):
         raise InvalidInputError(Fault("proof", "has a hash that is no SHA-256, or too many"))
-    return TlogProof(int(match[1]), hashes, checkpoint, extra)
+    index = int(match[1])
+    if index >= 1 << _MAX_HASHES:
+        raise InvalidInputError(Fault("proof", "has an index of more than 63 bits"))
+    return TlogProof(index, hashes, checkpoint, extra)
 
 
 def _base64(text: str) -> bytes:
@@ -96,11 +105,16 @@ def format_notice_extra(leaf: bytes, salts: Mapping[str, bytes]) -> bytes:
 def parse_notice_extra(data: bytes) -> NoticeExtra:
     """Return the extra data of a notice's proof; raises InvalidInputError for any other form."""
     value = parse_canonical(data)
-    if not isinstance(value, dict) or value.keys() != {"v", "leaf", "openings"} or value["v"] != _EXTRA_VERSION:
+    if not isinstance(value, dict) or value.keys() != {"v", "leaf", "openings"}:
+        raise InvalidInputError(Fault("extra", "is malformed"))
+    if type(value["v"]) is not int or value["v"] != _EXTRA_VERSION:
         raise InvalidInputError(Fault("extra", "is not of this version"))
     leaf, openings = value["leaf"], value["openings"]
     if not isinstance(leaf, str) or not isinstance(openings, dict):
         raise InvalidInputError(Fault("extra", "is malformed"))
     if not all(isinstance(salt, str) for salt in openings.values()):
         raise InvalidInputError(Fault("extra", "has a salt that is no text"))
-    return NoticeExtra(_base64(leaf), {name: _base64(salt) for name, salt in openings.items()})
+    salts = {name: _base64(salt) for name, salt in openings.items()}
+    if any(len(salt) != SALT_BYTES for salt in salts.values()):
+        raise InvalidInputError(Fault("extra", f"has a salt that has not {SALT_BYTES} bytes"))
+    return NoticeExtra(_base64(leaf), salts)

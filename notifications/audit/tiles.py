@@ -12,8 +12,10 @@ TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 MAX_ENTRY_BYTES = 65_535
 _MAX_LEVEL = 63
+#: Seven groups of three digits name every tile of a tree of 2^63 leaves.
 _PATH = re.compile(
-    r"tile/(?:(?P<level>0|[1-9][0-9]?)|entries)/(?P<number>(?:x[0-9]{3}/)*[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
+    r"tile/(?:(?P<level>0|[1-9][0-9]?)|entries)/"
+    r"(?P<number>(?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
 )
 
 
@@ -47,7 +49,9 @@ def tiles_of(size: int, level: int | None) -> list[Tile]:
 def tile_path(tile: Tile) -> str:
     """Return where a tile is served: ``tile/0/x001/x234/067``, partial ones with ``.p/<width>``."""
     if not 1 <= tile.width <= TILE_WIDTH or tile.number < 0:
-        raise InvalidInputError(Fault("tile", f"must have a width from 1 to {TILE_WIDTH}"))
+        raise InvalidInputError(Fault("tile", f"must have a number from 0 and a width from 1 to {TILE_WIDTH}"))
+    if not 0 <= (tile.level or 0) <= _MAX_LEVEL:
+        raise InvalidInputError(Fault("tile", f"must have a level from 0 to {_MAX_LEVEL}"))
     groups = [f"{tile.number % 1000:03d}"]
     rest = tile.number // 1000
     while rest:
@@ -65,9 +69,17 @@ def parse_tile_path(path: str) -> Tile:
         raise InvalidInputError(Fault("path", "is no path of a tile"))
     level = None if match["level"] is None else int(match["level"])
     tile = Tile(level, int(match["number"].replace("x", "").replace("/", "")), int(match["width"] or TILE_WIDTH))
-    if (level or 0) > _MAX_LEVEL or tile_path(tile) != path:
+    if tile_path(tile) != path:
         raise InvalidInputError(Fault("path", "is no path of a tile"))
     return tile
+
+
+def tile_nodes(tile: Tile) -> list[tuple[int, int]]:
+    """Return the nodes (level, index) whose hashes, one after the other, are the contents of a tile of hashes."""
+    if tile.level is None:
+        raise InvalidInputError(Fault("tile", "holds entries, not hashes"))
+    first = tile.number * TILE_WIDTH
+    return [(TILE_HEIGHT * tile.level, index) for index in range(first, first + tile.width)]
 
 
 def tile_of_node(level: int, index: int) -> tuple[Tile, int]:
@@ -89,7 +101,9 @@ def split_hashes(data: bytes) -> list[bytes]:
 
 
 def entry_bundle(entries: Sequence[bytes]) -> bytes:
-    """Return a bundle: each entry after its length as big-endian uint16."""
+    """Return a bundle of 1 to 256 entries: each after its length as big-endian uint16."""
+    if not 1 <= len(entries) <= TILE_WIDTH:
+        raise InvalidInputError(Fault("bundle", f"must hold 1 to {TILE_WIDTH} entries"))
     parts = []
     for entry in entries:
         if len(entry) > MAX_ENTRY_BYTES:
@@ -99,15 +113,16 @@ def entry_bundle(entries: Sequence[bytes]) -> bytes:
 
 
 def parse_entry_bundle(data: bytes) -> list[bytes]:
-    """Return the entries of a bundle; raises InvalidInputError where one is cut off or there are more than 256."""
-    entries, position = [], 0
-    while position < len(data):
+    """Return the entries of a bundle; raises InvalidInputError where one is cut off, or unless there are 1 to 256."""
+    entries: list[bytes] = []
+    position = 0
+    while position < len(data) and len(entries) <= TILE_WIDTH:
         length = int.from_bytes(data[position : position + 2], "big")
         entry = data[position + 2 : position + 2 + length]
         if position + 2 > len(data) or len(entry) != length:
             raise InvalidInputError(Fault("bundle", "is cut off"))
         entries.append(entry)
         position += 2 + length
-    if len(entries) > TILE_WIDTH:
-        raise InvalidInputError(Fault("bundle", f"holds more than {TILE_WIDTH} entries"))
+    if not 1 <= len(entries) <= TILE_WIDTH:
+        raise InvalidInputError(Fault("bundle", f"must hold 1 to {TILE_WIDTH} entries"))
     return entries
