@@ -122,3 +122,7 @@ def main() -> None:
         click.echo(f"greffier: {' '.join(str(error).split())}", err=True)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

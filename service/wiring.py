@@ -29,6 +29,7 @@ from service.api.health import Probe
 from service.api.requests import ApiContext
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.data_folder import sole_use
 from service.observability import SystemClock, SystemIdentifiers
 from service.sealing.cms_signer import CmsSigner
 from service.sealing.demo_keys import KeyFiles
@@ -36,7 +37,7 @@ from service.sealing.key_files import load_chain, load_log_key
 from service.sealing.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
 from service.sequencer import Sequencer, SequencerSettings
 from service.settings import Settings
-from service.store import SqliteStore, open_store
+from service.store import SqliteStore, SqlTransaction, open_store
 from service.worker import Worker, WorkerSettings
 
 _log = structlog.get_logger(__name__)
@@ -63,7 +64,7 @@ async def running_parts(
     """Start the parts in order and stop them in reverse; raises what a part that must be there raises.
 
     1. Settings that must hold: token, agreements, log key.
-    2. Store, brought up to date.
+    2. Store, for this process alone, brought up to date; leases that a process left when it died are freed.
     3. Sequencer, guarded by the head file outside the database.
     4. Signer, timestamp authority and channels. A signer without a usable key is no reason not to start: incidents are
        declared and decided, notices wait, and the readiness says why.
@@ -79,8 +80,10 @@ async def running_parts(
     log_vkey = verifier_key(settings.log_origin, log_key)
     async with contextlib.AsyncExitStack() as stack:
         # 2.
+        stack.enter_context(sole_use(settings.data))
         store = open_store(settings.database_file)
         stack.push_async_callback(store.close)
+        await store.write(_free_leases)
         # 3.
         sequencer = Sequencer(
             store,
@@ -159,7 +162,13 @@ async def running_parts(
             reason = probe()
             if reason is not None:
                 _log.warning("part.degraded", part=name, reason=reason)
+        _log.info("service.ready", data=str(settings.data), log_origin=settings.log_origin)
         yield Parts(context, probes, store, sequencer, worker)
+
+
+def _free_leases(tx: SqlTransaction) -> None:
+    if freed := tx.free_leases():
+        _log.warning("leases.freed", deliveries=freed)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -21,5 +21,6 @@ VersionMismatchError, NotFoundError, InvalidInputError for a bad cursor, StoreUn
 
 from service.store.opening import migrate_store, open_store
 from service.store.sqlite import SqliteStore
+from service.store.transaction import SqlTransaction
 
-__all__ = ["SqliteStore", "migrate_store", "open_store"]
+__all__ = ["SqlTransaction", "SqliteStore", "migrate_store", "open_store"]

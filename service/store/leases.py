@@ -48,6 +48,7 @@ _DUE = limited(
 _LEASE = compiled_text(
     "UPDATE deliveries SET leased_until = :leased_until WHERE position = :position", "leased_until", "position"
 )
+_FREE_ALL = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL")
 _loaded = (
     table(DeliveryRow)
     .join(table(NoticeRow), _notices.id == _deliveries.notice_id)
@@ -123,6 +124,14 @@ def _due_of_row(row: tuple[Any, ...], earlier_message_ids: tuple[str, ...]) -> D
 
 class LeaseRecords(Records):
     """The queue of deliveries."""
+
+    def free_leases(self) -> int:
+        """Free every lease and return how many there were.
+
+        Only for the process that has the database to itself, as it starts: a lease found then is a dead worker's.
+        """
+        freed: int = self._session.execute(_FREE_ALL, ()).rowcount
+        return freed
 
     def lease_deliveries(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[DueDelivery]:
         """Take deliveries that are queued and due and not leased, whose seal has its log proof."""

@@ -1,0 +1,16 @@
+"""Clocks that tests turn by hand."""
+
+from datetime import UTC, datetime, timedelta
+
+
+class TurnedClock:
+    """The system's clock, moved ahead by what a test says."""
+
+    def __init__(self):
+        self.ahead = timedelta()
+
+    def now(self):
+        return datetime.now(UTC) + self.ahead
+
+    def turn(self, **span):
+        self.ahead += timedelta(**span)
