@@ -42,7 +42,7 @@ _INSERT_LEAF, _INSERT_NODE, _INSERT_CHECKPOINT = (
     insert_of(LogCheckpointRow),
 )
 
-_LAST_SEQUENCED = compiled(select(func.max(_leaves.leaf_index), func.max(_leaves.position)))
+_LAST_SEQUENCED = limited(select(_leaves.position).order_by(_leaves.leaf_index.desc()))
 _PENDING = limited(
     select(_entries.position, _entries.id, _entries.leaf)
     .where(_entries.position > bindparam("after"))
@@ -171,8 +171,8 @@ class AuditRecords(Records):
 
     def pending_leaves(self, limit: int) -> list[PendingLeaf]:
         """Return entries that have no index yet, in the order they were committed."""
-        row = self._session.one(_LAST_SEQUENCED)
-        last = 0 if row is None or row[1] is None else row[1]
+        row = self._session.one(_LAST_SEQUENCED, (1,))
+        last = 0 if row is None else row[0]
         return [
             PendingLeaf(position, UUID(bytes=entry_id), leaf)
             for position, entry_id, leaf in self._session.all(_PENDING, (last, limit))

@@ -1,6 +1,8 @@
 """What SQLite adds to the contract: durability, append-only triggers, migrations, group commit."""
 
 import asyncio
+import importlib
+import pkgutil
 import shutil
 import signal
 import sqlite3
@@ -31,6 +33,7 @@ from fakes.records import (
 )
 from sqlalchemy import bindparam, select
 
+import service.store
 from notifications.errors import StateConflictError, StoreUnavailableError
 from notifications.ports import InboxItem
 from service.store import migrate_store, open_store
@@ -455,3 +458,22 @@ class TestStatements:
             compiled(select(columns.id).where(columns.state == "draft"))
         with pytest.raises(ValueError, match="literal"):
             compiled(select(columns.id).where(columns.state == "draft"), "state_1")
+
+    def test_no_statement_walks_a_table_but_those_that_mean_to(self, path):
+        """Without statistics, as in a young database: a list must not become slow because history grew."""
+        whole = {"_ALL_CUSTOMERS", "_ALL_SALTS", "_ALL_BINDINGS", "_ALL_PROFILES"}
+        from_the_end = {"_HEAD", "_LAST_SEQUENCED"}
+        queue_in_order = {"_DUE"}
+        walking, seen = set(), 0
+        with direct(path) as connection:
+            for module in pkgutil.iter_modules(service.store.__path__, "service.store."):
+                for name, statement in vars(importlib.import_module(module.name)).items():
+                    statements = statement.values() if name == "_PAGES" else [statement]
+                    for text in statements:
+                        if isinstance(text, str) and text.startswith("SELECT"):
+                            seen += 1
+                            plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", [1] * text.count("?")).fetchall()
+                            if any(step[3].startswith("SCAN") for step in plan):
+                                walking.add(name)
+        assert walking == whole | from_the_end | queue_in_order
+        assert seen > 40

@@ -25,13 +25,7 @@ class NoticeRow(SQLModel, table=True):
         ),
         Index("ix_notices_customer_id_position", "customer_id", "position"),
         Index("ix_notices_state_position", "state", "position"),
-        Index(
-            "ix_notices_released_due_at",
-            "due_at",
-            "position",
-            sqlite_where=condition("state = 'released'"),
-            postgresql_where=condition("state = 'released'"),
-        ),
+        Index("ix_notices_state_due_at_position", "state", "due_at", "position"),
     )
     position: int | None = columns.position()
     id: bytes = columns.identifier(unique=True)

@@ -255,14 +255,7 @@ def _create_tables() -> None:
         ["incident_id", "customer_id", "sequence"],
         unique=False,
     )
-    op.create_index(
-        "ix_notices_released_due_at",
-        "notices",
-        ["due_at", "position"],
-        unique=False,
-        sqlite_where=sa.text("state = 'released'"),
-        postgresql_where=sa.text("state = 'released'"),
-    )
+    op.create_index("ix_notices_state_due_at_position", "notices", ["state", "due_at", "position"], unique=False)
     op.create_index("ix_notices_state_position", "notices", ["state", "position"], unique=False)
     op.create_index(
         "uq_notices_standing",
