@@ -12,14 +12,13 @@ from typing import TypeVar
 import structlog
 
 from notifications.errors import StoreUnavailableError
-from notifications.ports import Transaction
+from service.log_store import LogTransaction
 from service.store.directory import Directory
 from service.store.session import Session
 from service.store.transaction import SqlTransaction
 from service.store.works import Work, answer
 
 ResultT = TypeVar("ResultT")
-TransactionT = TypeVar("TransactionT", bound=Transaction)
 
 _log = structlog.get_logger(__name__)
 
@@ -86,7 +85,7 @@ class SqliteStore:
         """The database file."""
         return self._path
 
-    async def write(self, work: Callable[[TransactionT], ResultT]) -> ResultT:
+    async def write(self, work: Callable[[SqlTransaction], ResultT]) -> ResultT:
         """Run ``work`` in a transaction and return its result once it is durable on disk.
 
         Raises what ``work`` raises, with all of it undone; StoreUnavailableError when the engine could not commit
@@ -95,7 +94,7 @@ class SqliteStore:
         """
         return await self._hand_in(self._to_write, work)
 
-    async def read(self, work: Callable[[TransactionT], ResultT]) -> ResultT:
+    async def read(self, work: Callable[[SqlTransaction], ResultT]) -> ResultT:
         """Run ``work`` against one consistent snapshot; an attempt to write raises RuntimeError."""
         return await self._hand_in(self._to_read, work)
 
