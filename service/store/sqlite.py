@@ -12,7 +12,6 @@ from typing import TypeVar
 import structlog
 
 from notifications.errors import StoreUnavailableError
-from service.log_store import LogTransaction
 from service.store.directory import Directory
 from service.store.session import Session
 from service.store.transaction import SqlTransaction
