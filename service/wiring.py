@@ -18,7 +18,7 @@ from notifications.audit.note import verifier_key
 from notifications.delivery import ChannelKind
 from notifications.errors import Fault, InvalidInputError, SealingUnavailableError
 from notifications.notice import Provider
-from notifications.ports import Channel, Clock, Identifiers, TimestampAuthority
+from notifications.ports import Channel, Clock, Identifiers, TimestampAuthority, Transaction
 from notifications.use_cases.act import Act
 from notifications.use_cases.customer_decider import Agreements
 from notifications.use_cases.deliver_notice import Delivering
@@ -255,4 +255,8 @@ async def _record_keys(
     certificate = getattr(authority, "certificate", None)
     if isinstance(certificate, x509.Certificate):
         fingerprints["timestamp"] = certificate.fingerprint(hashes.SHA256()).hex()
-    await store.write(lambda tx: record_keys(tx, act, fingerprints))
+
+    def work(tx: Transaction) -> list[str]:
+        return record_keys(tx, act, fingerprints)
+
+    await store.write(work)

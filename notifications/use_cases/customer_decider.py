@@ -1,7 +1,7 @@
 """Decide one version of the facts for each customer, under the agreement and profile in force for it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from notifications.agreement import Agreement
@@ -70,6 +70,8 @@ class CustomerDecider:
 
     def __init__(self, facts: IncidentFacts, agreements: Agreements) -> None:
         self.facts = facts
+        self._stated = {stated.customer_id: stated for stated in facts.affected_customers}
+        self._seen_by_unlisted = replace(facts, affected_customers=())
         self._agreements = agreements
         self._per_agreement: dict[str, Decider] = {}
         self._classifications: dict[str, Classification] = {}
@@ -81,6 +83,11 @@ class CustomerDecider:
         if agreement_id not in self._classifications:
             self._classifications[agreement_id] = classify(self.facts, self._agreements.by_id[agreement_id])
         return self._classifications[agreement_id]
+
+    def seen_by(self, customer_id: UUID) -> IncidentFacts:
+        """Return the facts as far as one customer may see them: what is stated of other customers is left out."""
+        stated = self._stated.get(customer_id)
+        return self._seen_by_unlisted if stated is None else replace(self.facts, affected_customers=(stated,))
 
     def decide(self, case: CustomerCase) -> Decision:
         """Return the decision by the agreement and profile in force for the customer at awareness (11.1.1.3)."""

@@ -75,7 +75,7 @@ def apply_facts(tx: Transaction, act: Act, kind: str, incident: Incident, agreem
         if earlier is None or earlier.decision != decision:
             decided.append(StoredDecision(act.identifiers.new_id(), incident.id, incident.version, act.now, decision))
             entries.append(_decision_entry(act, incident, pseudonym, decision))
-        notice = next_notice(act, incident, case, decision, standing.get(customer_id, ()), told)
+        notice = next_notice(act, incident, case, decider, decision, standing.get(customer_id, ()), told)
         if notice is not None:
             (saved if notice.version > 1 else added).append(notice)
             entries.append(_notice_entry(act, notice, incident.ticket, pseudonym))

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from uuid import UUID
 
 from notifications.decision import Decision, DueKind, Verdict
-from notifications.incident import UNKNOWN, Incident, IncidentFacts
+from notifications.incident import UNKNOWN, Incident, IncidentFacts, PersonalDataBreach
 from notifications.notice import Notice, NoticeKind, NoticeState
 from notifications.use_cases.act import Act, as_json
 from notifications.use_cases.customer_decider import Agreements, CustomerCase, CustomerDecider
@@ -16,6 +15,8 @@ _NOT_CODED = frozenset({
     "title", "summary", "measures_taken", "recommendations", "not_known_yet", "next_update_by", "ended_at",
     "effect", "likely_consequences", "name", "tlp",
 })  # fmt: skip
+#: A suspicion that is confirmed is news; it was told as a suspicion.
+_FIRMED_UP = frozenset({(PersonalDataBreach.SUSPECTED.value, PersonalDataBreach.CONFIRMED.value)})
 
 
 class ToldFacts:
@@ -35,16 +36,11 @@ class ToldFacts:
         return self._deciders[version]
 
 
-def facts_for_one(facts: IncidentFacts, customer_id: UUID) -> IncidentFacts:
-    """Return the facts as far as one customer may see them: what is stated of other customers is left out."""
-    stated = facts.for_customer(customer_id)
-    return replace(facts, affected_customers=() if stated is None else (stated,))
-
-
 def next_notice(
     act: Act,
     incident: Incident,
     case: CustomerCase,
+    decider: CustomerDecider,
     decision: Decision,
     standing: tuple[Notice, ...],
     told: ToldFacts,
@@ -68,7 +64,7 @@ def next_notice(
     # 3. Told before.
     last = served[-1]
     then = told.at(last.facts_version)
-    seen_then, seen_now = (facts_for_one(facts, case.customer.id) for facts in (then.facts, incident.facts))
+    seen_then, seen_now = then.seen_by(case.customer.id), decider.seen_by(case.customer.id)
     decision_then = then.decide(case)
     if incident.closed_at is not None:
         kind = NoticeKind.FINAL
@@ -105,7 +101,7 @@ def _contradicts(then: object, now: object) -> bool:
             # Records (affected customers, resources): one more is news, one gone or changed is a correction.
             return any(_contradicts(old, _counterpart(old, now)) for old in then)
         return not set(then) <= set(now)
-    if then is None or then == UNKNOWN:
+    if then is None or then == UNKNOWN or (isinstance(now, str) and (then, now) in _FIRMED_UP):
         return False
     return then != now
 
