@@ -67,7 +67,8 @@ def main() -> None:
     growth = [large / small for small, large in rounds]
     print(f"  10,000 customers: {statistics.median(small for small, _ in rounds) * 1e6:6.1f} µs per customer")
     print(f" 100,000 customers: {statistics.median(large for _, large in rounds) * 1e6:6.1f} µs per customer")
-    print(f"  per-customer ratio 100,000/10,000: {statistics.median(growth):.2f} ({min(growth):.2f} to {max(growth):.2f}); linear is 1.0")
+    spread = f"{statistics.median(growth):.2f} ({min(growth):.2f} to {max(growth):.2f})"
+    print(f"  per-customer ratio 100,000/10,000: {spread}; linear is 1.0")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import structlog
 
 sys.path.insert(0, str(Path(__file__).parent / "fakes"))
 
@@ -39,7 +40,8 @@ def service_log():
     """What the service logs, as text."""
     stream = io.StringIO()
     configure_logging(stream)
-    return stream
+    yield stream
+    structlog.reset_defaults()
 
 
 @pytest.fixture
