@@ -34,6 +34,8 @@ class DemoError(Exception):
 async def run_demo(out: Path, *, once: bool, port: int) -> None:
     """Tell the story into ``out``; then end, or keep serving until interrupted."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=110)
     with tempfile.TemporaryDirectory(prefix="greffier-demo-") as scratch:
         log = StringIO() if once else (Path(scratch) / "service.log").open("w", encoding="utf-8")
         with contextlib.closing(log):
@@ -188,8 +190,10 @@ def _show_classification(console: Console, incident: dict[str, Any]) -> None:
         f" [bold]{result['priority'] or ' or '.join(result['possible_priorities'])}[/]"
     )
     for ground in result["grounds"]:
-        mark = {"yes": "[green]yes[/]", "no": "[dim]no[/]", "unknown": "[yellow]not known yet[/]"}[ground["holds"]]
-        console.print(f"  {ground['clause']:10} {mark}  {ground['text']['en']}")
+        if ground["holds"] == "no":
+            continue
+        mark = {"yes": "[green]holds[/]", "unknown": "[yellow]open[/] "}[ground["holds"]]
+        console.print(f"  {ground['clause']:9} {mark}  {ground['text']['en']}")
     for question in result["open_questions"]:
         console.print(f"  [yellow]open[/] {question['fact']}")
 
@@ -200,13 +204,18 @@ async def _show_assessments(api: httpx.AsyncClient, console: Console, incident: 
     for heading in ("customer", "verdict", "why", "due"):
         table.add_column(heading, overflow="fold")
     for item in page["items"]:
-        telling = [reason for reason in item["reasons"] if reason["holds"] == "yes" and reason["obliges"]]
-        shown = telling or item["reasons"]
-        why = "\n".join(f"{reason['clause']}: {reason['text']['en']}" for reason in shown)
+        why = "\n".join(f"{reason['clause']}: {reason['text']['en']}" for reason in _telling(item))
         due = f"{item['due_at'][:16]}Z\n({item['due_kind']})" if item["due_at"] else "—"
         verdict = f"[{_STYLES[item['verdict']]}]{item['verdict']}[/]"
         table.add_row(item["customer_name"], verdict, why, due)
     console.print(table)
+
+
+def _telling(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the reasons that carry a verdict; the API gives all that were examined."""
+    wanted = {"notify": "yes", "pending": "unknown", "do_not_notify": "no"}[item["verdict"]]
+    reasons = [reason for reason in item["reasons"] if reason["holds"] == wanted]
+    return [reason for reason in reasons if reason["obliges"]] or reasons
 
 
 async def _expected_mails(api: httpx.AsyncClient, notices: Sequence[dict[str, Any]]) -> int:
