@@ -119,7 +119,8 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         code = 130
     except (GreffierError, OSError) as error:
-        click.echo(f"greffier: {' '.join(str(error).split())}", err=True)
+        # A timeout has no words of its own.
+        click.echo(f"greffier: {' '.join(str(error).split()) or type(error).__name__}", err=True)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
 

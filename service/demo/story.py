@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from notifications.errors import GreffierError
 from service.demo.customers import CUSTOMERS, demo_incident
 from service.demo.environment import RunningService, embedded_service
 from service.observability import configure_logging
@@ -27,7 +28,7 @@ from service.verify_command import load_trust, print_verification
 _STYLES = {"notify": "bold green", "do_not_notify": "dim", "pending": "bold yellow"}
 
 
-class DemoError(Exception):
+class DemoError(GreffierError):
     """A step of the demo did not do what it must."""
 
 
@@ -246,6 +247,9 @@ async def _show_deliveries(api: httpx.AsyncClient, console: Console, notices: Se
 def _save(running: RunningService, out: Path, console: Console) -> list[Path]:
     folder = out / "mails"
     folder.mkdir(parents=True, exist_ok=True)
+    # What an earlier run left was signed by other keys.
+    for old in (*folder.glob("[0-9][0-9]-*.eml"), *folder.glob("tampered-*.eml.txt")):
+        old.unlink()
     saved = []
     for number, received in enumerate(running.sink.messages, 1):
         path = folder / f"{number:02d}-{received.recipients[0].split('@')[0]}.eml"
