@@ -306,9 +306,7 @@ class Transaction(Protocol):
         """
         ...
 
-    def finish_attempt(
-        self, delivery: Delivery, attempt: DeliveryAttempt, message: bytes | None
-    ) -> None:
+    def finish_attempt(self, delivery: Delivery, attempt: DeliveryAttempt, message: bytes | None) -> None:
         """Record the attempt, the bytes as sent (or None) and the delivery's new state, and end the lease."""
         ...
 
