@@ -43,15 +43,12 @@ class VerifiedSignature:
     certificate: x509.Certificate
     #: the other certificates that came with it
     others: tuple[x509.Certificate, ...]
+    #: the mail addresses that the certificate names
+    addresses: tuple[str, ...]
 
-    @property
-    def addresses(self) -> list[str]:
-        """The mail addresses that the certificate names."""
-        try:
-            names = self.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except x509.ExtensionNotFound:
-            return []
-        return names.get_values_for_type(x509.RFC822Name)
+    def names(self, address: str) -> bool:
+        """Return whether the certificate names a mail address, whatever its case."""
+        return address.casefold() in {named.casefold() for named in self.addresses}
 
 
 def verify_detached(content: bytes, signature: bytes, step: str) -> VerifiedSignature:
@@ -84,12 +81,23 @@ def verify_detached(content: bytes, signature: bytes, step: str) -> VerifiedSign
             for certificate in certificates
             if certificate.serial_number == parsed.serial and certificate.issuer.public_bytes() == parsed.issuer
         ]
+        addresses = [_addresses(certificate) for certificate in signers]
     except MALFORMED_CERTIFICATE as error:
         raise VerificationError(step, f"holds a malformed certificate: {error}") from None
     if len(signers) != 1:
         raise VerificationError(step, "the signer's certificate is not in the signature")
     _verify_signature(parsed, signers[0], step)
-    return VerifiedSignature(signers[0], tuple(item for item in certificates if item is not signers[0]))
+    return VerifiedSignature(
+        signers[0], tuple(item for item in certificates if item is not signers[0]), tuple(addresses[0])
+    )
+
+
+def _addresses(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return names.get_values_for_type(x509.RFC822Name)
 
 
 def _verify_signature(parsed: DetachedSignature, certificate: x509.Certificate, step: str) -> None:

@@ -21,6 +21,11 @@ _MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
 ECDSA_WITH_SHA256 = "1.2.840.10045.4.3.2"
 RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
 RSA_WITH_SHA256 = "1.2.840.113549.1.1.11"
+#: RSA (alone, with SHA-2, PSS), ECDSA with SHA-2, Ed25519.
+_TOKEN_ALGORITHMS = frozenset({
+    RSA_ENCRYPTION, RSA_WITH_SHA256, "1.2.840.113549.1.1.12", "1.2.840.113549.1.1.13", "1.2.840.113549.1.1.10",
+    ECDSA_WITH_SHA256, "1.2.840.10045.4.3.3", "1.2.840.10045.4.3.4", "1.3.101.112",
+})  # fmt: skip
 
 _MAX_CERTIFICATES = 10
 
@@ -105,6 +110,24 @@ def parse_detached_signature(data: bytes) -> DetachedSignature:
         signature_algorithm=_algorithm(algorithm),
         signature=signature.body,
     )
+
+
+def check_token_form(data: bytes) -> None:
+    """Raise InvalidInputError unless those parts of a timestamp reply are sound that its signature does not cover.
+
+    Libraries pass over the versions (RFC 5652, 5.1 and 5.3) and the name of the signature algorithm.
+    """
+    # TimeStampResp ::= SEQUENCE { status, ContentInfo { SignedData [0] } } (RFC 3161, 2.4.2)
+    _, content = _children(_only(data, _SEQUENCE), _SEQUENCE, _SEQUENCE)
+    _, wrapped = _children(content, _OID, _CONTEXT_0)
+    version, *_, signers = _items(_only(wrapped.body, _SEQUENCE).body)
+    signer_version, identifier, _, *rest = _items(_only(signers.body, _SEQUENCE).body)
+    _expect(version.body == b"\x03", "is a token of another version")
+    by_issuer = identifier.tag == _SEQUENCE
+    _expect(signer_version.body == (b"\x01" if by_issuer else b"\x03"), "has a signer of another version")
+    algorithm = next((item for item in rest if item.tag == _SEQUENCE), None)
+    name = next(_items(algorithm.body), None) if algorithm is not None else None
+    _expect(name is not None and _oid(name.body) in _TOKEN_ALGORITHMS, "names an unknown signature algorithm")
 
 
 def _expect(holds: bool, otherwise: str) -> None:

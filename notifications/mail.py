@@ -45,8 +45,11 @@ SIGNATURE_PART_HEADER = (
 _CRLF = b"\r\n"
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9._-]+@[A-Za-z0-9._-]+>")
+_FROM_LINE = re.compile(rb"^From ", re.MULTILINE)
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@]+@[^\s<>()\[\],;:\\\"@]+")
 _MAX_HEADER_TEXT_CHARACTERS = 400
+#: Earlier Message-IDs that a mail names: the first and the latest others, so that a long incident still threads.
+_MAX_REFERENCES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,22 @@ def _text_part(subtype: str, language: str, text: str) -> bytes:
         f"Content-Language: {language}\r\n"
         "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
     )
-    encoded = binascii.b2a_qp(text.encode(), istext=True)
-    # A line that begins with "From " is changed by old mail stores, and with it the signature.
-    encoded = re.sub(rb"(?m)^From ", b"=46rom ", encoded)
-    return header.encode() + encoded.replace(b"\n", _CRLF)
+    return header.encode() + quoted_printable(text)
+
+
+def quoted_printable(text: str) -> bytes:
+    """Return the text in quoted-printable, each line feed a line end; a carriage return in it is encoded like any byte.
+
+    Lines have at most 76 characters and CRLF, and none begins with "From ", which old mail stores change.
+    """
+    if "\r" in text:
+        encoded = b"\n".join(binascii.b2a_qp(line.encode(), istext=False) for line in text.split("\n"))
+    else:
+        encoded = binascii.b2a_qp(text.encode(), istext=True)
+    while _FROM_LINE.search(encoded):
+        # Two characters more may be too many for the line: the rest goes on the next one.
+        encoded = _FROM_LINE.sub(b"=46rom =\n", encoded)
+    return encoded.replace(b"\n", _CRLF)
 
 
 def _attachment(name: str, content: bytes) -> bytes:
@@ -152,6 +167,8 @@ def header_lines(envelope: Envelope, subject: str) -> list[tuple[str, str]]:
 
     Raises InvalidInputError for control characters or anything that could end a header or name another recipient.
     """
+    if envelope.date.utcoffset() is None:
+        raise InvalidInputError(Fault("date", "has no offset"))
     for message_id in (envelope.message_id, *envelope.earlier_message_ids):
         if not _MESSAGE_ID.fullmatch(message_id):
             raise InvalidInputError(Fault("message_id", "is no Message-ID"))
@@ -163,9 +180,10 @@ def header_lines(envelope: Envelope, subject: str) -> list[tuple[str, str]]:
         ("Message-ID", envelope.message_id),
     ]
     if envelope.earlier_message_ids:
+        first, *others = envelope.earlier_message_ids
         lines += [
             ("In-Reply-To", envelope.earlier_message_ids[-1]),
-            ("References", "\r\n ".join(envelope.earlier_message_ids)),
+            ("References", "\r\n ".join((first, *others[1 - _MAX_REFERENCES :]))),
         ]
     return lines
 
@@ -174,8 +192,13 @@ def _encoded(name: str, text: str) -> str:
     """Return header text, as encoded words where it is not ASCII (RFC 2047), folded."""
     if _CONTROLS.search(text) or len(text) > _MAX_HEADER_TEXT_CHARACTERS:
         raise InvalidInputError(Fault(name, "holds a control character, or is too long for a header"))
-    charset = "us-ascii" if text.isascii() else "utf-8"
+    charset = "us-ascii" if _is_plain(text) else "utf-8"
     return Header(text, charset, header_name=name, maxlinelen=76).encode(linesep="\r\n")
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether a text may stand in a header as it is: ASCII, and nothing that a reader would decode."""
+    return text.isascii() and "=?" not in text
 
 
 def _mailbox(name: str, display: str, address: str) -> str:
@@ -184,7 +207,7 @@ def _mailbox(name: str, display: str, address: str) -> str:
         raise InvalidInputError(Fault(name, "is no mail address"))
     if not display:
         return address
-    if display.isascii():
+    if _is_plain(display):
         if _CONTROLS.search(display) or len(display) > _MAX_HEADER_TEXT_CHARACTERS:
             raise InvalidInputError(Fault(name, "holds a control character, or is too long for a header"))
         quoted = display.replace("\\", "\\\\").replace('"', '\\"')

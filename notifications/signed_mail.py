@@ -18,13 +18,19 @@ from notifications.mail import ATTACHMENT_TYPES, PROTECTED_HEADERS, SIGNATURE_PA
 STRUCTURE = "structure"
 
 _MAX_MAIL_BYTES = 64 * 1024 * 1024
+#: Longer ones cost a decoder more time than a header is worth.
+_MAX_HEADER_CHARACTERS = 20_000
 _FIELD = re.compile(rb"([!-9;-~]+):[ \t]?(.*)", re.DOTALL)
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
+_SPACE = re.compile(r"[ \t]+")
+_WORD = r"=\?[^?\s]+\?[qb]\?[^?\s]*\?="
+#: The one form of a mailbox: an address, or a quoted or encoded name before one in angle brackets.
+_MAILBOX = re.compile(rf'(?:"(?:[^"\\]|\\.)*"|{_WORD}(?: {_WORD})*) <([^<>\s]+)>|([^<>"\s]+)')
 _BOUNDARY = re.compile(r'boundary="(=_[a-z]+_[0-9a-f]{24})"')
 #: Headers that stand at most once on the outside; a second one is a second reading.
 _SINGLE = frozenset(
     {"from", "to", "subject", "date", "message-id", "in-reply-to", "references", "content-type", "mime-version",
-     "sender", "cc", "bcc", "reply-to", "content-transfer-encoding"}
+     "sender", "cc", "bcc", "reply-to", "content-transfer-encoding", "content-language"}
 )  # fmt: skip
 #: Headers that would name or hide somebody, and that no notice has.
 _ABSENT = frozenset({"cc", "bcc", "sender", "reply-to", "content-transfer-encoding"})
@@ -38,6 +44,8 @@ class SignedMail:
     outer: Mapping[str, str]
     #: decoded values of the protected headers
     protected: Mapping[str, str]
+    #: the address in the protected From
+    sender: str
     #: the bytes that the mail's signature is over
     signed: bytes
     #: DER of the mail's signature
@@ -72,7 +80,7 @@ def parse_signed_mail(mail: bytes) -> SignedMail:
     kind = _single(fields, "content-type")
     boundary = _BOUNDARY.search(kind)
     expected = 'multipart/signed; protocol="application/pkcs7-signature"; micalg=sha-256; boundary='
-    if boundary is None or " ".join(kind.split()) != f'{expected}"{boundary[1]}"':
+    if boundary is None or _SPACE.sub(" ", kind) != f'{expected}"{boundary[1]}"':
         raise _refuse("is not multipart/signed with SHA-256 (S/MIME)")
     if _single(fields, "mime-version") != "1.0":
         raise _refuse("is not MIME 1.0")
@@ -98,6 +106,7 @@ def parse_signed_mail(mail: bytes) -> SignedMail:
     return SignedMail(
         outer=_decoded(fields),
         protected=_decoded(inner),
+        sender=_address(_single(inner, "from")),
         signed=signed,
         signature=signature,
         language=languages.pop(),
@@ -121,15 +130,31 @@ def _fields(header: bytes) -> dict[str, list[str]]:
         match = _FIELD.fullmatch(line)
         if match is None:
             raise _refuse("has a line among its headers that is no header")
-        try:
-            value = match[2].decode("utf-8")
-        except UnicodeDecodeError:
-            raise _refuse("has a header that is not UTF-8") from None
-        fields.setdefault(match[1].decode("ascii").lower(), []).append(value)
+        name = match[1].decode("ascii").lower()
+        # What relays add is theirs; what a notice says is in one form.
+        if name in _SINGLE:
+            fields.setdefault(name, []).append(_text(name, match[2]))
     for name in _SINGLE:
         if len(fields.get(name, ())) > 1:
             raise _refuse(f"has the header {name} twice")
     return fields
+
+
+def _text(name: str, value: bytes) -> str:
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _refuse(f"has a header {name} that is not UTF-8") from None
+    if len(text) > _MAX_HEADER_CHARACTERS or any(char < " " and char != "\t" for char in text):
+        raise _refuse(f"has a header {name} that is too long, or holds a control character")
+    return text
+
+
+def _address(mailbox: str) -> str:
+    match = _MAILBOX.fullmatch(_SPACE.sub(" ", mailbox))
+    if match is None:
+        raise _refuse("is not from one address, named in the one form")
+    return match[1] or match[2]
 
 
 def _single(fields: Mapping[str, list[str]], name: str) -> str:
@@ -149,7 +174,7 @@ def _decoded(fields: Mapping[str, list[str]]) -> dict[str, str]:
                 text = str(make_header(decode_header(values[0])))
             except (HeaderParseError, ValueError, LookupError):
                 raise _refuse(f"has a malformed header {name}") from None
-            decoded[name] = " ".join(text.split())
+            decoded[name] = _SPACE.sub(" ", text).strip(" ")
     return decoded
 
 

@@ -2,15 +2,16 @@
 
 Nothing is fetched and nobody is asked. What must be trusted comes from elsewhere: the CA, the timestamp authority's
 root, the log's verifier key. What is *not* checked: revocation of certificates; whether the log's head is the one that
-others see (compare checkpoints with other customers, or with a witness); whether what the notice says is true.
+others see (compare checkpoints with other customers, or with a witness); whether what the notice says is true; when the
+mail around the notice was signed (its own date says so; the timestamp dates the document's signature).
 """
 
 import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import parseaddr, parsedate_to_datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import rfc3161_client
@@ -24,6 +25,7 @@ from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.audit.proof import NoticeExtra, TlogProof, parse_notice_extra, parse_proof
 from notifications.canonical_json import parse_canonical
 from notifications.cms import MALFORMED_CERTIFICATE, verify_chain, verify_detached
+from notifications.der import check_token_form
 from notifications.errors import Fault, InvalidInputError, VerificationError
 from notifications.mail import (
     DOCUMENT_NAME,
@@ -127,7 +129,7 @@ def verify_notice_mail(mail: bytes, trust: Trust) -> Iterator[Passed]:
     yield Passed(5, CERTIFICATE, state.verify_certificate())
     yield Passed(6, DOCUMENT, state.verify_document())
     # 7.
-    yield Passed(7, MAIL_AGREES, _verify_mail_agrees(parsed, state.document))
+    yield Passed(7, MAIL_AGREES, _verify_mail_agrees(parsed, state))
     # 8. and 9.
     yield Passed(8, INCLUSION, state.verify_inclusion())
     yield Passed(9, CHECKPOINT, state.verify_checkpoint())
@@ -169,20 +171,21 @@ def _verify_mail_signature(parsed: SignedMail, trust: Trust) -> str:
     signed = verify_detached(parsed.signed, parsed.signature, MAIL_SIGNATURE)
     at = _date(parsed)
     verify_chain(signed, trust.ca, at, MAIL_SIGNATURE)
-    _, address = parseaddr(parsed.protected.get("From", ""))
-    if address.casefold() not in {named.casefold() for named in signed.addresses}:
-        raise VerificationError(MAIL_SIGNATURE, f"From says {address}, the certificate {', '.join(signed.addresses)}")
-    return f"by {address}"
+    if not signed.names(parsed.sender):
+        raise VerificationError(
+            MAIL_SIGNATURE, f"From says {parsed.sender}, the certificate {', '.join(signed.addresses)}"
+        )
+    return f"by {parsed.sender}"
 
 
 def _date(parsed: SignedMail) -> datetime:
     try:
         at = parsedate_to_datetime(parsed.protected["Date"])
-    except (KeyError, ValueError):
+        if at.tzinfo is None:
+            raise VerificationError(MAIL_SIGNATURE, "has a date without an offset under the signature")
+        return at.astimezone(UTC)
+    except (KeyError, ValueError, OverflowError):
         raise VerificationError(MAIL_SIGNATURE, "has no readable date under the signature") from None
-    if at.tzinfo is None:
-        raise VerificationError(MAIL_SIGNATURE, "has a date without an offset under the signature")
-    return at
 
 
 class _Files:
@@ -203,8 +206,8 @@ class _Files:
             raise VerificationError(INCLUSION, str(error)) from None
 
     def verify_signature(self) -> str:
-        self._signed = verify_detached(self._files.document, self._files.signature, DOCUMENT_SIGNATURE)
-        return f"by {', '.join(self._signed.addresses)}"
+        self.signed = verify_detached(self._files.document, self._files.signature, DOCUMENT_SIGNATURE)
+        return f"by {', '.join(self.signed.addresses)}"
 
     def verify_timestamp(self, number: int) -> Passed:
         token = self._files.timestamp
@@ -214,11 +217,14 @@ class _Files:
             self._at = self._leaf.at
             return Passed(number, TIMESTAMP, "follows: the authority had not answered yet", pending=True)
         try:
+            check_token_form(token)
             response = rfc3161_client.decode_timestamp_response(token)
             builder = rfc3161_client.VerifierBuilder()
             for root in self._trust.timestamp_roots:
                 builder = builder.add_root_certificate(root)
             builder.build().verify_message(response, self._files.signature)
+        except InvalidInputError as error:
+            raise VerificationError(TIMESTAMP, str(error)) from None
         except (TimestampError, *MALFORMED_CERTIFICATE) as error:
             raise VerificationError(TIMESTAMP, f"the token does not hold: {error}") from None
         self._at = response.tst_info.gen_time
@@ -229,7 +235,7 @@ class _Files:
     def verify_certificate(self) -> str:
         if self._at is None:
             raise VerificationError(CERTIFICATE, "no moment is established")
-        verify_chain(self._signed, self._trust.ca, self._at, CERTIFICATE)
+        verify_chain(self.signed, self._trust.ca, self._at, CERTIFICATE)
         return f"for e-mail protection, valid at {self._at:%Y-%m-%d %H:%M:%S} UTC"
 
     def verify_document(self) -> str:
@@ -297,17 +303,23 @@ class _Files:
 
 def _well_formed_renderings(renderings: object) -> bool:
     return isinstance(renderings, list) and all(
-        isinstance(item, dict) and item.keys() == {"language", "media_type", "sha256"} for item in renderings
+        isinstance(item, dict)
+        and item.keys() == {"language", "media_type", "sha256"}
+        and all(isinstance(value, str) for value in item.values())
+        for item in renderings
     )
 
 
-def _verify_mail_agrees(parsed: SignedMail, document: Mapping[str, Any]) -> str:
-    """Compare what a reader sees with what is signed: 1. headers, 2. subject, 3. words."""
+def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> str:
+    """Compare what a reader sees with what is signed: 1. headers, 2. sender and subject, 3. words."""
+    document = state.document
     # 1.
     for name in PROTECTED_HEADERS:
         if parsed.outer.get(name) != parsed.protected.get(name):
             raise VerificationError(MAIL_AGREES, f"the header {name} is not the one under the signature")
-    # 2.
+    # 2. Without this, whoever has any certificate of the CA could pass a genuine notice on as their own.
+    if not state.signed.names(parsed.sender):
+        raise VerificationError(MAIL_AGREES, f"the document is not signed by {parsed.sender}, who sends it")
     subject = parsed.protected.get("Subject", "")
     for expected in (str(document["ticket"]), str(document["tlp"]), f"#{document['sequence']}"):
         if expected not in subject:
@@ -319,6 +331,6 @@ def _verify_mail_agrees(parsed: SignedMail, document: Mapping[str, Any]) -> str:
     if stated.keys() != {"text/plain", "text/html"} or parsed.texts.keys() != stated.keys():
         raise VerificationError(MAIL_AGREES, f"the document commits to no words in {parsed.language}")
     for kind, text in parsed.texts.items():
-        if not hmac.compare_digest(hashlib.sha256(text).hexdigest(), str(stated[kind])):
+        if not hmac.compare_digest(hashlib.sha256(text).hexdigest(), stated[kind]):
             raise VerificationError(MAIL_AGREES, f"the words ({kind}) are not the ones the document commits to")
     return f"headers and words ({parsed.language}) are the sealed ones"

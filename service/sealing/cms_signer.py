@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
@@ -81,7 +82,10 @@ class CmsSigner:
         stamp = _stamp(self._key_file) + _stamp(self._chain_file)
         if self._identity is None or stamp != self._stamp:
             self._identity = None
-            self._identity = self._load()
+            try:
+                self._identity = self._load()
+            except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+                raise SealingUnavailableError(f"certificate {self._chain_file} is malformed: {error}") from None
             self._stamp = stamp
         return self._identity
 

@@ -4,6 +4,7 @@ For production, settings point at PEM files issued by a real CA and at a real ti
 """
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,8 @@ _SIGNING_DAYS = 730
 _TSA_DAYS = 1825
 #: Certificates are valid from a little before they are made, for clocks that lag.
 _BACKDATE = timedelta(minutes=5)
+
+_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
 _CertificateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -72,10 +75,14 @@ def create_demo_keys(
     ``address`` is the ASCII mail address that notices come from. Private keys are PKCS #8 files of mode 0600, encrypted
     under the passphrase when there is one; the folders have mode 0700 and 0755.
     """
-    if not address.isascii():
-        raise InvalidInputError(Fault("address", "must be ASCII: it stands in the certificate as an rfc822Name"))
+    if not _ADDRESS.fullmatch(address):
+        raise InvalidInputError(
+            Fault("address", "must be an ASCII mail address: it stands in the certificate as an rfc822Name")
+        )
     log_vkey = verifier_key(log_origin, log_private := Ed25519PrivateKey.generate())
-    existing = [path for path in (files.signing_key, files.log_key, files.timestamp_key, files.ca_key) if path.exists()]
+    made = (files.ca_key, files.signing_key, files.signing_chain, files.timestamp_key, files.timestamp_chain,
+            files.log_key, files.trust / "ca.pem", files.trust / "tsa.pem", files.trust / "log.vkey")  # fmt: skip
+    existing = [path for path in made if path.exists()]
     if existing:
         raise InvalidInputError(Fault("data", f"{existing[0]} exists; keys are never overwritten"))
     files.keys.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -29,6 +29,7 @@ from rfc3161_client import (
 )
 from rfc3161_client.errors import VerificationError
 
+from notifications.der import check_token_form
 from notifications.errors import Fault, InvalidInputError, SealingUnavailableError, TimestampUnavailableError
 from service.sealing.key_files import load_chain, load_private_key
 
@@ -99,9 +100,12 @@ class HttpTimestampAuthority:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
             raise InvalidInputError(Fault("timestamp_url", "must be https, or http to a loopback address"))
+        if not parts.hostname:
+            raise InvalidInputError(Fault("timestamp_url", "names no host"))
         if not roots:
             raise InvalidInputError(Fault("timestamp_ca_file", "holds no certificate"))
         self._url, self._roots, self._independent = url, list(roots), independent
+        self._timeout_seconds = timeout_seconds
         self._client = httpx.AsyncClient(timeout=timeout_seconds, follow_redirects=False)
 
     @property
@@ -113,23 +117,31 @@ class HttpTimestampAuthority:
         """Return a TimeStampResp (DER) over SHA-256 of the content; see the port."""
         request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).nonce(nonce=True).build()
         try:
-            async with self._client.stream(
-                "POST", self._url, content=request.as_bytes(), headers={"Content-Type": _QUERY_TYPE}
-            ) as response:
-                if response.status_code != httpx.codes.OK:
-                    raise TimestampUnavailableError(f"the authority answered HTTP {response.status_code}")
-                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-                if kind != _REPLY_TYPE:
-                    raise TimestampUnavailableError("the authority answered something that is no timestamp reply")
-                reply = b""
-                async for chunk in response.aiter_bytes():
-                    reply += chunk
-                    if len(reply) > _MAX_REPLY_BYTES:
-                        raise TimestampUnavailableError("the authority's reply is too long")
+            # The client's timeout is per read: an authority that drips would hold up notices for ever.
+            async with asyncio.timeout(self._timeout_seconds):
+                reply = await self._post(request.as_bytes())
+        except TimeoutError as error:
+            raise TimestampUnavailableError(f"the authority did not answer in {self._timeout_seconds:g} s") from error
         except httpx.HTTPError as error:
             raise TimestampUnavailableError(f"the authority cannot be reached: {type(error).__name__}") from error
         verify_reply(reply, request, content, self._roots)
         return reply
+
+    async def _post(self, request: bytes) -> bytes:
+        # Compressed, a short reply could become a long one.
+        headers = {"Content-Type": _QUERY_TYPE, "Accept": _REPLY_TYPE, "Accept-Encoding": "identity"}
+        async with self._client.stream("POST", self._url, content=request, headers=headers) as response:
+            if response.status_code != httpx.codes.OK:
+                raise TimestampUnavailableError(f"the authority answered HTTP {response.status_code}")
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != _REPLY_TYPE:
+                raise TimestampUnavailableError("the authority answered something that is no timestamp reply")
+            reply = b""
+            async for chunk in response.aiter_raw():
+                reply += chunk
+                if len(reply) > _MAX_REPLY_BYTES:
+                    raise TimestampUnavailableError("the authority's reply is too long")
+            return reply
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -152,7 +164,8 @@ def verify_reply(reply: bytes, request: TimeStampRequest, content: bytes, roots:
         builder = builder.add_root_certificate(root)
     try:
         builder.build().verify_message(response, content)
-    except (VerificationError, ValueError) as error:
+        check_token_form(reply)
+    except (VerificationError, InvalidInputError, ValueError) as error:
         raise TimestampUnavailableError(f"the authority's token does not verify: {error}") from error
 
 
