@@ -131,13 +131,18 @@ def _check(kind: str, actor: str, subjects: Mapping[str, object], detail: Mappin
         if not isinstance(identifier, str) or not _IDENTIFIER.fullmatch(identifier):
             raise InvalidInputError(Fault(f"subjects.{name}", "must be an opaque id"))
     for name, value in detail.items():
-        if value is None or (isinstance(value, str) and _CODE.fullmatch(value)):
+        if value is None or (isinstance(value, str) and _is_code(value)):
             continue
         if isinstance(value, int):
             if abs(value) > MAX_INTEGER:
                 raise InvalidInputError(Fault(f"detail.{name}", "is an integer that not every reader keeps exact"))
-        elif not isinstance(value, list) or not all(isinstance(item, str) and _CODE.fullmatch(item) for item in value):
+        elif not isinstance(value, list) or not all(isinstance(item, str) and _is_code(item) for item in value):
             raise InvalidInputError(Fault(f"detail.{name}", "must be a code, a number or a list of codes"))
+
+
+@lru_cache(maxsize=8192)
+def _is_code(text: str) -> bool:
+    return _CODE.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=1024)

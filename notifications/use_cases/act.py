@@ -1,9 +1,10 @@
 """Who acts and when: what every use case needs to leave its trace in the audit log."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
+from typing import Any
 from uuid import UUID
 
 from notifications.audit.entry import AuditEntry, Opening
@@ -13,26 +14,62 @@ from notifications.ports import Identifiers
 
 
 def as_json(value: object) -> Json:
-    """Return the JSON shape of a domain record: keys as in the API, times as text, localized texts as objects."""
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, str):
-        return value
-    if isinstance(value, datetime):
-        return timestamp_text(value)
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, LocalizedText):
-        return dict(value.texts)
-    if isinstance(value, tuple | list | set | frozenset):
-        return [as_json(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): as_json(item) for key, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return {member.name: as_json(getattr(value, member.name)) for member in fields(value)}
-    raise TypeError(f"no JSON shape for {type(value).__name__}")
+    """Return the JSON shape of a domain record: keys as in the API, times as text, localized texts as objects.
+
+    Raises TypeError for a type that has none.
+    """
+    kind = type(value)
+    shape = _SHAPES.get(kind)
+    if shape is None:
+        shape = _SHAPES[kind] = _shape_of(kind)
+    return shape(value)
+
+
+def _as_it_is(value: Any) -> Json:
+    plain: Json = value
+    return plain
+
+
+def _member(value: Any) -> Json:
+    return str(value.value)
+
+
+def _items(value: Any) -> Json:
+    return [as_json(item) for item in value]
+
+
+def _members(value: Any) -> Json:
+    return {str(key): as_json(item) for key, item in value.items()}
+
+
+def _texts(value: Any) -> Json:
+    return dict(value.texts)
+
+
+def _shape_of(kind: type) -> Callable[[Any], Json]:
+    """Return how values of a type are shaped; looked up once per type."""
+    if issubclass(kind, Enum):
+        return _member
+    if issubclass(kind, datetime):
+        return timestamp_text
+    if issubclass(kind, Mapping):
+        return _members
+    if issubclass(kind, tuple | list | set | frozenset):
+        return _items
+    if is_dataclass(kind):
+        names = tuple(member.name for member in fields(kind))
+        return lambda value: {name: as_json(getattr(value, name)) for name in names}
+    raise TypeError(f"no JSON shape for {kind.__name__}")
+
+
+_SHAPES: dict[type, Callable[[Any], Json]] = {
+    str: _as_it_is,
+    int: _as_it_is,
+    bool: _as_it_is,
+    type(None): _as_it_is,
+    UUID: str,
+    LocalizedText: _texts,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Schemas of what the service concluded: classification, decisions, dry runs."""
 
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from notifications.agreement import Agreement
 from notifications.classification import Classification
 from notifications.customer import Customer
 from notifications.decision import Decision
+from notifications.incident import LANGUAGES
 from notifications.ports import StoredDecision
 from notifications.wording import words
 from service.api.fields import Moment, Out
@@ -55,6 +57,18 @@ class ClassificationOut(Out):
     remarks: list[str]
 
 
+@lru_cache(maxsize=1024)
+def _limb_text(agreement: Agreement, limb_id: str) -> dict[str, str]:
+    """Return a limb's plain words by language. Read only: the answer is kept."""
+    return agreement.limb(limb_id).text.as_mapping()
+
+
+@lru_cache(maxsize=4096)
+def _reason_text(message: str) -> dict[str, str]:
+    """Return a reason's words by language. Read only: the answer is kept."""
+    return {language: words(message, language) for language in LANGUAGES}
+
+
 def classification_out(classification: Classification, agreement: Agreement) -> ClassificationOut:
     """Return the schema of a classification."""
     target = next((level for level in agreement.priorities if level.id == classification.priority), None)
@@ -69,7 +83,7 @@ def classification_out(classification: Classification, agreement: Agreement) -> 
                 clause=ground.clause,
                 holds=ground.holds.value,
                 missing=list(ground.missing),
-                text=agreement.limb(ground.id).text.as_mapping(),
+                text=_limb_text(agreement, ground.id),
             )
             for ground in classification.grounds
         ],
@@ -148,7 +162,7 @@ def _decision_fields(customer: Customer, decision: Decision) -> dict[str, Any]:
                 clause=reason.clause,
                 holds=reason.holds.value,
                 obliges=reason.obliges,
-                text={language: words(reason.message, language) for language in ("fr", "en", "de")},
+                text=_reason_text(reason.message),
                 missing=list(reason.missing),
             )
             for reason in decision.reasons
