@@ -1,11 +1,12 @@
 """Sign notices and mails: detached CMS with the provider's S/MIME certificate."""
 
+import itertools
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
@@ -15,6 +16,8 @@ from notifications.errors import SealingUnavailableError
 from notifications.ports import Clock
 from service.sealing.key_files import load_chain, load_private_key
 
+#: What verifiers take at the least (RFC 8551, 4.2).
+_MIN_RSA_BITS = 2048
 _OPTIONS = [pkcs7.PKCS7Options.DetachedSignature, pkcs7.PKCS7Options.Binary]
 
 
@@ -57,7 +60,8 @@ class CmsSigner:
     def sign_detached(self, content: bytes) -> bytes:
         """Return detached CMS SignedData (DER) over exactly these bytes; see the port."""
         identity = self._current()
-        self._verify_validity(identity.leaf)
+        for certificate in (identity.leaf, *identity.intermediates):
+            self._verify_validity(certificate)
         builder = (
             pkcs7.PKCS7SignatureBuilder().set_data(content).add_signer(identity.leaf, identity.key, hashes.SHA256())
         )
@@ -65,17 +69,17 @@ class CmsSigner:
             builder = builder.add_certificate(certificate)
         return builder.sign(Encoding.DER, _OPTIONS)
 
-    def _verify_validity(self, leaf: x509.Certificate) -> None:
+    def _verify_validity(self, certificate: x509.Certificate) -> None:
         now = self._clock.now()
-        if now > leaf.not_valid_after_utc:
+        if now > certificate.not_valid_after_utc:
             raise SealingUnavailableError(
-                f"the signing certificate {self._chain_file} expired at {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC;"
-                " install a renewed one, the notices wait"
+                f"the signing certificate {self._chain_file} expired at"
+                f" {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC; install a renewed one, the notices wait"
             )
-        if now < leaf.not_valid_before_utc:
+        if now < certificate.not_valid_before_utc:
             raise SealingUnavailableError(
                 f"the signing certificate {self._chain_file} is not valid before"
-                f" {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+                f" {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
             )
 
     def _current(self) -> _Identity:
@@ -98,6 +102,8 @@ class CmsSigner:
             raise SealingUnavailableError(f"key {self._key_file} is neither ECDSA nor RSA")
         if isinstance(key, ec.EllipticCurvePrivateKey) and not isinstance(key.curve, ec.SECP256R1):
             raise SealingUnavailableError(f"key {self._key_file} is on curve {key.curve.name}, not P-256")
+        if isinstance(key, rsa.RSAPrivateKey) and key.key_size < _MIN_RSA_BITS:
+            raise SealingUnavailableError(f"key {self._key_file} has {key.key_size} bits, fewer than {_MIN_RSA_BITS}")
         # 2.
         if _public_bytes(key.public_key()) != _public_bytes(leaf.public_key()):
             raise SealingUnavailableError(f"key {self._key_file} is not the key of certificate {self._chain_file}")
@@ -113,7 +119,18 @@ class CmsSigner:
             raise SealingUnavailableError(f"certificate {self._chain_file} names no mail address (subjectAltName)")
         # The root is what the reader trusts already: sent along it proves nothing.
         intermediates = [certificate for certificate in others if certificate.subject != certificate.issuer]
+        self._verify_links([leaf, *intermediates])
         return _Identity(key, leaf, intermediates, addresses[0])
+
+    def _verify_links(self, chain: list[x509.Certificate]) -> None:
+        for certificate, issuer in itertools.pairwise(chain):
+            try:
+                certificate.verify_directly_issued_by(issuer)
+            except (InvalidSignature, ValueError, TypeError):
+                raise SealingUnavailableError(
+                    f"certificate file {self._chain_file} must hold the certificate, then its issuer, and so on:"
+                    f" {issuer.subject.rfc4514_string()} issued none before it"
+                ) from None
 
     def _verify_usage(self, leaf: x509.Certificate) -> None:
         try:

@@ -23,6 +23,8 @@ _SIGNING_DAYS = 730
 _TSA_DAYS = 1825
 #: Certificates are valid from a little before they are made, for clocks that lag.
 _BACKDATE = timedelta(minutes=5)
+#: X.520, ub-common-name; the library counts bytes
+_MAX_NAME_BYTES = 64
 
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 
@@ -70,7 +72,7 @@ class KeyFiles:
 def create_demo_keys(
     files: KeyFiles, *, address: str, provider_name: str, log_origin: str, now: datetime, passphrase: bytes | None
 ) -> None:
-    """Create every key and certificate; raises InvalidInputError if any of them exists already.
+    """Create every key and certificate; raises InvalidInputError if any exists already, or for an unusable name.
 
     ``address`` is the ASCII mail address that notices come from. Private keys are PKCS #8 files of mode 0600, encrypted
     under the passphrase when there is one; the folders have mode 0700 and 0755.
@@ -79,6 +81,8 @@ def create_demo_keys(
         raise InvalidInputError(
             Fault("address", "must be an ASCII mail address: it stands in the certificate as an rfc822Name")
         )
+    if not provider_name.strip() or not provider_name.isprintable():
+        raise InvalidInputError(Fault("provider_name", "must be a name without control characters"))
     log_vkey = verifier_key(log_origin, log_private := Ed25519PrivateKey.generate())
     made = (files.ca_key, files.signing_key, files.signing_chain, files.timestamp_key, files.timestamp_chain,
             files.log_key, files.trust / "ca.pem", files.trust / "tsa.pem", files.trust / "log.vkey")  # fmt: skip
@@ -89,11 +93,11 @@ def create_demo_keys(
     files.trust.mkdir(parents=True, exist_ok=True, mode=0o755)
 
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = _root(ca_key, f"{provider_name} demo CA", now, _CA_DAYS)
+    ca = _root(ca_key, _name(provider_name, " demo CA"), now, _CA_DAYS)
     signing_key = ec.generate_private_key(ec.SECP256R1())
     signing = _signing_certificate(signing_key, ca_key, ca, address, provider_name, now)
     tsa_root_key = rsa.generate_private_key(65537, 3072)
-    tsa_root = _root(tsa_root_key, f"{provider_name} demo timestamp root", now, _CA_DAYS)
+    tsa_root = _root(tsa_root_key, _name(provider_name, " demo timestamp root"), now, _CA_DAYS)
     tsa_key = rsa.generate_private_key(65537, 3072)
     tsa = _timestamp_certificate(tsa_key, tsa_root_key, tsa_root, provider_name, now)
 
@@ -108,14 +112,16 @@ def create_demo_keys(
     _write_new(files.trust / "log.vkey", (log_vkey.text() + "\n").encode(), 0o644)
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
+def _name(provider_name: str, role: str) -> x509.Name:
+    """Return a name that ends with the role however long the provider's is: issuer and subject must differ."""
+    kept = provider_name.encode()[: _MAX_NAME_BYTES - len(role)].decode("utf-8", "ignore")
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, kept + role)])
 
 
-def _builder(subject: str, key: _CertificateKey, now: datetime, days: int) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, key: _CertificateKey, now: datetime, days: int) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
-        .subject_name(_name(subject))
+        .subject_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATE)
@@ -138,10 +144,10 @@ def _usage(*, certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _root(key: _CertificateKey, common_name: str, now: datetime, days: int) -> x509.Certificate:
+def _root(key: _CertificateKey, name: x509.Name, now: datetime, days: int) -> x509.Certificate:
     return (
-        _builder(common_name, key, now, days)
-        .issuer_name(_name(common_name))
+        _builder(name, key, now, days)
+        .issuer_name(name)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(certificates=True), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
@@ -170,7 +176,7 @@ def _signing_certificate(
     now: datetime,
 ) -> x509.Certificate:
     builder = (
-        _builder(f"{provider_name} notices", key, now, _SIGNING_DAYS)
+        _builder(_name(provider_name, " notices"), key, now, _SIGNING_DAYS)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False)
         .add_extension(x509.SubjectAlternativeName([x509.RFC822Name(address)]), critical=False)
     )
@@ -181,7 +187,8 @@ def _timestamp_certificate(
     key: rsa.RSAPrivateKey, issuer_key: _CertificateKey, issuer: x509.Certificate, provider_name: str, now: datetime
 ) -> x509.Certificate:
     # RFC 3161, 2.3: the usage is critical and the only one.
-    builder = _builder(f"{provider_name} timestamps (not independent)", key, now, _TSA_DAYS).add_extension(
+    name = _name(provider_name, " timestamps (not independent)")
+    builder = _builder(name, key, now, _TSA_DAYS).add_extension(
         x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True
     )
     return _issued(builder, issuer_key, issuer)

@@ -97,7 +97,10 @@ class HttpTimestampAuthority:
     def __init__(
         self, url: str, roots: Sequence[x509.Certificate], *, independent: bool, timeout_seconds: float
     ) -> None:
-        parts = urllib.parse.urlsplit(url)
+        try:
+            parts = urllib.parse.urlsplit(url)
+        except ValueError as error:
+            raise InvalidInputError(Fault("timestamp_url", f"is no URL: {error}")) from None
         if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
             raise InvalidInputError(Fault("timestamp_url", "must be https, or http to a loopback address"))
         if not parts.hostname:
@@ -160,7 +163,8 @@ def verify_reply(reply: bytes, request: TimeStampRequest, content: bytes, roots:
         _log.warning("timestamp.unparsed", reply_bytes=len(reply), reason=str(error))
         raise TimestampUnavailableError(f"the authority's reply cannot be parsed: {error}") from error
     builder = VerifierBuilder.from_request(request)
-    for root in roots:
+    # The library refuses a root that it has already.
+    for root in dict.fromkeys(roots):
         builder = builder.add_root_certificate(root)
     try:
         builder.build().verify_message(response, content)
