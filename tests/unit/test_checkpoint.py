@@ -387,6 +387,12 @@ class TestCosignatures:
         self.refused(cosign_checkpoint(self.COSIGNED, WITNESS.name, WITNESS_KEY, self.AT))
         self.refused(b"")
 
+    def test_a_key_for_plain_signatures_does_not_cosign(self):
+        plain = verifier_key(WITNESS.name, WITNESS_KEY)
+        message = f"cosignature/v1\ntime 1\n{format_checkpoint(HEAD)}".encode()
+        blob = plain.id + (1).to_bytes(8, "big") + WITNESS_KEY.sign(message)
+        self.refused(SIGNED + f"— {plain.name} {base64.b64encode(blob).decode()}\n".encode(), plain)
+
     def test_no_changed_byte_of_text_or_cosignature_is_passed_over(self):
         text_length = len(format_checkpoint(HEAD).encode())
         for place in [*range(text_length), *range(len(SIGNED), len(self.COSIGNED))]:

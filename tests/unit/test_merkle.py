@@ -103,12 +103,14 @@ def refuses_inclusion(*arguments):
     with pytest.raises(VerificationError) as caught:
         verify_inclusion(*arguments)
     assert caught.value.step == "inclusion"
+    return caught.value.reason
 
 
 def refuses_consistency(*arguments):
     with pytest.raises(VerificationError) as caught:
         verify_consistency(*arguments)
     assert caught.value.step == "consistency"
+    return caught.value.reason
 
 
 def flipped(hashed, bit):
@@ -246,6 +248,18 @@ class TestInclusion:
                 changed = [*proof[:place], flipped(proof[place], bit), *proof[place + 1 :]]
                 refuses_inclusion(HASHES[9], 9, 13, changed, ROOTS[13])
 
+    def test_the_length_of_the_path_is_exact(self):
+        proof = inclusion_proof(9, 13, STORED.read)
+        assert "longer" in refuses_inclusion(HASHES[9], 9, 13, [*proof, OTHER], ROOTS[13])
+        assert "shorter" in refuses_inclusion(HASHES[9], 9, 13, proof[:-1], ROOTS[13])
+        assert "longer" in refuses_inclusion(HASHES[0], 0, 1, [OTHER], ROOTS[1])
+
+    def test_the_border_between_two_hashes_cannot_be_shifted(self):
+        # The same 64 bytes go into the node, parted elsewhere: another "leaf hash" would be proved.
+        both = HASHES[0] + HASHES[1]
+        for border in (0, 31, 33, 64):
+            assert "32 bytes" in refuses_inclusion(both[:border], 0, 2, [both[border:]], ROOTS[2])
+
     def test_a_node_is_no_leaf(self):
         # The hash of an inner node, proved at a leaf's place of a smaller tree over nodes: the prefixes forbid it.
         inner = HASHES[0] + HASHES[1]
@@ -317,6 +331,17 @@ class TestConsistency:
             for bit in range(256):
                 changed = [*proof[:place], flipped(proof[place], bit), *proof[place + 1 :]]
                 refuses_consistency(6, ROOTS[6], 13, ROOTS[13], changed)
+
+    def test_the_length_of_the_path_is_exact(self):
+        proof = consistency_proof(6, 13, STORED.read)
+        assert "longer" in refuses_consistency(6, ROOTS[6], 13, ROOTS[13], [*proof, OTHER])
+        assert "shorter" in refuses_consistency(6, ROOTS[6], 13, ROOTS[13], proof[:-1])
+        assert "empty" in refuses_consistency(6, ROOTS[6], 13, ROOTS[13], [])
+
+    def test_the_border_between_two_hashes_cannot_be_shifted(self):
+        both = HASHES[0] + HASHES[1]
+        for border in (0, 31, 33, 64):
+            assert "32 bytes" in refuses_consistency(1, both[:border], 2, ROOTS[2], [both[border:]])
 
     def test_a_rewritten_history_is_refused(self):
         rewritten = StoredNodes([*HASHES[:5], OTHER, *HASHES[6:13]])
