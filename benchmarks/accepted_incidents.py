@@ -21,6 +21,7 @@ from pathlib import Path
 
 import uvloop
 
+from service.cli import settle_memory
 from service.demo.environment import embedded_service
 from service.observability import configure_logging
 
@@ -85,6 +86,7 @@ async def _measure(arguments: argparse.Namespace, pipe: Connection) -> None:
                 await loop.run_in_executor(None, pipe.send, job)
                 return await loop.run_in_executor(None, pipe.recv)
 
+            settle_memory()
             for path in paths.values():
                 await run(path, 1.0)
             for _ in range(arguments.rounds):

