@@ -53,12 +53,14 @@ def _is_plain(value: Any, depth: int) -> bool:
     if kind is str or kind is bool or value is None:
         return True
     if kind is dict:
+        if depth <= 0:  # before looking inside: the value may hold itself
+            return False
         for key, item in value.items():
             if type(key) is not str or not key.isascii():
                 return False
             if type(item) is not str and not _is_plain(item, depth - 1):
                 return False
-        return depth > 0
+        return True
     if kind is list:
         return depth > 0 and all(_is_plain(item, depth - 1) for item in value)
     return kind is int and -MAX_INTEGER <= value <= MAX_INTEGER

@@ -43,6 +43,13 @@ def nested(depth, innermost=()):
     return value
 
 
+def nested_objects(depth, key="a"):
+    value = {}
+    for _ in range(depth - 1):
+        value = {key: value}
+    return value
+
+
 def refusal(call, *arguments):
     with pytest.raises(InvalidInputError) as caught:
         call(*arguments)
@@ -119,6 +126,18 @@ class TestCanonicalize:
         endless.append(endless)
         assert "nested" in refusal(canonicalize, endless).reason
         assert "nested" in refusal(canonicalize, nested(100_000)).reason
+
+    @pytest.mark.parametrize("key", ["a", "é"])
+    def test_deep_objects_and_objects_that_hold_themselves(self, key):
+        canonicalize(nested_objects(MAX_DEPTH, key))
+        assert "nested" in refusal(canonicalize, nested_objects(MAX_DEPTH + 1, key)).reason
+        endless = {}
+        endless[key] = [endless]
+        assert "nested" in refusal(canonicalize, endless).reason
+        endless = {}
+        endless[key] = endless
+        assert "nested" in refusal(canonicalize, endless).reason
+        assert "nested" in refusal(canonicalize, nested_objects(20_000, key)).reason
 
 
 class TestParsing:
