@@ -2,14 +2,12 @@
 FROM python:3.11-slim AS build
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY requirements.lock pyproject.toml README.md LICENSE ./
-# The lock serves as constraints with hashes: only what the program needs is installed, at the pinned bytes.
+COPY requirements.lock ./
+RUN python -m venv /opt/greffier && /opt/greffier/bin/pip install --require-hashes -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY notifications notifications
-RUN python -m venv /opt/greffier \
- && /opt/greffier/bin/pip install --require-hashes -r requirements.lock \
- && /opt/greffier/bin/pip install --no-deps --no-build-isolation . \
- && /opt/greffier/bin/pip uninstall --yes hypothesis import-linter mypy pytest pytest-asyncio pytest-socket pytest-timeout ruff rfc8785
+RUN /opt/greffier/bin/pip install --no-deps .
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin greffier \

@@ -11,10 +11,10 @@ help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # The lock pins every package by hash; the project itself is installed without looking anything up.
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: .ci/dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("greffier needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .ci/dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -33,9 +33,13 @@ check: $(VENV)/.installed ## format, lint, types, direction of imports
 bench: $(VENV)/.installed ## measure, as ratios against a named reference in the same run
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+  --custom-compile-command "make lock"
+
+# Two locks: what the program needs, and that plus what tests and checks need, at the same versions.
 lock: ## pin the newest versions that pyproject.toml allows (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url \
-	  --no-annotate --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+	$(LOCK) --output-file requirements.lock pyproject.toml
+	$(LOCK) --constraint requirements.lock --extra dev --output-file .ci/dev.lock pyproject.toml
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) out demo-data .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -84,7 +84,8 @@ def open_questions(
     harm_facts = sorted(facts & _OTHER_DATA_HARM)
     if tally.unlisted_open and harm_facts:
         settled = {fact: "no" for fact in harm_facts if not tally.open[FACTS[fact].partition(".")[2]]}
-        harmed = [effect("affected", {fact: "yes"}) for fact in harm_facts]
+        # Any property of their data may be the harmed one, also one that the nature does not depend on.
+        harmed = [effect("affected", {fact: "yes"}) for fact in sorted(_OTHER_DATA_HARM)]
         possible = {nature for each in harmed for nature in each.natures}
         questions.append(
             OpenQuestion(

@@ -6,6 +6,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from service.access.bearer import BearerGuard
+
 router = APIRouter(tags=["health"])
 
 #: name of a part -> why it is not ready, or None
@@ -38,11 +40,15 @@ async def healthz() -> Response:
     responses={503: {"model": ReadinessOut}},
 )
 async def readyz(request: Request) -> Response:
-    """Return 200 when store, log, keys and mail relay are in order, else 503 and the parts that are not."""
+    """Return 200 when log, keys, mail relay and worker are in order, else 503 and the parts that are not.
+
+    Why a part fails is told to whoever sends the token; to strangers it says ``failing``.
+    """
     probes: Mapping[str, Probe] = request.app.state.probes
+    guard: BearerGuard = request.app.state.api_context.guard
+    known = guard.actor(request.headers.get("authorization")) is not None
     reasons = {name: probe() for name, probe in probes.items()}
     failing = any(reasons.values())
-    body = ReadinessOut(
-        status="degraded" if failing else "ok", parts={name: reason or "ok" for name, reason in reasons.items()}
-    )
+    told = {name: "ok" if reason is None else reason if known else "failing" for name, reason in reasons.items()}
+    body = ReadinessOut(status="degraded" if failing else "ok", parts=told)
     return Response(body.model_dump_json(), 503 if failing else 200, media_type="application/json")

@@ -53,8 +53,10 @@ async def held(running, api, notice):
 
 
 async def ready(running):
-    async with httpx.AsyncClient() as stranger:
-        return await stranger.get(f"{running.url}/readyz")
+    async with httpx.AsyncClient() as somebody:
+        told_strangers = (await somebody.get(f"{running.url}/readyz")).json()
+        assert set(told_strangers["parts"].values()) <= {"ok", "failing"}
+        return await somebody.get(f"{running.url}/readyz", headers={"Authorization": f"Bearer {running.token}"})
 
 
 async def released(running, api):

@@ -230,14 +230,7 @@ def unlisted_points():
     ("answer", "harmed"),
     [
         ("not_affected", False),
-        pytest.param(
-            "affected",
-            True,
-            marks=pytest.mark.xfail(
-                strict=True,
-                reason="where operation is disrupted, the effect leaves out harm to availability alone",
-            ),
-        ),
+        ("affected", True),
     ],
 )
 def test_the_question_on_unlisted_customers_says_what_each_answer_would_change(answer, harmed):
