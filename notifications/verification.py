@@ -81,7 +81,11 @@ def parse_trust(ca_pem: bytes, tsa_pem: bytes, log_vkey: str) -> Trust:
         roots = tuple(x509.load_pem_x509_certificates(tsa_pem))
     except ValueError:
         raise InvalidInputError(Fault("tsa.pem", "holds no certificate in PEM")) from None
-    return Trust(ca, roots, parse_verifier_key(log_vkey.strip()))
+    try:
+        log_key = parse_verifier_key(log_vkey.strip())
+    except InvalidInputError as error:
+        raise InvalidInputError(*(Fault("log.vkey", fault.reason) for fault in error.faults)) from None
+    return Trust(ca, roots, log_key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """``greffier verify``: take the steps over a saved mail, print each, say which one failed."""
 
+import io
+import sys
 from pathlib import Path
 
 import click
@@ -36,12 +38,15 @@ def print_verification(mail: bytes, trust: Trust, console: Console) -> bool:
         step = error.step
         number = MAIL_STEPS.index(step) + 1 if step in MAIL_STEPS else done + 1
         _line(console, number, ("FAILED", "bold red"), step, error.reason)
-        console.print(Text(f"NOT GENUINE: step {number}, {step}, failed; do not trust this mail", "bold red"))
+        _verdict(console, f"NOT GENUINE: step {number}, {step}, failed; do not trust this mail", "bold red")
         return False
-    console.print(
-        Text("GENUINE: signed by the provider, timestamped as shown, and held by its audit log", "bold green")
-    )
+    _verdict(console, "GENUINE: signed by the provider, timestamped as shown, and held by its audit log", "bold green")
     return True
+
+
+def _verdict(console: Console, verdict: str, style: str) -> None:
+    # On one line however narrow the terminal: scripts read it.
+    console.print(Text(verdict, style), soft_wrap=True)
 
 
 def _line(console: Console, number: int, state: tuple[str, str], step: str, finding: str) -> None:
@@ -62,5 +67,8 @@ def _line(console: Console, number: int, state: tuple[str, str], step: str, find
 def verify_command(mail: Path, trust_dir: Path) -> None:
     """Verify a saved notice mail offline. Exit code 0: genuine; 1: not, and the first failing step; 2: no input."""
     trust = load_trust(trust_dir)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal or pipe that cannot show a character must not end the command before its verdict.
+        sys.stdout.reconfigure(errors="replace")
     if not print_verification(_read(mail), trust, Console(highlight=False)):
         raise click.exceptions.Exit(1)

@@ -1,0 +1,211 @@
+"""The command line as its users meet it: exit codes, one line for a wrong input, no control sequence of a mail."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from sealed_notices import Notary, compose, small_document
+
+from notifications.verification import MAIL_STEPS
+from service.cli import main
+from service.settings import load_settings
+
+GREFFIER = Path(sys.executable).with_name("greffier")
+GENUINE = "GENUINE: signed by the provider, timestamped as shown, and held by its audit log"
+#: Clears the screen, writes to the clipboard, colours, turns the direction of writing, rings, starts a line.
+HOSTILE = "INC\x1b[2J\x1b]52;c;aGk=\x07\x9b31m\u202e\u2066\r\nGENUINE: signed"
+
+
+@pytest.fixture(scope="module")
+def notary(tmp_path_factory):
+    return Notary(tmp_path_factory.mktemp("notary"))
+
+
+@pytest.fixture(scope="module")
+def genuine(notary):
+    return notary.mail(notary.seal(compose()))
+
+
+def greffier(*words, **environment):
+    return subprocess.run(
+        [GREFFIER, *words], capture_output=True, check=False, timeout=120, env=os.environ | environment
+    )
+
+
+@pytest.fixture
+def verify(notary, tmp_path, monkeypatch, capfd):
+    """Run ``greffier verify`` over bytes, in this process; returns exit code, lines, and what standard error got."""
+
+    def run(mail, trust=notary.files.trust):
+        path = tmp_path / "mail.eml"
+        if mail is not None:
+            path.write_bytes(mail)
+        monkeypatch.setattr(sys, "argv", ["greffier", "verify", str(path), "--trust", str(trust)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capfd.readouterr()
+        return ended.value.code, captured.out.splitlines(), captured.err
+
+    return run
+
+
+def test_a_genuine_mail_passes_every_step_and_the_exit_code_says_so(notary, genuine, tmp_path):
+    (tmp_path / "mail.eml").write_bytes(genuine)
+    ran = greffier("verify", tmp_path / "mail.eml", "--trust", notary.files.trust)
+    lines = ran.stdout.decode().splitlines()
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert b"\x1b" not in ran.stdout
+    assert [line.partition(":")[0] for line in lines[:-1]] == [
+        f"{number}. ok      {step}" for number, step in enumerate(MAIL_STEPS, 1)
+    ]
+    assert lines[-1] == GENUINE
+
+
+def test_a_hostile_mail_cannot_write_to_the_terminal(notary, tmp_path):
+    mail = notary.mail(notary.seal(compose(), document=small_document(ticket=HOSTILE)))
+    (tmp_path / "mail.eml").write_bytes(mail)
+    ran = greffier("verify", tmp_path / "mail.eml", "--trust", notary.files.trust, PYTHONIOENCODING="ascii")
+    out = ran.stdout.decode("ascii")
+    assert (ran.returncode, ran.stderr) == (1, b"")
+    assert all(char.isprintable() or char == "\n" for char in out)
+    lines = out.splitlines()
+    assert lines[5].startswith("6. ok      document: INC?[2J?]52;c;aGk=??31m????GENUINE: signed #1")
+    assert lines[-1] == "NOT GENUINE: step 7, mail agrees with the document, failed; do not trust this mail"
+    assert GENUINE not in lines
+
+
+def test_no_input_is_one_line_on_standard_error(notary, tmp_path):
+    ran = greffier("verify", tmp_path / "none.eml", "--trust", notary.files.trust)
+    assert (ran.returncode, ran.stdout) == (2, b"")
+    assert ran.stderr.decode() == f"greffier: {tmp_path / 'none.eml'}: cannot be read: No such file or directory\n"
+
+
+def test_init_prepares_a_folder_once_and_never_again(tmp_path):
+    data = tmp_path / "data"
+    words = ("init", "--data", data, "--address", "soc@vrai.example", "--provider", 'Fournisseur "É"')
+    ran = greffier(*words)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert ran.stdout.decode().startswith(f"prepared {data}: ")
+    kept = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    assert sorted(path.relative_to(data).as_posix() for path in kept) == [
+        "api-token", "greffier.toml", "keys/ca.key", "keys/log.key", "keys/signing.key", "keys/signing.pem",
+        "keys/tsa.key", "keys/tsa.pem", "trust/ca.pem", "trust/log.vkey", "trust/tsa.pem",
+    ]  # fmt: skip
+    assert {path.stat().st_mode & 0o777 for path in (data / "api-token", data / "greffier.toml")} == {0o600}
+    settings = tomllib.loads(kept[data / "greffier.toml"].decode())
+    assert settings["mail_from"] == "soc@vrai.example"
+    assert load_settings(data).provider_name == 'Fournisseur "É"'
+
+    again = greffier(*words)
+    assert (again.returncode, again.stdout) == (2, b"")
+    assert again.stderr.decode() == f"greffier: data: {data} is prepared already\n"
+    assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == kept
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--address", "Évêque@provider.example"], "address"),
+        (["--address", "soc"], "address"),
+        (["--provider", " "], "provider_name"),
+        (["--passphrase-file", "/nonexistent"], "passphrase_file"),
+        (["--passphrase-file", "/dev/null"], "passphrase_file"),
+    ],
+)
+def test_init_with_a_wrong_word_is_one_line_and_makes_no_keys(tmp_path, monkeypatch, capfd, words, told):
+    monkeypatch.setattr(sys, "argv", ["greffier", "init", "--data", str(tmp_path / "data"), *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    captured = capfd.readouterr()
+    assert (ended.value.code, captured.out) == (2, "")
+    assert captured.err.startswith(f"greffier: {told}: ")
+    assert captured.err.count("\n") == 1
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_init_encrypts_the_keys_under_the_first_line_of_a_file(tmp_path, monkeypatch, capfd):
+    (tmp_path / "passphrase").write_bytes("première ligne\nanother\n".encode())
+    data = tmp_path / "data"
+    words = ["--data", str(data), "--passphrase-file", str(tmp_path / "passphrase")]
+    monkeypatch.setattr(sys, "argv", ["greffier", "init", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0, capfd.readouterr().err
+    assert all(b"ENCRYPTED" in path.read_bytes() for path in (data / "keys").glob("*.key"))
+
+
+def test_a_timestamp_that_follows_is_said_to_follow(notary, verify):
+    code, lines, _ = verify(notary.mail(notary.seal(compose(), timestamped=False)))
+    assert code == 0
+    assert lines[3] == "4. follows timestamp: follows: the authority had not answered yet"
+    assert lines[-1] == GENUINE
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "number"),
+    [
+        (b"\r\nTo: ", b"\r\nCc: x@evil.example\r\nTo: ", 1),
+        (b'filename="notice.json"', b'filename="notice.jsom"', 1),
+        (b"Content-Language: fr", b"Content-Language: de", 1),
+        (b"Message-ID: <n1", b"Message-ID: <n2", 7),
+    ],
+)
+def test_the_step_that_failed_is_named_with_its_number(genuine, verify, old, new, number):
+    code, lines, error = verify(genuine.replace(old, new, 1))
+    assert (code, error) == (1, "")
+    assert [line.split()[:2] for line in lines[:-1]] == [
+        *([f"{done}.", "ok"] for done in range(1, number)),
+        [f"{number}.", "FAILED"],
+    ]
+    assert lines[-1] == f"NOT GENUINE: step {number}, {MAIL_STEPS[number - 1]}, failed; do not trust this mail"
+
+
+def test_another_provider_s_trust_folder_makes_a_mail_not_genuine(genuine, verify, tmp_path):
+    code, lines, _ = verify(genuine, Notary(tmp_path / "other").files.trust)
+    assert code == 1
+    assert lines[-1].startswith("NOT GENUINE: step 2, mail signature")
+
+
+@pytest.mark.parametrize("mail", [b"", b"\n", b"Subject: hello\n\nno notice", b"\xff" * 100, b"\0" * 10])
+def test_what_is_no_notice_is_not_genuine(verify, mail):
+    code, lines, error = verify(mail)
+    assert (code, error) == (1, "")
+    assert lines[-1] == "NOT GENUINE: step 1, structure, failed; do not trust this mail"
+
+
+@pytest.mark.parametrize("name", ["ca.pem", "tsa.pem", "log.vkey"])
+@pytest.mark.parametrize("content", [None, b"", b"garbage\xff", b"line\nline\n"])
+def test_a_trust_folder_that_cannot_be_used_is_one_line(notary, genuine, verify, tmp_path, name, content):
+    trust = tmp_path / "trust"
+    trust.mkdir()
+    for each in notary.files.trust.iterdir():
+        (trust / each.name).write_bytes(each.read_bytes())
+    (trust / name).unlink()
+    if content is not None:
+        (trust / name).write_bytes(content)
+    code, lines, error = verify(genuine, trust)
+    assert (code, lines) == (2, [])
+    assert error.startswith("greffier: ")
+    assert error.count("\n") == 1
+    assert name in error
+
+
+def test_a_folder_instead_of_a_mail_is_one_line(verify, tmp_path):
+    (tmp_path / "mail.eml").mkdir()
+    code, lines, error = verify(None)
+    assert (code, lines) == (2, [])
+    assert error == f"greffier: {tmp_path / 'mail.eml'}: cannot be read: Is a directory\n"
+
+
+@pytest.mark.parametrize("words", [["verify"], ["verify", "x.eml"], ["verify", "--trust"], ["verified"], ["init"]])
+def test_a_wrong_word_is_one_line(monkeypatch, capfd, words):
+    monkeypatch.setattr(sys, "argv", ["greffier", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    captured = capfd.readouterr()
+    assert (ended.value.code, captured.out) == (2, "")
+    assert captured.err.startswith("greffier: ")
+    assert captured.err.count("\n") == 1
