@@ -299,6 +299,10 @@ class Transaction(Protocol):
         """Return the deliveries of a notice, in creation order."""
         ...
 
+    def troubled_deliveries(self, limit: int) -> Sequence[Delivery]:
+        """Return deliveries whose last attempt failed, for now or for good, nearest notice ``due_at`` first."""
+        ...
+
     def lease_deliveries(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[DueDelivery]:
         """Take deliveries that are queued and due and not leased, whose seal has its log proof.
 

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from service.api import agreements, audit, customers, health, incidents, notices
+from service.api import agreements, attention, audit, customers, health, incidents, notices
 from service.api.errors import install_error_handlers
 from service.api.limits import RequestLimits
 from service.api.requests import ApiContext, authenticated
@@ -42,7 +42,7 @@ def create_app(parts: Parts, *, max_body_bytes: int, version: str) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(authenticated)], responses=PROBLEM_RESPONSES)
-    for resource in (incidents, notices, customers, agreements, audit):
+    for resource in (incidents, notices, customers, agreements, attention, audit):
         api.include_router(resource.router)
     app.include_router(api)
     app.include_router(health.router)

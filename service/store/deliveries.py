@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import bindparam, insert, select, text
 
 from notifications.delivery import ChannelKind, Delivery, DeliveryAttempt, DeliveryState, Outcome
 from notifications.errors import NotFoundError
@@ -60,6 +60,11 @@ _INSERT_ATTEMPT, _INSERT_MESSAGE = insert_of(DeliveryAttemptRow), insert_of(Sent
 _OF_NOTICE = compiled(
     select(*DELIVERY).where(_deliveries.notice_id == bindparam("notice_id")).order_by(_deliveries.position),
     "notice_id",
+)
+_TROUBLED = limited(
+    select(*DELIVERY)
+    .where(text("deliveries.last_error IS NOT NULL"))  # as in the index, so that it is used
+    .order_by(_deliveries.due_at, _deliveries.position)
 )
 _FINISH = compiled_text(
     "UPDATE deliveries SET state = :state, attempts = :attempts, next_attempt_at = :next_attempt_at,"
@@ -161,6 +166,10 @@ class DeliveryRecords(Records):
     def deliveries(self, notice_id: UUID) -> Sequence[Delivery]:
         """Return the deliveries of a notice, in creation order."""
         return [delivery_of_row(*row) for row in self._session.all(_OF_NOTICE, (notice_id.bytes,))]
+
+    def troubled_deliveries(self, limit: int) -> Sequence[Delivery]:
+        """Return deliveries whose last attempt failed, nearest notice ``due_at`` first."""
+        return [delivery_of_row(*row) for row in self._session.all(_TROUBLED, (limit,))]
 
     def finish_attempt(self, delivery: Delivery, attempt: DeliveryAttempt, message: bytes | None) -> None:
         """Record the attempt, the bytes as sent and the delivery's new state, and end the lease."""

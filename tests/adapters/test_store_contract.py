@@ -537,6 +537,17 @@ class TestDeliveries:
         with pytest.raises(StateConflictError):
             await store.write(lambda tx: tx.add_deliveries([make_delivery(make_notice(incident, customer))]))
 
+    async def test_trouble_is_listed_by_deadline(self, store, incident, customer):
+        late, soon = (
+            make_notice(incident, customer, sequence=number, due_at=after(hours=hours))
+            for number, hours in ((1, 9), (2, 1))
+        )
+        refused = make_delivery(late, state=DeliveryState.FAILED, next_attempt_at=None, last_error="550 no such user")
+        deferred = make_delivery(soon, last_error="451 try later")
+        await self.queue(store, (late, [refused, make_delivery(late)]), (soon, [deferred]))
+        assert list(await store.read(lambda tx: tx.troubled_deliveries(10))) == [deferred, refused]
+        assert list(await store.read(lambda tx: tx.troubled_deliveries(1))) == [deferred]
+
     async def test_a_lease_brings_all_that_an_attempt_needs(self, store, incident, customer, contact):
         notice = make_notice(incident, customer)
         by_mail, inbox = make_delivery(notice, contact), make_delivery(notice)

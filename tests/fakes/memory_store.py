@@ -335,6 +335,10 @@ class MemoryTransaction:
     def deliveries(self, notice_id):
         return [item for item in self._records.deliveries.values() if item.notice_id == notice_id]
 
+    def troubled_deliveries(self, limit):
+        troubled = [item for item in self._records.deliveries.values() if item.last_error is not None]
+        return sorted(troubled, key=lambda item: self._records.notices[item.notice_id].due_at)[:limit]
+
     def lease_deliveries(self, now, lease_until, limit):
         self._writing()
         due = [

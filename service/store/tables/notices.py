@@ -103,6 +103,13 @@ class DeliveryRow(SQLModel, table=True):
             sqlite_where=condition("state = 'queued'"),
             postgresql_where=condition("state = 'queued'"),
         ),
+        Index(
+            "ix_deliveries_troubled_due_at",
+            "due_at",
+            "position",
+            sqlite_where=condition("last_error IS NOT NULL"),
+            postgresql_where=condition("last_error IS NOT NULL"),
+        ),
     )
     position: int | None = columns.position()
     id: bytes = columns.identifier(unique=True)

@@ -311,6 +311,14 @@ def _create_tables() -> None:
         sqlite_where=sa.text("state = 'queued'"),
         postgresql_where=sa.text("state = 'queued'"),
     )
+    op.create_index(
+        "ix_deliveries_troubled_due_at",
+        "deliveries",
+        ["due_at", "position"],
+        unique=False,
+        sqlite_where=sa.text("last_error IS NOT NULL"),
+        postgresql_where=sa.text("last_error IS NOT NULL"),
+    )
     op.create_table(
         "inbox_items",
         sa.Column("position", _ROW_NUMBER, autoincrement=True, nullable=False),
