@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime
+from functools import lru_cache
 
 from notifications.errors import Fault, InvalidInputError
 from notifications.seal import SealedNotice, SealedRendering
@@ -78,7 +79,7 @@ def prepare_body(sealed: SealedNotice, language: str) -> PreparedBody:
     rendering = rendering_for(sealed, language)
     token = hashlib.sha256(sealed.document + rendering.language.encode()).hexdigest()[:24]
     # "=_" occurs in no quoted-printable and no base64 text, so a boundary is never found in the content.
-    mixed, alternative = f"=_mixed_{token}", f"=_alternative_{token}"
+    mixed, alternative = f"=_mixed_{token}", f"=_alt_{token}"
     words = _multipart(
         alternative,
         [
@@ -188,8 +189,12 @@ def header_lines(envelope: Envelope, subject: str) -> list[tuple[str, str]]:
     return lines
 
 
+@lru_cache(maxsize=64)
 def _encoded(name: str, text: str) -> str:
-    """Return header text, as encoded words where it is not ASCII (RFC 2047), folded."""
+    """Return header text, as encoded words where it is not ASCII (RFC 2047), folded.
+
+    Kept, because the subject and the sender are the same for every contact, and folding costs more than signing.
+    """
     if _CONTROLS.search(text) or len(text) > _MAX_HEADER_TEXT_CHARACTERS:
         raise InvalidInputError(Fault(name, "holds a control character, or is too long for a header"))
     charset = "us-ascii" if _is_plain(text) else "utf-8"

@@ -23,7 +23,8 @@ _MAX_HEADER_CHARACTERS = 20_000
 _FIELD = re.compile(rb"([!-9;-~]+):[ \t]?(.*)", re.DOTALL)
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 _SPACE = re.compile(r"[ \t]+")
-_WORD = r"=\?[^?\s]+\?[qb]\?[^?\s]*\?="
+#: An encoded word as every reader sees it (RFC 2047, 2): a known alphabet, nothing that only some decode.
+_WORD = r"=\?[A-Za-z0-9_-]+\?[QqBb]\?[!->@-~]*\?="
 #: The one form of a mailbox: an address, or a quoted or encoded name before one in angle brackets.
 _MAILBOX = re.compile(rf'(?:"(?:[^"\\]|\\.)*"|{_WORD}(?: {_WORD})*) <([^<>\s]+)>|([^<>"\s]+)')
 _BOUNDARY = re.compile(r'boundary="(=_[a-z]+_[0-9a-f]{24})"')
@@ -170,6 +171,8 @@ def _decoded(fields: Mapping[str, list[str]]) -> dict[str, str]:
     for name in PROTECTED_HEADERS:
         values = fields.get(name.lower())
         if values:
+            if any("=?" in word and not re.fullmatch(_WORD, word) for word in _SPACE.split(values[0])):
+                raise _refuse(f"has a malformed header {name}")
             try:
                 text = str(make_header(decode_header(values[0])))
             except (HeaderParseError, ValueError, LookupError):
