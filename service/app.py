@@ -1,7 +1,6 @@
-"""The FastAPI application and its life: start the parts, serve, stop them in order."""
+"""The FastAPI application over parts that are running already."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Mapping
 
 from fastapi import APIRouter, Depends, FastAPI
 
@@ -11,20 +10,11 @@ from service.api.limits import RequestLimits
 from service.api.requests import ApiContext, authenticated
 from service.api.schemas import PROBLEM_RESPONSES
 
-#: Starts the service's parts and yields what the routes need.
-Parts = Callable[[], AbstractAsyncContextManager[tuple[ApiContext, dict[str, health.Probe]]]]
 
-
-def create_app(parts: Parts, *, max_body_bytes: int, version: str) -> FastAPI:
-    """Return the application; ``parts`` is entered when it starts and left when it stops."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with parts() as (context, probes):
-            app.state.api_context = context
-            app.state.probes = probes
-            yield
-
+def create_app(
+    context: ApiContext, probes: Mapping[str, health.Probe], *, max_body_bytes: int, version: str
+) -> FastAPI:
+    """Return the application. It starts and stops nothing: a part that cannot start is told before a port is open."""
     app = FastAPI(
         title="Greffier",
         version=version,
@@ -35,12 +25,13 @@ def create_app(parts: Parts, *, max_body_bytes: int, version: str) -> FastAPI:
             " RFC 3339 with an offset; a time without one is refused. A fact left out is unknown; unknown is not no."
         ),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        lifespan=lifespan,
         # The interactive pages load scripts from elsewhere; this service loads nothing from elsewhere.
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
+    app.state.api_context = context
+    app.state.probes = probes
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(authenticated)], responses=PROBLEM_RESPONSES)
     for resource in (incidents, notices, customers, agreements, attention, audit):
         api.include_router(resource.router)

@@ -3,22 +3,17 @@
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import click
-import uvicorn
 import uvloop
-from fastapi import FastAPI
 
 from notifications.errors import GreffierError
-from service.api.health import Probe
-from service.api.requests import ApiContext
 from service.app import create_app
 from service.data_folder import is_prepared, prepare_data_folder
+from service.http_server import HttpServer, listening_socket
 from service.observability import configure_logging
 from service.settings import Settings, load_settings
 from service.store import migrate_store
@@ -63,30 +58,25 @@ def serve(data: Path, host: str, port: int) -> None:
         click.echo(f"prepared {data} with demo keys; for production see README", err=True)
     settings = load_settings(data)
     configure_logging()
-    click.echo(f"API http://{host}:{port}/api/v1  token in {settings.token_file}", err=True)
-    uvicorn.run(
-        app_of(settings),
-        host=host,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=30,
-    )
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings, host, port))
 
 
-def app_of(settings: Settings) -> FastAPI:
-    """Return the application over the settings' data folder."""
-
-    @asynccontextmanager
-    async def parts() -> AsyncIterator[tuple[ApiContext, dict[str, Probe]]]:
-        async with running_parts(settings) as running:
-            settle_memory()
-            yield running.context, running.probes
-
-    return create_app(parts, max_body_bytes=settings.max_body_bytes, version=version("greffier"))
+async def _serve(settings: Settings, host: str, port: int) -> None:
+    """Start the parts, then the server; stop in reverse. What a part lacks is told before a port is open."""
+    async with running_parts(settings) as running:
+        settle_memory()
+        app = create_app(
+            running.context, running.probes, max_body_bytes=settings.max_body_bytes, version=version("greffier")
+        )
+        with listening_socket(host, port) as listener:
+            server = HttpServer(app)
+            server.stop_on_signals()
+            serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+            await server.is_up.wait()
+            bound = listener.getsockname()[1]
+            click.echo(f"serving http://{host}:{bound}/api/v1  token in {settings.token_file}", err=True)
+            await serving
 
 
 def settle_memory() -> None:

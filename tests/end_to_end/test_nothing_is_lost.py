@@ -214,7 +214,7 @@ async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_f
 
 
 async def start(data, port, sink_port):
-    """Start ``greffier serve`` as a process of its own and wait until it is ready."""
+    """Start ``greffier serve`` as a process of its own and wait until it answers."""
     environment = os.environ | {
         "GREFFIER_SMTP_HOST": "127.0.0.1", "GREFFIER_SMTP_PORT": str(sink_port), "GREFFIER_SMTP_TLS": "none",
     }  # fmt: skip
@@ -223,7 +223,7 @@ async def start(data, port, sink_port):
         *command, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
     while line := await process.stderr.readline():
-        if b"service.ready" in line:
+        if line.startswith(b"serving "):
             return process
     raise AssertionError("greffier serve ended before it was ready")
 
