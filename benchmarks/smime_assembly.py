@@ -13,16 +13,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fakes"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
 
-from sealed_notices import Notary, compose
+from notice_samples import SAMPLES
+from sealed_sample import Office
 
 from notifications.mail import Envelope, assemble_mail, prepare_body
+from notifications.seal import SealedRendering
 from service.sealing.key_files import load_chain, load_private_key
 
 _GOAL = 5.0
@@ -45,45 +49,53 @@ def main() -> None:
     parser.add_argument("--mails", type=int, default=30, help="mails of each kind in a round")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        _compare(Notary(Path(folder)), arguments.rounds, arguments.mails)
+        _compare(Office(Path(folder)), arguments.rounds, arguments.mails)
 
 
-def _compare(notary: Notary, rounds: int, mails: int) -> None:
-    sealed = notary.seal(compose(resources=60))
+def _compare(office: Office, rounds: int, mails: int) -> None:
+    # A real notice, long: a personal-data breach with more resources than its text lists.
+    composed = SAMPLES["update"]()
+    words = composed.rendered["fr"]
+    sealed = replace(
+        office.seal(),
+        document=composed.document,
+        resources_csv=composed.resources_csv,
+        renderings=(SealedRendering("fr", words.subject, words.text, words.html),),
+    )
     prepared = prepare_body(sealed, "fr")
     payloads: list[bytes] = []
 
     def keeping(content: bytes) -> bytes:
         payloads.append(content)
-        return notary.signer.sign_detached(content)
+        return office.signer.sign_detached(content)
 
-    mail = assemble_mail(prepared, notary.envelope(), keeping)
+    mail = assemble_mail(prepared, office.envelope(), keeping)
     (payload,) = payloads
-    key, certificate = load_private_key(notary.files.signing_key, None), load_chain(notary.files.signing_chain)[0]
+    key, certificate = load_private_key(office.files.signing_key, None), load_chain(office.files.signing_chain)[0]
 
     numbers = itertools.count()
 
     def envelope() -> Envelope:
         # Another contact each time, as in life: nothing of the last one may be of use.
         number = next(numbers)
-        return notary.envelope(
+        return office.envelope(
             recipient=f"c{number}@customer.example",
             recipient_name=f"Zoé Müller {number}",
             message_id=f"<{number}@provider.example>",
         )
 
     def reused() -> bytes:
-        return assemble_mail(prepared, envelope(), notary.signer.sign_detached)
+        return assemble_mail(prepared, envelope(), office.signer.sign_detached)
 
     def whole() -> bytes:
-        return assemble_mail(prepare_body(sealed, "fr"), envelope(), notary.signer.sign_detached)
+        return assemble_mail(prepare_body(sealed, "fr"), envelope(), office.signer.sign_detached)
 
     def reference() -> bytes:
         builder = pkcs7.PKCS7SignatureBuilder().set_data(payload).add_signer(certificate, key, hashes.SHA256())
         return builder.sign(Encoding.SMIME, [pkcs7.PKCS7Options.DetachedSignature])
 
     def signing() -> bytes:
-        return notary.signer.sign_detached(payload)
+        return office.signer.sign_detached(payload)
 
     kinds = {"reused": reused, "whole": whole, "reference": reference, "signing": signing}
     for make in kinds.values():

@@ -1,28 +1,27 @@
 """A second verifier that shares no code with ours: OpenSSL takes what we seal, and refuses what was changed."""
 
 import subprocess
-from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import default
 
 import pytest
-from sealed_notices import Notary, compose
+from sealed_sample import Office
 
 LANGUAGES = ("de", "en", "fr")
 
 
 @pytest.fixture(scope="module")
-def notary(tmp_path_factory):
-    return Notary(tmp_path_factory.mktemp("notary"))
+def office(tmp_path_factory):
+    return Office(tmp_path_factory.mktemp("office"))
 
 
 @pytest.fixture(scope="module")
-def sealed(notary):
-    return notary.seal(compose(resources=60))
+def sealed(office):
+    return office.seal()
 
 
 @pytest.fixture
-def openssl(notary, tmp_path):
+def openssl(office, tmp_path):
     """Return the exit code of the commands that a mail and README tell, run over bytes."""
 
     def run(*words, **files):
@@ -32,7 +31,7 @@ def openssl(notary, tmp_path):
         return subprocess.run(["openssl", *words], capture_output=True, check=False, timeout=60)
 
     class Commands:
-        ca, tsa = str(notary.files.trust / "ca.pem"), str(notary.files.trust / "tsa.pem")
+        ca, tsa = str(office.files.trust / "ca.pem"), str(office.files.trust / "tsa.pem")
 
         def mail(self, mail):
             out = str(tmp_path / "out")
@@ -65,16 +64,16 @@ def changed(data, position):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("timestamped", [True, False])
-def test_every_mail_is_taken_and_what_is_shown_is_what_was_signed(notary, openssl, language, timestamped):
-    mail = notary.mail(notary.seal(compose(), timestamped=timestamped), language)
+def test_every_mail_is_taken_and_what_is_shown_is_what_was_signed(office, openssl, language, timestamped):
+    mail = office.mail(office.seal(token=timestamped, languages=LANGUAGES), language)
     code, shown = openssl.mail(mail)
     assert code == 0, shown
     boundary = b"\r\n--" + message_from_bytes(mail, policy=default).get_boundary().encode()
     assert shown == mail.split(boundary)[1].removeprefix(b"\r\n")
 
 
-def test_a_threaded_mail_to_an_address_in_unicode_with_a_table_is_taken(notary, sealed, openssl):
-    mail = notary.mail(
+def test_a_threaded_mail_to_an_address_in_unicode_with_a_table_is_taken(office, sealed, openssl):
+    mail = office.mail(
         sealed,
         recipient="zoë@exämple.example",
         recipient_name='"; , <x@y>',
@@ -84,8 +83,8 @@ def test_a_threaded_mail_to_an_address_in_unicode_with_a_table_is_taken(notary, 
     assert code == 0, shown
 
 
-def test_a_mail_saved_with_lf_is_taken(notary, sealed, openssl):
-    code, shown = openssl.mail(notary.mail(sealed).replace(b"\r\n", b"\n"))
+def test_a_mail_saved_with_lf_is_taken(office, sealed, openssl):
+    code, shown = openssl.mail(office.mail(sealed).replace(b"\r\n", b"\n"))
     assert code == 0, shown
 
 
@@ -94,8 +93,8 @@ def test_files_are_taken(sealed, openssl):
     assert openssl.timestamp(sealed.timestamp, sealed.signature) == 0
 
 
-def test_a_changed_mail_is_refused(notary, sealed, openssl):
-    mail = notary.mail(sealed)
+def test_a_changed_mail_is_refused(office, sealed, openssl):
+    mail = office.mail(sealed)
     start, end = mail.index(b"Content-Type: multipart/mixed"), mail.index(b'name="smime.p7s"')
     for position in (start + 40, mail.index(b"Subject: ", start) + 12, (start + end) // 2, end - 400):
         assert openssl.mail(changed(mail, position))[0] != 0, position
@@ -115,8 +114,8 @@ def test_changed_files_are_refused(sealed, openssl):
 
 
 def test_a_stranger_s_seal_is_refused(tmp_path, openssl):
-    other = Notary(tmp_path, at=datetime.now(UTC))
-    foreign = other.seal(compose())
+    other = Office(tmp_path)
+    foreign = other.seal()
     assert openssl.mail(other.mail(foreign))[0] != 0
     assert openssl.document(foreign.document, foreign.signature) != 0
     assert openssl.timestamp(foreign.timestamp, foreign.signature) != 0

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from sealed_notices import ADDRESS, ORIGIN, Notary, SetClock
+from sealed_sample import ADDRESS, ORIGIN, SetClock
 
 from notifications.cms import verify_chain, verify_detached
 from notifications.errors import InvalidInputError, SealingUnavailableError, TimestampUnavailableError
@@ -39,9 +39,18 @@ def encrypted(tmp_path_factory):
     return make_keys(tmp_path_factory.mktemp("encrypted"), passphrase=PASSPHRASE)
 
 
+class Stamping:
+    """The keys of an installation, and the timestamp authority on them."""
+
+    def __init__(self, folder):
+        self.files = make_keys(folder, now=datetime.now(UTC))
+        self.authority = EmbeddedTimestampAuthority(self.files.timestamp_key, self.files.timestamp_chain, None)
+        self.roots = x509.load_pem_x509_certificates((self.files.trust / "tsa.pem").read_bytes())
+
+
 @pytest.fixture(scope="module")
-def notary(tmp_path_factory):
-    return Notary(tmp_path_factory.mktemp("notary"))
+def stamping(tmp_path_factory):
+    return Stamping(tmp_path_factory.mktemp("stamping"))
 
 
 def make_keys(folder, **changes):
@@ -376,26 +385,25 @@ def test_the_log_key_must_be_ed25519(files):
 # -- the embedded timestamp authority
 
 
-async def test_the_embedded_authority_is_taken_by_an_independent_verifier(notary, tmp_path):
-    reply = await notary.authority.timestamp(CONTENT)
-    roots = x509.load_pem_x509_certificates(notary.trusted("tsa.pem"))
-    verifier = rfc3161_client.VerifierBuilder().add_root_certificate(roots[0]).build()
+async def test_the_embedded_authority_is_taken_by_an_independent_verifier(stamping, tmp_path):
+    reply = await stamping.authority.timestamp(CONTENT)
+    verifier = rfc3161_client.VerifierBuilder().add_root_certificate(stamping.roots[0]).build()
     response = rfc3161_client.decode_timestamp_response(reply)
     assert verifier.verify_message(response, CONTENT)
     with pytest.raises(rfc3161_client.VerificationError):
         verifier.verify_message(response, CONTENT + b".")
-    assert notary.authority.independent is False
+    assert stamping.authority.independent is False
 
     (tmp_path / "content").write_bytes(CONTENT)
     (tmp_path / "reply.tsr").write_bytes(reply)
     command = ["openssl", "ts", "-verify", "-in", tmp_path / "reply.tsr", "-data", tmp_path / "content"]
-    ran = subprocess.run([*command, "-CAfile", notary.files.trust / "tsa.pem"], capture_output=True, check=False)
+    ran = subprocess.run([*command, "-CAfile", stamping.files.trust / "tsa.pem"], capture_output=True, check=False)
     assert ran.returncode == 0, ran.stderr
 
 
-def test_the_embedded_authority_takes_no_key_but_rsa(notary):
+def test_the_embedded_authority_takes_no_key_but_rsa(stamping):
     with pytest.raises(SealingUnavailableError, match="must be RSA"):
-        EmbeddedTimestampAuthority(notary.files.signing_key, notary.files.timestamp_chain, None)
+        EmbeddedTimestampAuthority(stamping.files.signing_key, stamping.files.timestamp_chain, None)
 
 
 # -- an authority by HTTP
@@ -433,18 +441,17 @@ def http(body, status="200 OK", kind="application/timestamp-reply", more=""):
     return head.encode() + b"\r\n" + body
 
 
-def stamped(notary, request, **changes):
-    """Return the reply of a notary's authority to a request with some of its members changed."""
+def stamped(stamping, request, **changes):
+    """Return the reply of a stamping's authority to a request with some of its members changed."""
     asked = tsp.TimeStampReq.load(request)
     for name, value in changes.items():
         asked[name] = value
-    return notary.authority._stamper.request_tsa_response(asked).dump()
+    return stamping.authority._stamper.request_tsa_response(asked).dump()
 
 
-async def ask(notary, answer, timeout_seconds=5):
-    roots = x509.load_pem_x509_certificates(notary.trusted("tsa.pem"))
+async def ask(stamping, answer, timeout_seconds=5):
     async with web_server(answer) as url:
-        client = HttpTimestampAuthority(url, roots, independent=True, timeout_seconds=timeout_seconds)
+        client = HttpTimestampAuthority(url, stamping.roots, independent=True, timeout_seconds=timeout_seconds)
         try:
             return await client.timestamp(CONTENT)
         finally:
@@ -458,24 +465,28 @@ def answering(make):
     return answer
 
 
-async def test_an_authority_by_http_is_asked_as_rfc_3161_says_and_its_token_used(notary):
+async def test_an_authority_by_http_is_asked_as_rfc_3161_says_and_its_token_used(stamping):
     heads = []
 
     async def answer(head, body, writer):
         heads.append(head.lower())
-        writer.write(http(stamped(notary, body), kind="Application/Timestamp-Reply; charset=binary"))
+        writer.write(http(stamped(stamping, body), kind="Application/Timestamp-Reply; charset=binary"))
 
-    reply = await ask(notary, answer)
+    reply = await ask(stamping, answer)
     assert b"content-type: application/timestamp-query" in heads[0]
     assert heads[0].startswith(b"post /tsr ")
     response = rfc3161_client.decode_timestamp_response(reply)
-    roots = x509.load_pem_x509_certificates(notary.trusted("tsa.pem"))
-    assert rfc3161_client.VerifierBuilder().add_root_certificate(roots[0]).build().verify_message(response, CONTENT)
+    assert (
+        rfc3161_client.VerifierBuilder()
+        .add_root_certificate(stamping.roots[0])
+        .build()
+        .verify_message(response, CONTENT)
+    )
 
 
 @pytest.fixture(scope="module")
 def stranger(tmp_path_factory):
-    return Notary(tmp_path_factory.mktemp("stranger"))
+    return Stamping(tmp_path_factory.mktemp("stranger"))
 
 
 def rejected(_body):
@@ -483,26 +494,26 @@ def rejected(_body):
     return http(reply)
 
 
-def other_imprint(notary, body):
+def other_imprint(stamping, body):
     imprint = tsp.MessageImprint({"hash_algorithm": {"algorithm": "sha256"}, "hashed_message": bytes(32)})
-    return http(stamped(notary, body, message_imprint=imprint))
+    return http(stamped(stamping, body, message_imprint=imprint))
 
 
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda notary, _, body: http(stamped(notary, body, nonce=4711)), "Nonce"),
-        (lambda notary, _, body: http(stamped(notary, body, nonce=None)), "Nonce"),
-        (lambda notary, _, body: other_imprint(notary, body), "Mismatch between messages"),
+        (lambda stamping, _, body: http(stamped(stamping, body, nonce=4711)), "Nonce"),
+        (lambda stamping, _, body: http(stamped(stamping, body, nonce=None)), "Nonce"),
+        (lambda stamping, _, body: other_imprint(stamping, body), "Mismatch between messages"),
         (lambda _, stranger, body: http(stamped(stranger, body)), "does not verify"),
         (lambda _, __, body: rejected(body), "timestamp|authority"),
         (lambda _, __, ___: http(b""), "cannot be parsed"),
         (lambda _, __, ___: http(b"garbage"), "cannot be parsed"),
         (lambda _, __, body: http(body), "cannot be parsed"),
-        (lambda notary, _, body: http(stamped(notary, body)[:-1]), "cannot be parsed"),
-        (lambda notary, _, body: http(stamped(notary, body), status="500 Oops"), "HTTP 500"),
-        (lambda notary, _, body: http(stamped(notary, body), status="204 No"), "HTTP 204"),
-        (lambda notary, _, body: http(stamped(notary, body), kind="text/html"), "no timestamp reply"),
+        (lambda stamping, _, body: http(stamped(stamping, body)[:-1]), "cannot be parsed"),
+        (lambda stamping, _, body: http(stamped(stamping, body), status="500 Oops"), "HTTP 500"),
+        (lambda stamping, _, body: http(stamped(stamping, body), status="204 No"), "HTTP 204"),
+        (lambda stamping, _, body: http(stamped(stamping, body), kind="text/html"), "no timestamp reply"),
         (lambda _, __, ___: http(b"x" * 100_001), "too long"),
         (lambda _, __, ___: b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf", "no timestamp reply"),
         (lambda _, __, ___: b"SSH-2.0-OpenSSH\r\n", "cannot be reached"),
@@ -511,37 +522,37 @@ def other_imprint(notary, body):
     ids=["other-nonce", "no-nonce", "other-imprint", "untrusted", "rejection", "empty", "garbage", "echo", "cut-off",
          "500", "204", "html", "long", "no-type", "not-http", "hung-up"],
 )  # fmt: skip
-async def test_an_answer_that_is_no_sound_token_is_not_used(notary, stranger, make, reason):
+async def test_an_answer_that_is_no_sound_token_is_not_used(stamping, stranger, make, reason):
     with pytest.raises(TimestampUnavailableError, match=reason):
-        await ask(notary, answering(lambda body: make(notary, stranger, body)))
+        await ask(stamping, answering(lambda body: make(stamping, stranger, body)))
 
 
-async def test_a_body_that_is_cut_off_is_not_used(notary):
+async def test_a_body_that_is_cut_off_is_not_used(stamping):
     whole = None
 
     async def answer(head, body, writer):
         nonlocal whole
-        whole = http(stamped(notary, body))
+        whole = http(stamped(stamping, body))
         writer.write(whole[:-10])
 
     with pytest.raises(TimestampUnavailableError, match="cannot be reached"):
-        await ask(notary, answer)
+        await ask(stamping, answer)
 
 
-async def test_a_redirect_is_not_followed(notary):
+async def test_a_redirect_is_not_followed(stamping):
     asked = []
 
     async def elsewhere(head, body, writer):
         asked.append(body)
-        writer.write(http(stamped(notary, body)))
+        writer.write(http(stamped(stamping, body)))
 
     async with web_server(elsewhere) as url:
         with pytest.raises(TimestampUnavailableError, match="HTTP 307"):
-            await ask(notary, answering(lambda _: http(b"", status="307 Go", more=f"Location: {url}\r\n")))
+            await ask(stamping, answering(lambda _: http(b"", status="307 Go", more=f"Location: {url}\r\n")))
     assert asked == []
 
 
-async def test_an_endless_body_is_left(notary):
+async def test_an_endless_body_is_left(stamping):
     async def answer(head, body, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/timestamp-reply\r\n\r\n")
         while True:
@@ -549,18 +560,18 @@ async def test_an_endless_body_is_left(notary):
             await writer.drain()
 
     with pytest.raises(TimestampUnavailableError, match="too long"):
-        await ask(notary, answer)
+        await ask(stamping, answer)
 
 
-async def test_a_silent_authority_is_left_after_the_timeout(notary):
+async def test_a_silent_authority_is_left_after_the_timeout(stamping):
     async def answer(head, body, writer):
         await asyncio.Event().wait()
 
     with pytest.raises(TimestampUnavailableError):
-        await ask(notary, answer, timeout_seconds=0.05)
+        await ask(stamping, answer, timeout_seconds=0.05)
 
 
-async def test_a_dripping_authority_is_left_after_the_timeout(notary):
+async def test_a_dripping_authority_is_left_after_the_timeout(stamping):
     async def answer(head, body, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/timestamp-reply\r\n\r\n")
         while True:
@@ -570,14 +581,13 @@ async def test_a_dripping_authority_is_left_after_the_timeout(notary):
 
     with pytest.raises(TimestampUnavailableError):
         async with asyncio.timeout(20):
-            await ask(notary, answer, timeout_seconds=0.2)
+            await ask(stamping, answer, timeout_seconds=0.2)
 
 
-async def test_a_closed_port_is_told(notary):
+async def test_a_closed_port_is_told(stamping):
     async with web_server(answering(lambda _: b"")) as url:
         pass
-    roots = x509.load_pem_x509_certificates(notary.trusted("tsa.pem"))
-    client = HttpTimestampAuthority(url, roots, independent=True, timeout_seconds=5)
+    client = HttpTimestampAuthority(url, stamping.roots, independent=True, timeout_seconds=5)
     with pytest.raises(TimestampUnavailableError, match="cannot be reached"):
         await client.timestamp(CONTENT)
     await client.aclose()
@@ -589,10 +599,9 @@ async def test_a_closed_port_is_told(notary):
      "http://localhost.evil.example/", "ftp://127.0.0.1/", "file:///etc/passwd", "tsa.example", "", "https:///tsr",
      "http://[::1"],
 )  # fmt: skip
-def test_only_https_or_loopback_is_taken(notary, url):
-    roots = x509.load_pem_x509_certificates(notary.trusted("tsa.pem"))
+def test_only_https_or_loopback_is_taken(stamping, url):
     with pytest.raises(InvalidInputError, match="timestamp_url"):
-        HttpTimestampAuthority(url, roots, independent=True, timeout_seconds=1)
+        HttpTimestampAuthority(url, stamping.roots, independent=True, timeout_seconds=1)
 
 
 @pytest.mark.parametrize(
@@ -600,9 +609,8 @@ def test_only_https_or_loopback_is_taken(notary, url):
     ["https://tsa.example/tsr", "http://127.0.0.1/", "http://127.8.9.1:80/", "http://[::1]:3/", "http://localhost/"],
 )
 @pytest.mark.parametrize("independent", [True, False])
-async def test_independence_is_what_the_operator_says(notary, url, independent):
-    roots = x509.load_pem_x509_certificates(notary.trusted("tsa.pem"))
-    client = HttpTimestampAuthority(url, roots, independent=independent, timeout_seconds=1)
+async def test_independence_is_what_the_operator_says(stamping, url, independent):
+    client = HttpTimestampAuthority(url, stamping.roots, independent=independent, timeout_seconds=1)
     assert client.independent is independent
     await client.aclose()
 
@@ -612,22 +620,20 @@ def test_an_authority_without_a_root_to_trust_is_refused():
         HttpTimestampAuthority("https://tsa.example/", [], independent=True, timeout_seconds=1)
 
 
-def test_no_bit_of_a_reply_changes_without_its_refusal(notary):
+def test_no_bit_of_a_reply_changes_without_its_refusal(stamping):
     """Every byte once: the reply is used as it is, or refused with the one error that is retried."""
     builder = rfc3161_client.TimestampRequestBuilder().data(CONTENT)
     request = builder.hash_algorithm(rfc3161_client.HashAlgorithm.SHA256).nonce(nonce=True).build()
-    reply = stamped(notary, request.as_bytes())
-    roots = x509.load_pem_x509_certificates(notary.trusted("tsa.pem"))
-    verify_reply(reply, request, CONTENT, roots)
+    reply = stamped(stamping, request.as_bytes())
+    verify_reply(reply, request, CONTENT, stamping.roots)
     for position in range(0, len(reply), 3):
         changed = bytearray(reply)
         changed[position] ^= 1 << (position % 8)
         with pytest.raises(TimestampUnavailableError):
-            verify_reply(bytes(changed), request, CONTENT, roots)
+            verify_reply(bytes(changed), request, CONTENT, stamping.roots)
 
 
-def test_a_root_that_stands_twice_is_one_root(notary):
+def test_a_root_that_stands_twice_is_one_root(stamping):
     builder = rfc3161_client.TimestampRequestBuilder().data(CONTENT)
     request = builder.hash_algorithm(rfc3161_client.HashAlgorithm.SHA256).nonce(nonce=True).build()
-    roots = x509.load_pem_x509_certificates(notary.trusted("tsa.pem") * 2)
-    verify_reply(stamped(notary, request.as_bytes()), request, CONTENT, roots)
+    verify_reply(stamped(stamping, request.as_bytes()), request, CONTENT, stamping.roots * 2)

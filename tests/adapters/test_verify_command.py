@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from sealed_notices import Notary, compose, small_document
+from sealed_sample import Office
 
 from notifications.verification import MAIL_STEPS
 from service.cli import main
@@ -20,13 +20,13 @@ HOSTILE = "INC\x1b[2J\x1b]52;c;aGk=\x07\x9b31m\u202e\u2066\r\nGENUINE: signed"
 
 
 @pytest.fixture(scope="module")
-def notary(tmp_path_factory):
-    return Notary(tmp_path_factory.mktemp("notary"))
+def office(tmp_path_factory):
+    return Office(tmp_path_factory.mktemp("office"))
 
 
 @pytest.fixture(scope="module")
-def genuine(notary):
-    return notary.mail(notary.seal(compose()))
+def genuine(office):
+    return office.mail(office.seal())
 
 
 def greffier(*words, **environment):
@@ -36,10 +36,10 @@ def greffier(*words, **environment):
 
 
 @pytest.fixture
-def verify(notary, tmp_path, monkeypatch, capfd):
+def verify(office, tmp_path, monkeypatch, capfd):
     """Run ``greffier verify`` over bytes, in this process; returns exit code, lines, and what standard error got."""
 
-    def run(mail, trust=notary.files.trust):
+    def run(mail, trust=office.files.trust):
         path = tmp_path / "mail.eml"
         if mail is not None:
             path.write_bytes(mail)
@@ -52,9 +52,9 @@ def verify(notary, tmp_path, monkeypatch, capfd):
     return run
 
 
-def test_a_genuine_mail_passes_every_step_and_the_exit_code_says_so(notary, genuine, tmp_path):
+def test_a_genuine_mail_passes_every_step_and_the_exit_code_says_so(office, genuine, tmp_path):
     (tmp_path / "mail.eml").write_bytes(genuine)
-    ran = greffier("verify", tmp_path / "mail.eml", "--trust", notary.files.trust)
+    ran = greffier("verify", tmp_path / "mail.eml", "--trust", office.files.trust)
     lines = ran.stdout.decode().splitlines()
     assert (ran.returncode, ran.stderr) == (0, b"")
     assert b"\x1b" not in ran.stdout
@@ -64,10 +64,10 @@ def test_a_genuine_mail_passes_every_step_and_the_exit_code_says_so(notary, genu
     assert lines[-1] == GENUINE
 
 
-def test_a_hostile_mail_cannot_write_to_the_terminal(notary, tmp_path):
-    mail = notary.mail(notary.seal(compose(), document=small_document(ticket=HOSTILE)))
+def test_a_hostile_mail_cannot_write_to_the_terminal(office, tmp_path):
+    mail = office.mail(office.seal(document={"ticket": HOSTILE}))
     (tmp_path / "mail.eml").write_bytes(mail)
-    ran = greffier("verify", tmp_path / "mail.eml", "--trust", notary.files.trust, PYTHONIOENCODING="ascii")
+    ran = greffier("verify", tmp_path / "mail.eml", "--trust", office.files.trust, PYTHONIOENCODING="ascii")
     out = ran.stdout.decode("ascii")
     assert (ran.returncode, ran.stderr) == (1, b"")
     assert all(char.isprintable() or char == "\n" for char in out)
@@ -77,8 +77,8 @@ def test_a_hostile_mail_cannot_write_to_the_terminal(notary, tmp_path):
     assert GENUINE not in lines
 
 
-def test_no_input_is_one_line_on_standard_error(notary, tmp_path):
-    ran = greffier("verify", tmp_path / "none.eml", "--trust", notary.files.trust)
+def test_no_input_is_one_line_on_standard_error(office, tmp_path):
+    ran = greffier("verify", tmp_path / "none.eml", "--trust", office.files.trust)
     assert (ran.returncode, ran.stdout) == (2, b"")
     assert ran.stderr.decode() == f"greffier: {tmp_path / 'none.eml'}: cannot be read: No such file or directory\n"
 
@@ -137,8 +137,8 @@ def test_init_encrypts_the_keys_under_the_first_line_of_a_file(tmp_path, monkeyp
     assert all(b"ENCRYPTED" in path.read_bytes() for path in (data / "keys").glob("*.key"))
 
 
-def test_a_timestamp_that_follows_is_said_to_follow(notary, verify):
-    code, lines, _ = verify(notary.mail(notary.seal(compose(), timestamped=False)))
+def test_a_timestamp_that_follows_is_said_to_follow(office, verify):
+    code, lines, _ = verify(office.mail(office.seal(token=False)))
     assert code == 0
     assert lines[3] == "4. follows timestamp: follows: the authority had not answered yet"
     assert lines[-1] == GENUINE
@@ -150,7 +150,7 @@ def test_a_timestamp_that_follows_is_said_to_follow(notary, verify):
         (b"\r\nTo: ", b"\r\nCc: x@evil.example\r\nTo: ", 1),
         (b'filename="notice.json"', b'filename="notice.jsom"', 1),
         (b"Content-Language: fr", b"Content-Language: de", 1),
-        (b"Message-ID: <n1", b"Message-ID: <n2", 7),
+        (b"Message-ID: <n.77", b"Message-ID: <n.78", 7),
     ],
 )
 def test_the_step_that_failed_is_named_with_its_number(genuine, verify, old, new, number):
@@ -164,7 +164,7 @@ def test_the_step_that_failed_is_named_with_its_number(genuine, verify, old, new
 
 
 def test_another_provider_s_trust_folder_makes_a_mail_not_genuine(genuine, verify, tmp_path):
-    code, lines, _ = verify(genuine, Notary(tmp_path / "other").files.trust)
+    code, lines, _ = verify(genuine, Office(tmp_path / "other").files.trust)
     assert code == 1
     assert lines[-1].startswith("NOT GENUINE: step 2, mail signature")
 
@@ -178,10 +178,10 @@ def test_what_is_no_notice_is_not_genuine(verify, mail):
 
 @pytest.mark.parametrize("name", ["ca.pem", "tsa.pem", "log.vkey"])
 @pytest.mark.parametrize("content", [None, b"", b"garbage\xff", b"line\nline\n"])
-def test_a_trust_folder_that_cannot_be_used_is_one_line(notary, genuine, verify, tmp_path, name, content):
+def test_a_trust_folder_that_cannot_be_used_is_one_line(office, genuine, verify, tmp_path, name, content):
     trust = tmp_path / "trust"
     trust.mkdir()
-    for each in notary.files.trust.iterdir():
+    for each in office.files.trust.iterdir():
         (trust / each.name).write_bytes(each.read_bytes())
     (trust / name).unlink()
     if content is not None:
