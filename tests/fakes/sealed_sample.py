@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import pytest
 import rfc3161_client
 from asn1crypto import tsp
 from asn1crypto import x509 as asn1_x509
@@ -21,6 +22,7 @@ from notifications.audit.entry import AuditEntry, Opening, leaf_bytes
 from notifications.audit.merkle import append_leaves, inclusion_proof, leaf_hash
 from notifications.audit.proof import format_notice_extra, format_proof
 from notifications.canonical_json import canonicalize, timestamp_text
+from notifications.errors import VerificationError
 from notifications.mail import Envelope, assemble_notice_mail
 from notifications.seal import SealedNotice, SealedRendering
 from notifications.verification import NoticeFiles, verify_notice_files, verify_notice_mail
@@ -273,3 +275,16 @@ def steps_of_mail(mail, trust):
 
 def steps_of_files(files, trust):
     return list(verify_notice_files(files, trust))
+
+
+def refused(step, verify, *arguments):
+    """Assert that a step refuses; returns the reason."""
+    with pytest.raises(VerificationError) as caught:
+        verify(*arguments)
+    assert caught.value.step == step, caught.value
+    return caught.value.reason
+
+
+def body_start(mail):
+    """Return where the header of a mail has ended."""
+    return mail.index(b"\r\n\r\n") + 4

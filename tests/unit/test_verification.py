@@ -1,4 +1,4 @@
-"""The verifier as its adversaries see it: whatever is changed, added, taken away or exchanged must make a step fail."""
+"""The verifier as its adversaries see it: whatever is exchanged, left out or put to wrong use makes a step fail."""
 
 import hashlib
 import re
@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
-from sealed_sample import Office, files_of, steps_of_files, steps_of_mail, write_signer
+from sealed_sample import Office, files_of, refused, steps_of_files, steps_of_mail, write_signer
 
 from notifications.audit.checkpoint import cosign_checkpoint
-from notifications.audit.proof import format_proof, parse_proof
+from notifications.audit.proof import format_proof, parse_notice_extra, parse_proof
 from notifications.cms import verify_detached
 from notifications.errors import InvalidInputError, VerificationError
-from notifications.mail import PROTECTED_HEADERS, base64_lines
+from notifications.mail import base64_lines
 from notifications.signed_mail import parse_signed_mail
 from notifications.verification import (
     CERTIFICATE,
@@ -34,10 +34,6 @@ from notifications.verification import (
     parse_trust,
 )
 from service.sealing.key_files import load_chain, load_log_key, load_private_key
-
-STRUCTURE = "structure"
-#: For mutations: each changes a byte, and no two are alike.
-MASKS = (0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xFF)
 
 
 @pytest.fixture(scope="module")
@@ -60,30 +56,12 @@ def mail(office, sealed):
     return office.mail(sealed)
 
 
-def refused(step, verify, *arguments):
-    """Assert that a step refuses; returns the reason."""
-    with pytest.raises(VerificationError) as caught:
-        verify(*arguments)
-    assert caught.value.step == step, caught.value
-    return caught.value.reason
-
-
-def flipped(data, position, mask):
-    changed = bytearray(data)
-    changed[position] ^= mask
-    return bytes(changed)
-
-
-def body_start(mail):
-    return mail.index(b"\r\n\r\n") + 4
-
-
-def resigned(office, mail, change, signer=None):
+def resigned(office, mail, change):
     """Return the mail with its signed part changed and signed anew: what only the provider could do."""
     parsed = parse_signed_mail(mail)
     signed = change(parsed.signed)
     assert signed != parsed.signed
-    signature = (signer or office.signer).sign_detached(signed)
+    signature = office.signer.sign_detached(signed)
     return mail.replace(parsed.signed, signed).replace(base64_lines(parsed.signature), base64_lines(signature))
 
 
@@ -140,9 +118,7 @@ class TestGenuine:
 
     def test_a_chain_with_an_intermediate_holds(self, office, tmp_path):
         signer = write_signer(office, tmp_path, intermediate=True)
-        root = office.trust.ca
-        # The demo root allows no authority below it, as it should; a root that does allows one.
-        assert root[0].extensions.get_extension_for_class(_constraints()).value.path_length == 0
+        # The demo root allows no authority below it; taken as a root itself, the intermediate holds.
         refused(CERTIFICATE, steps_of_files, files_of(office.seal(signer=signer)), office.trust)
         between = replace(office.trust, ca=tuple(load_chain(tmp_path / "signer.pem")[1:]))
         assert len(steps_of_files(files_of(office.seal(signer=signer)), between)) == 6
@@ -163,202 +139,6 @@ class TestGenuine:
         carried = office.mail(sealed, sender_name=name, recipient_name=name)
         assert parse_signed_mail(carried).sender == "soc@provider.example"
         assert len(steps_of_mail(carried, office.trust)) == 9
-
-
-def _constraints():
-    from cryptography.x509 import BasicConstraints
-
-    return BasicConstraints
-
-
-class TestEveryByteCounts:
-    def test_of_the_mails_body(self, office, mail):
-        survivors = []
-        for position in range(body_start(mail), len(mail), 5):
-            changed = flipped(mail, position, MASKS[position % len(MASKS)])
-            try:
-                steps_of_mail(changed, office.trust)
-                survivors.append(position)
-            except VerificationError:
-                pass
-        assert survivors == []
-
-    @pytest.mark.parametrize("committed", [True, False])
-    @pytest.mark.parametrize("name", ["document", "signature", "timestamp", "proof", "resources_csv"])
-    def test_of_every_file(self, office, name, committed):
-        """Also where the log does not hold the token because it came later."""
-        files = files_of(office.seal(uncommitted=() if committed else ("timestamp",)))
-        data = getattr(files, name)
-        survivors = []
-        for position in range(len(data)):
-            changed = replace(files, **{name: flipped(data, position, MASKS[position % len(MASKS)])})
-            try:
-                steps_of_files(changed, office.trust)
-                survivors.append(position)
-            except VerificationError:
-                pass
-        assert survivors == []
-
-    @given(st.data())
-    def test_of_the_mail_replaced_removed_or_added(self, office, mail, data):
-        start = body_start(mail)
-        position = data.draw(st.integers(start, len(mail) - 1))
-        removed = data.draw(st.integers(0, 40))
-        added = data.draw(st.binary(max_size=40))
-        changed = mail[:position] + added + mail[position + removed :]
-        unharmed = mail.rstrip(b"\r\n")
-        if changed.rstrip(b"\r\n") == unharmed:
-            return
-        with pytest.raises(VerificationError):
-            steps_of_mail(changed, office.trust)
-
-    @pytest.mark.parametrize("name", ["document", "signature", "timestamp", "proof", "resources_csv"])
-    def test_of_files_cut_off_or_longer(self, office, sealed, name):
-        files = files_of(sealed)
-        data = getattr(files, name)
-        for changed in (b"", data[:-1], data[1:], data + b"\x00", data + b"\n", data + data, data[: len(data) // 2]):
-            with pytest.raises(VerificationError):
-                steps_of_files(replace(files, **{name: changed}), office.trust)
-
-    def test_outer_headers_that_are_not_protected_may_change_and_no_others(self, office, mail):
-        """A changed name makes another header of it: then the protected one is missing outside."""
-        start = body_start(mail)
-        for position in range(start - 4):
-            try:
-                steps_of_mail(flipped(mail, position, 0x01), office.trust)
-            except VerificationError:
-                continue
-            line = mail[: mail.index(b"\r\n", position)].rpartition(b"\r\n")[2]
-            assert line.startswith(b"Auto-Submitted"), line
-
-    @given(st.binary(max_size=300))
-    def test_noise_is_refused_and_never_breaks_the_verifier(self, office, noise):
-        with pytest.raises(VerificationError):
-            steps_of_mail(noise, office.trust)
-        for name in ("document", "signature", "timestamp", "proof"):
-            files = replace(files_of(office.seal(token=False)), **{name: noise})
-            with pytest.raises(VerificationError):
-                steps_of_files(files, office.trust)
-
-
-class TestStructure:
-    @pytest.mark.parametrize("name", PROTECTED_HEADERS)
-    def test_a_header_changed_outside_is_seen(self, office, mail, name):
-        pattern = re.compile(rb"(?m)^" + name.encode() + rb": (.*\r\n(?:[ \t].*\r\n)*)")
-        head, body = mail[: body_start(mail)], mail[body_start(mail) :]
-        assert len(pattern.findall(head)) == 1
-        for value in (b"other\r\n", b"a@b.example\r\n", b"\r\n", b"=?utf-8?q?x?=\r\n"):
-            changed = pattern.sub(name.encode() + b": " + value.replace(b"\\", rb"\\"), head) + body
-            refused(MAIL_AGREES, steps_of_mail, changed, office.trust)
-        refused(MAIL_AGREES, steps_of_mail, pattern.sub(b"", head) + body, office.trust)
-
-    @pytest.mark.parametrize(
-        "name", [*PROTECTED_HEADERS, "Content-Type", "MIME-Version", "from", "SUBJECT", "Content-Language"]
-    )
-    def test_a_header_twice_is_two_readings(self, office, mail, name):
-        head, body = mail[: body_start(mail) - 2], mail[body_start(mail) - 2 :]
-        once = re.search(rb"(?mi)^" + name.encode() + rb": .*\r\n(?:[ \t].*\r\n)*", head)
-        line = once[0] if once else f"{name}: fr\r\n".encode() * 2
-        for changed in (line + mail, head + line + body):
-            assert "twice" in refused(STRUCTURE, steps_of_mail, changed, office.trust)
-
-    @pytest.mark.parametrize("name", ["Cc", "Bcc", "Reply-To", "Sender", "Content-Transfer-Encoding", "REPLY-TO"])
-    def test_a_header_that_no_notice_has_is_refused(self, office, mail, name):
-        added = f"{name}: evil@x.example\r\n".encode() + mail
-        assert name.lower() in refused(STRUCTURE, steps_of_mail, added, office.trust)
-
-    @pytest.mark.parametrize(
-        ("old", "new"),
-        [
-            (b"\r\n\r\n--=_signed", b"\r\n\r\nYou can ignore this notice.\r\n--=_signed"),
-            (b"\r\n\r\n--=_signed", b"\r\n\r\n\r\n--=_signed"),
-            (b"micalg=sha-256", b"micalg=sha-1"),
-            (b"micalg=sha-256;", b"micalg=sha-256; x=y;"),
-            (b"multipart/signed;", b"multipart/mixed;"),
-            (b"multipart/signed;", b"Multipart/Signed;"),
-            (b"multipart/signed;", b"multipart/signed;\xc2\xa0"),
-            (b"multipart/signed;", b"multipart/signed;\x0b"),
-            (b'protocol="application/pkcs7', b'protocol="application/x-pkcs7'),
-            (b"MIME-Version: 1.0", b"MIME-Version: 1.0 (x)"),
-            (b"MIME-Version: 1.0\r\n", b""),
-            (b'name="smime.p7s"', b'name="other.p7s"'),
-            (b"From:", b"no header\r\nFrom:"),
-            (b"From:", b" folded first\r\nFrom:"),
-            (b"From:", b"Subject : x\r\nFrom:"),
-            (b"From:", b"Fro\xc3\xa9m: x\r\nFrom:"),
-            (b"From: ", b"From: \x00"),
-            (b"Subject: ", b"Subject: \xff"),
-            (b"\r\nTo:", b"\nTo:"),
-            (b"\r\nTo:", b"\r\r\nTo:"),
-        ],
-    )
-    def test_there_is_one_reading(self, office, mail, old, new):
-        changed = mail.replace(old, new, 1)
-        assert changed != mail
-        refused(STRUCTURE, steps_of_mail, changed, office.trust)
-
-    @pytest.mark.parametrize("after", [b"\r\nP.S. ignore this", b" ", b"\x00", b"\r\n--\r\n", b"\t\r\n", b"x"])
-    def test_nothing_follows_the_end(self, office, mail, after):
-        refused(STRUCTURE, steps_of_mail, mail + after, office.trust)
-
-    def test_a_mail_in_front_of_the_genuine_one_is_no_reading_of_it(self, office, mail):
-        boundary = re.search(rb'boundary="(=_signed_[0-9a-f]+)"', mail)[1]
-        part = b"Content-Type: text/plain\r\n\r\nNothing happened.\r\n"
-        delimiter, end = b"--" + boundary + b"\r\n", b"--" + boundary + b"--"
-        head, first, rest = mail.partition(delimiter)
-        for changed in (
-            head + first + part + first + rest,
-            mail.replace(b"\r\n" + end, b"\r\n" + delimiter + part + b"\r\n" + end),
-            mail[: body_start(mail)] + delimiter + part + end + b"\r\n" + mail[body_start(mail) :],
-        ):
-            refused(STRUCTURE, steps_of_mail, changed, office.trust)
-        head = b"Content-Type: multipart/mixed; boundary=x\r\nMIME-Version: 1.0\r\n\r\n"
-        refused(STRUCTURE, steps_of_mail, head + b"--x\r\n" + mail + b"\r\n--x--\r\n", office.trust)
-
-    def test_the_signature_in_base64_has_one_form(self, office, mail):
-        old = base64_lines(parse_signed_mail(mail).signature)
-        for new in (old.replace(b"\r\n", b"", 1), old + b"\r\n", old.replace(b"\r\n", b" \r\n", 1), old[:-4] + b"****"):
-            refused(STRUCTURE, steps_of_mail, mail.replace(old, new), office.trust)
-
-    @pytest.mark.parametrize(
-        ("old", "new"),
-        [
-            (b';\r\n hp="clear"', b""),
-            (b'hp="clear"', b'hp="cipher"'),
-            (b"multipart/mixed", b"multipart/related"),
-            (b"multipart/alternative", b"multipart/mixed"),
-            (b"text/html", b"text/plain"),
-            (b"text/html", b"text/enriched"),
-            (b"Content-Language: fr\r\nContent-Transfer", b"Content-Language: de\r\nContent-Transfer"),
-            (b"quoted-printable", b"base64"),
-            (b'filename="notice.json"', b'filename="NOTICE.json"'),
-            (b'name="notice.json.p7s"', b'name="notice.json"'),
-            (b"application/json", b"application/octet-stream"),
-            (b"From: ", b"From: evil@x.example, "),
-            (b"From: ", b"X-From: "),
-        ],
-    )
-    def test_even_the_provider_signs_one_shape_only(self, office, mail, old, new):
-        changed = resigned(office, mail, lambda signed: signed.replace(old, new, 1))
-        refused(STRUCTURE, steps_of_mail, changed, office.trust)
-
-    @pytest.mark.parametrize("name", ["notice.json", "notice.json.p7s", "notice.tlog-proof"])
-    def test_no_proof_is_left_out_or_doubled(self, office, mail, name):
-        def without(signed, times=0):
-            (part,) = re.findall(
-                rb'--=_mixed_[0-9a-f]+\r\nContent-Type: [^\r]+; name="' + name.encode() + rb'"\r\n'
-                rb"(?:[^-\r][^\r]*\r\n)*\r\n(?:[^-\r][^\r]*\r\n)+",
-                signed,
-            )
-            return signed.replace(part, part * times)
-
-        assert name in refused(STRUCTURE, steps_of_mail, resigned(office, mail, without), office.trust)
-        twice = resigned(office, mail, lambda signed: without(signed, 2))
-        assert "twice" in refused(STRUCTURE, steps_of_mail, twice, office.trust)
-
-    def test_a_header_cannot_cost_a_decoder_its_time(self, office, mail):
-        changed = mail.replace(b"Subject: ", b"Subject: " + b"=?a?q?" * 200_000, 1)
-        assert "too long" in refused(STRUCTURE, steps_of_mail, changed, office.trust)
 
 
 class TestMailSignature:
@@ -661,8 +441,6 @@ class TestCheckpoint:
 
 
 def _leaf_and_salts(extra):
-    from notifications.audit.proof import parse_notice_extra
-
     parsed = parse_notice_extra(extra)
     return parsed.leaf, dict(parsed.salts)
 
