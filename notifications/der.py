@@ -87,6 +87,7 @@ def parse_detached_signature(data: bytes) -> DetachedSignature:
     )
     _expect(version.body == b"\x01", "has a signer of another version")
     issuer, serial = _children(identifier, _SEQUENCE, _INTEGER)
+    _expect(_is_shortest_integer(serial.body), "has a serial number that is not in the shortest form")
     _expect_sha256(digest)
     # 4.
     message_digest = None
@@ -137,6 +138,12 @@ def _expect(holds: bool, otherwise: str) -> None:
 
 def _expect_sha256(item: _Item) -> None:
     _expect(_algorithm(item) == _SHA256, "uses another digest than SHA-256")
+
+
+def _is_shortest_integer(body: bytes) -> bool:
+    """Return whether no shorter two's complement says the same (X.690, 8.3.2)."""
+    value = int.from_bytes(body, "big", signed=True)
+    return len(body) == (value if value >= 0 else ~value).bit_length() // 8 + 1
 
 
 def _algorithm(item: _Item) -> str:

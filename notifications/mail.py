@@ -49,6 +49,8 @@ _MESSAGE_ID = re.compile(r"<[A-Za-z0-9._-]+@[A-Za-z0-9._-]+>")
 _FROM_LINE = re.compile(rb"^From ", re.MULTILINE)
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@]+@[^\s<>()\[\],;:\\\"@]+")
 _MAX_HEADER_TEXT_CHARACTERS = 400
+#: RFC 5321, 4.5.3.1.3, without the angle brackets.
+_MAX_ADDRESS_BYTES = 254
 #: Earlier Message-IDs that a mail names: the first and the latest others, so that a long incident still threads.
 _MAX_REFERENCES = 20
 
@@ -208,7 +210,8 @@ def _is_plain(text: str) -> bool:
 
 def _mailbox(name: str, display: str, address: str) -> str:
     """Return one mailbox. A display name is quoted or encoded, so that it can neither name nor hide an address."""
-    if not _ADDRESS.fullmatch(address) or _CONTROLS.search(address):
+    known = _ADDRESS.fullmatch(address) and not _CONTROLS.search(address)
+    if not known or len(address.encode()) > _MAX_ADDRESS_BYTES:
         raise InvalidInputError(Fault(name, "is no mail address"))
     if not display:
         return address

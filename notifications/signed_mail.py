@@ -31,10 +31,13 @@ _BOUNDARY = re.compile(r'boundary="(=_[a-z]+_[0-9a-f]{24})"')
 #: Headers that stand at most once on the outside; a second one is a second reading.
 _SINGLE = frozenset(
     {"from", "to", "subject", "date", "message-id", "in-reply-to", "references", "content-type", "mime-version",
-     "sender", "cc", "bcc", "reply-to", "content-transfer-encoding", "content-language"}
+     "sender", "cc", "bcc", "reply-to", "mail-reply-to", "mail-followup-to", "content-transfer-encoding",
+     "content-language"}
 )  # fmt: skip
 #: Headers that would name or hide somebody, and that no notice has.
-_ABSENT = frozenset({"cc", "bcc", "sender", "reply-to", "content-transfer-encoding"})
+_ABSENT = frozenset(
+    {"cc", "bcc", "sender", "reply-to", "mail-reply-to", "mail-followup-to", "content-transfer-encoding"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,10 @@ class SignedMail:
     protected: Mapping[str, str]
     #: the address in the protected From
     sender: str
+    #: addresses of the outer From and To, read before anything is decoded; empty where there is not just one
+    outer_addresses: Mapping[str, str]
+    #: the same of the protected ones
+    protected_addresses: Mapping[str, str]
     #: the bytes that the mail's signature is over
     signed: bytes
     #: DER of the mail's signature
@@ -104,10 +111,15 @@ def parse_signed_mail(mail: bytes) -> SignedMail:
     languages.add(_single(inner, "content-language"))
     if len(languages) != 1:
         raise _refuse("names its language in two ways")
+    addresses = _addresses(inner)
+    if not addresses["From"]:
+        raise _refuse("is not from one address, named in the one form")
     return SignedMail(
         outer=_decoded(fields),
         protected=_decoded(inner),
-        sender=_address(_single(inner, "from")),
+        sender=addresses["From"],
+        outer_addresses=_addresses(fields),
+        protected_addresses=addresses,
         signed=signed,
         signature=signature,
         language=languages.pop(),
@@ -151,11 +163,13 @@ def _text(name: str, value: bytes) -> str:
     return text
 
 
-def _address(mailbox: str) -> str:
-    match = _MAILBOX.fullmatch(_SPACE.sub(" ", mailbox))
-    if match is None:
-        raise _refuse("is not from one address, named in the one form")
-    return match[1] or match[2]
+def _addresses(fields: Mapping[str, list[str]]) -> dict[str, str]:
+    """Return the address of From and of To: what is decoded may only look like one."""
+    addresses = {}
+    for name in ("From", "To"):
+        match = _MAILBOX.fullmatch(_SPACE.sub(" ", " ".join(fields.get(name.lower(), ()))).strip(" "))
+        addresses[name] = (match[1] or match[2]) if match else ""
+    return addresses
 
 
 def _single(fields: Mapping[str, list[str]], name: str) -> str:

@@ -85,7 +85,8 @@ def parse_trust(ca_pem: bytes, tsa_pem: bytes, log_vkey: str) -> Trust:
         log_key = parse_verifier_key(log_vkey.strip())
     except InvalidInputError as error:
         raise InvalidInputError(*(Fault("log.vkey", fault.reason) for fault in error.faults)) from None
-    return Trust(ca, roots, log_key)
+    # The timestamp library refuses a root that it has already.
+    return Trust(ca, tuple(dict.fromkeys(roots)), log_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,12 +307,14 @@ class _Files:
 
 
 def _well_formed_renderings(renderings: object) -> bool:
-    return isinstance(renderings, list) and all(
-        isinstance(item, dict)
-        and item.keys() == {"language", "media_type", "sha256"}
-        and all(isinstance(value, str) for value in item.values())
-        for item in renderings
-    )
+    """Return whether each names a language, a media type and a digest, and no two speak of the same."""
+    if not isinstance(renderings, list) or not all(isinstance(item, dict) for item in renderings):
+        return False
+    if not all(item.keys() == {"language", "media_type", "sha256"} for item in renderings):
+        return False
+    if not all(isinstance(value, str) and value.isascii() for item in renderings for value in item.values()):
+        return False
+    return len({(item["language"], item["media_type"]) for item in renderings}) == len(renderings)
 
 
 def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> str:
@@ -321,6 +324,8 @@ def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> str:
     for name in PROTECTED_HEADERS:
         if parsed.outer.get(name) != parsed.protected.get(name):
             raise VerificationError(MAIL_AGREES, f"the header {name} is not the one under the signature")
+    if parsed.outer_addresses != parsed.protected_addresses:
+        raise VerificationError(MAIL_AGREES, "an address only looks like the one under the signature")
     # 2. Without this, whoever has any certificate of the CA could pass a genuine notice on as their own.
     if not state.signed.names(parsed.sender):
         raise VerificationError(MAIL_AGREES, f"the document is not signed by {parsed.sender}, who sends it")
