@@ -91,8 +91,9 @@ def verify_checkpoint(note: bytes, key: VerifierKey) -> Checkpoint:
 def cosign_checkpoint(note: bytes, name: str, private_key: Ed25519PrivateKey, at: datetime) -> bytes:
     """Return the note with a witness's ``cosignature/v1`` added.
 
-    Raises InvalidInputError when the note is no checkpoint or the time is naive or before 1970. Not checked: that the
-    witness saw no other history, and that its key is not also the log's; both are the witness's duty.
+    Raises InvalidInputError when the note is no checkpoint or has no room for a signature, or when the time is naive or
+    before 1970. Not checked: that the witness saw no other history, and that its key is not also the log's; both are
+    the witness's duty.
     """
     parsed = parse_note(note)
     parse_checkpoint(parsed.text)
@@ -101,8 +102,9 @@ def cosign_checkpoint(note: bytes, name: str, private_key: Ed25519PrivateKey, at
         raise InvalidInputError(Fault("at", "must be a time with an offset, from 1970 on"))
     seconds = int(at.timestamp())
     signature = private_key.sign(_cosigned(parsed, seconds))
-    line = signature_line(key, seconds.to_bytes(_TIME_BYTES, "big") + signature)
-    return note + line.encode()
+    cosigned = note + signature_line(key, seconds.to_bytes(_TIME_BYTES, "big") + signature).encode()
+    parse_note(cosigned)  # a note with one signature too many would be lost to everybody
+    return cosigned
 
 
 def verify_cosignature(note: bytes, key: VerifierKey) -> int:

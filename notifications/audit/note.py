@@ -109,10 +109,17 @@ def signature_line(key: VerifierKey, signature: bytes) -> str:
 
 
 def sign_note(text: str, name: str, private_key: Ed25519PrivateKey) -> bytes:
-    """Return the text signed under a name."""
+    """Return the text signed under a name; raises InvalidInputError for what ``parse_note`` would not take."""
     _check_text(text)
     key = verifier_key(name, private_key)
-    return (text + "\n" + signature_line(key, private_key.sign(text.encode()))).encode()
+    signed = (text + "\n" + signature_line(key, private_key.sign(text.encode()))).encode()
+    _check_length(signed)
+    return signed
+
+
+def _check_length(data: bytes) -> None:
+    if len(data) > MAX_NOTE_BYTES:
+        raise InvalidInputError(Fault("note", f"is longer than {MAX_NOTE_BYTES} bytes"))
 
 
 def _check_text(text: str) -> None:
@@ -126,8 +133,7 @@ def _check_text(text: str) -> None:
 
 def parse_note(data: bytes) -> Note:
     """Return text and signature lines of a note; raises InvalidInputError where it is malformed. Verifies nothing."""
-    if len(data) > MAX_NOTE_BYTES:
-        raise InvalidInputError(Fault("note", f"is longer than {MAX_NOTE_BYTES} bytes"))
+    _check_length(data)
     try:
         whole = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -156,7 +162,8 @@ def verify_note(data: bytes, keys: Sequence[VerifierKey]) -> tuple[Note, tuple[V
 
     Raises VerificationError when it is malformed, when no given key signed it, when the signature of a given key is
     wrong, or when a given key signed twice. Signatures of unknown keys are passed over, as the format wants; so
-    whoever passes a note on can add or change such lines, and nothing may be concluded from them.
+    whoever passes a note on can add or change such lines, and nothing may be concluded from them. A key of another kind
+    than ``ED25519`` signs no notes and is passed over too: its signatures cover something else than the text.
     """
     try:
         note = parse_note(data)
@@ -165,7 +172,7 @@ def verify_note(data: bytes, keys: Sequence[VerifierKey]) -> tuple[Note, tuple[V
     verified = []
     for key in keys:
         matching = signatures_of(note, key)
-        if not matching:
+        if key.kind != ED25519 or not matching:
             continue
         if len(matching) > 1:
             raise VerificationError("checkpoint signature", f"{key.name} signed twice")
