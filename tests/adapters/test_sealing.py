@@ -101,6 +101,14 @@ def test_a_key_that_exists_is_never_overwritten(tmp_path, left):
     assert [path.name for path in (tmp_path / "keys").iterdir()] == [left.partition("/")[2]]
 
 
+def test_no_key_is_written_through_a_link(tmp_path):
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "ca.key").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileExistsError):
+        make_keys(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
+
+
 @pytest.mark.parametrize(
     "address",
     ["sécurité@provider.example", "soc", "soc@", "@provider.example", "SOC <soc@provider.example>", "a@b@c.example",

@@ -232,11 +232,18 @@ def test_control_characters_reach_no_header(field, char):
 
 @pytest.mark.parametrize(
     "address",
-    ["", "a", "a@", "@b", "a b@c.example", "a@b@c", "a@b, c@d", "<a@b>", "a@b>", "(x)a@b", '"a"@b', "a@[1.2.3.4]"],
-)
+    ["", "a", "a@", "@b", "a b@c.example", "a@b@c", "a@b, c@d", "<a@b>", "a@b>", "(x)a@b", '"a"@b', "a@[1.2.3.4]",
+     "a" * 246 + "@b.exampl", "é" * 123 + "@b.example"],
+)  # fmt: skip
 def test_what_is_no_address_is_refused(address):
     with pytest.raises(InvalidInputError, match="To: is no mail address"):
         header_lines(replace(ENVELOPE, recipient=address), "INC-1")
+
+
+def test_an_address_of_the_greatest_length_is_taken():
+    longest = "a" * 244 + "@b.example"
+    assert len(longest) == 254
+    assert f"<{longest}>" in dict(header_lines(replace(ENVELOPE, recipient=longest), "INC-1"))["To"]
 
 
 @pytest.mark.parametrize("message_id", ["", "a@b", "<a@b> <c@d>", "<a b@c>", "<a@b>\r\n", "<a@>", "<é@b>"])
