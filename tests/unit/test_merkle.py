@@ -27,6 +27,8 @@ VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "rfc6962_tree.j
 PUBLISHED_LEAVES = [bytes.fromhex(leaf) for leaf in VECTORS["leaves"]]
 PUBLISHED_ROOTS = [bytes.fromhex(root) for root in VECTORS["roots"]]
 
+#: Every size to here is tried, and a few more.
+ALL_SIZES = range(71)
 LEAVES = [b"leaf %d" % number for number in range(140)]
 HASHES = [leaf_hash(leaf) for leaf in LEAVES]
 OTHER = leaf_hash(b"not in the tree")
@@ -119,6 +121,15 @@ def flipped(hashed, bit):
     return bytes(changed)
 
 
+def swapped(proof):
+    """Every proof that differs by two hashes standing in each other's place."""
+    for one in range(len(proof)):
+        for other in range(one):
+            bent = list(proof)
+            bent[one], bent[other] = bent[other], bent[one]
+            yield bent
+
+
 class TestPublishedVectors:
     def test_the_empty_tree(self):
         assert root_of([]) == tree_root(0, STORED.read) == EMPTY_ROOT == PUBLISHED_ROOTS[0]
@@ -195,8 +206,74 @@ class TestGrowing:
         assert len(complete_subtrees(0, size)) == size.bit_count()
 
 
+#: Where a tile fills, where two levels of tiles fill, and the example of c2sp.org/tlog-tiles.
+BOUNDARIES = [255, 256, 257, 65_535, 65_536, 65_537, 70_000]
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A tree that grew to the largest boundary and stopped at every one, with the leaves it was made of."""
+    leaves = [b"%d" % number for number in range(BOUNDARIES[-1])]
+    stored = StoredNodes()
+    roots = {}
+    for size in BOUNDARIES:
+        roots[size] = stored.append([leaf_hash(leaf) for leaf in leaves[stored.size : size]]).root
+    return leaves, stored, roots
+
+
+class TestBoundaries:
+    @pytest.mark.parametrize("size", BOUNDARIES)
+    def test_roots(self, large, size):
+        leaves, stored, roots = large
+        assert roots[size] == tree_root(size, stored.read) == mth(leaves[:size])
+
+    @pytest.mark.parametrize("size", BOUNDARIES)
+    def test_inclusion_at_both_edges_and_beside_every_boundary(self, large, size):
+        leaves, stored, roots = large
+        for index in sorted({0, 1, 254, 255, 256, 65_535, 65_536, size // 2, size - 2, size - 1} & {*range(size)}):
+            proof = inclusion_proof(index, size, stored.read)
+            verify_inclusion(leaf_hash(leaves[index]), index, size, proof, roots[size])
+            refuses_inclusion(leaf_hash(leaves[index]), index - 1, size, proof, roots[size])
+            for other in BOUNDARIES:
+                if other != size:
+                    refuses_inclusion(leaf_hash(leaves[index]), index, other, proof, roots[other])
+        assert proof == path(size - 1, leaves[:size])
+
+    def test_consistency_between_any_two(self, large):
+        leaves, stored, roots = large
+        for place, old in enumerate(BOUNDARIES):
+            for new in BOUNDARIES[place:]:
+                proof = consistency_proof(old, new, stored.read)
+                verify_consistency(old, roots[old], new, roots[new], proof)
+                if new > old:
+                    refuses_consistency(old, roots[old], new, roots[old], proof)
+                    refuses_consistency(old + 1, roots[old], new, roots[new], proof)
+        assert consistency_proof(65_535, 70_000, stored.read) == subproof(65_535, leaves, True)
+
+    @settings(deadline=None, max_examples=150)
+    @given(st.data())
+    def test_any_leaf_under_any_size(self, large, data):
+        leaves, stored, _ = large
+        size = data.draw(st.integers(1, len(leaves)))
+        index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(0, size))
+        root = tree_root(size, stored.read)
+        verify_inclusion(leaf_hash(leaves[index]), index, size, inclusion_proof(index, size, stored.read), root)
+        proof = consistency_proof(old, size, stored.read)
+        verify_consistency(old, tree_root(old, stored.read), size, root, proof)
+
+    @settings(deadline=None, max_examples=25)
+    @given(st.data())
+    def test_any_proof_is_the_one_that_the_rfc_defines(self, large, data):
+        leaves, stored, _ = large
+        size = data.draw(st.integers(141, 3000))
+        index, old = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, size))
+        assert tree_root(size, stored.read) == mth(leaves[:size])
+        assert inclusion_proof(index, size, stored.read) == path(index, leaves[:size])
+        assert consistency_proof(old, size, stored.read) == subproof(old, leaves[:size], True)
+
+
 class TestInclusion:
-    @pytest.mark.parametrize("size", [*range(1, 20), 31, 32, 33, 64, 65, 127, 128, 129, 140])
+    @pytest.mark.parametrize("size", [*ALL_SIZES[1:], 127, 128, 129, 140])
     def test_every_leaf_is_proved_as_the_rfc_defines(self, size):
         for index in range(size):
             proof = inclusion_proof(index, size, STORED.read)
@@ -238,6 +315,8 @@ class TestInclusion:
                     refuses_inclusion(hashed, index, size, [*proof[:place], extra, *proof[place:]], root)
             if len(proof) > 1:
                 refuses_inclusion(hashed, index, size, proof[::-1], root)
+            for bent in swapped(proof):
+                refuses_inclusion(hashed, index, size, bent, root)
             refuses_inclusion(hashed[:-1], index, size, proof, root)
             refuses_inclusion(hashed, index, size, proof, root + b"\0")
 
@@ -284,9 +363,18 @@ class TestInclusion:
         leaf, root = data.draw(st.sampled_from(HASHES[:20])), ROOTS[21]
         refuses_inclusion(leaf, index, size, proof, root)
 
+    @settings(deadline=None, max_examples=150)
+    @given(
+        st.binary(max_size=40), st.integers(), st.integers(), st.lists(st.binary(max_size=40)), st.binary(max_size=40)
+    )
+    def test_arbitrary_bytes_are_refused(self, hashed, index, size, proof, root):
+        if (index, size, proof) == (0, 1, []) and hashed == root and len(hashed) == 32:
+            return
+        refuses_inclusion(hashed, index, size, proof, root)
+
 
 class TestConsistency:
-    @pytest.mark.parametrize("new", [*range(20), 31, 32, 33, 64, 65, 127, 128, 129, 140])
+    @pytest.mark.parametrize("new", [*ALL_SIZES, 127, 128, 129, 140])
     def test_every_earlier_tree_is_proved_as_the_rfc_defines(self, new):
         for old in range(new + 1):
             proof = consistency_proof(old, new, STORED.read)
@@ -322,6 +410,8 @@ class TestConsistency:
             for extra in (OTHER, before, after):
                 for place in range(len(proof) + 1):
                     refuses_consistency(old, before, new, after, [*proof[:place], extra, *proof[place:]])
+            for bent in swapped(proof):
+                refuses_consistency(old, before, new, after, bent)
             refuses_consistency(old, before[:-1], new, after, proof)
             refuses_consistency(old, before, new, after[:-1], proof)
 
@@ -374,3 +464,11 @@ class TestConsistency:
         new = data.draw(st.integers(0, 2**63))
         proof = data.draw(st.lists(st.sampled_from([*HASHES[:20], *ROOTS[:20], b"", b"x" * 31]), max_size=70))
         refuses_consistency(old, ROOTS[21], new, ROOTS[22], proof)
+
+    @settings(deadline=None, max_examples=150)
+    @given(st.integers(), st.integers(), st.lists(st.binary(max_size=40) | st.just(OTHER)), st.data())
+    def test_arbitrary_bytes_are_refused(self, old, new, proof, data):
+        before, after = data.draw(st.binary(max_size=40)), data.draw(st.binary(max_size=40) | st.just(ROOTS[5]))
+        if (old == new or (old == 0 and before == EMPTY_ROOT)) and not proof:
+            return
+        refuses_consistency(old, before, new, after, proof)
