@@ -1,5 +1,7 @@
 """Tiles: names, widths and contents as c2sp.org/tlog-tiles defines them."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,6 +39,24 @@ class TestWidths:
         assert tiles_of(256, 1) == [Tile(1, 0, 1)]
         assert tiles_of(255, 1) == []
         assert (partial_widths(0), tiles_of(0, 0), tiles_of(0, None)) == ([], [], [])
+
+    @pytest.mark.parametrize(
+        ("size", "widths"),
+        [
+            (1, [1]),
+            (255, [255]),
+            (257, [1, 1]),
+            (65_535, [255, 255]),
+            (65_536, [0, 0, 1]),
+            (65_537, [1, 0, 1]),
+            (2**24 - 1, [255, 255, 255]),
+            (2**63 - 1, [255, 255, 255, 255, 255, 255, 255, 127]),
+        ],
+    )
+    def test_around_full_tiles(self, size, widths):
+        assert partial_widths(size) == widths
+        for level, width in enumerate(widths[:3] if size < 2**20 else []):
+            assert tiles_of(size, level)[-1].width == (width or TILE_WIDTH)
 
     @given(st.integers(0, 2**20))
     @settings(deadline=None, max_examples=60)
@@ -117,6 +137,12 @@ class TestPaths:
     def test_any_other_spelling_is_refused(self, path):
         with pytest.raises(InvalidInputError):
             parse_tile_path(path)
+
+    @given(st.text(max_size=40) | st.text("tile/entris0123459x.p", max_size=40).map("tile/".__add__))
+    @settings(deadline=None, max_examples=300)
+    def test_arbitrary_text_is_refused_or_is_the_one_name(self, path):
+        with suppress(InvalidInputError):
+            assert tile_path(parse_tile_path(path)) == path
 
     @pytest.mark.parametrize("tile", [Tile(0, -1), Tile(0, 0, 0), Tile(0, 0, 257), Tile(-1, 0), Tile(64, 0)])
     def test_what_is_no_tile_has_no_name(self, tile):
@@ -205,3 +231,16 @@ class TestBundles:
             else:
                 with pytest.raises(InvalidInputError):
                     parse_entry_bundle(whole[:length])
+
+    def test_an_entry_longer_than_the_bundle_is_refused(self):
+        for data in (b"\x00", b"\x00\x02a", b"\xff\xff" + b"x" * 65_534, b"\x00\x01a\x00", b"\x00\x00\x00"):
+            with pytest.raises(InvalidInputError):
+                parse_entry_bundle(data)
+
+    @given(st.binary(max_size=120) | st.lists(st.sampled_from([b"\x00\x00", b"\x00\x01a"]), max_size=300).map(b"".join))
+    @settings(deadline=None, max_examples=200)
+    def test_arbitrary_bytes_are_refused_or_are_the_one_bundle(self, data):
+        with suppress(InvalidInputError):
+            assert entry_bundle(parse_entry_bundle(data)) == data
+        with suppress(InvalidInputError):
+            assert b"".join(split_hashes(data)) == data
