@@ -4,7 +4,18 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from service.api import agreements, attention, audit, customers, health, incidents, notices
+from service.api import (
+    agreements,
+    assessments,
+    attention,
+    audit,
+    contacts,
+    customers,
+    health,
+    incidents,
+    notices,
+    profiles,
+)
 from service.api.errors import install_error_handlers
 from service.api.limits import RequestLimits
 from service.api.requests import ApiContext, authenticated
@@ -33,7 +44,8 @@ def create_app(
     app.state.api_context = context
     app.state.probes = probes
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(authenticated)], responses=PROBLEM_RESPONSES)
-    for resource in (incidents, notices, customers, agreements, attention, audit):
+    resources = (assessments, incidents, notices, customers, contacts, profiles, agreements, attention, audit)
+    for resource in resources:
         api.include_router(resource.router)
     app.include_router(api)
     app.include_router(health.router)

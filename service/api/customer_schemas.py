@@ -1,0 +1,270 @@
+"""Schemas of customers, their contacts, agreement bindings, chosen levels and console inbox."""
+
+from typing import Annotated
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, Field
+
+from notifications.customer import AgreementBinding, Contact, ContactRole, Customer, LevelChoice, ProfileVersion
+from notifications.incident import Property
+from notifications.use_cases.keep_customers import ContactDraft, CustomerDraft
+from service.api.assessment_schemas import DecisionOut
+from service.api.fields import Code, Language, Line, Moment, Out, Schema
+
+_TIME_ZONES = frozenset(available_timezones())
+
+
+def _time_zone(name: str) -> str:
+    if name not in _TIME_ZONES:
+        raise ValueError("is no IANA time zone, such as Europe/Paris")
+    return name
+
+
+def _mail_address(address: str) -> str:
+    try:
+        # No DNS here: an installation without a resolver still takes contacts; delivery tells what is unreachable.
+        return validate_email(address, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as error:
+        raise ValueError(f"is no mail address: {error}") from None
+
+
+TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
+MailAddress = Annotated[str, Field(max_length=320), AfterValidator(_mail_address)]
+
+
+class ChoiceIn(Schema):
+    """One choice: every dimension stated must match; what is left empty matches all."""
+
+    impacts: tuple[Code, ...] = ()
+    criticalities: tuple[Code, ...] = ()
+    priorities: tuple[Code, ...] = ()
+    data_harm: tuple[Property, ...] = Field((), description="At least one of these properties of its data is harmed.")
+
+    def to_domain(self) -> LevelChoice:
+        """Return the domain record."""
+        return LevelChoice(self.impacts, self.criticalities, self.priorities, self.data_harm)
+
+
+class ProfileIn(Schema):
+    """The levels a customer chooses (11.1.1.3)."""
+
+    choices: tuple[ChoiceIn, ...] | None = Field(
+        description="Null: the default levels. Empty: only what cannot be waived. Else any match is told.",
+        examples=[[{"impacts": ["I1"]}, {"data_harm": ["confidentiality", "integrity"]}]],
+    )
+    effective_at: Moment | None = Field(
+        None, description="From when it applies (to incidents the provider becomes aware of from then on); now if null."
+    )
+
+
+class AgreementIn(Schema):
+    """From when the customer is bound to which agreement version (10)."""
+
+    agreement_id: Code = Field(examples=["secnumcloud_iaas_3_0"])
+    effective_at: Moment = Field(examples=["2025-02-01T00:00:00+01:00"])
+
+
+class CustomerIn(Schema):
+    """What is stated of a customer."""
+
+    name: Line
+    language: Language = "fr"
+    time_zone: TimeZone = "Europe/Paris"
+    services: tuple[Code, ...] = Field((), description="What it uses; empty means the whole service.")
+    regions: tuple[Code, ...] = ()
+    availability_zones: tuple[Code, ...] = ()
+
+    def to_domain(self) -> CustomerDraft:
+        """Return the domain record."""
+        return CustomerDraft(
+            self.name, self.language, self.time_zone, self.services, self.regions, self.availability_zones
+        )
+
+
+class NewCustomerIn(CustomerIn):
+    """A customer to register, bound to an agreement from a date."""
+
+    agreement: AgreementIn
+    profile: ProfileIn | None = Field(
+        None, description="Levels chosen at signature; in force from the agreement's date unless it says otherwise."
+    )
+
+
+class ContactIn(Schema):
+    """A person or mailbox that notices are served to."""
+
+    name: Line
+    role: ContactRole = ContactRole.SECURITY
+    email: MailAddress = Field(examples=["rssi@hopital.example"])
+    language: Language = "fr"
+    order: int = Field(1, ge=1, le=1000, description="Escalation order.")
+    active: bool = True
+
+    def to_domain(self) -> ContactDraft:
+        """Return the domain record."""
+        return ContactDraft(self.name, self.role, self.email, self.language, self.order, self.active)
+
+
+class CustomerOut(Out):
+    """A customer."""
+
+    id: UUID
+    name: str
+    language: str
+    time_zone: str
+    services: list[str]
+    regions: list[str]
+    availability_zones: list[str]
+    created_at: Moment
+    version: int
+    agreements: list["BindingOut"]
+
+
+class BindingOut(Out):
+    """An agreement binding."""
+
+    agreement_id: str
+    effective_at: Moment
+    recorded_at: Moment
+
+
+class ContactOut(Out):
+    """A contact."""
+
+    id: UUID
+    customer_id: UUID
+    name: str
+    role: str
+    email: str
+    language: str
+    order: int
+    active: bool
+    created_at: Moment
+    version: int
+
+
+class ProfileOut(Out):
+    """A profile version."""
+
+    version: int
+    choices: list[ChoiceIn] | None
+    effective_at: Moment
+    recorded_at: Moment
+    recorded_by: str
+
+
+class CustomerPage(Out):
+    """A page of customers."""
+
+    items: list[CustomerOut]
+    next_cursor: str | None
+
+
+class ContactList(Out):
+    """The contacts of a customer, by escalation order."""
+
+    items: list[ContactOut]
+
+
+class ProfileList(Out):
+    """The profile versions of a customer."""
+
+    items: list[ProfileOut]
+
+
+class BindingList(Out):
+    """The agreement bindings of a customer."""
+
+    items: list[BindingOut]
+
+
+class ProfileDifferenceOut(Out):
+    """An incident that the changed profile would have decided otherwise."""
+
+    incident_id: UUID
+    ticket: str
+    present: DecisionOut
+    changed: DecisionOut
+
+
+class ProfileDryRunOut(Out):
+    """What a changed profile would have changed over the last 12 months. Nothing was recorded."""
+
+    incidents_examined: int
+    more_notices: int
+    fewer_notices: int
+    differences: list[ProfileDifferenceOut]
+
+
+class InboxItemOut(Out):
+    """A notice in the customer's console."""
+
+    notice_id: UUID
+    placed_at: Moment
+    document: str = Field(description="Path of the signed document.")
+
+
+class InboxPage(Out):
+    """The console inbox of a customer, newest first."""
+
+    items: list[InboxItemOut]
+    next_cursor: str | None
+
+
+def customer_out(customer: Customer, bindings: list[AgreementBinding]) -> CustomerOut:
+    """Return the schema of a customer."""
+    return CustomerOut.model_construct(
+        id=customer.id,
+        name=customer.name,
+        language=customer.language,
+        time_zone=customer.time_zone,
+        services=list(customer.services),
+        regions=list(customer.regions),
+        availability_zones=list(customer.availability_zones),
+        created_at=customer.created_at,
+        version=customer.version,
+        agreements=[binding_out(binding) for binding in bindings],
+    )
+
+
+def binding_out(binding: AgreementBinding) -> BindingOut:
+    """Return the schema of an agreement binding."""
+    return BindingOut(
+        agreement_id=binding.agreement_id, effective_at=binding.effective_at, recorded_at=binding.recorded_at
+    )
+
+
+def contact_out(contact: Contact) -> ContactOut:
+    """Return the schema of a contact."""
+    return ContactOut.model_validate(contact)
+
+
+def profile_out(profile: ProfileVersion) -> ProfileOut:
+    """Return the schema of a profile version."""
+    choices = (
+        None
+        if profile.choices is None
+        else [
+            ChoiceIn(
+                impacts=choice.impacts,
+                criticalities=choice.criticalities,
+                priorities=choice.priorities,
+                data_harm=choice.data_harm,
+            )
+            for choice in profile.choices
+        ]
+    )
+    return ProfileOut(
+        version=profile.version,
+        choices=choices,
+        effective_at=profile.effective_at,
+        recorded_at=profile.recorded_at,
+        recorded_by=profile.recorded_by,
+    )
+
+
+def choices(profile: ProfileIn) -> tuple[LevelChoice, ...] | None:
+    """Return the choices of a profile as domain records; None for the default levels."""
+    return None if profile.choices is None else tuple(choice.to_domain() for choice in profile.choices)
