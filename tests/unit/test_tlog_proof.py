@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
@@ -26,11 +26,17 @@ from notifications.audit.proof import (
     parse_proof,
 )
 from notifications.canonical_json import canonicalize
-from notifications.errors import GreffierError, InvalidInputError
+from notifications.errors import GreffierError, InvalidInputError, VerificationError
 
 HASHES = [hashlib.sha256(b"%d" % number).digest() for number in range(64)]
 ENCODED = [base64.b64encode(hashed).decode() for hashed in HASHES]
 CHECKPOINT = b"example.com/log\n9\n" + ENCODED[9].encode() + b"\n\n\xe2\x80\x94 example.com/log aaaaaaaa\n"
+
+
+PIECES = st.sampled_from([
+    b"c2sp.org/tlog-proof@v1", b"index 0", b"index 9223372036854775807", b"index ", b"extra ", b"YQ==", b"\n", b"\n\n",
+    b"7", ENCODED[0].encode(), CHECKPOINT, b"\r", b"\x00", b"\xff",
+])  # fmt: skip
 
 
 def text(*lines, checkpoint=CHECKPOINT):
@@ -129,12 +135,18 @@ class TestText:
         with pytest.raises(InvalidInputError):
             parse_proof(data)
 
-    @given(st.binary(max_size=200))
-    @settings(deadline=None)
-    def test_arbitrary_bytes_raise_nothing_else(self, data):
+    @given(st.binary(max_size=200) | st.lists(PIECES, max_size=8).map(b"".join))
+    @settings(deadline=None, max_examples=300)
+    def test_arbitrary_bytes_are_refused_or_are_the_one_form(self, data):
         for start in (b"", b"c2sp.org/tlog-proof@v1\n", b"c2sp.org/tlog-proof@v1\nindex 0\n"):
             with suppress(InvalidInputError):
-                parse_proof(start + data)
+                proof = parse_proof(start + data)
+                assert format_proof(proof.index, proof.hashes, proof.checkpoint, proof.extra) == start + data
+
+    def test_the_checkpoint_begins_at_the_first_empty_line(self):
+        # A checkpoint has empty lines of its own; a second one before it belongs to it and is refused there.
+        assert parse_proof(text("c2sp.org/tlog-proof@v1", "index 0")).checkpoint == CHECKPOINT
+        assert parse_proof(text("c2sp.org/tlog-proof@v1", "index 0", checkpoint=b"\n\nx")).checkpoint == b"\n\nx"
 
 
 LEAF = leaf_bytes(
@@ -176,11 +188,36 @@ class TestNoticeExtra:
             extra_with(openings={"document": None}),
             extra_with(openings={"document": "YQ=="}),
             extra_with(openings={"document": "*" * 44}),
+            extra_with(openings={"document": "é" * 44}),
+            extra_with(openings={"document": base64.b64encode(b"d" * 31).decode()}),
+            extra_with(openings={"document": base64.b64encode(b"d" * 33).decode()}),
+            format_notice_extra(LEAF, SALTS).replace(b'"v":1', b'"v":1.0'),
+            format_notice_extra(LEAF, SALTS).replace(b'{"leaf"', b'{"leaf":"","leaf"'),
         ],
     )
     def test_any_other_form_is_refused(self, data):
         with pytest.raises(InvalidInputError):
             parse_notice_extra(data)
+
+    JSON = st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-9, 9)
+        | st.text(max_size=5)
+        | st.just(base64.b64encode(b"d" * 32).decode()),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=6,
+    )
+
+    @given(
+        st.binary(max_size=80)
+        | st.fixed_dictionaries({"v": st.just(1) | JSON, "leaf": JSON, "openings": JSON}).map(canonicalize)
+    )
+    @settings(deadline=None, max_examples=300)
+    def test_arbitrary_data_is_refused_or_is_the_one_form(self, data):
+        with suppress(InvalidInputError):
+            extra = parse_notice_extra(data)
+            assert format_notice_extra(extra.leaf, extra.salts) == data
 
 
 class TestWholeProof:
@@ -232,6 +269,18 @@ class TestWholeProof:
                 self.verify(proof + more)
             with pytest.raises(GreffierError):
                 self.verify(more + proof)
+
+    @given(st.data())
+    # The proof is the same bytes every time, so that one fixture may serve every example.
+    @settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_no_splice_is_passed_over_or_escapes(self, proof, data):
+        start = data.draw(st.integers(0, len(proof)))
+        end = data.draw(st.integers(start, len(proof)))
+        spliced = proof[:start] + data.draw(st.binary(max_size=8) | PIECES) + proof[end:]
+        if spliced == proof:
+            return
+        with pytest.raises((InvalidInputError, VerificationError)):
+            self.verify(spliced)
 
     def test_parts_of_another_proof_do_not_fit(self, proof):
         whole = parse_proof(proof)
