@@ -3,11 +3,15 @@
 import hashlib
 import hmac
 import json
+from contextlib import suppress
 from dataclasses import FrozenInstanceError, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
 from uuid import UUID
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,13 +88,28 @@ class TestWriting:
     @given(entries)
     def test_every_leaf_is_canonical_and_reads_back(self, entry):
         written = leaf_bytes(entry)
-        assert written == canonicalize(json.loads(written))
+        assert written == canonicalize(json.loads(written)) == rfc8785.dumps(json.loads(written))
         leaf = parse_leaf(written)
         assert (leaf.id, leaf.type, leaf.at, leaf.actor) == (entry.id, entry.type, entry.at, entry.actor)
         assert (leaf.subjects, leaf.detail) == (entry.subjects, entry.detail)
         assert leaf.commitments.keys() == {opening.name for opening in entry.openings}
         for opening in entry.openings:
             verify_commitment(leaf, opening.name, opening.salt, opening.value)
+
+    def test_members_of_enumerations_and_read_only_mappings_give_the_same_bytes(self):
+        class Kind(StrEnum):
+            SEALED = "notice.sealed"
+
+        class Number(IntEnum):
+            ONE = 1
+
+        detail = MappingProxyType({**ENTRY.detail, "sequence": Number.ONE})
+        entry = replace(ENTRY, type=Kind.SEALED, subjects=MappingProxyType(ENTRY.subjects), detail=detail)
+        assert leaf_bytes(entry) == leaf_bytes(ENTRY)
+
+    def test_any_zone_gives_the_same_moment(self):
+        local = ENTRY.at.astimezone(timezone(timedelta(hours=-11)))
+        assert leaf_bytes(replace(ENTRY, at=local)) == leaf_bytes(ENTRY)
 
     @pytest.mark.parametrize(
         "kind", ["", "notice", "notice.", ".sealed", "Notice.sealed", "notice.sealed.twice", "notice.sealed\n", "a b.c"]
@@ -204,6 +223,45 @@ class TestReading:
         with pytest.raises(InvalidInputError):
             parse_leaf(data)
 
+    JSON = st.recursive(
+        st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.text(max_size=8) | st.just("ab" * 32),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names | st.text(max_size=5), inner, max_size=3),
+        max_leaves=8,
+    )
+    MEMBERS = st.sampled_from(["v", "id", "type", "at", "actor", "subjects", "detail", "commitments", "x"])
+
+    @settings(deadline=None, max_examples=300)
+    @given(st.dictionaries(MEMBERS, JSON, min_size=1, max_size=3))
+    def test_arbitrary_members_are_refused_or_keep_the_rules(self, members):
+        data = json.dumps(
+            {**json.loads(leaf_bytes(ENTRY)), **members}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        ).encode()
+        with suppress(InvalidInputError):
+            leaf = parse_leaf(data)
+            # Whatever is read could have been written: the same rules hold on both sides.
+            entry = AuditEntry(leaf.id, leaf.type, leaf.at, leaf.actor, leaf.subjects, leaf.detail)
+            without = {**json.loads(data), "commitments": {}}
+            assert leaf_bytes(entry) == canonicalize(without)
+
+    @settings(deadline=None, max_examples=200)
+    @given(st.binary(max_size=200), st.integers(0, 600), st.integers(0, 600))
+    def test_arbitrary_bytes_are_refused(self, data, start, end):
+        whole = leaf_bytes(ENTRY)
+        for bent in (data, whole[:start] + data + whole[end:]):
+            with suppress(InvalidInputError):
+                leaf = parse_leaf(bent)
+                assert canonicalize(json.loads(bent)) == bent
+                assert json.loads(bent)["id"] == str(leaf.id)
+
+    def test_no_changed_bit_gives_the_same_leaf(self):
+        whole = leaf_bytes(ENTRY)
+        original = parse_leaf(whole)
+        for bit in range(len(whole) * 8):
+            changed = bytearray(whole)
+            changed[bit // 8] ^= 1 << bit % 8
+            with suppress(InvalidInputError):
+                assert parse_leaf(bytes(changed)) != original
+
 
 class TestCommitments:
     LEAF = parse_leaf(leaf_bytes(ENTRY))
@@ -231,6 +289,33 @@ class TestCommitments:
         with pytest.raises(VerificationError) as caught:
             verify_commitment(self.LEAF, name, salt, value)
         assert caught.value.step == "commitment"
+
+    @settings(deadline=None, max_examples=200)
+    @given(names, st.binary(min_size=32, max_size=32), st.binary(max_size=80), st.data())
+    def test_no_other_triple_opens_one(self, name, salt, value, data):
+        leaf = parse_leaf(leaf_bytes(replace(ENTRY, openings=(Opening(name, salt, value),))))
+        verify_commitment(leaf, name, salt, value)
+        # The same bytes parted elsewhere, and anything drawn.
+        moved = data.draw(st.integers(1, 80))
+        for other in (
+            (name, (salt + value)[moved : moved + 32], value[moved:]),
+            (name, salt, value + b"\0"),
+            (name, bytes([salt[0] ^ 1]) + salt[1:], value),
+            (name, salt, data.draw(st.binary(max_size=80))),
+            (data.draw(names), salt, value),
+        ):
+            if other != (name, salt, value):
+                with pytest.raises(VerificationError):
+                    verify_commitment(leaf, *other)
+
+    def test_a_value_cannot_be_guessed_without_the_salt(self):
+        # Two entries over one value share nothing that an onlooker could compare.
+        one, other = (
+            parse_leaf(leaf_bytes(replace(ENTRY, openings=(Opening("document", salt, b"yes"),))))
+            for salt in (SALT, SALT[::-1])
+        )
+        assert one.commitments != other.commitments
+        assert one.commitments["document"] != hashlib.sha256(b"yes").digest()
 
     def test_digests_are_compared_in_constant_time(self, monkeypatch):
         compared = []
