@@ -77,12 +77,6 @@ def test_a_hostile_mail_cannot_write_to_the_terminal(office, tmp_path):
     assert GENUINE not in lines
 
 
-def test_no_input_is_one_line_on_standard_error(office, tmp_path):
-    ran = greffier("verify", tmp_path / "none.eml", "--trust", office.files.trust)
-    assert (ran.returncode, ran.stdout) == (2, b"")
-    assert ran.stderr.decode() == f"greffier: {tmp_path / 'none.eml'}: cannot be read: No such file or directory\n"
-
-
 def test_init_prepares_a_folder_once_and_never_again(tmp_path):
     data = tmp_path / "data"
     words = ("init", "--data", data, "--address", "soc@vrai.example", "--provider", 'Fournisseur "É"')
@@ -191,6 +185,12 @@ def test_a_trust_folder_that_cannot_be_used_is_one_line(office, genuine, verify,
     assert error.startswith("greffier: ")
     assert error.count("\n") == 1
     assert name in error
+
+
+def test_no_mail_is_one_line(verify, tmp_path):
+    code, lines, error = verify(None)
+    assert (code, lines) == (2, [])
+    assert error == f"greffier: {tmp_path / 'mail.eml'}: cannot be read: No such file or directory\n"
 
 
 def test_a_folder_instead_of_a_mail_is_one_line(verify, tmp_path):
