@@ -73,6 +73,50 @@ class TestCanonicalize:
     def test_what_is_written_reads_back(self, value):
         assert parse_canonical(canonicalize(value)) == value
 
+    @settings(deadline=None, max_examples=200)
+    @given(values, st.data())
+    def test_another_order_of_keys_gives_the_same_bytes(self, value, data):
+        def shuffled(part):
+            if isinstance(part, dict):
+                return {key: shuffled(part[key]) for key in data.draw(st.permutations(list(part)))}
+            return [shuffled(item) for item in part] if isinstance(part, list) else part
+
+        assert canonicalize(shuffled(value)) == canonicalize(value)
+
+    @settings(deadline=None, max_examples=200)
+    @given(st.one_of(st.floats(), st.integers(min_value=MAX_INTEGER + 1), st.binary(), st.just("\udc00")), st.data())
+    def test_a_wrong_value_is_named_by_its_path_wherever_it_stands(self, wrong, data):
+        value, path = wrong, []
+        for _ in range(data.draw(st.integers(0, 6))):
+            if data.draw(st.booleans()):
+                key = data.draw(st.text("aé\ue000\U00010000", min_size=1, max_size=3))
+                value = {"": 1, **data.draw(st.dictionaries(keys, integers, max_size=2)), key: value}
+            else:
+                before = data.draw(st.lists(st.text(max_size=3), max_size=2))
+                key, value = str(len(before)), [*before, value, {}]
+            path.insert(0, key)
+        assert refusal(canonicalize, value).field == ".".join(path)
+
+    @settings(deadline=None, max_examples=200)
+    @given(
+        st.recursive(
+            st.one_of(
+                st.none(), st.booleans(), st.integers(), st.floats(), st.binary(), st.text(st.characters()),
+                st.dates(), st.just(Ellipsis), st.just(range(3)), st.frozensets(st.integers(), max_size=2),
+            ),
+            lambda inner: st.one_of(
+                st.lists(inner, max_size=4),
+                st.lists(inner, max_size=4).map(tuple),
+                st.dictionaries(st.text(st.characters(), max_size=3) | st.integers() | st.none(), inner, max_size=4),
+            ),
+            max_leaves=12,
+        )
+    )  # fmt: skip
+    def test_any_value_is_written_as_it_reads_back_or_refused(self, value):
+        with suppress(InvalidInputError):
+            written = canonicalize(value)
+            assert canonicalize(parse_canonical(written)) == written
+
     def test_every_control_character_is_escaped_in_the_one_way(self):
         for code in range(0x20):
             assert canonicalize(chr(code)) == rfc8785.dumps(chr(code))
@@ -184,6 +228,32 @@ class TestParsing:
             refusal(parse_canonical, b"[" * depth + b"]" * depth)
         assert "longer" in refusal(parse_canonical, b'"' + b"x" * MAX_BYTES + b'"').reason
 
+    @settings(deadline=None, max_examples=400)
+    @given(
+        st.binary(max_size=40)
+        | st.text('{}[]:,"\\\u0001auntrlse0123456789-+.eE \n\ud83dé', max_size=30).map(
+            lambda text: text.encode("utf-8", "surrogatepass")
+        )
+    )
+    def test_arbitrary_bytes_are_refused_or_are_canonical(self, data):
+        with suppress(InvalidInputError):
+            assert rfc8785.dumps(parse_canonical(data)) == data
+
+    @settings(deadline=None, max_examples=200)
+    @given(values.filter(lambda value: isinstance(value, dict | list) and value))
+    def test_other_writers_are_refused_where_they_differ(self, value):
+        canonical = canonicalize(value)
+        for other in (
+            json.dumps(value).encode(),
+            json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(),
+            json.dumps(value, separators=(",", ":"), sort_keys=True).encode(),
+            json.dumps(value, indent=1, ensure_ascii=False).encode(),
+        ):
+            if other == canonical:
+                assert parse_canonical(other) == value
+            else:
+                refusal(parse_canonical, other)
+
     @settings(deadline=None, max_examples=300)
     @given(values, st.data())
     def test_a_changed_byte_is_refused_or_is_another_canonical_text(self, value, data):
@@ -249,3 +319,14 @@ class TestTimes:
     )
     def test_other_forms_are_refused(self, text):
         refusal(parse_timestamp, text)
+
+    @settings(deadline=None, max_examples=200)
+    @given(
+        st.text(max_size=30)
+        | st.text("0123456789", min_size=20, max_size=20).map(
+            lambda d: f"{d[:4]}-{d[4:6]}-{d[6:8]}T{d[8:10]}:{d[10:12]}:{d[12:14]}.{d[14:]}Z"
+        )
+    )
+    def test_arbitrary_text_is_refused_or_is_the_one_form(self, text):
+        with suppress(InvalidInputError):
+            assert timestamp_text(parse_timestamp(text)) == text
