@@ -52,7 +52,8 @@ def apply_facts(tx: Transaction, act: Act, kind: str, incident: Incident, agreem
 
     1. Classify once per agreement, decide once per customer; record the facts and how the reference agreement reads
        them.
-    2. Record each decision that is new or changed, told and not told alike, with its audit entry.
+    2. Record each decision that is new or changed, told and not told alike, with its audit entry, which also says what
+       it did to the customer's draft.
     3. Per customer: draft what is owed and not drafted; let an unreleased draft follow the facts; withdraw a draft that
        is owed no more; give a customer already told an update or a correction when what concerns it changed.
     4. Write all of it with its audit entries, in the caller's transaction.
@@ -72,12 +73,13 @@ def apply_facts(tx: Transaction, act: Act, kind: str, incident: Incident, agreem
         tally[decision.verdict] += 1
         earlier = before.get(customer_id)
         pseudonym = tx.customer_pseudonym(customer_id)
-        if earlier is None or earlier.decision != decision:
-            decided.append(StoredDecision(act.identifiers.new_id(), incident.id, incident.version, act.now, decision))
-            entries.append(_decision_entry(act, incident, pseudonym, decision))
         notice = next_notice(act, incident, case, decider, decision, standing.get(customer_id, ()), told)
         if notice is not None:
             (saved if notice.version > 1 else added).append(notice)
+        if earlier is None or earlier.decision != decision:
+            decided.append(StoredDecision(act.identifiers.new_id(), incident.id, incident.version, act.now, decision))
+            entries.append(_decision_entry(act, incident, pseudonym, decision, notice))
+        elif notice is not None:
             entries.append(_notice_entry(act, notice, incident.ticket, pseudonym))
     tx.add_decisions(decided)
     tx.add_notices(added)
@@ -138,11 +140,17 @@ def _facts_entry(act: Act, kind: str, incident: Incident, classification: Classi
     )
 
 
-def _decision_entry(act: Act, incident: Incident, pseudonym: str, decision: Decision) -> AuditEntry:
+def _decision_entry(
+    act: Act, incident: Incident, pseudonym: str, decision: Decision, notice: Notice | None
+) -> AuditEntry:
+    subjects = {"incident": str(incident.id), "customer": pseudonym}
     return act.entry(
         "decision.recorded",
-        subjects={"incident": str(incident.id), "customer": pseudonym},
+        subjects=subjects if notice is None else notice_subjects(notice, pseudonym),
         detail={
+            "draft": None if notice is None else _drafting(notice),
+            "sequence": None if notice is None else notice.sequence,
+            "kind": None if notice is None else notice.kind.value,
             "ticket": incident.ticket,
             "facts_version": incident.version,
             "verdict": decision.verdict.value,
@@ -159,10 +167,16 @@ def _decision_entry(act: Act, incident: Incident, pseudonym: str, decision: Deci
     )
 
 
+def _drafting(notice: Notice) -> str:
+    """Return what a change did to a draft."""
+    if notice.state is NoticeState.WITHDRAWN:
+        return "withdrawn"
+    return "drafted" if notice.version == 1 else "redrafted"
+
+
 def _notice_entry(act: Act, notice: Notice, ticket: str, pseudonym: str) -> AuditEntry:
-    verb = "withdrawn" if notice.state is NoticeState.WITHDRAWN else "drafted" if notice.version == 1 else "redrafted"
     return act.entry(
-        f"notice.{verb}",
+        f"notice.{_drafting(notice)}",
         subjects=notice_subjects(notice, pseudonym),
         detail={
             "ticket": ticket,
