@@ -21,9 +21,9 @@ from pathlib import Path
 
 import uvloop
 
-from service.cli import settle_memory
 from service.demo.environment import embedded_service
 from service.observability import configure_logging
+from service.serving import settle_memory
 
 _CUSTOMERS = 3
 

@@ -76,6 +76,7 @@ def rendering_for(sealed: SealedNotice, language: str) -> SealedRendering:
     return sealed.renderings[0]
 
 
+@lru_cache(maxsize=64)
 def prepare_body(sealed: SealedNotice, language: str) -> PreparedBody:
     """Return the shared body: the words in two renderings, and the attachments that prove them."""
     rendering = rendering_for(sealed, language)

@@ -1,24 +1,15 @@
-"""The command ``greffier``."""
+"""The command ``greffier``. Each command loads what it needs: an auditor's ``verify`` starts without the service."""
 
 import asyncio
-import gc
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import click
-import uvloop
 
 from notifications.errors import GreffierError
-from service.app import create_app
-from service.data_folder import is_prepared, prepare_data_folder
-from service.http_server import HttpServer, listening_socket
-from service.observability import configure_logging
-from service.settings import Settings, load_settings
-from service.store import migrate_store
 from service.verify_command import verify_command
-from service.wiring import running_parts
 
 _DATA = click.Path(path_type=Path, file_okay=False)
 
@@ -41,6 +32,8 @@ cli.add_command(verify_command)
 )
 def init(data: Path, address: str, provider: str, passphrase_file: Path | None) -> None:
     """Create demo CA, signing, timestamp and log keys, trust anchors, settings and the interim token."""
+    from service.data_folder import prepare_data_folder
+
     prepare_data_folder(
         data, address=address, provider_name=provider, now=datetime.now(UTC), passphrase_file=passphrase_file
     )
@@ -53,43 +46,29 @@ def init(data: Path, address: str, provider: str, passphrase_file: Path | None) 
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535))
 def serve(data: Path, host: str, port: int) -> None:
     """Run the service: API, sequencer and worker in one process on an embedded data folder."""
+    import uvloop
+
+    from service.data_folder import is_prepared, prepare_data_folder
+    from service.observability import configure_logging
+    from service.serving import serve_until_told
+    from service.settings import load_settings
+
     if not is_prepared(data):
         prepare_data_folder(data, address="soc@provider.example", provider_name="Demo Cloud", now=datetime.now(UTC))
         click.echo(f"prepared {data} with demo keys; for production see README", err=True)
     settings = load_settings(data)
     configure_logging()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, host, port))
-
-
-async def _serve(settings: Settings, host: str, port: int) -> None:
-    """Start the parts, then the server; stop in reverse. What a part lacks is told before a port is open."""
-    async with running_parts(settings) as running:
-        settle_memory()
-        app = create_app(
-            running.context, running.probes, max_body_bytes=settings.max_body_bytes, version=version("greffier")
-        )
-        with listening_socket(host, port) as listener:
-            server = HttpServer(app)
-            server.stop_on_signals()
-            serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-            await server.is_up.wait()
-            bound = listener.getsockname()[1]
-            click.echo(f"serving http://{host}:{bound}/api/v1  token in {settings.token_file}", err=True)
-            await serving
-
-
-def settle_memory() -> None:
-    """Take what starting made out of the garbage collector's rounds: going over it again would hold up requests."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+        runner.run(serve_until_told(settings, host, port))
 
 
 @cli.command()
 @click.option("--data", required=True, type=_DATA, help="Data folder.")
 def migrate(data: Path) -> None:
     """Bring the database of a data folder up to date."""
+    from service.settings import load_settings
+    from service.store import migrate_store
+
     migrate_store(load_settings(data).database_file)
     click.echo("up to date")
 
@@ -100,7 +79,9 @@ def migrate(data: Path) -> None:
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="Port to serve on.")
 def demo(out: Path, port: int, *, once: bool) -> None:
     """Show the whole job on this machine: declare, decide, serve, verify, tamper. No account, no network."""
-    from service.demo.story import run_demo  # noqa: PLC0415 - the demo's parts are not loaded to serve
+    import uvloop
+
+    from service.demo.story import run_demo
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_demo(out, once=once, port=port))

@@ -1,0 +1,36 @@
+"""Serve: parts, then the server; in reverse when told to stop."""
+
+import asyncio
+import gc
+from importlib.metadata import version
+
+import click
+
+from service.app import create_app
+from service.http_server import HttpServer, listening_socket
+from service.settings import Settings
+from service.wiring import running_parts
+
+
+async def serve_until_told(settings: Settings, host: str, port: int) -> None:
+    """Start the parts, then the server; stop in reverse. What a part lacks is told before a port is open."""
+    async with running_parts(settings) as running:
+        settle_memory()
+        app = create_app(
+            running.context, running.probes, max_body_bytes=settings.max_body_bytes, version=version("greffier")
+        )
+        with listening_socket(host, port) as listener:
+            server = HttpServer(app)
+            server.stop_on_signals()
+            serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+            await server.is_up.wait()
+            bound = listener.getsockname()[1]
+            click.echo(f"serving http://{host}:{bound}/api/v1  token in {settings.token_file}", err=True)
+            await serving
+
+
+def settle_memory() -> None:
+    """Take what starting made out of the garbage collector's rounds: going over it again would hold up requests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
