@@ -223,6 +223,12 @@ class TestReading:
         with pytest.raises(InvalidInputError):
             parse_leaf(data)
 
+    def test_a_leaf_that_no_bundle_holds_is_refused_though_it_is_well_formed(self):
+        too_long = changed_leaf(detail={"x": ["y" * 400] * 200})
+        assert len(too_long) > MAX_LEAF_BYTES
+        with pytest.raises(InvalidInputError, match=f"at most {MAX_LEAF_BYTES}"):
+            parse_leaf(too_long)
+
     JSON = st.recursive(
         st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.text(max_size=8) | st.just("ab" * 32),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names | st.text(max_size=5), inner, max_size=3),

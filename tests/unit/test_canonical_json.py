@@ -222,6 +222,20 @@ class TestParsing:
     def test_any_other_spelling_is_refused(self, data):
         refusal(parse_canonical, data)
 
+    @pytest.mark.parametrize(
+        ("data", "reason"),
+        [
+            (b'{"a":1,"a":1}', "a key stands twice"),
+            (b"[1.5]", "1.5 is no integer"),
+            (b"[NaN]", "NaN is no integer"),
+            (b'{"a": 1}', "not in its canonical form"),
+            (b"[-0]", "not in its canonical form"),
+            (b"\xff", "is not canonical JSON"),
+        ],
+    )
+    def test_the_reason_is_named(self, data, reason):
+        assert reason in refusal(parse_canonical, data).reason
+
     def test_depth_and_length_are_limited(self):
         assert parse_canonical(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH) == nested(MAX_DEPTH)
         for depth in (MAX_DEPTH + 1, 900, 200_000):
