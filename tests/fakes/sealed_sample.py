@@ -92,7 +92,7 @@ def _certificate(office, key, name, issuer, issuer_key, extensions, days, *, aut
         .add_extension(
             x509.KeyUsage(
                 **usage,
-                digital_signature=signs and not authority,
+                digital_signature=signs,
                 key_agreement=not signs,
                 key_cert_sign=authority,
                 crl_sign=authority,

@@ -1,6 +1,7 @@
 """One reading of a mail, or none: what a kinder parser would take in two ways is refused."""
 
 import re
+from email.header import Header
 
 import pytest
 from sealed_sample import Office, body_start, refused, steps_of_mail
@@ -56,6 +57,21 @@ def test_a_header_twice_is_two_readings(office, mail, name):
         assert "twice" in refused(STRUCTURE, steps_of_mail, changed, office.trust)
 
 
+@pytest.mark.parametrize("name", ["From", "To"])
+def test_an_encoded_text_is_no_address_though_it_reads_like_one(office, mail, name):
+    """Decoded, the header is letter for letter the protected one; a mail program finds another address, or none."""
+    shown = parse_signed_mail(mail).protected[name]
+    head, body = mail[: body_start(mail)], mail[body_start(mail) :]
+    for value in (
+        Header(shown, "utf-8", maxlinelen=900).encode(linesep="\r\n"),
+        Header(shown.rpartition("@")[0], "utf-8", maxlinelen=900).encode() + " @" + shown.rpartition("@")[2],
+    ):
+        pattern = re.compile(rb"(?m)^" + name.encode() + rb": .*\r\n(?:[ \t].*\r\n)*")
+        changed = pattern.sub(f"{name}: {value}\r\n".encode(), head) + body
+        assert changed != mail
+        refused(MAIL_AGREES, steps_of_mail, changed, office.trust)
+
+
 @pytest.mark.parametrize("name", ["Cc", "Bcc", "Reply-To", "Sender", "Content-Transfer-Encoding", "REPLY-TO"])
 def test_a_header_that_no_notice_has_is_refused(office, mail, name):
     added = f"{name}: evil@x.example\r\n".encode() + mail
@@ -82,6 +98,9 @@ def test_a_header_that_no_notice_has_is_refused(office, mail, name):
         (b"From:", b"Subject : x\r\nFrom:"),
         (b"From:", b"Fro\xc3\xa9m: x\r\nFrom:"),
         (b"From: ", b"From: \x00"),
+        (b"Date: ", b"Date: \x0b"),
+        (b"From:", b"X-Note: a\nSubject: other\r\nFrom:"),
+        (b"From:", b"X-Note: a\rSubject: other\r\nFrom:"),
         (b"Subject: ", b"Subject: \xff"),
         (b"\r\nTo:", b"\nTo:"),
         (b"\r\nTo:", b"\r\r\nTo:"),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sealed_sample import Office, body_start, files_of, steps_of_files, steps_of_mail
 
 from notifications.errors import VerificationError
+from notifications.verification import TIMESTAMP
 
 #: Each changes a byte, and no two alike.
 MASKS = (0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xFF)
@@ -63,6 +64,21 @@ def test_no_byte_of_a_file_changes(office, name, committed):
         return steps_of_files(replace(files, **{name: changed}), office.trust)
 
     assert survivors(getattr(files, name), verify) == []
+
+
+def test_no_bit_of_a_token_changes_that_its_signature_does_not_cover(office):
+    """Versions and names of algorithms: libraries pass over them, and this token is not held by the log."""
+    files = files_of(office.seal(uncommitted=("timestamp",)))
+    token = files.timestamp
+    signed_data = token.index(b"\x02\x01\x03\x31") + 2
+    signer = token.rindex(b"\x02\x01\x01\x30") + 2
+    rsa_encryption = token.rindex(bytes.fromhex("06092a864886f70d010101")) + 2
+    for position in (signed_data, signer, *range(rsa_encryption, rsa_encryption + 9)):
+        for bit in range(8):
+            changed = replace(files, timestamp=flipped(token, position, 1 << bit))
+            with pytest.raises(VerificationError) as caught:
+                steps_of_files(changed, office.trust)
+            assert caught.value.step == TIMESTAMP
 
 
 @given(st.data())
