@@ -47,6 +47,8 @@ class Worker:
         self._settings = settings or WorkerSettings()
         self._wakes = {part: asyncio.Event() for part in ("sealing", "proving", "timestamping", "delivering")}
         self._failures: dict[str, str] = {}
+        #: notices that are held, and the reason that was logged
+        self._held: dict[UUID, str] = {}
         self._in_flight: set[asyncio.Task[None]] = set()
 
     def wake(self, changed: set[str]) -> None:
@@ -108,12 +110,23 @@ class Worker:
 
     async def _seal(self, notice_id: UUID) -> bool:
         try:
-            return await seal_notice(notice_id, self._sealing)
+            sealed = await seal_notice(notice_id, self._sealing)
         except LogUnavailableError as error:
             # Signed but not proven yet: it waits for the log, and says so.
             _log.error("notice.unproven", notice_id=str(notice_id), reason=str(error))
             await hold_notice(notice_id, f"the audit log gives no proof: {error}", self._sealing)
             return False
+        if not sealed:
+            await self._say_what_holds(notice_id)
+        return sealed
+
+    async def _say_what_holds(self, notice_id: UUID) -> None:
+        """Log why a released notice does not go out, once per reason: it is looked at again every few seconds."""
+        notice = await self._sealing.unit_of_work.read(lambda tx: tx.notice(notice_id))
+        if notice is None or notice.hold_reason is None or self._held.get(notice_id) == notice.hold_reason:
+            return
+        self._held[notice_id] = notice.hold_reason
+        _log.error("notice.held", notice_id=str(notice_id), due_at=notice.due_at.isoformat(), reason=notice.hold_reason)
 
     async def prove_sealed(self) -> int:
         """Prove what was sealed and, by a crash or a stopped sequencer, not proven yet."""

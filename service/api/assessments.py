@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -24,7 +24,17 @@ from service.api.assessment_schemas import (
 from service.api.fields import Out
 from service.api.incident_schemas import FactsIn
 from service.api.incidents import Patch, found_incident, patched_facts
-from service.api.requests import ApiContext, Context, Cursor, Limit, json_response, page_of
+from service.api.requests import (
+    Actor,
+    ApiContext,
+    Context,
+    Cursor,
+    IdempotencyKey,
+    Limit,
+    examine,
+    json_response,
+    page_of,
+)
 
 router = APIRouter(prefix="/incidents", tags=["assessments"])
 
@@ -45,21 +55,32 @@ class DryRunOut(Out):
 
 
 @router.post("/validate", response_model=ClassificationOut, summary="Validate and classify facts, record nothing")
-async def validate(context: Context, facts: FactsIn) -> Response:
+async def validate(
+    request: Request, context: Context, actor: Actor, facts: FactsIn, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Check the facts as declaring them would, apart from the customers, and return how the agreement reads them."""
     domain = facts.to_domain(context.default_language)
-    validate_facts(domain, context.agreements.reference, context.clock.now())
     agreement = context.agreements.reference
-    return json_response(classification_out(classify(domain, agreement), agreement))
+
+    validate_facts(domain, agreement, context.clock.now())
+    result = classification_out(classify(domain, agreement), agreement)
+    if idempotency_key is None:
+        return json_response(result)
+    return await examine(request, context, actor, idempotency_key, lambda _tx: result)
 
 
 @router.post("/dry-run", response_model=DryRunOut, summary="Who would be told of these facts")
-async def dry_run(context: Context, facts: FactsIn) -> Response:
+async def dry_run(
+    request: Request, context: Context, actor: Actor, facts: FactsIn, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Classify and decide as declaring would, and record nothing."""
     domain = facts.to_domain(context.default_language)
     now = context.clock.now()
-    result = await context.unit_of_work.read(lambda tx: dry_run_incident(tx, now, domain, context.agreements))
-    return json_response(_dry_run_out(context, result))
+
+    def work(tx: Transaction) -> DryRunOut:
+        return _dry_run_out(context, dry_run_incident(tx, now, domain, context.agreements))
+
+    return await examine(request, context, actor, idempotency_key, work)
 
 
 def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
@@ -74,15 +95,22 @@ def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
 
 
 @router.post("/{incident_id}/dry-run", response_model=DryRunOut, summary="Who would be told if these facts changed")
-async def dry_run_change(context: Context, incident_id: UUID, patch: Patch) -> Response:
+async def dry_run_change(
+    request: Request,
+    context: Context,
+    actor: Actor,
+    incident_id: UUID,
+    patch: Patch,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Classify and decide as changing the facts would, and record nothing."""
     now = context.clock.now()
 
-    def work(tx: Transaction) -> IncidentDryRun:
+    def work(tx: Transaction) -> DryRunOut:
         facts = patched_facts(context, found_incident(tx, incident_id).facts, patch)
-        return dry_run_incident(tx, now, facts, context.agreements)
+        return _dry_run_out(context, dry_run_incident(tx, now, facts, context.agreements))
 
-    return json_response(_dry_run_out(context, await context.unit_of_work.read(work)))
+    return await examine(request, context, actor, idempotency_key, work)
 
 
 @router.get("/{incident_id}/classification", response_model=ClassificationOut, summary="Why it is what it is")

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from notifications.customer import Customer
+from notifications.decision import Verdict
 from notifications.ports import Transaction
 from notifications.use_cases.act import Act
 from notifications.use_cases.dry_run import ProfileDryRun, dry_run_profile
@@ -27,6 +28,7 @@ from service.api.requests import (
     Context,
     IdempotencyKey,
     change,
+    examine,
     json_response,
 )
 
@@ -68,30 +70,39 @@ async def list_profiles(context: Context, customer_id: UUID) -> Response:
 
 
 @router.post("/{customer_id}/profiles/dry-run", response_model=ProfileDryRunOut, summary="What would change")
-async def dry_run(context: Context, customer_id: UUID, profile: ProfileIn) -> Response:
+async def dry_run(
+    request: Request,
+    context: Context,
+    actor: Actor,
+    customer_id: UUID,
+    profile: ProfileIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Return which incidents of the last 12 months the customer would have been told of otherwise."""
     since = context.clock.now() - _LOOK_BACK
 
-    def work(tx: Transaction) -> tuple[Customer, ProfileDryRun]:
+    def work(tx: Transaction) -> ProfileDryRunOut:
         customer = existing_customer(tx, customer_id)
         verify_choices(tx, customer_id, choices(profile), context.agreements)
-        return customer, dry_run_profile(tx, customer_id, choices(profile), since, context.agreements)
+        result = dry_run_profile(tx, customer_id, choices(profile), since, context.agreements)
+        return _dry_run_out(customer, result)
 
-    customer, result = await context.unit_of_work.read(work)
-    told = [(now.verdict.value == "notify", then.verdict.value == "notify") for _, now, then in result.differing]
-    return json_response(
-        ProfileDryRunOut.model_construct(
-            incidents_examined=result.examined,
-            more_notices=sum(then and not now for now, then in told),
-            fewer_notices=sum(now and not then for now, then in told),
-            differences=[
-                ProfileDifferenceOut.model_construct(
-                    incident_id=incident.id,
-                    ticket=incident.ticket,
-                    present=decision_out(customer, now),
-                    changed=decision_out(customer, then),
-                )
-                for incident, now, then in result.differing
-            ],
-        )
+    return await examine(request, context, actor, idempotency_key, work)
+
+
+def _dry_run_out(customer: Customer, result: ProfileDryRun) -> ProfileDryRunOut:
+    told = [(now.verdict is Verdict.NOTIFY, then.verdict is Verdict.NOTIFY) for _, now, then in result.differing]
+    return ProfileDryRunOut.model_construct(
+        incidents_examined=result.examined,
+        more_notices=sum(then and not now for now, then in told),
+        fewer_notices=sum(now and not then for now, then in told),
+        differences=[
+            ProfileDifferenceOut.model_construct(
+                incident_id=incident.id,
+                ticket=incident.ticket,
+                present=decision_out(customer, now),
+                changed=decision_out(customer, then),
+            )
+            for incident, now, then in result.differing
+        ],
     )

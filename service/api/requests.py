@@ -150,6 +150,19 @@ async def change(
     return Response(stored.body, stored.status, dict(stored.headers), media_type="application/json")
 
 
+async def examine(
+    request: Request,
+    context: ApiContext,
+    actor: str,
+    idempotency_key: str | None,
+    work: Callable[[Transaction], BaseModel],
+) -> Response:
+    """Answer a POST that changes nothing. With an idempotency key its answer is kept, as for a change."""
+    if idempotency_key is None:
+        return json_response(await context.unit_of_work.read(work))
+    return await change(request, context, actor, idempotency_key, lambda tx, _act: Answer(work(tx)))
+
+
 def json_response(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
     """Return a model as JSON, serialised once."""
     return Response(body.model_dump_json(), 200, dict(headers or {}), media_type="application/json")

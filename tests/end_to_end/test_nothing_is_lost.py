@@ -74,6 +74,8 @@ async def test_without_a_usable_key_a_notice_waits_says_why_and_goes_once_it_is_
         notice = await released(running, api)
         reason = await held(running, api, notice)
         assert "signing.key" in reason
+        await running.parts.worker.seal_released()
+        assert service_log.getvalue().count("notice.held") == 1
         readiness = await ready(running)
         assert readiness.status_code == 503
         assert "signing.key" in readiness.json()["parts"]["signing"]
