@@ -84,7 +84,7 @@ class TestWriting:
             '"type":"notice.sealed","v":1}'
         )
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=120)
     @given(entries)
     def test_every_leaf_is_canonical_and_reads_back(self, entry):
         written = leaf_bytes(entry)
@@ -236,7 +236,7 @@ class TestReading:
     )
     MEMBERS = st.sampled_from(["v", "id", "type", "at", "actor", "subjects", "detail", "commitments", "x"])
 
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=150)
     @given(st.dictionaries(MEMBERS, JSON, min_size=1, max_size=3))
     def test_arbitrary_members_are_refused_or_keep_the_rules(self, members):
         data = json.dumps(
@@ -249,7 +249,7 @@ class TestReading:
             without = {**json.loads(data), "commitments": {}}
             assert leaf_bytes(entry) == canonicalize(without)
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=120)
     @given(st.binary(max_size=200), st.integers(0, 600), st.integers(0, 600))
     def test_arbitrary_bytes_are_refused(self, data, start, end):
         whole = leaf_bytes(ENTRY)
@@ -296,7 +296,7 @@ class TestCommitments:
             verify_commitment(self.LEAF, name, salt, value)
         assert caught.value.step == "commitment"
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=120)
     @given(names, st.binary(min_size=32, max_size=32), st.binary(max_size=80), st.data())
     def test_no_other_triple_opens_one(self, name, salt, value, data):
         leaf = parse_leaf(leaf_bytes(replace(ENTRY, openings=(Opening(name, salt, value),))))

@@ -61,7 +61,7 @@ class TestCanonicalize:
     def test_published_vectors(self, case):
         assert canonicalize(case["value"]) == case["canonical"].encode()
 
-    @settings(deadline=None, max_examples=400)
+    @settings(deadline=None, max_examples=120)
     @given(values)
     @example({"\U00010000": 1, "\ue000": 2, "\ud7ff": 3})
     @example({"a\U00010000": 1, "a\ue000": {"\U0010ffff": None, "\uffff": []}})
@@ -73,7 +73,7 @@ class TestCanonicalize:
     def test_what_is_written_reads_back(self, value):
         assert parse_canonical(canonicalize(value)) == value
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=120)
     @given(values, st.data())
     def test_another_order_of_keys_gives_the_same_bytes(self, value, data):
         def shuffled(part):
@@ -83,7 +83,7 @@ class TestCanonicalize:
 
         assert canonicalize(shuffled(value)) == canonicalize(value)
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=120)
     @given(st.one_of(st.floats(), st.integers(min_value=MAX_INTEGER + 1), st.binary(), st.just("\udc00")), st.data())
     def test_a_wrong_value_is_named_by_its_path_wherever_it_stands(self, wrong, data):
         value, path = wrong, []
@@ -97,7 +97,7 @@ class TestCanonicalize:
             path.insert(0, key)
         assert refusal(canonicalize, value).field == ".".join(path)
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=120)
     @given(
         st.recursive(
             st.one_of(
@@ -242,7 +242,7 @@ class TestParsing:
             refusal(parse_canonical, b"[" * depth + b"]" * depth)
         assert "longer" in refusal(parse_canonical, b'"' + b"x" * MAX_BYTES + b'"').reason
 
-    @settings(deadline=None, max_examples=400)
+    @settings(deadline=None, max_examples=120)
     @given(
         st.binary(max_size=40)
         | st.text('{}[]:,"\\\u0001auntrlse0123456789-+.eE \n\ud83dé', max_size=30).map(
@@ -253,7 +253,7 @@ class TestParsing:
         with suppress(InvalidInputError):
             assert rfc8785.dumps(parse_canonical(data)) == data
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=120)
     @given(values.filter(lambda value: isinstance(value, dict | list) and value))
     def test_other_writers_are_refused_where_they_differ(self, value):
         canonical = canonicalize(value)
@@ -268,7 +268,7 @@ class TestParsing:
             else:
                 refusal(parse_canonical, other)
 
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=150)
     @given(values, st.data())
     def test_a_changed_byte_is_refused_or_is_another_canonical_text(self, value, data):
         original = canonicalize(value)
@@ -334,7 +334,7 @@ class TestTimes:
     def test_other_forms_are_refused(self, text):
         refusal(parse_timestamp, text)
 
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=120)
     @given(
         st.text(max_size=30)
         | st.text("0123456789", min_size=20, max_size=20).map(

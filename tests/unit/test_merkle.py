@@ -354,7 +354,7 @@ class TestInclusion:
                     # The same proof may fit a size of the same shape; it never fits that size's own root.
                     refuses_inclusion(HASHES[index], index, other, proof, ROOTS[other])
 
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=150)
     @given(st.data())
     def test_arbitrary_proofs_are_refused(self, data):
         size = data.draw(st.integers(0, 2**63))
@@ -457,7 +457,7 @@ class TestConsistency:
         refuses_consistency(7, ROOTS[7], 7, ROOTS[7], [ROOTS[7]])
         refuses_consistency(7, ROOTS[7], 7, ROOTS[8], [])
 
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=150)
     @given(st.data())
     def test_arbitrary_proofs_are_refused(self, data):
         old = data.draw(st.integers(-1, 2**63))

@@ -283,7 +283,7 @@ class TestArbitraryBytes:
     ])  # fmt: skip
 
     @given(st.binary(max_size=200) | st.lists(PIECES, max_size=8).map(b"".join))
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=150)
     def test_notes(self, data):
         with suppress(InvalidInputError):
             parsed = parse_note(data)

@@ -139,7 +139,7 @@ class TestPaths:
             parse_tile_path(path)
 
     @given(st.text(max_size=40) | st.text("tile/entris0123459x.p", max_size=40).map("tile/".__add__))
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=150)
     def test_arbitrary_text_is_refused_or_is_the_one_name(self, path):
         with suppress(InvalidInputError):
             assert tile_path(parse_tile_path(path)) == path

@@ -136,7 +136,7 @@ class TestText:
             parse_proof(data)
 
     @given(st.binary(max_size=200) | st.lists(PIECES, max_size=8).map(b"".join))
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=150)
     def test_arbitrary_bytes_are_refused_or_are_the_one_form(self, data):
         for start in (b"", b"c2sp.org/tlog-proof@v1\n", b"c2sp.org/tlog-proof@v1\nindex 0\n"):
             with suppress(InvalidInputError):
@@ -213,7 +213,7 @@ class TestNoticeExtra:
         st.binary(max_size=80)
         | st.fixed_dictionaries({"v": st.just(1) | JSON, "leaf": JSON, "openings": JSON}).map(canonicalize)
     )
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=150)
     def test_arbitrary_data_is_refused_or_is_the_one_form(self, data):
         with suppress(InvalidInputError):
             extra = parse_notice_extra(data)
