@@ -215,8 +215,9 @@ async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_f
         assert running.sink.messages == []
 
 
-async def start(data, port, sink_port):
-    """Start ``greffier serve`` as a process of its own and wait until it answers."""
+@contextlib.asynccontextmanager
+async def serving(data, port, sink_port):
+    """Run ``greffier serve`` as a process of its own, from when it answers; never leaves it behind."""
     environment = os.environ | {
         "GREFFIER_SMTP_HOST": "127.0.0.1", "GREFFIER_SMTP_PORT": str(sink_port), "GREFFIER_SMTP_TLS": "none",
     }  # fmt: skip
@@ -224,10 +225,17 @@ async def start(data, port, sink_port):
     process = await asyncio.create_subprocess_exec(
         *command, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
-    while line := await process.stderr.readline():
-        if line.startswith(b"serving "):
-            return process
-    raise AssertionError("greffier serve ended before it was ready")
+    try:
+        while line := await process.stderr.readline():
+            if line.startswith(b"serving "):
+                break
+        else:
+            raise AssertionError("greffier serve ended before it answered")
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 7])
@@ -239,22 +247,23 @@ async def test_killed_in_the_middle_of_a_dispatch_it_goes_on_where_the_store_say
     contacts = [(f"contact-{number}@valmont.example", "fr") for number in range(12)]
     port = free_port()
     async with MailSink() as sink:
-        process = await start(data, port, sink.port)
-        headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", headers=headers) as api:
-            await scenario.customer(api, contacts=contacts)
-            incident = await scenario.declare(api, **GRAVE)
-            await scenario.release(api, incident)
-        await sink.wait_for(after)
-        process.send_signal(signal.SIGKILL)
-        await process.communicate()
+        async with serving(data, port, sink.port) as process:
+            headers = {"Authorization": f"Bearer {token}"}
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", headers=headers) as api:
+                await scenario.customer(api, contacts=contacts)
+                incident = await scenario.declare(api, **GRAVE)
+                await scenario.release(api, incident)
+            await sink.wait_for(after)
+            process.send_signal(signal.SIGKILL)
+            await process.communicate()
         before = len(sink.messages)
-        process = await start(data, port, sink.port)
-        async with asyncio.timeout(60):
-            while len({message.recipients for message in sink.messages}) < len(contacts):
-                await sink.wait_for(len(sink.messages) + 1, timeout_seconds=60)
-        process.send_signal(signal.SIGTERM)
-        await process.communicate()
+        async with serving(data, port, sink.port) as process:
+            async with asyncio.timeout(60):
+                while len({message.recipients for message in sink.messages}) < len(contacts):
+                    await sink.wait_for(len(sink.messages) + 1, timeout_seconds=60)
+            process.send_signal(signal.SIGTERM)
+            await process.communicate()
+            assert process.returncode == 0
     ids = {}
     for message in sink.messages:
         ids.setdefault(message.recipients, set()).add(message_from_bytes(message.content, policy=default)["Message-ID"])
