@@ -75,11 +75,12 @@ def _read_out(context: ApiContext, incident: Incident) -> IncidentOut:
 
 def _answer(context: ApiContext, result: IncidentResult, status: int = 200) -> Answer:
     incident = result.incident
-    out = incident_out(
-        incident,
-        classification_out(result.consequences.classification, context.agreements.reference),
-        tally_of(result),
-    )
+
+    def out() -> IncidentOut:
+        agreement = context.agreements.reference
+        classification = classification_out(result.consequences.classification, agreement)
+        return incident_out(incident, classification, tally_of(result))
+
     headers = {"ETag": etag(incident.version)}
     if status == 201:  # noqa: PLR2004 - created
         headers["Location"] = f"/api/v1/incidents/{incident.id}"

@@ -108,9 +108,15 @@ def expected_version(if_match: str | None, current: Callable[[], int]) -> int:
 class Answer:
     """What a change answers: committed with it, so that a repeated request gets the very same."""
 
-    body: BaseModel
+    #: the body, or what makes it: then it is made outside the transaction where nothing has to be kept
+    body: BaseModel | Callable[[], BaseModel]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def content(self) -> bytes:
+        """Return the body as JSON."""
+        body = self.body if isinstance(self.body, BaseModel) else self.body()
+        return body.model_dump_json().encode()
 
 
 async def change(
@@ -126,24 +132,23 @@ async def change(
     request raises IdempotencyMismatchError; 3. else the answer is recorded in the transaction of the change itself.
     A change that fails records nothing, so that it can be tried again.
     """
+    act = act_of(context, actor)
+    if idempotency_key is None:
+        answer = await context.unit_of_work.write(lambda tx: work(tx, act))
+        return Response(answer.content(), answer.status, dict(answer.headers), media_type="application/json")
     body = await request.body()
     fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
-    act = act_of(context, actor)
-    key = None if idempotency_key is None else f"{actor}:{idempotency_key}"
+    key = f"{actor}:{idempotency_key}"
 
     def unit(tx: Transaction) -> StoredResponse:
-        if key is not None:
-            stored = tx.stored_response(key)
-            if stored is not None:
-                if stored.fingerprint != fingerprint:
-                    raise IdempotencyMismatchError("this Idempotency-Key was used with another request")
-                return stored
+        stored = tx.stored_response(key)
+        if stored is not None:
+            if stored.fingerprint != fingerprint:
+                raise IdempotencyMismatchError("this Idempotency-Key was used with another request")
+            return stored
         answer = work(tx, act)
-        response = StoredResponse(
-            fingerprint, answer.status, answer.body.model_dump_json().encode(), tuple(answer.headers.items())
-        )
-        if key is not None:
-            tx.store_response(key, response, act.now)
+        response = StoredResponse(fingerprint, answer.status, answer.content(), tuple(answer.headers.items()))
+        tx.store_response(key, response, act.now)
         return response
 
     stored = await context.unit_of_work.write(unit)

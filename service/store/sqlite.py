@@ -28,6 +28,8 @@ _BUSY_TIMEOUT_SECONDS = 10.0
 _CACHED_STATEMENTS = 512
 #: 16 MiB of page cache per connection; SQLite takes a negative number as KiB.
 _CACHE_SIZE = -16 * 1024
+#: Pages of WAL after which they go to the database file, 16 MiB: a page that many commits touch goes there once.
+_CHECKPOINT_PAGES = 4096
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
@@ -46,6 +48,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         "recursive_triggers = ON",
         "trusted_schema = OFF",
         f"cache_size = {_CACHE_SIZE}",
+        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
         f"query_only = {'ON' if read_only else 'OFF'}",
     ):
         connection.execute(f"PRAGMA {pragma}")
