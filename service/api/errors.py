@@ -117,7 +117,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HttpProblemError)
     async def http_problem(request: Request, error: HttpProblemError) -> Response:
-        headers = {"WWW-Authenticate": 'Bearer realm="greffier"'} if error.status == 401 else None  # noqa: PLR2004
+        headers = {"WWW-Authenticate": 'Bearer realm="greffier"'} if error.status == 401 else None  # noqa: PLR2004 - unauthenticated
         return status_problem(error.status, error.detail, request.url.path, error.faults, headers)
 
     @app.exception_handler(HTTPException)
