@@ -72,14 +72,13 @@ class SqliteStore:
         self._closed = False
         #: so that nothing is handed in behind the end of a queue
         self._handing_in = threading.Lock()
-        self._threads = [threading.Thread(target=self._write_until_closed, name="store-writer", daemon=True)]
-        self._threads += [
+        self._writing = threading.Thread(target=self._write_until_closed, name="store-writer", daemon=True)
+        self._readers = [
             threading.Thread(target=self._read_until_closed, name=f"store-reader-{number}", daemon=True)
             for number in range(readers)
         ]
         self._writer = connect(path, read_only=False)
-        self._readers = readers
-        for thread in self._threads:
+        for thread in (self._writing, *self._readers):
             thread.start()
 
     @property
@@ -101,16 +100,22 @@ class SqliteStore:
         return await self._hand_in(self._to_read, work)
 
     async def close(self) -> None:
-        """Finish the works handed in so far, then let go of the file. Works that come later are refused."""
+        """Finish the works handed in so far, then let go of the file. Works that come later are refused.
+
+        On return the database file alone holds everything: SQLite moves the write-ahead log into it when the last
+        connection closes, and two that close at the same moment each take the other for the last. So the writer
+        closes after the readers have.
+        """
         with self._handing_in:
             if self._closed:
                 return
             self._closed = True
-            self._to_write.put(None)
-            for _ in range(self._readers):
-                self._to_read.put(None)
-        for thread in self._threads:
-            await asyncio.to_thread(thread.join)
+        for _ in self._readers:
+            self._to_read.put(None)
+        for reader in self._readers:
+            await asyncio.to_thread(reader.join)
+        self._to_write.put(None)
+        await asyncio.to_thread(self._writing.join)
 
     async def _hand_in(self, queue: SimpleQueue[Work | None], run: Callable[..., ResultT]) -> ResultT:
         loop = asyncio.get_running_loop()

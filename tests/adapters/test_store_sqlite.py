@@ -338,6 +338,13 @@ class TestGroupCommit:
             with pytest.raises(StoreUnavailableError, match="closed"):
                 await call(lambda tx: None)
 
+    async def test_after_closing_the_database_file_alone_holds_everything(self, path):
+        for number in range(25):
+            opened = open_store(path, migrate=number == 0)
+            await opened.write(lambda tx: tx.add_customer(make_customer(), SALT))
+            await opened.close()
+            assert not path.with_name(path.name + "-wal").exists()
+
     async def test_what_another_process_changed_is_seen(self, store, path):
         """The directory is kept decoded; another writer of the same file must not be missed."""
         made = [make_customer(), make_customer()]
