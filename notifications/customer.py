@@ -18,6 +18,17 @@ class ContactRole(StrEnum):
     MANAGEMENT = "management"
 
 
+class MailContent(StrEnum):
+    """How much a mail to a contact may say; the console always has the whole notice."""
+
+    #: the notice with its proofs, signed, in clear; encrypted where the contact has a certificate
+    FULL = "full"
+    #: that there is a notice, its ticket, kind and deadline, and where to read it; no fact of the incident
+    SUMMARY = "summary"
+    #: the notice under the contact's certificate; while there is no usable one, no more than a summary
+    ENCRYPTED_ONLY = "encrypted_only"
+
+
 @dataclass(frozen=True, slots=True)
 class Customer:
     """A party that is notified."""
@@ -35,6 +46,8 @@ class Customer:
     created_at: datetime
     #: from 1; the entity tag
     version: int = 1
+    #: whether its notices must be released by someone else than whoever wrote them last
+    four_eyes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,16 @@ class Contact:
     active: bool
     created_at: datetime
     version: int = 1
+    #: IANA time zone of its notices; None for the customer's
+    time_zone: str | None = None
+    #: served only while the customer has no other active contact
+    fallback: bool = False
+    mail_content: MailContent = MailContent.FULL
+    #: X.509 certificate in DER to encrypt to; None for none
+    smime_certificate: bytes | None = None
+    #: when its address was confirmed (by its link, or out of band by whoever keeps the customer); until then its mails
+    #: are summaries, since a mistyped address belongs to a stranger
+    verified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +119,15 @@ class ProfileVersion:
     effective_at: datetime
     recorded_at: datetime
     recorded_by: str
+
+
+def recipients(contacts: Sequence[Contact]) -> list[Contact]:
+    """Return the contacts that a notice is served on: the active ones, or the fallback ones where there are none.
+
+    An empty list means that nobody at the customer can be reached by mail: whoever asks must say so to a person.
+    """
+    active = [contact for contact in contacts if contact.active]
+    return [contact for contact in active if not contact.fallback] or active
 
 
 def binding_in_force(bindings: Sequence[AgreementBinding], at: datetime) -> AgreementBinding | None:

@@ -49,3 +49,10 @@ class Notice:
     hold_reason: str | None = None
     #: from 1; the entity tag
     version: int = 1
+    #: who wrote last what it says: declared or changed the facts that it states; what four eyes is measured against
+    drafted_by: str = ""
+    #: why it was released past four eyes, by whoever released it; None for a release by the rules
+    override_reason: str | None = None
+    #: who looked at that release afterwards, and when
+    override_reviewed_by: str | None = None
+    override_reviewed_at: datetime | None = None

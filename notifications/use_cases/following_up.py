@@ -141,6 +141,7 @@ def _draft(
             facts_version=incident.version,
             due_at=due_at,
             due_kind=due_kind.value,
+            drafted_by=act.actor,
             version=draft.version + 1,
         )
     return Notice(
@@ -155,6 +156,7 @@ def _draft(
         due_kind=due_kind.value,
         created_at=act.now,
         created_by=act.actor,
+        drafted_by=act.actor,
     )
 
 
