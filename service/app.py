@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, FastAPI
 
+from service.access.authenticating import Authenticator
+from service.access.guarding import verify_every_route_declares
 from service.api import (
     agreements,
     assessments,
@@ -18,14 +20,24 @@ from service.api import (
 )
 from service.api.errors import install_error_handlers
 from service.api.limits import RequestLimits
-from service.api.requests import ApiContext, authenticated
+from service.api.requests import ApiContext
 from service.api.schemas import PROBLEM_RESPONSES
+
+_OPENAPI = "/api/v1/openapi.json"
 
 
 def create_app(
-    context: ApiContext, probes: Mapping[str, health.Probe], *, max_body_bytes: int, version: str
+    context: ApiContext,
+    authenticator: Authenticator,
+    probes: Mapping[str, health.Probe],
+    *,
+    max_body_bytes: int,
+    version: str,
 ) -> FastAPI:
-    """Return the application. It starts and stops nothing: a part that cannot start is told before a port is open."""
+    """Return the application. It starts and stops nothing: a part that cannot start is told before a port is open.
+
+    Raises LookupError where a route declares no permission.
+    """
     app = FastAPI(
         title="Greffier",
         version=version,
@@ -39,11 +51,12 @@ def create_app(
         # The interactive pages load scripts from elsewhere; this service loads nothing from elsewhere.
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=_OPENAPI,
     )
     app.state.api_context = context
+    app.state.authenticator = authenticator
     app.state.probes = probes
-    api = APIRouter(prefix="/api/v1", dependencies=[Depends(authenticated)], responses=PROBLEM_RESPONSES)
+    api = APIRouter(prefix="/api/v1", responses=PROBLEM_RESPONSES)
     resources = (assessments, incidents, notices, customers, contacts, profiles, agreements, attention, audit)
     for resource in resources:
         api.include_router(resource.router)
@@ -51,4 +64,6 @@ def create_app(
     app.include_router(health.router)
     app.add_middleware(RequestLimits, max_body_bytes=max_body_bytes)
     install_error_handlers(app)
+    # The description of the API names nobody and nothing: it is open.
+    verify_every_route_declares(app.routes, undeclared=frozenset({_OPENAPI}))
     return app

@@ -224,7 +224,7 @@ class AccessTransaction(Transaction, Protocol):
         ...
 
     def purge_access(self, now: datetime) -> int:
-        """Delete sessions, links, sign-ins half way and throttles (a day after ``retry_at``) that are over; how many."""
+        """Delete sessions, links, sign-ins half way, and throttles a day after ``retry_at``; return how many."""
         ...
 
     # -- the service's own messages

@@ -8,7 +8,7 @@ from notifications.agreement import Agreement, Definition, Level, Limb
 from notifications.errors import NotFoundError
 from notifications.use_cases.act import as_json
 from service.api.fields import Out
-from service.api.requests import Context, json_response
+from service.api.requests import Context, MayReadAgreements, json_response
 
 router = APIRouter(prefix="/agreements", tags=["agreements"])
 
@@ -154,8 +154,9 @@ def _definition(definition: Definition) -> DefinitionOut:
 
 
 @router.get("", response_model=AgreementList, summary="Agreement versions")
-async def list_agreements(context: Context) -> Response:
+async def list_agreements(context: Context, access: MayReadAgreements) -> Response:
     """Return every agreement version this installation knows."""
+    await access.trace()
     agreements = context.agreements
     return json_response(
         AgreementList(
@@ -165,8 +166,9 @@ async def list_agreements(context: Context) -> Response:
 
 
 @router.get("/{agreement_id}", response_model=AgreementOut, summary="Read an agreement version")
-async def read(context: Context, agreement_id: str) -> Response:
+async def read(context: Context, access: MayReadAgreements, agreement_id: str) -> Response:
     """Return one agreement version: definitions, levels, matrix, GTI, default levels, clauses."""
+    await access.trace()
     agreement = context.agreements.by_id.get(agreement_id)
     if agreement is None:
         raise NotFoundError("agreement", agreement_id)

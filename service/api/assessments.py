@@ -25,12 +25,13 @@ from service.api.fields import Out
 from service.api.incident_schemas import FactsIn
 from service.api.incidents import Patch, found_incident, patched_facts
 from service.api.requests import (
-    Actor,
     ApiContext,
     Context,
     Cursor,
     IdempotencyKey,
     Limit,
+    MayDeclareIncidents,
+    MayReadIncidents,
     examine,
     json_response,
     page_of,
@@ -56,7 +57,11 @@ class DryRunOut(Out):
 
 @router.post("/validate", response_model=ClassificationOut, summary="Validate and classify facts, record nothing")
 async def validate(
-    request: Request, context: Context, actor: Actor, facts: FactsIn, idempotency_key: IdempotencyKey = None
+    request: Request,
+    context: Context,
+    access: MayDeclareIncidents,
+    facts: FactsIn,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Check the facts as declaring them would, apart from the customers, and return how the agreement reads them."""
     domain = facts.to_domain(context.default_language)
@@ -66,12 +71,12 @@ async def validate(
     result = classification_out(classify(domain, agreement), agreement)
     if idempotency_key is None:
         return json_response(result)
-    return await examine(request, context, actor, idempotency_key, lambda _tx: result)
+    return await examine(request, access, idempotency_key, lambda _tx: result)
 
 
 @router.post("/dry-run", response_model=DryRunOut, summary="Who would be told of these facts")
 async def dry_run(
-    request: Request, context: Context, actor: Actor, facts: FactsIn, idempotency_key: IdempotencyKey = None
+    request: Request, context: Context, access: MayReadIncidents, facts: FactsIn, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Classify and decide as declaring would, and record nothing."""
     domain = facts.to_domain(context.default_language)
@@ -80,7 +85,7 @@ async def dry_run(
     def work(tx: Transaction) -> DryRunOut:
         return _dry_run_out(context, dry_run_incident(tx, now, domain, context.agreements))
 
-    return await examine(request, context, actor, idempotency_key, work)
+    return await examine(request, access, idempotency_key, work)
 
 
 def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
@@ -98,7 +103,7 @@ def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
 async def dry_run_change(
     request: Request,
     context: Context,
-    actor: Actor,
+    access: MayReadIncidents,
     incident_id: UUID,
     patch: Patch,
     idempotency_key: IdempotencyKey = None,
@@ -110,24 +115,25 @@ async def dry_run_change(
         facts = patched_facts(context, found_incident(tx, incident_id).facts, patch)
         return _dry_run_out(context, dry_run_incident(tx, now, facts, context.agreements))
 
-    return await examine(request, context, actor, idempotency_key, work)
+    return await examine(request, access, idempotency_key, work)
 
 
 @router.get("/{incident_id}/classification", response_model=ClassificationOut, summary="Why it is what it is")
 async def read_classification(
     context: Context,
+    access: MayReadIncidents,
     incident_id: UUID,
     agreement_id: Annotated[str | None, Query(description="The provider's reference agreement by default.")] = None,
 ) -> Response:
     """Return nature, legal basis clause by clause, priority, and what the open facts could still change."""
-    incident = await context.unit_of_work.read(lambda tx: found_incident(tx, incident_id))
+    incident = await access.read(lambda tx: found_incident(tx, incident_id))
     agreement = context.agreements.named(agreement_id or context.agreements.reference_id)
     return json_response(classification_out(classify(incident.facts, agreement), agreement))
 
 
 @router.get("/{incident_id}/assessments", response_model=AssessmentPage, summary="Decisions per customer")
 async def list_assessments(
-    context: Context,
+    access: MayReadIncidents,
     incident_id: UUID,
     verdict: Verdict | None = None,
     limit: Limit = 50,
@@ -147,7 +153,7 @@ async def list_assessments(
                 items.append(stored_decision_out(customer, stored))
         return items, following
 
-    items, following = await context.unit_of_work.read(work)
+    items, following = await access.read(work)
     return json_response(AssessmentPage.model_construct(items=items, next_cursor=following))
 
 
@@ -156,7 +162,7 @@ async def list_assessments(
     response_model=StoredDecisionOut,
     summary="The decision for one customer",
 )
-async def read_assessment(context: Context, incident_id: UUID, customer_id: UUID) -> Response:
+async def read_assessment(access: MayReadIncidents, incident_id: UUID, customer_id: UUID) -> Response:
     """Return the latest decision for one customer."""
 
     def work(tx: Transaction) -> StoredDecisionOut:
@@ -167,4 +173,4 @@ async def read_assessment(context: Context, incident_id: UUID, customer_id: UUID
             raise NotFoundError("assessment of customer", customer_id)
         return stored_decision_out(customer, stored)
 
-    return json_response(await context.unit_of_work.read(work))
+    return json_response(await access.read(work))

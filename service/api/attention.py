@@ -15,7 +15,7 @@ from notifications.notice import Notice, NoticeState
 from notifications.ports import Page, Transaction
 from notifications.use_cases.deciding import public_fact_id
 from service.api.fields import Moment, Out
-from service.api.requests import Context, Limit, json_response
+from service.api.requests import Context, Limit, MayReadAttention, json_response
 
 router = APIRouter(prefix="/attention", tags=["attention"])
 
@@ -46,7 +46,7 @@ class AttentionList(Out):
 
 
 @router.get("", response_model=AttentionList, summary="What waits for a person")
-async def list_attention(context: Context, limit: Limit = 100) -> Response:
+async def list_attention(context: Context, access: MayReadAttention, limit: Limit = 100) -> Response:
     """Return open questions, unreleased drafts, held notices and deliveries in trouble, nearest deadline first."""
     now = context.clock.now()
 
@@ -59,7 +59,7 @@ async def list_attention(context: Context, limit: Limit = 100) -> Response:
         complete = all_pending and all_waiting and len(troubled) < limit
         return AttentionList(items=items, complete=complete)
 
-    return json_response(await context.unit_of_work.read(work))
+    return json_response(await access.read(work))
 
 
 class _Tickets:

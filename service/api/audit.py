@@ -15,7 +15,7 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.ports import SequencedEntry, Transaction
 from notifications.use_cases.prove_entry import entry_at, entry_proof
 from service.api.fields import Out
-from service.api.requests import Context, Cursor, Limit, json_response, page_of
+from service.api.requests import Context, Cursor, Limit, MayProveLog, MayReadLog, json_response, page_of
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
@@ -58,7 +58,7 @@ def _out(entry: SequencedEntry) -> EntryOut:
 
 @router.get("/entries", response_model=EntryPage, summary="List entries")
 async def list_entries(
-    context: Context,
+    access: MayReadLog,
     incident_id: UUID | None = None,
     customer_id: UUID | None = None,
     notice_id: UUID | None = None,
@@ -87,39 +87,40 @@ async def list_entries(
         found, following = tx.log_entries_about(kind, identifier, page_of(limit, cursor))
         return EntryPage.model_construct(items=[_out(item) for item in found], next_cursor=following, size=size)
 
-    return json_response(await context.unit_of_work.read(work))
+    return json_response(await access.read(work))
 
 
 @router.get("/entries/{index}", response_model=EntryOut, summary="Read an entry")
-async def read_entry(context: Context, index: int) -> Response:
+async def read_entry(access: MayReadLog, index: int) -> Response:
     """Return the entry at an index of the tree."""
-    return json_response(_out(await context.unit_of_work.read(lambda tx: entry_at(tx, index))))
+    return json_response(_out(await access.read(lambda tx: entry_at(tx, index))))
 
 
 @router.get("/entries/{index}/proof", response_class=Response, summary="Prove an entry")
-async def read_proof(context: Context, index: int) -> Response:
+async def read_proof(access: MayReadLog, index: int) -> Response:
     """Return ``c2sp.org/tlog-proof@v1`` for the entry under the latest checkpoint."""
-    proof = await context.unit_of_work.read(lambda tx: entry_proof(tx, entry_at(tx, index)))
+    proof = await access.read(lambda tx: entry_proof(tx, entry_at(tx, index)))
     return Response(proof, media_type="text/plain; charset=utf-8")
 
 
 @router.get("/checkpoint", response_class=Response, summary="Latest signed checkpoint")
-async def checkpoint(context: Context) -> Response:
+async def checkpoint(access: MayProveLog) -> Response:
     """Return the latest checkpoint (C2SP signed note)."""
-    note = await context.unit_of_work.read(lambda tx: tx.log_checkpoint())
+    note = await access.read(lambda tx: tx.log_checkpoint())
     if note is None:
         raise NotFoundError("checkpoint", "latest")
     return Response(note, media_type="text/plain; charset=utf-8")
 
 
 @router.get("/verifier-key", response_class=Response, summary="The log's verifier key")
-async def verifier_key(context: Context) -> Response:
+async def verifier_key(context: Context, access: MayProveLog) -> Response:
     """Return the key that checkpoints verify with (C2SP verifier key text). Pin it by another way than this one."""
+    await access.trace()
     return Response(context.log_verifier_key.strip() + "\n", media_type="text/plain; charset=utf-8")
 
 
 @router.get("/consistency", response_model=ConsistencyOut, summary="Prove that the log only grew")
-async def consistency(context: Context, old_size: Index, new_size: Index | None = None) -> Response:
+async def consistency(access: MayProveLog, old_size: Index, new_size: Index | None = None) -> Response:
     """Return the consistency proof between an old size and a newer one, by default the latest."""
 
     def work(tx: Transaction) -> ConsistencyOut:
@@ -133,4 +134,4 @@ async def consistency(context: Context, old_size: Index, new_size: Index | None 
             old_size=old_size, new_size=wanted, hashes=[base64.b64encode(item).decode() for item in hashes]
         )
 
-    return json_response(await context.unit_of_work.read(work))
+    return json_response(await access.read(work))

@@ -12,11 +12,11 @@ from notifications.use_cases.act import Act
 from notifications.use_cases.keep_customers import add_contact, change_contact, existing_customer
 from service.api.customer_schemas import ContactIn, ContactList, ContactOut, contact_out
 from service.api.requests import (
-    Actor,
     Answer,
-    Context,
     IdempotencyKey,
     IfMatch,
+    MayChangeContacts,
+    MayReadContacts,
     change,
     etag,
     expected_version,
@@ -29,8 +29,7 @@ router = APIRouter(prefix="/customers", tags=["customers"])
 @router.post("/{customer_id}/contacts", status_code=201, response_model=ContactOut, summary="Add a contact")
 async def add(
     request: Request,
-    context: Context,
-    actor: Actor,
+    access: MayChangeContacts,
     customer_id: UUID,
     contact: ContactIn,
     idempotency_key: IdempotencyKey = None,
@@ -41,18 +40,18 @@ async def add(
         added = add_contact(tx, act, customer_id, contact.to_domain())
         return Answer(contact_out(added), 201, {"ETag": etag(added.version)})
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)
 
 
 @router.get("/{customer_id}/contacts", response_model=ContactList, summary="Contacts of a customer")
-async def list_contacts(context: Context, customer_id: UUID) -> Response:
+async def list_contacts(access: MayReadContacts, customer_id: UUID) -> Response:
     """Return the contacts by escalation order."""
 
     def work(tx: Transaction) -> ContactList:
         existing_customer(tx, customer_id)
         return ContactList.model_construct(items=[contact_out(item) for item in tx.contacts(customer_id)])
 
-    return json_response(await context.unit_of_work.read(work))
+    return json_response(await access.read(work))
 
 
 def _contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact:
@@ -63,17 +62,16 @@ def _contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact
 
 
 @router.get("/{customer_id}/contacts/{contact_id}", response_model=ContactOut, summary="Read a contact")
-async def read_contact(context: Context, customer_id: UUID, contact_id: UUID) -> Response:
+async def read_contact(access: MayReadContacts, customer_id: UUID, contact_id: UUID) -> Response:
     """Return one contact."""
-    contact = await context.unit_of_work.read(lambda tx: _contact_of(tx, customer_id, contact_id))
+    contact = await access.read(lambda tx: _contact_of(tx, customer_id, contact_id))
     return json_response(contact_out(contact), {"ETag": etag(contact.version)})
 
 
 @router.put("/{customer_id}/contacts/{contact_id}", response_model=ContactOut, summary="Change a contact")
 async def put_contact(
     request: Request,
-    context: Context,
-    actor: Actor,
+    access: MayChangeContacts,
     customer_id: UUID,
     contact_id: UUID,
     contact: ContactIn,
@@ -87,4 +85,4 @@ async def put_contact(
         changed = change_contact(tx, act, customer_id, contact_id, version, contact.to_domain())
         return Answer(contact_out(changed), headers={"ETag": etag(changed.version)})
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)

@@ -29,13 +29,15 @@ from service.api.customer_schemas import (
     customer_out,
 )
 from service.api.requests import (
-    Actor,
     Answer,
     Context,
     Cursor,
     IdempotencyKey,
     IfMatch,
     Limit,
+    MayChangeCustomers,
+    MayReadCustomers,
+    MayReadNotices,
     change,
     etag,
     expected_version,
@@ -48,7 +50,11 @@ router = APIRouter(prefix="/customers", tags=["customers"])
 
 @router.post("", status_code=201, response_model=CustomerOut, summary="Register a customer")
 async def register(
-    request: Request, context: Context, actor: Actor, customer: NewCustomerIn, idempotency_key: IdempotencyKey = None
+    request: Request,
+    context: Context,
+    access: MayChangeCustomers,
+    customer: NewCustomerIn,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Register a customer, bind it to an agreement version from a date, and record the levels it chose, if any."""
 
@@ -66,11 +72,11 @@ async def register(
             {"ETag": etag(1), "Location": f"/api/v1/customers/{registered.id}"},
         )
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)
 
 
 @router.get("", response_model=CustomerPage, summary="List customers")
-async def list_customers(context: Context, limit: Limit = 50, cursor: Cursor = None) -> Response:
+async def list_customers(access: MayReadCustomers, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """Return customers by registration, oldest first."""
 
     def work(tx: Transaction) -> CustomerPage:
@@ -78,13 +84,13 @@ async def list_customers(context: Context, limit: Limit = 50, cursor: Cursor = N
         items = [customer_out(item, list(tx.bindings(item.id))) for item in customers]
         return CustomerPage.model_construct(items=items, next_cursor=following)
 
-    return json_response(await context.unit_of_work.read(work))
+    return json_response(await access.read(work))
 
 
 @router.get("/{customer_id}", response_model=CustomerOut, summary="Read a customer")
-async def read(context: Context, customer_id: UUID) -> Response:
+async def read(access: MayReadCustomers, customer_id: UUID) -> Response:
     """Return the customer with its agreement bindings."""
-    customer, bindings = await context.unit_of_work.read(
+    customer, bindings = await access.read(
         lambda tx: (existing_customer(tx, customer_id), list(tx.bindings(customer_id)))
     )
     return json_response(customer_out(customer, bindings), {"ETag": etag(customer.version)})
@@ -93,8 +99,7 @@ async def read(context: Context, customer_id: UUID) -> Response:
 @router.put("/{customer_id}", response_model=CustomerOut, summary="Change a customer")
 async def put(
     request: Request,
-    context: Context,
-    actor: Actor,
+    access: MayChangeCustomers,
     customer_id: UUID,
     customer: CustomerIn,
     if_match: IfMatch = None,
@@ -107,14 +112,14 @@ async def put(
         changed = change_customer(tx, act, customer_id, version, customer.to_domain())
         return Answer(customer_out(changed, list(tx.bindings(customer_id))), headers={"ETag": etag(changed.version)})
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)
 
 
 @router.post("/{customer_id}/agreements", status_code=201, response_model=BindingOut, summary="Bind to an agreement")
 async def bind(
     request: Request,
     context: Context,
-    actor: Actor,
+    access: MayChangeCustomers,
     customer_id: UUID,
     binding: AgreementIn,
     idempotency_key: IdempotencyKey = None,
@@ -125,22 +130,22 @@ async def bind(
         bound = bind_agreement(tx, act, customer_id, binding.agreement_id, binding.effective_at, context.agreements)
         return Answer(binding_out(bound), 201)
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)
 
 
 @router.get("/{customer_id}/agreements", response_model=BindingList, summary="Agreement bindings")
-async def list_bindings(context: Context, customer_id: UUID) -> Response:
+async def list_bindings(access: MayReadCustomers, customer_id: UUID) -> Response:
     """Return every binding of the customer."""
 
     def work(tx: Transaction) -> BindingList:
         existing_customer(tx, customer_id)
         return BindingList.model_construct(items=[binding_out(item) for item in tx.bindings(customer_id)])
 
-    return json_response(await context.unit_of_work.read(work))
+    return json_response(await access.read(work))
 
 
 @router.get("/{customer_id}/inbox", response_model=InboxPage, summary="Console inbox")
-async def inbox(context: Context, customer_id: UUID, limit: Limit = 50, cursor: Cursor = None) -> Response:
+async def inbox(access: MayReadNotices, customer_id: UUID, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """Return the notices placed in the customer's console, newest first."""
 
     def work(tx: Transaction) -> InboxPage:
@@ -158,4 +163,4 @@ async def inbox(context: Context, customer_id: UUID, limit: Limit = 50, cursor: 
             next_cursor=following,
         )
 
-    return json_response(await context.unit_of_work.read(work))
+    return json_response(await access.read(work))

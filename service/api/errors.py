@@ -1,6 +1,7 @@
 """One table from domain errors to RFC 9457 problems. No other module knows a status for an error."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ from notifications.errors import (
     TimestampUnavailableError,
     VersionMismatchError,
 )
+from service.access.authenticating import CsrfError
+from service.access.guarding import ForbiddenError, UnauthenticatedError
+from service.access.rate_limits import TooManyRequestsError
 
 _log = structlog.get_logger(__name__)
 
@@ -41,12 +45,14 @@ PROBLEMS: dict[type[GreffierError], tuple[int, str, str]] = {
 
 _STATUS_SLUGS = {
     400: ("malformed-request", "The request is not well formed"),
-    401: ("unauthenticated", "A valid bearer token is required"),
+    401: ("unauthenticated", "A valid bearer token or session is required"),
+    403: ("forbidden", "Your roles do not allow this"),
     404: ("not-found", "There is no such object"),
     405: ("method-not-allowed", "The resource does not take this method"),
     413: ("content-too-large", "The body is larger than this service takes"),
     415: ("unsupported-media-type", "The body must be application/json"),
     428: ("precondition-required", "If-Match is required for this change"),
+    429: ("too-many-requests", "Too many requests"),
 }
 
 
@@ -117,8 +123,26 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HttpProblemError)
     async def http_problem(request: Request, error: HttpProblemError) -> Response:
-        headers = {"WWW-Authenticate": 'Bearer realm="greffier"'} if error.status == 401 else None  # noqa: PLR2004 - unauthenticated
-        return status_problem(error.status, error.detail, request.url.path, error.faults, headers)
+        return status_problem(error.status, error.detail, request.url.path, error.faults)
+
+    @app.exception_handler(UnauthenticatedError)
+    async def unauthenticated(request: Request, error: UnauthenticatedError) -> Response:
+        headers = {"WWW-Authenticate": 'Bearer realm="greffier"'}
+        return status_problem(401, str(error), request.url.path, headers=headers)
+
+    @app.exception_handler(ForbiddenError)
+    async def forbidden(request: Request, error: ForbiddenError) -> Response:
+        return status_problem(403, str(error), request.url.path)
+
+    @app.exception_handler(CsrfError)
+    async def forged(request: Request, error: CsrfError) -> Response:
+        _log.warning("request.forged", path=request.url.path, reason=str(error))
+        return status_problem(403, str(error), request.url.path)
+
+    @app.exception_handler(TooManyRequestsError)
+    async def too_many(request: Request, error: TooManyRequestsError) -> Response:
+        headers = {"Retry-After": str(math.ceil(error.retry_after_seconds))}
+        return status_problem(429, str(error), request.url.path, headers=headers)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:

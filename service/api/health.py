@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Mapping
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from service.access.bearer import BearerGuard
+from service.access.authenticating import Authenticator
+from service.access.guarding import open_to_strangers
+from service.access.permissions import Permission
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], dependencies=[Depends(open_to_strangers)])
 
 #: name of a part -> why it is not ready, or None
 Probe = Callable[[], str | None]
@@ -42,11 +44,12 @@ async def healthz() -> Response:
 async def readyz(request: Request) -> Response:
     """Return 200 when log, keys, mail relay and worker are in order, else 503 and the parts that are not.
 
-    Why a part fails is told to whoever sends the token; to strangers it says ``failing``.
+    Why a part fails is told to whoever may see what waits for a person; to others it says ``failing``.
     """
     probes: Mapping[str, Probe] = request.app.state.probes
-    guard: BearerGuard = request.app.state.api_context.guard
-    known = guard.actor(request.headers.get("authorization")) is not None
+    authenticator: Authenticator = request.app.state.authenticator
+    caller = await authenticator.known(request)
+    known = caller is not None and caller.scope(Permission.ATTENTION_READ) is not None
     reasons = {name: probe() for name, probe in probes.items()}
     failing = any(reasons.values())
     told = {name: "ok" if reason is None else reason if known else "failing" for name, reason in reasons.items()}

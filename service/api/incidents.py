@@ -29,7 +29,6 @@ from service.api.incident_schemas import (
 )
 from service.api.notice_schemas import NoticeOut, notice_out
 from service.api.requests import (
-    Actor,
     Answer,
     ApiContext,
     Context,
@@ -37,6 +36,10 @@ from service.api.requests import (
     IdempotencyKey,
     IfMatch,
     Limit,
+    MayChangeIncidents,
+    MayDeclareIncidents,
+    MayReadIncidents,
+    MayReleaseNotices,
     change,
     etag,
     expected_version,
@@ -89,7 +92,11 @@ def _answer(context: ApiContext, result: IncidentResult, status: int = 200) -> A
 
 @router.post("", status_code=201, response_model=IncidentOut, summary="Declare an incident")
 async def declare(
-    request: Request, context: Context, actor: Actor, facts: FactsIn, idempotency_key: IdempotencyKey = None
+    request: Request,
+    context: Context,
+    access: MayDeclareIncidents,
+    facts: FactsIn,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Record it, give it a ticket, classify it, decide for every customer and draft the notices that are owed."""
     domain = facts.to_domain(context.default_language)
@@ -97,27 +104,28 @@ async def declare(
     def work(tx: Transaction, act: Act) -> Answer:
         return _answer(context, record_incident(tx, act, domain, context.agreements), 201)
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)
 
 
 @router.get("", response_model=IncidentPage, summary="List incidents")
 async def list_incidents(
     context: Context,
+    access: MayReadIncidents,
     state: Annotated[str | None, Query(pattern="^(open|closed)$")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """Return incidents, newest first."""
-    incidents, following = await context.unit_of_work.read(lambda tx: tx.incidents(page_of(limit, cursor), state=state))
+    incidents, following = await access.read(lambda tx: tx.incidents(page_of(limit, cursor), state=state))
     return json_response(
         IncidentPage.model_construct(items=[_read_out(context, item) for item in incidents], next_cursor=following)
     )
 
 
 @router.get("/{incident_id}", response_model=IncidentOut, summary="Read an incident")
-async def read(context: Context, incident_id: UUID) -> Response:
+async def read(context: Context, access: MayReadIncidents, incident_id: UUID) -> Response:
     """Return the incident with the facts in force and how the agreement reads them."""
-    incident = await context.unit_of_work.read(lambda tx: found_incident(tx, incident_id))
+    incident = await access.read(lambda tx: found_incident(tx, incident_id))
     return json_response(_read_out(context, incident), {"ETag": etag(incident.version)})
 
 
@@ -130,7 +138,7 @@ class FactsOut(Out):
 
 @router.get("/{incident_id}/facts", response_model=FactsOut, summary="Read one version of the facts")
 async def read_facts(
-    context: Context, incident_id: UUID, version: Annotated[int | None, Query(ge=1)] = None
+    access: MayReadIncidents, incident_id: UUID, version: Annotated[int | None, Query(ge=1)] = None
 ) -> Response:
     """Return the facts in force, or an earlier version of them."""
 
@@ -142,7 +150,7 @@ async def read_facts(
             raise NotFoundError("version of the facts", wanted)
         return wanted, facts
 
-    wanted, facts = await context.unit_of_work.read(work)
+    wanted, facts = await access.read(work)
     headers = {} if version else {"ETag": etag(wanted)}
     return json_response(FactsOut.model_construct(version=wanted, facts=facts_json(facts)), headers)
 
@@ -184,7 +192,7 @@ Patch = Annotated[
 async def patch_facts(
     request: Request,
     context: Context,
-    actor: Actor,
+    access: MayChangeIncidents,
     incident_id: UUID,
     patch: Patch,
     if_match: IfMatch = None,
@@ -198,7 +206,7 @@ async def patch_facts(
         facts = patched_facts(context, incident.facts, patch)
         return _answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)
 
 
 @router.put(
@@ -209,7 +217,7 @@ async def patch_facts(
 async def put_affected_customer(
     request: Request,
     context: Context,
-    actor: Actor,
+    access: MayChangeIncidents,
     incident_id: UUID,
     customer_id: UUID,
     stated: AffectedCustomerIn,
@@ -230,25 +238,24 @@ async def put_affected_customer(
         facts = patched_facts(context, incident.facts, patch)
         return _answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)
 
 
 @router.get("/{incident_id}/notices", response_model=NoticeList, summary="Notices of an incident")
-async def list_notices(context: Context, incident_id: UUID) -> Response:
+async def list_notices(access: MayReadIncidents, incident_id: UUID) -> Response:
     """Return every notice of the incident, drafts and withdrawn ones too, by customer and sequence."""
 
     def work(tx: Transaction) -> list[NoticeOut]:
         found_incident(tx, incident_id)
         return [notice_out(notice) for notice in tx.notices_of_incident(incident_id)]
 
-    return json_response(NoticeList.model_construct(items=await context.unit_of_work.read(work)))
+    return json_response(NoticeList.model_construct(items=await access.read(work)))
 
 
 @router.post("/{incident_id}/release", response_model=NoticeList, summary="Release every draft of an incident")
 async def release(
     request: Request,
-    context: Context,
-    actor: Actor,
+    access: MayReleaseNotices,
     incident_id: UUID,
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
@@ -260,14 +267,14 @@ async def release(
         released = release_drafts(tx, act, incident_id, version)
         return Answer(NoticeList.model_construct(items=[notice_out(notice) for notice in released]))
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)
 
 
 @router.post("/{incident_id}/close", response_model=IncidentOut, summary="Close an incident")
 async def close(
     request: Request,
     context: Context,
-    actor: Actor,
+    access: MayChangeIncidents,
     incident_id: UUID,
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
@@ -278,14 +285,14 @@ async def close(
         version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
         return _answer(context, close_incident(tx, act, incident_id, version, context.agreements))
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)
 
 
 @router.post("/{incident_id}/reopen", response_model=IncidentOut, summary="Reopen a closed incident")
 async def reopen(
     request: Request,
     context: Context,
-    actor: Actor,
+    access: MayChangeIncidents,
     incident_id: UUID,
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
@@ -296,4 +303,4 @@ async def reopen(
         version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
         return _answer(context, reopen_incident(tx, act, incident_id, version, context.agreements))
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)

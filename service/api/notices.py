@@ -14,16 +14,19 @@ from notifications.seal import SealedNotice
 from notifications.use_cases.act import Act
 from notifications.use_cases.release_notice import release_notice
 from notifications.use_cases.seal_notice import compose_from_store
+from service.access.guarding import Access
 from service.api.fields import Language, Out
 from service.api.notice_schemas import DeliveryOut, NoticeOut, PreviewOut, delivery_out, notice_out
 from service.api.requests import (
-    Actor,
     Answer,
     Context,
     Cursor,
     IdempotencyKey,
     IfMatch,
     Limit,
+    MayReadIncidents,
+    MayReadNotices,
+    MayReleaseNotices,
     change,
     etag,
     expected_version,
@@ -56,7 +59,7 @@ def _found(tx: Transaction, notice_id: UUID) -> Notice:
 
 @router.get("", response_model=NoticePage, summary="List notices")
 async def list_notices(
-    context: Context,
+    access: MayReadNotices,
     incident_id: UUID | None = None,
     customer_id: UUID | None = None,
     state: Annotated[str | None, Query(pattern="^(draft|withdrawn|released|sealed)$")] = None,
@@ -64,7 +67,7 @@ async def list_notices(
     cursor: Cursor = None,
 ) -> Response:
     """Return notices, newest first, narrowed by incident, customer and state."""
-    notices, following = await context.unit_of_work.read(
+    notices, following = await access.read(
         lambda tx: tx.notices(page_of(limit, cursor), incident_id=incident_id, customer_id=customer_id, state=state)
     )
     return json_response(
@@ -73,14 +76,16 @@ async def list_notices(
 
 
 @router.get("/{notice_id}", response_model=NoticeOut, summary="Read a notice")
-async def read(context: Context, notice_id: UUID) -> Response:
+async def read(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return where the notice stands; a draft's ETag is what release wants."""
-    notice = await context.unit_of_work.read(lambda tx: _found(tx, notice_id))
+    notice = await access.read(lambda tx: _found(tx, notice_id))
     return json_response(notice_out(notice), {"ETag": etag(notice.version)})
 
 
 @router.get("/{notice_id}/preview", response_model=PreviewOut, summary="Review a draft")
-async def preview(context: Context, notice_id: UUID, language: Annotated[Language, Query()] = "fr") -> Response:
+async def preview(
+    context: Context, access: MayReadIncidents, notice_id: UUID, language: Annotated[Language, Query()] = "fr"
+) -> Response:
     """Return the words that would go out if the draft were released and sealed now; nothing is recorded."""
 
     def work(tx: Transaction) -> tuple[Notice, ComposedNotice]:
@@ -88,7 +93,7 @@ async def preview(context: Context, notice_id: UUID, language: Annotated[Languag
         composed, _ = compose_from_store(tx, notice, [], context.sealing, extra_languages=(language,))
         return notice, composed
 
-    notice, composed = await context.unit_of_work.read(work)
+    notice, composed = await access.read(work)
     rendered = composed.rendered[language]
     return json_response(
         PreviewOut.model_construct(
@@ -105,8 +110,7 @@ async def preview(context: Context, notice_id: UUID, language: Annotated[Languag
 @router.post("/{notice_id}/release", response_model=NoticeOut, summary="Release a notice")
 async def release(
     request: Request,
-    context: Context,
-    actor: Actor,
+    access: MayReleaseNotices,
     notice_id: UUID,
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
@@ -118,10 +122,10 @@ async def release(
         notice = release_notice(tx, act, notice_id, version)
         return Answer(notice_out(notice), headers={"ETag": etag(notice.version)})
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)
 
 
-async def _sealed(context: Context, notice_id: UUID) -> SealedNotice:
+async def _sealed(access: Access, notice_id: UUID) -> SealedNotice:
     def work(tx: Transaction) -> SealedNotice:
         _found(tx, notice_id)
         sealed = tx.sealed(notice_id)
@@ -129,7 +133,7 @@ async def _sealed(context: Context, notice_id: UUID) -> SealedNotice:
             raise NotFoundError("seal of notice", notice_id)
         return sealed
 
-    return await context.unit_of_work.read(work)
+    return await access.read(work)
 
 
 def _file(content: bytes | None, media_type: str, name: str, notice_id: UUID) -> Response:
@@ -139,54 +143,54 @@ def _file(content: bytes | None, media_type: str, name: str, notice_id: UUID) ->
 
 
 @router.get("/{notice_id}/document", response_class=Response, summary="notice.json")
-async def document(context: Context, notice_id: UUID) -> Response:
+async def document(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return the signed document, byte for byte."""
-    return _file((await _sealed(context, notice_id)).document, "application/json", "notice.json", notice_id)
+    return _file((await _sealed(access, notice_id)).document, "application/json", "notice.json", notice_id)
 
 
 @router.get("/{notice_id}/signature", response_class=Response, summary="notice.json.p7s")
-async def signature(context: Context, notice_id: UUID) -> Response:
+async def signature(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return the detached CMS signature over the document (DER)."""
-    sealed = await _sealed(context, notice_id)
+    sealed = await _sealed(access, notice_id)
     return _file(sealed.signature, "application/pkcs7-signature", "notice.json.p7s", notice_id)
 
 
 @router.get("/{notice_id}/timestamp", response_class=Response, summary="notice.json.tsr")
-async def timestamp(context: Context, notice_id: UUID) -> Response:
+async def timestamp(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return the RFC 3161 response over the signature; 404 while the authority has not answered."""
-    sealed = await _sealed(context, notice_id)
+    sealed = await _sealed(access, notice_id)
     return _file(sealed.timestamp, "application/timestamp-reply", "notice.json.tsr", notice_id)
 
 
 @router.get("/{notice_id}/proof", response_class=Response, summary="notice.tlog-proof")
-async def proof(context: Context, notice_id: UUID) -> Response:
+async def proof(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return the inclusion proof in the audit log; 404 until a checkpoint covers it."""
-    sealed = await _sealed(context, notice_id)
+    sealed = await _sealed(access, notice_id)
     return _file(sealed.log_proof, "application/octet-stream", "notice.tlog-proof", notice_id)
 
 
 @router.get("/{notice_id}/resources.csv", response_class=Response, summary="Affected resources")
-async def resources(context: Context, notice_id: UUID) -> Response:
+async def resources(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return the list of affected resources where it is too long for the document; else 404."""
-    sealed = await _sealed(context, notice_id)
+    sealed = await _sealed(access, notice_id)
     return _file(sealed.resources_csv, "text/csv; charset=utf-8", "resources.csv", notice_id)
 
 
 @router.get("/{notice_id}/deliveries", response_model=DeliveryList, summary="Deliveries and their evidence")
-async def deliveries(context: Context, notice_id: UUID) -> Response:
+async def deliveries(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return who was served by which channel, every attempt, and what the other side answered."""
 
     def work(tx: Transaction) -> list[DeliveryOut]:
         _found(tx, notice_id)
         return [delivery_out(item, list(tx.attempts(item.id))) for item in tx.deliveries(notice_id)]
 
-    return json_response(DeliveryList.model_construct(items=await context.unit_of_work.read(work)))
+    return json_response(DeliveryList.model_construct(items=await access.read(work)))
 
 
 @router.get(
     "/{notice_id}/deliveries/{delivery_id}/message", response_class=Response, summary="The mail as it was handed over"
 )
-async def message(context: Context, notice_id: UUID, delivery_id: UUID) -> Response:
+async def message(access: MayReadNotices, notice_id: UUID, delivery_id: UUID) -> Response:
     """Return the bytes of the last message handed over, as ``message/rfc822``."""
 
     def work(tx: Transaction) -> bytes | None:
@@ -194,4 +198,4 @@ async def message(context: Context, notice_id: UUID, delivery_id: UUID) -> Respo
         known = any(item.id == delivery_id for item in tx.deliveries(notice_id))
         return tx.message_sent(delivery_id) if known else None
 
-    return _file(await context.unit_of_work.read(work), "message/rfc822", "notice.eml", notice_id)
+    return _file(await access.read(work), "message/rfc822", "notice.eml", notice_id)

@@ -23,10 +23,11 @@ from service.api.customer_schemas import (
     profile_out,
 )
 from service.api.requests import (
-    Actor,
     Answer,
     Context,
     IdempotencyKey,
+    MayChangeProfiles,
+    MayReadProfiles,
     change,
     examine,
     json_response,
@@ -42,7 +43,7 @@ router = APIRouter(prefix="/customers", tags=["customers"])
 async def choose(
     request: Request,
     context: Context,
-    actor: Actor,
+    access: MayChangeProfiles,
     customer_id: UUID,
     profile: ProfileIn,
     idempotency_key: IdempotencyKey = None,
@@ -55,25 +56,25 @@ async def choose(
         )
         return Answer(profile_out(chosen), 201)
 
-    return await change(request, context, actor, idempotency_key, work)
+    return await change(request, access, idempotency_key, work)
 
 
 @router.get("/{customer_id}/profiles", response_model=ProfileList, summary="Profile versions")
-async def list_profiles(context: Context, customer_id: UUID) -> Response:
+async def list_profiles(access: MayReadProfiles, customer_id: UUID) -> Response:
     """Return every profile version of the customer; none means that the default levels apply."""
 
     def work(tx: Transaction) -> ProfileList:
         existing_customer(tx, customer_id)
         return ProfileList.model_construct(items=[profile_out(item) for item in tx.profiles(customer_id)])
 
-    return json_response(await context.unit_of_work.read(work))
+    return json_response(await access.read(work))
 
 
 @router.post("/{customer_id}/profiles/dry-run", response_model=ProfileDryRunOut, summary="What would change")
 async def dry_run(
     request: Request,
     context: Context,
-    actor: Actor,
+    access: MayReadProfiles,
     customer_id: UUID,
     profile: ProfileIn,
     idempotency_key: IdempotencyKey = None,
@@ -87,7 +88,7 @@ async def dry_run(
         result = dry_run_profile(tx, customer_id, choices(profile), since, context.agreements)
         return _dry_run_out(customer, result)
 
-    return await examine(request, context, actor, idempotency_key, work)
+    return await examine(request, access, idempotency_key, work)
 
 
 def _dry_run_out(customer: Customer, result: ProfileDryRun) -> ProfileDryRunOut:

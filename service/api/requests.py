@@ -1,4 +1,4 @@
-"""What every route shares of HTTP: who calls, entity tags, idempotency, cursors."""
+"""What every route shares of HTTP: which permission it wants, entity tags, idempotency, cursors."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -10,11 +10,14 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from notifications.errors import Fault, IdempotencyMismatchError, InvalidInputError
-from notifications.ports import Clock, Identifiers, Page, StoredResponse, Transaction, UnitOfWork
+from notifications.ports import Clock, Identifiers, Page, StoredResponse
 from notifications.use_cases.act import Act
 from notifications.use_cases.customer_decider import Agreements
 from notifications.use_cases.seal_notice import Sealing
-from service.access.bearer import BearerGuard
+from service.access.guarding import Access, Requires
+from service.access.permissions import Permission
+from service.access.ports import AccessStore, AccessTransaction
+from service.access.tenancy import within
 from service.api.errors import HttpProblemError
 
 #: Longest Idempotency-Key taken.
@@ -25,12 +28,11 @@ _IDEMPOTENCY_KEY_CHARACTERS = 200
 class ApiContext:
     """What routes need of the service; put together in ``service.wiring``."""
 
-    unit_of_work: UnitOfWork
+    unit_of_work: AccessStore
     clock: Clock
     identifiers: Identifiers
     agreements: Agreements
     sealing: Sealing
-    guard: BearerGuard
     #: language given to free text that came without one
     default_language: str
     #: C2SP verifier key text of the log
@@ -46,15 +48,33 @@ async def api_context(request: Request) -> ApiContext:
 Context = Annotated[ApiContext, Depends(api_context)]
 
 
-async def authenticated(request: Request, context: Context) -> str:
-    """Return the actor; raises HttpProblemError 401 before anything else is looked at."""
-    actor = context.guard.actor(request.headers.get("authorization"))
-    if actor is None:
-        raise HttpProblemError(401, "no bearer token, or not a valid one")
-    return actor
+#: The caller's access, by the permission that a route declares with it.
+MayDeclareIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_DECLARE))]
+MayReadIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_READ))]
+MayChangeIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_CHANGE))]
+MayReadNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_READ))]
+MayReleaseNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_RELEASE))]
+MayOverrideRelease = Annotated[Access, Depends(Requires(Permission.NOTICE_OVERRIDE))]
+MayReadCustomers = Annotated[Access, Depends(Requires(Permission.CUSTOMER_READ))]
+MayChangeCustomers = Annotated[Access, Depends(Requires(Permission.CUSTOMER_CHANGE))]
+MayReadContacts = Annotated[Access, Depends(Requires(Permission.CONTACT_READ))]
+MayChangeContacts = Annotated[Access, Depends(Requires(Permission.CONTACT_CHANGE))]
+MayReadProfiles = Annotated[Access, Depends(Requires(Permission.PROFILE_READ))]
+MayChangeProfiles = Annotated[Access, Depends(Requires(Permission.PROFILE_CHANGE))]
+MayReadMembers = Annotated[Access, Depends(Requires(Permission.MEMBER_READ))]
+MayChangeMembers = Annotated[Access, Depends(Requires(Permission.MEMBER_CHANGE))]
+MayReadAgreements = Annotated[Access, Depends(Requires(Permission.AGREEMENT_READ))]
+MayReadAttention = Annotated[Access, Depends(Requires(Permission.ATTENTION_READ))]
+MayReadLog = Annotated[Access, Depends(Requires(Permission.LOG_READ))]
+MayProveLog = Annotated[Access, Depends(Requires(Permission.LOG_PROVE))]
+MayReadTrail = Annotated[Access, Depends(Requires(Permission.TRAIL_READ))]
+MayReadAccounts = Annotated[Access, Depends(Requires(Permission.ACCOUNT_READ))]
+MayChangeAccounts = Annotated[Access, Depends(Requires(Permission.ACCOUNT_CHANGE))]
+MayReadKeys = Annotated[Access, Depends(Requires(Permission.KEY_READ))]
+MayChangeKeys = Annotated[Access, Depends(Requires(Permission.KEY_CHANGE))]
+MayReadSettings = Annotated[Access, Depends(Requires(Permission.SETTING_READ))]
+Oneself = Annotated[Access, Depends(Requires(Permission.SELF))]
 
-
-Actor = Annotated[str, Depends(authenticated)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -72,11 +92,6 @@ IfMatch = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="At most so many items.")]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the previous page.")]
-
-
-def act_of(context: ApiContext, actor: str) -> Act:
-    """Return the act of this request."""
-    return Act(actor, context.clock.now(), context.identifiers)
 
 
 def page_of(limit: int, cursor: str | None) -> Page:
@@ -121,51 +136,49 @@ class Answer:
 
 async def change(
     request: Request,
-    context: ApiContext,
-    actor: str,
+    access: Access,
     idempotency_key: str | None,
-    work: Callable[[Transaction, Act], Answer],
+    work: Callable[[AccessTransaction, Act], Answer],
 ) -> Response:
-    """Run a change in one transaction and answer once it is durable.
+    """Run a change of what is within the caller's scope in one transaction and answer once it is durable.
 
     With an idempotency key: 1. an answer recorded under it for the same request is given again; 2. one for another
     request raises IdempotencyMismatchError; 3. else the answer is recorded in the transaction of the change itself.
     A change that fails records nothing, so that it can be tried again.
     """
-    act = act_of(context, actor)
+    act = access.act()
     if idempotency_key is None:
-        answer = await context.unit_of_work.write(lambda tx: work(tx, act))
+        answer = await access.store.write(lambda tx: work(within(tx, access.scope), act))
         return Response(answer.content(), answer.status, dict(answer.headers), media_type="application/json")
     body = await request.body()
     fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
-    key = f"{actor}:{idempotency_key}"
+    key = f"{access.actor}:{idempotency_key}"
 
-    def unit(tx: Transaction) -> StoredResponse:
+    def unit(tx: AccessTransaction) -> StoredResponse:
         stored = tx.stored_response(key)
         if stored is not None:
             if stored.fingerprint != fingerprint:
                 raise IdempotencyMismatchError("this Idempotency-Key was used with another request")
             return stored
-        answer = work(tx, act)
+        answer = work(within(tx, access.scope), act)
         response = StoredResponse(fingerprint, answer.status, answer.content(), tuple(answer.headers.items()))
         tx.store_response(key, response, act.now)
         return response
 
-    stored = await context.unit_of_work.write(unit)
+    stored = await access.store.write(unit)
     return Response(stored.body, stored.status, dict(stored.headers), media_type="application/json")
 
 
 async def examine(
     request: Request,
-    context: ApiContext,
-    actor: str,
+    access: Access,
     idempotency_key: str | None,
-    work: Callable[[Transaction], BaseModel],
+    work: Callable[[AccessTransaction], BaseModel],
 ) -> Response:
     """Answer a POST that changes nothing. With an idempotency key its answer is kept, as for a change."""
     if idempotency_key is None:
-        return json_response(await context.unit_of_work.read(work))
-    return await change(request, context, actor, idempotency_key, lambda tx, _act: Answer(work(tx)))
+        return json_response(await access.read(work))
+    return await change(request, access, idempotency_key, lambda tx, _act: Answer(work(tx)))
 
 
 def json_response(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:

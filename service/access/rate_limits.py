@@ -1,0 +1,42 @@
+"""Rate limits: so many requests at once, then so many a second, per whoever asks. In memory: one process, one count."""
+
+from collections import OrderedDict
+from datetime import datetime, timedelta
+
+#: Keys remembered at most; the one not seen for longest is forgotten first, which can only be generous.
+_KEYS = 100_000
+
+
+class TooManyRequestsError(Exception):
+    """Too much was asked; nothing was done."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__("too many requests; try again later")
+
+
+class RateLimiter:
+    """A bucket of ``burst`` requests per key that fills by ``per_second`` (the generic cell rate algorithm)."""
+
+    def __init__(self, *, per_second: float, burst: int) -> None:
+        self._interval = timedelta(seconds=1 / per_second)
+        self._tolerance = self._interval * burst
+        #: when the bucket of a key is full again
+        self._full_at: OrderedDict[str, datetime] = OrderedDict()
+
+    def take(self, key: str, now: datetime) -> None:
+        """Take one request of a key; raises TooManyRequestsError with the time until the next is to be had."""
+        full_at = max(self._full_at.pop(key, now), now)
+        following = full_at + self._interval
+        if following - now > self._tolerance:
+            self._full_at[key] = full_at
+            raise TooManyRequestsError((following - now - self._tolerance).total_seconds())
+        self._full_at[key] = following
+        if len(self._full_at) > _KEYS:
+            self._full_at.popitem(last=False)
+
+    def verify(self, key: str, now: datetime) -> None:
+        """Raise TooManyRequestsError as ``take`` would, and take nothing."""
+        following = max(self._full_at.get(key, now), now) + self._interval
+        if following - now > self._tolerance:
+            raise TooManyRequestsError((following - now - self._tolerance).total_seconds())

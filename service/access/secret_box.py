@@ -1,0 +1,85 @@
+"""Secrets at rest: TOTP seeds, webhook secrets, sign-ins half way, encrypted under a key that is not in the database.
+
+AES-256-GCM (NIST SP 800-38D). A sealed value is bound to its purpose and its owner: moved to another record, or used for
+something else, it does not open. Keys are rotated by putting a new one first; what older ones sealed still opens.
+"""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from notifications.errors import GreffierError
+
+_VERSION = b"\x01"
+_KEY_ID_BYTES = 4
+_NONCE_BYTES = 12
+MIN_MASTER_BYTES = 32
+
+
+class SecretUnreadableError(GreffierError):
+    """A sealed value does not open: its key is not among ours, or it was changed or moved. Says nothing of it."""
+
+
+class SecretBox:
+    """Seals and opens small secrets under keys derived from master keys."""
+
+    def __init__(self, masters: Sequence[bytes]) -> None:
+        """``masters``: at least one, each of 32 random bytes or more, the current one first; raises ValueError."""
+        if not masters or any(len(master) < MIN_MASTER_BYTES for master in masters):
+            raise ValueError("a master key has at least 32 bytes")
+        self._keys = {_key_id(master): AESGCM(_derived(master, b"greffier/secret/v1")) for master in masters}
+        self._current = _key_id(masters[0])
+        self._mac_keys = [_derived(master, b"greffier/mac/v1") for master in masters]
+
+    def seal(self, plaintext: bytes, *, purpose: str, owner: str) -> bytes:
+        """Return the plaintext sealed for one purpose and owner, such as ``totp`` and an account's id."""
+        nonce = os.urandom(_NONCE_BYTES)
+        ciphertext = self._keys[self._current].encrypt(nonce, plaintext, _bound_to(purpose, owner))
+        return _VERSION + self._current + nonce + ciphertext
+
+    def open(self, sealed: bytes, *, purpose: str, owner: str) -> bytes:
+        """Return the plaintext; raises SecretUnreadableError for anything not sealed for this purpose and owner."""
+        key_end = 1 + _KEY_ID_BYTES
+        nonce_end = key_end + _NONCE_BYTES
+        key = self._keys.get(sealed[1:key_end])
+        if sealed[:1] != _VERSION or key is None:
+            raise SecretUnreadableError(f"a sealed {purpose} does not open: it was sealed under another key")
+        try:
+            return key.decrypt(sealed[key_end:nonce_end], sealed[nonce_end:], _bound_to(purpose, owner))
+        except (InvalidTag, ValueError):
+            raise SecretUnreadableError(f"a sealed {purpose} does not open: it was changed or moved") from None
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether the value is sealed under the current key."""
+        return sealed[1 : 1 + _KEY_ID_BYTES] == self._current
+
+    def mac(self, purpose: str, data: bytes) -> bytes:
+        """Return a 32-byte authentication code by the current key."""
+        return _mac(self._mac_keys[0], purpose, data)
+
+    def verify_mac(self, purpose: str, data: bytes, tag: bytes) -> None:
+        """Raise SecretUnreadableError unless the code was made by one of our keys for this purpose and data."""
+        if not any([hmac.compare_digest(_mac(key, purpose, data), tag) for key in self._mac_keys]):
+            raise SecretUnreadableError(f"a {purpose} is not of this service")
+
+
+def _key_id(master: bytes) -> bytes:
+    return hashlib.sha256(b"greffier/master-id/v1\n" + master).digest()[:_KEY_ID_BYTES]
+
+
+def _derived(master: bytes, info: bytes) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(master)
+
+
+def _bound_to(purpose: str, owner: str) -> bytes:
+    return f"{purpose}\n{owner}".encode()
+
+
+def _mac(key: bytes, purpose: str, data: bytes) -> bytes:
+    return hmac.digest(key, purpose.encode() + b"\n" + data, "sha256")

@@ -1,0 +1,277 @@
+"""Tenant scope, in one place: a transaction that shows a caller what is within its scope and nothing else.
+
+Routes, pages, exports and streams all get their transaction from here. What lies outside does not exist: lookups return
+None, so that a foreign object and one that never was give the same answer. What is not listed here cannot be called
+under a limited scope at all: deny by default.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NoReturn
+from uuid import UUID
+
+from notifications.audit.entry import AuditEntry
+from notifications.customer import AgreementBinding, Contact, Customer, ProfileVersion
+from notifications.delivery import Delivery, DeliveryAttempt
+from notifications.errors import Fault, GreffierError, InvalidInputError, NotFoundError
+from notifications.incident import Incident, IncidentFacts
+from notifications.notice import Notice, NoticeState
+from notifications.ports import InboxItem, Page, SequencedEntry, StoredDecision, StoredResponse
+from notifications.seal import SealedNotice
+from service.access.caller import Scope
+from service.access.ports import AccessTransaction
+from service.access.records import CUSTOMER_ROLES, Account, Grant
+from service.messages import ServiceMail
+
+
+class OutOfScopeError(GreffierError):
+    """Code under a limited scope reached for something that is not given there: a defect, refused."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is not available under a limited scope")
+
+
+def within(tx: AccessTransaction, scope: Scope) -> AccessTransaction:
+    """Return the transaction as a scope shows it: as it is for an unlimited one, else limited."""
+    if scope.is_unlimited:
+        return tx
+    limited: AccessTransaction = _ScopedTransaction(tx, scope)
+    return limited
+
+
+class _ScopedTransaction:
+    """What is within one scope. A method of ``AccessTransaction`` that is missing here raises OutOfScopeError."""
+
+    def __init__(self, tx: AccessTransaction, scope: Scope) -> None:
+        self._tx, self._scope = tx, scope
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise OutOfScopeError(name)
+
+    # -- what every change needs; an answer is kept under a key that begins with its actor
+    def append_audit(self, entries: Iterable[AuditEntry]) -> None:
+        self._tx.append_audit(entries)
+
+    def stored_response(self, key: str) -> StoredResponse | None:
+        return self._tx.stored_response(key)
+
+    def store_response(self, key: str, response: StoredResponse, at: datetime) -> None:
+        self._tx.store_response(key, response, at)
+
+    # -- customers
+    def customer_pseudonym(self, customer_id: UUID) -> str:
+        self._must_cover(customer_id)
+        return self._tx.customer_pseudonym(customer_id)
+
+    def customer(self, customer_id: UUID) -> Customer | None:
+        return self._tx.customer(customer_id) if self._scope.covers_customer(customer_id) else None
+
+    def customers(self, page: Page) -> tuple[list[Customer], str | None]:
+        """Return every customer within the scope; few enough for one page, whatever its limit."""
+        if self._scope.customer_ids is None:
+            return self._tx.customers(page)
+        if page.cursor is not None:
+            raise InvalidInputError(Fault("cursor", "is not a cursor of this list"))
+        found = (self._tx.customer(customer_id) for customer_id in self._scope.customer_ids)
+        return sorted((item for item in found if item is not None), key=lambda item: (item.created_at, item.id)), None
+
+    def bindings(self, customer_id: UUID | None = None) -> Sequence[AgreementBinding]:
+        return self._tx.bindings(customer_id) if self._covers_one(customer_id) else ()
+
+    def profiles(self, customer_id: UUID | None = None) -> Sequence[ProfileVersion]:
+        return self._tx.profiles(customer_id) if self._covers_one(customer_id) else ()
+
+    def add_profile(self, profile: ProfileVersion) -> None:
+        self._must_cover(profile.customer_id)
+        self._tx.add_profile(profile)
+
+    def contacts(self, customer_id: UUID) -> Sequence[Contact]:
+        return self._tx.contacts(customer_id) if self._scope.covers_customer(customer_id) else ()
+
+    def contact(self, contact_id: UUID) -> Contact | None:
+        contact = self._tx.contact(contact_id)
+        return contact if contact is not None and self._scope.covers_customer(contact.customer_id) else None
+
+    def add_contact(self, contact: Contact) -> None:
+        self._must_cover(contact.customer_id)
+        self._tx.add_contact(contact)
+
+    def save_contact(self, contact: Contact, expected_version: int) -> None:
+        if self.contact(contact.id) is None:
+            raise NotFoundError("contact", contact.id)
+        self._must_cover(contact.customer_id)
+        self._tx.save_contact(contact, expected_version)
+
+    # -- notices: to a customer's side they exist once they are sealed
+    def notice(self, notice_id: UUID) -> Notice | None:
+        notice = self._tx.notice(notice_id)
+        return notice if notice is not None and self._shows(notice) else None
+
+    def notices(
+        self,
+        page: Page,
+        *,
+        incident_id: UUID | None = None,
+        customer_id: UUID | None = None,
+        state: str | None = None,
+    ) -> tuple[list[Notice], str | None]:
+        """Return a page of the notices within; it may hold fewer than its limit and still be followed by another.
+
+        Whoever acts for several customers states which one is meant: nothing of one stands beside another's.
+        """
+        ids = self._scope.customer_ids
+        if ids is not None and customer_id is None:
+            if len(ids) > 1:
+                raise InvalidInputError(Fault("customer_id", "state which of your customers is meant"))
+            (customer_id,) = ids
+        if customer_id is not None and not self._scope.covers_customer(customer_id):
+            return [], None
+        found, following = self._tx.notices(page, incident_id=incident_id, customer_id=customer_id, state=state)
+        return [notice for notice in found if self._shows(notice)], following
+
+    def notices_of_incident(self, incident_id: UUID) -> Sequence[Notice]:
+        return [notice for notice in self._tx.notices_of_incident(incident_id) if self._shows(notice)]
+
+    def sealed(self, notice_id: UUID) -> SealedNotice | None:
+        return None if self.notice(notice_id) is None else self._tx.sealed(notice_id)
+
+    def sealed_entry_id(self, notice_id: UUID) -> UUID | None:
+        return None if self.notice(notice_id) is None else self._tx.sealed_entry_id(notice_id)
+
+    def deliveries(self, notice_id: UUID) -> Sequence[Delivery]:
+        return () if self.notice(notice_id) is None else self._tx.deliveries(notice_id)
+
+    def attempts(self, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
+        # Reached through ``deliveries`` alone, and named by an identifier that nobody can guess.
+        return self._tx.attempts(delivery_id)
+
+    def message_sent(self, delivery_id: UUID) -> bytes | None:
+        # As ``attempts``.
+        return self._tx.message_sent(delivery_id)
+
+    def inbox(self, customer_id: UUID, page: Page) -> tuple[list[InboxItem], str | None]:
+        if not self._scope.covers_customer(customer_id):
+            return [], None
+        items, following = self._tx.inbox(customer_id, page)
+        return [item for item in items if self._scope.covers(customer_id, item.placed_at)], following
+
+    # -- incidents: a scope at the provider that is limited in time
+    def incident(self, incident_id: UUID) -> Incident | None:
+        incident = self._tx.incident(incident_id)
+        return incident if incident is not None and self._covers_incident(incident) else None
+
+    def incidents(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
+        """Return a page of the incidents within; as for ``notices`` it may hold fewer than its limit."""
+        self._at_provider("incidents")
+        found, following = self._tx.incidents(page, state=state)
+        return [incident for incident in found if self._covers_incident(incident)], following
+
+    def facts_at(self, incident_id: UUID, version: int) -> IncidentFacts | None:
+        return None if self.incident(incident_id) is None else self._tx.facts_at(incident_id, version)
+
+    def current_decisions(self, incident_id: UUID) -> dict[UUID, StoredDecision]:
+        return {} if self.incident(incident_id) is None else self._tx.current_decisions(incident_id)
+
+    def decisions(
+        self, incident_id: UUID, page: Page, *, verdict: str | None = None
+    ) -> tuple[list[StoredDecision], str | None]:
+        return (
+            ([], None) if self.incident(incident_id) is None else self._tx.decisions(incident_id, page, verdict=verdict)
+        )
+
+    # -- the log: hashes for everybody, entries that concern a customer for its side
+    def log_size(self) -> int:
+        return self._tx.log_size()
+
+    def log_checkpoint(self) -> bytes | None:
+        return self._tx.log_checkpoint()
+
+    def log_node_hashes(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
+        return self._tx.log_node_hashes(wanted)
+
+    def log_entries(self, start: int, limit: int) -> Sequence[SequencedEntry]:
+        return [entry for entry in self._tx.log_entries(start, limit) if self._shows_entry(entry)]
+
+    def log_entries_about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
+        found, following = self._tx.log_entries_about(kind, identifier, page)
+        return [entry for entry in found if self._shows_entry(entry)], following
+
+    def log_entry(self, entry_id: UUID) -> SequencedEntry | None:
+        entry = self._tx.log_entry(entry_id)
+        return entry if entry is not None and self._shows_entry(entry) else None
+
+    def entry_openings(self, entry_id: UUID) -> dict[str, tuple[bytes, bytes]]:
+        return {} if self.log_entry(entry_id) is None else self._tx.entry_openings(entry_id)
+
+    # -- members of a customer, kept by its manager
+    def grants_at(self, customer_id: UUID) -> Sequence[Grant]:
+        if not self._scope.covers_customer(customer_id):
+            return ()
+        return [grant for grant in self._tx.grants_at(customer_id) if grant.role in CUSTOMER_ROLES]
+
+    def member_account(self, account_id: UUID) -> Account | None:
+        """Return an account that holds a role at a customer within."""
+        held = any(
+            grant.customer_id is not None and self._scope.covers_customer(grant.customer_id)
+            for grant in self._tx.grants(account_id)
+        )
+        return self._tx.account(account_id) if held else None
+
+    def account_by_email(self, email: str) -> Account | None:
+        # Whoever invites states the address; what is told of the account is decided where the invitation is made.
+        return self._tx.account_by_email(email)
+
+    def add_account(self, account: Account) -> None:
+        # An account alone may do nothing; a grant is what counts.
+        self._tx.add_account(account)
+
+    def add_grant(self, grant: Grant) -> None:
+        if grant.role not in CUSTOMER_ROLES or grant.customer_id is None:
+            raise OutOfScopeError("a grant of another role")
+        self._must_cover(grant.customer_id)
+        self._tx.add_grant(grant)
+
+    def remove_grant(self, grant_id: UUID) -> None:
+        known = self._scope.customer_ids or ()
+        if all(grant.id != grant_id for customer_id in known for grant in self.grants_at(customer_id)):
+            raise NotFoundError("grant", grant_id)
+        self._tx.remove_grant(grant_id)
+
+    # -- mails that a change within causes
+    def add_service_mail(self, mail: ServiceMail) -> None:
+        self._tx.add_service_mail(mail)
+
+    # -- what is within
+    def _must_cover(self, customer_id: UUID) -> None:
+        if not self._scope.covers_customer(customer_id):
+            raise NotFoundError("customer", customer_id)
+
+    def _covers_one(self, customer_id: UUID | None) -> bool:
+        if customer_id is None:
+            raise OutOfScopeError("a list over every customer")
+        return self._scope.covers_customer(customer_id)
+
+    def _at_provider(self, name: str) -> None:
+        if not self._scope.at_provider:
+            raise OutOfScopeError(name)
+
+    def _covers_incident(self, incident: Incident) -> bool:
+        return self._scope.covers(None, incident.opened_at, served=False)
+
+    def _shows(self, notice: Notice) -> bool:
+        """Whether a notice is within: by the moment it was made, and, on a customer's side, once it is sealed."""
+        served = notice.state is NoticeState.SEALED
+        return self._scope.covers(notice.customer_id, notice.created_at, served=served)
+
+    def _shows_entry(self, entry: SequencedEntry) -> bool:
+        """Whether an entry is within: all of a period at the provider, else those that name a customer within."""
+        leaf = json.loads(entry.leaf)
+        at = datetime.fromisoformat(leaf["at"])
+        if self._scope.covers(None, at, served=False):
+            return True
+        named = leaf["subjects"].get("customer")
+        return any(
+            named == self._tx.customer_pseudonym(customer_id) and self._scope.covers(customer_id, at)
+            for customer_id in self._scope.customer_ids or ()
+        )
