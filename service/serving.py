@@ -17,7 +17,11 @@ async def serve_until_told(settings: Settings, host: str, port: int) -> None:
     async with running_parts(settings) as running:
         settle_memory()
         app = create_app(
-            running.context, running.probes, max_body_bytes=settings.max_body_bytes, version=version("greffier")
+            running.context,
+            running.authenticator,
+            running.probes,
+            max_body_bytes=settings.max_body_bytes,
+            version=version("greffier"),
         )
         with listening_socket(host, port) as listener:
             server = HttpServer(app)

@@ -41,8 +41,16 @@ class Settings(BaseSettings):
     internal_targets_seconds: dict[str, int] = Field(default_factory=dict)
 
     # -- access
-    #: the interim bearer token; None reads ``api-token`` in the data folder
+    #: the token of the first account, taken while there is no account yet; None reads ``api-token`` in the data folder
     api_token: SecretStr | None = None
+    #: a session that is not used for so long is over
+    session_idle_seconds: float = Field(30 * 60, gt=0)
+    #: requests of one account or token, and how many at once
+    requests_per_second: float = Field(100, gt=0)
+    requests_burst: int = Field(1000, ge=1)
+    #: requests of one network address that no valid credential comes with
+    stranger_requests_per_second: float = Field(5, gt=0)
+    stranger_requests_burst: int = Field(300, ge=1)
     max_body_bytes: int = Field(2_000_000, ge=1_000, le=100_000_000)
 
     # -- mail
@@ -96,7 +104,7 @@ class Settings(BaseSettings):
 
     @property
     def token_file(self) -> Path:
-        """The interim bearer token, readable by the owner alone."""
+        """The token of the first account, readable by the owner alone."""
         return self.data / "api-token"
 
     def key_passphrase(self) -> bytes | None:
@@ -109,7 +117,7 @@ class Settings(BaseSettings):
         return lines[0].encode()
 
     def token(self) -> str:
-        """Return the interim bearer token; raises InvalidInputError where there is none or it is too short."""
+        """Return the token of the first account; raises InvalidInputError where there is none or it is too short."""
         token = (
             self.api_token.get_secret_value()
             if self.api_token is not None

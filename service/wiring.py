@@ -24,7 +24,8 @@ from notifications.use_cases.customer_decider import Agreements
 from notifications.use_cases.deliver_notice import Delivering
 from notifications.use_cases.record_keys import record_keys
 from notifications.use_cases.seal_notice import Sealing
-from service.access.bearer import BearerGuard
+from service.access.authenticating import AccessLimits, Authenticator
+from service.access.first_account import ensure_first_account
 from service.api.health import Probe
 from service.api.requests import ApiContext
 from service.channels.console_inbox import ConsoleInbox
@@ -51,6 +52,7 @@ class Parts:
     """The running service, taken together."""
 
     context: ApiContext
+    authenticator: Authenticator
     probes: dict[str, Probe]
     store: SqliteStore
     sequencer: Sequencer
@@ -63,8 +65,9 @@ async def running_parts(
 ) -> AsyncIterator[Parts]:
     """Start the parts in order and stop them in reverse; raises what a part that must be there raises.
 
-    1. Settings that must hold: token, agreements, log key.
-    2. Store, for this process alone, brought up to date; leases that a process left when it died are freed.
+    1. Settings that must hold: first token, agreements, log key.
+    2. Store, for this process alone, brought up to date; leases that a process left when it died are freed, and an
+       installation without any account gets its first one.
     3. Sequencer, guarded by the head file outside the database.
     4. Signer, timestamp authority and channels. A signer without a usable key is no reason not to start: incidents are
        declared and decided, notices wait, and the readiness says why.
@@ -72,7 +75,7 @@ async def running_parts(
     """
     # 1.
     clock, identifiers = clock or SystemClock(), identifiers or SystemIdentifiers()
-    guard = BearerGuard.of(settings.token())
+    first_token = settings.token()
     agreements = load_agreements(settings)
     passphrase = settings.key_passphrase()
     files = KeyFiles(settings.keys_dir, settings.trust_dir)
@@ -84,6 +87,19 @@ async def running_parts(
         store = open_store(settings.database_file)
         stack.push_async_callback(store.close)
         await store.write(_free_leases)
+        act = Act("system:service", clock.now(), identifiers)
+        await store.write(lambda tx: ensure_first_account(tx, act, first_token, settings.default_language))
+        authenticator = Authenticator(
+            store,
+            clock,
+            AccessLimits(
+                session_idle_seconds=settings.session_idle_seconds,
+                requests_per_second=settings.requests_per_second,
+                requests_burst=settings.requests_burst,
+                stranger_requests_per_second=settings.stranger_requests_per_second,
+                stranger_requests_burst=settings.stranger_requests_burst,
+            ),
+        )
         # 3.
         sequencer = Sequencer(
             store,
@@ -148,7 +164,6 @@ async def running_parts(
             identifiers=identifiers,
             agreements=agreements,
             sealing=sealing,
-            guard=guard,
             default_language=settings.default_language,
             log_verifier_key=log_vkey.text(),
         )
@@ -163,7 +178,7 @@ async def running_parts(
             if reason is not None:
                 _log.warning("part.degraded", part=name, reason=reason)
         _log.info("service.ready", data=str(settings.data), log_origin=settings.log_origin)
-        yield Parts(context, probes, store, sequencer, worker)
+        yield Parts(context, authenticator, probes, store, sequencer, worker)
 
 
 def _free_leases(tx: SqlTransaction) -> None:

@@ -1,7 +1,7 @@
 """Secrets at rest: TOTP seeds, webhook secrets, sign-ins half way, encrypted under a key that is not in the database.
 
-AES-256-GCM (NIST SP 800-38D). A sealed value is bound to its purpose and its owner: moved to another record, or used for
-something else, it does not open. Keys are rotated by putting a new one first; what older ones sealed still opens.
+AES-256-GCM (NIST SP 800-38D). A sealed value is bound to its purpose and its owner: moved to another record, or used
+for something else, it does not open. Keys are rotated by putting a new one first; what older ones sealed still opens.
 """
 
 import hashlib
@@ -65,7 +65,7 @@ class SecretBox:
 
     def verify_mac(self, purpose: str, data: bytes, tag: bytes) -> None:
         """Raise SecretUnreadableError unless the code was made by one of our keys for this purpose and data."""
-        if not any([hmac.compare_digest(_mac(key, purpose, data), tag) for key in self._mac_keys]):
+        if not any(hmac.compare_digest(_mac(key, purpose, data), tag) for key in self._mac_keys):
             raise SecretUnreadableError(f"a {purpose} is not of this service")
 
 

@@ -51,7 +51,11 @@ async def embedded_service(
         settings = load_settings(data, **(relay | overrides))
         async with running_parts(settings, clock=clock) as parts:
             app = create_app(
-                parts.context, parts.probes, max_body_bytes=settings.max_body_bytes, version=version("greffier")
+                parts.context,
+                parts.authenticator,
+                parts.probes,
+                max_body_bytes=settings.max_body_bytes,
+                version=version("greffier"),
             )
             async with _serving(app, port) as bound:
                 running = RunningService(
