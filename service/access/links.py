@@ -1,0 +1,48 @@
+"""Single-use links: issued in a transaction, redeemed once, void when what they were issued for has changed.
+
+Looking at a link changes nothing: mail scanners open links. Only the form on its page (a POST) redeems it.
+"""
+
+import secrets
+from datetime import datetime
+from uuid import UUID
+
+from notifications.errors import GreffierError
+from notifications.use_cases.act import Act
+from service.access.ports import AccessTransaction
+from service.access.records import Link
+
+
+class LinkVoidError(GreffierError):
+    """The link is unknown, used, expired, or was sent to an address that has changed: told apart nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__("this link is not valid any more; ask for a new one")
+
+
+def new_link_secret() -> str:
+    """Return the secret part of a link: 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def issue_link(
+    tx: AccessTransaction, act: Act, *, purpose: str, subject_id: UUID, binding: str, seconds: float, secret: str
+) -> Link:
+    """Store a link; ``secret`` comes from ``new_link_secret``, ``binding`` is what must not change until it is used.
+
+    Links issued before for the same purpose and subject go on until they expire or ``drop_links`` forgets them.
+    """
+    raise NotImplementedError
+
+
+def find_link(tx: AccessTransaction, secret: str, purposes: frozenset[str], now: datetime) -> Link:
+    """Return the link, unused and not expired, and change nothing; raises LinkVoidError.
+
+    NOT checked: that the binding holds. The caller compares ``binding`` with the address of today.
+    """
+    raise NotImplementedError
+
+
+def redeem_link(tx: AccessTransaction, act: Act, secret: str, purpose: str, *, binding_now: str | None) -> Link:
+    """Use the link up and return it; raises LinkVoidError, also where ``binding_now`` is not what it was issued for."""
+    raise NotImplementedError
