@@ -6,8 +6,13 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
-from notifications.customer import Contact, ContactRole
-from service.store.encoding import from_microseconds, to_microseconds
+from notifications.customer import Contact, ContactRole, MailContent
+from service.store.encoding import (
+    from_microseconds,
+    from_optional_microseconds,
+    to_microseconds,
+    to_optional_microseconds,
+)
 from service.store.records import Records
 from service.store.statements import compiled, compiled_text, insert_of
 from service.store.tables import ContactRow, table
@@ -17,7 +22,8 @@ _contacts = table(ContactRow).c
 #: The columns of a contact, in the order of its fields; also read beside a due delivery.
 CONTACT = (
     _contacts.id, _contacts.customer_id, _contacts.name, _contacts.role, _contacts.email, _contacts.language,
-    _contacts.order, _contacts.active, _contacts.created_at, _contacts.version,
+    _contacts.order, _contacts.active, _contacts.created_at, _contacts.version, _contacts.time_zone,
+    _contacts.fallback, _contacts.mail_content, _contacts.smime_certificate, _contacts.verified_at,
 )  # fmt: skip
 _INSERT = insert_of(ContactRow)
 _CONTACT_BY_ID = compiled(select(*CONTACT).where(_contacts.id == bindparam("id")), "id")
@@ -27,15 +33,21 @@ _CONTACTS = compiled(
 )
 _UPDATE_CONTACT = compiled_text(
     'UPDATE contacts SET name = :name, role = :role, email = :email, language = :language, "order" = :order,'
-    " active = :active, version = :version WHERE id = :id AND version = :expected",
-    "name", "role", "email", "language", "order", "active", "version", "id", "expected",
+    " active = :active, time_zone = :time_zone, fallback = :fallback, mail_content = :mail_content,"
+    " smime_certificate = :smime_certificate, verified_at = :verified_at, version = :version"
+    " WHERE id = :id AND version = :expected",
+    "name", "role", "email", "language", "order", "active", "time_zone", "fallback", "mail_content",
+    "smime_certificate", "verified_at", "version", "id", "expected",
 )  # fmt: skip
 _CONTACT_VERSION = compiled(select(_contacts.version).where(_contacts.id == bindparam("id")), "id")
 
 
 def contact_of_row(*row: Any) -> Contact:
     """Return the contact of a row, in the order of ``CONTACT``."""
-    id_bytes, customer_id, name, role, email, language, order, active, created_at, version = row
+    (
+        id_bytes, customer_id, name, role, email, language, order, active, created_at, version,
+        time_zone, fallback, mail_content, smime_certificate, verified_at,
+    ) = row  # fmt: skip
     return Contact(
         UUID(bytes=id_bytes),
         UUID(bytes=customer_id),
@@ -47,6 +59,11 @@ def contact_of_row(*row: Any) -> Contact:
         bool(active),
         from_microseconds(created_at),
         version,
+        time_zone,
+        bool(fallback),
+        MailContent(mail_content),
+        smime_certificate,
+        from_optional_microseconds(verified_at),
     )
 
 
@@ -68,6 +85,11 @@ class ContactRecords(Records):
                 contact.active,
                 to_microseconds(contact.created_at),
                 contact.version,
+                contact.time_zone,
+                contact.fallback,
+                contact.mail_content.value,
+                contact.smime_certificate,
+                to_optional_microseconds(contact.verified_at),
             ),
         )
         self._changed("customers")
@@ -93,6 +115,11 @@ class ContactRecords(Records):
                 contact.language,
                 contact.order,
                 contact.active,
+                contact.time_zone,
+                contact.fallback,
+                contact.mail_content.value,
+                contact.smime_certificate,
+                to_optional_microseconds(contact.verified_at),
             ),
         )
         self._changed("customers")

@@ -32,7 +32,7 @@ _bindings, _profiles = table(AgreementBindingRow).c, table(ProfileRow).c
 #: The columns of a customer, in the order of its fields; also read beside a due delivery.
 CUSTOMER = (
     _customers.id, _customers.name, _customers.language, _customers.time_zone, _customers.services,
-    _customers.regions, _customers.availability_zones, _customers.created_at, _customers.version,
+    _customers.regions, _customers.availability_zones, _customers.created_at, _customers.version, _customers.four_eyes,
 )  # fmt: skip
 _BINDING = (_bindings.customer_id, _bindings.agreement_id, _bindings.effective_at, _bindings.recorded_at)
 _PROFILE = (
@@ -53,9 +53,10 @@ _CUSTOMERS_PAGE = limited(
 )
 _UPDATE_CUSTOMER = compiled_text(
     "UPDATE customers SET name = :name, language = :language, time_zone = :time_zone, services = :services,"
-    " regions = :regions, availability_zones = :availability_zones, version = :version"
+    " regions = :regions, availability_zones = :availability_zones, four_eyes = :four_eyes, version = :version"
     " WHERE id = :id AND version = :expected",
-    "name", "language", "time_zone", "services", "regions", "availability_zones", "version", "id", "expected",
+    "name", "language", "time_zone", "services", "regions", "availability_zones", "four_eyes", "version", "id",
+    "expected",
 )  # fmt: skip
 _CUSTOMER_VERSION = compiled(select(_customers.version).where(_customers.id == bindparam("id")), "id")
 _SALT = compiled(select(_salts.salt).where(_salts.customer_id == bindparam("id")), "id")
@@ -79,7 +80,7 @@ _NEXT_DIRECTORY_VERSION = compiled_text(
 
 def customer_of_row(*row: Any) -> Customer:
     """Return the customer of a row, in the order of ``CUSTOMER``."""
-    id_bytes, name, language, time_zone, services, regions, availability_zones, created_at, version = row
+    id_bytes, name, language, time_zone, services, regions, availability_zones, created_at, version, four_eyes = row
     return Customer(
         UUID(bytes=id_bytes),
         name,
@@ -90,6 +91,7 @@ def customer_of_row(*row: Any) -> Customer:
         _names(availability_zones),
         from_microseconds(created_at),
         version,
+        bool(four_eyes),
     )
 
 
@@ -136,6 +138,7 @@ class CustomerRecords(Records):
                 _NAMES.encode(customer.availability_zones),
                 to_microseconds(customer.created_at),
                 customer.version,
+                customer.four_eyes,
             ),
         )
         self._session.execute(_INSERT_SALT, (customer.id.bytes, pseudonym_salt))
@@ -162,6 +165,7 @@ class CustomerRecords(Records):
                 _NAMES.encode(customer.services),
                 _NAMES.encode(customer.regions),
                 _NAMES.encode(customer.availability_zones),
+                customer.four_eyes,
             ),
         )
         self._directory_changed()

@@ -27,6 +27,7 @@ NOTICE = (
     _notices.id, _notices.incident_id, _notices.customer_id, _notices.sequence, _notices.kind, _notices.state,
     _notices.facts_version, _notices.due_at, _notices.due_kind, _notices.created_at, _notices.created_by,
     _notices.released_at, _notices.released_by, _notices.sealed_at, _notices.hold_reason, _notices.version,
+    _notices.drafted_by, _notices.override_reason, _notices.override_reviewed_by, _notices.override_reviewed_at,
 )  # fmt: skip
 
 _INSERT = insert_of(NoticeRow)
@@ -35,10 +36,13 @@ _VERSION = compiled(select(_notices.version).where(_notices.id == bindparam("id"
 _UPDATE = compiled_text(
     "UPDATE notices SET sequence = :sequence, kind = :kind, state = :state, facts_version = :facts_version,"
     " due_at = :due_at, due_kind = :due_kind, released_at = :released_at, released_by = :released_by,"
-    " sealed_at = :sealed_at, hold_reason = :hold_reason, version = :version"
+    " sealed_at = :sealed_at, hold_reason = :hold_reason, drafted_by = :drafted_by,"
+    " override_reason = :override_reason, override_reviewed_by = :override_reviewed_by,"
+    " override_reviewed_at = :override_reviewed_at, version = :version"
     " WHERE id = :id AND version = :expected",
     "sequence", "kind", "state", "facts_version", "due_at", "due_kind", "released_at", "released_by", "sealed_at",
-    "hold_reason", "version", "id", "expected",
+    "hold_reason", "drafted_by", "override_reason", "override_reviewed_by", "override_reviewed_at", "version", "id",
+    "expected",
 )  # fmt: skip
 _OF_INCIDENT = compiled(
     select(*NOTICE)
@@ -78,7 +82,8 @@ def notice_of_row(*row: Any) -> Notice:
     """Return the notice of a row, in the order of ``NOTICE``."""
     (
         id_bytes, incident_id, customer_id, sequence, kind, state, facts_version, due_at, due_kind, created_at,
-        created_by, released_at, released_by, sealed_at, hold_reason, version,
+        created_by, released_at, released_by, sealed_at, hold_reason, version, drafted_by,
+        override_reason, override_reviewed_by, override_reviewed_at,
     ) = row  # fmt: skip
     return Notice(
         id=UUID(bytes=id_bytes),
@@ -97,6 +102,10 @@ def notice_of_row(*row: Any) -> Notice:
         sealed_at=from_optional_microseconds(sealed_at),
         hold_reason=hold_reason,
         version=version,
+        drafted_by=drafted_by,
+        override_reason=override_reason,
+        override_reviewed_by=override_reviewed_by,
+        override_reviewed_at=from_optional_microseconds(override_reviewed_at),
     )
 
 
@@ -125,6 +134,10 @@ class NoticeRecords(Records):
                     to_optional_microseconds(notice.sealed_at),
                     notice.hold_reason,
                     notice.version,
+                    notice.drafted_by,
+                    notice.override_reason,
+                    notice.override_reviewed_by,
+                    to_optional_microseconds(notice.override_reviewed_at),
                 )
                 for notice in notices
             ],
@@ -157,6 +170,10 @@ class NoticeRecords(Records):
                 notice.released_by,
                 to_optional_microseconds(notice.sealed_at),
                 notice.hold_reason,
+                notice.drafted_by,
+                notice.override_reason,
+                notice.override_reviewed_by,
+                to_optional_microseconds(notice.override_reviewed_at),
             ),
         )
         self._changed("notices")

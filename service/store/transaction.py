@@ -1,15 +1,19 @@
 """One unit of work on SQL: every group of records behind the one port ``notifications.ports.Transaction``."""
 
+from service.store.accounts import AccountRecords
 from service.store.audit import AuditRecords
 from service.store.contacts import ContactRecords
+from service.store.credentials import CredentialRecords
 from service.store.customers import CustomerRecords
 from service.store.decisions import DecisionRecords
 from service.store.deliveries import DeliveryRecords
 from service.store.idempotency import ResponseRecords
 from service.store.incidents import IncidentRecords
 from service.store.leases import LeaseRecords
+from service.store.messages import MessageRecords
 from service.store.notices import NoticeRecords
 from service.store.seals import SealRecords
+from service.store.sessions import SessionRecords
 
 
 class SqlTransaction(
@@ -23,5 +27,9 @@ class SqlTransaction(
     DeliveryRecords,
     LeaseRecords,
     ResponseRecords,
+    AccountRecords,
+    CredentialRecords,
+    SessionRecords,
+    MessageRecords,
 ):
-    """Implements ``notifications.ports.Transaction`` and ``service.log_store.LogTransaction`` on one session."""
+    """Implements ``service.access.ports.AccessTransaction`` and ``service.log_store.LogTransaction`` on one session."""

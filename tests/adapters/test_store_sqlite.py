@@ -470,7 +470,7 @@ class TestStatements:
         """Without statistics, as in a young database: a list must not become slow because history grew."""
         whole = {"_ALL_CUSTOMERS", "_ALL_SALTS", "_ALL_BINDINGS", "_ALL_PROFILES"}
         from_the_end = {"_HEAD", "_LAST_SEQUENCED"}
-        queue_in_order = {"_DUE", "_TROUBLED"}
+        queue_in_order = {"_DUE", "_TROUBLED", "_OPEN_ALERTS"}
         walking, seen = set(), 0
         with direct(path) as connection:
             for module in pkgutil.iter_modules(service.store.__path__, "service.store."):

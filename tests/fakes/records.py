@@ -67,6 +67,7 @@ def make_contact(customer, **changes):
             order=1,
             active=True,
             created_at=NOW,
+            verified_at=NOW,
         ),
         **changes,
     )

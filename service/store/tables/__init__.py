@@ -5,6 +5,20 @@ microseconds since the epoch, UTC; identifiers are 16 bytes; columns that hold n
 tables refuse UPDATE and DELETE stands in ``service.store.triggers``.
 """
 
+from service.store.tables.access import (
+    AccountRow,
+    ApiTokenRow,
+    ExternalIdentityRow,
+    GrantRow,
+    LinkRow,
+    PasskeyRow,
+    PasswordRow,
+    PendingSignInRow,
+    RecoveryCodeRow,
+    SessionRow,
+    ThrottleRow,
+    TotpRow,
+)
 from service.store.tables.columns import metadata, table
 from service.store.tables.customers import (
     AgreementBindingRow,
@@ -29,6 +43,7 @@ from service.store.tables.log import (
     LogLeafRow,
     LogNodeRow,
 )
+from service.store.tables.messages import AlertRow, ServiceMailRow
 from service.store.tables.notices import (
     DeliveryAttemptRow,
     DeliveryRow,
@@ -42,7 +57,10 @@ from service.store.tables.notices import (
 )
 
 __all__ = [
+    "AccountRow",
     "AgreementBindingRow",
+    "AlertRow",
+    "ApiTokenRow",
     "AuditEntryRow",
     "AuditOpeningRow",
     "AuditSubjectRow",
@@ -53,21 +71,32 @@ __all__ = [
     "DeliveryAttemptRow",
     "DeliveryRow",
     "DirectoryVersionRow",
+    "ExternalIdentityRow",
+    "GrantRow",
     "InboxItemRow",
     "IncidentFactsRow",
     "IncidentRow",
+    "LinkRow",
     "LogCheckpointRow",
     "LogLeafRow",
     "LogNodeRow",
     "NoticeRow",
     "OwedEvidenceRow",
+    "PasskeyRow",
+    "PasswordRow",
+    "PendingSignInRow",
     "ProfileRow",
+    "RecoveryCodeRow",
     "SealProofRow",
     "SealTimestampRow",
     "SealedNoticeRow",
     "SentMessageRow",
+    "ServiceMailRow",
+    "SessionRow",
     "StoredResponseRow",
+    "ThrottleRow",
     "TicketCounterRow",
+    "TotpRow",
     "metadata",
     "table",
 ]

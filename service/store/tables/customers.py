@@ -20,6 +20,7 @@ class CustomerRow(SQLModel, table=True):
     availability_zones: str = columns.text()
     created_at: int = columns.integer()
     version: int = columns.integer()
+    four_eyes: bool = columns.boolean()
 
 
 class CustomerSaltRow(SQLModel, table=True):
@@ -71,6 +72,11 @@ class ContactRow(SQLModel, table=True):
     active: bool = columns.boolean()
     created_at: int = columns.integer()
     version: int = columns.integer()
+    time_zone: str | None = columns.text(nullable=True)
+    fallback: bool = columns.boolean()
+    mail_content: str = columns.text()
+    smime_certificate: bytes | None = columns.binary(nullable=True)
+    verified_at: int | None = columns.integer(nullable=True)
 
 
 class DirectoryVersionRow(SQLModel, table=True):

@@ -44,6 +44,10 @@ class NoticeRow(SQLModel, table=True):
     sealed_at: int | None = columns.integer(nullable=True)
     hold_reason: str | None = columns.text(nullable=True)
     version: int = columns.integer()
+    drafted_by: str = columns.text()
+    override_reason: str | None = columns.text(nullable=True)
+    override_reviewed_by: str | None = columns.text(nullable=True)
+    override_reviewed_at: int | None = columns.integer(nullable=True)
 
 
 class SealedNoticeRow(SQLModel, table=True):

@@ -1,0 +1,88 @@
+"""The service's own mails and alerts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, text
+
+from service.messages import Alert, ServiceMail
+from service.store.encoding import to_microseconds
+from service.store.flat import FlatTable
+from service.store.records import Records
+from service.store.statements import compiled_text, limited
+from service.store.tables import AlertRow, ServiceMailRow, table
+
+_MAILS, _ALERTS = FlatTable(ServiceMail, ServiceMailRow), FlatTable(Alert, AlertRow)
+_mails, _alerts = table(ServiceMailRow).c, table(AlertRow).c
+
+_MAIL, _ALERT, _ALERT_BY_KEY = _MAILS.by("id"), _ALERTS.by("id"), _ALERTS.by("key")
+# The conditions stand as in the indexes, so that these are used.
+_DUE = limited(
+    select(*_MAILS.columns)
+    .where(text("state = 'queued'"))
+    .where(_mails.next_attempt_at.is_(None) | (_mails.next_attempt_at <= bindparam("now")))
+    .order_by(_mails.position),
+    "now",
+)
+_TROUBLED = limited(
+    select(*_MAILS.columns)
+    .where(text("last_error IS NOT NULL AND state IN ('queued', 'failed')"))
+    .order_by(_mails.position)
+)
+_SAVE_MAIL = _MAILS.update("text", "state", "attempts", "next_attempt_at", "last_error")
+_OPEN_ALERTS = limited(select(*_ALERTS.columns).where(text("seen_at IS NULL")).order_by(_alerts.position))
+_SEE_ALERT = compiled_text(
+    "UPDATE alerts SET seen_at = :seen_at, seen_by = :seen_by WHERE id = :id AND seen_at IS NULL",
+    "seen_at", "seen_by", "id",
+)  # fmt: skip
+
+
+class MessageRecords(Records):
+    """Mails and alerts; see ``service.access.ports``."""
+
+    def add_service_mail(self, mail: ServiceMail) -> None:
+        """Queue a mail."""
+        self._session.execute(_MAILS.insert, _MAILS.values(mail))
+        self._changed("messages")
+
+    def service_mail(self, mail_id: UUID) -> ServiceMail | None:
+        """Return the mail."""
+        row = self._session.one(_MAIL, (mail_id.bytes,))
+        return None if row is None else _MAILS.record(row)
+
+    def due_service_mails(self, now: datetime, limit: int) -> Sequence[ServiceMail]:
+        """Return queued mails whose time has come, oldest first."""
+        return [_MAILS.record(row) for row in self._session.all(_DUE, (to_microseconds(now), limit))]
+
+    def troubled_service_mails(self, limit: int) -> Sequence[ServiceMail]:
+        """Return mails that failed for good, or whose last attempt failed, oldest first."""
+        return [_MAILS.record(row) for row in self._session.all(_TROUBLED, (limit,))]
+
+    def save_service_mail(self, mail: ServiceMail) -> None:
+        """Replace what became of a mail."""
+        values = _MAILS.some_values(mail, "text", "state", "attempts", "next_attempt_at", "last_error", "id")
+        self._session.execute(_SAVE_MAIL, values)
+        self._changed("messages")
+
+    def add_alert(self, alert: Alert) -> bool:
+        """Store an alert; returns False, and stores nothing, where its key was raised before."""
+        if self._session.one(_ALERT_BY_KEY, (alert.key,)) is not None:
+            return False
+        self._session.execute(_ALERTS.insert, _ALERTS.values(alert))
+        self._changed("messages")
+        return True
+
+    def alert(self, alert_id: UUID) -> Alert | None:
+        """Return the alert."""
+        row = self._session.one(_ALERT, (alert_id.bytes,))
+        return None if row is None else _ALERTS.record(row)
+
+    def open_alerts(self, limit: int) -> Sequence[Alert]:
+        """Return alerts that nobody has seen yet, oldest first."""
+        return [_ALERTS.record(row) for row in self._session.all(_OPEN_ALERTS, (limit,))]
+
+    def see_alert(self, alert_id: UUID, at: datetime, by: str) -> None:
+        """Record who saw an alert first."""
+        self._session.execute(_SEE_ALERT, (to_microseconds(at), by, alert_id.bytes))
+        self._changed("messages")

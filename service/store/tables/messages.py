@@ -1,0 +1,51 @@
+"""What the service says on its own account: ``service.messages``, a column for each field under its name."""
+
+from sqlalchemy import Index, text
+from sqlmodel import SQLModel
+
+from service.store.tables import columns
+
+_QUEUED = text("state = 'queued'")
+_TROUBLED = text("last_error IS NOT NULL AND state IN ('queued', 'failed')")
+_UNSEEN = text("seen_at IS NULL")
+
+
+class ServiceMailRow(SQLModel, table=True):
+    """``ServiceMail``."""
+
+    __tablename__ = "service_mails"
+    __table_args__ = (
+        Index("ix_service_mails_queued", "position", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
+        Index("ix_service_mails_troubled", "position", sqlite_where=_TROUBLED, postgresql_where=_TROUBLED),
+    )
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    purpose: str = columns.text()
+    recipient: str = columns.text()
+    recipient_name: str = columns.text()
+    language: str = columns.text()
+    subject: str = columns.text()
+    text: str = columns.text()
+    created_at: int = columns.integer()
+    state: str = columns.text()
+    attempts: int = columns.integer()
+    next_attempt_at: int | None = columns.integer(nullable=True)
+    last_error: str | None = columns.text(nullable=True)
+
+
+class AlertRow(SQLModel, table=True):
+    """``Alert``."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (Index("ix_alerts_unseen", "position", sqlite_where=_UNSEEN, postgresql_where=_UNSEEN),)
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    key: str = columns.text(unique=True)
+    kind: str = columns.text()
+    raised_at: int = columns.integer()
+    incident_id: bytes | None = columns.identifier(nullable=True)
+    notice_id: bytes | None = columns.identifier(nullable=True)
+    customer_id: bytes | None = columns.identifier(nullable=True)
+    what: str = columns.text()
+    seen_at: int | None = columns.integer(nullable=True)
+    seen_by: str | None = columns.text(nullable=True)
