@@ -5,15 +5,15 @@ strangers says so by ``Depends(open_to_strangers)``. ``verify_every_route_declar
 that says neither, so that forgetting is found at the start and not by a stranger.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute, Mount
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from starlette.routing import BaseRoute
 
 from notifications.audit.entry import AuditEntry
 from notifications.errors import NotFoundError
@@ -108,6 +108,10 @@ class Access:
         act = self.act()
         return await self.store.write(lambda tx: work(within(tx, self.scope), act))
 
+    def view(self, tx: AccessTransaction) -> AccessTransaction:
+        """Return the transaction as this access shows it; for one's own account, which ``work`` keeps to, as it is."""
+        return tx if self.permission is Permission.SELF else within(tx, self.scope)
+
     async def read_own(self, work: Callable[[AccessTransaction], ResultT]) -> ResultT:
         """Run ``work``, which must look at nothing but the caller's own account."""
         self._must_be_own()
@@ -155,8 +159,9 @@ class Requires:
         if scope is None:
             raise ForbiddenError(self.permission)
         context = request.app.state.api_context
-        route = request.scope.get("route")
-        path = getattr(route, "path_format", request.url.path)
+        path = request.url.path
+        for name, value in request.path_params.items():
+            path = path.replace(f"/{value}", f"/{{{name}}}")
         return Access(
             caller=caller,
             permission=self.permission,
@@ -173,12 +178,12 @@ async def open_to_strangers() -> None:
     """Mark a route that whoever calls may use: health, sign-in, links that carry their own secret."""
 
 
-def declared_permission(route: APIRoute) -> Permission | None:
+def declared_permission(route: RouteContext) -> Permission | None:
     """Return the permission that a route wants, or None for one that is open to strangers.
 
     Raises LookupError for a route that declares neither, or both, or several.
     """
-    calls = list(_calls(route.dependant))
+    calls = list(_calls(route.dependant)) if isinstance(route.original_route, APIRoute) else []
     wanted = {call.permission for call in calls if isinstance(call, Requires)}
     is_open = open_to_strangers in calls
     if len(wanted) + is_open != 1:
@@ -192,10 +197,8 @@ def _calls(dependant: Dependant) -> Iterator[object]:
         yield from _calls(part)
 
 
-def verify_every_route_declares(routes: list[BaseRoute], *, undeclared: frozenset[str]) -> None:
+def verify_every_route_declares(routes: Sequence[BaseRoute], *, undeclared: frozenset[str]) -> None:
     """Raise LookupError unless every route declares its permission; ``undeclared`` names paths that cannot."""
-    for route in routes:
-        if isinstance(route, APIRoute):
+    for route in iter_route_contexts(routes):
+        if route.path not in undeclared:
             declared_permission(route)
-        elif isinstance(route, Mount) or getattr(route, "path", None) not in undeclared:
-            raise LookupError(f"{route} is no route that declares a permission")
