@@ -47,7 +47,9 @@ def service_log():
 @pytest.fixture
 async def running(data_folder, service_log):
     """A running service."""
-    async with embedded_service(data_folder, sequencer_period_seconds=0.01) as service:
+    async with embedded_service(
+        data_folder, sequencer_period_seconds=0.01, stranger_requests_burst=5000, requests_burst=20_000
+    ) as service:
         yield service
 
 

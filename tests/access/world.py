@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from notifications.use_cases.act import Act
 from scenario import affected, customer, declare, harm, ok, release
+
+from notifications.use_cases.act import Act
 from service.access.permissions import permissions_of
 from service.access.records import Account, AccountKind, Grant, Role
 from service.access.tokens import issue_token, new_token
@@ -79,8 +80,7 @@ async def build_world(running, api):
         affected_customers=[affected(item, data_harm=harm(confidentiality="yes")) for item in customers],
     )
     drafts = {
-        item["customer_id"]: item
-        for item in (await ok(api.get(f"/incidents/{draft_incident['id']}/notices")))["items"]
+        item["customer_id"]: item for item in (await ok(api.get(f"/incidents/{draft_incident['id']}/notices")))["items"]
     }
     await running.sink.wait_for(2, timeout_seconds=60)
     for names, item in ((world.own, customers[0]), (world.foreign, customers[1])):

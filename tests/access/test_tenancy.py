@@ -1,0 +1,232 @@
+"""Tenant scope from outside: own and foreign objects, an integrator of two customers, an auditor's traces."""
+
+import json
+from datetime import timedelta
+from uuid import UUID
+
+import httpx
+import pytest
+from scenario import affected, customer, declare, harm, ok, release
+from world import account, at_customer, at_provider, build_world
+
+from notifications.use_cases.act import Act
+from service.access.caller import Reach, Scope
+from service.access.records import AccountKind, Role
+from service.access.tenancy import OutOfScopeError, within
+
+
+@pytest.fixture
+async def world(running, api):
+    return await build_world(running, api)
+
+
+def client(running, token):
+    return httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+
+
+async def test_what_lies_outside_cannot_be_reached_even_by_a_defect_of_ours(running, api):
+    theirs = await customer(api)
+    scope = Scope((Reach(UUID(theirs["id"]), None, None, at_provider=False, logged=False),))
+    for reached in (
+        lambda tx: tx.all_customers(),
+        lambda tx: tx.incidents(None),
+        lambda tx: tx.bindings(),
+        lambda tx: tx.released_notices(1),
+        lambda tx: tx.accounts(None),
+        lambda tx: tx.add_customer(None, b""),
+        lambda tx: tx.token(b""),
+    ):
+        with pytest.raises(OutOfScopeError):
+            await running.parts.store.read(lambda tx, reached=reached: reached(within(tx, scope)))
+
+
+async def test_a_foreign_object_answers_as_one_that_never_was(running, world):
+    never = "00000000-0000-4000-8000-000000000000"
+    async with client(running, world.tokens["manager"]) as theirs:
+        for path in ("/customers/{customer_id}", "/customers/{customer_id}/contacts", "/notices/{notice_id}",
+                     "/notices/{notice_id}/document", "/customers/{customer_id}/inbox"):  # fmt: skip
+            foreign = await theirs.get(path.format(**world.foreign))
+            missing = await theirs.get(path.format(customer_id=never, notice_id=never))
+            assert foreign.status_code == missing.status_code == 404
+            told, expected = foreign.json(), missing.json()
+            for body, names in ((told, world.foreign), (expected, {"customer_id": never, "notice_id": never})):
+                for value in names.values():
+                    body["detail"] = body["detail"].replace(value, "?")
+                    body["instance"] = body["instance"].replace(value, "?")
+            assert told == expected
+
+
+async def test_a_draft_does_not_exist_for_its_customer_until_it_is_sealed(running, world):
+    async with client(running, world.tokens["member"]) as theirs:
+        assert (await theirs.get(f"/notices/{world.own['draft_id']}")).status_code == 404
+        assert (await theirs.get(f"/notices/{world.own['draft_id']}/deliveries")).status_code == 404
+        listed = (await ok(theirs.get("/notices")))["items"]
+        assert [item["id"] for item in listed] == [world.own["notice_id"]]
+        assert (await ok(theirs.get("/notices", params={"state": "draft"})))["items"] == []
+
+
+async def test_an_integrator_sees_its_customers_side_by_side_and_no_third(running, api, world):
+    third = await customer(api, "Third", contacts=(("soc@third.example", "en"),))
+    own, foreign = world.own["customer_id"], world.foreign["customer_id"]
+    _, token = await account(
+        running, "Integrator", at_customer(Role.CUSTOMER_MEMBER, own), at_customer(Role.CUSTOMER_MEMBER, foreign)
+    )
+    async with client(running, token) as theirs:
+        listed = (await ok(theirs.get("/customers")))["items"]
+        assert [item["id"] for item in listed] == [own, foreign]
+        assert (await theirs.get(f"/customers/{third['id']}")).status_code == 404
+        both = await theirs.get("/notices")
+        assert both.status_code == 422
+        assert both.json()["errors"][0]["field"] == "customer_id"
+        for names in (world.own, world.foreign):
+            items = (await ok(theirs.get("/notices", params={"customer_id": names["customer_id"]})))["items"]
+            assert [item["id"] for item in items] == [names["notice_id"]]
+            document = (await theirs.get(f"/notices/{names['notice_id']}/document")).text
+            other = world.foreign if names is world.own else world.own
+            assert names["customer_id"] in document
+            assert other["customer_id"] not in document
+
+
+async def test_a_right_at_one_customer_is_none_at_another(running, api, world):
+    """Member of one and manager of another: what it may change follows the customer, not the account."""
+    own, foreign = world.own, world.foreign
+    _, token = await account(
+        running, "Mixed", at_customer(Role.CUSTOMER_MEMBER, own["customer_id"]),
+        at_customer(Role.CUSTOMER_MANAGER, foreign["customer_id"]),
+    )  # fmt: skip
+    contact = {"name": "New", "email": "new@integrator.example", "language": "en", "order": 2}
+    async with client(running, token) as theirs:
+        refused = await theirs.post(f"/customers/{own['customer_id']}/contacts", json=contact)
+        assert refused.status_code == 404
+        assert (await theirs.get(f"/customers/{own['customer_id']}/contacts")).status_code == 200
+        made = await theirs.post(f"/customers/{foreign['customer_id']}/contacts", json=contact)
+        assert made.status_code == 201
+
+
+async def test_an_auditor_of_a_period_sees_what_lies_in_it(running, api, world):
+    now = running.parts.context.clock.now()
+    grants = {
+        "before": (Role.AUDITOR, None, None, now - timedelta(days=1)),
+        "around": (Role.AUDITOR, None, now - timedelta(days=1), now + timedelta(days=1)),
+        "after": (Role.AUDITOR, None, now + timedelta(days=1), None),
+    }
+    seen = {}
+    for name, grant in grants.items():
+        _, token = await account(running, name, grant)
+        async with client(running, token) as theirs:
+            seen[name] = (
+                (await theirs.get(f"/incidents/{world.own['incident_id']}")).status_code,
+                (await theirs.get(f"/notices/{world.own['notice_id']}")).status_code,
+                len((await ok(theirs.get("/notices", params={"customer_id": world.own["customer_id"]})))["items"]),
+                len((await ok(theirs.get("/incidents")))["items"]),
+                len((await ok(theirs.get("/audit/entries", params={"limit": 5})))["items"]) > 0,
+            )
+    assert seen == {
+        "before": (404, 404, 0, 0, False),
+        "around": (200, 200, 2, 2, True),
+        "after": (404, 404, 0, 0, False),
+    }
+
+
+async def _traces(running):
+    """Return the traces of reads, as committed: sequenced or still to be."""
+    await running.parts.sequencer.included(await _marker(running))
+    entries = await running.parts.store.read(lambda tx: tx.log_entries(0, 100_000))
+    leaves = [json.loads(entry.leaf) for entry in entries]
+    return [leaf for leaf in leaves if leaf["type"] == "record.read"]
+
+
+async def _marker(running):
+    """Append an entry behind all that is committed and return its id."""
+    context = running.parts.context
+    entry = Act("operator:test", context.clock.now(), context.identifiers).entry("test.marked", subjects={})
+    await running.parts.store.write(lambda tx: tx.append_audit([entry]))
+    return entry.id
+
+
+async def test_every_read_of_an_auditor_is_in_the_log_before_it_is_answered(running, api, world):
+    made, token = world.accounts["auditor"], world.tokens["auditor"]
+    notice = world.own["notice_id"]
+    async with client(running, token) as theirs:
+        contacts = f"/customers/{world.own['customer_id']}/contacts"
+        for path in (f"/notices/{notice}", "/incidents", "/agreements", contacts, "/audit/checkpoint"):
+            assert (await theirs.get(path)).status_code == 200
+        assert (await theirs.get("/notices/00000000-0000-4000-8000-000000000000")).status_code == 404
+
+    logged = [(leaf["actor"], leaf["detail"]["operation"]) for leaf in await _traces(running)]
+    assert logged == [
+        (f"account:{made.id}", f"GET /api/v1{path}")
+        for path in ("/notices/{notice_id}", "/incidents", "/agreements", "/customers/{customer_id}/contacts",
+                     "/audit/checkpoint")
+    ]  # fmt: skip
+
+
+async def test_reads_of_others_leave_no_trace(running, api, world):
+    async with client(running, world.tokens["analyst"]) as theirs:
+        assert (await theirs.get("/incidents")).status_code == 200
+    assert await _traces(running) == []
+
+
+async def test_an_account_made_inactive_and_a_token_revoked_or_over_are_out_at_once(running, api):
+    made, token = await account(running, "Leaver", at_provider(Role.ANALYST))
+    store, clock = running.parts.store, running.parts.context.clock
+    async with client(running, token) as theirs:
+        assert (await theirs.get("/incidents")).status_code == 200
+        stored = await store.read(lambda tx: tx.tokens(made.id)[0])
+        await store.write(lambda tx: tx.revoke_token(stored.id, clock.now()))
+        assert (await theirs.get("/incidents")).status_code == 401
+
+
+async def test_a_token_carries_no_more_than_it_says(running, world):
+    _, token = await account(
+        running, "SIEM", at_provider(Role.SERVICE_ACCOUNT), kind=AccountKind.SERVICE, permissions=["incident.declare"]
+    )
+    async with client(running, token) as siem:
+        declared = await declare(siem, service_harm=harm(confidentiality="yes"))
+        assert declared["ticket"]
+        for path in ("/incidents", f"/incidents/{declared['id']}", "/customers", "/attention", "/audit/entries"):
+            assert (await siem.get(path)).status_code == 403
+        refused = await siem.post(f"/incidents/{declared['id']}/release", headers={"If-Match": "*"})
+        assert refused.status_code == 403
+        assert refused.json()["type"] == "urn:greffier:problem:forbidden"
+
+
+async def test_nothing_of_a_foreign_customer_is_in_any_answer_to_a_customer(running, api, world):
+    """Every GET that its roles allow, own paths: the other's name, domain and identifiers occur nowhere."""
+    document = (await api.get("/openapi.json")).json()
+    secret = {
+        "Foreign",
+        "foreign.example",
+        *(world.foreign[name] for name in ("customer_id", "notice_id", "contact_id")),
+    }
+    read = 0
+    async with client(running, world.tokens["manager"]) as theirs:
+        for path, item in document["paths"].items():
+            if "get" not in item or not path.startswith("/api/v1/"):
+                continue
+            answer = await theirs.get(path.removeprefix("/api/v1").format_map(_Names(world.own)))
+            if answer.status_code == 200:
+                read += 1
+                assert not [word for word in secret if word in answer.text], path
+    assert read > 15
+
+
+class _Names(dict):
+    def __missing__(self, name):
+        return "00000000-0000-4000-8000-000000000000"
+
+
+async def test_release_by_an_analyst_alone_is_refused_and_an_approver_may(running, api, world):
+    own = await customer(api, "Another", contacts=(("a@another.example", "en"),))
+    incident = await declare(
+        api, impact="I1", service_harm=harm(confidentiality="yes"),
+        affected_customers=[affected(own, data_harm=harm(confidentiality="yes"))],
+    )  # fmt: skip
+    async with (
+        client(running, world.tokens["analyst"]) as analyst,
+        client(running, world.tokens["approver"]) as approver,
+    ):
+        assert (
+            await analyst.post(f"/incidents/{incident['id']}/release", headers={"If-Match": '"1"'})
+        ).status_code == 403
+        assert len(await release(approver, incident)) >= 1
