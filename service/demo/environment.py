@@ -34,6 +34,7 @@ class RunningService:
     trust_dir: Path
     sink: MailSink
     parts: Parts
+    app: FastAPI
 
 
 @asynccontextmanager
@@ -66,6 +67,7 @@ async def embedded_service(
                     trust_dir=settings.trust_dir,
                     sink=sink,
                     parts=parts,
+                    app=app,
                 )
                 await _register(running, customers)
                 yield running

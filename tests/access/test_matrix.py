@@ -1,0 +1,85 @@
+"""Every route × every role × own and foreign tenant, against a table written by hand.
+
+In the table a column is a role and holds two marks, for an own and for a foreign object: ``+`` gets through (whatever
+the domain then says), ``-`` is forbidden (403), ``0`` does not exist (404). A route without a row fails.
+"""
+
+import httpx
+import pytest
+from fastapi.routing import iter_route_contexts
+from matrix_rows import BODIES, OPEN, ROLES, ROWS
+from world import build_world
+
+from service.access.guarding import declared_permission
+
+MARKS = {403: "-", 404: "0"}
+_UNDECLARED = {"/api/v1/openapi.json"}
+
+
+@pytest.fixture
+async def world(running, api):
+    return await build_world(running, api)
+
+
+def routes(running):
+    """Return (method, path, permission) of every route that the application serves."""
+    for route in iter_route_contexts(running.app.routes):
+        if route.path not in _UNDECLARED:
+            for method in sorted(route.methods - {"HEAD"}):
+                yield method, route.path, declared_permission(route)
+
+
+def filled(path, names, operation):
+    """Return the path with names of the world; a release is tried on a draft."""
+    names = dict(names)
+    if operation.endswith(("/release", "/release-override")) and "notice_id" in operation:
+        names["notice_id"] = names["draft_id"]
+    return path.format_map(names)
+
+
+def request_of(operation, names):
+    """Return body and headers of a request that is well formed, and changes nothing where a version guards it."""
+    body = BODIES.get(operation, {})
+    body = body(names) if callable(body) else body
+    return body, {"If-Match": '"0"'}
+
+
+async def tried(client, operation, names):
+    """Return the status of one request."""
+    method, path = operation.split(" ")
+    url = filled(path, names, operation)
+    if method == "GET":
+        return (await client.get(url)).status_code
+    body, headers = request_of(operation, names)
+    if isinstance(body, str):
+        headers["Content-Type"] = "text/csv"
+        return (await client.request(method, url, content=body, headers=headers)).status_code
+    return (await client.request(method, url, json=body, headers=headers)).status_code
+
+
+def test_every_route_has_a_row_and_every_row_a_route(running):
+    served = {f"{method} {path}": permission for method, path, permission in routes(running)}
+    guarded = {operation for operation, permission in served.items() if permission is not None}
+    assert guarded - ROWS.keys() == set(), "routes without a row"
+    assert ROWS.keys() - guarded == set(), "rows without a route"
+    assert served.keys() - guarded == OPEN, "routes open to strangers"
+
+
+async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(running, world):
+    wrong = []
+    async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
+        for operation, row in ROWS.items():
+            for role, expected in zip(ROLES, row.split(), strict=True):
+                client.headers["Authorization"] = f"Bearer {world.tokens[role]}"
+                for names, mark in ((world.own, expected[0]), (world.foreign, expected[1])):
+                    status = await tried(client, operation, names)
+                    found = MARKS.get(status, "+")
+                    if found != mark or status == 401 or status >= 500:
+                        wrong.append(f"{operation} as {role}: {status}, expected {mark} of {expected}")
+    assert wrong == []
+
+
+async def test_nobody_unknown_gets_through(running, world):
+    async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
+        for operation in ROWS:
+            assert await tried(client, operation, world.own) == 401, operation
