@@ -33,12 +33,14 @@ def _problem(description: str) -> dict[str, Any]:
 
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
     400: _problem("The request is not well formed."),
-    401: _problem("A valid bearer token is required."),
-    404: _problem("There is no such object."),
+    401: _problem("A valid bearer token or session is required."),
+    403: _problem("None of the caller's roles carries the permission, or a session sent no CSRF proof."),
+    404: _problem("There is no such object, or not for the caller."),
     409: _problem("The object's state does not allow this."),
     412: _problem("The object changed since it was read."),
     413: _problem("The body is larger than this service takes."),
     422: _problem("The input breaks a rule; `errors` names the fields and the reasons."),
     428: _problem("If-Match is required for this change."),
+    429: _problem("Too many requests; `Retry-After` says when the next is taken."),
     503: _problem("A part that this needs is not available now; nothing was changed."),
 }
