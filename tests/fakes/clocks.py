@@ -14,3 +14,16 @@ class TurnedClock:
 
     def turn(self, **span):
         self.ahead += timedelta(**span)
+
+
+class SteppedClock:
+    """A clock that stands still but for the steps that a test makes."""
+
+    def __init__(self, at=None):
+        self._at = at or datetime.now(UTC)
+
+    def now(self):
+        return self._at
+
+    def step(self, span):
+        self._at += span
