@@ -71,7 +71,6 @@ async def test_a_token_ends_by_itself(stepped):
     [
         "",
         "Bearer",
-        "Bearer ",
         "Basic x",
         "bearer\tx",
         "Bearer " + "x" * 5000,
