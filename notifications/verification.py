@@ -68,11 +68,15 @@ class Trust:
     ca: tuple[x509.Certificate, ...]
     #: roots of the timestamp authority
     timestamp_roots: tuple[x509.Certificate, ...]
-    log_key: VerifierKey
+    #: keys of the log, oldest first; a checkpoint is taken that any of them signed
+    log_keys: tuple[VerifierKey, ...]
 
 
 def parse_trust(ca_pem: bytes, tsa_pem: bytes, log_vkey: str) -> Trust:
-    """Return the trust anchors of ``ca.pem``, ``tsa.pem`` and ``log.vkey``; raises InvalidInputError."""
+    """Return the trust anchors of ``ca.pem``, ``tsa.pem`` and ``log.vkey``; raises InvalidInputError.
+
+    ``log.vkey`` has one key a line, all of one log: it gains a line whenever the log gets a new key.
+    """
     try:
         ca = tuple(x509.load_pem_x509_certificates(ca_pem))
     except ValueError:
@@ -82,11 +86,13 @@ def parse_trust(ca_pem: bytes, tsa_pem: bytes, log_vkey: str) -> Trust:
     except ValueError:
         raise InvalidInputError(Fault("tsa.pem", "holds no certificate in PEM")) from None
     try:
-        log_key = parse_verifier_key(log_vkey.strip())
+        log_keys = tuple(dict.fromkeys(parse_verifier_key(line) for line in log_vkey.strip().splitlines()))
     except InvalidInputError as error:
         raise InvalidInputError(*(Fault("log.vkey", fault.reason) for fault in error.faults)) from None
+    if len({key.name for key in log_keys}) != 1:
+        raise InvalidInputError(Fault("log.vkey", "must hold the keys of one log, one a line"))
     # The timestamp library refuses a root that it has already.
-    return Trust(ca, tuple(dict.fromkeys(roots)), log_key)
+    return Trust(ca, tuple(dict.fromkeys(roots)), log_keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +154,7 @@ def verify_notice_files(files: NoticeFiles, trust: Trust) -> Iterator[Passed]:
     3. Certificate chain: for mail, leading to the CA, valid at the timestamp.
     4. Document: canonical, of a known schema, its list of resources the one attached.
     5. Inclusion: the leaf commits to these very bytes, agrees with the document, and stands under the checkpoint.
-    6. Checkpoint signature: by the log's key.
+    6. Checkpoint signature: by a key of the log.
     """
     state = _Files(files, trust)
     yield Passed(1, DOCUMENT_SIGNATURE, state.verify_signature())
@@ -300,7 +306,7 @@ class _Files:
 
     def verify_checkpoint(self) -> str:
         try:
-            checkpoint = verify_checkpoint(self._proof.checkpoint, self._trust.log_key)
+            checkpoint = verify_checkpoint(self._proof.checkpoint, *self._trust.log_keys)
         except VerificationError as error:
             raise VerificationError(CHECKPOINT, error.reason) from None
         return f"{checkpoint.origin}, {checkpoint.size} entries"

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,25 +67,32 @@ def parse_checkpoint_note(note: bytes) -> Checkpoint:
     return parse_checkpoint(parse_note(note).text)
 
 
-def sign_checkpoint(private_key: Ed25519PrivateKey, checkpoint: Checkpoint) -> bytes:
-    """Return the checkpoint as a note signed by the log; the key's name is the origin."""
-    return sign_note(format_checkpoint(checkpoint), checkpoint.origin, private_key)
+def sign_checkpoint(
+    private_key: Ed25519PrivateKey, checkpoint: Checkpoint, *, also: Sequence[Ed25519PrivateKey] = ()
+) -> bytes:
+    """Return the checkpoint as a note signed by the log; the key's name is the origin.
 
-
-def verify_checkpoint(note: bytes, key: VerifierKey) -> Checkpoint:
-    """Return the checkpoint of a note that the log's key signed; raises VerificationError.
-
-    Not checked: whether it extends a head seen before (``verify_consistency``), and how old it is.
+    ``also`` are keys that the log had before and still signs with, for verifiers that do not know the new one yet.
     """
-    signed, _ = verify_note(note, [key])
+    return sign_note(format_checkpoint(checkpoint), checkpoint.origin, private_key, also=also)
+
+
+def verify_checkpoint(note: bytes, *keys: VerifierKey) -> Checkpoint:
+    """Return the checkpoint of a note that one of the log's keys signed; raises VerificationError.
+
+    A line of any given key must hold, also where another one's does. Not checked: whether it extends a head seen before
+    (``verify_consistency``), how old it is, and whether the key was the log's at that time.
+    """
+    signed, by = verify_note(note, keys)
     try:
         checkpoint = parse_checkpoint(signed.text)
     except InvalidInputError as error:
         raise VerificationError("checkpoint signature", str(error)) from None
-    if checkpoint.origin != key.name:
-        raise VerificationError(
-            "checkpoint signature", f"the checkpoint is of {checkpoint.origin}, the key of {key.name}"
-        )
+    for key in by:
+        if checkpoint.origin != key.name:
+            raise VerificationError(
+                "checkpoint signature", f"the checkpoint is of {checkpoint.origin}, the key of {key.name}"
+            )
     return checkpoint
 
 

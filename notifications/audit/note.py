@@ -108,11 +108,18 @@ def signature_line(key: VerifierKey, signature: bytes) -> str:
     return f"— {key.name} {base64.b64encode(key.id + signature).decode()}\n"
 
 
-def sign_note(text: str, name: str, private_key: Ed25519PrivateKey) -> bytes:
-    """Return the text signed under a name; raises InvalidInputError for what ``parse_note`` would not take."""
+def sign_note(text: str, name: str, private_key: Ed25519PrivateKey, *, also: Sequence[Ed25519PrivateKey] = ()) -> bytes:
+    """Return the text signed under a name, one line per key; ``also`` are further keys of the same signer.
+
+    Several keys of one name differ by their key IDs: whoever knows one of them passes over the lines of the others.
+    Raises InvalidInputError for what ``parse_note`` would not take, or for a key that would sign twice.
+    """
     _check_text(text)
-    key = verifier_key(name, private_key)
-    signed = (text + "\n" + signature_line(key, private_key.sign(text.encode()))).encode()
+    signers = [(verifier_key(name, signer), signer) for signer in (private_key, *also)]
+    if len({key.id for key, _ in signers}) != len(signers) or len(signers) > MAX_SIGNATURES:
+        raise InvalidInputError(Fault("note", "would be signed twice by one key, or by too many"))
+    lines = "".join(signature_line(key, signer.sign(text.encode())) for key, signer in signers)
+    signed = f"{text}\n{lines}".encode()
     _check_length(signed)
     return signed
 

@@ -423,12 +423,12 @@ class TestInclusion:
 
 class TestCheckpoint:
     def test_of_another_log(self, office, other_office, sealed):
-        trust = replace(office.trust, log_key=other_office.trust.log_key)
+        trust = replace(office.trust, log_keys=other_office.trust.log_keys)
         refused(CHECKPOINT, steps_of_files, files_of(sealed), trust)
 
     def test_signed_by_nobody_known(self, office, sealed):
-        key = replace(office.trust.log_key, public_key=hashlib.sha256(b"x").digest())
-        refused(CHECKPOINT, steps_of_files, files_of(sealed), replace(office.trust, log_key=key))
+        key = replace(office.trust.log_keys[0], public_key=hashlib.sha256(b"x").digest())
+        refused(CHECKPOINT, steps_of_files, files_of(sealed), replace(office.trust, log_keys=(key,)))
 
     def test_a_tree_rewritten_without_the_key(self, office, other_office, sealed):
         """The same leaf in a tree of somebody else's: every hash fits, the signature does not."""
@@ -461,7 +461,7 @@ class TestTrust:
                 parse_trust(*arguments)
 
     def test_each_anchor_is_needed(self, office, other_office, mail):
-        for name, step in (("ca", MAIL_SIGNATURE), ("timestamp_roots", TIMESTAMP), ("log_key", CHECKPOINT)):
+        for name, step in (("ca", MAIL_SIGNATURE), ("timestamp_roots", TIMESTAMP), ("log_keys", CHECKPOINT)):
             trust = replace(office.trust, **{name: getattr(other_office.trust, name)})
             refused(step, steps_of_mail, mail, trust)
 

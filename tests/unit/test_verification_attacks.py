@@ -118,8 +118,8 @@ def test_no_part_of_another_genuine_notice_fits(office, sealed):
 
 
 def test_the_log_s_key_under_another_origin_is_another_log(office, sealed):
-    key = replace(office.trust.log_key, name="other.example/greffier")
-    refused(CHECKPOINT, steps_of_files, files_of(sealed), replace(office.trust, log_key=key))
+    key = replace(office.trust.log_keys[0], name="other.example/greffier")
+    refused(CHECKPOINT, steps_of_files, files_of(sealed), replace(office.trust, log_keys=(key,)))
 
 
 def test_a_root_that_stands_twice_in_a_trust_file_is_one_root(office, sealed):
