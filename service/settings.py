@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     agreements_dir: Path | None = None
     #: the provider's own targets by priority; empty means the agreement's GTI
     internal_targets_seconds: dict[str, int] = Field(default_factory=dict)
+    #: every notice must be released by somebody else than whoever wrote it last
+    four_eyes: bool = False
 
     # -- access
     #: the token of the first account, taken while there is no account yet; None reads ``api-token`` in the data folder
@@ -70,12 +72,16 @@ class Settings(BaseSettings):
     smtp_send_timeout_seconds: float = Field(60, gt=0)
 
     # -- sealing
-    #: PEM files of a real CA; None takes the ones ``greffier init`` made in the data folder
+    #: file of the master keys, one a line, the current one first; None takes ``master.key`` in the data folder
+    master_key_file: Path | None = None
+    #: PEM files of a real CA, or one that holds key and chain; None takes what ``greffier init`` made
     signing_key_file: Path | None = None
     signing_chain_file: Path | None = None
-    #: file whose first line opens the private keys; None for keys without a passphrase
+    #: file whose first line opens the private keys; None for the passphrase that the master key gives
     key_passphrase_file: Path | None = None
     log_key_file: Path | None = None
+    #: how long a log key that was replaced goes on signing beside the new one
+    log_key_overlap_days: float = Field(30, ge=0, le=3650)
     log_origin: str = "greffier.example/log"
     #: URL of an RFC 3161 authority; None takes the one in this process, which is not independent
     timestamp_url: str | None = None
@@ -98,6 +104,11 @@ class Settings(BaseSettings):
         return self.data / "trust"
 
     @property
+    def master_file(self) -> Path:
+        """The file of the master keys."""
+        return self.master_key_file or self.data / "master.key"
+
+    @property
     def database_file(self) -> Path:
         """The embedded database."""
         return self.data / "greffier.sqlite3"
@@ -108,7 +119,7 @@ class Settings(BaseSettings):
         return self.data / "api-token"
 
     def key_passphrase(self) -> bytes | None:
-        """Return the passphrase of the private keys, or None."""
+        """Return the operator's passphrase of the private keys, or None."""
         if self.key_passphrase_file is None:
             return None
         lines = _read(self.key_passphrase_file, "key_passphrase_file").splitlines()

@@ -207,7 +207,9 @@ def load_agreements(settings: Settings) -> Agreements:
     for priority, seconds in settings.internal_targets_seconds.items():
         if priority not in priorities or seconds <= 0:
             raise InvalidInputError(Fault("internal_targets_seconds", f"{priority} is no priority, or has no time"))
-    return Agreements(by_id, settings.reference_agreement, settings.internal_targets_seconds)
+    return Agreements(
+        by_id, settings.reference_agreement, settings.internal_targets_seconds, four_eyes=settings.four_eyes
+    )
 
 
 def _timestamp_authority(

@@ -67,6 +67,7 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
     if plain_incident.id in {level.id for level in default_levels}:
         plain_table.fail("id", f"{plain_incident.id!r} is a default level too")
     legal_clocks = _legal_clocks(root, clauses)
+    four_eyes = root.boolean("four_eyes") if root.has("four_eyes") else False
     root.finish()
     return Agreement(
         id=agreement_id,
@@ -84,6 +85,7 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
         plain_incident=plain_incident,
         deadlines=deadlines,
         legal_clocks=legal_clocks,
+        four_eyes=four_eyes,
     )
 
 

@@ -120,6 +120,8 @@ class Agreement:
     plain_incident: Level
     deadlines: Mapping[str, Deadline]
     legal_clocks: tuple[LegalClock, ...]
+    #: whether notices under it must be released by somebody else than whoever wrote them last
+    four_eyes: bool = False
 
     @property
     def impact_ids(self) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ class Agreements:
     reference_id: str
     #: the provider's own targets in seconds by priority; empty means the agreement's GTI
     internal_targets_seconds: Mapping[str, int] = field(default_factory=dict)
+    #: whether every notice must be released by somebody else than whoever wrote it last
+    four_eyes: bool = False
 
     @property
     def reference(self) -> Agreement:

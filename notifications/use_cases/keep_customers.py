@@ -30,6 +30,7 @@ class CustomerDraft:
     services: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     availability_zones: tuple[str, ...] = ()
+    four_eyes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ def register_customer(
         regions=draft.regions,
         availability_zones=draft.availability_zones,
         created_at=act.now,
+        four_eyes=draft.four_eyes,
     )
     tx.add_customer(customer, act.identifiers.new_salt())
     tx.append_audit([_customer_entry(tx, act, "customer.registered", customer)])
@@ -80,6 +82,7 @@ def change_customer(
         services=draft.services,
         regions=draft.regions,
         availability_zones=draft.availability_zones,
+        four_eyes=draft.four_eyes,
         version=before.version + 1,
     )
     tx.save_customer(customer, before.version)
@@ -238,7 +241,7 @@ def _customer_entry(tx: Transaction, act: Act, kind: str, customer: Customer) ->
     return act.entry(
         kind,
         subjects={"customer": tx.customer_pseudonym(customer.id)},
-        detail={"version": customer.version},
+        detail={"version": customer.version, "four_eyes": customer.four_eyes},
         private={"customer": customer},
     )
 

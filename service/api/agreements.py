@@ -96,6 +96,7 @@ class AgreementOut(Out):
     plain_incident: LevelOut
     deadlines: list[DeadlineOut]
     legal_clocks: list[LegalClockOut]
+    four_eyes: bool = Field(description="Whether notices are released by somebody else than whoever wrote them last.")
     clauses: dict[str, dict[str, str]] = Field(description="Clause number to its plain wording, by language.")
 
 
@@ -109,7 +110,17 @@ class AgreementList(Out):
 def _out(agreement: Agreement) -> AgreementOut:
     shape = {
         name: as_json(getattr(agreement, name))
-        for name in ("id", "version", "title", "impacts", "criticalities", "priorities", "legal_clocks", "clauses")
+        for name in (
+            "id",
+            "version",
+            "title",
+            "impacts",
+            "criticalities",
+            "priorities",
+            "legal_clocks",
+            "clauses",
+            "four_eyes",
+        )
     }
     levels = [_level(level) for level in (*agreement.default_levels, agreement.plain_incident)]
     return AgreementOut.model_validate(

@@ -75,11 +75,20 @@ class CustomerIn(Schema):
     services: tuple[Code, ...] = Field((), description="What it uses; empty means the whole service.")
     regions: tuple[Code, ...] = ()
     availability_zones: tuple[Code, ...] = ()
+    four_eyes: bool = Field(
+        default=False, description="Its notices must be released by somebody else than whoever wrote them last."
+    )
 
     def to_domain(self) -> CustomerDraft:
         """Return the domain record."""
         return CustomerDraft(
-            self.name, self.language, self.time_zone, self.services, self.regions, self.availability_zones
+            self.name,
+            self.language,
+            self.time_zone,
+            self.services,
+            self.regions,
+            self.availability_zones,
+            self.four_eyes,
         )
 
 
@@ -117,6 +126,7 @@ class CustomerOut(Out):
     services: list[str]
     regions: list[str]
     availability_zones: list[str]
+    four_eyes: bool
     created_at: Moment
     version: int
     agreements: list["BindingOut"]
@@ -223,6 +233,7 @@ def customer_out(customer: Customer, bindings: list[AgreementBinding]) -> Custom
         services=list(customer.services),
         regions=list(customer.regions),
         availability_zones=list(customer.availability_zones),
+        four_eyes=customer.four_eyes,
         created_at=customer.created_at,
         version=customer.version,
         agreements=[binding_out(binding) for binding in bindings],

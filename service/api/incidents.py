@@ -10,11 +10,12 @@ from starlette.responses import Response
 from notifications.classification import classify
 from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.incident import Incident, IncidentFacts
+from notifications.notice import Notice
 from notifications.ports import Transaction
 from notifications.use_cases.act import Act
 from notifications.use_cases.change_incident import change_facts, close_incident, reopen_incident
 from notifications.use_cases.record_incident import IncidentResult, record_incident
-from notifications.use_cases.release_notice import release_drafts
+from notifications.use_cases.release_notice import override_releases, release_drafts
 from service.api.assessment_schemas import (
     classification_out,
 )
@@ -27,7 +28,7 @@ from service.api.incident_schemas import (
     incident_out,
     tally_of,
 )
-from service.api.notice_schemas import NoticeOut, notice_out
+from service.api.notice_schemas import NoticeOut, OverrideIn, notice_out
 from service.api.requests import (
     Answer,
     ApiContext,
@@ -38,6 +39,7 @@ from service.api.requests import (
     Limit,
     MayChangeIncidents,
     MayDeclareIncidents,
+    MayOverrideRelease,
     MayReadIncidents,
     MayReleaseNotices,
     change,
@@ -247,7 +249,7 @@ async def list_notices(access: MayReadIncidents, incident_id: UUID) -> Response:
 
     def work(tx: Transaction) -> list[NoticeOut]:
         found_incident(tx, incident_id)
-        return [notice_out(notice) for notice in tx.notices_of_incident(incident_id)]
+        return [notice_out(notice, at_provider=True) for notice in tx.notices_of_incident(incident_id)]
 
     return json_response(NoticeList.model_construct(items=await access.read(work)))
 
@@ -255,19 +257,47 @@ async def list_notices(access: MayReadIncidents, incident_id: UUID) -> Response:
 @router.post("/{incident_id}/release", response_model=NoticeList, summary="Release every draft of an incident")
 async def release(
     request: Request,
+    context: Context,
     access: MayReleaseNotices,
     incident_id: UUID,
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Release all drafts or none. If-Match is the incident's ETag: what was reviewed is what goes out."""
+    """Release all drafts or none. If-Match is the incident's ETag: what was reviewed is what goes out.
+
+    409 where four eyes are required for one of them and the caller wrote it last.
+    """
 
     def work(tx: Transaction, act: Act) -> Answer:
         version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
-        released = release_drafts(tx, act, incident_id, version)
-        return Answer(NoticeList.model_construct(items=[notice_out(notice) for notice in released]))
+        return _released(release_drafts(tx, act, incident_id, version, context.agreements))
 
     return await change(request, access, idempotency_key, work)
+
+
+@router.post(
+    "/{incident_id}/release-override", response_model=NoticeList, summary="Release every draft in an emergency"
+)
+async def release_override(
+    request: Request,
+    context: Context,
+    access: MayOverrideRelease,
+    incident_id: UUID,
+    override: OverrideIn,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Release all drafts past four eyes, or without an approver. It is alerted, and waits for somebody's review."""
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
+        return _released(override_releases(tx, act, incident_id, version, context.agreements, override.reason))
+
+    return await change(request, access, idempotency_key, work)
+
+
+def _released(notices: list[Notice]) -> Answer:
+    return Answer(NoticeList.model_construct(items=[notice_out(notice, at_provider=True) for notice in notices]))
 
 
 @router.post("/{incident_id}/close", response_model=IncidentOut, summary="Close an incident")

@@ -8,7 +8,7 @@ from pydantic import Field
 from notifications.delivery import Delivery, DeliveryAttempt
 from notifications.evidence import EvidenceEvent
 from notifications.notice import Notice
-from service.api.fields import Moment, Out
+from service.api.fields import Moment, Out, Prose, Schema
 
 
 class NoticeOut(Out):
@@ -29,11 +29,23 @@ class NoticeOut(Out):
     released_by: str | None
     sealed_at: Moment | None
     hold_reason: str | None = Field(description="Why it does not go out although released; null when nothing holds it.")
+    drafted_by: str = Field(description="Who wrote last what it says; four eyes are measured against it.")
+    override_reason: str | None = Field(
+        description="Why it was released past four eyes or without an approver; shown at the provider alone."
+    )
+    override_reviewed_by: str | None
+    override_reviewed_at: Moment | None
     version: int
 
 
-def notice_out(notice: Notice) -> NoticeOut:
-    """Return the schema of a notice."""
+class OverrideIn(Schema):
+    """An emergency release."""
+
+    reason: Prose = Field(max_length=2000, description="Why this cannot wait for somebody else; it is kept for ever.")
+
+
+def notice_out(notice: Notice, *, at_provider: bool) -> NoticeOut:
+    """Return the schema of a notice, to the provider's side or to its customer's."""
     return NoticeOut.model_construct(
         id=notice.id,
         incident_id=notice.incident_id,
@@ -50,6 +62,10 @@ def notice_out(notice: Notice) -> NoticeOut:
         released_by=notice.released_by,
         sealed_at=notice.sealed_at,
         hold_reason=notice.hold_reason,
+        drafted_by=notice.drafted_by,
+        override_reason=notice.override_reason if at_provider else None,
+        override_reviewed_by=notice.override_reviewed_by,
+        override_reviewed_at=notice.override_reviewed_at,
         version=notice.version,
     )
 

@@ -12,11 +12,11 @@ from notifications.notice import ComposedNotice, Notice
 from notifications.ports import Transaction
 from notifications.seal import SealedNotice
 from notifications.use_cases.act import Act
-from notifications.use_cases.release_notice import release_notice
+from notifications.use_cases.release_notice import override_release, release_notice, review_override
 from notifications.use_cases.seal_notice import compose_from_store
 from service.access.guarding import Access
 from service.api.fields import Language, Out
-from service.api.notice_schemas import DeliveryOut, NoticeOut, PreviewOut, delivery_out, notice_out
+from service.api.notice_schemas import DeliveryOut, NoticeOut, OverrideIn, PreviewOut, delivery_out, notice_out
 from service.api.requests import (
     Answer,
     Context,
@@ -24,6 +24,7 @@ from service.api.requests import (
     IdempotencyKey,
     IfMatch,
     Limit,
+    MayOverrideRelease,
     MayReadIncidents,
     MayReadNotices,
     MayReleaseNotices,
@@ -71,7 +72,10 @@ async def list_notices(
         lambda tx: tx.notices(page_of(limit, cursor), incident_id=incident_id, customer_id=customer_id, state=state)
     )
     return json_response(
-        NoticePage.model_construct(items=[notice_out(notice) for notice in notices], next_cursor=following)
+        NoticePage.model_construct(
+            items=[notice_out(notice, at_provider=access.scope.at_provider) for notice in notices],
+            next_cursor=following,
+        )
     )
 
 
@@ -79,7 +83,7 @@ async def list_notices(
 async def read(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return where the notice stands; a draft's ETag is what release wants."""
     notice = await access.read(lambda tx: _found(tx, notice_id))
-    return json_response(notice_out(notice), {"ETag": etag(notice.version)})
+    return json_response(notice_out(notice, at_provider=access.scope.at_provider), {"ETag": etag(notice.version)})
 
 
 @router.get("/{notice_id}/preview", response_model=PreviewOut, summary="Review a draft")
@@ -110,19 +114,62 @@ async def preview(
 @router.post("/{notice_id}/release", response_model=NoticeOut, summary="Release a notice")
 async def release(
     request: Request,
+    context: Context,
     access: MayReleaseNotices,
     notice_id: UUID,
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Release one draft; it is sealed and served from here on and cannot be taken back."""
+    """Release one draft; it is sealed and served from here on and cannot be taken back.
+
+    409 where four eyes are required and the caller wrote it last.
+    """
 
     def work(tx: Transaction, act: Act) -> Answer:
         version = expected_version(if_match, lambda: _found(tx, notice_id).version)
-        notice = release_notice(tx, act, notice_id, version)
-        return Answer(notice_out(notice), headers={"ETag": etag(notice.version)})
+        return _changed(release_notice(tx, act, notice_id, version, context.agreements))
 
     return await change(request, access, idempotency_key, work)
+
+
+@router.post("/{notice_id}/release-override", response_model=NoticeOut, summary="Release a notice in an emergency")
+async def release_override(
+    request: Request,
+    context: Context,
+    access: MayOverrideRelease,
+    notice_id: UUID,
+    override: OverrideIn,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Release one draft past four eyes, or without an approver. It is alerted, and waits for somebody's review."""
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        version = expected_version(if_match, lambda: _found(tx, notice_id).version)
+        return _changed(override_release(tx, act, notice_id, version, context.agreements, override.reason))
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.post("/{notice_id}/override-review", response_model=NoticeOut, summary="Review an emergency release")
+async def review(
+    request: Request,
+    access: MayReleaseNotices,
+    notice_id: UUID,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Record that somebody else than whoever wrote or released it looked at an emergency release."""
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        version = expected_version(if_match, lambda: _found(tx, notice_id).version)
+        return _changed(review_override(tx, act, notice_id, version))
+
+    return await change(request, access, idempotency_key, work)
+
+
+def _changed(notice: Notice) -> Answer:
+    return Answer(notice_out(notice, at_provider=True), headers={"ETag": etag(notice.version)})
 
 
 async def _sealed(access: Access, notice_id: UUID) -> SealedNotice:
