@@ -1,6 +1,6 @@
 """Schemas of customers, their contacts, agreement bindings, chosen levels and console inbox."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 from zoneinfo import available_timezones
 
@@ -191,17 +191,25 @@ class BindingList(Out):
 
 
 class ProfileDifferenceOut(Out):
-    """An incident that the changed profile would have decided otherwise."""
+    """An incident that the changed profile would have decided otherwise.
 
-    incident_id: UUID
-    ticket: str
-    present: DecisionOut
-    changed: DecisionOut
+    Which one it is, and why, is said to those who may read incidents: nobody learns here of what it was not told.
+    """
+
+    aware_at: Moment
+    notice: Literal["more", "fewer", "same"] = Field(
+        description="Whether there would have been a notice more or fewer; `same` where only an open question differs."
+    )
+    incident_id: UUID | None = None
+    ticket: str | None = None
+    present: DecisionOut | None = None
+    changed: DecisionOut | None = None
 
 
 class ProfileDryRunOut(Out):
     """What a changed profile would have changed over the last 12 months. Nothing was recorded."""
 
+    since: Moment
     incidents_examined: int
     more_notices: int
     fewer_notices: int

@@ -1,17 +1,20 @@
 """Profiles: the levels a customer chose (11.1.1.3), and what another choice would have changed."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from notifications.customer import Customer
-from notifications.decision import Verdict
+from notifications.decision import Decision, Verdict
+from notifications.incident import Incident
 from notifications.ports import Transaction
 from notifications.use_cases.act import Act
 from notifications.use_cases.dry_run import ProfileDryRun, dry_run_profile
 from notifications.use_cases.keep_customers import choose_profile, existing_customer, verify_choices
+from service.access.permissions import Permission
 from service.api.assessment_schemas import decision_out
 from service.api.customer_schemas import (
     ProfileDifferenceOut,
@@ -79,31 +82,49 @@ async def dry_run(
     profile: ProfileIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Return which incidents of the last 12 months the customer would have been told of otherwise."""
+    """Return how many notices more or fewer the customer would have got over the last 12 months.
+
+    It is worked out over every incident. Which ones they were is told to those who may read incidents.
+    """
     since = context.clock.now() - _LOOK_BACK
+    reads_incidents = access.may(Permission.INCIDENT_READ)
 
     def work(tx: Transaction) -> ProfileDryRunOut:
         customer = existing_customer(tx, customer_id)
         verify_choices(tx, customer_id, choices(profile), context.agreements)
         result = dry_run_profile(tx, customer_id, choices(profile), since, context.agreements)
-        return _dry_run_out(customer, result)
+        return _dry_run_out(customer, result, since, in_full=reads_incidents)
 
-    return await examine(request, access, idempotency_key, work)
+    answer = await access.read_for(customer_id, work)
+    return await examine(request, access, idempotency_key, lambda _tx: answer)
 
 
-def _dry_run_out(customer: Customer, result: ProfileDryRun) -> ProfileDryRunOut:
-    told = [(now.verdict is Verdict.NOTIFY, then.verdict is Verdict.NOTIFY) for _, now, then in result.differing]
+def _dry_run_out(customer: Customer, result: ProfileDryRun, since: datetime, *, in_full: bool) -> ProfileDryRunOut:
+    differences = [
+        _difference_out(customer, incident, present, changed, in_full=in_full)
+        for incident, present, changed in result.differing
+    ]
     return ProfileDryRunOut.model_construct(
+        since=since,
         incidents_examined=result.examined,
-        more_notices=sum(then and not now for now, then in told),
-        fewer_notices=sum(now and not then for now, then in told),
-        differences=[
-            ProfileDifferenceOut.model_construct(
-                incident_id=incident.id,
-                ticket=incident.ticket,
-                present=decision_out(customer, now),
-                changed=decision_out(customer, then),
-            )
-            for incident, now, then in result.differing
-        ],
+        more_notices=sum(item.notice == "more" for item in differences),
+        fewer_notices=sum(item.notice == "fewer" for item in differences),
+        differences=[item for item in differences if in_full or item.notice != "same"],
+    )
+
+
+def _difference_out(
+    customer: Customer, incident: Incident, present: Decision, changed: Decision, *, in_full: bool
+) -> ProfileDifferenceOut:
+    told, would_be = present.verdict is Verdict.NOTIFY, changed.verdict is Verdict.NOTIFY
+    notice: Literal["more", "fewer", "same"] = "same" if told == would_be else "more" if would_be else "fewer"
+    if not in_full:
+        return ProfileDifferenceOut(aware_at=incident.facts.aware_at, notice=notice)
+    return ProfileDifferenceOut.model_construct(
+        aware_at=incident.facts.aware_at,
+        notice=notice,
+        incident_id=incident.id,
+        ticket=incident.ticket,
+        present=decision_out(customer, present),
+        changed=decision_out(customer, changed),
     )
