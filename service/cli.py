@@ -28,16 +28,28 @@ cli.add_command(verify_command)
 @click.option("--address", default="soc@provider.example", show_default=True, help="Address that notices come from.")
 @click.option("--provider", default="Demo Cloud", show_default=True, help="Name of the provider.")
 @click.option(
-    "--passphrase-file", type=click.Path(path_type=Path, dir_okay=False), help="First line encrypts the keys."
+    "--passphrase-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="First line encrypts the keys; without it the master key does.",
 )
-def init(data: Path, address: str, provider: str, passphrase_file: Path | None) -> None:
-    """Create demo CA, signing, timestamp and log keys, trust anchors, settings and the interim token."""
+@click.option(
+    "--master-key-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the master key stands or is put; master.key in the folder if not given.",
+)
+def init(data: Path, address: str, provider: str, passphrase_file: Path | None, master_key_file: Path | None) -> None:
+    """Create demo CA, signing, timestamp, log and master keys, trust anchors, settings and the first token."""
     from service.data_folder import prepare_data_folder
 
     prepare_data_folder(
-        data, address=address, provider_name=provider, now=datetime.now(UTC), passphrase_file=passphrase_file
+        data,
+        address=address,
+        provider_name=provider,
+        now=datetime.now(UTC),
+        passphrase_file=passphrase_file,
+        master_key_file=master_key_file,
     )
-    click.echo(f"prepared {data}: keys/ (keep), trust/ (give to customers), api-token, greffier.toml")
+    click.echo(f"prepared {data}: keys/ and master.key (keep), trust/ (give to customers), api-token, greffier.toml")
 
 
 @cli.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from notifications.errors import Fault, InvalidInputError
 from service.sealing.demo_keys import KeyFiles, create_demo_keys
+from service.sealing.master_key import new_master, passphrase_of, read_masters, write_master_file
 from service.settings import SETTINGS_FILE
 
 #: Prefix of API tokens, so that leak scanners find them.
@@ -22,11 +23,19 @@ def is_prepared(data: Path) -> bool:
 
 
 def prepare_data_folder(
-    data: Path, *, address: str, provider_name: str, now: datetime, passphrase_file: Path | None = None
+    data: Path,
+    *,
+    address: str,
+    provider_name: str,
+    now: datetime,
+    passphrase_file: Path | None = None,
+    master_key_file: Path | None = None,
 ) -> None:
     """Create keys, trust anchors, settings and token in a folder; raises InvalidInputError if it has some already.
 
-    The settings file comes last: a folder without it was not finished and is not used.
+    Private keys are encrypted under the passphrase of a file, else under the one that the master key gives. A master
+    key file that is named and exists is used as it is; else a new one is written. The settings file comes last: a
+    folder without it was not finished and is not used.
     """
     if is_prepared(data):
         raise InvalidInputError(Fault("data", f"{data} is prepared already"))
@@ -35,14 +44,18 @@ def prepare_data_folder(
         raise InvalidInputError(Fault("address", "must be an ASCII mail address"))
     passphrase = _first_line(passphrase_file) if passphrase_file else None
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    master_path = master_key_file or data / "master.key"
+    masters = read_masters(master_path) if master_path.exists() else [new_master()]
     create_demo_keys(
         KeyFiles(data / "keys", data / "trust"),
         address=address,
         provider_name=provider_name,
         log_origin=f"{domain}/greffier",
         now=now,
-        passphrase=passphrase,
+        passphrase=passphrase or passphrase_of(masters[0]),
     )
+    if not master_path.exists():
+        write_master_file(master_path, masters, new=True)
     _write_private(data / "api-token", TOKEN_PREFIX + secrets.token_urlsafe(32) + "\n")
     settings = {
         "provider_name": provider_name,
@@ -53,6 +66,8 @@ def prepare_data_folder(
     }
     if passphrase_file:
         settings["key_passphrase_file"] = str(passphrase_file.resolve())
+    if master_key_file:
+        settings["master_key_file"] = str(master_key_file.resolve())
     lines = [f"{name} = {_toml(value)}" for name, value in settings.items()]
     _write_private(
         data / SETTINGS_FILE, "# Settings; an environment variable GREFFIER_<NAME> wins.\n" + "\n".join(lines) + "\n"

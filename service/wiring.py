@@ -34,7 +34,8 @@ from service.data_folder import sole_use
 from service.observability import SystemClock, SystemIdentifiers
 from service.sealing.cms_signer import CmsSigner
 from service.sealing.demo_keys import KeyFiles
-from service.sealing.key_files import load_chain, load_log_key
+from service.sealing.key_files import Passphrases, load_chain, load_log_key
+from service.sealing.master_key import key_passphrases, load_masters
 from service.sealing.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
 from service.sequencer import Sequencer, SequencerSettings
 from service.settings import Settings
@@ -77,9 +78,10 @@ async def running_parts(
     clock, identifiers = clock or SystemClock(), identifiers or SystemIdentifiers()
     first_token = settings.token()
     agreements = load_agreements(settings)
-    passphrase = settings.key_passphrase()
+    masters = load_masters(settings)
+    passphrases = key_passphrases(settings, masters)
     files = KeyFiles(settings.keys_dir, settings.trust_dir)
-    log_key = load_log_key(settings.log_key_file or files.log_key, passphrase)
+    log_key = load_log_key(settings.log_key_file or files.log_key, passphrases)
     log_vkey = verifier_key(settings.log_origin, log_key)
     async with contextlib.AsyncExitStack() as stack:
         # 2.
@@ -114,10 +116,10 @@ async def running_parts(
         signer = CmsSigner(
             settings.signing_key_file or files.signing_key,
             settings.signing_chain_file or files.signing_chain,
-            passphrase,
+            passphrases,
             clock,
         )
-        authority = _timestamp_authority(settings, files, passphrase, stack)
+        authority = _timestamp_authority(settings, files, passphrases, stack)
         channels: dict[ChannelKind, Channel] = {ChannelKind.CONSOLE: ConsoleInbox()}
         if settings.smtp_host is not None:
             mail = EmailSmtp(_smtp_settings(settings))
@@ -213,10 +215,10 @@ def load_agreements(settings: Settings) -> Agreements:
 
 
 def _timestamp_authority(
-    settings: Settings, files: KeyFiles, passphrase: bytes | None, stack: contextlib.AsyncExitStack
+    settings: Settings, files: KeyFiles, passphrases: Passphrases, stack: contextlib.AsyncExitStack
 ) -> TimestampAuthority:
     if settings.timestamp_url is None:
-        return EmbeddedTimestampAuthority(files.timestamp_key, files.timestamp_chain, passphrase)
+        return EmbeddedTimestampAuthority(files.timestamp_key, files.timestamp_chain, passphrases)
     if settings.timestamp_ca_file is None:
         raise InvalidInputError(Fault("timestamp_ca_file", "is needed with timestamp_url"))
     authority = HttpTimestampAuthority(

@@ -14,7 +14,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from notifications.errors import SealingUnavailableError
 from notifications.ports import Clock
-from service.sealing.key_files import load_chain, load_private_key
+from service.sealing.key_files import (
+    PRIVATE_KEY_BLOCK,
+    Passphrases,
+    parse_chain,
+    parse_private_key,
+    read_file,
+    stamp_of,
+)
 
 #: What verifiers take at the least (RFC 8551, 4.2).
 _MIN_RSA_BITS = 2048
@@ -30,15 +37,16 @@ class _Identity:
 
 
 class CmsSigner:
-    """Implements ``notifications.ports.Signer`` on PEM files.
+    """Implements ``notifications.ports.Signer`` on PEM files: key and chain in one, or in one each.
 
-    Files are read again when they change, so that a renewed certificate is used without a restart, and looked at again
-    after a failure, so that a mended file is.
+    A key in the chain's file is the one that is used, whatever the key's file holds: one file is replaced by one
+    rename, so that key and certificate always belong together. Files are read again when they change, so that a renewed
+    certificate is used without a restart, and looked at again after a failure, so that a mended file is.
     """
 
-    def __init__(self, key_file: Path, chain_file: Path, passphrase: bytes | None, clock: Clock) -> None:
+    def __init__(self, key_file: Path, chain_file: Path, passphrases: Passphrases, clock: Clock) -> None:
         self._key_file, self._chain_file = key_file, chain_file
-        self._passphrase, self._clock = passphrase, clock
+        self._passphrases, self._clock = passphrases, clock
         self._identity: _Identity | None = None
         self._stamp: tuple[int, ...] | None = None
 
@@ -83,21 +91,41 @@ class CmsSigner:
             )
 
     def _current(self) -> _Identity:
-        stamp = _stamp(self._key_file) + _stamp(self._chain_file)
-        if self._identity is None or stamp != self._stamp:
-            self._identity = None
+        stamp = self._files_stamp()
+        if self._identity is not None and stamp == self._stamp:
+            return self._identity
+        self._identity = None
+        while True:
             try:
                 self._identity = self._load()
-            except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
-                raise SealingUnavailableError(f"certificate {self._chain_file} is malformed: {error}") from None
-            self._stamp = stamp
+            except (SealingUnavailableError, ValueError, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+                failure = error
+            # Replaced while they were read, the files do not show one state: look again before anything is refused.
+            before, stamp = stamp, self._files_stamp()
+            if before == stamp:
+                break
+            self._identity = None
+        if self._identity is None:
+            if isinstance(failure, SealingUnavailableError):
+                raise failure
+            raise SealingUnavailableError(f"certificate {self._chain_file} is malformed: {failure}") from None
+        self._stamp = stamp
         return self._identity
+
+    def _files_stamp(self) -> tuple[int, ...]:
+        return stamp_of(self._key_file) + stamp_of(self._chain_file)
 
     def _load(self) -> _Identity:
         """Load and check: 1. key and chain, 2. they belong together, 3. what the certificate is for, 4. its address."""
         # 1.
-        key = load_private_key(self._key_file, self._passphrase)
-        leaf, *others = load_chain(self._chain_file)
+        chain = read_file(self._chain_file, "certificate")
+        together = PRIVATE_KEY_BLOCK.search(chain) is not None
+        key = parse_private_key(
+            chain if together else read_file(self._key_file, "key"),
+            self._passphrases,
+            self._chain_file if together else self._key_file,
+        )
+        leaf, *others = parse_chain(chain, self._chain_file)
         if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             raise SealingUnavailableError(f"key {self._key_file} is neither ECDSA nor RSA")
         if isinstance(key, ec.EllipticCurvePrivateKey) and not isinstance(key.curve, ec.SECP256R1):
@@ -152,11 +180,3 @@ class CmsSigner:
 def _public_bytes(key: object) -> bytes:
     encoded: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]  # every public key has it
     return encoded
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    try:
-        status = path.stat()
-    except OSError:
-        return (0,)
-    return (status.st_mtime_ns, status.st_size, status.st_ino)

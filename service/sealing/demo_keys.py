@@ -3,7 +3,6 @@
 For production, settings point at PEM files issued by a real CA and at a real timestamp authority instead.
 """
 
-import os
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,10 +12,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from notifications.audit.note import verifier_key
 from notifications.errors import Fault, InvalidInputError
+from service.sealing.file_replacing import write_new
+from service.sealing.key_files import private_pem
 
 _CA_DAYS = 3650
 _SIGNING_DAYS = 730
@@ -40,7 +42,15 @@ class KeyFiles:
 
     @property
     def signing_key(self) -> Path:
-        """Private key of the mail and notice signature."""
+        """Private key of the mail and notice signature.
+
+        It stands with its chain in one file, so that both are replaced at once; in older folders in a file of its own.
+        """
+        return self.separate_signing_key if self.separate_signing_key.exists() else self.signing_chain
+
+    @property
+    def separate_signing_key(self) -> Path:
+        """Where older folders have the private key of the mail and notice signature."""
         return self.keys / "signing.key"
 
     @property
@@ -68,6 +78,21 @@ class KeyFiles:
         """Private key of the demo CA."""
         return self.keys / "ca.key"
 
+    @property
+    def retired(self) -> Path:
+        """Folder of the certificates and public keys that were in use before."""
+        return self.keys / "retired"
+
+    @property
+    def trusted_ca(self) -> Path:
+        """Roots of the signing certificates, as verifiers get them."""
+        return self.trust / "ca.pem"
+
+    @property
+    def trusted_log(self) -> Path:
+        """Verifier keys of the log, oldest first, as verifiers get them."""
+        return self.trust / "log.vkey"
+
 
 def create_demo_keys(
     files: KeyFiles, *, address: str, provider_name: str, log_origin: str, now: datetime, passphrase: bytes | None
@@ -84,8 +109,8 @@ def create_demo_keys(
     if not provider_name.strip() or not provider_name.isprintable():
         raise InvalidInputError(Fault("provider_name", "must be a name without control characters"))
     log_vkey = verifier_key(log_origin, log_private := Ed25519PrivateKey.generate())
-    made = (files.ca_key, files.signing_key, files.signing_chain, files.timestamp_key, files.timestamp_chain,
-            files.log_key, files.trust / "ca.pem", files.trust / "tsa.pem", files.trust / "log.vkey")  # fmt: skip
+    made = (files.ca_key, files.separate_signing_key, files.signing_chain, files.timestamp_key, files.timestamp_chain,
+            files.log_key, files.trusted_ca, files.trust / "tsa.pem", files.trusted_log)  # fmt: skip
     existing = [path for path in made if path.exists()]
     if existing:
         raise InvalidInputError(Fault("data", f"{existing[0]} exists; keys are never overwritten"))
@@ -101,15 +126,35 @@ def create_demo_keys(
     tsa_key = rsa.generate_private_key(65537, 3072)
     tsa = _timestamp_certificate(tsa_key, tsa_root_key, tsa_root, provider_name, now)
 
-    _write_key(files.ca_key, ca_key, passphrase)
-    _write_key(files.signing_key, signing_key, passphrase)
-    _write_new(files.signing_chain, _pem(signing), 0o644)
-    _write_key(files.timestamp_key, tsa_key, passphrase)
-    _write_new(files.timestamp_chain, _pem(tsa) + _pem(tsa_root), 0o644)
-    _write_key(files.log_key, log_private, passphrase)
-    _write_new(files.trust / "ca.pem", _pem(ca), 0o644)
-    _write_new(files.trust / "tsa.pem", _pem(tsa_root), 0o644)
-    _write_new(files.trust / "log.vkey", (log_vkey.text() + "\n").encode(), 0o644)
+    write_new(files.ca_key, private_pem(ca_key, passphrase), 0o600)
+    write_new(files.signing_chain, private_pem(signing_key, passphrase) + _pem(signing), 0o600)
+    write_new(files.timestamp_key, private_pem(tsa_key, passphrase), 0o600)
+    write_new(files.timestamp_chain, _pem(tsa) + _pem(tsa_root), 0o644)
+    write_new(files.log_key, private_pem(log_private, passphrase), 0o600)
+    write_new(files.trusted_ca, _pem(ca), 0o644)
+    write_new(files.trust / "tsa.pem", _pem(tsa_root), 0o644)
+    write_new(files.trusted_log, (log_vkey.text() + "\n").encode(), 0o644)
+
+
+def issue_signing_pem(
+    ca_key: PrivateKeyTypes,
+    ca: x509.Certificate,
+    *,
+    address: str,
+    provider_name: str,
+    now: datetime,
+    passphrase: bytes | None,
+) -> bytes:
+    """Return a new signing key and its certificate by the demo CA as one PEM; raises InvalidInputError.
+
+    ``address`` is the one that the certificate names, as for ``create_demo_keys``.
+    """
+    if not _ADDRESS.fullmatch(address):
+        raise InvalidInputError(Fault("address", "must be an ASCII mail address"))
+    if not isinstance(ca_key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise InvalidInputError(Fault("ca", "the key of the demo CA signs no certificates"))
+    key = ec.generate_private_key(ec.SECP256R1())
+    return private_pem(key, passphrase) + _pem(_signing_certificate(key, ca_key, ca, address, provider_name, now))
 
 
 def _name(provider_name: str, role: str) -> x509.Name:
@@ -196,20 +241,3 @@ def _timestamp_certificate(
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _write_key(path: Path, key: _CertificateKey | Ed25519PrivateKey, passphrase: bytes | None) -> None:
-    protection: serialization.KeySerializationEncryption = (
-        serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
-    )
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
-    _write_new(path, pem, 0o600)
-
-
-def _write_new(path: Path, data: bytes, mode: int) -> None:
-    """Write a file that must not exist, never readable by more than ``mode`` says, not even for a moment."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

@@ -1,48 +1,102 @@
 """Load private keys and certificate chains from PEM files, with reasons that an analyst can act on."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from notifications.errors import SealingUnavailableError
 
+#: One private key within a file that may hold certificates and other text too (RFC 7468, 5.2).
+PRIVATE_KEY_BLOCK = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----\r?\n?", re.DOTALL)
 
-def load_private_key(path: Path, passphrase: bytes | None) -> PrivateKeyTypes:
-    """Return the private key of a PEM file; raises SealingUnavailableError naming the file and the reason."""
-    data = _read(path, "key")
-    # A passphrase is for encrypted files only; a folder may hold both kinds.
-    encrypted = b"ENCRYPTED" in data
-    try:
-        return load_pem_private_key(data, passphrase if encrypted else None)
-    except TypeError:
+#: What opens encrypted keys: none, one, or several to be tried in turn.
+Passphrases = bytes | Sequence[bytes] | None
+
+WritableKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | Ed25519PrivateKey
+
+
+def load_private_key(path: Path, passphrases: Passphrases) -> PrivateKeyTypes:
+    """Return the first private key of a PEM file; raises SealingUnavailableError naming the file and the reason."""
+    return parse_private_key(read_file(path, "key"), passphrases, path)
+
+
+def parse_private_key(data: bytes, passphrases: Passphrases, path: Path) -> PrivateKeyTypes:
+    """Return the first private key of what a file held; raises SealingUnavailableError naming the file."""
+    block = PRIVATE_KEY_BLOCK.search(data)
+    pem = block[0] if block else data
+    # A passphrase is for encrypted keys only; a folder may hold both kinds.
+    encrypted = b"ENCRYPTED" in pem
+    given = [passphrases] if isinstance(passphrases, bytes) else list(passphrases or ())
+    candidates: list[bytes | None] = [item for item in given if item] if encrypted else [None]
+    if not candidates:
         raise SealingUnavailableError(f"key {path} is encrypted and no passphrase is given") from None
-    except (ValueError, UnsupportedAlgorithm):
-        reason = "its passphrase is wrong, or it is damaged" if encrypted else "it is no private key in PEM"
-        raise SealingUnavailableError(f"key {path} cannot be opened: {reason}") from None
+    for candidate in candidates:
+        try:
+            return load_pem_private_key(pem, candidate)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            continue
+    reason = "its passphrase is wrong, or it is damaged" if encrypted else "it is no private key in PEM"
+    raise SealingUnavailableError(f"key {path} cannot be opened: {reason}")
+
+
+def private_pem(key: WritableKey, passphrase: bytes | None) -> bytes:
+    """Return the key as PKCS #8 in PEM, encrypted when there is a passphrase."""
+    protection: serialization.KeySerializationEncryption = (
+        serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+    )
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+
+
+def is_encrypted(data: bytes) -> bool:
+    """Whether every private key of what a file held is encrypted."""
+    return all(b"ENCRYPTED" in match[0] for match in PRIVATE_KEY_BLOCK.finditer(data))
 
 
 def load_chain(path: Path) -> list[x509.Certificate]:
     """Return the certificates of a PEM file, leaf first; raises SealingUnavailableError."""
+    return parse_chain(read_file(path, "certificate"), path)
+
+
+def parse_chain(data: bytes, path: Path) -> list[x509.Certificate]:
+    """Return the certificates of what a file held, leaf first; raises SealingUnavailableError naming the file."""
     try:
-        return x509.load_pem_x509_certificates(_read(path, "certificate"))
+        return x509.load_pem_x509_certificates(data)
     except ValueError:
         raise SealingUnavailableError(f"certificate file {path} holds no certificate in PEM") from None
 
 
-def load_log_key(path: Path, passphrase: bytes | None) -> Ed25519PrivateKey:
-    """Return the log's Ed25519 key; raises SealingUnavailableError."""
-    key = load_private_key(path, passphrase)
+def load_log_key(path: Path, passphrases: Passphrases) -> Ed25519PrivateKey:
+    """Return the log's current Ed25519 key; raises SealingUnavailableError."""
+    return ed25519_key(load_private_key(path, passphrases), path)
+
+
+def ed25519_key(key: PrivateKeyTypes, path: Path) -> Ed25519PrivateKey:
+    """Return the key as what a log needs; raises SealingUnavailableError for another kind."""
     if not isinstance(key, Ed25519PrivateKey):
         raise SealingUnavailableError(f"key {path} is no Ed25519 key")
     return key
 
 
-def _read(path: Path, what: str) -> bytes:
+def read_file(path: Path, what: str) -> bytes:
+    """Return a file's bytes; raises SealingUnavailableError naming it."""
     try:
         return path.read_bytes()
     except OSError as error:
         raise SealingUnavailableError(f"{what} file {path} cannot be read: {error.strerror}") from None
+
+
+def stamp_of(path: Path) -> tuple[int, ...]:
+    """Return what changes when a file is replaced or written to; (0,) for one that is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0,)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)

@@ -31,7 +31,7 @@ from rfc3161_client.errors import VerificationError
 
 from notifications.der import check_token_form
 from notifications.errors import Fault, InvalidInputError, SealingUnavailableError, TimestampUnavailableError
-from service.sealing.key_files import load_chain, load_private_key
+from service.sealing.key_files import Passphrases, load_chain, load_private_key
 
 _log = structlog.get_logger(__name__)
 
@@ -65,8 +65,8 @@ class _KeptKeyStamper(DummyTimeStamper):
 class EmbeddedTimestampAuthority:
     """Implements ``notifications.ports.TimestampAuthority`` in this process. Not independent, and says so."""
 
-    def __init__(self, key_file: Path, chain_file: Path, passphrase: bytes | None) -> None:
-        key = load_private_key(key_file, passphrase)
+    def __init__(self, key_file: Path, chain_file: Path, passphrases: Passphrases) -> None:
+        key = load_private_key(key_file, passphrases)
         if not isinstance(key, rsa.RSAPrivateKey):
             raise SealingUnavailableError(f"key {key_file} of the embedded timestamp authority must be RSA")
         leaf, *roots = load_chain(chain_file)

@@ -69,14 +69,14 @@ def mode(path):
 
 def test_private_keys_are_for_their_owner_alone(encrypted):
     assert mode(encrypted.keys) == 0o700
-    private = sorted(encrypted.keys.glob("*.key"))
-    assert [path.name for path in private] == ["ca.key", "log.key", "signing.key", "tsa.key"]
+    private = sorted(path for path in encrypted.keys.iterdir() if b"PRIVATE KEY" in path.read_bytes())
+    assert [path.name for path in private] == ["ca.key", "log.key", "signing.pem", "tsa.key"]
     assert {mode(path) for path in private} == {0o600}
     assert sorted(path.name for path in encrypted.trust.iterdir()) == ["ca.pem", "log.vkey", "tsa.pem"]
 
 
 def test_a_passphrase_really_encrypts_every_key(encrypted):
-    for path in encrypted.keys.glob("*.key"):
+    for path in (*encrypted.keys.glob("*.key"), encrypted.signing_key):
         data = path.read_bytes()
         assert data.startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
         with pytest.raises(TypeError):

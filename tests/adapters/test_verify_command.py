@@ -85,8 +85,8 @@ def test_init_prepares_a_folder_once_and_never_again(tmp_path):
     assert ran.stdout.decode().startswith(f"prepared {data}: ")
     kept = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
     assert sorted(path.relative_to(data).as_posix() for path in kept) == [
-        "api-token", "greffier.toml", "keys/ca.key", "keys/log.key", "keys/signing.key", "keys/signing.pem",
-        "keys/tsa.key", "keys/tsa.pem", "trust/ca.pem", "trust/log.vkey", "trust/tsa.pem",
+        "api-token", "greffier.toml", "keys/ca.key", "keys/log.key", "keys/signing.pem",
+        "keys/tsa.key", "keys/tsa.pem", "master.key", "trust/ca.pem", "trust/log.vkey", "trust/tsa.pem",
     ]  # fmt: skip
     assert {path.stat().st_mode & 0o777 for path in (data / "api-token", data / "greffier.toml")} == {0o600}
     settings = tomllib.loads(kept[data / "greffier.toml"].decode())
