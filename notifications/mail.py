@@ -107,6 +107,14 @@ def prepare_body(sealed: SealedNotice, language: str) -> PreparedBody:
     )
 
 
+def prepare_text(subject: str, text: str, language: str) -> PreparedBody:
+    """Return the body of a mail that is nothing but words: the service's own, no notice. LF line ends."""
+    token = hashlib.sha256(text.encode()).hexdigest()[:24]
+    boundary = f"=_mixed_{token}"
+    body = _multipart(boundary, [_text_part("plain", language, text)])
+    return PreparedBody(f'multipart/mixed; boundary="{boundary}"', subject, language, body)
+
+
 def _multipart(boundary: str, parts: Sequence[bytes]) -> bytes:
     opening = f"--{boundary}\r\n".encode()
     return b"".join(opening + part + _CRLF for part in parts) + f"--{boundary}--\r\n".encode()

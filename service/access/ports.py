@@ -245,7 +245,7 @@ class AccessTransaction(Transaction, Protocol):
         ...
 
     def save_service_mail(self, mail: ServiceMail) -> None:
-        """Replace state, attempts, next attempt and last error; words and recipient stay as they were."""
+        """Replace words (blanked once they are of no use), state, attempts, next attempt and last error."""
         ...
 
     def add_alert(self, alert: Alert) -> bool:

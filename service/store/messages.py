@@ -16,7 +16,8 @@ from service.store.tables import AlertRow, ServiceMailRow, table
 _MAILS, _ALERTS = FlatTable(ServiceMail, ServiceMailRow), FlatTable(Alert, AlertRow)
 _mails, _alerts = table(ServiceMailRow).c, table(AlertRow).c
 
-_MAIL, _ALERT, _ALERT_BY_KEY = _MAILS.by("id"), _ALERTS.by("id"), _ALERTS.by("key")
+_MAIL, _ALERT = _MAILS.by("id"), _ALERTS.by("id")
+_RAISE_ALERT = f"{_ALERTS.insert} ON CONFLICT (key) DO NOTHING"
 # The conditions stand as in the indexes, so that these are used.
 _DUE = limited(
     select(*_MAILS.columns)
@@ -27,7 +28,7 @@ _DUE = limited(
 )
 _TROUBLED = limited(
     select(*_MAILS.columns)
-    .where(text("last_error IS NOT NULL AND state IN ('queued', 'failed')"))
+    .where(text("state = 'failed' OR (state = 'queued' AND last_error IS NOT NULL)"))
     .order_by(_mails.position)
 )
 _SAVE_MAIL = _MAILS.update("text", "state", "attempts", "next_attempt_at", "last_error")
@@ -60,16 +61,15 @@ class MessageRecords(Records):
         return [_MAILS.record(row) for row in self._session.all(_TROUBLED, (limit,))]
 
     def save_service_mail(self, mail: ServiceMail) -> None:
-        """Replace what became of a mail."""
+        """Replace words (blanked once they are of no use), state, attempts, next attempt and last error."""
         values = _MAILS.some_values(mail, "text", "state", "attempts", "next_attempt_at", "last_error", "id")
         self._session.execute(_SAVE_MAIL, values)
         self._changed("messages")
 
     def add_alert(self, alert: Alert) -> bool:
         """Store an alert; returns False, and stores nothing, where its key was raised before."""
-        if self._session.one(_ALERT_BY_KEY, (alert.key,)) is not None:
+        if self._session.execute(_RAISE_ALERT, _ALERTS.values(alert)).rowcount == 0:
             return False
-        self._session.execute(_ALERTS.insert, _ALERTS.values(alert))
         self._changed("messages")
         return True
 
