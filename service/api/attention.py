@@ -49,17 +49,18 @@ class AttentionList(Out):
 async def list_attention(context: Context, access: MayReadAttention, limit: Limit = 100) -> Response:
     """Return open questions, unreleased drafts, held notices and deliveries in trouble, nearest deadline first."""
     now = context.clock.now()
+    return json_response(await access.read(lambda tx: attention_list(tx, now, limit)))
 
-    def work(tx: Transaction) -> AttentionList:
-        tickets = _Tickets(tx)
-        pending, all_pending = _pending(tx, now, limit)
-        waiting, all_waiting = _waiting(tx, tickets, now, limit)
-        troubled = _troubled(tx, tickets, now, limit)
-        items = sorted((*pending, *waiting, *troubled), key=lambda item: item.due_at)
-        complete = all_pending and all_waiting and len(troubled) < limit
-        return AttentionList(items=items, complete=complete)
 
-    return json_response(await access.read(work))
+def attention_list(tx: Transaction, now: datetime, limit: int) -> AttentionList:
+    """Return what waits, as the API and the console show it."""
+    tickets = _Tickets(tx)
+    pending, all_pending = _pending(tx, now, limit)
+    waiting, all_waiting = _waiting(tx, tickets, now, limit)
+    troubled = _troubled(tx, tickets, now, limit)
+    items = sorted((*pending, *waiting, *troubled), key=lambda item: item.due_at)
+    complete = all_pending and all_waiting and len(troubled) < limit
+    return AttentionList(items=items, complete=complete)
 
 
 class _Tickets:
