@@ -2,14 +2,16 @@
 
 Each round, numbered, is also the recovery after a crash: it starts from what is committed, whatever was going on.
 
-1. Read the head and the pending entries, oldest first, from one snapshot.
+1. Look at the log's keys, then read the head and the pending entries, oldest first, from one snapshot: no key signs a
+   tree that lacks the entry which announces it.
 2. Hash the leaves, compute the new complete nodes and the root, sign the checkpoint.
 3. Commit indices, nodes and checkpoint in one unit of work that compares-and-swaps the head.
 4. Write the checkpoint to the head file outside the database, then tell those who wait.
 
 The head file guards against a database restored from an old backup: a tree that is smaller than, or not consistent
 with, the head last published is never signed again. Not guarded: a head file restored together with the database;
-witnesses outside, among them every mailbox that holds a notice, are what shows that.
+witnesses outside, among them every mailbox that holds a notice, are what shows that. A head is ours when any key that
+the log ever had signed it.
 """
 
 import asyncio
@@ -21,14 +23,14 @@ from typing import NoReturn
 from uuid import UUID
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from notifications.audit.merkle import append_leaves, leaf_hash, tree_root
-from notifications.audit.note import VerifierKey, verifier_key
+from notifications.audit.note import VerifierKey
 from notifications.errors import InvalidInputError, LogUnavailableError, NotFoundError, VerificationError
 from service.log_head import read_head, write_head
 from service.log_store import LogStore, LogTransaction, PendingLeaf
+from service.sealing.log_keys import LogKeys, LogSigners
 
 _log = structlog.get_logger(__name__)
 
@@ -74,13 +76,13 @@ class Sequencer:
         self,
         store: LogStore,
         *,
-        private_key: Ed25519PrivateKey,
-        origin: str,
+        keys: LogKeys,
         head_path: Path,
         settings: SequencerSettings | None = None,
     ) -> None:
-        self._store, self._private_key, self._head_path = store, private_key, head_path
-        self._key = verifier_key(origin, private_key)
+        self._store, self._keys, self._head_path = store, keys, head_path
+        #: the keys by which the head was compared; others make it be compared again
+        self._known: tuple[VerifierKey, ...] = ()
         self._settings = settings or SequencerSettings()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -148,8 +150,6 @@ class Sequencer:
         """
         if self._refusal is not None:
             raise LogUnavailableError(self._refusal)
-        if self._head is None:
-            self._head = await self._compared_head()
         total = 0
         while count := await self._grow():
             total += count
@@ -181,13 +181,20 @@ class Sequencer:
                 self._failure = None
                 retry_seconds = self._settings.first_retry_seconds
 
-    async def _compared_head(self) -> Head:
+    @property
+    def refusal(self) -> str | None:
+        """Why nothing is signed any more, for good; None while that may go on."""
+        return self._refusal
+
+    async def _compared_head(self, known: tuple[VerifierKey, ...]) -> Head:
         """Return the database's head; refuse for good one that is behind or inconsistent with the head published."""
         published = await asyncio.to_thread(read_head, self._head_path)
         try:
-            head = await self._store.read(lambda tx: _verified_head(tx, published, self._key))
+            head = await self._store.read(lambda tx: _verified_head(tx, published, known))
         except LogUnavailableError as error:
             self._refuse(str(error))
+        if self._head is not None and head.size < self._head.size:
+            self._refuse(f"the database went back from {self._head.size} entries to {head.size}")
         if published is None and head.size:
             _log.warning("log_head.missing", path=str(self._head_path), size=head.size)
         self._published_size = head.size if published is not None and published == head.checkpoint else 0
@@ -201,7 +208,11 @@ class Sequencer:
     async def _grow(self) -> int:
         """Run one round, steps 1 to 4; return how many entries got their index."""
         # 1. and 2.
-        growth = await self._store.read(self._next_growth)
+        signers = self._keys.signers()
+        if self._head is None or signers.known != self._known:
+            self._head = await self._compared_head(signers.known)
+            self._known = signers.known
+        growth = await self._store.read(lambda tx: self._next_growth(tx, signers))
         if self._head is not None and growth.size_before < self._head.size:
             self._refuse(f"the database went back from {self._head.size} entries to {growth.size_before}")
         if growth.leaves:
@@ -216,12 +227,13 @@ class Sequencer:
         await self._publish(growth.head)
         return len(growth.leaves)
 
-    def _next_growth(self, tx: LogTransaction) -> _Growth:
+    def _next_growth(self, tx: LogTransaction, signers: LogSigners) -> _Growth:
         size, leaves = tx.log_size(), tx.pending_leaves(self._settings.batch_entries)
         if not leaves:
             return _Growth(size, (), (), Head(size, tx.log_checkpoint()))
         grown = append_leaves(size, tx.log_node_hashes, [leaf_hash(pending.leaf) for pending in leaves])
-        checkpoint = sign_checkpoint(self._private_key, Checkpoint(self._key.name, grown.size, grown.root))
+        current, *also = signers.keys
+        checkpoint = sign_checkpoint(current, Checkpoint(self._keys.origin, grown.size, grown.root), also=also)
         return _Growth(size, leaves, grown.nodes, Head(grown.size, checkpoint))
 
     async def _publish(self, head: Head) -> None:
@@ -265,24 +277,32 @@ class Sequencer:
             self._wake.set()
 
 
-def _verified_head(tx: LogTransaction, published: bytes | None, key: VerifierKey) -> Head:
+async def verify_head(store: LogStore, head_path: Path, keys: LogKeys) -> None:
+    """Raise LogUnavailableError where the log would refuse to sign; whoever changes its keys asks before."""
+    # The file first: a checkpoint is in the database before it is in the file.
+    published = await asyncio.to_thread(read_head, head_path)
+    known = keys.signers().known
+    await store.read(lambda tx: _verified_head(tx, published, known))
+
+
+def _verified_head(tx: LogTransaction, published: bytes | None, known: Sequence[VerifierKey]) -> Head:
     """Return the database's head; raises LogUnavailableError where it must not be built upon.
 
-    1. The latest checkpoint is signed by this log's key, covers all that is sequenced, and the tree gives its root.
-    2. The head published last is signed by this log's key, is not larger than the tree, and is what the tree was then.
+    1. The latest checkpoint is signed by a key of this log, covers all that is sequenced, and the tree gives its root.
+    2. The head published last is signed by a key of this log, is not larger than the tree, and is what it was then.
     """
     head = Head(tx.log_size(), tx.log_checkpoint())
     if head.checkpoint is not None:
-        _verify_root(tx, head.checkpoint, "the latest checkpoint in the database", key, head.size)
+        _verify_root(tx, head.checkpoint, "the latest checkpoint in the database", known, head.size)
     if published is not None:
-        _verify_root(tx, published, "the head published last", key, head.size)
+        _verify_root(tx, published, "the head published last", known, head.size)
     return head
 
 
-def _verify_root(tx: LogTransaction, note: bytes, what: str, key: VerifierKey, size: int) -> None:
+def _verify_root(tx: LogTransaction, note: bytes, what: str, known: Sequence[VerifierKey], size: int) -> None:
     """Raise LogUnavailableError unless the tree of ``size`` leaves agrees with a checkpoint of this log."""
     try:
-        checkpoint = verify_checkpoint(note, key)
+        checkpoint = verify_checkpoint(note, *known)
     except (InvalidInputError, VerificationError) as error:
         raise LogUnavailableError(f"{what} is no checkpoint of this log's key: {error}") from error
     if checkpoint.size > size:

@@ -14,7 +14,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from notifications.agreement import Agreement, bundled_agreements, parse_agreement
-from notifications.audit.note import verifier_key
 from notifications.delivery import ChannelKind
 from notifications.errors import Fault, InvalidInputError, SealingUnavailableError
 from notifications.notice import Provider
@@ -34,7 +33,8 @@ from service.data_folder import sole_use
 from service.observability import SystemClock, SystemIdentifiers
 from service.sealing.cms_signer import CmsSigner
 from service.sealing.demo_keys import KeyFiles
-from service.sealing.key_files import Passphrases, load_chain, load_log_key
+from service.sealing.key_files import Passphrases, load_chain
+from service.sealing.log_keys import LogKeyFile
 from service.sealing.master_key import key_passphrases, load_masters
 from service.sealing.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
 from service.sequencer import Sequencer, SequencerSettings
@@ -81,8 +81,8 @@ async def running_parts(
     masters = load_masters(settings)
     passphrases = key_passphrases(settings, masters)
     files = KeyFiles(settings.keys_dir, settings.trust_dir)
-    log_key = load_log_key(settings.log_key_file or files.log_key, passphrases)
-    log_vkey = verifier_key(settings.log_origin, log_key)
+    log_keys = LogKeyFile(settings.log_key_file or files.log_key, settings.log_origin, passphrases, clock)
+    log_vkey = log_keys.ring().known[-1]
     async with contextlib.AsyncExitStack() as stack:
         # 2.
         stack.enter_context(sole_use(settings.data))
@@ -105,8 +105,7 @@ async def running_parts(
         # 3.
         sequencer = Sequencer(
             store,
-            private_key=log_key,
-            origin=settings.log_origin,
+            keys=log_keys,
             head_path=settings.data / "log-head",
             settings=SequencerSettings(batch_seconds=settings.sequencer_period_seconds),
         )

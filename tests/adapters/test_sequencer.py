@@ -18,9 +18,16 @@ from notifications.audit.merkle import (
     verify_consistency,
     verify_inclusion,
 )
-from notifications.audit.note import verifier_key
-from notifications.errors import LogUnavailableError, NotFoundError, StateConflictError, StoreUnavailableError
-from service.sequencer import Sequencer, SequencerSettings
+from notifications.audit.note import parse_note, signatures_of, verifier_key
+from notifications.errors import (
+    LogUnavailableError,
+    NotFoundError,
+    SealingUnavailableError,
+    StateConflictError,
+    StoreUnavailableError,
+)
+from service.sealing.log_keys import LogSigners
+from service.sequencer import Sequencer, SequencerSettings, verify_head
 from service.store import migrate_store, open_store
 
 ORIGIN = "log.greffier.test"
@@ -53,9 +60,20 @@ def head_path(tmp_path):
     return tmp_path / "log-head"
 
 
-def make_sequencer(store, head_path, **settings):
+class FixedKeys:
+    """The keys of a log, as given: the current one first, then those that sign beside it."""
+
+    def __init__(self, *keys, before=()):
+        self.origin, self.keys, self.before = ORIGIN, keys, before
+
+    def signers(self):
+        known = [*self.before, *reversed(self.keys)]
+        return LogSigners(self.keys, tuple(verifier_key(ORIGIN, key) for key in known))
+
+
+def make_sequencer(store, head_path, keys=FixedKeys(KEY), **settings):  # noqa: B008 - it is never changed
     chosen = SequencerSettings(**{name: getattr(AT_ONCE, name) for name in AT_ONCE.__slots__} | settings)
-    return Sequencer(store, private_key=KEY, origin=ORIGIN, head_path=head_path, settings=chosen)
+    return Sequencer(store, keys=keys, head_path=head_path, settings=chosen)
 
 
 @asynccontextmanager
@@ -150,7 +168,7 @@ class TestRounds:
         """Another sequencer is quicker between looking and committing: this one changes nothing and goes on."""
         other, late = make_sequencer(store, head_path), make_sequencer(store, head_path)
         await append(store, 3)
-        growth = await store.read(late._next_growth)
+        growth = await store.read(lambda tx: late._next_growth(tx, late._keys.signers()))
         await other.sequence_pending()
         await append(store, 2)
         with pytest.raises(StateConflictError):
@@ -358,3 +376,67 @@ class TestRefusal:
         await append(store)
         assert await make_sequencer(store, head_path).sequence_pending() == 1
         assert verify_checkpoint(head_path.read_bytes(), VERIFIER).size == 10
+
+
+class TestKeys:
+    """A log whose key is replaced; the sequencer looks at its keys before every round."""
+
+    NEW = Ed25519PrivateKey.from_private_bytes(b"n" * 32)
+    NEW_VERIFIER = verifier_key(ORIGIN, NEW)
+
+    async def signers_of_head(self, store):
+        note = await store.read(lambda tx: tx.log_checkpoint())
+        return [key for key in (VERIFIER, self.NEW_VERIFIER) if signatures_of(parse_note(note), key)]
+
+    async def test_a_key_that_is_replaced_while_it_runs_signs_beside_the_new_one_and_then_no_more(
+        self, store, head_path
+    ):
+        keys = FixedKeys(KEY)
+        sequencer = make_sequencer(store, head_path, keys)
+        expected = [(FixedKeys(KEY), [VERIFIER]), (FixedKeys(self.NEW, KEY), [VERIFIER, self.NEW_VERIFIER])]
+        for now, signed in (*expected, (FixedKeys(self.NEW, before=[KEY]), [self.NEW_VERIFIER])):
+            keys.keys, keys.before = now.keys, now.before
+            await append(store)
+            assert await sequencer.sequence_pending() == 1
+            assert await self.signers_of_head(store) == signed
+        checkpoint = await store.read(lambda tx: tx.log_checkpoint())
+        assert verify_checkpoint(checkpoint, self.NEW_VERIFIER).size == 3
+
+    async def test_a_head_by_a_retired_key_is_ours(self, store, head_path):
+        await append(store)
+        await make_sequencer(store, head_path).sequence_pending()
+        await append(store)
+        await make_sequencer(store, head_path, FixedKeys(self.NEW, before=[KEY])).sequence_pending()
+        assert verify_checkpoint(head_path.read_bytes(), self.NEW_VERIFIER).size == 2
+
+    async def test_a_head_by_a_key_that_the_log_never_had_is_not_built_upon(self, store, head_path):
+        await append(store)
+        await make_sequencer(store, head_path).sequence_pending()
+        with pytest.raises(LogUnavailableError, match="is no checkpoint of this log's key"):
+            await verify_head(store, head_path, FixedKeys(self.NEW))
+        await verify_head(store, head_path, FixedKeys(self.NEW, KEY))
+        keys = FixedKeys(KEY)
+        sequencer = make_sequencer(store, head_path, keys)
+        await sequencer.sequence_pending()
+        keys.keys = (self.NEW,)
+        await append(store)
+        with pytest.raises(LogUnavailableError, match="refusing to sign"):
+            await sequencer.sequence_pending()
+        assert sequencer.refusal is not None
+        assert await self.signers_of_head(store) == [VERIFIER]
+
+    async def test_a_key_that_cannot_be_read_holds_the_log_until_it_can(self, store, head_path):
+        class Broken(FixedKeys):
+            broken = True
+
+            def signers(self):
+                if self.broken:
+                    raise SealingUnavailableError("the key's file is gone")
+                return super().signers()
+
+        keys = Broken(KEY)
+        async with running(store, head_path, keys=keys, first_retry_seconds=0) as sequencer:
+            waiting = asyncio.ensure_future(sequencer.included((await append(store))[0]))
+            await until(lambda: "the key's file is gone" in (sequencer.health() or ""))
+            keys.broken = False
+            assert await waiting == 0
