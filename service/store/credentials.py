@@ -95,4 +95,5 @@ class CredentialRecords(Records):
     def use_recovery_code(self, account_id: UUID, digest: bytes, at: datetime) -> bool:
         """Mark an unused code as used; returns whether there was one."""
         cursor = self._session.execute(_USE_CODE, (to_microseconds(at), account_id.bytes, digest))
+        self._changed("access")
         return bool(cursor.rowcount)

@@ -1,22 +1,23 @@
 """The service's own mails and alerts."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, exists, select, text
 
-from service.messages import Alert, ServiceMail
-from service.store.encoding import to_microseconds
+from service.messages import Alert, ServiceMail, UnreleasedDrafts
+from service.store.encoding import from_microseconds, from_optional_microseconds, to_microseconds
 from service.store.flat import FlatTable
 from service.store.records import Records
 from service.store.statements import compiled_text, limited
-from service.store.tables import AlertRow, ServiceMailRow, table
+from service.store.tables import AlertRow, ContactRow, CustomerRow, ServiceMailRow, table
 
 _MAILS, _ALERTS = FlatTable(ServiceMail, ServiceMailRow), FlatTable(Alert, AlertRow)
+_customers, _contacts = table(CustomerRow).c, table(ContactRow).c
 _mails, _alerts = table(ServiceMailRow).c, table(AlertRow).c
 
-_MAIL, _ALERT = _MAILS.by("id"), _ALERTS.by("id")
+_MAIL, _ALERT, _ALERT_BY_KEY = _MAILS.by("id"), _ALERTS.by("id"), _ALERTS.by("key")
 _RAISE_ALERT = f"{_ALERTS.insert} ON CONFLICT (key) DO NOTHING"
 # The conditions stand as in the indexes, so that these are used.
 _DUE = limited(
@@ -33,6 +34,23 @@ _TROUBLED = limited(
 )
 _SAVE_MAIL = _MAILS.update("text", "state", "attempts", "next_attempt_at", "last_error")
 _OPEN_ALERTS = limited(select(*_ALERTS.columns).where(text("seen_at IS NULL")).order_by(_alerts.position))
+_WITHOUT_CONTACT = limited(
+    select(_customers.id)
+    .where(~exists().where(_contacts.customer_id == _customers.id, _contacts.active))
+    .order_by(_customers.position)
+)
+_UNRELEASED = compiled_text(
+    "SELECT incident_id, due_at, created_at, count(*) FROM notices"
+    " WHERE state = 'draft' AND created_at + due_at <= :twice_now"
+    " GROUP BY incident_id, due_at, created_at ORDER BY due_at, incident_id, created_at LIMIT :limit",
+    "twice_now", "limit",
+)  # fmt: skip
+_NEXT_MOMENT = compiled_text(
+    "SELECT min(CASE WHEN (created_at + due_at) / 2 > :half THEN (created_at + due_at) / 2"
+    " WHEN due_at - :lead > :soon THEN due_at - :led WHEN due_at > :due THEN due_at END)"
+    " FROM notices WHERE state = 'draft'",
+    "half", "lead", "soon", "led", "due",
+)  # fmt: skip
 _SEE_ALERT = compiled_text(
     "UPDATE alerts SET seen_at = :seen_at, seen_by = :seen_by WHERE id = :id AND seen_at IS NULL",
     "seen_at", "seen_by", "id",
@@ -72,6 +90,29 @@ class MessageRecords(Records):
             return False
         self._changed("messages")
         return True
+
+    def alert_by_key(self, key: str) -> Alert | None:
+        """Return the alert by what it is about."""
+        row = self._session.one(_ALERT_BY_KEY, (key,))
+        return None if row is None else _ALERTS.record(row)
+
+    def unreleased_drafts(self, now: datetime, limit: int) -> Sequence[UnreleasedDrafts]:
+        """Return drafts of whose time half has gone; by deadline."""
+        rows = self._session.all(_UNRELEASED, (2 * to_microseconds(now), limit))
+        return [
+            UnreleasedDrafts(UUID(bytes=row[0]), from_microseconds(row[1]), from_microseconds(row[2]), row[3])
+            for row in rows
+        ]
+
+    def next_draft_moment(self, now: datetime, lead: timedelta) -> datetime | None:
+        """Return when a draft next reaches a stage."""
+        at, before = to_microseconds(now), lead // timedelta(microseconds=1)
+        row = self._session.one(_NEXT_MOMENT, (at, before, at, before, at))
+        return None if row is None else from_optional_microseconds(row[0])
+
+    def customers_without_contact(self, limit: int) -> Sequence[UUID]:
+        """Return customers that have no active contact, oldest first."""
+        return [UUID(bytes=row[0]) for row in self._session.all(_WITHOUT_CONTACT, (limit,))]
 
     def alert(self, alert_id: UUID) -> Alert | None:
         """Return the alert."""

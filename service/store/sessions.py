@@ -145,7 +145,9 @@ class SessionRecords(Records):
         self._session.execute(_CLEAR_THROTTLE, (key,))
 
     def purge_access(self, now: datetime) -> int:
-        """Delete what is over; return how many."""
+        """Delete sessions, links, sign-ins half way, and throttles a day after ``retry_at``; return how many."""
         count = sum(self._session.execute(statement, (to_microseconds(now),)).rowcount for statement in _PURGES)
         count += self._session.execute(_PURGE_THROTTLES, (to_microseconds(now - _THROTTLES_KEPT),)).rowcount
+        if count:
+            self._changed("access")
         return count

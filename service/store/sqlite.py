@@ -67,7 +67,8 @@ class SqliteStore:
         self._to_write: SimpleQueue[Work | None] = SimpleQueue()
         self._to_read: SimpleQueue[Work | None] = SimpleQueue()
         #: called with the kinds of things that a commit changed (``audit``, ``log``, ``incidents``, ``decisions``,
-        #: ``customers``, ``notices``, ``deliveries``), in the event loop of one of the works, before callers go on
+        #: ``customers``, ``notices``, ``deliveries``, ``access``, ``messages``), in the event loop of one of the works,
+        #: before callers go on
         self.on_commit: list[Callable[[set[str]], None]] = []
         self._closed = False
         #: so that nothing is handed in behind the end of a queue

@@ -28,6 +28,7 @@ from fakes.records import (
 )
 
 from notifications.audit.entry import leaf_bytes, pseudonym
+from notifications.customer import MailContent
 from notifications.decision import Verdict
 from notifications.delivery import DeliveryState
 from notifications.errors import (
@@ -205,7 +206,7 @@ class TestIdempotency:
 
 class TestCustomers:
     async def test_come_back_equal(self, store, customer):
-        other = make_customer(version=1, services=(), name='"[]"')
+        other = make_customer(version=1, services=(), name='"[]"', four_eyes=True)
         await store.write(lambda tx: tx.add_customer(other, bytes(32)))
         assert await store.read(lambda tx: tx.customer(customer.id)) == customer
         assert await store.read(lambda tx: tx.customer(NOBODY)) is None
@@ -221,7 +222,7 @@ class TestCustomers:
         assert await read_pages(store, lambda tx, page: tx.customers(page)) == made
 
     async def test_saving_follows_versions(self, store, customer):
-        changed = replace(customer, name="New", services=("x",), version=2)
+        changed = replace(customer, name="New", services=("x",), four_eyes=True, version=2)
         await store.write(lambda tx: tx.save_customer(changed, 1))
         assert await store.read(lambda tx: tx.customer(customer.id)) == changed
         assert tuple(await store.read(lambda tx: tx.all_customers())) == (changed,)
@@ -310,11 +311,16 @@ class TestCustomers:
                 await store.write(work)
 
     async def test_contacts_are_by_order_then_creation_and_follow_versions(self, store, customer):
-        made = [make_contact(customer, order=order) for order in (2, 1, 2, 1)]
+        made = [make_contact(customer, order=order) for order in (2, 1, 2)]
+        reached = {"fallback": True, "mail_content": MailContent.ENCRYPTED_ONLY, "smime_certificate": b"\x30\x00"}
+        made.append(make_contact(customer, **reached, time_zone="Asia/Tokyo", verified_at=None))
         await store.write(lambda tx: [tx.add_contact(item) for item in made])
         listed = await store.read(lambda tx: tx.contacts(customer.id))
         assert list(listed) == [made[1], made[3], made[0], made[2]]
-        changed = replace(made[0], email="é@exämple.org", active=False, order=1, version=2)
+        changed = replace(
+            made[0], email="é@exämple.org", active=False, order=1, version=2, time_zone="Europe/Rome",
+            verified_at=after(days=1), **reached | {"mail_content": MailContent.SUMMARY},
+        )  # fmt: skip
         await store.write(lambda tx: tx.save_contact(changed, 1))
         assert await store.read(lambda tx: tx.contact(changed.id)) == changed
         with pytest.raises(VersionMismatchError):
@@ -403,11 +409,14 @@ class TestIncidents:
 
 class TestNotices:
     async def test_come_back_equal_and_follow_versions(self, store, incident, customer):
-        notice = make_notice(incident, customer)
+        notice = make_notice(incident, customer, drafted_by="account:a")
         await store.write(lambda tx: tx.add_notices([notice]))
+        assert await store.read(lambda tx: tx.notice(notice.id)) == notice
         changed = replace(
             notice, state=NoticeState.RELEASED, released_at=after(minutes=1), released_by="token:b",
             sealed_at=after(minutes=2), hold_reason="no key", version=2, facts_version=4, due_at=after(hours=3),
+            drafted_by="account:b", override_reason="r", override_reviewed_by="account:c",
+            override_reviewed_at=after(minutes=9),
         )  # fmt: skip
         await store.write(lambda tx: tx.save_notice(changed, 1))
         assert await store.read(lambda tx: tx.notice(notice.id)) == changed
@@ -509,7 +518,7 @@ class TestSeals:
 class TestDeliveries:
     @pytest.fixture
     async def contact(self, store, customer):
-        made = make_contact(customer)
+        made = make_contact(customer, time_zone="Asia/Tokyo", mail_content=MailContent.SUMMARY, smime_certificate=b"c")
         await store.write(lambda tx: tx.add_contact(made))
         return made
 

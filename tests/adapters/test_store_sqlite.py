@@ -470,17 +470,33 @@ class TestStatements:
         """Without statistics, as in a young database: a list must not become slow because history grew."""
         whole = {"_ALL_CUSTOMERS", "_ALL_SALTS", "_ALL_BINDINGS", "_ALL_PROFILES"}
         from_the_end = {"_HEAD", "_LAST_SEQUENCED"}
-        queue_in_order = {"_DUE", "_TROUBLED", "_OPEN_ALERTS"}
-        walking, seen = set(), 0
+        every_customer, as_the_process_starts = {"_WITHOUT_CONTACT"}, {"_FREE_ALL"}
+        queues_in_order = {
+            ("_DUE", "ix_deliveries_queued_due_at"),
+            ("_TROUBLED", "ix_deliveries_troubled_due_at"),
+            ("_DUE", "ix_service_mails_queued"),
+            ("_TROUBLED", "ix_service_mails_troubled"),
+            ("_OPEN_ALERTS", "ix_alerts_unseen"),
+        }
+        walking, queues, seen = set(), set(), 0
         with direct(path) as connection:
             for module in pkgutil.iter_modules(service.store.__path__, "service.store."):
-                for name, statement in vars(importlib.import_module(module.name)).items():
-                    statements = statement.values() if name == "_PAGES" else [statement]
-                    for text in statements:
-                        if isinstance(text, str) and text.startswith("SELECT"):
-                            seen += 1
-                            plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", [1] * text.count("?")).fetchall()
-                            if any(step[3].startswith("SCAN") for step in plan):
+                for name, value in vars(importlib.import_module(module.name)).items():
+                    for text in _statements(value):
+                        seen += 1
+                        plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", [1] * text.count("?")).fetchall()
+                        for scan in (step[3] for step in plan if step[3].startswith("SCAN")):
+                            _, _, index = scan.partition(" USING INDEX ")
+                            if index:
+                                queues.add((name, index))
+                            else:
                                 walking.add(name)
-        assert walking == whole | from_the_end | queue_in_order
-        assert seen > 40
+        assert walking == whole | from_the_end | every_customer | as_the_process_starts
+        assert queues == queues_in_order
+        assert seen > 100
+
+
+def _statements(value):
+    """Return the statements in a value of a module that could walk a table."""
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
+    return [item for item in values if isinstance(item, str) and item.startswith(("SELECT ", "UPDATE ", "DELETE "))]

@@ -6,7 +6,7 @@ from sqlmodel import SQLModel
 from service.store.tables import columns
 
 _QUEUED = text("state = 'queued'")
-_TROUBLED = text("last_error IS NOT NULL AND state IN ('queued', 'failed')")
+_TROUBLED = text("state = 'failed' OR (state = 'queued' AND last_error IS NOT NULL)")
 _UNSEEN = text("seen_at IS NULL")
 
 

@@ -125,8 +125,8 @@ def _create_tables() -> None:
         "service_mails",
         ["position"],
         unique=False,
-        sqlite_where=sa.text("last_error IS NOT NULL AND state IN ('queued', 'failed')"),
-        postgresql_where=sa.text("last_error IS NOT NULL AND state IN ('queued', 'failed')"),
+        sqlite_where=sa.text("state = 'failed' OR (state = 'queued' AND last_error IS NOT NULL)"),
+        postgresql_where=sa.text("state = 'failed' OR (state = 'queued' AND last_error IS NOT NULL)"),
     )
     op.create_table(
         "throttles",
