@@ -28,6 +28,16 @@ class ServiceMail:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreleasedDrafts:
+    """Drafts of one incident that nobody released, alike in their deadline and in when they were made."""
+
+    incident_id: UUID
+    due_at: datetime
+    created_at: datetime
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """Something that analysts and approvers must know now; raised once per key."""
 

@@ -32,6 +32,11 @@ class Settings(BaseSettings):
     #: language given to free text that came without one
     default_language: Literal["fr", "en", "de"] = "fr"
 
+    #: how long before its deadline an unreleased notice is alerted a last time
+    alert_lead_seconds: float = Field(15 * 60, gt=0)
+    #: how long a draft is left to its author before it is alerted at all
+    alert_grace_seconds: float = Field(2 * 60, ge=0)
+
     # -- agreements
     #: the agreement by which the provider itself reads an incident
     reference_agreement: str = "secnumcloud_iaas_3_0"

@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from notifications.agreement import Agreement, bundled_agreements, parse_agreement
+from notifications.audit.entry import parse_leaf
 from notifications.delivery import ChannelKind
 from notifications.errors import Fault, InvalidInputError, SealingUnavailableError
 from notifications.notice import Provider
-from notifications.ports import Channel, Clock, Identifiers, TimestampAuthority, Transaction
+from notifications.ports import Channel, Clock, Identifiers, TimestampAuthority
 from notifications.use_cases.act import Act
 from notifications.use_cases.customer_decider import Agreements
 from notifications.use_cases.deliver_notice import Delivering
@@ -25,19 +25,24 @@ from notifications.use_cases.record_keys import record_keys
 from notifications.use_cases.seal_notice import Sealing
 from service.access.authenticating import AccessLimits, Authenticator
 from service.access.first_account import ensure_first_account
+from service.alerting import Alerting, AlertSettings
 from service.api.health import Probe
 from service.api.requests import ApiContext
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp, SmtpSettings
 from service.data_folder import sole_use
+from service.key_keeping import KeyKeeper
 from service.observability import SystemClock, SystemIdentifiers
 from service.sealing.cms_signer import CmsSigner
 from service.sealing.demo_keys import KeyFiles
 from service.sealing.key_files import Passphrases, load_chain
+from service.sealing.key_rotation import KeyRotation
+from service.sealing.key_states import log_fingerprint
 from service.sealing.log_keys import LogKeyFile
-from service.sealing.master_key import key_passphrases, load_masters
+from service.sealing.master_key import key_passphrases, load_masters, master_fingerprint
 from service.sealing.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
 from service.sequencer import Sequencer, SequencerSettings
+from service.service_mails import MailSender, ServiceMailer
 from service.settings import Settings
 from service.store import SqliteStore, SqlTransaction, open_store
 from service.worker import Worker, WorkerSettings
@@ -46,6 +51,8 @@ _log = structlog.get_logger(__name__)
 
 #: Certificates that expire within so many days are warned of.
 _EXPIRY_WARNING_DAYS = 30
+#: Entries without an index at a start: those that a crash or a command left.
+_ENTRIES_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,8 @@ class Parts:
     store: SqliteStore
     sequencer: Sequencer
     worker: Worker
+    mailer: ServiceMailer
+    alerting: Alerting
 
 
 @asynccontextmanager
@@ -66,13 +75,13 @@ async def running_parts(
 ) -> AsyncIterator[Parts]:
     """Start the parts in order and stop them in reverse; raises what a part that must be there raises.
 
-    1. Settings that must hold: first token, agreements, log key.
+    1. Settings that must hold: first token, agreements, master key, log key.
     2. Store, for this process alone, brought up to date; leases that a process left when it died are freed, and an
        installation without any account gets its first one.
-    3. Sequencer, guarded by the head file outside the database.
+    3. Keys: a rotation that a crash interrupted is ended. Sequencer, guarded by the head file outside the database.
     4. Signer, timestamp authority and channels. A signer without a usable key is no reason not to start: incidents are
        declared and decided, notices wait, and the readiness says why.
-    5. Worker. What an earlier run left over is taken up at once.
+    5. Worker, the service's own mails, alerts. What an earlier run left over is taken up at once.
     """
     # 1.
     clock, identifiers = clock or SystemClock(), identifiers or SystemIdentifiers()
@@ -82,7 +91,7 @@ async def running_parts(
     passphrases = key_passphrases(settings, masters)
     files = KeyFiles(settings.keys_dir, settings.trust_dir)
     log_keys = LogKeyFile(settings.log_key_file or files.log_key, settings.log_origin, passphrases, clock)
-    log_vkey = log_keys.ring().known[-1]
+    log_keys.ring()
     async with contextlib.AsyncExitStack() as stack:
         # 2.
         stack.enter_context(sole_use(settings.data))
@@ -103,6 +112,17 @@ async def running_parts(
             ),
         )
         # 3.
+        rotation = KeyRotation(settings, passphrases, clock)
+        keeper = KeyKeeper(
+            settings,
+            rotation,
+            unit_of_work=store,
+            log_store=store,
+            clock=clock,
+            identifiers=identifiers,
+            refusal=lambda: sequencer.refusal,
+        )
+        await keeper.settle_at_start()
         sequencer = Sequencer(
             store,
             keys=log_keys,
@@ -155,10 +175,35 @@ async def running_parts(
         )
         store.on_commit.append(worker.wake)
         await _record_keys(
-            store, Act("system:service", clock.now(), identifiers), signer, log_vkey.public_key, authority
+            store,
+            Act("system:service", clock.now(), identifiers),
+            signer,
+            {"log": log_fingerprint(log_keys.ring().known[-1]), "master": master_fingerprint(masters[0])},
+            authority,
         )
-        running = asyncio.create_task(worker.run(), name="worker")
-        stack.push_async_callback(_stop, running)
+        mailer = ServiceMailer(
+            store,
+            MailSender(
+                signer, channels.get(ChannelKind.EMAIL), sender, settings.mail_from_name or settings.provider_name
+            ),
+            clock=clock,
+            identifiers=identifiers,
+            jitter=secrets.SystemRandom().random,
+        )
+        store.on_commit.append(mailer.wake)
+        alert_settings = AlertSettings(
+            mailbox=settings.contact_email,
+            language=settings.default_language,
+            provider_name=settings.provider_name,
+            console_url=settings.console_url,
+            lead_seconds=settings.alert_lead_seconds,
+            grace_seconds=settings.alert_grace_seconds,
+        )
+        alerting = Alerting(store, alert_settings, clock=clock, identifiers=identifiers)
+        store.on_commit.append(alerting.wake)
+        for part in (worker, mailer, alerting):
+            running = asyncio.create_task(part.run(), name=type(part).__name__)
+            stack.push_async_callback(_stop, running)
         context = ApiContext(
             unit_of_work=store,
             clock=clock,
@@ -166,20 +211,23 @@ async def running_parts(
             agreements=agreements,
             sealing=sealing,
             default_language=settings.default_language,
-            log_verifier_key=log_vkey.text(),
+            keys=keeper,
+            settings=settings,
+            alerts=alert_settings,
         )
         probes: dict[str, Probe] = {
             "log": sequencer.health,
             "signing": lambda: _signing_health(signer, sender, clock),
             "mail": lambda: None if ChannelKind.EMAIL in channels else "no smtp_host is set: mails wait",
             "worker": worker.health,
+            "alerts": lambda: mailer.health() or alerting.health(),
         }
         for name, probe in probes.items():
             reason = probe()
             if reason is not None:
                 _log.warning("part.degraded", part=name, reason=reason)
         _log.info("service.ready", data=str(settings.data), log_origin=settings.log_origin)
-        yield Parts(context, authenticator, probes, store, sequencer, worker)
+        yield Parts(context, authenticator, probes, store, sequencer, worker, mailer, alerting)
 
 
 def _free_leases(tx: SqlTransaction) -> None:
@@ -265,16 +313,18 @@ def _signing_health(signer: CmsSigner, sender: str, clock: Clock) -> str | None:
 
 
 async def _record_keys(
-    store: SqliteStore, act: Act, signer: CmsSigner, log_key: bytes, authority: TimestampAuthority
+    store: SqliteStore, act: Act, signer: CmsSigner, known: Mapping[str, str], authority: TimestampAuthority
 ) -> None:
-    fingerprints = {"log": hashlib.sha256(log_key).hexdigest()}
+    fingerprints = dict(known)
     with contextlib.suppress(SealingUnavailableError):
         fingerprints["signing"] = signer.fingerprint
     certificate = getattr(authority, "certificate", None)
     if isinstance(certificate, x509.Certificate):
         fingerprints["timestamp"] = certificate.fingerprint(hashes.SHA256()).hex()
 
-    def work(tx: Transaction) -> list[str]:
-        return record_keys(tx, act, fingerprints)
+    def work(tx: SqlTransaction) -> list[str]:
+        waiting = [parse_leaf(item.leaf) for item in tx.pending_leaves(_ENTRIES_LOOKED_AT)]
+        appended = frozenset(leaf.subjects.get("key", "") for leaf in waiting if leaf.type == "key.activated")
+        return record_keys(tx, act, fingerprints, appended=appended)
 
     await store.write(work)

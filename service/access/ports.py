@@ -1,7 +1,7 @@
 """What access needs of the store, beside ``notifications.ports``. Each docstring is a contract."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from service.access.records import (
     Throttle,
     Totp,
 )
-from service.messages import Alert, ServiceMail
+from service.messages import Alert, ServiceMail, UnreleasedDrafts
 
 ResultT = TypeVar("ResultT")
 
@@ -250,6 +250,22 @@ class AccessTransaction(Transaction, Protocol):
 
     def add_alert(self, alert: Alert) -> bool:
         """Store an alert; returns False, and stores nothing, where its key was raised before."""
+        ...
+
+    def alert_by_key(self, key: str) -> Alert | None:
+        """Return the alert by what it is about."""
+        ...
+
+    def unreleased_drafts(self, now: datetime, made_before: datetime, limit: int) -> Sequence[UnreleasedDrafts]:
+        """Return drafts made before a moment of whose time, until they are due, half has gone; by deadline."""
+        ...
+
+    def next_draft_moment(self, now: datetime, lead: timedelta, grace: timedelta) -> datetime | None:
+        """Return when a draft next ends its grace, is past half of its time, the lead before its end, or overdue."""
+        ...
+
+    def customers_without_contact(self, limit: int) -> Sequence[UUID]:
+        """Return customers that have no active contact, oldest first."""
         ...
 
     def alert(self, alert_id: UUID) -> Alert | None:

@@ -4,18 +4,21 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
 from notifications.decision import Verdict
 from notifications.delivery import DeliveryState
-from notifications.errors import NotFoundError
+from notifications.errors import NotFoundError, StateConflictError
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Page, Transaction
+from notifications.use_cases.act import Act
 from notifications.use_cases.deciding import public_fact_id
+from service.access.permissions import Permission
+from service.access.ports import AccessTransaction
 from service.api.fields import Moment, Out
-from service.api.requests import Context, Limit, MayReadAttention, json_response
+from service.api.requests import Answer, Context, IdempotencyKey, Limit, MayReadAttention, change, json_response
 
 router = APIRouter(prefix="/attention", tags=["attention"])
 
@@ -26,16 +29,36 @@ _DECISIONS = 200
 class AttentionItem(Out):
     """One thing that waits for a person."""
 
-    kind: Literal["decision_pending", "draft_unreleased", "notice_held", "delivery_failing", "delivery_failed"]
-    due_at: Moment = Field(description="When it is, or could be, owed.")
+    kind: Literal[
+        "decision_pending",
+        "draft_unreleased",
+        "notice_held",
+        "delivery_failing",
+        "delivery_failed",
+        "override_unreviewed",
+        "alert",
+        "customer_unreachable",
+        "service_mail_failed",
+    ]
+    due_at: Moment | None = Field(description="When it is, or could be, owed; null where nothing is owed by it yet.")
     overdue: bool
-    incident_id: UUID
-    ticket: str
+    incident_id: UUID | None = None
+    ticket: str | None = None
     #: None where it concerns several
     customer_id: UUID | None = None
     notice_id: UUID | None = None
     delivery_id: UUID | None = None
+    #: of an alert: by which it is said to be seen
+    alert_id: UUID | None = None
     what: str = Field(description="What stands in the way, in one line.")
+
+
+class SeenOut(Out):
+    """Who saw an alert first."""
+
+    alert_id: UUID
+    seen_at: Moment
+    seen_by: str
 
 
 class AttentionList(Out):
@@ -47,20 +70,98 @@ class AttentionList(Out):
 
 @router.get("", response_model=AttentionList, summary="What waits for a person")
 async def list_attention(context: Context, access: MayReadAttention, limit: Limit = 100) -> Response:
-    """Return open questions, unreleased drafts, held notices and deliveries in trouble, nearest deadline first."""
-    now = context.clock.now()
-    return json_response(await access.read(lambda tx: attention_list(tx, now, limit)))
+    """Return all that waits, nearest deadline first.
+
+    Open questions, unreleased drafts, held notices, deliveries in trouble, emergency releases nobody reviewed, alerts
+    nobody saw; customers that nobody can be told at, mails of the service that failed. Whoever may not read incidents
+    gets the last two alone.
+    """
+    now, reads_incidents = context.clock.now(), access.may(Permission.INCIDENT_READ)
+    return json_response(await access.read(lambda tx: attention_list(tx, now, limit, reads_incidents=reads_incidents)))
 
 
-def attention_list(tx: Transaction, now: datetime, limit: int) -> AttentionList:
+@router.post("/alerts/{alert_id}/seen", response_model=SeenOut, summary="Say that an alert was seen")
+async def see(
+    request: Request, access: MayReadAttention, alert_id: UUID, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Take an alert off the list; whoever says so first is recorded. An emergency release is reviewed instead."""
+    reads_incidents = access.may(Permission.INCIDENT_READ)
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        alert = tx.alert(alert_id)
+        if alert is None or (alert.incident_id is not None and not reads_incidents):
+            raise NotFoundError("alert", alert_id)
+        if alert.kind == "release_overridden":
+            raise StateConflictError("an emergency release is reviewed: POST /notices/{notice_id}/override-review")
+        if alert.seen_at is None:
+            tx.see_alert(alert_id, act.now, act.actor)
+            tx.append_audit([
+                act.entry("alert.seen", subjects={"alert": str(alert_id)}, detail={"kind": alert.kind}),
+            ])  # fmt: skip
+        seen_at, seen_by = (act.now, act.actor) if alert.seen_at is None else (alert.seen_at, alert.seen_by or "")
+        return Answer(SeenOut(alert_id=alert_id, seen_at=seen_at, seen_by=seen_by))
+
+    return await change(request, access, idempotency_key, work)
+
+
+def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_incidents: bool) -> AttentionList:
     """Return what waits, as the API and the console show it."""
-    tickets = _Tickets(tx)
-    pending, all_pending = _pending(tx, now, limit)
-    waiting, all_waiting = _waiting(tx, tickets, now, limit)
-    troubled = _troubled(tx, tickets, now, limit)
-    items = sorted((*pending, *waiting, *troubled), key=lambda item: item.due_at)
-    complete = all_pending and all_waiting and len(troubled) < limit
+    items = [*_unreachable(tx, limit), *_failed_mails(tx, limit)]
+    complete = len(items) < limit
+    if reads_incidents:
+        tickets = _Tickets(tx)
+        pending, all_pending = _pending(tx, now, limit)
+        waiting, all_waiting = _waiting(tx, tickets, now, limit)
+        troubled = _troubled(tx, tickets, now, limit)
+        alerts = _alerts(tx, tickets, now, limit)
+        items += (*pending, *waiting, *troubled, *alerts)
+        complete = complete and all_pending and all_waiting and max(len(troubled), len(alerts)) < limit
+    # What nothing is owed by yet comes last.
+    items.sort(key=lambda item: (item.due_at is None, item.due_at or now))
     return AttentionList(items=items, complete=complete)
+
+
+def _unreachable(tx: AccessTransaction, limit: int) -> list[AttentionItem]:
+    """Return customers that nobody could be told at by mail, before there is anything to tell."""
+    return [
+        AttentionItem(
+            kind="customer_unreachable", due_at=None, overdue=False, customer_id=customer_id, what="no active contact"
+        )
+        for customer_id in tx.customers_without_contact(limit)
+    ]
+
+
+def _failed_mails(tx: AccessTransaction, limit: int) -> list[AttentionItem]:
+    """Return mails of the service's own that failed for good; their addresses stay where they are."""
+    return [
+        AttentionItem(kind="service_mail_failed", due_at=None, overdue=False, what=mail.purpose)
+        for mail in tx.troubled_service_mails(limit)
+        if mail.state == "failed"
+    ]
+
+
+def _alerts(tx: AccessTransaction, tickets: "_Tickets", now: datetime, limit: int) -> list[AttentionItem]:
+    """Return alerts that nobody has seen; what stands in the list for itself is not said twice."""
+    items = []
+    for alert in tx.open_alerts(limit):
+        if alert.kind in {"customer_unreachable", "service_mail_failed"}:
+            continue
+        notice = None if alert.notice_id is None else tx.notice(alert.notice_id)
+        due_at = None if notice is None else notice.due_at
+        items.append(
+            AttentionItem(
+                kind="override_unreviewed" if alert.kind == "release_overridden" else "alert",
+                due_at=due_at,
+                overdue=due_at is not None and due_at < now,
+                incident_id=alert.incident_id,
+                ticket=None if alert.incident_id is None else tickets.of(alert.incident_id),
+                customer_id=alert.customer_id,
+                notice_id=alert.notice_id,
+                alert_id=alert.id,
+                what=f"{alert.kind}: {alert.what}",
+            )
+        )
+    return items
 
 
 class _Tickets:

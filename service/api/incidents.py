@@ -16,6 +16,8 @@ from notifications.use_cases.act import Act
 from notifications.use_cases.change_incident import change_facts, close_incident, reopen_incident
 from notifications.use_cases.record_incident import IncidentResult, record_incident
 from notifications.use_cases.release_notice import override_releases, release_drafts
+from service.access.ports import AccessTransaction
+from service.alerting import override_finding, raise_alert
 from service.api.assessment_schemas import (
     classification_out,
 )
@@ -289,9 +291,12 @@ async def release_override(
 ) -> Response:
     """Release all drafts past four eyes, or without an approver. It is alerted, and waits for somebody's review."""
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: Act) -> Answer:
         version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
-        return _released(override_releases(tx, act, incident_id, version, context.agreements, override.reason))
+        notices = override_releases(tx, act, incident_id, version, context.agreements, override.reason)
+        for notice in notices:
+            raise_alert(tx, act, override_finding(tx, notice), context.alerts)
+        return _released(notices)
 
     return await change(request, access, idempotency_key, work)
 

@@ -15,6 +15,8 @@ from notifications.use_cases.act import Act
 from notifications.use_cases.release_notice import override_release, release_notice, review_override
 from notifications.use_cases.seal_notice import compose_from_store
 from service.access.guarding import Access
+from service.access.ports import AccessTransaction
+from service.alerting import override_finding, raise_alert
 from service.api.fields import Language, Out
 from service.api.notice_schemas import DeliveryOut, NoticeOut, OverrideIn, PreviewOut, delivery_out, notice_out
 from service.api.requests import (
@@ -144,9 +146,11 @@ async def release_override(
 ) -> Response:
     """Release one draft past four eyes, or without an approver. It is alerted, and waits for somebody's review."""
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: Act) -> Answer:
         version = expected_version(if_match, lambda: _found(tx, notice_id).version)
-        return _changed(override_release(tx, act, notice_id, version, context.agreements, override.reason))
+        notice = override_release(tx, act, notice_id, version, context.agreements, override.reason)
+        raise_alert(tx, act, override_finding(tx, notice), context.alerts)
+        return _changed(notice)
 
     return await change(request, access, idempotency_key, work)
 
@@ -161,9 +165,13 @@ async def review(
 ) -> Response:
     """Record that somebody else than whoever wrote or released it looked at an emergency release."""
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: Act) -> Answer:
         version = expected_version(if_match, lambda: _found(tx, notice_id).version)
-        return _changed(review_override(tx, act, notice_id, version))
+        notice = review_override(tx, act, notice_id, version)
+        alert = tx.alert_by_key(override_finding(tx, notice).key)
+        if alert is not None:
+            tx.see_alert(alert.id, act.now, act.actor)
+        return _changed(notice)
 
     return await change(request, access, idempotency_key, work)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
@@ -17,8 +17,10 @@ from notifications.use_cases.seal_notice import Sealing
 from service.access.guarding import Access, Requires
 from service.access.permissions import Permission
 from service.access.ports import AccessStore, AccessTransaction
-from service.access.tenancy import within
+from service.alerting import AlertSettings
 from service.api.errors import HttpProblemError
+from service.key_keeping import KeyKeeper
+from service.settings import Settings
 
 #: Longest Idempotency-Key taken.
 _IDEMPOTENCY_KEY_CHARACTERS = 200
@@ -35,8 +37,10 @@ class ApiContext:
     sealing: Sealing
     #: language given to free text that came without one
     default_language: str
-    #: C2SP verifier key text of the log
-    log_verifier_key: str
+    keys: KeyKeeper
+    settings: Settings
+    #: who is told of what cannot wait
+    alerts: AlertSettings
 
 
 async def api_context(request: Request) -> ApiContext:
@@ -127,6 +131,8 @@ class Answer:
     body: BaseModel | Callable[[], BaseModel]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: what is kept under an idempotency key in the place of a body that holds a secret
+    kept: BaseModel | None = None
 
     def content(self) -> bytes:
         """Return the body as JSON."""
@@ -144,11 +150,11 @@ async def change(
 
     With an idempotency key: 1. an answer recorded under it for the same request is given again; 2. one for another
     request raises IdempotencyMismatchError; 3. else the answer is recorded in the transaction of the change itself.
-    A change that fails records nothing, so that it can be tried again.
+    A change that fails records nothing, so that it can be tried again. A secret is in the first answer alone.
     """
     act = access.act()
     if idempotency_key is None:
-        answer = await access.store.write(lambda tx: work(within(tx, access.scope), act))
+        answer = await access.store.write(lambda tx: work(access.view(tx), act))
         return Response(answer.content(), answer.status, dict(answer.headers), media_type="application/json")
     body = await request.body()
     fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
@@ -160,9 +166,10 @@ async def change(
             if stored.fingerprint != fingerprint:
                 raise IdempotencyMismatchError("this Idempotency-Key was used with another request")
             return stored
-        answer = work(within(tx, access.scope), act)
+        answer = work(access.view(tx), act)
         response = StoredResponse(fingerprint, answer.status, answer.content(), tuple(answer.headers.items()))
-        tx.store_response(key, response, act.now)
+        kept = response if answer.kept is None else replace(response, body=answer.kept.model_dump_json().encode())
+        tx.store_response(key, kept, act.now)
         return response
 
     stored = await access.store.write(unit)

@@ -13,6 +13,8 @@ from service.store.records import Records
 from service.store.statements import compiled_text, limited
 from service.store.tables import AlertRow, ContactRow, CustomerRow, ServiceMailRow, table
 
+_MICROSECOND = timedelta(microseconds=1)
+
 _MAILS, _ALERTS = FlatTable(ServiceMail, ServiceMailRow), FlatTable(Alert, AlertRow)
 _customers, _contacts = table(CustomerRow).c, table(ContactRow).c
 _mails, _alerts = table(ServiceMailRow).c, table(AlertRow).c
@@ -41,15 +43,16 @@ _WITHOUT_CONTACT = limited(
 )
 _UNRELEASED = compiled_text(
     "SELECT incident_id, due_at, created_at, count(*) FROM notices"
-    " WHERE state = 'draft' AND created_at + due_at <= :twice_now"
+    " WHERE state = 'draft' AND created_at + due_at <= :twice_now AND created_at <= :made_before"
     " GROUP BY incident_id, due_at, created_at ORDER BY due_at, incident_id, created_at LIMIT :limit",
-    "twice_now", "limit",
+    "twice_now", "made_before", "limit",
 )  # fmt: skip
 _NEXT_MOMENT = compiled_text(
-    "SELECT min(CASE WHEN (created_at + due_at) / 2 > :half THEN (created_at + due_at) / 2"
+    "SELECT min(CASE WHEN created_at + :grace > :young THEN created_at + :aged"
+    " WHEN (created_at + due_at) / 2 > :half THEN (created_at + due_at) / 2"
     " WHEN due_at - :lead > :soon THEN due_at - :led WHEN due_at > :due THEN due_at END)"
     " FROM notices WHERE state = 'draft'",
-    "half", "lead", "soon", "led", "due",
+    "grace", "young", "aged", "half", "lead", "soon", "led", "due",
 )  # fmt: skip
 _SEE_ALERT = compiled_text(
     "UPDATE alerts SET seen_at = :seen_at, seen_by = :seen_by WHERE id = :id AND seen_at IS NULL",
@@ -96,18 +99,18 @@ class MessageRecords(Records):
         row = self._session.one(_ALERT_BY_KEY, (key,))
         return None if row is None else _ALERTS.record(row)
 
-    def unreleased_drafts(self, now: datetime, limit: int) -> Sequence[UnreleasedDrafts]:
-        """Return drafts of whose time half has gone; by deadline."""
-        rows = self._session.all(_UNRELEASED, (2 * to_microseconds(now), limit))
+    def unreleased_drafts(self, now: datetime, made_before: datetime, limit: int) -> Sequence[UnreleasedDrafts]:
+        """Return drafts made before a moment of whose time half has gone; by deadline."""
+        rows = self._session.all(_UNRELEASED, (2 * to_microseconds(now), to_microseconds(made_before), limit))
         return [
             UnreleasedDrafts(UUID(bytes=row[0]), from_microseconds(row[1]), from_microseconds(row[2]), row[3])
             for row in rows
         ]
 
-    def next_draft_moment(self, now: datetime, lead: timedelta) -> datetime | None:
+    def next_draft_moment(self, now: datetime, lead: timedelta, grace: timedelta) -> datetime | None:
         """Return when a draft next reaches a stage."""
-        at, before = to_microseconds(now), lead // timedelta(microseconds=1)
-        row = self._session.one(_NEXT_MOMENT, (at, before, at, before, at))
+        at, before, after = to_microseconds(now), lead // _MICROSECOND, grace // _MICROSECOND
+        row = self._session.one(_NEXT_MOMENT, (after, at, after, at, before, at, before, at))
         return None if row is None else from_optional_microseconds(row[0])
 
     def customers_without_contact(self, limit: int) -> Sequence[UUID]:

@@ -58,6 +58,8 @@ ROWS = {
     f"GET {_V}/agreements":                              "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/agreements/{{agreement_id}}":             "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/attention":                               "++ ++ ++ -- -- -- -- ++",
+    # There is no alert in this world.
+    f"POST {_V}/attention/alerts/{{alert_id}}/seen":    "00 00 00 -- -- -- -- 00",
     f"GET {_V}/audit/entries":                           "++ ++ -- -- -- ++ -- --",
     f"GET {_V}/audit/entries/{{index}}":                 "++ ++ -- -- -- ++ -- --",
     f"GET {_V}/audit/entries/{{index}}/proof":           "++ ++ -- -- -- ++ -- --",

@@ -108,7 +108,8 @@ class TestOverride:
         incident = await declared(ada)
         (notice,) = (await ok(released(ada, incident, "release-override", reason="Nobody else is awake.")))["items"]
         assert notice["override_reason"] == "Nobody else is awake."
-        await running.sink.wait_for(1, timeout_seconds=60)
+        # The notice, and the alert to the provider's mailbox.
+        await running.sink.wait_for(2, timeout_seconds=60)
         entries = (await ok(api.get("/audit/entries", params={"limit": 200})))["items"]
         (entry,) = [item["leaf"] for item in entries if item["leaf"]["type"] == "notice.released_by_override"]
         assert entry["detail"] == {"own_draft": True, "rule": "customer", "sequence": 1}
