@@ -114,9 +114,12 @@ async def checkpoint(access: MayProveLog) -> Response:
 
 @router.get("/verifier-key", response_class=Response, summary="The log's verifier key")
 async def verifier_key(context: Context, access: MayProveLog) -> Response:
-    """Return the key that checkpoints verify with (C2SP verifier key text). Pin it by another way than this one."""
+    """Return the keys that checkpoints verify with, oldest first, one a line (C2SP verifier key text).
+
+    There is one unless the log's key was replaced. Pin them by another way than this one.
+    """
     await access.trace()
-    return Response(context.log_verifier_key.strip() + "\n", media_type="text/plain; charset=utf-8")
+    return Response(context.keys.log_verifier_keys(), media_type="text/plain; charset=utf-8")
 
 
 @router.get("/consistency", response_model=ConsistencyOut, summary="Prove that the log only grew")
