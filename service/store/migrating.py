@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 _MIGRATIONS = "service.store:migrations"
@@ -14,12 +14,22 @@ _MIGRATIONS = "service.store:migrations"
 
 def sqlite_engine(path: Path) -> Engine:
     """Return an engine for migrations of one SQLite file."""
-    return create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    # The driver would begin a transaction at the first change of rows, and leave changes of tables outside of it.
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"isolation_level": None})
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
 
 def upgrade(engine: Engine) -> None:
-    """Run every migration that the database does not have yet, all in one transaction."""
-    with engine.begin() as connection:
+    """Run every migration that the database does not have yet, all in one transaction: all of them, or none."""
+    if is_current(engine):
+        return
+    # Whoever migrates at the same time is waited for, and may have done it.
+    with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
         if not _is_current(connection):
             command.upgrade(_configuration(connection), "head")
 

@@ -1,0 +1,168 @@
+"""Databases of earlier releases: migrated as they are, filled, wholly or not at all."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from fakes.records import (
+    NOW,
+    SALT,
+    after,
+    make_attempt,
+    make_binding,
+    make_contact,
+    make_customer,
+    make_decision,
+    make_delivery,
+    make_entry,
+    make_facts,
+    make_incident,
+    make_notice,
+    make_profile,
+    make_sealed,
+)
+
+from notifications.customer import MailContent
+from notifications.errors import StoreUnavailableError
+from notifications.notice import NoticeState
+from notifications.ports import InboxItem, StoredResponse
+from service.store import migrate_store, open_store
+from service.store.migrating import sqlite_engine
+from service.store.triggers import APPEND_ONLY, sqlite_triggers
+
+
+def make_database(path, revision):
+    """Make an empty database as a release left it."""
+    configuration = Config()
+    configuration.set_main_option("script_location", "service.store:migrations")
+    engine = sqlite_engine(path)
+    with engine.begin() as connection:
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, revision)
+    engine.dispose()
+
+
+def tables_of(connection, schema="main"):
+    listed = connection.execute(
+        f"SELECT name FROM {schema}.sqlite_master WHERE type = 'table' AND name != 'alembic_version'"
+    )
+    return {name: [row[1] for row in connection.execute(f"PRAGMA {schema}.table_info({name})")] for (name,) in listed}
+
+
+def contents_of(path, tables):
+    with closing(sqlite3.connect(path)) as connection:
+        return {
+            name: connection.execute(f"SELECT {_listed(columns)} FROM {name} ORDER BY 1, 2").fetchall()
+            for name, columns in tables.items()
+        }
+
+
+def _listed(columns):
+    return ", ".join(f'"{column}"' for column in columns)
+
+
+CUSTOMER, INCIDENT = make_customer(), make_incident()
+CONTACTS = [
+    make_contact(CUSTOMER, created_at=after(days=-3, microseconds=1)),
+    make_contact(CUSTOMER, active=False, created_at=after(days=-2)),
+]
+NOTICES = [
+    make_notice(INCIDENT, CUSTOMER, created_by="token:a"),
+    make_notice(INCIDENT, CUSTOMER, sequence=2, created_by="token:b", state=NoticeState.RELEASED, released_by="t:c"),
+]
+DELIVERIES = [make_delivery(NOTICES[0], CONTACTS[0]), make_delivery(NOTICES[1])]
+
+
+def fill(tx):
+    """Put rows into every table that the first release had."""
+    tx.add_customer(CUSTOMER, SALT)
+    tx.add_binding(make_binding(CUSTOMER))
+    tx.add_profile(make_profile(CUSTOMER))
+    for contact in CONTACTS:
+        tx.add_contact(contact)
+    tx.add_incident(INCIDENT)
+    tx.save_incident(replace(INCIDENT, version=2, facts=make_facts()), 1)
+    tx.next_ticket_number(2026)
+    tx.add_decisions([make_decision(INCIDENT, CUSTOMER)])
+    tx.add_notices(NOTICES)
+    tx.add_sealed(make_sealed(NOTICES[0], timestamp=b"t", log_proof=b"p"), uuid4())
+    tx.add_sealed(make_sealed(NOTICES[1]), uuid4())
+    tx.add_deliveries(DELIVERIES)
+    tx.finish_attempt(DELIVERIES[0], make_attempt(DELIVERIES[0]), b"mail")
+    tx.add_inbox_item(InboxItem(NOTICES[0].id, CUSTOMER.id, NOW))
+    tx.append_audit([make_entry(openings=[("payload", b"x")])])
+    tx.grow_tree(0, tx.pending_leaves(1), [(0, 0, b"h" * 32)], b"checkpoint")
+    tx.store_response("key", StoredResponse(b"\x00" * 32, 201, b"{}", ()), NOW)
+
+
+@pytest.fixture
+async def first_release(tmp_path):
+    """A filled database of the first release, and what stands in its tables."""
+    path, filled = tmp_path / "first.sqlite3", tmp_path / "filled.sqlite3"
+    make_database(path, "0001")
+    store = open_store(filled)
+    await store.write(fill)
+    await store.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("ATTACH ? AS filled", (str(filled),))
+        tables = tables_of(connection)
+        for name, columns in tables.items():
+            connection.execute(f"INSERT INTO {name} ({_listed(columns)}) SELECT {_listed(columns)} FROM filled.{name}")
+    return path, tables, contents_of(path, tables)
+
+
+async def test_what_the_first_release_stored_is_there_unchanged_and_works_on(first_release):
+    path, tables, contents = first_release
+    assert all(contents.values()), {name for name, rows in contents.items() if not rows}
+    migrate_store(path)
+    assert contents_of(path, tables) == contents
+
+    store = open_store(path, migrate=False)
+    assert await store.read(lambda tx: tx.customer(CUSTOMER.id)) == replace(CUSTOMER, four_eyes=False)
+    expected = [
+        replace(
+            contact, time_zone=None, fallback=False, mail_content=MailContent.FULL, smime_certificate=None,
+            verified_at=contact.created_at,
+        )
+        for contact in CONTACTS
+    ]  # fmt: skip
+    assert await store.read(lambda tx: tx.contacts(CUSTOMER.id)) == expected
+    notices = await store.read(lambda tx: tx.notices_of_incident(INCIDENT.id))
+    assert notices == [replace(notice, drafted_by=notice.created_by) for notice in NOTICES]
+
+    changed = replace(expected[0], mail_content=MailContent.SUMMARY, version=2)
+    await store.write(lambda tx: tx.save_contact(changed, 1))
+    (due,) = await store.write(lambda tx: tx.lease_deliveries(after(days=1), after(days=2), 9))
+    assert (due.notice, due.contact, due.customer.four_eyes) == (notices[0], changed, False)
+    await store.close()
+
+
+async def test_the_migrated_tables_are_whole_and_as_append_only_as_before(first_release):
+    path, _, _ = first_release
+    migrate_store(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        triggers = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
+        assert triggers == sqlite_triggers()
+        for table in APPEND_ONLY:
+            with pytest.raises(sqlite3.IntegrityError, match=table):
+                connection.execute(f"DELETE FROM {table}")
+
+
+async def test_a_migration_that_fails_on_its_way_leaves_the_database_as_it_was(first_release):
+    path, tables, contents = first_release
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE throttles (in_the_way)")
+    with pytest.raises(StoreUnavailableError, match="throttles"):
+        migrate_store(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert tables_of(connection) == tables | {"throttles": ["in_the_way"]}
+        connection.execute("DROP TABLE throttles")
+    assert contents_of(path, tables) == contents
+    migrate_store(path)
+    assert contents_of(path, tables) == contents
