@@ -194,6 +194,17 @@ _MESSAGES = {
     "reason.level.not_touched": N_("The service as the customer uses it is not touched."),
     "reason.level.replaced": N_("The customer chose its own levels in the place of this one."),
     "reason.not_bound": N_("No agreement bound the customer at the moment when the provider became aware."),
+    # Why a mail is a summary.
+    "form.chosen": N_("Mails to you are summaries by choice of your organisation."),
+    "form.address_unconfirmed": N_(
+        "This mail is a summary because nobody has confirmed yet that this address is yours."
+    ),
+    "form.no_certificate": N_(
+        "This mail is a summary because it may only say more encrypted, and we have no certificate of yours."
+    ),
+    "form.certificate_unusable": N_(
+        "This mail is a summary because it may only say more encrypted, and your certificate cannot be used."
+    ),
     # Remarks to the analyst on facts that do not fit together.
     "remark.attack_accidental": N_(
         "The cause is an attack, but the intent is stated as accidental: one of the two should be looked at again."

@@ -1,0 +1,124 @@
+"""How a notice goes to one contact by mail: whole, encrypted, or as a summary that says where to read it."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from notifications.customer import Contact, MailContent
+from notifications.enveloped import certificate_expires_at, certificate_fault
+from notifications.seal import SealedNotice
+from notifications.wording import summary
+
+#: Days before the end of a certificate at which its contact is warned of.
+EXPIRY_WARNING_DAYS = (30, 7, 1)
+
+
+class MailForm(StrEnum):
+    """What a mail holds."""
+
+    FULL = "full"
+    ENCRYPTED = "encrypted"
+    SUMMARY = "summary"
+
+
+class FormReason(StrEnum):
+    """Why a mail has its form."""
+
+    #: as the contact is set, and nothing stands against it
+    CHOSEN = "chosen"
+    #: nobody confirmed that the address is the contact's
+    ADDRESS_UNCONFIRMED = "address_unconfirmed"
+    #: only encrypted mail may say more, and there is no certificate
+    NO_CERTIFICATE = "no_certificate"
+    #: or none that serves
+    CERTIFICATE_UNUSABLE = "certificate_unusable"
+
+
+@dataclass(frozen=True, slots=True)
+class FormDecision:
+    """The form of a contact's mails, and why."""
+
+    form: MailForm
+    reason: FormReason
+    #: what is wrong with the certificate, where there is one that does not serve
+    certificate_fault: str | None = None
+
+
+def mail_form(contact: Contact, now: datetime) -> FormDecision:
+    """Return how mails to a contact go out now.
+
+    1. An address that nobody confirmed may be a stranger's: a summary, whatever is set.
+    2. Who chose summaries gets them.
+    3. With a certificate that serves, the notice is encrypted as well as signed.
+    4. Without, the notice goes in clear to who takes it so, and a summary to who takes it encrypted only.
+    """
+    fault = None
+    if contact.smime_certificate is not None:
+        fault = certificate_fault(contact.smime_certificate, contact.email, now)
+    # 1.
+    if contact.verified_at is None:
+        return FormDecision(MailForm.SUMMARY, FormReason.ADDRESS_UNCONFIRMED, fault)
+    # 2.
+    if contact.mail_content is MailContent.SUMMARY:
+        return FormDecision(MailForm.SUMMARY, FormReason.CHOSEN, fault)
+    # 3.
+    if contact.smime_certificate is not None and fault is None:
+        return FormDecision(MailForm.ENCRYPTED, FormReason.CHOSEN)
+    # 4.
+    if contact.mail_content is MailContent.ENCRYPTED_ONLY:
+        absent = contact.smime_certificate is None
+        return FormDecision(
+            MailForm.SUMMARY, FormReason.NO_CERTIFICATE if absent else FormReason.CERTIFICATE_UNUSABLE, fault
+        )
+    return FormDecision(MailForm.FULL, FormReason.CHOSEN, fault)
+
+
+def days_to_expiry(contact: Contact, now: datetime) -> int | None:
+    """Return whole days until a contact's certificate ends, below 0 once it has; None without one that can be read."""
+    if contact.smime_certificate is None:
+        return None
+    expires_at = certificate_expires_at(contact.smime_certificate)
+    return None if expires_at is None else (expires_at - now).days
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The words of a summary."""
+
+    subject: str
+    text: str
+
+
+def summary_of(
+    sealed: SealedNotice, language: str, reason: FormReason, *, provider: str, contact: str, console_url: str | None
+) -> Summary:
+    """Return the words of a notice's summary: which notice, how it is marked, its digest, and where to read it.
+
+    No fact of the incident, no customer, nobody affected: whoever reads it by mistake learns that there is a notice.
+    """
+    document = json.loads(sealed.document)
+    return Summary(
+        subject=neutral_subject(sealed, language),
+        text=summary.text(
+            language,
+            ticket=document["ticket"],
+            sequence=document["sequence"],
+            kind=document["kind"],
+            tlp=document["tlp"],
+            digest=hashlib.sha256(sealed.document).hexdigest(),
+            reason=reason.value,
+            provider=provider,
+            contact=contact,
+            console_url=console_url,
+        ),
+    )
+
+
+def neutral_subject(sealed: SealedNotice, language: str) -> str:
+    """Return a subject that names the notice and nothing of what it says."""
+    document = json.loads(sealed.document)
+    return summary.subject(
+        language, ticket=document["ticket"], sequence=document["sequence"], kind=document["kind"], tlp=document["tlp"]
+    )

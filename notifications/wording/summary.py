@@ -1,0 +1,50 @@
+"""The words of a summary: that there is a notice, and where to read it. Nothing of what it says."""
+
+from notifications.wording.catalogues import translate
+from notifications.wording.vocabulary import words
+
+
+def subject(language: str, *, ticket: str, sequence: int, kind: str, tlp: str) -> str:
+    """Return a subject without a fact of the incident."""
+    values = {"tlp": tlp, "ticket": ticket, "sequence": sequence, "kind": words(f"kind.{kind}", language)}
+
+    def say(message: str) -> str:
+        return translate(message, language) % values
+
+    return say("[%(tlp)s] %(ticket)s #%(sequence)s — %(kind)s")
+
+
+def text(
+    language: str,
+    *,
+    ticket: str,
+    sequence: int,
+    kind: str,
+    tlp: str,
+    digest: str,
+    reason: str,
+    provider: str,
+    contact: str,
+    console_url: str | None,
+) -> str:
+    """Return the body, LF line ends; ``reason`` is a ``FormReason`` value, ``contact`` how the provider is reached."""
+    values = {"provider": provider, "ticket": ticket, "sequence": sequence, "contact": contact, "digest": digest}
+    kind_words, tlp_words = words(f"kind.{kind}", language), words(f"tlp.{tlp}", language)
+
+    def say(message: str) -> str:
+        return translate(message, language) % values
+
+    where = (
+        say("Read it in the customer console:") + f"\n{console_url}"
+        if console_url is not None
+        else say("Ask us for it: %(contact)s")
+    )
+    said = say("%(provider)s has a notice for you: %(ticket)s, number %(sequence)s.")
+    compared = say("SHA-256 of the signed document (notice.json), to compare:")
+    parts = (
+        f"{said}\n{kind_words} — {tlp}: {tlp_words}",
+        where,
+        words(f"form.{reason}", language),
+        f"{compared}\n{digest}",
+    )
+    return "\n\n".join(parts) + "\n"
