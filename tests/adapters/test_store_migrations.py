@@ -1,5 +1,6 @@
 """Databases of earlier releases: migrated as they are, filled, wholly or not at all."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -165,4 +166,10 @@ async def test_a_migration_that_fails_on_its_way_leaves_the_database_as_it_was(f
         connection.execute("DROP TABLE throttles")
     assert contents_of(path, tables) == contents
     migrate_store(path)
+    assert contents_of(path, tables) == contents
+
+
+async def test_processes_that_start_at_once_migrate_once(first_release):
+    path, tables, contents = first_release
+    await asyncio.gather(*(asyncio.to_thread(migrate_store, path) for _ in range(4)))
     assert contents_of(path, tables) == contents
