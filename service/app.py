@@ -15,8 +15,10 @@ from service.api import (
     customers,
     health,
     incidents,
+    keys,
     notices,
     profiles,
+    settings,
 )
 from service.api.errors import install_error_handlers
 from service.api.limits import RequestLimits
@@ -57,7 +59,19 @@ def create_app(
     app.state.authenticator = authenticator
     app.state.probes = probes
     api = APIRouter(prefix="/api/v1", responses=PROBLEM_RESPONSES)
-    resources = (assessments, incidents, notices, customers, contacts, profiles, agreements, attention, audit)
+    resources = (
+        assessments,
+        incidents,
+        notices,
+        customers,
+        contacts,
+        profiles,
+        agreements,
+        attention,
+        audit,
+        keys,
+        settings,
+    )
     for resource in resources:
         api.include_router(resource.router)
     app.include_router(api)

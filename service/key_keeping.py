@@ -13,6 +13,7 @@ from notifications.ports import Clock, Identifiers, Transaction, UnitOfWork
 from notifications.use_cases.act import Act
 from notifications.use_cases.record_keys import record_keys, rotation_entry
 from service.log_store import LogStore
+from service.sealing.key_files import is_encrypted, read_file
 from service.sealing.key_rotation import KeyRotation, PreparedRotation
 from service.sealing.key_states import (
     KeyState,
@@ -129,7 +130,11 @@ class KeyKeeper:
         rotation = self.rotation
         return [
             *signing_states(rotation.files, rotation.signing_file, rotation.signing_key_file),
-            *log_states(self._log_keys.ring(), rotation.log_file, self._clock.now()),
+            *log_states(
+                self._log_keys.ring(),
+                self._clock.now(),
+                encrypted=is_encrypted(read_file(rotation.log_file, "key")),
+            ),
             *authority_states(rotation.files, embedded_timestamps=self._settings.timestamp_url is None),
             *master_states(read_masters(self._settings.master_file)),
         ]

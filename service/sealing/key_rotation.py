@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from notifications.audit.note import VerifierKey, parse_verifier_key, verifier_key
+from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.cms import verify_chain, verify_detached
 from notifications.errors import (
     Fault,
@@ -49,11 +49,20 @@ from service.sealing.key_files import (
     private_pem,
     read_file,
 )
-from service.sealing.key_states import log_fingerprint
+from service.sealing.key_states import (
+    CURRENT,
+    RETIRED,
+    KeyState,
+    certificate_state,
+    log_fingerprint,
+    log_states,
+)
 from service.sealing.log_keys import LogKeyFile, format_log_keys, parse_log_keys, verifier_lines
 from service.settings import Settings
 
 _NEXT = ".next"
+#: A note is read with at least 16 signatures (c2sp.org/signed-note); most of them are left to witnesses.
+_MAX_LOG_KEYS = 4
 _ANNOUNCED = re.compile(rb"\Aannounced by log entry ([0-9a-f-]{36})\n")
 
 
@@ -62,6 +71,9 @@ class PreparedRotation:
     """A new key that nothing uses yet."""
 
     change: KeyChange
+    #: the new key as it will stand, and the one before
+    key: KeyState
+    previous: KeyState | None
     target: Path
     #: the whole new file, private keys encrypted
     content: bytes
@@ -101,19 +113,24 @@ class KeyRotation:
     # -- prepare
 
     def prepare_log(self) -> PreparedRotation:
-        """Return a new log key; the old one signs beside it until the overlap ends. Raises SealingUnavailableError."""
+        """Return a new log key; the old one signs beside it until the overlap ends.
+
+        Raises SealingUnavailableError without a usable key, StateConflictError where too many sign already.
+        """
         now = self._clock.now()
         until = now + timedelta(days=self._settings.log_key_overlap_days)
-        ring, new = self.log_keys().ring(), Ed25519PrivateKey.generate()
-        change = KeyChange(
-            "log",
-            log_fingerprint(verifier_key(ring.origin, ring.current.private)),
-            log_fingerprint(verifier_key(ring.origin, new)),
-            until,
-        )
-        return PreparedRotation(
-            change, self.log_file, format_log_keys(ring.rotated(new, now, until), self._passphrases[0])
-        )
+        ring = self.log_keys().ring()
+        signing = ring.signing_at(now)
+        if len(signing) >= _MAX_LOG_KEYS:
+            ends_at = min(key.until for key in signing if key.until is not None)
+            raise StateConflictError(
+                f"{len(signing)} keys sign the log already; the next of them ends at {ends_at:%Y-%m-%d %H:%M} UTC"
+            )
+        rotated = ring.rotated(Ed25519PrivateKey.generate(), now, until)
+        content = format_log_keys(rotated, self._passphrases[0])
+        states = {state.fingerprint: state for state in log_states(rotated, now, encrypted=True)}
+        old, new = (log_fingerprint(each.known[-1]) for each in (ring, rotated))
+        return PreparedRotation(KeyChange("log", old, new, until), states[new], states[old], self.log_file, content)
 
     def prepare_signing(self) -> PreparedRotation:
         """Return a new signing key with a certificate by the demo CA; raises StateConflictError where there is none."""
@@ -168,17 +185,13 @@ class KeyRotation:
         return self._prepared_signing(private_pem(key, self._passphrases[0]) + certificates)
 
     def _prepared_signing(self, content: bytes) -> PreparedRotation:
-        new = parse_chain(content, self.signing_file)[0]
-        old = self._signing_leaf()
-        change = KeyChange(
-            "signing",
-            old.fingerprint(hashes.SHA256()).hex() if old is not None else None,
-            new.fingerprint(hashes.SHA256()).hex(),
-            old.not_valid_after_utc if old is not None else None,
-        )
-        if change.old_fingerprint == change.new_fingerprint:
+        new = certificate_state("signing", CURRENT, parse_chain(content, self.signing_file)[0], encrypted=True)
+        leaf = self._signing_leaf()
+        old = None if leaf is None else certificate_state("signing", RETIRED, leaf)
+        if old is not None and old.fingerprint == new.fingerprint:
             raise InvalidInputError(Fault("install", "is the certificate that is in use already"))
-        return PreparedRotation(change, self.signing_file, content)
+        change = KeyChange("signing", old.fingerprint if old else None, new.fingerprint, old.not_after if old else None)
+        return PreparedRotation(change, new, old, self.signing_file, content)
 
     def _sender(self) -> str:
         if self._settings.mail_from is not None:

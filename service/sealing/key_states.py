@@ -43,6 +43,20 @@ def log_fingerprint(key: VerifierKey) -> str:
     return hashlib.sha256(key.public_key).hexdigest()
 
 
+def certificate_state(
+    kind: str, state: str, certificate: x509.Certificate, *, encrypted: bool | None = None
+) -> KeyState:
+    """Return the state of a key that has a certificate."""
+    return KeyState(
+        kind,
+        certificate.fingerprint(hashes.SHA256()).hex(),
+        state,
+        certificate.not_valid_before_utc,
+        certificate.not_valid_after_utc,
+        encrypted,
+    )
+
+
 def signing_states(files: KeyFiles, chain_file: Path, key_file: Path) -> list[KeyState]:
     """Return the signing certificate in use, then those before it, the latest first; unreadable ones are left out."""
     found = _certificate_states("signing", CURRENT, chain_file, key_file)
@@ -65,9 +79,8 @@ def authority_states(files: KeyFiles, *, embedded_timestamps: bool) -> list[KeyS
     return found
 
 
-def log_states(ring: LogKeyRing, file: Path, now: datetime) -> list[KeyState]:
+def log_states(ring: LogKeyRing, now: datetime, *, encrypted: bool) -> list[KeyState]:
     """Return the log's keys, the current one first, retired ones last and newest first."""
-    encrypted = is_encrypted(read_file(file, "key"))
     found = []
     for number, key in enumerate(ring.keys):
         public = verifier_key(ring.origin, key.private)
@@ -89,19 +102,11 @@ def master_states(masters: Iterable[bytes]) -> list[KeyState]:
 
 def _certificate_states(kind: str, state: str, chain_file: Path, key_file: Path | None) -> list[KeyState]:
     try:
-        leaf: x509.Certificate = load_chain(chain_file)[0]
+        leaf = load_chain(chain_file)[0]
     except SealingUnavailableError:
         return []
-    return [
-        KeyState(
-            kind,
-            leaf.fingerprint(hashes.SHA256()).hex(),
-            state,
-            leaf.not_valid_before_utc,
-            leaf.not_valid_after_utc,
-            _is_encrypted(chain_file, key_file) if key_file is not None else None,
-        )
-    ]
+    encrypted = _is_encrypted(chain_file, key_file) if key_file is not None else None
+    return [certificate_state(kind, state, leaf, encrypted=encrypted)]
 
 
 def _is_encrypted(chain_file: Path, key_file: Path) -> bool | None:

@@ -66,6 +66,10 @@ ROWS = {
     f"GET {_V}/audit/checkpoint":                        "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/audit/verifier-key":                      "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/audit/consistency":                       "++ ++ ++ ++ ++ ++ ++ ++",
+    f"GET {_V}/keys":                                    "-- -- ++ -- -- ++ -- --",
+    f"POST {_V}/keys/signing/rotate":                    "-- -- ++ -- -- -- -- --",
+    f"POST {_V}/keys/log/rotate":                        "-- -- ++ -- -- -- -- --",
+    f"GET {_V}/settings":                                "-- -- ++ -- -- ++ -- --",
 }  # fmt: skip
 
 _CONTACT = {"name": "N", "email": "n@own.example", "language": "en", "order": 9, "active": False}
