@@ -67,20 +67,28 @@ class PreparedBody:
     body: bytes
 
 
-def rendering_for(sealed: SealedNotice, language: str) -> SealedRendering:
-    """Return the sealed words for a contact: its language, else French, else English, else the first there is."""
-    by_language = {rendering.language: rendering for rendering in sealed.renderings}
+def rendering_for(sealed: SealedNotice, language: str, time_zone: str | None = None) -> SealedRendering:
+    """Return the sealed words for a contact: its language, else French, else English, else the first there is.
+
+    In its time zone where there are words for it, else in the customer's.
+    """
+    by_reader = {(rendering.language, rendering.time_zone): rendering for rendering in sealed.renderings}
     for wanted in (language, "fr", "en"):
-        if wanted in by_language:
-            return by_language[wanted]
+        for zone in (time_zone, None):
+            if (wanted, zone) in by_reader:
+                return by_reader[wanted, zone]
     return sealed.renderings[0]
 
 
+def _reader_of(rendering: SealedRendering) -> str:
+    return rendering.language + (rendering.time_zone or "")
+
+
 @lru_cache(maxsize=64)
-def prepare_body(sealed: SealedNotice, language: str) -> PreparedBody:
+def prepare_body(sealed: SealedNotice, language: str, time_zone: str | None = None) -> PreparedBody:
     """Return the shared body: the words in two renderings, and the attachments that prove them."""
-    rendering = rendering_for(sealed, language)
-    token = hashlib.sha256(sealed.document + rendering.language.encode()).hexdigest()[:24]
+    rendering = rendering_for(sealed, language, time_zone)
+    token = hashlib.sha256(sealed.document + _reader_of(rendering).encode()).hexdigest()[:24]
     # "=_" occurs in no quoted-printable and no base64 text, so a boundary is never found in the content.
     mixed, alternative = f"=_mixed_{token}", f"=_alt_{token}"
     words = _multipart(
@@ -267,7 +275,12 @@ def assemble_mail(prepared: PreparedBody, envelope: Envelope, sign: Callable[[by
 
 
 def assemble_notice_mail(
-    *, sealed: SealedNotice, language: str, envelope: Envelope, sign: Callable[[bytes], bytes]
+    *,
+    sealed: SealedNotice,
+    language: str,
+    envelope: Envelope,
+    sign: Callable[[bytes], bytes],
+    time_zone: str | None = None,
 ) -> bytes:
     """Return the message that serves a sealed notice on one contact."""
-    return assemble_mail(prepare_body(sealed, language), envelope, sign)
+    return assemble_mail(prepare_body(sealed, language, time_zone), envelope, sign)

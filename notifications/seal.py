@@ -7,7 +7,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class SealedRendering:
-    """The words of a notice in one language, exactly as the document's ``renderings`` digests commit to them."""
+    """The words of a notice to one kind of reader, exactly as the document's ``renderings`` digests commit to them."""
 
     #: one of ``LANGUAGES``
     language: str
@@ -16,6 +16,8 @@ class SealedRendering:
     text: str
     #: text/html body, LF line ends
     html: str
+    #: IANA time zone of its times where it is not the customer's, else None
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,5 +38,6 @@ class SealedNotice:
     sealed_at: datetime
     #: ``c2sp.org/tlog-proof@v1`` text, UTF-8; None until the sequencer has put the entry under a checkpoint
     log_proof: bytes | None = None
-    #: one per language that a contact of the customer reads; kept, so that a later wording cannot change sealed words
+    #: one per language and time zone that a contact of the customer reads in; kept, so that a later wording cannot
+    #: change sealed words
     renderings: tuple[SealedRendering, ...] = ()

@@ -86,6 +86,8 @@ def parse_signed_mail(mail: bytes) -> SignedMail:
     for name in _ABSENT & fields.keys():
         raise _refuse(f"has a header {name} that no notice has")
     kind = _single(fields, "content-type")
+    if kind.startswith("application/pkcs7-mime"):
+        raise _refuse("is encrypted: decrypt it first (openssl cms -decrypt -in MAIL -inkey KEY -out DECRYPTED)")
     boundary = _BOUNDARY.search(kind)
     expected = 'multipart/signed; protocol="application/pkcs7-signature"; micalg=sha-256; boundary='
     if boundary is None or _SPACE.sub(" ", kind) != f'{expected}"{boundary[1]}"':

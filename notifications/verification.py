@@ -313,14 +313,18 @@ class _Files:
 
 
 def _well_formed_renderings(renderings: object) -> bool:
-    """Return whether each names a language, a media type and a digest, and no two speak of the same."""
+    """Return whether each names a language, a media type and a digest, and no two speak of the same.
+
+    A time zone is named where it is not the customer's.
+    """
     if not isinstance(renderings, list) or not all(isinstance(item, dict) for item in renderings):
         return False
-    if not all(item.keys() == {"language", "media_type", "sha256"} for item in renderings):
+    if not all(item.keys() - {"time_zone"} == {"language", "media_type", "sha256"} for item in renderings):
         return False
     if not all(isinstance(value, str) and value.isascii() for item in renderings for value in item.values()):
         return False
-    return len({(item["language"], item["media_type"]) for item in renderings}) == len(renderings)
+    named = {(item["language"], item.get("time_zone"), item["media_type"]) for item in renderings}
+    return len(named) == len(renderings)
 
 
 def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> str:
@@ -340,12 +344,18 @@ def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> str:
         if expected not in subject:
             raise VerificationError(MAIL_AGREES, f"the subject does not say {expected}")
     # 3.
-    stated = {
-        item["media_type"]: item["sha256"] for item in document["renderings"] if item["language"] == parsed.language
-    }
-    if stated.keys() != {"text/plain", "text/html"} or parsed.texts.keys() != stated.keys():
+    by_zone: dict[str | None, dict[str, str]] = {}
+    for item in document["renderings"]:
+        if item["language"] == parsed.language:
+            by_zone.setdefault(item.get("time_zone"), {})[item["media_type"]] = item["sha256"]
+    whole = [
+        stated for stated in by_zone.values() if stated.keys() == parsed.texts.keys() == {"text/plain", "text/html"}
+    ]
+    if not whole:
         raise VerificationError(MAIL_AGREES, f"the document commits to no words in {parsed.language}")
-    for kind, text in parsed.texts.items():
-        if not hmac.compare_digest(hashlib.sha256(text).hexdigest(), stated[kind]):
-            raise VerificationError(MAIL_AGREES, f"the words ({kind}) are not the ones the document commits to")
+    digests = {kind: hashlib.sha256(text).hexdigest() for kind, text in parsed.texts.items()}
+    # Both of one time zone: the words of a mail are one rendering, not a mixture.
+    if not any(all(hmac.compare_digest(digests[kind], stated[kind]) for kind in digests) for stated in whole):
+        wrong = [kind for kind in digests if all(digests[kind] != stated[kind] for stated in whole)] or list(digests)
+        raise VerificationError(MAIL_AGREES, f"the words ({wrong[0]}) are not the ones the document commits to")
     return f"headers and words ({parsed.language}) are the sealed ones"

@@ -24,8 +24,10 @@ class ComposedNotice:
 
     #: canonical JSON (RFC 8785)
     document: bytes
-    #: by language
+    #: by language, in the customer's time zone
     rendered: Mapping[str, Rendered]
+    #: by language and time zone, for contacts whose time zone is another
+    zoned: Mapping[tuple[str, str], Rendered]
     #: every affected resource, when they are more than the document lists; else None
     resources_csv: bytes | None
 
@@ -45,11 +47,13 @@ def compose_notice(
     supersedes: tuple[int, str] | None,
     timestamp_independent: bool | None,
     languages: Sequence[str],
+    zones: Sequence[tuple[str, str]] = (),
 ) -> ComposedNotice:
     """Return the notice of one customer on one version of the facts.
 
     ``previous_facts``: what the last notice stated; ``supersedes``: its sequence and the SHA-256 of its document, hex.
     ``timestamp_independent``: whether the timestamp authority is independent of the provider, None when not known.
+    ``zones``: languages and time zones, other than the customer's, that contacts read in.
 
     1. Put the affected resources into a table where they are many.
     2. Build the document.
@@ -81,17 +85,20 @@ def compose_notice(
     # 3.
     rendered = {language: render(document, language) for language in sorted(set(languages))}
     # 4.
+    zoned = {(language, zone): render(document, language, zone) for language, zone in sorted(set(zones))}
+    by_reader = [((language, None), words) for language, words in rendered.items()]
     document["renderings"] = [
-        _digest(language, media_type, body)
-        for language, words in rendered.items()
+        _digest(language, zone, media_type, body)
+        for (language, zone), words in (*by_reader, *zoned.items())
         for media_type, body in (("text/html", words.html), ("text/plain", words.text))
     ]
-    return ComposedNotice(canonicalize(document), rendered, table)
+    return ComposedNotice(canonicalize(document), rendered, zoned, table)
 
 
-def _digest(language: str, media_type: str, body: str) -> dict[str, Any]:
-    return {
+def _digest(language: str, time_zone: str | None, media_type: str, body: str) -> dict[str, Any]:
+    digest = {
         "language": language,
         "media_type": media_type,
         "sha256": hashlib.sha256(body.encode("utf-8")).hexdigest(),
     }
+    return digest if time_zone is None else digest | {"time_zone": time_zone}

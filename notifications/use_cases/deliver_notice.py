@@ -16,9 +16,11 @@ from notifications.delivery import (
     OutcomeKind,
     next_state,
 )
+from notifications.enveloped import encrypt_mail
 from notifications.errors import SealingUnavailableError
 from notifications.evidence import evidence_event
-from notifications.mail import Envelope, assemble_notice_mail
+from notifications.mail import Envelope, assemble_mail, assemble_notice_mail, prepare_text
+from notifications.mail_form import FormDecision, MailForm, mail_form, neutral_subject, summary_of
 from notifications.ports import Channel, DueDelivery, InboxItem, Transaction
 from notifications.use_cases.deciding import notice_subjects
 from notifications.use_cases.seal_notice import Sealing, verify_sender
@@ -40,21 +42,23 @@ async def deliver_notice(due: DueDelivery, delivering: Delivering) -> Delivery:
 
     A crash between 2 and 3 sends again with the same Message-ID: at least once, never lost.
 
-    1. Assemble the message for this contact and sign it. A From address that the certificate does not name, or no
-       usable key: nothing is sent, the delivery stays queued and says why.
+    1. Assemble the message for this contact, in the form that it may have now, and sign it. A From address that the
+       certificate does not name, or no usable key: nothing is sent, the delivery stays queued and says why. A contact
+       of another customer gets nothing, ever.
     2. Send, outside any transaction, with the deterministic Message-ID.
     3. Commit the outcome, the evidence and the audit entry, and where the notice stands now.
     """
     clock = delivering.sealing.clock
     started_at = clock.now()
     content: bytes | None = None
+    form = None if due.contact is None else mail_form(due.contact, started_at)
     channel = delivering.channels.get(due.delivery.channel)
     if channel is None:
         outcome = _refused(f"no {due.delivery.channel.value} channel is configured")
     else:
         try:
             # 1.
-            content = _message(due, delivering, started_at)
+            content = _message(due, delivering, started_at, form)
         except SealingUnavailableError as error:
             outcome = _refused(str(error))
         else:
@@ -66,28 +70,49 @@ async def deliver_notice(due: DueDelivery, delivering: Delivering) -> Delivery:
                 content=content,
             )
     # 3.
-    return await _record(due, delivering, started_at, outcome, content)
+    return await _record(due, delivering, started_at, outcome, content, form)
 
 
-def _message(due: DueDelivery, delivering: Delivering, now: datetime) -> bytes:
-    if due.contact is None:
+def _message(due: DueDelivery, delivering: Delivering, now: datetime, form: FormDecision | None) -> bytes:
+    contact = due.contact
+    if contact is None or form is None:
         return due.sealed.document
-    verify_sender(delivering.sealing)
+    if not contact.customer_id == due.notice.customer_id == due.delivery.customer_id:
+        raise LookupError(f"delivery {due.delivery.id} names a contact of another customer")
+    sealing = delivering.sealing
+    verify_sender(sealing)
     envelope = Envelope(
-        sender=delivering.sealing.sender,
+        sender=sealing.sender,
         sender_name=delivering.sender_name,
-        recipient=due.contact.email,
-        recipient_name=due.contact.name,
+        recipient=contact.email,
+        recipient_name=contact.name,
         date=now,
         message_id=due.delivery.message_id,
         earlier_message_ids=due.earlier_message_ids,
     )
-    return assemble_notice_mail(
+    if form.form is MailForm.SUMMARY:
+        provider = sealing.provider
+        words = summary_of(
+            due.sealed,
+            contact.language,
+            form.reason,
+            provider=provider.name,
+            contact=" ".join(filter(None, (provider.contact_name, provider.contact_email, provider.contact_phone))),
+            console_url=provider.console_url,
+        )
+        return assemble_mail(
+            prepare_text(words.subject, words.text, contact.language), envelope, sealing.signer.sign_detached
+        )
+    signed = assemble_notice_mail(
         sealed=due.sealed,
-        language=due.contact.language,
+        language=contact.language,
         envelope=envelope,
-        sign=delivering.sealing.signer.sign_detached,
+        sign=sealing.signer.sign_detached,
+        time_zone=contact.time_zone,
     )
+    if form.form is MailForm.ENCRYPTED and contact.smime_certificate is not None:
+        return encrypt_mail(signed, envelope, neutral_subject(due.sealed, contact.language), contact.smime_certificate)
+    return signed
 
 
 def _refused(reason: str) -> Outcome:
@@ -104,7 +129,12 @@ def _refused(reason: str) -> Outcome:
 
 
 async def _record(
-    due: DueDelivery, delivering: Delivering, started_at: datetime, outcome: Outcome, content: bytes | None
+    due: DueDelivery,
+    delivering: Delivering,
+    started_at: datetime,
+    outcome: Outcome,
+    content: bytes | None,
+    form: FormDecision | None,
 ) -> Delivery:
     sealing = delivering.sealing
     act = sealing.act()
@@ -126,14 +156,19 @@ async def _record(
         tx.finish_attempt(delivery, attempt, keep)
         if delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT:
             tx.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
-        tx.append_audit([_attempt_entry(tx, due, delivery, attempt, sealing)])
+        tx.append_audit([_attempt_entry(tx, due, delivery, attempt, sealing, form)])
 
     await sealing.unit_of_work.write(work)
     return delivery
 
 
 def _attempt_entry(
-    tx: Transaction, due: DueDelivery, delivery: Delivery, attempt: DeliveryAttempt, sealing: Sealing
+    tx: Transaction,
+    due: DueDelivery,
+    delivery: Delivery,
+    attempt: DeliveryAttempt,
+    sealing: Sealing,
+    form: FormDecision | None,
 ) -> AuditEntry:
     outcome = attempt.outcome
     pseudonym = tx.customer_pseudonym(delivery.customer_id)
@@ -145,6 +180,8 @@ def _attempt_entry(
         | ({"contact": str(delivery.contact_id)} if delivery.contact_id else {}),
         detail={
             "channel": delivery.channel.value,
+            "form": None if form is None else form.form.value,
+            "form_reason": None if form is None else form.reason.value,
             "number": attempt.number,
             "event": attempt.evidence_event,
             "outcome": outcome.kind.value,

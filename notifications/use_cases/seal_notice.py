@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from notifications.audit.proof import format_notice_extra
-from notifications.customer import Contact
+from notifications.customer import Contact, recipients
 from notifications.delivery import ChannelKind, Delivery, DeliveryState, delivery_id, message_id
 from notifications.errors import LogUnavailableError, SealingUnavailableError, TimestampUnavailableError
 from notifications.notice import ComposedNotice, Notice, NoticeState, Provider, compose_notice
@@ -102,8 +102,11 @@ async def seal_notice(notice_id: UUID, sealing: Sealing) -> bool:
         resources_csv=composed.resources_csv,
         sealed_at=sealing.clock.now(),
         renderings=tuple(
-            SealedRendering(language, rendered.subject, rendered.text, rendered.html)
-            for language, rendered in sorted(composed.rendered.items())
+            SealedRendering(language, words.subject, words.text, words.html, zone)
+            for (language, zone), words in (
+                *(((language, None), words) for language, words in sorted(composed.rendered.items())),
+                *sorted(composed.zoned.items()),
+            )
         ),
     )
     committed = await sealing.unit_of_work.write(_commit(prepared, sealed, sealing))
@@ -126,7 +129,7 @@ def _compose(tx: Transaction, notice_id: UUID, sealing: Sealing) -> _Prepared | 
     notice = tx.notice(notice_id)
     if notice is None or notice.state is not NoticeState.RELEASED:
         return None
-    contacts = [contact for contact in tx.contacts(notice.customer_id) if contact.active]
+    contacts = recipients(tx.contacts(notice.customer_id))
     composed, ticket = compose_from_store(tx, notice, contacts, sealing)
     return _Prepared(notice, contacts, composed, ticket)
 
@@ -171,6 +174,13 @@ def compose_from_store(
         else None,
         timestamp_independent=sealing.timestamp_authority.independent,
         languages=sorted({customer.language, *(contact.language for contact in contacts), *extra_languages}),
+        zones=sorted(
+            {
+                (contact.language, contact.time_zone)
+                for contact in contacts
+                if contact.time_zone is not None and contact.time_zone != customer.time_zone
+            }
+        ),
     )
     return composed, incident.ticket
 
@@ -199,6 +209,7 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: Sealing) -> Call
                 "facts_version": notice.facts_version,
                 "timestamped": sealed.timestamp is not None,
                 "deliveries": len(deliveries),
+                "mail_recipients": len(prepared.contacts),
             },
             digests={name: hashlib.sha256(part).digest() for name, part in parts.items()},
         )
@@ -233,7 +244,7 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: Sealing) -> Call
 
 
 def _deliveries(prepared: _Prepared, act: Act, mail_domain: str) -> list[Delivery]:
-    """Return one delivery per active contact by e-mail, and one to the console inbox: never one mail for several."""
+    """Return one delivery per recipient by e-mail, and one to the console inbox: never one mail for several."""
     notice = prepared.notice
     targets: list[tuple[ChannelKind, UUID | None]] = [(ChannelKind.CONSOLE, None)]
     targets += [(ChannelKind.EMAIL, contact.id) for contact in prepared.contacts]

@@ -20,11 +20,11 @@ _ANSWERS = frozenset({"inside_perimeter", "security_measures_harmed", "normal_op
 
 
 class Reader:
-    """Says things in one language; dates in the customer's time zone."""
+    """Says things in one language; dates in the reader's time zone, by default the customer's."""
 
-    def __init__(self, document: Mapping[str, Any], language: str) -> None:
+    def __init__(self, document: Mapping[str, Any], language: str, time_zone: str | None = None) -> None:
         self.document, self.language = document, language
-        self._time_zone: str = document["customer"]["time_zone"]
+        self._time_zone: str = time_zone or document["customer"]["time_zone"]
 
     def say(self, message: str, **values: object) -> str:
         """Return a message of the catalogue with its values put in. A percent sign in a message is doubled."""

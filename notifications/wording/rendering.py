@@ -73,9 +73,9 @@ _TEXT = _environment(html=False).get_template("letter.txt.jinja")
 _HTML = _environment(html=True).get_template("letter.html.jinja")
 
 
-def letter(document: Mapping[str, Any], language: str) -> Letter:
+def letter(document: Mapping[str, Any], language: str, time_zone: str | None = None) -> Letter:
     """Return what a notice says in a language, before it is laid out."""
-    reader = Reader(document, language)
+    reader = Reader(document, language, time_zone)
     return Letter(
         language=language,
         subject=subject(reader),
@@ -88,12 +88,13 @@ def letter(document: Mapping[str, Any], language: str) -> Letter:
     )
 
 
-def render(document: Mapping[str, Any], language: str) -> Rendered:
+def render(document: Mapping[str, Any], language: str, time_zone: str | None = None) -> Rendered:
     """Return the notice in a language, from the document alone; its ``renderings``, if there, are not looked at.
 
-    ``language`` is one of ``LANGUAGES``. Not checked: that the document is one of ours.
+    ``language`` is one of ``LANGUAGES``, ``time_zone`` an IANA name, None for the customer's. Not checked: that the
+    document is one of ours.
     """
-    said = letter(document, language)
+    said = letter(document, language, time_zone)
     label = Reader(document, language).say
     return Rendered(
         subject=said.subject,
