@@ -24,6 +24,7 @@ from service.api.errors import install_error_handlers
 from service.api.limits import RequestLimits
 from service.api.requests import ApiContext
 from service.api.schemas import PROBLEM_RESPONSES
+from service.console.installing import ConsoleParts, install_console
 
 _OPENAPI = "/api/v1/openapi.json"
 
@@ -32,6 +33,7 @@ def create_app(
     context: ApiContext,
     authenticator: Authenticator,
     probes: Mapping[str, health.Probe],
+    console: ConsoleParts,
     *,
     max_body_bytes: int,
     version: str,
@@ -78,6 +80,7 @@ def create_app(
     app.include_router(health.router)
     app.add_middleware(RequestLimits, max_body_bytes=max_body_bytes)
     install_error_handlers(app)
+    install_console(app, console)
     # The description of the API names nobody and nothing: it is open.
     verify_every_route_declares(app.routes, undeclared=frozenset({_OPENAPI}))
     return app

@@ -20,6 +20,7 @@ async def serve_until_told(settings: Settings, host: str, port: int) -> None:
             running.context,
             running.authenticator,
             running.probes,
+            running.console,
             max_body_bytes=settings.max_body_bytes,
             version=version("greffier"),
         )

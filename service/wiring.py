@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 from cryptography import x509
@@ -25,11 +26,17 @@ from notifications.use_cases.record_keys import record_keys
 from notifications.use_cases.seal_notice import Sealing
 from service.access.authenticating import AccessLimits, Authenticator
 from service.access.first_account import ensure_first_account
+from service.access.own_credentials import OwnCredentials
+from service.access.password_links import PasswordLinks
+from service.access.secret_box import SecretBox
+from service.access.sign_in import SignIn, SignInSettings
 from service.alerting import Alerting, AlertSettings
 from service.api.health import Probe
 from service.api.requests import ApiContext
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.console.installing import ConsoleParts
+from service.console.settings import ConsoleSettings
 from service.data_folder import sole_use
 from service.key_keeping import KeyKeeper
 from service.observability import SystemClock, SystemIdentifiers
@@ -67,6 +74,7 @@ class Parts:
     worker: Worker
     mailer: ServiceMailer
     alerting: Alerting
+    console: ConsoleParts
 
 
 @asynccontextmanager
@@ -227,7 +235,30 @@ async def running_parts(
             if reason is not None:
                 _log.warning("part.degraded", part=name, reason=reason)
         _log.info("service.ready", data=str(settings.data), log_origin=settings.log_origin)
-        yield Parts(context, authenticator, probes, store, sequencer, worker, mailer, alerting)
+        console = _console(settings, store, clock, identifiers, SecretBox(masters))
+        yield Parts(context, authenticator, probes, store, sequencer, worker, mailer, alerting, console)
+
+
+def _console(
+    settings: Settings, store: SqliteStore, clock: Clock, identifiers: Identifiers, box: SecretBox
+) -> ConsoleParts:
+    """Return what pages need; without an address of the console they are meant for this machine."""
+    stated = urlsplit(settings.console_url or "http://localhost")
+    origin = f"{stated.scheme}://{stated.netloc}"
+    of_sign_in = SignInSettings(origin=origin)
+    parts = (store, clock, identifiers, box, of_sign_in)
+    return ConsoleParts(
+        settings=ConsoleSettings(
+            provider_name=settings.provider_name,
+            contact_name=settings.contact_name,
+            contact_email=settings.contact_email,
+            origin=origin,
+            default_language=settings.default_language,
+        ),
+        sign_in=SignIn(*parts),
+        own_credentials=OwnCredentials(*parts),
+        password_links=PasswordLinks(*parts),
+    )
 
 
 def _free_leases(tx: SqlTransaction) -> None:

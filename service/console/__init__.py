@@ -1,1 +1,1 @@
-"""Server-rendered pages for analysts, customers and auditors. Room kept; the pages come later."""
+"""Pages: server-rendered HTML for people, over the same use cases and the same scope as the API."""

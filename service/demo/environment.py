@@ -55,6 +55,7 @@ async def embedded_service(
                 parts.context,
                 parts.authenticator,
                 parts.probes,
+                parts.console,
                 max_body_bytes=settings.max_body_bytes,
                 version=version("greffier"),
             )

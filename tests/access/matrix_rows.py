@@ -5,7 +5,28 @@ from scenario import facts
 ROLES = ("analyst", "approver", "administrator", "member", "manager", "auditor", "auditor_of_own", "service")
 
 #: Routes that strangers may use.
-OPEN = {"GET /healthz", "GET /readyz"}
+OPEN = {
+    "GET /healthz",
+    "GET /readyz",
+    # Pages: the sign-in, and links that carry their own secret.
+    "GET /static/{name}",
+    "GET /sign-in",
+    "POST /sign-in",
+    "GET /sign-in/second-factor",
+    "POST /sign-in/second-factor",
+    "POST /sign-in/passkey",
+    "POST /sign-in/passkey/options",
+    "GET /reset",
+    "POST /reset",
+    "GET /reset-asked",
+    "GET /reset/{secret}",
+    "POST /reset/{secret}",
+    "GET /invitation/{secret}",
+    "POST /invitation/{secret}",
+    "GET /confirm-address/{secret}",
+    "POST /confirm-address/{secret}",
+    "GET /address-confirmed",
+}
 
 #                                                       an ap ad me ma au ao se
 _V = "/api/v1"
@@ -70,6 +91,25 @@ ROWS = {
     f"POST {_V}/keys/signing/rotate":                    "-- -- ++ -- -- -- -- --",
     f"POST {_V}/keys/log/rotate":                        "-- -- ++ -- -- -- -- --",
     f"GET {_V}/settings":                                "-- -- ++ -- -- ++ -- --",
+    # Pages. What changes how somebody signs in, or its tokens, is for people in a browser, never for a token.
+    "GET /":                                            "++ ++ ++ ++ ++ ++ ++ ++",
+    "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",
+    "GET /notices/{notice_id}/words/{language}":        "++ ++ -- +0 +0 ++ +0 ++",
+    "GET /account":                                     "-- -- -- -- -- -- -- --",
+    "POST /account/password":                           "-- -- -- -- -- -- -- --",
+    "POST /account/totp":                               "-- -- -- -- -- -- -- --",
+    "POST /account/totp/confirm":                       "-- -- -- -- -- -- -- --",
+    "POST /account/totp/remove":                        "-- -- -- -- -- -- -- --",
+    "POST /account/passkeys/options":                   "-- -- -- -- -- -- -- --",
+    "POST /account/passkeys":                           "-- -- -- -- -- -- -- --",
+    "POST /account/passkeys/{passkey_id}/name":         "-- -- -- -- -- -- -- --",
+    "POST /account/passkeys/{passkey_id}/remove":       "-- -- -- -- -- -- -- --",
+    "POST /account/recovery-codes":                     "-- -- -- -- -- -- -- --",
+    "POST /account/sessions/end":                       "-- -- -- -- -- -- -- --",
+    "POST /account/sessions/{session_id}/end":          "-- -- -- -- -- -- -- --",
+    "POST /account/tokens":                             "-- -- -- -- -- -- -- --",
+    "POST /account/tokens/{token_id}/revoke":           "-- -- -- -- -- -- -- --",
+    "POST /sign-out":                                   "-- -- -- -- -- -- -- --",
 }  # fmt: skip
 
 _CONTACT = {"name": "N", "email": "n@own.example", "language": "en", "order": 9, "active": False}

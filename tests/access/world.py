@@ -96,6 +96,8 @@ async def build_world(running, api):
             "contact_id": contacts[0]["id"],
             "agreement_id": "secnumcloud_iaas_3_0",
             "index": "0",
+            "language": "en",
+            **dict.fromkeys(("passkey_id", "session_id", "token_id"), "00000000-0000-4000-8000-000000000000"),
             "alert_id": "00000000-0000-4000-8000-000000000000",
         }
     own = world.own["customer_id"]

@@ -1,0 +1,48 @@
+"""A contact confirms its address by the link that was mailed to it: the only proof that the mailbox is read."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from notifications.customer import Contact
+from notifications.use_cases.act import Act
+from service.access.links import LinkVoidError, find_link, redeem_link
+from service.access.ports import AccessTransaction
+
+PURPOSE = "address"
+
+
+def contact_of(tx: AccessTransaction, secret: str, now: datetime) -> Contact:
+    """Return whose address a link confirms, and change nothing; raises LinkVoidError."""
+    link = find_link(tx, secret, frozenset({PURPOSE}), now)
+    contact = tx.contact(link.subject_id)
+    if contact is None or contact.email != link.binding:
+        raise LinkVoidError
+    return contact
+
+
+def confirm_address(tx: AccessTransaction, act: Act, secret: str) -> Contact:
+    """Confirm the address of a contact.
+
+    1. The link holds, and was sent to the address of today.
+    2. It is used up.
+    3. The contact says from when on its address is confirmed; one that was confirmed before keeps its time.
+
+    Raises LinkVoidError.
+    """
+    # 1.
+    contact = contact_of(tx, secret, act.now)
+    # 2.
+    redeem_link(tx, act, secret, PURPOSE, binding_now=contact.email)
+    # 3.
+    if contact.verified_at is not None:
+        return contact
+    confirmed = replace(contact, verified_at=act.now, version=contact.version + 1)
+    tx.save_contact(confirmed, contact.version)
+    tx.append_audit([
+        act.entry(
+            "contact.verified",
+            subjects={"contact": str(contact.id), "customer": tx.customer_pseudonym(contact.customer_id)},
+            detail={"version": confirmed.version},
+        )
+    ])  # fmt: skip
+    return confirmed

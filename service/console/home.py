@@ -1,0 +1,97 @@
+"""The first page: a customer's notices to its own people, what waits for a person to the provider's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from notifications.customer import Customer
+from notifications.notice import Notice
+from notifications.ports import Page
+from service.access.guarding import Access, Requires
+from service.access.permissions import Permission
+from service.access.ports import AccessTransaction
+from service.api.attention import AttentionItem, AttentionList, attention_list
+from service.console.failures import PageRoute
+from service.console.listing import CustomerSide, access_under, customer_side
+from service.console.rendering import page, reader_language
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_WAITING_MAX = 100
+_LATEST_MAX = 20
+#: What of a waiting thing tells of keys and mail, and nothing of an incident.
+_OPERATIONAL = frozenset({"notice_held", "delivery_failing", "delivery_failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class LatestNotice:
+    """A notice as the provider's side lists it."""
+
+    notice: Notice
+    ticket: str
+    customer: Customer | None
+
+
+@router.get("/")
+async def home(request: Request, access: Annotated[Access, Depends(Requires(Permission.SELF))]) -> Response:
+    """Show what concerns whoever is signed in, each part under its own permission."""
+    values: dict[str, Any] = {"customers": await _customers(request, access)}
+    values["waiting"] = await _waiting(access)
+    values["latest"] = await _latest(access)
+    values["now"] = access.clock.now()
+    values["sees_incidents"] = access.may(Permission.INCIDENT_READ)
+    return page(request, "home", access.caller, values)
+
+
+async def _customers(request: Request, access: Access) -> Sequence[CustomerSide]:
+    """Return the customers that the caller acts for, by name; each is read by itself."""
+    reading = access_under(access, Permission.NOTICE_READ)
+    if reading is None:
+        return ()
+    own = {grant.customer_id for grant in access.caller.grants if grant.customer_id is not None}
+    language = reader_language(request, access.caller)
+    sides = [await _side(reading, customer_id, language) for customer_id in own]
+    found = (side for side in sides if side is not None)
+    return sorted(found, key=lambda side: (side.customer.name.casefold(), side.customer.id))
+
+
+async def _side(reading: Access, customer_id: UUID, language: str) -> CustomerSide | None:
+    return await reading.read(lambda tx: customer_side(tx, customer_id, language))
+
+
+async def _waiting(access: Access) -> AttentionList | None:
+    """Return what waits by deadline; to whoever may not read incidents, nothing of what they are about."""
+    reading = access_under(access, Permission.ATTENTION_READ)
+    if reading is None:
+        return None
+    now, reads_incidents = access.clock.now(), access.may(Permission.INCIDENT_READ)
+    waiting = await reading.read(lambda tx: attention_list(tx, now, _WAITING_MAX, reads_incidents=reads_incidents))
+    if access.may(Permission.INCIDENT_READ):
+        return waiting
+    return AttentionList(items=[_without_content(item) for item in waiting.items], complete=waiting.complete)
+
+
+def _without_content(item: AttentionItem) -> AttentionItem:
+    return item if item.kind in _OPERATIONAL else item.model_copy(update={"what": ""})
+
+
+async def _latest(access: Access) -> Sequence[LatestNotice] | None:
+    """Return the newest notices, for the provider's side that reads incidents."""
+    reading = access_under(access, Permission.INCIDENT_READ)
+    if reading is None or not reading.scope.at_provider:
+        return None
+
+    def work(tx: AccessTransaction) -> list[LatestNotice]:
+        found, _ = tx.notices(Page(_LATEST_MAX))
+        return [_latest_notice(tx, notice) for notice in found]
+
+    return await reading.read(work)
+
+
+def _latest_notice(tx: AccessTransaction, notice: Notice) -> LatestNotice:
+    incident = tx.incident(notice.incident_id)
+    return LatestNotice(notice, "" if incident is None else incident.ticket, tx.customer(notice.customer_id))

@@ -1,0 +1,50 @@
+"""Puts the pages into the application."""
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from service.access.own_credentials import OwnCredentials
+from service.access.password_links import PasswordLinks
+from service.access.sign_in import SignIn
+from service.console import (
+    credential_pages,
+    home,
+    link_pages,
+    notice_page,
+    session_pages,
+    sign_in_pages,
+    static_files,
+)
+from service.console.failures import install_page_errors
+from service.console.settings import ConsoleSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleParts:
+    """What pages need beside what the API has."""
+
+    settings: ConsoleSettings
+    sign_in: SignIn
+    own_credentials: OwnCredentials
+    password_links: PasswordLinks
+
+
+def install_console(app: FastAPI, parts: ConsoleParts) -> None:
+    """Add pages and their error pages; after the error handlers of the API, which stay as they are under ``/api``."""
+    app.state.console = parts.settings
+    app.state.sign_in = parts.sign_in
+    app.state.own_credentials = parts.own_credentials
+    app.state.password_links = parts.password_links
+    for router in (
+        static_files.router,
+        sign_in_pages.router,
+        sign_in_pages.leaving,
+        link_pages.router,
+        home.router,
+        notice_page.router,
+        credential_pages.router,
+        session_pages.router,
+    ):
+        app.include_router(router)
+    install_page_errors(app)

@@ -1,0 +1,23 @@
+"""The mail with the link that resets a lost password."""
+
+from notifications.use_cases.act import Act
+from service.access.records import Account
+from service.console.catalogues import text
+from service.console.settings import ConsoleSettings
+from service.messages import ServiceMail
+
+
+def reset_mail(act: Act, account: Account, secret: str, settings: ConsoleSettings) -> ServiceMail:
+    """Return the mail, in the language of the account; the link in it is the only place where the secret stands."""
+    language = account.language
+    link = f"{settings.origin}/reset/{secret}"
+    return ServiceMail(
+        id=act.identifiers.new_id(),
+        purpose="reset",
+        recipient=account.email or "",
+        recipient_name=account.name,
+        language=language,
+        subject=text("reset_mail.subject", language, provider=settings.provider_name),
+        text=text("reset_mail.text", language, name=account.name, provider=settings.provider_name, link=link),
+        created_at=act.now,
+    )
