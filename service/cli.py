@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from notifications.errors import GreffierError
+from service.keys_command import keys_command
 from service.verify_command import verify_command
 
 _DATA = click.Path(path_type=Path, file_okay=False)
@@ -21,6 +22,7 @@ def cli() -> None:
 
 
 cli.add_command(verify_command)
+cli.add_command(keys_command)
 
 
 @cli.command()

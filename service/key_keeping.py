@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -22,7 +23,7 @@ from service.sealing.key_states import (
     master_states,
     signing_states,
 )
-from service.sealing.log_keys import LogKeyFile
+from service.sealing.log_keys import LogKeyFile, LogKeyRing
 from service.sealing.master_key import read_masters
 from service.sequencer import verify_head
 from service.settings import Settings
@@ -124,21 +125,20 @@ class KeyKeeper:
 
     async def states(self) -> list[KeyState]:
         """Return every key by kind, the current one first; raises SealingUnavailableError for an unreadable log key."""
-        return await asyncio.to_thread(self._states)
-
-    def _states(self) -> list[KeyState]:
-        rotation = self.rotation
-        return [
-            *signing_states(rotation.files, rotation.signing_file, rotation.signing_key_file),
-            *log_states(
-                self._log_keys.ring(),
-                self._clock.now(),
-                encrypted=is_encrypted(read_file(rotation.log_file, "key")),
-            ),
-            *authority_states(rotation.files, embedded_timestamps=self._settings.timestamp_url is None),
-            *master_states(read_masters(self._settings.master_file)),
-        ]
+        return await asyncio.to_thread(
+            all_key_states, self._settings, self.rotation, self._log_keys.ring(), self._clock.now()
+        )
 
     def log_verifier_keys(self) -> str:
         """Return the log's verifier keys, oldest first, one a line; raises SealingUnavailableError."""
         return self._log_keys.verifier_keys_text()
+
+
+def all_key_states(settings: Settings, rotation: KeyRotation, ring: LogKeyRing, now: datetime) -> list[KeyState]:
+    """Return every key by kind, the current one first; looks at files alone."""
+    return [
+        *signing_states(rotation.files, rotation.signing_file, rotation.signing_key_file),
+        *log_states(ring, now, encrypted=is_encrypted(read_file(rotation.log_file, "key"))),
+        *authority_states(rotation.files, embedded_timestamps=settings.timestamp_url is None),
+        *master_states(read_masters(settings.master_file)),
+    ]

@@ -35,8 +35,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def give_to_owner(descriptor: int, of: Path) -> None:
+    """Give a file that root opened to the owner of another one, or of a folder: the service must be able to read it."""
+    if os.geteuid() == 0:
+        status = of.stat()
+        os.fchown(descriptor, status.st_uid, status.st_gid)
+
+
 def _write(path: Path, data: bytes, mode: int, how: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | how, mode)
+    give_to_owner(descriptor, path.parent)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()

@@ -40,7 +40,7 @@ from notifications.ports import Clock
 from notifications.use_cases.record_keys import KeyChange
 from service.sealing.cms_signer import CmsSigner
 from service.sealing.demo_keys import KeyFiles, issue_signing_pem
-from service.sealing.file_replacing import move_file, replace_file
+from service.sealing.file_replacing import give_to_owner, move_file, replace_file
 from service.sealing.key_files import (
     load_chain,
     load_private_key,
@@ -100,8 +100,10 @@ class KeyRotation:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold off every other rotation on this folder; raises StateConflictError while one is under way."""
-        descriptor = os.open(self._settings.data / "rotation.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        data = self._settings.data
+        descriptor = os.open(data / "rotation.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            give_to_owner(descriptor, data)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -16,6 +16,7 @@ _PASSKEYS, _CODES = FlatTable(Passkey, PasskeyRow), FlatTable(RecoveryCode, Reco
 
 _SET_PASSWORD, _SET_TOTP = _PASSWORDS.upsert("account_id"), _TOTPS.upsert("account_id")
 _PASSWORD, _TOTP = _PASSWORDS.by("account_id"), _TOTPS.by("account_id")
+_ALL_TOTPS = _TOTPS.by()
 _REMOVE_TOTP = compiled_text("DELETE FROM totps WHERE account_id = :account_id", "account_id")
 _OF_ACCOUNT, _BY_CREDENTIAL = _PASSKEYS.by("account_id", ordered=True), _PASSKEYS.by("credential_id")
 _SAVE_PASSKEY = _PASSKEYS.update("sign_count", "name", "last_used_at")
@@ -51,6 +52,10 @@ class CredentialRecords(Records):
         """Return the generator."""
         row = self._session.one(_TOTP, (account_id.bytes,))
         return None if row is None else _TOTPS.record(row)
+
+    def all_totps(self) -> Sequence[Totp]:
+        """Return every generator: for sealing the seeds anew when the master key is replaced."""
+        return [_TOTPS.record(row) for row in self._session.all(_ALL_TOTPS)]
 
     def remove_totp(self, account_id: UUID) -> None:
         """Forget the generator."""

@@ -1,0 +1,80 @@
+"""What ``greffier keys`` does, beside a running service or without one."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from notifications.use_cases.act import Act
+from service.data_folder import sole_use
+from service.key_keeping import KeyKeeper, all_key_states
+from service.master_rotation import rotate_master
+from service.observability import SystemClock, SystemIdentifiers
+from service.sealing.key_rotation import KeyRotation, PreparedRotation
+from service.sealing.key_states import KeyState
+from service.sealing.master_key import key_passphrases, load_masters
+from service.settings import Settings
+from service.store import SqliteStore, open_store
+
+
+def key_states(settings: Settings) -> list[KeyState]:
+    """Return every key of a data folder; raises GreffierError where one that must be readable is not."""
+    clock = SystemClock()
+    rotation = KeyRotation(settings, key_passphrases(settings, load_masters(settings)), clock)
+    return all_key_states(settings, rotation, rotation.log_keys().ring(), clock.now())
+
+
+async def rotate_signing(settings: Settings, install: Path | None) -> PreparedRotation:
+    """Replace the signing key by one of the demo CA, or by what a file holds."""
+    return await _rotate(settings, lambda rotation: _prepare_signing(rotation, install))
+
+
+async def rotate_log(settings: Settings) -> PreparedRotation:
+    """Replace the log's key."""
+    return await _rotate(settings, KeyRotation.prepare_log)
+
+
+async def replace_master(settings: Settings) -> tuple[int, int]:
+    """Replace the master key; raises InvalidInputError while a service runs on the folder."""
+    with sole_use(settings.data):
+        async with _opened(settings) as (keeper, store), keeper.rotating():
+            return await rotate_master(settings, store, _act())
+
+
+def _prepare_signing(rotation: KeyRotation, install: Path | None) -> PreparedRotation:
+    return rotation.prepare_signing() if install is None else rotation.prepare_installed(install)
+
+
+async def _rotate(settings: Settings, prepare: Callable[[KeyRotation], PreparedRotation]) -> PreparedRotation:
+    async with _opened(settings) as (keeper, store), keeper.rotating() as rotation:
+        prepared = await asyncio.to_thread(prepare, rotation)
+        act = _act()
+        await store.write(lambda tx: keeper.announce(tx, act, prepared))
+        return prepared
+
+
+def _act() -> Act:
+    # The number of the system's account: it names nobody outside this machine.
+    return Act(f"operator:uid-{os.getuid()}", SystemClock().now(), SystemIdentifiers())
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[KeyKeeper, SqliteStore]]:
+    clock = SystemClock()
+    rotation = KeyRotation(settings, key_passphrases(settings, load_masters(settings)), clock)
+    store = open_store(settings.database_file)
+    try:
+        yield (
+            KeyKeeper(
+                settings,
+                rotation,
+                unit_of_work=store,
+                log_store=store,
+                clock=clock,
+                identifiers=SystemIdentifiers(),
+            ),
+            store,
+        )
+    finally:
+        await store.close()
