@@ -1,36 +1,36 @@
-"""Alerts: what analysts and approvers must know now. Nothing that is due is blocked in silence.
+"""Alerts: what people must know now. Nothing that is due is blocked in silence.
 
-An alert is raised once per key, in the transaction of its audit entry and of the mails that carry it. What it is about
-is looked at again and again, from what the store says now: a wake-up that was missed is made up for, and a second look
-raises nothing twice.
+An alert is raised once per key, in the transaction of its audit entry and of the mails that carry it. What there is to
+alert of is looked at again and again, from what the store says now: a wake-up that was missed is made up for, and a
+second look raises nothing twice.
 """
 
 import asyncio
-import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
 
 from notifications.canonical_json import timestamp_text
-from notifications.delivery import DeliveryState
-from notifications.notice import Notice
 from notifications.ports import Clock, Identifiers
 from notifications.use_cases.act import Act
 from service.access.ports import AccessStore, AccessTransaction
 from service.access.records import Role
+from service.alert_findings import WITHOUT_INCIDENT, Finding, Stages, certificate_findings, findings
 from service.alert_wording import alert_mail
-from service.messages import Alert, ServiceMail, UnreleasedDrafts
+from service.messages import Alert, ServiceMail
 
 _log = structlog.get_logger(__name__)
 
 ACTOR = "system:alerting"
-_AT_ONCE = 200
-_DRAFTS_AT_ONCE = 10_000
 _POLL_SECONDS = 30.0
 #: How long it looks away at least: what many commits change is looked at once.
 _SHORTEST_SECONDS = 1.0
+#: Certificates end by days: how often they are looked at.
+_CERTIFICATES_EVERY = timedelta(hours=6)
 #: What changes what there is to alert of.
 _KINDS = frozenset({"notices", "deliveries", "customers", "messages"})
 
@@ -51,24 +51,21 @@ class AlertSettings:
     grace_seconds: float = 2 * 60
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something to alert of."""
+def raise_alerts(tx: AccessTransaction, act: Act, found: Sequence[Finding], settings: AlertSettings) -> list[Finding]:
+    """Store an alert with its audit entry for each finding, and mail them; returns those that were not raised before.
 
-    #: unique for what it is about and how far it has got
-    key: str
-    kind: str
-    #: the ticket, or another opaque name of what it is about
-    ticket: str
-    count: int = 1
-    due_at: datetime | None = None
-    incident_id: UUID | None = None
-    notice_id: UUID | None = None
-    customer_id: UUID | None = None
+    One mail to each person for all findings of a kind and an incident: what a thousand customers share is told once.
+    """
+    raised = [finding for finding in found if _raised(tx, act, finding)]
+    told: dict[tuple[str, UUID | None], list[Finding]] = {}
+    for finding in raised:
+        told.setdefault((finding.kind, finding.incident_id), []).append(finding)
+    for alike in told.values():
+        _mail(tx, act, _together(alike), settings)
+    return raised
 
 
-def raise_alert(tx: AccessTransaction, act: Act, finding: Finding, settings: AlertSettings) -> bool:
-    """Store the alert, its audit entry and one mail to each person it concerns; False where it was raised before."""
+def _raised(tx: AccessTransaction, act: Act, finding: Finding) -> bool:
     due = "" if finding.due_at is None else timestamp_text(finding.due_at)
     alert = Alert(
         id=act.identifiers.new_id(),
@@ -95,12 +92,23 @@ def raise_alert(tx: AccessTransaction, act: Act, finding: Finding, settings: Ale
         detail={"kind": finding.kind, "count": finding.count, "due_at": due or None},
     )
     tx.append_audit([entry])
-    told = {settings.mailbox: (settings.provider_name, settings.language)}
-    for role in (Role.ANALYST, Role.APPROVER):
-        for account in tx.holders(role):
-            if account.email is not None:
-                told.setdefault(account.email, (account.name, account.language))
-    for address, (name, language) in told.items():
+    return True
+
+
+def _together(alike: Sequence[Finding]) -> Finding:
+    """Return findings of one kind and incident as one: all that is counted, by the earliest deadline."""
+    due = [finding.due_at for finding in alike if finding.due_at is not None]
+    return replace(alike[0], count=sum(finding.count for finding in alike), due_at=min(due, default=None))
+
+
+def _mail(tx: AccessTransaction, act: Act, finding: Finding, settings: AlertSettings) -> None:
+    """Queue one mail to the provider's mailbox and to each active account that holds a role it concerns."""
+    roles = [Role.ANALYST, Role.APPROVER] + [Role.ADMINISTRATOR] * (finding.kind in WITHOUT_INCIDENT)
+    told = {settings.mailbox.casefold(): (settings.mailbox, settings.provider_name, settings.language)}
+    for account in (account for role in roles for account in tx.holders(role)):
+        if account.email is not None:
+            told.setdefault(account.email.casefold(), (account.email, account.name, account.language))
+    for address, name, language in told.values():
         words = alert_mail(
             finding.kind, language, ticket=finding.ticket, count=finding.count, due_at=finding.due_at,
             url=settings.console_url,
@@ -116,128 +124,6 @@ def raise_alert(tx: AccessTransaction, act: Act, finding: Finding, settings: Ale
             created_at=act.now,
         )
         tx.add_service_mail(mail)
-    _log.warning("alert.raised", kind=finding.kind, ticket=finding.ticket, count=finding.count)
-    return True
-
-
-def override_finding(tx: AccessTransaction, notice: Notice) -> Finding:
-    """Return what is alerted of an emergency release."""
-    return Finding(
-        key=f"release_overridden:{notice.id}",
-        kind="release_overridden",
-        ticket=_ticket(tx, notice.incident_id),
-        due_at=notice.due_at,
-        incident_id=notice.incident_id,
-        notice_id=notice.id,
-        customer_id=notice.customer_id,
-    )
-
-
-def findings(
-    tx: AccessTransaction, now: datetime, lead: timedelta, grace: timedelta
-) -> tuple[list[Finding], datetime | None]:
-    """Return all that is to be alerted now and was not yet, and when an unreleased draft reaches its next stage.
-
-    1. Unreleased drafts that reached a stage: half of their time gone, the lead before the deadline, overdue; one
-       finding per incident, deadline and stage, however many customers wait.
-    2. Released notices that something holds; one per incident and reason.
-    3. Deliveries that failed for good; one per notice.
-    4. Customers that nobody could be told at by mail.
-    5. Mails of this service's own that failed for good.
-    """
-    found = [*_drafts(tx, now, lead, grace), *_held(tx), *_undelivered(tx), *_unreachable(tx), *_mails(tx)]
-    return [item for item in found if tx.alert_by_key(item.key) is None], tx.next_draft_moment(now, lead, grace)
-
-
-def _drafts(tx: AccessTransaction, now: datetime, lead: timedelta, grace: timedelta) -> list[Finding]:
-    waiting: dict[tuple[UUID, datetime, str], int] = {}
-    for drafts in tx.unreleased_drafts(now, now - grace, _DRAFTS_AT_ONCE):
-        key = drafts.incident_id, drafts.due_at, _stage(drafts, now, lead)
-        waiting[key] = waiting.get(key, 0) + drafts.count
-    return [
-        Finding(
-            key=f"draft_unreleased:{incident_id}:{timestamp_text(due_at)}:{stage}",
-            kind=f"draft_{stage}",
-            ticket=_ticket(tx, incident_id),
-            count=count,
-            due_at=due_at,
-            incident_id=incident_id,
-        )
-        for (incident_id, due_at, stage), count in waiting.items()
-    ]
-
-
-def _stage(drafts: UnreleasedDrafts, now: datetime, lead: timedelta) -> str:
-    """Return the last stage that drafts of whose time half has gone reached."""
-    if drafts.due_at <= now:
-        return "overdue"
-    return "due_soon" if drafts.due_at - lead <= now else "half_time"
-
-
-def _held(tx: AccessTransaction) -> list[Finding]:
-    held: dict[tuple[UUID, str], list[Notice]] = {}
-    for notice in tx.released_notices(_AT_ONCE):
-        if notice.hold_reason is not None:
-            held.setdefault((notice.incident_id, notice.hold_reason), []).append(notice)
-    return [
-        Finding(
-            key=f"notice_held:{incident_id}:{hashlib.sha256(reason.encode()).hexdigest()[:16]}",
-            kind="notice_held",
-            ticket=_ticket(tx, incident_id),
-            count=len(group),
-            due_at=min(notice.due_at for notice in group),
-            incident_id=incident_id,
-        )
-        for (incident_id, reason), group in held.items()
-    ]
-
-
-def _undelivered(tx: AccessTransaction) -> list[Finding]:
-    failed = {
-        delivery.notice_id for delivery in tx.troubled_deliveries(_AT_ONCE) if delivery.state is DeliveryState.FAILED
-    }
-    notices = (tx.notice(notice_id) for notice_id in sorted(failed))
-    return [
-        Finding(
-            key=f"delivery_failed:{notice.id}",
-            kind="delivery_failed",
-            ticket=_ticket(tx, notice.incident_id),
-            due_at=notice.due_at,
-            incident_id=notice.incident_id,
-            notice_id=notice.id,
-            customer_id=notice.customer_id,
-        )
-        for notice in notices
-        if notice is not None
-    ]
-
-
-def _unreachable(tx: AccessTransaction) -> list[Finding]:
-    return [
-        Finding(
-            # A customer that loses its contacts again is another finding.
-            key=f"customer_unreachable:{customer_id}:{sum(contact.version for contact in tx.contacts(customer_id))}",
-            kind="customer_unreachable",
-            ticket=str(customer_id),
-            customer_id=customer_id,
-        )
-        for customer_id in tx.customers_without_contact(_AT_ONCE)
-    ]
-
-
-def _mails(tx: AccessTransaction) -> list[Finding]:
-    failed = [mail for mail in tx.troubled_service_mails(_AT_ONCE) if mail.state == "failed"]
-    # Of an alert that could not be mailed, no further mail is sent.
-    return [
-        Finding(key=f"service_mail_failed:{mail.id}", kind="service_mail_failed", ticket=mail.purpose)
-        for mail in failed
-        if mail.purpose != "alert"
-    ]
-
-
-def _ticket(tx: AccessTransaction, incident_id: UUID) -> str:
-    incident = tx.incident(incident_id)
-    return "" if incident is None else incident.ticket
 
 
 class Alerting:
@@ -248,6 +134,7 @@ class Alerting:
         self._clock, self._identifiers = clock, identifiers
         self._wake = asyncio.Event()
         self._failure: str | None = None
+        self._certificates_at: datetime | None = None
 
     def wake(self, changed: set[str]) -> None:
         """Look again after a commit; called in the event loop with the kinds of things it changed."""
@@ -276,18 +163,32 @@ class Alerting:
 
     async def look(self) -> datetime | None:
         """Raise what is to be alerted now; returns when an unreleased draft reaches its next stage."""
-        now, lead = self._clock.now(), timedelta(seconds=self._settings.lead_seconds)
-        grace = timedelta(seconds=self._settings.grace_seconds)
-        new, following = await self._store.read(lambda tx: findings(tx, now, lead, grace))
-        if new:
-            act = Act(ACTOR, now, self._identifiers)
-
-            def work(tx: AccessTransaction) -> None:
-                for item in new:
-                    raise_alert(tx, act, item, self._settings)
-
-            await self._store.write(work)
+        now = self._clock.now()
+        stages = Stages(timedelta(seconds=self._settings.lead_seconds), timedelta(seconds=self._settings.grace_seconds))
+        following = await self._store.read(lambda tx: tx.next_draft_moment(now, stages.lead, stages.grace))
+        await self._raise(now, await self._store.read(lambda tx: findings(tx, now, stages)))
+        if self._certificates_at is None or now >= self._certificates_at + _CERTIFICATES_EVERY:
+            await self._look_at_certificates(now)
+            self._certificates_at = now
         return following
+
+    async def _look_at_certificates(self, now: datetime) -> None:
+        found: list[Finding] = []
+        cursor: str | None = None
+        while True:
+            more, cursor = await self._store.read(partial(certificate_findings, now=now, cursor=cursor))
+            found += more
+            if cursor is None:
+                break
+        await self._raise(now, found)
+
+    async def _raise(self, now: datetime, found: Sequence[Finding]) -> None:
+        if not found:
+            return
+        act = Act(ACTOR, now, self._identifiers)
+        for finding in await self._store.write(lambda tx: raise_alerts(tx, act, found, self._settings)):
+            incident_id = None if finding.incident_id is None else str(finding.incident_id)
+            _log.warning("alert.raised", kind=finding.kind, incident_id=incident_id, count=finding.count)
 
 
 async def _rest(woken: asyncio.Event, seconds: float) -> None:

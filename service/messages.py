@@ -38,6 +38,44 @@ class UnreleasedDrafts:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingNotices:
+    """Released notices of one incident that do not go out, or deliveries of it that are not done."""
+
+    incident_id: UUID
+    #: why, as recorded; empty for no recorded reason
+    reason: str
+    #: the earliest
+    due_at: datetime
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailedDelivery:
+    """A delivery that failed for good."""
+
+    delivery_id: UUID
+    notice_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class UnreachableCustomer:
+    """A customer that nobody could be told at by mail."""
+
+    customer_id: UUID
+    name: str
+    #: the sum of its contacts' versions: one that loses its contacts again is another finding
+    contacts_state: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailedMail:
+    """A mail of the service's own that failed for good."""
+
+    mail_id: UUID
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """Something that analysts and approvers must know now; raised once per key."""
 

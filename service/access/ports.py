@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from notifications.customer import Contact
 from notifications.ports import Page, Transaction
 from service.access.records import (
     Account,
@@ -21,7 +22,15 @@ from service.access.records import (
     Throttle,
     Totp,
 )
-from service.messages import Alert, ServiceMail, UnreleasedDrafts
+from service.messages import (
+    Alert,
+    FailedDelivery,
+    FailedMail,
+    ServiceMail,
+    UnreachableCustomer,
+    UnreleasedDrafts,
+    WaitingNotices,
+)
 
 ResultT = TypeVar("ResultT")
 
@@ -262,6 +271,36 @@ class AccessTransaction(Transaction, Protocol):
 
     def next_draft_moment(self, now: datetime, lead: timedelta, grace: timedelta) -> datetime | None:
         """Return when a draft next ends its grace, is past half of its time, the lead before its end, or overdue."""
+        ...
+
+    def notices_held(self, near: datetime, made_before: datetime, limit: int) -> Sequence[WaitingNotices]:
+        """Return released notices that are not sealed, by incident and reason.
+
+        Those that something holds; and, with no reason, those due by ``near`` that were released before a moment.
+        """
+        ...
+
+    def deliveries_late(self, near: datetime, made_before: datetime, limit: int) -> Sequence[WaitingNotices]:
+        """Return deliveries made before a moment, due by ``near`` and still queued, by incident and deadline."""
+        ...
+
+    def failed_deliveries_to_alert(self, limit: int) -> Sequence[FailedDelivery]:
+        """Return deliveries that failed for good without an alert ``delivery_failed:<id in hex>``."""
+        ...
+
+    def unreachable_to_alert(self, made_before: datetime, limit: int) -> Sequence[UnreachableCustomer]:
+        """Return customers made before a moment that have no active contact.
+
+        Left out are those with an alert ``customer_unreachable:<id in hex>:<sum of their contacts' versions>``.
+        """
+        ...
+
+    def failed_mails_to_alert(self, limit: int) -> Sequence[FailedMail]:
+        """Return failed mails, alerts aside, without an alert ``service_mail_failed:<id in hex>``."""
+        ...
+
+    def contacts_with_certificate(self, page: Page) -> tuple[list[Contact], str | None]:
+        """Return the active contacts that have a certificate, oldest first."""
         ...
 
     def customers_without_contact(self, limit: int) -> Sequence[UUID]:

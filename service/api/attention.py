@@ -1,5 +1,6 @@
 """What waits for a person: open questions with their clocks, drafts, held notices, deliveries in trouble."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -17,8 +18,10 @@ from notifications.use_cases.act import Act
 from notifications.use_cases.deciding import public_fact_id
 from service.access.permissions import Permission
 from service.access.ports import AccessTransaction
+from service.alert_findings import WITHOUT_INCIDENT, certificate_key
 from service.api.fields import Moment, Out
 from service.api.requests import Answer, Context, IdempotencyKey, Limit, MayReadAttention, change, json_response
+from service.messages import Alert
 
 router = APIRouter(prefix="/attention", tags=["attention"])
 
@@ -38,6 +41,7 @@ class AttentionItem(Out):
         "override_unreviewed",
         "alert",
         "customer_unreachable",
+        "contact_certificate_expiring",
         "service_mail_failed",
     ]
     due_at: Moment | None = Field(description="When it is, or could be, owed; null where nothing is owed by it yet.")
@@ -73,8 +77,8 @@ async def list_attention(context: Context, access: MayReadAttention, limit: Limi
     """Return all that waits, nearest deadline first.
 
     Open questions, unreleased drafts, held notices, deliveries in trouble, emergency releases nobody reviewed, alerts
-    nobody saw; customers that nobody can be told at, mails of the service that failed. Whoever may not read incidents
-    gets the last two alone.
+    nobody saw; customers that nobody can be told at, contacts whose certificate ends, mails of the service that failed.
+    Whoever may not read incidents gets the last three alone.
     """
     now, reads_incidents = context.clock.now(), access.may(Permission.INCIDENT_READ)
     return json_response(await access.read(lambda tx: attention_list(tx, now, limit, reads_incidents=reads_incidents)))
@@ -89,7 +93,7 @@ async def see(
 
     def work(tx: AccessTransaction, act: Act) -> Answer:
         alert = tx.alert(alert_id)
-        if alert is None or (alert.incident_id is not None and not reads_incidents):
+        if alert is None or not (reads_incidents or alert.kind in WITHOUT_INCIDENT):
             raise NotFoundError("alert", alert_id)
         if alert.kind == "release_overridden":
             raise StateConflictError("an emergency release is reviewed: POST /notices/{notice_id}/override-review")
@@ -106,16 +110,16 @@ async def see(
 
 def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_incidents: bool) -> AttentionList:
     """Return what waits, as the API and the console show it."""
-    items = [*_unreachable(tx, limit), *_failed_mails(tx, limit)]
-    complete = len(items) < limit
+    tickets = _Tickets(tx)
+    unreachable, failed, open_alerts = _unreachable(tx, limit), _failed_mails(tx, limit), tx.open_alerts(limit)
+    items = [*unreachable, *failed, *_certificates(tx, open_alerts, now)]
+    complete = max(len(unreachable), len(failed), len(open_alerts)) < limit
     if reads_incidents:
-        tickets = _Tickets(tx)
         pending, all_pending = _pending(tx, now, limit)
         waiting, all_waiting = _waiting(tx, tickets, now, limit)
         troubled = _troubled(tx, tickets, now, limit)
-        alerts = _alerts(tx, tickets, now, limit)
-        items += (*pending, *waiting, *troubled, *alerts)
-        complete = complete and all_pending and all_waiting and max(len(troubled), len(alerts)) < limit
+        items += (*pending, *waiting, *troubled, *_alerts(tx, open_alerts, tickets, now))
+        complete = complete and all_pending and all_waiting and len(troubled) < limit
     # What nothing is owed by yet comes last.
     items.sort(key=lambda item: (item.due_at is None, item.due_at or now))
     return AttentionList(items=items, complete=complete)
@@ -140,11 +144,34 @@ def _failed_mails(tx: AccessTransaction, limit: int) -> list[AttentionItem]:
     ]
 
 
-def _alerts(tx: AccessTransaction, tickets: "_Tickets", now: datetime, limit: int) -> list[AttentionItem]:
+def _certificates(tx: AccessTransaction, alerts: Sequence[Alert], now: datetime) -> list[AttentionItem]:
+    """Return the contacts whose certificate ends or has ended, until it is replaced or somebody saw it."""
+    items = []
+    for alert in alerts:
+        if alert.kind != "contact_certificate_expiring":
+            continue
+        contact = tx.contact(UUID(alert.key.split(":")[1]))
+        if contact is None or certificate_key(contact, now) != alert.key:
+            continue
+        expired = alert.key.endswith("expired")
+        items.append(
+            AttentionItem(
+                kind="contact_certificate_expiring",
+                due_at=None,
+                overdue=expired,
+                customer_id=alert.customer_id,
+                alert_id=alert.id,
+                what=f"the S/MIME certificate of a contact {'has expired' if expired else 'expires soon'}",
+            )
+        )
+    return items
+
+
+def _alerts(tx: AccessTransaction, alerts: Sequence[Alert], tickets: "_Tickets", now: datetime) -> list[AttentionItem]:
     """Return alerts that nobody has seen; what stands in the list for itself is not said twice."""
     items = []
-    for alert in tx.open_alerts(limit):
-        if alert.kind in {"customer_unreachable", "service_mail_failed"}:
+    for alert in alerts:
+        if alert.kind in WITHOUT_INCIDENT:
             continue
         notice = None if alert.notice_id is None else tx.notice(alert.notice_id)
         due_at = None if notice is None else notice.due_at

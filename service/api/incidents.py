@@ -17,7 +17,8 @@ from notifications.use_cases.change_incident import change_facts, close_incident
 from notifications.use_cases.record_incident import IncidentResult, record_incident
 from notifications.use_cases.release_notice import override_releases, release_drafts
 from service.access.ports import AccessTransaction
-from service.alerting import override_finding, raise_alert
+from service.alert_findings import override_finding
+from service.alerting import raise_alerts
 from service.api.assessment_schemas import (
     classification_out,
 )
@@ -31,6 +32,7 @@ from service.api.incident_schemas import (
     tally_of,
 )
 from service.api.notice_schemas import NoticeOut, OverrideIn, notice_out
+from service.api.notices import log_overrides
 from service.api.requests import (
     Answer,
     ApiContext,
@@ -294,11 +296,14 @@ async def release_override(
     def work(tx: AccessTransaction, act: Act) -> Answer:
         version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
         notices = override_releases(tx, act, incident_id, version, context.agreements, override.reason)
-        for notice in notices:
-            raise_alert(tx, act, override_finding(tx, notice), context.alerts)
+        raise_alerts(tx, act, [override_finding(tx, notice) for notice in notices], context.alerts)
+        overridden[:] = notices
         return _released(notices)
 
-    return await change(request, access, idempotency_key, work)
+    overridden: list[Notice] = []
+    response = await change(request, access, idempotency_key, work)
+    log_overrides(overridden)
+    return response
 
 
 def _released(notices: list[Notice]) -> Answer:

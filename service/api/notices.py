@@ -1,9 +1,11 @@
 """Notices: review, release, artefacts, deliveries and their evidence."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
@@ -16,7 +18,8 @@ from notifications.use_cases.release_notice import override_release, release_not
 from notifications.use_cases.seal_notice import compose_from_store
 from service.access.guarding import Access
 from service.access.ports import AccessTransaction
-from service.alerting import override_finding, raise_alert
+from service.alert_findings import override_finding
+from service.alerting import raise_alerts
 from service.api.fields import Language, Out
 from service.api.notice_schemas import DeliveryOut, NoticeOut, OverrideIn, PreviewOut, delivery_out, notice_out
 from service.api.requests import (
@@ -36,6 +39,8 @@ from service.api.requests import (
     json_response,
     page_of,
 )
+
+_log = structlog.get_logger(__name__)
 
 router = APIRouter(prefix="/notices", tags=["notices"])
 
@@ -149,10 +154,14 @@ async def release_override(
     def work(tx: AccessTransaction, act: Act) -> Answer:
         version = expected_version(if_match, lambda: _found(tx, notice_id).version)
         notice = override_release(tx, act, notice_id, version, context.agreements, override.reason)
-        raise_alert(tx, act, override_finding(tx, notice), context.alerts)
+        raise_alerts(tx, act, [override_finding(tx, notice)], context.alerts)
+        overridden[:] = [notice]
         return _changed(notice)
 
-    return await change(request, access, idempotency_key, work)
+    overridden: list[Notice] = []
+    response = await change(request, access, idempotency_key, work)
+    log_overrides(overridden)
+    return response
 
 
 @router.post("/{notice_id}/override-review", response_model=NoticeOut, summary="Review an emergency release")
@@ -174,6 +183,12 @@ async def review(
         return _changed(notice)
 
     return await change(request, access, idempotency_key, work)
+
+
+def log_overrides(notices: Sequence[Notice]) -> None:
+    """Log emergency releases once they are committed, so that they stand out there too."""
+    for notice in notices:
+        _log.critical("notice.released_by_override", notice_id=str(notice.id), released_by=notice.released_by)
 
 
 def _changed(notice: Notice) -> Answer:

@@ -1,6 +1,7 @@
 """One unit of work on SQL: every group of records behind the one port ``notifications.ports.Transaction``."""
 
 from service.store.accounts import AccountRecords
+from service.store.alerting import AlertingRecords
 from service.store.audit import AuditRecords
 from service.store.contacts import ContactRecords
 from service.store.credentials import CredentialRecords
@@ -31,5 +32,6 @@ class SqlTransaction(
     CredentialRecords,
     SessionRecords,
     MessageRecords,
+    AlertingRecords,
 ):
     """Implements ``service.access.ports.AccessTransaction`` and ``service.log_store.LogTransaction`` on one session."""

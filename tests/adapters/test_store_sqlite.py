@@ -470,13 +470,15 @@ class TestStatements:
         """Without statistics, as in a young database: a list must not become slow because history grew."""
         whole = {"_ALL_CUSTOMERS", "_ALL_SALTS", "_ALL_BINDINGS", "_ALL_PROFILES"}
         from_the_end = {"_HEAD", "_LAST_SEQUENCED"}
-        every_customer, as_the_process_starts = {"_WITHOUT_CONTACT"}, {"_FREE_ALL"}
+        every_customer, as_the_process_starts = {"_WITHOUT_CONTACT", "_UNREACHABLE"}, {"_FREE_ALL"}
         queues_in_order = {
             ("_DUE", "ix_deliveries_queued_due_at"),
             ("_TROUBLED", "ix_deliveries_troubled_due_at"),
             ("_DUE", "ix_service_mails_queued"),
             ("_TROUBLED", "ix_service_mails_troubled"),
             ("_OPEN_ALERTS", "ix_alerts_unseen"),
+            ("_FAILED", "ix_deliveries_troubled_due_at"),
+            ("_FAILED_MAILS", "ix_service_mails_troubled"),
         }
         walking, queues, seen = set(), set(), 0
         with direct(path) as connection:

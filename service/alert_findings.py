@@ -1,0 +1,196 @@
+"""What there is to alert of, read from what the store says now: no fact of an incident, and nothing that was told."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from notifications.canonical_json import timestamp_text
+from notifications.customer import Contact
+from notifications.mail_form import days_to_expiry
+from notifications.notice import Notice
+from notifications.ports import Page
+from service.access.ports import AccessTransaction
+from service.messages import UnreleasedDrafts, WaitingNotices
+
+#: One look takes all there is, so that what has one cause is one mail; a bound for what nobody thought of.
+_AT_ONCE = 10_000
+_CONTACTS_AT_ONCE = 500
+#: A certificate of a contact is warned of so many days before it ends, and once more when it has.
+EXPIRY_WARNING_DAYS = 30
+
+#: Kinds that tell of no incident: whoever keeps customers and the service is told too.
+WITHOUT_INCIDENT = frozenset({"customer_unreachable", "contact_certificate_expiring", "service_mail_failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to alert of."""
+
+    #: unique for what it is about and how far it has got
+    key: str
+    kind: str
+    #: what people call it: a ticket, a customer's name, the purpose of a mail
+    ticket: str
+    count: int = 1
+    due_at: datetime | None = None
+    incident_id: UUID | None = None
+    notice_id: UUID | None = None
+    customer_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """When what waits is alerted."""
+
+    #: how long before its deadline what is not done is alerted a last time
+    lead: timedelta
+    #: how long a draft is left to its author, a new customer to whoever adds its contacts, a release to its sealing
+    grace: timedelta
+
+
+def findings(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+    """Return all that is to be alerted now and was not yet.
+
+    1. Unreleased drafts that reached a stage: half of their time gone, the lead before the deadline, overdue; one
+       finding per incident, deadline and stage, however many customers wait.
+    2. Released notices that something holds, or that are due and not sealed; one per incident and reason.
+    3. Deliveries that failed for good, and those that are due and not done; the latter one per incident and deadline.
+    4. Customers that nobody could be told at by mail.
+    5. Mails of this service's own that failed for good; of an alert that could not be mailed no further mail is sent.
+    """
+    found = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages)]
+    new = [item for item in found if tx.alert_by_key(item.key) is None]
+    return [*new, *_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx)]
+
+
+def override_finding(tx: AccessTransaction, notice: Notice) -> Finding:
+    """Return what is alerted of an emergency release."""
+    return _of_notice(tx, notice, f"release_overridden:{notice.id}", "release_overridden")
+
+
+def certificate_findings(tx: AccessTransaction, now: datetime, cursor: str | None) -> tuple[list[Finding], str | None]:
+    """Return what is to be told of the certificates of a page of contacts, and where to go on; None at the end.
+
+    A page at a time, since each certificate is read: no other work waits for all of them.
+    """
+    contacts, following = tx.contacts_with_certificate(Page(_CONTACTS_AT_ONCE, cursor))
+    found = []
+    for contact in contacts:
+        key = certificate_key(contact, now)
+        if key is None or tx.alert_by_key(key) is not None:
+            continue
+        customer = tx.customer(contact.customer_id)
+        found.append(
+            Finding(
+                key=key,
+                kind="contact_certificate_expiring",
+                ticket="" if customer is None else customer.name,
+                customer_id=contact.customer_id,
+            )
+        )
+    return found, following
+
+
+def certificate_key(contact: Contact, now: datetime) -> str | None:
+    """Return what the alert of a contact's certificate is raised under now; None while it need not be warned of."""
+    days = days_to_expiry(contact, now)
+    if not contact.active or contact.smime_certificate is None or days is None or days > EXPIRY_WARNING_DAYS:
+        return None
+    digest = hashlib.sha256(contact.smime_certificate).hexdigest()[:16]
+    return f"contact_certificate_expiring:{contact.id.hex}:{digest}:{'expired' if days < 0 else 'soon'}"
+
+
+def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+    waiting: dict[tuple[UUID, datetime, str], int] = {}
+    for drafts in tx.unreleased_drafts(now, now - stages.grace, _AT_ONCE):
+        key = drafts.incident_id, drafts.due_at, _stage(drafts, now, stages.lead)
+        waiting[key] = waiting.get(key, 0) + drafts.count
+    return [
+        Finding(
+            key=f"draft_unreleased:{incident_id}:{timestamp_text(due_at)}:{stage}",
+            kind=f"draft_{stage}",
+            ticket=_ticket(tx, incident_id),
+            count=count,
+            due_at=due_at,
+            incident_id=incident_id,
+        )
+        for (incident_id, due_at, stage), count in waiting.items()
+    ]
+
+
+def _stage(drafts: UnreleasedDrafts, now: datetime, lead: timedelta) -> str:
+    """Return the last stage that drafts of whose time half has gone reached."""
+    if drafts.due_at <= now:
+        return "overdue"
+    return "due_soon" if drafts.due_at - lead <= now else "half_time"
+
+
+def _held(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+    return [
+        _waiting(tx, held, "notice_held", f"{held.incident_id}:{hashlib.sha256(held.reason.encode()).hexdigest()[:16]}")
+        for held in tx.notices_held(now + stages.lead, now - stages.grace, _AT_ONCE)
+    ]
+
+
+def _late(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+    return [
+        _waiting(tx, late, "delivery_late", f"{late.incident_id}:{timestamp_text(late.due_at)}")
+        for late in tx.deliveries_late(now + stages.lead, now - stages.grace, _AT_ONCE)
+    ]
+
+
+def _waiting(tx: AccessTransaction, waiting: WaitingNotices, kind: str, about: str) -> Finding:
+    return Finding(
+        key=f"{kind}:{about}",
+        kind=kind,
+        ticket=_ticket(tx, waiting.incident_id),
+        count=waiting.count,
+        due_at=waiting.due_at,
+        incident_id=waiting.incident_id,
+    )
+
+
+def _failed(tx: AccessTransaction) -> list[Finding]:
+    found = []
+    for failed in tx.failed_deliveries_to_alert(_AT_ONCE):
+        notice = tx.notice(failed.notice_id)
+        if notice is not None:
+            found.append(_of_notice(tx, notice, f"delivery_failed:{failed.delivery_id.hex}", "delivery_failed"))
+    return found
+
+
+def _unreachable(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+    return [
+        Finding(
+            key=f"customer_unreachable:{customer.customer_id.hex}:{customer.contacts_state}",
+            kind="customer_unreachable",
+            ticket=customer.name,
+            customer_id=customer.customer_id,
+        )
+        for customer in tx.unreachable_to_alert(now - stages.grace, _AT_ONCE)
+    ]
+
+
+def _failed_mails(tx: AccessTransaction) -> list[Finding]:
+    return [
+        Finding(key=f"service_mail_failed:{mail.mail_id.hex}", kind="service_mail_failed", ticket=mail.purpose)
+        for mail in tx.failed_mails_to_alert(_AT_ONCE)
+    ]
+
+
+def _of_notice(tx: AccessTransaction, notice: Notice, key: str, kind: str) -> Finding:
+    return Finding(
+        key=key,
+        kind=kind,
+        ticket=_ticket(tx, notice.incident_id),
+        due_at=notice.due_at,
+        incident_id=notice.incident_id,
+        notice_id=notice.id,
+        customer_id=notice.customer_id,
+    )
+
+
+def _ticket(tx: AccessTransaction, incident_id: UUID) -> str:
+    incident = tx.incident(incident_id)
+    return "" if incident is None else incident.ticket
