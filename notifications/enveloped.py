@@ -71,6 +71,11 @@ def certificate_fault(der: bytes, address: str, now: datetime) -> str | None:
     return None
 
 
+def certificate_pem(der: bytes) -> str:
+    """Return a certificate as PEM; raises ValueError for one that is malformed."""
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode()
+
+
 def certificate_expires_at(der: bytes) -> datetime | None:
     """Return when a certificate expires, or None for one that cannot be read."""
     try:

@@ -1,5 +1,6 @@
 """Customers, contacts, agreement bindings and chosen levels: who is told, where, and of what."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -12,11 +13,13 @@ from notifications.customer import (
     ContactRole,
     Customer,
     LevelChoice,
+    MailContent,
     ProfileVersion,
 )
+from notifications.enveloped import certificate_fault
 from notifications.errors import Fault, InvalidInputError, NotFoundError, VersionMismatchError
 from notifications.ports import Transaction
-from notifications.use_cases.act import Act
+from notifications.use_cases.act import Act, as_json
 from notifications.use_cases.customer_decider import Agreements
 
 
@@ -35,7 +38,7 @@ class CustomerDraft:
 
 @dataclass(frozen=True, slots=True)
 class ContactDraft:
-    """What is stated of a contact; ``email`` is a checked and normalised address."""
+    """What is stated of a contact; ``email`` is a checked and normalised address, ``smime_certificate`` is DER."""
 
     name: str
     role: ContactRole
@@ -43,6 +46,12 @@ class ContactDraft:
     language: str
     order: int
     active: bool = True
+    time_zone: str | None = None
+    fallback: bool = False
+    mail_content: MailContent = MailContent.FULL
+    smime_certificate: bytes | None = None
+    #: whoever states it answers for the address being the contact's, by another way than a mailed link
+    address_confirmed: bool = False
 
 
 def register_customer(
@@ -172,6 +181,7 @@ def add_contact(tx: Transaction, act: Act, customer_id: UUID, draft: ContactDraf
     """Add a contact that notices are served to."""
     existing_customer(tx, customer_id)
     _verify_address_is_new(tx, customer_id, draft.email, None)
+    _verify_certificate(draft, None, act)
     contact = Contact(
         id=act.identifiers.new_id(),
         customer_id=customer_id,
@@ -182,6 +192,11 @@ def add_contact(tx: Transaction, act: Act, customer_id: UUID, draft: ContactDraf
         order=draft.order,
         active=draft.active,
         created_at=act.now,
+        time_zone=draft.time_zone,
+        fallback=draft.fallback,
+        mail_content=draft.mail_content,
+        smime_certificate=draft.smime_certificate,
+        verified_at=act.now if draft.address_confirmed else None,
     )
     tx.add_contact(contact)
     tx.append_audit([_contact_entry(tx, act, "contact.added", contact)])
@@ -191,13 +206,18 @@ def add_contact(tx: Transaction, act: Act, customer_id: UUID, draft: ContactDraf
 def change_contact(
     tx: Transaction, act: Act, customer_id: UUID, contact_id: UUID, expected_version: int, draft: ContactDraft
 ) -> Contact:
-    """Replace what is stated of a contact; a contact is made inactive, never removed, so that its record stands."""
+    """Replace what is stated of a contact; a contact is made inactive, never removed, so that its record stands.
+
+    A changed address is unconfirmed again, unless whoever changes it answers for it.
+    """
     before = tx.contact(contact_id)
     if before is None or before.customer_id != customer_id:
         raise NotFoundError("contact", contact_id)
     if before.version != expected_version:
         raise VersionMismatchError("contact", contact_id, expected_version, before.version)
     _verify_address_is_new(tx, customer_id, draft.email, contact_id)
+    _verify_certificate(draft, before, act)
+    verified_at = before.verified_at if draft.email == before.email else None
     contact = replace(
         before,
         name=draft.name,
@@ -206,6 +226,11 @@ def change_contact(
         language=draft.language,
         order=draft.order,
         active=draft.active,
+        time_zone=draft.time_zone,
+        fallback=draft.fallback,
+        mail_content=draft.mail_content,
+        smime_certificate=draft.smime_certificate,
+        verified_at=act.now if verified_at is None and draft.address_confirmed else verified_at,
         version=before.version + 1,
     )
     tx.save_contact(contact, before.version)
@@ -227,6 +252,15 @@ def _verify_address_is_new(tx: Transaction, customer_id: UUID, email: str, but: 
         raise InvalidInputError(Fault("email", "another active contact of this customer has this address"))
 
 
+def _verify_certificate(draft: ContactDraft, before: Contact | None, act: Act) -> None:
+    """Refuse a new certificate that does not serve; one that stands already and has expired since stays."""
+    if draft.smime_certificate is None or (before is not None and before.smime_certificate == draft.smime_certificate):
+        return
+    fault = certificate_fault(draft.smime_certificate, draft.email, act.now)
+    if fault is not None:
+        raise InvalidInputError(Fault("smime_certificate", fault))
+
+
 def _choice_text(choice: LevelChoice) -> str:
     parts = (
         ("impacts", choice.impacts),
@@ -235,6 +269,15 @@ def _choice_text(choice: LevelChoice) -> str:
         ("data_harm", tuple(harmed.value for harmed in choice.data_harm)),
     )
     return ";".join(f"{name}={','.join(values)}" for name, values in parts if values) or "every_security_incident"
+
+
+def _without_certificate(contact: Contact) -> dict[str, object]:
+    """Return a contact as the log commits to it: its certificate by the digest, in hex."""
+    certificate = contact.smime_certificate
+    digest = None if certificate is None else hashlib.sha256(certificate).hexdigest()
+    shape = as_json(replace(contact, smime_certificate=None))
+    assert isinstance(shape, dict)
+    return shape | {"smime_certificate_sha256": digest}
 
 
 def _customer_entry(tx: Transaction, act: Act, kind: str, customer: Customer) -> AuditEntry:
@@ -250,6 +293,14 @@ def _contact_entry(tx: Transaction, act: Act, kind: str, contact: Contact) -> Au
     return act.entry(
         kind,
         subjects={"customer": tx.customer_pseudonym(contact.customer_id), "contact": str(contact.id)},
-        detail={"version": contact.version, "role": contact.role.value, "active": contact.active},
-        private={"contact": contact},
+        detail={
+            "version": contact.version,
+            "role": contact.role.value,
+            "active": contact.active,
+            "fallback": contact.fallback,
+            "mail_content": contact.mail_content.value,
+            "encrypted": contact.smime_certificate is not None,
+            "address_confirmed": contact.verified_at is not None,
+        },
+        private={"contact": _without_certificate(contact)},
     )

@@ -3,8 +3,9 @@
 Looking at a link changes nothing: mail scanners open links. Only the form on its page (a POST) redeems it.
 """
 
+import hashlib
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from notifications.errors import GreffierError
@@ -32,7 +33,17 @@ def issue_link(
 
     Links issued before for the same purpose and subject go on until they expire or ``drop_links`` forgets them.
     """
-    raise NotImplementedError
+    link = Link(
+        id=act.identifiers.new_id(),
+        purpose=purpose,
+        subject_id=subject_id,
+        digest=_digest(secret),
+        binding=binding,
+        created_at=act.now,
+        expires_at=act.now + timedelta(seconds=seconds),
+    )
+    tx.add_link(link)
+    return link
 
 
 def find_link(tx: AccessTransaction, secret: str, purposes: frozenset[str], now: datetime) -> Link:
@@ -40,9 +51,19 @@ def find_link(tx: AccessTransaction, secret: str, purposes: frozenset[str], now:
 
     NOT checked: that the binding holds. The caller compares ``binding`` with the address of today.
     """
-    raise NotImplementedError
+    link = tx.link(_digest(secret))
+    if link is None or link.purpose not in purposes or link.used_at is not None or now >= link.expires_at:
+        raise LinkVoidError
+    return link
 
 
 def redeem_link(tx: AccessTransaction, act: Act, secret: str, purpose: str, *, binding_now: str | None) -> Link:
     """Use the link up and return it; raises LinkVoidError, also where ``binding_now`` is not what it was issued for."""
-    raise NotImplementedError
+    link = find_link(tx, secret, frozenset({purpose}), act.now)
+    if link.binding != binding_now or not tx.use_link(link.id, act.now):
+        raise LinkVoidError
+    return link
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -21,7 +21,7 @@ from notifications.ports import InboxItem, Page, SequencedEntry, StoredDecision,
 from notifications.seal import SealedNotice
 from service.access.caller import Scope
 from service.access.ports import AccessTransaction
-from service.access.records import CUSTOMER_ROLES, Account, Grant
+from service.access.records import CUSTOMER_ROLES, Account, Grant, Link, Throttle
 from service.messages import ServiceMail
 
 
@@ -238,7 +238,21 @@ class _ScopedTransaction:
             raise NotFoundError("grant", grant_id)
         self._tx.remove_grant(grant_id)
 
-    # -- mails that a change within causes
+    # -- links and mails that a change within causes
+    def add_link(self, link: Link) -> None:
+        self._tx.add_link(link)
+
+    def drop_links(self, purpose: str, subject_id: UUID) -> None:
+        if self.contact(subject_id) is None:
+            raise NotFoundError("contact", subject_id)
+        self._tx.drop_links(purpose, subject_id)
+
+    def throttle(self, key: bytes) -> Throttle | None:
+        return self._tx.throttle(key)
+
+    def save_throttle(self, throttle: Throttle) -> None:
+        self._tx.save_throttle(throttle)
+
     def add_service_mail(self, mail: ServiceMail) -> None:
         self._tx.add_service_mail(mail)
 

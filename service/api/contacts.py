@@ -1,18 +1,28 @@
 """Contacts of a customer: whom notices are served on."""
 
+import hashlib
+from datetime import timedelta
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from notifications.customer import Contact
-from notifications.errors import NotFoundError
+from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.ports import Transaction
 from notifications.use_cases.act import Act
-from notifications.use_cases.keep_customers import add_contact, change_contact, existing_customer
+from notifications.use_cases.keep_customers import ContactDraft, add_contact, change_contact, existing_customer
+from service.access.guarding import Access
+from service.access.links import new_link_secret
+from service.access.permissions import Permission
+from service.access.ports import AccessTransaction
+from service.access.records import Throttle
+from service.address_link import send_address_link
 from service.api.customer_schemas import ContactIn, ContactList, ContactOut, contact_out
 from service.api.requests import (
     Answer,
+    ApiContext,
+    Context,
     IdempotencyKey,
     IfMatch,
     MayChangeContacts,
@@ -25,31 +35,42 @@ from service.api.requests import (
 
 router = APIRouter(prefix="/customers", tags=["customers"])
 
+#: How soon another link may be mailed to the same contact: nobody's mailbox is filled by this service.
+_BETWEEN_LINKS = timedelta(minutes=5)
+
 
 @router.post("/{customer_id}/contacts", status_code=201, response_model=ContactOut, summary="Add a contact")
 async def add(
     request: Request,
+    context: Context,
     access: MayChangeContacts,
     customer_id: UUID,
     contact: ContactIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Add a contact that notices are served to, each by its own mail."""
+    """Add a contact that notices are served to, each by its own mail.
 
-    def work(tx: Transaction, act: Act) -> Answer:
-        added = add_contact(tx, act, customer_id, contact.to_domain())
-        return Answer(contact_out(added), 201, {"ETag": etag(added.version)})
+    A link to confirm the address is mailed to it, unless whoever adds it answers for the address (`address_confirmed`),
+    or there are no pages to link to.
+    """
+    draft = _stated(access, contact)
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        added = add_contact(tx, act, customer_id, draft)
+        _ask_where_unconfirmed(tx, act, context, added)
+        return Answer(contact_out(added, act.now), 201, {"ETag": etag(added.version)})
 
     return await change(request, access, idempotency_key, work)
 
 
 @router.get("/{customer_id}/contacts", response_model=ContactList, summary="Contacts of a customer")
-async def list_contacts(access: MayReadContacts, customer_id: UUID) -> Response:
+async def list_contacts(context: Context, access: MayReadContacts, customer_id: UUID) -> Response:
     """Return the contacts by escalation order."""
+    now = context.clock.now()
 
     def work(tx: Transaction) -> ContactList:
         existing_customer(tx, customer_id)
-        return ContactList.model_construct(items=[contact_out(item) for item in tx.contacts(customer_id)])
+        return ContactList.model_construct(items=[contact_out(item, now) for item in tx.contacts(customer_id)])
 
     return json_response(await access.read(work))
 
@@ -62,15 +83,16 @@ def _contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact
 
 
 @router.get("/{customer_id}/contacts/{contact_id}", response_model=ContactOut, summary="Read a contact")
-async def read_contact(access: MayReadContacts, customer_id: UUID, contact_id: UUID) -> Response:
-    """Return one contact."""
+async def read_contact(context: Context, access: MayReadContacts, customer_id: UUID, contact_id: UUID) -> Response:
+    """Return one contact, and how its mails go out now."""
     contact = await access.read(lambda tx: _contact_of(tx, customer_id, contact_id))
-    return json_response(contact_out(contact), {"ETag": etag(contact.version)})
+    return json_response(contact_out(contact, context.clock.now()), {"ETag": etag(contact.version)})
 
 
 @router.put("/{customer_id}/contacts/{contact_id}", response_model=ContactOut, summary="Change a contact")
 async def put_contact(
     request: Request,
+    context: Context,
     access: MayChangeContacts,
     customer_id: UUID,
     contact_id: UUID,
@@ -78,11 +100,76 @@ async def put_contact(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Replace what is stated of a contact; `active: false` takes it out of service and keeps its record."""
+    """Replace what is stated of a contact; `active: false` takes it out of service and keeps its record.
 
-    def work(tx: Transaction, act: Act) -> Answer:
-        version = expected_version(if_match, lambda: _contact_of(tx, customer_id, contact_id).version)
-        changed = change_contact(tx, act, customer_id, contact_id, version, contact.to_domain())
-        return Answer(contact_out(changed), headers={"ETag": etag(changed.version)})
+    A changed address has to be confirmed again.
+    """
+    draft = _stated(access, contact)
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        before = _contact_of(tx, customer_id, contact_id)
+        version = expected_version(if_match, lambda: before.version)
+        changed = change_contact(tx, act, customer_id, contact_id, version, draft)
+        if changed.email != before.email:
+            _ask_where_unconfirmed(tx, act, context, changed)
+        return Answer(contact_out(changed, act.now), headers={"ETag": etag(changed.version)})
 
     return await change(request, access, idempotency_key, work)
+
+
+@router.post(
+    "/{customer_id}/contacts/{contact_id}/confirmation",
+    response_model=ContactOut,
+    summary="Mail the link that confirms an address again",
+)
+async def ask_again(
+    request: Request,
+    context: Context,
+    access: MayChangeContacts,
+    customer_id: UUID,
+    contact_id: UUID,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Queue a new link and void the earlier ones; 409 where it is confirmed, or was asked for minutes ago."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        contact = _contact_of(tx, customer_id, contact_id)
+        console_url = context.sealing.provider.console_url
+        if console_url is None:
+            raise StateConflictError("there are no pages to link to: set console_url")
+        throttle = tx.throttle(_throttle_key(contact))
+        if throttle is not None and act.now < throttle.retry_at:
+            raise StateConflictError("a link was mailed a few minutes ago")
+        _ask(tx, act, context, contact, console_url)
+        return Answer(contact_out(contact, act.now), headers={"ETag": etag(contact.version)})
+
+    return await change(request, access, idempotency_key, work)
+
+
+def _stated(access: Access, contact: ContactIn) -> ContactDraft:
+    """Return what is stated; raises InvalidInputError where the caller may not answer for an address."""
+    if contact.address_confirmed and not access.may(Permission.CUSTOMER_CHANGE):
+        raise InvalidInputError(Fault("address_confirmed", "is taken from whoever may change customers, alone"))
+    return contact.to_domain()
+
+
+def _ask_where_unconfirmed(tx: AccessTransaction, act: Act, context: ApiContext, contact: Contact) -> None:
+    console_url = context.sealing.provider.console_url
+    if contact.verified_at is None and contact.active and console_url is not None:
+        _ask(tx, act, context, contact, console_url)
+
+
+def _ask(tx: AccessTransaction, act: Act, context: ApiContext, contact: Contact, console_url: str) -> None:
+    send_address_link(
+        tx,
+        act,
+        contact,
+        secret=new_link_secret(),
+        console_url=console_url,
+        provider_name=context.sealing.provider.name,
+    )
+    tx.save_throttle(Throttle(_throttle_key(contact), 1, act.now, act.now + _BETWEEN_LINKS))
+
+
+def _throttle_key(contact: Contact) -> bytes:
+    return hashlib.sha256(b"address-link\n" + contact.id.bytes).digest()

@@ -1,5 +1,6 @@
 """Schemas of customers, their contacts, agreement bindings, chosen levels and console inbox."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -7,8 +8,18 @@ from zoneinfo import available_timezones
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field
 
-from notifications.customer import AgreementBinding, Contact, ContactRole, Customer, LevelChoice, ProfileVersion
+from notifications.customer import (
+    AgreementBinding,
+    Contact,
+    ContactRole,
+    Customer,
+    LevelChoice,
+    MailContent,
+    ProfileVersion,
+)
+from notifications.enveloped import certificate_expires_at, certificate_pem, parse_certificate
 from notifications.incident import Property
+from notifications.mail_form import mail_form
 from notifications.use_cases.keep_customers import ContactDraft, CustomerDraft
 from service.api.assessment_schemas import DecisionOut
 from service.api.fields import Code, Language, Line, Moment, Out, Schema
@@ -110,10 +121,38 @@ class ContactIn(Schema):
     language: Language = "fr"
     order: int = Field(1, ge=1, le=1000, description="Escalation order.")
     active: bool = True
+    time_zone: TimeZone | None = Field(None, description="Of the times in its notices; null for the customer's.")
+    fallback: bool = Field(default=False, description="Served only while the customer has no other active contact.")
+    mail_content: MailContent = Field(
+        MailContent.FULL,
+        description=(
+            "`full`: the notice, encrypted where there is a certificate; `summary`: that there is one and where to read"
+            " it; `encrypted_only`: the notice encrypted, a summary while there is no usable certificate."
+        ),
+    )
+    smime_certificate: str | None = Field(
+        None, max_length=20_000, description="X.509 certificate in PEM (RSA, e-mail protection) to encrypt mails to."
+    )
+    address_confirmed: bool = Field(
+        default=False,
+        description="Confirmed by another way than the mailed link. Taken from whoever may change customers, alone.",
+    )
 
     def to_domain(self) -> ContactDraft:
-        """Return the domain record."""
-        return ContactDraft(self.name, self.role, self.email, self.language, self.order, self.active)
+        """Return the domain record; raises InvalidInputError for what is no certificate."""
+        return ContactDraft(
+            name=self.name,
+            role=self.role,
+            email=self.email,
+            language=self.language,
+            order=self.order,
+            active=self.active,
+            time_zone=self.time_zone,
+            fallback=self.fallback,
+            mail_content=self.mail_content,
+            smime_certificate=None if self.smime_certificate is None else parse_certificate(self.smime_certificate),
+            address_confirmed=self.address_confirmed,
+        )
 
 
 class CustomerOut(Out):
@@ -151,6 +190,19 @@ class ContactOut(Out):
     language: str
     order: int
     active: bool
+    time_zone: str | None
+    fallback: bool
+    mail_content: str
+    smime_certificate: str | None = Field(description="PEM.")
+    certificate_expires_at: Moment | None
+    certificate_fault: str | None = Field(description="Why the certificate does not serve now; null where it does.")
+    verified_at: Moment | None = Field(
+        description="When the address was confirmed; until then its mails are summaries, for it may be a stranger's."
+    )
+    mail_form: str = Field(description="What its mails are now: `full`, `encrypted` or `summary`.")
+    mail_form_reason: str = Field(
+        description="`chosen`, `address_unconfirmed`, `no_certificate` or `certificate_unusable`."
+    )
     created_at: Moment
     version: int
 
@@ -255,9 +307,30 @@ def binding_out(binding: AgreementBinding) -> BindingOut:
     )
 
 
-def contact_out(contact: Contact) -> ContactOut:
-    """Return the schema of a contact."""
-    return ContactOut.model_validate(contact)
+def contact_out(contact: Contact, now: datetime) -> ContactOut:
+    """Return the schema of a contact, and how its mails go out now."""
+    certificate, decision = contact.smime_certificate, mail_form(contact, now)
+    return ContactOut.model_construct(
+        id=contact.id,
+        customer_id=contact.customer_id,
+        name=contact.name,
+        role=contact.role.value,
+        email=contact.email,
+        language=contact.language,
+        order=contact.order,
+        active=contact.active,
+        time_zone=contact.time_zone,
+        fallback=contact.fallback,
+        mail_content=contact.mail_content.value,
+        smime_certificate=None if certificate is None else certificate_pem(certificate),
+        certificate_expires_at=None if certificate is None else certificate_expires_at(certificate),
+        certificate_fault=decision.certificate_fault,
+        verified_at=contact.verified_at,
+        mail_form=decision.form.value,
+        mail_form_reason=decision.reason.value,
+        created_at=contact.created_at,
+        version=contact.version,
+    )
 
 
 def profile_out(profile: ProfileVersion) -> ProfileOut:

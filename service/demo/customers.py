@@ -23,8 +23,22 @@ CUSTOMERS: tuple[tuple[str, dict[str, Any], list[dict[str, Any]], str], ...] = (
             "agreement": {"agreement_id": _AGREEMENT, "effective_at": "2025-02-01T00:00:00+01:00"},
         },
         [
-            {"name": "RSSI", "role": "security", "email": "rssi@ch-valmont.example", "language": "fr", "order": 1},
-            {"name": "DPO", "role": "dpo", "email": "dpo@ch-valmont.example", "language": "fr", "order": 2},
+            {
+                "name": "RSSI",
+                "role": "security",
+                "email": "rssi@ch-valmont.example",
+                "language": "fr",
+                "order": 1,
+                "address_confirmed": True,
+            },
+            {
+                "name": "DPO",
+                "role": "dpo",
+                "email": "dpo@ch-valmont.example",
+                "language": "fr",
+                "order": 2,
+                "address_confirmed": True,
+            },
         ],
         "default levels (11.1.1.3)",
     ),
@@ -38,8 +52,22 @@ CUSTOMERS: tuple[tuple[str, dict[str, Any], list[dict[str, Any]], str], ...] = (
             "profile": {"choices": [{}]},
         },
         [
-            {"name": "CERT", "role": "security", "email": "cert@sw-lindenau.example", "language": "de", "order": 1},
-            {"name": "Group SOC", "role": "security", "email": "soc@lindenau.example", "language": "en", "order": 2},
+            {
+                "name": "CERT",
+                "role": "security",
+                "email": "cert@sw-lindenau.example",
+                "language": "de",
+                "order": 1,
+                "address_confirmed": True,
+            },
+            {
+                "name": "Group SOC",
+                "role": "security",
+                "email": "soc@lindenau.example",
+                "language": "en",
+                "order": 2,
+                "address_confirmed": True,
+            },
         ],
         "every security incident",
     ),
@@ -52,7 +80,15 @@ CUSTOMERS: tuple[tuple[str, dict[str, Any], list[dict[str, Any]], str], ...] = (
             "agreement": {"agreement_id": _AGREEMENT, "effective_at": "2025-09-01T00:00:00+01:00"},
             "profile": {"choices": [{"impacts": ["I1"]}]},
         },
-        [{"name": "Duty officer", "role": "operations", "email": "duty@harbour-survey.example", "language": "en"}],
+        [
+            {
+                "name": "Duty officer",
+                "role": "operations",
+                "email": "duty@harbour-survey.example",
+                "language": "en",
+                "address_confirmed": True,
+            }
+        ],
         "interruptions only (I1)",
     ),
 )

@@ -73,6 +73,7 @@ ROWS = {
     f"GET {_V}/customers/{{customer_id}}/contacts":      "++ ++ ++ +0 +0 ++ +0 --",
     f"GET {_V}/customers/{{customer_id}}/contacts/{{contact_id}}": "++ ++ ++ +0 +0 ++ +0 --",
     f"PUT {_V}/customers/{{customer_id}}/contacts/{{contact_id}}": "-- -- ++ -- +0 -- -- --",
+    f"POST {_V}/customers/{{customer_id}}/contacts/{{contact_id}}/confirmation": "-- -- ++ -- +0 -- -- --",
     f"POST {_V}/customers/{{customer_id}}/profiles":     "-- -- ++ -- +0 -- -- --",
     f"GET {_V}/customers/{{customer_id}}/profiles":      "++ ++ ++ +0 +0 ++ +0 --",
     f"POST {_V}/customers/{{customer_id}}/profiles/dry-run": "++ ++ ++ +0 +0 ++ +0 --",

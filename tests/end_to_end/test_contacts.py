@@ -1,0 +1,210 @@
+"""Contacts as a product, from outside: encrypted mail, summaries, time zones, fallback, confirmed addresses."""
+
+import hashlib
+import subprocess
+import sys
+from email import message_from_bytes
+from email.policy import default as mail_policy
+from pathlib import Path
+
+import httpx
+import pytest
+from scenario import affected, customer, declare, harm, ok, release
+from smime_reader import SmimeReader
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
+from world import account, at_customer, moment
+
+from notifications.verification import verify_notice_mail
+from service.access.records import Role
+from service.demo.environment import embedded_service
+from service.verify_command import load_trust
+
+SECRETS = {"title": "Rançongiciel", "summary": "Chiffrement des disques", "measures_taken": "Isolement du réseau"}
+
+
+@pytest.fixture
+async def served(data_folder, service_log):
+    """A service with pages to link to, and its API."""
+    async with embedded_service(
+        data_folder, sequencer_period_seconds=0.01, console_url="https://console.provider.example"
+    ) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            yield running, api
+
+
+def address_of(running, address):
+    """Return the mails to one address, as bytes."""
+    return [mail.content for mail in running.sink.messages if mail.recipients == [address]]
+
+
+async def contact(api, owner, email, **changes):
+    body = {"name": "N", "email": email, "language": "en", "address_confirmed": True} | changes
+    return await ok(api.post(f"/customers/{owner['id']}/contacts", json=body))
+
+
+async def notified(running, api, owner, mails):
+    incident = await declare(
+        api, **SECRETS, impact="I1", service_harm=harm(confidentiality="yes"),
+        affected_customers=[affected(owner, data_harm=harm(confidentiality="yes"))],
+    )  # fmt: skip
+    (notice,) = await release(api, incident)
+    await running.sink.wait_for(mails, timeout_seconds=60)
+    return incident, notice
+
+
+def openssl(*command):
+    return subprocess.run(["openssl", "cms", *command], capture_output=True, check=False)
+
+
+def signed_by(running, path):
+    """Whether openssl takes the signature of a mail."""
+    ca = running.trust_dir / "ca.pem"
+    result = openssl("-verify", "-in", path, "-CAfile", ca, "-purpose", "smimesign", "-out", "/dev/null")
+    return result.returncode == 0
+
+
+async def test_an_encrypted_mail_is_read_by_its_contact_alone_and_then_verifies_as_any(served, tmp_path):
+    running, api = served
+    address = "rssi@valmont.example"
+    reader, stranger = SmimeReader(address, moment()), SmimeReader(address, moment(), bits=3072)
+    owner = await customer(api, contacts=())
+    made = await contact(api, owner, address, smime_certificate=reader.pem)
+    assert (made["mail_form"], made["certificate_fault"]) == ("encrypted", None)
+    await notified(running, api, owner, 1)
+    (mail,) = address_of(running, address)
+    for word in (*SECRETS.values(), "Rançongiciel".encode().hex(), "=?utf-8?"):
+        assert word not in mail.decode()
+    outer = message_from_bytes(mail, policy=mail_policy)
+    assert outer["Content-Type"].startswith("application/pkcs7-mime")
+    assert "Initial notice" in outer["Subject"]
+    encrypted, decrypted = tmp_path / "mail.eml", tmp_path / "decrypted.eml"
+    encrypted.write_bytes(mail)
+    wrong = ("-decrypt", "-in", encrypted, "-inkey", stranger.write_key(tmp_path / "wrong.pem"), "-out", decrypted)
+    openssl(*wrong)
+    assert not decrypted.exists() or b"multipart/signed" not in decrypted.read_bytes()
+    right = ("-decrypt", "-in", encrypted, "-inkey", reader.write_key(tmp_path / "key.pem"), "-out", decrypted)
+    assert openssl(*right).returncode == 0
+    ca = running.trust_dir / "ca.pem"
+    assert (
+        openssl("-verify", "-in", decrypted, "-CAfile", ca, "-purpose", "smimesign", "-out", "/dev/null").returncode
+        == 0
+    )
+    steps = verify_notice_mail(decrypted.read_bytes(), load_trust(running.trust_dir))
+    assert len(list(steps)) >= 9
+
+
+async def test_a_summary_says_that_there_is_a_notice_and_where_to_read_it(served, tmp_path):
+    running, api = served
+    owner = await customer(api, "Hôpital de Valmont", contacts=())
+    await contact(api, owner, "summary@valmont.example", mail_content="summary")
+    await contact(api, owner, "full@valmont.example")
+    incident, notice = await notified(running, api, owner, 2)
+    (summary,), (full,) = (address_of(running, f"{name}@valmont.example") for name in ("summary", "full"))
+    words = message_from_bytes(summary, policy=mail_policy)
+    text = words.get_body(("plain",)).get_content()
+    assert incident["ticket"] in words["Subject"]
+    assert "https://console.provider.example" in text
+    for word in (*SECRETS.values(), "Valmont", "notice.json.p7s"):
+        assert word not in text + words["Subject"]
+    assert len(list(words.iter_attachments())) <= 1  # the signature
+    document = await api.get(f"/notices/{notice['id']}/document")
+    assert hashlib.sha256(document.content).hexdigest() in text
+    assert "Rançongiciel" in message_from_bytes(full, policy=mail_policy).get_body(("plain",)).get_content()
+    path = tmp_path / "summary.eml"
+    path.write_bytes(summary)
+    assert signed_by(running, path)
+
+
+async def test_a_contact_reads_times_in_its_own_zone_and_the_mail_verifies(served):
+    running, api = served
+    owner = await customer(api, contacts=(), time_zone="Europe/Paris")
+    await contact(api, owner, "paris@valmont.example")
+    await contact(api, owner, "reunion@valmont.example", time_zone="Indian/Reunion")
+    await notified(running, api, owner, 2)
+    for name, zone in (("paris", "Europe/Paris"), ("reunion", "Indian/Reunion")):
+        (mail,) = address_of(running, f"{name}@valmont.example")
+        text = message_from_bytes(mail, policy=mail_policy).get_body(("plain",)).get_content()
+        assert zone in text
+        assert ({"Europe/Paris", "Indian/Reunion"} - {zone}).pop() not in text
+        assert len(list(verify_notice_mail(mail, load_trust(running.trust_dir)))) >= 9
+
+
+async def test_a_fallback_is_served_once_nobody_else_can_be(served):
+    running, api = served
+    owner = await customer(api, contacts=())
+    first = await contact(api, owner, "first@valmont.example")
+    await contact(api, owner, "fallback@valmont.example", fallback=True)
+    await notified(running, api, owner, 1)
+    assert not address_of(running, "fallback@valmont.example")
+    body = {"name": "N", "email": "first@valmont.example", "language": "en", "active": False}
+    await ok(api.put(f"/customers/{owner['id']}/contacts/{first['id']}", json=body, headers={"If-Match": "*"}))
+    await notified(running, api, owner, 2)
+    assert len(address_of(running, "fallback@valmont.example")) == 1
+
+
+class TestConfirmation:
+    async def test_an_address_that_nobody_confirmed_gets_a_link_and_summaries(self, served):
+        running, api = served
+        owner = await customer(api, contacts=())
+        made = await contact(api, owner, "typo@valmont.example", address_confirmed=False)
+        assert (made["verified_at"], made["mail_form"], made["mail_form_reason"]) == (
+            None, "summary", "address_unconfirmed",
+        )  # fmt: skip
+        await running.sink.wait_for(1, timeout_seconds=60)
+        (asked,) = address_of(running, "typo@valmont.example")
+        assert "https://console.provider.example/confirm-address/" in asked.decode().replace("=\r\n", "")
+        await notified(running, api, owner, 2)
+        text = message_from_bytes(address_of(running, "typo@valmont.example")[1], policy=mail_policy)
+        assert "Rançongiciel" not in text.as_string()
+
+    async def test_a_changed_address_is_unconfirmed_again(self, served):
+        _, api = served
+        owner = await customer(api, contacts=())
+        made = await contact(api, owner, "a@valmont.example")
+        assert made["verified_at"]
+        path = f"/customers/{owner['id']}/contacts/{made['id']}"
+        same = {"name": "Other", "email": "a@valmont.example", "language": "en"}
+        assert (await ok(api.put(path, json=same, headers={"If-Match": '"1"'})))["verified_at"]
+        other = same | {"email": "b@valmont.example"}
+        assert (await ok(api.put(path, json=other, headers={"If-Match": '"2"'})))["verified_at"] is None
+
+    async def test_only_whoever_keeps_customers_answers_for_an_address(self, served):
+        running, api = served
+        owner = await customer(api, contacts=())
+        _, token = await account(running, "Manager", at_customer(Role.CUSTOMER_MANAGER, owner["id"]))
+        body = {"name": "N", "email": "m@valmont.example", "language": "en", "address_confirmed": True}
+        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1") as manager:
+            manager.headers["Authorization"] = f"Bearer {token}"
+            refused = await manager.post(f"/customers/{owner['id']}/contacts", json=body)
+            assert refused.status_code == 422
+            assert refused.json()["errors"][0]["field"] == "address_confirmed"
+            made = await ok(
+                manager.post(f"/customers/{owner['id']}/contacts", json=body | {"address_confirmed": False})
+            )
+            assert made["verified_at"] is None
+            path = f"/customers/{owner['id']}/contacts/{made['id']}/confirmation"
+            assert (await manager.post(path)).status_code == 409  # a moment ago
+
+    async def test_without_pages_there_is_no_link_and_it_is_said(self, api, running):
+        owner = await customer(api, contacts=())
+        made = await contact(api, owner, "a@valmont.example", address_confirmed=False)
+        answer = await api.post(f"/customers/{owner['id']}/contacts/{made['id']}/confirmation")
+        assert answer.status_code == 409
+        assert "console_url" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"kind": "ec"}, "RSA"), ({"days": -0.5}, "expired"), ({"named": "x@else.example"}, "another address")],
+)
+async def test_a_certificate_that_does_not_serve_is_refused_at_the_border(api, options, reason):
+    owner = await customer(api, contacts=())
+    reader = SmimeReader("a@valmont.example", moment(), **options)
+    body = {"name": "N", "email": "a@valmont.example", "language": "en", "smime_certificate": reader.pem}
+    refused = await api.post(f"/customers/{owner['id']}/contacts", json=body)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "smime_certificate"
+    assert reason in refused.json()["errors"][0]["reason"]
+    assert (await ok(api.get(f"/customers/{owner['id']}/contacts")))["items"] == []
