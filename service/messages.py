@@ -1,6 +1,6 @@
 """Records of what the service says to people on its own account: mails that are no notices, and alerts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -18,7 +18,7 @@ class ServiceMail:
     language: str
     subject: str
     #: plain text, LF line ends
-    text: str
+    text: str = field(repr=False)  # it may hold a link that is as good as a password
     created_at: datetime
     #: ``queued``, ``sent``, ``failed`` (for good) or ``dropped`` (of no use any more)
     state: str = "queued"

@@ -2,19 +2,30 @@
 
 import logging
 import os
+import re
 import sys
 import threading
 import time
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
 
 _48_BITS = (1 << 48) - 1
-#: Keys whose values never reach a log.
-_SECRET_KEYS = frozenset({"authorization", "token", "api_token", "password", "passphrase", "smtp_password", "secret"})
+#: Words in the names of values that never reach a log, and names that end like them without being secret.
+_SECRET_NAME = re.compile(
+    r"authorization|token|password|passphrase|secret|cookie|csrf|seed|otp|nonce|verifier|challenge|credential|private"
+    r"|master|(^|_)(code|codes|hash|digest|salt|body|headers)$"
+)
+_REDACTED = "[redacted]"
+#: What is secret wherever it stands, in a reason or a trace too: tokens, shared secrets, keys, bearer credentials.
+_SECRET_TEXT = re.compile(
+    r"(grf_|whsec_)[A-Za-z0-9_+/=-]{8,}|(Bearer |Basic )[A-Za-z0-9._~+/=-]{8,}"
+    r"|(-----BEGIN [A-Z ]*PRIVATE KEY-----)(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|(://[^\s/:@]+:)[^\s/@]+(?=@)|((?:otpauth|secret)[^\s&]*?secret=)[A-Z2-7]+"
+)
 
 
 class SystemClock:
@@ -63,9 +74,26 @@ class SystemIdentifiers:
 
 
 def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key in event.keys() & _SECRET_KEYS:
-        event[key] = "[redacted]"
+    for key, value in event.items():
+        event[key] = _shown(key, value)
     return event
+
+
+def _shown(name: object, value: Any) -> Any:
+    """Return a value as a log may show it under a name; numbers are no secrets: an SMTP code is one, a code is text."""
+    is_plain = value is None or isinstance(value, int | float)
+    return _REDACTED if not is_plain and _SECRET_NAME.search(str(name).lower()) else _clean(value)
+
+
+def _clean(value: Any) -> Any:
+    """Return a value without what is secret in it."""
+    if isinstance(value, str):
+        return _SECRET_TEXT.sub(lambda match: (match[match.lastindex or 0] or "") + _REDACTED, value)
+    if isinstance(value, Mapping):
+        return {key: _shown(key, item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(item) for item in value]
+    return value
 
 
 def configure_logging(stream: TextIO | None = None, *, level: int = logging.INFO) -> None:
@@ -75,8 +103,9 @@ def configure_logging(stream: TextIO | None = None, *, level: int = logging.INFO
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _redact,
             structlog.processors.format_exc_info,
+            # After the trace has become text: an error may quote what it was given.
+            _redact,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -1,6 +1,6 @@
 """Who calls, and how far each of its permissions reaches. Pure: what is granted goes in, what is allowed comes out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -89,7 +89,7 @@ class Caller:
     token_id: UUID | None = None
     session_id: UUID | None = None
     #: the value that proves that a form or a script of ours sent the request; None for a token, which needs none
-    csrf_token: str | None = None
+    csrf_token: str | None = field(default=None, repr=False)
 
     @property
     def actor(self) -> str:

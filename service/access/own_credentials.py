@@ -3,7 +3,7 @@
 Each change replaces the session that makes it and ends all others of the account.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from notifications.ports import Clock, Identifiers
@@ -31,9 +31,9 @@ class TotpEnrolment:
     """What a generator application is given; shown once."""
 
     #: ``otpauth://totp/…``, for a QR code
-    uri: str
+    uri: str = field(repr=False)
     #: the same seed in base32, to be typed
-    secret: str
+    secret: str = field(repr=False)
 
 
 class OwnCredentials:

@@ -1,6 +1,6 @@
 """Accounts, grants and credentials: frozen records of who may call, as stored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -82,7 +82,7 @@ class Password:
 
     account_id: UUID
     #: argon2id, in the PHC string format
-    hash: str
+    hash: str = field(repr=False)
     changed_at: datetime
 
 
@@ -92,7 +92,7 @@ class Totp:
 
     account_id: UUID
     #: the seed, encrypted by ``service.access.secret_box`` for this account
-    sealed_seed: bytes
+    sealed_seed: bytes = field(repr=False)
     created_at: datetime
     #: None until a code of it was given once
     confirmed_at: datetime | None
@@ -121,7 +121,7 @@ class RecoveryCode:
 
     account_id: UUID
     #: SHA-256 of the code; it has 80 random bits, so that a fast digest hides it
-    digest: bytes
+    digest: bytes = field(repr=False)
     created_at: datetime
     used_at: datetime | None
 
@@ -133,7 +133,7 @@ class Session:
     id: UUID
     account_id: UUID
     #: SHA-256 of the cookie's value
-    digest: bytes
+    digest: bytes = field(repr=False)
     #: how the person signed in: ``password``, ``password+totp``, ``password+recovery_code``, ``passkey``, ``oidc``
     method: str
     #: as the browser named itself, shortened; what its owner tells sessions apart by
@@ -152,7 +152,7 @@ class ApiToken:
     account_id: UUID
     name: str
     #: SHA-256 of the token; it has 256 random bits, so that a fast digest hides it
-    digest: bytes
+    digest: bytes = field(repr=False)
     #: its first characters, by which its owner tells it apart
     hint: str
     #: names of permissions that it carries; the account must hold them too
@@ -174,7 +174,7 @@ class Link:
     #: account or contact
     subject_id: UUID
     #: SHA-256 of the secret in the link
-    digest: bytes
+    digest: bytes = field(repr=False)
     #: what must be unchanged for the link to hold: the address it was sent to
     binding: str
     created_at: datetime
@@ -188,13 +188,13 @@ class PendingSignIn:
 
     id: UUID
     #: SHA-256 of the cookie that binds it to one browser
-    digest: bytes
+    digest: bytes = field(repr=False)
     #: ``second_factor``, ``passkey``, ``passkey_enrolment`` or ``oidc``
     purpose: str
     #: None where the person is not known yet
     account_id: UUID | None
     #: state, nonce, code verifier or challenge, encrypted by ``service.access.secret_box``
-    sealed_data: bytes
+    sealed_data: bytes = field(repr=False)
     expires_at: datetime
 
 

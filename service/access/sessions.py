@@ -1,6 +1,6 @@
 """Sessions: started with a secret that was never seen before, replaced when a credential changes, ended one or all."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -33,11 +33,11 @@ class SignedIn:
     account: Account
     session_id: UUID
     #: value of ``SESSION_COOKIE``; new at each sign-in and at each change of a credential, never one that was sent to us
-    session_secret: str
+    session_secret: str = field(repr=False)
     #: absolute end of the session
     expires_at: datetime
     #: value of ``DEVICE_COOKIE``
-    device: str
+    device: str = field(repr=False)
     method: str
     #: a person at the provider that has no second factor: to be sent to enrolment, and nowhere else
     must_enrol: bool

@@ -1,6 +1,6 @@
 """Signing in with a password, a second factor or a passkey: from what a browser sends to a session."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -60,7 +60,7 @@ class SecondFactorWanted:
     """The password was right; a second factor is asked for."""
 
     #: value of ``PENDING_COOKIE``
-    pending_secret: str
+    pending_secret: str = field(repr=False)
     #: whether a code of a generator can be given
     totp: bool
     #: whether a passkey can be used
