@@ -1,6 +1,6 @@
 """The first page: a customer's notices to its own people, what waits for a person to the provider's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from notifications.ports import Page
 from service.access.guarding import Access, Requires
 from service.access.permissions import Permission
 from service.access.ports import AccessTransaction
-from service.api.attention import AttentionItem, AttentionList, attention_list
+from service.api.attention import AttentionItem, attention_list
 from service.console.failures import PageRoute
 from service.console.listing import CustomerSide, access_under, customer_side
 from service.console.rendering import page, reader_language
@@ -23,8 +23,16 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _WAITING_MAX = 100
 _LATEST_MAX = 20
-#: What of a waiting thing tells of keys and mail, and nothing of an incident.
-_OPERATIONAL = frozenset({"notice_held", "delivery_failing", "delivery_failed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a person, nearest deadline first."""
+
+    things: Sequence[AttentionItem]
+    #: whether that is everything
+    complete: bool
+    customers: Mapping[UUID, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +50,6 @@ async def home(request: Request, access: Annotated[Access, Depends(Requires(Perm
     values: dict[str, Any] = {"customers": await _customers(request, access)}
     values["waiting"] = await _waiting(access)
     values["latest"] = await _latest(access)
-    values["now"] = access.clock.now()
     values["sees_incidents"] = access.may(Permission.INCIDENT_READ)
     return page(request, "home", access.caller, values)
 
@@ -63,20 +70,20 @@ async def _side(reading: Access, customer_id: UUID, language: str) -> CustomerSi
     return await reading.read(lambda tx: customer_side(tx, customer_id, language))
 
 
-async def _waiting(access: Access) -> AttentionList | None:
+async def _waiting(access: Access) -> Waiting | None:
     """Return what waits by deadline; to whoever may not read incidents, nothing of what they are about."""
     reading = access_under(access, Permission.ATTENTION_READ)
     if reading is None:
         return None
     now, reads_incidents = access.clock.now(), access.may(Permission.INCIDENT_READ)
-    waiting = await reading.read(lambda tx: attention_list(tx, now, _WAITING_MAX, reads_incidents=reads_incidents))
-    if access.may(Permission.INCIDENT_READ):
-        return waiting
-    return AttentionList(items=[_without_content(item) for item in waiting.items], complete=waiting.complete)
 
+    def work(tx: AccessTransaction) -> Waiting:
+        found = attention_list(tx, now, _WAITING_MAX, reads_incidents=reads_incidents)
+        customers = {item.customer_id for item in found.items if item.customer_id is not None}
+        named = {each: customer.name for each in customers if (customer := tx.customer(each)) is not None}
+        return Waiting(found.items, found.complete, named)
 
-def _without_content(item: AttentionItem) -> AttentionItem:
-    return item if item.kind in _OPERATIONAL else item.model_copy(update={"what": ""})
+    return await reading.read(work)
 
 
 async def _latest(access: Access) -> Sequence[LatestNotice] | None:

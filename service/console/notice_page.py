@@ -87,6 +87,7 @@ async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID,
             "document_sha256": hashlib.sha256(found.sealed.document).hexdigest(),
             "title": title,
             "title_language": title_language,
+            "renderings": _renderings(found.sealed),
             "shown": _rendering(found.sealed, language or spoken),
         }
     return page(request, "notice", access.caller, values, frames=True)
@@ -98,7 +99,9 @@ async def sealed_words(access: MayReadNotices, notice_id: UUID, language: str) -
 
     def work(tx: AccessTransaction) -> SealedRendering | None:
         sealed = None if tx.notice(notice_id) is None else tx.sealed(notice_id)
-        return None if sealed is None else next((each for each in sealed.renderings if each.language == language), None)
+        return (
+            None if sealed is None else next((each for each in _renderings(sealed) if each.language == language), None)
+        )
 
     rendering = await access.read(work)
     if rendering is None:
@@ -116,5 +119,10 @@ async def sealed_words(access: MayReadNotices, notice_id: UUID, language: str) -
 
 def _rendering(sealed: SealedNotice, language: str) -> SealedRendering | None:
     """Return the words in a language, else the first there are."""
-    by_language = {each.language: each for each in sealed.renderings}
-    return by_language.get(language) or next(iter(sealed.renderings), None)
+    by_language = {each.language: each for each in _renderings(sealed)}
+    return by_language.get(language) or next(iter(by_language.values()), None)
+
+
+def _renderings(sealed: SealedNotice) -> list[SealedRendering]:
+    """Return the words in the customer's own time zone; contacts in another one have theirs by mail."""
+    return [each for each in sealed.renderings if each.time_zone is None]
