@@ -1,0 +1,206 @@
+"""A service lives through a day with secrets that are known here; none of them is found where it does not belong."""
+
+import asyncio
+import base64
+import json
+import os
+import shutil
+import sqlite3
+import sys
+import urllib.parse
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from scenario import affected, customer, declare, facts, harm, ok, release
+
+from service.access.records import Account, AccountKind, Totp
+from service.access.secret_box import SecretBox
+from service.demo.environment import ADDRESS, PROVIDER
+from service.sealing.key_files import load_private_key
+from service.sealing.master_key import key_passphrases, load_masters, passphrase_of, write_master_file
+from service.settings import load_settings
+from service.store import open_store
+
+TOKEN = "grf_" + "CanaryToken" * 4
+UNKNOWN_TOKEN = "grf_" + "StolenToken" * 4
+SMTP_PASSWORD = "canary-of-the-relay-7731"
+PASSPHRASE = "canary-of-the-key-files-9054"
+MASTER = b"canary of the master key, 32 byt"
+SEED = b"canary-totp-seed-20b"
+#: what a caller puts where it does not belong
+MISPLACED = "canary-put-in-the-wrong-place-4410"
+#: where each secret is meant to be
+MEANT = {"api-token", "master.key"}
+
+
+def spellings(secret):
+    """Return a secret as it could stand somewhere: as it is, base64, base32, hex, in a URL or in JSON."""
+    raw = secret if isinstance(secret, bytes) else secret.encode()
+    encoded = {
+        base64.b64encode(raw), base64.urlsafe_b64encode(raw), base64.b32encode(raw), raw.hex().encode(),
+        urllib.parse.quote(raw).encode(),
+    }  # fmt: skip
+    # Inside of a longer base64 text the ends differ: the middle of it shows.
+    return {raw, *(item.rstrip(b"=")[:-2] for item in encoded)}
+
+
+def found_in(data, secrets):
+    return {name for name, secret in secrets.items() if any(item in data for item in spellings(secret))}
+
+
+def private_bytes(folder, settings):
+    """Return what of the private keys is secret: seeds and exponents."""
+    passphrases = key_passphrases(settings, load_masters(settings))
+    secrets = {}
+    for name in ("ca.key", "log.key", "signing.pem", "tsa.key"):
+        key = load_private_key(folder / "keys" / name, passphrases)
+        if isinstance(key, Ed25519PrivateKey):
+            secrets[name] = key.private_bytes_raw()
+        else:
+            numbers = key.private_numbers()
+            value = getattr(numbers, "private_value", None) or numbers.d
+            secrets[name] = value.to_bytes((value.bit_length() + 7) // 8, "big")
+    return secrets
+
+
+@asynccontextmanager
+async def served(data):
+    """Run ``greffier serve`` on the folder; yields the process, the address, and what it wrote once it has ended."""
+    environment = os.environ | {
+        "GREFFIER_SMTP_HOST": "127.0.0.1", "GREFFIER_SMTP_PORT": "9", "GREFFIER_SMTP_TLS": "starttls",
+        "GREFFIER_SMTP_USERNAME": "greffier", "GREFFIER_SMTP_PASSWORD": SMTP_PASSWORD,
+    }  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service.cli", "serve", "--data", str(data), "--port", "0",
+        env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    written = []
+    try:
+        while line := await process.stderr.readline():
+            written.append(line)
+            if line.startswith(b"serving "):
+                break
+        else:
+            raise AssertionError(b"".join(written).decode())
+        yield process, line.split()[1].decode(), written
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        out, err = await process.communicate()
+        written += [out, err]
+
+
+async def test_a_day_of_a_service_leaves_no_secret_where_it_does_not_belong(tmp_path, prepared_folder):
+    data = tmp_path / "data"
+    words = tmp_path / "words"
+    words.write_text(PASSPHRASE + "\n")
+    write_master_file(tmp_path / "given", [MASTER], new=True)
+    ran = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service.cli", "init", "--data", str(data), "--address", ADDRESS, "--provider", PROVIDER,
+        "--passphrase-file", str(words), "--master-key-file", str(tmp_path / "given"), stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    printed, _ = await ran.communicate()
+    (data / "api-token").write_text(TOKEN + "\n")
+    shutil.copy(prepared_folder / "greffier.sqlite3", data)
+    settings = load_settings(data)
+    secrets = {
+        "token": TOKEN, "smtp password": SMTP_PASSWORD, "passphrase": PASSPHRASE, "master": MASTER, "seed": SEED,
+        "derived passphrase": passphrase_of(MASTER), "unknown token": UNKNOWN_TOKEN, "misplaced": MISPLACED,
+    } | private_bytes(data, settings)  # fmt: skip
+
+    answers = []
+    async with served(data) as (process, url, written):
+        async with httpx.AsyncClient(base_url=url, timeout=30) as api:
+            api.headers["Authorization"] = f"Bearer {TOKEN}"
+
+            async def keep(response):
+                answers.append(str(response.headers).encode() + await response.aread())
+
+            api.event_hooks["response"].append(keep)
+            await live(api)
+            await enrol(data)
+            commands = [await greffier("keys", "list", data), await greffier("keys", "rotate", "signing", data)]
+            for leaf in (await ok(api.get("/audit/entries", params={"limit": 200})))["items"]:
+                answers += [json.dumps(leaf).encode(), base64.b64decode(leaf["leaf_base64"])]
+            arguments = await asyncio.to_thread(Path(f"/proc/{process.pid}/cmdline").read_bytes)
+        # What a crash of this moment would leave, write-ahead log and all.
+        left = {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and path.name not in MEANT}
+    with sqlite3.connect(data / "greffier.sqlite3") as database:
+        dump = "\n".join(database.iterdump()).encode()
+        sealed = database.execute("SELECT sealed_seed FROM totps").fetchall()
+    database.close()
+
+    logged = b"".join(written)
+    assert b"service.ready" in logged
+    assert b"delivery.deferred" in logged
+    assert len(answers) > 30
+    assert len(sealed) == 1
+    places = {
+        "log": logged, "answers": b"\n".join(answers), "arguments": arguments, "init": printed, "dump": dump,
+        "commands": b"".join(commands), **{str(path.relative_to(data)): content for path, content in left.items()},
+    }  # fmt: skip
+    leaks = {name: found for name, content in places.items() if (found := found_in(content, secrets))}
+    assert leaks == {}
+
+
+async def greffier(*words):
+    *command, data = words
+    ran = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service.cli", *command, "--data", str(data),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    out, _ = await ran.communicate()
+    assert ran.returncode == 0, out
+    return out
+
+
+async def live(api):
+    """Do what is done in a day, some of it wrong, with secrets in places where people put them by mistake."""
+    item = await customer(api)
+    incident = await declare(
+        api,
+        impact="I1",
+        service_harm=harm(confidentiality="yes"),
+        affected_customers=[affected(item, data_harm=harm(confidentiality="yes"))],
+    )
+    await release(api, incident)
+    for path in ("/keys", "/settings", "/attention", "/notices", "/customers", "/openapi.json"):
+        await ok(api.get(path))
+    for kind in ("log", "signing"):
+        await ok(api.post(f"/keys/{kind}/rotate", headers={"Idempotency-Key": f"rotate-{kind}"}))
+    assert (await api.get("/audit/checkpoint")).is_success
+    wrong = [
+        api.get("/notices", headers={"Authorization": f"Bearer {UNKNOWN_TOKEN}"}),
+        api.get("/notices", headers={"Authorization": f"Basic {MISPLACED}"}),
+        api.get("/notices", headers={"Cookie": f"__Host-greffier={MISPLACED}", "Authorization": ""}),
+        api.get("/notices", params={"cursor": MISPLACED}),
+        api.post("/incidents", content=b'{"password": "' + MISPLACED.encode()),
+        api.post("/incidents", json=facts(impact=MISPLACED)),
+        api.post("/customers", json={"name": "N", "agreement": {"agreement_id": MISPLACED, "effective_at": MISPLACED}}),
+        api.post("/incidents", json=facts(), headers={"Idempotency-Key": "k" * 300}),
+        api.post("/keys/log/rotate", headers={"Authorization": f"Bearer {UNKNOWN_TOKEN}"}),
+    ]
+    statuses = [(await request).status_code for request in wrong]
+    assert set(statuses) <= {400, 401, 404, 422}, statuses
+
+
+async def enrol(data):
+    """Give an account a generator, sealed as the service seals it."""
+    settings = load_settings(data)
+    box, now = SecretBox(load_masters(settings)), datetime.now(UTC)
+    account = Account(
+        UUID(int=9), AccountKind.PERSON, "P", None, "en", active=True, created_at=now, created_by="operator:test"
+    )
+    store = open_store(data / "greffier.sqlite3", migrate=False)
+    sealed = box.seal(SEED, purpose="totp", owner=str(account.id))
+
+    def work(tx):
+        tx.add_account(account)
+        tx.set_totp(Totp(account.id, sealed, now, None, 0))
+
+    await store.write(work)
+    await store.close()
