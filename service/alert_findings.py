@@ -11,7 +11,7 @@ from notifications.mail_form import days_to_expiry
 from notifications.notice import Notice
 from notifications.ports import Page
 from service.access.ports import AccessTransaction
-from service.messages import UnreleasedDrafts, WaitingNotices
+from service.messages import Alert, UnreleasedDrafts, WaitingNotices
 
 #: One look takes all there is, so that what has one cause is one mail; a bound for what nobody thought of.
 _AT_ONCE = 10_000
@@ -19,6 +19,8 @@ _CONTACTS_AT_ONCE = 500
 #: A certificate of a contact is warned of so many days before it ends, and once more when it has.
 EXPIRY_WARNING_DAYS = 30
 
+#: Kinds that are settled by themselves, once what they tell of waits no more.
+_WHILE_IT_WAITS = frozenset({"draft_half_time", "draft_due_soon", "draft_overdue", "notice_held", "delivery_late"})
 #: Kinds that tell of no incident: whoever keeps customers and the service is told too.
 WITHOUT_INCIDENT = frozenset({"customer_unreachable", "contact_certificate_expiring", "service_mail_failed"})
 
@@ -37,6 +39,8 @@ class Finding:
     incident_id: UUID | None = None
     notice_id: UUID | None = None
     customer_id: UUID | None = None
+    #: False for what no mail is sent of
+    mailed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +53,35 @@ class Stages:
     grace: timedelta
 
 
-def findings(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
-    """Return all that is to be alerted now and was not yet.
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look found."""
+
+    #: to be alerted now, and not alerted before
+    new: tuple[Finding, ...]
+    #: alerts that nobody saw, of what waits no more or has reached a later stage
+    settled: tuple[Alert, ...]
+
+
+def look_at(tx: AccessTransaction, now: datetime, stages: Stages) -> Looked:
+    """Return what is to be alerted now and was not yet, and which alerts are settled.
 
     1. Unreleased drafts that reached a stage: half of their time gone, the lead before the deadline, overdue; one
        finding per incident, deadline and stage, however many customers wait.
-    2. Released notices that something holds, or that are due and not sealed; one per incident and reason.
-    3. Deliveries that failed for good, and those that are due and not done; the latter one per incident and deadline.
+    2. Released notices that something holds, or that are due and not sealed; one per incident and reason, each day.
+    3. Deliveries that failed for good, and those that are due and not done; the latter one per incident and deadline,
+       each day.
     4. Customers that nobody could be told at by mail.
     5. Mails of this service's own that failed for good; of an alert that could not be mailed no further mail is sent.
     """
-    found = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages)]
-    new = [item for item in found if tx.alert_by_key(item.key) is None]
-    return [*new, *_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx)]
+    waiting = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages)]
+    new = [item for item in waiting if tx.alert_by_key(item.key) is None]
+    new += (*_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx))
+    standing = {item.key for item in waiting}
+    settled = [
+        alert for alert in tx.open_alerts(_AT_ONCE) if alert.kind in _WHILE_IT_WAITS and alert.key not in standing
+    ]
+    return Looked(tuple(new), tuple(settled))
 
 
 def override_finding(tx: AccessTransaction, notice: Notice) -> Finding:
@@ -102,20 +122,29 @@ def certificate_key(contact: Contact, now: datetime) -> str | None:
 
 
 def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
-    waiting: dict[tuple[UUID, datetime, str], int] = {}
+    waiting: dict[tuple[UUID, datetime, str], list[UnreleasedDrafts]] = {}
     for drafts in tx.unreleased_drafts(now, now - stages.grace, _AT_ONCE):
         key = drafts.incident_id, drafts.due_at, _stage(drafts, now, stages.lead)
-        waiting[key] = waiting.get(key, 0) + drafts.count
+        waiting.setdefault(key, []).append(drafts)
     return [
         Finding(
-            key=f"draft_unreleased:{incident_id}:{timestamp_text(due_at)}:{stage}",
+            # Drafts made later, when these are released, are another finding.
+            key=":".join(
+                (
+                    "draft_unreleased",
+                    str(incident_id),
+                    timestamp_text(due_at),
+                    timestamp_text(min(drafts.created_at for drafts in alike)),
+                    stage,
+                )
+            ),
             kind=f"draft_{stage}",
             ticket=_ticket(tx, incident_id),
-            count=count,
+            count=sum(drafts.count for drafts in alike),
             due_at=due_at,
             incident_id=incident_id,
         )
-        for (incident_id, due_at, stage), count in waiting.items()
+        for (incident_id, due_at, stage), alike in waiting.items()
     ]
 
 
@@ -128,21 +157,21 @@ def _stage(drafts: UnreleasedDrafts, now: datetime, lead: timedelta) -> str:
 
 def _held(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
     return [
-        _waiting(tx, held, "notice_held", f"{held.incident_id}:{hashlib.sha256(held.reason.encode()).hexdigest()[:16]}")
+        _waiting(tx, held, "notice_held", now, hashlib.sha256(held.reason.encode()).hexdigest()[:16])
         for held in tx.notices_held(now + stages.lead, now - stages.grace, _AT_ONCE)
     ]
 
 
 def _late(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
     return [
-        _waiting(tx, late, "delivery_late", f"{late.incident_id}:{timestamp_text(late.due_at)}")
+        _waiting(tx, late, "delivery_late", now, timestamp_text(late.due_at))
         for late in tx.deliveries_late(now + stages.lead, now - stages.grace, _AT_ONCE)
     ]
 
 
-def _waiting(tx: AccessTransaction, waiting: WaitingNotices, kind: str, about: str) -> Finding:
+def _waiting(tx: AccessTransaction, waiting: WaitingNotices, kind: str, now: datetime, about: str) -> Finding:
     return Finding(
-        key=f"{kind}:{about}",
+        key=f"{kind}:{waiting.incident_id}:{about}:{now:%Y-%m-%d}",
         kind=kind,
         ticket=_ticket(tx, waiting.incident_id),
         count=waiting.count,
@@ -174,7 +203,12 @@ def _unreachable(tx: AccessTransaction, now: datetime, stages: Stages) -> list[F
 
 def _failed_mails(tx: AccessTransaction) -> list[Finding]:
     return [
-        Finding(key=f"service_mail_failed:{mail.mail_id.hex}", kind="service_mail_failed", ticket=mail.purpose)
+        Finding(
+            key=f"service_mail_failed:{mail.mail_id.hex}",
+            kind="service_mail_failed",
+            ticket=mail.purpose,
+            mailed=mail.purpose != "alert",
+        )
         for mail in tx.failed_mails_to_alert(_AT_ONCE)
     ]
 

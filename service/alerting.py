@@ -19,7 +19,7 @@ from notifications.ports import Clock, Identifiers
 from notifications.use_cases.act import Act
 from service.access.ports import AccessStore, AccessTransaction
 from service.access.records import Role
-from service.alert_findings import WITHOUT_INCIDENT, Finding, Stages, certificate_findings, findings
+from service.alert_findings import WITHOUT_INCIDENT, Finding, Stages, certificate_findings, look_at
 from service.alert_wording import alert_mail
 from service.messages import Alert, ServiceMail
 
@@ -58,7 +58,7 @@ def raise_alerts(tx: AccessTransaction, act: Act, found: Sequence[Finding], sett
     """
     raised = [finding for finding in found if _raised(tx, act, finding)]
     told: dict[tuple[str, UUID | None], list[Finding]] = {}
-    for finding in raised:
+    for finding in (finding for finding in raised if finding.mailed):
         told.setdefault((finding.kind, finding.incident_id), []).append(finding)
     for alike in told.values():
         _mail(tx, act, _together(alike), settings)
@@ -76,6 +76,9 @@ def _raised(tx: AccessTransaction, act: Act, finding: Finding) -> bool:
         notice_id=finding.notice_id,
         customer_id=finding.customer_id,
         what=" ".join(filter(None, (finding.ticket, str(finding.count), due))),
+        # It stands in the list of what waits for as long as it is so, whoever saw it.
+        seen_at=act.now if finding.kind == "customer_unreachable" else None,
+        seen_by=ACTOR if finding.kind == "customer_unreachable" else None,
     )
     if not tx.add_alert(alert):
         return False
@@ -166,7 +169,9 @@ class Alerting:
         now = self._clock.now()
         stages = Stages(timedelta(seconds=self._settings.lead_seconds), timedelta(seconds=self._settings.grace_seconds))
         following = await self._store.read(lambda tx: tx.next_draft_moment(now, stages.lead, stages.grace))
-        await self._raise(now, await self._store.read(lambda tx: findings(tx, now, stages)))
+        looked = await self._store.read(lambda tx: look_at(tx, now, stages))
+        await self._raise(now, looked.new)
+        await self._settle(now, looked.settled)
         if self._certificates_at is None or now >= self._certificates_at + _CERTIFICATES_EVERY:
             await self._look_at_certificates(now)
             self._certificates_at = now
@@ -189,6 +194,22 @@ class Alerting:
         for finding in await self._store.write(lambda tx: raise_alerts(tx, act, found, self._settings)):
             incident_id = None if finding.incident_id is None else str(finding.incident_id)
             _log.warning("alert.raised", kind=finding.kind, incident_id=incident_id, count=finding.count)
+
+    async def _settle(self, now: datetime, settled: Sequence[Alert]) -> None:
+        """Take alerts off the list whose matter is over, so that those that matter are not lost among them."""
+        if not settled:
+            return
+        act = Act(ACTOR, now, self._identifiers)
+
+        def work(tx: AccessTransaction) -> None:
+            for alert in settled:
+                tx.see_alert(alert.id, now, ACTOR)
+            tx.append_audit([
+                act.entry("alert.settled", subjects={"alert": str(alert.id)}, detail={"kind": alert.kind})
+                for alert in settled
+            ])  # fmt: skip
+
+        await self._store.write(work)
 
 
 async def _rest(woken: asyncio.Event, seconds: float) -> None:

@@ -22,7 +22,7 @@ from service.messages import ServiceMail
 
 _log = structlog.get_logger(__name__)
 
-#: How long a mail is worth sending; it is given up after.
+#: How long a mail is worth sending; links in it end by then. It is given up after.
 _USEFUL = timedelta(days=3)
 _AT_ONCE = 50
 _POLL_SECONDS = 30.0
@@ -56,6 +56,7 @@ class ServiceMailer:
         self._clock, self._identifiers, self._jitter = clock, identifiers, jitter
         self._wake = asyncio.Event()
         self._failure: str | None = None
+        self._stopping = False
 
     def wake(self, changed: set[str]) -> None:
         """Look for the mails that a commit queued; called in the event loop with the kinds of things it changed."""
@@ -67,12 +68,17 @@ class ServiceMailer:
         return self._failure
 
     async def run(self) -> None:
-        """Run until cancelled; the mail that is under way is finished first."""
+        """Run until cancelled; the mail that is under way is finished and recorded first."""
         while True:
             self._wake.clear()
+            sending = asyncio.ensure_future(self.send_due())
             try:
-                sent = await asyncio.shield(asyncio.ensure_future(self.send_due()))
+                sent = await asyncio.shield(sending)
                 self._failure = None
+            except asyncio.CancelledError:
+                self._stopping = True
+                await asyncio.wait({sending})
+                raise
             except Exception as error:  # noqa: BLE001 - the loop outlives any failure; it is logged and shown
                 self._failure = f"{type(error).__name__}: {error}"
                 _log.error("service_mails.stalled", exc_info=error)
@@ -85,15 +91,25 @@ class ServiceMailer:
                     continue
 
     async def send_due(self) -> int:
-        """Attempt every mail that is due; returns how many were attempted. Without a relay none is."""
-        if self._sender.channel is None:
-            return 0
-        due = await self._store.read(lambda tx: list(tx.due_service_mails(self._clock.now(), _AT_ONCE)))
+        """Attempt mails that are due, and give up those whose use is over; returns how many.
+
+        Without a relay none is attempted: they wait.
+        """
+        now, channel = self._clock.now(), self._sender.channel
+        due = await self._store.read(lambda tx: list(tx.due_service_mails(now, _AT_ONCE)))
+        over = [mail for mail in due if now >= mail.created_at + _USEFUL]
+        for mail in over:
+            await self._save(_given_up(mail), None)
+        if channel is None:
+            return len(over)
         for mail in due:
-            await self._attempt(mail)
+            if self._stopping:
+                break
+            if mail not in over:
+                await self._attempt(mail, channel)
         return len(due)
 
-    async def _attempt(self, mail: ServiceMail) -> None:
+    async def _attempt(self, mail: ServiceMail, channel: Channel) -> None:
         """Send one mail and record what came of it.
 
         1. Assemble and sign; without a usable key, or for words that are no mail, nothing is sent.
@@ -110,12 +126,19 @@ class ServiceMailer:
             outcome = _not_sent(OutcomeKind.PERMANENT_FAILURE, str(error))
         else:
             # 2.
-            assert self._sender.channel is not None
-            outcome = await self._sender.channel.send(
+            outcome = await self._handed_over(mail, channel, message_id, content)
+        # 3.
+        await self._save(self._after(mail, outcome), outcome.code)
+
+    async def _handed_over(self, mail: ServiceMail, channel: Channel, message_id: str, content: bytes) -> Outcome:
+        try:
+            return await channel.send(
                 sender=self._sender.address, recipient=mail.recipient, message_id=message_id, content=content
             )
-        # 3.
-        await self._record(mail, outcome)
+        except Exception as error:  # noqa: BLE001 - a defect that one mail meets must not keep all others waiting
+            # The name alone: its text may hold the address.
+            _log.error("service_mail.crashed", mail_id=str(mail.id), error=type(error).__name__)
+            return _not_sent(OutcomeKind.REFUSED_HERE, type(error).__name__)
 
     def _assembled(self, mail: ServiceMail, message_id: str) -> bytes:
         named = self._sender.signer.address
@@ -132,20 +155,15 @@ class ServiceMailer:
         prepared = prepare_text(mail.subject, mail.text, mail.language)
         return assemble_mail(prepared, envelope, self._sender.signer.sign_detached)
 
-    async def _record(self, mail: ServiceMail, outcome: Outcome) -> None:
+    async def _save(self, after: ServiceMail, code: int | None) -> None:
         act = Act(ACTOR, self._clock.now(), self._identifiers)
-        after = self._after(mail, outcome, act)
-        facts = {"mail_id": str(mail.id), "purpose": mail.purpose, "attempt": after.attempts}
-        if after.state == "sent":
-            _log.info("service_mail.sent", **facts)
-        elif after.state == "failed":
-            _log.error("service_mail.failed", code=outcome.code, **facts)
-        else:
-            _log.warning("service_mail.deferred", code=outcome.code, **facts)
+        became = "deferred" if after.state == "queued" else after.state
+        log = {"sent": _log.info, "failed": _log.error}.get(after.state, _log.warning)
+        log(f"service_mail.{became}", mail_id=str(after.id), purpose=after.purpose, attempt=after.attempts, code=code)
         entry = act.entry(
-            f"service_mail.{'deferred' if after.state == 'queued' else after.state}",
-            subjects={"mail": str(mail.id)},
-            detail={"purpose": mail.purpose, "attempt": after.attempts, "code": outcome.code},
+            f"service_mail.{became}",
+            subjects={"mail": str(after.id)},
+            detail={"purpose": after.purpose, "attempt": after.attempts, "code": code},
         )
 
         def work(tx: AccessTransaction) -> None:
@@ -154,16 +172,25 @@ class ServiceMailer:
 
         await self._store.write(work)
 
-    def _after(self, mail: ServiceMail, outcome: Outcome, act: Act) -> ServiceMail:
-        attempts = mail.attempts + 1
+    def _after(self, mail: ServiceMail, outcome: Outcome) -> ServiceMail:
+        attempts, now = mail.attempts + 1, self._clock.now()
         if outcome.kind is OutcomeKind.ACCEPTED:
             return replace(mail, state="sent", attempts=attempts, text="", next_attempt_at=None, last_error=None)
         useful_until = mail.created_at + _USEFUL
-        decision = retry_decision(outcome, attempts=attempts, now=act.now, due_at=useful_until, jitter=self._jitter())
+        decision = retry_decision(outcome, attempts=attempts, now=now, due_at=useful_until, jitter=self._jitter())
         said = f"{outcome.code} {outcome.text}" if outcome.code is not None else outcome.text
-        if decision.next_attempt_at is None or act.now >= useful_until:
+        if decision.next_attempt_at is None:
             return replace(mail, state="failed", attempts=attempts, text="", next_attempt_at=None, last_error=said)
-        return replace(mail, attempts=attempts, next_attempt_at=decision.next_attempt_at, last_error=said)
+        # Not later than its end, when it is given up.
+        next_attempt_at = min(decision.next_attempt_at, useful_until)
+        return replace(mail, attempts=attempts, next_attempt_at=next_attempt_at, last_error=said)
+
+
+def _given_up(mail: ServiceMail) -> ServiceMail:
+    """Return a mail that is of no use any more: an alert stands in the list without it, of another somebody is told."""
+    state = "dropped" if mail.purpose == "alert" else "failed"
+    said = "of no use any more" if mail.last_error is None else mail.last_error
+    return replace(mail, state=state, text="", next_attempt_at=None, last_error=said)
 
 
 def _message_id(mail: ServiceMail, sender: str) -> str:

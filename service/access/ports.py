@@ -296,7 +296,7 @@ class AccessTransaction(Transaction, Protocol):
         ...
 
     def failed_mails_to_alert(self, limit: int) -> Sequence[FailedMail]:
-        """Return failed mails, alerts aside, without an alert ``service_mail_failed:<id in hex>``."""
+        """Return failed mails without an alert ``service_mail_failed:<id in hex>``."""
         ...
 
     def contacts_with_certificate(self, page: Page) -> tuple[list[Contact], str | None]:

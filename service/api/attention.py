@@ -111,9 +111,9 @@ async def see(
 def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_incidents: bool) -> AttentionList:
     """Return what waits, as the API and the console show it."""
     tickets = _Tickets(tx)
-    unreachable, failed, open_alerts = _unreachable(tx, limit), _failed_mails(tx, limit), tx.open_alerts(limit)
-    items = [*unreachable, *failed, *_certificates(tx, open_alerts, now)]
-    complete = max(len(unreachable), len(failed), len(open_alerts)) < limit
+    unreachable, open_alerts = _unreachable(tx, limit), tx.open_alerts(limit)
+    items = [*unreachable, *_failed_mails(open_alerts), *_certificates(tx, open_alerts, now)]
+    complete = max(len(unreachable), len(open_alerts)) < limit
     if reads_incidents:
         pending, all_pending = _pending(tx, now, limit)
         waiting, all_waiting = _waiting(tx, tickets, now, limit)
@@ -135,12 +135,18 @@ def _unreachable(tx: AccessTransaction, limit: int) -> list[AttentionItem]:
     ]
 
 
-def _failed_mails(tx: AccessTransaction, limit: int) -> list[AttentionItem]:
-    """Return mails of the service's own that failed for good; their addresses stay where they are."""
+def _failed_mails(alerts: Sequence[Alert]) -> list[AttentionItem]:
+    """Return mails of the service's own that failed for good, by purpose; their addresses stay where they are."""
     return [
-        AttentionItem(kind="service_mail_failed", due_at=None, overdue=False, what=mail.purpose)
-        for mail in tx.troubled_service_mails(limit)
-        if mail.state == "failed"
+        AttentionItem(
+            kind="service_mail_failed",
+            due_at=None,
+            overdue=False,
+            alert_id=alert.id,
+            what=alert.what.removesuffix(" 1"),
+        )
+        for alert in alerts
+        if alert.kind == "service_mail_failed"
     ]
 
 

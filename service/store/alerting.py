@@ -51,8 +51,7 @@ _UNREACHABLE = compiled_text(
 )  # fmt: skip
 _FAILED_MAILS = compiled_text(
     "SELECT service_mails.id, service_mails.purpose FROM service_mails"
-    " WHERE (state = 'failed' OR (state = 'queued' AND last_error IS NOT NULL)) AND state = 'failed'"
-    " AND service_mails.purpose <> 'alert' AND NOT EXISTS"
+    " WHERE (state = 'failed' OR (state = 'queued' AND last_error IS NOT NULL)) AND state = 'failed' AND NOT EXISTS"
     " (SELECT 1 FROM alerts WHERE alerts.key = 'service_mail_failed:' || lower(hex(service_mails.id)))"
     " ORDER BY service_mails.position LIMIT :limit",
     "limit",
