@@ -23,6 +23,8 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _WAITING_MAX = 100
 _LATEST_MAX = 20
+#: What waits where the name of its kind says it all.
+_SAID_BY_KIND = frozenset({"draft_unreleased", "customer_unreachable", "contact_certificate_expiring"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ async def home(request: Request, access: Annotated[Access, Depends(Requires(Perm
     values: dict[str, Any] = {"customers": await _customers(request, access)}
     values["waiting"] = await _waiting(access)
     values["latest"] = await _latest(access)
+    values["said_by_kind"] = _SAID_BY_KIND
     values["sees_incidents"] = access.may(Permission.INCIDENT_READ)
     return page(request, "home", access.caller, values)
 
