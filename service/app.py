@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI
 from service.access.authenticating import Authenticator
 from service.access.guarding import verify_every_route_declares
 from service.api import (
+    accounts,
     agreements,
     assessments,
     attention,
@@ -16,9 +17,13 @@ from service.api import (
     health,
     incidents,
     keys,
+    members,
     notices,
     profiles,
+    sessions,
     settings,
+    tokens,
+    trail,
 )
 from service.api.errors import install_error_handlers
 from service.api.limits import RequestLimits
@@ -73,6 +78,11 @@ def create_app(
         audit,
         keys,
         settings,
+        accounts,
+        tokens,
+        sessions,
+        members,
+        trail,
     )
     for resource in resources:
         api.include_router(resource.router)

@@ -21,7 +21,18 @@ from notifications.ports import InboxItem, Page, SequencedEntry, StoredDecision,
 from notifications.seal import SealedNotice
 from service.access.caller import Scope
 from service.access.ports import AccessTransaction
-from service.access.records import CUSTOMER_ROLES, Account, Grant, Link, Throttle
+from service.access.records import (
+    CUSTOMER_ROLES,
+    Account,
+    ApiToken,
+    Grant,
+    Link,
+    Passkey,
+    Password,
+    Session,
+    Throttle,
+    Totp,
+)
 from service.messages import ServiceMail
 
 
@@ -210,13 +221,43 @@ class _ScopedTransaction:
             return ()
         return [grant for grant in self._tx.grants_at(customer_id) if grant.role in CUSTOMER_ROLES]
 
-    def member_account(self, account_id: UUID) -> Account | None:
-        """Return an account that holds a role at a customer within."""
+    def account(self, account_id: UUID) -> Account | None:
+        """Return an account: at the provider any, for accounts have no moment; else one with a role within."""
+        if self._scope.at_provider:
+            return self._tx.account(account_id)
         held = any(
             grant.customer_id is not None and self._scope.covers_customer(grant.customer_id)
             for grant in self._tx.grants(account_id)
         )
         return self._tx.account(account_id) if held else None
+
+    def accounts(self, page: Page) -> tuple[list[Account], str | None]:
+        self._at_provider("accounts")
+        return self._tx.accounts(page)
+
+    def grants(self, account_id: UUID) -> Sequence[Grant]:
+        self._at_provider("grants")
+        return self._tx.grants(account_id)
+
+    def sessions(self, account_id: UUID) -> Sequence[Session]:
+        self._at_provider("sessions")
+        return self._tx.sessions(account_id)
+
+    def tokens(self, account_id: UUID) -> Sequence[ApiToken]:
+        self._at_provider("tokens")
+        return self._tx.tokens(account_id)
+
+    def password(self, account_id: UUID) -> Password | None:
+        self._at_provider("password")
+        return self._tx.password(account_id)
+
+    def totp(self, account_id: UUID) -> Totp | None:
+        self._at_provider("totp")
+        return self._tx.totp(account_id)
+
+    def passkeys(self, account_id: UUID) -> Sequence[Passkey]:
+        self._at_provider("passkeys")
+        return self._tx.passkeys(account_id)
 
     def account_by_email(self, email: str) -> Account | None:
         # Whoever invites states the address; what is told of the account is decided where the invitation is made.
@@ -286,6 +327,22 @@ class _ScopedTransaction:
             return True
         named = leaf["subjects"].get("customer")
         return any(
-            named == self._tx.customer_pseudonym(customer_id) and self._scope.covers(customer_id, at)
+            named == self._tx.customer_pseudonym(customer_id)
+            and self._scope.covers(customer_id, at)
+            and self._was_told(customer_id, leaf["subjects"])
             for customer_id in self._scope.customer_ids or ()
         )
+
+    def _was_told(self, customer_id: UUID, subjects: dict[str, str]) -> bool:
+        """Whether a customer was served what an entry is about; drafts and incidents it was not told of are not shown."""
+        if "notice" in subjects:
+            return self.notice(UUID(subjects["notice"])) is not None
+        if "incident" not in subjects:
+            return True
+        sealed, _ = self._tx.notices(
+            Page(1),
+            incident_id=UUID(subjects["incident"]),
+            customer_id=customer_id,
+            state=NoticeState.SEALED.value,
+        )
+        return bool(sealed)

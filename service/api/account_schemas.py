@@ -1,6 +1,6 @@
 """Schemas of accounts, roles, members, tokens and sessions. No hash, seed or digest is in any of them."""
 
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -246,7 +246,7 @@ def new_token_out(token: ApiToken, secret: str | None) -> NewTokenOut:
     return NewTokenOut.model_construct(token=secret, **_token_members(token))
 
 
-def _token_members(token: ApiToken) -> dict[str, object]:
+def _token_members(token: ApiToken) -> dict[str, Any]:
     return {
         "id": token.id,
         "name": token.name,
