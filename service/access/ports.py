@@ -146,6 +146,10 @@ class AccessTransaction(Transaction, Protocol):
         """Return whom a provider means."""
         ...
 
+    def external_identities(self, account_id: UUID) -> Sequence[ExternalIdentity]:
+        """Return how providers know an account."""
+        ...
+
     # -- sessions, tokens, links
     def add_session(self, session: Session) -> None:
         """Store a new session."""

@@ -32,6 +32,7 @@ _REMOVE_GRANT = compiled_text("DELETE FROM grants WHERE id = :id", "id")
 _OF_ACCOUNT, _AT_CUSTOMER = _GRANTS.by("account_id", ordered=True), _GRANTS.by("customer_id", ordered=True)
 _OF_ROLE = _GRANTS.by("role", ordered=True)
 _IDENTITY = _IDENTITIES.by("issuer", "subject")
+_OF_PERSON = _IDENTITIES.by("account_id")
 
 
 class AccountRecords(Records):
@@ -96,3 +97,7 @@ class AccountRecords(Records):
         """Return whom a provider means."""
         row = self._session.one(_IDENTITY, (issuer, subject))
         return None if row is None else _IDENTITIES.record(row)
+
+    def external_identities(self, account_id: UUID) -> Sequence[ExternalIdentity]:
+        """Return how providers know an account."""
+        return [_IDENTITIES.record(row) for row in self._session.all(_OF_PERSON, (account_id.bytes,))]

@@ -267,6 +267,7 @@ class TestCredentials:
         assert await store.read(lambda tx: tx.external_identity(made.issuer, made.subject)) == made
         assert await store.read(lambda tx: tx.external_identity(same_subject.issuer, made.subject)) == same_subject
         assert await store.read(lambda tx: tx.external_identity(made.issuer, "?")) is None
+        assert await store.read(lambda tx: tx.external_identities(account.id)) == [made, same_subject]
         await refused(store, lambda tx: tx.add_external_identity(made))
 
     @pytest.mark.parametrize(

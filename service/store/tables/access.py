@@ -96,7 +96,7 @@ class ExternalIdentityRow(SQLModel, table=True):
     __tablename__ = "external_identities"
     issuer: str = columns.text(primary_key=True)
     subject: str = columns.text(primary_key=True)
-    account_id: bytes = columns.identifier("accounts.id")
+    account_id: bytes = columns.identifier("accounts.id", index=True)
     linked_at: int = columns.integer()
 
 

@@ -166,6 +166,7 @@ def _create_tables() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="fk_external_identities_account_id"),
         sa.PrimaryKeyConstraint("issuer", "subject", name="pk_external_identities"),
     )
+    op.create_index("ix_external_identities_account_id", "external_identities", ["account_id"], unique=False)
     op.create_table(
         "grants",
         sa.Column("position", _ROW_NUMBER, autoincrement=True, nullable=False),
