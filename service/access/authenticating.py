@@ -13,7 +13,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from notifications.ports import Clock
-from service.access.caller import Caller
+from service.access.caller import Caller, must_enrol
 from service.access.guarding import UnauthenticatedError
 from service.access.ports import AccessStore, AccessTransaction
 from service.access.rate_limits import RateLimiter
@@ -44,6 +44,8 @@ class AccessLimits:
 
     #: a session that is not used for so long is over
     session_idle_seconds: float = 30 * 60
+    #: whether whoever acts at the provider signs in with two factors; until then a session carries no role
+    require_second_factor_at_provider: bool = True
     #: requests of one account or token
     requests_per_second: float = 100
     requests_burst: int = 1000
@@ -155,6 +157,7 @@ class Authenticator:
         permissions: frozenset[str] | None = None
         token_id: UUID | None = None
         session_id: UUID | None = None
+        method: str | None = None
         if kind == b"t":
             token = tx.token(digest)
             if token is None or token.revoked_at is not None or now >= token.expires_at:
@@ -167,18 +170,22 @@ class Authenticator:
                 return None
             idle_end = session.last_seen_at + timedelta(seconds=self._limits.session_idle_seconds)
             account_id, expires_at = session.account_id, min(session.expires_at, idle_end)
-            session_id, touched_at = session.id, session.last_seen_at
+            session_id, touched_at, method = session.id, session.last_seen_at, session.method
             if now >= expires_at:
                 return None
         account = tx.account(account_id)
         if account is None or not account.active:
             return None
+        grants = tuple(tx.grants(account.id))
+        if method is not None and self._limits.require_second_factor_at_provider and must_enrol(method, grants):
+            # Enough to enrol a second factor, and for nothing else.
+            grants = ()
         caller = Caller(
             account_id=account.id,
             kind=account.kind,
             name=account.name,
             language=account.language,
-            grants=tuple(tx.grants(account.id)),
+            grants=grants,
             token_permissions=permissions,
             token_id=token_id,
             session_id=session_id,

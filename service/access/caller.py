@@ -75,6 +75,18 @@ def _is_unlimited(reach: Reach) -> bool:
     return reach.customer_id is None and reach.starts_at is None and reach.ends_at is None and reach.at_provider
 
 
+#: Ways to sign in that rest on one factor of ours.
+_ONE_FACTOR = frozenset({"password"})
+
+
+def must_enrol(method: str, grants: tuple[Grant, ...]) -> bool:
+    """Whether a session by this method needs a second factor before anything else: at the provider, by password alone.
+
+    What an identity provider asks of its users is that provider's affair: ``oidc`` is not asked for more.
+    """
+    return method in _ONE_FACTOR and any(grant.role not in CUSTOMER_ROLES for grant in grants)
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """An account that has proven itself, by a session or a token."""

@@ -1,18 +1,21 @@
 """Sessions: started with a secret that was never seen before, replaced when a credential changes, ended one or all."""
 
+import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from service.access.records import CUSTOMER_ROLES, Account, Grant
+from notifications.use_cases.act import Act
+from service.access.authenticating import session_digest
+from service.access.caller import must_enrol
+from service.access.ports import AccessTransaction
+from service.access.records import Account, Session
 
 #: Binds a sign-in half way to one browser; gone when the browser closes.
 PENDING_COOKIE = "__Host-greffier-pending"
 #: Says that someone signed in from this browser before; outlives sessions.
 DEVICE_COOKIE = "__Host-greffier-device"
 _USER_AGENT_CHARACTERS = 200
-#: Ways to sign in that rest on one factor of ours.
-_ONE_FACTOR = frozenset({"password"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class SignedIn:
 
     account: Account
     session_id: UUID
-    #: value of ``SESSION_COOKIE``; new at each sign-in and at each change of a credential, never one that was sent to us
+    #: value of ``SESSION_COOKIE``; new at each sign-in and each change of a credential, never one that was sent to us
     session_secret: str = field(repr=False)
     #: absolute end of the session
     expires_at: datetime
@@ -43,9 +46,57 @@ class SignedIn:
     must_enrol: bool
 
 
-def must_enrol(method: str, grants: tuple[Grant, ...]) -> bool:
-    """Whether a session by this method needs a second factor before anything else: at the provider, by password alone.
+def new_session_secret() -> str:
+    """Return a session cookie of 256 random bits."""
+    return secrets.token_urlsafe(32)
 
-    What an identity provider asks of its users is that provider's affair: ``oidc`` is not asked for more.
+
+def begin_session(
+    tx: AccessTransaction,
+    act: Act,
+    account: Account,
+    method: str,
+    browser: Browser,
+    *,
+    secret: str,
+    device: str,
+    absolute_seconds: float,
+    second_factor_required: bool,
+) -> SignedIn:
+    """Start a session in the caller's transaction; what is over of all accounts is deleted with it.
+
+    ``secret`` comes from ``new_session_secret``: a cookie that a browser sent is never taken over.
     """
-    return method in _ONE_FACTOR and any(grant.role not in CUSTOMER_ROLES for grant in grants)
+    session = Session(
+        id=act.identifiers.new_id(),
+        account_id=account.id,
+        digest=session_digest(secret),
+        method=method,
+        user_agent=_printable(browser.user_agent)[:_USER_AGENT_CHARACTERS],
+        created_at=act.now,
+        last_seen_at=act.now,
+        expires_at=act.now + timedelta(seconds=absolute_seconds),
+    )
+    tx.purge_access(act.now)
+    tx.add_session(session)
+    tx.append_audit([
+        Act(f"account:{account.id}", act.now, act.identifiers).entry(
+            "session.started",
+            subjects={"account": str(account.id), "session": str(session.id)},
+            detail={"method": method},
+        )
+    ])  # fmt: skip
+    grants = tuple(tx.grants(account.id))
+    return SignedIn(
+        account=account,
+        session_id=session.id,
+        session_secret=secret,
+        expires_at=session.expires_at,
+        device=device,
+        method=method,
+        must_enrol=second_factor_required and must_enrol(method, grants),
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)

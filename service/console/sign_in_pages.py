@@ -8,8 +8,9 @@ from starlette.responses import Response
 
 from service.access.authenticating import SESSION_COOKIE
 from service.access.guarding import open_to_strangers
+from service.access.half_way import SignInOverError
 from service.access.sessions import PENDING_COOKIE, SignedIn
-from service.access.sign_in import SecondFactorWanted, SignInOverError, SignInRefusedError
+from service.access.sign_in import SecondFactorWanted, SignInRefusedError
 from service.console.account_page import Person, sign_in_of
 from service.console.failures import PageRoute
 from service.console.forms import (
@@ -28,7 +29,10 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=
 leaving = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _REFUSED = 401
-_NOTICES = frozenset({"signed_out", "password_set", "over"})
+_NOTICES = frozenset({
+    "signed_out", "password_set", "over", "oidc_no_role", "oidc_address_taken", "oidc_no_account",
+    "oidc_address_unproven", "oidc_unavailable", "oidc_refused",
+})  # fmt: skip
 #: Ways that a second factor can be given, as the page carries them to the next try.
 _WAYS = ("totp", "passkey", "recovery_code")
 
