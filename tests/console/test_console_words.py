@@ -16,6 +16,7 @@ from service.access.permissions import Permission
 from service.access.records import Role
 from service.api.attention import AttentionItem
 from service.console.catalogues import CATALOGUES, language_of, text
+from service.console.sign_in_pages import _NOTICES
 
 FOLDER = resources.files("service.console")
 TEMPLATES = {
@@ -49,6 +50,7 @@ def test_every_code_has_its_words(language):
         + [f"permission.{permission}" for permission in Permission]
         + [f"state.{state}" for state in NoticeState]
         + [f"waiting.{kind}" for kind in get_args(AttentionItem.model_fields["kind"].annotation)]
+        + [f"sign_in.{notice}" for notice in _NOTICES]
         + [f"channel.{channel}" for channel in ChannelKind]
         + [f"delivery.{channel}.{state}" for channel in ChannelKind for state in DeliveryState]
     )
