@@ -573,7 +573,6 @@ class TestCommand:
     async def test_beside_a_running_service_which_signs_with_the_new_keys_without_a_restart(self, running, api):
         import asyncio
 
-        assert (await api.get("/audit/checkpoint")).status_code == 200
         old = parse_verifier_key((running.trust_dir / "log.vkey").read_text())
         signer = running.parts.context.sealing.signer
         for kind in ("log", "signing"):
@@ -618,4 +617,6 @@ class TestCommand:
 async def lines(api):
     from notifications.audit.note import parse_note
 
-    return parse_note((await api.get("/audit/checkpoint")).content).signatures
+    answer = await api.get("/audit/checkpoint")
+    # Before the first entry is in the tree there is none.
+    return parse_note(answer.content).signatures if answer.is_success else ()

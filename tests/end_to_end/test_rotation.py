@@ -154,7 +154,8 @@ def signed_by(note, key):
 
 async def until(api, condition):
     async with asyncio.timeout(20):
-        while not condition((await api.get("/audit/checkpoint")).content):
+        # Before the first entry is in the tree there is no checkpoint.
+        while not ((answer := await api.get("/audit/checkpoint")).is_success and condition(answer.content)):
             continue
 
 
