@@ -1,8 +1,7 @@
 """Encrypt a signed mail to one contact (S/MIME enveloped-data, RFC 8551, 3.3), and what certificate serves for it.
 
-What is encrypted is the whole signed mail, its headers included: decrypted, it is the very mail that would have been
-sent in clear, and is verified by the same steps with the same tools. Outside stand a neutral subject and what relays
-need.
+What is encrypted is a signed entity whose protected headers are the mail's (RFC 9788): decrypted, it is verified by the
+same steps with the same tools. Outside stand a neutral subject and what relays need.
 The content-encryption key and the padding are drawn inside the cryptography library.
 """
 
@@ -91,8 +90,8 @@ def _extension(certificate: x509.Certificate, kind: type[ExtensionT]) -> Extensi
         return None
 
 
-def encrypt_mail(signed_mail: bytes, envelope: Envelope, neutral_subject: str, certificate_der: bytes) -> bytes:
-    """Return the mail that carries a signed mail encrypted to one certificate, by AES-256.
+def encrypt_mail(entity: bytes, envelope: Envelope, neutral_subject: str, certificate_der: bytes) -> bytes:
+    """Return the mail that carries a signed entity encrypted to one certificate, by AES-256.
 
     Raises InvalidInputError as ``header_lines`` does. The certificate is one that ``certificate_fault`` has nothing
     against.
@@ -100,7 +99,7 @@ def encrypt_mail(signed_mail: bytes, envelope: Envelope, neutral_subject: str, c
     certificate = x509.load_der_x509_certificate(certificate_der)
     enveloped = (
         pkcs7.PKCS7EnvelopeBuilder()
-        .set_data(signed_mail)
+        .set_data(entity)
         .add_recipient(certificate)
         .set_content_encryption_algorithm(AES256)
         .encrypt(Encoding.DER, [pkcs7.PKCS7Options.Binary])

@@ -243,27 +243,51 @@ def _mailbox(name: str, display: str, address: str) -> str:
 def assemble_mail(prepared: PreparedBody, envelope: Envelope, sign: Callable[[bytes], bytes]) -> bytes:
     """Return the whole message. ``sign`` gives detached CMS (DER) over the bytes it gets; its errors pass through.
 
-    1. The headers, once for the outside and once, protected, inside what is signed.
-    2. The signed part: protected headers and the shared body, CRLF, 7-bit.
-    3. The signature over exactly these bytes, and multipart/signed around both.
+    The headers stand twice: for the outside, and protected in what is signed.
+    """
+    headers = _header_block(header_lines(envelope, prepared.subject))
+    # hp="clear": signed, not encrypted, and every header of the message is in there (RFC 9788, 2.1).
+    return (headers + "Auto-Submitted: auto-generated\r\n").encode() + _signed_entity(
+        prepared, "clear", headers, envelope.message_id, sign
+    )
+
+
+def assemble_entity_to_encrypt(
+    prepared: PreparedBody, envelope: Envelope, sign: Callable[[bytes], bytes], outer_subject: str
+) -> bytes:
+    """Return the signed entity that is encrypted as it is: its headers are protected ones alone.
+
+    Beside them it states the headers that stand outside, where anybody reads them (HP-Outer, RFC 9788, 2.2).
+    """
+    lines = header_lines(envelope, prepared.subject)
+    outside = [("HP-Outer", f"{name}: {value}") for name, value in header_lines(envelope, outer_subject)]
+    return _signed_entity(prepared, "cipher", _header_block([*lines, *outside]), envelope.message_id, sign)
+
+
+def _header_block(lines: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in lines)
+
+
+def _signed_entity(
+    prepared: PreparedBody, protection: str, headers: str, message_id: str, sign: Callable[[bytes], bytes]
+) -> bytes:
+    """Return multipart/signed with its own MIME headers.
+
+    1. The signed part: protected headers and the shared body, CRLF, 7-bit.
+    2. The signature over exactly these bytes, and multipart/signed around both.
     """
     # 1.
-    lines = header_lines(envelope, prepared.subject)
-    headers = "".join(f"{name}: {value}\r\n" for name, value in lines)
-    # 2. hp="clear": signed, not encrypted, and every header of the message is in here (RFC 9788, 2.1).
-    content_type = f'Content-Type: {prepared.content_type};\r\n hp="clear"\r\n'
+    content_type = f'Content-Type: {prepared.content_type};\r\n hp="{protection}"\r\n'
     language = f"Content-Language: {prepared.language}\r\n"
     signed = (content_type + language + headers).encode() + _CRLF + prepared.body
-    # 3.
-    token = hashlib.sha256(envelope.message_id.encode()).hexdigest()[:24]
+    # 2.
+    token = hashlib.sha256(message_id.encode()).hexdigest()[:24]
     boundary = f"=_signed_{token}"
     outer = (
-        headers
-        + "Auto-Submitted: auto-generated\r\n"
-        + "MIME-Version: 1.0\r\n"
-        + 'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n'
-        + f' micalg=sha-256; boundary="{boundary}"\r\n'
-        + "\r\n"
+        "MIME-Version: 1.0\r\n"
+        'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n'
+        f' micalg=sha-256; boundary="{boundary}"\r\n'
+        "\r\n"
     )
     delimiter = f"--{boundary}".encode()
     return b"".join([

@@ -7,7 +7,7 @@ shape that ``notifications.mail`` writes, tolerates what relays add on the outsi
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
@@ -38,6 +38,8 @@ _SINGLE = frozenset(
 _ABSENT = frozenset(
     {"cc", "bcc", "sender", "reply-to", "mail-reply-to", "mail-followup-to", "content-transfer-encoding"}
 )
+#: States a header that stands outside an encrypted mail (RFC 9788, 2.2), lower case.
+_OUTER = "hp-outer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class SignedMail:
     outer: Mapping[str, str]
     #: decoded values of the protected headers
     protected: Mapping[str, str]
+    #: for a mail that was encrypted, what it states to stand outside (HP-Outer); None for one that went in clear
+    stated_outer: Mapping[str, str] | None
     #: the address in the protected From
     sender: str
     #: addresses of the outer From and To, read before anything is decoded; empty where there is not just one
@@ -83,11 +87,11 @@ def parse_signed_mail(mail: bytes) -> SignedMail:
     data = _crlf(mail)
     header, _, body = data.partition(b"\r\n\r\n")
     fields = _fields(header)
+    if any(kind.startswith("application/pkcs7-mime") for kind in fields.get("content-type", ())):
+        raise _refuse("is encrypted: decrypt it first (openssl cms -decrypt -in MAIL -inkey KEY -out DECRYPTED)")
     for name in _ABSENT & fields.keys():
         raise _refuse(f"has a header {name} that no notice has")
     kind = _single(fields, "content-type")
-    if kind.startswith("application/pkcs7-mime"):
-        raise _refuse("is encrypted: decrypt it first (openssl cms -decrypt -in MAIL -inkey KEY -out DECRYPTED)")
     boundary = _BOUNDARY.search(kind)
     expected = 'multipart/signed; protocol="application/pkcs7-signature"; micalg=sha-256; boundary='
     if boundary is None or _SPACE.sub(" ", kind) != f'{expected}"{boundary[1]}"':
@@ -107,8 +111,13 @@ def parse_signed_mail(mail: bytes) -> SignedMail:
     inner = _fields(inner_header)
     inner_kind = _single(inner, "content-type")
     inner_boundary = _BOUNDARY.search(inner_kind)
-    if inner_boundary is None or inner_kind != f'multipart/mixed; {inner_boundary[0]}; hp="clear"':
+    expected = "" if inner_boundary is None else f"multipart/mixed; {inner_boundary[0]}; hp="
+    if inner_boundary is None or inner_kind not in {f'{expected}"clear"', f'{expected}"cipher"'}:
         raise _refuse("has a signed part that is no multipart/mixed with protected headers")
+    was_encrypted = inner_kind.endswith('"cipher"')
+    stated_outer = _stated_outer(inner.get(_OUTER, ()))
+    if was_encrypted != bool(stated_outer):
+        raise _refuse("states in two ways whether it was encrypted")
     texts, attachments, languages = _content(_parts(inner_body, inner_boundary[1]))
     languages.add(_single(inner, "content-language"))
     if len(languages) != 1:
@@ -119,6 +128,7 @@ def parse_signed_mail(mail: bytes) -> SignedMail:
     return SignedMail(
         outer=_decoded(fields),
         protected=_decoded(inner),
+        stated_outer=stated_outer if was_encrypted else None,
         sender=addresses["From"],
         outer_addresses=_addresses(fields),
         protected_addresses=addresses,
@@ -147,7 +157,7 @@ def _fields(header: bytes) -> dict[str, list[str]]:
             raise _refuse("has a line among its headers that is no header")
         name = match[1].decode("ascii").lower()
         # What relays add is theirs; what a notice says is in one form.
-        if name in _SINGLE:
+        if name in _SINGLE or name == _OUTER:
             fields.setdefault(name, []).append(_text(name, match[2]))
     for name in _SINGLE:
         if len(fields.get(name, ())) > 1:
@@ -197,6 +207,18 @@ def _decoded(fields: Mapping[str, list[str]]) -> dict[str, str]:
     return decoded
 
 
+def _stated_outer(lines: Sequence[str]) -> dict[str, str]:
+    """Return the decoded values of the headers that a signed part states to stand outside, each once."""
+    fields: dict[str, list[str]] = {}
+    known = {header.lower() for header in PROTECTED_HEADERS}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or name.lower() not in known or name.lower() in fields:
+            raise _refuse("states headers outside that no notice has, or one twice")
+        fields[name.lower()] = [value]
+    return _decoded(fields)
+
+
 def _parts(body: bytes, boundary: str) -> list[bytes]:
     """Return the parts between boundaries: nothing before the first, nothing but line ends after the last."""
     delimiter = f"--{boundary}".encode()
@@ -215,6 +237,8 @@ def _content(parts: list[bytes]) -> tuple[dict[str, bytes], dict[str, bytes], se
     """Return words by media type, attachments by name, and the languages named."""
     words, *files = parts
     header, _, body = words.partition(b"\r\n\r\n")
+    if not files and header.startswith(b"Content-Type: text/plain;"):
+        raise _refuse("is a summary, or no notice: the notice with its proofs is in the console")
     boundary = _BOUNDARY.search(header.decode("ascii", "replace"))
     if boundary is None or header != f"Content-Type: multipart/alternative; {boundary[0]}".encode():
         raise _refuse("does not begin with its words")

@@ -105,6 +105,8 @@ class Passed:
     finding: str
     #: the step could not be taken yet, as the document itself says; never an excuse for a part that is there
     pending: bool = False
+    #: a part of the step cannot be taken on what is here, as the finding says
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,8 @@ def verify_notice_mail(mail: bytes, trust: Trust) -> Iterator[Passed]:
     1. Structure: one reading of the mail, every part known.
     2. Mail signature: over the signed part, by a certificate for mail that leads to the CA and names the From address.
     3. to 6. and 8. to 9. as for files.
-    7. The mail agrees with the document: outer headers with protected ones, words with the document's digests.
+    7. The mail agrees with the document: outer headers with protected ones, words with the document's digests. Of a
+       mail that was encrypted the outer headers are not here, once it is decrypted: told, and not taken for compared.
     """
     # 1.
     parsed = parse_signed_mail(mail)
@@ -140,7 +143,7 @@ def verify_notice_mail(mail: bytes, trust: Trust) -> Iterator[Passed]:
     yield Passed(5, CERTIFICATE, state.verify_certificate())
     yield Passed(6, DOCUMENT, state.verify_document())
     # 7.
-    yield Passed(7, MAIL_AGREES, _verify_mail_agrees(parsed, state))
+    yield _verify_mail_agrees(parsed, state)
     # 8. and 9.
     yield Passed(8, INCLUSION, state.verify_inclusion())
     yield Passed(9, CHECKPOINT, state.verify_checkpoint())
@@ -327,14 +330,17 @@ def _well_formed_renderings(renderings: object) -> bool:
     return len(named) == len(renderings)
 
 
-def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> str:
+def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> Passed:
     """Compare what a reader sees with what is signed: 1. headers, 2. sender and subject, 3. words."""
     document = state.document
     # 1.
-    for name in PROTECTED_HEADERS:
-        if parsed.outer.get(name) != parsed.protected.get(name):
+    outside = parsed.protected if parsed.stated_outer is None else parsed.stated_outer
+    # Left out are they only where the signature itself says that the mail was encrypted.
+    absent = parsed.stated_outer is not None and not parsed.outer
+    for name in () if absent else PROTECTED_HEADERS:
+        if parsed.outer.get(name) != outside.get(name):
             raise VerificationError(MAIL_AGREES, f"the header {name} is not the one under the signature")
-    if parsed.outer_addresses != parsed.protected_addresses:
+    if not absent and parsed.outer_addresses != parsed.protected_addresses:
         raise VerificationError(MAIL_AGREES, "an address only looks like the one under the signature")
     # 2. Without this, whoever has any certificate of the CA could pass a genuine notice on as their own.
     if not state.signed.names(parsed.sender):
@@ -358,4 +364,7 @@ def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> str:
     if not any(all(hmac.compare_digest(digests[kind], stated[kind]) for kind in digests) for stated in whole):
         wrong = [kind for kind in digests if all(digests[kind] != stated[kind] for stated in whole)] or list(digests)
         raise VerificationError(MAIL_AGREES, f"the words ({wrong[0]}) are not the ones the document commits to")
-    return f"headers and words ({parsed.language}) are the sealed ones"
+    if absent:
+        finding = f"words ({parsed.language}) are the sealed ones; the headers outside the encryption are not here"
+        return Passed(7, MAIL_AGREES, f"{finding} to compare", partial=True)
+    return Passed(7, MAIL_AGREES, f"headers and words ({parsed.language}) are the sealed ones")

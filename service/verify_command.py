@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from notifications.errors import Fault, InvalidInputError, VerificationError
-from notifications.verification import MAIL_STEPS, Trust, parse_trust, verify_notice_mail
+from notifications.verification import MAIL_STEPS, Passed, Trust, parse_trust, verify_notice_mail
 
 
 def load_trust(folder: Path) -> Trust:
@@ -31,8 +31,7 @@ def print_verification(mail: bytes, trust: Trust, console: Console) -> bool:
     done = 0
     try:
         for passed in verify_notice_mail(mail, trust):
-            state = ("follows", "yellow") if passed.pending else ("ok", "green")
-            _line(console, passed.number, state, passed.step, passed.finding)
+            _line(console, passed.number, _state(passed), passed.step, passed.finding)
             done = passed.number
     except VerificationError as error:
         step = error.step
@@ -42,6 +41,12 @@ def print_verification(mail: bytes, trust: Trust, console: Console) -> bool:
         return False
     _verdict(console, "GENUINE: signed by the provider, timestamped as shown, and held by its audit log", "bold green")
     return True
+
+
+def _state(passed: Passed) -> tuple[str, str]:
+    if passed.pending:
+        return "follows", "yellow"
+    return ("partly", "yellow") if passed.partial else ("ok", "green")
 
 
 def _verdict(console: Console, verdict: str, style: str) -> None:

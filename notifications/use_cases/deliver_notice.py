@@ -19,7 +19,14 @@ from notifications.delivery import (
 from notifications.enveloped import encrypt_mail
 from notifications.errors import SealingUnavailableError
 from notifications.evidence import evidence_event
-from notifications.mail import Envelope, assemble_mail, assemble_notice_mail, prepare_text
+from notifications.mail import (
+    Envelope,
+    assemble_entity_to_encrypt,
+    assemble_mail,
+    assemble_notice_mail,
+    prepare_body,
+    prepare_text,
+)
 from notifications.mail_form import FormDecision, MailForm, mail_form, neutral_subject, summary_of
 from notifications.ports import Channel, DueDelivery, InboxItem, Transaction
 from notifications.use_cases.deciding import notice_subjects
@@ -103,16 +110,18 @@ def _message(due: DueDelivery, delivering: Delivering, now: datetime, form: Form
         return assemble_mail(
             prepare_text(words.subject, words.text, contact.language), envelope, sealing.signer.sign_detached
         )
-    signed = assemble_notice_mail(
+    if form.form is MailForm.ENCRYPTED and contact.smime_certificate is not None:
+        subject = neutral_subject(due.sealed, contact.language)
+        prepared = prepare_body(due.sealed, contact.language, contact.time_zone)
+        entity = assemble_entity_to_encrypt(prepared, envelope, sealing.signer.sign_detached, subject)
+        return encrypt_mail(entity, envelope, subject, contact.smime_certificate)
+    return assemble_notice_mail(
         sealed=due.sealed,
         language=contact.language,
         envelope=envelope,
         sign=sealing.signer.sign_detached,
         time_zone=contact.time_zone,
     )
-    if form.form is MailForm.ENCRYPTED and contact.smime_certificate is not None:
-        return encrypt_mail(signed, envelope, neutral_subject(due.sealed, contact.language), contact.smime_certificate)
-    return signed
 
 
 def _refused(reason: str) -> Outcome:

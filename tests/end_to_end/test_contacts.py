@@ -5,20 +5,23 @@ import subprocess
 import sys
 from email import message_from_bytes
 from email.policy import default as mail_policy
+from io import StringIO
 from pathlib import Path
 
 import httpx
 import pytest
+from rich.console import Console
 from scenario import affected, customer, declare, harm, ok, release
 from smime_reader import SmimeReader
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
 from world import account, at_customer, moment
 
-from notifications.verification import verify_notice_mail
+from notifications.errors import VerificationError
+from notifications.verification import MAIL_AGREES, verify_notice_mail
 from service.access.records import Role
 from service.demo.environment import embedded_service
-from service.verify_command import load_trust
+from service.verify_command import load_trust, print_verification
 
 SECRETS = {"title": "Rançongiciel", "summary": "Chiffrement des disques", "measures_taken": "Isolement du réseau"}
 
@@ -86,13 +89,29 @@ async def test_an_encrypted_mail_is_read_by_its_contact_alone_and_then_verifies_
     assert not decrypted.exists() or b"multipart/signed" not in decrypted.read_bytes()
     right = ("-decrypt", "-in", encrypted, "-inkey", reader.write_key(tmp_path / "key.pem"), "-out", decrypted)
     assert openssl(*right).returncode == 0
-    ca = running.trust_dir / "ca.pem"
-    assert (
-        openssl("-verify", "-in", decrypted, "-CAfile", ca, "-purpose", "smimesign", "-out", "/dev/null").returncode
-        == 0
-    )
-    steps = verify_notice_mail(decrypted.read_bytes(), load_trust(running.trust_dir))
-    assert len(list(steps)) >= 9
+    assert signed_by(running, decrypted)
+    entity, trust = decrypted.read_bytes(), load_trust(running.trust_dir)
+    assert entity.startswith(b"MIME-Version: 1.0\r\nContent-Type: multipart/signed;")
+    steps = {passed.step: passed for passed in verify_notice_mail(entity, trust)}
+    assert len(steps) == 9
+    assert [passed.step for passed in steps.values() if passed.partial] == [MAIL_AGREES]
+    assert "not here to compare" in steps[MAIL_AGREES].finding
+    # As a mail program stores it that keeps the headers outside: compared with what is signed of them.
+    kept = mail.partition(b"Auto-Submitted")[0]
+    assert not any(passed.partial for passed in verify_notice_mail(kept + entity, trust))
+    for changed in (kept.replace(b"Subject: ", b"Subject: Re "), kept.replace(b"rssi@", b"dpo@")):
+        with pytest.raises(VerificationError) as refused:
+            list(verify_notice_mail(changed + entity, trust))
+        assert refused.value.step == MAIL_AGREES
+    with pytest.raises(VerificationError, match="decrypt it first"):
+        list(verify_notice_mail(mail, trust))
+    assert not print_verification(mail, trust, Console(file=StringIO()))
+    assert print_verification(entity, trust, Console(file=(shown := StringIO())))
+    assert "7. partly" in shown.getvalue()
+    protected = message_from_bytes(entity, policy=mail_policy).get_payload(0)
+    assert protected["Content-Type"].params["hp"] == "cipher"
+    assert protected["Subject"] != outer["Subject"]
+    assert f"Subject: {outer['Subject']}" in str(protected.get_all("HP-Outer"))
 
 
 async def test_a_summary_says_that_there_is_a_notice_and_where_to_read_it(served, tmp_path):
