@@ -68,6 +68,7 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
         plain_table.fail("id", f"{plain_incident.id!r} is a default level too")
     legal_clocks = _legal_clocks(root, clauses)
     four_eyes = root.boolean("four_eyes") if root.has("four_eyes") else False
+    four_eyes_clause = _clause(root, clauses, "four_eyes_clause") if four_eyes else None
     root.finish()
     return Agreement(
         id=agreement_id,
@@ -86,6 +87,7 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
         deadlines=deadlines,
         legal_clocks=legal_clocks,
         four_eyes=four_eyes,
+        four_eyes_clause=four_eyes_clause,
     )
 
 
@@ -113,11 +115,11 @@ def _clauses(root: Table) -> Mapping[str, LocalizedText]:
     return MappingProxyType(clauses)
 
 
-def _clause(table: Table, clauses: Mapping[str, LocalizedText]) -> str:
-    clause = table.words("clause")
+def _clause(table: Table, clauses: Mapping[str, LocalizedText], key: str = "clause") -> str:
+    clause = table.words(key)
     for number in clause.split(CLAUSE_SEPARATOR):
         if number not in clauses:
-            table.fail("clause", f"{number!r} is not among the clauses of this file")
+            table.fail(key, f"{number!r} is not among the clauses of this file")
     return clause
 
 

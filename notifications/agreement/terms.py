@@ -122,6 +122,8 @@ class Agreement:
     legal_clocks: tuple[LegalClock, ...]
     #: whether notices under it must be released by somebody else than whoever wrote them last
     four_eyes: bool = False
+    #: the clause that says so
+    four_eyes_clause: str | None = None
 
     @property
     def impact_ids(self) -> tuple[str, ...]:

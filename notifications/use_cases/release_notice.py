@@ -19,6 +19,9 @@ from notifications.use_cases.act import Act
 from notifications.use_cases.customer_decider import Agreements
 from notifications.use_cases.deciding import notice_subjects
 
+#: How many customers a refusal names.
+_NAMED = 5
+
 
 class FourEyesRule(StrEnum):
     """What requires a second pair of eyes; the first that does is named."""
@@ -85,15 +88,15 @@ def review_override(tx: Transaction, act: Act, notice_id: UUID, expected_version
     """Record that somebody else looked at an emergency release.
 
     Raises NotFoundError, VersionMismatchError, StateConflictError where there was none, or it was reviewed before, or
-    whoever reviews is whoever released or wrote it.
+    whoever reviews is whoever released it. Whoever wrote it may review: then two people have looked at it.
     """
     notice = _at_version(tx, notice_id, expected_version)
     if notice.override_reason is None:
         raise StateConflictError(f"notice {notice_id} was not released by an override")
     if notice.override_reviewed_by is not None:
         raise StateConflictError(f"the override of notice {notice_id} was reviewed already")
-    if act.actor in {notice.released_by, notice.drafted_by}:
-        raise FourEyesError("an override is reviewed by somebody else than whoever wrote or released the notice")
+    if act.actor == notice.released_by:
+        raise FourEyesError("an override is reviewed by somebody else than whoever released the notice by it")
     reviewed = replace(notice, override_reviewed_by=act.actor, override_reviewed_at=act.now, version=notice.version + 1)
     tx.save_notice(reviewed, notice.version)
     tx.append_audit([
@@ -139,10 +142,17 @@ def _release(tx: Transaction, act: Act, drafts: list[Notice], agreements: Agreem
     barred = [draft for draft in own if four_eyes_rule(tx, draft, agreements) is not None]
     if barred:
         raise FourEyesError(
-            f"{len(barred)} of {len(drafts)} notice(s) must be released by somebody else than you, who wrote them last:"
-            " ask another approver, or state a reason for an emergency override"
+            f"{len(barred)} of {len(drafts)} notice(s), for {_names(tx, barred)}, must be released by somebody else"
+            " than you, who wrote them last: ask another approver, or state a reason for an emergency override"
         )
     return _released(tx, act, drafts, None)
+
+
+def _names(tx: Transaction, drafts: list[Notice]) -> str:
+    """Return whose the drafts are: a few customers by name, the others by their number."""
+    customers = (tx.customer(draft.customer_id) for draft in drafts[:_NAMED])
+    names = ", ".join(customer.name for customer in customers if customer is not None)
+    return names if len(drafts) <= _NAMED else f"{names} and {len(drafts) - _NAMED} other(s)"
 
 
 def _override(tx: Transaction, act: Act, drafts: list[Notice], agreements: Agreements, reason: str) -> list[Notice]:

@@ -97,6 +97,7 @@ class AgreementOut(Out):
     deadlines: list[DeadlineOut]
     legal_clocks: list[LegalClockOut]
     four_eyes: bool = Field(description="Whether notices are released by somebody else than whoever wrote them last.")
+    four_eyes_clause: str | None = Field(description="The clause that says so; null where none does.")
     clauses: dict[str, dict[str, str]] = Field(description="Clause number to its plain wording, by language.")
 
 
@@ -120,6 +121,7 @@ def _out(agreement: Agreement) -> AgreementOut:
             "legal_clocks",
             "clauses",
             "four_eyes",
+            "four_eyes_clause",
         )
     }
     levels = [_level(level) for level in (*agreement.default_levels, agreement.plain_incident)]
