@@ -4,6 +4,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
+from uuid import UUID
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -59,6 +60,35 @@ class Settings(BaseSettings):
     stranger_requests_per_second: float = Field(5, gt=0)
     stranger_requests_burst: int = Field(300, ge=1)
     max_body_bytes: int = Field(2_000_000, ge=1_000, le=100_000_000)
+
+    # -- signing in by an OpenID provider; without an issuer people sign in here alone
+    #: exactly as the provider names itself in its discovery document
+    oidc_issuer: str | None = None
+    oidc_client_id: str = ""
+    #: neither for a public client, which has PKCE alone
+    oidc_client_secret: SecretStr | None = None
+    oidc_client_secret_file: Path | None = None
+    oidc_scopes: str = "openid email profile"
+    #: dotted path of the claim with roles or groups, such as ``realm_access.roles``
+    oidc_role_claim: str | None = None
+    #: value of that claim to a role; ``customer_auditor`` audits the customers of the customer claim
+    oidc_roles: dict[str, str] = Field(default_factory=dict)
+    #: dotted path of the claim that says for which customers somebody acts
+    oidc_customer_claim: str | None = None
+    #: value of that claim to a customer's id; empty where the values are the ids
+    oidc_customers: dict[str, UUID] = Field(default_factory=dict)
+    #: whether somebody whom nobody registered gets an account, if the claims give a role
+    oidc_create_accounts: bool = False
+    #: the provider states no ``email_verified``, and lets nobody state an address that is not theirs
+    oidc_trust_email: bool = False
+    oidc_clock_skew_seconds: float = Field(30, ge=0, le=60)
+    #: one of these must be the ``acr`` of a sign-in; empty for whatever the provider asks
+    oidc_require_acr: tuple[str, ...] = ()
+    #: one of these must be among its ``amr``
+    oidc_require_amr: tuple[str, ...] = ()
+    #: CA bundle for the provider's certificate; None for the system's
+    oidc_ca_file: Path | None = None
+    oidc_timeout_seconds: float = Field(10, gt=0, le=60)
 
     # -- mail
     #: must be the address that the signing certificate names; None takes that address
@@ -131,6 +161,14 @@ class Settings(BaseSettings):
         if not lines or not lines[0]:
             raise InvalidInputError(Fault("key_passphrase_file", "its first line is empty"))
         return lines[0].encode()
+
+    def oidc_secret(self) -> str | None:
+        """Return the client's secret at the OpenID provider, or None for a public client."""
+        if self.oidc_client_secret is not None:
+            return self.oidc_client_secret.get_secret_value()
+        if self.oidc_client_secret_file is None:
+            return None
+        return _read(self.oidc_client_secret_file, "oidc_client_secret_file").strip() or None
 
     def token(self) -> str:
         """Return the token of the first account; raises InvalidInputError where there is none or it is too short."""

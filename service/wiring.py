@@ -26,6 +26,7 @@ from notifications.use_cases.record_keys import record_keys
 from notifications.use_cases.seal_notice import Sealing
 from service.access.authenticating import AccessLimits, Authenticator
 from service.access.first_account import ensure_first_account
+from service.access.oidc import OidcSignIn
 from service.access.own_credentials import OwnCredentials
 from service.access.password_links import PasswordLinks
 from service.access.secret_box import SecretBox
@@ -40,6 +41,7 @@ from service.console.settings import ConsoleSettings
 from service.data_folder import sole_use
 from service.key_keeping import KeyKeeper
 from service.observability import SystemClock, SystemIdentifiers
+from service.oidc_setup import oidc_settings
 from service.sealing.cms_signer import CmsSigner
 from service.sealing.demo_keys import KeyFiles
 from service.sealing.key_files import Passphrases, load_chain
@@ -235,18 +237,27 @@ async def running_parts(
             if reason is not None:
                 _log.warning("part.degraded", part=name, reason=reason)
         _log.info("service.ready", data=str(settings.data), log_origin=settings.log_origin)
-        console = _console(settings, store, clock, identifiers, SecretBox(masters))
+        console = _console(settings, store, clock, identifiers, SecretBox(masters), stack)
         yield Parts(context, authenticator, probes, store, sequencer, worker, mailer, alerting, console)
 
 
 def _console(
-    settings: Settings, store: SqliteStore, clock: Clock, identifiers: Identifiers, box: SecretBox
+    settings: Settings,
+    store: SqliteStore,
+    clock: Clock,
+    identifiers: Identifiers,
+    box: SecretBox,
+    stack: contextlib.AsyncExitStack,
 ) -> ConsoleParts:
     """Return what pages need; without an address of the console they are meant for this machine."""
     stated = urlsplit(settings.console_url or "http://localhost")
     origin = f"{stated.scheme}://{stated.netloc}"
     of_sign_in = SignInSettings(origin=origin)
     parts = (store, clock, identifiers, box, of_sign_in)
+    sign_in, of_oidc = SignIn(*parts), oidc_settings(settings)
+    oidc = None if of_oidc is None else OidcSignIn(store, clock, identifiers, box, of_oidc, sign_in)
+    if oidc is not None:
+        stack.push_async_callback(oidc.aclose)
     return ConsoleParts(
         settings=ConsoleSettings(
             provider_name=settings.provider_name,
@@ -254,10 +265,12 @@ def _console(
             contact_email=settings.contact_email,
             origin=origin,
             default_language=settings.default_language,
+            oidc_enabled=oidc is not None,
         ),
-        sign_in=SignIn(*parts),
+        sign_in=sign_in,
         own_credentials=OwnCredentials(*parts),
         password_links=PasswordLinks(*parts),
+        oidc=oidc,
     )
 
 

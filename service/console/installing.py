@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
+from service.access.oidc import OidcSignIn
 from service.access.own_credentials import OwnCredentials
 from service.access.password_links import PasswordLinks
 from service.access.sign_in import SignIn
@@ -12,6 +13,7 @@ from service.console import (
     home,
     link_pages,
     notice_page,
+    oidc,
     session_pages,
     sign_in_pages,
     static_files,
@@ -28,6 +30,8 @@ class ConsoleParts:
     sign_in: SignIn
     own_credentials: OwnCredentials
     password_links: PasswordLinks
+    #: None where no OpenID provider is set
+    oidc: OidcSignIn | None = None
 
 
 def install_console(app: FastAPI, parts: ConsoleParts) -> None:
@@ -36,10 +40,12 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
     app.state.sign_in = parts.sign_in
     app.state.own_credentials = parts.own_credentials
     app.state.password_links = parts.password_links
+    app.state.oidc = parts.oidc
     for router in (
         static_files.router,
         sign_in_pages.router,
         sign_in_pages.leaving,
+        oidc.router,
         link_pages.router,
         home.router,
         notice_page.router,

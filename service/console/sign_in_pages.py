@@ -51,8 +51,6 @@ async def ask(
     caller = await request.app.state.authenticator.known(request)
     if caller is not None and caller.session_id is not None and not again:
         return see_other(way_on)
-    if notice in _OIDC_REFUSALS:
-        return _asked(request, way_on, error=notice)
     shown = notice if notice in _NOTICES else "again" if again else ""
     return _asked(request, way_on, notice=shown)
 

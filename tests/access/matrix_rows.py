@@ -16,6 +16,8 @@ OPEN = {
     "POST /sign-in/second-factor",
     "POST /sign-in/passkey",
     "POST /sign-in/passkey/options",
+    "GET /sign-in/oidc",
+    "GET /sign-in/oidc/callback",
     "GET /reset",
     "POST /reset",
     "GET /reset-asked",
