@@ -24,6 +24,7 @@ from service.api import (
     settings,
     tokens,
     trail,
+    transfer,
 )
 from service.api.errors import install_error_handlers
 from service.api.limits import RequestLimits
@@ -70,6 +71,8 @@ def create_app(
         assessments,
         incidents,
         notices,
+        # Before what takes an identifier in the place of ``export``.
+        transfer,
         customers,
         contacts,
         profiles,

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from notifications.errors import GreffierError
+from service.import_command import export_command, import_command
 from service.keys_command import keys_command
 from service.verify_command import verify_command
 
@@ -23,6 +24,8 @@ def cli() -> None:
 
 cli.add_command(verify_command)
 cli.add_command(keys_command)
+cli.add_command(import_command)
+cli.add_command(export_command)
 
 
 @cli.command()

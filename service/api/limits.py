@@ -1,6 +1,6 @@
 """Bounds on what a request may carry, and headers every answer carries. Plain ASGI: no body is read twice."""
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import status_problem
@@ -59,7 +59,9 @@ class RequestLimits:
             await self._too_large(scope, receive, guarded_send)
             return
         body = b"".join(chunks)
-        if _depth_over(body, _MAX_DEPTH):
+        # CSV has no depth; whatever parses JSON does so under another type only.
+        is_csv = Headers(scope=scope).get("content-type", "").startswith("text/csv")
+        if not is_csv and _depth_over(body, _MAX_DEPTH):
             response = status_problem(400, f"the JSON is nested deeper than {_MAX_DEPTH}", scope["path"])
             await response(scope, receive, guarded_send)
             return

@@ -38,7 +38,7 @@ def faults(answer):
 
 async def entries(running, kind):
     def work(tx):
-        return [entry for entry in tx.pending_leaves(1000)] + list(tx.log_entries(0, 1000))
+        return [*tx.pending_leaves(1000), *tx.log_entries(0, 1000)]
 
     leaves = [entry.leaf for entry in await running.parts.store.read(work)]
     return [leaf for leaf in leaves if f'"type":"{kind}"'.encode() in leaf]
@@ -93,7 +93,7 @@ async def test_an_address_is_taken_once_whatever_its_case(api):
         ("person", {"role": "customer_member", "customer_id": "00000000-0000-4000-8000-000000000000"}, "customer_id"),
         ("person", {"role": "analyst", "customer_id": "known"}, "customer_id"),
         ("person", {"role": "analyst", "starts_at": "2026-01-01T00:00:00Z"}, "starts_at"),
-        ("person", {"role": "auditor", "starts_at": "2026-02-01T00:00:00Z", "ends_at": "2026-01-01T00:00:00Z"}, "ends_at"),
+        ("person", {"role": "auditor", "starts_at": "2026-02-01T00:00Z", "ends_at": "2026-01-01T00:00Z"}, "ends_at"),
         ("person", {"role": "service_account"}, "role"),
         ("service", {"role": "administrator"}, "role"),
         ("service", {"role": "customer_manager", "customer_id": "known"}, "role"),

@@ -1,0 +1,189 @@
+"""Customers in and out as CSV: dry run, report by line, all or nothing, and back again."""
+
+import csv
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+import scenario
+from scenario import ok
+
+from service.store import open_store
+
+HEADER = (
+    "name,language,time_zone,services,regions,availability_zones,four_eyes,agreement_id,agreement_effective_at,"
+    "contact_name,contact_role,contact_email,contact_language,contact_time_zone,contact_order,contact_fallback,"
+    "contact_mail_content,contact_smime_certificate,contact_address_confirmed\r\n"
+)
+
+
+def line(name, email="", **changes):
+    """Return one line, with a contact where there is an address."""
+    cells = {
+        "name": name, "language": "de", "time_zone": "Europe/Berlin", "services": "vm;s3", "four_eyes": "true",
+        "agreement_id": "secnumcloud_iaas_3_0", "agreement_effective_at": "2025-02-01T00:00:00Z",
+    }  # fmt: skip
+    if email:
+        cells |= {"contact_name": "N", "contact_email": email, "contact_order": "2", "contact_mail_content": "summary"}
+    buffer = io.StringIO()
+    csv.DictWriter(buffer, HEADER.strip().split(","), restval="").writerow(cells | changes)
+    return buffer.getvalue()
+
+
+def many(count):
+    """Return a file of so many lines, two contacts for each customer."""
+    return HEADER + "".join(line(f"K {number // 2}", f"c{number}@k.example") for number in range(count))
+
+
+async def send(api, text, *, dry_run=False, **headers):
+    content = text.encode() if isinstance(text, str) else text
+    headers = {"Content-Type": "text/csv; charset=utf-8"} | headers
+    return await api.post("/customers/import", content=content, params={"dry_run": dry_run}, headers=headers)
+
+
+def counts(report):
+    kinds = ("created", "changed", "unchanged")
+    return [[report[f"{what}_{kind}"] for kind in kinds] for what in ("customers", "contacts")]
+
+
+def greffier(*arguments):
+    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=120, check=False)
+
+
+async def log_length(store):
+    return await store.read(lambda tx: (tx.log_size(), len(tx.pending_leaves(100_000))))
+
+
+async def test_a_file_is_tried_imported_and_changes_nothing_the_second_time(api):
+    file = HEADER + line("Klinik", "a@k.example") + line("Klinik", "b@k.example") + line("Amt")
+    tried = await ok(send(api, file, dry_run=True))
+    assert counts(tried) == [[2, 0, 0], [2, 0, 0]]
+    assert [item["line"] for item in tried["lines"]] == [2, 3, 4]
+    assert (await ok(api.get("/customers")))["items"] == []
+    imported = await ok(send(api, file))
+    assert counts(imported) == counts(tried)
+    klinik, amt = (await ok(api.get("/customers")))["items"]
+    assert (klinik["services"], klinik["four_eyes"], amt["language"]) == (["vm", "s3"], True, "de")
+    contacts = (await ok(api.get(f"/customers/{klinik['id']}/contacts")))["items"]
+    assert [(item["email"], item["mail_content"]) for item in contacts] == [
+        ("a@k.example", "summary"), ("b@k.example", "summary"),
+    ]  # fmt: skip
+    assert counts(await ok(send(api, file))) == [[0, 0, 2], [0, 0, 2]]
+    assert (await ok(api.get(f"/customers/{klinik['id']}")))["version"] == 1
+
+
+async def test_what_differs_is_changed_and_what_is_not_stated_stays(api):
+    await ok(send(api, HEADER + line("Klinik", "a@k.example")))
+    changed = await ok(send(api, "name,contact_email,contact_name,contact_order\r\nKlinik,a@k.example,New,7\r\n"))
+    assert counts(changed) == [[0, 0, 1], [0, 1, 0]]
+    (klinik,) = (await ok(api.get("/customers")))["items"]
+    (contact,) = (await ok(api.get(f"/customers/{klinik['id']}/contacts")))["items"]
+    assert (contact["name"], contact["order"], contact["mail_content"]) == ("New", 7, "summary")
+    assert klinik["time_zone"] == "Europe/Berlin"
+
+
+FAULTS = [
+    (line("K", "no address"), 2, "contact_email"),
+    (line("K", "a@k.example", contact_role="boss"), 2, "contact_role"),
+    (line("K", "a@k.example", contact_order="0"), 2, "contact_order"),
+    (line("K", "a@k.example", contact_fallback="maybe"), 2, "contact_fallback"),
+    (line("K", "a@k.example", contact_smime_certificate="!"), 2, "contact_smime_certificate"),
+    (line("K", "a@k.example", contact_smime_certificate="AAAA"), 2, "contact_smime_certificate"),
+    (line("K", time_zone="Mars/North"), 2, "time_zone"),
+    (line("K", agreement_effective_at="2025-02-01"), 2, "agreement_effective_at"),
+    (line("K", agreement_id="other"), 2, "agreement_id"),
+    (line("K", agreement_id="", agreement_effective_at=""), 2, "agreement_id"),
+    (line("K", contact_name="No address"), 2, "contact_email"),
+    (line("K", "a@k.example") + line("K", "a@k.example"), 3, "contact_email"),
+    (line("K", "a@k.example") + line("K", "b@k.example", language="fr"), 3, "name"),
+    ("K,de\r\n", 2, ""),
+    ('"K\r\n', 2, ""),
+]
+
+
+@pytest.mark.parametrize(("lines", "number", "column"), FAULTS)
+async def test_a_fault_is_told_by_line_and_column_and_nothing_is_imported(api, lines, number, column):
+    file = HEADER + lines + line("Whole", "w@w.example")
+    tried = await ok(send(api, file, dry_run=True))
+    assert (number, column) in {(item["line"], item["field"]) for item in tried["faults"]}
+    refused = await send(api, file)
+    assert refused.status_code == 422
+    assert f"line {number}" in {item["field"].split(".")[0] for item in refused.json()["errors"]}
+    assert (await ok(api.get("/customers")))["items"] == []
+
+
+@pytest.mark.parametrize("content", [b"", b"name;language\r\n", b"name,name\r\n", b"colour\r\n", b"name\r\nK\xff\r\n"])
+async def test_what_is_no_such_file_is_refused(api, content):
+    assert (await send(api, content)).status_code == 422
+
+
+async def test_only_csv_is_taken_and_brackets_in_it_are_no_json(api):
+    answer = await send(api, HEADER, **{"Content-Type": "application/json"})
+    assert answer.status_code in {400, 415}
+    await ok(send(api, HEADER + line("[" * 60)))
+
+
+async def test_all_faults_are_told_not_the_first(api):
+    file = HEADER + "".join(line(f"K{number}", "no address", language="xx") for number in range(20))
+    tried = await ok(send(api, file, dry_run=True))
+    assert tried["faults_total"] == 40
+
+
+async def test_a_fault_on_the_last_of_ten_thousand_lines_leaves_nothing(data_folder, tmp_path):
+    file = tmp_path / "customers.csv"
+    file.write_text(many(9_998) + line("Late", "late@k.example", agreement_id="unknown"), encoding="utf-8")
+    refused = greffier("import", file, "--data", data_folder)
+    assert refused.returncode == 2
+    assert b"line 10000: agreement_id: no such agreement" in refused.stderr
+    store = open_store(data_folder / "greffier.sqlite3")
+    try:
+        assert await store.read(lambda tx: len(tx.all_customers())) == 0
+        assert await log_length(store) == (0, 0)
+    finally:
+        await store.close()
+
+
+async def test_export_imports_into_an_empty_installation_to_the_same(data_folder, tmp_path):
+    file, out, again = (tmp_path / name for name in ("in.csv", "out.csv", "again.csv"))
+    guarded = line("'=cmd", "a@k.example", contact_name="'+49 30 1") + line("'quoted", "b@k.example")
+    file.write_text(many(20) + guarded, encoding="utf-8")
+    assert greffier("import", file, "--data", data_folder).returncode == 0
+    assert greffier("export", "--data", data_folder, "--out", out).returncode == 0
+    assert out.stat().st_mode & 0o077 == 0
+    rows = list(csv.DictReader(io.StringIO(out.read_bytes().decode(), newline="")))
+    assert all(not cell.startswith(tuple("=+-@\t")) for row in rows for cell in row.values())
+    assert {"'=cmd", "'quoted"} <= {row["name"] for row in rows}
+    other = tmp_path / "other"
+    assert greffier("init", "--data", other).returncode == 0
+    assert greffier("import", out, "--data", other).returncode == 0
+    assert greffier("export", "--data", other, "--out", again).returncode == 0
+    assert again.read_bytes() == out.read_bytes()
+    store = open_store(other / "greffier.sqlite3")
+    try:
+        customers = await store.read(lambda tx: tx.all_customers())
+        assert {"=cmd", "'quoted"} <= {customer.name for customer in customers}
+        leaves = await store.read(lambda tx: tx.pending_leaves(1000))
+        assert f'"actor":"operator:{os.getuid()}"'.encode() in leaves[-1].leaf
+        assert all(b"@" not in leaf.leaf for leaf in leaves)
+    finally:
+        await store.close()
+
+
+async def test_a_file_is_imported_beside_the_running_service(api, running, tmp_path):
+    file = tmp_path / "in.csv"
+    file.write_text(HEADER + line("Klinik", "a@k.example"), encoding="utf-8")
+    assert greffier("import", file, "--data", running.data, "--dry-run").returncode == 0
+    assert (await ok(api.get("/customers")))["items"] == []
+    assert greffier("import", file, "--data", running.data).returncode == 0
+    (klinik,) = (await ok(api.get("/customers")))["items"]
+    assert klinik["name"] == "Klinik"
+    exported = await api.get("/customers/export")
+    assert exported.headers["content-type"].startswith("text/csv")
+    assert exported.content == greffier("export", "--data", running.data).stdout
+    assert counts(await ok(send(api, exported.text))) == [[0, 0, 1], [0, 0, 1]]
+    await scenario.customer(api, name="Klinik", contacts=())
+    assert (await api.get("/customers/export")).status_code == 409
+    assert (await send(api, exported.text)).status_code == 422
