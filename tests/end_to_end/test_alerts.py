@@ -196,8 +196,22 @@ async def test_an_administrator_sees_what_is_its_own_and_no_incident(night):
     async with httpx.AsyncClient(base_url=f"{running.url}/api/v1") as adam:
         adam.headers["Authorization"] = f"Bearer {token}"
         answer = await adam.get("/attention")
+        (alert,) = [item for item in (await ok(api.get("/attention")))["items"] if item["kind"] == "alert"]
+        assert (await adam.post(f"/attention/alerts/{alert['alert_id']}/seen")).status_code == 404
     assert {item["kind"] for item in answer.json()["items"]} == {"customer_unreachable"}
     assert "INC-" not in answer.text
+    assert (await api.post(f"/attention/alerts/{alert['alert_id']}/seen")).status_code == 200
+
+
+async def test_a_commit_alone_wakes_whoever_looks_and_whoever_mails(data_folder, service_log):
+    async with embedded_service(data_folder, alert_grace_seconds=0) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers) as api:
+            await customer(api, "Silent", contacts=())
+        await running.sink.wait_for(1, timeout_seconds=60)
+    (mail,) = running.sink.messages
+    assert mail.recipients == (ADDRESS,)
+    assert running.parts.probes["alerts"]() is None
 
 
 async def test_a_mail_of_the_service_is_signed_and_openssl_says_so(night, tmp_path):
