@@ -351,7 +351,7 @@ class SignIn:
 
 def normal_address(email: str) -> str:
     """Return an address as accounts keep it, as far as it is one."""
-    return email.strip().casefold()[:320]
+    return email.strip().casefold()[:320].encode("utf-8", "replace").decode()
 
 
 def _by_email(tx: AccessTransaction, email: str) -> tuple[Account | None, Password | None]:

@@ -9,12 +9,12 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from notifications.errors import GreffierError, InvalidInputError, NotFoundError
+from service.access.caller import must_enrol
 from service.access.guarding import Access, ForbiddenError, Requires
 from service.access.own_credentials import OwnCredentials
 from service.access.permissions import Permission
 from service.access.ports import AccessTransaction
 from service.access.records import Account, ApiToken, Session
-from service.access.sessions import must_enrol
 from service.access.sign_in import SignIn
 from service.access.tokens import held_permissions
 from service.console.catalogues import has_text
