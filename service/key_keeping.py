@@ -15,7 +15,8 @@ from notifications.use_cases.act import Act
 from notifications.use_cases.record_keys import record_keys, rotation_entry
 from service.log_store import LogStore
 from service.sealing.key_files import is_encrypted, read_file
-from service.sealing.key_rotation import KeyRotation, PreparedRotation
+from service.sealing.key_placing import PreparedRotation
+from service.sealing.key_rotation import KeyRotation
 from service.sealing.key_states import (
     KeyState,
     authority_states,
@@ -125,8 +126,9 @@ class KeyKeeper:
 
     async def states(self) -> list[KeyState]:
         """Return every key by kind, the current one first; raises SealingUnavailableError for an unreadable log key."""
+        now = self._clock.now()
         return await asyncio.to_thread(
-            all_key_states, self._settings, self.rotation, self._log_keys.ring(), self._clock.now()
+            lambda: all_key_states(self._settings, self.rotation, self._log_keys.ring(), now)
         )
 
     def log_verifier_keys(self) -> str:

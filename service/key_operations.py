@@ -11,7 +11,8 @@ from service.data_folder import sole_use
 from service.key_keeping import KeyKeeper, all_key_states
 from service.master_rotation import rotate_master
 from service.observability import SystemClock, SystemIdentifiers
-from service.sealing.key_rotation import KeyRotation, PreparedRotation
+from service.sealing.key_placing import PreparedRotation
+from service.sealing.key_rotation import KeyRotation
 from service.sealing.key_states import KeyState
 from service.sealing.master_key import key_passphrases, load_masters
 from service.settings import Settings

@@ -10,7 +10,7 @@ import click
 from notifications.errors import Fault, InvalidInputError
 
 if TYPE_CHECKING:
-    from service.sealing.key_rotation import PreparedRotation
+    from service.sealing.key_placing import PreparedRotation
     from service.settings import Settings
 
 _DATA = click.option(

@@ -21,7 +21,8 @@ from service.api.requests import (
     change,
     json_response,
 )
-from service.sealing.key_rotation import KeyRotation, PreparedRotation
+from service.sealing.key_placing import PreparedRotation
+from service.sealing.key_rotation import KeyRotation
 from service.sealing.key_states import KeyState
 
 router = APIRouter(prefix="/keys", tags=["keys"])

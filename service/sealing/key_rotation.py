@@ -1,33 +1,16 @@
-"""Replace signing and log keys: announced in the log first, then put in place by one rename.
+"""Prepare what replaces a signing or log key; ``service.sealing.key_placing`` puts it in place."""
 
-The new file waits beside the old one under the name ``<file>.next`` and names the log entry that announces it. Whether
-it takes effect is decided by that entry alone::
-
-    crash before the entry is committed     the waiting file announces nothing: it is thrown away
-    crash after it                          the waiting file is put in place by whoever looks next
-
-So the step that ends a rotation and the one that mends it after a crash are the same (``settle``), and no key signs
-before the log says so. What a rotation leaves of the old key stands in ``keys/retired`` and in the trust anchors before
-the new file is in place.
-"""
-
-import fcntl
-import os
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.cms import verify_chain, verify_detached
 from notifications.errors import (
     Fault,
@@ -36,83 +19,26 @@ from notifications.errors import (
     StateConflictError,
     VerificationError,
 )
-from notifications.ports import Clock
 from notifications.use_cases.record_keys import KeyChange
 from service.sealing.cms_signer import CmsSigner
-from service.sealing.demo_keys import KeyFiles, issue_signing_pem
-from service.sealing.file_replacing import give_to_owner, move_file, replace_file
-from service.sealing.key_files import (
-    load_chain,
-    load_private_key,
-    parse_chain,
-    parse_private_key,
-    private_pem,
-    read_file,
-)
+from service.sealing.demo_keys import issue_signing_pem
+from service.sealing.key_files import load_private_key, parse_chain, parse_private_key, private_pem, read_file
+from service.sealing.key_placing import KeyPlacing, PreparedRotation, roots_in
 from service.sealing.key_states import (
     CURRENT,
     RETIRED,
-    KeyState,
     certificate_state,
     log_fingerprint,
     log_states,
 )
-from service.sealing.log_keys import LogKeyFile, format_log_keys, parse_log_keys, verifier_lines
-from service.settings import Settings
+from service.sealing.log_keys import format_log_keys
 
-_NEXT = ".next"
 #: A note is read with at least 16 signatures (c2sp.org/signed-note); most of them are left to witnesses.
 _MAX_LOG_KEYS = 4
-_ANNOUNCED = re.compile(rb"\Aannounced by log entry ([0-9a-f-]{36})\n")
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedRotation:
-    """A new key that nothing uses yet."""
-
-    change: KeyChange
-    #: the new key as it will stand, and the one before
-    key: KeyState
-    previous: KeyState | None
-    target: Path
-    #: the whole new file, private keys encrypted
-    content: bytes
-
-
-class KeyRotation:
-    """Prepares, stages and settles rotations of the keys that the settings name."""
-
-    def __init__(self, settings: Settings, passphrases: list[bytes], clock: Clock) -> None:
-        self._settings, self._passphrases, self._clock = settings, passphrases, clock
-        self.files = KeyFiles(settings.keys_dir, settings.trust_dir)
-        self.signing_file = settings.signing_chain_file or self.files.signing_chain
-        self.signing_key_file = settings.signing_key_file or self.files.signing_key
-        self.log_file = settings.log_key_file or self.files.log_key
-
-    def signer(self) -> CmsSigner:
-        """Return a signer on the files as they are."""
-        return CmsSigner(self.signing_key_file, self.signing_file, self._passphrases, self._clock)
-
-    def log_keys(self) -> LogKeyFile:
-        """Return the log's keys as they are."""
-        return LogKeyFile(self.log_file, self._settings.log_origin, self._passphrases, self._clock)
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold off every other rotation on this folder; raises StateConflictError while one is under way."""
-        data = self._settings.data
-        descriptor = os.open(data / "rotation.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            give_to_owner(descriptor, data)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StateConflictError("another rotation of keys is under way; try again when it has ended") from None
-            yield
-        finally:
-            os.close(descriptor)
-
-    # -- prepare
+class KeyRotation(KeyPlacing):
+    """Prepares rotations of the keys that the settings name. Nothing of one is in use before it is settled."""
 
     def prepare_log(self) -> PreparedRotation:
         """Return a new log key; the old one signs beside it until the overlap ends.
@@ -135,15 +61,20 @@ class KeyRotation:
         return PreparedRotation(KeyChange("log", old, new, until), states[new], states[old], self.log_file, content)
 
     def prepare_signing(self) -> PreparedRotation:
-        """Return a new signing key with a certificate by the demo CA; raises StateConflictError where there is none."""
-        if self._settings.signing_chain_file is not None or not self.files.ca_key.exists():
+        """Return a new signing key with a certificate by the demo CA.
+
+        Raises StateConflictError where the one in use is another authority's: it is not replaced by a lesser one.
+        """
+        authority = self._demo_authority()
+        if authority is None:
             raise StateConflictError(
                 "the signing certificate comes from an authority that is not here: have it issue one, and install that"
                 " with: greffier keys rotate signing --install FILE"
             )
+        ca_key, ca = authority
         pem = issue_signing_pem(
-            load_private_key(self.files.ca_key, self._passphrases),
-            load_chain(self.files.trusted_ca)[0],
+            ca_key,
+            ca,
             address=self._sender(),
             provider_name=self._settings.provider_name,
             now=self._clock.now(),
@@ -177,7 +108,7 @@ class KeyRotation:
         # 3.
         try:
             signed = verify_detached(b"probe", signature, "install")
-            verify_chain(signed, [*self._trusted_roots(), *_roots(chain)], self._clock.now(), "install")
+            verify_chain(signed, [*self.trusted_roots(), *roots_in(chain)], self._clock.now(), "install")
         except VerificationError as error:
             reason = f"leads to no root in {self.files.trusted_ca}: put the root into the file too ({error.reason})"
             raise InvalidInputError(Fault("install", reason)) from None
@@ -186,9 +117,20 @@ class KeyRotation:
         certificates = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
         return self._prepared_signing(private_pem(key, self._passphrases[0]) + certificates)
 
+    def _demo_authority(self) -> tuple[PrivateKeyTypes, x509.Certificate] | None:
+        """Return key and certificate of the demo CA where it issued the certificate in use, or there is none in use."""
+        if self._settings.signing_chain_file is not None or not self.files.ca_key.exists():
+            return None
+        key = load_private_key(self.files.ca_key, self._passphrases)
+        leaf = self.signing_leaf()
+        for root in self.trusted_roots():
+            if root.public_key() == key.public_key() and (leaf is None or _issued(root, leaf)):
+                return key, root
+        return None
+
     def _prepared_signing(self, content: bytes) -> PreparedRotation:
         new = certificate_state("signing", CURRENT, parse_chain(content, self.signing_file)[0], encrypted=True)
-        leaf = self._signing_leaf()
+        leaf = self.signing_leaf()
         old = None if leaf is None else certificate_state("signing", RETIRED, leaf)
         if old is not None and old.fingerprint == new.fingerprint:
             raise InvalidInputError(Fault("install", "is the certificate that is in use already"))
@@ -203,104 +145,10 @@ class KeyRotation:
         except SealingUnavailableError:
             return self._settings.contact_email
 
-    def _signing_leaf(self) -> x509.Certificate | None:
-        try:
-            return load_chain(self.signing_file)[0]
-        except SealingUnavailableError:
-            return None
 
-    def _trusted_roots(self) -> list[x509.Certificate]:
-        return load_chain(self.files.trusted_ca) if self.files.trusted_ca.exists() else []
-
-    # -- stage and settle
-
-    def stage(self, prepared: PreparedRotation, entry_id: UUID) -> None:
-        """Put the new file beside the old one; called in the transaction that appends the announcing entry."""
-        announced = f"announced by log entry {entry_id}\n".encode()
-        replace_file(_beside(prepared.target), announced + prepared.content, 0o600)
-
-    def staged(self) -> list[tuple[Path, UUID | None]]:
-        """Return the files that wait, and the entries that announce them."""
-        found: list[tuple[Path, UUID | None]] = []
-        for target in (self.signing_file, self.log_file):
-            waiting = _beside(target)
-            if waiting.exists():
-                match = _ANNOUNCED.match(read_file(waiting, "key"))
-                found.append((target, UUID(match[1].decode()) if match else None))
-        return found
-
-    def settle(self, is_appended: Callable[[UUID], bool]) -> list[tuple[str, str]]:
-        """Put in place what is announced, throw away what is not; returns (use, fingerprint) of what is in place now.
-
-        1. The old certificate goes to ``keys/retired``.
-        2. Verifiers get what they need of the new key: it is in ``trust`` before it signs.
-        3. The new file takes the old one's place.
-        4. A signing key that stood in a file of its own is removed: its successor stands with its chain.
-        """
-        done = []
-        for target, entry_id in self.staged():
-            if entry_id is None or not is_appended(entry_id):
-                _beside(target).unlink()
-                continue
-            done.append(self._install_log() if target == self.log_file else self._install_signing())
-        return done
-
-    def _install_signing(self) -> tuple[str, str]:
-        data = read_file(_beside(self.signing_file), "key")
-        chain = parse_chain(data, self.signing_file)
-        # 1.
-        old = self._signing_leaf()
-        if old is not None:
-            self.files.retired.mkdir(mode=0o700, parents=True, exist_ok=True)
-            name = f"signing-{old.fingerprint(hashes.SHA256()).hex()[:16]}.pem"
-            pem = b"".join(item.public_bytes(Encoding.PEM) for item in load_chain(self.signing_file))
-            replace_file(self.files.retired / name, pem, 0o600)
-        # 2.
-        trusted = self._trusted_roots()
-        added = [root for root in _roots(chain) if root not in trusted]
-        if added:
-            self.files.trust.mkdir(mode=0o755, parents=True, exist_ok=True)
-            pem = b"".join(item.public_bytes(Encoding.PEM) for item in (*trusted, *added))
-            replace_file(self.files.trusted_ca, pem, 0o644)
-        # 3.
-        move_file(_beside(self.signing_file), self.signing_file)
-        # 4.
-        if self._settings.signing_key_file is None:
-            self.files.separate_signing_key.unlink(missing_ok=True)
-        return "signing", chain[0].fingerprint(hashes.SHA256()).hex()
-
-    def _install_log(self) -> tuple[str, str]:
-        waiting = _beside(self.log_file)
-        data = read_file(waiting, "key")
-        ring = parse_log_keys(data, self._settings.log_origin, self._passphrases, waiting)
-        # 2.
-        self.write_trusted_log_keys(ring.known)
-        # 3.
-        move_file(waiting, self.log_file)
-        return "log", log_fingerprint(ring.known[-1])
-
-    def write_trusted_log_keys(self, known: tuple[VerifierKey, ...]) -> None:
-        """Add the keys that ``trust/log.vkey`` lacks, at its end: it is oldest first."""
-        file = self.files.trusted_log
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        read = [parse_verifier_key(line) for line in lines if line.strip()]
-        # A key that some other log left here: verifiers want the keys of one.
-        there = tuple(key for key in read if key.name == self._settings.log_origin)
-        missing = tuple(key for key in known if key not in there)
-        if missing:
-            file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            replace_file(file, verifier_lines((*there, *missing)).encode(), 0o644)
-
-    def erase_ended_log_keys(self) -> None:
-        """Erase the private part of log keys whose time is over; the log has announced when that would be."""
-        now, ring = self._clock.now(), self.log_keys().ring()
-        if ring.signing_at(now) != ring.keys:
-            replace_file(self.log_file, format_log_keys(ring.retired_at(now), self._passphrases[0]), 0o600)
-
-
-def _beside(target: Path) -> Path:
-    return target.with_name(target.name + _NEXT)
-
-
-def _roots(chain: list[x509.Certificate]) -> list[x509.Certificate]:
-    return [certificate for certificate in chain if certificate.subject == certificate.issuer]
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

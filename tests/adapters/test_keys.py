@@ -25,12 +25,13 @@ from notifications.errors import InvalidInputError, SealingUnavailableError, Sta
 from notifications.use_cases.act import Act
 from service.access.records import Account, AccountKind, Totp
 from service.access.secret_box import SecretBox
+from service.cli import cli, main
 from service.data_folder import prepare_data_folder
 from service.demo.environment import ADDRESS, PROVIDER, embedded_service
 from service.key_keeping import KeyKeeper
 from service.master_rotation import rotate_master
 from service.observability import SystemIdentifiers
-from service.sealing import key_rotation
+from service.sealing import key_placing
 from service.sealing.cms_signer import CmsSigner
 from service.sealing.key_files import load_chain, load_log_key, load_private_key, private_pem
 from service.sealing.key_rotation import KeyRotation
@@ -290,7 +291,7 @@ class TestCrashes:
 
         if step != "nothing":
             with monkeypatch.context() as patched:
-                patched.setattr(key_rotation, step, crash)
+                patched.setattr(key_placing, step, crash)
                 with pytest.raises(CrashError):
                     await kept.keeper.settle()
         # Until then the old key is the one in use, and the log holds the announcement alone.
@@ -462,6 +463,8 @@ class TestInstall:
         assert load_chain(kept.folder / "trust" / "ca.pem") == [*old_roots, authority.root]
         assert b"ENCRYPTED PRIVATE KEY" in (kept.folder / "keys" / "signing.pem").read_bytes()
         # The next one by the same authority needs no root: readers have it.
+        with pytest.raises(StateConflictError, match="--install FILE"):
+            kept.rotation.prepare_signing()
         again = authority.pem(tmp_path / "again.pem", with_root=False)
         await kept.rotate(kept.rotation.prepare_installed(again))
         assert load_chain(kept.folder / "trust" / "ca.pem") == [*old_roots, authority.root]
@@ -593,15 +596,16 @@ class TestCommand:
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
         assert "in use by another process" in refused.stderr
 
-    def test_a_folder_that_is_none_is_one_line(self, tmp_path):
-        for words in (("list",), ("rotate", "log"), ("rotate", "signing"), ("rotate", "master")):
-            ran = greffier("keys", *words, "--data", tmp_path / "none")
-            assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    @pytest.mark.parametrize("words", [("list",), ("rotate", "log"), ("rotate", "signing"), ("rotate", "master")])
+    def test_a_folder_that_is_none_is_one_line(self, tmp_path, monkeypatch, capsys, words):
+        monkeypatch.setattr(sys, "argv", ["greffier", "keys", *words, "--data", str(tmp_path / "none")])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        assert (ended.value.code, told.out, told.err.count("\n")) == (2, "", 1)
         assert list(tmp_path.iterdir()) == []
 
     def test_no_option_takes_a_secret_itself(self):
-        from service.cli import cli
-
         def options(command):
             yield from command.params
             for each in getattr(command, "commands", {}).values():
