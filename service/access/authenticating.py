@@ -177,18 +177,19 @@ class Authenticator:
         if account is None or not account.active:
             return None
         grants = tuple(tx.grants(account.id))
-        if method is not None and self._limits.require_second_factor_at_provider and must_enrol(method, grants):
-            # Enough to enrol a second factor, and for nothing else.
-            grants = ()
+        required = self._limits.require_second_factor_at_provider
+        enrols_first = required and method is not None and must_enrol(method, grants)
         caller = Caller(
             account_id=account.id,
             kind=account.kind,
             name=account.name,
             language=account.language,
-            grants=grants,
+            # Enough to enrol a second factor, and for nothing else.
+            grants=() if enrols_first else grants,
             token_permissions=permissions,
             token_id=token_id,
             session_id=session_id,
+            must_enrol=enrols_first,
         )
         return _Known(caller, now, expires_at, touched_at)
 

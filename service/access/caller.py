@@ -102,6 +102,8 @@ class Caller:
     session_id: UUID | None = None
     #: the value that proves that a form or a script of ours sent the request; None for a token, which needs none
     csrf_token: str | None = field(default=None, repr=False)
+    #: a session that has to enrol a second factor first: it carries no role until then
+    must_enrol: bool = False
 
     @property
     def actor(self) -> str:

@@ -98,44 +98,58 @@ class SignIn:
     async def with_password(self, email: str, password: str, browser: Browser) -> SignedIn | SecondFactorWanted:
         """Sign in by address and password; raises SignInRefusedError, TooManyRequestsError.
 
-        1. The attempt is counted: for the account in this browser, and for the network address.
+        1. The attempt is counted: for the account in a browser known to it; in any other, for the account in all of
+           those, and for the network address.
         2. The password is compared, with a hash of nobody's where there is none: every refusal takes the same work.
         3. A second factor is asked for where there is one; else the session starts.
         """
         named = normal_address(email)
         account, stored = await self._store.read(lambda tx: _by_email(tx, named))
         # 1.
-        of_account = self._throttling.of_account(named, None if account is None else account.id, browser.device)
-        of_address = self._throttling.of_address(browser.address)
-        if await self._throttling.begin(of_account, of_address):
+        counted = self._throttling.of_guesses("account", named, None if account is None else account.id, browser)
+        if await self._throttling.begin(*counted):
             await self._say_throttled(account, browser)
         # 2.
         fits = await self.passwords.fits(password, None if stored is None else stored.hash)
         if not fits or account is None or not account.active or stored is None:
             _log.warning("sign_in.refused", method="password", known_device=bool(browser.device))
             raise SignInRefusedError
-        await self._throttling.succeeded(of_account, of_address)
-        if self.passwords.is_outdated(stored.hash):
-            renewed = Password(account.id, await self.passwords.hash(password), stored.changed_at)
-            await self._store.write(lambda tx: tx.set_password(renewed))
+        await self._throttling.succeeded(*counted)
+        renewed = await self.passwords.hash(password) if self.passwords.is_outdated(stored.hash) else stored.hash
         # 3.
-        wanted = await self._second_factor(account)
-        return wanted or await self.start_session(account, "password", browser)
+        return await self._past_password(account, stored, renewed, browser)
 
-    async def _second_factor(self, account: Account) -> SecondFactorWanted | None:
-        secret = new_session_secret()
+    async def _past_password(
+        self, account: Account, stored: Password, renewed: str, browser: Browser
+    ) -> SignedIn | SecondFactorWanted:
+        """Ask for the second factor or start the session; raises SignInRefusedError where the password has changed.
+
+        It is compared outside the transaction. What a reset ended meanwhile must not begin again by the old password,
+        nor may a hash made anew put the old one back.
+        """
+        secret, device = new_session_secret(), self._throttling.new_device(account.id)
         pending = self._half_way.begun(secret, "second_factor", account.id, {"wrong": 0})
+        act = self._act(account)
 
-        def work(tx: AccessTransaction) -> SecondFactorWanted | None:
+        def work(tx: AccessTransaction) -> SignedIn | SecondFactorWanted | None:
+            current, password = tx.account(account.id), tx.password(account.id)
+            if current is None or not current.active or password != stored:
+                return None
+            if renewed != stored.hash:
+                tx.set_password(replace(stored, hash=renewed))
             totp, passkeys = tx.totp(account.id), tx.passkeys(account.id)
             confirmed = totp is not None and totp.confirmed_at is not None
             if not confirmed and not passkeys:
-                return None
+                return self._begun(tx, act, current, "password", browser, secret, device)
             codes = any(code.used_at is None for code in tx.recovery_codes(account.id))
             tx.add_pending_sign_in(pending)
             return SecondFactorWanted(secret, confirmed, bool(passkeys), codes)
 
-        return await self._store.write(work)
+        result = await self._store.write(work)
+        if result is None:
+            _log.warning("sign_in.refused", method="password", reason="changed_meanwhile")
+            raise SignInRefusedError
+        return result
 
     async def with_code(self, pending_secret: str, code: str, browser: Browser) -> SignedIn:
         """Go on with a code of a generator (six digits) or a recovery code.
@@ -143,7 +157,8 @@ class SignIn:
         Raises SignInRefusedError (wrong, may be tried again), SignInOverError, TooManyRequestsError.
 
         1. The sign-in half way is of this browser and not over.
-        2. The attempt is counted for the account's codes.
+        2. The attempt is counted for the account's codes, for this browser alone where it is known to the account:
+           somebody who has the password must not keep its owner from giving a code.
         3. The code is taken, once and for all, in the transaction that ends the sign-in half way.
         4. A wrong one is counted on the sign-in half way, which ends with the fifth.
         """
@@ -152,8 +167,8 @@ class SignIn:
         if account is None:
             raise SignInOverError
         # 2.
-        of_codes = self._throttling.of_thing("codes", str(account.id), 10)
-        if await self._throttling.begin(of_codes):
+        counted = self._throttling.of_guesses("codes", str(account.id), account.id, browser)
+        if await self._throttling.begin(*counted):
             await self._say_throttled(account, browser)
         secret, device = new_session_secret(), self._throttling.new_device(account.id)
         act = self._act(account)
@@ -179,7 +194,7 @@ class SignIn:
         if signed_in is None:
             _log.warning("sign_in.refused", method="code")
             raise SignInRefusedError
-        await self._throttling.succeeded(of_codes)
+        await self._throttling.succeeded(*counted)
         return signed_in
 
     def _taken(self, tx: AccessTransaction, act: Act, account: Account, code: str) -> str | None:
@@ -242,12 +257,20 @@ class SignIn:
         secret, device = new_session_secret(), self._throttling.new_device(account.id)
         act = self._act(account)
 
-        def work(tx: AccessTransaction) -> SignedIn:
-            tx.save_passkey(used(passkey, count, act.now))
-            tx.remove_pending_sign_in(pending.id)
-            return self._begun(tx, act, account, method, browser, secret, device)
+        def work(tx: AccessTransaction) -> SignedIn | None:
+            current, known = tx.account(account.id), tx.passkey(passkey.credential_id)
+            if current is None or not current.active or known is None or known.sign_count != passkey.sign_count:
+                return None
+            if pending.purpose == "second_factor" and not tx.remove_pending_sign_in(pending.id):
+                raise SignInOverError
+            tx.save_passkey(used(known, count, act.now))
+            return self._begun(tx, act, current, method, browser, secret, device)
 
-        return await self._store.write(work)
+        signed_in = await self._store.write(work)
+        if signed_in is None:
+            _log.warning("sign_in.refused", method="passkey", reason="changed_meanwhile")
+            raise SignInRefusedError
+        return signed_in
 
     async def _proven(
         self, pending: PendingSignIn, challenge: bytes, credential_json: str
@@ -257,7 +280,9 @@ class SignIn:
         passkey, account = await self._store.read(lambda tx: _by_credential(tx, credential_id))
         if passkey is None or account is None or not account.active:
             raise PasskeyRefusedError("unknown_passkey")
-        if pending.account_id not in {None, account.id} or handle not in {None, account.id.bytes}:
+        # WebAuthn level 2, 7.2, step 6: whoever was not known before is named by the answer.
+        allowed = {account.id.bytes} if pending.account_id is None else {None, account.id.bytes}
+        if pending.account_id not in {None, account.id} or handle not in allowed:
             raise PasskeyRefusedError("another_account")
         # 3.
         of_service = {"rp_id": self._settings.rp_id, "origin": self._settings.origin}

@@ -9,14 +9,12 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from notifications.errors import GreffierError, InvalidInputError, NotFoundError
-from service.access.caller import must_enrol
 from service.access.guarding import Access, ForbiddenError, Requires
 from service.access.own_credentials import OwnCredentials
 from service.access.permissions import Permission
 from service.access.ports import AccessTransaction
-from service.access.records import Account, ApiToken, Session
+from service.access.records import Account, ApiToken, Grant, Session
 from service.access.sign_in import SignIn
-from service.access.tokens import held_permissions
 from service.console.catalogues import has_text
 from service.console.rendering import page
 
@@ -42,7 +40,7 @@ class _Own:
     sessions: Sequence[Session]
     tokens: Sequence[ApiToken]
     roles: Sequence[HeldRole]
-    permissions: Sequence[str]
+    grants: tuple[Grant, ...]
 
 
 async def signed_in_person(access: Oneself) -> Access:
@@ -74,7 +72,8 @@ def _own(tx: AccessTransaction, account_id: UUID) -> _Own:
     if account is None:
         raise NotFoundError("account", account_id)
     roles = []
-    for grant in tx.grants(account_id):
+    grants = tuple(tx.grants(account_id))
+    for grant in grants:
         customer = None if grant.customer_id is None else tx.customer(grant.customer_id)
         roles.append(HeldRole(grant.role.value, None if customer is None else customer.name))
     return _Own(
@@ -82,7 +81,7 @@ def _own(tx: AccessTransaction, account_id: UUID) -> _Own:
         sessions=sorted(tx.sessions(account_id), key=lambda each: each.last_seen_at, reverse=True),
         tokens=sorted(tx.tokens(account_id), key=lambda each: each.created_at, reverse=True),
         roles=roles,
-        permissions=sorted(held_permissions(tx, account_id)),
+        grants=grants,
     )
 
 
@@ -94,15 +93,14 @@ async def account_page(
     own = await access.read_own(lambda tx: _own(tx, caller.account_id))
     credentials = await own_credentials(request).view(caller)
     now = access.clock.now()
-    current = next((session for session in own.sessions if session.id == caller.session_id), None)
     values: dict[str, Any] = {
         "account": own.account,
         "roles": own.roles,
         "credentials": credentials,
         "sessions": [session for session in own.sessions if session.expires_at > now],
         "tokens": own.tokens,
-        "permissions": own.permissions,
-        "must_enrol": current is not None and must_enrol(current.method, caller.grants),
+        "permissions": [each.value for each in Permission if caller.scope(each) is not None],
+        "must_enrol": current is not None and must_enrol(current.method, own.grants),
         "done": done if done in _DONE else "",
         "problems": problems(error),
     }

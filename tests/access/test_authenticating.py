@@ -31,14 +31,14 @@ async def stepped(data_folder, service_log):
         yield service, clock
 
 
-async def signed_in(service, made, clock):
+async def signed_in(service, made, clock, method="password+totp"):
     """Start a session as signing in does; returns the cookie's value."""
     secret, now = secrets.token_urlsafe(32), clock.now()
     session = Session(
         id=service.parts.context.identifiers.new_id(),
         account_id=made.id,
         digest=session_digest(secret),
-        method="password+totp",
+        method=method,
         user_agent="test",
         created_at=now,
         last_seen_at=now,
@@ -200,3 +200,12 @@ async def test_last_use_is_kept_to_the_minute(stepped):
         clock.step(timedelta(seconds=30))
         assert (await client.get("/agreements")).status_code == 200
         assert await last_used() == used_at
+
+
+async def test_at_the_provider_a_session_by_password_alone_carries_no_role(stepped):
+    service, clock = stepped
+    made, _ = await account(service, "A", at_provider(Role.ANALYST))
+    secret = await signed_in(service, made, clock, method="password")
+    async with browser(service, secret) as client:
+        assert (await client.get("/incidents")).status_code == 403
+        assert (await client.get("/account")).status_code == 200
