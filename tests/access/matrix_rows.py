@@ -94,6 +94,34 @@ ROWS = {
     f"POST {_V}/keys/signing/rotate":                    "-- -- ++ -- -- -- -- --",
     f"POST {_V}/keys/log/rotate":                        "-- -- ++ -- -- -- -- --",
     f"GET {_V}/settings":                                "-- -- ++ -- -- ++ -- --",
+    f"POST {_V}/customers/import":                       "-- -- ++ -- -- -- -- --",
+    f"GET {_V}/customers/export":                        "++ ++ ++ ++ ++ ++ ++ --",
+    f"GET {_V}/customers/{{customer_id}}/members":       "-- -- ++ +0 +0 ++ +0 --",
+    f"POST {_V}/customers/{{customer_id}}/members":      "-- -- ++ -- +0 -- -- --",
+    # No membership, grant, token or session is of the identifier that is tried.
+    f"DELETE {_V}/customers/{{customer_id}}/members/{{member_id}}": "-- -- 00 -- 00 -- -- --",
+    f"GET {_V}/customers/{{customer_id}}/trail":         "++ ++ -- +0 +0 ++ +0 --",
+    # The first entry of the log names no customer.
+    f"GET {_V}/customers/{{customer_id}}/trail/{{index}}/proof": "00 00 -- 00 00 00 00 --",
+    f"POST {_V}/accounts":                               "-- -- ++ -- -- -- -- --",
+    f"GET {_V}/accounts":                                "-- -- ++ -- -- ++ -- --",
+    f"GET {_V}/accounts/{{account_id}}":                 "-- -- ++ -- -- ++ -- --",
+    f"PUT {_V}/accounts/{{account_id}}":                 "-- -- ++ -- -- -- -- --",
+    f"POST {_V}/accounts/{{account_id}}/grants":         "-- -- ++ -- -- -- -- --",
+    f"DELETE {_V}/accounts/{{account_id}}/grants/{{grant_id}}": "-- -- 00 -- -- -- -- --",
+    f"POST {_V}/accounts/{{account_id}}/invitation":     "-- -- ++ -- -- -- -- --",
+    f"POST {_V}/accounts/{{account_id}}/sign-out":       "-- -- ++ -- -- -- -- --",
+    f"POST {_V}/accounts/{{account_id}}/reset-second-factor": "-- -- ++ -- -- -- -- --",
+    f"GET {_V}/accounts/{{account_id}}/tokens":          "-- -- ++ -- -- ++ -- --",
+    f"POST {_V}/accounts/{{account_id}}/tokens":         "-- -- ++ -- -- -- -- --",
+    f"DELETE {_V}/accounts/{{account_id}}/tokens/{{token_id}}": "-- -- 00 -- -- -- -- --",
+    f"GET {_V}/account":                                 "++ ++ ++ ++ ++ ++ ++ ++",
+    f"GET {_V}/account/tokens":                          "++ ++ ++ ++ ++ ++ ++ ++",
+    f"POST {_V}/account/tokens":                         "++ ++ ++ ++ ++ ++ ++ ++",
+    f"DELETE {_V}/account/tokens/{{token_id}}":          "00 00 00 00 00 00 00 00",
+    f"GET {_V}/account/sessions":                        "++ ++ ++ ++ ++ ++ ++ ++",
+    f"DELETE {_V}/account/sessions/{{session_id}}":      "00 00 00 00 00 00 00 00",
+    f"POST {_V}/account/sign-out-everywhere":            "++ ++ ++ ++ ++ ++ ++ ++",
     # Pages. What changes how somebody signs in, or its tokens, is for people in a browser, never for a token.
     "GET /":                                            "++ ++ ++ ++ ++ ++ ++ ++",
     "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",
@@ -118,8 +146,17 @@ ROWS = {
 _CONTACT = {"name": "N", "email": "n@own.example", "language": "en", "order": 9, "active": False}
 _BOUND = {"agreement_id": "secnumcloud_iaas_3_0", "effective_at": "2025-02-01T00:00:00Z"}
 
+_TOKEN = {"name": "N", "permissions": ["self"], "expires_at": "2000-01-01T00:00:00Z"}
+
 #: Bodies that are well formed; a route that is not named takes none, or ``{}``.
 BODIES = {
+    f"POST {_V}/customers/import": "name\r\n",
+    f"POST {_V}/customers/{{customer_id}}/members": {"email": "m@own.example"},
+    f"POST {_V}/accounts": {"kind": "service", "name": "N"},
+    f"PUT {_V}/accounts/{{account_id}}": {"name": "N", "language": "en", "active": True},
+    f"POST {_V}/accounts/{{account_id}}/grants": {"role": "auditor"},
+    f"POST {_V}/accounts/{{account_id}}/tokens": _TOKEN,
+    f"POST {_V}/account/tokens": _TOKEN,
     f"POST {_V}/incidents": lambda _names: facts(),
     f"POST {_V}/incidents/validate": lambda _names: facts(),
     f"POST {_V}/incidents/dry-run": lambda _names: facts(),

@@ -83,6 +83,8 @@ async def build_world(running, api):
         item["customer_id"]: item for item in (await ok(api.get(f"/incidents/{draft_incident['id']}/notices")))["items"]
     }
     await running.sink.wait_for(2, timeout_seconds=60)
+    # An account that calls nothing: it is there to be looked at and changed.
+    subject, _ = await account(running, "subject")
     for names, item in ((world.own, customers[0]), (world.foreign, customers[1])):
         notice = notices[item["id"]]
         deliveries = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
@@ -99,6 +101,8 @@ async def build_world(running, api):
             "language": "en",
             **dict.fromkeys(("passkey_id", "session_id", "token_id"), "00000000-0000-4000-8000-000000000000"),
             "alert_id": "00000000-0000-4000-8000-000000000000",
+            **dict.fromkeys(("grant_id", "member_id"), "00000000-0000-4000-8000-000000000000"),
+            "account_id": str(subject.id),
         }
     own = world.own["customer_id"]
     roles = {
