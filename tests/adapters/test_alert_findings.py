@@ -210,6 +210,7 @@ class TestMails:
         await night.put(lambda tx: [tx.add_service_mail(item) for item in made])
         kinds, (mail,) = await night.look()
         assert kinds == ["service_mail_failed"] * 2
+        assert mail.text.startswith("1 ")
         assert "reset" in mail.text
         assert made[0].recipient not in mail.text
         assert await night.attention(reads_incidents=False) == ["service_mail_failed"] * 2

@@ -219,12 +219,12 @@ async def test_the_loop_is_woken_by_the_commit_that_queues_and_ends_after_the_ma
     mailer = post.mailer()
     post.store.on_commit.append(mailer.wake)
     running = asyncio.create_task(mailer.run())
-    first = await post.queue()
+    batch = [make_mail(created_at=post.clock.now(), attempts=0, next_attempt_at=None) for _ in range(2)]
+    await post.store.write(lambda tx: [tx.add_service_mail(mail) for mail in batch])
     await post.relay.until(lambda: post.relay.in_content)
     async with asyncio.timeout(30):
-        second = await post.queue()
         running.cancel()
         post.relay.hold.set()
         with pytest.raises(asyncio.CancelledError):
             await running
-    assert [(await post.now(mail)).state for mail in (first, second)] == ["sent", "queued"]
+    assert [(await post.now(mail)).state for mail in batch] == ["sent", "queued"]
