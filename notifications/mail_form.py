@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
-from notifications.customer import Contact, MailContent
+from notifications.customer import Contact, MailContent, recipients
 from notifications.enveloped import certificate_expires_at, certificate_fault
 from notifications.seal import SealedNotice
 from notifications.wording import summary
@@ -83,6 +85,62 @@ def days_to_expiry(contact: Contact, now: datetime) -> int | None:
     return None if expires_at is None else (expires_at - now).days
 
 
+class Reach(StrEnum):
+    """What stands between a customer and its notices by mail."""
+
+    NO_ACTIVE_CONTACT = "no_active_contact"
+    ONLY_FALLBACK = "only_fallback"
+    ADDRESS_UNCONFIRMED = "address_unconfirmed"
+    #: takes its notices encrypted only, and has no certificate that serves
+    CANNOT_ENCRYPT = "cannot_encrypt"
+    CERTIFICATE_EXPIRES = "certificate_expires"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+
+
+@dataclass(frozen=True, slots=True)
+class ReachFinding:
+    """One thing that stands between a customer and its notices by mail."""
+
+    kind: Reach
+    #: None where it is about all contacts together
+    contact_id: UUID | None = None
+    #: for a certificate that expires: the warning that is due, one of ``EXPIRY_WARNING_DAYS``
+    within_days: int | None = None
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether nobody at the customer gets any mail."""
+        return self.kind is Reach.NO_ACTIVE_CONTACT
+
+
+def reachability(contacts: Sequence[Contact], now: datetime) -> list[ReachFinding]:
+    """Return what stands between a customer and its notices by mail, of the contacts served now; empty: nothing.
+
+    1. Whether there is anybody, and anybody but a fallback.
+    2. Of each: its address, whether it can be written to in the one form it takes, the end of its certificate.
+    """
+    # 1.
+    served = recipients(contacts)
+    if not served:
+        return [ReachFinding(Reach.NO_ACTIVE_CONTACT)]
+    found = [ReachFinding(Reach.ONLY_FALLBACK)] if served[0].fallback else []
+    # 2.
+    for contact in served:
+        decision = mail_form(contact, now)
+        if contact.verified_at is None:
+            found.append(ReachFinding(Reach.ADDRESS_UNCONFIRMED, contact.id))
+        lacks = contact.smime_certificate is None or decision.certificate_fault is not None
+        if contact.mail_content is MailContent.ENCRYPTED_ONLY and lacks:
+            found.append(ReachFinding(Reach.CANNOT_ENCRYPT, contact.id))
+        days = days_to_expiry(contact, now)
+        if days is not None and days < 0:
+            found.append(ReachFinding(Reach.CERTIFICATE_EXPIRED, contact.id))
+        elif days is not None and days < max(EXPIRY_WARNING_DAYS):
+            within = min(warned for warned in EXPIRY_WARNING_DAYS if days < warned)
+            found.append(ReachFinding(Reach.CERTIFICATE_EXPIRES, contact.id, within))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The words of a summary."""
@@ -92,11 +150,19 @@ class Summary:
 
 
 def summary_of(
-    sealed: SealedNotice, language: str, reason: FormReason, *, provider: str, contact: str, console_url: str | None
+    sealed: SealedNotice,
+    language: str,
+    reason: FormReason,
+    *,
+    provider: str,
+    contact: str,
+    console_url: str | None,
+    time_zone: str | None = None,
 ) -> Summary:
     """Return the words of a notice's summary: which notice, how it is marked, its digest, and where to read it.
 
     No fact of the incident, no customer, nobody affected: whoever reads it by mistake learns that there is a notice.
+    ``time_zone``: of the reader; None for UTC alone, since the customer's would say something of the customer.
     """
     document = json.loads(sealed.document)
     return Summary(
@@ -112,6 +178,8 @@ def summary_of(
             provider=provider,
             contact=contact,
             console_url=console_url,
+            due=document.get("due"),
+            time_zone=time_zone or "UTC",
         ),
     )
 

@@ -106,6 +106,7 @@ def _message(due: DueDelivery, delivering: Delivering, now: datetime, form: Form
             provider=provider.name,
             contact=" ".join(filter(None, (provider.contact_name, provider.contact_email, provider.contact_phone))),
             console_url=provider.console_url,
+            time_zone=contact.time_zone,
         )
         return assemble_mail(
             prepare_text(words.subject, words.text, contact.language), envelope, sealing.signer.sign_detached

@@ -17,7 +17,7 @@ from notifications.customer import (
     ProfileVersion,
 )
 from notifications.enveloped import certificate_fault
-from notifications.errors import Fault, InvalidInputError, NotFoundError, VersionMismatchError
+from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.ports import Transaction
 from notifications.use_cases.act import Act, as_json
 from notifications.use_cases.customer_decider import Agreements
@@ -199,7 +199,7 @@ def add_contact(tx: Transaction, act: Act, customer_id: UUID, draft: ContactDraf
         verified_at=act.now if draft.address_confirmed else None,
     )
     tx.add_contact(contact)
-    tx.append_audit([_contact_entry(tx, act, "contact.added", contact)])
+    tx.append_audit([_contact_entry(tx, act, "contact.added", contact), *_answered_for(tx, act, None, contact)])
     return contact
 
 
@@ -234,7 +234,27 @@ def change_contact(
         version=before.version + 1,
     )
     tx.save_contact(contact, before.version)
-    tx.append_audit([_contact_entry(tx, act, "contact.changed", contact)])
+    tx.append_audit([_contact_entry(tx, act, "contact.changed", contact), *_answered_for(tx, act, before, contact)])
+    return contact
+
+
+def confirm_address(tx: Transaction, act: Act, contact_id: UUID, address: str) -> Contact:
+    """Confirm that an address is the contact's, which its mailed link proves; raises NotFoundError.
+
+    One that was confirmed before keeps its time. NOT checked here: the link.
+
+    Raises StateConflictError where the contact has another address by now.
+    """
+    before = tx.contact(contact_id)
+    if before is None:
+        raise NotFoundError("contact", contact_id)
+    if before.email != address:
+        raise StateConflictError("the contact has another address by now")
+    if before.verified_at is not None:
+        return before
+    contact = replace(before, verified_at=act.now, version=before.version + 1)
+    tx.save_contact(contact, before.version)
+    tx.append_audit([_confirmed_entry(tx, act, contact, "link")])
     return contact
 
 
@@ -286,6 +306,20 @@ def _customer_entry(tx: Transaction, act: Act, kind: str, customer: Customer) ->
         subjects={"customer": tx.customer_pseudonym(customer.id)},
         detail={"version": customer.version, "four_eyes": customer.four_eyes},
         private={"customer": customer},
+    )
+
+
+def _answered_for(tx: Transaction, act: Act, before: Contact | None, contact: Contact) -> list[AuditEntry]:
+    """Return the entry of an address that whoever adds or changes the contact answers for, where it is newly so."""
+    stood = before is not None and before.verified_at is not None and before.email == contact.email
+    return [] if stood or contact.verified_at is None else [_confirmed_entry(tx, act, contact, "out_of_band")]
+
+
+def _confirmed_entry(tx: Transaction, act: Act, contact: Contact, way: str) -> AuditEntry:
+    return act.entry(
+        "contact.address_confirmed",
+        subjects={"customer": tx.customer_pseudonym(contact.customer_id), "contact": str(contact.id)},
+        detail={"version": contact.version, "way": way},
     )
 
 

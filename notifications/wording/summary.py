@@ -1,6 +1,9 @@
 """The words of a summary: that there is a notice, and where to read it. Nothing of what it says."""
 
+from collections.abc import Mapping
+
 from notifications.wording.catalogues import translate
+from notifications.wording.formats import moment
 from notifications.wording.vocabulary import words
 
 
@@ -26,9 +29,16 @@ def text(
     provider: str,
     contact: str,
     console_url: str | None,
+    due: Mapping[str, str] | None,
+    time_zone: str,
 ) -> str:
-    """Return the body, LF line ends; ``reason`` is a ``FormReason`` value, ``contact`` how the provider is reached."""
+    """Return the body, LF line ends.
+
+    ``reason`` is a ``FormReason`` value, ``contact`` how the provider is reached, ``due`` as in the document.
+    """
     values = {"provider": provider, "ticket": ticket, "sequence": sequence, "contact": contact, "digest": digest}
+    if due is not None:
+        values |= {"time": moment(due["at"], language, time_zone), "kind": words(f"due.{due['kind']}", language)}
     kind_words, tlp_words = words(f"kind.{kind}", language), words(f"tlp.{tlp}", language)
 
     def say(message: str) -> str:
@@ -43,6 +53,7 @@ def text(
     compared = say("SHA-256 of the signed document (notice.json), to compare:")
     parts = (
         f"{said}\n{kind_words} — {tlp}: {tlp_words}",
+        *([] if due is None else [say("Deadline for this notice: %(time)s — %(kind)s.")]),
         where,
         words(f"form.{reason}", language),
         f"{compared}\n{digest}",

@@ -1,5 +1,6 @@
 """Schemas of customers, their contacts, agreement bindings, chosen levels and console inbox."""
 
+import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
@@ -195,6 +196,7 @@ class ContactOut(Out):
     mail_content: str
     smime_certificate: str | None = Field(description="PEM.")
     certificate_expires_at: Moment | None
+    certificate_sha256: str | None = Field(description="Its fingerprint, in hex, to compare by another way.")
     certificate_fault: str | None = Field(description="Why the certificate does not serve now; null where it does.")
     verified_at: Moment | None = Field(
         description="When the address was confirmed; until then its mails are summaries, for it may be a stranger's."
@@ -324,6 +326,7 @@ def contact_out(contact: Contact, now: datetime) -> ContactOut:
         mail_content=contact.mail_content.value,
         smime_certificate=None if certificate is None else certificate_pem(certificate),
         certificate_expires_at=None if certificate is None else certificate_expires_at(certificate),
+        certificate_sha256=None if certificate is None else hashlib.sha256(certificate).hexdigest(),
         certificate_fault=decision.certificate_fault,
         verified_at=contact.verified_at,
         mail_form=decision.form.value,

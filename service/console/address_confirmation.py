@@ -1,9 +1,9 @@
 """A contact confirms its address by the link that was mailed to it: the only proof that the mailbox is read."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from notifications.customer import Contact
+from notifications.use_cases import keep_customers
 from notifications.use_cases.act import Act
 from service.access.links import LinkVoidError, find_link, redeem_link
 from service.access.ports import AccessTransaction
@@ -34,15 +34,4 @@ def confirm_address(tx: AccessTransaction, act: Act, secret: str) -> Contact:
     # 2.
     redeem_link(tx, act, secret, PURPOSE, binding_now=contact.email)
     # 3.
-    if contact.verified_at is not None:
-        return contact
-    confirmed = replace(contact, verified_at=act.now, version=contact.version + 1)
-    tx.save_contact(confirmed, contact.version)
-    tx.append_audit([
-        act.entry(
-            "contact.verified",
-            subjects={"contact": str(contact.id), "customer": tx.customer_pseudonym(contact.customer_id)},
-            detail={"version": confirmed.version},
-        )
-    ])  # fmt: skip
-    return confirmed
+    return keep_customers.confirm_address(tx, act, contact.id, contact.email)

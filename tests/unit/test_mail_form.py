@@ -1,15 +1,19 @@
 """How a notice goes to a contact by mail: every combination, and what a summary says and does not say."""
 
+import hashlib
 import json
 import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from notice_samples import PROVIDER
+from hypothesis import given
+from hypothesis import strategies as st
+from notice_samples import PROVIDER, SAMPLES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 from records import make_contact, make_customer, make_sealed
@@ -18,12 +22,24 @@ from smime_reader import SmimeReader
 from notifications.customer import MailContent, recipients
 from notifications.enveloped import certificate_fault, parse_certificate
 from notifications.errors import InvalidInputError
-from notifications.mail_form import FormReason, MailForm, days_to_expiry, mail_form, neutral_subject, summary_of
+from notifications.mail_form import (
+    FormReason,
+    MailForm,
+    Reach,
+    days_to_expiry,
+    mail_form,
+    neutral_subject,
+    reachability,
+    summary_of,
+)
 
+#: Words of ours that a fact may hold by chance.
+COMMON = re.compile(r"[^\W\d_]{4,}")
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 ADDRESS = "rssi@valmont.example"
 CUSTOMER = make_customer()
 READER = SmimeReader(ADDRESS, NOW)
+SHORT = SmimeReader(ADDRESS, NOW, days=10)
 DOCUMENT = {
     "ticket": "INC-2026-000042", "sequence": 3, "kind": "update", "tlp": "TLP:AMBER+STRICT",
     "title": {"fr": "Rançongiciel", "en": "Ransomware"}, "customer": {"name": "Hôpital Valmont"},
@@ -122,6 +138,130 @@ class TestSummary:
             assert unsaid not in whole
         assert words.subject == neutral_subject(sealed, language)
         assert "%(" not in whole
+
+    @pytest.mark.parametrize("sample", sorted(SAMPLES))
+    @pytest.mark.parametrize("language", ["fr", "en", "de"])
+    def test_no_word_of_the_notice_is_in_it_that_it_would_not_say_anyway(self, sample, language):
+        """Every word of title, texts, resources, effect and customer is looked for."""
+        document = SAMPLES[sample]().document
+        said = json.loads(document)
+        facts = [said[name] for name in (
+            "title", "what_happened", "effect", "measures_taken", "recommendations", "not_known_yet", "customer",
+            "classification", "personal_data", "changes", "rsit",
+        )]  # fmt: skip
+        empty = json.dumps(DOCUMENT | {"due": said["due"]} | {name: said[name] for name in ("sequence", "kind", "tlp")})
+        told, anyway = (self._of(text, language) for text in (document, empty.encode()))
+        assert "2026" in told.text
+        # Nothing of the facts moves a word: the same summary is made where there are none, but for its digest.
+        digests = [hashlib.sha256(text).hexdigest() for text in (document, empty.encode())]
+        assert told.text.replace(digests[0], digests[1]) == anyway.text
+        assert told.subject == anyway.subject
+        own = set(COMMON.findall(self._of(empty.encode(), language).text.casefold()))
+        secret = {word for text in _strings(facts) for word in COMMON.findall(text.casefold())} - own
+        assert len(secret) > 20
+        assert not secret & set(COMMON.findall((told.subject + told.text).casefold()))
+
+    def _of(self, document, language):
+        sealed = make_sealed(_Notice, document=document)
+        return summary_of(
+            sealed, language, FormReason.CHOSEN, provider=PROVIDER.name, contact="soc@p.example", console_url=None
+        )
+
+    def test_its_deadline_is_in_the_zone_of_the_reader_or_in_utc(self):
+        due = {"at": "2026-03-02T08:30:00.000000Z", "kind": "contractual"}
+        sealed = make_sealed(_Notice, document=json.dumps(DOCUMENT | {"due": due}).encode())
+
+        def deadline(**options):
+            words = summary_of(sealed, "en", FormReason.CHOSEN, provider="P", contact="C", console_url=None, **options)
+            return next(line for line in words.text.splitlines() if line.startswith("Deadline"))
+
+        assert deadline() == "Deadline for this notice: 2 March 2026, 08:30 UTC — contractual deadline."
+        assert "12:30 Indian/Reunion" in deadline(time_zone="Indian/Reunion")
+
+
+def _strings(value):
+    if isinstance(value, str):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _strings(item)
+
+
+#: Whoever reads these fields learns nothing of how a mail goes out.
+CONTACTS = st.builds(
+    lambda content, certificate, verified, active, fallback, order: contact(
+        mail_content=content, smime_certificate=certificate, verified_at=verified, active=active, fallback=fallback,
+        order=order,
+    ),
+    st.sampled_from(MailContent),
+    st.one_of(st.none(), st.binary(max_size=40), st.sampled_from([READER.der, SHORT.der])),
+    st.one_of(st.none(), st.just(NOW)),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 9),
+)  # fmt: skip
+MOMENTS = st.integers(-400, 800).map(lambda hours: NOW + timedelta(hours=hours))
+
+
+class TestAlways:
+    @given(CONTACTS, MOMENTS)
+    def test_how_a_mail_goes_out(self, it, now):
+        decision = mail_form(it, now)
+        if it.verified_at is None or it.mail_content is MailContent.SUMMARY:
+            assert decision.form is MailForm.SUMMARY
+        if it.mail_content is MailContent.ENCRYPTED_ONLY:
+            assert decision.form is not MailForm.FULL
+        if decision.form is MailForm.ENCRYPTED:
+            assert certificate_fault(it.smime_certificate, it.email, now) is None
+        if decision.form is MailForm.FULL:
+            assert it.smime_certificate is None or decision.certificate_fault
+        assert (decision.form is not MailForm.SUMMARY) <= (decision.reason is FormReason.CHOSEN)
+        # Nothing but these fields decides.
+        assert mail_form(replace(it, active=not it.active, fallback=not it.fallback, order=10), now) == decision
+
+    @given(st.lists(CONTACTS, max_size=4), MOMENTS)
+    def test_nobody_is_unreachable_unsaid(self, contacts, now):
+        found = reachability(contacts, now)
+        assert any(finding.is_unreachable for finding in found) == (not any(it.active for it in contacts))
+        served = recipients(contacts)
+        assert {finding.contact_id for finding in found} - {None} <= {it.id for it in served}
+        for it in served:
+            reason = mail_form(it, now).reason
+            told = {finding.kind for finding in found if finding.contact_id == it.id}
+            assert (reason is FormReason.ADDRESS_UNCONFIRMED) <= (Reach.ADDRESS_UNCONFIRMED in told)
+            assert (reason in {FormReason.NO_CERTIFICATE, FormReason.CERTIFICATE_UNUSABLE}) <= (
+                Reach.CANNOT_ENCRYPT in told
+            )
+
+
+class TestReachability:
+    def test_nobody_and_nobody_but_a_fallback(self):
+        assert [found.kind for found in reachability([contact(active=False)], NOW)] == [Reach.NO_ACTIVE_CONTACT]
+        assert reachability([], NOW)[0].is_unreachable
+        assert [found.kind for found in reachability([contact(fallback=True)], NOW)] == [Reach.ONLY_FALLBACK]
+        assert reachability([contact(), contact(fallback=True, verified_at=None)], NOW) == []
+
+    @pytest.mark.parametrize(
+        ("days", "expected"),
+        [
+            (31, None),
+            (29.5, (Reach.CERTIFICATE_EXPIRES, 30)),
+            (6.5, (Reach.CERTIFICATE_EXPIRES, 7)),
+            (0.5, (Reach.CERTIFICATE_EXPIRES, 1)),
+            (-0.5, (Reach.CERTIFICATE_EXPIRED, None)),
+        ],
+    )
+    def test_a_certificate_that_ends(self, days, expected):
+        it = contact(smime_certificate=READER.der)
+        found = reachability([it], NOW + timedelta(days=365 - days))
+        assert [(item.kind, item.within_days) for item in found] == ([] if expected is None else [expected])
+
+    def test_of_each_contact(self):
+        unconfirmed = contact(verified_at=None)
+        silent = contact(mail_content=MailContent.ENCRYPTED_ONLY)
+        found = reachability([unconfirmed, silent, contact()], NOW)
+        assert [(item.kind, item.contact_id) for item in found] == [
+            (Reach.ADDRESS_UNCONFIRMED, unconfirmed.id), (Reach.CANNOT_ENCRYPT, silent.id),
+        ]  # fmt: skip
 
 
 class _Notice:
