@@ -36,7 +36,7 @@ async def test_the_readme_takes_an_incident_from_declaration_to_release(running,
     blocks = dict(BLOCK.findall(README.read_text(encoding="utf-8")))
     names = {"API": f"{running.url}/api/v1", "AUTH": f"Authorization: Bearer {running.token}"}
     answers = {}
-    for step in ("customer", "contact", "incident", "assess", "notices", "preview", "release"):
+    for step in ("account", "customer", "contact", "incident", "assess", "notices", "preview", "release"):
         answer = await curl(api, blocks[step], names)
         assert answer.is_success, (step, answer.text)
         answers[step] = json.loads(answer.content)
