@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import struct
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,8 @@ from service.access.records import Account, Passkey
 
 _MAX_ANSWER_CHARACTERS = 20_000
 _CHALLENGE_BYTES = 32
+#: What the library raises for answers that are none; its parsers index and compute before they check.
+_NO_PROOF = (WebAuthnException, ValueError, LookupError, TypeError, AttributeError, struct.error, OverflowError)
 
 
 class PasskeyRefusedError(Exception):
@@ -85,7 +88,7 @@ def verified_enrolment(answer: str, challenge: bytes, *, rp_id: str, origin: str
             expected_origin=origin,
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError) as error:
+    except _NO_PROOF as error:
         raise PasskeyRefusedError(type(error).__name__) from None
     return verified.credential_id, verified.credential_public_key, verified.sign_count
 
@@ -104,7 +107,7 @@ def verified_count(answer: str, challenge: bytes, passkey: Passkey, *, rp_id: st
     """Return the counter of a sign-in with a passkey; raises PasskeyRefusedError.
 
     Checked: challenge, origin, relying party, user there and verified, signature, and that the counter does not go back
-    (a copy of the authenticator would).
+    (a copy of the authenticator would). The counter comes last: only what the key signed may say that there is a copy.
     """
     try:
         verified = verify_authentication_response(
@@ -113,12 +116,15 @@ def verified_count(answer: str, challenge: bytes, passkey: Passkey, *, rp_id: st
             expected_rp_id=rp_id,
             expected_origin=origin,
             credential_public_key=passkey.public_key,
-            credential_current_sign_count=passkey.sign_count,
+            credential_current_sign_count=0,
             require_user_verification=True,
         )
-    except (WebAuthnException, ValueError, KeyError, TypeError) as error:
+    except _NO_PROOF as error:
         raise PasskeyRefusedError(type(error).__name__) from None
-    return verified.new_sign_count
+    count = verified.new_sign_count
+    if (count or passkey.sign_count) and count <= passkey.sign_count:
+        raise PasskeyRefusedError("counter_went_back")
+    return count
 
 
 def used(passkey: Passkey, count: int, at: datetime) -> Passkey:

@@ -6,6 +6,7 @@ It is neither shortened nor folded.
 
 import asyncio
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -14,8 +15,8 @@ MIN_CHARACTERS = 12
 MAX_CHARACTERS = 256
 #: OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, hash_len=32, salt_len=16, type=Type.ID)
-#: Worked out at once at most, whoever asks: a crowd at the sign-in takes no more memory than this many.
-_AT_ONCE = 2
+#: Two at once at most in the whole process: a crowd at the sign-in takes no more memory and no more processors.
+_THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="passwords")
 #: Of the lists of passwords that everybody tries first, those that are long enough to be taken otherwise.
 _COMMON = frozenset({
     "123456789012", "1234567890123", "12345678901234", "123456123456", "111111111111", "000000000000", "password1234",
@@ -43,7 +44,6 @@ class Passwords:
     """Makes and compares hashes, a few at once, in threads."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(_AT_ONCE)
         #: what a password is compared with where there is none: it takes as long and never fits
         self._nobodys = _HASHER.hash("nobody has this password \N{SNOWMAN}")
         #: comparisons made; known and unknown accounts cost the same number
@@ -51,14 +51,13 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """Return the hash in the PHC string format."""
-        async with self._places:
-            return await asyncio.to_thread(_HASHER.hash, _normal(password))
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, _HASHER.hash, _normal(password))
 
     async def fits(self, password: str, stored: str | None) -> bool:
         """Whether a password is the one that was hashed; without a hash, False after the same time."""
         self.comparisons += 1
-        async with self._places:
-            fits = await asyncio.to_thread(_compare, stored or self._nobodys, _normal(password[: MAX_CHARACTERS + 1]))
+        hashed, typed = stored or self._nobodys, _normal(password[: MAX_CHARACTERS + 1])
+        fits = await asyncio.get_running_loop().run_in_executor(_THREADS, _compare, hashed, typed)
         return fits and stored is not None
 
     def is_outdated(self, stored: str) -> bool:

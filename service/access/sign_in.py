@@ -107,12 +107,13 @@ class SignIn:
         account, stored = await self._store.read(lambda tx: _by_email(tx, named))
         # 1.
         counted = self._throttling.of_guesses("account", named, None if account is None else account.id, browser)
-        if await self._throttling.begin(*counted):
-            await self._say_throttled(account, browser)
+        begins_to_wait = await self._throttling.begin(*counted)
         # 2.
         fits = await self.passwords.fits(password, None if stored is None else stored.hash)
         if not fits or account is None or not account.active or stored is None:
             _log.warning("sign_in.refused", method="password", known_device=bool(browser.device))
+            if begins_to_wait:
+                await self._say_throttled(account, browser)
             raise SignInRefusedError
         await self._throttling.succeeded(*counted)
         renewed = await self.passwords.hash(password) if self.passwords.is_outdated(stored.hash) else stored.hash
@@ -168,8 +169,7 @@ class SignIn:
             raise SignInOverError
         # 2.
         counted = self._throttling.of_guesses("codes", str(account.id), account.id, browser)
-        if await self._throttling.begin(*counted):
-            await self._say_throttled(account, browser)
+        begins_to_wait = await self._throttling.begin(*counted)
         secret, device = new_session_secret(), self._throttling.new_device(account.id)
         act = self._act(account)
 
@@ -193,6 +193,8 @@ class SignIn:
         signed_in = await self._store.write(work)
         if signed_in is None:
             _log.warning("sign_in.refused", method="code")
+            if begins_to_wait:
+                await self._say_throttled(account, browser)
             raise SignInRefusedError
         await self._throttling.succeeded(*counted)
         return signed_in

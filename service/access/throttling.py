@@ -20,6 +20,7 @@ from service.access.ports import AccessStore, AccessTransaction
 from service.access.rate_limits import TooManyRequestsError
 from service.access.records import Throttle
 from service.access.secret_box import SecretBox, SecretUnreadableError
+from service.access.sessions import Browser
 
 _FIRST_WAIT = timedelta(seconds=2)
 _LONGEST_WAIT = timedelta(minutes=15)
@@ -36,6 +37,8 @@ class Bucket:
     key: bytes
     #: failures that cost nothing
     free: int
+    #: whether whoever succeeds is the only one that can have failed here
+    own: bool = False
 
 
 class Throttling:
@@ -44,19 +47,22 @@ class Throttling:
     def __init__(self, store: AccessStore, clock: Clock, box: SecretBox) -> None:
         self._store, self._clock, self._box = store, clock, box
 
-    def of_account(self, who: str, account_id: UUID | None, device: str | None) -> Bucket:
-        """Return the bucket of an account in a browser; ``who`` is how it was named, known or not."""
-        nonce = None if account_id is None or device is None else self._known(account_id, device)
-        browser = b"strangers" if nonce is None else nonce
-        return Bucket(self._box.mac("throttle", b"account\n" + who.encode() + b"\n" + browser), 5)
+    def of_guesses(self, what: str, who: str, account_id: UUID | None, browser: Browser) -> tuple[Bucket, ...]:
+        """Return what a guess at a secret of an account is counted in; ``who`` is how it was named, known or not.
 
-    def of_address(self, address: str) -> Bucket:
-        """Return the bucket of a network address."""
-        return Bucket(self._box.mac("throttle", b"address\n" + address.encode()), 20)
+        A browser that is known to the account counts for itself alone, whatever goes on at its network address. All
+        other browsers count together, and each for its address too.
+        """
+        nonce = None if account_id is None or browser.device is None else self._known(account_id, browser.device)
+        data = what.encode() + b"\n" + who.encode() + b"\n" + (b"strangers" if nonce is None else nonce)
+        of_account = Bucket(self._box.mac("throttle", data), 5, own=nonce is not None)
+        if nonce is not None:
+            return (of_account,)
+        return of_account, Bucket(self._box.mac("throttle", b"address\n" + browser.address.encode()), 20)
 
     def of_thing(self, what: str, identifier: str, free: int) -> Bucket:
-        """Return the bucket of anything else, such as the codes of an account."""
-        return Bucket(self._box.mac("throttle", f"{what}\n{identifier}".encode()), free)
+        """Return the bucket of anything else, such as the resets that a network address asks for."""
+        return Bucket(self._box.mac("throttle", f"{what}\n{identifier}".encode()), free, own=True)
 
     async def begin(self, *buckets: Bucket) -> bool:
         """Count an attempt in every bucket; returns whether one of them begins to wait with it.
@@ -66,16 +72,20 @@ class Throttling:
         now = self._clock.now()
         return await self._store.write(lambda tx: self._begun(tx, buckets, now))
 
-    async def succeeded(self, own: Bucket, *shared: Bucket) -> None:
-        """Forget the failures of a bucket that is the caller's own, and give the attempt back to those it shares."""
+    async def succeeded(self, *buckets: Bucket) -> None:
+        """Forget the failures of a bucket that is the caller's own, and give the attempt back to those it shares.
+
+        What others failed in a shared one stays: else an account of one's own would pay for guesses at others.
+        """
 
         def work(tx: AccessTransaction) -> None:
-            tx.clear_throttle(own.key)
-            for bucket in shared:
+            for bucket in buckets:
                 throttle = tx.throttle(bucket.key)
-                if throttle is not None:
-                    failures = max(throttle.failures - 1, 0)
-                    tx.save_throttle(Throttle(bucket.key, failures, throttle.last_failed_at, throttle.retry_at))
+                if bucket.own:
+                    tx.clear_throttle(bucket.key)
+                elif throttle is not None:
+                    failures, at = max(throttle.failures - 1, 0), throttle.last_failed_at
+                    tx.save_throttle(Throttle(bucket.key, failures, at, at + wait_after(failures - bucket.free)))
 
         await self._store.write(work)
 

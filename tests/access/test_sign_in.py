@@ -156,7 +156,7 @@ class TestThrottling:
                 await house.sign_in.with_password(ADA, "guess guess guess", HOME)
         with pytest.raises(TooManyRequestsError) as wait:
             await house.sign_in.with_password(ADA, PASSWORD, HOME)
-        house.clock.step(timedelta(seconds=wait.value.retry_after_seconds))
+        house.clock.step(timedelta(seconds=wait.value.retry_after_seconds, milliseconds=1))
         known = replace(HOME, device=(await signed_in(house)).device)
         for _ in range(2):
             for _ in range(5):
