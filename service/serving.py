@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 from importlib.metadata import version
 
 import click
@@ -14,6 +15,8 @@ from service.wiring import running_parts
 
 async def serve_until_told(settings: Settings, host: str, port: int) -> None:
     """Start the parts, then the server; stop in reverse. What a part lacks is told before a port is open."""
+    # A process that dies leaves no copy of its memory: keys and passwords are in it.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     async with running_parts(settings) as running:
         settle_memory()
         app = create_app(

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -126,6 +127,7 @@ async def test_a_day_of_a_service_leaves_no_secret_where_it_does_not_belong(tmp_
             commands = [await greffier("keys", "list", data), await greffier("keys", "rotate", "signing", data)]
             for leaf in (await ok(api.get("/audit/entries", params={"limit": 200})))["items"]:
                 answers += [json.dumps(leaf).encode(), base64.b64decode(leaf["leaf_base64"])]
+            limits = await asyncio.to_thread(Path(f"/proc/{process.pid}/limits").read_text)
             arguments = await asyncio.to_thread(Path(f"/proc/{process.pid}/cmdline").read_bytes)
         # What a crash of this moment would leave, write-ahead log and all.
         left = {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and path.name not in MEANT}
@@ -134,6 +136,7 @@ async def test_a_day_of_a_service_leaves_no_secret_where_it_does_not_belong(tmp_
         sealed = database.execute("SELECT sealed_seed FROM totps").fetchall()
     database.close()
 
+    assert re.search(r"Max core file size\s+0\s+0\s", limits)
     logged = b"".join(written)
     assert b"service.ready" in logged
     assert b"delivery.deferred" in logged
