@@ -468,7 +468,7 @@ class TestStatements:
 
     def test_no_statement_walks_a_table_but_those_that_mean_to(self, path):
         """Without statistics, as in a young database: a list must not become slow because history grew."""
-        whole = {"_ALL_CUSTOMERS", "_ALL_SALTS", "_ALL_BINDINGS", "_ALL_PROFILES"}
+        whole = {"_ALL_CUSTOMERS", "_ALL_SALTS", "_ALL_BINDINGS", "_ALL_PROFILES", "_ALL_TOTPS"}
         from_the_end = {"_HEAD", "_LAST_SEQUENCED"}
         every_customer, as_the_process_starts = {"_WITHOUT_CONTACT", "_UNREACHABLE"}, {"_FREE_ALL"}
         queues_in_order = {
