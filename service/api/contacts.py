@@ -138,6 +138,8 @@ async def ask_again(
         if console_url is None:
             raise StateConflictError("there are no pages to link to: set console_url")
         throttle = tx.throttle(_throttle_key(contact))
+        if contact.verified_at is not None:
+            raise StateConflictError("the address is confirmed already")
         if throttle is not None and act.now < throttle.retry_at:
             raise StateConflictError("a link was mailed a few minutes ago")
         _ask(tx, act, context, contact, console_url)

@@ -1,5 +1,6 @@
 """Contacts as a product, from outside: encrypted mail, summaries, time zones, fallback, confirmed addresses."""
 
+import asyncio
 import hashlib
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from clocks import TurnedClock
 from rich.console import Console
 from scenario import affected, customer, declare, harm, ok, release
 from smime_reader import SmimeReader
@@ -57,6 +59,17 @@ async def notified(running, api, owner, mails):
     return incident, notice
 
 
+async def entries(api, kind):
+    """Return the log's entries of a kind, once there is one."""
+    async with asyncio.timeout(60):
+        while True:
+            page = await ok(api.get("/audit/entries", params={"limit": 200}))
+            found = [item["leaf"] for item in page["items"] if item["leaf"]["type"] == kind]
+            if found:
+                return found
+            await asyncio.sleep(0.02)
+
+
 def openssl(*command):
     return subprocess.run(["openssl", "cms", *command], capture_output=True, check=False)
 
@@ -75,6 +88,7 @@ async def test_an_encrypted_mail_is_read_by_its_contact_alone_and_then_verifies_
     owner = await customer(api, contacts=())
     made = await contact(api, owner, address, smime_certificate=reader.pem)
     assert (made["mail_form"], made["certificate_fault"]) == ("encrypted", None)
+    assert made["certificate_sha256"] == hashlib.sha256(reader.der).hexdigest()
     await notified(running, api, owner, 1)
     (mail,) = address_of(running, address)
     for word in SECRETS.values():
@@ -163,7 +177,64 @@ async def test_a_fallback_is_served_once_nobody_else_can_be(served):
     assert len(address_of(running, "fallback@valmont.example")) == 1
 
 
+async def test_a_customer_that_nobody_is_reached_at_is_still_told_in_the_console(served):
+    running, api = served
+    owner = await customer(api, contacts=())
+    _, notice = await notified(running, api, owner, 0)
+    # The console is a delivery like any other: its attempt is the last that the log holds of the notice.
+    await entries(api, "delivery.attempted")
+    (item,) = (await ok(api.get(f"/customers/{owner['id']}/inbox")))["items"]
+    assert item["notice_id"] == notice["id"]
+    (sealed,) = await entries(api, "notice.sealed")
+    assert sealed["detail"]["mail_recipients"] == 0
+    assert running.sink.messages == []
+
+
+async def test_one_mailbox_at_two_customers_gets_the_notice_of_each_as_its_own_contact(served):
+    """An integrator reads for several customers; a delivery is to the contact of the customer it is about, alone."""
+    running, api = served
+    mailbox = "soc@integrator.example"
+    own, other = await customer(api, "Own", contacts=()), await customer(api, "Other", contacts=())
+    contacts = {owner["id"]: (await contact(api, owner, mailbox))["id"] for owner in (own, other)}
+    harmed = harm(confidentiality="yes")
+    touched = [affected(owner, data_harm=harmed) for owner in (own, other)]
+    incident = await declare(api, impact="I1", service_harm=harmed, affected_customers=touched)
+    released = await release(api, incident)
+    assert len(released) == 2
+    await running.sink.wait_for(2, timeout_seconds=60)
+    for notice in released:
+        deliveries = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
+        told = [item["contact_id"] for item in deliveries if item["channel"] == "email"]
+        assert told == [contacts[notice["customer_id"]]]
+
+
 class TestConfirmation:
+    async def test_another_link_may_be_asked_for_after_five_minutes_and_whoever_confirms_is_in_the_log(
+        self, data_folder, service_log
+    ):
+        clock = TurnedClock()
+        console = {"console_url": "https://console.provider.example"}
+        async with embedded_service(data_folder, clock=clock, sequencer_period_seconds=0.01, **console) as running:
+            headers = {"Authorization": f"Bearer {running.token}"}
+            async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+                owner = await customer(api, contacts=())
+                made = await contact(api, owner, "a@valmont.example", address_confirmed=False)
+                path = f"/customers/{owner['id']}/contacts/{made['id']}"
+                assert (await api.post(f"{path}/confirmation")).status_code == 409
+                clock.turn(minutes=5, seconds=1)
+                assert (await api.post(f"{path}/confirmation")).status_code == 200
+                again = await api.post(f"{path}/confirmation")
+                assert (again.status_code, "minutes ago" in again.json()["detail"]) == (409, True)
+                body = {"name": "N", "email": "a@valmont.example", "language": "en", "address_confirmed": True}
+                assert (await ok(api.put(path, json=body, headers={"If-Match": "*"})))["verified_at"]
+                done = await api.post(f"{path}/confirmation")
+                assert (done.status_code, done.json()["detail"]) == (409, "the address is confirmed already")
+                assert (await ok(api.put(path, json=body, headers={"If-Match": "*"})))["verified_at"]
+                confirmed = await entries(api, "contact.address_confirmed")
+                assert [(leaf["subjects"]["contact"], leaf["detail"]["way"]) for leaf in confirmed] == [
+                    (made["id"], "out_of_band")
+                ]
+
     async def test_an_address_that_nobody_confirmed_gets_a_link_and_summaries(self, served):
         running, api = served
         owner = await customer(api, contacts=())

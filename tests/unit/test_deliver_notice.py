@@ -1,0 +1,62 @@
+"""What a delivery refuses: a contact of another customer gets nothing, whatever the store says."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from notice_samples import PROVIDER
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
+from records import make_contact, make_customer, make_delivery, make_incident, make_notice, make_sealed
+from sealed_sample import ADDRESS, Office
+
+from notifications.delivery import ChannelKind
+from notifications.ports import DueDelivery
+from notifications.use_cases.deliver_notice import Delivering, deliver_notice
+from notifications.use_cases.seal_notice import Sealing
+
+NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+
+
+class _ReachedError(Exception):
+    """The channel was asked to send."""
+
+
+class _Channel:
+    kind = ChannelKind.EMAIL
+
+    async def send(self, *, recipient, **_message):
+        raise _ReachedError(recipient)
+
+
+@pytest.fixture(scope="module")
+def delivering(tmp_path_factory):
+    office = Office(tmp_path_factory.mktemp("office"))
+    sealing = Sealing(
+        unit_of_work=None, log=None, signer=office.signer, timestamp_authority=None, clock=office.clock,
+        identifiers=None, agreements=None, provider=PROVIDER, sender=ADDRESS,
+    )  # fmt: skip
+    return Delivering(sealing, {ChannelKind.EMAIL: _Channel()}, "Sender", lambda: 0.5)
+
+
+def due(office_document, **wrong):
+    """Return a delivery to a contact of the notice's customer, but for what is wrong."""
+    own = make_customer()
+    parties = {"notice": own, "delivery": own, "contact": own} | wrong
+    notice = make_notice(make_incident(), parties["notice"])
+    contact = make_contact(parties["contact"])
+    delivery = make_delivery(notice, contact, customer_id=parties["delivery"].id)
+    return DueDelivery(delivery, notice, make_sealed(notice, document=office_document), own, contact, ())
+
+
+@pytest.mark.parametrize("wrong", ["notice", "delivery", "contact"])
+async def test_what_names_two_customers_is_sent_to_nobody(delivering, wrong):
+    with pytest.raises(LookupError, match="of another customer"):
+        await deliver_notice(due(b"{}", **{wrong: make_customer()}), delivering)
+
+
+async def test_what_names_one_is_sent_to_its_contact(delivering):
+    item = due(b"{}")
+    with pytest.raises(_ReachedError, match=item.contact.email):
+        await deliver_notice(item, delivering)
