@@ -7,7 +7,7 @@ from uuid import UUID
 
 from notifications.canonical_json import timestamp_text
 from notifications.customer import Contact
-from notifications.mail_form import days_to_expiry
+from notifications.mail_form import EXPIRY_WARNING_DAYS, days_to_expiry
 from notifications.notice import Notice
 from notifications.ports import Page
 from service.access.ports import AccessTransaction
@@ -16,8 +16,6 @@ from service.messages import Alert, UnreleasedDrafts, WaitingNotices
 #: One look takes all there is, so that what has one cause is one mail; a bound for what nobody thought of.
 _AT_ONCE = 10_000
 _CONTACTS_AT_ONCE = 500
-#: A certificate of a contact is warned of so many days before it ends, and once more when it has.
-EXPIRY_WARNING_DAYS = 30
 
 #: Kinds that are settled by themselves, once what they tell of waits no more.
 _WHILE_IT_WAITS = frozenset({"draft_half_time", "draft_due_soon", "draft_overdue", "notice_held", "delivery_late"})
@@ -113,12 +111,16 @@ def certificate_findings(tx: AccessTransaction, now: datetime, cursor: str | Non
 
 
 def certificate_key(contact: Contact, now: datetime) -> str | None:
-    """Return what the alert of a contact's certificate is raised under now; None while it need not be warned of."""
+    """Return what the alert of a contact's certificate is raised under now; None while it need not be warned of.
+
+    How far it has got stands last: so many days before its end, or that it has expired.
+    """
     days = days_to_expiry(contact, now)
-    if not contact.active or contact.smime_certificate is None or days is None or days > EXPIRY_WARNING_DAYS:
+    if not contact.active or contact.smime_certificate is None or days is None or days >= max(EXPIRY_WARNING_DAYS):
         return None
+    stage = "expired" if days < 0 else str(min(warned for warned in EXPIRY_WARNING_DAYS if days < warned))
     digest = hashlib.sha256(contact.smime_certificate).hexdigest()[:16]
-    return f"contact_certificate_expiring:{contact.id.hex}:{digest}:{'expired' if days < 0 else 'soon'}"
+    return f"contact_certificate_expiring:{contact.id.hex}:{digest}:{stage}"
 
 
 def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:

@@ -152,14 +152,19 @@ def _failed_mails(alerts: Sequence[Alert]) -> list[AttentionItem]:
 
 def _certificates(tx: AccessTransaction, alerts: Sequence[Alert], now: datetime) -> list[AttentionItem]:
     """Return the contacts whose certificate ends or has ended, until it is replaced or somebody saw it."""
+    latest = {
+        # Of one certificate, what was said last.
+        alert.key.rpartition(":")[0]: alert
+        for alert in alerts
+        if alert.kind == "contact_certificate_expiring"
+    }
     items = []
-    for alert in alerts:
-        if alert.kind != "contact_certificate_expiring":
+    for about, alert in latest.items():
+        contact = tx.contact(UUID(about.split(":")[1]))
+        key = None if contact is None else certificate_key(contact, now)
+        if key is None or key.rpartition(":")[0] != about:
             continue
-        contact = tx.contact(UUID(alert.key.split(":")[1]))
-        if contact is None or certificate_key(contact, now) != alert.key:
-            continue
-        expired = alert.key.endswith("expired")
+        expired = key.endswith("expired")
         items.append(
             AttentionItem(
                 kind="contact_certificate_expiring",
