@@ -97,8 +97,8 @@ def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        # Resolvers take numbers in other forms too: a name has a letter in its last label.
-        return not any(char.isalpha() for char in host.rstrip(".").rpartition(".")[2]) or host.lower().startswith("0x")
+        # Resolvers take numbers in other forms too, such as 0x7f.1: the last label of a name begins with a letter.
+        return not host.rstrip(".").rpartition(".")[2][:1].isalpha()
     return True
 
 

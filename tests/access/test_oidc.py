@@ -1,5 +1,6 @@
 """Signing in by an OpenID provider that lies, repeats, mixes up, delays: every refusal has its reason."""
 
+import asyncio
 import hmac
 import json
 from contextlib import asynccontextmanager
@@ -333,6 +334,16 @@ class TestCallbacks:
             await world.oidc.finish(callback, secret, BROWSER)
         assert world.provider.asked.count("/token") == 1
 
+    async def test_of_two_at_the_same_moment_one_gets_in(self, world):
+        url, secret = await world.oidc.begin("/", BROWSER)
+        callback = world.provider.authorized(url)
+        came = await asyncio.gather(
+            *(world.oidc.finish(callback, secret, BROWSER) for _ in range(4)), return_exceptions=True
+        )
+        refusals = [item for item in came if isinstance(item, OidcRefusedError)]
+        assert len(refusals) == 3
+        assert {item.reason for item in refusals} <= {"callback_replayed", "callback_not_begun_here"}
+
     async def test_a_code_is_no_good_in_another_sign_in(self, world):
         """What an attacker's browser was given does not sign a victim's browser in, nor the other way round."""
         attackers_url, _ = await world.oidc.begin("/", BROWSER)
@@ -389,6 +400,9 @@ class TestProviders:
             ({"token_endpoint": "http://169.254.169.254/latest"}, "provider_endpoint"),
             ({"token_endpoint": "https://169.254.169.254/latest"}, "provider_endpoint"),
             ({"token_endpoint": "https://2852039166/latest"}, "provider_endpoint"),
+            ({"token_endpoint": "https://169.0xfea9fe/latest"}, "provider_endpoint"),
+            ({"token_endpoint": "https://localhost/token"}, "provider_endpoint"),
+            ({"token_endpoint": "https://[::1]/token"}, "provider_endpoint"),
             ({"jwks_uri": "file:///etc/passwd"}, "provider_endpoint"),
             ({"jwks_uri": "https://user:pw@cloud.example/"}, "provider_endpoint"),
             ({"jwks_uri": None}, "provider_endpoint"),
