@@ -67,18 +67,18 @@ async def released(running, api):
 
 
 async def test_without_a_usable_key_a_notice_waits_says_why_and_goes_once_it_is_mended(data_folder, service_log):
-    key = data_folder / "keys" / "signing.key"
+    key = data_folder / "keys" / "signing.pem"
     hidden = key.with_suffix(".away")
     key.rename(hidden)
     async with embedded_service(data_folder) as running, client_of(running) as api:
         notice = await released(running, api)
         reason = await held(running, api, notice)
-        assert "signing.key" in reason
+        assert "signing.pem" in reason
         await running.parts.worker.seal_released()
         assert service_log.getvalue().count("notice.held") == 1
         readiness = await ready(running)
         assert readiness.status_code == 503
-        assert "signing.key" in readiness.json()["parts"]["signing"]
+        assert "signing.pem" in readiness.json()["parts"]["signing"]
         assert running.sink.messages == []
         hidden.rename(key)
         running.parts.worker.wake({"notices"})
