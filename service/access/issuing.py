@@ -29,18 +29,18 @@ def issue_own_token(
     expires_at: datetime,
     token: str,
 ) -> ApiToken:
-    """Issue a token of the caller's own account; one made by a token carries no more than that token does.
+    """Issue a token of the caller's own account; it carries no more than the caller may do as it calls.
 
-    Raises InvalidInputError as ``issue_token``, and for a permission that the caller's token lacks.
+    So a token makes none that carries more than itself, and a session that still lacks its second factor none that
+    would do without. Raises InvalidInputError as ``issue_token``, and for a permission that the caller lacks.
     """
-    if caller.token_permissions is not None:
-        faults = [
-            Fault(f"permissions.{position}", "is no permission of the token that you call with")
-            for position, permission in enumerate(permissions)
-            if permission.value not in caller.token_permissions
-        ]
-        if faults:
-            raise InvalidInputError(*faults)
+    faults = [
+        Fault(f"permissions.{position}", "is no permission that you call with")
+        for position, permission in enumerate(permissions)
+        if caller.scope(permission) is None
+    ]
+    if faults:
+        raise InvalidInputError(*faults)
     return _issue(tx, act, account, name, permissions, expires_at, token)
 
 

@@ -100,7 +100,7 @@ async def account_page(
         "sessions": [session for session in own.sessions if session.expires_at > now],
         "tokens": own.tokens,
         "permissions": [each.value for each in Permission if caller.scope(each) is not None],
-        "must_enrol": current is not None and must_enrol(current.method, own.grants),
+        "must_enrol": caller.must_enrol,
         "done": done if done in _DONE else "",
         "problems": problems(error),
     }

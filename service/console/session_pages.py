@@ -10,8 +10,10 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.use_cases.act import Act
 from service.access.authenticating import SESSION_COOKIE
 from service.access.guarding import Access
+from service.access.issuing import issue_own_token
+from service.access.permissions import Permission
 from service.access.ports import AccessTransaction
-from service.access.tokens import MAX_TOKEN_DAYS, issue_token, new_token, revoke_token
+from service.access.tokens import MAX_TOKEN_DAYS, new_token, revoke_token
 from service.console.account_page import Person, account_page, sign_in_of
 from service.console.failures import PageRoute
 from service.console.forms import Form, form_of, see_other, take_cookie
@@ -60,7 +62,19 @@ def _issue(tx: AccessTransaction, act: Act, access: Access, form: Form, token: s
     if not (days.isascii() and days.isdigit() and 1 <= int(days[:4]) <= MAX_TOKEN_DAYS):
         raise InvalidInputError(Fault("days", f"must be within the next {MAX_TOKEN_DAYS} days"))
     expires_at = act.now + timedelta(days=int(days[:4]))
-    issue_token(tx, act, account, name=name, permissions=form.all("permissions"), expires_at=expires_at, token=token)
+    wanted = form.all("permissions")
+    if not set(wanted) <= set(Permission):
+        raise InvalidInputError(Fault("permissions", "is no permission"))
+    issue_own_token(
+        tx,
+        act,
+        access.caller,
+        account,
+        name=name,
+        permissions=[Permission(each) for each in wanted],
+        expires_at=expires_at,
+        token=token,
+    )
 
 
 @router.post("/tokens/{token_id}/revoke")

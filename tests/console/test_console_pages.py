@@ -152,12 +152,12 @@ async def test_files_are_a_fixed_table_named_by_their_content(running):
     async with browser(running) as stranger:
         page = (await stranger.get("/sign-in")).text
         paths = re.findall(r'(?:href|src)="(/static/[^"]+)"', page)
-        assert len(paths) == 2
+        assert len(paths) == 3
         for path in paths:
             answer = await stranger.get(path)
             assert answer.status_code == 200
             assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-            assert answer.headers["content-type"].startswith(("text/css", "text/javascript"))
+            assert answer.headers["content-type"].startswith(("text/css", "text/javascript", "image/svg+xml"))
         for path in ("/static/console.css", "/static/..%2Fsettings.py", "/static/../../etc/passwd", "/static/"):
             assert (await stranger.get(path)).status_code == 404
 

@@ -1,0 +1,262 @@
+"""The pages in a real browser: by keyboard, without scripts, with a passkey, on a phone."""
+
+import base64
+import re
+import shutil
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+import pytest_asyncio
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from people import act_of, person
+from playwright.async_api import async_playwright, expect
+from scenario import affected, customer, declare, harm, release
+
+from service.access.authenticating import SESSION_COOKIE
+from service.access.records import Role
+from service.access.sessions import DEVICE_COOKIE
+from service.demo.environment import RunningService, embedded_service
+from service.http_server import listening_socket
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+PASSWORD = "lantern otter velvet quarry"
+PHONE = {"width": 360, "height": 740}
+
+
+@dataclass
+class Site:
+    """The service, a browser, and what there is to see."""
+
+    service: RunningService
+    origin: str
+    chromium: object
+    customers: list
+    notice: dict
+
+    async def page(self, **options):
+        """Open a page in a fresh profile; whatever the browser complains of is collected in ``page.complaints``."""
+        context = await self.chromium.new_context(base_url=self.origin, **({"locale": "en"} | options))
+        context.set_default_timeout(10_000)
+        page = await context.new_page()
+        page.complaints = []
+        page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        return page
+
+    async def invited(self, name, *grants):
+        """Make a person that was invited; returns the path of its invitation and its address."""
+        invited = await person(self.service, name, *grants)
+        act, links = act_of(self.service), self.service.parts.console.password_links
+        secret = await self.service.parts.store.write(lambda tx: links.invite(tx, act, invited.account))
+        return f"/invitation/{secret}", invited.account.email
+
+    async def signed_in(self, whom, **options):
+        """Open a page of somebody who has a session."""
+        page = await self.page(**options)
+        cookie = {"name": SESSION_COOKIE, "value": whom.secret, "url": "https://localhost", "secure": True}
+        await page.context.add_cookies([cookie])
+        return page
+
+
+@pytest.fixture(scope="module")
+def folder(prepared_folder, tmp_path_factory):
+    place = tmp_path_factory.mktemp("browser") / "data"
+    shutil.copytree(prepared_folder, place)
+    return place
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(folder):
+    with listening_socket("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    origin = f"http://localhost:{port}"
+    async with (
+        embedded_service(
+            folder, port=port, console_url=origin, sequencer_period_seconds=0.01, stranger_requests_burst=5000
+        ) as service,
+        httpx.AsyncClient(
+            base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
+        ) as api,
+        async_playwright() as playwright,
+    ):
+        customers = [
+            await customer(api, name, contacts=((f"soc@{name.lower()}.example", "en"),)) for name in ("Alpha", "Beta")
+        ]
+        entries = [affected(each, data_harm=harm(confidentiality="yes")) for each in customers]
+        title = {"en": "Credentials_of_an_administration_console_that_were_exposed_by_a_misconfiguration"}
+        incident = await declare(
+            api, title=title, impact="I1", service_harm=harm(confidentiality="yes"), affected_customers=entries
+        )
+        (notice, *_) = await release(api, incident)
+        await service.sink.wait_for(2, timeout_seconds=60)
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield Site(service, origin, chromium, customers, notice)
+        finally:
+            await chromium.close()
+
+
+async def type_password_twice(page):
+    """Set a password by keyboard: the first field has the focus."""
+    await expect(page.locator("#password")).to_be_focused()
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("status")).to_contain_text("Your password is set")
+
+
+async def type_sign_in(page, email):
+    """Sign in by keyboard: the first field has the focus."""
+    await expect(page.locator("#email")).to_be_focused()
+    await page.keyboard.type(email)
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press("Enter")
+
+
+async def test_an_invitation_is_taken_and_signed_in_with_by_keyboard_alone(site):
+    invitation, email = await site.invited("Kim", (Role.CUSTOMER_MEMBER, site.customers[0]["id"]))
+    page = await site.page()
+    await page.goto(invitation)
+    await expect(page.locator("#password")).to_be_focused()
+    await page.keyboard.press("Tab")
+    # Wherever the focus goes, it is seen.
+    outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    await page.keyboard.press("Shift+Tab")
+    await type_password_twice(page)
+    await type_sign_in(page, email)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("My account")
+    await page.goto("/")
+    await expect(page.get_by_role("heading", level=2).first).to_have_text("Alpha")
+    cookies = {cookie["name"]: cookie for cookie in await page.context.cookies()}
+    assert {SESSION_COOKIE, DEVICE_COOKIE} <= cookies.keys()
+    for name in (SESSION_COOKIE, DEVICE_COOKIE):
+        assert cookies[name]["secure"]
+        assert cookies[name]["httpOnly"]
+        assert cookies[name]["sameSite"] == "Lax"
+        assert cookies[name]["path"] == "/"
+    assert page.complaints == []
+    # The link is used up, and looking at it tells nothing.
+    answer = await page.goto(invitation)
+    assert answer.status == 410
+
+
+async def test_everything_but_passkeys_works_without_scripts(site):
+    invitation, email = await site.invited("Noa", (Role.ANALYST, None))
+    page = await site.page(java_script_enabled=False)
+    await page.goto(invitation)
+    await type_password_twice(page)
+    assert "Passkeys need JavaScript" in await page.inner_text("main")
+    await type_sign_in(page, email)
+    # An analyst needs a second factor before anything else.
+    await expect(page.get_by_role("alert")).to_contain_text("Your role needs a second factor")
+    await page.get_by_role("button", name="Set up an authenticator app").click()
+    await expect(page.get_by_role("img")).to_be_visible()
+    address = await page.locator("a[href^='otpauth:']").get_attribute("href")
+    generator = TOTP(base64.b32decode(parse_qs(urlsplit(address).query)["secret"][0]), 6, SHA1(), 30)
+    now = site.service.parts.context.clock.now().timestamp()
+    await page.get_by_label("Code of the app").fill(generator.generate(now).decode())
+    await page.get_by_role("button", name="Finish").click()
+    await expect(page.get_by_role("status")).to_have_text("The authenticator app is set up.")
+    await page.get_by_role("button", name="Make new recovery codes").click()
+    codes = await page.locator(".secrets code").all_inner_texts()
+    assert len(codes) == 10
+    await page.get_by_role("button", name="Sign out", exact=True).click()
+    await expect(page.get_by_role("status")).to_have_text("You are signed out.")
+    await type_sign_in(page, email)
+    await page.get_by_label("Code").fill("000000000")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_have_text("That code is not right. Try again.")
+    await page.get_by_label("Code").fill(codes[0])
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", level=2).first).to_have_text("What waits for you")
+
+
+async def test_a_passkey_is_enrolled_and_signs_in(site):
+    invitation, email = await site.invited("Pat", (Role.CUSTOMER_MEMBER, site.customers[0]["id"]))
+    page = await site.page()
+    devices = await page.context.new_cdp_session(page)
+    await devices.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    await devices.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    await page.goto(invitation)
+    await type_password_twice(page)
+    await type_sign_in(page, email)
+    await expect(page.get_by_role("heading", level=1)).to_have_text("My account")
+    await page.locator("#passkey-name").fill("Test device")
+    await page.get_by_role("button", name="Add a passkey").click()
+    await expect(page.get_by_role("status")).to_have_text("The passkey is added.")
+    await expect(page.get_by_role("heading", name="Test device")).to_be_visible()
+    await page.get_by_role("button", name="Sign out", exact=True).click()
+    await page.get_by_role("button", name="Sign in with a passkey").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Home")
+    assert page.complaints == []
+    await page.goto("/account")
+    await page.get_by_label("Name of the passkey").first.fill("Renamed")
+    await page.get_by_role("button", name="Rename").click()
+    await expect(page.get_by_role("heading", name="Renamed")).to_be_visible()
+    await page.get_by_role("button", name="Remove").first.click()
+    await expect(page.get_by_role("status")).to_have_text("The passkey is removed.")
+
+
+async def test_no_page_is_wider_than_a_phone_in_any_language(site):
+    roles = (Role.CUSTOMER_MEMBER, site.customers[0]["id"]), (Role.CUSTOMER_MANAGER, site.customers[1]["id"])
+    for language in ("fr", "en", "de"):
+        reader = await person(site.service, f"Reader{language}", *roles, (Role.ANALYST, None), language=language)
+        page = await site.signed_in(reader, viewport=PHONE, locale=language)
+        for path in ("/", f"/notices/{site.notice['id']}", "/account", "/sign-in?again=1", "/reset", "/nothing"):
+            answer = await page.goto(path)
+            assert answer.status in {200, 404}, path
+            assert await page.get_attribute("html", "lang") == language
+            for summary in await page.locator("summary").all():
+                await summary.click()
+            assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], (language, path)
+        assert [text for text in page.complaints if "404" not in text] == []
+        await page.context.close()
+
+
+async def test_sealed_words_stand_in_a_frame_that_can_do_nothing(site):
+    reader = await person(site.service, "Framed", (Role.CUSTOMER_MEMBER, site.notice["customer_id"]))
+    page = await site.signed_in(reader)
+    await page.goto(f"/notices/{site.notice['id']}")
+    frame = page.frame_locator("iframe.words")
+    await expect(frame.get_by_role("heading", level=1)).to_contain_text("Initial notice")
+    # Its own style sheet is let in by its digest.
+    assert await frame.locator("main").evaluate("each => getComputedStyle(each).maxWidth") == "720px"
+    assert page.complaints == []
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="notice.json", exact=True).click()
+    assert (await download.value).suggested_filename == "notice.json"
+
+
+async def test_the_skip_link_comes_first_and_leads_to_the_content(site):
+    page = await site.page()
+    await page.goto("/nothing")
+    await page.keyboard.press("Tab")
+    assert await page.evaluate("document.activeElement.className") == "skip"
+    assert await page.evaluate("document.activeElement.getBoundingClientRect().left") == 0
+    await page.keyboard.press("Enter")
+    assert await page.evaluate("document.activeElement.id") == "main"
+    assert re.search("#main$", page.url)
