@@ -13,6 +13,7 @@ from email.policy import default as mail_policy
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
@@ -22,6 +23,7 @@ from rich.table import Table
 from notifications.errors import GreffierError
 from service.demo.customers import CUSTOMERS, demo_incident
 from service.demo.environment import RunningService, embedded_service
+from service.demo.people import invite_people
 from service.observability import configure_logging
 from service.verify_command import load_trust, print_verification
 
@@ -41,7 +43,9 @@ async def run_demo(out: Path, *, once: bool, port: int) -> None:
         log = StringIO() if once else (Path(scratch) / "service.log").open("w", encoding="utf-8")
         with contextlib.closing(log):
             configure_logging(log)
-            async with embedded_service(Path(scratch) / "data", port=0 if once else port) as running:
+            # Links in mails and passkeys name the address that a browser on this machine uses.
+            settings: dict[str, Any] = {} if once or port == 0 else {"console_url": f"http://localhost:{port}"}
+            async with embedded_service(Path(scratch) / "data", port=0 if once else port, **settings) as running:
                 await tell(running, out, console)
                 if not once:
                     await _serve_on(running, out, console)
@@ -49,6 +53,13 @@ async def run_demo(out: Path, *, once: bool, port: int) -> None:
 
 async def _serve_on(running: RunningService, out: Path, console: Console) -> None:
     console.rule("[bold]The service goes on")
+    headers = {"Authorization": f"Bearer {running.token}"}
+    async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        people = await invite_people(api)
+    address = f"http://localhost:{running.port}"
+    console.print(f"pages     {address}/sign-in   Set a password by one of these links, each works once:")
+    for who, link in people:
+        console.print(f"          {who}\n          {address}{urlsplit(link).path}", soft_wrap=True)
     console.print(f"API       {running.url}/api/v1   (OpenAPI: {running.url}/api/v1/openapi.json)")
     console.print(f"token     {running.token}")
     console.print(f"health    {running.url}/readyz")
