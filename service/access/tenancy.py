@@ -334,7 +334,7 @@ class _ScopedTransaction:
         )
 
     def _was_told(self, customer_id: UUID, subjects: dict[str, str]) -> bool:
-        """Whether a customer was served what an entry is about; drafts, and incidents it was not told of, are not shown."""
+        """Whether a customer was served what an entry is about; drafts and incidents not told to it are not shown."""
         if "notice" in subjects:
             return self.notice(UUID(subjects["notice"])) is not None
         if "incident" not in subjects:
