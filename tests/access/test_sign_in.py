@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from people import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
+from sign_in_house import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
 
 from notifications.errors import InvalidInputError, NotFoundError, StateConflictError
 from service.access.authenticating import session_digest
