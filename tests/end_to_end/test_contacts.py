@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 import subprocess
 import sys
 from email import message_from_bytes
@@ -248,6 +249,25 @@ class TestConfirmation:
         await notified(running, api, owner, 2)
         text = message_from_bytes(address_of(running, "typo@valmont.example")[1], policy=mail_policy)
         assert "Rançongiciel" not in text.as_string()
+
+    async def test_the_mailed_link_confirms_by_a_click_once_and_not_by_being_looked_at(self, served):
+        running, api = served
+        owner = await customer(api, contacts=())
+        made = await contact(api, owner, "new@valmont.example", address_confirmed=False)
+        await running.sink.wait_for(1, timeout_seconds=60)
+        words = message_from_bytes(address_of(running, "new@valmont.example")[0], policy=mail_policy)
+        link = re.search(r"/confirm-address/\S+", words.get_body(("plain",)).get_content())[0]
+        path = f"/customers/{owner['id']}/contacts/{made['id']}"
+        async with httpx.AsyncClient(base_url=running.url) as reader:
+            for _ in range(2):  # a link scanner, then the person
+                assert "new@valmont.example" in (await reader.get(link)).text
+            assert (await ok(api.get(path)))["verified_at"] is None
+            assert (await reader.post(link)).headers["location"] == "/address-confirmed"
+            confirmed = await ok(api.get(path))
+            assert (confirmed["mail_form"], confirmed["verified_at"] is not None) == ("full", True)
+            assert (await reader.post(link)).status_code >= 400
+            forged = await reader.post(link, headers={"Sec-Fetch-Site": "cross-site"})
+            assert forged.status_code == 403
 
     async def test_a_changed_address_is_unconfirmed_again(self, served):
         _, api = served
