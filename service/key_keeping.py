@@ -13,6 +13,7 @@ from notifications.errors import GreffierError, LogUnavailableError, StateConfli
 from notifications.ports import Clock, Identifiers, Transaction, UnitOfWork
 from notifications.use_cases.act import Act
 from notifications.use_cases.record_keys import record_keys, rotation_entry
+from service.log_head import verify_head
 from service.log_store import LogStore
 from service.sealing.key_files import is_encrypted, read_file
 from service.sealing.key_placing import PreparedRotation
@@ -26,7 +27,6 @@ from service.sealing.key_states import (
 )
 from service.sealing.log_keys import LogKeyFile, LogKeyRing
 from service.sealing.master_key import read_masters
-from service.sequencer import verify_head
 from service.settings import Settings
 
 _log = structlog.get_logger(__name__)

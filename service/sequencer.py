@@ -12,6 +12,11 @@ The head file guards against a database restored from an old backup: a tree that
 with, the head last published is never signed again. Not guarded: a head file restored together with the database;
 witnesses outside, among them every mailbox that holds a notice, are what shows that. A head is ours when any key that
 the log ever had signed it.
+
+Of several processes on one database the leader runs these rounds. The others follow: each compares every head that
+the leader signed with the head published last in its own file, and publishes it there too, so that every process is
+one more witness outside the database. A leader that dies is followed by another process, which starts from what is
+committed.
 """
 
 import asyncio
@@ -24,11 +29,12 @@ from uuid import UUID
 
 import structlog
 
-from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
-from notifications.audit.merkle import append_leaves, leaf_hash, tree_root
+from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
+from notifications.audit.merkle import append_leaves, leaf_hash
 from notifications.audit.note import VerifierKey
-from notifications.errors import InvalidInputError, LogUnavailableError, NotFoundError, VerificationError
-from service.log_head import read_head, write_head
+from notifications.errors import LogUnavailableError, NotFoundError
+from service.leadership import Leadership, SoleLeadership
+from service.log_head import Head, UnknownKeyError, read_head, verified_head, write_head
 from service.log_store import LogStore, LogTransaction, PendingLeaf
 from service.sealing.log_keys import LogKeys, LogSigners
 
@@ -48,15 +54,8 @@ class SequencerSettings:
     #: wait after a failure; doubles up to the last
     first_retry_seconds: float = 0.5
     last_retry_seconds: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A signed state of the tree."""
-
-    size: int
-    #: the signed checkpoint; None for the tree without leaves
-    checkpoint: bytes | None
+    #: how long a follower sees an entry wait for its index before it says that nobody leads
+    patience_seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class _Growth:
 
 
 class Sequencer:
-    """Implements ``notifications.ports.Log``; one per log at a time (a second one loses the compare-and-swap)."""
+    """Implements ``notifications.ports.Log``; one grows the log at a time (a second one loses the compare-and-swap)."""
 
     def __init__(
         self,
@@ -79,8 +78,11 @@ class Sequencer:
         keys: LogKeys,
         head_path: Path,
         settings: SequencerSettings | None = None,
+        leadership: Leadership | None = None,
     ) -> None:
+        """Without a leadership this process has the log to itself."""
         self._store, self._keys, self._head_path = store, keys, head_path
+        self._leadership: Leadership = leadership or SoleLeadership()
         #: the keys by which the head was compared; others make it be compared again
         self._known: tuple[VerifierKey, ...] = ()
         self._settings = settings or SequencerSettings()
@@ -97,10 +99,13 @@ class Sequencer:
         self._refusal: str | None = None
         #: why the last round failed; None when it did not
         self._failure: str | None = None
+        #: a follower's oldest entry without an index, and since when (of the event loop's clock) it has been that
+        self._oldest_waiting: tuple[UUID, float] | None = None
 
     async def start(self) -> None:
         """Start sequencing in the background. A database that must not be signed shows in ``health``."""
         self._store.on_commit.append(self._wake_on_commit)
+        self._leadership.on_change.append(self._look_anew)
         self._wake.set()
         self._task = asyncio.create_task(self._run(), name="sequencer")
 
@@ -108,6 +113,7 @@ class Sequencer:
         """Stop; entries stay pending, those who wait get LogUnavailableError."""
         with contextlib.suppress(ValueError):
             self._store.on_commit.remove(self._wake_on_commit)
+            self._leadership.on_change.remove(self._look_anew)
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -117,7 +123,7 @@ class Sequencer:
 
     def health(self) -> str | None:
         """Return why the log does not move on, or None when it does."""
-        return self._refusal or self._failure
+        return self._refusal or self._failure or self._nobody_leads()
 
     async def included(self, entry_id: UUID) -> int:
         """Return the entry's index once a published checkpoint covers it.
@@ -144,15 +150,17 @@ class Sequencer:
             self._forget(entry_id, future)
 
     async def sequence_pending(self) -> int:
-        """Run rounds until nothing is pending; return how many entries got their index.
+        """Run rounds until nothing is pending; return how many entries got their index. A follower gives none.
 
         Raises LogUnavailableError for a database that must not be signed, and whatever a round fails with.
         """
         if self._refusal is not None:
             raise LogUnavailableError(self._refusal)
         total = 0
-        while count := await self._grow():
+        while self._leadership.leads and (count := await self._grow()):
             total += count
+        if not self._leadership.leads:
+            await self._follow()
         await self._tell_those_sequenced_elsewhere()
         return total
 
@@ -163,7 +171,7 @@ class Sequencer:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.poll_seconds):
                     await self._wake.wait()
-            if self._wake.is_set() and self._settings.batch_seconds > 0:
+            if self._wake.is_set() and self._leadership.leads and self._settings.batch_seconds > 0:
                 await asyncio.sleep(self._settings.batch_seconds)
             self._wake.clear()
             try:
@@ -186,19 +194,27 @@ class Sequencer:
         """Why nothing is signed any more, for good; None while that may go on."""
         return self._refusal
 
-    async def _compared_head(self, known: tuple[VerifierKey, ...]) -> Head:
-        """Return the database's head; refuse for good one that is behind or inconsistent with the head published."""
+    async def _compare(self, known: tuple[VerifierKey, ...]) -> None:
+        """Take the database's head; refuse for good one that is behind or inconsistent with the head published.
+
+        Raises LogUnavailableError, not for good, for a follower that does not know the head's key: its files may lag.
+        """
         published = await asyncio.to_thread(read_head, self._head_path)
         try:
-            head = await self._store.read(lambda tx: _verified_head(tx, published, known))
+            head = await self._store.read(lambda tx: verified_head(tx, published, known))
         except LogUnavailableError as error:
+            if isinstance(error, UnknownKeyError) and not self._leadership.leads:
+                raise
             self._refuse(str(error))
-        if self._head is not None and head.size < self._head.size:
-            self._refuse(f"the database went back from {self._head.size} entries to {head.size}")
+        self._refuse_what_went_back(head.size)
         if published is None and head.size:
             _log.warning("log_head.missing", path=str(self._head_path), size=head.size)
         self._published_size = head.size if published is not None and published == head.checkpoint else 0
-        return head
+        self._head, self._known = head, known
+
+    def _refuse_what_went_back(self, size: int) -> None:
+        if self._head is not None and size < self._head.size:
+            self._refuse(f"the database went back from {self._head.size} entries to {size}")
 
     def _refuse(self, reason: str) -> NoReturn:
         self._refusal = f"refusing to sign: {reason}"
@@ -210,16 +226,17 @@ class Sequencer:
         # 1. and 2.
         signers = self._keys.signers()
         if self._head is None or signers.known != self._known:
-            self._head = await self._compared_head(signers.known)
-            self._known = signers.known
+            await self._compare(signers.known)
         growth = await self._store.read(lambda tx: self._next_growth(tx, signers))
-        if self._head is not None and growth.size_before < self._head.size:
-            self._refuse(f"the database went back from {self._head.size} entries to {growth.size_before}")
+        self._refuse_what_went_back(growth.size_before)
+        if self._head is None or growth.size_before != self._head.size:
+            # Another process grew it: what it signed is compared before it is built upon.
+            await self._compare(signers.known)
+            growth = await self._store.read(lambda tx: self._next_growth(tx, signers))
         if growth.leaves:
             # 3.
-            await self._store.write(
-                lambda tx: tx.grow_tree(growth.size_before, growth.leaves, growth.nodes, growth.head.checkpoint or b"")
-            )
+            if not await self._store.write(lambda tx: self._commit(tx, growth)):
+                return 0
             for index, leaf in enumerate(growth.leaves, growth.size_before):
                 self._unpublished[leaf.entry_id] = index
         self._head = growth.head
@@ -227,9 +244,39 @@ class Sequencer:
         await self._publish(growth.head)
         return len(growth.leaves)
 
+    def _commit(self, tx: LogTransaction, growth: _Growth) -> bool:
+        """Commit a growth; returns False, having done nothing, where this process ceased to lead meanwhile."""
+        if not self._leadership.leads:
+            return False
+        tx.grow_tree(growth.size_before, growth.leaves, growth.nodes, growth.head.checkpoint or b"")
+        return True
+
+    async def _follow(self) -> None:
+        """Take the head that the leader signed: compared with what was published before, then published here too."""
+        known = self._keys.signers().known
+        size, pending = await self._store.read(lambda tx: (tx.log_size(), tx.pending_leaves(1)))
+        self._refuse_what_went_back(size)
+        if self._head is None or size != self._head.size or known != self._known:
+            await self._compare(known)
+        if self._head is not None:
+            await self._publish(self._head)
+        oldest = pending[0].entry_id if pending else None
+        if oldest is None:
+            self._oldest_waiting = None
+        elif self._oldest_waiting is None or self._oldest_waiting[0] != oldest:
+            self._oldest_waiting = (oldest, asyncio.get_running_loop().time())
+
+    def _nobody_leads(self) -> str | None:
+        if self._oldest_waiting is None or self._leadership.leads:
+            return None
+        seconds = asyncio.get_running_loop().time() - self._oldest_waiting[1]
+        if seconds < self._settings.patience_seconds:
+            return None
+        return f"no process sequences: an entry has waited for {seconds:.0f} s"
+
     def _next_growth(self, tx: LogTransaction, signers: LogSigners) -> _Growth:
         size, leaves = tx.log_size(), tx.pending_leaves(self._settings.batch_entries)
-        if not leaves:
+        if not leaves or not self._leadership.leads:
             return _Growth(size, (), (), Head(size, tx.log_checkpoint()))
         grown = append_leaves(size, tx.log_node_hashes, [leaf_hash(pending.leaf) for pending in leaves])
         current, *also = signers.keys
@@ -273,41 +320,10 @@ class Sequencer:
                 del self._waiting[entry_id]
 
     def _wake_on_commit(self, changed: set[str]) -> None:
-        if "audit" in changed:
+        if ("audit" if self._leadership.leads else "log") in changed:
             self._wake.set()
 
-
-async def verify_head(store: LogStore, head_path: Path, keys: LogKeys) -> None:
-    """Raise LogUnavailableError where the log would refuse to sign; whoever changes its keys asks before."""
-    # The file first: a checkpoint is in the database before it is in the file.
-    published = await asyncio.to_thread(read_head, head_path)
-    known = keys.signers().known
-    await store.read(lambda tx: _verified_head(tx, published, known))
-
-
-def _verified_head(tx: LogTransaction, published: bytes | None, known: Sequence[VerifierKey]) -> Head:
-    """Return the database's head; raises LogUnavailableError where it must not be built upon.
-
-    1. The latest checkpoint is signed by a key of this log, covers all that is sequenced, and the tree gives its root.
-    2. The head published last is signed by a key of this log, is not larger than the tree, and is what it was then.
-    """
-    head = Head(tx.log_size(), tx.log_checkpoint())
-    if head.checkpoint is not None:
-        _verify_root(tx, head.checkpoint, "the latest checkpoint in the database", known, head.size)
-    if published is not None:
-        _verify_root(tx, published, "the head published last", known, head.size)
-    return head
-
-
-def _verify_root(tx: LogTransaction, note: bytes, what: str, known: Sequence[VerifierKey], size: int) -> None:
-    """Raise LogUnavailableError unless the tree of ``size`` leaves agrees with a checkpoint of this log."""
-    try:
-        checkpoint = verify_checkpoint(note, *known)
-    except (InvalidInputError, VerificationError) as error:
-        raise LogUnavailableError(f"{what} is no checkpoint of this log's key: {error}") from error
-    if checkpoint.size > size:
-        raise LogUnavailableError(
-            f"{what} covers {checkpoint.size} entries, the database holds {size}: it was restored from an older backup"
-        )
-    if tree_root(checkpoint.size, tx.log_node_hashes) != checkpoint.root:
-        raise LogUnavailableError(f"the database holds other entries than the {checkpoint.size} that {what} covers")
+    def _look_anew(self) -> None:
+        """Compare the head again before anything: who leads has changed."""
+        self._known = ()
+        self._wake.set()

@@ -26,8 +26,9 @@ from notifications.errors import (
     StateConflictError,
     StoreUnavailableError,
 )
+from service.log_head import verify_head
 from service.sealing.log_keys import LogSigners
-from service.sequencer import Sequencer, SequencerSettings, verify_head
+from service.sequencer import Sequencer, SequencerSettings
 from service.store import migrate_store, open_store
 
 ORIGIN = "log.greffier.test"
