@@ -65,10 +65,10 @@ def export_command(data: Path, out: Path | None) -> None:
 async def _import(settings: "Settings", content: bytes, *, dry_run: bool) -> "ImportReport":
     from notifications.use_cases.act import Act  # noqa: PLC0415 - verify starts without the service
     from notifications.use_cases.import_customers import ImportUndoneError  # noqa: PLC0415 - as above
+    from service.agreement_files import load_agreements  # noqa: PLC0415 - as above
     from service.customer_csv import parse_customers  # noqa: PLC0415 - as above
     from service.customer_transfer import Transfer  # noqa: PLC0415 - as above
     from service.observability import SystemClock, SystemIdentifiers  # noqa: PLC0415 - as above
-    from service.wiring import load_agreements  # noqa: PLC0415 - as above
 
     lines, faults = parse_customers(content)
     transfer = Transfer(lines, faults, load_agreements(settings), dry_run)

@@ -1,0 +1,49 @@
+"""What pages need, wired."""
+
+import contextlib
+from urllib.parse import urlsplit
+
+from notifications.ports import Clock, Identifiers
+from service.access.oidc import OidcSignIn
+from service.access.own_credentials import OwnCredentials
+from service.access.password_links import PasswordLinks
+from service.access.ports import AccessStore
+from service.access.secret_box import SecretBox
+from service.access.sign_in import SignIn, SignInSettings
+from service.console.installing import ConsoleParts
+from service.console.settings import ConsoleSettings
+from service.oidc_setup import oidc_settings
+from service.settings import Settings
+
+
+def console_parts(
+    settings: Settings,
+    store: AccessStore,
+    clock: Clock,
+    identifiers: Identifiers,
+    box: SecretBox,
+    stack: contextlib.AsyncExitStack,
+) -> ConsoleParts:
+    """Return what pages need; without an address of the console they are meant for this machine."""
+    stated = urlsplit(settings.console_url or "http://localhost")
+    origin = f"{stated.scheme}://{stated.netloc}"
+    of_sign_in = SignInSettings(origin=origin)
+    parts = (store, clock, identifiers, box, of_sign_in)
+    sign_in, of_oidc = SignIn(*parts), oidc_settings(settings)
+    oidc = None if of_oidc is None else OidcSignIn(store, clock, identifiers, box, of_oidc, sign_in)
+    if oidc is not None:
+        stack.push_async_callback(oidc.aclose)
+    return ConsoleParts(
+        settings=ConsoleSettings(
+            provider_name=settings.provider_name,
+            contact_name=settings.contact_name,
+            contact_email=settings.contact_email,
+            origin=origin,
+            default_language=settings.default_language,
+            oidc_enabled=oidc is not None,
+        ),
+        sign_in=sign_in,
+        own_credentials=OwnCredentials(*parts),
+        password_links=PasswordLinks(*parts),
+        oidc=oidc,
+    )
