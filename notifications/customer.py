@@ -48,6 +48,8 @@ class Customer:
     version: int = 1
     #: whether its notices must be released by someone else than whoever wrote them last
     four_eyes: bool = False
+    #: within what time it wants to acknowledge a notice, or else be asked again; None for never asked
+    acknowledge_within_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class Contact:
     #: when its address was confirmed (by its link, or out of band by whoever keeps the customer); until then its mails
     #: are summaries, since a mistyped address belongs to a stranger
     verified_at: datetime | None = None
+    #: to be called when nothing else reaches it, as its owner wrote it (E.164 where possible)
+    phone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
 #: Namespace of delivery identifiers: the same notice, channel and contact always give the same delivery.
@@ -16,6 +17,19 @@ class ChannelKind(StrEnum):
     EMAIL = "email"
     CONSOLE = "console"
     WEBHOOK = "webhook"
+
+
+class DeliveryCause(StrEnum):
+    """Why a delivery was queued."""
+
+    #: with the notice itself
+    FIRST = "first"
+    #: because those before it failed, or the deadline drew near
+    FALLBACK = "fallback"
+    #: because nobody acknowledged
+    ESCALATION = "escalation"
+    #: because the customer asked to have it again
+    REPLAY = "replay"
 
 
 class DeliveryState(StrEnum):
@@ -56,6 +70,25 @@ class Delivery:
     #: last failure in one line, or None
     last_error: str | None
     created_at: datetime
+    #: the webhook endpoint; None for any other channel
+    endpoint_id: UUID | None = None
+    cause: DeliveryCause = DeliveryCause.FIRST
+    #: when the next hop took it; None until it did, and again after it came back
+    sent_at: datetime | None = None
+    #: where its next hops stand in one another's way: see ``lane_of``
+    lane: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPause:
+    """A channel that a person stopped; nothing is lost, everything waits."""
+
+    channel: ChannelKind
+    paused_at: datetime
+    paused_by: str
+    reason: str
+    #: when it resumes by itself; None for never
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +109,8 @@ class Outcome:
     tls_cipher: str | None
     #: ``host:port`` of the next hop, or None
     remote: str | None
+    #: how long the other side asked to be left alone, or None
+    retry_after_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +130,34 @@ class DeliveryAttempt:
     message_sha256: str | None
 
 
-def delivery_id(notice_id: UUID, channel: ChannelKind, contact_id: UUID | None) -> UUID:
+def delivery_id(
+    notice_id: UUID, channel: ChannelKind, contact_id: UUID | None, endpoint_id: UUID | None = None
+) -> UUID:
     """Return the identifier of a delivery: deterministic, so that queueing it twice queues it once."""
-    return uuid5(_DELIVERIES, f"{notice_id}/{channel.value}/{contact_id or 'inbox'}")
+    return uuid5(_DELIVERIES, f"{notice_id}/{channel.value}/{contact_id or endpoint_id or 'inbox'}")
 
 
-def message_id(notice_id: UUID, contact_id: UUID | None, domain: str) -> str:
+def message_id(notice_id: UUID, contact_id: UUID | None, domain: str, endpoint_id: UUID | None = None) -> str:
     """Return the Message-ID (or idempotency key) of a delivery: the same on every attempt, and telling nothing.
 
     It is a digest of two random identifiers, so that a mail's recipient learns neither of them from it.
     """
-    token = hashlib.sha256(f"greffier/message-id/v1\n{notice_id}/{contact_id or 'inbox'}".encode()).hexdigest()[:40]
+    token = hashlib.sha256(
+        f"greffier/message-id/v1\n{notice_id}/{contact_id or endpoint_id or 'inbox'}".encode()
+    ).hexdigest()[:40]
     return f"<{token}@{domain}>"
+
+
+def lane_of(channel: ChannelKind, address: str | None = None) -> str:
+    """Return the lane of a delivery: where its next hops stand in one another's way.
+
+    ``address`` is the mail address or the URL. Mails queue by the domain of the recipient, webhooks by host and port.
+    """
+    if address is None or channel is ChannelKind.CONSOLE:
+        return channel.value
+    if channel is ChannelKind.EMAIL:
+        return f"email:{address.rpartition('@')[2].casefold()}"
+    return f"webhook:{urlsplit(address).netloc.casefold()}"
 
 
 @dataclass(frozen=True, slots=True)

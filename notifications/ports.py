@@ -1,18 +1,24 @@
 """Ports: what the use cases need of the outside. Each docstring is a contract that every adapter's suite tests."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from notifications.acknowledgement import Acknowledgement, NoticeOpening
 from notifications.audit.entry import AuditEntry
+from notifications.call_task import CallRecord, CallTask
 from notifications.customer import AgreementBinding, Contact, Customer, ProfileVersion
 from notifications.decision import Decision
-from notifications.delivery import ChannelKind, Delivery, DeliveryAttempt, Outcome
+from notifications.delivery import ChannelKind, ChannelPause, Delivery, DeliveryAttempt, Outcome
+from notifications.escalation import Escalation
 from notifications.incident import Incident, IncidentFacts
 from notifications.notice import Notice
+from notifications.reachability import ReachabilityCheck
+from notifications.returned import ReturnedMessage
 from notifications.seal import SealedNotice
+from notifications.webhook import WebhookEndpoint, WebhookSecret
 
 ResultT = TypeVar("ResultT")
 
@@ -98,10 +104,13 @@ class DueDelivery:
     notice: Notice
     sealed: SealedNotice
     customer: Customer
-    #: None for the console inbox
+    #: None for the console inbox and for a webhook
     contact: Contact | None
     #: Message-IDs of earlier notices of the same incident to the same contact, oldest first
     earlier_message_ids: tuple[str, ...]
+    #: where a webhook goes, and every secret that signs it; None and empty for any other channel
+    endpoint: WebhookEndpoint | None = None
+    secrets: tuple[WebhookSecret, ...] = ()
 
 
 class Transaction(Protocol):
@@ -262,6 +271,17 @@ class Transaction(Protocol):
         """Return notices that are released and not sealed yet, earliest ``due_at`` first."""
         ...
 
+    def lease_released_notices(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Notice]:
+        """Take notices that are released, not sealed yet and not leased, earliest ``due_at`` first.
+
+        As with deliveries, a lease that ran out is free again.
+        """
+        ...
+
+    def release_notice_leases(self, notice_ids: Collection[UUID]) -> None:
+        """Give leases back before they run out."""
+        ...
+
     def add_sealed(self, sealed: SealedNotice, entry_id: UUID) -> None:
         """Store the seal of a notice and the id of its ``notice.sealed`` entry; the bytes are never changed."""
         ...
@@ -295,6 +315,18 @@ class Transaction(Protocol):
         """Queue deliveries."""
         ...
 
+    def delivery(self, delivery_id: UUID) -> Delivery | None:
+        """Return the delivery."""
+        ...
+
+    def save_delivery(self, delivery: Delivery, expected_attempts: int) -> None:
+        """Replace state, next attempt, last error and ``sent_at`` without an attempt, and end the lease.
+
+        For what comes back later and for what is sent again. Raises VersionMismatchError unless the stored delivery
+        counts ``expected_attempts``, NotFoundError where there is none.
+        """
+        ...
+
     def deliveries(self, notice_id: UUID) -> Sequence[Delivery]:
         """Return the deliveries of a notice, in creation order."""
         ...
@@ -303,15 +335,34 @@ class Transaction(Protocol):
         """Return deliveries whose last attempt failed, for now or for good, nearest notice ``due_at`` first."""
         ...
 
-    def lease_deliveries(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[DueDelivery]:
+    def lease_deliveries(
+        self,
+        now: datetime,
+        lease_until: datetime,
+        limit: int,
+        *,
+        except_channels: Collection[ChannelKind] = (),
+        except_lanes: Collection[str] = (),
+    ) -> Sequence[DueDelivery]:
         """Take deliveries that are queued and due and not leased, whose seal has its log proof.
 
-        Nearest notice ``due_at`` first. A lease that ran out is free again: a worker that died loses nothing.
+        Nearest notice ``due_at`` first; of one deadline the first delivery of each notice before any second one, so
+        that no customer stands in another's way. Channels and lanes (``delivery.lane_of``) that are named are passed
+        over; of many lanes some may come all the same. A lease that ran out is free again: a worker that died loses
+        nothing.
         """
         ...
 
+    def release_leases(self, delivery_ids: Collection[UUID]) -> None:
+        """Give leases back before they run out: due again at once."""
+        ...
+
     def finish_attempt(self, delivery: Delivery, attempt: DeliveryAttempt, message: bytes | None) -> None:
-        """Record the attempt, the bytes as sent (or None) and the delivery's new state, and end the lease."""
+        """Record the attempt, the bytes as sent (or None) and the delivery's new state, and end the lease.
+
+        Raises VersionMismatchError where the stored delivery has not one attempt less: another worker, whose lease had
+        run out, finished one meanwhile.
+        """
         ...
 
     def attempts(self, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
@@ -328,6 +379,138 @@ class Transaction(Protocol):
 
     def inbox(self, customer_id: UUID, page: Page) -> tuple[list[InboxItem], str | None]:
         """Return the console inbox of a customer, newest first."""
+        ...
+
+    def pause_channel(self, pause: ChannelPause) -> None:
+        """Record that a channel is paused, in place of an earlier pause."""
+        ...
+
+    def resume_channel(self, channel: ChannelKind) -> bool:
+        """End a pause; returns whether there was one."""
+        ...
+
+    def channel_pauses(self) -> Sequence[ChannelPause]:
+        """Return the pauses, by channel, also those whose end has come."""
+        ...
+
+    # -- what came back, and what people did
+    def add_returned_message(self, message: ReturnedMessage) -> None:
+        """Record a message that came back."""
+        ...
+
+    def returned_message(self, message_id: UUID) -> ReturnedMessage | None:
+        """Return the message."""
+        ...
+
+    def returned_messages(self, delivery_id: UUID | None) -> Sequence[ReturnedMessage]:
+        """Return what came back of a delivery, or (None) of no known one, oldest first."""
+        ...
+
+    def add_opening(self, opening: NoticeOpening) -> bool:
+        """Record that somebody opened a notice; returns False, and records nothing, where they had before."""
+        ...
+
+    def openings(self, notice_id: UUID) -> Sequence[NoticeOpening]:
+        """Return who opened a notice, oldest first."""
+        ...
+
+    def add_acknowledgement(self, acknowledgement: Acknowledgement) -> bool:
+        """Record an acknowledgement; returns False, and records nothing, where the same person gave one before."""
+        ...
+
+    def acknowledgements(self, notice_id: UUID) -> Sequence[Acknowledgement]:
+        """Return the acknowledgements of a notice, oldest first."""
+        ...
+
+    # -- escalation and calls
+    def add_escalation(self, escalation: Escalation) -> None:
+        """Start the clock of a sealed notice."""
+        ...
+
+    def escalation(self, notice_id: UUID) -> Escalation | None:
+        """Return the clock of a notice."""
+        ...
+
+    def save_escalation(self, escalation: Escalation, expected_version: int) -> None:
+        """Replace the clock; as ``save_incident`` for versions."""
+        ...
+
+    def due_escalations(self, now: datetime, limit: int) -> Sequence[Escalation]:
+        """Return clocks whose ``next_look_at`` has come, earliest first."""
+        ...
+
+    def next_escalation_at(self) -> datetime | None:
+        """Return when the next clock strikes, or None."""
+        ...
+
+    def add_call_task(self, task: CallTask) -> None:
+        """Open a call task; raises StateConflictError where one is open for the notice."""
+        ...
+
+    def call_task(self, task_id: UUID) -> CallTask | None:
+        """Return the task."""
+        ...
+
+    def save_call_task(self, task: CallTask, expected_version: int) -> None:
+        """Replace the task; as ``save_incident`` for versions."""
+        ...
+
+    def call_tasks(self, page: Page, *, state: str | None = None) -> tuple[list[CallTask], str | None]:
+        """Return tasks, oldest first."""
+        ...
+
+    def call_tasks_of_notice(self, notice_id: UUID) -> Sequence[CallTask]:
+        """Return the tasks of a notice, oldest first."""
+        ...
+
+    def add_call_record(self, record: CallRecord) -> None:
+        """Record a call; never changed."""
+        ...
+
+    def call_records(self, task_id: UUID) -> Sequence[CallRecord]:
+        """Return the calls of a task, oldest first."""
+        ...
+
+    # -- webhooks
+    def add_webhook_endpoint(self, endpoint: WebhookEndpoint) -> None:
+        """Store a new endpoint."""
+        ...
+
+    def webhook_endpoint(self, endpoint_id: UUID) -> WebhookEndpoint | None:
+        """Return the endpoint."""
+        ...
+
+    def save_webhook_endpoint(self, endpoint: WebhookEndpoint, expected_version: int) -> None:
+        """Replace the endpoint; as ``save_incident`` for versions."""
+        ...
+
+    def webhook_endpoints(self, customer_id: UUID | None) -> Sequence[WebhookEndpoint]:
+        """Return the endpoints of a customer, or (None) of all, oldest first."""
+        ...
+
+    def add_webhook_secret(self, secret: WebhookSecret) -> None:
+        """Store a new secret."""
+        ...
+
+    def webhook_secrets(self, endpoint_id: UUID | None) -> Sequence[WebhookSecret]:
+        """Return the secrets of an endpoint, or (None) of all, oldest first."""
+        ...
+
+    def save_webhook_secret(self, secret: WebhookSecret) -> None:
+        """Replace what is sealed and when it expires; raises NotFoundError."""
+        ...
+
+    def drop_webhook_secret(self, secret_id: UUID) -> bool:
+        """Remove a secret; returns whether there was one."""
+        ...
+
+    # -- reachability
+    def add_reachability_checks(self, checks: Sequence[ReachabilityCheck]) -> None:
+        """Record checks."""
+        ...
+
+    def latest_reachability_checks(self, customer_id: UUID | None) -> Sequence[ReachabilityCheck]:
+        """Return the latest check of each subject of a customer, or (None) of all, oldest first."""
         ...
 
     # -- audit log, reading
@@ -366,12 +549,15 @@ class Transaction(Protocol):
 class UnitOfWork(Protocol):
     """Runs work against the store."""
 
-    async def write(self, work: Callable[[Transaction], ResultT]) -> ResultT:
+    async def write(self, work: Callable[[Transaction], ResultT], *, concurrently: bool = False) -> ResultT:
         """Run ``work`` in a transaction and return its result once it is durable on disk.
 
         An exception from ``work`` undoes all of it and is raised here unchanged. ``work`` may be called more than
         once (an engine may ask for a retry), so it must have no effect but through the transaction. Works are
         serialised with one another; many may share one commit, and none sees another's failure.
+
+        ``concurrently`` says of a work that it changes only what its caller holds a lease on, and else by
+        compare-and-swap: an engine with several writers may run it beside others of the kind.
         """
         ...
 
@@ -433,11 +619,29 @@ class Channel(Protocol):
         """Which channel this is."""
         ...
 
-    async def send(self, *, sender: str, recipient: str, message_id: str, content: bytes) -> Outcome:
+    async def send(
+        self, *, sender: str, recipient: str, message_id: str, content: bytes, return_path: str | None = None
+    ) -> Outcome:
         """Hand over the bytes unchanged and report what the next hop said.
+
+        ``return_path`` is where failures are to be reported; None for the sender.
 
         Returns an Outcome for every answer and every failure of the other side or the network; raises only on
         programming errors. Never reports ``accepted`` unless the next hop took responsibility. May be called again
         with the same ``message_id`` after a crash.
+        """
+        ...
+
+
+class WebhookChannel(Protocol):
+    """Hands one message to a customer's own system."""
+
+    async def post(
+        self, *, endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret], message_id: str, content: bytes
+    ) -> Outcome:
+        """Post the bytes, signed by every secret that is in force, and report what the receiver said.
+
+        As ``Channel.send``: an Outcome for every answer and every failure of the other side or the network;
+        ``accepted`` for a 2xx alone; ``message_id`` goes out as ``webhook-id``, the same on every attempt.
         """
         ...

@@ -42,6 +42,8 @@ class Delivering:
     sender_name: str
     #: gives numbers in [0, 1) that spread retries
     jitter: Callable[[], float]
+    #: told of every attempt once it is recorded, for whoever counts
+    watch: Callable[[DueDelivery, Delivery, DeliveryAttempt], None] = lambda _due, _delivery, _attempt: None
 
 
 async def deliver_notice(due: DueDelivery, delivering: Delivering) -> Delivery:
@@ -169,6 +171,7 @@ async def _record(
         tx.append_audit([_attempt_entry(tx, due, delivery, attempt, sealing, form)])
 
     await sealing.unit_of_work.write(work)
+    delivering.watch(due, delivery, attempt)
     return delivery
 
 

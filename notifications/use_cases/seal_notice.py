@@ -7,7 +7,7 @@ from uuid import UUID
 
 from notifications.audit.proof import format_notice_extra
 from notifications.customer import Contact, recipients
-from notifications.delivery import ChannelKind, Delivery, DeliveryState, delivery_id, message_id
+from notifications.delivery import ChannelKind, Delivery, DeliveryState, delivery_id, lane_of, message_id
 from notifications.errors import LogUnavailableError, SealingUnavailableError, TimestampUnavailableError
 from notifications.notice import ComposedNotice, Notice, NoticeState, Provider, compose_notice
 from notifications.ports import (
@@ -246,8 +246,8 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: Sealing) -> Call
 def _deliveries(prepared: _Prepared, act: Act, mail_domain: str) -> list[Delivery]:
     """Return one delivery per recipient by e-mail, and one to the console inbox: never one mail for several."""
     notice = prepared.notice
-    targets: list[tuple[ChannelKind, UUID | None]] = [(ChannelKind.CONSOLE, None)]
-    targets += [(ChannelKind.EMAIL, contact.id) for contact in prepared.contacts]
+    targets: list[tuple[ChannelKind, UUID | None, str | None]] = [(ChannelKind.CONSOLE, None, None)]
+    targets += [(ChannelKind.EMAIL, contact.id, contact.email) for contact in prepared.contacts]
     return [
         Delivery(
             id=delivery_id(notice.id, channel, contact_id),
@@ -261,8 +261,9 @@ def _deliveries(prepared: _Prepared, act: Act, mail_domain: str) -> list[Deliver
             next_attempt_at=act.now,
             last_error=None,
             created_at=act.now,
+            lane=lane_of(channel, address),
         )
-        for channel, contact_id in targets
+        for channel, contact_id, address in targets
     ]
 
 

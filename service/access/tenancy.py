@@ -11,14 +11,20 @@ from datetime import datetime
 from typing import NoReturn
 from uuid import UUID
 
+from notifications.acknowledgement import Acknowledgement, NoticeOpening
 from notifications.audit.entry import AuditEntry
+from notifications.call_task import CallTask
 from notifications.customer import AgreementBinding, Contact, Customer, ProfileVersion
 from notifications.delivery import Delivery, DeliveryAttempt
 from notifications.errors import Fault, GreffierError, InvalidInputError, NotFoundError
+from notifications.escalation import Escalation
 from notifications.incident import Incident, IncidentFacts
 from notifications.notice import Notice, NoticeState
 from notifications.ports import InboxItem, Page, SequencedEntry, StoredDecision, StoredResponse
+from notifications.reachability import ReachabilityCheck
+from notifications.returned import ReturnedMessage
 from notifications.seal import SealedNotice
+from notifications.webhook import WebhookEndpoint, WebhookSecret
 from service.access.caller import Scope
 from service.access.ports import AccessTransaction
 from service.access.records import (
@@ -153,6 +159,10 @@ class _ScopedTransaction:
     def deliveries(self, notice_id: UUID) -> Sequence[Delivery]:
         return () if self.notice(notice_id) is None else self._tx.deliveries(notice_id)
 
+    def delivery(self, delivery_id: UUID) -> Delivery | None:
+        delivery = self._tx.delivery(delivery_id)
+        return delivery if delivery is not None and self.notice(delivery.notice_id) is not None else None
+
     def attempts(self, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
         # Reached through ``deliveries`` alone, and named by an identifier that nobody can guess.
         return self._tx.attempts(delivery_id)
@@ -166,6 +176,85 @@ class _ScopedTransaction:
             return [], None
         items, following = self._tx.inbox(customer_id, page)
         return [item for item in items if self._scope.covers(customer_id, item.placed_at)], following
+
+    # -- what was done with notices, and what came back of them
+    def returned_messages(self, delivery_id: UUID | None) -> Sequence[ReturnedMessage]:
+        if delivery_id is None:
+            self._at_provider("returned messages of no delivery")
+            return self._tx.returned_messages(None)
+        return () if self.delivery(delivery_id) is None else self._tx.returned_messages(delivery_id)
+
+    def openings(self, notice_id: UUID) -> Sequence[NoticeOpening]:
+        return () if self.notice(notice_id) is None else self._tx.openings(notice_id)
+
+    def add_opening(self, opening: NoticeOpening) -> bool:
+        self._must_show(opening.notice_id, opening.customer_id)
+        return self._tx.add_opening(opening)
+
+    def acknowledgements(self, notice_id: UUID) -> Sequence[Acknowledgement]:
+        return () if self.notice(notice_id) is None else self._tx.acknowledgements(notice_id)
+
+    def add_acknowledgement(self, acknowledgement: Acknowledgement) -> bool:
+        self._must_show(acknowledgement.notice_id, acknowledgement.customer_id)
+        return self._tx.add_acknowledgement(acknowledgement)
+
+    def escalation(self, notice_id: UUID) -> Escalation | None:
+        return None if self.notice(notice_id) is None else self._tx.escalation(notice_id)
+
+    def save_escalation(self, escalation: Escalation, expected_version: int) -> None:
+        self._must_show(escalation.notice_id, escalation.customer_id)
+        self._tx.save_escalation(escalation, expected_version)
+
+    def call_tasks_of_notice(self, notice_id: UUID) -> Sequence[CallTask]:
+        return () if self.notice(notice_id) is None else self._tx.call_tasks_of_notice(notice_id)
+
+    def save_call_task(self, task: CallTask, expected_version: int) -> None:
+        self._must_show(task.notice_id, task.customer_id)
+        self._tx.save_call_task(task, expected_version)
+
+    # -- webhooks and checks of a customer
+    def webhook_endpoints(self, customer_id: UUID | None) -> Sequence[WebhookEndpoint]:
+        return self._tx.webhook_endpoints(customer_id) if self._covers_one(customer_id) else ()
+
+    def webhook_endpoint(self, endpoint_id: UUID) -> WebhookEndpoint | None:
+        endpoint = self._tx.webhook_endpoint(endpoint_id)
+        return endpoint if endpoint is not None and self._scope.covers_customer(endpoint.customer_id) else None
+
+    def add_webhook_endpoint(self, endpoint: WebhookEndpoint) -> None:
+        self._must_cover(endpoint.customer_id)
+        self._tx.add_webhook_endpoint(endpoint)
+
+    def save_webhook_endpoint(self, endpoint: WebhookEndpoint, expected_version: int) -> None:
+        self._must_have_endpoint(endpoint.id)
+        self._must_cover(endpoint.customer_id)
+        self._tx.save_webhook_endpoint(endpoint, expected_version)
+
+    def webhook_secrets(self, endpoint_id: UUID | None) -> Sequence[WebhookSecret]:
+        if endpoint_id is None:
+            raise OutOfScopeError("a list over every customer")
+        return () if self.webhook_endpoint(endpoint_id) is None else self._tx.webhook_secrets(endpoint_id)
+
+    def add_webhook_secret(self, secret: WebhookSecret) -> None:
+        self._must_have_endpoint(secret.endpoint_id)
+        self._tx.add_webhook_secret(secret)
+
+    def save_webhook_secret(self, secret: WebhookSecret) -> None:
+        self._must_have_endpoint(secret.endpoint_id)
+        if all(known.id != secret.id for known in self._tx.webhook_secrets(secret.endpoint_id)):
+            raise NotFoundError("webhook secret", secret.id)
+        self._tx.save_webhook_secret(secret)
+
+    def drop_webhook_secret(self, secret_id: UUID) -> bool:
+        within = (
+            secret.id
+            for customer_id in self._scope.customer_ids or ()
+            for endpoint in self._tx.webhook_endpoints(customer_id)
+            for secret in self._tx.webhook_secrets(endpoint.id)
+        )
+        return secret_id in within and self._tx.drop_webhook_secret(secret_id)
+
+    def latest_reachability_checks(self, customer_id: UUID | None) -> Sequence[ReachabilityCheck]:
+        return self._tx.latest_reachability_checks(customer_id) if self._covers_one(customer_id) else ()
 
     # -- incidents: a scope at the provider that is limited in time
     def incident(self, incident_id: UUID) -> Incident | None:
@@ -298,6 +387,15 @@ class _ScopedTransaction:
         self._tx.add_service_mail(mail)
 
     # -- what is within
+    def _must_show(self, notice_id: UUID, customer_id: UUID) -> None:
+        notice = self.notice(notice_id)
+        if notice is None or notice.customer_id != customer_id:
+            raise NotFoundError("notice", notice_id)
+
+    def _must_have_endpoint(self, endpoint_id: UUID) -> None:
+        if self.webhook_endpoint(endpoint_id) is None:
+            raise NotFoundError("webhook endpoint", endpoint_id)
+
     def _must_cover(self, customer_id: UUID) -> None:
         if not self._scope.covers_customer(customer_id):
             raise NotFoundError("customer", customer_id)

@@ -11,8 +11,11 @@ class ConsoleInbox:
         """Which channel this is."""
         return ChannelKind.CONSOLE
 
-    async def send(self, *, sender: str, recipient: str, message_id: str, content: bytes) -> Outcome:  # noqa: ARG002 - the port's signature
+    async def send(
+        self, *, sender: str, recipient: str, message_id: str, content: bytes, return_path: str | None = None
+    ) -> Outcome:
         """Accept: the notice is in the store already, and its inbox entry is written with this outcome."""
+        del sender, recipient, message_id, content, return_path
         return Outcome(
             kind=OutcomeKind.ACCEPTED,
             code=None,

@@ -49,7 +49,9 @@ class EmailSmtp:
         """Which channel this is."""
         return ChannelKind.EMAIL
 
-    async def send(self, *, sender: str, recipient: str, message_id: str, content: bytes) -> Outcome:
+    async def send(
+        self, *, sender: str, recipient: str, message_id: str, content: bytes, return_path: str | None = None
+    ) -> Outcome:
         """Hand over the bytes and report what the relay said; see the port.
 
         1. Take a kept connection, or open one.
@@ -63,7 +65,9 @@ class EmailSmtp:
         if self._closed:
             raise RuntimeError("the channel is closed")
         try:
-            envelope = prepare_envelope(sender=sender, recipient=recipient, message_id=message_id, content=content)
+            envelope = prepare_envelope(
+                sender=return_path or sender, recipient=recipient, message_id=message_id, content=content
+            )
         except (SenderUnusableError, UnsendableError) as error:
             return self._failed(error, None)
         async with self._places:

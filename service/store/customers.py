@@ -33,6 +33,7 @@ _bindings, _profiles = table(AgreementBindingRow).c, table(ProfileRow).c
 CUSTOMER = (
     _customers.id, _customers.name, _customers.language, _customers.time_zone, _customers.services,
     _customers.regions, _customers.availability_zones, _customers.created_at, _customers.version, _customers.four_eyes,
+    _customers.acknowledge_within_seconds,
 )  # fmt: skip
 _BINDING = (_bindings.customer_id, _bindings.agreement_id, _bindings.effective_at, _bindings.recorded_at)
 _PROFILE = (
@@ -53,10 +54,11 @@ _CUSTOMERS_PAGE = limited(
 )
 _UPDATE_CUSTOMER = compiled_text(
     "UPDATE customers SET name = :name, language = :language, time_zone = :time_zone, services = :services,"
-    " regions = :regions, availability_zones = :availability_zones, four_eyes = :four_eyes, version = :version"
+    " regions = :regions, availability_zones = :availability_zones, four_eyes = :four_eyes,"
+    " acknowledge_within_seconds = :acknowledge_within_seconds, version = :version"
     " WHERE id = :id AND version = :expected",
-    "name", "language", "time_zone", "services", "regions", "availability_zones", "four_eyes", "version", "id",
-    "expected",
+    "name", "language", "time_zone", "services", "regions", "availability_zones", "four_eyes",
+    "acknowledge_within_seconds", "version", "id", "expected",
 )  # fmt: skip
 _CUSTOMER_VERSION = compiled(select(_customers.version).where(_customers.id == bindparam("id")), "id")
 _SALT = compiled(select(_salts.salt).where(_salts.customer_id == bindparam("id")), "id")
@@ -80,7 +82,10 @@ _NEXT_DIRECTORY_VERSION = compiled_text(
 
 def customer_of_row(*row: Any) -> Customer:
     """Return the customer of a row, in the order of ``CUSTOMER``."""
-    id_bytes, name, language, time_zone, services, regions, availability_zones, created_at, version, four_eyes = row
+    (
+        id_bytes, name, language, time_zone, services, regions, availability_zones, created_at, version, four_eyes,
+        acknowledge_within_seconds,
+    ) = row  # fmt: skip
     return Customer(
         UUID(bytes=id_bytes),
         name,
@@ -92,6 +97,7 @@ def customer_of_row(*row: Any) -> Customer:
         from_microseconds(created_at),
         version,
         bool(four_eyes),
+        acknowledge_within_seconds,
     )
 
 
@@ -139,6 +145,7 @@ class CustomerRecords(Records):
                 to_microseconds(customer.created_at),
                 customer.version,
                 customer.four_eyes,
+                customer.acknowledge_within_seconds,
             ),
         )
         self._session.execute(_INSERT_SALT, (customer.id.bytes, pseudonym_salt))
@@ -166,6 +173,7 @@ class CustomerRecords(Records):
                 _NAMES.encode(customer.regions),
                 _NAMES.encode(customer.availability_zones),
                 customer.four_eyes,
+                customer.acknowledge_within_seconds,
             ),
         )
         self._directory_changed()

@@ -4,10 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import bindparam, func, insert, select, text
 
-from notifications.delivery import ChannelKind, Delivery, DeliveryAttempt, DeliveryState, Outcome
-from notifications.errors import NotFoundError
+from notifications.delivery import (
+    ChannelKind,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryCause,
+    DeliveryState,
+    Outcome,
+)
+from notifications.errors import NotFoundError, VersionMismatchError
 from notifications.ports import InboxItem, Page
 from service.store.encoding import (
     JsonCodec,
@@ -39,22 +46,31 @@ _notices, _inbox = table(NoticeRow).c, table(InboxItemRow).c
 DELIVERY = (
     _deliveries.id, _deliveries.notice_id, _deliveries.customer_id, _deliveries.channel, _deliveries.contact_id,
     _deliveries.message_id, _deliveries.state, _deliveries.attempts, _deliveries.next_attempt_at,
-    _deliveries.last_error, _deliveries.created_at,
+    _deliveries.last_error, _deliveries.created_at, _deliveries.endpoint_id, _deliveries.cause, _deliveries.sent_at,
+    _deliveries.lane,
 )  # fmt: skip
 _ATTEMPT = (
     _attempts.id, _attempts.delivery_id, _attempts.number, _attempts.started_at, _attempts.ended_at,
     _attempts.outcome, _attempts.evidence_event, _attempts.message_sha256,
 )  # fmt: skip
 
-# The deadline is the notice's own, copied so that the queue has its order in one index.
+# The deadline is the notice's own, copied so that the queue has its order in one index; the turn is counted.
 _DELIVERY_COLUMNS = inserted_columns(DeliveryRow)[: len(DELIVERY)]
+_others = table(DeliveryRow).alias("others")
 _INSERT_DELIVERY = compiled(
     insert(table(DeliveryRow)).values(
         {name: bindparam(name) for name in _DELIVERY_COLUMNS}
-        | {"due_at": select(_notices.due_at).where(_notices.id == bindparam("due_of")).scalar_subquery()}
+        | {
+            "due_at": select(_notices.due_at).where(_notices.id == bindparam("due_of")).scalar_subquery(),
+            "turn": select(func.count())
+            .select_from(_others)
+            .where(_others.c.notice_id == bindparam("turn_of"))
+            .scalar_subquery(),
+        }
     ),
     *_DELIVERY_COLUMNS,
     "due_of",
+    "turn_of",
 )
 _INSERT_ATTEMPT, _INSERT_MESSAGE = insert_of(DeliveryAttemptRow), insert_of(SentMessageRow)
 _OF_NOTICE = compiled(
@@ -66,11 +82,13 @@ _TROUBLED = limited(
     .where(text("deliveries.last_error IS NOT NULL"))  # as in the index, so that it is used
     .order_by(_deliveries.due_at, _deliveries.position)
 )
+_BY_ID = compiled(select(*DELIVERY).where(_deliveries.id == bindparam("id")), "id")
 _FINISH = compiled_text(
     "UPDATE deliveries SET state = :state, attempts = :attempts, next_attempt_at = :next_attempt_at,"
-    " last_error = :last_error, leased_until = NULL WHERE id = :id",
-    "state", "attempts", "next_attempt_at", "last_error", "id",
+    " last_error = :last_error, sent_at = :sent_at, leased_until = NULL WHERE id = :id AND attempts = :expected",
+    "state", "attempts", "next_attempt_at", "last_error", "sent_at", "id", "expected",
 )  # fmt: skip
+_COUNTED = compiled_text("SELECT attempts FROM deliveries WHERE id = :id", "id")
 _ATTEMPTS = compiled(
     select(*_ATTEMPT).where(_attempts.delivery_id == bindparam("delivery_id")).order_by(_attempts.number),
     "delivery_id",
@@ -99,7 +117,7 @@ def delivery_of_row(*row: Any) -> Delivery:
     """Return the delivery of a row, in the order of ``DELIVERY``."""
     (
         id_bytes, notice_id, customer_id, channel, contact_id, message_id, state, attempts, next_attempt_at,
-        last_error, created_at,
+        last_error, created_at, endpoint_id, cause, sent_at, lane,
     ) = row  # fmt: skip
     return Delivery(
         id=UUID(bytes=id_bytes),
@@ -113,6 +131,10 @@ def delivery_of_row(*row: Any) -> Delivery:
         next_attempt_at=from_optional_microseconds(next_attempt_at),
         last_error=last_error,
         created_at=from_microseconds(created_at),
+        endpoint_id=from_optional_bytes(endpoint_id),
+        cause=DeliveryCause(cause),
+        sent_at=from_optional_microseconds(sent_at),
+        lane=lane,
     )
 
 
@@ -155,6 +177,11 @@ class DeliveryRecords(Records):
                     to_optional_microseconds(delivery.next_attempt_at),
                     delivery.last_error,
                     to_microseconds(delivery.created_at),
+                    to_optional_bytes(delivery.endpoint_id),
+                    delivery.cause.value,
+                    to_optional_microseconds(delivery.sent_at),
+                    delivery.lane,
+                    delivery.notice_id.bytes,
                     delivery.notice_id.bytes,
                 )
                 for delivery in deliveries
@@ -162,6 +189,11 @@ class DeliveryRecords(Records):
         )
         if deliveries:
             self._changed("deliveries")
+
+    def delivery(self, delivery_id: UUID) -> Delivery | None:
+        """Return the delivery."""
+        row = self._session.one(_BY_ID, (delivery_id.bytes,))
+        return None if row is None else delivery_of_row(*row)
 
     def deliveries(self, notice_id: UUID) -> Sequence[Delivery]:
         """Return the deliveries of a notice, in creation order."""
@@ -172,20 +204,9 @@ class DeliveryRecords(Records):
         return [delivery_of_row(*row) for row in self._session.all(_TROUBLED, (limit,))]
 
     def finish_attempt(self, delivery: Delivery, attempt: DeliveryAttempt, message: bytes | None) -> None:
-        """Record the attempt, the bytes as sent and the delivery's new state, and end the lease."""
+        """Record the attempt, the bytes as sent and the delivery's new state; raises VersionMismatchError."""
+        self._replace_standing(delivery, attempt.number - 1)
         key = delivery.id.bytes
-        finished = self._session.execute(
-            _FINISH,
-            (
-                delivery.state.value,
-                delivery.attempts,
-                to_optional_microseconds(delivery.next_attempt_at),
-                delivery.last_error,
-                key,
-            ),
-        )
-        if finished.rowcount != 1:
-            raise NotFoundError("delivery", delivery.id)
         self._session.execute(
             _INSERT_ATTEMPT,
             (
@@ -202,6 +223,28 @@ class DeliveryRecords(Records):
         if message is not None:
             self._session.execute(_INSERT_MESSAGE, (key, attempt.number, message))
         self._changed("deliveries")
+
+    def save_delivery(self, delivery: Delivery, expected_attempts: int) -> None:
+        """Replace where the delivery stands without an attempt; raises VersionMismatchError."""
+        self._replace_standing(delivery, expected_attempts)
+        self._changed("deliveries")
+
+    def _replace_standing(self, delivery: Delivery, expected_attempts: int) -> None:
+        key = delivery.id.bytes
+        values = (
+            delivery.state.value,
+            delivery.attempts,
+            to_optional_microseconds(delivery.next_attempt_at),
+            delivery.last_error,
+            to_optional_microseconds(delivery.sent_at),
+            key,
+            expected_attempts,
+        )
+        if self._session.execute(_FINISH, values).rowcount != 1:
+            row = self._session.one(_COUNTED, (key,))
+            if row is None:
+                raise NotFoundError("delivery", delivery.id)
+            raise VersionMismatchError("delivery", delivery.id, expected_attempts, row[0])
 
     def attempts(self, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
         """Return the attempts of a delivery, in order."""

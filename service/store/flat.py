@@ -66,6 +66,10 @@ class FlatTable(Generic[RecordT]):
         statement = select(*self.columns).where(*(columns[name] == bindparam(name) for name in names))
         return compiled(statement.order_by(columns.position) if ordered else statement, *names)
 
+    def select(self) -> Any:
+        """Return the SELECT of records, to be narrowed, ordered and compiled."""
+        return select(*self.columns)
+
     def page(self) -> Any:
         """Return the SELECT of position and record, to be narrowed, ordered and compiled."""
         return select(table(self._row).c.position, *self.columns)

@@ -1,12 +1,15 @@
 """Leases: which deliveries are due, who has them, and all that an attempt needs of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import accumulate, pairwise
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import bindparam, select, text
 
+from notifications.delivery import ChannelKind
 from notifications.ports import DueDelivery
 from service.store.contacts import CONTACT, contact_of_row
 from service.store.customers import CUSTOMER, customer_of_row
@@ -25,6 +28,7 @@ from service.store.tables import (
     SealProofRow,
     table,
 )
+from service.store.webhooks import ENDPOINT_BY_ID, ENDPOINTS, SECRETS, SECRETS_OF_ENDPOINT
 
 #: How many leased deliveries are loaded by one query; keeps the number of statement texts small.
 _LOADED_AT_ONCE = 200
@@ -33,21 +37,37 @@ _deliveries, _notices = table(DeliveryRow).c, table(NoticeRow).c
 _sealed, _proofs = table(SealedNoticeRow).c, table(SealProofRow).c
 _customers, _contacts = table(CustomerRow).c, table(ContactRow).c
 
-_DUE = limited(
-    select(_deliveries.position)
-    .select_from(table(DeliveryRow).join(table(SealProofRow), _proofs.notice_id == _deliveries.notice_id))
-    .where(
-        text("deliveries.state = 'queued'"),  # as in the index, so that it is used
-        _deliveries.next_attempt_at <= bindparam("now"),
-        _deliveries.leased_until.is_(None) | (_deliveries.leased_until <= bindparam("leased_before")),
+#: How many lanes are passed over: the list is filled up to one of these lengths, so that there are few statements.
+_LANES_PASSED_OVER = (0, 16, 128, 1024)
+_CHANNELS = len(ChannelKind)
+
+
+def _due_statement(lanes: int) -> str:
+    channel_names = tuple(f"channel_{number}" for number in range(_CHANNELS))
+    lane_names = tuple(f"lane_{number}" for number in range(lanes))
+    statement = (
+        select(_deliveries.position)
+        .select_from(table(DeliveryRow).join(table(SealProofRow), _proofs.notice_id == _deliveries.notice_id))
+        .where(
+            text("deliveries.state = 'queued'"),  # as in the index, so that it is used
+            _deliveries.next_attempt_at <= bindparam("now"),
+            _deliveries.leased_until.is_(None) | (_deliveries.leased_until <= bindparam("leased_before")),
+            _deliveries.channel.not_in([bindparam(name) for name in channel_names]),
+        )
+        .order_by(_deliveries.due_at, _deliveries.turn, _deliveries.position)
     )
-    .order_by(_deliveries.due_at, _deliveries.position),
-    "now",
-    "leased_before",
-)
+    if lanes:
+        statement = statement.where(_deliveries.lane.not_in([bindparam(name) for name in lane_names]))
+    return limited(statement, "now", "leased_before", *channel_names, *lane_names)
+
+
+_DUE = {lanes: _due_statement(lanes) for lanes in _LANES_PASSED_OVER}
+#: Fills up lists of channels and lanes: nothing has this name.
+_NOTHING = "-"
 _LEASE = compiled_text(
     "UPDATE deliveries SET leased_until = :leased_until WHERE position = :position", "leased_until", "position"
 )
+_RELEASE = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE id = :id", "id")
 _FREE_ALL = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL")
 _loaded = (
     table(DeliveryRow)
@@ -72,7 +92,7 @@ def _load_statement(count: int) -> str:
         select(_deliveries.position, *DELIVERY, *NOTICE, *SEALED, *CUSTOMER, *CONTACT)
         .select_from(_loaded)
         .where(condition)
-        .order_by(_deliveries.due_at, _deliveries.position),
+        .order_by(_deliveries.due_at, _deliveries.turn, _deliveries.position),
         *names,
     )
 
@@ -122,6 +142,10 @@ def _due_of_row(row: tuple[Any, ...], earlier_message_ids: tuple[str, ...]) -> D
     )
 
 
+def _filled(names: list[str], length: int) -> list[str]:
+    return names + [_NOTHING] * (length - len(names))
+
+
 class LeaseRecords(Records):
     """The queue of deliveries."""
 
@@ -133,10 +157,23 @@ class LeaseRecords(Records):
         freed: int = self._session.execute(_FREE_ALL, ()).rowcount
         return freed
 
-    def lease_deliveries(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[DueDelivery]:
+    def lease_deliveries(
+        self,
+        now: datetime,
+        lease_until: datetime,
+        limit: int,
+        *,
+        except_channels: Collection[ChannelKind] = (),
+        except_lanes: Collection[str] = (),
+    ) -> Sequence[DueDelivery]:
         """Take deliveries that are queued and due and not leased, whose seal has its log proof."""
         at = to_microseconds(now)
-        positions = [row[0] for row in self._session.all(_DUE, (at, at, limit))]
+        channels = _filled([kind.value for kind in except_channels], _CHANNELS)
+        lanes = sorted(except_lanes)[: _LANES_PASSED_OVER[-1]]
+        length = next(length for length in _LANES_PASSED_OVER if len(lanes) <= length)
+        statement = self._session.skip_locked(_DUE[length], "deliveries")
+        parameters = (at, at, *channels, *_filled(lanes, length), limit)
+        positions = [row[0] for row in self._session.all(statement, parameters)]
         until = to_microseconds(lease_until)
         self._session.execute_many(_LEASE, [(until, position) for position in positions])
         return [
@@ -145,8 +182,12 @@ class LeaseRecords(Records):
             for due in self._load(positions[start : start + _LOADED_AT_ONCE])
         ]
 
+    def release_leases(self, delivery_ids: Collection[UUID]) -> None:
+        """Give leases back before they run out."""
+        self._session.execute_many(_RELEASE, [(delivery_id.bytes,) for delivery_id in delivery_ids])
+
     def _load(self, positions: list[int]) -> list[DueDelivery]:
-        """Return leased deliveries with all that an attempt needs, in two queries."""
+        """Return leased deliveries with all that an attempt needs: in two queries, and two more for each webhook."""
         if len(positions) == 1:
             load, thread, wanted = _LOAD_ONE, _THREAD_ONE, positions
         else:
@@ -155,4 +196,20 @@ class LeaseRecords(Records):
         threads: dict[int, list[str]] = {}
         for position, message_id in self._session.all(thread, wanted):
             threads.setdefault(position, []).append(message_id)
-        return [_due_of_row(row, tuple(threads.get(row[0], ()))) for row in self._session.all(load, wanted)]
+        return [
+            self._with_endpoint(_due_of_row(row, tuple(threads.get(row[0], ()))))
+            for row in self._session.all(load, wanted)
+        ]
+
+    def _with_endpoint(self, due: DueDelivery) -> DueDelivery:
+        """Return it with the webhook endpoint that it goes to, if it goes to one."""
+        endpoint_id = due.delivery.endpoint_id
+        if endpoint_id is None:
+            return due
+        row = self._session.one(ENDPOINT_BY_ID, (endpoint_id.bytes,))
+        secrets = self._session.all(SECRETS_OF_ENDPOINT, (endpoint_id.bytes,))
+        return replace(
+            due,
+            endpoint=None if row is None else ENDPOINTS.record(row),
+            secrets=tuple(SECRETS.record(secret) for secret in secrets),
+        )

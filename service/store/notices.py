@@ -1,6 +1,7 @@
 """Notices: drafts, releases and what stands of them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -30,7 +31,7 @@ NOTICE = (
     _notices.drafted_by, _notices.override_reason, _notices.override_reviewed_by, _notices.override_reviewed_at,
 )  # fmt: skip
 
-_INSERT = insert_of(NoticeRow)
+_INSERT = insert_of(NoticeRow, "leased_until")
 _BY_ID = compiled(select(*NOTICE).where(_notices.id == bindparam("id")), "id")
 _VERSION = compiled(select(_notices.version).where(_notices.id == bindparam("id")), "id")
 _UPDATE = compiled_text(
@@ -54,6 +55,15 @@ _OF_INCIDENT = compiled(
 _RELEASED = limited(
     select(*NOTICE).where(text("notices.state = 'released'")).order_by(_notices.due_at, _notices.position)
 )
+_LEASABLE = limited(
+    select(*NOTICE)
+    .where(text("notices.state = 'released'"))
+    .where(_notices.leased_until.is_(None) | (_notices.leased_until <= bindparam("now")))
+    .order_by(_notices.due_at, _notices.position),
+    "now",
+)
+_LEASE = compiled_text("UPDATE notices SET leased_until = :leased_until WHERE id = :id", "leased_until", "id")
+_FREE = compiled_text("UPDATE notices SET leased_until = NULL WHERE leased_until IS NOT NULL")
 _FILTERS = {"incident_id": _notices.incident_id, "customer_id": _notices.customer_id, "state": _notices.state}
 
 
@@ -205,3 +215,19 @@ class NoticeRecords(Records):
     def released_notices(self, limit: int) -> Sequence[Notice]:
         """Return notices that are released and not sealed yet, earliest ``due_at`` first."""
         return [notice_of_row(*row) for row in self._session.all(_RELEASED, (limit,))]
+
+    def lease_released_notices(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Notice]:
+        """Take notices that are released, not sealed yet and not leased."""
+        statement = self._session.skip_locked(_LEASABLE, "notices")
+        notices = [notice_of_row(*row) for row in self._session.all(statement, (to_microseconds(now), limit))]
+        until = to_microseconds(lease_until)
+        self._session.execute_many(_LEASE, [(until, notice.id.bytes) for notice in notices])
+        return notices
+
+    def release_notice_leases(self, notice_ids: Collection[UUID]) -> None:
+        """Give leases back before they run out."""
+        self._session.execute_many(_LEASE, [(None, notice_id.bytes) for notice_id in notice_ids])
+
+    def free_notice_leases(self) -> None:
+        """Free every lease; only for the process that has the database to itself, as it starts."""
+        self._session.execute(_FREE)

@@ -56,6 +56,15 @@ class Session:
         """Return all rows."""
         return self.execute(statement, parameters).fetchall()
 
+    @staticmethod
+    def skip_locked(statement: str, of: str) -> str:
+        """Return a SELECT that locks the rows it returns of a table, passing over those that somebody else locked.
+
+        Here the statement as it is: this engine has one writer at a time.
+        """
+        del of
+        return statement
+
 
 def _named(error: sqlite3.IntegrityError) -> Exception:
     reason = _CONFLICTS.get(error.sqlite_errorcode)

@@ -87,13 +87,16 @@ class SqliteStore:
         """The database file."""
         return self._path
 
-    async def write(self, work: Callable[[SqlTransaction], ResultT]) -> ResultT:
+    async def write(self, work: Callable[[SqlTransaction], ResultT], *, concurrently: bool = False) -> ResultT:
         """Run ``work`` in a transaction and return its result once it is durable on disk.
+
+        ``concurrently`` makes no difference here: this engine has one writer at a time.
 
         Raises what ``work`` raises, with all of it undone; StoreUnavailableError when the engine could not commit
         (disk full, locked by another process) or the store is closed. A caller that is cancelled before its work
         starts takes it back; once started it is carried through.
         """
+        del concurrently
         return await self._hand_in(self._to_write, work)
 
     async def read(self, work: Callable[[SqlTransaction], ResultT]) -> ResultT:

@@ -39,14 +39,16 @@ def compiled_text(statement: str, *parameters: str) -> str:
     return compiled(sql_text(statement), *parameters)
 
 
-def inserted_columns(row: type[SQLModel]) -> tuple[str, ...]:
-    """Return the columns of a table in order, without the ``position`` that the engine counts."""
-    return tuple(column.name for column in table(row).columns if column.autoincrement is not True)
+def inserted_columns(row: type[SQLModel], *without: str) -> tuple[str, ...]:
+    """Return the columns of a table in order, without the ``position`` that the engine counts and those named."""
+    return tuple(
+        column.name for column in table(row).columns if column.autoincrement is not True and column.name not in without
+    )
 
 
-def insert_of(row: type[SQLModel]) -> str:
-    """Return the INSERT of a whole row, parameters in the order of ``inserted_columns``."""
-    names = inserted_columns(row)
+def insert_of(row: type[SQLModel], *without: str) -> str:
+    """Return the INSERT of a row without the columns named, parameters in the order of ``inserted_columns``."""
+    names = inserted_columns(row, *without)
     statement: Insert = insert(table(row))
     result: Any = statement.compile(dialect=_SQLITE, column_keys=names)
     if tuple(result.positiontup) != names:

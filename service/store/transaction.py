@@ -8,13 +8,17 @@ from service.store.credentials import CredentialRecords
 from service.store.customers import CustomerRecords
 from service.store.decisions import DecisionRecords
 from service.store.deliveries import DeliveryRecords
+from service.store.escalations import EscalationRecords
+from service.store.figures import FigureRecords
 from service.store.idempotency import ResponseRecords
 from service.store.incidents import IncidentRecords
 from service.store.leases import LeaseRecords
 from service.store.messages import MessageRecords
 from service.store.notices import NoticeRecords
+from service.store.returns import ReturnRecords
 from service.store.seals import SealRecords
 from service.store.sessions import SessionRecords
+from service.store.webhooks import WebhookRecords
 
 
 class SqlTransaction(
@@ -27,11 +31,15 @@ class SqlTransaction(
     SealRecords,
     DeliveryRecords,
     LeaseRecords,
+    WebhookRecords,
+    ReturnRecords,
+    EscalationRecords,
     ResponseRecords,
     AccountRecords,
     CredentialRecords,
     SessionRecords,
     MessageRecords,
     AlertingRecords,
+    FigureRecords,
 ):
     """Implements ``service.access.ports.AccessTransaction`` and ``service.log_store.LogTransaction`` on one session."""

@@ -6,9 +6,11 @@ What may be erased (salts, openings) and what has a state (incidents, notices, d
 #: Tables that only grow, and what identifies a row: every key by which REPLACE could push an older row out.
 #: ``audit_subjects`` has none to guard, because all its columns are the key.
 APPEND_ONLY: dict[str, tuple[tuple[str, ...], ...]] = {
+    "acknowledgements": (("position",), ("id",), ("notice_id", "by")),
     "agreement_bindings": (("position",),),
     "audit_entries": (("position",), ("id",)),
     "audit_subjects": (),
+    "call_records": (("position",), ("id",)),
     "decisions": (("position",), ("id",)),
     "delivery_attempts": (("position",), ("id",), ("delivery_id", "number")),
     "inbox_items": (("position",), ("notice_id",)),
@@ -16,7 +18,10 @@ APPEND_ONLY: dict[str, tuple[tuple[str, ...], ...]] = {
     "log_checkpoints": (("size",),),
     "log_leaves": (("leaf_index",), ("position",)),
     "log_nodes": (("level", "node_index"),),
+    "notice_openings": (("position",), ("notice_id", "by")),
     "profiles": (("position",), ("id",), ("customer_id", "version")),
+    "reachability_checks": (("position",), ("id",)),
+    "returned_messages": (("position",), ("id",)),
     "seal_proofs": (("notice_id",),),
     "seal_timestamps": (("notice_id",),),
     "sealed_notices": (("position",), ("notice_id",)),
@@ -43,5 +48,10 @@ def sqlite_triggers() -> dict[str, str]:
 
 
 def _exists(table: str, key: tuple[str, ...]) -> str:
-    equal = " AND ".join(f"{column} = NEW.{column}" for column in key)
+    equal = " AND ".join(f"{_quoted(column)} = NEW.{_quoted(column)}" for column in key)
     return f"EXISTS (SELECT 1 FROM {table} WHERE {equal})"  # noqa: S608 - the names stand in this file
+
+
+def _quoted(column: str) -> str:
+    # The one name among them that SQL keeps for itself.
+    return '"by"' if column == "by" else column

@@ -143,14 +143,14 @@ async def test_what_the_first_release_stored_is_there_unchanged_and_works_on(fir
 
 
 async def test_the_migrated_tables_are_whole_and_as_append_only_as_before(first_release):
-    path, _, _ = first_release
+    path, tables, _ = first_release
     migrate_store(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         triggers = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
         assert triggers == sqlite_triggers()
-        for table in APPEND_ONLY:
+        for table in APPEND_ONLY.keys() & tables.keys():
             with pytest.raises(sqlite3.IntegrityError, match=table):
                 connection.execute(f"DELETE FROM {table}")
 

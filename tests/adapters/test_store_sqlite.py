@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -30,6 +31,14 @@ from fakes.records import (
     make_notice,
     make_profile,
     make_sealed,
+)
+from fakes.serving_records import (
+    make_acknowledgement,
+    make_call_record,
+    make_call_task,
+    make_check,
+    make_opening,
+    make_returned,
 )
 from sqlalchemy import bindparam, select
 
@@ -138,8 +147,15 @@ class TestAppendOnly:
             tx.add_notices([notice])
             tx.add_sealed(make_sealed(notice, timestamp=b"t", log_proof=b"p"), uuid4())
             tx.add_deliveries([delivery])
-            tx.finish_attempt(delivery, make_attempt(delivery), b"mail")
+            tx.finish_attempt(replace(delivery, attempts=1), make_attempt(delivery), b"mail")
             tx.add_inbox_item(InboxItem(notice.id, customer.id, NOW))
+            task = make_call_task(notice)
+            tx.add_call_task(task)
+            tx.add_call_record(make_call_record(task))
+            tx.add_opening(make_opening(notice))
+            tx.add_acknowledgement(make_acknowledgement(notice))
+            tx.add_returned_message(make_returned(delivery))
+            tx.add_reachability_checks([make_check(customer)])
             tx.append_audit([make_entry(openings=[("payload", b"x")])])
             tx.grow_tree(0, tx.pending_leaves(1), [(0, 0, b"h" * 32)], b"checkpoint")
 
@@ -153,7 +169,7 @@ class TestAppendOnly:
                 rows = connection.execute(f"SELECT * FROM {table}").fetchall()
                 assert rows, f"{table} is not filled"
                 statements = [
-                    f"UPDATE {table} SET {columns[-1]} = {columns[-1]}",
+                    f'UPDATE {table} SET "{columns[-1]}" = "{columns[-1]}"',
                     f"DELETE FROM {table}",
                     f"DELETE FROM {table} WHERE 1 = 1",
                 ]
@@ -172,7 +188,7 @@ class TestAppendOnly:
                     # The same key, with every column of the other keys moved out of the way.
                     moved = {column for group in keys for column in group} - set(key)
                     values = [
-                        name if name not in moved else "999999" if "INT" in kind else f"x'{uuid4().hex}'"
+                        f'"{name}"' if name not in moved else "999999" if "INT" in kind else f"x'{uuid4().hex}'"
                         for name, kind in columns.items()
                     ]
                     with pytest.raises(sqlite3.IntegrityError, match="exists already"):
@@ -469,8 +485,9 @@ class TestStatements:
     def test_no_statement_walks_a_table_but_those_that_mean_to(self, path):
         """Without statistics, as in a young database: a list must not become slow because history grew."""
         whole = {"_ALL_CUSTOMERS", "_ALL_SALTS", "_ALL_BINDINGS", "_ALL_PROFILES", "_ALL_TOTPS"}
+        whole |= {"_ALL_ENDPOINTS", "_ALL_SECRETS", "_LATEST_CHECKS"}
         from_the_end = {"_HEAD", "_LAST_SEQUENCED"}
-        every_customer, as_the_process_starts = {"_WITHOUT_CONTACT", "_UNREACHABLE"}, {"_FREE_ALL"}
+        every_customer, as_the_process_starts = {"_WITHOUT_CONTACT", "_UNREACHABLE"}, {"_FREE_ALL", "_FREE"}
         queues_in_order = {
             ("_DUE", "ix_deliveries_queued_due_at"),
             ("_TROUBLED", "ix_deliveries_troubled_due_at"),
@@ -479,6 +496,7 @@ class TestStatements:
             ("_OPEN_ALERTS", "ix_alerts_unseen"),
             ("_FAILED", "ix_deliveries_troubled_due_at"),
             ("_FAILED_MAILS", "ix_service_mails_troubled"),
+            ("_ALL_PAUSES", "sqlite_autoindex_channel_pauses_1"),
         }
         walking, queues, seen = set(), set(), 0
         with direct(path) as connection:

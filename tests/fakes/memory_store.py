@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from fakes.memory_serving import ServingRecords
+
 from notifications.audit.entry import leaf_bytes, parse_leaf, pseudonym
 from notifications.delivery import DeliveryState
 from notifications.errors import (
@@ -51,6 +53,18 @@ class Records:
     sequenced: list = field(default_factory=list)
     nodes: dict = field(default_factory=dict)
     checkpoint: bytes | None = None
+    turns: dict = field(default_factory=dict)
+    notice_leases: dict = field(default_factory=dict)
+    endpoints: dict = field(default_factory=dict)
+    secrets: dict = field(default_factory=dict)
+    returned: dict = field(default_factory=dict)
+    opened: dict = field(default_factory=dict)
+    acknowledged: dict = field(default_factory=dict)
+    escalations: dict = field(default_factory=dict)
+    call_tasks: dict = field(default_factory=dict)
+    call_records: dict = field(default_factory=dict)
+    checks: dict = field(default_factory=dict)
+    pauses: dict = field(default_factory=dict)
 
     def copied(self):
         return Records(**{member.name: copy.copy(getattr(self, member.name)) for member in fields(self)})
@@ -72,7 +86,7 @@ def _page(listing, page, items, cursor_key, *, newest_first=False):
     return kept, f"{listing}-{cursor_key(kept[-1])}" if more else None
 
 
-class MemoryTransaction:
+class MemoryTransaction(ServingRecords):
     def __init__(self, records, *, read_only):
         self._records, self._read_only = records, read_only
         self.changed = set()
@@ -82,6 +96,10 @@ class MemoryTransaction:
             raise RuntimeError("a read must not write")
         if kind:
             self.changed.add(kind)
+
+    @staticmethod
+    def _page(listing, page, items):
+        return _page(listing, page, items, lambda item: item.id)
 
     def _add(self, where, key, value):
         if key in where:
@@ -284,6 +302,19 @@ class MemoryTransaction:
         found = [item for item in self._records.notices.values() if item.state is NoticeState.RELEASED]
         return sorted(found, key=lambda item: item.due_at)[:limit]
 
+    def lease_released_notices(self, now, lease_until, limit):
+        self._writing()
+        leases = self._records.notice_leases
+        found = [item for item in self.released_notices(len(self._records.notices)) if leases.get(item.id, now) <= now]
+        for item in found[:limit]:
+            leases[item.id] = lease_until
+        return found[:limit]
+
+    def release_notice_leases(self, notice_ids):
+        self._writing()
+        for notice_id in notice_ids:
+            self._records.notice_leases.pop(notice_id, None)
+
     # -- seals
 
     def add_sealed(self, sealed, entry_id):
@@ -330,7 +361,13 @@ class MemoryTransaction:
             self._refer(self._records.customers, delivery.customer_id)
             if delivery.contact_id is not None:
                 self._refer(self._records.contacts, delivery.contact_id)
+            if delivery.endpoint_id is not None:
+                self._refer(self._records.endpoints, delivery.endpoint_id)
+            self._records.turns[delivery.id] = len(self.deliveries(delivery.notice_id))
             self._add(self._records.deliveries, delivery.id, delivery)
+
+    def delivery(self, delivery_id):
+        return self._records.deliveries.get(delivery_id)
 
     def deliveries(self, notice_id):
         return [item for item in self._records.deliveries.values() if item.notice_id == notice_id]
@@ -339,7 +376,7 @@ class MemoryTransaction:
         troubled = [item for item in self._records.deliveries.values() if item.last_error is not None]
         return sorted(troubled, key=lambda item: self._records.notices[item.notice_id].due_at)[:limit]
 
-    def lease_deliveries(self, now, lease_until, limit):
+    def lease_deliveries(self, now, lease_until, limit, *, except_channels=(), except_lanes=()):
         self._writing()
         due = [
             item
@@ -350,11 +387,19 @@ class MemoryTransaction:
             and self._records.leases.get(item.id, now) <= now
             and item.notice_id in self._records.sealed
             and self._records.sealed[item.notice_id].log_proof is not None
+            and item.channel not in except_channels
+            and item.lane not in except_lanes
         ]
-        due = sorted(due, key=lambda item: self._records.notices[item.notice_id].due_at)[:limit]
+        turns = self._records.turns
+        due = sorted(due, key=lambda item: (self._records.notices[item.notice_id].due_at, turns[item.id]))[:limit]
         for item in due:
             self._records.leases[item.id] = lease_until
         return [self._due(item) for item in due]
+
+    def release_leases(self, delivery_ids):
+        self._writing()
+        for delivery_id in delivery_ids:
+            self._records.leases.pop(delivery_id, None)
 
     def _due(self, delivery):
         notice = self._records.notices[delivery.notice_id]
@@ -377,24 +422,31 @@ class MemoryTransaction:
             customer=self._records.customers[delivery.customer_id],
             contact=None if delivery.contact_id is None else self._records.contacts[delivery.contact_id],
             earlier_message_ids=tuple(message_id for _, message_id in earlier),
+            endpoint=self._records.endpoints.get(delivery.endpoint_id),
+            secrets=() if delivery.endpoint_id is None else tuple(self.webhook_secrets(delivery.endpoint_id)),
         )
 
     def finish_attempt(self, delivery, attempt, message):
         self._writing("deliveries")
-        if delivery.id not in self._records.deliveries:
-            raise NotFoundError("delivery", delivery.id)
+        self._stand(delivery, attempt.number - 1)
         self._add(self._records.attempts, (delivery.id, attempt.number), attempt)
-        stored = self._records.deliveries[delivery.id]
-        self._records.deliveries[delivery.id] = replace(
-            stored,
-            state=delivery.state,
-            attempts=delivery.attempts,
-            next_attempt_at=delivery.next_attempt_at,
-            last_error=delivery.last_error,
-        )
-        self._records.leases.pop(delivery.id, None)
         if message is not None:
             self._records.messages[delivery.id, attempt.number] = message
+
+    def save_delivery(self, delivery, expected_attempts):
+        self._writing("deliveries")
+        self._stand(delivery, expected_attempts)
+
+    def _stand(self, delivery, expected_attempts):
+        stored = self._records.deliveries.get(delivery.id)
+        if stored is None:
+            raise NotFoundError("delivery", delivery.id)
+        if stored.attempts != expected_attempts:
+            raise VersionMismatchError("delivery", delivery.id, expected_attempts, stored.attempts)
+        names = ("state", "attempts", "next_attempt_at", "last_error", "sent_at")
+        changed = {name: getattr(delivery, name) for name in names}
+        self._records.deliveries[delivery.id] = replace(stored, **changed)
+        self._records.leases.pop(delivery.id, None)
 
     def attempts(self, delivery_id):
         found = [item for (key, _), item in self._records.attempts.items() if key == delivery_id]
@@ -474,7 +526,7 @@ class MemoryStore:
         self._records = Records()
         self.on_commit: list[Callable[[set[str]], None]] = []
 
-    async def write(self, work: Callable[[Any], Any]) -> Any:
+    async def write(self, work: Callable[[Any], Any], *, concurrently: bool = False) -> Any:
         records = self._records.copied()
         tx = MemoryTransaction(records, read_only=False)
         result = work(tx)

@@ -21,6 +21,7 @@ class CustomerRow(SQLModel, table=True):
     created_at: int = columns.integer()
     version: int = columns.integer()
     four_eyes: bool = columns.boolean()
+    acknowledge_within_seconds: int | None = columns.integer(nullable=True)
 
 
 class CustomerSaltRow(SQLModel, table=True):
@@ -77,6 +78,7 @@ class ContactRow(SQLModel, table=True):
     mail_content: str = columns.text()
     smime_certificate: bytes | None = columns.binary(nullable=True)
     verified_at: int | None = columns.integer(nullable=True)
+    phone: str | None = columns.text(nullable=True)
 
 
 class DirectoryVersionRow(SQLModel, table=True):

@@ -48,6 +48,7 @@ class NoticeRow(SQLModel, table=True):
     override_reason: str | None = columns.text(nullable=True)
     override_reviewed_by: str | None = columns.text(nullable=True)
     override_reviewed_at: int | None = columns.integer(nullable=True)
+    leased_until: int | None = columns.integer(nullable=True)
 
 
 class SealedNoticeRow(SQLModel, table=True):
@@ -96,13 +97,18 @@ class OwedEvidenceRow(SQLModel, table=True):
 
 
 class DeliveryRow(SQLModel, table=True):
-    """``notifications.delivery.Delivery``, its lease, and the notice's deadline as the order of the queue."""
+    """``notifications.delivery.Delivery``, its lease, and its place in the queue.
+
+    The place is the notice's deadline, then ``turn``: how many deliveries of the notice stand before it. ``lane`` is
+    where its next hops stand in one another's way.
+    """
 
     __tablename__ = "deliveries"
     __table_args__ = (
         Index(
             "ix_deliveries_queued_due_at",
             "due_at",
+            "turn",
             "position",
             sqlite_where=condition("state = 'queued'"),
             postgresql_where=condition("state = 'queued'"),
@@ -127,7 +133,12 @@ class DeliveryRow(SQLModel, table=True):
     next_attempt_at: int | None = columns.integer(nullable=True)
     last_error: str | None = columns.text(nullable=True)
     created_at: int = columns.integer()
+    endpoint_id: bytes | None = columns.identifier("webhook_endpoints.id", nullable=True)
+    cause: str = columns.text()
+    sent_at: int | None = columns.integer(nullable=True)
+    lane: str = columns.text()
     due_at: int = columns.integer()
+    turn: int = columns.integer()
     leased_until: int | None = columns.integer(nullable=True)
 
 

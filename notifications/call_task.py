@@ -1,0 +1,69 @@
+"""Call tasks: what a person must do when no channel reaches a customer, and what came of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+
+class CallReason(StrEnum):
+    """Why somebody must call."""
+
+    NOBODY_REACHABLE = "nobody_reachable"
+    ALL_FAILED = "all_failed"
+    DEADLINE_NEAR = "deadline_near"
+    NOT_ACKNOWLEDGED = "not_acknowledged"
+
+
+class CallTaskState(StrEnum):
+    """Where a call task stands."""
+
+    OPEN = "open"
+    DONE = "done"
+    #: the customer was told otherwise meanwhile
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class CallTask:
+    """One customer to be called about one notice. At most one is open per notice."""
+
+    id: UUID
+    notice_id: UUID
+    customer_id: UUID
+    reason: CallReason
+    opened_at: datetime
+    due_at: datetime
+    state: CallTaskState = CallTaskState.OPEN
+    closed_at: datetime | None = None
+    #: from 1; the entity tag
+    version: int = 1
+
+
+class CallOutcome(StrEnum):
+    """What a call came to."""
+
+    REACHED = "reached"
+    MESSAGE_LEFT = "message_left"
+    NO_ANSWER = "no_answer"
+    WRONG_NUMBER = "wrong_number"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """Evidence of one call, as whoever called stated it."""
+
+    id: UUID
+    task_id: UUID
+    #: None where a number was called that is no contact's
+    contact_id: UUID | None
+    #: as dialled
+    number: str
+    called_at: datetime
+    #: who called, as in the audit log
+    called_by: str
+    outcome: CallOutcome
+    #: the name that the other side gave
+    spoke_to: str | None = None
+    note: str | None = None
