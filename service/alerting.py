@@ -22,6 +22,7 @@ from service.access.records import Role
 from service.alert_findings import WITHOUT_INCIDENT, Finding, Stages, certificate_findings, look_at
 from service.alert_wording import alert_mail
 from service.messages import Alert, ServiceMail
+from service.metrics import Metrics
 
 _log = structlog.get_logger(__name__)
 
@@ -132,8 +133,16 @@ def _mail(tx: AccessTransaction, act: Act, finding: Finding, settings: AlertSett
 class Alerting:
     """Looks for what must be alerted, woken by commits and by the moment the next stage is reached."""
 
-    def __init__(self, store: AccessStore, settings: AlertSettings, *, clock: Clock, identifiers: Identifiers) -> None:
-        self._store, self._settings = store, settings
+    def __init__(
+        self,
+        store: AccessStore,
+        settings: AlertSettings,
+        *,
+        clock: Clock,
+        identifiers: Identifiers,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._store, self._settings, self._metrics = store, settings, metrics
         self._clock, self._identifiers = clock, identifiers
         self._wake = asyncio.Event()
         self._failure: str | None = None
@@ -193,6 +202,8 @@ class Alerting:
         act = Act(ACTOR, now, self._identifiers)
         for finding in await self._store.write(lambda tx: raise_alerts(tx, act, found, self._settings)):
             incident_id = None if finding.incident_id is None else str(finding.incident_id)
+            if self._metrics is not None:
+                self._metrics.alert_raised(finding.kind)
             _log.warning("alert.raised", kind=finding.kind, incident_id=incident_id, count=finding.count)
 
     async def _settle(self, now: datetime, settled: Sequence[Alert]) -> None:

@@ -18,6 +18,7 @@ from service.api import (
     incidents,
     keys,
     members,
+    metrics,
     notices,
     profiles,
     sessions,
@@ -66,6 +67,7 @@ def create_app(
     app.state.api_context = context
     app.state.authenticator = authenticator
     app.state.probes = probes
+    app.state.metrics = context.metrics
     api = APIRouter(prefix="/api/v1", responses=PROBLEM_RESPONSES)
     resources = (
         assessments,
@@ -91,9 +93,12 @@ def create_app(
         api.include_router(resource.router)
     app.include_router(api)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.add_middleware(RequestLimits, max_body_bytes=max_body_bytes)
     install_error_handlers(app)
     install_console(app, console)
+    # Last, so that it stands outermost and counts what the others refuse.
+    app.add_middleware(metrics.RequestMetrics, metrics=context.metrics)
     # The description of the API names nobody and nothing: it is open.
     verify_every_route_declares(app.routes, undeclared=frozenset({_OPENAPI}))
     return app

@@ -22,6 +22,7 @@ from service.access.records import (
     Throttle,
     Totp,
 )
+from service.figures import StoreFigures
 from service.messages import (
     Alert,
     FailedDelivery,
@@ -321,6 +322,10 @@ class AccessTransaction(Transaction, Protocol):
 
     def see_alert(self, alert_id: UUID, at: datetime, by: str) -> None:
         """Record who saw an alert first; one that was seen keeps that."""
+        ...
+
+    def store_figures(self, now: datetime) -> StoreFigures:
+        """Return how the service fares, in numbers. Costs what is open, not what was ever done."""
         ...
 
 

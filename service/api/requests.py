@@ -20,6 +20,7 @@ from service.access.ports import AccessStore, AccessTransaction
 from service.alerting import AlertSettings
 from service.api.errors import HttpProblemError
 from service.key_keeping import KeyKeeper
+from service.metrics import Metrics
 from service.settings import Settings
 
 #: Longest Idempotency-Key taken.
@@ -41,6 +42,7 @@ class ApiContext:
     settings: Settings
     #: who is told of what cannot wait
     alerts: AlertSettings
+    metrics: Metrics
 
 
 async def api_context(request: Request) -> ApiContext:
@@ -77,6 +79,9 @@ MayChangeAccounts = Annotated[Access, Depends(Requires(Permission.ACCOUNT_CHANGE
 MayReadKeys = Annotated[Access, Depends(Requires(Permission.KEY_READ))]
 MayChangeKeys = Annotated[Access, Depends(Requires(Permission.KEY_CHANGE))]
 MayReadSettings = Annotated[Access, Depends(Requires(Permission.SETTING_READ))]
+MayReadChannels = Annotated[Access, Depends(Requires(Permission.CHANNEL_READ))]
+MayChangeChannels = Annotated[Access, Depends(Requires(Permission.CHANNEL_CHANGE))]
+MayReadMetrics = Annotated[Access, Depends(Requires(Permission.METRICS_READ))]
 Oneself = Annotated[Access, Depends(Requires(Permission.SELF))]
 
 IdempotencyKey = Annotated[

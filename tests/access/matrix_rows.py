@@ -93,6 +93,7 @@ ROWS = {
     f"GET {_V}/keys":                                    "-- -- ++ -- -- ++ -- --",
     f"POST {_V}/keys/signing/rotate":                    "-- -- ++ -- -- -- -- --",
     f"POST {_V}/keys/log/rotate":                        "-- -- ++ -- -- -- -- --",
+    "GET /metrics":                                      "-- -- ++ -- -- -- -- ++",
     f"GET {_V}/settings":                                "-- -- ++ -- -- ++ -- --",
     f"POST {_V}/customers/import":                       "-- -- ++ -- -- -- -- --",
     f"GET {_V}/customers/export":                        "++ ++ ++ ++ ++ ++ ++ --",
