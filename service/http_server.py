@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import signal
+import math
 import socket
 from collections.abc import Iterator
 
@@ -32,7 +32,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
 class HttpServer(uvicorn.Server):
     """A uvicorn server whose owner decides when it stops: parts that outlive it are stopped after it, in order."""
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, *, stop_seconds: float = 30) -> None:
+        """``stop_seconds`` is how long requests that are being answered may take once the server is told to stop."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -41,7 +42,7 @@ class HttpServer(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=30,
+                timeout_graceful_shutdown=math.ceil(stop_seconds),
             )
         )
         self.is_up = asyncio.Event()
@@ -58,11 +59,6 @@ class HttpServer(uvicorn.Server):
         """Capture none: uvicorn would raise them again before the parts that outlive it have stopped."""
         yield
 
-    def stop_on_signals(self) -> None:
-        """Stop on SIGINT and SIGTERM, once what is in flight is answered."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop)
-
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Take no more connections, and end once what is in flight is answered."""
         self.should_exit = True

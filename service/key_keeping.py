@@ -53,7 +53,7 @@ class KeyKeeper:
         self._settings, self._unit_of_work, self._log_store = settings, unit_of_work, log_store
         self._clock, self._identifiers, self._refusal = clock, identifiers, refusal
         self._log_keys: LogKeyFile = rotation.log_keys()
-        self._head_path: Path = settings.data / "log-head"
+        self._head_path: Path = settings.head_file
         self.rotation = rotation
 
     @asynccontextmanager

@@ -10,6 +10,7 @@ import click
 from service.app import create_app
 from service.http_server import HttpServer, listening_socket
 from service.settings import Settings
+from service.stopping import stop_when_told
 from service.wiring import running_parts
 
 
@@ -28,8 +29,8 @@ async def serve_until_told(settings: Settings, host: str, port: int) -> None:
             version=version("greffier"),
         )
         with listening_socket(host, port) as listener:
-            server = HttpServer(app)
-            server.stop_on_signals()
+            server = HttpServer(app, stop_seconds=settings.stop_seconds)
+            stop_when_told(server.stop)
             serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
             await server.is_up.wait()
             bound = listener.getsockname()[1]

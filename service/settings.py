@@ -106,6 +106,12 @@ class Settings(BaseSettings):
     smtp_connections: int = Field(8, ge=1, le=256)
     smtp_send_timeout_seconds: float = Field(60, gt=0)
 
+    # -- running
+    #: how long what is in flight may take once the service is told to stop; the rest is handed back, to be done again
+    stop_seconds: float = Field(20, gt=0, le=600)
+    #: how long a delivery belongs to the process that took it; one that dies is replaced after that
+    lease_seconds: float = Field(300, gt=0)
+
     # -- sealing
     #: file of the master keys, one a line, the current one first; None takes ``master.key`` in the data folder
     master_key_file: Path | None = None
@@ -127,6 +133,8 @@ class Settings(BaseSettings):
     # -- log
     #: how long the sequencer gathers entries before it signs a checkpoint
     sequencer_period_seconds: float = Field(0.2, ge=0.0, le=10.0)
+    #: where the published head is kept, outside the database; None takes ``log-head`` in the data folder
+    log_head_file: Path | None = None
 
     @property
     def keys_dir(self) -> Path:
@@ -142,6 +150,11 @@ class Settings(BaseSettings):
     def master_file(self) -> Path:
         """The file of the master keys."""
         return self.master_key_file or self.data / "master.key"
+
+    @property
+    def head_file(self) -> Path:
+        """The head of the log that this process published last."""
+        return self.log_head_file or self.data / "log-head"
 
     @property
     def database_file(self) -> Path:

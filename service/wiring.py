@@ -37,6 +37,7 @@ from service.sealing.master_key import key_passphrases, load_masters, master_fin
 from service.sequencer import Sequencer, SequencerSettings
 from service.service_mails import MailSender, ServiceMailer
 from service.settings import Settings
+from service.stopping import stopped
 from service.store import SqliteStore, SqlTransaction, open_store
 from service.wiring_console import console_parts
 from service.wiring_delivery import smtp_settings
@@ -118,7 +119,7 @@ async def running_parts(
         sequencer = Sequencer(
             store,
             keys=log_keys,
-            head_path=settings.data / "log-head",
+            head_path=settings.head_file,
             settings=SequencerSettings(batch_seconds=settings.sequencer_period_seconds),
         )
         await sequencer.start()
@@ -163,7 +164,7 @@ async def running_parts(
                 jitter=secrets.SystemRandom().random,
             ),
             # Two messages a connection at most wait or are under way: both end long before the lease does.
-            WorkerSettings(delivery_batch=2 * settings.smtp_connections),
+            WorkerSettings(lease_seconds=settings.lease_seconds, delivery_batch=2 * settings.smtp_connections),
         )
         store.on_commit.append(worker.wake)
         await record_known_keys(
@@ -195,7 +196,7 @@ async def running_parts(
         store.on_commit.append(alerting.wake)
         for part in (worker, mailer, alerting):
             running = asyncio.create_task(part.run(), name=type(part).__name__)
-            stack.push_async_callback(_stop, running)
+            stack.push_async_callback(stopped, running, settings.stop_seconds)
         context = ApiContext(
             unit_of_work=store,
             clock=clock,
@@ -226,9 +227,3 @@ async def running_parts(
 def _free_leases(tx: SqlTransaction) -> None:
     if freed := tx.free_leases():
         _log.warning("leases.freed", deliveries=freed)
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

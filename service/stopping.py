@@ -1,0 +1,52 @@
+"""How a process is told to stop: told once, it finishes or hands back what it has; told twice, it is gone."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def stop_when_told(stop: Callable[[], None]) -> None:
+    """Call ``stop`` in the running event loop at the first SIGTERM or SIGINT; the second ends the process as it is.
+
+    Nothing is lost by that: what is under way stands in the store as it does after a crash.
+    """
+    loop = asyncio.get_running_loop()
+    told: list[signal.Signals] = []
+
+    def on(number: signal.Signals) -> None:
+        told.append(number)
+        if len(told) == 1:
+            _log.info("service.stopping", signal=number.name)
+            stop()
+        else:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, on, number)
+
+
+async def stopped(task: asyncio.Task[None], within_seconds: float) -> None:
+    """Cancel a task and wait for its end; what takes longer to finish is cancelled once more, and not waited for."""
+    task.cancel()
+    if await _ends(task, within_seconds):
+        return
+    _log.warning("stop.cut_short", part=task.get_name(), seconds=within_seconds)
+    task.cancel()
+    await _ends(task, 1.0)
+
+
+async def _ends(task: asyncio.Task[None], seconds: float) -> bool:
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    for ended in done:
+        if not ended.cancelled() and (error := ended.exception()) is not None:
+            _log.error("part.failed", part=ended.get_name(), exc_info=error)
+    return bool(done)
