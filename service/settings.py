@@ -130,6 +130,12 @@ class Settings(BaseSettings):
     timestamp_independent: bool = True
     timestamp_timeout_seconds: float = Field(10, gt=0)
 
+    # -- metrics
+    #: port of a listener for metrics alone, without a token; None for ``GET /metrics`` with a token alone
+    metrics_port: int | None = Field(None, ge=0, le=65_535)
+    #: loopback, or an address or name of this machine in a private network
+    metrics_host: str = "127.0.0.1"
+
     # -- log
     #: how long the sequencer gathers entries before it signs a checkpoint
     sequencer_period_seconds: float = Field(0.2, ge=0.0, le=10.0)

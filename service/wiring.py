@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import structlog
 
@@ -22,11 +23,14 @@ from service.agreement_files import load_agreements
 from service.alerting import Alerting, AlertSettings
 from service.api.health import Probe
 from service.api.requests import ApiContext
+from service.certificates import certificate_ends
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp
 from service.console.installing import ConsoleParts
 from service.data_folder import sole_use
 from service.key_keeping import KeyKeeper
+from service.metrics import Metrics, Sources
+from service.metrics_listener import metrics_listener
 from service.observability import SystemClock, SystemIdentifiers
 from service.sealing.cms_signer import CmsSigner
 from service.sealing.demo_keys import KeyFiles
@@ -90,6 +94,7 @@ async def running_parts(
         stack.enter_context(sole_use(settings.data))
         store = open_store(settings.database_file)
         stack.push_async_callback(store.close)
+        metrics = Metrics(store, clock, version=version("greffier"))
         await store.write(_free_leases)
         act = Act("system:service", clock.now(), identifiers)
         await store.write(lambda tx: ensure_first_account(tx, act, first_token, settings.default_language))
@@ -162,6 +167,7 @@ async def running_parts(
                 channels=channels,
                 sender_name=settings.mail_from_name or settings.provider_name,
                 jitter=secrets.SystemRandom().random,
+                watch=metrics.attempted,
             ),
             # Two messages a connection at most wait or are under way: both end long before the lease does.
             WorkerSettings(lease_seconds=settings.lease_seconds, delivery_batch=2 * settings.smtp_connections),
@@ -192,7 +198,7 @@ async def running_parts(
             lead_seconds=settings.alert_lead_seconds,
             grace_seconds=settings.alert_grace_seconds,
         )
-        alerting = Alerting(store, alert_settings, clock=clock, identifiers=identifiers)
+        alerting = Alerting(store, alert_settings, clock=clock, identifiers=identifiers, metrics=metrics)
         store.on_commit.append(alerting.wake)
         for part in (worker, mailer, alerting):
             running = asyncio.create_task(part.run(), name=type(part).__name__)
@@ -207,6 +213,7 @@ async def running_parts(
             keys=keeper,
             settings=settings,
             alerts=alert_settings,
+            metrics=metrics,
         )
         probes: dict[str, Probe] = {
             "log": sequencer.health,
@@ -215,13 +222,34 @@ async def running_parts(
             "worker": worker.health,
             "alerts": lambda: mailer.health() or alerting.health(),
         }
-        for name, probe in probes.items():
-            reason = probe()
-            if reason is not None:
-                _log.warning("part.degraded", part=name, reason=reason)
+        await _open_metrics(metrics, settings, probes, log_keys, stack)
+        _say_what_is_degraded(probes)
         _log.info("service.ready", data=str(settings.data), log_origin=settings.log_origin)
         console = console_parts(settings, store, clock, identifiers, SecretBox(masters), stack)
         yield Parts(context, authenticator, probes, store, sequencer, worker, mailer, alerting, console)
+
+
+async def _open_metrics(
+    metrics: Metrics,
+    settings: Settings,
+    probes: Mapping[str, Probe],
+    log_keys: LogKeyFile,
+    stack: contextlib.AsyncExitStack,
+) -> None:
+    """Say where metrics are read from, and listen for those who scrape them where that is set."""
+    metrics.sources = Sources(
+        probes=probes,
+        certificates=lambda: certificate_ends(settings),
+        log_key_since=lambda: log_keys.ring().keys[0].since,
+    )
+    if settings.metrics_port is not None:
+        await stack.enter_async_context(metrics_listener(metrics, settings.metrics_host, settings.metrics_port))
+
+
+def _say_what_is_degraded(probes: Mapping[str, Probe]) -> None:
+    for name, probe in probes.items():
+        if (reason := probe()) is not None:
+            _log.warning("part.degraded", part=name, reason=reason)
 
 
 def _free_leases(tx: SqlTransaction) -> None:
