@@ -435,6 +435,14 @@ class Transaction(Protocol):
         """Replace the clock; as ``save_incident`` for versions."""
         ...
 
+    def hasten_escalation(self, notice_id: UUID, at: datetime) -> bool:
+        """Look at a notice again by ``at``: for whoever changed how it stands. Returns False where it has no clock.
+
+        Its version rises in any case, so that a look that did not see the change is not the last one. Any number of
+        works may do so at once.
+        """
+        ...
+
     def due_escalations(self, now: datetime, limit: int) -> Sequence[Escalation]:
         """Return clocks whose ``next_look_at`` has come, earliest first."""
         ...

@@ -15,7 +15,7 @@ from notifications.acknowledgement import Acknowledgement, NoticeOpening
 from notifications.audit.entry import AuditEntry
 from notifications.call_task import CallTask
 from notifications.customer import AgreementBinding, Contact, Customer, ProfileVersion
-from notifications.delivery import Delivery, DeliveryAttempt
+from notifications.delivery import ChannelPause, Delivery, DeliveryAttempt
 from notifications.errors import Fault, GreffierError, InvalidInputError, NotFoundError
 from notifications.escalation import Escalation
 from notifications.incident import Incident, IncidentFacts
@@ -39,6 +39,7 @@ from service.access.records import (
     Throttle,
     Totp,
 )
+from service.figures import StoreFigures
 from service.messages import ServiceMail
 
 
@@ -205,6 +206,9 @@ class _ScopedTransaction:
         self._must_show(escalation.notice_id, escalation.customer_id)
         self._tx.save_escalation(escalation, expected_version)
 
+    def hasten_escalation(self, notice_id: UUID, at: datetime) -> bool:
+        return self.notice(notice_id) is not None and self._tx.hasten_escalation(notice_id, at)
+
     def call_tasks_of_notice(self, notice_id: UUID) -> Sequence[CallTask]:
         return () if self.notice(notice_id) is None else self._tx.call_tasks_of_notice(notice_id)
 
@@ -367,6 +371,15 @@ class _ScopedTransaction:
         if all(grant.id != grant_id for customer_id in known for grant in self.grants_at(customer_id)):
             raise NotFoundError("grant", grant_id)
         self._tx.remove_grant(grant_id)
+
+    # -- how the service fares, for the provider's side
+    def channel_pauses(self) -> Sequence[ChannelPause]:
+        self._at_provider("channel_pauses")
+        return self._tx.channel_pauses()
+
+    def store_figures(self, now: datetime) -> StoreFigures:
+        self._at_provider("store_figures")
+        return self._tx.store_figures(now)
 
     # -- links and mails that a change within causes
     def add_link(self, link: Link) -> None:

@@ -38,6 +38,11 @@ _SAVE_ESCALATION = compiled_text(
     " version = :version WHERE notice_id = :notice_id AND version = :expected",
     "due_at", "acknowledge_by", "next_look_at", "version", "notice_id", "expected",
 )  # fmt: skip
+_HASTEN = compiled_text(
+    "UPDATE escalations SET next_look_at = CASE WHEN next_look_at < :at THEN next_look_at ELSE :at_latest END,"
+    " version = version + 1 WHERE notice_id = :notice_id",
+    "at", "at_latest", "notice_id",
+)  # fmt: skip
 _DUE = limited(
     _ESCALATIONS.select()
     .where(_escalations.next_look_at <= bindparam("now"))
@@ -108,6 +113,14 @@ class EscalationRecords(Records):
                 raise NotFoundError("escalation", escalation.notice_id)
             raise VersionMismatchError("escalation", escalation.notice_id, expected_version, current.version)
         self._changed("escalations")
+
+    def hasten_escalation(self, notice_id: UUID, at: datetime) -> bool:
+        """Look at a notice again by ``at``; returns False where it has no clock."""
+        moment = to_microseconds(at)
+        hastened: int = self._session.execute(_HASTEN, (moment, moment, notice_id.bytes)).rowcount
+        if hastened:
+            self._changed("escalations")
+        return hastened > 0
 
     def due_escalations(self, now: datetime, limit: int) -> Sequence[Escalation]:
         """Return clocks whose time has come, earliest first."""

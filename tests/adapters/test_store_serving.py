@@ -264,6 +264,22 @@ async def test_clocks_strike_in_order(store, house):
     assert list(await store.read(lambda tx: tx.due_escalations(after(days=9), 9))) == [late]
 
 
+async def test_a_clock_is_hastened_by_whoever_changes_how_a_notice_stands(store, house):
+    _, _, _, notice = house
+    assert not await store.write(lambda tx: tx.hasten_escalation(notice.id, NOW))
+    clock = make_escalation(notice, next_look_at=after(hours=2))
+    await store.write(lambda tx: tx.add_escalation(clock))
+    assert await store.write(lambda tx: tx.hasten_escalation(notice.id, after(hours=1)))
+    # What is earlier stays, but whoever looked before this learns that it has to look again.
+    assert await store.write(lambda tx: tx.hasten_escalation(notice.id, after(hours=5)))
+    hastened = await store.read(lambda tx: tx.escalation(notice.id))
+    assert hastened == replace(clock, next_look_at=after(hours=1), version=3)
+    ended = replace(hastened, next_look_at=None, version=4)
+    await store.write(lambda tx: tx.save_escalation(ended, 3))
+    await store.write(lambda tx: tx.hasten_escalation(notice.id, NOW))
+    assert (await store.read(lambda tx: tx.escalation(notice.id))).next_look_at == NOW
+
+
 async def test_call_tasks_and_calls(store, house):
     _, _, contact, notice = house
     task = make_call_task(notice)

@@ -106,6 +106,15 @@ class ServingRecords:
             raise VersionMismatchError("escalation", escalation.notice_id, expected_version, stored.version)
         self._records.escalations[escalation.notice_id] = escalation
 
+    def hasten_escalation(self, notice_id, at):
+        self._writing("escalations")
+        stored = self._records.escalations.get(notice_id)
+        if stored is None:
+            return False
+        look = at if stored.next_look_at is None else min(at, stored.next_look_at)
+        self._records.escalations[notice_id] = replace(stored, next_look_at=look, version=stored.version + 1)
+        return True
+
     def due_escalations(self, now, limit):
         found = [
             item
