@@ -69,6 +69,7 @@ class ServiceMailer:
 
     async def run(self) -> None:
         """Run until cancelled; the mail that is under way is finished and recorded first."""
+        self._stopping = False
         while True:
             self._wake.clear()
             sending = asyncio.ensure_future(self.send_due())

@@ -1,11 +1,118 @@
-"""What delivers, wired: channels by their settings."""
+"""What delivers, wired: channels by their settings, the worker, and the duties of whoever leads."""
 
-from service.channels.email_smtp import SmtpSettings
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from notifications.delivery import ChannelKind
+from notifications.ports import Channel
+from notifications.use_cases.deliver_notice import Delivering
+from service.alerting import Alerting, AlertSettings
+from service.api.health import Probe
+from service.channels.console_inbox import ConsoleInbox
+from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.leadership import while_leading
+from service.service_mails import MailSender, ServiceMailer
 from service.settings import Settings
+from service.stopping import stopped
+from service.wiring_ground import Ground
+from service.worker import Worker, WorkerSettings
 
 
-def smtp_settings(settings: Settings) -> SmtpSettings:
-    """Return how the mail channel reaches its relay."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What seals, delivers and tells, running."""
+
+    worker: Worker
+    mailer: ServiceMailer
+    alerting: Alerting
+    #: part -> why it does not do its whole job, or None
+    probes: dict[str, Probe]
+
+
+def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
+    """Start sealing and delivering, which every process that works does, and the duties of the one that leads.
+
+    What an earlier run left over is taken up at once. The stack stops it all: what is in flight ends, so long as it
+    may, and what does not is handed back.
+    """
+    settings = ground.settings
+    channels = _channels(settings, stack)
+    worker = Worker(
+        Delivering(
+            sealing=ground.sealing,
+            channels=channels,
+            sender_name=ground.sender_name,
+            jitter=secrets.SystemRandom().random,
+            watch=ground.metrics.attempted,
+        ),
+        # Two messages a connection at most wait or are under way: both end long before the lease does.
+        WorkerSettings(lease_seconds=settings.lease_seconds, delivery_batch=2 * settings.smtp_connections),
+    )
+    mailer = ServiceMailer(
+        ground.store,
+        MailSender(ground.signer, channels.get(ChannelKind.EMAIL), ground.sealing.sender, ground.sender_name),
+        clock=ground.clock,
+        identifiers=ground.identifiers,
+        jitter=secrets.SystemRandom().random,
+    )
+    alerting = Alerting(
+        ground.store,
+        alert_settings(settings),
+        clock=ground.clock,
+        identifiers=ground.identifiers,
+        metrics=ground.metrics,
+    )
+    for part in (worker, mailer, alerting):
+        ground.store.on_commit.append(part.wake)
+    _run("worker", worker.run, ground, stack)
+    for name, duty in (("mailer", mailer.run), ("alerting", alerting.run)):
+        _run(name, _duty_of_leader(ground, duty), ground, stack)
+    probes: dict[str, Probe] = {
+        "mail": lambda: None if ChannelKind.EMAIL in channels else "no smtp_host is set: mails wait",
+        "worker": worker.health,
+        "alerts": lambda: mailer.health() or alerting.health(),
+    }
+    return Work(worker, mailer, alerting, probes)
+
+
+Running = Callable[[], Coroutine[Any, Any, None]]
+
+
+def _duty_of_leader(ground: Ground, duty: Running) -> Running:
+    return lambda: while_leading(ground.leadership, duty)
+
+
+def _run(name: str, run: Running, ground: Ground, stack: contextlib.AsyncExitStack) -> None:
+    running = asyncio.create_task(run(), name=name)
+    stack.push_async_callback(stopped, running, ground.settings.stop_seconds)
+
+
+def alert_settings(settings: Settings) -> AlertSettings:
+    """Return who is alerted, and how early."""
+    return AlertSettings(
+        mailbox=settings.contact_email,
+        language=settings.default_language,
+        provider_name=settings.provider_name,
+        console_url=settings.console_url,
+        lead_seconds=settings.alert_lead_seconds,
+        grace_seconds=settings.alert_grace_seconds,
+    )
+
+
+def _channels(settings: Settings, stack: contextlib.AsyncExitStack) -> dict[ChannelKind, Channel]:
+    channels: dict[ChannelKind, Channel] = {ChannelKind.CONSOLE: ConsoleInbox()}
+    if settings.smtp_host is not None:
+        mail = EmailSmtp(_smtp_settings(settings))
+        stack.push_async_callback(mail.aclose)
+        channels[ChannelKind.EMAIL] = mail
+    return channels
+
+
+def _smtp_settings(settings: Settings) -> SmtpSettings:
     return SmtpSettings(
         host=settings.smtp_host or "",
         port=settings.smtp_port,

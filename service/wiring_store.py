@@ -1,0 +1,35 @@
+"""The store and the lead, wired: one process on the embedded store, any number on PostgreSQL."""
+
+import contextlib
+
+import structlog
+
+from notifications.errors import Fault, InvalidInputError
+from service.data_folder import sole_use
+from service.settings import Settings
+from service.store import SqliteStore, SqlTransaction, open_store
+
+_log = structlog.get_logger(__name__)
+
+Store = SqliteStore
+
+
+async def opened_store(settings: Settings, stack: contextlib.AsyncExitStack, *, alone: bool) -> Store:
+    """Open the store that the settings name; the stack closes it.
+
+    The embedded store is this process's alone: it is brought up to date, and leases that a process left when it died
+    are free. It raises InvalidInputError while another process has it, and for a process that is not meant to do
+    everything (``alone`` false).
+    """
+    if not alone:
+        raise InvalidInputError(Fault("database_url", "several processes share the work on PostgreSQL alone"))
+    stack.enter_context(sole_use(settings.data))
+    store = open_store(settings.database_file)
+    stack.push_async_callback(store.close)
+    await store.write(_free_leases)
+    return store
+
+
+def _free_leases(tx: SqlTransaction) -> None:
+    if freed := tx.free_leases():
+        _log.warning("leases.freed", deliveries=freed)
