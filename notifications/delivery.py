@@ -213,8 +213,9 @@ def retry_decision(
        like this, and are often mended without the customer. Tried slowly at least until the deadline, then as 3.
     5. Transient: exponential with full jitter. It never ends the trying, because a late notice is still owed.
 
-    In 4 and 5 the longest wait shrinks towards the deadline and grows again only long after it. Raises ValueError on a
-    jitter or a count that cannot be.
+    In 4 and 5 the longest wait shrinks towards the deadline and grows again only long after it. Where the other side
+    asked to be left alone for a while (Retry-After), that is what it is left, up to the same ceiling: a deadline is
+    never slept through because a server asked for it. Raises ValueError on a jitter or a count that cannot be.
     """
     if not 0 <= jitter < 1 or attempts < 1:
         raise ValueError(f"jitter {jitter} must be in [0, 1) and attempts {attempts} at least 1")
@@ -231,21 +232,27 @@ def retry_decision(
         if attempts >= policy.doubtful_attempts and now >= due_at:
             return RetryDecision(None, "refused for good; several attempts up to the deadline changed nothing")
         return RetryDecision(
-            now + _spread(policy.doubtful_seconds, now, due_at, jitter, policy),
+            now + _spread(policy.doubtful_seconds, outcome, now, due_at, jitter, policy),
             "refused, but perhaps for a reason that is not the customer's; tried again slowly",
         )
     ceiling = policy.first_seconds * 2 ** min(attempts - 1, 20)
-    return RetryDecision(now + _spread(ceiling, now, due_at, jitter, policy), "failed for now; tried again")
+    return RetryDecision(now + _spread(ceiling, outcome, now, due_at, jitter, policy), "failed for now; tried again")
 
 
-def _spread(ceiling: float, now: datetime, due_at: datetime, jitter: float, policy: RetryPolicy) -> timedelta:
+def _spread(
+    ceiling: float, outcome: Outcome, now: datetime, due_at: datetime, jitter: float, policy: RetryPolicy
+) -> timedelta:
     """Return the wait: full jitter below a ceiling that is the lower, the nearer the deadline is on either side."""
     until_due = (due_at - now).total_seconds()
-    ceiling = min(ceiling, policy.longest_seconds, max(policy.urgent_seconds, abs(until_due) / 8))
+    longest = min(policy.longest_seconds, max(policy.urgent_seconds, abs(until_due) / 8))
     if until_due > 0:
         # While it can still be kept, the deadline is never slept through.
-        ceiling = min(ceiling, until_due / 2)
-    return timedelta(seconds=max(float(policy.shortest_seconds), ceiling * jitter))
+        longest = min(longest, until_due / 2)
+    wait = min(ceiling, longest) * jitter
+    if outcome.retry_after_seconds is not None:
+        # Jitter on top: all who were sent away together do not come back together.
+        wait = min(max(wait, outcome.retry_after_seconds * (1 + jitter / 8)), longest)
+    return timedelta(seconds=max(float(policy.shortest_seconds), wait))
 
 
 #: RFC 3463 subjects of a refusal that may be about this side or the path to the customer, not about the customer:
@@ -285,7 +292,14 @@ def next_state(
     """
     attempts = delivery.attempts + 1
     if delivery.state is DeliveryState.SENT or outcome.kind is OutcomeKind.ACCEPTED:
-        return replace(delivery, state=DeliveryState.SENT, attempts=attempts, next_attempt_at=None, last_error=None)
+        return replace(
+            delivery,
+            state=DeliveryState.SENT,
+            attempts=attempts,
+            next_attempt_at=None,
+            last_error=None,
+            sent_at=now if delivery.state is not DeliveryState.SENT else delivery.sent_at,
+        )
     decision = retry_decision(outcome, attempts=attempts, now=now, due_at=due_at, jitter=jitter, policy=policy)
     said = f"{outcome.code} {outcome.text}" if outcome.code is not None else outcome.text
     return replace(

@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
 
-from notifications.delivery import DeliveryState
+from notifications.delivery import DeliveryState, Outcome
 from notifications.errors import LogUnavailableError, TimestampUnavailableError
-from notifications.ports import DueDelivery
+from notifications.ports import DueDelivery, Transaction
 from notifications.use_cases.deliver_notice import Delivering, deliver_notice
 from notifications.use_cases.seal_notice import hold_notice, obtain_timestamp, prove_notice, seal_notice
+from service.lanes import Lanes
 
 _log = structlog.get_logger(__name__)
 
@@ -33,6 +34,8 @@ class WorkerSettings:
     delivery_batch: int = 64
     #: how often work is looked for when nothing wakes the worker
     poll_seconds: float = 5
+    #: how long a stop waits for what is in flight; what is not done by then is handed back
+    stop_seconds: float = 30
 
 
 class Worker:
@@ -41,7 +44,9 @@ class Worker:
     Nothing lives in memory only: what a crash interrupts is found again in the store.
     """
 
-    def __init__(self, delivering: Delivering, settings: WorkerSettings | None = None) -> None:
+    def __init__(
+        self, delivering: Delivering, settings: WorkerSettings | None = None, lanes: Lanes | None = None
+    ) -> None:
         self._delivering = delivering
         self._sealing = delivering.sealing
         self._settings = settings or WorkerSettings()
@@ -49,7 +54,12 @@ class Worker:
         self._failures: dict[str, str] = {}
         #: notices that are held, and the reason that was logged
         self._held: dict[UUID, str] = {}
-        self._in_flight: set[asyncio.Task[None]] = set()
+        #: notices that are being sealed here, and therefore proven without help
+        self._sealing_now: set[UUID] = set()
+        self._in_flight: dict[asyncio.Task[None], DueDelivery] = {}
+        self._lanes = lanes or Lanes()
+        #: rings when a lane that was left alone takes something again
+        self._reopening: asyncio.TimerHandle | None = None
 
     def wake(self, changed: set[str]) -> None:
         """Look for the work that a commit brought; called in the event loop with the kinds of things it changed."""
@@ -62,8 +72,13 @@ class Worker:
         """Return why the worker does not do its whole job, or None."""
         return "; ".join(f"{part}: {reason}" for part, reason in sorted(self._failures.items())) or None
 
+    @property
+    def lanes(self) -> Lanes:
+        """What is under way where."""
+        return self._lanes
+
     async def run(self) -> None:
-        """Run until cancelled; what is in flight when it stops is finished first."""
+        """Run until cancelled; what is in flight when it stops is finished first, or handed back."""
         steps = {
             "sealing": self.seal_released,
             "proving": self.prove_sealed,
@@ -75,8 +90,25 @@ class Worker:
                 for part, step in steps.items():
                     group.create_task(self._loop(part, step))
         finally:
-            if self._in_flight:
-                await asyncio.wait(self._in_flight)
+            if self._reopening is not None:
+                self._reopening.cancel()
+            await self._finish_in_flight()
+
+    async def _finish_in_flight(self) -> None:
+        """Wait for the sends under way; cut short what does not end, and hand it back.
+
+        A send that is cut short may have been taken all the same: whoever takes it up sends the same Message-ID.
+        """
+        if not self._in_flight:
+            return
+        _, late = await asyncio.wait(self._in_flight, timeout=self._settings.stop_seconds)
+        handed_back = [self._in_flight[task].delivery.id for task in late]
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+            _log.warning("deliveries.handed_back", deliveries=len(handed_back))
+            await self._sealing.unit_of_work.write(lambda tx: tx.release_leases(handed_back), concurrently=True)
 
     async def _loop(self, part: str, step: Callable[[], Awaitable[int]]) -> None:
         """Do the step while it finds work; on a failure say so loudly and try again after the poll period."""
@@ -103,12 +135,17 @@ class Worker:
 
     async def seal_released(self) -> int:
         """Seal what is released; returns how many were sealed. Held notices stay and are looked at again later."""
-        limit = self._settings.sealing_batch
-        released = await self._sealing.unit_of_work.read(lambda tx: tx.released_notices(limit))
+        now, limit = self._sealing.clock.now(), self._settings.sealing_batch
+        until = now + timedelta(seconds=self._settings.lease_seconds)
+        released = await self._sealing.unit_of_work.write(
+            lambda tx: list(tx.lease_released_notices(now, until, limit)), concurrently=True
+        )
         results = await _each([notice.id for notice in released], self._seal)
         return sum(results)
 
     async def _seal(self, notice_id: UUID) -> bool:
+        self._sealing_now.add(notice_id)
+        sealed = False
         try:
             sealed = await seal_notice(notice_id, self._sealing)
         except LogUnavailableError as error:
@@ -116,6 +153,12 @@ class Worker:
             _log.error("notice.unproven", notice_id=str(notice_id), reason=str(error))
             await hold_notice(notice_id, f"the audit log gives no proof: {error}", self._sealing)
             return False
+        finally:
+            self._sealing_now.discard(notice_id)
+            if not sealed:
+                await self._sealing.unit_of_work.write(
+                    lambda tx: tx.release_notice_leases([notice_id]), concurrently=True
+                )
         if not sealed:
             await self._say_what_holds(notice_id)
         return sealed
@@ -132,7 +175,7 @@ class Worker:
         """Prove what was sealed and, by a crash or a stopped sequencer, not proven yet."""
         limit = self._settings.sealing_batch
         pending = await self._sealing.unit_of_work.read(lambda tx: tx.sealed_without_proof(limit))
-        await _each(pending, self._prove)
+        await _each([notice_id for notice_id in pending if notice_id not in self._sealing_now], self._prove)
         return 0
 
     async def _prove(self, notice_id: UUID) -> None:
@@ -156,21 +199,47 @@ class Worker:
         """Lease what is due into the free places and start it; returns how many attempts were started.
 
         An attempt that ends frees its place and wakes the loop: a slow destination holds its own place, not the batch.
+        Paused channels, full lanes and destinations that are left alone are passed over; what was leased beyond what
+        its lane takes is given back.
         """
         now = self._sealing.clock.now()
         until = now + timedelta(seconds=self._settings.lease_seconds)
         free = self._settings.delivery_batch - len(self._in_flight)
         if free <= 0:
             return 0
-        due = await self._sealing.unit_of_work.write(lambda tx: list(tx.lease_deliveries(now, until, free)))
-        for item in due:
+        channels, lanes = self._lanes.passed_over(now)
+        self._ring_when_reopened(now)
+
+        def lease(tx: Transaction) -> list[DueDelivery]:
+            paused = {pause.channel for pause in tx.channel_pauses() if pause.until is None or pause.until > now}
+            return list(tx.lease_deliveries(now, until, free, except_channels=channels | paused, except_lanes=lanes))
+
+        due = await self._sealing.unit_of_work.write(lease, concurrently=True)
+        begun = [item for item in due if self._lanes.begin(item.delivery.channel, item.delivery.lane, now)]
+        for item in begun:
             task = asyncio.create_task(self._deliver(item))
-            self._in_flight.add(task)
+            self._in_flight[task] = item
             task.add_done_callback(self._ended)
-        return len(due)
+        if len(begun) < len(due):
+            started = {item.delivery.id for item in begun}
+            beyond = [item.delivery.id for item in due if item.delivery.id not in started]
+            await self._sealing.unit_of_work.write(lambda tx: tx.release_leases(beyond), concurrently=True)
+            # Their lanes are full now and passed over: the next look brings what else there is.
+            return len(due)
+        return len(begun)
+
+    def _ring_when_reopened(self, now: datetime) -> None:
+        """Look again when the next destination that is left alone takes something."""
+        if self._reopening is not None:
+            self._reopening.cancel()
+            self._reopening = None
+        at = self._lanes.reopens_at(now)
+        if at is not None:
+            seconds = max(0.0, (at - now).total_seconds())
+            self._reopening = asyncio.get_running_loop().call_later(seconds, self._wakes["delivering"].set)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._in_flight.discard(task)
+        self._in_flight.pop(task, None)
         self._wakes["delivering"].set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # The lease runs out and the delivery is taken up again; until then the failure is shown.
@@ -180,7 +249,12 @@ class Worker:
             self._failures.pop("delivery", None)
 
     async def _deliver(self, due: DueDelivery) -> None:
-        delivery = await deliver_notice(due, self._delivering)
+        outcome: Outcome | None = None
+        try:
+            delivery, attempt = await deliver_notice(due, self._delivering)
+            outcome = attempt.outcome
+        finally:
+            self._lanes.end(due.delivery.channel, due.delivery.lane, outcome, self._sealing.clock.now())
         facts = {
             "delivery_id": str(delivery.id),
             "notice_id": str(delivery.notice_id),

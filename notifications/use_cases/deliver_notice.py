@@ -17,7 +17,7 @@ from notifications.delivery import (
     next_state,
 )
 from notifications.enveloped import encrypt_mail
-from notifications.errors import SealingUnavailableError
+from notifications.errors import SealingUnavailableError, VersionMismatchError
 from notifications.evidence import evidence_event
 from notifications.mail import (
     Envelope,
@@ -28,7 +28,7 @@ from notifications.mail import (
     prepare_text,
 )
 from notifications.mail_form import FormDecision, MailForm, mail_form, neutral_subject, summary_of
-from notifications.ports import Channel, DueDelivery, InboxItem, Transaction
+from notifications.ports import Channel, DueDelivery, InboxItem, Transaction, WebhookChannel
 from notifications.use_cases.deciding import notice_subjects
 from notifications.use_cases.seal_notice import Sealing, verify_sender
 
@@ -42,12 +42,16 @@ class Delivering:
     sender_name: str
     #: gives numbers in [0, 1) that spread retries
     jitter: Callable[[], float]
+    #: where failures of a mail are to be reported; None for the sender's own address
+    return_path_of: Callable[[DueDelivery], str] | None = None
+    #: None while there is no way to post to customers' systems
+    webhook: WebhookChannel | None = None
     #: told of every attempt once it is recorded, for whoever counts
     watch: Callable[[DueDelivery, Delivery, DeliveryAttempt], None] = lambda _due, _delivery, _attempt: None
 
 
-async def deliver_notice(due: DueDelivery, delivering: Delivering) -> Delivery:
-    """Make one attempt and record it; returns the delivery as it stands afterwards.
+async def deliver_notice(due: DueDelivery, delivering: Delivering) -> tuple[Delivery, DeliveryAttempt]:
+    """Make one attempt and record it; returns the delivery as it stands afterwards, and the attempt.
 
     A crash between 2 and 3 sends again with the same Message-ID: at least once, never lost.
 
@@ -61,8 +65,7 @@ async def deliver_notice(due: DueDelivery, delivering: Delivering) -> Delivery:
     started_at = clock.now()
     content: bytes | None = None
     form = None if due.contact is None else mail_form(due.contact, started_at)
-    channel = delivering.channels.get(due.delivery.channel)
-    if channel is None:
+    if due.delivery.channel not in delivering.channels:
         outcome = _refused(f"no {due.delivery.channel.value} channel is configured")
     else:
         try:
@@ -72,14 +75,23 @@ async def deliver_notice(due: DueDelivery, delivering: Delivering) -> Delivery:
             outcome = _refused(str(error))
         else:
             # 2.
-            outcome = await channel.send(
-                sender=delivering.sealing.sender,
-                recipient=due.contact.email if due.contact else "",
-                message_id=due.delivery.message_id,
-                content=content,
-            )
+            outcome = await _send(due, delivering, content)
     # 3.
-    return await _record(due, delivering, started_at, outcome, content, form)
+    delivery, attempt = await _recorded(due, delivering, _Sent(started_at, outcome, content, form))
+    delivering.watch(due, delivery, attempt)
+    return delivery, attempt
+
+
+async def _send(due: DueDelivery, delivering: Delivering, content: bytes) -> Outcome:
+    return await delivering.channels[due.delivery.channel].send(
+        sender=delivering.sealing.sender,
+        recipient=due.contact.email if due.contact else "",
+        message_id=due.delivery.message_id,
+        content=content,
+        return_path=None
+        if delivering.return_path_of is None or due.contact is None
+        else delivering.return_path_of(due),
+    )
 
 
 def _message(due: DueDelivery, delivering: Delivering, now: datetime, form: FormDecision | None) -> bytes:
@@ -140,23 +152,45 @@ def _refused(reason: str) -> Outcome:
     )
 
 
-async def _record(
-    due: DueDelivery,
-    delivering: Delivering,
-    started_at: datetime,
-    outcome: Outcome,
-    content: bytes | None,
-    form: FormDecision | None,
-) -> Delivery:
-    sealing = delivering.sealing
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What one attempt came to, before it is recorded."""
+
+    started_at: datetime
+    outcome: Outcome
+    content: bytes | None
+    form: FormDecision | None
+
+
+async def _recorded(due: DueDelivery, delivering: Delivering, sent: _Sent) -> tuple[Delivery, DeliveryAttempt]:
+    """Record the attempt. Where another worker finished one meanwhile (our lease had run out), ours comes after it."""
+    unit_of_work = delivering.sealing.unit_of_work
+    before = due.delivery
+    while True:
+        delivery, attempt, work = _record(due, before, delivering, sent)
+        try:
+            await unit_of_work.write(work, concurrently=True)
+        except VersionMismatchError:
+            current = await unit_of_work.read(lambda tx: tx.delivery(due.delivery.id))
+            if current is None:
+                raise
+            before = current
+        else:
+            return delivery, attempt
+
+
+def _record(
+    due: DueDelivery, before: Delivery, delivering: Delivering, sent: _Sent
+) -> tuple[Delivery, DeliveryAttempt, Callable[[Transaction], None]]:
+    sealing, outcome, content = delivering.sealing, sent.outcome, sent.content
     act = sealing.act()
-    delivery = next_state(due.delivery, outcome, now=act.now, due_at=due.notice.due_at, jitter=delivering.jitter())
+    delivery = next_state(before, outcome, now=act.now, due_at=due.notice.due_at, jitter=delivering.jitter())
     handed_over = content is not None and outcome.kind is not OutcomeKind.REFUSED_HERE
     attempt = DeliveryAttempt(
         id=sealing.identifiers.new_id(),
         delivery_id=delivery.id,
         number=delivery.attempts,
-        started_at=started_at,
+        started_at=sent.started_at,
         ended_at=act.now,
         outcome=outcome,
         evidence_event=evidence_event(delivery.channel, outcome).value,
@@ -168,11 +202,9 @@ async def _record(
         tx.finish_attempt(delivery, attempt, keep)
         if delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT:
             tx.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
-        tx.append_audit([_attempt_entry(tx, due, delivery, attempt, sealing, form)])
+        tx.append_audit([_attempt_entry(tx, due, delivery, attempt, sealing, sent.form)])
 
-    await sealing.unit_of_work.write(work)
-    delivering.watch(due, delivery, attempt)
-    return delivery
+    return delivery, attempt, work
 
 
 def _attempt_entry(

@@ -1,5 +1,6 @@
 """Seal a released notice: compose, sign, timestamp, log, prove. Numbered as in docs/architecture.md."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +9,12 @@ from uuid import UUID
 from notifications.audit.proof import format_notice_extra
 from notifications.customer import Contact, recipients
 from notifications.delivery import ChannelKind, Delivery, DeliveryState, delivery_id, lane_of, message_id
-from notifications.errors import LogUnavailableError, SealingUnavailableError, TimestampUnavailableError
+from notifications.errors import (
+    LogUnavailableError,
+    SealingUnavailableError,
+    StateConflictError,
+    TimestampUnavailableError,
+)
 from notifications.notice import ComposedNotice, Notice, NoticeState, Provider, compose_notice
 from notifications.ports import (
     Clock,
@@ -109,7 +115,7 @@ async def seal_notice(notice_id: UUID, sealing: Sealing) -> bool:
             )
         ),
     )
-    committed = await sealing.unit_of_work.write(_commit(prepared, sealed, sealing))
+    committed = await sealing.unit_of_work.write(_commit(prepared, sealed, sealing), concurrently=True)
     if committed:
         # 5.
         await prove_notice(notice_id, sealing)
@@ -286,7 +292,9 @@ async def prove_notice(notice_id: UUID, sealing: Sealing) -> None:
         if sealed is not None and sealed.log_proof is None:
             tx.set_log_proof(notice_id, text)
 
-    await sealing.unit_of_work.write(record)
+    # Another process may prove it in the same moment: a proof is a proof.
+    with contextlib.suppress(StateConflictError):
+        await sealing.unit_of_work.write(record, concurrently=True)
 
 
 async def hold_notice(notice_id: UUID, reason: str, sealing: Sealing) -> None:

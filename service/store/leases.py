@@ -69,6 +69,7 @@ _LEASE = compiled_text(
 )
 _RELEASE = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE id = :id", "id")
 _FREE_ALL = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL")
+_FREE_ALL_NOTICES = compiled_text("UPDATE notices SET leased_until = NULL WHERE leased_until IS NOT NULL")
 _loaded = (
     table(DeliveryRow)
     .join(table(NoticeRow), _notices.id == _deliveries.notice_id)
@@ -155,7 +156,8 @@ class LeaseRecords(Records):
         Only for the process that has the database to itself, as it starts: a lease found then is a dead worker's.
         """
         freed: int = self._session.execute(_FREE_ALL, ()).rowcount
-        return freed
+        notices: int = self._session.execute(_FREE_ALL_NOTICES, ()).rowcount
+        return freed + notices
 
     def lease_deliveries(
         self,

@@ -63,7 +63,6 @@ _LEASABLE = limited(
     "now",
 )
 _LEASE = compiled_text("UPDATE notices SET leased_until = :leased_until WHERE id = :id", "leased_until", "id")
-_FREE = compiled_text("UPDATE notices SET leased_until = NULL WHERE leased_until IS NOT NULL")
 _FILTERS = {"incident_id": _notices.incident_id, "customer_id": _notices.customer_id, "state": _notices.state}
 
 
@@ -227,7 +226,3 @@ class NoticeRecords(Records):
     def release_notice_leases(self, notice_ids: Collection[UUID]) -> None:
         """Give leases back before they run out."""
         self._session.execute_many(_LEASE, [(None, notice_id.bytes) for notice_id in notice_ids])
-
-    def free_notice_leases(self) -> None:
-        """Free every lease; only for the process that has the database to itself, as it starts."""
-        self._session.execute(_FREE)

@@ -226,7 +226,9 @@ def after(delivery, result, **changes):
 
 def test_accepted_means_sent():
     sent = after(replace(DELIVERY, last_error="451 4.7.1 greylisted", attempts=2), ACCEPTED)
-    assert sent == replace(DELIVERY, state=DeliveryState.SENT, attempts=3, next_attempt_at=None, last_error=None)
+    assert sent == replace(
+        DELIVERY, state=DeliveryState.SENT, attempts=3, next_attempt_at=None, last_error=None, sent_at=NOW
+    )
 
 
 def test_a_transient_failure_stays_queued_and_says_what_was_said():
@@ -274,3 +276,26 @@ def test_no_delivery_is_ever_lost(outcomes, until_due_seconds):
             case DeliveryState.FAILED:
                 assert delivery.next_attempt_at is None
                 assert delivery.last_error
+
+
+class TestRetryAfter:
+    """The other side says how long it wants to be left alone; a deadline is never slept through for it."""
+
+    def decide(self, seconds, *, due_in, jitter=0.0, attempts=1):
+        outcome = replace(GREYLISTED, retry_after_seconds=seconds)
+        due_at = NOW + timedelta(seconds=due_in)
+        decision = retry_decision(outcome, attempts=attempts, now=NOW, due_at=due_at, jitter=jitter)
+        return (decision.next_attempt_at - NOW).total_seconds()
+
+    def test_it_is_left_alone_for_so_long(self):
+        assert self.decide(600, due_in=86_400) == 600
+        assert self.decide(600, due_in=86_400, jitter=0.8) == pytest.approx(660)
+        assert self.decide(1, due_in=86_400) == 5, "the shortest wait still counts"
+
+    def test_but_never_past_half_of_the_time_to_the_deadline(self):
+        assert self.decide(86_400, due_in=86_400) == 3600
+        assert self.decide(86_400, due_in=400) == 200
+        assert self.decide(86_400, due_in=-60) == 300
+
+    def test_it_never_shortens_a_wait(self):
+        assert self.decide(10, due_in=86_400, jitter=0.5, attempts=9) == pytest.approx(1800)

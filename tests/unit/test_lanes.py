@@ -1,0 +1,126 @@
+"""Lanes: places, pace, and destinations that are left alone for a while."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifications.delivery import ChannelKind, Outcome, OutcomeKind
+from service.lanes import Lanes, LaneSettings, is_about_destination
+
+NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
+MAIL, HOOK, CONSOLE = ChannelKind.EMAIL, ChannelKind.WEBHOOK, ChannelKind.CONSOLE
+TAKEN = Outcome(OutcomeKind.ACCEPTED, 250, "2.0.0", "ok", None, None, None, None)
+SILENT = replace(TAKEN, kind=OutcomeKind.TRANSIENT_FAILURE, code=None, enhanced_status=None, text="no answer in time")
+GREYLISTED = replace(SILENT, code=451, enhanced_status="4.7.1")
+
+
+def at(seconds):
+    return NOW + timedelta(seconds=seconds)
+
+
+def fail(lanes, channel, lane, times, outcome=SILENT, now=NOW):
+    for _ in range(times):
+        assert lanes.begin(channel, lane, now)
+        lanes.end(channel, lane, outcome, now)
+
+
+def test_a_lane_has_so_many_places_and_the_console_has_no_end():
+    lanes = Lanes(LaneSettings(concurrent={MAIL: 2}))
+    assert [lanes.begin(MAIL, "email:a", NOW) for _ in range(3)] == [True, True, False]
+    assert lanes.begin(MAIL, "email:b", NOW)
+    assert all(lanes.begin(CONSOLE, "console", NOW) for _ in range(50))
+    assert lanes.passed_over(NOW) == (frozenset(), {"email:a"})
+    lanes.end(MAIL, "email:a", TAKEN, NOW)
+    assert lanes.passed_over(NOW) == (frozenset(), frozenset())
+    assert lanes.begin(MAIL, "email:a", NOW)
+
+
+def test_a_lane_takes_so_many_a_minute_and_says_when_it_takes_more():
+    lanes = Lanes(LaneSettings(per_minute={MAIL: 2}))
+    fail(lanes, MAIL, "email:a", 1, TAKEN)
+    fail(lanes, MAIL, "email:a", 1, TAKEN, at(10))
+    assert not lanes.begin(MAIL, "email:a", at(59))
+    assert lanes.reopens_at(at(59)) == at(60)
+    assert lanes.begin(MAIL, "email:a", at(60))
+    assert not lanes.begin(MAIL, "email:a", at(61))
+    assert lanes.begin(MAIL, "email:b", at(61))
+
+
+def test_a_relay_that_does_not_answer_is_left_alone_for_every_recipient_and_tried_by_one():
+    lanes = Lanes(LaneSettings(failures_to_open=3, first_rest_seconds=5, longest_rest_seconds=12))
+    fail(lanes, MAIL, "email:a", 2)
+    fail(lanes, MAIL, "email:b", 1)
+    assert lanes.passed_over(NOW) == ({MAIL}, frozenset())
+    assert lanes.open_circuits(NOW) == ["relay"]
+    assert not lanes.begin(MAIL, "email:c", at(4))
+    assert lanes.begin(HOOK, "webhook:c", at(4))
+    assert lanes.reopens_at(at(4)) == at(5)
+    assert lanes.begin(MAIL, "email:c", at(5))
+    assert not lanes.begin(MAIL, "email:d", at(5)), "one tries, the others wait"
+    assert lanes.passed_over(at(5)) == ({MAIL}, frozenset())
+    lanes.end(MAIL, "email:c", SILENT, at(6))
+    assert lanes.reopens_at(at(6)) == at(16), "it doubles"
+    assert lanes.begin(MAIL, "email:c", at(16))
+    lanes.end(MAIL, "email:c", SILENT, at(16))
+    assert lanes.reopens_at(at(16)) == at(28), "and ends at the longest"
+    assert lanes.begin(MAIL, "email:c", at(28))
+    lanes.end(MAIL, "email:c", TAKEN, at(28))
+    assert lanes.passed_over(at(28)) == (frozenset(), frozenset())
+    assert [lanes.begin(MAIL, "email:c", at(28)) for _ in range(3)] == [True] * 3
+
+
+def test_a_trial_that_was_cut_short_leaves_the_next_one_to_try():
+    lanes = Lanes(LaneSettings(failures_to_open=1))
+    fail(lanes, HOOK, "webhook:a", 1)
+    assert lanes.begin(HOOK, "webhook:a", at(5))
+    lanes.end(HOOK, "webhook:a", None, at(5))
+    assert lanes.begin(HOOK, "webhook:a", at(5))
+
+
+def test_a_webhook_that_fails_stands_in_nobodys_way():
+    lanes = Lanes(LaneSettings(failures_to_open=2))
+    fail(lanes, HOOK, "webhook:a", 2, replace(SILENT, code=503))
+    assert lanes.passed_over(NOW) == (frozenset(), {"webhook:a"})
+    assert lanes.begin(HOOK, "webhook:b", NOW)
+    assert lanes.begin(MAIL, "email:a", NOW)
+
+
+def test_an_answer_about_one_recipient_says_nothing_of_the_relay():
+    lanes = Lanes(LaneSettings(failures_to_open=2))
+    fail(lanes, MAIL, "email:a", 1)
+    fail(lanes, MAIL, "email:a", 1, GREYLISTED)
+    fail(lanes, MAIL, "email:a", 1)
+    assert lanes.passed_over(NOW) == (frozenset(), frozenset()), "only failures in a row count"
+
+
+@pytest.mark.parametrize(
+    ("channel", "outcome", "expected"),
+    [
+        (MAIL, SILENT, True),
+        (MAIL, replace(SILENT, code=421), True),
+        (MAIL, GREYLISTED, False),
+        (MAIL, replace(SILENT, kind=OutcomeKind.PERMANENT_FAILURE, code=550), False),
+        (MAIL, replace(SILENT, kind=OutcomeKind.REFUSED_HERE), False),
+        (MAIL, TAKEN, False),
+        (HOOK, replace(SILENT, code=500), True),
+        (HOOK, replace(SILENT, code=429), True),
+        (HOOK, replace(SILENT, code=404), False),
+    ],
+)
+def test_what_a_failure_is_about(channel, outcome, expected):
+    assert is_about_destination(channel, outcome) is expected
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([TAKEN, SILENT, None]), st.integers(0, 30))))
+def test_nothing_is_counted_twice_or_kept_for_ever(steps):
+    """Every send that began ends; then, whatever happened, each lane takes something again within a minute."""
+    lanes, seconds = Lanes(LaneSettings(concurrent={HOOK: 1})), 0
+    for name, outcome, passed in steps:
+        seconds += passed
+        if lanes.begin(HOOK, name, at(seconds)):
+            lanes.end(HOOK, name, outcome, at(seconds))
+    for name in "ab":
+        assert lanes.begin(HOOK, name, at(seconds + 60))
