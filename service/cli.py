@@ -61,8 +61,9 @@ def init(data: Path, address: str, provider: str, passphrase_file: Path | None, 
 @click.option("--data", required=True, type=_DATA, help="Data folder; prepared with demo keys if it is empty.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535))
-def serve(data: Path, host: str, port: int) -> None:
-    """Run the service: API, sequencer and worker in one process on an embedded data folder."""
+@click.option("--no-work", is_flag=True, help="Leave sealing and delivery to workers (PostgreSQL).")
+def serve(data: Path, host: str, port: int, *, no_work: bool) -> None:
+    """Run the service: API, pages, sealing and delivery. The only process of an embedded store, one of several else."""
     import uvloop
 
     from service.data_folder import is_prepared, prepare_data_folder
@@ -76,7 +77,25 @@ def serve(data: Path, host: str, port: int) -> None:
     settings = load_settings(data)
     configure_logging()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve_until_told(settings, host, port))
+        runner.run(serve_until_told(settings, host, port, works=not no_work))
+
+
+@cli.command()
+@click.option("--data", required=True, type=_DATA, help="Data folder, prepared.")
+@click.option("--health-host", default="127.0.0.1", show_default=True)
+@click.option("--health-port", type=click.IntRange(0, 65_535), help="Answer /healthz and /readyz here.")
+def worker(data: Path, health_host: str, health_port: int | None) -> None:
+    """Seal and deliver beside other processes, without the API (PostgreSQL)."""
+    import uvloop
+
+    from service.observability import configure_logging
+    from service.settings import load_settings
+    from service.working import work_until_told
+
+    settings = load_settings(data)
+    configure_logging()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work_until_told(settings, health_host, health_port))
 
 
 @cli.command()

@@ -14,11 +14,14 @@ from service.stopping import stop_when_told
 from service.wiring import running_parts
 
 
-async def serve_until_told(settings: Settings, host: str, port: int) -> None:
-    """Start the parts, then the server; stop in reverse. What a part lacks is told before a port is open."""
+async def serve_until_told(settings: Settings, host: str, port: int, *, works: bool = True) -> None:
+    """Start the parts, then the server; stop in reverse. What a part lacks is told before a port is open.
+
+    ``works`` false leaves sealing, delivery and the duties of the leader to other processes.
+    """
     # A process that dies leaves no copy of its memory: keys and passwords are in it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    async with running_parts(settings) as running:
+    async with running_parts(settings, works=works) as running:
         settle_memory()
         app = create_app(
             running.context,

@@ -1,0 +1,51 @@
+"""Work without serving: seal and deliver, and say how it goes to whoever watches the process; in reverse when told."""
+
+import asyncio
+import resource
+from collections.abc import Mapping
+
+import click
+from fastapi import FastAPI
+
+from service.access.authenticating import Authenticator
+from service.api import health
+from service.api.errors import install_error_handlers
+from service.api.limits import RequestLimits
+from service.http_server import HttpServer, listening_socket
+from service.serving import settle_memory
+from service.settings import Settings
+from service.stopping import stop_when_told
+from service.wiring import working_parts
+
+
+async def work_until_told(settings: Settings, health_host: str, health_port: int | None) -> None:
+    """Start the parts and, on a port that is named, health; stop in reverse."""
+    # As where it serves: keys and passwords are in its memory.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    async with working_parts(settings) as running:
+        settle_memory()
+        if health_port is None:
+            told = asyncio.Event()
+            stop_when_told(told.set)
+            click.echo("working", err=True)
+            await told.wait()
+            return
+        app = create_health_app(running.authenticator, running.probes)
+        with listening_socket(health_host, health_port) as listener:
+            server = HttpServer(app, stop_seconds=settings.stop_seconds)
+            stop_when_told(server.stop)
+            serving = asyncio.create_task(server.serve(sockets=[listener]), name="health")
+            await server.is_up.wait()
+            click.echo(f"working  health at http://{health_host}:{listener.getsockname()[1]}/readyz", err=True)
+            await serving
+
+
+def create_health_app(authenticator: Authenticator, probes: Mapping[str, health.Probe]) -> FastAPI:
+    """Return an application that answers ``/healthz`` and ``/readyz``, and nothing else."""
+    app = FastAPI(title="Greffier worker", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.authenticator = authenticator
+    app.state.probes = probes
+    app.include_router(health.router)
+    app.add_middleware(RequestLimits, max_body_bytes=0)
+    install_error_handlers(app)
+    return app
