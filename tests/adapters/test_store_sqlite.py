@@ -498,6 +498,10 @@ class TestStatements:
             ("_OPEN_ALERTS", "ix_alerts_unseen"),
             ("_FAILED", "ix_deliveries_troubled_due_at"),
             ("_FAILED_MAILS", "ix_service_mails_troubled"),
+            ("_QUEUED", "ix_deliveries_queued_due_at"),
+            ("_MAILS", "ix_service_mails_troubled"),
+            ("_MAILS", "ix_service_mails_queued"),
+            ("_ALERTS", "ix_alerts_unseen"),
             ("_ALL_PAUSES", "sqlite_autoindex_channel_pauses_1"),
         }
         walking, queues, seen = set(), set(), 0
