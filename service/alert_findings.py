@@ -19,8 +19,19 @@ _CONTACTS_AT_ONCE = 500
 
 #: Kinds that are settled by themselves, once what they tell of waits no more.
 _WHILE_IT_WAITS = frozenset({"draft_half_time", "draft_due_soon", "draft_overdue", "notice_held", "delivery_late"})
+#: Kinds that tell of the service itself, settled once what they tell of is over.
+OPERATING_KINDS = frozenset(
+    {
+        "queue_old",
+        "channel_paused_due",
+        "deliveries_failing",
+        "log_lagging",
+        "service_certificate_expiring",
+        "disk_low",
+    }
+)
 #: Kinds that tell of no incident: whoever keeps customers and the service is told too.
-WITHOUT_INCIDENT = frozenset({"customer_unreachable", "contact_certificate_expiring", "service_mail_failed"})
+WITHOUT_INCIDENT = OPERATING_KINDS | {"customer_unreachable", "contact_certificate_expiring", "service_mail_failed"}
 
 
 @dataclass(frozen=True, slots=True)

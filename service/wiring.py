@@ -4,9 +4,11 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
+from notifications.delivery import ChannelKind
 from notifications.ports import Clock, Identifiers
 from service.access.authenticating import Authenticator
 from service.access.first_account import ensure_first_account
@@ -128,6 +130,7 @@ async def _watched(ground: Ground, work: Work | None, stack: contextlib.AsyncExi
     ground.metrics.sources = Sources(
         probes=probes,
         certificates=lambda: certificate_ends(settings),
+        open_circuits=dict if work is None else lambda: _open_circuits(work.worker, ground.clock.now()),
         log_key_since=lambda: ground.log_keys.ring().keys[0].since,
     )
     if settings.metrics_port is not None:
@@ -136,6 +139,13 @@ async def _watched(ground: Ground, work: Work | None, stack: contextlib.AsyncExi
     _say_what_is_degraded(probes)
     _log.info("service.ready", data=str(settings.data), log_origin=settings.log_origin)
     return probes
+
+
+def _open_circuits(worker: Worker, now: datetime) -> dict[ChannelKind, int]:
+    """Return how many destinations are left alone now, by channel; the relay is one, whatever the recipients."""
+    names = worker.lanes.open_circuits(now)
+    webhooks = sum(name.startswith(ChannelKind.WEBHOOK.value) for name in names)
+    return {ChannelKind.EMAIL: len(names) - webhooks, ChannelKind.WEBHOOK: webhooks}
 
 
 def _say_what_is_degraded(probes: Mapping[str, Probe]) -> None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from notifications.canonical_json import timestamp_text
 from notifications.decision import Verdict
 from notifications.delivery import DeliveryState
 from notifications.errors import NotFoundError, StateConflictError
@@ -16,11 +17,13 @@ from notifications.notice import Notice, NoticeState
 from notifications.ports import Page, Transaction
 from notifications.use_cases.act import Act
 from notifications.use_cases.deciding import public_fact_id
+from notifications.use_cases.pausing import is_paused
 from service.access.permissions import Permission
 from service.access.ports import AccessTransaction
-from service.alert_findings import WITHOUT_INCIDENT, certificate_key
+from service.alert_findings import OPERATING_KINDS, WITHOUT_INCIDENT, certificate_key
 from service.api.fields import Moment, Out
 from service.api.requests import Answer, Context, IdempotencyKey, Limit, MayReadAttention, change, json_response
+from service.figures import QueueFigures
 from service.messages import Alert
 
 router = APIRouter(prefix="/attention", tags=["attention"])
@@ -43,6 +46,8 @@ class AttentionItem(Out):
         "customer_unreachable",
         "contact_certificate_expiring",
         "service_mail_failed",
+        "channel_paused",
+        "operating",
     ]
     due_at: Moment | None = Field(description="When it is, or could be, owed; null where nothing is owed by it yet.")
     overdue: bool
@@ -77,8 +82,8 @@ async def list_attention(context: Context, access: MayReadAttention, limit: Limi
     """Return all that waits, nearest deadline first.
 
     Open questions, unreleased drafts, held notices, deliveries in trouble, emergency releases nobody reviewed, alerts
-    nobody saw; customers that nobody can be told at, contacts whose certificate ends, mails of the service that failed.
-    Whoever may not read incidents gets the last three alone.
+    nobody saw; customers that nobody can be told at, contacts whose certificate ends, mails of the service that failed,
+    paused channels, and what is wrong with the service itself. Whoever may not read incidents gets these last alone.
     """
     now, reads_incidents = context.clock.now(), access.may(Permission.INCIDENT_READ)
     return json_response(await access.read(lambda tx: attention_list(tx, now, limit, reads_incidents=reads_incidents)))
@@ -113,6 +118,7 @@ def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_in
     tickets = _Tickets(tx)
     unreachable, open_alerts = _unreachable(tx, limit), tx.open_alerts(limit)
     items = [*unreachable, *_failed_mails(open_alerts), *_certificates(tx, open_alerts, now)]
+    items += (*_paused(tx, now), *_operating(open_alerts))
     complete = max(len(unreachable), len(open_alerts)) < limit
     if reads_incidents:
         pending, all_pending = _pending(tx, now, limit)
@@ -147,6 +153,38 @@ def _failed_mails(alerts: Sequence[Alert]) -> list[AttentionItem]:
         )
         for alert in alerts
         if alert.kind == "service_mail_failed"
+    ]
+
+
+def _paused(tx: AccessTransaction, now: datetime) -> list[AttentionItem]:
+    """Return the channels that somebody paused, with the nearest deadline of what waits for them."""
+    pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
+    if not pauses:
+        return []
+    queues = {queue.channel: queue for queue in tx.store_figures(now).queues}
+    items = []
+    for pause in pauses:
+        queue = queues.get(pause.channel.value, QueueFigures(pause.channel.value))
+        end = "until somebody resumes it" if pause.until is None else f"until {timestamp_text(pause.until)}"
+        items.append(
+            AttentionItem(
+                kind="channel_paused",
+                due_at=queue.nearest_deadline,
+                overdue=queue.nearest_deadline is not None and queue.nearest_deadline < now,
+                what=f"{pause.channel.value}: {pause.reason} ({end}; {queue.due + queue.waiting} deliveries wait)",
+            )
+        )
+    return items
+
+
+def _operating(alerts: Sequence[Alert]) -> list[AttentionItem]:
+    """Return what is wrong with the service itself, until it is over or somebody saw it."""
+    return [
+        AttentionItem(
+            kind="operating", due_at=None, overdue=False, alert_id=alert.id, what=f"{alert.kind}: {alert.what}"
+        )
+        for alert in alerts
+        if alert.kind in OPERATING_KINDS
     ]
 
 

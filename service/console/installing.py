@@ -9,6 +9,7 @@ from service.access.own_credentials import OwnCredentials
 from service.access.password_links import PasswordLinks
 from service.access.sign_in import SignIn
 from service.console import (
+    channel_page,
     credential_pages,
     home,
     link_pages,
@@ -49,6 +50,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         link_pages.router,
         home.router,
         notice_page.router,
+        channel_page.router,
         credential_pages.router,
         session_pages.router,
     ):

@@ -12,6 +12,7 @@ from notifications.canonical_json import timestamp_text
 from notifications.wording import words
 from notifications.wording.formats import moment
 from service.access.caller import Caller
+from service.access.permissions import Permission
 from service.console.catalogues import language_of, text
 from service.console.settings import ConsoleSettings
 from service.console.static_files import static_path
@@ -76,6 +77,7 @@ def page(
         static=static_path,
         language=language,
         caller=caller,
+        may=lambda name: caller is not None and caller.scope(Permission(name)) is not None,
         console=console_settings(request),
     )
     policy = f"{_POLICY}; frame-src 'self'" if frames else _POLICY

@@ -93,6 +93,9 @@ ROWS = {
     f"GET {_V}/keys":                                    "-- -- ++ -- -- ++ -- --",
     f"POST {_V}/keys/signing/rotate":                    "-- -- ++ -- -- -- -- --",
     f"POST {_V}/keys/log/rotate":                        "-- -- ++ -- -- -- -- --",
+    f"GET {_V}/channels":                                "++ ++ ++ -- -- ++ -- --",
+    f"POST {_V}/channels/{{channel}}/pause":             "++ -- ++ -- -- -- -- --",
+    f"POST {_V}/channels/{{channel}}/resume":            "++ -- ++ -- -- -- -- --",
     "GET /metrics":                                      "-- -- ++ -- -- -- -- ++",
     f"GET {_V}/settings":                                "-- -- ++ -- -- ++ -- --",
     f"POST {_V}/customers/import":                       "-- -- ++ -- -- -- -- --",
@@ -127,6 +130,9 @@ ROWS = {
     "GET /":                                            "++ ++ ++ ++ ++ ++ ++ ++",
     "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",
     "GET /notices/{notice_id}/words/{language}":        "++ ++ -- +0 +0 ++ +0 ++",
+    "GET /channels":                                     "++ ++ ++ -- -- ++ -- --",
+    "POST /channels/{channel}/pause":                   "++ -- ++ -- -- -- -- --",
+    "POST /channels/{channel}/resume":                  "++ -- ++ -- -- -- -- --",
     "GET /account":                                     "-- -- -- -- -- -- -- --",
     "POST /account/password":                           "-- -- -- -- -- -- -- --",
     "POST /account/totp":                               "-- -- -- -- -- -- -- --",
@@ -147,10 +153,12 @@ ROWS = {
 _CONTACT = {"name": "N", "email": "n@own.example", "language": "en", "order": 9, "active": False}
 _BOUND = {"agreement_id": "secnumcloud_iaas_3_0", "effective_at": "2025-02-01T00:00:00Z"}
 
+_PAUSE = {"reason": "R"}
 _TOKEN = {"name": "N", "permissions": ["self"], "expires_at": "2000-01-01T00:00:00Z"}
 
 #: Bodies that are well formed; a route that is not named takes none, or ``{}``.
 BODIES = {
+    f"POST {_V}/channels/{{channel}}/pause": _PAUSE,
     f"POST {_V}/customers/import": "name\r\n",
     f"POST {_V}/customers/{{customer_id}}/members": {"email": "m@own.example"},
     f"POST {_V}/accounts": {"kind": "service", "name": "N"},

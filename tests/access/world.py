@@ -93,6 +93,7 @@ async def build_world(running, api):
             "customer_id": item["id"],
             "incident_id": incident["id"],
             "notice_id": notice["id"],
+            "channel": "webhook",
             "draft_id": drafts[item["id"]]["id"],
             "delivery_id": next(one["id"] for one in deliveries if one["channel"] == "email"),
             "contact_id": contacts[0]["id"],
