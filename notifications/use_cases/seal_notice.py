@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from notifications.audit.proof import format_notice_extra
-from notifications.customer import Contact, recipients
-from notifications.delivery import ChannelKind, Delivery, DeliveryState, delivery_id, lane_of, message_id
+from notifications.customer import Contact
+from notifications.delivery import ChannelKind
 from notifications.errors import (
     LogUnavailableError,
     SealingUnavailableError,
     StateConflictError,
     TimestampUnavailableError,
 )
+from notifications.escalation_plan import DEFAULT_ESCALATION_POLICY, EscalationPolicy
 from notifications.notice import ComposedNotice, Notice, NoticeState, Provider, compose_notice
 from notifications.ports import (
     Clock,
@@ -29,8 +30,10 @@ from notifications.seal import SealedNotice, SealedRendering
 from notifications.use_cases.act import Act
 from notifications.use_cases.customer_decider import Agreements, CustomerDecider, customer_case
 from notifications.use_cases.deciding import notice_subjects
+from notifications.use_cases.escalate import begin_escalation
 from notifications.use_cases.keep_customers import existing_customer
 from notifications.use_cases.prove_entry import entry_proof, salts, sequenced_entry
+from notifications.use_cases.queueing import Target, delivery_to, queued_entry, targets_of
 
 #: Who seals and sends, in the audit log.
 WORKER = "system:worker"
@@ -50,6 +53,8 @@ class Sealing:
     provider: Provider
     #: the From address of every mail; must be the one that the signing certificate names
     sender: str
+    #: how patient escalation is
+    escalation: EscalationPolicy = DEFAULT_ESCALATION_POLICY
 
     @property
     def mail_domain(self) -> str:
@@ -64,7 +69,7 @@ class Sealing:
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     notice: Notice
-    contacts: Sequence[Contact]
+    targets: Sequence[Target]
     composed: ComposedNotice
     ticket: str
 
@@ -135,9 +140,10 @@ def _compose(tx: Transaction, notice_id: UUID, sealing: Sealing) -> _Prepared | 
     notice = tx.notice(notice_id)
     if notice is None or notice.state is not NoticeState.RELEASED:
         return None
-    contacts = recipients(tx.contacts(notice.customer_id))
-    composed, ticket = compose_from_store(tx, notice, contacts, sealing)
-    return _Prepared(notice, contacts, composed, ticket)
+    # Words for whoever may come to be written to, since they cannot be added once they are sealed.
+    readers = [contact for contact in tx.contacts(notice.customer_id) if contact.active]
+    composed, ticket = compose_from_store(tx, notice, readers, sealing)
+    return _Prepared(notice, targets_of(tx, notice), composed, ticket)
 
 
 def compose_from_store(
@@ -204,7 +210,7 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: Sealing) -> Call
         if current is None or current.state is not NoticeState.RELEASED:
             return False
         pseudonym = tx.customer_pseudonym(notice.customer_id)
-        deliveries = _deliveries(prepared, act, sealing.mail_domain)
+        deliveries = [delivery_to(notice, target, act, sealing.mail_domain) for target in prepared.targets]
         entry = act.entry(
             "notice.sealed",
             subjects=notice_subjects(notice, pseudonym),
@@ -215,7 +221,7 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: Sealing) -> Call
                 "facts_version": notice.facts_version,
                 "timestamped": sealed.timestamp is not None,
                 "deliveries": len(deliveries),
-                "mail_recipients": len(prepared.contacts),
+                "mail_recipients": sum(target.channel is ChannelKind.EMAIL for target in prepared.targets),
             },
             digests={name: hashlib.sha256(part).digest() for name, part in parts.items()},
         )
@@ -231,46 +237,15 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: Sealing) -> Call
             current.version,
         )
         tx.add_deliveries(deliveries)
+        reachable = any(target.channel is not ChannelKind.CONSOLE for target in prepared.targets)
+        begin_escalation(tx, notice, sealed.sealed_at, sealing.escalation, reachable=reachable)
         tx.append_audit([
             entry,
-            *(
-                act.entry(
-                    "delivery.queued",
-                    subjects=notice_subjects(notice, pseudonym)
-                    | {"delivery": str(delivery.id)}
-                    | ({"contact": str(delivery.contact_id)} if delivery.contact_id else {}),
-                    detail={"channel": delivery.channel.value},
-                )
-                for delivery in deliveries
-            ),
+            *(queued_entry(act, notice, pseudonym, delivery) for delivery in deliveries),
         ])  # fmt: skip
         return True
 
     return work
-
-
-def _deliveries(prepared: _Prepared, act: Act, mail_domain: str) -> list[Delivery]:
-    """Return one delivery per recipient by e-mail, and one to the console inbox: never one mail for several."""
-    notice = prepared.notice
-    targets: list[tuple[ChannelKind, UUID | None, str | None]] = [(ChannelKind.CONSOLE, None, None)]
-    targets += [(ChannelKind.EMAIL, contact.id, contact.email) for contact in prepared.contacts]
-    return [
-        Delivery(
-            id=delivery_id(notice.id, channel, contact_id),
-            notice_id=notice.id,
-            customer_id=notice.customer_id,
-            channel=channel,
-            contact_id=contact_id,
-            message_id=message_id(notice.id, contact_id, mail_domain),
-            state=DeliveryState.QUEUED,
-            attempts=0,
-            next_attempt_at=act.now,
-            last_error=None,
-            created_at=act.now,
-            lane=lane_of(channel, address),
-        )
-        for channel, contact_id, address in targets
-    ]
 
 
 async def prove_notice(notice_id: UUID, sealing: Sealing) -> None:
