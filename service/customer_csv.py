@@ -22,6 +22,7 @@ SchemaT = TypeVar("SchemaT", bound=BaseModel)
 _CUSTOMER = {
     "name": "name", "language": "language", "time_zone": "time_zone", "services": "services", "regions": "regions",
     "availability_zones": "availability_zones", "four_eyes": "four_eyes",
+    "acknowledge_within_seconds": "acknowledge_within_seconds",
 }  # fmt: skip
 _AGREEMENT = {"agreement_id": "agreement_id", "agreement_effective_at": "effective_at"}
 #: column -> member of the contact
@@ -29,7 +30,7 @@ _CONTACT = {
     "contact_name": "name", "contact_role": "role", "contact_email": "email", "contact_language": "language",
     "contact_time_zone": "time_zone", "contact_order": "order", "contact_fallback": "fallback",
     "contact_mail_content": "mail_content", "contact_smime_certificate": "smime_certificate",
-    "contact_address_confirmed": "address_confirmed",
+    "contact_phone": "phone", "contact_address_confirmed": "address_confirmed",
 }  # fmt: skip
 COLUMNS = (*_CUSTOMER, *_AGREEMENT, *_CONTACT)
 _LISTS = frozenset({"services", "regions", "availability_zones"})

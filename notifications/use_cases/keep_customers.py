@@ -34,6 +34,7 @@ class CustomerDraft:
     regions: tuple[str, ...] = ()
     availability_zones: tuple[str, ...] = ()
     four_eyes: bool = False
+    acknowledge_within_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class ContactDraft:
     smime_certificate: bytes | None = None
     #: whoever states it answers for the address being the contact's, by another way than a mailed link
     address_confirmed: bool = False
+    phone: str | None = None
 
 
 def register_customer(
@@ -69,6 +71,7 @@ def register_customer(
         availability_zones=draft.availability_zones,
         created_at=act.now,
         four_eyes=draft.four_eyes,
+        acknowledge_within_seconds=draft.acknowledge_within_seconds,
     )
     tx.add_customer(customer, act.identifiers.new_salt())
     tx.append_audit([_customer_entry(tx, act, "customer.registered", customer)])
@@ -92,6 +95,7 @@ def change_customer(
         regions=draft.regions,
         availability_zones=draft.availability_zones,
         four_eyes=draft.four_eyes,
+        acknowledge_within_seconds=draft.acknowledge_within_seconds,
         version=before.version + 1,
     )
     tx.save_customer(customer, before.version)
@@ -197,6 +201,7 @@ def add_contact(tx: Transaction, act: Act, customer_id: UUID, draft: ContactDraf
         mail_content=draft.mail_content,
         smime_certificate=draft.smime_certificate,
         verified_at=act.now if draft.address_confirmed else None,
+        phone=draft.phone,
     )
     tx.add_contact(contact)
     tx.append_audit([_contact_entry(tx, act, "contact.added", contact), *_answered_for(tx, act, None, contact)])
@@ -231,6 +236,7 @@ def change_contact(
         mail_content=draft.mail_content,
         smime_certificate=draft.smime_certificate,
         verified_at=act.now if verified_at is None and draft.address_confirmed else verified_at,
+        phone=draft.phone,
         version=before.version + 1,
     )
     tx.save_contact(contact, before.version)
@@ -304,7 +310,11 @@ def _customer_entry(tx: Transaction, act: Act, kind: str, customer: Customer) ->
     return act.entry(
         kind,
         subjects={"customer": tx.customer_pseudonym(customer.id)},
-        detail={"version": customer.version, "four_eyes": customer.four_eyes},
+        detail={
+            "version": customer.version,
+            "four_eyes": customer.four_eyes,
+            "acknowledge_within_seconds": customer.acknowledge_within_seconds,
+        },
         private={"customer": customer},
     )
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from zoneinfo import available_timezones
 
 from email_validator import EmailNotValidError, validate_email
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from notifications.customer import (
     AgreementBinding,
@@ -42,6 +42,13 @@ def _mail_address(address: str) -> str:
         raise ValueError(f"is no mail address: {error}") from None
 
 
+#: Time to acknowledge in that a customer may choose: below, nobody could; above, nobody would notice.
+MIN_ACKNOWLEDGE_SECONDS, MAX_ACKNOWLEDGE_SECONDS = 60, 30 * 24 * 3600
+
+#: As it is dialled and as people write it, E.164 where possible; never a text.
+Phone = Annotated[
+    str, StringConstraints(max_length=40, strip_whitespace=True, pattern=r"^[+(]?[0-9][0-9 ().,/x#*-]{2,38}$")
+]
 TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
 MailAddress = Annotated[str, Field(max_length=320), AfterValidator(_mail_address)]
 
@@ -90,6 +97,13 @@ class CustomerIn(Schema):
     four_eyes: bool = Field(
         default=False, description="Its notices must be released by somebody else than whoever wrote them last."
     )
+    acknowledge_within_seconds: int | None = Field(
+        None,
+        ge=MIN_ACKNOWLEDGE_SECONDS,
+        le=MAX_ACKNOWLEDGE_SECONDS,
+        description="Within what time of its sealing it wants to acknowledge a notice; whoever does not is asked again."
+        " Null: it need not.",
+    )
 
     def to_domain(self) -> CustomerDraft:
         """Return the domain record."""
@@ -101,6 +115,7 @@ class CustomerIn(Schema):
             self.regions,
             self.availability_zones,
             self.four_eyes,
+            self.acknowledge_within_seconds,
         )
 
 
@@ -138,6 +153,11 @@ class ContactIn(Schema):
         default=False,
         description="Confirmed by another way than the mailed link. Taken from whoever may change customers, alone.",
     )
+    phone: Phone | None = Field(
+        None,
+        description="To be called where nothing else reaches the customer in time.",
+        examples=["+33 1 23 45 67 89"],
+    )
 
     def to_domain(self) -> ContactDraft:
         """Return the domain record; raises InvalidInputError for what is no certificate."""
@@ -153,6 +173,7 @@ class ContactIn(Schema):
             mail_content=self.mail_content,
             smime_certificate=None if self.smime_certificate is None else parse_certificate(self.smime_certificate),
             address_confirmed=self.address_confirmed,
+            phone=self.phone,
         )
 
 
@@ -167,6 +188,7 @@ class CustomerOut(Out):
     regions: list[str]
     availability_zones: list[str]
     four_eyes: bool
+    acknowledge_within_seconds: int | None
     created_at: Moment
     version: int
     agreements: list["BindingOut"]
@@ -205,6 +227,7 @@ class ContactOut(Out):
     mail_form_reason: str = Field(
         description="`chosen`, `address_unconfirmed`, `no_certificate` or `certificate_unusable`."
     )
+    phone: str | None
     created_at: Moment
     version: int
 
@@ -296,6 +319,7 @@ def customer_out(customer: Customer, bindings: list[AgreementBinding]) -> Custom
         regions=list(customer.regions),
         availability_zones=list(customer.availability_zones),
         four_eyes=customer.four_eyes,
+        acknowledge_within_seconds=customer.acknowledge_within_seconds,
         created_at=customer.created_at,
         version=customer.version,
         agreements=[binding_out(binding) for binding in bindings],
@@ -331,6 +355,7 @@ def contact_out(contact: Contact, now: datetime) -> ContactOut:
         verified_at=contact.verified_at,
         mail_form=decision.form.value,
         mail_form_reason=decision.reason.value,
+        phone=contact.phone,
         created_at=contact.created_at,
         version=contact.version,
     )

@@ -187,3 +187,47 @@ async def test_a_file_is_imported_beside_the_running_service(api, running, tmp_p
     await scenario.customer(api, name="Klinik", contacts=())
     assert (await api.get("/customers/export")).status_code == 409
     assert (await send(api, exported.text)).status_code == 422
+
+
+async def test_time_to_acknowledge_and_telephone_come_in_and_go_out(api):
+    header = (
+        "name,acknowledge_within_seconds,agreement_id,agreement_effective_at,contact_name,contact_email,contact_phone"
+    )
+    bound = "secnumcloud_iaas_3_0,2025-02-01T00:00:00Z"
+    file = f"{header}\r\nKlinik,14400,{bound},N,a@k.example,+49 30 901820\r\nAmt,,{bound},N,b@k.example,\r\n"
+    await ok(send(api, file))
+    klinik, amt = (await ok(api.get("/customers")))["items"]
+    assert (klinik["acknowledge_within_seconds"], amt["acknowledge_within_seconds"]) == (14_400, None)
+    (contact,) = (await ok(api.get(f"/customers/{klinik['id']}/contacts")))["items"]
+    assert contact["phone"] == "+49 30 901820"
+    exported = (await api.get("/customers/export")).text
+    # A number that a spreadsheet would take for a formula is guarded, and comes back as it was.
+    assert "'+49 30 901820" in exported
+    assert counts(await ok(send(api, exported))) == [[0, 0, 2], [0, 0, 2]]
+    # A file from before there were these columns leaves what is stored.
+    older = "".join(f"{line}\r\n" for line in ("name,contact_name,contact_email", "Klinik,Neu,a@k.example"))
+    assert counts(await ok(send(api, older))) == [[0, 0, 1], [0, 1, 0]]
+    (kept,) = (await ok(api.get(f"/customers/{klinik['id']}/contacts")))["items"]
+    assert (kept["name"], kept["phone"]) == ("Neu", "+49 30 901820")
+    assert (await ok(api.get(f"/customers/{klinik['id']}")))["acknowledge_within_seconds"] == 14_400
+
+
+@pytest.mark.parametrize("wrong", [{"acknowledge_within_seconds": "59"}, {"contact_phone": "call me"}])
+async def test_a_time_or_number_that_cannot_be_is_told_by_its_column(api, wrong):
+    cells = {"name": "K", "contact_name": "N", "contact_email": "a@k.example"} | wrong
+    file = f"{','.join(cells)}\r\n{','.join(cells.values())}\r\n"
+    tried = await ok(send(api, file, dry_run=True))
+    assert set(wrong) <= {item["field"] for item in tried["faults"]}
+
+
+async def test_they_are_set_and_changed_one_by_one(api):
+    klinik = await scenario.customer(api, name="Klinik", acknowledge_within_seconds=3600)
+    assert klinik["acknowledge_within_seconds"] == 3600
+    path, match = f"/customers/{klinik['id']}", {"If-Match": '"1"'}
+    changed = await ok(api.put(path, json={"name": "Klinik", "acknowledge_within_seconds": None}, headers=match))
+    assert changed["acknowledge_within_seconds"] is None
+    (contact,) = (await ok(api.get(f"{path}/contacts")))["items"]
+    assert contact["phone"] is None
+    body = {"name": "N", "email": contact["email"], "phone": "(030) 90 18 20-0"}
+    named = await ok(api.put(f"{path}/contacts/{contact['id']}", json=body, headers=match))
+    assert named["phone"] == "(030) 90 18 20-0"
