@@ -33,7 +33,15 @@ async def serve_until_told(settings: Settings, host: str, port: int, *, works: b
         )
         with listening_socket(host, port) as listener:
             server = HttpServer(app, stop_seconds=settings.stop_seconds)
-            stop_when_told(server.stop)
+            worker = running.worker
+
+            def stop() -> None:
+                # Requests that are being answered may take a while; nothing new is sent meanwhile.
+                if worker is not None:
+                    worker.take_no_more()
+                server.stop()
+
+            stop_when_told(stop)
             serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
             await server.is_up.wait()
             bound = listener.getsockname()[1]

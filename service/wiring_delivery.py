@@ -21,6 +21,8 @@ from service.stopping import stopped
 from service.wiring_ground import Ground
 from service.worker import Worker, WorkerSettings
 
+_HANDING_BACK_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -50,7 +52,11 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
             watch=ground.metrics.attempted,
         ),
         # Two messages a connection at most wait or are under way: both end long before the lease does.
-        WorkerSettings(lease_seconds=settings.lease_seconds, delivery_batch=2 * settings.smtp_connections),
+        WorkerSettings(
+            lease_seconds=settings.lease_seconds,
+            delivery_batch=2 * settings.smtp_connections,
+            stop_seconds=settings.stop_seconds,
+        ),
     )
     mailer = ServiceMailer(
         ground.store,
@@ -88,7 +94,8 @@ def _duty_of_leader(ground: Ground, duty: Running) -> Running:
 
 def _run(name: str, run: Running, ground: Ground, stack: contextlib.AsyncExitStack) -> None:
     running = asyncio.create_task(run(), name=name)
-    stack.push_async_callback(stopped, running, ground.settings.stop_seconds)
+    # A part that bounds its stop by itself ends in this time; the margin is for handing back.
+    stack.push_async_callback(stopped, running, ground.settings.stop_seconds + _HANDING_BACK_SECONDS)
 
 
 def alert_settings(settings: Settings) -> AlertSettings:

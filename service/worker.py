@@ -58,6 +58,8 @@ class Worker:
         self._sealing_now: set[UUID] = set()
         self._in_flight: dict[asyncio.Task[None], DueDelivery] = {}
         self._lanes = lanes or Lanes()
+        #: when (of the event loop's clock) a stop waits no longer; None while nobody told it to stop
+        self._stop_by: float | None = None
         #: rings when a lane that was left alone takes something again
         self._reopening: asyncio.TimerHandle | None = None
 
@@ -77,8 +79,14 @@ class Worker:
         """What is under way where."""
         return self._lanes
 
+    def take_no_more(self) -> None:
+        """Seal and send nothing that is not under way yet: a stop is near, others take it up."""
+        if self._stop_by is None:
+            self._stop_by = asyncio.get_running_loop().time() + self._settings.stop_seconds
+
     async def run(self) -> None:
         """Run until cancelled; what is in flight when it stops is finished first, or handed back."""
+        self._stop_by = None
         steps = {
             "sealing": self.seal_released,
             "proving": self.prove_sealed,
@@ -101,7 +109,7 @@ class Worker:
         """
         if not self._in_flight:
             return
-        _, late = await asyncio.wait(self._in_flight, timeout=self._settings.stop_seconds)
+        _, late = await asyncio.wait(self._in_flight, timeout=self._left_seconds())
         handed_back = [self._in_flight[task].delivery.id for task in late]
         for task in late:
             task.cancel()
@@ -110,6 +118,26 @@ class Worker:
             _log.warning("deliveries.handed_back", deliveries=len(handed_back))
             await self._sealing.unit_of_work.write(lambda tx: tx.release_leases(handed_back), concurrently=True)
 
+    def _left_seconds(self) -> float:
+        """Return for how long a stop waits from now on."""
+        self.take_no_more()
+        stop_by = self._stop_by or 0.0
+        return max(0.0, stop_by - asyncio.get_running_loop().time())
+
+    async def _finish(self, work: Awaitable[ResultT]) -> ResultT:
+        """Await the work; when this task is cancelled meanwhile, let it end first, so long as a stop waits, then stop.
+
+        What is cut short is found again in the store, as after a crash.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task], timeout=self._left_seconds())
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+
     async def _loop(self, part: str, step: Callable[[], Awaitable[int]]) -> None:
         """Do the step while it finds work; on a failure say so loudly and try again after the poll period."""
         wake = self._wakes[part]
@@ -117,7 +145,7 @@ class Worker:
             wake.clear()
             try:
                 # A step that is under way is finished before a stop: a mail half sent helps nobody.
-                done = await _finish(step())
+                done = await self._finish(step())
                 self._failures.pop(part, None)
             except asyncio.CancelledError:
                 raise
@@ -135,6 +163,8 @@ class Worker:
 
     async def seal_released(self) -> int:
         """Seal what is released; returns how many were sealed. Held notices stay and are looked at again later."""
+        if self._stop_by is not None:
+            return 0
         now, limit = self._sealing.clock.now(), self._settings.sealing_batch
         until = now + timedelta(seconds=self._settings.lease_seconds)
         released = await self._sealing.unit_of_work.write(
@@ -205,7 +235,7 @@ class Worker:
         now = self._sealing.clock.now()
         until = now + timedelta(seconds=self._settings.lease_seconds)
         free = self._settings.delivery_batch - len(self._in_flight)
-        if free <= 0:
+        if free <= 0 or self._stop_by is not None:
             return 0
         channels, lanes = self._lanes.passed_over(now)
         self._ring_when_reopened(now)
@@ -215,7 +245,11 @@ class Worker:
             return list(tx.lease_deliveries(now, until, free, except_channels=channels | paused, except_lanes=lanes))
 
         due = await self._sealing.unit_of_work.write(lease, concurrently=True)
-        begun = [item for item in due if self._lanes.begin(item.delivery.channel, item.delivery.lane, now)]
+        begun = [
+            item
+            for item in due
+            if self._stop_by is None and self._lanes.begin(item.delivery.channel, item.delivery.lane, now)
+        ]
         for item in begun:
             task = asyncio.create_task(self._deliver(item))
             self._in_flight[task] = item
@@ -276,13 +310,3 @@ async def _each(items: Sequence[ItemT], act: Callable[[ItemT], Coroutine[Any, An
         if isinstance(result, BaseException):
             raise result
     return [result for result in results if not isinstance(result, BaseException)]
-
-
-async def _finish(work: Awaitable[ResultT]) -> ResultT:
-    """Await the work; when this task is cancelled meanwhile, let the work end first, then stop."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

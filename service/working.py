@@ -33,7 +33,12 @@ async def work_until_told(settings: Settings, health_host: str, health_port: int
         app = create_health_app(running.authenticator, running.probes)
         with listening_socket(health_host, health_port) as listener:
             server = HttpServer(app, stop_seconds=settings.stop_seconds)
-            stop_when_told(server.stop)
+
+            def stop() -> None:
+                running.worker.take_no_more()
+                server.stop()
+
+            stop_when_told(stop)
             serving = asyncio.create_task(server.serve(sockets=[listener]), name="health")
             await server.is_up.wait()
             click.echo(f"working  health at http://{health_host}:{listener.getsockname()[1]}/readyz", err=True)
