@@ -37,7 +37,8 @@ class Running:
 
         async with asyncio.timeout(seconds), self.changed:
             await self.changed.wait_for(lambda: found() or self.ended)
-        assert (line := found()), f"ended without {pattern!r}:\n" + "\n".join(self.lines[-30:])
+        line = found()
+        assert line is not None, f"ended without {pattern!r}:\n" + "\n".join(self.lines[-30:])
         return line
 
     async def address(self):
