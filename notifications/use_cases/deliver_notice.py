@@ -202,9 +202,22 @@ def _record(
         tx.finish_attempt(delivery, attempt, keep)
         if delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT:
             tx.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
+        if _turns_the_notice(before, delivery):
+            tx.hasten_escalation(delivery.notice_id, act.now)
         tx.append_audit([_attempt_entry(tx, due, delivery, attempt, sealing, sent.form)])
 
     return delivery, attempt, work
+
+
+def _turns_the_notice(before: Delivery, after: Delivery) -> bool:
+    """Whether an attempt changed how the notice stands: its first failure, a failure for good, a way that is mended.
+
+    What is sent at once is not told: most are, and the clock sees it when it strikes.
+    """
+    failing = before.last_error is not None
+    if after.state is DeliveryState.SENT:
+        return failing
+    return after.state is DeliveryState.FAILED or not failing
 
 
 def _attempt_entry(
