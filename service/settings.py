@@ -4,6 +4,7 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
 from uuid import UUID
 
 from pydantic import Field, SecretStr, ValidationError
@@ -23,6 +24,12 @@ class Settings(BaseSettings):
     #: folder that holds database, keys and trust anchors
     data: Path
 
+    # -- the database
+    #: ``postgresql://role@host/name`` of the database that several processes share; None for the embedded one
+    database_url: str | None = None
+    #: file whose first line is the role's password, where the address does not hold it
+    database_password_file: Path | None = None
+
     # -- the provider, as every notice names it
     provider_name: str = "Cloud provider"
     contact_name: str = "SOC"
@@ -37,6 +44,13 @@ class Settings(BaseSettings):
     alert_lead_seconds: float = Field(15 * 60, gt=0)
     #: how long a draft is left to its author before it is alerted at all
     alert_grace_seconds: float = Field(2 * 60, ge=0)
+
+    #: how long a delivery may be due without an attempt before that is alerted
+    alert_queue_age_seconds: float = Field(10 * 60, gt=0)
+    #: how long an entry may wait for a signed checkpoint before that is alerted
+    alert_log_lag_seconds: float = Field(60, gt=0)
+    #: the disk of the data folder counts as nearly full below this
+    disk_least_bytes: int = Field(256 * 2**20, ge=0)
 
     # -- agreements
     #: the agreement by which the provider itself reads an incident
@@ -166,6 +180,23 @@ class Settings(BaseSettings):
     def database_file(self) -> Path:
         """The embedded database."""
         return self.data / "greffier.sqlite3"
+
+    def store_location(self) -> Path | str:
+        """Return where the store is: the embedded file, or the address of a PostgreSQL database with its password."""
+        if self.database_url is None:
+            return self.database_file
+        if not self.database_url.startswith(("postgresql://", "postgres://")):
+            raise InvalidInputError(Fault("database_url", "must begin with postgresql://"))
+        if self.database_password_file is None:
+            return self.database_url
+        lines = _read(self.database_password_file, "database_password_file").splitlines()
+        if not lines or not lines[0]:
+            raise InvalidInputError(Fault("database_password_file", "its first line is empty"))
+        parts = urlsplit(self.database_url)
+        user, _, host = parts.netloc.rpartition("@")
+        if not user or ":" in user:
+            raise InvalidInputError(Fault("database_url", "must name a role without a password, for that is in a file"))
+        return urlunsplit(parts._replace(netloc=f"{user}:{quote(lines[0], safe='')}@{host}"))
 
     @property
     def token_file(self) -> Path:
