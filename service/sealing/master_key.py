@@ -97,6 +97,11 @@ def passphrase_of(master: bytes) -> bytes:
     return base64.urlsafe_b64encode(derived).rstrip(b"=")
 
 
+def return_path_key(master: bytes) -> bytes:
+    """Return the key that a master key gives to return paths (HKDF, RFC 5869, under a label of its own)."""
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"greffier/return-path-key/v1").derive(master)
+
+
 def master_fingerprint(master: bytes) -> str:
     """Return the hex name of a master key in the log; it leads back to no key of 256 random bits."""
     return hashlib.sha256(b"greffier/master-fingerprint/v1\n" + master).hexdigest()

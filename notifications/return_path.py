@@ -1,0 +1,122 @@
+"""Return paths: one address for each attempt of each delivery (VERP), signed so that nobody can make one up.
+
+A mail leaves with such an address as its envelope sender, and what comes back to it names the delivery by itself,
+whatever the text of the message says. Whoever does not hold the key cannot write an address that is taken.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from notifications.errors import Fault, InvalidInputError, VerificationError
+
+#: RFC 5321, 4.5.3.1.1: servers need not take a longer local part.
+MAX_LOCAL_PART_OCTETS = 64
+#: 2**80 guesses, each of them a mail command on our own listener.
+_TAG_BYTES = 10
+_MIN_KEY_BYTES = 32
+#: delivery, attempt modulo 2**16, seconds since 1970
+_FIELDS = struct.Struct(">16sHI")
+_TOKEN_CHARACTERS = 52
+_ATTEMPTS = 2**16
+_STEP = "return_path"
+_PREFIX = re.compile(r"[a-z0-9][a-z0-9-]{0,10}")
+_DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+#: Servers give up after days (RFC 5321, 4.5.4.1); an address that was harvested is of no use after that.
+DEFAULT_LIFETIME = timedelta(days=30)
+#: How far clocks of several machines may be apart.
+_AHEAD = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnPath:
+    """What a return path says, verified."""
+
+    delivery_id: UUID
+    #: number of the attempt, modulo 2**16
+    attempt: int
+    issued_at: datetime
+
+    def is_of_attempt(self, number: int) -> bool:
+        """Whether it went out with the attempt of this number."""
+        return self.attempt == number % _ATTEMPTS
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnPaths:
+    """Makes return paths, and knows its own; raises InvalidInputError on a domain or prefix that cannot be."""
+
+    #: where bounces are taken, such as ``bounces.provider.example``
+    domain: str
+    #: at least one of 32 bytes or more; the first signs, each verifies
+    keys: Sequence[bytes]
+    prefix: str = "bounce"
+    lifetime: timedelta = DEFAULT_LIFETIME
+
+    def __post_init__(self) -> None:
+        if not _DOMAIN.fullmatch(self.domain):
+            raise InvalidInputError(Fault("bounce_domain", "is no domain name in lower case (A-labels)"))
+        if not _PREFIX.fullmatch(self.prefix):
+            raise InvalidInputError(Fault("bounce_prefix", "must be 1 to 11 characters of a-z, 0-9 and -"))
+        if not self.keys or any(len(key) < _MIN_KEY_BYTES for key in self.keys):
+            raise ValueError(f"a key has at least {_MIN_KEY_BYTES} bytes")
+
+    def address_of(self, delivery_id: UUID, attempt: int, issued_at: datetime) -> str:
+        """Return the address for one attempt of a delivery: at most 64 octets before the ``@``, telling nothing.
+
+        The identifiers in it are random; the recipient's server can read the attempt and the moment, which it knows.
+        """
+        fields = _FIELDS.pack(delivery_id.bytes, attempt % _ATTEMPTS, int(issued_at.timestamp()))
+        token = base64.b32encode(fields + self._tag(self.keys[0], fields)).rstrip(b"=").decode().lower()
+        return f"{self.prefix}+{token}@{self.domain}"
+
+    def verify_return_path(self, address: str, now: datetime) -> ReturnPath:
+        """Return what an address says; raises VerificationError unless one of the keys made it and it still holds.
+
+        1. Prefix, domain and form. Letters count without case: servers on the way may change it.
+        2. The code, in constant time, under each key; nothing that the token says is looked at before.
+        3. Not older than its lifetime, and not of the future.
+        """
+        # 1.
+        local_part, _, domain = address.rpartition("@")
+        prefix, plus, token = local_part.partition("+")
+        if not (plus and domain.lower() == self.domain and prefix.lower() == self.prefix):
+            raise VerificationError(_STEP, "is no return path of this service")
+        raw = _decoded(token)
+        fields, tag = raw[: _FIELDS.size], raw[_FIELDS.size :]
+        # 2.
+        matches = [hmac.compare_digest(self._tag(key, fields), tag) for key in self.keys]
+        if not any(matches):
+            raise VerificationError(_STEP, "was not made by this service")
+        # 3.
+        delivery_id, attempt, seconds = _FIELDS.unpack(fields)
+        issued_at = datetime.fromtimestamp(seconds, UTC)
+        if issued_at > now + _AHEAD or issued_at < now - self.lifetime:
+            raise VerificationError(_STEP, "has expired")
+        return ReturnPath(UUID(bytes=delivery_id), attempt, issued_at)
+
+    def _tag(self, key: bytes, fields: bytes) -> bytes:
+        label = f"greffier/return-path/v1\n{self.prefix}\n{self.domain}\n".encode()
+        return hmac.digest(key, label + fields, hashlib.sha256)[:_TAG_BYTES]
+
+
+def _decoded(token: str) -> bytes:
+    """Return the bytes of a token; raises VerificationError unless they are written as this service writes them."""
+    if len(token) != _TOKEN_CHARACTERS or not token.isascii():
+        raise VerificationError(_STEP, "is no return path of this service")
+    upper = token.upper().encode()
+    try:
+        raw = base64.b32decode(upper + b"=" * (-len(upper) % 8))
+    except binascii.Error:
+        raise VerificationError(_STEP, "is no return path of this service") from None
+    # The last character has bits to spare: one address stands for one token.
+    if base64.b32encode(raw).rstrip(b"=") != upper:
+        raise VerificationError(_STEP, "is no return path of this service")
+    return raw
