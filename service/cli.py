@@ -101,11 +101,11 @@ def worker(data: Path, health_host: str, health_port: int | None) -> None:
 @cli.command()
 @click.option("--data", required=True, type=_DATA, help="Data folder.")
 def migrate(data: Path) -> None:
-    """Bring the database of a data folder up to date."""
+    """Bring the tables up to date: of the data folder, or of the database that its settings name, as its owner."""
     from service.settings import load_settings
     from service.store import migrate_store
 
-    migrate_store(load_settings(data).database_file)
+    migrate_store(load_settings(data).store_location())
     click.echo("up to date")
 
 

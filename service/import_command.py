@@ -95,12 +95,13 @@ class _Opened:
         from service.store import open_store  # noqa: PLC0415 - as above
 
         with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(sole_use(settings.data))
-            except InvalidInputError:
-                self.store: SqliteStore = open_store(settings.database_file, migrate=False)
-            else:
-                self.store = open_store(settings.database_file)
+            migrate = settings.database_url is None
+            if migrate:
+                try:
+                    stack.enter_context(sole_use(settings.data))
+                except InvalidInputError:
+                    migrate = False
+            self.store: SqliteStore = open_store(settings.store_location(), migrate=migrate)
 
     async def aclose(self) -> None:
         await self.store.close()

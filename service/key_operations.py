@@ -64,7 +64,7 @@ def _act() -> Act:
 async def _opened(settings: Settings) -> AsyncIterator[tuple[KeyKeeper, SqliteStore]]:
     clock = SystemClock()
     rotation = KeyRotation(settings, key_passphrases(settings, load_masters(settings)), clock)
-    store = open_store(settings.database_file)
+    store = open_store(settings.store_location(), migrate=settings.database_url is None)
     try:
         yield (
             KeyKeeper(

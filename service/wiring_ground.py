@@ -12,7 +12,7 @@ from notifications.use_cases.seal_notice import Sealing
 from service.access.authenticating import AccessLimits, Authenticator
 from service.agreement_files import load_agreements
 from service.key_keeping import KeyKeeper
-from service.leadership import Leadership, SoleLeadership
+from service.leadership import Leadership
 from service.metrics import Metrics
 from service.observability import SystemClock, SystemIdentifiers
 from service.sealing.cms_signer import CmsSigner
@@ -24,7 +24,7 @@ from service.sealing.master_key import key_passphrases, load_masters, master_fin
 from service.sequencer import Sequencer, SequencerSettings
 from service.settings import Settings
 from service.wiring_sealing import address_or, record_known_keys, timestamp_authority
-from service.wiring_store import Store, opened_store
+from service.wiring_store import Store, leadership_of, opened_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ async def laid_ground(
     log_keys.ring()
     # 2.
     store = await opened_store(settings, stack, alone=serves and works)
-    leadership = SoleLeadership()
+    leadership = await leadership_of(settings, stack, stands=works)
     # 3.
     keeper = KeyKeeper(
         settings,

@@ -6,6 +6,7 @@ import structlog
 
 from notifications.errors import Fault, InvalidInputError
 from service.data_folder import sole_use
+from service.leadership import AdvisoryLockLeadership, Leadership, SoleLeadership
 from service.settings import Settings
 from service.store import SqliteStore, SqlTransaction, open_store
 
@@ -19,8 +20,13 @@ async def opened_store(settings: Settings, stack: contextlib.AsyncExitStack, *, 
 
     The embedded store is this process's alone: it is brought up to date, and leases that a process left when it died
     are free. It raises InvalidInputError while another process has it, and for a process that is not meant to do
-    everything (``alone`` false).
+    everything (``alone`` false). PostgreSQL is shared: it must be up to date already, and what another process leased
+    is its own until the lease runs out.
     """
+    if settings.database_url is not None:
+        store = open_store(settings.store_location(), migrate=False)
+        stack.push_async_callback(store.close)
+        return store
     if not alone:
         raise InvalidInputError(Fault("database_url", "several processes share the work on PostgreSQL alone"))
     stack.enter_context(sole_use(settings.data))
@@ -28,6 +34,16 @@ async def opened_store(settings: Settings, stack: contextlib.AsyncExitStack, *, 
     stack.push_async_callback(store.close)
     await store.write(_free_leases)
     return store
+
+
+async def leadership_of(settings: Settings, stack: contextlib.AsyncExitStack, *, stands: bool) -> Leadership:
+    """Return who leads; the stack gives the lead back. A process that does not stand for it never leads."""
+    if settings.database_url is None:
+        return SoleLeadership()
+    leadership = AdvisoryLockLeadership(str(settings.store_location()), stands=stands)
+    await leadership.start()
+    stack.push_async_callback(leadership.stop)
+    return leadership
 
 
 def _free_leases(tx: SqlTransaction) -> None:
