@@ -6,7 +6,8 @@ second look raises nothing twice.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,12 +18,28 @@ import structlog
 from notifications.canonical_json import timestamp_text
 from notifications.ports import Clock, Identifiers
 from notifications.use_cases.act import Act
+from notifications.use_cases.pausing import end_pauses, is_paused
 from service.access.ports import AccessStore, AccessTransaction
 from service.access.records import Role
-from service.alert_findings import WITHOUT_INCIDENT, Finding, Stages, certificate_findings, look_at
+from service.alert_findings import (
+    OPERATING_KINDS,
+    WITHOUT_INCIDENT,
+    Finding,
+    Stages,
+    certificate_findings,
+    look_at,
+)
 from service.alert_wording import alert_mail
+from service.certificates import CertificateEnd
+from service.figures import StoreFigures
 from service.messages import Alert, ServiceMail
 from service.metrics import Metrics
+from service.operating_findings import (
+    OperatingLimits,
+    certificate_bands,
+    look_at_certificates,
+    look_at_operations,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -32,6 +49,8 @@ _POLL_SECONDS = 30.0
 _SHORTEST_SECONDS = 1.0
 #: Certificates end by days: how often they are looked at.
 _CERTIFICATES_EVERY = timedelta(hours=6)
+#: The service itself is looked at so often at most, whatever is committed meanwhile.
+_OPERATIONS_EVERY = timedelta(seconds=10)
 #: What changes what there is to alert of.
 _KINDS = frozenset({"notices", "deliveries", "customers", "messages"})
 
@@ -50,6 +69,20 @@ class AlertSettings:
     lead_seconds: float = 15 * 60
     #: how long a draft is left to its author: a follow-up is due at once, and about to be released
     grace_seconds: float = 2 * 60
+    #: how long a delivery may be due without an attempt, an entry wait for a signed checkpoint
+    queue_age_seconds: float = 10 * 60
+    log_lag_seconds: float = 60
+    #: how much of the disk must be free
+    free_bytes: int = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is looked at beside the store; asked in a thread, for it reads files."""
+
+    certificates: Callable[[], Sequence[CertificateEnd]] = tuple
+    #: None where that cannot be told
+    free_bytes: Callable[[], int | None] = lambda: None
 
 
 def raise_alerts(tx: AccessTransaction, act: Act, found: Sequence[Finding], settings: AlertSettings) -> list[Finding]:
@@ -58,9 +91,11 @@ def raise_alerts(tx: AccessTransaction, act: Act, found: Sequence[Finding], sett
     One mail to each person for all findings of a kind and an incident: what a thousand customers share is told once.
     """
     raised = [finding for finding in found if _raised(tx, act, finding)]
-    told: dict[tuple[str, UUID | None], list[Finding]] = {}
+    told: dict[tuple[str, UUID | None, str], list[Finding]] = {}
     for finding in (finding for finding in raised if finding.mailed):
-        told.setdefault((finding.kind, finding.incident_id), []).append(finding)
+        # Of the service itself, each thing is told apart.
+        about = finding.ticket if finding.kind in OPERATING_KINDS else ""
+        told.setdefault((finding.kind, finding.incident_id, about), []).append(finding)
     for alike in told.values():
         _mail(tx, act, _together(alike), settings)
     return raised
@@ -141,12 +176,17 @@ class Alerting:
         clock: Clock,
         identifiers: Identifiers,
         metrics: Metrics | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self._store, self._settings, self._metrics = store, settings, metrics
         self._clock, self._identifiers = clock, identifiers
         self._wake = asyncio.Event()
         self._failure: str | None = None
         self._certificates_at: datetime | None = None
+        self._operations_at: datetime | None = None
+        #: of the look at the service itself before the next one
+        self._figures: StoreFigures | None = None
+        self._surroundings = surroundings or Surroundings()
 
     def wake(self, changed: set[str]) -> None:
         """Look again after a commit; called in the event loop with the kinds of things it changed."""
@@ -181,12 +221,43 @@ class Alerting:
         looked = await self._store.read(lambda tx: look_at(tx, now, stages))
         await self._raise(now, looked.new)
         await self._settle(now, looked.settled)
+        if self._operations_at is None or now >= self._operations_at + _OPERATIONS_EVERY:
+            await self._look_at_operations(now)
+            self._operations_at = now
         if self._certificates_at is None or now >= self._certificates_at + _CERTIFICATES_EVERY:
             await self._look_at_certificates(now)
             self._certificates_at = now
         return following
 
+    async def _look_at_operations(self, now: datetime) -> None:
+        """Look at the service itself, and take away the pauses whose end has come."""
+        if any(not is_paused(pause, now) for pause in await self._store.read(lambda tx: tx.channel_pauses())):
+            act = Act(ACTOR, now, self._identifiers)
+            for pause in await self._store.write(lambda tx: end_pauses(tx, act)):
+                _log.info("channel.resumed", channel=pause.channel.value, by="end")
+        settings = self._settings
+        limits = OperatingLimits(
+            queue_age=timedelta(seconds=settings.queue_age_seconds),
+            log_lag=timedelta(seconds=settings.log_lag_seconds),
+            lead=timedelta(seconds=settings.lead_seconds),
+            free_bytes=settings.free_bytes,
+        )
+        free_bytes = await asyncio.to_thread(self._surroundings.free_bytes)
+        before = self._figures
+        looked, self._figures = await self._store.read(
+            lambda tx: look_at_operations(tx, now, limits, free_bytes=free_bytes, before=before)
+        )
+        await self._raise(now, looked.new)
+        await self._settle(now, looked.settled)
+
     async def _look_at_certificates(self, now: datetime) -> None:
+        """Look at the certificates of the service, then at those of contacts."""
+        ends = await asyncio.to_thread(self._surroundings.certificates)
+        looked = await self._store.read(lambda tx: look_at_certificates(tx, now, ends))
+        await self._raise(now, looked.new)
+        await self._settle(now, looked.settled)
+        if self._metrics is not None:
+            self._metrics.contact_certificates(await self._bands(now))
         found: list[Finding] = []
         cursor: str | None = None
         while True:
@@ -195,6 +266,16 @@ class Alerting:
             if cursor is None:
                 break
         await self._raise(now, found)
+
+    async def _bands(self, now: datetime) -> Counter[str]:
+        """Return how many certificates of contacts end when."""
+        bands: Counter[str] = Counter()
+        cursor: str | None = None
+        while True:
+            more, cursor = await self._store.read(partial(certificate_bands, now=now, cursor=cursor))
+            bands.update(more)
+            if cursor is None:
+                return bands
 
     async def _raise(self, now: datetime, found: Sequence[Finding]) -> None:
         if not found:

@@ -72,6 +72,7 @@ _READ: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "S/MIME certificates of active contacts, by the days that are left",
         ("expires",),
     ),
+    ("greffier_disk_free_bytes", "Room that is left on the disk of the data folder", ()),
     ("greffier_scrape_store_seconds", "How long the store took to give these figures", ()),
 )
 
@@ -84,6 +85,8 @@ class Sources:
     probes: Mapping[str, Callable[[], str | None]] = field(default_factory=dict)
     #: channel -> destinations whose circuit breaker is open
     open_circuits: Callable[[], Mapping[ChannelKind, int]] = dict
+    #: of the disk of the data folder; None where that cannot be told
+    free_bytes: Callable[[], int | None] = lambda: None
     #: reads files: asked in a thread
     certificates: Callable[[], Sequence[CertificateEnd]] = tuple
     #: since when the current log key signs; None where that is not known; reads files as well
@@ -245,6 +248,8 @@ class _Read(Collector):
         values["greffier_certificate_expiry_seconds"] = [
             ((end.use,), (end.not_after - now).total_seconds()) for end in certificates
         ]
+        if (free := sources.free_bytes()) is not None:
+            values["greffier_disk_free_bytes"] = [((), float(free))]
         if log_key_since is not None:
             values["greffier_log_key_age_seconds"] = [((), (now - log_key_since).total_seconds())]
         values["greffier_contact_certificates"] = _labelled(self.contact_certificates)

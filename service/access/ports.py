@@ -1,11 +1,12 @@
 """What access needs of the store, beside ``notifications.ports``. Each docstring is a contract."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 from uuid import UUID
 
 from notifications.customer import Contact
+from notifications.delivery import ChannelKind, OutcomeKind
 from notifications.ports import Page, Transaction
 from service.access.records import (
     Account,
@@ -322,6 +323,10 @@ class AccessTransaction(Transaction, Protocol):
 
     def see_alert(self, alert_id: UUID, at: datetime, by: str) -> None:
         """Record who saw an alert first; one that was seen keeps that."""
+        ...
+
+    def recent_outcomes(self, since: datetime, limit: int) -> Mapping[tuple[ChannelKind, OutcomeKind], int]:
+        """Return how many of the last ``limit`` attempts that ended after a moment came to what, by channel."""
         ...
 
     def store_figures(self, now: datetime) -> StoreFigures:

@@ -3,14 +3,18 @@
 What is done is not counted here: it grows for ever, and is counted as it happens.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from notifications.audit.entry import parse_leaf
+from notifications.delivery import ChannelKind, Outcome, OutcomeKind
 from service.figures import LogFigures, QueueFigures, StoreFigures
-from service.store.encoding import from_optional_microseconds, to_microseconds
+from service.store.encoding import JsonCodec, from_optional_microseconds, to_microseconds
 from service.store.records import Records
 from service.store.statements import compiled_text
+
+_OUTCOME: JsonCodec[Outcome] = JsonCodec(Outcome)
 
 _QUEUED = compiled_text(
     "SELECT channel,"
@@ -54,6 +58,12 @@ _LAST_SEQUENCED = compiled_text(
     " WHERE log_leaves.leaf_index = (SELECT max(leaf_index) FROM log_leaves)"
 )
 _PENDING = compiled_text("SELECT count(*), min(position) FROM audit_entries WHERE position > :last", "last")
+_RECENT = compiled_text(
+    "SELECT deliveries.channel, recent.outcome FROM"
+    " (SELECT delivery_id, outcome, ended_at FROM delivery_attempts ORDER BY position DESC LIMIT :limit) AS recent"
+    " JOIN deliveries ON deliveries.id = recent.delivery_id WHERE recent.ended_at > :since",
+    "limit", "since",
+)  # fmt: skip
 _LEAF = compiled_text("SELECT leaf FROM audit_entries WHERE position = :position", "position")
 
 
@@ -80,6 +90,11 @@ class FigureRecords(Records):
             open_calls=0 if calls is None else calls[0],
             paused=frozenset(row[0] for row in self._session.all(_PAUSED, (at,))),
         )
+
+    def recent_outcomes(self, since: datetime, limit: int) -> Mapping[tuple[ChannelKind, OutcomeKind], int]:
+        """Return what the last attempts came to."""
+        rows = self._session.all(_RECENT, (limit, to_microseconds(since)))
+        return Counter((ChannelKind(channel), _OUTCOME.decode(outcome).kind) for channel, outcome in rows)
 
     def _log(self) -> LogFigures:
         size, last = self._session.one(_SIZE), self._session.one(_LAST_SEQUENCED)

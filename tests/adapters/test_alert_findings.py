@@ -29,7 +29,9 @@ from service.store import open_store
 
 MAILBOX = "soc@provider.example"
 SALT = b"s" * 32
-SETTINGS = AlertSettings(MAILBOX, "en", "Provider", None)
+#: Nobody sequences or delivers here: what the service itself is alerted of is tried elsewhere.
+NEVER = 10.0**9
+SETTINGS = AlertSettings(MAILBOX, "en", "Provider", None, queue_age_seconds=NEVER, log_lag_seconds=NEVER)
 
 
 class Night:

@@ -1,0 +1,202 @@
+"""What is alerted of the service itself, once per stage, and when it is over: the real store, a stepped clock."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from clocks import SteppedClock
+from fakes.records import NOW, make_attempt, make_customer, make_delivery, make_entry, make_incident, make_notice
+
+from notifications.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
+from notifications.notice import NoticeState
+from notifications.use_cases.act import Act
+from notifications.use_cases.pausing import pause_channel, resume_channel
+from service.alert_wording import alert_mail
+from service.alerting import Alerting, AlertSettings, Surroundings
+from service.certificates import CertificateEnd
+from service.metrics import Metrics
+from service.observability import SystemIdentifiers
+from service.store import open_store
+
+SETTINGS = AlertSettings("soc@provider.example", "en", "Provider", None, lead_seconds=900)
+REFUSED = Outcome(OutcomeKind.TRANSIENT_FAILURE, 451, "4.7.1", "later", None, None, None, "relay:25")
+
+
+class Watch:
+    """A store that nobody works on, a clock, and what looks at both."""
+
+    def __init__(self, store):
+        self.store, self.clock = store, SteppedClock(NOW)
+        self.ends, self.free = [], 10**12
+        self.metrics = Metrics(store, self.clock)
+        self.alerting = Alerting(
+            store,
+            SETTINGS,
+            clock=self.clock,
+            identifiers=SystemIdentifiers(),
+            metrics=self.metrics,
+            surroundings=Surroundings(lambda: self.ends, lambda: self.free),
+        )
+
+    def act(self):
+        return Act("account:ada", self.clock.now(), SystemIdentifiers())
+
+    async def queued(self, channel=ChannelKind.EMAIL, **changes):
+        """Queue a delivery of a notice that is due in two hours, with nothing pending in the log."""
+        customer, incident = make_customer(), make_incident()
+        notice = make_notice(incident, customer, state=NoticeState.SEALED, **changes)
+        delivery = make_delivery(notice, channel=channel, next_attempt_at=self.clock.now())
+
+        def work(tx):
+            tx.add_customer(customer, b"s" * 32)
+            tx.add_incident(incident)
+            tx.add_notices([notice])
+            tx.add_deliveries([delivery])
+
+        await self.store.write(work)
+        return delivery
+
+    async def look(self, *, sequenced=True, **span):
+        """Turn the clock and look; returns the open alerts of the service itself as (kind, what).
+
+        ``sequenced`` gives the log's entries their index first, so that it is not the log that is alerted of.
+        """
+        if sequenced:
+            await self._sequence()
+        self.clock.step(timedelta(**span))
+        await self.alerting.look()
+        kinds = await self.store.read(lambda tx: tx.open_alerts(1000))
+        return [
+            (alert.kind, alert.what) for alert in kinds if alert.kind not in {"delivery_late", "customer_unreachable"}
+        ]
+
+    async def kinds(self, **looking):
+        return [kind for kind, _ in await self.look(**looking)]
+
+    async def _sequence(self):
+        def work(tx):
+            if leaves := tx.pending_leaves(9999):
+                tx.grow_tree(tx.log_size(), leaves, [], b"checkpoint")
+
+        await self.store.write(work)
+
+
+@pytest.fixture
+async def watch(tmp_path):
+    store = open_store(tmp_path / "store.sqlite3")
+    yield Watch(store)
+    await store.close()
+
+
+async def test_a_queue_that_is_not_worked_on_is_alerted_and_settled_once_it_is(watch):
+    delivery = await watch.queued()
+    assert await watch.kinds(minutes=9) == []
+    assert await watch.look(minutes=2) == [("queue_old", "email 1 2026-03-02T12:00:00.123457Z")]
+    assert await watch.kinds(minutes=1) == ["queue_old"]
+    done = make_attempt(delivery)
+
+    def work(tx):
+        tx.finish_attempt(replace(delivery, state=DeliveryState.SENT, attempts=1, next_attempt_at=None), done, None)
+
+    await watch.store.write(work)
+    assert await watch.kinds(minutes=1) == []
+
+
+async def test_a_clock_that_was_moved_alone_alerts_nobody(watch):
+    await watch.kinds()
+    # The first look after the clock went forward finds what was committed just before it.
+    await watch.queued()
+    assert await watch.kinds(hours=1) == []
+
+
+async def test_a_paused_channel_with_something_due_is_alerted_when_it_is_and_near_the_deadline(watch):
+    await watch.store.write(
+        lambda tx: pause_channel(tx, watch.act(), ChannelKind.EMAIL, reason="the relay moves", until=None)
+    )
+    assert "channel_paused_due" not in await watch.kinds(minutes=1)
+    await watch.queued()
+    assert await watch.kinds(minutes=1) == ["channel_paused_due"]
+    # Not the age of a queue that nobody is meant to work on.
+    assert await watch.kinds(minutes=30) == ["channel_paused_due"]
+    assert await watch.kinds(minutes=80) == ["channel_paused_due"]
+    raised = await watch.store.read(
+        lambda tx: [tx.alert_by_key(f"channel_paused_due:email:2026-03-02T10:00:00.123457Z:{stage}") is not None
+                    for stage in ("due", "deadline")]
+    )  # fmt: skip
+    assert raised == [True, True]
+    await watch.store.write(lambda tx: resume_channel(tx, watch.act(), ChannelKind.EMAIL))
+    assert "channel_paused_due" not in await watch.kinds(minutes=1)
+
+
+async def test_the_end_of_a_pause_takes_it_away(watch):
+    until = NOW + timedelta(hours=1)
+    await watch.store.write(lambda tx: pause_channel(tx, watch.act(), ChannelKind.WEBHOOK, reason="R", until=until))
+    await watch.look(minutes=59)
+    assert len(await watch.store.read(lambda tx: tx.channel_pauses())) == 1
+    await watch.look(minutes=2)
+    assert list(await watch.store.read(lambda tx: tx.channel_pauses())) == []
+
+
+async def test_a_burst_of_failures_of_one_kind_is_alerted_and_is_over_by_itself(watch):
+    async def attempts(count, outcome):
+        for _ in range(count):
+            delivery = await watch.queued()
+            attempt = make_attempt(delivery, started_at=watch.clock.now(), ended_at=watch.clock.now(), outcome=outcome)
+
+            after = replace(
+                delivery, attempts=1, next_attempt_at=watch.clock.now() + timedelta(days=9), last_error="451 later"
+            )
+            await watch.store.write(lambda tx, after=after, attempt=attempt: tx.finish_attempt(after, attempt, None))
+
+    accepted = Outcome(OutcomeKind.ACCEPTED, 250, "2.0.0", "Ok", "q", "TLSv1.3", "c", "relay:25")
+    await attempts(4, REFUSED)
+    assert await watch.kinds(seconds=1) == []
+    await attempts(7, accepted)
+    await attempts(2, REFUSED)
+    # Six of thirteen: less than half.
+    assert await watch.kinds(seconds=30) == []
+    await attempts(1, REFUSED)
+    found = await watch.look(seconds=30)
+    assert found == [("deliveries_failing", "email, transient_failure 7")]
+    assert await watch.kinds(minutes=11) == []
+
+
+async def test_a_log_that_does_not_move_on_is_alerted_at_the_second_look(watch):
+    await watch.store.write(lambda tx: tx.append_audit([make_entry(at=watch.clock.now())]))
+    assert await watch.kinds(minutes=2, sequenced=False) == []
+    assert await watch.kinds(minutes=1, sequenced=False) == ["log_lagging"]
+    assert await watch.kinds(seconds=11) == []
+
+
+async def test_certificates_of_the_service_are_warned_of_30_7_and_1_days_before_and_when_they_have_ended(watch):
+    watch.ends = [CertificateEnd("signing", "ab" * 32, NOW + timedelta(days=40))]
+    looks = [await watch.look(days=days) for days in (0, 9, 2, 21, 3, 5, 2)]
+    left = [[what.split(" ")[1] for kind, what in look if kind == "service_certificate_expiring"] for look in looks]
+    # 40, 31, 29, 8, 5, 0 and -2 days are left.
+    assert left == [[], [], ["29"], ["29"], ["5"], ["0"], ["-2"]]
+    watch.ends = [CertificateEnd("signing", "cd" * 32, NOW + timedelta(days=400))]
+    assert [kind for kind, _ in await watch.look(days=1) if kind.startswith("service_c")] == []
+
+
+async def test_a_disk_that_fills_up_is_alerted_until_there_is_room(watch):
+    watch.free = 100 * 2**20
+    assert await watch.look(seconds=11) == [("disk_low", "100")]
+    watch.free = 10**12
+    assert await watch.kinds(seconds=11) == []
+
+
+async def test_every_alert_is_mailed_once_and_counted_by_kind(watch):
+    watch.free = 0
+    for _ in range(3):
+        await watch.look(seconds=11)
+    mails = await watch.store.read(lambda tx: tx.due_service_mails(watch.clock.now(), 100))
+    assert [mail.subject for mail in mails] == ["URGENT: the disk is nearly full"]
+    assert b'greffier_alerts_raised_total{kind="disk_low"} 1.0' in await watch.metrics.exposition()
+
+
+@pytest.mark.parametrize("language", ["fr", "en", "de"])
+def test_the_words_hold_what_they_are_about(language):
+    mail = alert_mail("queue_old", language, ticket="email", count=12, due_at=NOW, url=None)
+    assert "email" in mail.subject
+    assert "12" in mail.text
+    assert "2026-03-02 10:00 UTC" in mail.text
