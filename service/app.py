@@ -8,6 +8,7 @@ from service.access.authenticating import Authenticator
 from service.access.guarding import verify_every_route_declares
 from service.api import (
     accounts,
+    acknowledgements,
     agreements,
     assessments,
     attention,
@@ -74,6 +75,7 @@ def create_app(
         assessments,
         incidents,
         notices,
+        acknowledgements,
         # Before what takes an identifier in the place of ``export``.
         transfer,
         customers,

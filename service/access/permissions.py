@@ -14,6 +14,8 @@ class Permission(StrEnum):
     INCIDENT_READ = "incident.read"
     INCIDENT_CHANGE = "incident.change"
     NOTICE_READ = "notice.read"
+    #: for one's own customer alone: nobody at the provider acknowledges in its name
+    NOTICE_ACKNOWLEDGE = "notice.acknowledge"
     NOTICE_RELEASE = "notice.release"
     #: the emergency way past four eyes and past the want of an approver
     NOTICE_OVERRIDE = "notice.override"
@@ -51,7 +53,7 @@ _P = Permission
 _OF_EVERYBODY = frozenset({_P.SELF, _P.AGREEMENT_READ, _P.LOG_PROVE})
 _READS_CUSTOMERS = frozenset({_P.CUSTOMER_READ, _P.CONTACT_READ, _P.PROFILE_READ, _P.TRAIL_READ})
 _READS_INCIDENTS = frozenset({_P.INCIDENT_READ, _P.NOTICE_READ})
-_OF_A_MEMBER = _OF_EVERYBODY | _READS_CUSTOMERS | {_P.NOTICE_READ, _P.MEMBER_READ}
+_OF_A_MEMBER = _OF_EVERYBODY | _READS_CUSTOMERS | {_P.NOTICE_READ, _P.NOTICE_ACKNOWLEDGE, _P.MEMBER_READ}
 
 _SOC = (
     _OF_EVERYBODY

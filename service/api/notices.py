@@ -18,6 +18,7 @@ from notifications.use_cases.release_notice import override_release, release_not
 from notifications.use_cases.seal_notice import compose_from_store
 from service.access.guarding import Access
 from service.access.ports import AccessTransaction
+from service.acknowledging import record_opening, record_reading_of_mail
 from service.alert_findings import override_finding
 from service.alerting import raise_alerts
 from service.api.fields import Language, Out
@@ -213,9 +214,11 @@ def _file(content: bytes | None, media_type: str, name: str, notice_id: UUID) ->
 
 
 @router.get("/{notice_id}/document", response_class=Response, summary="notice.json")
-async def document(access: MayReadNotices, notice_id: UUID) -> Response:
-    """Return the signed document, byte for byte."""
-    return _file((await _sealed(access, notice_id)).document, "application/json", "notice.json", notice_id)
+async def document(request: Request, access: MayReadNotices, notice_id: UUID) -> Response:
+    """Return the signed document, byte for byte; the first time for one of the customer's own people is recorded."""
+    sealed = await _sealed(access, notice_id)
+    await record_opening(access, notice_id, request.method, request.headers)
+    return _file(sealed.document, "application/json", "notice.json", notice_id)
 
 
 @router.get("/{notice_id}/signature", response_class=Response, summary="notice.json.p7s")
@@ -260,12 +263,19 @@ async def deliveries(access: MayReadNotices, notice_id: UUID) -> Response:
 @router.get(
     "/{notice_id}/deliveries/{delivery_id}/message", response_class=Response, summary="The mail as it was handed over"
 )
-async def message(access: MayReadNotices, notice_id: UUID, delivery_id: UUID) -> Response:
-    """Return the bytes of the last message handed over, as ``message/rfc822``."""
+async def message(request: Request, access: MayReadNotices, notice_id: UUID, delivery_id: UUID) -> Response:
+    """Return the bytes of the last message handed over, as ``message/rfc822``.
+
+    It may hold a link that acknowledges: that somebody at the provider reads it stands in the log, before it does.
+    """
 
     def work(tx: Transaction) -> bytes | None:
         _found(tx, notice_id)
         known = any(item.id == delivery_id for item in tx.deliveries(notice_id))
         return tx.message_sent(delivery_id) if known else None
 
-    return _file(await access.read(work), "message/rfc822", "notice.eml", notice_id)
+    content = await access.read(work)
+    if content is not None:
+        await record_reading_of_mail(access, notice_id, delivery_id)
+        await record_opening(access, notice_id, request.method, request.headers)
+    return _file(content, "message/rfc822", "notice.eml", notice_id)

@@ -59,6 +59,7 @@ MayDeclareIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_DEC
 MayReadIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_READ))]
 MayChangeIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_CHANGE))]
 MayReadNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_READ))]
+MayAcknowledgeNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_ACKNOWLEDGE))]
 MayReleaseNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_RELEASE))]
 MayOverrideRelease = Annotated[Access, Depends(Requires(Permission.NOTICE_OVERRIDE))]
 MayReadCustomers = Annotated[Access, Depends(Requires(Permission.CUSTOMER_READ))]

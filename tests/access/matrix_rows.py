@@ -56,6 +56,10 @@ ROWS = {
     f"POST {_V}/notices/{{notice_id}}/release":          "-- ++ -- -- -- -- -- --",
     f"POST {_V}/notices/{{notice_id}}/release-override": "++ ++ -- -- -- -- -- --",
     f"POST {_V}/notices/{{notice_id}}/override-review":  "-- ++ -- -- -- -- -- --",
+    # In its customer's name alone: whoever is at the provider, or only looks, acknowledges nothing.
+    f"POST {_V}/notices/{{notice_id}}/acknowledgement":  "-- -- -- +0 +0 -- -- --",
+    f"GET {_V}/notices/{{notice_id}}/acknowledgements":  "++ ++ -- +0 +0 ++ +0 ++",
+    f"GET {_V}/incidents/{{incident_id}}/acknowledgements": "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/notices/{{notice_id}}/document":          "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/signature":         "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/timestamp":         "++ ++ -- +0 +0 ++ +0 ++",
