@@ -128,6 +128,11 @@ def _multipart(boundary: str, parts: Sequence[bytes]) -> bytes:
     return b"".join(opening + part + _CRLF for part in parts) + f"--{boundary}--\r\n".encode()
 
 
+#: Everybody who reads the same words of a notice gets these parts: they are encoded once.
+_kept_parts = lru_cache(maxsize=64)
+
+
+@_kept_parts
 def _text_part(subtype: str, language: str, text: str) -> bytes:
     header = (
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
@@ -152,6 +157,7 @@ def quoted_printable(text: str) -> bytes:
     return encoded.replace(b"\n", _CRLF)
 
 
+@_kept_parts
 def _attachment(name: str, content: bytes) -> bytes:
     kind = ATTACHMENT_TYPES[name]
     header = (

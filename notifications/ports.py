@@ -252,8 +252,8 @@ class Transaction(Protocol):
         """Replace the notice; as ``save_incident`` for versions."""
         ...
 
-    def notices_of_incident(self, incident_id: UUID) -> Sequence[Notice]:
-        """Return every notice of an incident, by customer creation then sequence."""
+    def notices_of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
+        """Return every notice of an incident, or those to one customer, by customer creation then sequence."""
         ...
 
     def notices(

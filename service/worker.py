@@ -13,7 +13,7 @@ from notifications.delivery import DeliveryState, Outcome
 from notifications.errors import LogUnavailableError, TimestampUnavailableError
 from notifications.ports import DueDelivery, Transaction
 from notifications.use_cases.deliver_notice import Delivering, deliver_notice
-from notifications.use_cases.seal_notice import hold_notice, obtain_timestamp, prove_notice, seal_notice
+from notifications.use_cases.seal_notice import commit_seal, hold_notice, obtain_timestamp, prove_notice
 from service.lanes import Lanes
 
 _log = structlog.get_logger(__name__)
@@ -28,8 +28,10 @@ class WorkerSettings:
 
     #: how long a delivery is ours before another worker may take it
     lease_seconds: float = 300
-    #: notices sealed at once; they share the sequencer's next checkpoint
-    sealing_batch: int = 256
+    #: notices taken at once; their proofs are waited for together
+    sealing_batch: int = 512
+    #: of them, composed and signed at once: the first are proven and sent while the last are composed
+    sealing_at_once: int = 8
     #: deliveries under way at once; the mail channel bounds its connections by itself
     delivery_batch: int = 64
     #: how often work is looked for when nothing wakes the worker
@@ -56,6 +58,7 @@ class Worker:
         self._held: dict[UUID, str] = {}
         #: notices that are being sealed here, and therefore proven without help
         self._sealing_now: set[UUID] = set()
+        self._places_to_seal = asyncio.Semaphore(self._settings.sealing_at_once)
         self._in_flight: dict[asyncio.Task[None], DueDelivery] = {}
         self._lanes = lanes or Lanes()
         #: when (of the event loop's clock) a stop waits no longer; None while nobody told it to stop
@@ -177,7 +180,10 @@ class Worker:
         self._sealing_now.add(notice_id)
         sealed = False
         try:
-            sealed = await seal_notice(notice_id, self._sealing)
+            async with self._places_to_seal:
+                sealed = await commit_seal(notice_id, self._sealing)
+            if sealed:
+                await prove_notice(notice_id, self._sealing)
         except LogUnavailableError as error:
             # Signed but not proven yet: it waits for the log, and says so.
             _log.error("notice.unproven", notice_id=str(notice_id), reason=str(error))

@@ -1,5 +1,6 @@
 """Decide one version of the facts for each customer, under the agreement and profile in force for it."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -74,7 +75,7 @@ class CustomerDecider:
         self.facts = facts
         self._stated = {stated.customer_id: stated for stated in facts.affected_customers}
         self._seen_by_unlisted = replace(facts, affected_customers=())
-        self._agreements = agreements
+        self.agreements = agreements
         self._per_agreement: dict[str, Decider] = {}
         self._classifications: dict[str, Classification] = {}
         #: how the provider's reference agreement reads the facts
@@ -83,7 +84,7 @@ class CustomerDecider:
     def classification(self, agreement_id: str) -> Classification:
         """Return how one agreement reads the facts; classified once."""
         if agreement_id not in self._classifications:
-            self._classifications[agreement_id] = classify(self.facts, self._agreements.by_id[agreement_id])
+            self._classifications[agreement_id] = classify(self.facts, self.agreements.by_id[agreement_id])
         return self._classifications[agreement_id]
 
     def seen_by(self, customer_id: UUID) -> IncidentFacts:
@@ -102,11 +103,30 @@ class CustomerDecider:
             decider = Decider(
                 self.facts,
                 self.classification(binding.agreement_id),
-                self._agreements.by_id[binding.agreement_id],
-                self._agreements.internal_targets_seconds or None,
+                self.agreements.by_id[binding.agreement_id],
+                self.agreements.internal_targets_seconds or None,
             )
             self._per_agreement[binding.agreement_id] = decider
         return decider.decide(case.customer, profile_in_force(case.profiles, at))
+
+
+class KeptDeciders:
+    """Keeps the deciders of the facts asked for last: every notice of an incident asks for the same.
+
+    By identity of the facts, which the store keeps decoded; what is not the same object is read anew.
+    """
+
+    def __init__(self, kept: int = 4) -> None:
+        self._deciders: deque[CustomerDecider] = deque(maxlen=kept)
+
+    def of(self, facts: IncidentFacts, agreements: Agreements) -> CustomerDecider:
+        """Return the decider of one version of the facts."""
+        for decider in tuple(self._deciders):
+            if decider.facts is facts and decider.agreements is agreements:
+                return decider
+        made = CustomerDecider(facts, agreements)
+        self._deciders.append(made)
+        return made
 
 
 def _not_bound(customer: Customer, classification: Classification) -> Decision:

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from notifications.audit.proof import format_notice_extra
@@ -28,7 +28,7 @@ from notifications.ports import (
 )
 from notifications.seal import SealedNotice, SealedRendering
 from notifications.use_cases.act import Act
-from notifications.use_cases.customer_decider import Agreements, CustomerDecider, customer_case
+from notifications.use_cases.customer_decider import Agreements, KeptDeciders, customer_case
 from notifications.use_cases.deciding import notice_subjects
 from notifications.use_cases.escalate import begin_escalation
 from notifications.use_cases.keep_customers import existing_customer
@@ -55,6 +55,8 @@ class Sealing:
     sender: str
     #: how patient escalation is
     escalation: EscalationPolicy = DEFAULT_ESCALATION_POLICY
+    #: how the facts asked for last are read
+    deciders: KeptDeciders = field(default_factory=KeptDeciders)
 
     @property
     def mail_domain(self) -> str:
@@ -86,6 +88,16 @@ async def seal_notice(notice_id: UUID, sealing: Sealing) -> bool:
     4. Commit seal, delivery intents and audit entry in one transaction.
     5. Wait for the checkpoint that covers the entry, and store the proof.
     """
+    # 1. to 4.
+    committed = await commit_seal(notice_id, sealing)
+    if committed:
+        # 5.
+        await prove_notice(notice_id, sealing)
+    return committed
+
+
+async def commit_seal(notice_id: UUID, sealing: Sealing) -> bool:
+    """Do steps 1 to 4 of ``seal_notice``, for a caller who waits for many proofs together."""
     # 1.
     prepared = await sealing.unit_of_work.read(lambda tx: _compose(tx, notice_id, sealing))
     if prepared is None:
@@ -120,11 +132,7 @@ async def seal_notice(notice_id: UUID, sealing: Sealing) -> bool:
             )
         ),
     )
-    committed = await sealing.unit_of_work.write(_commit(prepared, sealed, sealing), concurrently=True)
-    if committed:
-        # 5.
-        await prove_notice(notice_id, sealing)
-    return committed
+    return await sealing.unit_of_work.write(_commit(prepared, sealed, sealing), concurrently=True)
 
 
 def verify_sender(sealing: Sealing) -> None:
@@ -159,15 +167,14 @@ def compose_from_store(
     if incident is None or facts is None:
         raise LookupError(f"the facts of notice {notice.id} are gone from the store")
     customer = existing_customer(tx, notice.customer_id)
-    decider = CustomerDecider(facts, sealing.agreements)
+    decider = sealing.deciders.of(facts, sealing.agreements)
     decision = decider.decide(customer_case(tx, customer))
     agreement_id = decision.agreement_id or sealing.agreements.reference_id
     earlier = [
         other
-        for other in tx.notices_of_incident(notice.incident_id)
-        if other.customer_id == notice.customer_id and other.sequence < notice.sequence
-        and other.state in {NoticeState.RELEASED, NoticeState.SEALED}
-    ]  # fmt: skip
+        for other in tx.notices_of_incident(notice.incident_id, notice.customer_id)
+        if other.sequence < notice.sequence and other.state in {NoticeState.RELEASED, NoticeState.SEALED}
+    ]
     last = max(earlier, key=lambda other: other.sequence, default=None)
     seal_of_last = tx.sealed(last.id) if last is not None else None
     composed = compose_notice(

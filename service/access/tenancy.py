@@ -148,8 +148,9 @@ class _ScopedTransaction:
         found, following = self._tx.notices(page, incident_id=incident_id, customer_id=customer_id, state=state)
         return [notice for notice in found if self._shows(notice)], following
 
-    def notices_of_incident(self, incident_id: UUID) -> Sequence[Notice]:
-        return [notice for notice in self._tx.notices_of_incident(incident_id) if self._shows(notice)]
+    def notices_of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
+        found = self._tx.notices_of_incident(incident_id, customer_id)
+        return [notice for notice in found if self._shows(notice)]
 
     def sealed(self, notice_id: UUID) -> SealedNotice | None:
         return None if self.notice(notice_id) is None else self._tx.sealed(notice_id)

@@ -1,5 +1,6 @@
 """Incidents with every version of their facts."""
 
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,9 @@ from service.store.statements import compiled, compiled_text, insert_of, limited
 from service.store.tables import IncidentFactsRow, IncidentRow, table
 
 _FACTS: JsonCodec[IncidentFacts] = JsonCodec(IncidentFacts)
+#: Every notice of an incident asks for the same facts: they are decoded once. By the text itself, since a version that
+#: is undone may come again with other facts.
+_decoded_facts = lru_cache(maxsize=16)(_FACTS.decode)
 
 _incidents, _facts = table(IncidentRow).c, table(IncidentFactsRow).c
 
@@ -68,7 +72,7 @@ def _incident_of_row(*row: Any) -> Incident:
         ticket=ticket,
         state=IncidentState(state),
         version=version,
-        facts=_FACTS.decode(facts),
+        facts=_decoded_facts(facts),
         opened_at=from_microseconds(opened_at),
         updated_at=from_microseconds(updated_at),
         opened_by=opened_by,
@@ -117,7 +121,7 @@ class IncidentRecords(Records):
     def facts_at(self, incident_id: UUID, version: int) -> IncidentFacts | None:
         """Return one version of the facts."""
         row = self._session.one(_FACTS_AT, (incident_id.bytes, version))
-        return None if row is None else _FACTS.decode(row[0])
+        return None if row is None else _decoded_facts(row[0])
 
     def save_incident(self, incident: Incident, expected_version: int) -> None:
         """Replace the incident and add its facts as a new version; raises VersionMismatchError."""

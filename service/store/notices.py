@@ -52,6 +52,13 @@ _OF_INCIDENT = compiled(
     .order_by(_customers.position, _notices.sequence, _notices.position),
     "incident_id",
 )
+_TO_CUSTOMER = compiled(
+    select(*NOTICE)
+    .where(_notices.incident_id == bindparam("incident_id"), _notices.customer_id == bindparam("customer_id"))
+    .order_by(_notices.sequence, _notices.position),
+    "incident_id",
+    "customer_id",
+)
 _RELEASED = limited(
     select(*NOTICE).where(text("notices.state = 'released'")).order_by(_notices.due_at, _notices.position)
 )
@@ -187,9 +194,13 @@ class NoticeRecords(Records):
         )
         self._changed("notices")
 
-    def notices_of_incident(self, incident_id: UUID) -> Sequence[Notice]:
-        """Return every notice of an incident, by customer creation then sequence."""
-        return [notice_of_row(*row) for row in self._session.all(_OF_INCIDENT, (incident_id.bytes,))]
+    def notices_of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
+        """Return every notice of an incident, or those to one customer, by customer creation then sequence."""
+        if customer_id is None:
+            rows = self._session.all(_OF_INCIDENT, (incident_id.bytes,))
+        else:
+            rows = self._session.all(_TO_CUSTOMER, (incident_id.bytes, customer_id.bytes))
+        return [notice_of_row(*row) for row in rows]
 
     def notices(
         self,

@@ -283,9 +283,13 @@ class MemoryTransaction(ServingRecords):
         self._replace("notice", self._records.notices, notice, expected_version)
         self._verify_standing(notice)
 
-    def notices_of_incident(self, incident_id):
+    def notices_of_incident(self, incident_id, customer_id=None):
         order = list(self._records.customers)
-        found = [item for item in self._records.notices.values() if item.incident_id == incident_id]
+        found = [
+            item
+            for item in self._records.notices.values()
+            if item.incident_id == incident_id and customer_id in (None, item.customer_id)
+        ]
         return sorted(found, key=lambda item: (order.index(item.customer_id), item.sequence))
 
     def notices(self, page, *, incident_id=None, customer_id=None, state=None):

@@ -1,0 +1,260 @@
+"""Dispatch of one incident end to end: compose, seal, log, send, evidence committed; on SQLite, every commit flushed.
+
+Reference: bare aiosmtplib, the same number of kept connections, sending mails of the same bytes to the same sink
+(``smtp-sink`` of Postfix, in a process of its own), before and after in the same run. ``smtp-source`` of Postfix is
+reported beside it. The clock starts with the release and stops when the last attempt's evidence is durable. Every
+customer also has its notice placed in the console, which is counted as no mail.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import io
+import os
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import aiosmtplib
+import uvloop
+
+from notifications.customer import AgreementBinding, Contact, ContactRole, Customer
+from notifications.delivery import ChannelKind
+from notifications.incident import AffectedCustomer, Answer, Harm, IncidentFacts, Intent, LocalizedText, UnlistedCustomers
+from notifications.use_cases.act import Act
+from notifications.use_cases.record_incident import record_incident
+from notifications.use_cases.release_notice import release_drafts
+from service.data_folder import prepare_data_folder
+from service.observability import SystemClock, SystemIdentifiers, configure_logging
+from service.serving import settle_memory
+from service.settings import load_settings
+from service.wiring import running_parts
+
+_SENDER = "soc@provider.example"
+_SBIN = "/usr/sbin"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def smtp_sink() -> Iterator[int]:
+    """Run Postfix's smtp-sink and yield its port."""
+    command = shutil.which("smtp-sink", path=f"{os.environ.get('PATH', '')}:{_SBIN}")
+    if command is None:
+        raise SystemExit("smtp-sink is not here: install postfix")
+    port = _free_port()
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    process = subprocess.Popen([command, *user, f"127.0.0.1:{port}", "256"])
+    try:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _facts(now: datetime, harmed: list[UUID]) -> IncidentFacts:
+    return IncidentFacts(
+        title=LocalizedText.of({"fr": "Fuite de mémoire de l'équilibreur", "en": "Memory disclosure"}),
+        summary=LocalizedText.of({"fr": "Des fragments de mémoire ont été renvoyés à des tiers."}),
+        aware_at=now,
+        inside_perimeter=Answer.YES,
+        intent=Intent.ACCIDENTAL,
+        impact="I1",
+        criticality="C1",
+        service_harm=Harm(confidentiality=Answer.YES),
+        security_measures_harmed=Answer.NO,
+        normal_operation_disrupted=Answer.YES,
+        affected_customers=tuple(AffectedCustomer(key, data_harm=Harm(confidentiality=Answer.YES)) for key in harmed),
+        unlisted_customers=UnlistedCustomers.NOT_AFFECTED,
+    )
+
+
+@asynccontextmanager
+async def _installation(folder: Path, port: int, customers: int, contacts: int) -> AsyncIterator["_Installation"]:
+    now = datetime.now(UTC)
+    prepare_data_folder(folder, address=_SENDER, provider_name="Bench", now=now)
+    settings = load_settings(folder, smtp_host="127.0.0.1", smtp_port=port, smtp_tls="none", **_OVERRIDES)
+    async with running_parts(settings) as parts:
+        harmed = await _fill(parts, customers, contacts, now)
+        yield _Installation(parts, customers * (contacts + 1), harmed)
+
+
+_OVERRIDES: dict[str, object] = {}
+
+
+async def _fill(parts, customers: int, contacts: int, now: datetime) -> list[UUID]:
+    before = now - timedelta(days=1)
+    harmed: list[UUID] = []
+    for start in range(0, customers, 500):
+        numbers = range(start, min(start + 500, customers))
+
+        def work(tx, numbers=numbers) -> None:
+            for number in numbers:
+                customer = Customer(uuid4(), f"Société {number}", "fr", "Europe/Paris", (), (), (), before)
+                harmed.append(customer.id)
+                tx.add_customer(customer, os.urandom(32))
+                tx.add_binding(AgreementBinding(customer.id, "secnumcloud_iaas_3_0", before, before))
+                for order in range(contacts):
+                    tx.add_contact(
+                        Contact(
+                            id=uuid4(),
+                            customer_id=customer.id,
+                            name=f"Zoë {order}",
+                            role=ContactRole.SECURITY,
+                            email=f"c{number}-{order}@customer{number}.example",
+                            language="fr",
+                            order=order + 1,
+                            active=True,
+                            created_at=before,
+                            verified_at=before,
+                        )
+                    )
+
+        await parts.store.write(work)
+    return harmed
+
+
+class _Installation:
+    def __init__(self, parts, owed: int, harmed: list[UUID]) -> None:
+        self.parts, self.owed, self._harmed = parts, owed, harmed
+        self._done, self._all, self._first_mail = 0, asyncio.Event(), asyncio.Event()
+        delivering = parts.worker._delivering  # noqa: SLF001 - counted where the metrics count
+        object.__setattr__(delivering, "watch", self._count)
+
+    def _count(self, due, delivery, attempt) -> None:
+        if delivery.state.value != "sent":
+            raise SystemExit(f"not accepted: {attempt.outcome}")
+        self._done += 1
+        if delivery.channel is ChannelKind.EMAIL:
+            self._first_mail.set()
+        if self._done >= self.owed:
+            self._all.set()
+
+    async def dispatch(self) -> float:
+        """Declare, release, and wait for the last attempt's evidence; returns seconds from the release on."""
+        act = Act("token:bench", SystemClock().now(), SystemIdentifiers())
+        agreements = self.parts.context.agreements
+        store = self.parts.store
+        result = await store.write(lambda tx: record_incident(tx, act, _facts(act.now, self._harmed), agreements))
+        self._done = 0
+        self._all.clear()
+        self._first_mail.clear()
+        start = time.perf_counter()
+        await store.write(lambda tx: release_drafts(tx, act, result.incident.id, 1, agreements))
+        await self._first_mail.wait()
+        self.first_mail_seconds = time.perf_counter() - start
+        await self._all.wait()
+        return time.perf_counter() - start
+
+    async def a_mail(self) -> bytes:
+        """Return the bytes of one mail as sent."""
+
+        def found(tx):
+            for notice in tx.notices(_PAGE)[0]:
+                for delivery in tx.deliveries(notice.id):
+                    if delivery.channel is ChannelKind.EMAIL:
+                        return tx.message_sent(delivery.id)
+            raise LookupError
+
+        return await self.parts.store.read(found)
+
+
+async def _bare(port: int, connections: int, mail: bytes, count: int) -> float:
+    """Send so many mails by bare aiosmtplib; returns mails per second."""
+    left = iter(range(count))
+
+    async def client() -> None:
+        smtp = aiosmtplib.SMTP(hostname="127.0.0.1", port=port, start_tls=False, use_tls=False)
+        await smtp.connect()
+        for number in left:
+            await smtp.sendmail(_SENDER, [f"c{number}@customer.example"], mail)
+        await smtp.quit()
+
+    start = time.perf_counter()
+    await asyncio.gather(*(client() for _ in range(connections)))
+    return count / (time.perf_counter() - start)
+
+
+def _smtp_source(port: int, connections: int, length: int, count: int) -> float | None:
+    command = shutil.which("smtp-source", path=f"{os.environ.get('PATH', '')}:{_SBIN}")
+    if command is None:
+        return None
+    start = time.perf_counter()
+    subprocess.run(
+        [command, "-s", str(connections), "-m", str(count), "-l", str(length), "-d", "-f", _SENDER, "-t", "c@x.example",
+         f"127.0.0.1:{port}"],
+        check=True,
+    )  # fmt: skip
+    return count / (time.perf_counter() - start)
+
+
+def _peak_mebibytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+from notifications.ports import Page  # noqa: E402
+
+_PAGE = Page(5)
+
+
+async def _measure(arguments: argparse.Namespace) -> None:
+    customers = arguments.contacts // arguments.contacts_each
+    mails = customers * arguments.contacts_each
+    with smtp_sink() as port, tempfile.TemporaryDirectory() as folder:
+        _OVERRIDES["smtp_connections"] = arguments.connections
+        async with _installation(Path(folder), port, customers, arguments.contacts_each) as running:
+            settle_memory()
+            rates, bare, source = [], [], []
+            mail: bytes | None = None
+            for round_number in range(arguments.rounds):
+                if mail is not None:
+                    bare.append(await _bare(port, arguments.connections, mail, arguments.reference_mails))
+                seconds = await running.dispatch()
+                rates.append(mails / seconds)
+                mail = await running.a_mail()
+                print(f"  round {round_number + 1}: {mails / seconds:7.0f} mails/s, first after {running.first_mail_seconds:.2f} s")
+                bare.append(await _bare(port, arguments.connections, mail, arguments.reference_mails))
+                rate = _smtp_source(port, arguments.connections, len(mail), arguments.reference_mails)
+                source += [] if rate is None else [rate]
+            ours, reference = statistics.median(rates), statistics.median(bare)
+            print(f"{customers} customers, {arguments.contacts_each} contacts each, {len(mail)} bytes a mail")
+            print(f"  dispatch {ours:8.0f} mails/s   bare aiosmtplib {reference:8.0f} mails/s   ratio {ours / reference:.2f}")
+            if source:
+                print(f"  smtp-source {statistics.median(source):8.0f} mails/s   ratio {ours / statistics.median(source):.2f}")
+            print(f"  peak memory {_peak_mebibytes():.0f} MiB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--contacts", type=int, default=10_000)
+    parser.add_argument("--contacts-each", type=int, default=10)
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--reference-mails", type=int, default=5_000)
+    parser.add_argument("--rounds", type=int, default=2)
+    arguments = parser.parse_args()
+    configure_logging(io.StringIO())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_measure(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
