@@ -11,13 +11,15 @@ RUN /opt/greffier/bin/pip install --no-deps .
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin/nologin greffier \
- && install --directory --owner=greffier --group=greffier --mode=0700 /data
+ && install --directory --owner=greffier --group=greffier --mode=0700 /data /head
 COPY --from=build /opt/greffier /opt/greffier
 ENV PATH=/opt/greffier/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
-# Everything written goes to /data: run with --read-only and a volume there.
+# Everything written goes to /data, and to /head where a process keeps its own head of the log (GREFFIER_LOG_HEAD_FILE):
+# run with --read-only and volumes there.
 VOLUME /data
 EXPOSE 8080
+# For the command below; a worker has its own port (see compose.yaml).
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=2).read()"]
 ENTRYPOINT ["greffier"]
