@@ -18,6 +18,8 @@ from service.api.health import Probe
 from service.api.requests import ApiContext
 from service.certificates import certificate_ends
 from service.console.installing import ConsoleParts
+from service.disk import disk_health, free_bytes
+from service.escalating import Escalating
 from service.metrics import Sources
 from service.metrics_listener import metrics_listener
 from service.sequencer import Sequencer
@@ -58,6 +60,7 @@ class Parts:
     worker: Worker | None
     mailer: ServiceMailer | None
     alerting: Alerting | None
+    escalating: Escalating | None
 
 
 @asynccontextmanager
@@ -104,6 +107,7 @@ async def running_parts(
             worker=None if work is None else work.worker,
             mailer=None if work is None else work.mailer,
             alerting=None if work is None else work.alerting,
+            escalating=None if work is None else work.escalating,
         )
 
 
@@ -125,11 +129,13 @@ async def _watched(ground: Ground, work: Work | None, stack: contextlib.AsyncExi
     probes: dict[str, Probe] = {
         "log": lambda: ground.sequencer.health() or ground.leadership.health(),
         "signing": lambda: signing_health(ground.signer, sender, ground.clock),
+        "disk": lambda: disk_health(settings.data, settings.disk_least_bytes),
         **({} if work is None else work.probes),
     }
     ground.metrics.sources = Sources(
         probes=probes,
         certificates=lambda: certificate_ends(settings),
+        free_bytes=lambda: free_bytes(settings.data),
         open_circuits=dict if work is None else lambda: _open_circuits(work.worker, ground.clock.now()),
         log_key_since=lambda: ground.log_keys.ring().keys[0].since,
     )

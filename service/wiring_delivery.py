@@ -10,10 +10,13 @@ from typing import Any
 from notifications.delivery import ChannelKind
 from notifications.ports import Channel
 from notifications.use_cases.deliver_notice import Delivering
-from service.alerting import Alerting, AlertSettings
+from service.alerting import Alerting, AlertSettings, Surroundings
 from service.api.health import Probe
+from service.certificates import certificate_ends
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.disk import free_bytes
+from service.escalating import Escalating
 from service.leadership import while_leading
 from service.service_mails import MailSender, ServiceMailer
 from service.settings import Settings
@@ -31,6 +34,7 @@ class Work:
     worker: Worker
     mailer: ServiceMailer
     alerting: Alerting
+    escalating: Escalating
     #: part -> why it does not do its whole job, or None
     probes: dict[str, Probe]
 
@@ -71,18 +75,27 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         clock=ground.clock,
         identifiers=ground.identifiers,
         metrics=ground.metrics,
+        surroundings=Surroundings(lambda: certificate_ends(settings), lambda: free_bytes(settings.data)),
     )
-    for part in (worker, mailer, alerting):
+    escalating = Escalating(
+        ground.store,
+        ground.sealing.escalation,
+        mail_domain=ground.sealing.mail_domain,
+        clock=ground.clock,
+        identifiers=ground.identifiers,
+    )
+    for part in (worker, mailer, alerting, escalating):
         ground.store.on_commit.append(part.wake)
     _run("worker", worker.run, ground, stack)
-    for name, duty in (("mailer", mailer.run), ("alerting", alerting.run)):
+    for name, duty in (("mailer", mailer.run), ("alerting", alerting.run), ("escalating", escalating.run)):
         _run(name, _duty_of_leader(ground, duty), ground, stack)
     probes: dict[str, Probe] = {
         "mail": lambda: None if ChannelKind.EMAIL in channels else "no smtp_host is set: mails wait",
         "worker": worker.health,
         "alerts": lambda: mailer.health() or alerting.health(),
+        "escalation": escalating.health,
     }
-    return Work(worker, mailer, alerting, probes)
+    return Work(worker, mailer, alerting, escalating, probes)
 
 
 Running = Callable[[], Coroutine[Any, Any, None]]
@@ -107,6 +120,9 @@ def alert_settings(settings: Settings) -> AlertSettings:
         console_url=settings.console_url,
         lead_seconds=settings.alert_lead_seconds,
         grace_seconds=settings.alert_grace_seconds,
+        queue_age_seconds=settings.alert_queue_age_seconds,
+        log_lag_seconds=settings.alert_log_lag_seconds,
+        free_bytes=settings.disk_least_bytes,
     )
 
 
@@ -125,7 +141,7 @@ def _smtp_settings(settings: Settings) -> SmtpSettings:
         port=settings.smtp_port,
         tls=settings.smtp_tls,
         username=settings.smtp_username,
-        password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+        password=settings.smtp_secret(),
         ca_file=settings.smtp_ca_file,
         connections=settings.smtp_connections,
         send_timeout_seconds=settings.smtp_send_timeout_seconds,
