@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from notifications.call_task import CallOutcome
 from notifications.delivery import ChannelKind, Outcome, OutcomeKind
 from notifications.errors import Fault, InvalidInputError
 
@@ -94,3 +95,18 @@ def attempt_evidence(channel: ChannelKind, outcome: Outcome) -> EvidenceRecord:
     code = "" if outcome.code is None else f"{outcome.code} "
     # A failure without a word still has a reason: its kind.
     return EvidenceRecord(event, f"{outcome.kind.value}: {code}{outcome.text}".strip(": "))
+
+
+def call_evidence(outcome: CallOutcome, *, consigned: bool) -> EvidenceRecord | None:
+    """Return what may be claimed of a telephone call, or None where ETSI has no event for it.
+
+    A call tells somebody that a notice lies in the console (``consigned``): EN 319 522-1 calls that the notification of
+    a consignment, and it is one only where a person was reached. A message on a machine is none: nobody knows who
+    hears it. A call is never a handover of the content. Where the notice was read out and confirmed, the
+    acknowledgement that is recorded beside the call claims that, in the name of the contact, and not the call.
+    """
+    if not consigned:
+        return None
+    if outcome is CallOutcome.REACHED:
+        return EvidenceRecord(EvidenceEvent.CONSIGNMENT_NOTIFICATION)
+    return EvidenceRecord(EvidenceEvent.CONSIGNMENT_NOTIFICATION_FAILURE, f"call: {outcome.value}")
