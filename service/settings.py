@@ -114,7 +114,9 @@ class Settings(BaseSettings):
     #: ``none`` is taken for a loopback relay alone
     smtp_tls: Literal["starttls", "implicit", "none"] = "starttls"
     smtp_username: str | None = None
+    #: neither for a relay that asks for none
     smtp_password: SecretStr | None = None
+    smtp_password_file: Path | None = None
     #: CA bundle for the relay's certificate; None for the system's
     smtp_ca_file: Path | None = None
     smtp_connections: int = Field(8, ge=1, le=256)
@@ -211,6 +213,14 @@ class Settings(BaseSettings):
         if not lines or not lines[0]:
             raise InvalidInputError(Fault("key_passphrase_file", "its first line is empty"))
         return lines[0].encode()
+
+    def smtp_secret(self) -> str | None:
+        """Return the password at the mail relay, or None."""
+        if self.smtp_password is not None:
+            return self.smtp_password.get_secret_value() or None
+        if self.smtp_password_file is None:
+            return None
+        return _read(self.smtp_password_file, "smtp_password_file").strip() or None
 
     def oidc_secret(self) -> str | None:
         """Return the client's secret at the OpenID provider, or None for a public client."""

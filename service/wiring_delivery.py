@@ -55,10 +55,10 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
             jitter=secrets.SystemRandom().random,
             watch=ground.metrics.attempted,
         ),
-        # Two messages a connection at most wait or are under way: both end long before the lease does.
+        # Four messages a connection at most wait or are under way: all end before the lease does.
         WorkerSettings(
             lease_seconds=settings.lease_seconds,
-            delivery_batch=2 * settings.smtp_connections,
+            delivery_batch=4 * settings.smtp_connections,
             stop_seconds=settings.stop_seconds,
         ),
     )
