@@ -16,13 +16,10 @@ from notifications.delivery import (
     message_id,
 )
 from notifications.notice import Notice, NoticeState
-from notifications.ports import Page, Transaction
+from notifications.ports import Transaction
 from notifications.use_cases.act import Act
 from notifications.use_cases.deciding import notice_subjects
 from notifications.webhook import EndpointState, WebhookEndpoint
-
-#: Notices of one incident to one customer that are looked at; nobody is told of one incident so often.
-_NOTICES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +70,8 @@ def first_targets(
 
 def sealed_notices(tx: Transaction, notice: Notice) -> list[Notice]:
     """Return the sealed notices of the same incident to the same customer, in sequence."""
-    found, _ = tx.notices(
-        Page(_NOTICES),
-        incident_id=notice.incident_id,
-        customer_id=notice.customer_id,
-        state=NoticeState.SEALED.value,
-    )
-    return sorted(found, key=lambda other: other.sequence)
+    found = tx.notices_of_incident(notice.incident_id, notice.customer_id)
+    return [other for other in found if other.state is NoticeState.SEALED]
 
 
 def targets_of(tx: Transaction, notice: Notice) -> list[Target]:
