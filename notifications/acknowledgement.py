@@ -29,6 +29,14 @@ class NoticeOpening:
 
 
 @dataclass(frozen=True, slots=True)
+class MailedLink:
+    """The link in one mail that lets its reader acknowledge."""
+
+    url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledgement:
     """Somebody of the customer confirmed that they have a notice. Once per notice and person."""
 

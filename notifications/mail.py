@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from email.header import Header
 from email.utils import format_datetime
@@ -24,6 +24,8 @@ SIGNATURE_NAME = "notice.json.p7s"
 TIMESTAMP_NAME = "notice.json.tsr"
 PROOF_NAME = "notice.tlog-proof"
 RESOURCES_NAME = "resources.csv"
+#: Name of the mail's own words, for programs that show every part but the first as a file.
+NOTE_NAME = "acknowledge.txt"
 
 #: Media type of each attachment.
 ATTACHMENT_TYPES = {
@@ -65,6 +67,8 @@ class PreparedBody:
     language: str
     #: CRLF line ends, 7-bit
     body: bytes
+    #: where in the body its words end and its attachments begin: a note of the mail stands there
+    words_end: int = 0
 
 
 def rendering_for(sealed: SealedNotice, language: str, time_zone: str | None = None) -> SealedRendering:
@@ -112,7 +116,28 @@ def prepare_body(sealed: SealedNotice, language: str, time_zone: str | None = No
         subject=rendering.subject,
         language=rendering.language,
         body=_multipart(mixed, parts),
+        words_end=len(_part(mixed, parts[0])),
     )
+
+
+def with_note(prepared: PreparedBody, text: str) -> PreparedBody:
+    """Return the body with words of the mail itself after the sealed ones: signed with it, no part of the notice."""
+    opening, _, _ = prepared.body.partition(_CRLF)
+    header = note_header(prepared.language) + _CRLF + _CRLF
+    note = opening + _CRLF + header + quoted_printable(text) + _CRLF
+    end = prepared.words_end
+    return replace(prepared, body=prepared.body[:end] + note + prepared.body[end:])
+
+
+def note_header(language: str) -> bytes:
+    """Return the header of the part that is the mail's own words, byte for byte: it has one form per language."""
+    header = (
+        "Content-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Language: {language}\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n"
+        f'Content-Disposition: inline; filename="{NOTE_NAME}"'
+    )
+    return header.encode()
 
 
 def prepare_text(subject: str, text: str, language: str) -> PreparedBody:
@@ -124,8 +149,11 @@ def prepare_text(subject: str, text: str, language: str) -> PreparedBody:
 
 
 def _multipart(boundary: str, parts: Sequence[bytes]) -> bytes:
-    opening = f"--{boundary}\r\n".encode()
-    return b"".join(opening + part + _CRLF for part in parts) + f"--{boundary}--\r\n".encode()
+    return b"".join(_part(boundary, part) for part in parts) + f"--{boundary}--\r\n".encode()
+
+
+def _part(boundary: str, part: bytes) -> bytes:
+    return f"--{boundary}\r\n".encode() + part + _CRLF
 
 
 #: Everybody who reads the same words of a notice gets these parts: they are encoded once.
@@ -311,6 +339,8 @@ def assemble_notice_mail(
     envelope: Envelope,
     sign: Callable[[bytes], bytes],
     time_zone: str | None = None,
+    note: str | None = None,
 ) -> bytes:
-    """Return the message that serves a sealed notice on one contact."""
-    return assemble_mail(prepare_body(sealed, language, time_zone), envelope, sign)
+    """Return the message that serves a sealed notice on one contact; ``note``: words of the mail itself beside it."""
+    prepared = prepare_body(sealed, language, time_zone)
+    return assemble_mail(prepared if note is None else with_note(prepared, note), envelope, sign)

@@ -13,7 +13,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 
 from notifications.errors import VerificationError
-from notifications.mail import ATTACHMENT_TYPES, PROTECTED_HEADERS, SIGNATURE_PART_HEADER, base64_lines
+from notifications.mail import ATTACHMENT_TYPES, PROTECTED_HEADERS, SIGNATURE_PART_HEADER, base64_lines, note_header
 
 STRUCTURE = "structure"
 
@@ -68,6 +68,8 @@ class SignedMail:
     texts: Mapping[str, bytes]
     #: name to content
     attachments: Mapping[str, bytes]
+    #: the mail's own words after the notice's, LF line ends; None without
+    note: bytes | None = None
 
 
 def _refuse(reason: str) -> VerificationError:
@@ -79,7 +81,8 @@ def parse_signed_mail(mail: bytes) -> SignedMail:
 
     1. Headers: CRLF or LF line ends on disk are both taken (mail stores change them), but not a mixture.
     2. multipart/signed with exactly two parts: the signed one, and the signature in its one form.
-    3. The signed part: protected headers, then multipart/mixed of the words and the attachments, each known by name.
+    3. The signed part: protected headers, then multipart/mixed of the words, at most one note of the mail itself in
+       its one form, and the attachments, each known by name.
     """
     if len(mail) > _MAX_MAIL_BYTES:
         raise _refuse("the mail is too long")
@@ -118,7 +121,9 @@ def parse_signed_mail(mail: bytes) -> SignedMail:
     stated_outer = _stated_outer(inner.get(_OUTER, ()))
     if was_encrypted != bool(stated_outer):
         raise _refuse("states in two ways whether it was encrypted")
-    texts, attachments, languages = _content(_parts(inner_body, inner_boundary[1]))
+    parts = _parts(inner_body, inner_boundary[1])
+    note = _note(parts, _single(inner, "content-language"))
+    texts, attachments, languages = _content(parts)
     languages.add(_single(inner, "content-language"))
     if len(languages) != 1:
         raise _refuse("names its language in two ways")
@@ -137,6 +142,7 @@ def parse_signed_mail(mail: bytes) -> SignedMail:
         language=languages.pop(),
         texts=texts,
         attachments=attachments,
+        note=note,
     )
 
 
@@ -231,6 +237,15 @@ def _parts(body: bytes, boundary: str) -> list[bytes]:
     if not after:
         raise _refuse("is cut off after its end")
     return inside.removeprefix(first).split(b"\r\n" + first)
+
+
+def _note(parts: list[bytes], language: str) -> bytes | None:
+    """Take the mail's own words, right after the notice's and in their language, out of the parts; None without."""
+    header, _, encoded = parts[1].partition(b"\r\n\r\n") if len(parts) > 1 else (b"", b"", b"")
+    if header != note_header(language):
+        return None
+    del parts[1]
+    return binascii.a2b_qp(encoded).replace(b"\r\n", b"\n")
 
 
 def _content(parts: list[bytes]) -> tuple[dict[str, bytes], dict[str, bytes], set[str]]:

@@ -128,6 +128,7 @@ def verify_notice_mail(mail: bytes, trust: Trust) -> Iterator[Passed]:
     3. to 6. and 8. to 9. as for files.
     7. The mail agrees with the document: outer headers with protected ones, words with the document's digests. Of a
        mail that was encrypted the outer headers are not here, once it is decrypted: told, and not taken for compared.
+       A request to acknowledge is the mail's own: told as such.
     """
     # 1.
     parsed = parse_signed_mail(mail)
@@ -366,5 +367,10 @@ def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> Passed:
         raise VerificationError(MAIL_AGREES, f"the words ({wrong[0]}) are not the ones the document commits to")
     if absent:
         finding = f"words ({parsed.language}) are the sealed ones; the headers outside the encryption are not here"
-        return Passed(7, MAIL_AGREES, f"{finding} to compare", partial=True)
-    return Passed(7, MAIL_AGREES, f"headers and words ({parsed.language}) are the sealed ones")
+        return Passed(7, MAIL_AGREES, f"{finding} to compare{_beside(parsed)}", partial=True)
+    return Passed(7, MAIL_AGREES, f"headers and words ({parsed.language}) are the sealed ones{_beside(parsed)}")
+
+
+def _beside(parsed: SignedMail) -> str:
+    """Return what is to be told of words that the mail's signature covers and no document commits to."""
+    return "" if parsed.note is None else "; the request to acknowledge beside them is the mail's own, and not sealed"
