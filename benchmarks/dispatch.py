@@ -30,7 +30,15 @@ import uvloop
 
 from notifications.customer import AgreementBinding, Contact, ContactRole, Customer
 from notifications.delivery import ChannelKind
-from notifications.incident import AffectedCustomer, Answer, Harm, IncidentFacts, Intent, LocalizedText, UnlistedCustomers
+from notifications.incident import (
+    AffectedCustomer,
+    Answer,
+    Harm,
+    IncidentFacts,
+    Intent,
+    LocalizedText,
+    UnlistedCustomers,
+)
 from notifications.use_cases.act import Act
 from notifications.use_cases.record_incident import record_incident
 from notifications.use_cases.release_notice import release_drafts
@@ -228,18 +236,26 @@ async def _measure(arguments: argparse.Namespace) -> None:
             for round_number in range(arguments.rounds):
                 if mail is not None:
                     bare.append(await _bare(port, arguments.connections, mail, arguments.reference_mails))
+                processor = time.process_time()
                 seconds = await running.dispatch()
+                processor = time.process_time() - processor
                 rates.append(mails / seconds)
                 mail = await running.a_mail()
-                print(f"  round {round_number + 1}: {mails / seconds:7.0f} mails/s, first after {running.first_mail_seconds:.2f} s")
+                print(
+                    f"  round {round_number + 1}: {mails / seconds:7.0f} mails/s, first after {running.first_mail_seconds:.2f} s, {1000 * processor / mails:.2f} ms of processor a mail"
+                )
                 bare.append(await _bare(port, arguments.connections, mail, arguments.reference_mails))
                 rate = _smtp_source(port, arguments.connections, len(mail), arguments.reference_mails)
                 source += [] if rate is None else [rate]
             ours, reference = statistics.median(rates), statistics.median(bare)
             print(f"{customers} customers, {arguments.contacts_each} contacts each, {len(mail)} bytes a mail")
-            print(f"  dispatch {ours:8.0f} mails/s   bare aiosmtplib {reference:8.0f} mails/s   ratio {ours / reference:.2f}")
+            print(
+                f"  dispatch {ours:8.0f} mails/s   bare aiosmtplib {reference:8.0f} mails/s   ratio {ours / reference:.2f}"
+            )
             if source:
-                print(f"  smtp-source {statistics.median(source):8.0f} mails/s   ratio {ours / statistics.median(source):.2f}")
+                print(
+                    f"  smtp-source {statistics.median(source):8.0f} mails/s   ratio {ours / statistics.median(source):.2f}"
+                )
             print(f"  peak memory {_peak_mebibytes():.0f} MiB")
 
 

@@ -4,8 +4,11 @@ Kept in the memory of each worker: what is lost with it is learnt again by the n
 delivery depends on it. Limits are therefore per process.
 """
 
+import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -23,7 +26,7 @@ _RELAY = "relay"
 class LaneSettings:
     """What one destination is given."""
 
-    #: sends under way at once by lane; a channel that is not named has no limit
+    #: sends under way at once by lane, and as many again that wait for a place; a channel not named has no limit
     concurrent: Mapping[ChannelKind, int] = field(
         default_factory=lambda: {ChannelKind.EMAIL: 8, ChannelKind.WEBHOOK: 4}
     )
@@ -39,6 +42,9 @@ class LaneSettings:
 @dataclass(slots=True)
 class _Lane:
     channel: ChannelKind
+    #: what is sent now; None without a limit
+    places: asyncio.Semaphore | None
+    #: what is sent now or waits for a place
     under_way: int = 0
     #: when the sends of the last minute began, oldest first; kept where there is a limit of them
     begun: deque[datetime] = field(default_factory=deque)
@@ -73,19 +79,29 @@ class Lanes:
         return frozenset(channels), frozenset(lanes)
 
     def begin(self, channel: ChannelKind, lane: str, now: datetime) -> bool:
-        """Count a send in and return True; or return False where the lane takes nothing now."""
+        """Count a send in, which then waits for its ``place``; returns False where the lane takes nothing now."""
         circuit = self._circuits.get(_circuit_name(channel, lane))
         if circuit is not None and not _takes(circuit, now):
             return False
         if not self._has_place(lane, now):
             return False
-        entry = self._lanes.setdefault(lane, _Lane(channel))
+        entry = self._lanes.get(lane)
+        if entry is None:
+            limit = self._settings.concurrent.get(channel)
+            entry = self._lanes[lane] = _Lane(channel, None if limit is None else asyncio.Semaphore(limit))
         entry.under_way += 1
         if channel in self._settings.per_minute:
             entry.begun.append(now)
         if circuit is not None and circuit.open_until is not None:
             circuit.under_trial = True
         return True
+
+    @asynccontextmanager
+    async def place(self, lane: str) -> AsyncIterator[None]:
+        """Wait for a place to send what has begun."""
+        places = self._lanes[lane].places
+        async with places or contextlib.nullcontext():
+            yield
 
     def end(self, channel: ChannelKind, lane: str, outcome: Outcome | None, now: datetime) -> None:
         """Count a send out with what came of it; None where nothing is known, such as a send that was cut short."""
@@ -129,7 +145,7 @@ class Lanes:
         lane = self._lanes.get(name)
         if lane is None:
             return True
-        if lane.under_way >= self._settings.concurrent.get(lane.channel, lane.under_way + 1):
+        if lane.under_way >= 2 * self._settings.concurrent.get(lane.channel, lane.under_way + 1):
             return False
         per_minute = self._settings.per_minute.get(lane.channel)
         if per_minute is None:

@@ -12,11 +12,14 @@ import structlog
 from notifications.delivery import DeliveryState, Outcome
 from notifications.errors import LogUnavailableError, TimestampUnavailableError
 from notifications.ports import DueDelivery, Transaction
-from notifications.use_cases.deliver_notice import Delivering, deliver_notice
+from notifications.use_cases.deliver_notice import Delivering, attempt_notice, record_attempt
 from notifications.use_cases.seal_notice import commit_seal, hold_notice, obtain_timestamp, prove_notice
 from service.lanes import Lanes
 
 _log = structlog.get_logger(__name__)
+
+#: Attempts that are made and not recorded yet: with more of them nothing new is sent.
+_RECORDING_AT_MOST = 512
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -32,7 +35,7 @@ class WorkerSettings:
     sealing_batch: int = 512
     #: of them, composed and signed at once: the first are proven and sent while the last are composed
     sealing_at_once: int = 8
-    #: deliveries under way at once; the mail channel bounds its connections by itself
+    #: deliveries taken and not sent yet; the mail channel bounds its connections by itself
     delivery_batch: int = 64
     #: how often work is looked for when nothing wakes the worker
     poll_seconds: float = 5
@@ -60,6 +63,8 @@ class Worker:
         self._sealing_now: set[UUID] = set()
         self._places_to_seal = asyncio.Semaphore(self._settings.sealing_at_once)
         self._in_flight: dict[asyncio.Task[None], DueDelivery] = {}
+        #: of them, those that wait for a place or are being sent; the others are being recorded
+        self._sending = 0
         self._lanes = lanes or Lanes()
         #: when (of the event loop's clock) a stop waits no longer; None while nobody told it to stop
         self._stop_by: float | None = None
@@ -240,8 +245,14 @@ class Worker:
         """
         now = self._sealing.clock.now()
         until = now + timedelta(seconds=self._settings.lease_seconds)
-        free = self._settings.delivery_batch - len(self._in_flight)
-        if free <= 0 or self._stop_by is not None:
+        free = self._settings.delivery_batch - self._sending
+        # Not for every place alone: to lease is a commit. And not without end where recording does not keep up.
+        recording = len(self._in_flight) - self._sending
+        if (
+            self._stop_by is not None
+            or free < min(self._settings.delivery_batch // 2, max(1, self._sending))
+            or recording > _RECORDING_AT_MOST
+        ):
             return 0
         channels, lanes = self._lanes.passed_over(now)
         self._ring_when_reopened(now)
@@ -259,6 +270,7 @@ class Worker:
         for item in begun:
             task = asyncio.create_task(self._deliver(item))
             self._in_flight[task] = item
+            self._sending += 1
             task.add_done_callback(self._ended)
         if len(begun) < len(due):
             started = {item.delivery.id for item in begun}
@@ -291,10 +303,14 @@ class Worker:
     async def _deliver(self, due: DueDelivery) -> None:
         outcome: Outcome | None = None
         try:
-            delivery, attempt = await deliver_notice(due, self._delivering)
-            outcome = attempt.outcome
+            async with self._lanes.place(due.delivery.lane):
+                made = await attempt_notice(due, self._delivering)
+            outcome = made.outcome
         finally:
+            self._sending -= 1
             self._lanes.end(due.delivery.channel, due.delivery.lane, outcome, self._sealing.clock.now())
+        self._wakes["delivering"].set()
+        delivery, _ = await record_attempt(due, self._delivering, made)
         facts = {
             "delivery_id": str(delivery.id),
             "notice_id": str(delivery.notice_id),

@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from notifications.acknowledgement import MailedLink
 from notifications.audit.entry import AuditEntry
 from notifications.canonical_json import timestamp_text
+from notifications.customer import Contact
 from notifications.delivery import (
     ChannelKind,
     Delivery,
@@ -23,11 +25,18 @@ from notifications.mail import (
     Envelope,
     assemble_entity_to_encrypt,
     assemble_mail,
-    assemble_notice_mail,
     prepare_body,
     prepare_text,
+    with_note,
 )
-from notifications.mail_form import FormDecision, MailForm, mail_form, neutral_subject, summary_of
+from notifications.mail_form import (
+    FormDecision,
+    MailForm,
+    mail_form,
+    neutral_subject,
+    request_to_acknowledge,
+    summary_of,
+)
 from notifications.ports import Channel, DueDelivery, InboxItem, Transaction, WebhookChannel
 from notifications.use_cases.deciding import notice_subjects
 from notifications.use_cases.seal_notice import Sealing, verify_sender
@@ -44,6 +53,8 @@ class Delivering:
     jitter: Callable[[], float]
     #: where failures of a mail are to be reported; None for the sender's own address
     return_path_of: Callable[[DueDelivery], str] | None = None
+    #: the link in a mail by which its contact acknowledges; None where there are no pages to link to
+    acknowledge_link: Callable[[Delivery, Contact, datetime], MailedLink] | None = None
     #: None while there is no way to post to customers' systems
     webhook: WebhookChannel | None = None
     #: told of every attempt once it is recorded, for whoever counts
@@ -61,8 +72,26 @@ async def deliver_notice(due: DueDelivery, delivering: Delivering) -> tuple[Deli
     2. Send, outside any transaction, with the deterministic Message-ID.
     3. Commit the outcome, the evidence and the audit entry, and where the notice stands now.
     """
-    clock = delivering.sealing.clock
-    started_at = clock.now()
+    # 1. and 2.
+    sent = await attempt_notice(due, delivering)
+    # 3.
+    return await record_attempt(due, delivering, sent)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptMade:
+    """What one attempt came to, before it is recorded."""
+
+    started_at: datetime
+    outcome: Outcome
+    #: what was to be handed over; None where it could not be assembled
+    content: bytes | None
+    form: FormDecision | None
+
+
+async def attempt_notice(due: DueDelivery, delivering: Delivering) -> AttemptMade:
+    """Do steps 1 and 2 of ``deliver_notice``, for a caller whose places are for sending and not for recording."""
+    started_at = delivering.sealing.clock.now()
     content: bytes | None = None
     form = None if due.contact is None else mail_form(due.contact, started_at)
     if due.delivery.channel not in delivering.channels:
@@ -76,10 +105,7 @@ async def deliver_notice(due: DueDelivery, delivering: Delivering) -> tuple[Deli
         else:
             # 2.
             outcome = await _send(due, delivering, content)
-    # 3.
-    delivery, attempt = await _recorded(due, delivering, _Sent(started_at, outcome, content, form))
-    delivering.watch(due, delivery, attempt)
-    return delivery, attempt
+    return AttemptMade(started_at, outcome, content, form)
 
 
 async def _send(due: DueDelivery, delivering: Delivering, content: bytes) -> Outcome:
@@ -122,20 +148,42 @@ def _message(due: DueDelivery, delivering: Delivering, now: datetime, form: Form
             console_url=provider.console_url,
             time_zone=contact.time_zone,
         )
+        request = _request_to_acknowledge(due, contact, delivering, now, contact.language, contact.time_zone or "UTC")
+        text = words.text if request is None else f"{words.text}\n{request}"
         return assemble_mail(
-            prepare_text(words.subject, words.text, contact.language), envelope, sealing.signer.sign_detached
+            prepare_text(words.subject, text, contact.language), envelope, sealing.signer.sign_detached
         )
+    prepared = prepare_body(due.sealed, contact.language, contact.time_zone)
+    time_zone = contact.time_zone or due.customer.time_zone
+    request = _request_to_acknowledge(due, contact, delivering, now, prepared.language, time_zone)
+    if request is not None:
+        prepared = with_note(prepared, request)
     if form.form is MailForm.ENCRYPTED and contact.smime_certificate is not None:
         subject = neutral_subject(due.sealed, contact.language)
-        prepared = prepare_body(due.sealed, contact.language, contact.time_zone)
         entity = assemble_entity_to_encrypt(prepared, envelope, sealing.signer.sign_detached, subject)
         return encrypt_mail(entity, envelope, subject, contact.smime_certificate)
-    return assemble_notice_mail(
-        sealed=due.sealed,
-        language=contact.language,
-        envelope=envelope,
-        sign=sealing.signer.sign_detached,
-        time_zone=contact.time_zone,
+    return assemble_mail(prepared, envelope, sealing.signer.sign_detached)
+
+
+def _request_to_acknowledge(
+    due: DueDelivery, contact: Contact, delivering: Delivering, now: datetime, language: str, time_zone: str
+) -> str | None:
+    """Return the words that ask the contact to acknowledge, or None where it cannot.
+
+    That is where there are no pages, and where nobody confirmed that the address is the contact's: a stranger's click
+    must not end what goes on until the customer has its notice.
+    """
+    if delivering.acknowledge_link is None or contact.verified_at is None:
+        return None
+    link = delivering.acknowledge_link(due.delivery, contact, now)
+    within, sealed_at = due.customer.acknowledge_within_seconds, due.notice.sealed_at
+    return request_to_acknowledge(
+        due.sealed,
+        language,
+        link=link.url,
+        expires_at=link.expires_at,
+        wanted_by=None if within is None or sealed_at is None else sealed_at + timedelta(seconds=within),
+        time_zone=time_zone,
     )
 
 
@@ -152,18 +200,13 @@ def _refused(reason: str) -> Outcome:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """What one attempt came to, before it is recorded."""
+async def record_attempt(
+    due: DueDelivery, delivering: Delivering, sent: AttemptMade
+) -> tuple[Delivery, DeliveryAttempt]:
+    """Do step 3 of ``deliver_notice``.
 
-    started_at: datetime
-    outcome: Outcome
-    content: bytes | None
-    form: FormDecision | None
-
-
-async def _recorded(due: DueDelivery, delivering: Delivering, sent: _Sent) -> tuple[Delivery, DeliveryAttempt]:
-    """Record the attempt. Where another worker finished one meanwhile (our lease had run out), ours comes after it."""
+    Where another worker finished an attempt meanwhile (our lease had run out), ours comes after it.
+    """
     unit_of_work = delivering.sealing.unit_of_work
     before = due.delivery
     while True:
@@ -176,11 +219,12 @@ async def _recorded(due: DueDelivery, delivering: Delivering, sent: _Sent) -> tu
                 raise
             before = current
         else:
+            delivering.watch(due, delivery, attempt)
             return delivery, attempt
 
 
 def _record(
-    due: DueDelivery, before: Delivery, delivering: Delivering, sent: _Sent
+    due: DueDelivery, before: Delivery, delivering: Delivering, sent: AttemptMade
 ) -> tuple[Delivery, DeliveryAttempt, Callable[[Transaction], None]]:
     sealing, outcome, content = delivering.sealing, sent.outcome, sent.content
     act = sealing.act()

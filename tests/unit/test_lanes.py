@@ -1,5 +1,6 @@
 """Lanes: places, pace, and destinations that are left alone for a while."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -27,8 +28,8 @@ def fail(lanes, channel, lane, times, outcome=SILENT, now=NOW):
         lanes.end(channel, lane, outcome, now)
 
 
-def test_a_lane_has_so_many_places_and_the_console_has_no_end():
-    lanes = Lanes(LaneSettings(concurrent={MAIL: 2}))
+def test_a_lane_takes_twice_what_it_sends_at_once_and_the_console_has_no_end():
+    lanes = Lanes(LaneSettings(concurrent={MAIL: 1}))
     assert [lanes.begin(MAIL, "email:a", NOW) for _ in range(3)] == [True, True, False]
     assert lanes.begin(MAIL, "email:b", NOW)
     assert all(lanes.begin(CONSOLE, "console", NOW) for _ in range(50))
@@ -36,6 +37,31 @@ def test_a_lane_has_so_many_places_and_the_console_has_no_end():
     lanes.end(MAIL, "email:a", TAKEN, NOW)
     assert lanes.passed_over(NOW) == (frozenset(), frozenset())
     assert lanes.begin(MAIL, "email:a", NOW)
+
+
+async def test_of_what_has_begun_so_many_are_sent_at_once():
+    lanes = Lanes(LaneSettings(concurrent={MAIL: 1}))
+    assert lanes.begin(MAIL, "email:a", NOW)
+    assert lanes.begin(MAIL, "email:a", NOW)
+    order, inside, leave = [], asyncio.Event(), asyncio.Event()
+
+    async def first():
+        async with lanes.place("email:a"):
+            inside.set()
+            await leave.wait()
+            order.append("first")
+
+    async def second():
+        await inside.wait()
+        leave.set()
+        async with lanes.place("email:a"):
+            order.append("second")
+
+    await asyncio.gather(first(), second())
+    assert order == ["first", "second"]
+    assert lanes.begin(CONSOLE, "console", NOW)
+    async with lanes.place("console"), lanes.place("console"):
+        pass
 
 
 def test_a_lane_takes_so_many_a_minute_and_says_when_it_takes_more():
@@ -69,7 +95,7 @@ def test_a_relay_that_does_not_answer_is_left_alone_for_every_recipient_and_trie
     assert lanes.begin(MAIL, "email:c", at(28))
     lanes.end(MAIL, "email:c", TAKEN, at(28))
     assert lanes.passed_over(at(28)) == (frozenset(), frozenset())
-    assert [lanes.begin(MAIL, "email:c", at(28)) for _ in range(3)] == [True] * 3
+    assert [lanes.begin(MAIL, "email:c", at(28)) for _ in range(16)] == [True] * 16
 
 
 def test_a_trial_that_was_cut_short_leaves_the_next_one_to_try():
