@@ -53,7 +53,7 @@ class SequencerSettings:
     poll_seconds: float = 1.0
     #: wait after a failure; doubles up to the last
     first_retry_seconds: float = 0.5
-    last_retry_seconds: float = 30.0
+    last_retry_seconds: float = 5.0
     #: how long a follower sees an entry wait for its index before it says that nobody leads
     patience_seconds: float = 15.0
 
