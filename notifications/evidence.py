@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from notifications.bounce import ReturnReport
 from notifications.call_task import CallOutcome
 from notifications.delivery import ChannelKind, Outcome, OutcomeKind
 from notifications.errors import Fault, InvalidInputError
+from notifications.returned import ReturnKind
 
 
 class EvidenceEvent(StrEnum):
@@ -110,3 +112,14 @@ def call_evidence(outcome: CallOutcome, *, consigned: bool) -> EvidenceRecord | 
     if outcome is CallOutcome.REACHED:
         return EvidenceRecord(EvidenceEvent.CONSIGNMENT_NOTIFICATION)
     return EvidenceRecord(EvidenceEvent.CONSIGNMENT_NOTIFICATION_FAILURE, f"call: {outcome.value}")
+
+
+def return_evidence(report: ReturnReport) -> EvidenceRecord | None:
+    """Return what is claimed of a message that came back: that it failed, and why. Of anything else nothing is claimed.
+
+    A server that reports success says that a mailbox of its own took the mail: its statement, not ours.
+    """
+    if report.kind is not ReturnKind.FAILED:
+        return None
+    said = " ".join(filter(None, (report.status, report.diagnostic)))
+    return EvidenceRecord(EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE, f"{report.kind.value}: {said}".strip(": "))

@@ -44,9 +44,13 @@ class ReturnPath:
     attempt: int
     issued_at: datetime
 
-    def is_of_attempt(self, number: int) -> bool:
-        """Whether it went out with the attempt of this number."""
-        return self.attempt == number % _ATTEMPTS
+    def is_before(self, number: int) -> bool:
+        """Whether it went out before the attempt of this number."""
+        return 0 < (number - self.attempt) % _ATTEMPTS < _ATTEMPTS // 2
+
+    def is_after(self, number: int) -> bool:
+        """Whether it went out after the attempt of this number."""
+        return 0 < (self.attempt - number) % _ATTEMPTS < _ATTEMPTS // 2
 
 
 @dataclass(frozen=True, slots=True)

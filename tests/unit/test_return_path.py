@@ -40,8 +40,10 @@ def test_servers_may_change_the_case(change):
 def test_each_attempt_has_its_own_address_and_counts_past_its_field():
     assert PATHS.address_of(DELIVERY, 1, NOW) != PATHS.address_of(DELIVERY, 2, NOW)
     found = PATHS.verify_return_path(PATHS.address_of(DELIVERY, 65_537, NOW), NOW)
-    assert found.is_of_attempt(65_537)
-    assert not found.is_of_attempt(2)
+    assert found.is_before(65_538)
+    assert found.is_after(65_536)
+    assert not found.is_before(65_537)
+    assert not found.is_after(65_537)
 
 
 def test_a_master_key_that_was_replaced_still_verifies_until_it_is_gone():
