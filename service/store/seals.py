@@ -1,6 +1,7 @@
 """Seals: the final bytes of a notice, and the evidence that is obtained for them once."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from service.store.statements import compiled, compiled_text, insert_of
 from service.store.tables import SealedNoticeRow, SealProofRow, SealTimestampRow, table
 
 _RENDERINGS: JsonCodec[tuple[SealedRendering, ...]] = JsonCodec(tuple[SealedRendering, ...])
+#: Every delivery of a notice asks for the same words: they are decoded once.
+_decoded_renderings = lru_cache(maxsize=64)(_RENDERINGS.decode)
 _TIMESTAMP, _LOG_PROOF = "timestamp", "log_proof"
 
 _sealed, _timestamps, _proofs = table(SealedNoticeRow).c, table(SealTimestampRow).c, table(SealProofRow).c
@@ -59,7 +62,7 @@ def sealed_of_row(*row: Any) -> SealedNotice:
         resources_csv=resources_csv,
         sealed_at=from_microseconds(sealed_at),
         log_proof=proof,
-        renderings=_RENDERINGS.decode(renderings),
+        renderings=_decoded_renderings(renderings),
     )
 
 
