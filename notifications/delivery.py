@@ -1,9 +1,11 @@
 """Delivery: who gets which notice by which channel, each attempt, and what to do next as data."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
@@ -181,6 +183,13 @@ class RetryPolicy:
 
 
 DEFAULT_RETRY_POLICY = RetryPolicy()
+#: A mail that is greylisted is wanted again after minutes; a customer's own system that restarts is back in seconds,
+#: and the console is this service itself.
+RETRY_POLICIES: Mapping[ChannelKind, RetryPolicy] = MappingProxyType({
+    ChannelKind.EMAIL: DEFAULT_RETRY_POLICY,
+    ChannelKind.WEBHOOK: RetryPolicy(first_seconds=10, longest_seconds=1800, urgent_seconds=120, doubtful_seconds=900),
+    ChannelKind.CONSOLE: RetryPolicy(first_seconds=5, longest_seconds=60, urgent_seconds=60, doubtful_seconds=60),
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,9 +293,9 @@ def next_state(
     now: datetime,
     due_at: datetime,
     jitter: float,
-    policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+    policy: RetryPolicy | None = None,
 ) -> Delivery:
-    """Return the delivery as it stands after one more attempt.
+    """Return the delivery as it stands after one more attempt, by the policy given or else that of its channel.
 
     What was sent stays sent: a second attempt that raced the first and failed takes nothing back.
     """
@@ -300,7 +309,14 @@ def next_state(
             last_error=None,
             sent_at=now if delivery.state is not DeliveryState.SENT else delivery.sent_at,
         )
-    decision = retry_decision(outcome, attempts=attempts, now=now, due_at=due_at, jitter=jitter, policy=policy)
+    decision = retry_decision(
+        outcome,
+        attempts=attempts,
+        now=now,
+        due_at=due_at,
+        jitter=jitter,
+        policy=policy or RETRY_POLICIES[delivery.channel],
+    )
     said = f"{outcome.code} {outcome.text}" if outcome.code is not None else outcome.text
     return replace(
         delivery,

@@ -299,3 +299,10 @@ class TestRetryAfter:
 
     def test_it_never_shortens_a_wait(self):
         assert self.decide(10, due_in=86_400, jitter=0.5, attempts=9) == pytest.approx(1800)
+
+
+def test_each_channel_is_as_patient_as_its_other_side_is_slow():
+    waits = {
+        channel: after(replace(DELIVERY, channel=channel), GREYLISTED).next_attempt_at - NOW for channel in ChannelKind
+    }
+    assert waits[ChannelKind.EMAIL] > waits[ChannelKind.WEBHOOK] >= waits[ChannelKind.CONSOLE]
