@@ -1,15 +1,17 @@
 """What there is to alert of, read from what the store says now: no fact of an incident, and nothing that was told."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from notifications.call_task import CallTaskState
 from notifications.canonical_json import timestamp_text
 from notifications.customer import Contact
 from notifications.mail_form import EXPIRY_WARNING_DAYS, days_to_expiry
 from notifications.notice import Notice
 from notifications.ports import Page
+from notifications.returned import ReturnedMessage
 from service.access.ports import AccessTransaction
 from service.messages import Alert, UnreleasedDrafts, WaitingNotices
 
@@ -18,7 +20,9 @@ _AT_ONCE = 10_000
 _CONTACTS_AT_ONCE = 500
 
 #: Kinds that are settled by themselves, once what they tell of waits no more.
-_WHILE_IT_WAITS = frozenset({"draft_half_time", "draft_due_soon", "draft_overdue", "notice_held", "delivery_late"})
+_WHILE_IT_WAITS = frozenset(
+    {"draft_half_time", "draft_due_soon", "draft_overdue", "notice_held", "delivery_late", "call_open", "call_overdue"}
+)
 #: Kinds that tell of the service itself, settled once what they tell of is over.
 OPERATING_KINDS = frozenset(
     {
@@ -31,7 +35,13 @@ OPERATING_KINDS = frozenset(
     }
 )
 #: Kinds that tell of no incident: whoever keeps customers and the service is told too.
-WITHOUT_INCIDENT = OPERATING_KINDS | {"customer_unreachable", "contact_certificate_expiring", "service_mail_failed"}
+WITHOUT_INCIDENT = OPERATING_KINDS | {
+    "customer_unreachable",
+    "contact_certificate_expiring",
+    "service_mail_failed",
+    "contact_check_failed",
+    "customer_check_failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +90,11 @@ def look_at(tx: AccessTransaction, now: datetime, stages: Stages) -> Looked:
     2. Released notices that something holds, or that are due and not sealed; one per incident and reason, each day.
     3. Deliveries that failed for good, and those that are due and not done; the latter one per incident and deadline,
        each day.
-    4. Customers that nobody could be told at by mail.
-    5. Mails of this service's own that failed for good; of an alert that could not be mailed no further mail is sent.
+    4. Calls to be made, and those that should have been; one per task and stage.
+    5. Customers that nobody could be told at by mail.
+    6. Mails of this service's own that failed for good; of an alert that could not be mailed no further mail is sent.
     """
-    waiting = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages)]
+    waiting = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages), *_calls(tx, now)]
     new = [item for item in waiting if tx.alert_by_key(item.key) is None]
     new += (*_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx))
     standing = {item.key for item in waiting}
@@ -96,6 +107,19 @@ def look_at(tx: AccessTransaction, now: datetime, stages: Stages) -> Looked:
 def override_finding(tx: AccessTransaction, notice: Notice) -> Finding:
     """Return what is alerted of an emergency release."""
     return _of_notice(tx, notice, f"release_overridden:{notice.id}", "release_overridden")
+
+
+def returned_finding(tx: AccessTransaction, message: ReturnedMessage, notice: Notice | None) -> Finding:
+    """Return what is alerted of a message that came back and that a person must read.
+
+    Each stands in the list until somebody saw it; of one incident the first of a day is mailed, whatever follows.
+    """
+    if notice is None:
+        return Finding(f"return_unread:{message.id.hex}", "return_unread", "")
+    of_day = f"return_unread:{notice.incident_id}:{message.received_at:%Y-%m-%d}"
+    if tx.alert_by_key(of_day) is None:
+        return _of_notice(tx, notice, of_day, "return_unread")
+    return replace(_of_notice(tx, notice, f"return_unread:{message.id.hex}", "return_unread"), mailed=False)
 
 
 def certificate_findings(tx: AccessTransaction, now: datetime, cursor: str | None) -> tuple[list[Finding], str | None]:
@@ -191,6 +215,18 @@ def _waiting(tx: AccessTransaction, waiting: WaitingNotices, kind: str, now: dat
         due_at=waiting.due_at,
         incident_id=waiting.incident_id,
     )
+
+
+def _calls(tx: AccessTransaction, now: datetime) -> list[Finding]:
+    found = []
+    tasks, _ = tx.call_tasks(Page(_AT_ONCE), state=CallTaskState.OPEN.value)
+    for task in tasks:
+        notice = tx.notice(task.notice_id)
+        if notice is not None:
+            kind = "call_open" if now < task.due_at else "call_overdue"
+            of_task = _of_notice(tx, notice, f"{kind}:{task.id.hex}", kind)
+            found.append(replace(of_task, due_at=task.due_at))
+    return found
 
 
 def _failed(tx: AccessTransaction) -> list[Finding]:

@@ -52,7 +52,7 @@ _CERTIFICATES_EVERY = timedelta(hours=6)
 #: The service itself is looked at so often at most, whatever is committed meanwhile.
 _OPERATIONS_EVERY = timedelta(seconds=10)
 #: What changes what there is to alert of.
-_KINDS = frozenset({"notices", "deliveries", "customers", "messages"})
+_KINDS = frozenset({"notices", "deliveries", "customers", "messages", "call_tasks"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ _SUBJECTS = {
     "notice_id": "notice",
     "delivery_id": "delivery",
     "contact_id": "contact",
+    "call_task_id": "call_task",
     "account_id": "account",
 }
 

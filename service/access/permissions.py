@@ -44,6 +44,9 @@ class Permission(StrEnum):
     #: channels, and whether they are paused
     CHANNEL_READ = "channel.read"
     CHANNEL_CHANGE = "channel.change"
+    #: whom to call, and what came of it
+    CALL_READ = "call.read"
+    CALL_CHANGE = "call.change"
     #: how the service fares, in numbers
     METRICS_READ = "metrics.read"
 
@@ -59,7 +62,7 @@ _SOC = (
     _OF_EVERYBODY
     | _READS_CUSTOMERS
     | _READS_INCIDENTS
-    | {_P.ATTENTION_READ, _P.LOG_READ, _P.NOTICE_OVERRIDE, _P.CHANNEL_READ}
+    | {_P.ATTENTION_READ, _P.LOG_READ, _P.NOTICE_OVERRIDE, _P.CHANNEL_READ, _P.CALL_READ, _P.CALL_CHANGE}
 )
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
@@ -75,7 +78,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.AUDITOR: _OF_EVERYBODY
     | _READS_CUSTOMERS
     | _READS_INCIDENTS
-    | {_P.LOG_READ, _P.MEMBER_READ, _P.ACCOUNT_READ, _P.KEY_READ, _P.SETTING_READ, _P.CHANNEL_READ},
+    | {_P.LOG_READ, _P.MEMBER_READ, _P.ACCOUNT_READ, _P.KEY_READ, _P.SETTING_READ, _P.CHANNEL_READ, _P.CALL_READ},
     Role.SERVICE_ACCOUNT: _OF_EVERYBODY
     | _READS_INCIDENTS
     | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.ATTENTION_READ, _P.METRICS_READ},

@@ -15,14 +15,17 @@ from notifications.delivery import DeliveryState
 from notifications.errors import NotFoundError, StateConflictError
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Page, Transaction
+from notifications.reachability import CheckSubject, ReachabilityCheck
 from notifications.use_cases.act import Act
 from notifications.use_cases.deciding import public_fact_id
 from notifications.use_cases.pausing import is_paused
+from notifications.webhook import EndpointState
 from service.access.permissions import Permission
 from service.access.ports import AccessTransaction
 from service.alert_findings import OPERATING_KINDS, WITHOUT_INCIDENT, certificate_key
 from service.api.fields import Moment, Out
 from service.api.requests import Answer, Context, IdempotencyKey, Limit, MayReadAttention, change, json_response
+from service.calling import Task, open_tasks
 from service.figures import QueueFigures
 from service.messages import Alert
 
@@ -46,8 +49,11 @@ class AttentionItem(Out):
         "customer_unreachable",
         "contact_certificate_expiring",
         "service_mail_failed",
+        "contact_check_failed",
+        "customer_check_failed",
         "channel_paused",
         "operating",
+        "call_due",
     ]
     due_at: Moment | None = Field(description="When it is, or could be, owed; null where nothing is owed by it yet.")
     overdue: bool
@@ -57,6 +63,7 @@ class AttentionItem(Out):
     customer_id: UUID | None = None
     notice_id: UUID | None = None
     delivery_id: UUID | None = None
+    call_task_id: UUID | None = None
     #: of an alert: by which it is said to be seen
     alert_id: UUID | None = None
     what: str = Field(description="What stands in the way, in one line.")
@@ -82,8 +89,8 @@ async def list_attention(context: Context, access: MayReadAttention, limit: Limi
     """Return all that waits, nearest deadline first.
 
     Open questions, unreleased drafts, held notices, deliveries in trouble, emergency releases nobody reviewed, alerts
-    nobody saw; customers that nobody can be told at, contacts whose certificate ends, mails of the service that failed,
-    paused channels, and what is wrong with the service itself. Whoever may not read incidents gets these last alone.
+    nobody saw; customers that nobody can be told at, contacts whose certificate ends or that failed a check, mails of the
+    service that failed, paused channels, and what is wrong with the service itself. Whoever may not read incidents gets these last alone.
     """
     now, reads_incidents = context.clock.now(), access.may(Permission.INCIDENT_READ)
     return json_response(await access.read(lambda tx: attention_list(tx, now, limit, reads_incidents=reads_incidents)))
@@ -118,14 +125,15 @@ def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_in
     tickets = _Tickets(tx)
     unreachable, open_alerts = _unreachable(tx, limit), tx.open_alerts(limit)
     items = [*unreachable, *_failed_mails(open_alerts), *_certificates(tx, open_alerts, now)]
-    items += (*_paused(tx, now), *_operating(open_alerts))
+    items += (*_checks(tx, open_alerts), *_paused(tx, now), *_operating(open_alerts))
     complete = max(len(unreachable), len(open_alerts)) < limit
     if reads_incidents:
         pending, all_pending = _pending(tx, now, limit)
         waiting, all_waiting = _waiting(tx, tickets, now, limit)
         troubled = _troubled(tx, tickets, now, limit)
-        items += (*pending, *waiting, *troubled, *_alerts(tx, open_alerts, tickets, now))
-        complete = complete and all_pending and all_waiting and len(troubled) < limit
+        calls, all_calls = open_tasks(tx, limit)
+        items += (*pending, *waiting, *troubled, *_calls(calls, now), *_alerts(tx, open_alerts, tickets, now))
+        complete = complete and all_pending and all_waiting and all_calls and len(troubled) < limit
     # What nothing is owed by yet comes last.
     items.sort(key=lambda item: (item.due_at is None, item.due_at or now))
     return AttentionList(items=items, complete=complete)
@@ -138,6 +146,24 @@ def _unreachable(tx: AccessTransaction, limit: int) -> list[AttentionItem]:
             kind="customer_unreachable", due_at=None, overdue=False, customer_id=customer_id, what="no active contact"
         )
         for customer_id in tx.customers_without_contact(limit)
+    ]
+
+
+def _calls(tasks: Sequence[Task], now: datetime) -> list[AttentionItem]:
+    """Return the calls to be made; whom and with what words stands with the task."""
+    return [
+        AttentionItem(
+            kind="call_due",
+            due_at=item.task.due_at,
+            overdue=item.is_overdue(now),
+            incident_id=item.notice.incident_id,
+            ticket=item.ticket,
+            customer_id=item.task.customer_id,
+            notice_id=item.notice.id,
+            call_task_id=item.task.id,
+            what=f"{item.task.reason.value}, {len(item.calls)} call(s) made",
+        )
+        for item in tasks
     ]
 
 
@@ -154,6 +180,50 @@ def _failed_mails(alerts: Sequence[Alert]) -> list[AttentionItem]:
         for alert in alerts
         if alert.kind == "service_mail_failed"
     ]
+
+
+def _checks(tx: AccessTransaction, alerts: Sequence[Alert]) -> list[AttentionItem]:
+    """Return what failed its last check, until it is mended or somebody saw it; no address stands in it."""
+    items = [
+        AttentionItem(
+            kind="customer_check_failed",
+            due_at=None,
+            overdue=False,
+            customer_id=alert.customer_id,
+            alert_id=alert.id,
+            what="nobody answered the last check",
+        )
+        for alert in alerts
+        if alert.kind == "customer_check_failed"
+    ]
+    for alert in alerts:
+        if alert.kind != "contact_check_failed" or alert.customer_id is None:
+            continue
+        about = tuple(alert.key.split(":")[1:3])
+        checks = tx.latest_reachability_checks(alert.customer_id)
+        check = next((item for item in checks if (item.subject_id.hex, item.subject.value) == about), None)
+        if check is None or check.ok or not _is_in_service(tx, check):
+            continue
+        code = "" if check.code is None else f" ({check.code})"
+        items.append(
+            AttentionItem(
+                kind="contact_check_failed",
+                due_at=None,
+                overdue=False,
+                customer_id=alert.customer_id,
+                alert_id=alert.id,
+                what=f"{check.subject.value} failed its last check{code}",
+            )
+        )
+    return items
+
+
+def _is_in_service(tx: AccessTransaction, check: ReachabilityCheck) -> bool:
+    if check.subject is CheckSubject.WEBHOOK:
+        endpoint = tx.webhook_endpoint(check.subject_id)
+        return endpoint is not None and endpoint.state is EndpointState.ACTIVE
+    contact = tx.contact(check.subject_id)
+    return contact is not None and contact.active
 
 
 def _paused(tx: AccessTransaction, now: datetime) -> list[AttentionItem]:

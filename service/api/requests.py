@@ -82,6 +82,8 @@ MayChangeKeys = Annotated[Access, Depends(Requires(Permission.KEY_CHANGE))]
 MayReadSettings = Annotated[Access, Depends(Requires(Permission.SETTING_READ))]
 MayReadChannels = Annotated[Access, Depends(Requires(Permission.CHANNEL_READ))]
 MayChangeChannels = Annotated[Access, Depends(Requires(Permission.CHANNEL_CHANGE))]
+MayReadCalls = Annotated[Access, Depends(Requires(Permission.CALL_READ))]
+MayChangeCalls = Annotated[Access, Depends(Requires(Permission.CALL_CHANGE))]
 MayReadMetrics = Annotated[Access, Depends(Requires(Permission.METRICS_READ))]
 Oneself = Annotated[Access, Depends(Requires(Permission.SELF))]
 

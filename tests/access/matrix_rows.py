@@ -28,6 +28,9 @@ OPEN = {
     "GET /confirm-address/{secret}",
     "POST /confirm-address/{secret}",
     "GET /address-confirmed",
+    "GET /acknowledge/{token}",
+    "POST /acknowledge/{token}",
+    "GET /acknowledged",
 }
 
 #                                                       an ap ad me ma au ao se
@@ -100,6 +103,12 @@ ROWS = {
     f"GET {_V}/channels":                                "++ ++ ++ -- -- ++ -- --",
     f"POST {_V}/channels/{{channel}}/pause":             "++ -- ++ -- -- -- -- --",
     f"POST {_V}/channels/{{channel}}/resume":            "++ -- ++ -- -- -- -- --",
+    # There is no call task in this world.
+    f"GET {_V}/call-tasks":                              "++ ++ -- -- -- ++ -- --",
+    f"GET {_V}/call-tasks/{{call_task_id}}":             "00 00 -- -- -- 00 -- --",
+    f"POST {_V}/call-tasks/{{call_task_id}}/calls":      "00 00 -- -- -- -- -- --",
+    f"POST {_V}/call-tasks/{{call_task_id}}/close":      "00 00 -- -- -- -- -- --",
+    f"POST {_V}/call-tasks/{{call_task_id}}/reopen":     "00 00 -- -- -- -- -- --",
     "GET /metrics":                                      "-- -- ++ -- -- -- -- ++",
     f"GET {_V}/settings":                                "-- -- ++ -- -- ++ -- --",
     f"POST {_V}/customers/import":                       "-- -- ++ -- -- -- -- --",
@@ -137,6 +146,8 @@ ROWS = {
     "GET /channels":                                     "++ ++ ++ -- -- ++ -- --",
     "POST /channels/{channel}/pause":                   "++ -- ++ -- -- -- -- --",
     "POST /channels/{channel}/resume":                  "++ -- ++ -- -- -- -- --",
+    "POST /notices/{notice_id}/acknowledgement":        "-- -- -- +0 +0 -- -- --",
+    "GET /incidents/{incident_id}/acknowledgements":    "++ ++ -- -- -- ++ -- ++",
     "GET /account":                                     "-- -- -- -- -- -- -- --",
     "POST /account/password":                           "-- -- -- -- -- -- -- --",
     "POST /account/totp":                               "-- -- -- -- -- -- -- --",
@@ -158,11 +169,15 @@ _CONTACT = {"name": "N", "email": "n@own.example", "language": "en", "order": 9,
 _BOUND = {"agreement_id": "secnumcloud_iaas_3_0", "effective_at": "2025-02-01T00:00:00Z"}
 
 _PAUSE = {"reason": "R"}
+_CALL = {"number": "+33 1", "outcome": "no_answer"}
 _TOKEN = {"name": "N", "permissions": ["self"], "expires_at": "2000-01-01T00:00:00Z"}
 
 #: Bodies that are well formed; a route that is not named takes none, or ``{}``.
 BODIES = {
     f"POST {_V}/channels/{{channel}}/pause": _PAUSE,
+    f"POST {_V}/call-tasks/{{call_task_id}}/calls": _CALL,
+    f"POST {_V}/call-tasks/{{call_task_id}}/close": {"reason": "R"},
+    f"POST {_V}/call-tasks/{{call_task_id}}/reopen": {"reason": "R"},
     f"POST {_V}/customers/import": "name\r\n",
     f"POST {_V}/customers/{{customer_id}}/members": {"email": "m@own.example"},
     f"POST {_V}/accounts": {"kind": "service", "name": "N"},
