@@ -1,0 +1,230 @@
+"""A small listener for what comes back: LMTP from a mail server of the provider's, or SMTP. It relays nothing.
+
+It takes mail for return paths that this service made and for nothing else, and says so before a byte of content is
+sent: strangers store nothing here. What it has accepted is on disk.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import structlog
+from aiosmtpd.lmtp import LMTP
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from notifications.errors import Fault, InvalidInputError, StateConflictError, VerificationError
+from notifications.ports import Clock
+from notifications.return_path import ReturnPath, ReturnPaths
+from service.access.rate_limits import RateLimiter, TooManyRequestsError
+
+_log = structlog.get_logger(__name__)
+
+#: Recipients that are not ours, on one connection, before it is closed.
+_REFUSED_AT_MOST = 10
+#: How long a stop waits for what is being stored.
+_STOP_SECONDS = 10.0
+
+TakeIn = Callable[[ReturnPath, bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """Where and how to listen."""
+
+    host: str = "127.0.0.1"
+    #: 0 for a free one
+    port: int = 0
+    protocol: Literal["lmtp", "smtp"] = "lmtp"
+    #: name in the greeting
+    hostname: str = "localhost"
+    #: a whole notice may come back with the report
+    max_bytes: int = 5_000_000
+    connections: int = 32
+    #: messages taken from everybody together
+    per_second: float = 20
+    burst: int = 200
+    #: a connection on which no command comes, or no end of a message, is closed
+    timeout_seconds: float = 60
+
+
+class BounceListener:
+    """Takes messages for return paths and hands them to ``take_in``, which returns once they are stored.
+
+    A 250 is given after that and never before. Whatever ``take_in`` raises is answered 451, so that the other side
+    keeps the message and comes again; but InvalidInputError, which will not be otherwise later, 550.
+    """
+
+    def __init__(self, paths: ReturnPaths, take_in: TakeIn, clock: Clock, settings: ListenerSettings) -> None:
+        self._paths, self._take_in, self._clock, self._settings = paths, take_in, clock, settings
+        self._limiter = RateLimiter(per_second=settings.per_second, burst=settings.burst)
+        self._server: asyncio.Server | None = None
+        self._storing: set[asyncio.Task[None]] = set()
+        self._failure: str | None = None
+        self.connections: set[_Connection] = set()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        if self._server is None:
+            raise RuntimeError("the listener is not started")
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    def health(self) -> str | None:
+        """Return why what comes back is not taken, or None."""
+        return self._failure
+
+    async def __aenter__(self) -> Self:
+        """Listen; raises InvalidInputError where the address cannot be had."""
+        settings = self._settings
+        kind = _LmtpConnection if settings.protocol == "lmtp" else _SmtpConnection
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: kind(self, settings), settings.host, settings.port
+            )
+        except OSError as error:
+            reason = f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
+            raise InvalidInputError(Fault("bounce_listen_port", reason)) from None
+        _log.info("returns.listening", host=settings.host, port=self.port, protocol=settings.protocol)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Take no more; what is being stored is finished, then every connection is closed."""
+        if self._server is None:
+            return
+        self._server.close()
+        if self._storing:
+            await asyncio.wait(self._storing, timeout=_STOP_SECONDS)
+        for connection in list(self.connections):
+            if connection.transport is not None:
+                connection.transport.close()
+        await self._server.wait_closed()
+
+    # -- what aiosmtpd calls; the names are its own
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: "_Connection", _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """Take a recipient: a return path of ours, one a message."""
+        if envelope.rcpt_tos:
+            # One reply answers a message, for LMTP as for SMTP; whoever has more comes again (RFC 5321, 4.5.3.1.10).
+            return "452 4.5.3 one recipient at a time"
+        try:
+            self._paths.verify_return_path(address, self._clock.now())
+        except VerificationError as error:
+            _log.info("return.refused", reason=error.reason)
+            return server.refused("550 5.1.1 no such return path")
+        try:
+            self._limiter.take("all", self._clock.now())
+        except TooManyRequestsError:
+            return "451 4.7.1 too much at once; come again"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Ok"
+
+    async def handle_DATA(self, _server: "_Connection", _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Store a message; the reply is what the other side may rely on."""
+        content = envelope.original_content
+        if not isinstance(content, bytes):
+            return "451 4.3.0 no content"
+        try:
+            path = self._paths.verify_return_path(envelope.rcpt_tos[0], self._clock.now())
+        except VerificationError:
+            return "550 5.1.1 no such return path"
+        storing = asyncio.ensure_future(self._taken(path, content))
+        self._storing.add(storing)
+        storing.add_done_callback(self._stored)
+        try:
+            # Whoever hangs up meanwhile sends it again, and it is known then.
+            await asyncio.shield(storing)
+        except InvalidInputError as error:
+            return f"550 5.7.1 not taken: {error}"
+        except StateConflictError:
+            return "451 4.3.0 not yet; come again"
+        except Exception as error:  # noqa: BLE001 - whatever it was, the message is not stored, and must come again
+            self._failure = f"what comes back is not stored: {type(error).__name__}: {error}"
+            _log.error("return.not_stored", exc_info=error)
+            return "451 4.3.0 cannot be stored now; come again"
+        self._failure = None
+        return "250 2.0.0 Ok: stored"
+
+    def _stored(self, storing: asyncio.Task[None]) -> None:
+        self._storing.discard(storing)
+        if not storing.cancelled():
+            # Told to whoever waits for it; whoever hung up comes again.
+            storing.exception()
+
+    async def _taken(self, path: ReturnPath, content: bytes) -> None:
+        await self._take_in(path, content)
+
+    async def handle_VRFY(self, *_: object) -> str:  # noqa: N802
+        """Verify nothing for anybody."""
+        return "502 5.5.1 not offered"
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Answer what went wrong in the conversation; nothing was taken."""
+        _log.warning("return.conversation_failed", error=type(error).__name__)
+        return "451 4.3.0 not understood; come again"
+
+
+class _Connection(SMTP):
+    """One connection; one too many is turned away before anything is read from it."""
+
+    #: some servers fold nothing: a report with a long line is still a report
+    line_length_limit = 64 * 1024
+
+    def __init__(self, listener: BounceListener, settings: ListenerSettings) -> None:
+        super().__init__(
+            listener,
+            hostname=settings.hostname,
+            ident="returns",
+            enable_SMTPUTF8=True,
+            data_size_limit=settings.max_bytes,
+            timeout=settings.timeout_seconds,
+            loop=asyncio.get_running_loop(),
+        )
+        self._listener, self._most = listener, settings.connections
+        self._refused = 0
+        self._turned_away = self._closing = False
+
+    def refused(self, reply: str) -> str:
+        """Count a recipient that is not ours; returns the reply, which ends the conversation where they are many."""
+        self._refused += 1
+        if self._refused < _REFUSED_AT_MOST:
+            return reply
+        self._closing = True
+        return "421 4.7.0 too many unknown recipients"
+
+    async def push(self, status: Any) -> None:
+        await super().push(status)
+        if self._closing and self.transport is not None:
+            self.transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if len(self._listener.connections) >= self._most and isinstance(transport, asyncio.WriteTransport):
+            self._turned_away = True
+            transport.write(b"421 4.7.0 too many connections; come again\r\n")
+            transport.close()
+            return
+        self._listener.connections.add(self)
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._turned_away:
+            super().data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return None if self._turned_away else super().eof_received()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._listener.connections.discard(self)
+        if not self._turned_away:
+            super().connection_lost(error)
+
+
+class _SmtpConnection(_Connection):
+    """SMTP."""
+
+
+class _LmtpConnection(_Connection, LMTP):
+    """LMTP (RFC 2033): a message has one recipient here, so one reply."""
