@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from notifications.errors import GreffierError
+from service.check_command import check_command
 from service.import_command import export_command, import_command
 from service.keys_command import keys_command
 from service.verify_command import verify_command
@@ -26,6 +27,7 @@ cli.add_command(verify_command)
 cli.add_command(keys_command)
 cli.add_command(import_command)
 cli.add_command(export_command)
+cli.add_command(check_command)
 
 
 @cli.command()

@@ -76,6 +76,16 @@ class FailedMail:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactToCheck:
+    """A contact whose address is to be checked."""
+
+    customer_id: UUID
+    contact_id: UUID
+    #: whether it was checked before, some time ago
+    was_checked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """Something that analysts and approvers must know now; raised once per key."""
 

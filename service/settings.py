@@ -52,6 +52,12 @@ class Settings(BaseSettings):
     #: the disk of the data folder counts as nearly full below this
     disk_least_bytes: int = Field(256 * 2**20, ge=0)
 
+    # -- checks before an incident
+    #: how often each confirmed contact is checked; 0 for never
+    check_contacts_every_days: float = Field(7, ge=0)
+    #: whether domains of addresses are looked up; without, the relay alone is asked
+    check_contacts_dns: bool = False
+
     # -- agreements
     #: the agreement by which the provider itself reads an incident
     reference_agreement: str = "secnumcloud_iaas_3_0"

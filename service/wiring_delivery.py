@@ -15,12 +15,14 @@ from service.api.health import Probe
 from service.certificates import certificate_ends
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.checking import ContactChecks
 from service.disk import free_bytes
 from service.escalating import Escalating
 from service.leadership import while_leading
 from service.service_mails import MailSender, ServiceMailer
 from service.settings import Settings
 from service.stopping import stopped
+from service.wiring_checks import contact_checker
 from service.wiring_ground import Ground
 from service.worker import Worker, WorkerSettings
 
@@ -84,16 +86,34 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         clock=ground.clock,
         identifiers=ground.identifiers,
     )
+    checks = ContactChecks(
+        ground.store,
+        contact_checker(
+            settings,
+            ground.store,
+            ground.signer,
+            ground.sealing.sender,
+            stack,
+            relay=None if settings.smtp_host is None else smtp_settings(settings),
+            alerts=alert_settings(settings),
+            clock=ground.clock,
+            identifiers=ground.identifiers,
+        ),
+        every_days=settings.check_contacts_every_days,
+        clock=ground.clock,
+    )
     for part in (worker, mailer, alerting, escalating):
         ground.store.on_commit.append(part.wake)
     _run("worker", worker.run, ground, stack)
-    for name, duty in (("mailer", mailer.run), ("alerting", alerting.run), ("escalating", escalating.run)):
+    duties = {"mailer": mailer.run, "alerting": alerting.run, "escalating": escalating.run, "checks": checks.run}
+    for name, duty in duties.items():
         _run(name, _duty_of_leader(ground, duty), ground, stack)
     probes: dict[str, Probe] = {
         "mail": lambda: None if ChannelKind.EMAIL in channels else "no smtp_host is set: mails wait",
         "worker": worker.health,
         "alerts": lambda: mailer.health() or alerting.health(),
         "escalation": escalating.health,
+        "checks": checks.health,
     }
     return Work(worker, mailer, alerting, escalating, probes)
 
@@ -129,13 +149,14 @@ def alert_settings(settings: Settings) -> AlertSettings:
 def _channels(settings: Settings, stack: contextlib.AsyncExitStack) -> dict[ChannelKind, Channel]:
     channels: dict[ChannelKind, Channel] = {ChannelKind.CONSOLE: ConsoleInbox()}
     if settings.smtp_host is not None:
-        mail = EmailSmtp(_smtp_settings(settings))
+        mail = EmailSmtp(smtp_settings(settings))
         stack.push_async_callback(mail.aclose)
         channels[ChannelKind.EMAIL] = mail
     return channels
 
 
-def _smtp_settings(settings: Settings) -> SmtpSettings:
+def smtp_settings(settings: Settings) -> SmtpSettings:
+    """Return how the relay is reached."""
     return SmtpSettings(
         host=settings.smtp_host or "",
         port=settings.smtp_port,

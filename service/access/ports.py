@@ -26,6 +26,7 @@ from service.access.records import (
 from service.figures import StoreFigures
 from service.messages import (
     Alert,
+    ContactToCheck,
     FailedDelivery,
     FailedMail,
     ServiceMail,
@@ -303,6 +304,15 @@ class AccessTransaction(Transaction, Protocol):
 
     def failed_mails_to_alert(self, limit: int) -> Sequence[FailedMail]:
         """Return failed mails without an alert ``service_mail_failed:<id in hex>``."""
+        ...
+
+    def contacts_to_check(
+        self, confirmed_before: datetime, checked_before: datetime, limit: int
+    ) -> Sequence[ContactToCheck]:
+        """Return active contacts, oldest first, whose address was confirmed before a moment and not checked since one.
+
+        An address that nobody confirmed may be a stranger's: it is not among them.
+        """
         ...
 
     def contacts_with_certificate(self, page: Page) -> tuple[list[Contact], str | None]:

@@ -15,6 +15,7 @@ from service.console import (
     link_pages,
     notice_page,
     oidc,
+    reachability_page,
     session_pages,
     sign_in_pages,
     static_files,
@@ -51,6 +52,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         home.router,
         notice_page.router,
         channel_page.router,
+        reachability_page.router,
         credential_pages.router,
         session_pages.router,
     ):

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select, text
 
 from notifications.customer import Contact
 from notifications.ports import Page
-from service.messages import FailedDelivery, FailedMail, UnreachableCustomer, WaitingNotices
+from service.messages import ContactToCheck, FailedDelivery, FailedMail, UnreachableCustomer, WaitingNotices
 from service.store.contacts import CONTACT, contact_of_row
 from service.store.encoding import from_microseconds, to_microseconds
 from service.store.paging import FIRST, paged, start_of
@@ -56,6 +56,16 @@ _FAILED_MAILS = compiled_text(
     " ORDER BY service_mails.position LIMIT :limit",
     "limit",
 )  # fmt: skip
+_TO_CHECK = compiled_text(
+    "SELECT contacts.customer_id, contacts.id, EXISTS (SELECT 1 FROM reachability_checks AS earlier"
+    " WHERE earlier.customer_id = contacts.customer_id AND earlier.subject = 'contact'"
+    " AND earlier.subject_id = contacts.id) FROM contacts"
+    " WHERE contacts.active AND contacts.verified_at <= :confirmed_before AND NOT EXISTS"
+    " (SELECT 1 FROM reachability_checks AS recent WHERE recent.customer_id = contacts.customer_id"
+    " AND recent.subject = 'contact' AND recent.subject_id = contacts.id AND recent.checked_at > :checked_before)"
+    " ORDER BY contacts.position LIMIT :limit",
+    "confirmed_before", "checked_before", "limit",
+)  # fmt: skip
 _WITH_CERTIFICATE = limited(
     select(_contacts.position, *CONTACT)
     .where(_contacts.position > bindparam("after"))
@@ -93,6 +103,13 @@ class AlertingRecords(Records):
     def failed_mails_to_alert(self, limit: int) -> Sequence[FailedMail]:
         """Return mails that failed for good and were not alerted."""
         return [FailedMail(UUID(bytes=row[0]), row[1]) for row in self._session.all(_FAILED_MAILS, (limit,))]
+
+    def contacts_to_check(
+        self, confirmed_before: datetime, checked_before: datetime, limit: int
+    ) -> Sequence[ContactToCheck]:
+        """Return active contacts with a confirmed address that were not checked of late."""
+        rows = self._session.all(_TO_CHECK, (to_microseconds(confirmed_before), to_microseconds(checked_before), limit))
+        return [ContactToCheck(UUID(bytes=row[0]), UUID(bytes=row[1]), was_checked=bool(row[2])) for row in rows]
 
     def contacts_with_certificate(self, page: Page) -> tuple[list[Contact], str | None]:
         """Return a page of the active contacts that have a certificate."""

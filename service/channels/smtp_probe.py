@@ -1,0 +1,112 @@
+"""Ask the relay whether it would take mail for an address, and hand nothing over: MAIL, RCPT, RSET, never DATA."""
+
+import asyncio
+import socket
+
+from aiosmtplib import SMTPException
+
+from notifications.delivery import Outcome, OutcomeKind
+from service.channels.smtp_connection import RefusedError, SmtpConnection
+from service.channels.smtp_envelope import Envelope, SenderUnusableError, UnsendableError, prepare_envelope
+from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, one_line
+from service.channels.smtp_settings import SmtpSettings
+
+_POSITIVE = range(200, 300)
+_CLOSING = 421
+#: A relay that is asked for more on one connection may take it for a search for addresses.
+_PROBES_PER_CONNECTION = 50
+
+
+class RelayUnavailableError(Exception):
+    """The relay cannot be asked: that says nothing of any address."""
+
+
+class SmtpProbe:
+    """Asks about one address after the other on one connection, kept between them; not to be used by two at once.
+
+    What a relay says here is not what the recipient's server will say: many relays take every domain and find out
+    later. A no is certain, a yes is not.
+    """
+
+    def __init__(self, settings: SmtpSettings, sender: str) -> None:
+        self._settings, self._sender = settings, sender
+        self._tls_context = settings.tls_context()
+        self._connection: SmtpConnection | None = None
+        self._asked = 0
+
+    async def ask(self, recipient: str) -> Outcome:
+        """Return what the relay says of a recipient; an address that cannot be stated is a permanent failure.
+
+        Raises RelayUnavailableError where it cannot be reached, or refuses whoever asks.
+        """
+        try:
+            envelope = prepare_envelope(
+                sender=self._sender, recipient=recipient, message_id="<check>", content=b"check\r\n"
+            )
+        except UnsendableError as error:
+            return _outcome(OutcomeKind.PERMANENT_FAILURE, None, str(error))
+        except SenderUnusableError as error:
+            raise RelayUnavailableError(str(error)) from None
+        try:
+            async with asyncio.timeout(self._settings.send_timeout_seconds):
+                return await self._asked_of(envelope)
+        except UnsendableError as error:
+            return _outcome(OutcomeKind.PERMANENT_FAILURE, None, str(error))
+        except (SMTPException, OSError) as error:
+            self._drop()
+            raise RelayUnavailableError(one_line(str(error)) or type(error).__name__) from error
+        except BaseException:
+            self._drop()
+            raise
+
+    async def aclose(self) -> None:
+        """Close the connection politely."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.quit()
+
+    async def _asked_of(self, envelope: Envelope) -> Outcome:
+        connection = await self._open()
+        extensions = connection.client.esmtp_extensions
+        mail = await connection.client.execute_command(*envelope.mail_command(extensions))
+        if mail.code not in _POSITIVE:
+            # About whoever sends, not about whoever receives.
+            raise RefusedError(mail.code, mail.message)
+        answer = await connection.client.execute_command(*envelope.rcpt_command(extensions))
+        if answer.code == _CLOSING:
+            raise RefusedError(answer.code, answer.message)
+        self._asked += 1
+        reset = await connection.client.execute_command(b"RSET")
+        if reset.code not in _POSITIVE or self._asked >= _PROBES_PER_CONNECTION:
+            await self.aclose()
+        text = one_line(answer.message)
+        if answer.code in _POSITIVE:
+            return _outcome(OutcomeKind.ACCEPTED, answer.code, text)
+        return _outcome(failure_kind(Stage.RCPT, answer.code, enhanced_status(text)), answer.code, text)
+
+    async def _open(self) -> SmtpConnection:
+        if self._connection is not None and self._connection.is_connected:
+            return self._connection
+        name = self._settings.local_hostname or ("localhost" if self._settings.is_loopback else None)
+        connection = SmtpConnection(self._settings, self._tls_context, name or await asyncio.to_thread(socket.getfqdn))
+        await connection.open()
+        self._connection, self._asked = connection, 0
+        return connection
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.discard()
+
+
+def _outcome(kind: OutcomeKind, code: int | None, text: str) -> Outcome:
+    return Outcome(
+        kind=kind,
+        code=code,
+        enhanced_status=enhanced_status(text) if code is not None else None,
+        text=text,
+        queue_id=None,
+        tls_version=None,
+        tls_cipher=None,
+        remote=None,
+    )

@@ -1,0 +1,38 @@
+"""Whether mail can go to a domain at all, by DNS. An answer that does not come says nothing."""
+
+import dns.asyncresolver
+import dns.exception
+import dns.resolver
+
+_LIFETIME_SECONDS = 5.0
+
+
+async def mail_domain_fault(domain: str, resolver: dns.asyncresolver.Resolver | None = None) -> str | None:
+    """Return why no mail can go to a domain, or None where it can, or where nobody knows.
+
+    RFC 5321, 5.1: the MX records, else the domain's own addresses. RFC 7505: an MX of ``.`` takes no mail.
+    """
+    resolver = resolver or dns.asyncresolver.Resolver()
+    name = domain.encode("idna").decode() if not domain.isascii() else domain
+    try:
+        answer = await resolver.resolve(name, "MX", lifetime=_LIFETIME_SECONDS)
+    except dns.resolver.NXDOMAIN:
+        return "the domain does not exist"
+    except dns.resolver.NoAnswer:
+        return await _fault_without_mx(name, resolver)
+    except (dns.exception.DNSException, OSError):
+        return None
+    takes_none = all(str(record.exchange) == "." for record in answer)
+    return "the domain takes no mail (null MX)" if takes_none else None
+
+
+async def _fault_without_mx(name: str, resolver: dns.asyncresolver.Resolver) -> str | None:
+    for kind in ("A", "AAAA"):
+        try:
+            await resolver.resolve(name, kind, lifetime=_LIFETIME_SECONDS)
+        except dns.resolver.NoAnswer:
+            continue
+        except (dns.exception.DNSException, OSError):
+            return None
+        return None
+    return "the domain has no mail server and no address"

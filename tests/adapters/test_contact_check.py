@@ -1,0 +1,333 @@
+"""Checks before an incident, against a real SMTP server: harmless, recorded, told, alerted once."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from email import message_from_bytes
+from email.policy import default as mail_policy
+
+import pytest
+from clocks import SteppedClock
+from fakes.access_records import make_account
+from fakes.records import NOW, make_contact, make_customer
+from fakes.serving_records import make_endpoint
+from fakes.smime_reader import SmimeReader
+from fakes.smtp_server import CLOSE, SmtpServer
+
+from notifications.delivery import Outcome, OutcomeKind
+from notifications.errors import NotFoundError
+from notifications.reachability import CheckSubject
+from notifications.webhook import EndpointState
+from service.alerting import AlertSettings
+from service.api.attention import attention_list
+from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.channels.smtp_probe import SmtpProbe
+from service.checking import ContactChecks
+from service.contact_check import CheckMeans, ContactChecker
+from service.observability import SystemIdentifiers
+from service.store import open_store
+
+SENDER = "soc@provider.example"
+ALERTS = AlertSettings("board@provider.example", "en", "Provider", None)
+
+
+class PlainSigner:
+    """Signs nothing that a reader would check: what is signed is tried with the real signer elsewhere."""
+
+    address = SENDER
+
+    def sign_detached(self, content):
+        return b"signature"
+
+
+class House:
+    """A store, a relay, and what checks contacts."""
+
+    def __init__(self, store, relay):
+        self.store, self.relay, self.clock = store, relay, SteppedClock(NOW)
+        settings = SmtpSettings("127.0.0.1", relay.port, "none", send_timeout_seconds=5)
+        self.probe, self.mail = SmtpProbe(settings, SENDER), EmailSmtp(settings)
+        self.faults, self.answers = {}, []
+        self.posted = []
+        self.means = CheckMeans(
+            PlainSigner(), SENDER, "Provider", "SOC soc@provider.example", self.probe, self.mail, None, self._post
+        )
+
+    @property
+    def checker(self):
+        return ContactChecker(self.store, self.means, ALERTS, clock=self.clock, identifiers=SystemIdentifiers())
+
+    async def _post(self, endpoint, secrets):
+        self.posted.append(endpoint.url)
+        return self.answers.pop(0)
+
+    async def customer(self, *contacts, **changes):
+        made = make_customer(**changes)
+        kept = [make_contact(made, phone="+33123456789", **contact) for contact in contacts]
+        await self.store.write(lambda tx: (tx.add_customer(made, b"s" * 32), [tx.add_contact(item) for item in kept]))
+        return made, kept
+
+    async def latest(self, customer):
+        found = await self.store.read(lambda tx: tx.latest_reachability_checks(customer.id))
+        return {(check.subject, check.subject_id): check for check in found}
+
+    async def alerts(self, kind):
+        return [item for item in await self.store.read(lambda tx: tx.open_alerts(99)) if item.kind == kind]
+
+    async def mails(self):
+        return await self.store.read(lambda tx: tx.due_service_mails(self.clock.now(), 99))
+
+
+@pytest.fixture
+async def house(tmp_path):
+    store = open_store(tmp_path / "store.sqlite3")
+    async with SmtpServer() as relay:
+        made = House(store, relay)
+        yield made
+        await made.probe.aclose()
+        await made.mail.aclose()
+    await store.close()
+
+
+def verdicts(report):
+    return [(line.about, line.verdict) for line in report.lines]
+
+
+async def test_the_relay_is_asked_and_nothing_is_handed_over(house):
+    customer, (contact,) = await house.customer({"email": "rssi@hopital.example"})
+    report = await house.checker.check_all()
+    assert verdicts(report) == [("rssi@hopital.example", "ok")]
+    assert report.is_clean
+    assert house.relay.lines("RCPT")[0].startswith("RCPT TO:<rssi@hopital.example>")
+    assert len(house.relay.lines("RSET")) == 1
+    assert house.relay.lines("DATA") == []
+    assert house.relay.messages == []
+    check = (await house.latest(customer))[CheckSubject.CONTACT, contact.id]
+    assert (check.ok, check.code, check.reason) == (True, 250, None)
+
+
+async def test_many_are_asked_about_on_one_connection(house):
+    for number in range(7):
+        await house.customer({"email": f"soc{number}@example.org"})
+    await house.checker.check_all()
+    assert house.relay.connections == 1
+    assert len(house.relay.lines("RCPT")) == 7
+
+
+async def test_an_address_that_is_refused_fails_and_one_that_is_put_off_does_not(house):
+    customer, (gone, later) = await house.customer(
+        {"email": "gone@example.org", "order": 1}, {"email": "later@example.org", "order": 2}
+    )
+    house.relay.cue("RCPT", "550 5.1.1 no such user", "450 4.7.1 greylisted")
+    report = await house.checker.check_all()
+    assert verdicts(report) == [("gone@example.org", "failed"), ("later@example.org", "warning")]
+    assert not report.is_clean
+    latest = await house.latest(customer)
+    assert latest[CheckSubject.CONTACT, gone.id].ok is False
+    assert latest[CheckSubject.CONTACT, gone.id].code == 550
+    assert latest[CheckSubject.CONTACT, later.id].ok is True
+
+
+async def test_a_relay_that_cannot_be_asked_says_nothing_of_anybody(house):
+    customer, _ = await house.customer({"email": "a@example.org"}, {"email": "b@example.org"})
+    house.relay.cue("GREETING", CLOSE)
+    report = await house.checker.check_all()
+    assert report.relay_fault
+    assert not report.is_clean
+    assert await house.latest(customer) == {}
+    assert await house.alerts("customer_check_failed") == []
+    house.relay.cue("MAIL", "530 5.7.0 authenticate first")
+    assert "authenticate" in (await house.checker.check_all()).relay_fault
+    assert await house.latest(customer) == {}
+
+
+async def test_a_customer_that_becomes_unreachable_is_alerted_once_and_settled_when_it_is_mended(house):
+    customer, _ = await house.customer({"email": "rssi@example.org"}, name="Hôpital")
+    await house.checker.check_all()
+    house.relay.cue("RCPT", "550 5.1.1 no such user")
+    house.clock.step(timedelta(days=7))
+    report = await house.checker.check_all()
+    assert ("", "failed") in verdicts(report)
+    (alert,) = await house.alerts("customer_check_failed")
+    assert alert.customer_id == customer.id
+    assert len(await house.alerts("contact_check_failed")) == 1
+    (mail,) = await house.mails()
+    assert "Hôpital" in mail.text
+    assert "rssi@example.org" not in mail.text
+    # Still so: nothing new is raised.
+    house.relay.cue("RCPT", "550 5.1.1 no such user")
+    await house.checker.check_all()
+    assert len(await house.alerts("customer_check_failed")) == 1
+    assert len(await house.mails()) == 1
+    board = await house.store.read(lambda tx: attention_list(tx, NOW, 99, reads_incidents=False))
+    (item,) = [item for item in board.items if item.kind == "contact_check_failed"]
+    assert item.customer_id == customer.id
+    assert "550" in item.what
+    assert "example.org" not in item.what
+    await house.checker.check_all()
+    assert await house.alerts("customer_check_failed") == []
+    assert await house.alerts("contact_check_failed") == []
+
+
+async def test_one_contact_that_fails_beside_one_that_does_not_leaves_the_customer_reachable(house):
+    await house.customer({"email": "a@example.org", "order": 1}, {"email": "b@example.org", "order": 2})
+    house.relay.cue("RCPT", "550 5.1.1 no such user")
+    report = await house.checker.check_all()
+    assert await house.alerts("customer_check_failed") == []
+    assert len(await house.alerts("contact_check_failed")) == 1
+    assert await house.mails() == []
+    assert not report.is_clean
+
+
+async def test_a_customer_without_anybody_is_told_of(house):
+    await house.customer()
+    inactive, _ = await house.customer({"active": False})
+    report = await house.checker.check_all()
+    assert [line.verdict for line in report.lines] == ["failed", "failed"]
+    assert house.relay.lines("RCPT") == []
+    assert inactive.name in {line.customer for line in report.lines}
+
+
+@pytest.mark.parametrize(
+    "address", ["no-at-sign", "a@b@c.example", "two words@example.org", "a@exa mple.org", "@x.example"]
+)
+async def test_an_address_that_is_none_fails_without_asking(address, house):
+    await house.customer({"email": address})
+    report = await house.checker.check_all()
+    assert verdicts(report)[0] == (address, "failed")
+    assert house.relay.lines("RCPT") == []
+
+
+async def test_a_certificate_that_does_not_serve_fails_and_one_that_ends_soon_warns(house):
+    good = SmimeReader("a@example.org", NOW, days=20).der
+    wrong = SmimeReader("other@example.org", NOW).der
+    await house.customer(
+        {"email": "a@example.org", "smime_certificate": good, "order": 1},
+        {"email": "b@example.org", "smime_certificate": wrong, "order": 2},
+        {"email": "c@example.org", "smime_certificate": b"no certificate", "order": 3},
+    )
+    report = await house.checker.check_all()
+    told = {line.about: (line.verdict, line.what) for line in report.lines}
+    assert told["a@example.org (S/MIME)"] == ("warning", "the certificate ends in 19 days")
+    assert told["b@example.org (S/MIME)"][0] == "failed"
+    assert told["c@example.org (S/MIME)"][0] == "failed"
+
+
+async def test_a_contact_without_a_phone_or_a_confirmed_address_is_a_warning(house):
+    made = make_customer()
+    contact = make_contact(made, verified_at=None)
+    await house.store.write(lambda tx: (tx.add_customer(made, b"s" * 32), tx.add_contact(contact)))
+    report = await house.checker.check_all()
+    assert [line.verdict for line in report.lines] == ["ok", "warning", "warning"]
+    assert report.is_clean
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("fr", "Ceci est un essai"), ("en", "This is a test"), ("de", "Dies ist ein Test")]
+)
+async def test_a_test_mail_says_that_it_is_one_in_the_contacts_language_and_is_no_notice(language, words, house):
+    customer, (contact,) = await house.customer({"email": "rssi@example.org", "language": language})
+    report = await house.checker.check_customer(customer.id, send=True)
+    assert report.is_clean
+    (message,) = house.relay.messages
+    assert message.recipient == "rssi@example.org"
+    mail = message_from_bytes(message.content, policy=mail_policy)
+    assert mail["Subject"].startswith("[TEST] Provider")
+    assert mail.get_content_type() == "multipart/signed"
+    assert words in mail.get_body(("plain",)).get_content()
+    assert house.relay.lines("RSET") == []
+    # Neither a notice nor a delivery, and no mail of the service's own.
+    assert await house.mails() == []
+    assert (await house.latest(customer))[CheckSubject.CONTACT, contact.id].code == 250
+    entries = await house.store.read(lambda tx: [json.loads(item.leaf) for item in tx.pending_leaves(99)])
+    assert [(leaf["type"], leaf["detail"]) for leaf in entries] == [
+        ("contacts.checked", {"checks": 1, "failed": 0, "test_messages": True})
+    ]
+    assert "example.org" not in json.dumps(entries)
+
+
+async def test_a_test_mail_is_encrypted_where_a_notice_would_be(house):
+    certificate = SmimeReader("rssi@example.org", NOW).der
+    customer, _ = await house.customer({"email": "rssi@example.org", "smime_certificate": certificate})
+    assert (await house.checker.check_customer(customer.id, send=True)).is_clean
+    mail = message_from_bytes(house.relay.messages[0].content, policy=mail_policy)
+    assert mail.get_content_type() == "application/pkcs7-mime"
+    assert mail["Subject"].startswith("[TEST]")
+
+
+async def test_without_a_usable_key_no_test_mail_goes_out_and_nobody_is_blamed(house):
+    class Other(PlainSigner):
+        address = "other@provider.example"
+
+    house.means = replace(house.means, signer=Other())
+    customer, _ = await house.customer({"email": "rssi@example.org"})
+    report = await house.checker.check_customer(customer.id, send=True)
+    assert "From address" in report.relay_fault
+    assert house.relay.messages == []
+    assert await house.latest(customer) == {}
+
+
+async def test_webhooks_get_a_test_event_and_their_answer_is_recorded(house):
+    customer, _ = await house.customer({"email": "rssi@example.org"})
+    endpoint = make_endpoint(
+        customer, url="https://hooks.example.org/in", state=EndpointState.ACTIVE, state_reason=None
+    )
+    await house.store.write(lambda tx: tx.add_webhook_endpoint(endpoint))
+    refused = Outcome(OutcomeKind.PERMANENT_FAILURE, 404, None, "Not Found", None, None, None, None)
+    house.answers = [refused, replace(refused, kind=OutcomeKind.ACCEPTED, code=204, text="")]
+    report = await house.checker.check_all()
+    assert ("https://hooks.example.org/in", "failed") in verdicts(report)
+    assert (await house.latest(customer))[CheckSubject.WEBHOOK, endpoint.id].code == 404
+    assert (await house.checker.check_all()).is_clean
+    assert house.posted == ["https://hooks.example.org/in"] * 2
+
+
+async def test_a_domain_that_takes_no_mail_fails_before_the_relay_is_asked(house):
+    async def fault(domain):
+        return "the domain does not exist" if domain == "gone.example" else None
+
+    house.means = replace(house.means, domain_fault=fault)
+    await house.customer({"email": "a@gone.example", "order": 1}, {"email": "b@there.example", "order": 2})
+    report = await house.checker.check_all()
+    assert verdicts(report) == [("a@gone.example", "failed"), ("b@there.example", "ok")]
+    assert len(house.relay.lines("RCPT")) == 1
+
+
+async def test_an_unknown_customer_is_refused(house):
+    with pytest.raises(NotFoundError):
+        await house.checker.check_customer(make_account().id)
+
+
+class TestSchedule:
+    async def test_a_contact_is_checked_once_confirmed_and_again_after_its_days(self, house):
+        checks = ContactChecks(house.store, house.checker, every_days=7, clock=house.clock)
+        await house.customer({"email": "new@example.org", "verified_at": NOW})
+        await house.customer({"email": "stranger@example.org", "verified_at": None})
+        # Whoever adds it may not be done.
+        assert await checks.look() == 0
+        house.clock.step(timedelta(minutes=6))
+        assert await checks.look() == 1
+        assert await checks.look() == 0
+        house.clock.step(timedelta(days=6))
+        assert await checks.look() == 0
+        house.clock.step(timedelta(days=1))
+        assert await checks.look() == 1
+        assert [line.split("<")[1].split(">")[0] for line in house.relay.lines("RCPT")] == ["new@example.org"] * 2
+
+    async def test_what_could_not_be_asked_is_asked_again(self, house):
+        checks = ContactChecks(house.store, house.checker, every_days=7, clock=house.clock)
+        for number in range(3):
+            await house.customer({"email": f"new{number}@example.org", "verified_at": NOW})
+        house.clock.step(timedelta(hours=1))
+        house.relay.cue("GREETING", CLOSE)
+        assert await checks.look() == 3
+        # After the first failure the relay is left alone.
+        assert house.relay.connections == 1
+        assert await checks.look() == 3
+        assert await checks.look() == 0
+
+    async def test_with_no_days_nothing_is_checked(self, house):
+        await house.customer({"verified_at": NOW})
+        house.clock.step(timedelta(days=99))
+        assert await ContactChecks(house.store, house.checker, every_days=0, clock=house.clock).look() == 0
+        assert house.relay.connections == 0
