@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
 
+from notifications.canonical_json import timestamp_text
 from notifications.customer import Contact, MailContent, recipients
 from notifications.enveloped import certificate_expires_at, certificate_fault
 from notifications.seal import SealedNotice
-from notifications.wording import summary
+from notifications.wording import acknowledging, summary
 
 #: Days before the end of a certificate at which its contact is warned of.
 EXPIRY_WARNING_DAYS = (30, 7, 1)
@@ -190,3 +192,32 @@ def neutral_subject(sealed: SealedNotice, language: str) -> str:
     return summary.subject(
         language, ticket=document["ticket"], sequence=document["sequence"], kind=document["kind"], tlp=document["tlp"]
     )
+
+
+def request_to_acknowledge(
+    sealed: SealedNotice,
+    language: str,
+    *,
+    link: str,
+    expires_at: datetime,
+    wanted_by: datetime | None,
+    time_zone: str,
+) -> str:
+    """Return the words of a mail that ask its reader to acknowledge the notice by a link."""
+    ticket, sequence = _named(sealed)
+    return acknowledging.invitation(
+        language,
+        ticket=ticket,
+        sequence=sequence,
+        link=link,
+        expires_at=timestamp_text(expires_at),
+        wanted_by=None if wanted_by is None else timestamp_text(wanted_by),
+        time_zone=time_zone,
+    )
+
+
+@lru_cache(maxsize=64)
+def _named(sealed: SealedNotice) -> tuple[str, int]:
+    """Return ticket and sequence; kept, because a notice has them in common for every contact."""
+    document = json.loads(sealed.document)
+    return document["ticket"], document["sequence"]

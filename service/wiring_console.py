@@ -10,6 +10,7 @@ from service.access.password_links import PasswordLinks
 from service.access.ports import AccessStore
 from service.access.secret_box import SecretBox
 from service.access.sign_in import SignIn, SignInSettings
+from service.acknowledge_link import AcknowledgeLinks
 from service.console.installing import ConsoleParts
 from service.console.settings import ConsoleSettings
 from service.oidc_setup import oidc_settings
@@ -45,5 +46,6 @@ def console_parts(
         sign_in=sign_in,
         own_credentials=OwnCredentials(*parts),
         password_links=PasswordLinks(*parts),
+        acknowledge_links=AcknowledgeLinks(box, settings.console_url or origin),
         oidc=oidc,
     )

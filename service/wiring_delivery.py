@@ -5,11 +5,16 @@ import contextlib
 import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from notifications.delivery import ChannelKind
+from notifications.acknowledgement import MailedLink
+from notifications.customer import Contact
+from notifications.delivery import ChannelKind, Delivery
 from notifications.ports import Channel
 from notifications.use_cases.deliver_notice import Delivering
+from service.access.secret_box import SecretBox
+from service.acknowledge_link import AcknowledgeLinks
 from service.alerting import Alerting, AlertSettings, Surroundings
 from service.api.health import Probe
 from service.certificates import certificate_ends
@@ -55,6 +60,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
             channels=channels,
             sender_name=ground.sender_name,
             jitter=secrets.SystemRandom().random,
+            acknowledge_link=_acknowledge_link(ground),
             watch=ground.metrics.attempted,
         ),
         # Four messages a connection at most wait or are under way: all end before the lease does.
@@ -123,6 +129,12 @@ Running = Callable[[], Coroutine[Any, Any, None]]
 
 def _duty_of_leader(ground: Ground, duty: Running) -> Running:
     return lambda: while_leading(ground.leadership, duty)
+
+
+def _acknowledge_link(ground: Ground) -> Callable[[Delivery, Contact, datetime], MailedLink] | None:
+    """Return what gives each mail its link to acknowledge by, or None where there are no pages to link to."""
+    console_url = ground.settings.console_url
+    return None if console_url is None else AcknowledgeLinks(SecretBox(ground.masters), console_url).mailed
 
 
 def _run(name: str, run: Running, ground: Ground, stack: contextlib.AsyncExitStack) -> None:

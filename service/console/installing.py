@@ -8,7 +8,9 @@ from service.access.oidc import OidcSignIn
 from service.access.own_credentials import OwnCredentials
 from service.access.password_links import PasswordLinks
 from service.access.sign_in import SignIn
+from service.acknowledge_link import AcknowledgeLinks
 from service.console import (
+    acknowledge_pages,
     channel_page,
     credential_pages,
     home,
@@ -32,6 +34,7 @@ class ConsoleParts:
     sign_in: SignIn
     own_credentials: OwnCredentials
     password_links: PasswordLinks
+    acknowledge_links: AcknowledgeLinks
     #: None where no OpenID provider is set
     oidc: OidcSignIn | None = None
 
@@ -42,6 +45,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
     app.state.sign_in = parts.sign_in
     app.state.own_credentials = parts.own_credentials
     app.state.password_links = parts.password_links
+    app.state.acknowledge_links = parts.acknowledge_links
     app.state.oidc = parts.oidc
     for router in (
         static_files.router,
@@ -49,6 +53,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         sign_in_pages.leaving,
         oidc.router,
         link_pages.router,
+        acknowledge_pages.of_strangers,
+        acknowledge_pages.router,
         home.router,
         notice_page.router,
         channel_page.router,

@@ -11,6 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import HTMLResponse, Response
 
+from notifications.acknowledgement import Acknowledgement
 from notifications.customer import Contact, Customer
 from notifications.delivery import Delivery, DeliveryAttempt
 from notifications.errors import NotFoundError
@@ -20,6 +21,7 @@ from notifications.seal import SealedNotice, SealedRendering
 from service.access.guarding import Access, Requires
 from service.access.permissions import Permission
 from service.access.ports import AccessTransaction
+from service.acknowledging import Standing, acts_for, own_acknowledgement, record_opening, standing
 from service.console.failures import PageRoute
 from service.console.listing import in_language
 from service.console.rendering import page, reader_language
@@ -46,9 +48,13 @@ class _Found:
     customer: Customer | None
     sealed: SealedNotice | None
     served: tuple[Served, ...]
+    #: None until it is sealed
+    standing: Standing | None
+    #: what the reader itself gave
+    own: Acknowledgement | None
 
 
-def _read(tx: AccessTransaction, notice_id: UUID, *, contacts: bool) -> _Found:
+def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: bool) -> _Found:
     notice = tx.notice(notice_id)
     if notice is None:
         raise NotFoundError("notice", notice_id)
@@ -60,14 +66,23 @@ def _read(tx: AccessTransaction, notice_id: UUID, *, contacts: bool) -> _Found:
         )
         for delivery in tx.deliveries(notice_id)
     )
-    return _Found(notice, tx.customer(notice.customer_id), tx.sealed(notice_id), served)
+    sealed = tx.sealed(notice_id)
+    return _Found(
+        notice,
+        tx.customer(notice.customer_id),
+        sealed,
+        served,
+        None if sealed is None else standing(tx, access, notice),
+        own_acknowledgement(tx, access, notice_id),
+    )
 
 
 @router.get("/notices/{notice_id}")
 async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID, language: str = "") -> Response:
     """Show a notice; its words stand in a frame of their own, byte for byte as they were sealed."""
     contacts = access.may(Permission.CONTACT_READ)
-    found = await access.read(lambda tx: _read(tx, notice_id, contacts=contacts))
+    await record_opening(access, notice_id, request.method, request.headers)
+    found = await access.read(lambda tx: _read(tx, access, notice_id, contacts=contacts))
     spoken = reader_language(request, access.caller)
     values: dict[str, Any] = {
         "notice": found.notice,
@@ -75,6 +90,11 @@ async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID,
         "sealed": found.sealed,
         "served": found.served,
         "time_zone": "UTC" if found.customer is None else found.customer.time_zone,
+        "standing": found.standing,
+        "own": found.own,
+        "may_acknowledge": access.may(Permission.NOTICE_ACKNOWLEDGE) and acts_for(access, found.notice.customer_id),
+        "at_provider": access.scope.at_provider,
+        "sees_incidents": access.may(Permission.INCIDENT_READ),
         "event_uri": lambda event: EvidenceEvent(event).uri,
         "shown": None,
         "document": None,
@@ -94,7 +114,7 @@ async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID,
 
 
 @router.get("/notices/{notice_id}/words/{language}")
-async def sealed_words(access: MayReadNotices, notice_id: UUID, language: str) -> Response:
+async def sealed_words(request: Request, access: MayReadNotices, notice_id: UUID, language: str) -> Response:
     """Return the sealed words as HTML, byte for byte, in a sandbox: no script, no form, no link out of the frame."""
 
     def work(tx: AccessTransaction) -> SealedRendering | None:
@@ -106,6 +126,7 @@ async def sealed_words(access: MayReadNotices, notice_id: UUID, language: str) -
     rendering = await access.read(work)
     if rendering is None:
         raise NotFoundError("rendering of notice", notice_id)
+    await record_opening(access, notice_id, request.method, request.headers)
     digests = " ".join(
         f"'sha256-{b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
         for style in _STYLES.findall(rendering.html)

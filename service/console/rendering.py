@@ -54,13 +54,15 @@ def page(
     headers: Mapping[str, str] | None = None,
     secret_in_path: bool = False,
     frames: bool = False,
+    language: str | None = None,
 ) -> Response:
     """Return the page that a template makes.
 
     ``secret_in_path``: the address of the page is never told, not even to ourselves. Elsewhere the browser may name our
     own origin to us: by it the forms tell that it was us who showed them. ``frames``: the page shows one of our own.
+    ``language``: of the reader where we know it by other means than its account and its browser.
     """
-    language = reader_language(request, caller)
+    language = language or reader_language(request, caller)
 
     def say(key: str, **filled: object) -> str:
         return text(key, language, **filled)
