@@ -1,0 +1,99 @@
+"""``greffier check-contacts`` from outside, beside a running service: what it says, its exit code, what it leaves."""
+
+import asyncio
+import json
+import sys
+from email import message_from_bytes
+from email.policy import default as mail_policy
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from scenario import customer, ok
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "console"))
+from people import browser, person
+
+from service.access.records import Role
+
+
+async def greffier(running, *arguments):
+    """Run the command as an operator does; returns exit code, standard output and standard error."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service.cli", *arguments, "--data", str(running.data),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={
+            "GREFFIER_SMTP_HOST": "127.0.0.1", "GREFFIER_SMTP_PORT": str(running.sink.port), "GREFFIER_SMTP_TLS": "none",
+            "PATH": "/usr/bin:/bin",
+        },
+    )  # fmt: skip
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_a_check_beside_a_running_service_is_told_recorded_and_shown(running, api):
+    hospital = await customer(api, contacts=(("rssi@valmont.example", "fr"),))
+    silent = await customer(api, "Silent", contacts=())
+    code, out, err = await greffier(running, "check-contacts")
+    assert code == 1
+    assert "ok\tHôpital de Valmont\trssi@valmont.example" in out
+    assert "failed\tSilent" in out
+    assert "ok 1, warning 1, failed 1" in err
+    assert running.sink.messages == []
+    found = await ok(api.get(f"/customers/{hospital['id']}/reachability"))
+    assert found["reachable"] is True
+    assert found["never_checked"] == 0
+    assert [(item["subject"], item["ok"], item["code"]) for item in found["items"]] == [("contact", True, 250)]
+    assert (await ok(api.get(f"/customers/{silent['id']}/reachability")))["reachable"] is False
+    code, out, _ = await greffier(running, "check-contacts", "--customer", hospital["id"], "--quiet")
+    assert code == 0
+    assert "Silent" not in out
+    assert "\nok" not in f"\n{out}"
+
+
+async def test_a_test_mail_is_signed_as_real_ones_and_is_no_notice(running, api):
+    hospital = await customer(api, contacts=(("rssi@valmont.example", "fr"),))
+    code, _, err = await greffier(running, "check-contacts", "--send")
+    assert code == 0, err
+    (received,) = running.sink.messages
+    mail = message_from_bytes(received.content, policy=mail_policy)
+    assert mail["Subject"].startswith("[TEST] Demo Cloud")
+    path = running.data / "test.eml"
+    path.write_bytes(received.content)
+    verified = await asyncio.create_subprocess_exec(
+        "openssl", "cms", "-verify", "-in", str(path), "-CAfile", str(running.trust_dir / "ca.pem"),
+        "-purpose", "smimesign", "-out", "/dev/null", stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert await verified.wait() == 0
+    assert (await ok(api.get("/notices", params={"customer_id": hospital["id"]})))["items"] == []
+    entries = await running.parts.store.read(lambda tx: [*tx.log_entries(0, 999), *tx.pending_leaves(999)])
+    leaves = [json.loads(entry.leaf) for entry in entries]
+    (checked,) = [leaf for leaf in leaves if leaf["type"] == "contacts.checked"]
+    assert checked["detail"]["test_messages"] is True
+    assert checked["actor"].startswith("operator:")
+    assert [leaf for leaf in leaves if leaf["type"].startswith("delivery.")] == []
+
+
+@pytest.mark.parametrize("arguments", [("--customer", "x"), ("--customer", str(uuid4())), ("--nonsense",)])
+async def test_a_wrong_input_is_one_line_and_exit_code_2(arguments, running):
+    code, out, err = await greffier(running, "check-contacts", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("greffier: ")
+
+
+async def test_a_customers_own_people_see_what_was_found_and_nobody_elses(running, api):
+    hospital, other = await customer(api), await customer(api, "Other", contacts=(("soc@other.example", "en"),))
+    await greffier(running, "check-contacts")
+    zoe = await person(running, "Zoe", (Role.CUSTOMER_MEMBER, hospital["id"]), language="fr")
+    async with browser(running, zoe) as page:
+        home = await page.get("/")
+        link = f"/customers/{hospital['id']}/reachability"
+        assert link in home.text
+        shown = await page.get(link)
+        assert shown.status_code == 200
+        assert "rssi@valmont.example" in shown.text
+        assert "Derniers essais" in shown.text
+        assert (await page.get(f"/customers/{other['id']}/reachability")).status_code == 404
+    async with httpx.AsyncClient(base_url=running.url) as stranger:
+        assert (await stranger.get(f"/api/v1/customers/{hospital['id']}/reachability")).status_code == 401
