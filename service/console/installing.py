@@ -11,6 +11,7 @@ from service.access.sign_in import SignIn
 from service.acknowledge_link import AcknowledgeLinks
 from service.console import (
     acknowledge_pages,
+    call_pages,
     channel_page,
     credential_pages,
     home,
@@ -58,6 +59,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         home.router,
         notice_page.router,
         channel_page.router,
+        call_pages.router,
         reachability_page.router,
         credential_pages.router,
         session_pages.router,
