@@ -128,6 +128,15 @@ class Settings(BaseSettings):
     smtp_connections: int = Field(8, ge=1, le=256)
     smtp_send_timeout_seconds: float = Field(60, gt=0)
 
+    # -- what comes back of mails; without a domain it goes to ``mail_from``
+    #: domain of the return paths, of which all mail is handed to the listener
+    bounce_domain: str | None = None
+    #: port of the listener in a process that serves; None where another process has it
+    bounce_listen_port: int | None = Field(None, ge=0, le=65_535)
+    bounce_listen_host: str = "127.0.0.1"
+    bounce_listen_protocol: Literal["lmtp", "smtp"] = "lmtp"
+    bounce_max_bytes: int = Field(5_000_000, ge=10_000, le=100_000_000)
+
     # -- running
     #: how long what is in flight may take once the service is told to stop; the rest is handed back, to be done again
     stop_seconds: float = Field(20, gt=0, le=600)

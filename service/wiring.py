@@ -17,6 +17,7 @@ from service.alerting import Alerting
 from service.api.health import Probe
 from service.api.requests import ApiContext
 from service.certificates import certificate_ends
+from service.channels.bounce_listener import BounceListener
 from service.console.installing import ConsoleParts
 from service.disk import disk_health, free_bytes
 from service.escalating import Escalating
@@ -28,6 +29,7 @@ from service.settings import Settings
 from service.wiring_console import console_parts
 from service.wiring_delivery import Work, alert_settings, started_work
 from service.wiring_ground import Ground, laid_ground
+from service.wiring_returns import listening_for_returns
 from service.wiring_sealing import signing_health
 from service.wiring_store import Store
 from service.worker import Worker
@@ -61,6 +63,8 @@ class Parts:
     mailer: ServiceMailer | None
     alerting: Alerting | None
     escalating: Escalating | None
+    #: None where no port is set for what comes back
+    returns: BounceListener | None
 
 
 @asynccontextmanager
@@ -96,7 +100,8 @@ async def running_parts(
         )
         box = SecretBox(ground.masters)
         console = console_parts(settings, ground.store, ground.clock, ground.identifiers, box, stack)
-        probes = await _watched(ground, work, stack)
+        returns = await listening_for_returns(ground, alert_settings(settings), stack)
+        probes = await _watched(ground, work, stack, returns)
         yield Parts(
             context=context,
             authenticator=ground.authenticator,
@@ -108,6 +113,7 @@ async def running_parts(
             mailer=None if work is None else work.mailer,
             alerting=None if work is None else work.alerting,
             escalating=None if work is None else work.escalating,
+            returns=returns,
         )
 
 
@@ -123,7 +129,9 @@ async def working_parts(
         yield WorkingParts(ground.authenticator, probes, ground.store, ground.sequencer, work.worker)
 
 
-async def _watched(ground: Ground, work: Work | None, stack: contextlib.AsyncExitStack) -> dict[str, Probe]:
+async def _watched(
+    ground: Ground, work: Work | None, stack: contextlib.AsyncExitStack, returns: BounceListener | None = None
+) -> dict[str, Probe]:
     """Return what tells whether this process does its whole job, once said in the log and told to metrics."""
     settings, sender = ground.settings, ground.sealing.sender
     probes: dict[str, Probe] = {
@@ -131,6 +139,7 @@ async def _watched(ground: Ground, work: Work | None, stack: contextlib.AsyncExi
         "signing": lambda: signing_health(ground.signer, sender, ground.clock),
         "disk": lambda: disk_health(settings.data, settings.disk_least_bytes),
         **({} if work is None else work.probes),
+        **({} if returns is None else {"returns": returns.health}),
     }
     ground.metrics.sources = Sources(
         probes=probes,

@@ -29,6 +29,7 @@ from service.settings import Settings
 from service.stopping import stopped
 from service.wiring_checks import contact_checker
 from service.wiring_ground import Ground
+from service.wiring_returns import return_path_of
 from service.worker import Worker, WorkerSettings
 
 _HANDING_BACK_SECONDS = 5.0
@@ -61,6 +62,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
             sender_name=ground.sender_name,
             jitter=secrets.SystemRandom().random,
             acknowledge_link=_acknowledge_link(ground),
+            return_path_of=return_path_of(settings, ground.masters, ground.clock),
             watch=ground.metrics.attempted,
         ),
         # Four messages a connection at most wait or are under way: all end before the lease does.

@@ -47,6 +47,8 @@ class Permission(StrEnum):
     #: whom to call, and what came of it
     CALL_READ = "call.read"
     CALL_CHANGE = "call.change"
+    #: the very bytes of what came back of a mail: people may have written them
+    RETURNED_READ = "returned.read"
     #: how the service fares, in numbers
     METRICS_READ = "metrics.read"
 
@@ -66,7 +68,7 @@ _SOC = (
 )
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
-    Role.ANALYST: _SOC | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.CHANNEL_CHANGE},
+    Role.ANALYST: _SOC | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.CHANNEL_CHANGE, _P.RETURNED_READ},
     Role.APPROVER: _SOC | {_P.NOTICE_RELEASE},
     Role.ADMINISTRATOR: _OF_EVERYBODY
     | (_READS_CUSTOMERS - {_P.TRAIL_READ})

@@ -1,5 +1,6 @@
 """Schemas of notices, their deliveries and attempts."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from pydantic import Field
 from notifications.delivery import Delivery, DeliveryAttempt
 from notifications.evidence import EvidenceEvent
 from notifications.notice import Notice
+from notifications.returned import ReturnedMessage
 from service.api.fields import Moment, Out, Prose, Schema
 
 
@@ -89,6 +91,21 @@ class AttemptOut(Out):
     message_sha256: str | None
 
 
+class ReturnedOut(Out):
+    """A message that came back of a delivery."""
+
+    id: UUID
+    received_at: Moment
+    kind: str = Field(
+        description="`failed`, `delayed`, `delivered`, `relayed`, `expanded`: what a server stated (RFC 3464), no more;"
+        " `auto_reply`, no acknowledgement; `unknown`, which a person reads."
+    )
+    status: str | None
+    diagnostic: str | None
+    reporting_mta: str | None
+    octets: int
+
+
 class DeliveryOut(Out):
     """One notice to one contact by one channel."""
 
@@ -101,9 +118,12 @@ class DeliveryOut(Out):
     next_attempt_at: Moment | None
     last_error: str | None
     evidence: list[AttemptOut]
+    returned: list[ReturnedOut] = Field(description="What came back after it was accepted, oldest first.")
 
 
-def delivery_out(delivery: Delivery, attempts: list[DeliveryAttempt]) -> DeliveryOut:
+def delivery_out(
+    delivery: Delivery, attempts: list[DeliveryAttempt], returned: Sequence[ReturnedMessage] = ()
+) -> DeliveryOut:
     """Return the schema of a delivery with its evidence."""
     return DeliveryOut.model_construct(
         id=delivery.id,
@@ -132,6 +152,18 @@ def delivery_out(delivery: Delivery, attempts: list[DeliveryAttempt]) -> Deliver
                 message_sha256=attempt.message_sha256,
             )
             for attempt in attempts
+        ],
+        returned=[
+            ReturnedOut.model_construct(
+                id=message.id,
+                received_at=message.received_at,
+                kind=message.kind.value,
+                status=message.status,
+                diagnostic=message.diagnostic,
+                reporting_mta=message.reporting_mta,
+                octets=len(message.content),
+            )
+            for message in returned
         ],
     )
 

@@ -33,6 +33,7 @@ from service.api.requests import (
     MayOverrideRelease,
     MayReadIncidents,
     MayReadNotices,
+    MayReadReturned,
     MayReleaseNotices,
     change,
     etag,
@@ -251,11 +252,14 @@ async def resources(access: MayReadNotices, notice_id: UUID) -> Response:
 
 @router.get("/{notice_id}/deliveries", response_model=DeliveryList, summary="Deliveries and their evidence")
 async def deliveries(access: MayReadNotices, notice_id: UUID) -> Response:
-    """Return who was served by which channel, every attempt, and what the other side answered."""
+    """Return who was served by which channel, every attempt, what the other side answered, and what came back."""
 
     def work(tx: Transaction) -> list[DeliveryOut]:
         _found(tx, notice_id)
-        return [delivery_out(item, list(tx.attempts(item.id))) for item in tx.deliveries(notice_id)]
+        return [
+            delivery_out(item, list(tx.attempts(item.id)), tx.returned_messages(item.id))
+            for item in tx.deliveries(notice_id)
+        ]
 
     return json_response(DeliveryList.model_construct(items=await access.read(work)))
 
@@ -279,3 +283,20 @@ async def message(request: Request, access: MayReadNotices, notice_id: UUID, del
         await record_reading_of_mail(access, notice_id, delivery_id)
         await record_opening(access, notice_id, request.method, request.headers)
     return _file(content, "message/rfc822", "notice.eml", notice_id)
+
+
+@router.get(
+    "/{notice_id}/deliveries/{delivery_id}/returned/{returned_id}",
+    response_class=Response,
+    summary="A message that came back, as received",
+)
+async def returned(access: MayReadReturned, notice_id: UUID, delivery_id: UUID, returned_id: UUID) -> Response:
+    """Return the bytes that came to the delivery's return path. Strangers' servers wrote them: open them with care."""
+
+    def work(tx: Transaction) -> bytes | None:
+        _found(tx, notice_id)
+        known = any(item.id == delivery_id for item in tx.deliveries(notice_id))
+        messages = tx.returned_messages(delivery_id) if known else ()
+        return next((message.content for message in messages if message.id == returned_id), None)
+
+    return _file(await access.read(work), "message/rfc822", "returned.eml", notice_id)

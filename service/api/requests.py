@@ -84,6 +84,7 @@ MayReadChannels = Annotated[Access, Depends(Requires(Permission.CHANNEL_READ))]
 MayChangeChannels = Annotated[Access, Depends(Requires(Permission.CHANNEL_CHANGE))]
 MayReadCalls = Annotated[Access, Depends(Requires(Permission.CALL_READ))]
 MayChangeCalls = Annotated[Access, Depends(Requires(Permission.CALL_CHANGE))]
+MayReadReturned = Annotated[Access, Depends(Requires(Permission.RETURNED_READ))]
 MayReadMetrics = Annotated[Access, Depends(Requires(Permission.METRICS_READ))]
 Oneself = Annotated[Access, Depends(Requires(Permission.SELF))]
 

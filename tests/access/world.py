@@ -102,6 +102,8 @@ async def build_world(running, api):
             "language": "en",
             **dict.fromkeys(("passkey_id", "session_id", "token_id"), "00000000-0000-4000-8000-000000000000"),
             "call_task_id": "00000000-0000-4000-8000-000000000000",
+            # Nothing came back.
+            "returned_id": "00000000-0000-4000-8000-000000000000",
             "alert_id": "00000000-0000-4000-8000-000000000000",
             **dict.fromkeys(("grant_id", "member_id"), "00000000-0000-4000-8000-000000000000"),
             "account_id": str(subject.id),
