@@ -141,6 +141,7 @@ def test_the_next_contact_is_written_to_at_once_fallbacks_last():
     (step,) = plan.queue
     assert (step.contact_id, step.cause, step.reason) == (late.id, DeliveryCause.FALLBACK, StepReason.FAILED)
     assert plan.open_task is None
+    assert plan.next_look_at == after(seconds=1 + POLICY.grace_seconds)
     following = plan_escalation(standing(carried_out(made, plan, after(seconds=1)), c3="failed"), after(seconds=2))
     assert contacts_of(following) == [made.contacts[1].id]
 
