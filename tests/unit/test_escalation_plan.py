@@ -141,9 +141,13 @@ def test_the_next_contact_is_written_to_at_once_fallbacks_last():
     (step,) = plan.queue
     assert (step.contact_id, step.cause, step.reason) == (late.id, DeliveryCause.FALLBACK, StepReason.FAILED)
     assert plan.open_task is None
-    assert plan.next_look_at == after(seconds=1 + POLICY.grace_seconds)
     following = plan_escalation(standing(carried_out(made, plan, after(seconds=1)), c3="failed"), after(seconds=2))
     assert contacts_of(following) == [made.contacts[1].id]
+
+
+def test_whoever_was_written_to_instead_is_looked_after():
+    plan = plan_escalation(standing(watch(1, fallback=1), c0="failed"), after(hours=1))
+    assert plan.next_look_at == after(hours=1, seconds=POLICY.grace_seconds)
 
 
 def test_of_contacts_of_one_order_security_is_asked_first():
