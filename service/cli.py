@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from notifications.errors import GreffierError
+from service.backup_command import backup_command
 from service.check_command import check_command
 from service.import_command import export_command, import_command
 from service.keys_command import keys_command
@@ -28,6 +29,7 @@ cli.add_command(keys_command)
 cli.add_command(import_command)
 cli.add_command(export_command)
 cli.add_command(check_command)
+cli.add_command(backup_command)
 
 
 @cli.command()

@@ -24,7 +24,8 @@ async def greffier(running, *arguments):
         sys.executable, "-m", "service.cli", *arguments, "--data", str(running.data),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={
-            "GREFFIER_SMTP_HOST": "127.0.0.1", "GREFFIER_SMTP_PORT": str(running.sink.port), "GREFFIER_SMTP_TLS": "none",
+            "GREFFIER_SMTP_HOST": "127.0.0.1", "GREFFIER_SMTP_TLS": "none",
+            "GREFFIER_SMTP_PORT": str(running.sink.port),
             "PATH": "/usr/bin:/bin",
         },
     )  # fmt: skip
