@@ -38,7 +38,7 @@ _SAVE_MAIL = _MAILS.update("text", "state", "attempts", "next_attempt_at", "last
 _OPEN_ALERTS = limited(select(*_ALERTS.columns).where(text("seen_at IS NULL")).order_by(_alerts.position))
 _WITHOUT_CONTACT = limited(
     select(_customers.id)
-    .where(~exists().where(_contacts.customer_id == _customers.id, _contacts.active))
+    .where(~exists().where(_contacts.customer_id == _customers.id, text("contacts.active")))
     .order_by(_customers.position)
 )
 _UNRELEASED = compiled_text(

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 _MIGRATIONS = "service.store:migrations"
+#: Held by whoever migrates a PostgreSQL database.
+_MIGRATIONS_LOCK = 7_310_203
 
 
 def sqlite_engine(path: Path) -> Engine:
@@ -18,6 +20,15 @@ def sqlite_engine(path: Path) -> Engine:
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"isolation_level": None})
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def postgresql_engine(address: str, *, lock_timeout_seconds: float = 30) -> Engine:
+    """Return an engine for migrations of one PostgreSQL database; it waits so long for a lock, and then gives up."""
+    _, _, rest = address.partition("://")
+    options = f"-c lock_timeout={int(1000 * lock_timeout_seconds)}"
+    return create_engine(
+        f"postgresql+psycopg://{rest}", poolclass=NullPool, connect_args={"options": options, "connect_timeout": 5}
+    )
 
 
 def _begin(connection: Connection) -> None:
@@ -30,6 +41,8 @@ def upgrade(engine: Engine) -> None:
         return
     # Whoever migrates at the same time is waited for, and may have done it.
     with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATIONS_LOCK})")
         if not _is_current(connection):
             command.upgrade(_configuration(connection), "head")
 

@@ -1,22 +1,37 @@
 """Open a store by its address."""
 
 from pathlib import Path
+from typing import overload
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from notifications.errors import StoreUnavailableError
-from service.store.migrating import is_current, sqlite_engine, upgrade
+from service.store.migrating import is_current, postgresql_engine, sqlite_engine, upgrade
+from service.store.postgresql import PostgresqlStore
 from service.store.sqlite import SqliteStore
 
 _SQLITE_PREFIX = "sqlite:///"
+_POSTGRESQL_PREFIXES = ("postgresql://", "postgres://")
+
+Store = SqliteStore | PostgresqlStore
 
 
-def open_store(location: str | Path, *, migrate: bool = True, readers: int = 2) -> SqliteStore:
-    """Open the store at a path or a ``sqlite:///path`` address.
+@overload
+def open_store(location: Path, *, migrate: bool = True, readers: int = 2) -> SqliteStore: ...
+
+
+@overload
+def open_store(location: str | Path, *, migrate: bool = True, readers: int = 2) -> Store: ...
+
+
+def open_store(location: str | Path, *, migrate: bool = True, readers: int = 2) -> Store:
+    """Open the store at a path, a ``sqlite:///path`` or a ``postgresql://`` address.
 
     ``migrate`` brings the tables up to date first; without it a database that is not up to date is refused with
     StoreUnavailableError, as is an address of another engine. ``readers`` is the number of reading threads.
     """
+    if isinstance(location, str) and location.startswith(_POSTGRESQL_PREFIXES):
+        return _open_postgresql(location, migrate=migrate, readers=readers)
     path = _path_of(location)
     engine = sqlite_engine(path)
     try:
@@ -31,13 +46,30 @@ def open_store(location: str | Path, *, migrate: bool = True, readers: int = 2) 
     return SqliteStore(path, readers=readers)
 
 
+def _open_postgresql(address: str, *, migrate: bool, readers: int) -> PostgresqlStore:
+    engine = postgresql_engine(address)
+    try:
+        if migrate:
+            upgrade(engine)
+        elif not is_current(engine):
+            raise StoreUnavailableError("the database is not at the newest version of the tables: run greffier migrate")
+    except OperationalError as error:
+        raise StoreUnavailableError(f"the database cannot be opened: {_one_line(error)}") from error
+    finally:
+        engine.dispose()
+    return PostgresqlStore(address, readers=readers)
+
+
 def migrate_store(location: str | Path) -> None:
     """Bring the tables at an address up to date, as ``open_store`` does; raises StoreUnavailableError."""
-    engine = sqlite_engine(_path_of(location))
+    if isinstance(location, str) and location.startswith(_POSTGRESQL_PREFIXES):
+        engine, named = postgresql_engine(location), "the database"
+    else:
+        engine, named = sqlite_engine(_path_of(location)), str(location)
     try:
         upgrade(engine)
-    except OperationalError as error:
-        raise StoreUnavailableError(f"{location} cannot be migrated: {error.orig}") from error
+    except (OperationalError, ProgrammingError) as error:
+        raise StoreUnavailableError(f"{named} cannot be migrated: {_one_line(error)}") from error
     finally:
         engine.dispose()
 
@@ -48,5 +80,12 @@ def _path_of(location: str | Path) -> Path:
     if location.startswith(_SQLITE_PREFIX):
         return Path(location.removeprefix(_SQLITE_PREFIX))
     if "://" in location:
-        raise StoreUnavailableError(f"no store for {location.split(':', 1)[0]} addresses: use sqlite:///path")
+        raise StoreUnavailableError(
+            f"no store for {location.split(':', 1)[0]} addresses: use sqlite:///path or postgresql://…"
+        )
     return Path(location)
+
+
+def _one_line(error: DBAPIError) -> str:
+    """Return what the driver said; never the address, which may hold a password."""
+    return " ".join(str(error.orig).split())

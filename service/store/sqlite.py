@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TypeVar
 
 import structlog
@@ -15,14 +15,12 @@ from notifications.errors import StoreUnavailableError
 from service.store.directory import Directory
 from service.store.session import Session
 from service.store.transaction import SqlTransaction
-from service.store.works import Work, answer
+from service.store.works import Work, answer, taken
 
 ResultT = TypeVar("ResultT")
 
 _log = structlog.get_logger(__name__)
 
-#: Works that share one commit at most: bounds what a failed commit takes down and how long the first of them waits.
-_WORKS_PER_COMMIT = 256
 #: How long a statement waits for a lock that another process holds.
 _BUSY_TIMEOUT_SECONDS = 10.0
 _CACHED_STATEMENTS = 512
@@ -135,7 +133,7 @@ class SqliteStore:
 
     def _write_until_closed(self) -> None:
         while (first := self._to_write.get()) is not None:
-            works, closing = _taken(first, self._to_write)
+            works, closing = taken(first, self._to_write)
             self._commit_together(works)
             if closing:
                 break
@@ -200,20 +198,6 @@ class SqliteStore:
                 work.error = _named(error)
             answer([work])
         connection.close()
-
-
-def _taken(first: Work, queue: SimpleQueue[Work | None]) -> tuple[list[Work], bool]:
-    """Return the first work with those that wait behind it, and whether the end of the queue was among them."""
-    works = [first]
-    while len(works) < _WORKS_PER_COMMIT:
-        try:
-            work = queue.get_nowait()
-        except Empty:
-            return works, False
-        if work is None:
-            return works, True
-        works.append(work)
-    return works, False
 
 
 @contextmanager

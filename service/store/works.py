@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import structlog
@@ -30,6 +31,24 @@ class Work:
             self.future.set_result(self.result)
         else:
             self.future.set_exception(self.error)
+
+
+#: Works that share one commit at most: bounds what a failed commit takes down and how long the first of them waits.
+_WORKS_PER_COMMIT = 256
+
+
+def taken(first: Work, queue: SimpleQueue[Work | None]) -> tuple[list[Work], bool]:
+    """Return the first work with those that wait behind it, and whether the end of the queue was among them."""
+    works = [first]
+    while len(works) < _WORKS_PER_COMMIT:
+        try:
+            work = queue.get_nowait()
+        except Empty:
+            return works, False
+        if work is None:
+            return works, True
+        works.append(work)
+    return works, False
 
 
 def answer(works: Iterable[Work], before: Callable[[], None] | None = None) -> None:

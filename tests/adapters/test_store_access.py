@@ -24,6 +24,7 @@ from fakes.access_records import (
     make_totp,
     some_digest,
 )
+from fakes.postgresql_server import postgresql_server
 from fakes.records import NOBODY, NOW, SALT, after, make_contact, make_customer
 
 from notifications.errors import InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
@@ -47,9 +48,15 @@ def path(migrated_database, tmp_path):
     return tmp_path / "store.sqlite3"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request):
+    """Where the store is."""
+    return request.getfixturevalue("path") if request.param == "sqlite" else postgresql_server().database()
+
+
 @pytest.fixture
-async def store(path):
-    opened = open_store(path, migrate=False)
+async def store(place):
+    opened = open_store(place, migrate=False)
     yield opened
     await opened.close()
 
@@ -255,10 +262,10 @@ class TestCredentials:
             codes[1],
         ]
 
-    async def test_one_recovery_code_lets_one_of_many_in(self, store, account, path):
+    async def test_one_recovery_code_lets_one_of_many_in(self, store, account, place):
         code = make_code(account)
         await store.write(lambda tx: tx.replace_recovery_codes(account.id, [code]))
-        assert await winners(path, lambda tx: tx.use_recovery_code(account.id, code.digest, NOW)) == 1
+        assert await winners(place, lambda tx: tx.use_recovery_code(account.id, code.digest, NOW)) == 1
 
     async def test_an_identity_of_a_provider_is_known_once(self, store, account):
         made = make_identity(account)
@@ -362,10 +369,10 @@ class TestLinks:
         assert await store.read(lambda tx: tx.link(made.digest)) == replace(made, used_at=used_at)
         assert await store.read(lambda tx: tx.link(other.digest)) == other
 
-    async def test_one_link_lets_one_of_many_in(self, store, path):
+    async def test_one_link_lets_one_of_many_in(self, store, place):
         made = make_link()
         await store.write(lambda tx: tx.add_link(made))
-        assert await winners(path, lambda tx: tx.use_link(made.id, NOW)) == 1
+        assert await winners(place, lambda tx: tx.use_link(made.id, NOW)) == 1
 
     async def test_a_use_that_is_undone_leaves_the_link_unused(self, store):
         made = make_link()
@@ -400,10 +407,10 @@ class TestSigningIn:
         assert removed == [True, False]
         assert await store.read(lambda tx: [tx.pending_sign_in(item.digest) for item in made]) == [None, made[1]]
 
-    async def test_one_of_many_goes_on_with_it(self, store, path):
+    async def test_one_of_many_goes_on_with_it(self, store, place):
         made = make_pending()
         await store.write(lambda tx: tx.add_pending_sign_in(made))
-        assert await winners(path, lambda tx: tx.remove_pending_sign_in(made.id)) == 1
+        assert await winners(place, lambda tx: tx.remove_pending_sign_in(made.id)) == 1
 
     async def test_a_throttle_is_replaced_and_cleared(self, store):
         made, other = make_throttle(), make_throttle()
@@ -506,8 +513,8 @@ class TestAlerts:
         assert await store.read(lambda tx: [tx.alert_by_key(key) for key in (made.key, "?")]) == [made, None]
         await refused(store, lambda tx: tx.add_alert(make_alert(id=made.id)))
 
-    async def test_one_of_many_raises_it(self, store, path):
-        assert await winners(path, lambda tx: tx.add_alert(make_alert(key="draft_near_deadline:x:1"))) == 1
+    async def test_one_of_many_raises_it(self, store, place):
+        assert await winners(place, lambda tx: tx.add_alert(make_alert(key="draft_near_deadline:x:1"))) == 1
         assert len(await store.read(lambda tx: tx.open_alerts(9))) == 1
 
     async def test_open_are_those_that_nobody_has_seen_oldest_first(self, store):

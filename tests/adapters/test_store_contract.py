@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from fakes.memory_store import MemoryStore, MemoryTransaction
+from fakes.postgresql_server import postgresql_server
 from fakes.records import (
     NOBODY,
     NOW,
@@ -53,13 +54,16 @@ def migrated_database(tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request, tmp_path):
     if request.param == "memory":
         yield MemoryStore()
         return
-    shutil.copy(request.getfixturevalue("migrated_database"), tmp_path / "store.sqlite3")
-    opened = open_store(tmp_path / "store.sqlite3", migrate=False)
+    if request.param == "postgresql":
+        opened = open_store(postgresql_server().database(), migrate=False)
+    else:
+        shutil.copy(request.getfixturevalue("migrated_database"), tmp_path / "store.sqlite3")
+        opened = open_store(tmp_path / "store.sqlite3", migrate=False)
     yield opened
     await opened.close()
 

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from fakes.memory_store import MemoryStore
+from fakes.postgresql_server import postgresql_server
 from fakes.records import (
     NOBODY,
     NOW,
@@ -40,9 +41,14 @@ from notifications.webhook import EndpointState
 from service.store import open_store
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request, tmp_path):
-    opened = MemoryStore() if request.param == "memory" else open_store(tmp_path / "x.sqlite3")
+    if request.param == "memory":
+        opened = MemoryStore()
+    elif request.param == "postgresql":
+        opened = open_store(postgresql_server().database(), migrate=False)
+    else:
+        opened = open_store(tmp_path / "x.sqlite3")
     yield opened
     await opened.close()
 

@@ -1,0 +1,249 @@
+"""What PostgreSQL adds to the contract: several processes, append-only by the server, what it is told, its restarts."""
+
+import asyncio
+from dataclasses import replace
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from fakes.postgresql_server import own_server, postgresql_server
+from fakes.records import (
+    NOW,
+    SALT,
+    after,
+    make_attempt,
+    make_customer,
+    make_delivery,
+    make_entry,
+    make_incident,
+    make_notice,
+    make_sealed,
+)
+
+from notifications.errors import StateConflictError, StoreUnavailableError
+from notifications.notice import NoticeState
+from service.store import migrate_store, open_store
+from service.store.migrating import postgresql_engine
+from service.store.tables import metadata
+from service.store.triggers import APPEND_ONLY
+
+
+@pytest.fixture
+def address():
+    return postgresql_server().database()
+
+
+@pytest.fixture
+async def pair(address):
+    """Two processes' stores on one database."""
+    stores = [open_store(address, migrate=False) for _ in range(2)]
+    yield stores
+    for store in stores:
+        await store.close()
+
+
+async def heard(store):
+    """Return what the store next hears that changed."""
+    future = asyncio.get_running_loop().create_future()
+
+    def hook(changed):
+        if not future.done():
+            future.set_result(changed)
+
+    store.on_commit.append(hook)
+    await store.read(lambda tx: tx.log_size())
+    return future
+
+
+class TestMigrations:
+    def test_the_tables_are_the_models(self, address):
+        engine = postgresql_engine(address)
+        with engine.connect() as connection:
+            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        engine.dispose()
+
+    def test_an_empty_database_is_refused_unless_it_may_be_migrated(self):
+        empty = postgresql_server().empty_database()
+        with pytest.raises(StoreUnavailableError, match="migrate"):
+            open_store(empty, migrate=False)
+        migrate_store(empty)
+        migrate_store(empty)
+
+    async def test_what_cannot_be_reached_says_why_and_no_password(self):
+        for address in ("postgresql://u:s3cret@127.0.0.1:1/x", "postgresql://u:s3cret@/nowhere?host=/nowhere"):
+            with pytest.raises(StoreUnavailableError, match="cannot be opened") as failed:
+                open_store(address)
+            assert "s3cret" not in str(failed.value)
+
+
+class TestAppendOnly:
+    @pytest.mark.parametrize("table", APPEND_ONLY)
+    def test_the_server_refuses_to_change_what_only_grows(self, address, table):
+        with psycopg.connect(address, autocommit=True) as connection:
+            column = connection.execute(f"SELECT * FROM {table} LIMIT 0").description[0].name
+            for statement in (
+                f'UPDATE {table} SET "{column}" = "{column}"',
+                f"DELETE FROM {table}",
+                f"TRUNCATE {table} CASCADE",
+            ):
+                with pytest.raises(psycopg.IntegrityError, match="is append-only"):
+                    connection.execute(statement)
+
+    async def test_what_is_there_is_never_replaced(self, pair):
+        entry = make_entry()
+        await pair[0].write(lambda tx: tx.append_audit([entry]))
+        for store in pair:
+            with pytest.raises(StateConflictError):
+                await store.write(lambda tx: tx.append_audit([entry]))
+        with pytest.raises(StateConflictError):
+            await pair[0].write(lambda tx: tx.append_audit([make_entry(), *[make_entry()] * 2]))
+
+
+class TestSeveralProcesses:
+    async def test_works_are_serialised_across_processes(self, pair):
+        numbers = await asyncio.gather(
+            *(store.write(lambda tx: tx.next_ticket_number(2026)) for _ in range(40) for store in pair)
+        )
+        assert sorted(numbers) == list(range(1, 81))
+
+    async def test_positions_in_the_log_rise_in_the_order_of_commits(self, pair):
+        """No reader ever sees a position appear below one that it saw before."""
+        writing = [
+            asyncio.ensure_future(
+                store.write(lambda tx: tx.append_audit([make_entry(openings=[("payload", b"x")])]), concurrently=beside)
+            )
+            for _ in range(60)
+            for beside in (True, False)
+            for store in pair
+        ]
+        seen: list[int] = []
+        while not all(work.done() for work in writing):
+            pending = await pair[0].read(lambda tx: tx.pending_leaves(1000))
+            positions = [item.position for item in pending]
+            assert positions[: len(seen)] == seen
+            seen = positions
+        await asyncio.gather(*writing)
+        pending = await pair[1].read(lambda tx: tx.pending_leaves(1000))
+        assert [item.position for item in pending] == list(range(1, 241))
+
+    async def test_a_work_that_fails_leaves_no_entry_while_its_neighbours_stand(self, pair):
+        good, bad = make_entry(), make_entry()
+
+        def failing(tx):
+            tx.append_audit([bad])
+            raise RuntimeError("undone")
+
+        results = await asyncio.gather(
+            pair[0].write(lambda tx: tx.append_audit([good])), pair[0].write(failing), return_exceptions=True
+        )
+        assert isinstance(results[1], RuntimeError)
+        assert [item.entry_id for item in await pair[0].read(lambda tx: tx.pending_leaves(9))] == [good.id]
+
+    async def test_nobody_leases_what_another_has(self, pair):
+        customer, incident = make_customer(), make_incident()
+        notices = [make_notice(incident, customer, sequence=number) for number in range(1, 41)]
+        released = [
+            make_notice(incident, customer, sequence=100 + number, state=NoticeState.RELEASED) for number in range(40)
+        ]
+        deliveries = [make_delivery(notice) for notice in notices]
+
+        def fill(tx):
+            tx.add_customer(customer, SALT)
+            tx.add_incident(incident)
+            tx.add_notices(notices + released)
+            for notice in notices:
+                tx.add_sealed(make_sealed(notice, log_proof=b"p"), notice.id)
+            tx.add_deliveries(deliveries)
+
+        await pair[0].write(fill)
+
+        def lease(tx):
+            due = tx.lease_deliveries(NOW, after(minutes=5), 5)
+            return [item.delivery.id for item in due], [
+                item.id for item in tx.lease_released_notices(NOW, after(minutes=5), 5)
+            ]
+
+        taken = await asyncio.gather(*(store.write(lease, concurrently=True) for _ in range(8) for store in pair))
+        for which, everything in ((0, deliveries), (1, released)):
+            leased = [key for pair_of_lists in taken for key in pair_of_lists[which]]
+            assert sorted(leased, key=str) == sorted((item.id for item in everything), key=str)
+
+    async def test_attempts_are_finished_side_by_side(self, pair):
+        customer, incident = make_customer(), make_incident()
+        notice = make_notice(incident, customer)
+        deliveries = [make_delivery(notice) for _ in range(60)]
+        await pair[0].write(
+            lambda tx: (
+                tx.add_customer(customer, SALT),
+                tx.add_incident(incident),
+                tx.add_notices([notice]),
+                tx.add_deliveries(deliveries),
+            )
+        )
+
+        def finish(tx, delivery):
+            tx.finish_attempt(replace(delivery, attempts=1), make_attempt(delivery), b"mail")
+            tx.append_audit([make_entry()])
+
+        await asyncio.gather(
+            *(
+                pair[number % 2].write(lambda tx, d=delivery: finish(tx, d), concurrently=True)
+                for number, delivery in enumerate(deliveries)
+            )
+        )
+        assert all(item.attempts == 1 for item in await pair[0].read(lambda tx: tx.deliveries(notice.id)))
+        assert len(await pair[0].read(lambda tx: tx.pending_leaves(100))) == 60
+
+    async def test_the_others_hear_what_a_commit_changed_and_the_author_once(self, pair):
+        other, own = await heard(pair[1]), []
+        pair[0].on_commit.append(own.append)
+        await pair[0].write(lambda tx: tx.append_audit([make_entry()]))
+        assert await asyncio.wait_for(other, 20) == {"audit"}
+        assert own == [{"audit"}]
+
+    async def test_the_directory_of_another_process_is_not_believed_for_long(self, pair):
+        customer = make_customer()
+        assert list(await pair[1].read(lambda tx: tx.all_customers())) == []
+        await pair[0].write(lambda tx: tx.add_customer(customer, SALT))
+        assert list(await pair[1].read(lambda tx: tx.all_customers())) == [customer]
+
+
+class TestServer:
+    async def test_a_server_that_restarted_is_found_again_and_everything_looked_at(self):
+        with own_server() as server:
+            store = open_store(server.database())
+            await store.write(lambda tx: tx.append_audit([make_entry()]))
+            hears = await heard(store)
+            server.restart()
+            # The first work finds its connection dead before anything was done, and is run on a new one.
+            await store.write(lambda tx: tx.append_audit([make_entry()]))
+            await store.write(lambda tx: tx.append_audit([make_entry()]), concurrently=True)
+            assert len(await store.read(lambda tx: tx.pending_leaves(9))) == 3
+            assert "audit" in await asyncio.wait_for(hears, 20)
+            await store.close()
+
+    async def test_while_it_is_away_works_are_refused_with_a_reason(self):
+        with own_server() as server:
+            store = open_store(server.database())
+            server.stop()
+            for call in (store.write, store.read):
+                with pytest.raises(StoreUnavailableError):
+                    await call(lambda tx: tx.log_size())
+            server.start()
+            assert await store.write(lambda tx: tx.next_ticket_number(2026)) == 1
+            await store.close()
+            with pytest.raises(StoreUnavailableError, match="closed"):
+                await store.read(lambda tx: tx.log_size())
+
+    async def test_a_statement_that_takes_too_long_is_ended_and_its_neighbours_stand(self, address):
+        from service.store.postgresql import PostgresqlLimits, PostgresqlStore
+
+        store = PostgresqlStore(address, limits=PostgresqlLimits(statement_seconds=0.2))
+        slow = store.write(lambda tx: tx._session.execute("SELECT pg_sleep(30)"))
+        results = await asyncio.gather(
+            slow, store.write(lambda tx: tx.next_ticket_number(2026)), return_exceptions=True
+        )
+        assert isinstance(results[0], StoreUnavailableError)
+        assert results[1] == 1
+        await store.close()

