@@ -40,6 +40,14 @@ class Settings(BaseSettings):
     #: language given to free text that came without one
     default_language: Literal["fr", "en", "de"] = "fr"
 
+    #: how long before its deadline everybody who is left is written to, where nothing was taken yet
+    fallback_lead_seconds: int = Field(30 * 60, gt=0)
+    #: how long before its deadline somebody is to call a customer that is not told
+    call_lead_seconds: int = Field(15 * 60, gt=0)
+    #: how long a delivery that has not failed is awaited before another way is taken
+    escalation_grace_seconds: int = Field(5 * 60, gt=0)
+    #: how long somebody has for a call where the deadline leaves them less
+    call_within_seconds: int = Field(15 * 60, gt=0)
     #: how long before its deadline an unreleased notice is alerted a last time
     alert_lead_seconds: float = Field(15 * 60, gt=0)
     #: how long a draft is left to its author before it is alerted at all

@@ -4,6 +4,7 @@ import contextlib
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from notifications.escalation_plan import EscalationPolicy
 from notifications.notice import Provider
 from notifications.ports import Clock, Identifiers, TimestampAuthority
 from notifications.use_cases.act import Act
@@ -23,8 +24,9 @@ from service.sealing.log_keys import LogKeyFile
 from service.sealing.master_key import key_passphrases, load_masters, master_fingerprint
 from service.sequencer import Sequencer, SequencerSettings
 from service.settings import Settings
+from service.store import Store
 from service.wiring_sealing import address_or, record_known_keys, timestamp_authority
-from service.wiring_store import Store, leadership_of, opened_store
+from service.wiring_store import leadership_of, opened_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,12 @@ async def laid_ground(
                 console_url=settings.console_url,
             ),
             sender=settings.mail_from or address_or(signer, settings.contact_email),
+            escalation=EscalationPolicy(
+                fallback_lead_seconds=settings.fallback_lead_seconds,
+                call_lead_seconds=settings.call_lead_seconds,
+                grace_seconds=settings.escalation_grace_seconds,
+                call_within_seconds=settings.call_within_seconds,
+            ),
         ),
     )
     in_use = {"log": log_fingerprint(log_keys.ring().known[-1]), "master": master_fingerprint(masters[0])}
