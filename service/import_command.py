@@ -14,7 +14,7 @@ from notifications.errors import Fault, InvalidInputError
 if TYPE_CHECKING:
     from notifications.use_cases.import_customers import ImportReport
     from service.settings import Settings
-    from service.store import SqliteStore
+    from service.store import Store
 
 _DATA = click.option(
     "--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Data folder."
@@ -101,7 +101,7 @@ class _Opened:
                     stack.enter_context(sole_use(settings.data))
                 except InvalidInputError:
                     migrate = False
-            self.store: SqliteStore = open_store(settings.store_location(), migrate=migrate)
+            self.store: Store = open_store(settings.store_location(), migrate=migrate)
 
     async def aclose(self) -> None:
         await self.store.close()

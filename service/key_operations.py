@@ -16,7 +16,7 @@ from service.sealing.key_rotation import KeyRotation
 from service.sealing.key_states import KeyState
 from service.sealing.master_key import key_passphrases, load_masters
 from service.settings import Settings
-from service.store import SqliteStore, open_store
+from service.store import Store, open_store
 
 
 def key_states(settings: Settings) -> list[KeyState]:
@@ -61,7 +61,7 @@ def _act() -> Act:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[tuple[KeyKeeper, SqliteStore]]:
+async def _opened(settings: Settings) -> AsyncIterator[tuple[KeyKeeper, Store]]:
     clock = SystemClock()
     rotation = KeyRotation(settings, key_passphrases(settings, load_masters(settings)), clock)
     store = open_store(settings.store_location(), migrate=settings.database_url is None)

@@ -26,12 +26,12 @@ from service.metrics_listener import metrics_listener
 from service.sequencer import Sequencer
 from service.service_mails import ServiceMailer
 from service.settings import Settings
+from service.store import Store
 from service.wiring_console import console_parts
 from service.wiring_delivery import Work, alert_settings, started_work
 from service.wiring_ground import Ground, laid_ground
 from service.wiring_returns import listening_for_returns
 from service.wiring_sealing import signing_health
-from service.wiring_store import Store
 from service.worker import Worker
 
 _log = structlog.get_logger(__name__)

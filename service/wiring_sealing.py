@@ -16,7 +16,7 @@ from service.sealing.demo_keys import KeyFiles
 from service.sealing.key_files import Passphrases, load_chain
 from service.sealing.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
 from service.settings import Settings
-from service.store import SqliteStore, SqlTransaction
+from service.store import SqlTransaction, Store
 
 #: Certificates that expire within so many days are warned of.
 _EXPIRY_WARNING_DAYS = 30
@@ -65,7 +65,7 @@ def signing_health(signer: CmsSigner, sender: str, clock: Clock) -> str | None:
 
 
 async def record_known_keys(
-    store: SqliteStore, act: Act, signer: CmsSigner, known: Mapping[str, str], authority: TimestampAuthority
+    store: Store, act: Act, signer: CmsSigner, known: Mapping[str, str], authority: TimestampAuthority
 ) -> None:
     """Tell the log which keys are in use, beside the ``known`` ones, where it does not say so already."""
     fingerprints = dict(known)

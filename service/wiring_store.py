@@ -8,11 +8,9 @@ from notifications.errors import Fault, InvalidInputError
 from service.data_folder import sole_use
 from service.leadership import AdvisoryLockLeadership, Leadership, SoleLeadership
 from service.settings import Settings
-from service.store import SqliteStore, SqlTransaction, open_store
+from service.store import SqlTransaction, Store, open_store
 
 _log = structlog.get_logger(__name__)
-
-Store = SqliteStore
 
 
 async def opened_store(settings: Settings, stack: contextlib.AsyncExitStack, *, alone: bool) -> Store:

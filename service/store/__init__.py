@@ -1,7 +1,7 @@
 """The store: everything that must outlive the process, behind ``notifications.ports.UnitOfWork``.
 
-``store = open_store(path_or_url)`` opens the database (and brings its tables up to date) and starts one writer thread
-and a few readers::
+``store = open_store(path_or_url)`` opens the database (and brings its tables up to date) and starts its writer threads
+and a few readers; SQLite is for one process, PostgreSQL for any number of them::
 
     result = await store.write(lambda tx: record_incident(tx, act, facts, agreements))
     incident = await store.read(lambda tx: tx.incident(incident_id))
@@ -19,8 +19,9 @@ Raises ``notifications.errors``: StateConflictError for an identity that exists 
 VersionMismatchError, NotFoundError, InvalidInputError for a bad cursor, StoreUnavailableError when the engine cannot.
 """
 
-from service.store.opening import migrate_store, open_store
+from service.store.opening import Store, migrate_store, open_store
+from service.store.postgresql import PostgresqlStore
 from service.store.sqlite import SqliteStore
 from service.store.transaction import SqlTransaction
 
-__all__ = ["SqlTransaction", "SqliteStore", "migrate_store", "open_store"]
+__all__ = ["PostgresqlStore", "SqlTransaction", "SqliteStore", "Store", "migrate_store", "open_store"]

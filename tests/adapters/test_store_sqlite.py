@@ -488,8 +488,11 @@ class TestStatements:
         whole |= {"_ALL_ENDPOINTS", "_ALL_SECRETS", "_LATEST_CHECKS"}
         # Figures for monitoring, over tables that stay short.
         whole |= {"_PAUSED", "_ENDPOINTS", "_OWED"}
-        from_the_end = {"_HEAD", "_LAST_SEQUENCED"}
-        every_customer, as_the_process_starts = {"_WITHOUT_CONTACT", "_UNREACHABLE"}, {"_FREE_ALL", "_FREE_ALL_NOTICES"}
+        from_the_end = {"_HEAD", "_LAST_SEQUENCED", "_RECENT"}
+        every_customer, as_the_process_starts = (
+            {"_WITHOUT_CONTACT", "_UNREACHABLE", "_TO_CHECK"},
+            {"_FREE_ALL", "_FREE_ALL_NOTICES"},
+        )
         queues_in_order = {
             ("_DUE", "ix_deliveries_queued_due_at"),
             ("_TROUBLED", "ix_deliveries_troubled_due_at"),
