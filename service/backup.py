@@ -20,9 +20,8 @@ from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.canonical_json import timestamp_text
 from notifications.errors import Fault, GreffierError, InvalidInputError, LogUnavailableError
 from service.log_head import Head, verified_head
-from service.log_store import LogTransaction
 from service.settings import SETTINGS_FILE, Settings
-from service.store import open_store
+from service.store import SqlTransaction, open_store
 
 DATABASE, MANIFEST = "greffier.sqlite3", "backup.json"
 _BUSY_SECONDS = 30.0
@@ -169,7 +168,7 @@ async def _verified(copy: Path, keys: Sequence[VerifierKey]) -> Head:
     return head
 
 
-def _verified_log(tx: LogTransaction, keys: Sequence[VerifierKey]) -> Head:
+def _verified_log(tx: SqlTransaction, keys: Sequence[VerifierKey]) -> Head:
     """Return the head of a log whose every entry is what the tree, and so the signed checkpoint, was made over."""
     head = verified_head(tx, None, keys)
     size, edge = 0, dict[tuple[int, int], bytes]()

@@ -60,6 +60,7 @@ class RequestMetrics:
         """Return the route as it is written, such as ``/api/v1/notices/{notice_id}``; never what was asked for."""
         if not self._templates:
             self._templates = {
-                id(context.original_route): context.path for context in iter_route_contexts(scope["app"].routes)
+                id(context.original_route): context.path or _NO_ROUTE
+                for context in iter_route_contexts(scope["app"].routes)
             }
         return self._templates.get(id(scope.get("route")), _NO_ROUTE)
