@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fakes.memory_store import MemoryStore
+from fakes.postgresql_server import postgresql_server
 from fakes.records import make_entry
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
@@ -45,13 +46,16 @@ def empty_database(tmp_path_factory):
     return path
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 async def store(request, tmp_path):
     if request.param == "memory":
         yield MemoryStore()
         return
-    shutil.copy(request.getfixturevalue("empty_database"), tmp_path / "store.sqlite3")
-    opened = open_store(tmp_path / "store.sqlite3", migrate=False)
+    if request.param == "postgresql":
+        opened = open_store(postgresql_server().database(), migrate=False)
+    else:
+        shutil.copy(request.getfixturevalue("empty_database"), tmp_path / "store.sqlite3")
+        opened = open_store(tmp_path / "store.sqlite3", migrate=False)
     yield opened
     await opened.close()
 
