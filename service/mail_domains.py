@@ -3,6 +3,7 @@
 import dns.asyncresolver
 import dns.exception
 import dns.resolver
+import idna
 
 _LIFETIME_SECONDS = 5.0
 
@@ -13,7 +14,11 @@ async def mail_domain_fault(domain: str, resolver: dns.asyncresolver.Resolver | 
     RFC 5321, 5.1: the MX records, else the domain's own addresses. RFC 7505: an MX of ``.`` takes no mail.
     """
     resolver = resolver or dns.asyncresolver.Resolver()
-    name = domain.encode("idna").decode() if not domain.isascii() else domain
+    try:
+        # IDNA 2008, as on the wire: the older mapping asks about another domain.
+        name = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError as error:
+        return f"the domain is not valid: {error}"
     try:
         answer = await resolver.resolve(name, "MX", lifetime=_LIFETIME_SECONDS)
     except dns.resolver.NXDOMAIN:
