@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from uuid import UUID
 
 from notifications.call_task import CallRecord, CallTask, CallTaskState
@@ -86,11 +85,6 @@ def task_in_full(tx: Transaction, task_id: UUID, *, provider: str, language: str
         for contact in by_turn
     ]
     return TaskInFull(item, tlp, callees, call_guidance(language, tlp))
-
-
-def calls_of_notice(tx: Transaction, notice_id: UUID) -> list[CallRecord]:
-    """Return the calls that were made about a notice, oldest first."""
-    return list(chain.from_iterable(tx.call_records(task.id) for task in tx.call_tasks_of_notice(notice_id)))
 
 
 def _with_subject(tx: Transaction, task: CallTask) -> Task:

@@ -160,6 +160,27 @@ async def test_what_waits_names_the_call(desk):
     assert [item["overdue"] for item in items if item["kind"] == "call_due"] == [True]
 
 
+async def test_a_call_is_alerted_to_people_once_per_stage_and_no_longer_than_it_waits(desk):
+    _, task = await unreached(desk)
+    alerting = desk.running.parts.alerting
+
+    async def raised():
+        await alerting.look()
+        kinds = await desk.read(lambda tx: [alert.kind for alert in tx.open_alerts(50)])
+        return [kind for kind in kinds if kind.startswith("call_")]
+
+    assert await raised() == ["call_open"]
+    assert await raised() == ["call_open"]
+    # The mail to the provider names ticket and deadline, and no fact.
+    await desk.smtp.until(
+        lambda: any(b"a call to be made" in m.content or b"appel" in m.content for m in desk.smtp.messages)
+    )
+    desk.clock.step(timedelta(hours=3))
+    assert await raised() == ["call_overdue"]
+    await ok(post(desk, task, "calls", call()))
+    assert await raised() == []
+
+
 def test_every_script_has_its_words_in_every_language_and_labels_are_not_translated():
     parts = {frozenset(words) for words in _WORDS["say"].values()}
     assert len(parts) == len({frozenset(words) for words in _WORDS["guidance"].values()}) == 1

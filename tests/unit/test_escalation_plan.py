@@ -340,6 +340,25 @@ def test_a_look_that_is_hours_late_loses_nothing_and_a_second_one_doubles_nothin
         assert (again.queue, again.open_task, again.cancel) == ((), None, ())
 
 
+def reached(made):
+    """Return the watch after somebody was reached by the call that was open, if one was."""
+    calls = [
+        CallRecord(uuid4(), task.id, None, "+33 1", NOW, "account:a", CallOutcome.REACHED)
+        for task in made.call_tasks
+        if task.state is CallTaskState.OPEN
+    ]
+    return replace(given_up(made), calls=[*made.calls, *calls])
+
+
+def given_up(made):
+    """Return the watch after a person ended the call that was open, if one was."""
+    ended = [
+        replace(task, state=CallTaskState.DONE, closed_at=NOW) if task.state is CallTaskState.OPEN else task
+        for task in made.call_tasks
+    ]
+    return replace(made, call_tasks=ended)
+
+
 FATES = st.sampled_from(["sent", "failed", "failing", "queued"])
 
 
@@ -364,13 +383,18 @@ def test_in_every_world_the_customer_is_told_or_somebody_is_to_call(data):
         again = plan_escalation(made, now)
         assert len(again.queue) == 0 or not plan.queue
         assert again.open_task is None
+        calls = [task for task in made.call_tasks if task.state is CallTaskState.OPEN]
+        assert len(calls) <= 1
+        made = data.draw(st.sampled_from([lambda made: made, acknowledged, reached, given_up]))(made)
     # However it went: when all times have passed and one last look was taken, it stands one of these ways.
     end = max(now, made.escalation.due_at, NOW) + timedelta(days=2)
     made = carried_out(made, plan_escalation(made, end), end)
     calls = [task for task in made.call_tasks if task.state is CallTaskState.OPEN]
     outward = [delivery for delivery in made.deliveries if delivery.channel is not ChannelKind.CONSOLE]
     told = any(delivery.state is DeliveryState.SENT for delivery in outward)
-    assert (told and within is None) or len(calls) == 1
+    over = made.acknowledgements or made.calls or any(task.state is CallTaskState.DONE for task in made.call_tasks)
+    assert over or (told and within is None) or len(calls) == 1
+    assert not ((made.acknowledgements or made.calls) and calls)
     targets = [(delivery.contact_id, delivery.endpoint_id) for delivery in outward]
     assert len(targets) == len(set(targets))
     ids = [delivery.id for delivery in made.deliveries]
