@@ -1,0 +1,304 @@
+"""Webhooks by HTTPS: to public addresses alone, pinned for the connection, one request on each, nothing followed."""
+
+import asyncio
+import contextlib
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import httpcore
+import structlog
+
+from notifications.delivery import Outcome, OutcomeKind
+from notifications.errors import InvalidInputError
+from notifications.ports import Clock
+from notifications.webhook import SignatureKind, WebhookEndpoint, WebhookSecret
+from notifications.webhook_message import CONTENT_TYPE, SigningSecret, signed_headers, verify_url
+from service.access.secret_box import SecretBox, SecretUnreadableError
+
+_log = structlog.get_logger(__name__)
+
+_HTTPS_PORT = 443
+_GONE = 410
+_READ_AT_MOST_BYTES = 64 * 1024
+_TEXT_CHARACTERS = 200
+_LONGEST_RETRY_AFTER_SECONDS = 7 * 24 * 3600
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+#: Addresses that carry an IPv4 address which is where the packets end: 6to4 (RFC 3056) and NAT64 (RFC 6052).
+_6TO4 = ipaddress.ip_network("2002::/16")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class Resolver(Protocol):
+    """Finds the addresses of a name."""
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """Return the addresses in the order to try; raises OSError where there is none."""
+        ...
+
+
+class SystemResolver:
+    """Implements ``Resolver`` by the system's."""
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """Return the addresses in the order of the system."""
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(item[4][0]) for item in found))
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """How customers' systems are reached."""
+
+    #: CA bundle; None for the system's
+    ca_file: Path | None = None
+    #: receivers in the provider's own network, or on this machine in a test
+    allow_private: bool = False
+    connect_timeout_seconds: float = 10
+    #: for the whole of it, whatever the other side does
+    total_timeout_seconds: float = 30
+
+
+class RefusedAddressError(Exception):
+    """A name resolves to what nothing is posted to."""
+
+
+class WebhookHttps:
+    """Implements ``notifications.ports.WebhookChannel``.
+
+    Each post has a connection of its own: an endpoint is posted to seldom, and a kept connection outlives what its
+    name resolves to.
+    """
+
+    def __init__(
+        self, settings: WebhookSettings, box: SecretBox, clock: Clock, resolver: Resolver | None = None
+    ) -> None:
+        self._settings, self._box, self._clock = settings, box, clock
+        self._resolver = resolver or SystemResolver()
+        self._tls = ssl.create_default_context(cafile=None if settings.ca_file is None else str(settings.ca_file))
+        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+
+    async def post(
+        self, *, endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret], message_id: str, content: bytes
+    ) -> Outcome:
+        """Post the bytes and report what the receiver said; see the port.
+
+        1. Open the secrets in force and sign. None: nothing is sent, for a receiver could not tell it from a forgery.
+        2. Resolve the name once; if any address is not public, nothing is sent.
+        3. Connect to an address found, verify the certificate for the name, post.
+        4. Read the answer up to a limit; follow nothing.
+        """
+        remote = "an address that is no URL"
+        try:
+            verify_url(endpoint.url)
+            parts = urlsplit(endpoint.url)
+            host, port = parts.hostname or "", parts.port or _HTTPS_PORT
+            remote = f"{host}:{port}"
+            # 1.
+            headers = signed_headers(message_id, content, self._clock.now(), self._opened(secrets))
+        except (InvalidInputError, SecretUnreadableError) as error:
+            kind = (
+                OutcomeKind.REFUSED_HERE if isinstance(error, SecretUnreadableError) else OutcomeKind.PERMANENT_FAILURE
+            )
+            return _outcome(kind, str(error), remote)
+        try:
+            async with asyncio.timeout(self._settings.total_timeout_seconds):
+                # 2.
+                addresses = await self._resolver.addresses(host, port)
+                verify_public(addresses, allow_private=self._settings.allow_private)
+                # 3. and 4.
+                return await self._exchange(endpoint.url, host, port, addresses, headers, content)
+        except RefusedAddressError as error:
+            return _outcome(OutcomeKind.PERMANENT_FAILURE, str(error), remote)
+        except TimeoutError:
+            return _outcome(OutcomeKind.TRANSIENT_FAILURE, "no whole answer in time", remote)
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
+            return _outcome(OutcomeKind.TRANSIENT_FAILURE, f"{type(error).__name__}: {error}", remote)
+
+    def _opened(self, secrets: Iterable[WebhookSecret]) -> list[SigningSecret]:
+        now = self._clock.now()
+        return [
+            SigningSecret(item.kind, open_secret(self._box, item))
+            for item in secrets
+            if item.expires_at is None or item.expires_at > now
+        ]
+
+    async def _exchange(
+        self, url: str, host: str, port: int, addresses: Sequence[str], headers: dict[str, str], content: bytes
+    ) -> Outcome:
+        seconds = self._settings.connect_timeout_seconds
+        timeouts = {"connect": seconds, "read": None, "write": None, "pool": None}
+        backend = _Pinned(host, addresses)
+        async with httpcore.AsyncConnectionPool(
+            ssl_context=self._tls, network_backend=backend, http1=True, http2=False, max_keepalive_connections=0
+        ) as pool, pool.stream(
+            "POST",
+            url,
+            headers={
+                "Host": host if port == _HTTPS_PORT else f"{host}:{port}",
+                "User-Agent": "greffier",
+                "Accept": "*/*",
+                "Content-Type": CONTENT_TYPE,
+                "Content-Length": str(len(content)),
+                "Connection": "close",
+                **headers,
+            },
+            content=content,
+            extensions={"timeout": timeouts},
+        ) as response:  # fmt: skip
+            version, cipher = _tls_of(response)
+            text = await _said(response)
+            return _meaning(
+                response.status,
+                text,
+                _retry_after_seconds(response, self._clock.now()),
+                f"{backend.connected or host}:{port}",
+                version,
+                cipher,
+            )
+
+
+def open_secret(box: SecretBox, secret: WebhookSecret) -> bytes:
+    """Return the secret of an endpoint in clear; raises SecretUnreadableError."""
+    return box.open(secret.sealed, purpose=f"webhook-{secret.kind.value}", owner=str(secret.id))
+
+
+def seal_secret(box: SecretBox, kind: SignatureKind, owner: str, plaintext: bytes) -> bytes:
+    """Return what is stored of a secret; ``owner`` is its id."""
+    return box.seal(plaintext, purpose=f"webhook-{kind.value}", owner=owner)
+
+
+def verify_public(addresses: Sequence[str], *, allow_private: bool) -> None:
+    """Raise RefusedAddressError unless every address is one of the public internet, however it is written."""
+    if not addresses:
+        raise RefusedAddressError("the name has no address")
+    if allow_private:
+        return
+    for text in addresses:
+        address = _bare(ipaddress.ip_address(text.partition("%")[0]))
+        if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
+            raise RefusedAddressError("the name leads to an address that is not public; nothing was sent")
+
+
+def _bare(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the IPv4 address within an IPv6 one where that is where packets go."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address in _6TO4 and address.sixtofour is not None:
+        return address.sixtofour
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address
+
+
+class _Pinned(httpcore.AsyncNetworkBackend):
+    """Connects to the addresses that were looked at, whatever the name resolves to by now."""
+
+    def __init__(self, host: str, addresses: Sequence[str]) -> None:
+        self._host, self._addresses = host, addresses
+        self._inner = httpcore.AnyIOBackend()
+        #: the address that took the connection
+        self.connected: str | None = None
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the interface of the library
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        if host != self._host:
+            raise httpcore.ConnectError("another host than the one that was looked at")
+        failure: Exception = httpcore.ConnectError("no address")
+        for address in self._addresses:
+            try:
+                stream = await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                self.connected = address
+                return stream
+        raise failure
+
+    async def connect_unix_socket(self, *_arguments: Any, **_options: Any) -> httpcore.AsyncNetworkStream:
+        raise httpcore.ConnectError("no sockets of this machine")
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+async def _said(response: httpcore.Response) -> str:
+    """Return the beginning of the answer in one line; what is beyond the limit is not read."""
+    body = b""
+    with contextlib.suppress(httpcore.RemoteProtocolError, httpcore.ReadError):
+        async for part in response.aiter_stream():
+            body += part
+            if len(body) >= _READ_AT_MOST_BYTES:
+                break
+    text = body[: 4 * _TEXT_CHARACTERS].decode("utf-8", "replace")
+    return " ".join(_CONTROLS.sub(" ", text).split())[:_TEXT_CHARACTERS]
+
+
+def _meaning(
+    status: int, text: str, retry_after: int | None, remote: str, version: str | None, cipher: str | None
+) -> Outcome:
+    kind = OutcomeKind.TRANSIENT_FAILURE
+    if 200 <= status < 300:  # noqa: PLR2004 - success, as HTTP numbers it
+        kind = OutcomeKind.ACCEPTED
+    elif 300 <= status < 400:  # noqa: PLR2004 - redirection
+        text = f"a redirect, which is not followed {text}".rstrip()
+    elif status == _GONE:
+        kind = OutcomeKind.PERMANENT_FAILURE
+        text = f"gone {text}".rstrip()
+    return Outcome(
+        kind=kind,
+        code=status,
+        enhanced_status=None,
+        text=text,
+        queue_id=None,
+        tls_version=version,
+        tls_cipher=cipher,
+        remote=remote,
+        retry_after_seconds=None if kind is OutcomeKind.ACCEPTED else retry_after,
+    )
+
+
+def _outcome(kind: OutcomeKind, text: str, remote: str) -> Outcome:
+    _log.info("webhook.refused", kind=kind.value, remote=remote)
+    said = " ".join(_CONTROLS.sub(" ", text).split())[:_TEXT_CHARACTERS]
+    return Outcome(kind, None, None, said, None, None, None, remote)
+
+
+def _tls_of(response: httpcore.Response) -> tuple[str | None, str | None]:
+    stream = response.extensions.get("network_stream")
+    ssl_object = None if stream is None else stream.get_extra_info("ssl_object")
+    if ssl_object is None:
+        return None, None
+    cipher = ssl_object.cipher()
+    return ssl_object.version(), cipher[0] if cipher else None
+
+
+def _retry_after_seconds(response: httpcore.Response, now: datetime) -> int | None:
+    """Return Retry-After (RFC 9110, 10.2.3), seconds or a date, or None where there is none that can be read."""
+    for name, value in response.headers:
+        if name.lower() == b"retry-after":
+            text = value.decode("ascii", "replace").strip()
+            if text.isdecimal():
+                return min(int(text[:9]), _LONGEST_RETRY_AFTER_SECONDS)
+            try:
+                seconds = (parsedate_to_datetime(text) - now).total_seconds()
+            except (ValueError, TypeError):
+                return None
+            return min(max(0, round(seconds)), _LONGEST_RETRY_AFTER_SECONDS)
+    return None

@@ -1,0 +1,247 @@
+"""Webhooks to a real TLS server on loopback: signatures, evidence, what is refused, what misbehaves."""
+
+import asyncio
+import json
+from datetime import timedelta
+from email.utils import format_datetime
+from uuid import uuid4
+
+import pytest
+from fakes.clocks import SteppedClock
+from fakes.records import NOW, make_customer
+from fakes.serving_records import make_endpoint, make_secret
+from fakes.tls_authority import new_authority
+from fakes.webhook_server import a_byte_at_a_time, answer, close_at_once, hang, webhook_server
+
+from notifications.delivery import OutcomeKind
+from notifications.errors import VerificationError
+from notifications.webhook import EndpointState, SignatureKind
+from notifications.webhook_message import public_key_text, shared_secret_text, trial_event, verify_webhook
+from service.access.secret_box import SecretBox
+from service.channels.webhook_https import (
+    RefusedAddressError,
+    SystemResolver,
+    WebhookHttps,
+    WebhookSettings,
+    seal_secret,
+    verify_public,
+)
+
+BOX = SecretBox([b"m" * 32])
+SHARED, PRIVATE = b"s" * 32, b"p" * 32
+MESSAGE_ID = "<abc123@provider.example>"
+BODY = trial_event(message_id=MESSAGE_ID, source="urn:x", at=NOW)
+
+
+class Resolver:
+    """Gives one answer after the other, as a name does that is bound again meanwhile."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked = list(answers), 0
+
+    async def addresses(self, host, port):
+        self.asked += 1
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def sealed_secret(endpoint, kind, plaintext, **changes):
+    key = uuid4()
+    return make_secret(
+        endpoint, id=key, kind=kind, sealed=seal_secret(BOX, kind, str(key), plaintext), expires_at=None, **changes
+    )
+
+
+@pytest.fixture
+def authority():
+    return new_authority()
+
+
+@pytest.fixture
+async def server(authority, tmp_path):
+    async with webhook_server(authority.server_context(tmp_path, "localhost")) as running:
+        yield running
+
+
+@pytest.fixture
+def clock():
+    return SteppedClock(NOW)
+
+
+@pytest.fixture
+def channel(authority, tmp_path, clock):
+    def make(resolver=None, **changes):
+        ca_file = tmp_path / "ca.pem"
+        ca_file.write_bytes(authority.pem())
+        given = {"allow_private": True, "total_timeout_seconds": 20} | changes
+        return WebhookHttps(WebhookSettings(ca_file=ca_file, **given), BOX, clock, resolver or Resolver(["127.0.0.1"]))
+
+    return make
+
+
+async def post(channel, server, *secrets, url=None, **changes):
+    endpoint = make_endpoint(make_customer(), url=url or server.url(), state=EndpointState.ACTIVE, **changes)
+    made = secrets or (sealed_secret(endpoint, SignatureKind.V1, SHARED),)
+    return await channel.post(endpoint=endpoint, secrets=made, message_id=MESSAGE_ID, content=BODY)
+
+
+async def test_what_arrives_is_what_was_given_and_signed_by_every_secret(channel, server):
+    endpoint = make_endpoint(make_customer())
+    secrets = [
+        sealed_secret(endpoint, SignatureKind.V1, SHARED),
+        sealed_secret(endpoint, SignatureKind.V1A, PRIVATE),
+        make_secret(endpoint, expires_at=NOW),
+    ]
+    outcome = await post(channel(), server, *secrets, url=server.url("/a/b?c=d"))
+    assert (outcome.kind, outcome.code) == (OutcomeKind.ACCEPTED, 204)
+    assert outcome.tls_version in {"TLSv1.2", "TLSv1.3"}
+    assert outcome.tls_cipher
+    assert outcome.remote == f"127.0.0.1:{server.port}"
+    (got,) = server.received
+    assert (got.method, got.path, got.body) == ("POST", "/a/b?c=d", BODY)
+    assert got.headers["host"] == f"localhost:{server.port}"
+    assert got.headers["content-type"] == "application/cloudevents+json"
+    assert got.headers["webhook-id"] == json.loads(BODY)["id"] == "msg_abc123"
+    assert "cookie" not in got.headers
+    for key in (shared_secret_text(SHARED), public_key_text(PRIVATE)):
+        verify_webhook(got.headers, got.body, [key], NOW)
+    with pytest.raises(VerificationError):
+        verify_webhook(got.headers, got.body + b" ", [shared_secret_text(SHARED)], NOW)
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "code"),
+    [
+        (answer(200, b"thanks"), OutcomeKind.ACCEPTED, 200),
+        (answer(301, Location="https://evil.example/"), OutcomeKind.TRANSIENT_FAILURE, 301),
+        (answer(307, Location="/elsewhere"), OutcomeKind.TRANSIENT_FAILURE, 307),
+        (answer(404), OutcomeKind.TRANSIENT_FAILURE, 404),
+        (answer(410), OutcomeKind.PERMANENT_FAILURE, 410),
+        (answer(500, b"oops\x00\x1b[31m\r\nnext"), OutcomeKind.TRANSIENT_FAILURE, 500),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000 + b"\r\n", OutcomeKind.TRANSIENT_FAILURE, None),
+        (b"nonsense\r\n\r\n", OutcomeKind.TRANSIENT_FAILURE, None),
+        (close_at_once, OutcomeKind.TRANSIENT_FAILURE, None),
+    ],
+)
+async def test_only_2xx_is_success_and_nothing_is_followed(channel, server, reply, kind, code):
+    server.answers[:] = [reply]
+    outcome = await post(channel(), server)
+    assert (outcome.kind, outcome.code) == (kind, code)
+    assert outcome.text.isprintable()
+    assert len(server.received) == 1
+
+
+async def test_a_giant_answer_is_not_read_to_its_end(channel, server):
+    server.answers[:] = [answer(200, b"y" * 5_000_000)]
+    outcome = await post(channel(), server)
+    assert outcome.kind is OutcomeKind.ACCEPTED
+    assert len(outcome.text) <= 200
+
+
+@pytest.mark.parametrize("reply", [hang, a_byte_at_a_time])
+async def test_whatever_the_other_side_does_it_ends(channel, server, reply):
+    server.answers[:] = [reply]
+    posting = asyncio.create_task(post(channel(total_timeout_seconds=1.0), server))
+    outcome = await posting
+    # A body that never ends is a failure only where its status did not come.
+    assert outcome.kind is OutcomeKind.TRANSIENT_FAILURE
+    assert "in time" in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120),
+        (format_datetime(NOW + timedelta(seconds=90)), 90),
+        (format_datetime(NOW - timedelta(seconds=90)), 0),
+        ("99999999999999", 604800),
+        ("soon", None),
+        ("-5", None),
+        ("Wed, 99 Foo 2026 00:00:00 GMT", None),
+    ],
+)
+async def test_retry_after_is_read_as_seconds_or_date(channel, server, value, seconds):
+    server.answers[:] = [answer(503, Retry_After=value)]
+    outcome = await post(channel(), server)
+    assert outcome.retry_after_seconds == pytest.approx(seconds, abs=1) if seconds else not outcome.retry_after_seconds
+
+
+class TestTls:
+    async def test_a_certificate_of_another_name_gets_nothing(self, channel, authority, tmp_path):
+        async with webhook_server(authority.server_context(tmp_path, "other.example")) as server:
+            outcome = await post(channel(), server)
+            assert outcome.kind is OutcomeKind.TRANSIENT_FAILURE
+            assert "certificate" in outcome.text.lower()
+            assert server.received == []
+
+    async def test_a_certificate_of_another_authority_gets_nothing(self, channel, tmp_path):
+        (tmp_path / "other").mkdir()
+        async with webhook_server(new_authority().server_context(tmp_path / "other", "localhost")) as server:
+            assert (await post(channel(), server)).kind is OutcomeKind.TRANSIENT_FAILURE
+            assert server.received == []
+
+    async def test_without_tls_nothing_goes_out(self, channel):
+        async with webhook_server(None) as server:
+            assert (await post(channel(), server)).kind is OutcomeKind.TRANSIENT_FAILURE
+            assert server.received == []
+
+
+class TestAddresses:
+    PRIVATE = (
+        "127.0.0.1", "0.0.0.0", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "192.0.0.1",
+        "198.18.0.1", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1",
+        "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::", "2002:a00:1::1", "64:ff9b::7f00:1",
+        "64:ff9b::a00:1", "64:ff9b:1::1", "2001:db8::1",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("address", PRIVATE)
+    def test_what_is_not_public_is_refused_however_it_is_written(self, address):
+        with pytest.raises(RefusedAddressError):
+            verify_public([address], allow_private=False)
+        with pytest.raises(RefusedAddressError):
+            verify_public(["93.184.216.34", address], allow_private=False)
+
+    @pytest.mark.parametrize(
+        "address", ["93.184.216.34", "2606:2800:220:1::1", "2002:5db8:d822::", "64:ff9b::5db8:d822"]
+    )
+    def test_what_is_public_is_not(self, address):
+        verify_public([address], allow_private=False)
+
+    async def test_a_name_that_leads_inside_gets_nothing_and_says_nothing_of_the_inside(self, channel, server):
+        outcome = await post(channel(allow_private=False), server)
+        assert outcome.kind is OutcomeKind.PERMANENT_FAILURE
+        assert "not public" in outcome.text
+        assert "127.0.0.1" not in outcome.text + (outcome.remote or "")
+        assert server.received == []
+
+    async def test_a_name_that_is_bound_again_is_not_asked_again(self, channel, server):
+        # The first answer is where nobody listens, the second, had anybody asked, is the server.
+        resolver = Resolver(["::1"], ["127.0.0.1"])
+        outcome = await post(channel(resolver), server)
+        assert outcome.kind is OutcomeKind.TRANSIENT_FAILURE
+        assert (resolver.asked, server.received) == (1, [])
+
+    async def test_the_next_address_is_tried_where_one_does_not_answer(self, channel, server):
+        outcome = await post(channel(Resolver(["::1", "127.0.0.1"])), server)
+        assert outcome.kind is OutcomeKind.ACCEPTED
+        assert outcome.remote == f"127.0.0.1:{server.port}"
+
+    async def test_the_system_resolves_this_machine(self):
+        assert "127.0.0.1" in await SystemResolver().addresses("localhost", 443)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://x.example/", "https://", "https://u:p@x.example/", "https://x.example/#a", "ftp://x", "https://x.example:0/",
+     "https://x.example:99999/", "https://ex ample/", "https://é.example/", "https://x.example/\r\nHost: y"],
+)  # fmt: skip
+async def test_an_address_that_is_none_is_refused(channel, server, url):
+    assert (await post(channel(), server, url=url)).kind is OutcomeKind.PERMANENT_FAILURE
+    assert server.received == []
+
+
+async def test_without_a_secret_that_opens_nothing_goes_out(channel, server):
+    endpoint = make_endpoint(make_customer())
+    foreign = make_secret(endpoint, expires_at=None)
+    assert (await post(channel(), server, foreign)).kind is OutcomeKind.REFUSED_HERE
+    assert (await post(channel(), server, make_secret(endpoint, expires_at=NOW))).kind is OutcomeKind.PERMANENT_FAILURE
+    assert server.received == []
