@@ -292,6 +292,10 @@ class ContactChecker:
         if self._means.webhook is None:
             return []
         outcome = await self._means.webhook(endpoint, secrets)
+        if outcome.kind is OutcomeKind.REFUSED_HERE:
+            # Ours to mend: it says nothing of the receiver.
+            lines.append(CheckLine(customer.name, endpoint.url, "failed", f"nothing was posted: {outcome.text}"))
+            return []
         ok = outcome.kind is OutcomeKind.ACCEPTED
         check = ReachabilityCheck(
             self._identifiers.new_id(),

@@ -1,8 +1,13 @@
 """Checks of contacts, wired: for whoever leads, and for ``greffier check-contacts``."""
 
 import contextlib
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
 
-from notifications.ports import Channel, Clock, Identifiers, Signer
+from notifications.delivery import Outcome
+from notifications.ports import Channel, Clock, Identifiers, Signer, WebhookChannel
+from notifications.webhook import WebhookEndpoint, WebhookSecret
+from notifications.webhook_message import trial_event
 from service.access.ports import AccessStore
 from service.alerting import AlertSettings
 from service.channels.smtp_probe import SmtpProbe
@@ -24,8 +29,12 @@ def contact_checker(
     clock: Clock,
     identifiers: Identifiers,
     mail: Channel | None = None,
+    webhook: WebhookChannel | None = None,
 ) -> ContactChecker:
-    """Return what checks contacts; without a relay addresses are not asked about. The stack closes the connection."""
+    """Return what checks contacts; without a relay addresses are not asked about, without a channel no webhooks.
+
+    The stack closes the connection to the relay.
+    """
     probe = None
     if relay is not None:
         probe = SmtpProbe(relay, sender)
@@ -40,5 +49,20 @@ def contact_checker(
         probe=probe,
         mail=mail,
         domain_fault=mail_domain_fault if settings.check_contacts_dns else None,
+        webhook=None if webhook is None else _trial(webhook, settings, sender, clock, identifiers),
     )
     return ContactChecker(store, means, alerts, clock=clock, identifiers=identifiers)
+
+
+def _trial(
+    channel: WebhookChannel, settings: Settings, sender: str, clock: Clock, identifiers: Identifiers
+) -> Callable[[WebhookEndpoint, Sequence[WebhookSecret]], Awaitable[Outcome]]:
+    """Return what posts an event that says that it is a test."""
+
+    async def post(endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret]) -> Outcome:
+        token = hashlib.sha256(f"greffier/check/v1\n{identifiers.new_id()}".encode()).hexdigest()[:40]
+        message_id = f"<{token}@{sender.rpartition('@')[2]}>"
+        content = trial_event(message_id=message_id, source=f"urn:greffier:{settings.log_origin}", at=clock.now())
+        return await channel.post(endpoint=endpoint, secrets=secrets, message_id=message_id, content=content)
+
+    return post
