@@ -99,7 +99,8 @@ class Escalating:
         act = Act(ACTOR, self._clock.now(), self._identifiers)
         work = partial(escalate, act=act, notice_id=notice_id, policy=self._policy, mail_domain=self._mail_domain)
         try:
-            plan = await self._store.write(work)
+            # Beside attempts of other processes: what they change of a notice changes the version of its clock.
+            plan = await self._store.write(work, concurrently=True)
         except (VersionMismatchError, StateConflictError):
             # It came to stand otherwise in this moment; its clock was hastened by whoever did that.
             return

@@ -74,7 +74,7 @@ def escalate(
 
     Raises VersionMismatchError where the notice came to stand otherwise meanwhile: it is to be looked at again.
     """
-    # 1.
+    # 1. The clock first: whatever is changed after it was read raises its version.
     clock, notice = tx.escalation(notice_id), tx.notice(notice_id)
     if clock is None or clock.next_look_at is None or notice is None:
         return None

@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 from clocks import SteppedClock
+from postgresql_server import postgresql_server
 from scenario import affected, change, facts, ok, release
 from smtp_server import SmtpServer
 
@@ -104,19 +105,22 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk_of(data_folder, clock):
+async def desk_of(data_folder, clock, **overrides):
     async with (
         ChoosySmtp() as smtp,
-        embedded_service(data_folder, clock=clock, sequencer_period_seconds=0, smtp_port=smtp.port) as running,
+        embedded_service(
+            data_folder, clock=clock, sequencer_period_seconds=0, smtp_port=smtp.port, **overrides
+        ) as running,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             yield Desk(running, api, smtp, clock)
 
 
-@pytest.fixture
-async def desk(data_folder, service_log):
-    async with desk_of(data_folder, SteppedClock()) as opened:
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def desk(request, data_folder, service_log):
+    shared = {} if request.param == "sqlite" else {"database_url": postgresql_server().database()}
+    async with desk_of(data_folder, SteppedClock(), **shared) as opened:
         yield opened
 
 

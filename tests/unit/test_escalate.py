@@ -180,10 +180,10 @@ async def test_one_notice_that_cannot_be_looked_at_holds_up_no_other():
         async def read(self, work):
             return await self._store.read(work)
 
-        async def write(self, work):
+        async def write(self, work, *, concurrently=False):
             if getattr(work, "keywords", {}).get("notice_id") == bad.id:
                 raise OSError("a page of this notice cannot be read")
-            return await self._store.write(work)
+            return await self._store.write(work, concurrently=concurrently)
 
     class Clock:
         def now(self):
