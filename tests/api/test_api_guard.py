@@ -45,7 +45,8 @@ async def test_health_is_open_and_tells_no_content(stranger):
     assert (await stranger.get("/healthz")).json() == {"status": "ok"}
     ready = await stranger.get("/readyz")
     assert ready.status_code == 200, ready.text
-    assert ready.json()["parts"] == dict.fromkeys(("log", "signing", "mail", "worker", "alerts", "escalation", "disk"), "ok")
+    parts = ("log", "signing", "mail", "worker", "alerts", "escalation", "checks", "disk")
+    assert ready.json()["parts"] == dict.fromkeys(parts, "ok")
 
 
 async def test_every_answer_carries_the_security_headers(api, stranger):
