@@ -40,7 +40,7 @@ class EscalationPolicy:
     grace_seconds: int = 5 * 60
     #: how long somebody has for a call where the deadline gives them less
     call_within_seconds: int = 15 * 60
-    #: what is not over is looked at again after so long, whatever else was to wake it
+    #: what is not over is looked at again after so long, or an eighth of its age, whatever else was to wake it
     look_seconds: int = 15 * 60
 
 
@@ -175,7 +175,8 @@ def plan_escalation(
         open_task = OpenCallTask(call_task_id(watch.notice.id, len(watch.call_tasks) + 1), reason, due_at)
     under_way = [delivery.created_at for delivery in watch.deliveries if _hopeful(delivery, now, policy)]
     under_way += [now] if queue else []
-    next_look_at = _next_look(moments, under_way, now, policy)
+    idle = max(timedelta(seconds=policy.look_seconds), (now - watch.started_at) / 8)
+    next_look_at = _next_look(moments, under_way, now, idle, policy)
     return EscalationPlan(standing, tuple(queue), open_task, cancel, next_look_at)
 
 
@@ -360,7 +361,9 @@ def _ended_by_a_person(watch: Watch, reason: CallReason) -> bool:
     )
 
 
-def _next_look(moments: _Moments, under_way: Sequence[datetime], now: datetime, policy: EscalationPolicy) -> datetime:
+def _next_look(
+    moments: _Moments, under_way: Sequence[datetime], now: datetime, idle: timedelta, policy: EscalationPolicy
+) -> datetime:
     """Return the next moment at which something may have to be done; ``under_way`` is since when what is has been."""
     candidates = [
         moments.fallback_at,
@@ -368,6 +371,6 @@ def _next_look(moments: _Moments, under_way: Sequence[datetime], now: datetime, 
         moments.acknowledge_by,
         moments.call_unacknowledged_at,
         *(since + timedelta(seconds=policy.grace_seconds) for since in under_way),
-        now + timedelta(seconds=policy.look_seconds),
+        now + idle,
     ]
     return min(moment for moment in candidates if moment is not None and moment > now)

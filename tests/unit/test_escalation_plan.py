@@ -150,6 +150,13 @@ def test_whoever_was_written_to_instead_is_looked_after():
     assert plan.next_look_at == after(hours=1, seconds=POLICY.grace_seconds)
 
 
+def test_what_nobody_ends_is_looked_at_less_and_less():
+    made = watch(0)
+    made = carried_out(made, plan_escalation(made, NOW), NOW)
+    assert plan_escalation(made, after(hours=9)).next_look_at == after(hours=9, minutes=67, seconds=30)
+    assert plan_escalation(made, after(days=80)).next_look_at == after(days=90)
+
+
 def test_of_contacts_of_one_order_security_is_asked_first():
     made = watch(1)
     roles = (ContactRole.DPO, ContactRole.OPERATIONS, ContactRole.MANAGEMENT, ContactRole.SECURITY)
