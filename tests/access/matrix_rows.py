@@ -105,6 +105,7 @@ ROWS = {
     f"GET {_V}/channels":                                "++ ++ ++ -- -- ++ -- --",
     f"POST {_V}/channels/{{channel}}/pause":             "++ -- ++ -- -- -- -- --",
     f"POST {_V}/channels/{{channel}}/resume":            "++ -- ++ -- -- -- -- --",
+    f"GET {_V}/notices/{{notice_id}}/escalation":        "++ ++ -- -- -- ++ -- --",
     # There is no call task in this world.
     f"GET {_V}/call-tasks":                              "++ ++ -- -- -- ++ -- --",
     f"GET {_V}/call-tasks/{{call_task_id}}":             "00 00 -- -- -- 00 -- --",

@@ -160,6 +160,22 @@ async def test_what_waits_names_the_call(desk):
     assert [item["overdue"] for item in items if item["kind"] == "call_due"] == [True]
 
 
+async def test_how_far_a_customer_is_told_can_be_read(desk):
+    notice, task = await unreached(desk, acknowledge_within_seconds=600)
+
+    async def standing():
+        return await ok(desk.api.get(f"/notices/{notice}/escalation"))
+
+    first = await standing()
+    assert (first["standing"], first["open_call_task_id"]) == ("open", task["id"])
+    assert first["acknowledge_by"] is not None
+    await ok(post(desk, task, "calls", call()))
+    await desk.look(seconds=1)
+    last = await standing()
+    assert (last["standing"], last["open_call_task_id"], last["next_look_at"]) == ("settled", None, None)
+    assert (await desk.api.get(f"/notices/{task['id']}/escalation")).status_code == 404
+
+
 async def test_a_call_is_alerted_to_people_once_per_stage_and_no_longer_than_it_waits(desk):
     _, task = await unreached(desk)
     alerting = desk.running.parts.alerting
