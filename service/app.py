@@ -31,6 +31,7 @@ from service.api import (
     tokens,
     trail,
     transfer,
+    webhooks,
 )
 from service.api.errors import install_error_handlers
 from service.api.limits import RequestLimits
@@ -98,12 +99,13 @@ def create_app(
         sessions,
         members,
         trail,
+        webhooks,
     )
     for resource in resources:
         api.include_router(resource.router)
     app.include_router(api)
     app.include_router(health.router)
-    app.include_router(metrics.router)
+    app.include_router(metrics.router, responses=PROBLEM_RESPONSES)
     app.add_middleware(RequestLimits, max_body_bytes=max_body_bytes)
     install_error_handlers(app)
     install_console(app, console)

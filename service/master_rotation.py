@@ -11,6 +11,7 @@ from notifications.use_cases.act import Act
 from notifications.use_cases.record_keys import KeyChange, rotation_entry
 from service.access.records import Totp
 from service.access.secret_box import SecretBox
+from service.channels.webhook_https import open_secret, seal_secret
 from service.sealing.file_replacing import replace_file
 from service.sealing.key_files import PRIVATE_KEY_BLOCK, WritableKey, parse_private_key, private_pem
 from service.sealing.master_key import (
@@ -61,8 +62,19 @@ def reseal_totp_seeds(tx: SealedRecords, box: SecretBox) -> int:
     return count
 
 
+def reseal_webhook_secrets(tx: SealedRecords, box: SecretBox) -> int:
+    """Seal every secret of a webhook under the current master key; raises SecretUnreadableError as above."""
+    count = 0
+    for secret in tx.webhook_secrets(None):
+        if not box.is_current(secret.sealed):
+            sealed = seal_secret(box, secret.kind, str(secret.id), open_secret(box, secret))
+            tx.save_webhook_secret(replace(secret, sealed=sealed))
+            count += 1
+    return count
+
+
 #: Sign-ins half way are not among them: they end by themselves, and open under the key before until then.
-RESEALINGS: tuple[Resealing, ...] = (reseal_totp_seeds,)
+RESEALINGS: tuple[Resealing, ...] = (reseal_totp_seeds, reseal_webhook_secrets)
 
 
 async def rotate_master(

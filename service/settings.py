@@ -151,6 +151,14 @@ class Settings(BaseSettings):
     #: how long a delivery belongs to the process that took it; one that dies is replaced after that
     lease_seconds: float = Field(300, gt=0)
 
+    # -- webhooks
+    #: CA bundle for the certificates of customers' systems; None for the system's
+    webhook_ca_file: Path | None = None
+    #: whether receivers may stand at private, loopback and link-local addresses
+    webhook_allow_private: bool = False
+    #: for one post, whatever the other side does
+    webhook_timeout_seconds: float = Field(30, gt=0, le=120)
+
     # -- sealing
     #: file of the master keys, one a line, the current one first; None takes ``master.key`` in the data folder
     master_key_file: Path | None = None

@@ -86,6 +86,7 @@ async def running_parts(
         # 2.
         work = started_work(ground, stack) if works else None
         # 3.
+        box = SecretBox(ground.masters)
         context = ApiContext(
             unit_of_work=ground.store,
             clock=ground.clock,
@@ -97,8 +98,9 @@ async def running_parts(
             settings=settings,
             alerts=alert_settings(settings),
             metrics=ground.metrics,
+            box=box,
+            webhook=ground.webhook,
         )
-        box = SecretBox(ground.masters)
         console = console_parts(settings, ground.store, ground.clock, ground.identifiers, box, stack)
         returns = await listening_for_returns(ground, alert_settings(settings), stack)
         probes = await _watched(ground, work, stack, returns)

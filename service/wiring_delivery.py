@@ -27,6 +27,7 @@ from service.leadership import while_leading
 from service.service_mails import MailSender, ServiceMailer
 from service.settings import Settings
 from service.stopping import stopped
+from service.webhook_disabled import EndpointDisabled
 from service.wiring_checks import contact_checker
 from service.wiring_ground import Ground
 from service.wiring_returns import return_path_of
@@ -63,6 +64,8 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
             jitter=secrets.SystemRandom().random,
             acknowledge_link=_acknowledge_link(ground),
             return_path_of=return_path_of(settings, ground.masters, ground.clock),
+            webhook=ground.webhook,
+            endpoint_disabled=EndpointDisabled(settings.provider_name, settings.console_url),
             watch=ground.metrics.attempted,
         ),
         # Four messages a connection at most wait or are under way: all end before the lease does.

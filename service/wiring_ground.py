@@ -11,7 +11,9 @@ from notifications.use_cases.act import Act
 from notifications.use_cases.customer_decider import Agreements
 from notifications.use_cases.seal_notice import Sealing
 from service.access.authenticating import AccessLimits, Authenticator
+from service.access.secret_box import SecretBox
 from service.agreement_files import load_agreements
+from service.channels.webhook_https import WebhookHttps, WebhookSettings
 from service.key_keeping import KeyKeeper
 from service.leadership import Leadership
 from service.metrics import Metrics
@@ -49,6 +51,7 @@ class Ground:
     signer: CmsSigner
     timestamp_authority: TimestampAuthority
     sealing: Sealing
+    webhook: WebhookHttps
 
     @property
     def sender_name(self) -> str:
@@ -155,6 +158,15 @@ async def laid_ground(
                 grace_seconds=settings.escalation_grace_seconds,
                 call_within_seconds=settings.call_within_seconds,
             ),
+        ),
+        webhook=WebhookHttps(
+            WebhookSettings(
+                ca_file=settings.webhook_ca_file,
+                allow_private=settings.webhook_allow_private,
+                total_timeout_seconds=settings.webhook_timeout_seconds,
+            ),
+            SecretBox(masters),
+            clock,
         ),
     )
     in_use = {"log": log_fingerprint(log_keys.ring().known[-1]), "master": master_fingerprint(masters[0])}

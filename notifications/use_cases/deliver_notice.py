@@ -38,8 +38,12 @@ from notifications.mail_form import (
     summary_of,
 )
 from notifications.ports import Channel, DueDelivery, InboxItem, Transaction, WebhookChannel
+from notifications.use_cases.act import Act
 from notifications.use_cases.deciding import notice_subjects
+from notifications.use_cases.keep_webhooks import record_attempt_at
 from notifications.use_cases.seal_notice import Sealing, verify_sender
+from notifications.webhook import EndpointState, WebhookEndpoint
+from notifications.webhook_message import notice_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Delivering:
     acknowledge_link: Callable[[Delivery, Contact, datetime], MailedLink] | None = None
     #: None while there is no way to post to customers' systems
     webhook: WebhookChannel | None = None
+    #: tells the people concerned, in the same unit of work, that an endpoint was put out of use
+    endpoint_disabled: Callable[[Transaction, Act, WebhookEndpoint], None] | None = None
     #: told of every attempt once it is recorded, for whoever counts
     watch: Callable[[DueDelivery, Delivery, DeliveryAttempt], None] = lambda _due, _delivery, _attempt: None
 
@@ -94,8 +100,9 @@ async def attempt_notice(due: DueDelivery, delivering: Delivering) -> AttemptMad
     started_at = delivering.sealing.clock.now()
     content: bytes | None = None
     form = None if due.contact is None else mail_form(due.contact, started_at)
-    if due.delivery.channel not in delivering.channels:
-        outcome = _refused(f"no {due.delivery.channel.value} channel is configured")
+    unusable = _unusable(due, delivering)
+    if unusable is not None:
+        outcome = unusable
     else:
         try:
             # 1.
@@ -108,7 +115,26 @@ async def attempt_notice(due: DueDelivery, delivering: Delivering) -> AttemptMad
     return AttemptMade(started_at, outcome, content, form)
 
 
+def _unusable(due: DueDelivery, delivering: Delivering) -> Outcome | None:
+    """Return why there is no way to send it, or None."""
+    channel, endpoint = due.delivery.channel, due.endpoint
+    if channel is not ChannelKind.WEBHOOK:
+        return None if channel in delivering.channels else _refused(f"no {channel.value} channel is configured")
+    if delivering.webhook is None:
+        return _refused(f"no {channel.value} channel is configured")
+    if endpoint is None or not endpoint.customer_id == due.notice.customer_id == due.delivery.customer_id:
+        raise LookupError(f"delivery {due.delivery.id} names an endpoint of another customer")
+    if endpoint.state is not EndpointState.ACTIVE:
+        why = f"the endpoint is out of use: {endpoint.state_reason or endpoint.state.value}"
+        return replace(_refused(why), kind=OutcomeKind.PERMANENT_FAILURE)
+    return None
+
+
 async def _send(due: DueDelivery, delivering: Delivering, content: bytes) -> Outcome:
+    if delivering.webhook is not None and due.endpoint is not None:
+        return await delivering.webhook.post(
+            endpoint=due.endpoint, secrets=due.secrets, message_id=due.delivery.message_id, content=content
+        )
     return await delivering.channels[due.delivery.channel].send(
         sender=delivering.sealing.sender,
         recipient=due.contact.email if due.contact else "",
@@ -122,6 +148,14 @@ async def _send(due: DueDelivery, delivering: Delivering, content: bytes) -> Out
 
 def _message(due: DueDelivery, delivering: Delivering, now: datetime, form: FormDecision | None) -> bytes:
     contact = due.contact
+    if due.endpoint is not None:
+        provider = delivering.sealing.provider
+        return notice_event(
+            due.sealed,
+            message_id=due.delivery.message_id,
+            source=provider.console_url or f"mailto:{delivering.sealing.sender}",
+            console_url=provider.console_url,
+        )
     if contact is None or form is None:
         return due.sealed.document
     if not contact.customer_id == due.notice.customer_id == due.delivery.customer_id:
@@ -240,10 +274,14 @@ def _record(
         evidence_event=evidence_event(delivery.channel, outcome).value,
         message_sha256=hashlib.sha256(content).hexdigest() if content is not None and handed_over else None,
     )
-    keep = content if handed_over and delivery.channel is ChannelKind.EMAIL else None
+    keep = content if handed_over and delivery.channel is not ChannelKind.CONSOLE else None
 
     def work(tx: Transaction) -> None:
         tx.finish_attempt(delivery, attempt, keep)
+        if delivery.endpoint_id is not None:
+            disabled = record_attempt_at(tx, act, delivery.endpoint_id, outcome)
+            if disabled is not None and delivering.endpoint_disabled is not None:
+                delivering.endpoint_disabled(tx, act, disabled)
         if delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT:
             tx.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
         if _turns_the_notice(before, delivery):

@@ -49,6 +49,9 @@ class Permission(StrEnum):
     CALL_CHANGE = "call.change"
     #: the very bytes of what came back of a mail: people may have written them
     RETURNED_READ = "returned.read"
+    #: where notices are posted to, and the secrets that sign them
+    WEBHOOK_READ = "webhook.read"
+    WEBHOOK_CHANGE = "webhook.change"
     #: how the service fares, in numbers
     METRICS_READ = "metrics.read"
 
@@ -56,7 +59,9 @@ class Permission(StrEnum):
 _P = Permission
 
 _OF_EVERYBODY = frozenset({_P.SELF, _P.AGREEMENT_READ, _P.LOG_PROVE})
-_READS_CUSTOMERS = frozenset({_P.CUSTOMER_READ, _P.CONTACT_READ, _P.PROFILE_READ, _P.TRAIL_READ})
+_READS_CUSTOMERS = frozenset({
+    _P.CUSTOMER_READ, _P.CONTACT_READ, _P.PROFILE_READ, _P.TRAIL_READ, _P.WEBHOOK_READ,
+})  # fmt: skip
 _READS_INCIDENTS = frozenset({_P.INCIDENT_READ, _P.NOTICE_READ})
 _OF_A_MEMBER = _OF_EVERYBODY | _READS_CUSTOMERS | {_P.NOTICE_READ, _P.NOTICE_ACKNOWLEDGE, _P.MEMBER_READ}
 
@@ -73,10 +78,11 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.ADMINISTRATOR: _OF_EVERYBODY
     | (_READS_CUSTOMERS - {_P.TRAIL_READ})
     | {_P.CUSTOMER_CHANGE, _P.CONTACT_CHANGE, _P.PROFILE_CHANGE, _P.MEMBER_READ, _P.MEMBER_CHANGE, _P.ATTENTION_READ}
+    | {_P.WEBHOOK_CHANGE}
     | {_P.ACCOUNT_READ, _P.ACCOUNT_CHANGE, _P.KEY_READ, _P.KEY_CHANGE, _P.SETTING_READ}
     | {_P.CHANNEL_READ, _P.CHANNEL_CHANGE, _P.METRICS_READ},
     Role.CUSTOMER_MEMBER: _OF_A_MEMBER,
-    Role.CUSTOMER_MANAGER: _OF_A_MEMBER | {_P.CONTACT_CHANGE, _P.PROFILE_CHANGE, _P.MEMBER_CHANGE},
+    Role.CUSTOMER_MANAGER: _OF_A_MEMBER | {_P.CONTACT_CHANGE, _P.PROFILE_CHANGE, _P.MEMBER_CHANGE, _P.WEBHOOK_CHANGE},
     Role.AUDITOR: _OF_EVERYBODY
     | _READS_CUSTOMERS
     | _READS_INCIDENTS

@@ -165,6 +165,16 @@ class _ScopedTransaction:
         delivery = self._tx.delivery(delivery_id)
         return delivery if delivery is not None and self.notice(delivery.notice_id) is not None else None
 
+    def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._must_show(delivery.notice_id, delivery.customer_id)
+        self._tx.add_deliveries(deliveries)
+
+    def save_delivery(self, delivery: Delivery, expected_attempts: int) -> None:
+        if self.delivery(delivery.id) is None:
+            raise NotFoundError("delivery", delivery.id)
+        self._tx.save_delivery(delivery, expected_attempts)
+
     def attempts(self, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
         # Reached through ``deliveries`` alone, and named by an identifier that nobody can guess.
         return self._tx.attempts(delivery_id)

@@ -10,13 +10,14 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from notifications.errors import Fault, IdempotencyMismatchError, InvalidInputError
-from notifications.ports import Clock, Identifiers, Page, StoredResponse
+from notifications.ports import Clock, Identifiers, Page, StoredResponse, WebhookChannel
 from notifications.use_cases.act import Act
 from notifications.use_cases.customer_decider import Agreements
 from notifications.use_cases.seal_notice import Sealing
 from service.access.guarding import Access, Requires
 from service.access.permissions import Permission
 from service.access.ports import AccessStore, AccessTransaction
+from service.access.secret_box import SecretBox
 from service.alerting import AlertSettings
 from service.api.errors import HttpProblemError
 from service.key_keeping import KeyKeeper
@@ -43,6 +44,10 @@ class ApiContext:
     #: who is told of what cannot wait
     alerts: AlertSettings
     metrics: Metrics
+    #: seals and opens the secrets of webhooks
+    box: SecretBox
+    #: posts to customers' systems
+    webhook: WebhookChannel | None = None
 
 
 async def api_context(request: Request) -> ApiContext:
@@ -85,6 +90,8 @@ MayChangeChannels = Annotated[Access, Depends(Requires(Permission.CHANNEL_CHANGE
 MayReadCalls = Annotated[Access, Depends(Requires(Permission.CALL_READ))]
 MayChangeCalls = Annotated[Access, Depends(Requires(Permission.CALL_CHANGE))]
 MayReadReturned = Annotated[Access, Depends(Requires(Permission.RETURNED_READ))]
+MayReadWebhooks = Annotated[Access, Depends(Requires(Permission.WEBHOOK_READ))]
+MayChangeWebhooks = Annotated[Access, Depends(Requires(Permission.WEBHOOK_CHANGE))]
 MayReadMetrics = Annotated[Access, Depends(Requires(Permission.METRICS_READ))]
 Oneself = Annotated[Access, Depends(Requires(Permission.SELF))]
 

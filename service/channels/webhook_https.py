@@ -142,15 +142,15 @@ class WebhookHttps:
         ) as pool, pool.stream(
             "POST",
             url,
-            headers={
-                "Host": host if port == _HTTPS_PORT else f"{host}:{port}",
-                "User-Agent": "greffier",
-                "Accept": "*/*",
-                "Content-Type": CONTENT_TYPE,
-                "Content-Length": str(len(content)),
-                "Connection": "close",
-                **headers,
-            },
+            headers=[
+                ("Host", host if port == _HTTPS_PORT else f"{host}:{port}"),
+                ("User-Agent", "greffier"),
+                ("Accept", "*/*"),
+                ("Content-Type", CONTENT_TYPE),
+                ("Content-Length", str(len(content))),
+                ("Connection", "close"),
+                *headers.items(),
+            ],
             content=content,
             extensions={"timeout": timeouts},
         ) as response:  # fmt: skip

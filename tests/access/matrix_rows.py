@@ -80,6 +80,14 @@ ROWS = {
     f"GET {_V}/customers/{{customer_id}}/agreements":    "++ ++ ++ +0 +0 ++ +0 --",
     f"GET {_V}/customers/{{customer_id}}/inbox":         "++ ++ -- +0 +0 ++ +0 ++",
     f"POST {_V}/customers/{{customer_id}}/contacts":     "-- -- ++ -- +0 -- -- --",
+    f"POST {_V}/customers/{{customer_id}}/webhooks": "-- -- ++ -- +0 -- -- --",
+    f"GET {_V}/customers/{{customer_id}}/webhooks": "++ ++ ++ +0 +0 ++ +0 --",
+    f"GET {_V}/customers/{{customer_id}}/webhooks/{{endpoint_id}}": "++ ++ ++ +0 +0 ++ +0 --",
+    f"PUT {_V}/customers/{{customer_id}}/webhooks/{{endpoint_id}}": "-- -- ++ -- +0 -- -- --",
+    f"POST {_V}/customers/{{customer_id}}/webhooks/{{endpoint_id}}/secrets": "-- -- ++ -- +0 -- -- --",
+    f"DELETE {_V}/customers/{{customer_id}}/webhooks/{{endpoint_id}}/secrets/{{secret_id}}": "-- -- 00 -- 00 -- -- --",
+    f"POST {_V}/customers/{{customer_id}}/webhooks/{{endpoint_id}}/test": "-- -- ++ -- +0 -- -- --",
+    f"POST {_V}/customers/{{customer_id}}/webhooks/{{endpoint_id}}/replays": "-- -- ++ -- +0 -- -- --",
     f"GET {_V}/customers/{{customer_id}}/contacts":      "++ ++ ++ +0 +0 ++ +0 --",
     f"GET {_V}/customers/{{customer_id}}/contacts/{{contact_id}}": "++ ++ ++ +0 +0 ++ +0 --",
     f"PUT {_V}/customers/{{customer_id}}/contacts/{{contact_id}}": "-- -- ++ -- +0 -- -- --",
@@ -208,6 +216,12 @@ BODIES = {
     f"POST {_V}/customers/{{customer_id}}/agreements": _BOUND,
     f"POST {_V}/customers/{{customer_id}}/contacts": _CONTACT,
     f"PUT {_V}/customers/{{customer_id}}/contacts/{{contact_id}}": _CONTACT,
+    f"POST {_V}/customers/{{customer_id}}/webhooks": {"url": "https://other.invalid/"},
+    f"PUT {_V}/customers/{{customer_id}}/webhooks/{{endpoint_id}}": {"url": "https://hook.invalid/"},
+    f"POST {_V}/customers/{{customer_id}}/webhooks/{{endpoint_id}}/secrets": {"kind": "v1a"},
+    f"POST {_V}/customers/{{customer_id}}/webhooks/{{endpoint_id}}/replays": lambda names: {
+        "notice_id": names["notice_id"]
+    },
     f"POST {_V}/customers/{{customer_id}}/profiles": {"choices": None},
     f"POST {_V}/customers/{{customer_id}}/profiles/dry-run": {"choices": None},
 }

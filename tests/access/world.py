@@ -89,7 +89,10 @@ async def build_world(running, api):
         notice = notices[item["id"]]
         deliveries = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
         contacts = (await ok(api.get(f"/customers/{item['id']}/contacts")))["items"]
+        hook = await ok(api.post(f"/customers/{item['id']}/webhooks", json={"url": "https://hook.invalid/"}))
         names |= {
+            "endpoint_id": hook["id"],
+            "secret_id": "00000000-0000-4000-8000-000000000000",
             "customer_id": item["id"],
             "incident_id": incident["id"],
             "notice_id": notice["id"],
