@@ -192,9 +192,14 @@ def standing_of(watch: Watch) -> Standing:
 
 
 def was_told(deliveries: Sequence[Delivery]) -> bool:
-    """Whether the next hop took a notice for somebody, and it has not come back."""
+    """Whether the next hop took a notice for somebody, and it has not come back.
+
+    What the customer asks to have once more and cannot be given is no reason to say that it never had it.
+    """
     return any(
-        delivery.state is DeliveryState.SENT and delivery.channel is not ChannelKind.CONSOLE for delivery in deliveries
+        delivery.state is DeliveryState.SENT or delivery.sent_at is not None
+        for delivery in deliveries
+        if delivery.channel is not ChannelKind.CONSOLE
     )
 
 

@@ -123,6 +123,14 @@ def test_the_console_alone_stops_nothing():
     assert plan.open_task.reason is CallReason.NOBODY_REACHABLE
 
 
+@pytest.mark.parametrize("state", ["failing", "failed"])
+def test_what_was_taken_once_is_told_though_a_replay_of_it_fails(state):
+    made = standing(watch(1, fallback=1), c0=state)
+    console, mail = made.deliveries
+    made = replace(made, deliveries=[console, replace(mail, sent_at=NOW)])
+    assert plan_escalation(made, after(days=1)).standing is Standing.SETTLED
+
+
 def test_what_came_back_is_not_told():
     made = standing(watch(1, fallback=1), c0="sent")
     assert plan_escalation(made, after(hours=1)).next_look_at is None
