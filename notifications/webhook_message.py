@@ -6,9 +6,10 @@ Webhooks specification 1.0, CloudEvents 1.0.2.
 """
 
 import base64
-import binascii
 import hmac
+import ipaddress
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +32,9 @@ _SECRET_PREFIX, _PUBLIC_PREFIX = "whsec_", "whpk_"
 _SECRET_BYTES = range(24, 65)
 _KEY_BYTES = 32
 _MAX_URL_CHARACTERS = 2000
+_MAX_NAME_CHARACTERS = 253
+#: As names stand in the DNS, letters beyond ASCII in their ``xn--`` form.
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,20 @@ def verify_url(url: str) -> None:
         raise InvalidInputError(Fault("url", "must be ASCII without spaces, of 2,000 characters at most"))
     if parts.scheme != "https":
         raise InvalidInputError(Fault("url", "must begin with https://"))
-    if not parts.hostname or port == 0:
-        raise InvalidInputError(Fault("url", "must name a host"))
+    if port == 0 or not _is_host(parts.hostname or ""):
+        raise InvalidInputError(Fault("url", "must name a host, in the letters of the DNS"))
     if parts.username is not None or parts.password is not None or parts.fragment:
         raise InvalidInputError(Fault("url", "must hold neither credentials nor a fragment"))
+
+
+def _is_host(host: str) -> bool:
+    """Whether a resolver can be asked for it; one that cannot must fail here and not where notices go out."""
+    if ":" in host:
+        try:
+            return ipaddress.IPv6Address(host).scope_id is None
+        except ValueError:
+            return False
+    return len(host) <= _MAX_NAME_CHARACTERS and _HOST_NAME.fullmatch(host) is not None
 
 
 def notice_event(sealed: SealedNotice, *, message_id: str, source: str, console_url: str | None) -> bytes:
@@ -142,7 +156,7 @@ def verify_webhook(headers: Mapping[str, str], body: bytes, keys: Sequence[str],
         kind, _, encoded = signature.partition(",")
         try:
             raw = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+        except ValueError:
             continue
         if any(known == kind and verify(content, raw) for known, verify in verifiers):
             return
@@ -186,7 +200,7 @@ def _verifier(key: str) -> tuple[str, Callable[[bytes, bytes], bool]]:
 def _decoded(key: str, prefix: str) -> bytes | None:
     try:
         return base64.b64decode(key.removeprefix(prefix), validate=True) if key.startswith(prefix) else None
-    except binascii.Error:
+    except ValueError:
         return None
 
 

@@ -30,6 +30,7 @@ _HTTPS_PORT = 443
 _GONE = 410
 _READ_AT_MOST_BYTES = 64 * 1024
 _TEXT_CHARACTERS = 200
+_NO_ANSWER = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 _LONGEST_RETRY_AFTER_SECONDS = 7 * 24 * 3600
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 #: Addresses that carry an IPv4 address which is where the packets end: 6to4 (RFC 3056) and NAT64 (RFC 6052).
@@ -120,7 +121,7 @@ class WebhookHttps:
             return _outcome(OutcomeKind.PERMANENT_FAILURE, str(error), remote)
         except TimeoutError:
             return _outcome(OutcomeKind.TRANSIENT_FAILURE, "no whole answer in time", remote)
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as error:
+        except (*_NO_ANSWER, OSError, UnicodeError) as error:
             return _outcome(OutcomeKind.TRANSIENT_FAILURE, f"{type(error).__name__}: {error}", remote)
 
     def _opened(self, secrets: Iterable[WebhookSecret]) -> list[SigningSecret]:
@@ -143,7 +144,7 @@ class WebhookHttps:
             "POST",
             url,
             headers=[
-                ("Host", host if port == _HTTPS_PORT else f"{host}:{port}"),
+                ("Host", urlsplit(url).netloc),
                 ("User-Agent", "greffier"),
                 ("Accept", "*/*"),
                 ("Content-Type", CONTENT_TYPE),

@@ -239,6 +239,17 @@ async def test_an_address_that_is_none_is_refused(channel, server, url):
     assert server.received == []
 
 
+async def test_a_name_that_no_resolver_can_be_asked_for_is_an_outcome_too(channel, server):
+    class Refusing:
+        async def addresses(self, host, port):
+            raise UnicodeError("label empty or too long")
+
+    assert (await post(channel(Refusing()), server)).kind is OutcomeKind.TRANSIENT_FAILURE
+    assert (await post(channel(SystemResolver()), server, url="https://x..example/")).kind is (
+        OutcomeKind.PERMANENT_FAILURE
+    )
+
+
 async def test_without_a_secret_that_opens_nothing_goes_out(channel, server):
     endpoint = make_endpoint(make_customer())
     foreign = make_secret(endpoint, expires_at=None)
