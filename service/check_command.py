@@ -52,16 +52,17 @@ async def _check(settings: "Settings", customer_id: UUID | None, *, send: bool) 
     from service.store import open_store  # noqa: PLC0415 - as above
     from service.wiring_checks import contact_checker  # noqa: PLC0415 - as above
     from service.wiring_delivery import alert_settings, smtp_settings  # noqa: PLC0415 - as above
+    from service.wiring_ground import webhook_channel  # noqa: PLC0415 - as above
     from service.wiring_sealing import address_or  # noqa: PLC0415 - as above
 
     if send and settings.smtp_host is None:
         raise InvalidInputError(Fault("smtp_host", "is not set: no test mail can be sent"))
-    clock, identifiers = SystemClock(), SystemIdentifiers()
+    clock, identifiers, masters = SystemClock(), SystemIdentifiers(), load_masters(settings)
     files = KeyFiles(settings.keys_dir, settings.trust_dir)
     signer = CmsSigner(
         settings.signing_key_file or files.signing_key,
         settings.signing_chain_file or files.signing_chain,
-        key_passphrases(settings, load_masters(settings)),
+        key_passphrases(settings, masters),
         clock,
     )
     sender = settings.mail_from or address_or(signer, settings.contact_email)
@@ -84,6 +85,7 @@ async def _check(settings: "Settings", customer_id: UUID | None, *, send: bool) 
             clock=clock,
             identifiers=identifiers,
             mail=mail,
+            webhook=webhook_channel(settings, masters, clock),
         )
         actor = f"operator:{os.getuid()}"
         if customer_id is None:

@@ -58,11 +58,12 @@ def _trial(
     channel: WebhookChannel, settings: Settings, sender: str, clock: Clock, identifiers: Identifiers
 ) -> Callable[[WebhookEndpoint, Sequence[WebhookSecret]], Awaitable[Outcome]]:
     """Return what posts an event that says that it is a test."""
+    source = settings.console_url or f"mailto:{sender}"
 
     async def post(endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret]) -> Outcome:
         token = hashlib.sha256(f"greffier/check/v1\n{identifiers.new_id()}".encode()).hexdigest()[:40]
         message_id = f"<{token}@{sender.rpartition('@')[2]}>"
-        content = trial_event(message_id=message_id, source=f"urn:greffier:{settings.log_origin}", at=clock.now())
+        content = trial_event(message_id=message_id, source=source, at=clock.now())
         return await channel.post(endpoint=endpoint, secrets=secrets, message_id=message_id, content=content)
 
     return post

@@ -109,6 +109,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
             alerts=alert_settings(settings),
             clock=ground.clock,
             identifiers=ground.identifiers,
+            webhook=ground.webhook,
         ),
         every_days=settings.check_contacts_every_days,
         clock=ground.clock,

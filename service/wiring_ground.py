@@ -159,15 +159,7 @@ async def laid_ground(
                 call_within_seconds=settings.call_within_seconds,
             ),
         ),
-        webhook=WebhookHttps(
-            WebhookSettings(
-                ca_file=settings.webhook_ca_file,
-                allow_private=settings.webhook_allow_private,
-                total_timeout_seconds=settings.webhook_timeout_seconds,
-            ),
-            SecretBox(masters),
-            clock,
-        ),
+        webhook=webhook_channel(settings, masters, clock),
     )
     in_use = {"log": log_fingerprint(log_keys.ring().known[-1]), "master": master_fingerprint(masters[0])}
     await record_known_keys(store, ground.act(), signer, in_use, authority)
@@ -183,3 +175,16 @@ def _authenticator(settings: Settings, store: Store, clock: Clock) -> Authentica
         stranger_requests_burst=settings.stranger_requests_burst,
     )
     return Authenticator(store, clock, limits)
+
+
+def webhook_channel(settings: Settings, masters: list[bytes], clock: Clock) -> WebhookHttps:
+    """Return what posts to customers' own systems."""
+    return WebhookHttps(
+        WebhookSettings(
+            ca_file=settings.webhook_ca_file,
+            allow_private=settings.webhook_allow_private,
+            total_timeout_seconds=settings.webhook_timeout_seconds,
+        ),
+        SecretBox(masters),
+        clock,
+    )

@@ -10,15 +10,18 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from fakes.tls_authority import new_authority
+from fakes.webhook_server import answer, webhook_server
 from scenario import customer, ok
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "console"))
 from people import browser, person
 
 from service.access.records import Role
+from service.demo.environment import embedded_service
 
 
-async def greffier(running, *arguments):
+async def greffier(running, *arguments, **settings):
     """Run the command as an operator does; returns exit code, standard output and standard error."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service.cli", *arguments, "--data", str(running.data),
@@ -27,6 +30,7 @@ async def greffier(running, *arguments):
             "GREFFIER_SMTP_HOST": "127.0.0.1", "GREFFIER_SMTP_TLS": "none",
             "GREFFIER_SMTP_PORT": str(running.sink.port),
             "PATH": "/usr/bin:/bin",
+            **{f"GREFFIER_{name.upper()}": str(value) for name, value in settings.items()},
         },
     )  # fmt: skip
     out, err = await process.communicate()
@@ -98,3 +102,35 @@ async def test_a_customers_own_people_see_what_was_found_and_nobody_elses(runnin
         assert (await page.get(f"/customers/{other['id']}/reachability")).status_code == 404
     async with httpx.AsyncClient(base_url=running.url) as stranger:
         assert (await stranger.get(f"/api/v1/customers/{hospital['id']}/reachability")).status_code == 401
+
+
+async def test_a_webhook_gets_an_event_that_says_that_it_is_a_test(data_folder, service_log, tmp_path):
+    authority = new_authority()
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "ca.pem").write_bytes(authority.pem())
+    reach = {"webhook_ca_file": tmp_path / "ca.pem", "webhook_allow_private": True}
+    async with (
+        webhook_server(authority.server_context(tmp_path / "tls", "localhost")) as receiver,
+        embedded_service(data_folder, **reach) as running,
+        httpx.AsyncClient(
+            base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {running.token}"}, timeout=30
+        ) as api,
+    ):
+        hospital = await customer(api, contacts=())
+        await ok(api.post(f"/customers/{hospital['id']}/webhooks", json={"url": receiver.url()}))
+        code, out, err = await greffier(running, "check-contacts", **reach)
+        assert code == 0, out + err
+        assert f"ok\tHôpital de Valmont\t{receiver.url()}" in out
+        (received,) = receiver.received
+        event = json.loads(received.body)
+        assert (event["type"], event["data"]) == ("greffier.test.v1", {"test": True})
+        assert received.headers["webhook-signature"].startswith("v1")
+        receiver.answers = [answer(500)]
+        code, out, _ = await greffier(running, "check-contacts", **reach)
+        assert code == 1
+        assert "500" in out
+        found = await ok(api.get(f"/customers/{hospital['id']}/reachability"))
+        assert found["reachable"] is False
+        assert [(item["subject"], item["ok"], item["code"]) for item in found["items"]] == [("webhook", False, 500)]
+        board = [item["kind"] for item in (await ok(api.get("/attention")))["items"]]
+        assert {"contact_check_failed", "customer_check_failed"} <= set(board)
