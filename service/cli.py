@@ -11,6 +11,7 @@ import click
 from notifications.errors import GreffierError
 from service.backup_command import backup_command
 from service.check_command import check_command
+from service.copy_command import copy_command
 from service.import_command import export_command, import_command
 from service.keys_command import keys_command
 from service.verify_command import verify_command
@@ -26,6 +27,7 @@ def cli() -> None:
 
 cli.add_command(verify_command)
 cli.add_command(keys_command)
+cli.add_command(copy_command)
 cli.add_command(import_command)
 cli.add_command(export_command)
 cli.add_command(check_command)
@@ -109,7 +111,8 @@ def migrate(data: Path) -> None:
     from service.settings import load_settings
     from service.store import migrate_store
 
-    migrate_store(load_settings(data).store_location())
+    settings = load_settings(data)
+    migrate_store(settings.store_location(), role=settings.database_role)
     click.echo("up to date")
 
 

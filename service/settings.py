@@ -29,6 +29,8 @@ class Settings(BaseSettings):
     database_url: str | None = None
     #: file whose first line is the role's password, where the address does not hold it
     database_password_file: Path | None = None
+    #: the role that everything but ``greffier migrate`` connects as; migrating grants it what it needs and no more
+    database_role: str | None = None
 
     # -- the provider, as every notice names it
     provider_name: str = "Cloud provider"

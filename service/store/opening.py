@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from notifications.errors import StoreUnavailableError
 from service.store.migrating import is_current, postgresql_engine, sqlite_engine, upgrade
 from service.store.postgresql import PostgresqlStore
+from service.store.roles import grant_application_role
 from service.store.sqlite import SqliteStore
 
 _SQLITE_PREFIX = "sqlite:///"
@@ -60,8 +61,11 @@ def _open_postgresql(address: str, *, migrate: bool, readers: int) -> Postgresql
     return PostgresqlStore(address, readers=readers)
 
 
-def migrate_store(location: str | Path) -> None:
-    """Bring the tables at an address up to date, as ``open_store`` does; raises StoreUnavailableError."""
+def migrate_store(location: str | Path, *, role: str | None = None) -> None:
+    """Bring the tables at an address up to date, as ``open_store`` does; raises StoreUnavailableError.
+
+    On PostgreSQL ``role`` is granted what the service needs, and no more; see ``service.store.roles``.
+    """
     if isinstance(location, str) and location.startswith(_POSTGRESQL_PREFIXES):
         engine, named = postgresql_engine(location), "the database"
     else:
@@ -72,6 +76,8 @@ def migrate_store(location: str | Path) -> None:
         raise StoreUnavailableError(f"{named} cannot be migrated: {_one_line(error)}") from error
     finally:
         engine.dispose()
+    if role is not None and isinstance(location, str):
+        grant_application_role(location, role)
 
 
 def _path_of(location: str | Path) -> Path:

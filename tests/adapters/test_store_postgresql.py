@@ -1,12 +1,15 @@
 """What PostgreSQL adds to the contract: several processes, append-only by the server, what it is told, its restarts."""
 
 import asyncio
+import sqlite3
 from dataclasses import replace
+from uuid import uuid4
 
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fakes.postgresql_server import own_server, postgresql_server
 from fakes.records import (
     NOW,
@@ -21,9 +24,12 @@ from fakes.records import (
     make_sealed,
 )
 
-from notifications.errors import StateConflictError, StoreUnavailableError
+from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
+from notifications.audit.merkle import append_leaves, leaf_hash
+from notifications.errors import InvalidInputError, StateConflictError, StoreUnavailableError, VerificationError
 from notifications.notice import NoticeState
 from service.store import migrate_store, open_store
+from service.store.copying import copy_store
 from service.store.migrating import postgresql_engine
 from service.store.tables import metadata
 from service.store.triggers import APPEND_ONLY
@@ -247,3 +253,122 @@ class TestServer:
         assert isinstance(results[0], StoreUnavailableError)
         assert results[1] == 1
         await store.close()
+
+
+class TestRoles:
+    @pytest.fixture
+    def role(self):
+        server = postgresql_server()
+        name = f"app_{uuid4().hex[:12]}"
+        server.execute(f"CREATE ROLE {name} LOGIN")
+        return name
+
+    async def test_the_applications_role_works_and_cannot_rewrite_whatever_the_triggers_say(self, role):
+        server = postgresql_server()
+        owner = server.empty_database()
+        migrate_store(owner, role=role)
+        migrate_store(owner, role=role)
+        address = owner.replace("postgres:@", f"{role}:@")
+        store = open_store(address, migrate=False)
+        customer = make_customer()
+        await store.write(lambda tx: (tx.add_customer(customer, SALT), tx.append_audit([make_entry()])))
+        await store.write(lambda tx: tx.save_customer(replace(customer, version=2), 1))
+        await store.close()
+        with psycopg.connect(address, autocommit=True) as connection:
+            for table in APPEND_ONLY:
+                column = connection.execute(f"SELECT * FROM {table} LIMIT 0").description[0].name
+                for statement in (
+                    f'UPDATE {table} SET "{column}" = "{column}"',
+                    f"DELETE FROM {table}",
+                    f"TRUNCATE {table} CASCADE",
+                    f"ALTER TABLE {table} DISABLE TRIGGER ALL",
+                    f"DROP TABLE {table} CASCADE",
+                ):
+                    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                        connection.execute(statement)
+            for statement in ("UPDATE alembic_version SET version_num = '0'", "CREATE TABLE x (y int)"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement)
+
+    def test_a_role_that_could_do_all_or_is_not_there_is_refused(self, address):
+        for role, reason in (("postgres", "superuser"), ("nobody_here", "no role")):
+            with pytest.raises(InvalidInputError, match=reason):
+                migrate_store(address, role=role)
+
+
+class TestCopy:
+    async def fill(self, path, leaves=5):
+        store = open_store(path)
+        customer, incident = make_customer(), make_incident()
+        notice = make_notice(incident, customer)
+        delivery = make_delivery(notice)
+
+        def work(tx):
+            tx.add_customer(customer, SALT)
+            tx.add_incident(incident)
+            tx.add_notices([notice])
+            tx.add_sealed(make_sealed(notice, timestamp=b"t", log_proof=b"p"), notice.id)
+            tx.add_deliveries([delivery])
+            tx.finish_attempt(replace(delivery, attempts=1), make_attempt(delivery), b"mail\x00\xff")
+            tx.append_audit([make_entry(openings=[("payload", b"x")]) for _ in range(leaves)])
+
+        await store.write(work)
+        key = Ed25519PrivateKey.generate()
+        pending = await store.read(lambda tx: tx.pending_leaves(100))
+        grown = append_leaves(0, lambda _wanted: [], [leaf_hash(item.leaf) for item in pending])
+        note = sign_checkpoint(key, Checkpoint("copy.example/log", grown.size, grown.root))
+        await store.write(lambda tx: tx.grow_tree(0, pending, grown.nodes, note))
+        await store.close()
+        return customer, incident, notice, delivery
+
+    async def test_everything_is_there_and_goes_on(self, tmp_path):
+        path, target = tmp_path / "x.sqlite3", postgresql_server().empty_database()
+        customer, incident, notice, delivery = await self.fill(path)
+        before = path.read_bytes()
+        told = []
+        assert copy_store(path, target, told.append) == sum(table.rows for table in told) > 30
+        assert path.read_bytes() == before
+        old, new = open_store(path), open_store(target, migrate=False)
+        for read in (
+            lambda tx: list(tx.all_customers()),
+            lambda tx: tx.customer_pseudonym(customer.id),
+            lambda tx: tx.incident(incident.id),
+            lambda tx: tx.sealed(notice.id),
+            lambda tx: tx.attempts(delivery.id),
+            lambda tx: tx.message_sent(delivery.id),
+            lambda tx: (tx.log_size(), tx.log_checkpoint(), list(tx.log_entries(0, 100))),
+        ):
+            assert await old.read(read) == await new.read(read)
+        # Counters go on where they stood.
+        other = make_customer()
+        await new.write(lambda tx: (tx.add_customer(other, SALT), tx.append_audit([make_entry()])))
+        assert list(await new.read(lambda tx: tx.all_customers())) == [customer, other]
+        assert len(await new.read(lambda tx: tx.pending_leaves(9))) == 1
+        await old.close()
+        await new.close()
+
+    async def test_a_target_in_use_is_refused_and_left_as_it_is(self, tmp_path, address):
+        await self.fill(tmp_path / "x.sqlite3")
+        store = open_store(address, migrate=False)
+        await store.write(lambda tx: tx.next_ticket_number(2026))
+        with pytest.raises(StateConflictError, match="in use"):
+            copy_store(tmp_path / "x.sqlite3", address)
+        assert list(await store.read(lambda tx: tx.all_customers())) == []
+        await store.close()
+
+    async def test_a_source_whose_tree_was_changed_is_not_copied(self, tmp_path):
+        path, target = tmp_path / "x.sqlite3", postgresql_server().empty_database()
+        await self.fill(path)
+        with sqlite3.connect(path) as connection:
+            connection.execute("DROP TRIGGER log_nodes_no_update")
+            connection.execute("UPDATE log_nodes SET hash = zeroblob(32) WHERE level = 0 AND node_index = 2")
+        connection.close()
+        with pytest.raises(VerificationError, match="from 0 on"):
+            copy_store(path, target)
+        with psycopg.connect(target) as reading:
+            assert reading.execute("SELECT count(*) FROM audit_entries").fetchone() == (0,)
+
+    def test_a_file_that_is_none_is_refused(self, tmp_path):
+        (tmp_path / "x").write_bytes(b"no database")
+        with pytest.raises(StoreUnavailableError, match="nothing was copied"):
+            copy_store(tmp_path / "x", postgresql_server().empty_database())
