@@ -49,6 +49,8 @@ def _private_address(host: str, port: int) -> tuple[str, int]:
     addresses = [str(item[4][0]) for item in found]
     for text in addresses:
         address = ipaddress.ip_address(text.partition("%")[0])
+        # ::ffff:192.0.2.1 is the IPv4 address, and counts as it does.
+        address = getattr(address, "ipv4_mapped", None) or address
         if address.is_unspecified or not (address.is_loopback or address.is_private):
             raise InvalidInputError(Fault("metrics_host", f"{text} is neither loopback nor a private address"))
     return addresses[0], port
