@@ -149,7 +149,9 @@ async def test_the_listener_answers_without_a_token_and_only_for_metrics(data_fo
         assert running.parts.context.metrics.registry is not None
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "8.8.8.8", "2001:4860:4860::8888", "::ffff:8.8.8.8", "no.such.name.invalid"])
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "8.8.8.8", "2001:4860:4860::8888", "::ffff:8.8.8.8", "no.such.name.invalid"]
+)
 async def test_the_listener_is_refused_where_others_could_reach_it(host, running):
     with pytest.raises(InvalidInputError, match="metrics_host"):
         async with metrics_listener(running.parts.context.metrics, host, 0):
