@@ -127,7 +127,7 @@ FORGED = [
 ]
 
 
-@pytest.mark.parametrize("recipient", FORGED)
+@pytest.mark.parametrize("recipient", FORGED, ids=range(len(FORGED)))
 async def test_a_stranger_stores_nothing_and_nothing_is_relayed(recipient):
     async with listening() as house, house.talk() as talk:
         assert [reply[:5] for reply in await talk.hand_over(recipient, b"x\r\n")] == ["550 5"]
