@@ -153,7 +153,16 @@ class Settings(BaseSettings):
     #: how long a delivery belongs to the process that took it; one that dies is replaced after that
     lease_seconds: float = Field(300, gt=0)
 
+    #: mails under way at once to recipients of one domain; None for as many as there are connections
+    mails_at_once_per_domain: int | None = Field(None, ge=1)
+    #: mails begun in a minute to recipients of one domain, by each process; None for as many as go
+    mails_per_minute_per_domain: int | None = Field(None, ge=1)
+
     # -- webhooks
+    #: posts under way at once to one host
+    webhooks_at_once_per_host: int = Field(4, ge=1)
+    #: posts begun in a minute to one host, by each process; None for as many as go
+    webhooks_per_minute_per_host: int | None = Field(None, ge=1)
     #: CA bundle for the certificates of customers' systems; None for the system's
     webhook_ca_file: Path | None = None
     #: whether receivers may stand at private, loopback and link-local addresses

@@ -23,6 +23,7 @@ from service.channels.email_smtp import EmailSmtp, SmtpSettings
 from service.checking import ContactChecks
 from service.disk import free_bytes
 from service.escalating import Escalating
+from service.lanes import Lanes, LaneSettings
 from service.leadership import while_leading
 from service.service_mails import MailSender, ServiceMailer
 from service.settings import Settings
@@ -74,6 +75,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
             delivery_batch=4 * settings.smtp_connections,
             stop_seconds=settings.stop_seconds,
         ),
+        Lanes(_lane_settings(settings)),
     )
     mailer = ServiceMailer(
         ground.store,
@@ -128,6 +130,20 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         "checks": checks.health,
     }
     return Work(worker, mailer, alerting, escalating, probes)
+
+
+def _lane_settings(settings: Settings) -> LaneSettings:
+    per_minute = {
+        ChannelKind.EMAIL: settings.mails_per_minute_per_domain,
+        ChannelKind.WEBHOOK: settings.webhooks_per_minute_per_host,
+    }
+    return LaneSettings(
+        concurrent={
+            ChannelKind.EMAIL: settings.mails_at_once_per_domain or settings.smtp_connections,
+            ChannelKind.WEBHOOK: settings.webhooks_at_once_per_host,
+        },
+        per_minute={channel: limit for channel, limit in per_minute.items() if limit is not None},
+    )
 
 
 Running = Callable[[], Coroutine[Any, Any, None]]
