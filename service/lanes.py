@@ -70,6 +70,12 @@ class Lanes:
         """Return which destinations are left alone, for whoever looks."""
         return sorted(name for name, circuit in self._circuits.items() if _rests(circuit, now))
 
+    def open_by_channel(self, now: datetime) -> dict[ChannelKind, int]:
+        """Return how many destinations of each channel are left alone."""
+        names = self.open_circuits(now)
+        mail = names.count(_RELAY)
+        return {ChannelKind.EMAIL: mail, ChannelKind.WEBHOOK: len(names) - mail}
+
     def passed_over(self, now: datetime) -> tuple[frozenset[ChannelKind], frozenset[str]]:
         """Return the channels and the lanes that take nothing now."""
         lanes = {name for name in self._lanes if not self._has_place(name, now)}

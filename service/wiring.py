@@ -149,6 +149,7 @@ async def _watched(
         free_bytes=lambda: free_bytes(settings.data),
         open_circuits=dict if work is None else lambda: _open_circuits(work.worker, ground.clock.now()),
         log_key_since=lambda: ground.log_keys.ring().keys[0].since,
+        open_circuits=lambda: {} if work is None else work.worker.lanes.open_by_channel(ground.clock.now()),
     )
     if settings.metrics_port is not None:
         listener = metrics_listener(ground.metrics, settings.metrics_host, settings.metrics_port)

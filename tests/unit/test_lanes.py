@@ -81,6 +81,7 @@ def test_a_relay_that_does_not_answer_is_left_alone_for_every_recipient_and_trie
     fail(lanes, MAIL, "email:b", 1)
     assert lanes.passed_over(NOW) == ({MAIL}, frozenset())
     assert lanes.open_circuits(NOW) == ["relay"]
+    assert lanes.open_by_channel(NOW) == {MAIL: 1, HOOK: 0}
     assert not lanes.begin(MAIL, "email:c", at(4))
     assert lanes.begin(HOOK, "webhook:c", at(4))
     assert lanes.reopens_at(at(4)) == at(5)
