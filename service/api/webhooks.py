@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
+from notifications.delivery import Delivery, Outcome
 from notifications.errors import NotFoundError, StateConflictError
 from notifications.ports import Transaction
 from notifications.use_cases.act import Act
@@ -27,6 +28,7 @@ from notifications.use_cases.keep_webhooks import (
 from notifications.use_cases.replay_notice import replay_notice
 from notifications.webhook import EndpointState, SignatureKind, WebhookEndpoint, WebhookSecret
 from notifications.webhook_message import public_key_text, shared_secret_text, trial_event
+from service.access.guarding import Access
 from service.access.ports import AccessTransaction
 from service.api.fields import Line, Moment, Out, Schema
 from service.api.requests import (
@@ -180,6 +182,72 @@ def new_secret(
     return secret, NewSecretOut(**secret_out(secret).model_dump(), secret=shown)
 
 
+def added_webhook(
+    tx: AccessTransaction, act: Act, context: ApiContext, customer_id: UUID, draft: EndpointDraft
+) -> tuple[WebhookEndpoint, WebhookSecret, NewSecretOut]:
+    """Add an endpoint with its first secret, and return that as it is shown this once."""
+    endpoint = add_endpoint(tx, act, customer_id, draft)
+    secret, shown = new_secret(context, act, endpoint, SignatureKind.V1)
+    add_secret(tx, act, endpoint, secret, None)
+    return endpoint, secret, shown
+
+
+def added_secret(
+    tx: AccessTransaction,
+    act: Act,
+    context: ApiContext,
+    customer_id: UUID,
+    endpoint_id: UUID,
+    kind: SignatureKind,
+    overlap: timedelta,
+) -> NewSecretOut:
+    """Add a secret and return it as it is shown this once; the others of its kind sign for the overlap."""
+    endpoint = existing_endpoint(tx, customer_id, endpoint_id)
+    made, shown = new_secret(context, act, endpoint, kind)
+    add_secret(tx, act, endpoint, made, overlap)
+    return shown
+
+
+async def posted_trial(context: ApiContext, access: Access, customer_id: UUID, endpoint_id: UUID) -> Outcome:
+    """Post a test event once, record that it was, and return what the receiver said; raises StateConflictError."""
+    if context.webhook is None:
+        raise StateConflictError("webhooks are not set up in this installation")
+    endpoint, secrets = await access.read(
+        lambda tx: (existing_endpoint(tx, customer_id, endpoint_id), tx.webhook_secrets(endpoint_id))
+    )
+    act = access.act()
+    message_id = f"<test-{act.identifiers.new_id().hex}@{context.sealing.mail_domain}>"
+    source = context.sealing.provider.console_url or f"mailto:{context.sealing.sender}"
+    outcome = await context.webhook.post(
+        endpoint=endpoint,
+        secrets=secrets,
+        message_id=message_id,
+        content=trial_event(message_id=message_id, source=source, at=act.now),
+    )
+
+    def record(tx: AccessTransaction, act: Act) -> None:
+        pseudonym = tx.customer_pseudonym(customer_id)
+        subjects = {"customer": pseudonym, "endpoint": str(endpoint_id)}
+        detail = {"outcome": outcome.kind.value, "code": outcome.code}
+        tx.append_audit([act.entry("webhook.tested", subjects=subjects, detail=detail)])
+
+    await access.write(record)
+    return outcome
+
+
+def queued_replay(
+    tx: AccessTransaction, act: Act, context: ApiContext, customer_id: UUID, endpoint_id: UUID, notice_id: UUID
+) -> Delivery:
+    """Queue a sealed notice of a customer to its endpoint once more; raises NotFoundError, StateConflictError."""
+    endpoint = existing_endpoint(tx, customer_id, endpoint_id)
+    if endpoint.state is not EndpointState.ACTIVE:
+        raise StateConflictError("the endpoint is out of use")
+    notice = tx.notice(notice_id)
+    if notice is None or notice.customer_id != customer_id:
+        raise NotFoundError("notice", notice_id)
+    return replay_notice(tx, act, notice, endpoint, context.sealing.mail_domain)
+
+
 @router.post("/{customer_id}/webhooks", status_code=201, response_model=NewWebhookOut, summary="Add a webhook endpoint")
 async def add(
     request: Request,
@@ -192,9 +260,7 @@ async def add(
     """Add an endpoint with a first `v1` secret, shown this once; notices sealed from now on are posted there too."""
 
     def work(tx: AccessTransaction, act: Act) -> Answer:
-        endpoint = add_endpoint(tx, act, customer_id, webhook.to_domain())
-        secret, shown = new_secret(context, act, endpoint, SignatureKind.V1)
-        add_secret(tx, act, endpoint, secret, None)
+        endpoint, secret, shown = added_webhook(tx, act, context, customer_id, webhook.to_domain())
         stated = webhook_out(endpoint, [secret]).model_dump()
         return Answer(
             NewWebhookOut(**stated, new_secret=shown),
@@ -271,9 +337,8 @@ async def rotate(
     """Add a secret, shown this once. Until the others expire, what is posted carries a signature by each."""
 
     def work(tx: AccessTransaction, act: Act) -> Answer:
-        endpoint = existing_endpoint(tx, customer_id, endpoint_id)
-        made, shown = new_secret(context, act, endpoint, SignatureKind(secret.kind))
-        add_secret(tx, act, endpoint, made, timedelta(days=secret.overlap_days))
+        overlap = timedelta(days=secret.overlap_days)
+        shown = added_secret(tx, act, context, customer_id, endpoint_id, SignatureKind(secret.kind), overlap)
         return Answer(shown, 201, kept=shown.model_copy(update={"secret": None}))
 
     return await change(request, access, idempotency_key, work)
@@ -306,28 +371,7 @@ async def try_webhook(context: Context, access: MayChangeWebhooks, customer_id: 
 
     It carries no notice and counts for nothing: an endpoint is neither disabled nor set in use by it.
     """
-    if context.webhook is None:
-        raise StateConflictError("webhooks are not set up in this installation")
-    endpoint, secrets = await access.read(
-        lambda tx: (existing_endpoint(tx, customer_id, endpoint_id), tx.webhook_secrets(endpoint_id))
-    )
-    act = access.act()
-    message_id = f"<test-{act.identifiers.new_id().hex}@{context.sealing.mail_domain}>"
-    source = context.sealing.provider.console_url or f"mailto:{context.sealing.sender}"
-    outcome = await context.webhook.post(
-        endpoint=endpoint,
-        secrets=secrets,
-        message_id=message_id,
-        content=trial_event(message_id=message_id, source=source, at=act.now),
-    )
-
-    def record(tx: AccessTransaction, act: Act) -> None:
-        pseudonym = tx.customer_pseudonym(customer_id)
-        subjects = {"customer": pseudonym, "endpoint": str(endpoint_id)}
-        detail = {"outcome": outcome.kind.value, "code": outcome.code}
-        tx.append_audit([act.entry("webhook.tested", subjects=subjects, detail=detail)])
-
-    await access.write(record)
+    outcome = await posted_trial(context, access, customer_id, endpoint_id)
     return json_response(
         TrialOut(
             outcome=outcome.kind.value,
@@ -357,13 +401,7 @@ async def replay(
     """Queue a sealed notice of this customer to the endpoint once more; 409 while it is under way, or out of use."""
 
     def work(tx: AccessTransaction, act: Act) -> Answer:
-        endpoint = existing_endpoint(tx, customer_id, endpoint_id)
-        if endpoint.state is not EndpointState.ACTIVE:
-            raise StateConflictError("the endpoint is out of use")
-        notice = tx.notice(wanted.notice_id)
-        if notice is None or notice.customer_id != customer_id:
-            raise NotFoundError("notice", wanted.notice_id)
-        delivery = replay_notice(tx, act, notice, endpoint, context.sealing.mail_domain)
-        return Answer(ReplayOut(delivery_id=delivery.id, notice_id=notice.id, endpoint_id=endpoint_id), 202)
+        delivery = queued_replay(tx, act, context, customer_id, endpoint_id, wanted.notice_id)
+        return Answer(ReplayOut(delivery_id=delivery.id, notice_id=delivery.notice_id, endpoint_id=endpoint_id), 202)
 
     return await change(request, access, idempotency_key, work)

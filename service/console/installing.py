@@ -22,6 +22,7 @@ from service.console import (
     session_pages,
     sign_in_pages,
     static_files,
+    webhooks_page,
 )
 from service.console.failures import install_page_errors
 from service.console.settings import ConsoleSettings
@@ -61,6 +62,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         channel_page.router,
         call_pages.router,
         reachability_page.router,
+        webhooks_page.router,
         credential_pages.router,
         session_pages.router,
     ):
