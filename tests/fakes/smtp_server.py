@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 #: Cues beside a reply's text: close the connection without a word, or never answer.
@@ -48,6 +49,8 @@ class SmtpServer:
     injected_after_starttls: bytes = b""
     #: ends each message only when this is set; lets a test hold messages in flight
     hold: asyncio.Event | None = None
+    #: awaited with each message once all of it has come; returns the answer, or None for the usual one
+    on_content: Callable[[Message], Awaitable[str | None]] | None = None
     commands: list[Command] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     connections: int = 0
@@ -181,25 +184,25 @@ class SmtpServer:
         lines = []
         while (line := await reader.readuntil(b"\r\n")) != b".\r\n":
             lines.append(line)
-        self.messages.append(
-            Message(
-                sender=_path(mail),
-                recipient=_path(rcpt),
-                mail=mail,
-                rcpt=rcpt,
-                wire=b"".join(lines),
-                content=b"".join(line.removeprefix(b".") for line in lines),
-                connection=number,
-                tls=tls,
-            )
+        message = Message(
+            sender=_path(mail),
+            recipient=_path(rcpt),
+            mail=mail,
+            rcpt=rcpt,
+            wire=b"".join(lines),
+            content=b"".join(line.removeprefix(b".") for line in lines),
+            connection=number,
+            tls=tls,
         )
+        self.messages.append(message)
         accepted = ACCEPTED.format(number=len(self.messages))
         self.in_content += 1
         await self._tell()
         try:
             if self.hold is not None:
                 await self.hold.wait()
-            await self._answer(writer, "CONTENT", accepted)
+            said = None if self.on_content is None else await self.on_content(message)
+            await self._answer(writer, "CONTENT", said or accepted)
         finally:
             self.in_content -= 1
 

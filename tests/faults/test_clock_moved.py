@@ -1,0 +1,104 @@
+"""The clock is set: what is under way is not begun again, what is due is sent, and no process sees time go back."""
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from email import message_from_bytes
+from email.policy import default
+
+import httpx
+import pytest
+import scenario
+from clocks import TurnedClock
+from scenario import ok
+from smtp_server import SmtpServer
+
+from service.demo.environment import embedded_service
+from service.observability import SystemClock
+
+GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
+
+
+@contextlib.asynccontextmanager
+async def service_at(data_folder, relay, clock):
+    async with embedded_service(data_folder, clock=clock, smtp_port=relay.port, sequencer_period_seconds=0) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            yield running, api
+
+
+async def until(running, look):
+    changed = asyncio.Event()
+    running.parts.store.on_commit.append(lambda _kinds: changed.set())
+    async with asyncio.timeout(30):
+        while not (found := await look()):
+            changed.clear()
+            await changed.wait()
+    return found
+
+
+async def mail_of(api, notice):
+    items = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
+    return next((item for item in items if item["channel"] == "email"), {"state": "unsealed", "attempts": 0})
+
+
+async def released(api):
+    await scenario.customer(api)
+    (notice,) = await scenario.release(api, await scenario.declare(api, **GRAVE))
+    return notice
+
+
+@pytest.mark.parametrize("hours", [1, 30])
+async def test_set_ahead_beyond_every_lease_what_is_under_way_is_sent_once(data_folder, service_log, hours):
+    clock = TurnedClock()
+    async with SmtpServer() as relay, service_at(data_folder, relay, clock) as (running, api):
+        relay.hold = asyncio.Event()
+        notice = await released(api)
+        await relay.until(lambda: relay.in_content == 1)
+        clock.turn(hours=hours)
+        # The lease is over by the clock, and the worker looks for what is due.
+        assert await running.parts.worker.deliver_due() == 0
+        assert relay.in_content == 1
+        relay.hold.set()
+
+        async def sent():
+            return (mail := await mail_of(api, notice))["state"] == "sent" and mail
+
+        mail = await until(running, sent)
+        assert mail["attempts"] == 1
+        assert len(relay.messages) == 1
+
+
+async def test_set_back_a_retry_comes_when_it_was_due_and_nothing_goes_out_twice(data_folder, service_log):
+    """``SystemClock`` stands still until the system's clock has caught up: a process never sees time go back."""
+    behind = timedelta()
+
+    class SetBack(SystemClock):
+        def now(self):
+            at = super().now() - behind
+            self._seen = max(getattr(self, "_seen", at), at)
+            return self._seen
+
+    async with SmtpServer() as relay:
+        relay.cue("RCPT", "451 4.7.1 greylisted")
+        async with service_at(data_folder, relay, SetBack()) as (running, api):
+            notice = await released(api)
+
+            async def tried():
+                return (mail := await mail_of(api, notice))["attempts"] == 1 and mail
+
+            mail = await until(running, tried)
+            behind = timedelta(hours=6)
+            # Not due by a clock that stands still.
+            assert await running.parts.worker.deliver_due() == 0
+            behind = timedelta(hours=-6)
+            running.parts.worker.wake({"deliveries"})
+
+            async def sent():
+                return (found := await mail_of(api, notice))["state"] == "sent" and found
+
+            found = await until(running, sent)
+            assert found["attempts"] == 2
+            assert found["message_id"] == mail["message_id"]
+    (message,) = relay.messages
+    assert message_from_bytes(message.content, policy=default)["Message-ID"] == mail["message_id"]

@@ -1,0 +1,42 @@
+"""A small part of ``make faults``: killed at each kind of step, the service loses nothing and is stuck nowhere."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from campaign import Cell, prepared_folder
+
+#: One of each kind: the two sides of the crash window of ``deliver_notice``, the seal, the log, and what is heard back.
+STEPS = [
+    {"random": True},
+    {"point": "add_sealed", "when": "before", "nth": 1},
+    {"point": "add_sealed", "when": "after", "nth": 2},
+    {"point": "grow_tree", "when": "after", "nth": 2},
+    {"point": "write_head", "when": "before", "nth": 1},
+    {"point": "send_mail", "when": "before", "nth": 1},
+    {"point": "send_mail", "when": "after", "nth": 1},
+    {"point": "finish_attempt", "when": "before", "nth": 2},
+    {"point": "finish_attempt", "when": "after", "nth": 1},
+    {"sink": "content"},
+    {"sink": "recorded"},
+]
+
+
+class ChosenCell(Cell):
+    def _schedule(self):
+        yield from STEPS
+
+
+@pytest.mark.timeout(240)
+async def test_killed_at_each_kind_of_step_nothing_is_lost_and_nothing_stands_still(tmp_path):
+    cell = ChosenCell(1, prepared_folder(tmp_path), tmp_path, len(STEPS), seed=1)
+    findings = await cell.run()
+    assert (findings.lost, findings.stuck, findings.wrong) == ([], [], [])
+    assert findings.kills.total() == len(STEPS)
+    # Each step is one that the service came to: but for the first, none of the kills was by the clock.
+    assert findings.kills["any moment"] == 1
+    assert findings.owed == findings.accepted + findings.failed > 0
+    # What was taken and not recorded was sent again.
+    assert findings.duplicates >= 1
