@@ -4,11 +4,9 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 
-from notifications.delivery import ChannelKind
 from notifications.ports import Clock, Identifiers
 from service.access.authenticating import Authenticator
 from service.access.first_account import ensure_first_account
@@ -147,9 +145,8 @@ async def _watched(
         probes=probes,
         certificates=lambda: certificate_ends(settings),
         free_bytes=lambda: free_bytes(settings.data),
-        open_circuits=dict if work is None else lambda: _open_circuits(work.worker, ground.clock.now()),
+        open_circuits=dict if work is None else lambda: work.worker.lanes.open_by_channel(ground.clock.now()),
         log_key_since=lambda: ground.log_keys.ring().keys[0].since,
-        open_circuits=lambda: {} if work is None else work.worker.lanes.open_by_channel(ground.clock.now()),
     )
     if settings.metrics_port is not None:
         listener = metrics_listener(ground.metrics, settings.metrics_host, settings.metrics_port)
@@ -157,13 +154,6 @@ async def _watched(
     _say_what_is_degraded(probes)
     _log.info("service.ready", data=str(settings.data), log_origin=settings.log_origin)
     return probes
-
-
-def _open_circuits(worker: Worker, now: datetime) -> dict[ChannelKind, int]:
-    """Return how many destinations are left alone now, by channel; the relay is one, whatever the recipients."""
-    names = worker.lanes.open_circuits(now)
-    webhooks = sum(name.startswith(ChannelKind.WEBHOOK.value) for name in names)
-    return {ChannelKind.EMAIL: len(names) - webhooks, ChannelKind.WEBHOOK: webhooks}
 
 
 def _say_what_is_degraded(probes: Mapping[str, Probe]) -> None:

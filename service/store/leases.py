@@ -69,7 +69,10 @@ _LEASE = compiled_text(
 )
 _RELEASE = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE id = :id", "id")
 _FREE_ALL = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL")
-_FREE_ALL_NOTICES = compiled_text("UPDATE notices SET leased_until = NULL WHERE leased_until IS NOT NULL")
+# What is sealed keeps the lease it was sealed under, and nobody asks.
+_FREE_ALL_NOTICES = compiled_text(
+    "UPDATE notices SET leased_until = NULL WHERE state = 'released' AND leased_until IS NOT NULL"
+)
 _loaded = (
     table(DeliveryRow)
     .join(table(NoticeRow), _notices.id == _deliveries.notice_id)

@@ -491,7 +491,7 @@ class TestStatements:
         from_the_end = {"_HEAD", "_LAST_SEQUENCED", "_RECENT"}
         every_customer, as_the_process_starts = (
             {"_WITHOUT_CONTACT", "_UNREACHABLE", "_TO_CHECK"},
-            {"_FREE_ALL", "_FREE_ALL_NOTICES"},
+            {"_FREE_ALL"},
         )
         queues_in_order = {
             ("_DUE", "ix_deliveries_queued_due_at"),
