@@ -158,6 +158,7 @@ async def test_a_customer_that_becomes_unreachable_is_alerted_once_and_settled_w
     house.relay.cue("RCPT", "550 5.1.1 no such user")
     await house.checker.check_all()
     assert len(await house.alerts("customer_check_failed")) == 1
+    assert len(await house.alerts("contact_check_failed")) == 1
     assert len(await house.mails()) == 1
     board = await house.store.read(lambda tx: attention_list(tx, NOW, 99, reads_incidents=False))
     (item,) = [item for item in board.items if item.kind == "contact_check_failed"]
@@ -313,6 +314,23 @@ class TestSchedule:
         house.clock.step(timedelta(days=1))
         assert await checks.look() == 1
         assert [line.split("<")[1].split(">")[0] for line in house.relay.lines("RCPT")] == ["new@example.org"] * 2
+
+    async def test_a_new_contact_is_asked_about_alone_and_a_customer_whose_time_has_come_altogether(self, house):
+        checks = ContactChecks(house.store, house.checker, every_days=7, clock=house.clock)
+        customer, _ = await house.customer({"email": "first@example.org", "verified_at": NOW})
+        house.clock.step(timedelta(minutes=6))
+        await checks.look()
+        second = make_contact(customer, email="second@example.org", verified_at=house.clock.now())
+        stranger = make_contact(customer, email="stranger@example.org", verified_at=None)
+        await house.store.write(lambda tx: (tx.add_contact(second), tx.add_contact(stranger)))
+        house.clock.step(timedelta(minutes=6))
+        await checks.look()
+        asked = [line.split("<")[1].split("@")[0] for line in house.relay.lines("RCPT")]
+        assert asked == ["first", "second"]
+        house.clock.step(timedelta(days=7))
+        await checks.look()
+        asked = [line.split("<")[1].split("@")[0] for line in house.relay.lines("RCPT")]
+        assert sorted(asked[2:]) == ["first", "second", "stranger"]
 
     async def test_what_could_not_be_asked_is_asked_again(self, house):
         checks = ContactChecks(house.store, house.checker, every_days=7, clock=house.clock)

@@ -168,6 +168,20 @@ async def test_a_log_that_does_not_move_on_is_alerted_at_the_second_look(watch):
     assert await watch.kinds(seconds=11) == []
 
 
+async def test_a_log_that_moves_on_is_not_alerted_whatever_is_pending_at_the_moment(watch):
+    for _ in range(3):
+        # Each look finds an entry that seems to be old, and each time it is another one.
+        entry = make_entry(at=watch.clock.now() - timedelta(hours=1))
+
+        def work(tx, entry=entry):
+            if leaves := tx.pending_leaves(9999):
+                tx.grow_tree(tx.log_size(), leaves, [], b"checkpoint")
+            tx.append_audit([entry])
+
+        await watch.store.write(work)
+        assert await watch.kinds(seconds=30, sequenced=False) == []
+
+
 async def test_certificates_of_the_service_are_warned_of_30_7_and_1_days_before_and_when_they_have_ended(watch):
     watch.ends = [CertificateEnd("signing", "ab" * 32, NOW + timedelta(days=40))]
     looks = [await watch.look(days=days) for days in (0, 9, 2, 21, 3, 5, 2)]

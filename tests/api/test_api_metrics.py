@@ -167,6 +167,35 @@ async def test_a_store_that_gives_no_figures_hides_nothing_else(running, service
     assert ("greffier_part_ready", (("part", "log"),)) in counted
 
 
+async def test_a_notice_served_on_several_is_first_accepted_once(running, api):
+    hospital = await customer(api, contacts=(("a@valmont.example", "fr"), ("b@valmont.example", "en")))
+    incident = await declare(
+        api, impact="I1", criticality="C1", intent="malicious", cause="attack", affected_customers=[affected(hospital)]
+    )
+    await release(api, incident)
+    await all_attempted(running, 3)
+    assert await value(running, "greffier_delivery_attempts_total", channel="email", outcome="accepted") == 2
+    assert await value(running, "greffier_release_to_acceptance_seconds_count") == 1
+
+
+async def test_what_holds_notices_is_told_by_kind_and_names_no_file(running, api):
+    hospital = await customer(api)
+    incident = await declare(
+        api, impact="I1", criticality="C1", intent="malicious", cause="attack", affected_customers=[affected(hospital)]
+    )
+    (running.data / "keys" / "signing.pem").unlink()
+    await release(api, incident)
+
+    async def held():
+        return await running.parts.store.read(lambda tx: bool(tx.store_figures(running.parts.context.clock.now()).held))
+
+    await settled(running, held)
+    running.parts.context.metrics._read_at = None
+    text = (await scraped(running)).text
+    assert samples(text)["greffier_notices_held", (("reason", "signing"),)] == 1
+    assert ".pem" not in text
+
+
 async def test_two_applications_count_apart(running, api, data_folder, tmp_path):
     async with embedded_service(tmp_path / "other") as other:
         await served(running, api)
