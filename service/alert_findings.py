@@ -12,6 +12,7 @@ from notifications.mail_form import EXPIRY_WARNING_DAYS, days_to_expiry
 from notifications.notice import Notice
 from notifications.ports import Page
 from notifications.returned import ReturnedMessage
+from notifications.webhook import WebhookEndpoint
 from service.access.ports import AccessTransaction
 from service.messages import Alert, UnreleasedDrafts, WaitingNotices
 
@@ -32,6 +33,8 @@ OPERATING_KINDS = frozenset(
         "log_lagging",
         "service_certificate_expiring",
         "disk_low",
+        # Of a customer's own system; here, so that it stands on the board like these.
+        "webhook_certificate_expiring",
     }
 )
 #: Kinds that tell of no incident: whoever keeps customers and the service is told too.
@@ -41,6 +44,7 @@ WITHOUT_INCIDENT = OPERATING_KINDS | {
     "service_mail_failed",
     "contact_check_failed",
     "customer_check_failed",
+    "webhook_disabled",
 }
 
 
@@ -107,6 +111,13 @@ def look_at(tx: AccessTransaction, now: datetime, stages: Stages) -> Looked:
 def override_finding(tx: AccessTransaction, notice: Notice) -> Finding:
     """Return what is alerted of an emergency release."""
     return _of_notice(tx, notice, f"release_overridden:{notice.id}", "release_overridden")
+
+
+def webhook_finding(tx: AccessTransaction, endpoint: WebhookEndpoint) -> Finding:
+    """Return what is alerted of an endpoint that this service put out of use; once each time that it does."""
+    customer = tx.customer(endpoint.customer_id)
+    key = f"webhook_disabled:{endpoint.id.hex}:{endpoint.version}"
+    return Finding(key, "webhook_disabled", "" if customer is None else customer.name, customer_id=endpoint.customer_id)
 
 
 def returned_finding(tx: AccessTransaction, message: ReturnedMessage, notice: Notice | None) -> Finding:

@@ -66,7 +66,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
             acknowledge_link=_acknowledge_link(ground),
             return_path_of=return_path_of(settings, ground.masters, ground.clock),
             webhook=ground.webhook,
-            endpoint_disabled=EndpointDisabled(settings.provider_name, settings.console_url),
+            endpoint_disabled=EndpointDisabled(alert_settings(settings)),
             watch=ground.metrics.attempted,
         ),
         # Four messages a connection at most wait or are under way: all end before the lease does.

@@ -134,8 +134,9 @@ async def test_a_gone_endpoint_is_disabled_told_and_the_notice_replayed_under_it
     assert "410" in failed["last_error"]
     gone = await ok(api.get(base))
     assert (gone["state"], gone["state_reason"]) == ("gone", "the endpoint answered 410 Gone")
-    mails = await house.sink.wait_for(2, timeout_seconds=60)
+    mails = await house.sink.wait_for(3, timeout_seconds=60)
     assert sum(b"localhost" in mail.content for mail in mails) >= 1
+    assert ("webhook_disabled", made["id"]) in await raised(house), "whoever keeps the service is told too"
     replay = {"notice_id": notice["id"]}
     assert (await api.post(f"{base}/replays", json=replay)).status_code == 409, "it is out of use"
     await ok(api.put(base, json={"url": receiver.url(), "active": True}, headers={"If-Match": "*"}))
@@ -144,6 +145,11 @@ async def test_a_gone_endpoint_is_disabled_told_and_the_notice_replayed_under_it
     first, second = receiver.received
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
     assert first.body == second.body
+
+
+async def raised(house):
+    alerts = await house.parts.store.read(lambda tx: list(tx.open_alerts(100)))
+    return [(alert.kind, str(alert.customer_id)) for alert in alerts]
 
 
 async def test_bad_addresses_are_refused_with_the_field(house, api, receiver):
