@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,10 @@ def check_command(context: click.Context, data: Path, customer: UUID | None, *, 
     The relay is asked by MAIL and RCPT, and nothing is handed over; a webhook gets an event marked as a test. Exit code
     1 where something is wrong, 2 for a wrong input.
     """
+    from service.observability import configure_logging  # noqa: PLC0415 - verify starts without the service
+
+    # What is found is told line by line; standard output is for that alone.
+    configure_logging(level=logging.ERROR)
     report = asyncio.run(_check(_settings(data), customer, send=send))
     for line in report.lines:
         if quiet and line.verdict == "ok":

@@ -31,6 +31,7 @@ from service.access.ports import AccessStore, AccessTransaction
 from service.alert_findings import Finding
 from service.alerting import AlertSettings, raise_alerts
 from service.channels.smtp_probe import RelayUnavailableError
+from service.messages import Alert
 
 _log = structlog.get_logger(__name__)
 
@@ -66,6 +67,8 @@ class CheckMeans:
     domain_fault: Callable[[str], Awaitable[str | None]] | None = None
     #: posts a test event to an endpoint
     webhook: Callable[[WebhookEndpoint, Sequence[WebhookSecret]], Awaitable[Outcome]] | None = None
+    #: when the certificate ends that a URL's receiver showed; None where it is not known
+    webhook_certificate_end: Callable[[str], datetime | None] = lambda _url: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,7 @@ class ContactChecker:
         subject = await self._store.read(lambda tx: _subject(tx, customer_id))
         lines: list[CheckLine] = []
         checks: list[ReachabilityCheck] = []
+        ending: list[Finding] = []
         # 1.
         for contact in subject.contacts:
             if only is None or contact.id in only:
@@ -160,9 +164,13 @@ class ContactChecker:
         if only is None:
             for endpoint, secrets in subject.endpoints:
                 checks += await self._endpoint(subject.customer, endpoint, secrets, lines)
+                ending += self._ending(subject.customer, endpoint)
         # 3.
         act = Act(actor, self._clock.now(), self._identifiers)
         findings = await self._store.write(lambda tx: _record(tx, act, subject.customer, checks, sent=send))
+        asked = [] if only is not None else [endpoint.id for endpoint, _ in subject.endpoints]
+        if asked:
+            findings += await self._store.write(lambda tx: _new_ending(tx, act, asked, ending))
         lines += _of_customer(subject, findings)
         return lines, findings
 
@@ -297,6 +305,10 @@ class ContactChecker:
             lines.append(CheckLine(customer.name, endpoint.url, "failed", f"nothing was posted: {outcome.text}"))
             return []
         ok = outcome.kind is OutcomeKind.ACCEPTED
+        reason = None if ok else f"the receiver says: {outcome.code or ''} {outcome.text}"
+        days = self._webhook_days(endpoint)
+        if ok and days is not None and days < max(EXPIRY_WARNING_DAYS):
+            reason = f"the receiver's certificate ends in {days} days"
         check = ReachabilityCheck(
             self._identifiers.new_id(),
             customer.id,
@@ -305,10 +317,23 @@ class ContactChecker:
             self._clock.now(),
             ok,
             outcome.code,
-            None if ok else f"the receiver says: {outcome.code or ''} {outcome.text}",
+            reason,
         )
         lines.append(_line(customer, endpoint.url, check))
         return [check]
+
+    def _webhook_days(self, endpoint: WebhookEndpoint) -> int | None:
+        end = self._means.webhook_certificate_end(endpoint.url)
+        return None if end is None else (end - self._clock.now()).days
+
+    def _ending(self, customer: Customer, endpoint: WebhookEndpoint) -> list[Finding]:
+        """Return what is to be told of a receiver's certificate: 30, 7 and 1 days before its end."""
+        end, days = self._means.webhook_certificate_end(endpoint.url), self._webhook_days(endpoint)
+        if end is None or days is None or days >= max(EXPIRY_WARNING_DAYS):
+            return []
+        stage = min(warned for warned in EXPIRY_WARNING_DAYS if days < warned)
+        key = f"webhook_certificate_expiring:{endpoint.id.hex}:{end:%Y-%m-%d}:{stage}"
+        return [Finding(key, "webhook_certificate_expiring", customer.name, customer_id=customer.id, due_at=end)]
 
     async def _alert(self, findings: Sequence[Finding], actor: str) -> None:
         if not findings:
@@ -361,6 +386,26 @@ def _record(
     return found
 
 
+def _new_ending(tx: AccessTransaction, act: Act, asked: Sequence[UUID], ending: Sequence[Finding]) -> list[Finding]:
+    """Settle what was told of certificates that were renewed since; return what was not told yet."""
+    about = tuple(f"webhook_certificate_expiring:{endpoint_id.hex}:" for endpoint_id in asked)
+    standing = {finding.key for finding in ending}
+    _settle(
+        tx,
+        act,
+        [alert for alert in tx.open_alerts(10_000) if alert.key.startswith(about) and alert.key not in standing],
+    )
+    return [finding for finding in ending if tx.alert_by_key(finding.key) is None]
+
+
+def _settle(tx: AccessTransaction, act: Act, settled: Sequence[Alert]) -> None:
+    for alert in settled:
+        tx.see_alert(alert.id, act.now, act.actor)
+    tx.append_audit([
+        act.entry("alert.settled", subjects={"alert": str(alert.id)}, detail={"kind": alert.kind}) for alert in settled
+    ])  # fmt: skip
+
+
 def settle_checks(
     tx: AccessTransaction, act: Act, customer_id: UUID, mended: Sequence[UUID], *, reachable: bool
 ) -> None:
@@ -369,15 +414,7 @@ def settle_checks(
     over += [f"customer_check_failed:{customer_id.hex}:"] if reachable and mended else []
     if not over:
         return
-    settled = [alert for alert in tx.open_alerts(10_000) if alert.key.startswith(tuple(over))]
-    for alert in settled:
-        tx.see_alert(alert.id, act.now, act.actor)
-    tx.append_audit(
-        [
-            act.entry("alert.settled", subjects={"alert": str(alert.id)}, detail={"kind": alert.kind})
-            for alert in settled
-        ]
-    )
+    _settle(tx, act, [alert for alert in tx.open_alerts(10_000) if alert.key.startswith(tuple(over))])
 
 
 def _of_customer(subject: _Subject, findings: Sequence[Finding]) -> list[CheckLine]:

@@ -12,6 +12,7 @@ from service.access.ports import AccessStore
 from service.alerting import AlertSettings
 from service.channels.smtp_probe import SmtpProbe
 from service.channels.smtp_settings import SmtpSettings
+from service.channels.webhook_https import WebhookHttps
 from service.contact_check import CheckMeans, ContactChecker
 from service.mail_domains import mail_domain_fault
 from service.settings import Settings
@@ -29,7 +30,7 @@ def contact_checker(
     clock: Clock,
     identifiers: Identifiers,
     mail: Channel | None = None,
-    webhook: WebhookChannel | None = None,
+    webhook: WebhookHttps | None = None,
 ) -> ContactChecker:
     """Return what checks contacts; without a relay addresses are not asked about, without a channel no webhooks.
 
@@ -50,6 +51,7 @@ def contact_checker(
         mail=mail,
         domain_fault=mail_domain_fault if settings.check_contacts_dns else None,
         webhook=None if webhook is None else _trial(webhook, settings, sender, clock, identifiers),
+        webhook_certificate_end=(lambda _url: None) if webhook is None else webhook.certificate_end,
     )
     return ContactChecker(store, means, alerts, clock=clock, identifiers=identifiers)
 

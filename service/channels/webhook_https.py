@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -86,6 +86,21 @@ class WebhookHttps:
         self._resolver = resolver or SystemResolver()
         self._tls = ssl.create_default_context(cafile=None if settings.ca_file is None else str(settings.ca_file))
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        #: receiver -> when the certificate that it showed last ends
+        self._certificate_ends: dict[tuple[str, int], datetime] = {}
+
+    def certificate_end(self, url: str) -> datetime | None:
+        """Return when the certificate ends that a receiver showed last; None where it showed none to this process."""
+        parts = urlsplit(url)
+        return self._certificate_ends.get((parts.hostname or "", parts.port or _HTTPS_PORT))
+
+    def _note_certificate(self, host: str, port: int, response: httpcore.Response) -> None:
+        stream = response.extensions.get("network_stream")
+        ssl_object = None if stream is None else stream.get_extra_info("ssl_object")
+        shown = {} if ssl_object is None else ssl_object.getpeercert() or {}
+        if "notAfter" in shown:
+            seconds = ssl.cert_time_to_seconds(str(shown["notAfter"]))
+            self._certificate_ends[host, port] = datetime.fromtimestamp(seconds, UTC)
 
     async def post(
         self, *, endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret], message_id: str, content: bytes
@@ -156,6 +171,7 @@ class WebhookHttps:
             extensions={"timeout": timeouts},
         ) as response:  # fmt: skip
             version, cipher = _tls_of(response)
+            self._note_certificate(host, port, response)
             text = await _said(response)
             return _meaning(
                 response.status,

@@ -283,6 +283,36 @@ async def test_webhooks_get_a_test_event_and_their_answer_is_recorded(house):
     assert house.posted == ["https://hooks.example.org/in"] * 2
 
 
+async def test_a_receivers_certificate_is_warned_of_per_stage_and_settled_when_it_is_renewed(house):
+    ends = {}
+    house.means = replace(house.means, webhook_certificate_end=ends.get)
+    customer, _ = await house.customer({"email": "rssi@example.org"})
+    endpoint = make_endpoint(
+        customer, url="https://hooks.example.org/in", state=EndpointState.ACTIVE, state_reason=None
+    )
+    await house.store.write(lambda tx: tx.add_webhook_endpoint(endpoint))
+    accepted = Outcome(OutcomeKind.ACCEPTED, 204, None, "", None, None, None, None)
+    house.answers = [accepted] * 5
+    ends[endpoint.url] = NOW + timedelta(days=31)
+    assert (await house.checker.check_all()).is_clean
+    assert await house.alerts("webhook_certificate_expiring") == []
+    house.clock.step(timedelta(days=2))
+    for _ in range(2):
+        report = await house.checker.check_all()
+    assert (endpoint.url, "warning") in verdicts(report)
+    assert report.is_clean
+    (alert,) = await house.alerts("webhook_certificate_expiring")
+    assert alert.key.endswith(":30")
+    house.clock.step(timedelta(days=23))
+    await house.checker.check_all()
+    (alert,) = await house.alerts("webhook_certificate_expiring")
+    assert alert.key.endswith(":7")
+    assert len(await house.mails()) == 2
+    ends[endpoint.url] = NOW + timedelta(days=400)
+    await house.checker.check_all()
+    assert await house.alerts("webhook_certificate_expiring") == []
+
+
 async def test_a_domain_that_takes_no_mail_fails_before_the_relay_is_asked(house):
     async def fault(domain):
         return "the domain does not exist" if domain == "gone.example" else None

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from uuid import uuid4
 
@@ -256,3 +256,12 @@ async def test_without_a_secret_that_opens_nothing_goes_out(channel, server):
     assert (await post(channel(), server, foreign)).kind is OutcomeKind.REFUSED_HERE
     assert (await post(channel(), server, make_secret(endpoint, expires_at=NOW))).kind is OutcomeKind.PERMANENT_FAILURE
     assert server.received == []
+
+
+async def test_when_a_receivers_certificate_ends_is_known_once_it_was_shown(channel, server):
+    posting = channel()
+    assert posting.certificate_end(server.url()) is None
+    await post(posting, server)
+    # The authority of the tests gives 30 days.
+    assert timedelta(days=29) < posting.certificate_end(server.url("/other")) - datetime.now(UTC) < timedelta(days=31)
+    assert posting.certificate_end("https://elsewhere.example/") is None

@@ -120,7 +120,8 @@ async def test_a_webhook_gets_an_event_that_says_that_it_is_a_test(data_folder, 
         await ok(api.post(f"/customers/{hospital['id']}/webhooks", json={"url": receiver.url()}))
         code, out, err = await greffier(running, "check-contacts", **reach)
         assert code == 0, out + err
-        assert f"ok\tHôpital de Valmont\t{receiver.url()}" in out
+        # The authority of the tests gives 30 days.
+        assert f"warning\tHôpital de Valmont\t{receiver.url()}\tthe receiver's certificate ends in 29 days" in out
         (received,) = receiver.received
         event = json.loads(received.body)
         assert (event["type"], event["data"]) == ("greffier.test.v1", {"test": True})
@@ -133,4 +134,4 @@ async def test_a_webhook_gets_an_event_that_says_that_it_is_a_test(data_folder, 
         assert found["reachable"] is False
         assert [(item["subject"], item["ok"], item["code"]) for item in found["items"]] == [("webhook", False, 500)]
         board = [item["kind"] for item in (await ok(api.get("/attention")))["items"]]
-        assert {"contact_check_failed", "customer_check_failed"} <= set(board)
+        assert {"contact_check_failed", "customer_check_failed", "operating"} <= set(board)
