@@ -20,6 +20,7 @@ from scenario import affected, customer, declare, facts, harm, ok, release
 
 from service.access.records import Account, AccountKind, Totp
 from service.access.secret_box import SecretBox
+from service.channels.webhook_https import open_secret
 from service.demo.environment import ADDRESS, PROVIDER
 from service.sealing.key_files import load_private_key
 from service.sealing.master_key import key_passphrases, load_masters, passphrase_of, write_master_file
@@ -122,7 +123,10 @@ async def test_a_day_of_a_service_leaves_no_secret_where_it_does_not_belong(tmp_
                 answers.append(str(response.headers).encode() + await response.aread())
 
             api.event_hooks["response"].append(keep)
-            await live(api)
+            hook = await live(api)
+            # What is shown once is shown to somebody whose answers are not looked at here.
+            async with httpx.AsyncClient(base_url=url, timeout=30, headers=dict(api.headers)) as unheard:
+                secrets |= await set_up_webhook(api, unheard, hook)
             await enrol(data)
             commands = [await greffier("keys", "list", data), await greffier("keys", "rotate", "signing", data)]
             for leaf in (await ok(api.get("/audit/entries", params={"limit": 200})))["items"]:
@@ -136,6 +140,8 @@ async def test_a_day_of_a_service_leaves_no_secret_where_it_does_not_belong(tmp_
         sealed = database.execute("SELECT sealed_seed FROM totps").fetchall()
     database.close()
 
+    secrets |= await webhook_keys(data, settings)
+    assert {"webhook v1", "webhook v1a", "webhook shown"} <= secrets.keys()
     assert re.search(r"Max core file size\s+0\s+0\s", limits)
     logged = b"".join(written)
     assert b"service.ready" in logged
@@ -189,6 +195,30 @@ async def live(api):
     ]
     statuses = [(await request).status_code for request in wrong]
     assert set(statuses) <= {400, 401, 404, 422}, statuses
+    return f"/customers/{item['id']}/webhooks"
+
+
+async def set_up_webhook(api, unheard, hooks):
+    """Set up a webhook with a secret of each kind, and use it; returns the one that was shown."""
+    body, key = {"url": "https://127.0.0.1:9/"}, {"Idempotency-Key": "hook"}
+    made = await ok(unheard.post(hooks, json=body, headers=key))
+    hook = f"{hooks}/{made['id']}"
+    for again in (api.post(hooks, json=body, headers=key), api.get(hooks), api.get(hook), api.post(f"{hook}/test")):
+        await ok(again)
+    for kind in ("v1a", "v1"):
+        await ok(unheard.post(f"{hook}/secrets", json={"kind": kind}, headers={"Idempotency-Key": f"hook-{kind}"}))
+    wrong = await api.post(hooks, json={"url": f"https://user:{MISPLACED}@x.example/"})
+    assert wrong.status_code == 422
+    return {"webhook shown": made["new_secret"]["secret"]}
+
+
+async def webhook_keys(data, settings):
+    """Return the secrets of webhooks as the store keeps them, opened."""
+    box, store = SecretBox(load_masters(settings)), open_store(data / "greffier.sqlite3", migrate=False)
+    kept = await store.read(lambda tx: list(tx.webhook_secrets(None)))
+    await store.close()
+    assert len(kept) == 3
+    return {f"webhook {item.kind.value}": open_secret(box, item) for item in kept}
 
 
 async def enrol(data):
