@@ -4,20 +4,25 @@ import asyncio
 import base64
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fakes.records import make_customer
+from fakes.serving_records import make_endpoint, make_secret
 from kept_keys import Kept, as_released, mode, private_files, settings_of
 from sealed_sample import SetClock
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.note import parse_note, parse_verifier_key, verifier_key
 from notifications.errors import InvalidInputError, SealingUnavailableError
+from notifications.webhook import SignatureKind
 from service.access.records import Account, AccountKind, Totp
 from service.access.secret_box import SecretBox, SecretUnreadableError
+from service.channels.webhook_https import open_secret, seal_secret
 from service.cli import cli, main
 from service.data_folder import prepare_data_folder
 from service.demo.environment import ADDRESS, PROVIDER, embedded_service
@@ -204,6 +209,28 @@ class TestMasterRotation:
         assert [kind for kind, _ in await kept.logged()][-1] == "key.rotated"
         # Once more, after a crash at any step: everything still opens.
         assert await rotate_master(kept.settings, kept.store, kept.act()) == (4, 1)
+
+    @pytest.mark.parametrize("kind", SignatureKind)
+    async def test_secrets_of_webhooks_sign_on_under_the_new_key_alone(self, kept, kind):
+        box, customer = SecretBox(load_masters(kept.settings)), make_customer()
+        endpoint = make_endpoint(customer)
+        secret = make_secret(endpoint, kind=kind)
+        secret = replace(secret, sealed=seal_secret(box, kind, str(secret.id), b"k" * 32))
+
+        def work(tx):
+            tx.add_customer(customer, b"s" * 32)
+            tx.add_webhook_endpoint(endpoint)
+            tx.add_webhook_secret(secret)
+
+        await kept.store.write(work)
+        assert await rotate_master(kept.settings, kept.store, kept.act()) == (4, 1)
+        (after,) = await kept.store.read(lambda tx: list(tx.webhook_secrets(endpoint.id)))
+        only_new = SecretBox(load_masters(kept.settings)[:1])
+        assert open_secret(only_new, after) == b"k" * 32
+        assert replace(after, sealed=secret.sealed) == secret
+        # Moved to another record it opens nowhere.
+        with pytest.raises(SecretUnreadableError):
+            open_secret(only_new, replace(after, id=UUID(int=7)))
 
     async def test_unencrypted_keys_of_the_first_release_are_encrypted_by_it(self, data_folder):
         kept = Kept(as_released(data_folder))

@@ -1,6 +1,7 @@
 """What a delivery refuses: a contact of another customer gets nothing, whatever the store says."""
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from notice_samples import PROVIDER
 sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 from records import make_contact, make_customer, make_delivery, make_incident, make_notice, make_sealed
 from sealed_sample import ADDRESS, Office
+from serving_records import make_endpoint
 
-from notifications.delivery import ChannelKind
+from notifications.delivery import ChannelKind, OutcomeKind
 from notifications.ports import DueDelivery
-from notifications.use_cases.deliver_notice import Delivering, deliver_notice
+from notifications.use_cases.deliver_notice import Delivering, attempt_notice, deliver_notice
 from notifications.use_cases.seal_notice import Sealing
+from notifications.webhook import EndpointState
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
@@ -60,3 +63,46 @@ async def test_what_names_one_is_sent_to_its_contact(delivering):
     item = due(b"{}")
     with pytest.raises(_ReachedError, match=item.contact.email):
         await deliver_notice(item, delivering)
+
+
+class _Webhook:
+    def __init__(self):
+        self.posted = []
+
+    async def post(self, *, endpoint, **_message):
+        self.posted.append(endpoint)
+        raise _ReachedError(endpoint.url)
+
+
+def due_at_endpoint(**wrong):
+    """Return a delivery to an endpoint of the notice's customer, but for what is wrong."""
+    own = make_customer()
+    parties = {"notice": own, "delivery": own, "endpoint": own} | wrong
+    notice = make_notice(make_incident(), parties["notice"])
+    endpoint = make_endpoint(parties["endpoint"], state=EndpointState.ACTIVE)
+    changes = {"channel": ChannelKind.WEBHOOK, "contact_id": None, "endpoint_id": endpoint.id}
+    delivery = make_delivery(notice, None, customer_id=parties["delivery"].id, **changes)
+    sealed = make_sealed(notice, document=b'{"kind":"first","sequence":1,"ticket":"INC-1","tlp":"TLP:GREEN"}')
+    return DueDelivery(delivery, notice, sealed, own, None, (), endpoint)
+
+
+@pytest.mark.parametrize("wrong", ["notice", "delivery", "endpoint"])
+async def test_a_system_of_another_customer_is_posted_nothing(delivering, wrong):
+    webhook = _Webhook()
+    with pytest.raises(LookupError, match="of another customer"):
+        await deliver_notice(due_at_endpoint(**{wrong: make_customer()}), replace(delivering, webhook=webhook))
+    assert webhook.posted == []
+
+
+async def test_a_system_of_its_own_customer_is(delivering):
+    with pytest.raises(_ReachedError, match="https://hooks"):
+        await deliver_notice(due_at_endpoint(), replace(delivering, webhook=_Webhook()))
+
+
+@pytest.mark.parametrize("state", [EndpointState.DISABLED, EndpointState.FAILING, EndpointState.GONE])
+async def test_an_endpoint_out_of_use_is_posted_nothing_and_the_delivery_says_why(delivering, state):
+    item = due_at_endpoint()
+    item = replace(item, endpoint=replace(item.endpoint, state=state, state_reason="410 Gone"))
+    made = await attempt_notice(item, replace(delivering, webhook=_Webhook()))
+    assert (made.outcome.kind, made.content) == (OutcomeKind.PERMANENT_FAILURE, None)
+    assert "410 Gone" in made.outcome.text
