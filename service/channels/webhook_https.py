@@ -137,7 +137,7 @@ class WebhookHttps:
         except TimeoutError:
             return _outcome(OutcomeKind.TRANSIENT_FAILURE, "no whole answer in time", remote)
         except (*_NO_ANSWER, OSError, UnicodeError) as error:
-            return _outcome(OutcomeKind.TRANSIENT_FAILURE, f"{type(error).__name__}: {error}", remote)
+            return _outcome(OutcomeKind.TRANSIENT_FAILURE, _why(error), remote)
 
     def _opened(self, secrets: Iterable[WebhookSecret]) -> list[SigningSecret]:
         now = self._clock.now()
@@ -295,6 +295,16 @@ def _outcome(kind: OutcomeKind, text: str, remote: str) -> Outcome:
     _log.info("webhook.refused", kind=kind.value, remote=remote)
     said = " ".join(_CONTROLS.sub(" ", text).split())[:_TEXT_CHARACTERS]
     return Outcome(kind, None, None, said, None, None, None, remote)
+
+
+def _why(error: BaseException) -> str:
+    """Return what failed, by the first of its causes that says so: what stands outermost is often without words."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if str(cause):
+            return f"{type(error).__name__}: {cause}"
+        cause = cause.__cause__ or cause.__context__
+    return f"{type(error).__name__}: the connection was closed"
 
 
 def _tls_of(response: httpcore.Response) -> tuple[str | None, str | None]:

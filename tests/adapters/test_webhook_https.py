@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from uuid import uuid4
@@ -130,6 +131,19 @@ async def test_only_2xx_is_success_and_nothing_is_followed(channel, server, repl
     assert len(server.received) == 1
 
 
+async def test_nothing_of_the_surroundings_is_taken(channel, server, monkeypatch):
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
+    server.answers[:] = [answer(200, Set_Cookie="a=b")]
+    sender = channel()
+    for _ in range(2):
+        assert (await post(sender, server)).kind is OutcomeKind.ACCEPTED
+    first, second = server.received
+    assert "cookie" not in second.headers
+    assert first.body == second.body
+
+
 async def test_a_giant_answer_is_not_read_to_its_end(channel, server):
     server.answers[:] = [answer(200, b"y" * 5_000_000)]
     outcome = await post(channel(), server)
@@ -177,6 +191,17 @@ class TestTls:
         (tmp_path / "other").mkdir()
         async with webhook_server(new_authority().server_context(tmp_path / "other", "localhost")) as server:
             assert (await post(channel(), server)).kind is OutcomeKind.TRANSIENT_FAILURE
+            assert server.received == []
+
+    async def test_an_old_tls_gets_nothing(self, channel, authority, tmp_path):
+        old = authority.server_context(tmp_path, "localhost")
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.warns(DeprecationWarning, match="TLSv1"):
+            old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+        async with webhook_server(old) as server:
+            outcome = await post(channel(), server)
+            assert outcome.kind is OutcomeKind.TRANSIENT_FAILURE
+            assert outcome.text.rstrip(":") != "ConnectError", "it says why"
             assert server.received == []
 
     async def test_without_tls_nothing_goes_out(self, channel):
