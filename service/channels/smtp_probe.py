@@ -47,13 +47,16 @@ class SmtpProbe:
             return _outcome(OutcomeKind.PERMANENT_FAILURE, None, str(error))
         except SenderUnusableError as error:
             raise RelayUnavailableError(str(error)) from None
+        kept = self._connection is not None
         try:
-            async with asyncio.timeout(self._settings.send_timeout_seconds):
-                return await self._asked_of(envelope)
+            return await self._asked_in_time(envelope)
         except UnsendableError as error:
             return _outcome(OutcomeKind.PERMANENT_FAILURE, None, str(error))
         except (SMTPException, OSError) as error:
             self._drop()
+            if kept:
+                # The relay closed what was kept since the last question: that is no answer.
+                return await self.ask(recipient)
             raise RelayUnavailableError(one_line(str(error)) or type(error).__name__) from error
         except BaseException:
             self._drop()
@@ -64,6 +67,10 @@ class SmtpProbe:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.quit()
+
+    async def _asked_in_time(self, envelope: Envelope) -> Outcome:
+        async with asyncio.timeout(self._settings.send_timeout_seconds):
+            return await self._asked_of(envelope)
 
     async def _asked_of(self, envelope: Envelope) -> Outcome:
         connection = await self._open()

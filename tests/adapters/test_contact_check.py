@@ -114,6 +114,14 @@ async def test_many_are_asked_about_on_one_connection(house):
     assert len(house.relay.lines("RCPT")) == 7
 
 
+async def test_a_connection_that_the_relay_closed_meanwhile_is_no_answer(house):
+    await house.customer({"email": "rssi@example.org"})
+    assert (await house.checker.check_all()).is_clean
+    await house.relay.drop_connections()
+    assert (await house.checker.check_all()).is_clean
+    assert house.relay.connections == 2
+
+
 async def test_an_address_that_is_refused_fails_and_one_that_is_put_off_does_not(house):
     customer, (gone, later) = await house.customer(
         {"email": "gone@example.org", "order": 1}, {"email": "later@example.org", "order": 2}
