@@ -169,6 +169,8 @@ class Settings(BaseSettings):
     webhook_allow_private: bool = False
     #: for one post, whatever the other side does
     webhook_timeout_seconds: float = Field(30, gt=0, le=120)
+    #: an endpoint that took nothing for so long is put out of use
+    webhook_failing_days: float = Field(5, gt=0, le=365)
 
     # -- sealing
     #: file of the master keys, one a line, the current one first; None takes ``master.key`` in the data folder

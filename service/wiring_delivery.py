@@ -5,7 +5,7 @@ import contextlib
 import secrets
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from notifications.acknowledgement import MailedLink
@@ -66,6 +66,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
             acknowledge_link=_acknowledge_link(ground),
             return_path_of=return_path_of(settings, ground.masters, ground.clock),
             webhook=ground.webhook,
+            webhook_failing_for=timedelta(days=settings.webhook_failing_days),
             endpoint_disabled=EndpointDisabled(alert_settings(settings)),
             watch=ground.metrics.attempted,
         ),

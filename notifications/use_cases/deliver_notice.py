@@ -40,7 +40,7 @@ from notifications.mail_form import (
 from notifications.ports import Channel, DueDelivery, InboxItem, Transaction, WebhookChannel
 from notifications.use_cases.act import Act
 from notifications.use_cases.deciding import notice_subjects
-from notifications.use_cases.keep_webhooks import record_attempt_at
+from notifications.use_cases.keep_webhooks import FAILING_FOR, record_attempt_at
 from notifications.use_cases.seal_notice import Sealing, verify_sender
 from notifications.webhook import EndpointState, WebhookEndpoint
 from notifications.webhook_message import notice_event
@@ -61,6 +61,8 @@ class Delivering:
     acknowledge_link: Callable[[Delivery, Contact, datetime], MailedLink] | None = None
     #: None while there is no way to post to customers' systems
     webhook: WebhookChannel | None = None
+    #: an endpoint that failed for so long is put out of use
+    webhook_failing_for: timedelta = FAILING_FOR
     #: tells the people concerned, in the same unit of work, that an endpoint was put out of use
     endpoint_disabled: Callable[[Transaction, Act, WebhookEndpoint], None] | None = None
     #: told of every attempt once it is recorded, for whoever counts
@@ -279,7 +281,7 @@ def _record(
     def work(tx: Transaction) -> None:
         tx.finish_attempt(delivery, attempt, keep)
         if delivery.endpoint_id is not None:
-            disabled = record_attempt_at(tx, act, delivery.endpoint_id, outcome)
+            disabled = record_attempt_at(tx, act, delivery.endpoint_id, outcome, delivering.webhook_failing_for)
             if disabled is not None and delivering.endpoint_disabled is not None:
                 delivering.endpoint_disabled(tx, act, disabled)
         if delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT:

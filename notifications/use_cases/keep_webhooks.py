@@ -127,7 +127,9 @@ def drop_secret(tx: Transaction, act: Act, endpoint: WebhookEndpoint, secret_id:
     _log(tx, act, "webhook.secret_removed", endpoint, {"secret": str(secret_id)})
 
 
-def after_attempt(endpoint: WebhookEndpoint, outcome: Outcome, now: datetime) -> WebhookEndpoint:
+def after_attempt(
+    endpoint: WebhookEndpoint, outcome: Outcome, now: datetime, failing_for: timedelta = FAILING_FOR
+) -> WebhookEndpoint:
     """Return the endpoint as it stands after an attempt; the same object where nothing is to be stored."""
     if outcome.kind is OutcomeKind.ACCEPTED:
         last = endpoint.last_success_at
@@ -139,18 +141,21 @@ def after_attempt(endpoint: WebhookEndpoint, outcome: Outcome, now: datetime) ->
     if outcome.code == _GONE:
         return replace(endpoint, state=EndpointState.GONE, state_reason="the endpoint answered 410 Gone")
     since = endpoint.failing_since or now
-    if now - since >= FAILING_FOR:
-        reason = f"it failed for {FAILING_FOR.days} days, at last: {outcome.code or ''} {outcome.text}".strip()
+    if now - since >= failing_for:
+        days = round(failing_for / timedelta(days=1), 1)
+        reason = f"it failed for {days:g} days, at last: {outcome.code or ''} {outcome.text}".strip()
         return replace(endpoint, failing_since=since, state=EndpointState.FAILING, state_reason=reason)
     return endpoint if endpoint.failing_since is not None else replace(endpoint, failing_since=since)
 
 
-def record_attempt_at(tx: Transaction, act: Act, endpoint_id: UUID, outcome: Outcome) -> WebhookEndpoint | None:
+def record_attempt_at(
+    tx: Transaction, act: Act, endpoint_id: UUID, outcome: Outcome, failing_for: timedelta = FAILING_FOR
+) -> WebhookEndpoint | None:
     """Store where the endpoint stands after an attempt; returns it where this disabled it, for whoever tells."""
     before = tx.webhook_endpoint(endpoint_id)
     if before is None:
         return None
-    after = after_attempt(before, outcome, act.now)
+    after = after_attempt(before, outcome, act.now, failing_for)
     if after is before:
         return None
     after = replace(after, version=before.version + 1)

@@ -182,3 +182,9 @@ class TestLife:
         assert (mended.failing_since, mended.last_success_at) == (None, NOW + FAILING_FOR)
         ours = Outcome(OutcomeKind.REFUSED_HERE, None, None, "no key", None, None, None, None)
         assert after_attempt(failing, ours, NOW + FAILING_FOR) is failing
+
+    def test_for_how_long_is_the_operators_to_say(self):
+        first = after_attempt(self.endpoint(), self.ENDPOINT_FAILS, NOW, timedelta(hours=12))
+        later = NOW + timedelta(hours=12)
+        assert after_attempt(first, self.ENDPOINT_FAILS, later, timedelta(hours=12)).state is EndpointState.FAILING
+        assert "0.5 days" in after_attempt(first, self.ENDPOINT_FAILS, later, timedelta(hours=12)).state_reason
