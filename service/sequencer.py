@@ -87,6 +87,8 @@ class Sequencer:
         self._known: tuple[VerifierKey, ...] = ()
         self._settings = settings or SequencerSettings()
         self._wake = asyncio.Event()
+        #: one round at a time: two would lose to each other
+        self._at_work = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._waiting: dict[UUID, list[asyncio.Future[int]]] = {}
         #: sequenced here and not told yet: their checkpoint is not in the head file
@@ -154,15 +156,16 @@ class Sequencer:
 
         Raises LogUnavailableError for a database that must not be signed, and whatever a round fails with.
         """
-        if self._refusal is not None:
-            raise LogUnavailableError(self._refusal)
-        total = 0
-        while self._leadership.leads and (count := await self._grow()):
-            total += count
-        if not self._leadership.leads:
-            await self._follow()
-        await self._tell_those_sequenced_elsewhere()
-        return total
+        async with self._at_work:
+            if self._refusal is not None:
+                raise LogUnavailableError(self._refusal)
+            total = 0
+            while self._leadership.leads and (count := await self._grow()):
+                total += count
+            if not self._leadership.leads:
+                await self._follow()
+            await self._tell_those_sequenced_elsewhere()
+            return total
 
     async def _run(self) -> None:
         retry_seconds = self._settings.first_retry_seconds

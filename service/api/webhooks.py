@@ -41,6 +41,7 @@ from service.api.requests import (
     MayReadWebhooks,
     change,
     etag,
+    examine,
     expected_version,
     json_response,
 )
@@ -366,21 +367,28 @@ async def remove_secret(
 
 
 @router.post("/{customer_id}/webhooks/{endpoint_id}/test", response_model=TrialOut, summary="Post a test event")
-async def try_webhook(context: Context, access: MayChangeWebhooks, customer_id: UUID, endpoint_id: UUID) -> Response:
+async def try_webhook(
+    request: Request,
+    context: Context,
+    access: MayChangeWebhooks,
+    customer_id: UUID,
+    endpoint_id: UUID,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Post an event that says that it is a test, once, and return what the receiver said; 409 while none can be sent.
 
-    It carries no notice and counts for nothing: an endpoint is neither disabled nor set in use by it.
+    It carries no notice and counts for nothing: an endpoint is neither disabled nor set in use by it. A request that
+    is repeated posts another one, and is answered as the first.
     """
     outcome = await posted_trial(context, access, customer_id, endpoint_id)
-    return json_response(
-        TrialOut(
-            outcome=outcome.kind.value,
-            code=outcome.code,
-            text=outcome.text,
-            tls_version=outcome.tls_version,
-            remote=outcome.remote,
-        )
+    said = TrialOut(
+        outcome=outcome.kind.value,
+        code=outcome.code,
+        text=outcome.text,
+        tls_version=outcome.tls_version,
+        remote=outcome.remote,
     )
+    return await examine(request, access, idempotency_key, lambda _tx: said)
 
 
 @router.post(
