@@ -19,6 +19,9 @@ from service.access.records import Role
 from service.demo.environment import RunningService, embedded_service
 from service.http_server import listening_socket
 
+# A loaded machine takes its time.
+expect.set_options(timeout=30_000)
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHROMIUM = "/usr/bin/chromium"
@@ -49,7 +52,7 @@ class Site:
     async def page(self, whom=None, **options):
         """Open a page in a fresh profile, signed in where somebody is named."""
         context = await self.chromium.new_context(base_url=self.origin, **({"locale": "en"} | options))
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(40_000)
         if whom is not None:
             cookie = {"name": SESSION_COOKIE, "value": whom.secret, "url": "https://localhost", "secure": True}
             await context.add_cookies([cookie])

@@ -21,6 +21,9 @@ from service.access.sessions import DEVICE_COOKIE
 from service.demo.environment import RunningService, embedded_service
 from service.http_server import listening_socket
 
+# A loaded machine takes its time.
+expect.set_options(timeout=30_000)
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHROMIUM = "/usr/bin/chromium"
@@ -49,7 +52,7 @@ class Site:
     async def page(self, **options):
         """Open a page in a fresh profile; whatever the browser complains of is collected in ``page.complaints``."""
         context = await self.chromium.new_context(base_url=self.origin, **({"locale": "en"} | options))
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(40_000)
         page = await context.new_page()
         page.complaints = []
         page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
