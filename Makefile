@@ -22,7 +22,7 @@ demo: $(VENV)/.installed ## the whole job on this machine: declare, decide, serv
 	$(BIN)/greffier demo $(ARGS)
 
 test: $(VENV)/.installed ## all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
 
 faults: $(VENV)/.installed ## kill the service at every step, count what it cost (ARGS="--kills 1000 --seed 1 --engine sqlite")
 	$(BIN)/python tests/faults/campaign.py $(ARGS)
