@@ -95,6 +95,12 @@ class SmtpServer:
             writer.close()
         await self.until(lambda: not self._writers)
 
+    async def cut_connections(self):
+        """End every connection without a word, also those that hang; returns when the clients can know."""
+        for task in list(self._tasks):
+            task.cancel()
+        await self.until(lambda: not self._writers)
+
     async def until(self, condition):
         async with asyncio.timeout(10), self._changed:
             await self._changed.wait_for(condition)
