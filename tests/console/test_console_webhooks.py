@@ -149,4 +149,12 @@ async def test_who_may_only_read_sees_no_form_and_nobody_sees_anothers(running, 
         (endpoint,) = await endpoints_of(running)
         crossed = await page.post(f"/customers/{other['id']}/webhooks/{endpoint.id}/test", data=stranger.form())
         assert crossed.status_code == 404
+        (secret,) = await secrets_of(running)
+        theirs = f"/customers/{other['id']}/webhooks/{endpoint.id}"
+        for path in (f"/secrets/{secret.id}/remove", "/secrets", "/replays", ""):
+            given = stranger.form(
+                url="https://x.example/", version="1", kind="v1", overlap_days="7", notice_id=str(secret.id)
+            )
+            assert (await page.post(theirs + path, data=given)).status_code == 404, path
+    assert (await endpoints_of(running), await secrets_of(running)) == ([endpoint], [secret])
     assert receiver.received == []

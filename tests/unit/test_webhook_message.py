@@ -91,6 +91,13 @@ def test_a_signature_of_one_scheme_is_none_of_the_other():
             verify_webhook(renamed, b"{}", [public_key_text(PRIVATE)], NOW)
 
 
+def test_a_signature_is_what_it_calls_itself_or_none():
+    headers = signed()
+    renamed = headers | {"webhook-signature": headers["webhook-signature"].replace("v1,", "v1a,")}
+    with pytest.raises(VerificationError):
+        verify_webhook(renamed, b"{}", [shared_secret_text(SHARED)], NOW)
+
+
 def test_schemes_that_nobody_knows_yet_stand_in_nobodys_way():
     headers = signed()
     more = headers | {"webhook-signature": f"v9,AAAA v1,!! v1,ä v1 , {headers['webhook-signature']} v1a,AAAA"}
