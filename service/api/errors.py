@@ -93,6 +93,15 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)[:2000]
 
 
+def path_to_log(request: Request) -> str:
+    """Return the path as a log may show it: a link that carries its own secret is named without it."""
+    path = request.url.path
+    for name in ("secret", "token"):
+        if value := request.path_params.get(name):
+            path = path.replace(str(value), f"{{{name}}}")
+    return path
+
+
 def status_problem(
     status: int, detail: str, instance: str, faults: Sequence[Fault] = (), headers: dict[str, str] | None = None
 ) -> Response:
@@ -115,7 +124,7 @@ def install_error_handlers(app: FastAPI) -> None:
         else:
             return await defect(request, error)
         if status >= 500:  # noqa: PLR2004 - the border of server errors
-            _log.error("request.failed", path=request.url.path, problem=slug, reason=str(error))
+            _log.error("request.failed", path=path_to_log(request), problem=slug, reason=str(error))
         faults = error.faults if isinstance(error, InvalidInputError) else ()
         return problem_response(
             status=status, slug=slug, title=title, detail=str(error), instance=request.url.path, faults=faults
@@ -136,7 +145,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(CsrfError)
     async def forged(request: Request, error: CsrfError) -> Response:
-        _log.warning("request.forged", path=request.url.path, reason=str(error))
+        _log.warning("request.forged", path=path_to_log(request), reason=str(error))
         return status_problem(403, str(error), request.url.path)
 
     @app.exception_handler(TooManyRequestsError)
@@ -163,7 +172,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def defect(request: Request, error: Exception) -> Response:
-        _log.error("request.crashed", path=request.url.path, exc_info=error)
+        _log.error("request.crashed", path=path_to_log(request), exc_info=error)
         return problem_response(
             status=500,
             slug="internal-error",

@@ -18,7 +18,7 @@ from service.access.authenticating import CsrfError
 from service.access.guarding import ForbiddenError, UnauthenticatedError
 from service.access.rate_limits import TooManyRequestsError
 from service.access.sign_in import SignInAgainError
-from service.api.errors import PROBLEMS
+from service.api.errors import PROBLEMS, path_to_log
 from service.console.catalogues import has_text
 from service.console.rendering import page
 
@@ -71,7 +71,7 @@ async def failure_page(request: Request, error: Exception) -> Response:
     if isinstance(error, ForbiddenError):
         status, name = 403, "forbidden"
     elif isinstance(error, CsrfError):
-        _log.warning("request.forged", path=request.url.path, reason=str(error))
+        _log.warning("request.forged", path=path_to_log(request), reason=str(error))
         status, name = 403, "forged"
     elif isinstance(error, TooManyRequestsError):
         status, name = 429, "too_many"
@@ -85,7 +85,7 @@ async def failure_page(request: Request, error: Exception) -> Response:
     else:
         status, name = _of_domain(error)
         if status >= _SERVER_ERROR:
-            _log.error("request.failed", path=request.url.path, reason=str(error))
+            _log.error("request.failed", path=path_to_log(request), reason=str(error))
     return await error_page(request, status, name, headers)
 
 

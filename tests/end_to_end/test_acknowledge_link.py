@@ -174,7 +174,7 @@ async def test_who_only_looks_changes_nothing(case, headers):
     assert (await case.press(path, await case.page(path))).status_code == 303
 
 
-async def test_a_program_that_sends_forms_without_their_page_or_as_they_are_acknowledges_nothing(case):
+async def test_a_program_that_sends_forms_without_their_page_or_as_they_are_acknowledges_nothing(case, service_log):
     owner = await customer(case.api, contacts=())
     await case.contact(owner)
     notice = await case.notify(owner)
@@ -193,8 +193,12 @@ async def test_a_program_that_sends_forms_without_their_page_or_as_they_are_ackn
         answer = await case.press(path, form)
         assert answer.status_code == 422
         assert CODE.search(answer.text), "the page is shown again"
-    from_elsewhere = await case.browser.post(path, data=filled, headers={"Sec-Fetch-Site": "cross-site"})
-    assert from_elsewhere.status_code == 403
+    for accepts in ("text/html", "*/*"):
+        headers = {"Sec-Fetch-Site": "cross-site", "Accept": accepts}
+        assert (await case.browser.post(path, data=filled, headers=headers)).status_code == 403
+    # It is told in the log, without the link that whoever reads the log could use.
+    assert "request.forged" in service_log.getvalue()
+    assert path.rpartition("/")[2] not in service_log.getvalue()
     assert await case.given(notice) == []
     # A page that was left open is shown anew.
     case.clock.turn(hours=1)
