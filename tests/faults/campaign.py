@@ -594,26 +594,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--engine", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--engine", choices=("sqlite",), default="sqlite")
     parser.add_argument("--kills-per-cell", type=int, default=50)
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=None, help="where cells that found something are left")
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="greffier-faults-", dir=chosen.folder))
     cells = max(1, -(-chosen.kills // chosen.kills_per_cell))
-    with contextlib.ExitStack() as stack:
-        databases = None
-        if chosen.engine == "postgresql":
-            from postgresql_cells import database_cells
-
-            databases = stack.enter_context(database_cells())
-        total = asyncio.run(
-            campaign(
-                folder,
-                kills=chosen.kills, seed=chosen.seed, cells=cells, at_once=chosen.at_once, databases=databases,
-                report=say,
-            )
-        )  # fmt: skip
+    total = asyncio.run(
+        campaign(folder, kills=chosen.kills, seed=chosen.seed, cells=cells, at_once=chosen.at_once, report=say)
+    )
     for point, count in sorted(total.kills.items()):
         say(f"  {count:5} killed at: {point}")
     say(f"owed={total.owed} accepted={total.accepted} failed_visibly={total.failed}")
