@@ -12,6 +12,7 @@ from email import message_from_bytes
 from email.policy import default as mail_policy
 from io import StringIO
 from pathlib import Path
+from uuid import UUID
 
 import aiosmtplib
 import httpx
@@ -361,3 +362,29 @@ async def test_an_automatic_reply_acknowledges_nothing(case):
     await case.running.sink.wait_for(2, timeout_seconds=60)
     assert await case.given(notice) == []
     assert await case.entries("notice.acknowledged") == []
+
+
+async def test_the_click_ends_the_clock_and_calls_off_whoever_was_to_call(case):
+    owner = await customer(case.api, contacts=(), acknowledge_within_seconds=3600)
+    await case.contact(owner)
+    notice = await case.notify(owner)
+    notice_id, path = UUID(notice["id"]), link_of(case.mail())
+    store, changed = case.running.parts.store, asyncio.Event()
+    store.on_commit.append(lambda _kinds: changed.set())
+
+    async def until(holds):
+        async with asyncio.timeout(60):
+            while True:
+                changed.clear()
+                if await store.read(holds):
+                    return
+                await changed.wait()
+
+    await until(lambda tx: any(each.state == "sent" and each.contact_id for each in tx.deliveries(notice_id)))
+    case.clock.turn(hours=3)
+    await case.running.parts.escalating.look()
+    await until(lambda tx: [each.state for each in tx.call_tasks_of_notice(notice_id)] == ["open"])
+    assert (await case.press(path, await case.page(path))).status_code == 303
+    # Nobody looks: the acknowledgement itself wakes whoever does.
+    await until(lambda tx: [each.state for each in tx.call_tasks_of_notice(notice_id)] == ["cancelled"])
+    await until(lambda tx: tx.escalation(notice_id).next_look_at is None)
