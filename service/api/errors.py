@@ -21,6 +21,7 @@ from notifications.errors import (
     NotFoundError,
     SealingUnavailableError,
     StateConflictError,
+    StoreUnavailableError,
     TimestampUnavailableError,
     VersionMismatchError,
 )
@@ -40,6 +41,7 @@ PROBLEMS: dict[type[GreffierError], tuple[int, str, str]] = {
     SealingUnavailableError: (503, "sealing-unavailable", "Notices cannot be signed now"),
     TimestampUnavailableError: (503, "timestamp-unavailable", "No timestamp is to be had now"),
     LogUnavailableError: (503, "log-unavailable", "The audit log gives no proof now"),
+    StoreUnavailableError: (503, "store-unavailable", "Nothing can be stored or read now"),
     AgreementError: (500, "agreement-unusable", "An agreement file is not usable"),
 }
 
