@@ -45,6 +45,10 @@ PROBLEMS: dict[type[GreffierError], tuple[int, str, str]] = {
     AgreementError: (500, "agreement-unusable", "An agreement file is not usable"),
 }
 
+#: What the engine said may name hosts and files: that is for the log.
+_STORE_AWAY = (
+    "Try again later, with an Idempotency-Key: unless the connection was lost at the very end, nothing of it was done."
+)
 _STATUS_SLUGS = {
     400: ("malformed-request", "The request is not well formed"),
     401: ("unauthenticated", "A valid bearer token or session is required"),
@@ -128,8 +132,9 @@ def install_error_handlers(app: FastAPI) -> None:
         if status >= 500:  # noqa: PLR2004 - the border of server errors
             _log.error("request.failed", path=path_to_log(request), problem=slug, reason=str(error))
         faults = error.faults if isinstance(error, InvalidInputError) else ()
+        detail = _STORE_AWAY if isinstance(error, StoreUnavailableError) else str(error)
         return problem_response(
-            status=status, slug=slug, title=title, detail=str(error), instance=request.url.path, faults=faults
+            status=status, slug=slug, title=title, detail=detail, instance=request.url.path, faults=faults
         )
 
     @app.exception_handler(HttpProblemError)
