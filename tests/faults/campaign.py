@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 import httpx
 import psycopg
 import scenario
+from postgresql_server import PostgresqlServer
 from smtp_server import CLOSE, SmtpServer
 
 from notifications.errors import GreffierError
@@ -265,6 +266,8 @@ class Cell:
             points = (*SERVING, *WORKING)
             steps = [{"point": p, "when": w} for p, w in product(points, ("before", "after"))]
             mixed = [*steps, *({"sink": stage} for stage in SINK * 2), *[{"random": True}] * 8]
+            if self.database is not None:
+                mixed += [{"server": True}] * 4
             self.chance.shuffle(mixed)
             yield from mixed
 
@@ -337,6 +340,9 @@ class Cell:
     async def _round(self):
         """Start what is not there, with the next trap in it; let the analyst work; see one process die."""
         plan = next(self.schedule)
+        if "server" in plan:
+            await self._server_dies()
+            return
         missing = list(self._roles())
         for launched in self.processes:
             missing.remove(launched.role)
@@ -384,6 +390,14 @@ class Cell:
         named = victim.reached or (f"sink {plan['sink']}" if "sink" in plan and by_itself else "any moment")
         self.findings.kills[named.rsplit(" ", 1)[0] if victim.reached else named] += 1
 
+    async def _server_dies(self):
+        """Stop the database server in the middle of the work, as a crash would, and start it again."""
+        analyst = asyncio.create_task(self._analyst(None))
+        await asyncio.sleep(self.chance.uniform(0, 0.8))
+        await asyncio.to_thread(self.database.server.restart)
+        await analyst
+        self.findings.kills["the database server"] += 1
+
     # -- the analyst
 
     async def _analyst(self, victim):
@@ -409,6 +423,11 @@ class Cell:
                 )
             )
         except httpx.TransportError:
+            return
+        except AssertionError as error:
+            # The store is away: nothing was done, or nobody can say; it is asked again.
+            if self.database is None or not str(error).startswith("503 "):
+                raise
             return
         assert len(released["items"]) == len(CUSTOMERS)
         for notice in released["items"]:
@@ -563,6 +582,20 @@ def prepared_folder(folder):
     return data
 
 
+@dataclass(frozen=True)
+class SharedDatabase:
+    """A server with a database for the processes of one cell."""
+
+    server: PostgresqlServer
+    address: str
+
+
+def shared_database(_number):
+    """Start a server of its own for a cell; it ends with this run."""
+    server = PostgresqlServer(tempfile.mkdtemp(prefix="greffier-faults-pg-"))
+    return SharedDatabase(server, server.database())
+
+
 def say(line):
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -585,6 +618,9 @@ async def campaign(folder, *, kills, seed, cells, at_once, databases=None, repor
             report(f"  {fault}")
         if not (findings.lost or findings.stuck or findings.wrong):
             shutil.rmtree(cell.folder)
+        if database is not None:
+            await asyncio.to_thread(database.server.stop)
+            shutil.rmtree(database.server.folder)
 
     await asyncio.gather(*(one(number) for number in range(cells)))
     return total
@@ -594,15 +630,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--engine", choices=("sqlite",), default="sqlite")
+    parser.add_argument("--engine", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--kills-per-cell", type=int, default=50)
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=None, help="where cells that found something are left")
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="greffier-faults-", dir=chosen.folder))
     cells = max(1, -(-chosen.kills // chosen.kills_per_cell))
+    databases = None if chosen.engine == "sqlite" else shared_database
     total = asyncio.run(
-        campaign(folder, kills=chosen.kills, seed=chosen.seed, cells=cells, at_once=chosen.at_once, report=say)
+        campaign(folder, kills=chosen.kills, seed=chosen.seed, cells=cells, at_once=chosen.at_once, databases=databases)
     )
     for point, count in sorted(total.kills.items()):
         say(f"  {count:5} killed at: {point}")

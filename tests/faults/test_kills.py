@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from fakes.postgresql_server import own_server
 
 sys.path.insert(0, str(Path(__file__).parent))
-from campaign import Cell, prepared_folder
+from campaign import Cell, SharedDatabase, prepared_folder
 
 #: One of each kind: the two sides of the crash window of ``deliver_notice``, the seal, the log, and what is heard back.
 STEPS = [
@@ -40,3 +41,20 @@ async def test_killed_at_each_kind_of_step_nothing_is_lost_and_nothing_stands_st
     assert findings.owed == findings.accepted + findings.failed > 0
     # What was taken and not recorded was sent again.
     assert findings.duplicates >= 1
+
+
+class SharedCell(Cell):
+    def _schedule(self):
+        yield from ({"server": True}, {"random": True}, {"point": "send_mail", "when": "after", "nth": 1})
+
+
+@pytest.mark.timeout(240)
+async def test_of_several_processes_and_their_database_each_may_die(tmp_path):
+    with own_server() as server:
+        cell = SharedCell(
+            1, prepared_folder(tmp_path), tmp_path, 3, seed=1, database=SharedDatabase(server, server.database())
+        )
+        findings = await cell.run()
+    assert (findings.lost, findings.stuck, findings.wrong) == ([], [], [])
+    assert (findings.kills.total(), findings.kills["the database server"]) == (3, 1)
+    assert findings.owed == findings.accepted + findings.failed > 0
