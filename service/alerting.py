@@ -31,6 +31,7 @@ from service.alert_findings import (
 )
 from service.alert_wording import alert_mail
 from service.certificates import CertificateEnd
+from service.clocked_duty import ClockedDuty
 from service.figures import StoreFigures
 from service.messages import Alert, ServiceMail
 from service.metrics import Metrics
@@ -44,9 +45,6 @@ from service.operating_findings import (
 _log = structlog.get_logger(__name__)
 
 ACTOR = "system:alerting"
-_POLL_SECONDS = 30.0
-#: How long it looks away at least: what many commits change is looked at once.
-_SHORTEST_SECONDS = 1.0
 #: Certificates end by days: how often they are looked at.
 _CERTIFICATES_EVERY = timedelta(hours=6)
 #: The service itself is looked at so often at most, whatever is committed meanwhile.
@@ -165,8 +163,12 @@ def _mail(tx: AccessTransaction, act: Act, finding: Finding, settings: AlertSett
         tx.add_service_mail(mail)
 
 
-class Alerting:
+class Alerting(ClockedDuty):
     """Looks for what must be alerted, woken by commits and by the moment the next stage is reached."""
+
+    name = "alerting"
+    kinds = _KINDS
+    shortest_seconds = 1.0
 
     def __init__(
         self,
@@ -179,39 +181,13 @@ class Alerting:
         surroundings: Surroundings | None = None,
     ) -> None:
         self._store, self._settings, self._metrics = store, settings, metrics
-        self._clock, self._identifiers = clock, identifiers
-        self._wake = asyncio.Event()
-        self._failure: str | None = None
+        super().__init__(clock)
+        self._identifiers = identifiers
         self._certificates_at: datetime | None = None
         self._operations_at: datetime | None = None
         #: of the look at the service itself before the next one
         self._figures: StoreFigures | None = None
         self._surroundings = surroundings or Surroundings()
-
-    def wake(self, changed: set[str]) -> None:
-        """Look again after a commit; called in the event loop with the kinds of things it changed."""
-        if changed & _KINDS:
-            self._wake.set()
-
-    def health(self) -> str | None:
-        """Return why nothing is alerted, or None."""
-        return self._failure
-
-    async def run(self) -> None:
-        """Run until cancelled."""
-        while True:
-            self._wake.clear()
-            wait_seconds = _POLL_SECONDS
-            try:
-                following = await self.look()
-                self._failure = None
-                if following is not None:
-                    wait_seconds = min(wait_seconds, max(0.0, (following - self._clock.now()).total_seconds()))
-            except Exception as error:  # noqa: BLE001 - the loop outlives any failure; it is logged and shown
-                self._failure = f"{type(error).__name__}: {error}"
-                _log.error("alerting.stalled", exc_info=error)
-            await _rest(self._wake, wait_seconds)
-            await asyncio.sleep(_SHORTEST_SECONDS)
 
     async def look(self) -> datetime | None:
         """Raise what is to be alerted now; returns when an unreleased draft reaches its next stage."""
@@ -302,12 +278,3 @@ class Alerting:
             ])  # fmt: skip
 
         await self._store.write(work)
-
-
-async def _rest(woken: asyncio.Event, seconds: float) -> None:
-    """Wait to be woken, so long at most."""
-    try:
-        async with asyncio.timeout(seconds):
-            await woken.wait()
-    except TimeoutError:
-        return

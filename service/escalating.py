@@ -17,12 +17,10 @@ from notifications.escalation_plan import EscalationPlan, EscalationPolicy
 from notifications.ports import Clock, Identifiers, UnitOfWork
 from notifications.use_cases.act import Act
 from notifications.use_cases.escalate import ACTOR, adopt_failed, escalate
+from service.clocked_duty import ClockedDuty
 
 _log = structlog.get_logger(__name__)
 
-_POLL_SECONDS = 30.0
-#: How long it looks away at least: what many commits change is looked at once.
-_SHORTEST_SECONDS = 0.2
 #: Notices looked at at once; they share commits.
 _AT_ONCE = 64
 #: How often notices from before there were clocks are looked for, and how many failures are gone through.
@@ -30,8 +28,12 @@ _ADOPT_EVERY = timedelta(minutes=10)
 _ADOPTED_AT_ONCE = 1000
 
 
-class Escalating:
+class Escalating(ClockedDuty):
     """Does what each clock asks for, woken by commits and by the next clock."""
+
+    name = "escalating"
+    kinds = frozenset({"escalations"})
+    shortest_seconds = 0.2
 
     def __init__(
         self,
@@ -44,35 +46,9 @@ class Escalating:
     ) -> None:
         """``mail_domain`` is the right-hand side of Message-IDs, as for sealing."""
         self._store, self._policy, self._mail_domain = unit_of_work, policy, mail_domain
-        self._clock, self._identifiers = clock, identifiers
-        self._wake = asyncio.Event()
-        self._failure: str | None = None
+        super().__init__(clock)
+        self._identifiers = identifiers
         self._adopted_at: datetime | None = None
-
-    def wake(self, changed: set[str]) -> None:
-        """Look again after a commit; called in the event loop with the kinds of things it changed."""
-        if "escalations" in changed:
-            self._wake.set()
-
-    def health(self) -> str | None:
-        """Return why nothing is escalated, or None."""
-        return self._failure
-
-    async def run(self) -> None:
-        """Run until cancelled."""
-        while True:
-            self._wake.clear()
-            wait_seconds = _POLL_SECONDS
-            try:
-                following = await self.look()
-                self._failure = None
-                if following is not None:
-                    wait_seconds = min(wait_seconds, max(0.0, (following - self._clock.now()).total_seconds()))
-            except Exception as error:  # noqa: BLE001 - the loop outlives any failure; it is logged and shown
-                self._failure = f"{type(error).__name__}: {error}"
-                _log.error("escalating.stalled", exc_info=error)
-            await _rest(self._wake, wait_seconds)
-            await asyncio.sleep(_SHORTEST_SECONDS)
 
     async def look(self) -> datetime | None:
         """Do what every clock that struck asks for; returns when the next one strikes.
@@ -127,12 +103,3 @@ def _tell(notice_id: UUID, plan: EscalationPlan) -> None:
         _log.error("call_task.opened", notice_id=str(notice_id), reason=plan.open_task.reason.value)
     for task in plan.cancel:
         _log.info("call_task.cancelled", notice_id=str(notice_id), call_task_id=str(task.id))
-
-
-async def _rest(woken: asyncio.Event, seconds: float) -> None:
-    """Wait to be woken, so long at most."""
-    try:
-        async with asyncio.timeout(seconds):
-            await woken.wait()
-    except TimeoutError:
-        return

@@ -13,6 +13,7 @@ from notifications.delivery import DeliveryState, Outcome
 from notifications.errors import LogUnavailableError, TimestampUnavailableError
 from notifications.ports import DueDelivery, Transaction
 from notifications.use_cases.deliver_notice import Delivering, attempt_notice, record_attempt
+from notifications.use_cases.pausing import paused_channels
 from notifications.use_cases.seal_notice import commit_seal, hold_notice, obtain_timestamp, prove_notice
 from service.lanes import Lanes
 
@@ -258,7 +259,7 @@ class Worker:
         self._ring_when_reopened(now)
 
         def lease(tx: Transaction) -> list[DueDelivery]:
-            paused = {pause.channel for pause in tx.channel_pauses() if pause.until is None or pause.until > now}
+            paused = paused_channels(tx.channel_pauses(), now)
             return list(tx.lease_deliveries(now, until, free, except_channels=channels | paused, except_lanes=lanes))
 
         due = await self._sealing.unit_of_work.write(lease, concurrently=True)
