@@ -9,6 +9,7 @@ import base64
 import binascii
 import quopri
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.errors import HeaderParseError
@@ -227,7 +228,7 @@ def _address(value: str) -> str | None:
 
 def _unescaped(escape: re.Match[str]) -> str:
     number = int(escape[1], 16)
-    return chr(number) if number <= 0x10FFFF else ""  # noqa: PLR2004 - the last code point
+    return chr(number) if number <= sys.maxunicode else ""
 
 
 # -- the message

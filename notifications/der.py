@@ -11,6 +11,12 @@ from notifications.errors import Fault, InvalidInputError
 
 _SEQUENCE, _SET, _OID, _INTEGER, _OCTETS, _BITS = 0x30, 0x31, 0x06, 0x02, 0x04, 0x03
 _CONTEXT_0 = 0xA0
+#: From here on the first byte of a length counts the bytes of the length itself: at most four here, 4 GiB.
+_LONG_FORM = 0x80
+_LENGTH_BYTES = range(1, 5)
+#: An arc of an object identifier that begins so has a digit too many.
+_PADDING = 0x80
+_NULL = b"\x05\x00"
 _LONG_TAG = 0x1F
 
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
@@ -149,7 +155,8 @@ def _is_shortest_integer(body: bytes) -> bool:
 def _algorithm(item: _Item) -> str:
     """Return the OID of an AlgorithmIdentifier whose parameters are absent or NULL."""
     parts = list(_items(item.body))
-    known = 1 <= len(parts) <= 2 and parts[0].tag == _OID and all(part.whole == b"\x05\x00" for part in parts[1:])  # noqa: PLR2004 - OID and NULL
+    parameters = [part.whole for part in parts[1:]]
+    known = bool(parts) and parts[0].tag == _OID and parameters in ([], [_NULL])
     _expect(known, "has unknown algorithm parameters")
     return _oid(parts[0].body)
 
@@ -164,12 +171,12 @@ def _items(data: bytes) -> Iterator[_Item]:
         _expect(position + 2 <= len(data), "is cut off")
         length = data[position + 1]
         position += 2
-        if length >= 0x80:  # noqa: PLR2004 - long form of a length
+        if length >= _LONG_FORM:
             count = length & 0x7F
             encoded = data[position : position + count]
-            _expect(1 <= count <= 4 and len(encoded) == count, "has a length of another form")  # noqa: PLR2004 - 4 GiB
+            _expect(count in _LENGTH_BYTES and len(encoded) == count, "has a length of another form")
             length = int.from_bytes(encoded, "big")
-            shortest = length >= 0x80 and encoded[0] != 0  # noqa: PLR2004 - long form of a length
+            shortest = length >= _LONG_FORM and encoded[0] != 0
             _expect(shortest, "has a length that is not in the shortest form")
             position += count
         end = position + length
@@ -195,7 +202,7 @@ def _oid(body: bytes) -> str:
     _expect(bool(body) and not body[-1] & 0x80, "has a malformed identifier")
     arcs, value = [], 0
     for position, byte in enumerate(body):
-        _expect(not (value == 0 and byte == 0x80), f"has a padded identifier at {position}")  # noqa: PLR2004 - padding
+        _expect(not (value == 0 and byte == _PADDING), f"has a padded identifier at {position}")
         value = (value << 7) | (byte & 0x7F)
         if not byte & 0x80:
             arcs.append(value)

@@ -102,10 +102,11 @@ def parse_signed_mail(mail: bytes) -> SignedMail:
     if _single(fields, "mime-version") != "1.0":
         raise _refuse("is not MIME 1.0")
     # 2.
-    parts = _parts(body, boundary[1])
-    if len(parts) != 2:  # noqa: PLR2004 - the signed part and the signature (RFC 1847)
-        raise _refuse("must have exactly a signed part and a signature")
-    signed, signature_part = parts
+    match _parts(body, boundary[1]):
+        case [signed, signature_part]:
+            pass
+        case _:
+            raise _refuse("must have exactly a signed part and a signature")
     if not signature_part.startswith(SIGNATURE_PART_HEADER):
         raise _refuse("has a signature part of another form")
     signature = _exact_base64(signature_part.removeprefix(SIGNATURE_PART_HEADER), "the signature")

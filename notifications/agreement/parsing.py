@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from notifications.agreement.conditions import ALWAYS, NATURES, event_vocabulary, level_vocabulary, parse_condition
 from notifications.agreement.table import Table
@@ -31,7 +31,14 @@ _MOMENTS = ("aware", "classified")
 _RESERVED_IDS = frozenset({"profile", "level", "not_bound", *NATURES})
 _SECONDS_MAX = 366 * 86_400
 
+
+class _Named(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
 ItemT = TypeVar("ItemT")
+NamedT = TypeVar("NamedT", bound=_Named)
 
 
 def parse_agreement(data: bytes, file: str) -> Agreement:
@@ -91,16 +98,15 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
     )
 
 
-def _named(root: Table, key: str, parse: Callable[[Table], ItemT]) -> tuple[ItemT, ...]:
+def _named(root: Table, key: str, parse: Callable[[Table], NamedT]) -> tuple[NamedT, ...]:
     """Return the entries of a list of tables, whose ids must differ."""
-    entries: dict[str, ItemT] = {}
+    entries: dict[str, NamedT] = {}
     for table in root.tables(key):
         entry = parse(table)
         table.finish()
-        entry_id: str = entry.id  # type: ignore[attr-defined] # every entry type has an id
-        if entry_id in entries:
-            table.fail("id", f"{entry_id!r} stands twice")
-        entries[entry_id] = entry
+        if entry.id in entries:
+            table.fail("id", f"{entry.id!r} stands twice")
+        entries[entry.id] = entry
     return tuple(entries.values())
 
 

@@ -24,6 +24,8 @@ MAX_SIGNATURES = 100
 MAX_NOTE_BYTES = 1_000_000
 _NAME_PATTERN = r"[^\s+\x00-\x1f\x7f\ud800-\udfff]+"
 _NAME = re.compile(_NAME_PATTERN)
+#: C0 controls but the line feed, and DEL.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 _SIGNATURE_LINE = re.compile(rf"— ({_NAME_PATTERN}) ([A-Za-z0-9+/]+={{0,2}})")
 
 
@@ -65,10 +67,11 @@ class VerifierKey:
 
 def parse_verifier_key(text: str) -> VerifierKey:
     """Return the key of a verifier key text; raises InvalidInputError where any part of it is off."""
-    parts = text.removesuffix("\n").split("+", 2)
-    if len(parts) != 3 or not _NAME.fullmatch(parts[0]):  # noqa: PLR2004 - name, ID and key
-        raise InvalidInputError(Fault("verifier key", "must be name+keyID+key"))
-    name, identifier, encoded = parts
+    match text.removesuffix("\n").split("+", 2):
+        case [name, identifier, encoded] if _NAME.fullmatch(name):
+            pass
+        case _:
+            raise InvalidInputError(Fault("verifier key", "must be name+keyID+key"))
     data = _base64(encoded, "verifier key")
     if len(data) != 1 + _KEY_BYTES or data[0] not in {ED25519, COSIGNATURE_V1}:
         raise InvalidInputError(Fault("verifier key", "is of no known type"))
@@ -132,7 +135,7 @@ def _check_length(data: bytes) -> None:
 def _check_text(text: str) -> None:
     if not text.endswith("\n"):
         raise InvalidInputError(Fault("note", "must end with a line feed"))
-    if any((ord(char) < 0x20 and char != "\n") or char == "\x7f" for char in text):  # noqa: PLR2004 - C0 controls
+    if _CONTROL.search(text):
         raise InvalidInputError(Fault("note", "holds a control character"))
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise InvalidInputError(Fault("note", "holds a lone surrogate"))

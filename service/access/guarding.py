@@ -7,7 +7,7 @@ that says neither, so that forgetting is found at the start and not by a strange
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Protocol, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -140,12 +140,21 @@ class Access:
         return act.entry("record.read", subjects=subjects, detail={"operation": self.operation})
 
 
+class Authenticates(Protocol):
+    """Tells who calls."""
+
+    async def caller(self, request: Request) -> Caller:
+        """Return who calls; raises UnauthenticatedError, and whatever else keeps a request out."""
+        ...
+
+
 async def authenticated(request: Request) -> Caller:
     """Return who calls; raises UnauthenticatedError before anything else of the request is looked at.
 
     The authenticator is what ``service.wiring`` put together; it throttles, checks tokens, sessions and CSRF.
     """
-    return await request.app.state.authenticator.caller(request)  # type: ignore[no-any-return]  # Starlette's state is untyped
+    authenticator: Authenticates = request.app.state.authenticator
+    return await authenticator.caller(request)
 
 
 class Requires:

@@ -17,6 +17,8 @@ MAX_CHARACTERS = 256
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, hash_len=32, salt_len=16, type=Type.ID)
 #: Two at once at most in the whole process: a crowd at the sign-in takes no more memory and no more processors.
 _THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="passwords")
+#: Fewer different letters are a pattern.
+_FEWEST_DIFFERENT = 5
 #: Of the lists of passwords that everybody tries first, those that are long enough to be taken otherwise.
 _COMMON = frozenset({
     "123456789012", "1234567890123", "12345678901234", "123456123456", "111111111111", "000000000000", "password1234",
@@ -33,7 +35,7 @@ def password_fault(password: str, email: str | None) -> str | None:
     if len(password) > MAX_CHARACTERS:
         return f"may have at most {MAX_CHARACTERS} characters"
     folded = password.casefold()
-    if len(set(folded)) < 5 or folded in _COMMON:  # noqa: PLR2004 - fewer different letters are a pattern
+    if len(set(folded)) < _FEWEST_DIFFERENT or folded in _COMMON:
         return "is one of those that everybody tries first"
     if email is not None and folded in {email.casefold(), email.casefold().partition("@")[0]}:
         return "must not be the address"

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -129,7 +130,7 @@ def install_error_handlers(app: FastAPI) -> None:
                 break
         else:
             return await defect(request, error)
-        if status >= 500:  # noqa: PLR2004 - the border of server errors
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("request.failed", path=path_to_log(request), problem=slug, reason=str(error))
         faults = error.faults if isinstance(error, InvalidInputError) else ()
         detail = _STORE_AWAY if isinstance(error, StoreUnavailableError) else str(error)

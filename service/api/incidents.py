@@ -1,5 +1,6 @@
 """Incidents: declare, read, change facts, release, close."""
 
+from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -91,7 +92,7 @@ def _answer(context: ApiContext, result: IncidentResult, status: int = 200) -> A
         return incident_out(incident, classification, tally_of(result))
 
     headers = {"ETag": etag(incident.version)}
-    if status == 201:  # noqa: PLR2004 - created
+    if status == HTTPStatus.CREATED:
         headers["Location"] = f"/api/v1/incidents/{incident.id}"
     return Answer(out, status, headers)
 

@@ -17,6 +17,8 @@ _SECURITY_HEADERS = {
 _MAX_DRAINED_BYTES = 64 * 1024 * 1024
 #: Nesting of the deepest facts is 6; nobody needs more than this.
 _MAX_DEPTH = 32
+_QUOTATION_MARK, _BACKSLASH = b'"\\'
+_OPENING, _CLOSING = frozenset(b"[{"), frozenset(b"]}")
 
 
 class RequestLimits:
@@ -95,16 +97,16 @@ def _depth_over(body: bytes, limit: int) -> bool:
         if in_string:
             if escaped:
                 escaped = False
-            elif byte == 0x5C:  # noqa: PLR2004 - backslash
+            elif byte == _BACKSLASH:
                 escaped = True
-            elif byte == 0x22:  # noqa: PLR2004 - quotation mark
+            elif byte == _QUOTATION_MARK:
                 in_string = False
-        elif byte == 0x22:  # noqa: PLR2004 - quotation mark
+        elif byte == _QUOTATION_MARK:
             in_string = True
-        elif byte in {0x5B, 0x7B}:
+        elif byte in _OPENING:
             depth += 1
             if depth > limit:
                 return True
-        elif byte in {0x5D, 0x7D}:
+        elif byte in _CLOSING:
             depth -= 1
     return False
