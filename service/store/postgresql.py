@@ -28,7 +28,7 @@ from service.store.postgresql_session import (
     PostgresqlSession,
     PostgresqlTransaction,
 )
-from service.store.works import Work, answer, taken
+from service.store.works import Work, answer, taken, tell
 
 ResultT = TypeVar("ResultT")
 
@@ -245,11 +245,7 @@ class PostgresqlStore:
         session.connection.execute("RELEASE SAVEPOINT work")
 
     def _tell(self, changed: set[str]) -> None:
-        for hook in self.on_commit:
-            try:
-                hook(set(changed))
-            except Exception as error:  # noqa: BLE001 - what is committed stays; the listener fails alone
-                _log.error("store.hook_failed", exc_info=error)
+        tell(self.on_commit, changed)
 
     # -- the reader threads
 

@@ -15,7 +15,7 @@ from notifications.errors import StoreUnavailableError
 from service.store.directory import Directory
 from service.store.session import Session
 from service.store.transaction import SqlTransaction
-from service.store.works import Work, answer, taken
+from service.store.works import Work, answer, taken, tell
 
 ResultT = TypeVar("ResultT")
 
@@ -178,11 +178,7 @@ class SqliteStore:
         self._writer.execute("RELEASE work")
 
     def _tell(self, changed: set[str]) -> None:
-        for hook in self.on_commit:
-            try:
-                hook(set(changed))
-            except Exception as error:  # noqa: BLE001 - what is committed stays; the listener fails alone
-                _log.error("store.hook_failed", exc_info=error)
+        tell(self.on_commit, changed)
 
     # -- the reader threads
 

@@ -73,3 +73,12 @@ def _settle_all(works: list[Work], before: Callable[[], None] | None) -> None:
         before()
     for work in works:
         work.settle()
+
+
+def tell(hooks: Iterable[Callable[[set[str]], None]], changed: set[str]) -> None:
+    """Tell every hook what a commit changed; one that raises is logged and harms nobody."""
+    for hook in hooks:
+        try:
+            hook(set(changed))
+        except Exception as error:  # noqa: BLE001 - what is committed stays; the listener fails alone
+            _log.error("store.hook_failed", exc_info=error)
