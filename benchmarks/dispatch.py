@@ -273,7 +273,7 @@ def _memory(arguments: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--contacts", type=int, default=10_000)
-    parser.add_argument("--contacts-each", type=int, default=10)
+    parser.add_argument("--contacts-each", type=int, default=100)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--reference-mails", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=2)

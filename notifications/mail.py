@@ -48,13 +48,20 @@ SIGNATURE_PART_HEADER = (
 _CRLF = b"\r\n"
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9._-]+@[A-Za-z0-9._-]+>")
-_FROM_LINE = re.compile(rb"^From ", re.MULTILINE)
+#: Old mail stores change the one, SMTP the other on the wire (RFC 2049, 3).
+_CHANGED_ON_THE_WAY = re.compile(rb"^(?:F(?=rom )|\.)", re.MULTILINE)
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@]+@[^\s<>()\[\],;:\\\"@]+")
 _MAX_HEADER_TEXT_CHARACTERS = 400
 #: RFC 5321, 4.5.3.1.3, without the angle brackets.
 _MAX_ADDRESS_BYTES = 254
 #: Earlier Message-IDs that a mail names: the first and the latest others, so that a long incident still threads.
 _MAX_REFERENCES = 20
+
+
+class LinedMail(bytes):
+    """A whole mail whose every line ends in CRLF and begins with no dot: so it was assembled, and goes out as it is."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +95,8 @@ def _reader_of(rendering: SealedRendering) -> str:
     return rendering.language + (rendering.time_zone or "")
 
 
-@lru_cache(maxsize=64)
+# Deliveries come in turns of all customers: what is forgotten before the next turn is made again for every contact.
+@lru_cache(maxsize=512)
 def prepare_body(sealed: SealedNotice, language: str, time_zone: str | None = None) -> PreparedBody:
     """Return the shared body: the words in two renderings, and the attachments that prove them."""
     rendering = rendering_for(sealed, language, time_zone)
@@ -115,7 +123,7 @@ def prepare_body(sealed: SealedNotice, language: str, time_zone: str | None = No
         content_type=f'multipart/mixed; boundary="{mixed}"',
         subject=rendering.subject,
         language=rendering.language,
-        body=_multipart(mixed, parts),
+        body=_lined(_multipart(mixed, parts)),
         words_end=len(_part(mixed, parts[0])),
     )
 
@@ -124,7 +132,7 @@ def with_note(prepared: PreparedBody, text: str) -> PreparedBody:
     """Return the body with words of the mail itself after the sealed ones: signed with it, no part of the notice."""
     opening, _, _ = prepared.body.partition(_CRLF)
     header = note_header(prepared.language) + _CRLF + _CRLF
-    note = opening + _CRLF + header + quoted_printable(text) + _CRLF
+    note = _lined(opening + _CRLF + header + quoted_printable(text) + _CRLF)
     end = prepared.words_end
     return replace(prepared, body=prepared.body[:end] + note + prepared.body[end:])
 
@@ -144,8 +152,16 @@ def prepare_text(subject: str, text: str, language: str) -> PreparedBody:
     """Return the body of a mail that is nothing but words: the service's own, no notice. LF line ends."""
     token = hashlib.sha256(text.encode()).hexdigest()[:24]
     boundary = f"=_mixed_{token}"
-    body = _multipart(boundary, [_text_part("plain", language, text)])
+    body = _lined(_multipart(boundary, [_text_part("plain", language, text)]))
     return PreparedBody(f'multipart/mixed; boundary="{boundary}"', subject, language, body)
+
+
+def _lined(part: bytes) -> bytes:
+    """Return the part; raises ValueError, a defect of this module, where a line of it is not as in every LinedMail."""
+    ends = part.count(_CRLF)
+    if part.count(b"\n") != ends or part.count(b"\r") != ends or part.startswith(b".") or b"\n." in part:
+        raise ValueError("a line of a mail does not end in CRLF, or begins with a dot")
+    return part
 
 
 def _multipart(boundary: str, parts: Sequence[bytes]) -> bytes:
@@ -173,15 +189,15 @@ def _text_part(subtype: str, language: str, text: str) -> bytes:
 def quoted_printable(text: str) -> bytes:
     """Return the text in quoted-printable, each line feed a line end; a carriage return in it is encoded like any byte.
 
-    Lines have at most 76 characters and CRLF, and none begins with "From ", which old mail stores change.
+    Lines have at most 76 characters and CRLF, and none begins with "From " or a dot, which are changed on the way.
     """
     if "\r" in text:
         encoded = b"\n".join(binascii.b2a_qp(line.encode(), istext=False) for line in text.split("\n"))
     else:
         encoded = binascii.b2a_qp(text.encode(), istext=True)
-    while _FROM_LINE.search(encoded):
+    while _CHANGED_ON_THE_WAY.search(encoded):
         # Two characters more may be too many for the line: the rest goes on the next one.
-        encoded = _FROM_LINE.sub(b"=46rom =\n", encoded)
+        encoded = _CHANGED_ON_THE_WAY.sub(lambda found: b"=%02X=\n" % ord(found[0]), encoded)
     return encoded.replace(b"\n", _CRLF)
 
 
@@ -274,16 +290,16 @@ def _mailbox(name: str, display: str, address: str) -> str:
     return f"{_encoded(name, display)}\r\n <{address}>"
 
 
-def assemble_mail(prepared: PreparedBody, envelope: Envelope, sign: Callable[[bytes], bytes]) -> bytes:
+def assemble_mail(prepared: PreparedBody, envelope: Envelope, sign: Callable[[bytes], bytes]) -> LinedMail:
     """Return the whole message. ``sign`` gives detached CMS (DER) over the bytes it gets; its errors pass through.
 
     The headers stand twice: for the outside, and protected in what is signed.
     """
     headers = _header_block(header_lines(envelope, prepared.subject))
+    outside = _lined((headers + "Auto-Submitted: auto-generated\r\n").encode())
     # hp="clear": signed, not encrypted, and every header of the message is in there (RFC 9788, 2.1).
-    return (headers + "Auto-Submitted: auto-generated\r\n").encode() + _signed_entity(
-        prepared, "clear", headers, envelope.message_id, sign
-    )
+    entity = _signed_entity(prepared, "clear", headers, envelope.message_id, sign)
+    return LinedMail(b"".join([outside, *entity]))
 
 
 def assemble_entity_to_encrypt(
@@ -295,7 +311,8 @@ def assemble_entity_to_encrypt(
     """
     lines = header_lines(envelope, prepared.subject)
     outside = [("HP-Outer", f"{name}: {value}") for name, value in header_lines(envelope, outer_subject)]
-    return _signed_entity(prepared, "cipher", _header_block([*lines, *outside]), envelope.message_id, sign)
+    headers = _header_block([*lines, *outside])
+    return b"".join(_signed_entity(prepared, "cipher", headers, envelope.message_id, sign))
 
 
 def _header_block(lines: Sequence[tuple[str, str]]) -> str:
@@ -304,8 +321,8 @@ def _header_block(lines: Sequence[tuple[str, str]]) -> str:
 
 def _signed_entity(
     prepared: PreparedBody, protection: str, headers: str, message_id: str, sign: Callable[[bytes], bytes]
-) -> bytes:
-    """Return multipart/signed with its own MIME headers.
+) -> list[bytes]:
+    """Return multipart/signed with its own MIME headers, in pieces.
 
     1. The signed part: protected headers and the shared body, CRLF, 7-bit.
     2. The signature over exactly these bytes, and multipart/signed around both.
@@ -324,12 +341,12 @@ def _signed_entity(
         "\r\n"
     )
     delimiter = f"--{boundary}".encode()
-    return b"".join([
+    return [
         outer.encode(),
         delimiter, _CRLF, signed, _CRLF,
         delimiter, _CRLF, SIGNATURE_PART_HEADER, base64_lines(sign(signed)), _CRLF,
         delimiter, b"--", _CRLF,
-    ])  # fmt: skip
+    ]  # fmt: skip
 
 
 def assemble_notice_mail(
@@ -340,7 +357,7 @@ def assemble_notice_mail(
     sign: Callable[[bytes], bytes],
     time_zone: str | None = None,
     note: str | None = None,
-) -> bytes:
+) -> LinedMail:
     """Return the message that serves a sealed notice on one contact; ``note``: words of the mail itself beside it."""
     prepared = prepare_body(sealed, language, time_zone)
     return assemble_mail(prepared if note is None else with_note(prepared, note), envelope, sign)

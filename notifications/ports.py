@@ -365,6 +365,10 @@ class Transaction(Protocol):
         """
         ...
 
+    def finish_attempts(self, finished: Sequence[tuple[Delivery, DeliveryAttempt, bytes | None]]) -> None:
+        """As ``finish_attempt`` for each of them, of different deliveries, by few statements; raises as it does."""
+        ...
+
     def attempts(self, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
         """Return the attempts of a delivery, in order."""
         ...

@@ -119,6 +119,7 @@ async def laid_ground(
         settings.signing_chain_file or files.signing_chain,
         passphrases,
         clock,
+        look_again_seconds=0.05,
     )
     authority = timestamp_authority(settings, files, passphrases, stack)
     ground = Ground(

@@ -1,26 +1,40 @@
 """The worker: seals what is released and delivers what is due, woken by commits and by the clock."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
 
-from notifications.delivery import DeliveryState, Outcome
+from notifications.delivery import ChannelKind, DeliveryState
 from notifications.errors import LogUnavailableError, TimestampUnavailableError
 from notifications.ports import DueDelivery, Transaction
-from notifications.use_cases.deliver_notice import Delivering, attempt_notice, record_attempt
+from notifications.use_cases.deliver_notice import (
+    AttemptBegun,
+    AttemptMade,
+    Delivering,
+    begin_attempt,
+    cut_short,
+    send_attempt,
+)
 from notifications.use_cases.pausing import paused_channels
 from notifications.use_cases.seal_notice import commit_seal, hold_notice, obtain_timestamp, prove_notice
 from service.lanes import Lanes
+from service.recording import Recorder
 
 _log = structlog.get_logger(__name__)
 
 #: Attempts that are made and not recorded yet: with more of them nothing new is sent.
 _RECORDING_AT_MOST = 512
+#: How many sends the measure of their time goes back, about.
+_REMEMBERED_SENDS = 16
+#: Parts of a lease: a send begins within the first, and is given up after the second at most. The rest is for clocks
+#: that differ and for recording: nobody else sends meanwhile.
+_BEGUN_WITHIN, _SENT_WITHIN = 0.5, 0.4
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -36,8 +50,16 @@ class WorkerSettings:
     sealing_batch: int = 512
     #: of them, composed and signed at once: the first are proven and sent while the last are composed
     sealing_at_once: int = 8
-    #: deliveries taken and not sent yet; the mail channel bounds its connections by itself
-    delivery_batch: int = 64
+    #: deliveries taken and not sent yet: so many, or what goes out within ``ahead_seconds`` where that is more
+    leased_ahead: int = 32
+    #: and at most
+    leased_ahead_most: int = 256
+    #: more than that keeps a notice waiting that is due before those taken already
+    ahead_seconds: float = 1
+    #: sends under way at once by channel; for mail no more than it has connections, so that a send begins at once
+    sends_at_once: Mapping[ChannelKind, int] = field(
+        default_factory=lambda: {ChannelKind.EMAIL: 8, ChannelKind.WEBHOOK: 32, ChannelKind.CONSOLE: 32}
+    )
     #: how often work is looked for when nothing wakes the worker
     poll_seconds: float = 5
     #: how long a stop waits for what is in flight; what is not done by then is handed back
@@ -64,9 +86,15 @@ class Worker:
         self._sealing_now: set[UUID] = set()
         self._places_to_seal = asyncio.Semaphore(self._settings.sealing_at_once)
         self._in_flight: dict[asyncio.Task[None], DueDelivery] = {}
-        #: of them, those that wait for a place or are being sent; the others are being recorded
-        self._sending = 0
+        #: of them, those that wait for a place or are being sent, by channel; the others are being recorded
+        self._sending: Counter[ChannelKind] = Counter()
+        self._places = {kind: asyncio.Semaphore(count) for kind, count in self._settings.sends_at_once.items()}
+        #: how long sends take of late
+        self._send_seconds: dict[ChannelKind, float] = {}
+        #: of what was taken last, more could not be begun than could: less is taken then
+        self._wanted = self._settings.leased_ahead_most
         self._lanes = lanes or Lanes()
+        self._recorder = Recorder(delivering)
         #: when (of the event loop's clock) a stop waits no longer; None while nobody told it to stop
         self._stop_by: float | None = None
         #: rings when a lane that was left alone takes something again
@@ -125,7 +153,7 @@ class Worker:
         if late:
             await asyncio.wait(late)
             _log.warning("deliveries.handed_back", deliveries=len(handed_back))
-            await self._sealing.unit_of_work.write(lambda tx: tx.release_leases(handed_back), concurrently=True)
+            await self._give_back(handed_back)
 
     def _left_seconds(self) -> float:
         """Return for how long a stop waits from now on."""
@@ -246,21 +274,21 @@ class Worker:
         """
         now = self._sealing.clock.now()
         until = now + timedelta(seconds=self._settings.lease_seconds)
-        free = self._settings.delivery_batch - self._sending
+        sending = self._sending.total()
+        ahead = {kind: self._ahead(kind) for kind in ChannelKind}
+        most = max(ahead.values())
         # Not for every place alone: to lease is a commit. And not without end where recording does not keep up.
-        recording = len(self._in_flight) - self._sending
-        if (
-            self._stop_by is not None
-            or free < min(self._settings.delivery_batch // 2, max(1, self._sending))
-            or recording > _RECORDING_AT_MOST
-        ):
+        recording = len(self._in_flight) - sending
+        if self._stop_by is not None or sending > most // 2 or recording > _RECORDING_AT_MOST:
             return 0
+        wanted = min(most - sending, self._wanted)
         channels, lanes = self._lanes.passed_over(now)
+        channels |= {kind for kind in ChannelKind if self._sending[kind] >= ahead[kind]}
         self._ring_when_reopened(now)
 
         def lease(tx: Transaction) -> list[DueDelivery]:
             paused = paused_channels(tx.channel_pauses(), now)
-            return list(tx.lease_deliveries(now, until, free, except_channels=channels | paused, except_lanes=lanes))
+            return list(tx.lease_deliveries(now, until, wanted, except_channels=channels | paused, except_lanes=lanes))
 
         due = await self._sealing.unit_of_work.write(lease, concurrently=True)
         # A clock that was set ahead ends leases early: what is under way here is not begun a second time.
@@ -271,18 +299,32 @@ class Worker:
             for item in due
             if self._stop_by is None and self._lanes.begin(item.delivery.channel, item.delivery.lane, now)
         ]
-        for item in begun:
-            task = asyncio.create_task(self._deliver(item))
+        begin_by = now + timedelta(seconds=self._settings.lease_seconds * _BEGUN_WITHIN)
+        # Of one deadline those of one notice together: what they share is at hand.
+        for item in sorted(begun, key=lambda item: (item.notice.due_at, item.notice.id)):
+            task = asyncio.create_task(self._deliver(item, begin_by))
             self._in_flight[task] = item
-            self._sending += 1
+            self._sending[item.delivery.channel] += 1
             task.add_done_callback(self._ended)
         if len(begun) < len(due):
+            self._wanted = max(self._settings.leased_ahead, 2 * len(begun))
             started = {item.delivery.id for item in begun}
-            beyond = [item.delivery.id for item in due if item.delivery.id not in started]
-            await self._sealing.unit_of_work.write(lambda tx: tx.release_leases(beyond), concurrently=True)
+            await self._give_back([item.delivery.id for item in due if item.delivery.id not in started])
             # Their lanes are full now and passed over: the next look brings what else there is.
             return len(due)
+        self._wanted = min(2 * self._wanted, self._settings.leased_ahead_most)
         return len(begun)
+
+    def _ahead(self, channel: ChannelKind) -> int:
+        """Return how many deliveries are taken before they are sent: more where they go out fast."""
+        settings, seconds = self._settings, self._send_seconds.get(channel)
+        if not seconds:
+            return settings.leased_ahead
+        quick = int(settings.ahead_seconds * settings.sends_at_once[channel] / seconds)
+        return min(max(settings.leased_ahead, quick), settings.leased_ahead_most)
+
+    async def _give_back(self, delivery_ids: Sequence[UUID]) -> None:
+        await self._sealing.unit_of_work.write(lambda tx: tx.release_leases(delivery_ids), concurrently=True)
 
     def _ring_when_reopened(self, now: datetime) -> None:
         """Look again when the next destination that is left alone takes something."""
@@ -304,17 +346,25 @@ class Worker:
         else:
             self._failures.pop("delivery", None)
 
-    async def _deliver(self, due: DueDelivery) -> None:
-        outcome: Outcome | None = None
+    async def _deliver(self, due: DueDelivery, begin_by: datetime) -> None:
+        channel, lane = due.delivery.channel, due.delivery.lane
+        made: AttemptMade | None = None
         try:
-            async with self._lanes.place(due.delivery.lane):
-                made = await attempt_notice(due, self._delivering)
-            outcome = made.outcome
+            # Before there is a place: many in a row, while others are sent.
+            begun = begin_attempt(due, self._delivering)
+            async with self._lanes.place(lane), self._places[channel]:
+                # What waited for so long could outlast its lease, and another worker would send it too.
+                if self._sealing.clock.now() <= begin_by:
+                    made = await self._send(due, begun)
         finally:
-            self._sending -= 1
-            self._lanes.end(due.delivery.channel, due.delivery.lane, outcome, self._sealing.clock.now())
+            self._sending[channel] -= 1
+            self._lanes.end(channel, lane, None if made is None else made.outcome, self._sealing.clock.now())
+        if made is None:
+            _log.warning("delivery.waited_too_long", delivery_id=str(due.delivery.id))
+            await self._give_back([due.delivery.id])
+            return
         self._wakes["delivering"].set()
-        delivery, _ = await record_attempt(due, self._delivering, made)
+        delivery, _ = await self._recorder.record(due, made)
         facts = {
             "delivery_id": str(delivery.id),
             "notice_id": str(delivery.notice_id),
@@ -327,6 +377,20 @@ class Worker:
             _log.error("delivery.failed", reason=delivery.last_error, **facts)
         else:
             _log.warning("delivery.deferred", reason=delivery.last_error, **facts)
+
+    async def _send(self, due: DueDelivery, begun: AttemptBegun) -> AttemptMade:
+        """Send what was assembled, and learn how long that takes."""
+        loop, channel = asyncio.get_running_loop(), due.delivery.channel
+        began = loop.time()
+        try:
+            async with asyncio.timeout(self._settings.lease_seconds * _SENT_WITHIN):
+                made = await send_attempt(due, self._delivering, begun)
+        except TimeoutError:
+            made = cut_short(begun)
+        seconds = loop.time() - began
+        before = self._send_seconds.get(channel, seconds)
+        self._send_seconds[channel] = before + (seconds - before) / _REMEMBERED_SENDS
+        return made
 
 
 async def _each(items: Sequence[ItemT], act: Callable[[ItemT], Coroutine[Any, Any, ResultT]]) -> list[ResultT]:

@@ -1,9 +1,10 @@
 """Deliver a sealed notice to one contact by one channel: send, then commit outcome and evidence."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from notifications.acknowledgement import MailedLink
 from notifications.audit.entry import AuditEntry
@@ -87,34 +88,54 @@ async def deliver_notice(due: DueDelivery, delivering: Delivering) -> tuple[Deli
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptBegun:
+    """What is to be handed over, or why nothing can be."""
+
+    started_at: datetime
+    #: None where it could not be assembled
+    content: bytes | None
+    form: FormDecision | None
+    #: why nothing is sent; None where it is
+    refused: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptMade:
     """What one attempt came to, before it is recorded."""
 
-    started_at: datetime
+    begun: AttemptBegun
     outcome: Outcome
-    #: what was to be handed over; None where it could not be assembled
-    content: bytes | None
-    form: FormDecision | None
 
 
 async def attempt_notice(due: DueDelivery, delivering: Delivering) -> AttemptMade:
-    """Do steps 1 and 2 of ``deliver_notice``, for a caller whose places are for sending and not for recording."""
+    """Do steps 1 and 2 of ``deliver_notice``."""
+    return await send_attempt(due, delivering, begin_attempt(due, delivering))
+
+
+def begin_attempt(due: DueDelivery, delivering: Delivering) -> AttemptBegun:
+    """Do step 1 of ``deliver_notice``, for a caller who assembles while the places for sending are taken."""
     started_at = delivering.sealing.clock.now()
-    content: bytes | None = None
     form = None if due.contact is None else mail_form(due.contact, started_at)
     unusable = _unusable(due, delivering)
     if unusable is not None:
-        outcome = unusable
-    else:
-        try:
-            # 1.
-            content = _message(due, delivering, started_at, form)
-        except SealingUnavailableError as error:
-            outcome = _refused(str(error))
-        else:
-            # 2.
-            outcome = await _send(due, delivering, content)
-    return AttemptMade(started_at, outcome, content, form)
+        return AttemptBegun(started_at, None, form, unusable)
+    try:
+        return AttemptBegun(started_at, _message(due, delivering, started_at, form), form, None)
+    except SealingUnavailableError as error:
+        return AttemptBegun(started_at, None, form, _refused(str(error)))
+
+
+async def send_attempt(due: DueDelivery, delivering: Delivering, begun: AttemptBegun) -> AttemptMade:
+    """Do step 2 of ``deliver_notice``."""
+    if begun.refused is not None or begun.content is None:
+        return AttemptMade(begun, begun.refused or _refused("nothing was assembled"))
+    return AttemptMade(begun, await _send(due, delivering, begun.content))
+
+
+def cut_short(begun: AttemptBegun) -> AttemptMade:
+    """Return what is to be recorded of a send that was given up before it was answered."""
+    outcome = _refused("given up before its lease ended; whether it was taken is not known")
+    return AttemptMade(begun, replace(outcome, kind=OutcomeKind.TRANSIENT_FAILURE))
 
 
 def _unusable(due: DueDelivery, delivering: Delivering) -> Outcome | None:
@@ -246,23 +267,50 @@ async def record_attempt(
     unit_of_work = delivering.sealing.unit_of_work
     before = due.delivery
     while True:
-        delivery, attempt, work = _record(due, before, delivering, sent)
+        record = _record(due, before, delivering, sent)
         try:
-            await unit_of_work.write(work, concurrently=True)
+            await unit_of_work.write(partial(_write, records=[record], delivering=delivering), concurrently=True)
         except VersionMismatchError:
             current = await unit_of_work.read(lambda tx: tx.delivery(due.delivery.id))
             if current is None:
                 raise
             before = current
         else:
-            delivering.watch(due, delivery, attempt)
-            return delivery, attempt
+            delivering.watch(due, record.delivery, record.attempt)
+            return record.delivery, record.attempt
 
 
-def _record(
-    due: DueDelivery, before: Delivery, delivering: Delivering, sent: AttemptMade
-) -> tuple[Delivery, DeliveryAttempt, Callable[[Transaction], None]]:
-    sealing, outcome, content = delivering.sealing, sent.outcome, sent.content
+async def record_attempts(
+    made: Sequence[tuple[DueDelivery, AttemptMade]], delivering: Delivering
+) -> list[tuple[Delivery, DeliveryAttempt]]:
+    """Do step 3 of ``deliver_notice`` for attempts of different deliveries: all in one unit of work, or none.
+
+    Raises VersionMismatchError where another worker finished an attempt of one meanwhile: to be recorded one by one.
+    """
+    records = [_record(due, due.delivery, delivering, sent) for due, sent in made]
+    work = partial(_write, records=records, delivering=delivering)
+    await delivering.sealing.unit_of_work.write(work, concurrently=True)
+    for record in records:
+        delivering.watch(record.due, record.delivery, record.attempt)
+    return [(record.delivery, record.attempt) for record in records]
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is written of one attempt."""
+
+    due: DueDelivery
+    before: Delivery
+    delivery: Delivery
+    attempt: DeliveryAttempt
+    #: the bytes as sent, where they are kept
+    message: bytes | None
+    act: Act
+    form: FormDecision | None
+
+
+def _record(due: DueDelivery, before: Delivery, delivering: Delivering, sent: AttemptMade) -> _Record:
+    sealing, outcome, content = delivering.sealing, sent.outcome, sent.begun.content
     act = sealing.act()
     delivery = next_state(before, outcome, now=act.now, due_at=due.notice.due_at, jitter=delivering.jitter())
     handed_over = content is not None and outcome.kind is not OutcomeKind.REFUSED_HERE
@@ -270,27 +318,30 @@ def _record(
         id=sealing.identifiers.new_id(),
         delivery_id=delivery.id,
         number=delivery.attempts,
-        started_at=sent.started_at,
+        started_at=sent.begun.started_at,
         ended_at=act.now,
         outcome=outcome,
         evidence_event=evidence_event(delivery.channel, outcome).value,
         message_sha256=hashlib.sha256(content).hexdigest() if content is not None and handed_over else None,
     )
     keep = content if handed_over and delivery.channel is not ChannelKind.CONSOLE else None
+    return _Record(due, before, delivery, attempt, keep, act, sent.begun.form)
 
-    def work(tx: Transaction) -> None:
-        tx.finish_attempt(delivery, attempt, keep)
+
+def _write(tx: Transaction, records: Sequence[_Record], delivering: Delivering) -> None:
+    tx.finish_attempts([(record.delivery, record.attempt, record.message) for record in records])
+    for record in records:
+        delivery, act = record.delivery, record.act
         if delivery.endpoint_id is not None:
+            outcome = record.attempt.outcome
             disabled = record_attempt_at(tx, act, delivery.endpoint_id, outcome, delivering.webhook_failing_for)
             if disabled is not None and delivering.endpoint_disabled is not None:
                 delivering.endpoint_disabled(tx, act, disabled)
         if delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT:
             tx.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
-        if _turns_the_notice(before, delivery):
+        if _turns_the_notice(record.before, delivery):
             tx.hasten_escalation(delivery.notice_id, act.now)
-        tx.append_audit([_attempt_entry(tx, due, delivery, attempt, sealing, sent.form)])
-
-    return delivery, attempt, work
+    tx.append_audit([_attempt_entry(tx, record) for record in records])
 
 
 def _turns_the_notice(before: Delivery, after: Delivery) -> bool:
@@ -304,18 +355,11 @@ def _turns_the_notice(before: Delivery, after: Delivery) -> bool:
     return after.state is DeliveryState.FAILED or not failing
 
 
-def _attempt_entry(
-    tx: Transaction,
-    due: DueDelivery,
-    delivery: Delivery,
-    attempt: DeliveryAttempt,
-    sealing: Sealing,
-    form: FormDecision | None,
-) -> AuditEntry:
+def _attempt_entry(tx: Transaction, record: _Record) -> AuditEntry:
+    due, delivery, attempt, form = record.due, record.delivery, record.attempt, record.form
     outcome = attempt.outcome
     pseudonym = tx.customer_pseudonym(delivery.customer_id)
-    act = replace(sealing.act(), now=attempt.ended_at)
-    return act.entry(
+    return record.act.entry(
         "delivery.attempted",
         subjects=notice_subjects(due.notice, pseudonym)
         | {"delivery": str(delivery.id)}

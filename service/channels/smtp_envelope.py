@@ -7,11 +7,15 @@ from dataclasses import dataclass
 import idna
 
 from notifications.errors import Fault, InvalidInputError
+from notifications.mail import LinedMail
 
 #: RFC 3461, 4.4: an ENVID has at most 100 characters.
 _MAX_ENVID_CHARACTERS = 100
 #: What may never stand in a path: control characters, angle brackets, surrogates.
 _NOT_IN_A_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f<>\ud800-\udfff]")
+
+#: All but printable ASCII without ``+`` and ``=``.
+_NOT_XTEXT = re.compile(rb"[^!-*,-<>-~]")
 
 
 class UnsendableError(Exception):
@@ -67,6 +71,8 @@ class Envelope:
 
     def wire_content(self) -> bytes:
         """Return what follows DATA: the bytes with dots doubled at line starts (RFC 5321, 4.5.2) and the final dot."""
+        if isinstance(self.content, LinedMail):
+            return self.content + b".\r\n"
         stuffed = self.content.replace(b"\r\n.", b"\r\n..")
         return (b"." if stuffed.startswith(b".") else b"") + stuffed + b".\r\n"
 
@@ -78,9 +84,8 @@ def prepare_envelope(*, sender: str, recipient: str, message_id: str, content: b
     is a defect of the caller, on content whose lines do not all end in CRLF: to mend it would break its signature, and
     a bare LF or CR is read by some servers as the end of a message.
     """
-    ends = content.count(b"\r\n")
-    if not content.endswith(b"\r\n") or content.count(b"\n") != ends or content.count(b"\r") != ends:
-        raise InvalidInputError(Fault("content", "every line of a message must end in CRLF"))
+    if not isinstance(content, LinedMail):
+        _check_lines(content)
     try:
         sender_on_wire = _wire_address(sender)
     except ValueError as error:
@@ -100,6 +105,12 @@ def prepare_envelope(*, sender: str, recipient: str, message_id: str, content: b
         content=content,
         internationalised=not (sender_on_wire.isascii() and recipient_on_wire.isascii() and content.isascii()),
     )
+
+
+def _check_lines(content: bytes) -> None:
+    ends = content.count(b"\r\n")
+    if not content.endswith(b"\r\n") or content.count(b"\n") != ends or content.count(b"\r") != ends:
+        raise InvalidInputError(Fault("content", "every line of a message must end in CRLF"))
 
 
 def _wire_address(address: str) -> str:
@@ -127,10 +138,7 @@ def _wire_address(address: str) -> str:
 
 def _xtext(text: str) -> str:
     """Return ASCII text as xtext (RFC 3461, 4): what is not printable, ``+`` or ``=`` is escaped."""
-    return "".join(
-        chr(byte) if 0x21 <= byte <= 0x7E and byte not in b"+=" else f"+{byte:02X}"  # noqa: PLR2004 - printable ASCII
-        for byte in text.encode()
-    )
+    return _NOT_XTEXT.sub(lambda match: b"+%02X" % ord(match[0]), text.encode()).decode("ascii")
 
 
 def _utf8_xtext(text: str) -> str:

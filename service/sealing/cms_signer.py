@@ -4,6 +4,7 @@ import itertools
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -44,8 +45,18 @@ class CmsSigner:
     certificate is used without a restart, and looked at again after a failure, so that a mended file is.
     """
 
-    def __init__(self, key_file: Path, chain_file: Path, passphrases: Passphrases, clock: Clock) -> None:
+    def __init__(
+        self,
+        key_file: Path,
+        chain_file: Path,
+        passphrases: Passphrases,
+        clock: Clock,
+        *,
+        look_again_seconds: float = 0,
+    ) -> None:
+        """Files that were looked at are not looked at again for ``look_again_seconds``."""
         self._key_file, self._chain_file = key_file, chain_file
+        self._look_again_seconds, self._looked_at = look_again_seconds, 0.0
         self._passphrases, self._clock = passphrases, clock
         self._identity: _Identity | None = None
         self._stamp: tuple[int, ...] | None = None
@@ -91,7 +102,11 @@ class CmsSigner:
             )
 
     def _current(self) -> _Identity:
+        looked_at = monotonic()
+        if self._identity is not None and looked_at - self._looked_at < self._look_again_seconds:
+            return self._identity
         stamp = self._files_stamp()
+        self._looked_at = looked_at
         if self._identity is not None and stamp == self._stamp:
             return self._identity
         self._identity = None

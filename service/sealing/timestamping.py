@@ -3,23 +3,16 @@
 import asyncio
 import hashlib
 import ipaddress
+import secrets
 import urllib.parse
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import structlog
-from asn1crypto import cms as asn1_cms
-from asn1crypto import core as asn1_core
-from asn1crypto import tsp as asn1_tsp
-from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
-from pyhanko.sign.general import as_signing_certificate_v2, simple_cms_attribute
-from pyhanko.sign.timestamps import DummyTimeStamper
+from cryptography.hazmat.primitives.asymmetric import rsa
 from rfc3161_client import (
     HashAlgorithm,
     TimeStampRequest,
@@ -32,34 +25,15 @@ from rfc3161_client.errors import VerificationError
 from notifications.der import check_token_form
 from notifications.errors import Fault, InvalidInputError, SealingUnavailableError, TimestampUnavailableError
 from service.sealing.key_files import Passphrases, load_chain, load_private_key
+from service.sealing.timestamp_token import timestamp_reply
 
 _log = structlog.get_logger(__name__)
 
 _QUERY_TYPE = "application/timestamp-query"
 _REPLY_TYPE = "application/timestamp-reply"
 _MAX_REPLY_BYTES = 100_000
-
-
-class _KeptKeyStamper(DummyTimeStamper):
-    """pyHanko's stamper with the key opened once: opening an RSA key checks its primes, for longer than it signs."""
-
-    def __init__(self, certificate: asn1_x509.Certificate, key: rsa.RSAPrivateKey) -> None:
-        super().__init__(certificate, tsa_key=None)
-        self._key = key
-
-    def _sign_tst_info(
-        self, tst_info_data: bytes, md_algorithm: str, dt: datetime
-    ) -> tuple[bytes, asn1_cms.CMSAttributes]:
-        """Return signature and signed attributes; the certificate is bound by SHA-256 (RFC 5816)."""
-        attributes = asn1_cms.CMSAttributes([
-            simple_cms_attribute("content_type", "tst_info"),
-            simple_cms_attribute("signing_time", asn1_cms.Time({"utc_time": asn1_core.UTCTime(dt)})),
-            simple_cms_attribute("signing_certificate_v2", as_signing_certificate_v2(self.tsa_cert)),
-            simple_cms_attribute("message_digest", hashlib.new(md_algorithm, tst_info_data).digest()),
-        ])  # fmt: skip
-        if md_algorithm != "sha256":
-            raise TimestampUnavailableError(f"the embedded authority does not take {md_algorithm}")
-        return self._key.sign(attributes.dump(), padding.PKCS1v15(), hashes.SHA256()), attributes
+#: So many random bits that no two tokens ever get the same number.
+_SERIAL_BITS = 128
 
 
 class EmbeddedTimestampAuthority:
@@ -71,8 +45,7 @@ class EmbeddedTimestampAuthority:
             raise SealingUnavailableError(f"key {key_file} of the embedded timestamp authority must be RSA")
         leaf, *roots = load_chain(chain_file)
         self._roots = roots
-        certificate = asn1_x509.Certificate.load(leaf.public_bytes(Encoding.DER))
-        self._stamper = _KeptKeyStamper(certificate, key)
+        self._key = key
         self.certificate = leaf
 
     @property
@@ -86,9 +59,20 @@ class EmbeddedTimestampAuthority:
 
     def _timestamp(self, content: bytes) -> bytes:
         request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).nonce(nonce=True).build()
-        reply: bytes = self._stamper.request_tsa_response(asn1_tsp.TimeStampReq.load(request.as_bytes())).dump()
+        reply = self.reply(hashlib.sha256(content).digest(), request.nonce)
         verify_reply(reply, request, content, self._roots)
         return reply
+
+    def reply(self, digest: bytes, nonce: int | None) -> bytes:
+        """Return a TimeStampResp (DER) over a SHA-256 digest, as a request with this nonce asks for it."""
+        return timestamp_reply(
+            digest,
+            serial=secrets.randbits(_SERIAL_BITS),
+            nonce=nonce,
+            at=datetime.now(UTC),
+            certificate=self.certificate,
+            key=self._key,
+        )
 
 
 class HttpTimestampAuthority:

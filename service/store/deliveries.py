@@ -205,46 +205,60 @@ class DeliveryRecords(Records):
 
     def finish_attempt(self, delivery: Delivery, attempt: DeliveryAttempt, message: bytes | None) -> None:
         """Record the attempt, the bytes as sent and the delivery's new state; raises VersionMismatchError."""
-        self._replace_standing(delivery, attempt.number - 1)
-        key = delivery.id.bytes
-        self._session.execute(
+        self.finish_attempts([(delivery, attempt, message)])
+
+    def finish_attempts(self, finished: Sequence[tuple[Delivery, DeliveryAttempt, bytes | None]]) -> None:
+        """As ``finish_attempt`` for each of them, by few statements."""
+        self._replace_standings([(delivery, attempt.number - 1) for delivery, attempt, _ in finished])
+        self._session.execute_many(
             _INSERT_ATTEMPT,
-            (
-                attempt.id.bytes,
-                key,
-                attempt.number,
-                to_microseconds(attempt.started_at),
-                to_microseconds(attempt.ended_at),
-                _OUTCOME.encode(attempt.outcome),
-                attempt.evidence_event,
-                attempt.message_sha256,
-            ),
+            [
+                (
+                    attempt.id.bytes,
+                    attempt.delivery_id.bytes,
+                    attempt.number,
+                    to_microseconds(attempt.started_at),
+                    to_microseconds(attempt.ended_at),
+                    _OUTCOME.encode(attempt.outcome),
+                    attempt.evidence_event,
+                    attempt.message_sha256,
+                )
+                for _, attempt, _ in finished
+            ],
         )
-        if message is not None:
-            self._session.execute(_INSERT_MESSAGE, (key, attempt.number, message))
+        sent = [(item.id.bytes, attempt.number, message) for item, attempt, message in finished if message is not None]
+        self._session.execute_many(_INSERT_MESSAGE, sent)
         self._changed("deliveries")
 
     def save_delivery(self, delivery: Delivery, expected_attempts: int) -> None:
         """Replace where the delivery stands without an attempt; raises VersionMismatchError."""
-        self._replace_standing(delivery, expected_attempts)
+        self._replace_standings([(delivery, expected_attempts)])
         self._changed("deliveries")
 
-    def _replace_standing(self, delivery: Delivery, expected_attempts: int) -> None:
-        key = delivery.id.bytes
-        values = (
-            delivery.state.value,
-            delivery.attempts,
-            to_optional_microseconds(delivery.next_attempt_at),
-            delivery.last_error,
-            to_optional_microseconds(delivery.sent_at),
-            key,
-            expected_attempts,
-        )
-        if self._session.execute(_FINISH, values).rowcount != 1:
-            row = self._session.one(_COUNTED, (key,))
+    def _replace_standings(self, standings: Sequence[tuple[Delivery, int]]) -> None:
+        """Replace where deliveries stand; raises for the first that has not as many attempts as expected."""
+        values = [
+            (
+                delivery.state.value,
+                delivery.attempts,
+                to_optional_microseconds(delivery.next_attempt_at),
+                delivery.last_error,
+                to_optional_microseconds(delivery.sent_at),
+                delivery.id.bytes,
+                expected_attempts,
+            )
+            for delivery, expected_attempts in standings
+        ]
+        if self._session.execute_many(_FINISH, values) == len(values):
+            return
+        # Those that were replaced have the new count now; whoever is told, the work is undone as a whole.
+        for delivery, expected_attempts in standings:
+            row = self._session.one(_COUNTED, (delivery.id.bytes,))
             if row is None:
                 raise NotFoundError("delivery", delivery.id)
-            raise VersionMismatchError("delivery", delivery.id, expected_attempts, row[0])
+            if row[0] != delivery.attempts:
+                raise VersionMismatchError("delivery", delivery.id, expected_attempts, row[0])
+        raise VersionMismatchError("delivery", standings[0][0].id, standings[0][1], standings[0][0].attempts)
 
     def attempts(self, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
         """Return the attempts of a delivery, in order."""

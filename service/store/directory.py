@@ -1,10 +1,18 @@
-"""The directory kept decoded: customers, bindings and profiles, which every decision reads and few acts change."""
+"""What is kept decoded: the directory (customers, bindings, profiles), which every decision reads and few acts change.
 
+And seals that are whole, which every delivery of a notice reads and nothing changes.
+"""
+
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from notifications.customer import AgreementBinding, Customer, ProfileVersion
+from notifications.seal import SealedNotice
+
+#: Seals kept at most; one with its words has some tens of kilobytes.
+_KEPT_SEALS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,22 @@ class Directory:
     process can make it stale.
     """
 
-    __slots__ = ("listing",)
+    __slots__ = ("_keeping", "_seals", "listing")
 
     def __init__(self) -> None:
         self.listing: Listing | None = None
+        self._seals: dict[bytes, SealedNotice] = {}
+        self._keeping = threading.Lock()
+
+    def kept_seal(self, notice_id: bytes) -> SealedNotice | None:
+        """Return the seal of a notice if it is kept."""
+        return self._seals.get(notice_id)
+
+    def keep_seal(self, notice_id: bytes, sealed: SealedNotice) -> None:
+        """Keep a seal that has its timestamp and its proof: from then on no byte of it changes. The oldest goes."""
+        if sealed.timestamp is None or sealed.log_proof is None:
+            return
+        with self._keeping:
+            self._seals[notice_id] = sealed
+            while len(self._seals) > _KEPT_SEALS:
+                del self._seals[next(iter(self._seals))]

@@ -7,17 +7,21 @@ from itertools import accumulate, pairwise
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, text
+from sqlalchemy import bindparam, select, text, update
 
+from notifications.customer import Customer
 from notifications.delivery import ChannelKind
+from notifications.errors import NotFoundError
+from notifications.notice import Notice
 from notifications.ports import DueDelivery
+from notifications.seal import SealedNotice
 from service.store.contacts import CONTACT, contact_of_row
 from service.store.customers import CUSTOMER, customer_of_row
 from service.store.deliveries import DELIVERY, delivery_of_row
 from service.store.encoding import to_microseconds
 from service.store.notices import NOTICE, notice_of_row
 from service.store.records import Records
-from service.store.seals import SEALED, SEALED_WITH_EVIDENCE, sealed_of_row
+from service.store.seals import SEAL_OF_NOTICE, sealed_of_row
 from service.store.statements import compiled, compiled_text, limited
 from service.store.tables import (
     ContactRow,
@@ -64,25 +68,20 @@ def _due_statement(lanes: int) -> str:
 _DUE = {lanes: _due_statement(lanes) for lanes in _LANES_PASSED_OVER}
 #: Fills up lists of channels and lanes: nothing has this name.
 _NOTHING = "-"
-_LEASE = compiled_text(
-    "UPDATE deliveries SET leased_until = :leased_until WHERE position = :position", "leased_until", "position"
-)
 _RELEASE = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE id = :id", "id")
 _FREE_ALL = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL")
 # What is sealed keeps the lease it was sealed under, and nobody asks.
 _FREE_ALL_NOTICES = compiled_text(
     "UPDATE notices SET leased_until = NULL WHERE state = 'released' AND leased_until IS NOT NULL"
 )
-_loaded = (
-    table(DeliveryRow)
-    .join(table(NoticeRow), _notices.id == _deliveries.notice_id)
-    .join(SEALED_WITH_EVIDENCE, _sealed.notice_id == _deliveries.notice_id)
-    .join(table(CustomerRow), _customers.id == _deliveries.customer_id)
-    .outerjoin(table(ContactRow), _contacts.id == _deliveries.contact_id)
-)
-_widths = (len(group) for group in ((_deliveries.position,), DELIVERY, NOTICE, SEALED, CUSTOMER, CONTACT))
-#: Where in a row each of the five records behind the position stands.
-_PARTS = tuple(slice(start, end) for start, end in pairwise(accumulate(_widths)))
+
+
+def _parts(*groups: Collection[Any]) -> tuple[slice, ...]:
+    """Return where in a row each record stands; the first group is what stands before them."""
+    return tuple(slice(start, end) for start, end in pairwise(accumulate(len(group) for group in groups)))
+
+
+_PARTS, _PARTS_OF_NOTICE = _parts((_deliveries.position,), DELIVERY, CONTACT), _parts((), NOTICE, CUSTOMER)
 
 
 def _among(count: int) -> tuple[Any, tuple[str, ...]]:
@@ -90,15 +89,30 @@ def _among(count: int) -> tuple[Any, tuple[str, ...]]:
     return _deliveries.position.in_([bindparam(name) for name in names]), names
 
 
+def _lease_statement(count: int) -> str:
+    condition, names = _among(count)
+    statement = update(table(DeliveryRow)).values(leased_until=bindparam("until")).where(condition)
+    return compiled(statement, "until", *names)
+
+
 def _load_statement(count: int) -> str:
     condition, names = _among(count)
     return compiled(
-        select(_deliveries.position, *DELIVERY, *NOTICE, *SEALED, *CUSTOMER, *CONTACT)
-        .select_from(_loaded)
+        select(_deliveries.position, *DELIVERY, *CONTACT)
+        .select_from(table(DeliveryRow).outerjoin(table(ContactRow), _contacts.id == _deliveries.contact_id))
         .where(condition)
         .order_by(_deliveries.due_at, _deliveries.turn, _deliveries.position),
         *names,
     )
+
+
+# A notice goes to many contacts: what they all get is loaded once.
+_OF_NOTICE = compiled(
+    select(*NOTICE, *CUSTOMER)
+    .select_from(table(NoticeRow).join(table(CustomerRow), _customers.id == _notices.customer_id))
+    .where(_notices.id == bindparam("id")),
+    "id",
+)
 
 
 def _thread_statement(count: int) -> str:
@@ -128,22 +142,12 @@ def _thread_statement(count: int) -> str:
     )
 
 
+_NOTICE_ID = [column.name for column in DELIVERY].index("notice_id")
 #: A shorter list is filled up with positions that no row has.
 _NO_POSITION = -1
 _LOAD_ONE, _LOAD_MANY = _load_statement(1), _load_statement(_LOADED_AT_ONCE)
+_LEASE_ONE, _LEASE_MANY = _lease_statement(1), _lease_statement(_LOADED_AT_ONCE)
 _THREAD_ONE, _THREAD_MANY = _thread_statement(1), _thread_statement(_LOADED_AT_ONCE)
-
-
-def _due_of_row(row: tuple[Any, ...], earlier_message_ids: tuple[str, ...]) -> DueDelivery:
-    delivery, notice, sealed, customer, contact = (row[part] for part in _PARTS)
-    return DueDelivery(
-        delivery=delivery_of_row(*delivery),
-        notice=notice_of_row(*notice),
-        sealed=sealed_of_row(*sealed),
-        customer=customer_of_row(*customer),
-        contact=None if contact[0] is None else contact_of_row(*contact),
-        earlier_message_ids=earlier_message_ids,
-    )
 
 
 def _filled(names: list[str], length: int) -> list[str]:
@@ -180,31 +184,64 @@ class LeaseRecords(Records):
         parameters = (at, at, *channels, *_filled(lanes, length), limit)
         positions = [row[0] for row in self._session.all(statement, parameters)]
         until = to_microseconds(lease_until)
-        self._session.execute_many(_LEASE, [(until, position) for position in positions])
+        notices: dict[bytes, tuple[Notice, SealedNotice, Customer]] = {}
         return [
             due
             for start in range(0, len(positions), _LOADED_AT_ONCE)
-            for due in self._load(positions[start : start + _LOADED_AT_ONCE])
+            for due in self._leased(positions[start : start + _LOADED_AT_ONCE], until, notices)
         ]
 
     def release_leases(self, delivery_ids: Collection[UUID]) -> None:
         """Give leases back before they run out."""
         self._session.execute_many(_RELEASE, [(delivery_id.bytes,) for delivery_id in delivery_ids])
 
-    def _load(self, positions: list[int]) -> list[DueDelivery]:
-        """Return leased deliveries with all that an attempt needs: in two queries, and two more for each webhook."""
+    def _leased(
+        self, positions: list[int], until: int, notices: dict[bytes, tuple[Notice, SealedNotice, Customer]]
+    ) -> list[DueDelivery]:
+        """Lease deliveries and return them with all that an attempt needs; ``notices`` keeps what they share."""
         if len(positions) == 1:
-            load, thread, wanted = _LOAD_ONE, _THREAD_ONE, positions
+            lease, load, thread, wanted = _LEASE_ONE, _LOAD_ONE, _THREAD_ONE, positions
         else:
-            load, thread = _LOAD_MANY, _THREAD_MANY
+            lease, load, thread = _LEASE_MANY, _LOAD_MANY, _THREAD_MANY
             wanted = positions + [_NO_POSITION] * (_LOADED_AT_ONCE - len(positions))
+        self._session.execute(lease, (until, *wanted))
         threads: dict[int, list[str]] = {}
         for position, message_id in self._session.all(thread, wanted):
             threads.setdefault(position, []).append(message_id)
-        return [
-            self._with_endpoint(_due_of_row(row, tuple(threads.get(row[0], ()))))
-            for row in self._session.all(load, wanted)
-        ]
+        leased = []
+        for row in self._session.all(load, wanted):
+            delivery, contact = (row[part] for part in _PARTS)
+            notice, sealed, customer = self._shared(delivery[_NOTICE_ID], notices)
+            due = DueDelivery(
+                delivery=delivery_of_row(*delivery),
+                notice=notice,
+                sealed=sealed,
+                customer=customer,
+                contact=None if contact[0] is None else contact_of_row(*contact),
+                earlier_message_ids=tuple(threads.get(row[0], ())),
+            )
+            leased.append(self._with_endpoint(due))
+        return leased
+
+    def _shared(
+        self, notice_id: bytes, notices: dict[bytes, tuple[Notice, SealedNotice, Customer]]
+    ) -> tuple[Notice, SealedNotice, Customer]:
+        """Return what all deliveries of a notice share, loaded once."""
+        if notice_id not in notices:
+            row = self._session.one(_OF_NOTICE, (notice_id,))
+            sealed = self._seal(notice_id)
+            if row is None or sealed is None:
+                raise NotFoundError("sealed notice", UUID(bytes=notice_id))
+            notice, customer = (row[part] for part in _PARTS_OF_NOTICE)
+            notices[notice_id] = (notice_of_row(*notice), sealed, customer_of_row(*customer))
+        return notices[notice_id]
+
+    def _seal(self, notice_id: bytes) -> SealedNotice | None:
+        sealed = self._session.directory.kept_seal(notice_id)
+        if sealed is None and (row := self._session.one(SEAL_OF_NOTICE, (notice_id,))) is not None:
+            sealed = sealed_of_row(*row)
+            self._session.directory.keep_seal(notice_id, sealed)
+        return sealed
 
     def _with_endpoint(self, due: DueDelivery) -> DueDelivery:
         """Return it with the webhook endpoint that it goes to, if it goes to one."""

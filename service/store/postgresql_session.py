@@ -59,11 +59,15 @@ class PostgresqlSession(Session):
         except psycopg.IntegrityError as error:
             raise _named(error) from error
 
-    def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """Run one statement for every row."""
+    def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> int:
+        """Run one statement for every row; returns how many rows that touched."""
+        listed = list(rows)
+        if not listed:
+            return 0
         try:
             with self.connection.cursor() as cursor:
-                cursor.executemany(in_words_of_the_driver(statement), list(rows))
+                cursor.executemany(in_words_of_the_driver(statement), listed)
+                return cursor.rowcount
         except psycopg.IntegrityError as error:
             raise _named(error) from error
 

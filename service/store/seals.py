@@ -36,7 +36,7 @@ SEALED_WITH_EVIDENCE = (
 
 _INSERT_SEALED = insert_of(SealedNoticeRow)
 _INSERT_TIMESTAMP, _INSERT_PROOF = insert_of(SealTimestampRow), insert_of(SealProofRow)
-_BY_NOTICE = compiled(
+SEAL_OF_NOTICE = compiled(
     select(*SEALED).select_from(SEALED_WITH_EVIDENCE).where(_sealed.notice_id == bindparam("notice_id")), "notice_id"
 )
 _ENTRY_ID = compiled(select(_sealed.entry_id).where(_sealed.notice_id == bindparam("notice_id")), "notice_id")
@@ -97,7 +97,7 @@ class SealRecords(Records):
 
     def sealed(self, notice_id: UUID) -> SealedNotice | None:
         """Return the seal with its timestamp and log proof where they exist already."""
-        row = self._session.one(_BY_NOTICE, (notice_id.bytes,))
+        row = self._session.one(SEAL_OF_NOTICE, (notice_id.bytes,))
         return None if row is None else sealed_of_row(*row)
 
     def sealed_entry_id(self, notice_id: UUID) -> UUID | None:

@@ -1,7 +1,9 @@
 """One connection at work: runs constant SQL, names constraint failures, remembers what kinds of things changed."""
 
+import re
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from notifications.errors import StateConflictError
@@ -15,6 +17,18 @@ _CONFLICTS = {
     sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: "the record refers to one that does not exist",
     sqlite3.SQLITE_CONSTRAINT_NOTNULL: "the record refers to one that does not exist",
 }
+
+
+#: So many rows go into the tables by one statement: the interpreter is let go of, and waited for, by statement.
+_ROWS_AT_ONCE = (64, 8)
+_PLAIN_VALUES = re.compile(r"INSERT .* VALUES (?P<row>\((?:\?, )*\?\))", re.DOTALL)
+
+
+@lru_cache(maxsize=256)
+def _inserting(statement: str, rows: int) -> str | None:
+    """Return an INSERT of plain values as one of so many rows; None for any other statement."""
+    match = _PLAIN_VALUES.fullmatch(statement)
+    return None if match is None else statement + f", {match['row']}" * (rows - 1)
 
 
 class Session:
@@ -40,12 +54,22 @@ class Session:
         except sqlite3.IntegrityError as error:
             raise _named(error) from error
 
-    def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """Run one statement for every row."""
+    def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> int:
+        """Run one statement for every row; returns how many rows that touched."""
+        left = list(rows)
+        touched = 0
         try:
-            self._connection.executemany(statement, rows)
+            for count in _ROWS_AT_ONCE:
+                whole = _inserting(statement, count)
+                while whole is not None and len(left) >= count:
+                    flat = [value for row in left[:count] for value in row]
+                    touched += self._connection.execute(whole, flat).rowcount
+                    left = left[count:]
+            if left:
+                touched += self._connection.executemany(statement, left).rowcount
         except sqlite3.IntegrityError as error:
             raise _named(error) from error
+        return touched
 
     def one(self, statement: str, parameters: Sequence[object] = ()) -> Row | None:
         """Return the first row or None."""

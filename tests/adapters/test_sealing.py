@@ -454,7 +454,7 @@ def stamped(stamping, request, **changes):
     asked = tsp.TimeStampReq.load(request)
     for name, value in changes.items():
         asked[name] = value
-    return stamping.authority._stamper.request_tsa_response(asked).dump()
+    return stamping.authority.reply(asked["message_imprint"]["hashed_message"].native, asked["nonce"].native)
 
 
 async def ask(stamping, answer, timeout_seconds=5):

@@ -674,6 +674,37 @@ class TestDeliveries:
         with pytest.raises(NotFoundError):
             await store.write(lambda tx: tx.finish_attempt(stranger, make_attempt(stranger), None))
 
+    async def test_many_attempts_are_recorded_at_once_or_none(self, store, incident, customer):
+        notice = make_notice(incident, customer)
+        deliveries = [make_delivery(notice) for _ in range(75)]
+        await self.queue(store, (notice, deliveries))
+        done = [replace(item, state=DeliveryState.SENT, attempts=1, next_attempt_at=None) for item in deliveries]
+        attempts = [make_attempt(item) for item in deliveries]
+        finished = [
+            (item, attempt, f"mail {number}".encode() if number % 2 else None)
+            for number, (item, attempt) in enumerate(zip(done, attempts, strict=True))
+        ]
+        entries = [make_entry({"notice": str(notice.id)}) for _ in finished]
+
+        def record(tx):
+            tx.finish_attempts(finished)
+            tx.append_audit(entries)
+
+        # One that somebody else finished meanwhile, at the end: nothing of the others stays.
+        await store.write(lambda tx: tx.finish_attempt(done[-1], attempts[-1], None))
+        with pytest.raises(VersionMismatchError):
+            await store.write(record)
+        assert await store.read(lambda tx: [tx.attempts(item.id) for item in done[:-1]]) == [[]] * 74
+        assert await store.read(lambda tx: tx.pending_leaves(100)) == []
+        finished.pop()
+        await store.write(record)
+        assert await store.read(lambda tx: list(tx.deliveries(notice.id))) == done
+        assert await store.read(lambda tx: [list(tx.attempts(item.id)) for item in done]) == [[a] for a in attempts]
+        messages = await store.read(lambda tx: [tx.message_sent(item.id) for item in done])
+        assert messages == [message for _, _, message in finished] + [None]
+        pending = await store.read(lambda tx: tx.pending_leaves(100))
+        assert [leaf.entry_id for leaf in pending] == [entry.id for entry in entries]
+
     async def test_the_inbox_holds_a_notice_once_newest_first(self, store, incident, customer):
         notices = [make_notice(incident, customer, sequence=number) for number in (1, 2, 3)]
         items = [InboxItem(notice.id, customer.id, after(minutes=notice.sequence)) for notice in notices]

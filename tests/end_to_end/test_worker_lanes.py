@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import httpx
+from clocks import SteppedClock
 from scenario import affected, customer, declare, harm, ok, release
+from smtp_server import SmtpServer
 
 from notifications.delivery import ChannelKind
 from service.demo.environment import embedded_service
@@ -136,3 +139,50 @@ async def test_a_relay_that_is_away_is_left_alone(data_folder, service_log):
             assert lanes.open_by_channel(clock.now())[ChannelKind.EMAIL] == 1
     finally:
         listener.close()
+
+
+async def test_a_send_that_outlasts_its_lease_is_given_up_and_said_so(data_folder, service_log):
+    """Another worker could take the delivery up when the lease ends: nothing of ours goes on then."""
+    writers = []
+    hanging = await asyncio.start_server(lambda _reader, writer: writers.append(writer), "127.0.0.1", 0)
+    port = hanging.sockets[0].getsockname()[1]
+    try:
+        async with opened(data_folder, smtp_port=port, lease_seconds=1) as (running, api):
+            (notice,) = await served(api, await customer(api))
+
+            async def given_up():
+                return [item["last_error"] or "" for item in await delivered(api, notice)]
+
+            await until(running, lambda: told(given_up(), "given up before its lease ended"))
+            (delivery,) = await delivered(api, notice)
+            assert (delivery["state"], delivery["attempts"] >= 1) == ("queued", True)
+    finally:
+        hanging.close()
+        for writer in writers:
+            writer.close()
+
+
+async def told(texts, part):
+    return any(part in text for text in await texts)
+
+
+async def test_what_waited_for_half_of_its_lease_is_not_begun(data_folder, service_log):
+    """The second of two mails waits for the only place: its lease is given back, and it goes out under a new one."""
+    clock = SteppedClock()
+    async with SmtpServer(hold=asyncio.Event()) as smtp:
+        settings = {"clock": clock, "smtp_port": smtp.port, "smtp_connections": 1}
+        async with opened(data_folder, **settings) as (running, api):
+            made = await customer(api, contacts=(("a@one.example", "en"), ("b@one.example", "en")))
+            await served(api, made)
+            worker = running.parts.worker
+            await smtp.until(lambda: smtp.lines("DATA"))
+
+            async def waiting():
+                return worker._sending[ChannelKind.EMAIL] == 2
+
+            await until(running, waiting)
+            clock.step(timedelta(seconds=200))
+            smtp.hold.set()
+            await smtp.until(lambda: len(smtp.messages) == 2)
+            assert "delivery.waited_too_long" in service_log.getvalue()
+            assert sorted(message.recipient for message in smtp.messages) == ["a@one.example", "b@one.example"]

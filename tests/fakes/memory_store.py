@@ -437,6 +437,10 @@ class MemoryTransaction(ServingRecords):
         if message is not None:
             self._records.messages[delivery.id, attempt.number] = message
 
+    def finish_attempts(self, finished):
+        for delivery, attempt, message in finished:
+            self.finish_attempt(delivery, attempt, message)
+
     def save_delivery(self, delivery, expected_attempts):
         self._writing("deliveries")
         self._stand(delivery, expected_attempts)

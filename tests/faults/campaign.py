@@ -57,7 +57,7 @@ CUSTOMERS = {
 SERVING = ("add_incident", "store_response")
 WORKING = (
     "lease_released_notices", "sign", "timestamp", "add_sealed", "grow_tree", "write_head", "included", "set_log_proof",
-    "lease_deliveries", "send_mail", "send_console", "finish_attempt",
+    "lease_deliveries", "send_mail", "send_console", "finish_attempts",
 )  # fmt: skip
 #: What the sink has done when the process that sends to it dies.
 SINK = ("content", "recorded", "answered")

@@ -53,7 +53,7 @@ IN_TRANSACTION = {
     "grow_tree": "sequencer 3: indices, nodes and checkpoint are stored",
     # deliver_notice
     "lease_deliveries": "deliveries are taken",
-    "finish_attempt": "deliver_notice 3: outcome, evidence and entry are stored",
+    "finish_attempts": "deliver_notice 3: outcome, evidence and entry are stored",
 }
 CALLS = {
     "sign": (CmsSigner, "sign_detached"),  # seal_notice 2, deliver_notice 1

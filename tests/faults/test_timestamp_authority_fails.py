@@ -55,7 +55,8 @@ class Authority:
                 writer.close()
 
     def token(self, request, stamper=None):
-        return (stamper or self._stamper)._stamper.request_tsa_response(request).dump()
+        digest = request["message_imprint"]["hashed_message"].native
+        return (stamper or self._stamper).reply(digest, request["nonce"].native)
 
     async def say(self, writer, body, status="200 OK"):
         head = f"HTTP/1.1 {status}\r\nContent-Type: application/timestamp-reply\r\nContent-Length: {len(body)}\r\n"

@@ -104,5 +104,5 @@ async def test_an_endpoint_out_of_use_is_posted_nothing_and_the_delivery_says_wh
     item = due_at_endpoint()
     item = replace(item, endpoint=replace(item.endpoint, state=state, state_reason="410 Gone"))
     made = await attempt_notice(item, replace(delivering, webhook=_Webhook()))
-    assert (made.outcome.kind, made.content) == (OutcomeKind.PERMANENT_FAILURE, None)
+    assert (made.outcome.kind, made.begun.content) == (OutcomeKind.PERMANENT_FAILURE, None)
     assert "410 Gone" in made.outcome.text

@@ -16,6 +16,7 @@ from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail import (
     PROTECTED_HEADERS,
     Envelope,
+    LinedMail,
     assemble_mail,
     assemble_notice_mail,
     base64_lines,
@@ -169,15 +170,35 @@ def test_a_body_is_prepared_once_for_all_contacts():
 @example("From " + "x" * 80 + "\n" + "a" * 75 + "From From b")
 @example("a\r\nb\rc \n \t\n")
 @example("x" * 73 + "From y")
+@example(".\n..\n.From " + "." * 200)
 def test_quoted_printable_gives_back_the_text_in_lines_that_stand_any_relay(text):
     encoded = quoted_printable(text)
     assert binascii.a2b_qp(encoded).replace(b"\r\n", b"\n") == text.encode()
     lines = encoded.split(b"\r\n")
-    assert all(len(line) <= 76 and not line.startswith(b"From ") for line in lines)
+    assert all(len(line) <= 76 and not line.startswith((b"From ", b".")) for line in lines)
     assert not any(line.endswith((b" ", b"\t")) for line in lines)
     assert b"\n" not in encoded.replace(b"\r\n", b"")
     assert b"\r" not in encoded.replace(b"\r\n", b"")
     assert b"=_" not in encoded
+
+
+@given(text=st.text(st.characters(exclude_categories=("Cs",)), max_size=200), title=PRINTABLE)
+@example(text=".", title=".")
+@example(text="a\r.\n.b\n\n.", title="")
+def test_no_line_of_a_mail_is_changed_on_the_wire(text, title):
+    """So that the channel need not look: the lines end in CRLF, and none begins with a dot."""
+    words = SealedRendering("fr", title, text, text)
+    mail = assemble_notice_mail(
+        sealed=replace(SEALED, renderings=(words,)),
+        language="fr",
+        envelope=replace(ENVELOPE, recipient_name=title),
+        sign=Signer(),
+        note=text,
+    )
+    assert isinstance(mail, LinedMail)
+    lines = mail.split(b"\r\n")
+    assert lines.pop() == b""
+    assert not [line for line in lines if line.startswith(b".") or b"\r" in line or b"\n" in line]
 
 
 @given(st.binary(max_size=500))
