@@ -7,9 +7,13 @@ than sending otherwise. An attempt that ends alone is written at once.
 import asyncio
 from dataclasses import dataclass
 
+import structlog
+
 from notifications.delivery import Delivery, DeliveryAttempt
 from notifications.ports import DueDelivery
 from notifications.use_cases.deliver_notice import AttemptMade, Delivering, record_attempt, record_attempts
+
+_log = structlog.get_logger(__name__)
 
 #: Attempts in one unit of work at most: bounds what a failure makes be written again one by one.
 _AT_ONCE = 128
@@ -57,8 +61,10 @@ class Recorder:
         # 1.
         try:
             recorded = await record_attempts([(item.due, item.made) for item in group], self._delivering)
-        except Exception:  # noqa: BLE001 - whose failure it is shows when each is recorded by itself
+        except Exception as error:  # noqa: BLE001 - whose failure it is shows when each is recorded by itself
             # 2.
+            if len(group) > 1:
+                _log.warning("attempts.recorded_singly", attempts=len(group), reason=str(error))
             for item in group:
                 await self._write_one(item)
         else:

@@ -341,7 +341,10 @@ def _write(tx: Transaction, records: Sequence[_Record], delivering: Delivering) 
             tx.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
         if _turns_the_notice(record.before, delivery):
             tx.hasten_escalation(delivery.notice_id, act.now)
-    tx.append_audit([_attempt_entry(tx, record) for record in records])
+    pseudonyms = {
+        customer: tx.customer_pseudonym(customer) for customer in {item.delivery.customer_id for item in records}
+    }
+    tx.append_audit([_attempt_entry(record, pseudonyms[record.delivery.customer_id]) for record in records])
 
 
 def _turns_the_notice(before: Delivery, after: Delivery) -> bool:
@@ -355,10 +358,9 @@ def _turns_the_notice(before: Delivery, after: Delivery) -> bool:
     return after.state is DeliveryState.FAILED or not failing
 
 
-def _attempt_entry(tx: Transaction, record: _Record) -> AuditEntry:
+def _attempt_entry(record: _Record, pseudonym: str) -> AuditEntry:
     due, delivery, attempt, form = record.due, record.delivery, record.attempt, record.form
     outcome = attempt.outcome
-    pseudonym = tx.customer_pseudonym(delivery.customer_id)
     return record.act.entry(
         "delivery.attempted",
         subjects=notice_subjects(due.notice, pseudonym)

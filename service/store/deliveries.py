@@ -1,10 +1,11 @@
 """Deliveries, their attempts, messages as sent, and the console inbox."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, insert, select, text
+from sqlalchemy import bindparam, select, text
 
 from notifications.delivery import (
     ChannelKind,
@@ -14,7 +15,7 @@ from notifications.delivery import (
     DeliveryState,
     Outcome,
 )
-from notifications.errors import NotFoundError, VersionMismatchError
+from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError
 from notifications.ports import InboxItem, Page
 from service.store.encoding import (
     JsonCodec,
@@ -27,7 +28,7 @@ from service.store.encoding import (
 )
 from service.store.paging import LAST, paged, start_of
 from service.store.records import Records
-from service.store.statements import compiled, compiled_text, insert_of, inserted_columns, limited
+from service.store.statements import compiled, compiled_text, insert_of, limited
 from service.store.tables import (
     DeliveryAttemptRow,
     DeliveryRow,
@@ -54,23 +55,10 @@ _ATTEMPT = (
     _attempts.outcome, _attempts.evidence_event, _attempts.message_sha256,
 )  # fmt: skip
 
+_INSERT_DELIVERY = insert_of(DeliveryRow, "leased_until")
 # The deadline is the notice's own, copied so that the queue has its order in one index; the turn is counted.
-_DELIVERY_COLUMNS = inserted_columns(DeliveryRow)[: len(DELIVERY)]
-_others = table(DeliveryRow).alias("others")
-_INSERT_DELIVERY = compiled(
-    insert(table(DeliveryRow)).values(
-        {name: bindparam(name) for name in _DELIVERY_COLUMNS}
-        | {
-            "due_at": select(_notices.due_at).where(_notices.id == bindparam("due_of")).scalar_subquery(),
-            "turn": select(func.count())
-            .select_from(_others)
-            .where(_others.c.notice_id == bindparam("turn_of"))
-            .scalar_subquery(),
-        }
-    ),
-    *_DELIVERY_COLUMNS,
-    "due_of",
-    "turn_of",
+_PLACE_OF_NOTICE = compiled_text(
+    "SELECT due_at, (SELECT count(*) FROM deliveries WHERE notice_id = notices.id) FROM notices WHERE id = :id", "id"
 )
 _INSERT_ATTEMPT, _INSERT_MESSAGE = insert_of(DeliveryAttemptRow), insert_of(SentMessageRow)
 _OF_NOTICE = compiled(
@@ -88,6 +76,13 @@ _FINISH = compiled_text(
     " last_error = :last_error, sent_at = :sent_at, leased_until = NULL WHERE id = :id AND attempts = :expected",
     "state", "attempts", "next_attempt_at", "last_error", "sent_at", "id", "expected",
 )  # fmt: skip
+# The same with its parameters as rows of a list named ``given``.
+_FINISH_GIVEN = (
+    "UPDATE deliveries SET state = given.column1, attempts = given.column2,"
+    " next_attempt_at = CAST(given.column3 AS BIGINT), last_error = given.column4,"
+    " sent_at = CAST(given.column5 AS BIGINT), leased_until = NULL"
+    " FROM given WHERE deliveries.id = given.column6 AND deliveries.attempts = given.column7"
+)
 _COUNTED = compiled_text("SELECT attempts FROM deliveries WHERE id = :id", "id")
 _ATTEMPTS = compiled(
     select(*_ATTEMPT).where(_attempts.delivery_id == bindparam("delivery_id")).order_by(_attempts.number),
@@ -162,33 +157,41 @@ class DeliveryRecords(Records):
 
     def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         """Queue deliveries."""
-        self._session.execute_many(
-            _INSERT_DELIVERY,
-            [
-                (
-                    delivery.id.bytes,
-                    delivery.notice_id.bytes,
-                    delivery.customer_id.bytes,
-                    delivery.channel.value,
-                    to_optional_bytes(delivery.contact_id),
-                    delivery.message_id,
-                    delivery.state.value,
-                    delivery.attempts,
-                    to_optional_microseconds(delivery.next_attempt_at),
-                    delivery.last_error,
-                    to_microseconds(delivery.created_at),
-                    to_optional_bytes(delivery.endpoint_id),
-                    delivery.cause.value,
-                    to_optional_microseconds(delivery.sent_at),
-                    delivery.lane,
-                    delivery.notice_id.bytes,
-                    delivery.notice_id.bytes,
-                )
-                for delivery in deliveries
-            ],
-        )
-        if deliveries:
+        places: dict[UUID, tuple[int, Iterator[int]]] = {}
+        rows = []
+        for delivery in deliveries:
+            if delivery.notice_id not in places:
+                places[delivery.notice_id] = self._place(delivery.notice_id)
+            due_at, turns = places[delivery.notice_id]
+            rows.append((
+                delivery.id.bytes,
+                delivery.notice_id.bytes,
+                delivery.customer_id.bytes,
+                delivery.channel.value,
+                to_optional_bytes(delivery.contact_id),
+                delivery.message_id,
+                delivery.state.value,
+                delivery.attempts,
+                to_optional_microseconds(delivery.next_attempt_at),
+                delivery.last_error,
+                to_microseconds(delivery.created_at),
+                to_optional_bytes(delivery.endpoint_id),
+                delivery.cause.value,
+                to_optional_microseconds(delivery.sent_at),
+                delivery.lane,
+                due_at,
+                next(turns),
+            ))  # fmt: skip
+        if rows:
+            self._session.execute_many(_INSERT_DELIVERY, rows)
             self._changed("deliveries")
+
+    def _place(self, notice_id: UUID) -> tuple[int, Iterator[int]]:
+        """Return the deadline of a notice and the turns of its next deliveries."""
+        row = self._session.one(_PLACE_OF_NOTICE, (notice_id.bytes,))
+        if row is None:
+            raise StateConflictError(f"notice {notice_id} does not exist")
+        return row[0], count(row[1])
 
     def delivery(self, delivery_id: UUID) -> Delivery | None:
         """Return the delivery."""
@@ -249,7 +252,7 @@ class DeliveryRecords(Records):
             )
             for delivery, expected_attempts in standings
         ]
-        if self._session.execute_many(_FINISH, values) == len(values):
+        if self._session.update_many(_FINISH, _FINISH_GIVEN, values) == len(values):
             return
         # Those that were replaced have the new count now; whoever is told, the work is undone as a whole.
         for delivery, expected_attempts in standings:

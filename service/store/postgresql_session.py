@@ -59,14 +59,10 @@ class PostgresqlSession(Session):
         except psycopg.IntegrityError as error:
             raise _named(error) from error
 
-    def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> int:
-        """Run one statement for every row; returns how many rows that touched."""
-        listed = list(rows)
-        if not listed:
-            return 0
+    def _row_by_row(self, statement: str, rows: Sequence[Sequence[object]]) -> int:
         try:
             with self.connection.cursor() as cursor:
-                cursor.executemany(in_words_of_the_driver(statement), listed)
+                cursor.executemany(in_words_of_the_driver(statement), rows)
                 return cursor.rowcount
         except psycopg.IntegrityError as error:
             raise _named(error) from error

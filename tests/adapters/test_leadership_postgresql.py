@@ -45,6 +45,14 @@ async def one_of(*several):
         task.cancel()
 
 
+def end_of_lead(*several):
+    """Return an event that is set when one of them ceases to lead, also where it leads again a moment later."""
+    ended = asyncio.Event()
+    for item in several:
+        item.on_change.append(lambda item=item: item.leads or ended.set())
+    return ended
+
+
 async def terminate_holder(address):
     """End the session that holds the lock, as a failing server or network does."""
     async with await psycopg.AsyncConnection.connect(address, autocommit=True) as connection:
@@ -74,8 +82,9 @@ async def test_a_leader_whose_session_ends_knows_it_and_stops_before_another_beg
     order = []
     one.on_change.append(lambda: order.append(("one", one.leads)))
     two.on_change.append(lambda: order.append(("two", two.leads)))
+    ended = end_of_lead(one)
     await terminate_holder(postgresql_address)
-    await within(10, one.lost())
+    await within(10, ended.wait())
     assert order.count(("one", False)) == 1
     await one_of(one, two)
     assert one.leads != two.leads
@@ -86,8 +95,9 @@ async def test_one_leads_again_however_often_sessions_end(candidates, postgresql
     for _ in range(6):
         await one_of(*several)
         assert sum(item.leads for item in several) == 1
+        ended = end_of_lead(*several)
         await terminate_holder(postgresql_address)
-        await within(10, asyncio.gather(*(item.lost() for item in several)))
+        await within(10, ended.wait())
 
 
 async def test_who_does_not_stand_never_leads(candidates):
