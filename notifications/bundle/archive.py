@@ -1,0 +1,223 @@
+"""The form of the archive: a ZIP that every tool opens, of which the same parts give the same bytes.
+
+Parts are stored as they are and not compressed: what a compressor makes depends on its version, and what is not
+compressed is no bomb. They stand one after the other in the order of their names, which rise byte by byte, so that no
+name stands twice; every field that a ZIP leaves free has one value. The reader takes this form and no other, from the
+first byte to the last: nothing hides between parts, after them, or in a directory that says otherwise.
+
+Parts are written and read one at a time. What is said of them at the end goes through a spool that the caller gives.
+"""
+
+import hashlib
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from notifications.errors import Fault, InvalidInputError, VerificationError
+
+ARCHIVE = "archive"
+
+#: Longest part: the lists of what there is grow with the bundle, and 4 GiB is what a plain ZIP can say.
+MAX_PART_BYTES = 0xFFFF_FFFE
+_MAX_NAME = 200
+_CHUNK_BYTES = 1 << 16
+#: ASCII, relative, no part that begins with a dot: whatever unpacks it stays in its folder.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
+
+_LOCAL, _LOCAL_SIGNATURE = struct.Struct("<IHHHHHIIIHH"), 0x04034B50
+_CENTRAL, _CENTRAL_SIGNATURE = struct.Struct("<IHHHHHHIIIHHHHHII"), 0x02014B50
+_END, _END_SIGNATURE = struct.Struct("<IHHHHIIH"), 0x06054B50
+_END_64, _END_64_SIGNATURE = struct.Struct("<IQHHIIQQQQ"), 0x06064B50
+_LOCATOR_64, _LOCATOR_64_SIGNATURE = struct.Struct("<IIQI"), 0x07064B50
+_OFFSET_64 = struct.Struct("<HHQ")
+
+_VERSION, _VERSION_64, _MADE_BY_UNIX = 20, 45, 3 << 8
+#: 1980-01-01 00:00, the first moment that a ZIP can name: a part's own times stand in the part.
+_TIME, _DATE = 0, 0x21
+#: A plain file that everybody may read.
+_ATTRIBUTES = 0o100644 << 16
+_16_BITS, _32_BITS = 0xFFFF, 0xFFFF_FFFF
+
+
+def check_name(name: str) -> None:
+    """Raise InvalidInputError unless a name may stand in an archive: ASCII, relative, no step upwards, no oddity."""
+    if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
+        raise InvalidInputError(Fault("name", f"is no name of a part: {name[:_MAX_NAME]!r}"))
+
+
+def _local(name: bytes, checksum: int, size: int) -> bytes:
+    header = (_LOCAL_SIGNATURE, _VERSION, 0, 0, _TIME, _DATE, checksum, size, size, len(name), 0)
+    return _LOCAL.pack(*header) + name
+
+
+def _central(name: bytes, checksum: int, size: int, offset: int) -> bytes:
+    far = offset >= _32_BITS
+    version = _VERSION_64 if far else _VERSION
+    extra = _OFFSET_64.pack(1, 8, offset) if far else b""
+    record = (
+        _CENTRAL_SIGNATURE, _MADE_BY_UNIX | version, version, 0, 0, _TIME, _DATE, checksum, size, size,
+        len(name), len(extra), 0, 0, 0, _ATTRIBUTES, min(offset, _32_BITS),
+    )  # fmt: skip
+    return _CENTRAL.pack(*record) + name + extra
+
+
+def _end(count: int, size: int, offset: int) -> bytes:
+    """Return the end of an archive of so many parts, whose directory has this size and begins here."""
+    plain = _END.pack(
+        _END_SIGNATURE, 0, 0, min(count, _16_BITS), min(count, _16_BITS), min(size, _32_BITS), min(offset, _32_BITS), 0
+    )
+    if count < _16_BITS and size < _32_BITS and offset < _32_BITS:
+        return plain
+    made_by = _MADE_BY_UNIX | _VERSION_64
+    whole = _END_64.pack(_END_64_SIGNATURE, _END_64.size - 12, made_by, _VERSION_64, 0, 0, count, count, size, offset)
+    return whole + _LOCATOR_64.pack(_LOCATOR_64_SIGNATURE, 0, offset + size, 1) + plain
+
+
+class ArchiveWriter:
+    """Writes an archive part by part; ``finish`` must be called once."""
+
+    def __init__(self, target: BinaryIO, spool: BinaryIO) -> None:
+        """``spool`` is an empty file that is written and read back; it holds the directory meanwhile."""
+        self._target, self._spool = target, spool
+        self._offset = self._directory_bytes = self._count = 0
+        self._last = ""
+
+    def add(self, name: str, content: bytes) -> None:
+        """Write a part; raises InvalidInputError for a name that does not rise, or for too long a part."""
+        self._begin(name, zlib.crc32(content), len(content))
+        self._target.write(content)
+        self._offset += len(content)
+
+    def add_file(self, name: str, content: BinaryIO) -> None:
+        """Write a part from a file, from its beginning; as ``add``."""
+        content.seek(0)
+        checksum = size = 0
+        while chunk := content.read(_CHUNK_BYTES):
+            checksum, size = zlib.crc32(chunk, checksum), size + len(chunk)
+        self._begin(name, checksum, size)
+        content.seek(0)
+        while chunk := content.read(_CHUNK_BYTES):
+            self._target.write(chunk)
+        self._offset += size
+
+    def _begin(self, name: str, checksum: int, size: int) -> None:
+        check_name(name)
+        if name <= self._last:
+            raise InvalidInputError(Fault("name", f"{name} does not follow {self._last}"))
+        if size > MAX_PART_BYTES:
+            raise InvalidInputError(Fault(name, f"is longer than {MAX_PART_BYTES} bytes"))
+        record = _central(name.encode(), checksum, size, self._offset)
+        self._spool.write(record)
+        self._directory_bytes += len(record)
+        header = _local(name.encode(), checksum, size)
+        self._target.write(header)
+        self._offset += len(header)
+        self._count += 1
+        self._last = name
+
+    def finish(self) -> None:
+        """Write the directory and the end."""
+        self._spool.seek(0)
+        while chunk := self._spool.read(_CHUNK_BYTES):
+            self._target.write(chunk)
+        self._target.write(_end(self._count, self._directory_bytes, self._offset))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part as it is read; it can be read once, before the next one."""
+
+    name: str
+    size: int
+    chunks: Iterator[bytes]
+
+    def content(self, limit: int) -> bytes:
+        """Return the whole part; raises VerificationError where it is longer than ``limit``."""
+        if self.size > limit:
+            raise VerificationError(ARCHIVE, f"{self.name} has {self.size} bytes, and {limit} at most are taken")
+        return b"".join(self.chunks)
+
+
+def read_archive(source: BinaryIO) -> Iterator[Part]:
+    """Yield the parts, from the first on; raises VerificationError at the first byte that is not of the one form.
+
+    What a part holds is checked against its checksum when the next one is asked for, the directory and the end after
+    the last: only whoever reads to the end has read an archive.
+    """
+    offset = count = directory_bytes = 0
+    last, directory = "", hashlib.sha256()
+    while True:
+        signature = source.read(4)
+        if signature != _LOCAL_SIGNATURE.to_bytes(4, "little"):
+            break
+        name, checksum, size, header_bytes = _read_header(source, signature, last)
+        reading = _Reading(source, name, size, checksum)
+        yield Part(name, size, iter(reading))
+        reading.end()
+        record = _central(name.encode(), checksum, size, offset)
+        directory.update(record)
+        offset, directory_bytes, count, last = (
+            offset + header_bytes + size,
+            directory_bytes + len(record),
+            count + 1,
+            name,
+        )
+    # The directory is what the parts make it, and nothing follows its end.
+    directory.update(_end(count, directory_bytes, offset))
+    found = hashlib.sha256(signature)
+    while chunk := source.read(_CHUNK_BYTES):
+        found.update(chunk)
+    if count == 0 or found.digest() != directory.digest():
+        after = f"after {last}" if count else "from its first byte on"
+        raise VerificationError(
+            ARCHIVE, f"is not in the form of a bundle {after}: its directory is not that of its parts"
+        )
+
+
+def _read_header(source: BinaryIO, signature: bytes, last: str) -> tuple[str, int, int, int]:
+    """Return name, checksum, size and the header's length."""
+    header = signature + source.read(_LOCAL.size - 4)
+    after = f"after {last}" if last else "at its beginning"
+    if len(header) != _LOCAL.size:
+        raise VerificationError(ARCHIVE, f"ends {after}")
+    *_, checksum, size, _, name_bytes, _ = _LOCAL.unpack(header)
+    raw = source.read(min(name_bytes, _MAX_NAME + 1))
+    try:
+        name = raw.decode("ascii")
+        check_name(name)
+    except (UnicodeDecodeError, InvalidInputError):
+        raise VerificationError(ARCHIVE, f"holds a part {after} whose name is none: {raw!r}") from None
+    if header + raw != _local(raw, checksum, size) or size > MAX_PART_BYTES:
+        raise VerificationError(ARCHIVE, f"holds {name} in another form than a bundle has it (packed by another tool?)")
+    if name == last:
+        raise VerificationError(ARCHIVE, f"holds {name} twice")
+    if name < last:
+        raise VerificationError(ARCHIVE, f"holds {name} after {last}, out of order")
+    return name, checksum, size, len(header) + len(raw)
+
+
+class _Reading:
+    """The bytes of one part."""
+
+    def __init__(self, source: BinaryIO, name: str, size: int, checksum: int) -> None:
+        self._source, self._name, self._left, self._checksum = source, name, size, checksum
+        self._found = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._left:
+            chunk = self._source.read(min(self._left, _CHUNK_BYTES))
+            if not chunk:
+                raise VerificationError(ARCHIVE, f"ends within {self._name}")
+            self._left -= len(chunk)
+            self._found = zlib.crc32(chunk, self._found)
+            yield chunk
+
+    def end(self) -> None:
+        """Read what is left; raises VerificationError where the part is not that of its checksum."""
+        for _ in self:
+            pass
+        if self._found != self._checksum:
+            raise VerificationError(ARCHIVE, f"holds {self._name} damaged: its checksum is another")

@@ -1,0 +1,190 @@
+"""What a bundle is about and where its parts stand.
+
+====================================  ================================================================================
+``README.txt``                        how to verify, in the reader's language
+``anchors/``                          certificates and keys to verify against, and a revocation list where there is one
+``bundle.json``                       what the bundle is about (this module)
+``checkpoint``                        the signed head of the log under which every entry is proven
+``checkpoint.tsr``                    a timestamp over it, where there is one
+``entries/<index>/``                  one folder per entry of the log, with whatever the entry commits to
+``report.html``                       the account for people
+``signers/``                          certificates that the signatures and timestamps carry
+``sums.sha256``                       digest of every part before it, as ``sha256sum --check`` reads it
+``sums.sha256.note``                  signed note of the log's key over the digest of the sums
+====================================  ================================================================================
+
+In an entry's folder: ``entry.tlog-proof`` with the leaf and the salts that the reader may have, ``payload.json`` with
+what was committed to, and by the kind of entry ``notice.json``, ``notice.json.p7s``, ``notice.json.tsr``,
+``resources.csv``, ``words.<language>.txt`` and ``.html``, ``message.eml`` or ``message.json``.
+"""
+
+import base64
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from notifications.audit.entry import Leaf
+from notifications.canonical_json import Json, canonicalize, parse_canonical, parse_timestamp, timestamp_text
+from notifications.errors import Fault, InvalidInputError
+
+SCHEMA = "greffier.bundle/1"
+
+#: The step that looks at which parts there are.
+CONTENTS = "contents"
+
+README, HEADER, CHECKPOINT_FILE, CHECKPOINT_TOKEN = "README.txt", "bundle.json", "checkpoint", "checkpoint.tsr"
+REPORT, SUMS, SUMS_NOTE = "report.html", "sums.sha256", "sums.sha256.note"
+ANCHOR_CA, ANCHOR_TSA, ANCHOR_LOG = "anchors/ca.pem", "anchors/tsa.pem", "anchors/log.vkey"
+#: the CA's certificate revocation list
+ANCHOR_CRL = "anchors/ca.crl"
+ENTRIES, SIGNERS = "entries/", "signers/"
+PROOF, PAYLOAD = "entry.tlog-proof", "payload.json"
+
+#: Readers of a bundle: the provider's side and its auditors, or a customer.
+PROVIDER, CUSTOMER = "provider", "customer"
+
+#: Entries of which a customer is given what was committed to: what went to it, what it did, and its own records. The
+#: provider's notes and reasons, which may speak of anybody, stay commitments.
+OPEN_TO_CUSTOMER = frozenset({
+    "agreement.bound", "contact.added", "contact.address_confirmed", "contact.changed", "customer.changed",
+    "customer.registered", "delivery.attempted", "delivery.queued", "notice.acknowledged", "notice.opened",
+    "notice.sealed", "notice.timestamped", "profile.chosen",
+})  # fmt: skip
+
+_INDEX = re.compile(r"entries/([0-9]{16})/([^/]+)")
+_MEMBERS = {"schema", "scope", "reader", "language", "origin", "tree_size", "entries"}
+_SCOPE_MEMBERS = {"incident", "notice", "customer", "starts_at", "ends_at"}
+_NOTE_TITLE = "greffier evidence bundle v1"
+
+
+def entry_folder(index: int) -> str:
+    """Return the folder of an entry, with its final slash."""
+    return f"{ENTRIES}{index:016d}/"
+
+
+def place_of(name: str) -> tuple[int, str] | None:
+    """Return the entry's index and the name in its folder, or None for a part that stands elsewhere."""
+    match = _INDEX.fullmatch(name)
+    return None if match is None else (int(match[1]), match[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which entries a bundle holds: all that meet every condition stated."""
+
+    incident: UUID | None = None
+    notice: UUID | None = None
+    #: the customer's pseudonym
+    customer: str | None = None
+    #: from this moment on, and before that one
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+    def holds(self, leaf: Leaf) -> bool:
+        """Whether an entry is within."""
+        named = (("incident", self.incident), ("notice", self.notice), ("customer", self.customer))
+        if any(wanted is not None and leaf.subjects.get(kind) != str(wanted) for kind, wanted in named):
+            return False
+        return (self.starts_at is None or self.starts_at <= leaf.at) and (
+            self.ends_at is None or leaf.at < self.ends_at
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a bundle says of itself."""
+
+    scope: Scope
+    #: ``PROVIDER`` or ``CUSTOMER``
+    reader: str
+    #: of README and report
+    language: str
+    #: the log
+    origin: str
+    #: entries under the checkpoint; what came later is not in the bundle
+    tree_size: int
+    #: number of entries in the bundle
+    entries: int
+
+
+def format_header(header: Header) -> bytes:
+    """Return ``bundle.json``."""
+    scope = header.scope
+    return canonicalize({
+        "schema": SCHEMA,
+        "scope": {
+            "incident": None if scope.incident is None else str(scope.incident),
+            "notice": None if scope.notice is None else str(scope.notice),
+            "customer": scope.customer,
+            "starts_at": None if scope.starts_at is None else timestamp_text(scope.starts_at),
+            "ends_at": None if scope.ends_at is None else timestamp_text(scope.ends_at),
+        },
+        "reader": header.reader,
+        "language": header.language,
+        "origin": header.origin,
+        "tree_size": header.tree_size,
+        "entries": header.entries,
+    })  # fmt: skip
+
+
+def parse_header(data: bytes) -> Header:
+    """Return what ``bundle.json`` says; raises InvalidInputError for any other form."""
+    value = parse_canonical(data)
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA or value.keys() != _MEMBERS:
+        raise InvalidInputError(Fault("", f"is not of schema {SCHEMA}"))
+    scope, texts = value["scope"], ("reader", "language", "origin")
+    if not isinstance(scope, dict) or scope.keys() != _SCOPE_MEMBERS:
+        raise InvalidInputError(Fault("scope", "is malformed"))
+    if not all(item is None or isinstance(item, str) for item in scope.values()):
+        raise InvalidInputError(Fault("scope", "is malformed"))
+    counts = [_count(value[name], name) for name in ("tree_size", "entries")]
+    if not all(isinstance(value[name], str) for name in texts) or value["reader"] not in {PROVIDER, CUSTOMER}:
+        raise InvalidInputError(Fault("reader", "is malformed"))
+    read = {name: None if text is None else str(text) for name, text in scope.items()}
+    header = Header(
+        Scope(
+            _identifier(read["incident"]),
+            _identifier(read["notice"]),
+            read["customer"],
+            _moment(read["starts_at"]),
+            _moment(read["ends_at"]),
+        ),
+        str(value["reader"]),
+        str(value["language"]),
+        str(value["origin"]),
+        *counts,
+    )
+    if format_header(header) != data:
+        raise InvalidInputError(Fault("scope", "is in another spelling"))
+    return header
+
+
+def _count(value: Json, name: str) -> int:
+    if type(value) is not int or value < 0:
+        raise InvalidInputError(Fault(name, "is no number of entries"))
+    return value
+
+
+def _identifier(text: str | None) -> UUID | None:
+    try:
+        return None if text is None else UUID(text)
+    except ValueError:
+        raise InvalidInputError(Fault("scope", "names what is no identifier")) from None
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else parse_timestamp(text)
+
+
+def sums_line(name: str, digest: bytes) -> bytes:
+    """Return the line of one part."""
+    return f"{digest.hex()}  {name}\n".encode()
+
+
+def note_text(origin: str, tree_size: int, sums_digest: bytes) -> str:
+    """Return what the log's key signs of a bundle.
+
+    No checkpoint begins like it: a checkpoint's first line is a name, which holds no space, and it has three lines.
+    """
+    return f"{_NOTE_TITLE}\n{origin}\n{tree_size}\n{base64.b64encode(sums_digest).decode()}\n"
