@@ -10,6 +10,7 @@ import click
 
 from notifications.errors import GreffierError
 from service.backup_command import backup_command
+from service.bundle_command import bundle_command
 from service.check_command import check_command
 from service.copy_command import copy_command
 from service.import_command import export_command, import_command
@@ -32,6 +33,7 @@ cli.add_command(import_command)
 cli.add_command(export_command)
 cli.add_command(check_command)
 cli.add_command(backup_command)
+cli.add_command(bundle_command)
 
 
 @cli.command()

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from notifications.audit.entry import AuditEntry
 from notifications.errors import GreffierError, LogUnavailableError, StateConflictError
@@ -130,6 +131,16 @@ class KeyKeeper:
         return await asyncio.to_thread(
             lambda: all_key_states(self._settings, self.rotation, self._log_keys.ring(), now)
         )
+
+    async def log_signers(self) -> tuple[Ed25519PrivateKey, ...]:
+        """Return the log's keys that sign now, the current one first, for what is signed beside checkpoints.
+
+        Raises LogUnavailableError where the log refuses to sign, SealingUnavailableError without a usable key.
+        """
+        if (reason := self._refusal()) is not None:
+            raise LogUnavailableError(reason)
+        await verify_head(self._log_store, self._head_path, self._log_keys)
+        return self._log_keys.signers().keys
 
     def log_verifier_keys(self) -> str:
         """Return the log's verifier keys, oldest first, one a line; raises SealingUnavailableError."""

@@ -71,6 +71,11 @@ class Scope:
         return any(reach.covers(customer_id, at) and (served or reach.at_provider) for reach in self.reaches)
 
 
+def customer_scope(customer_id: UUID) -> Scope:
+    """Return what a customer itself sees, for what is made for it by somebody else."""
+    return Scope((Reach(customer_id, None, None, at_provider=False, logged=False),))
+
+
 def _is_unlimited(reach: Reach) -> bool:
     return reach.customer_id is None and reach.starts_at is None and reach.ends_at is None and reach.at_provider
 

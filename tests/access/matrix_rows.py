@@ -129,6 +129,9 @@ ROWS = {
     # No membership, grant, token or session is of the identifier that is tried.
     f"DELETE {_V}/customers/{{customer_id}}/members/{{member_id}}": "-- -- 00 -- 00 -- -- --",
     f"GET {_V}/customers/{{customer_id}}/trail":         "++ ++ -- +0 +0 ++ +0 --",
+    f"GET {_V}/customers/{{customer_id}}/bundle":        "++ ++ -- +0 +0 ++ +0 --",
+    # Nothing is asked for: to those who may ask, a wrong input.
+    f"GET {_V}/audit/bundle":                            "++ ++ -- -- -- ++ -- --",
     # The first entry of the log names no customer.
     f"GET {_V}/customers/{{customer_id}}/trail/{{index}}/proof": "00 00 -- 00 00 00 00 --",
     f"POST {_V}/accounts":                               "-- -- ++ -- -- -- -- --",

@@ -1,0 +1,216 @@
+"""The evidence bundle as its readers get it: whole, the same bytes again, of one customer alone, for tools not ours."""
+
+import asyncio
+import base64
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from email import message_from_bytes
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import scenario
+from scenario import affected, harm, ok
+from test_api_accounts import caller, service
+from test_api_trail import sequenced
+
+from notifications.bundle.contents import PROVIDER
+from notifications.bundle.verification import BUNDLE_STEPS, verify_bundle
+from notifications.use_cases.bundle_evidence import Wanted, plan_bundle
+from service.bundling import read_anchors, write_bundle
+from service.verify_command import load_trust
+
+__all__ = ["caller"]
+
+GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
+OWN, FOREIGN = "Hôpital de Valmont", "Klinik Geheim"
+
+
+@pytest.fixture
+async def shared(running, api):
+    """One incident of two customers, told to both; and a third one that is not told."""
+    own = await scenario.customer(api, OWN, contacts=(("rssi@valmont.example", "fr"), ("cert@valmont.example", "de")))
+    foreign = await scenario.customer(api, FOREIGN, contacts=(("it@klinik.example", "de"),))
+    await scenario.customer(api, "Untold", contacts=(("soc@untold.example", "en"),), profile={"choices": []})
+    incident = await scenario.declare(
+        api,
+        **GRAVE,
+        service_harm=harm(confidentiality="yes"),
+        affected_customers=[
+            affected(own, effect={"fr": "Vos machines."}, resources=[{"kind": "machine", "id": "vm-own-1"}]),
+            affected(
+                foreign, effect={"de": "Ihre Datenträger."}, resources=[{"kind": "volume", "id": "vol-foreign-1"}]
+            ),
+        ],
+    )
+    await scenario.release(api, incident)
+    notices = await scenario.notices(api, incident)
+    await until(running, lambda: all_sent(api, notices))
+    await sequenced(running)
+    return incident, own, foreign
+
+
+async def until(running, look):
+    """Look after every commit until there is what is looked for."""
+    changed = asyncio.Event()
+    running.parts.store.on_commit.append(lambda _kinds: changed.set())
+    async with asyncio.timeout(30):
+        while not await look():
+            await changed.wait()
+            changed.clear()
+
+
+async def all_sent(api, notices):
+    lists = [(await ok(api.get(f"/notices/{item['id']}/deliveries")))["items"] for item in notices]
+    return all(items and all(item["state"] == "sent" for item in items) for items in lists)
+
+
+async def bundle(client, path, **params):
+    answer = await client.get(path, params=params)
+    assert answer.status_code == 200, answer.text
+    return answer.content
+
+
+def passed(content, running):
+    return {item.step: item for item in verify_bundle(io.BytesIO(content), load_trust(running.trust_dir))}
+
+
+async def test_an_incident_whole_for_an_auditor(running, api, shared):
+    incident, *_ = shared
+    content = await bundle(api, "/audit/bundle", incident_id=incident["id"])
+    steps = passed(content, running)
+    assert list(steps) == list(BUNDLE_STEPS)
+    assert not any(item.pending for item in steps.values())
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+    for ending in ("notice.json", "notice.json.p7s", "notice.json.tsr", "payload.json", "words.fr.txt", "message.eml"):
+        assert any(name.endswith(f"/{ending}") for name in names), ending
+    assert sum(name.endswith("/notice.json") for name in names) == 2
+    assert sum(name.endswith("/message.eml") for name in names) == 3
+
+
+async def test_the_same_content_is_the_same_bytes(running, api, shared):
+    incident, *_ = shared
+    store, keys = running.parts.store, running.parts.context.keys
+    wanted = Wanted(incident_id=UUID(incident["id"]))
+    plan = await store.read(lambda tx: plan_bundle(tx, wanted, reader=PROVIDER, language="de"))
+    made = []
+    for _ in range(2):
+        file = io.BytesIO()
+        await write_bundle(file, store.read, plan, read_anchors(running.trust_dir), await keys.log_signers())
+        made.append(file.getvalue())
+        # Whatever happens meanwhile is not in it.
+        await scenario.declare(api, **GRAVE)
+        await sequenced(running)
+    assert made[0] == made[1]
+    passed(made[0], running)
+
+
+async def test_the_command_makes_it_beside_the_service_and_another_command_verifies_it(running, api, shared):
+    incident, own, _ = shared
+    path = running.data / "made.zip"
+    selections = (
+        (["--incident", incident["ticket"]], "for the provider"),
+        (["--customer", own["id"], "--language", "en"], "for the customer"),
+        (["--period", "2020-01-01/", "--incident", incident["id"]], "for the provider"),
+    )
+    for words, told in selections:
+        ran = await greffier("bundle", "--data", running.data, *words, "-o", path)
+        assert (ran.returncode, ran.stderr) == (0, b""), ran.stderr
+        assert told in ran.stdout.decode()
+        ran = await greffier("verify", path, "--trust", running.trust_dir)
+        assert ran.returncode == 0, ran.stdout
+        assert ran.stdout.decode().splitlines()[-1].startswith("GENUINE: ")
+    for words in (["--incident", "INC-1999-000001"], [], ["--period", "yesterday"], ["--for", "customer"],
+                  ["--period", "2020-01-01/2019-01-01"], ["--notice", own["id"]]):  # fmt: skip
+        ran = await greffier("bundle", "--data", running.data, *words, "-o", running.data / "none.zip")
+        assert (ran.returncode, ran.stdout, ran.stderr.count(b"\n")) == (2, b"", 1), words
+    assert not [item for item in running.data.iterdir() if "none.zip" in item.name]
+    entries = (await ok(api.get("/audit/entries", params={"limit": 200})))["items"]
+    await sequenced(running)
+    made = [item["leaf"] for item in entries if item["leaf"]["type"] == "bundle.made"]
+    assert [leaf["detail"]["reader"] for leaf in made] == ["provider", "customer", "provider"][: len(made)]
+
+
+async def greffier(*words):
+    command = [str(Path(sys.executable).with_name("greffier")), *map(str, words)]
+    return await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False, timeout=120)
+
+
+async def test_a_customer_s_bundle_reveals_nothing_of_another(running, api, caller, shared):
+    incident, own, foreign = shared
+    _, token = await service(api, "customer_member", ("trail.read", "notice.read"), customer_id=own["id"])
+    async with caller(token) as member:
+        content = await bundle(member, f"/customers/{own['id']}/bundle", language="en")
+        assert (await member.get(f"/customers/{foreign['id']}/bundle")).status_code == 404
+        assert (await member.get("/audit/bundle", params={"customer_id": own["id"]})).status_code == 403
+    for made in (content, await bundle(api, f"/customers/{own['id']}/bundle", incident_id=incident["id"])):
+        steps = passed(made, running)
+        assert steps["notices"].finding.startswith("1 notices")
+        assert steps["messages"].finding.startswith("2 messages, 2 whole mails")
+        text = everything_in(made)
+        hidden = await names_of(running, api, incident, foreign)
+        assert len(hidden) > 10
+        for value in hidden:
+            assert value not in text, value
+        for value in (OWN.encode(), b"vm-own-1", b"rssi@valmont.example"):
+            assert value in text, value
+
+
+def everything_in(content):
+    """Return every part, and whatever is encoded in it, as one text."""
+    found = []
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in archive.namelist():
+            data = archive.read(name)
+            found += [name.encode(), data]
+            if name.endswith(".tlog-proof"):
+                extra = data.splitlines()[1]
+                decoded = base64.b64decode(extra.removeprefix(b"extra "))
+                found += [decoded, base64.b64decode(json.loads(decoded)["leaf"])]
+            if name.endswith(".eml"):
+                found += [part.get_payload(decode=True) or b"" for part in message_from_bytes(data).walk()]
+    return b"\n".join(found)
+
+
+async def names_of(running, api, incident, customer):
+    """Return every identifier, name and pseudonym of a customer."""
+    pseudonym = await running.parts.store.read(lambda tx: tx.customer_pseudonym(UUID(customer["id"])))
+    contacts = (await ok(api.get(f"/customers/{customer['id']}/contacts")))["items"]
+    names = {customer["id"], customer["name"], pseudonym, "vol-foreign-1", "Datenträger", "klinik"}
+    names |= {contact[key] for contact in contacts for key in ("id", "email", "name")}
+    for notice in await scenario.notices(api, incident):
+        if notice["customer_id"] == customer["id"]:
+            names.add(notice["id"])
+            items = (await ok(api.get(f"/notices/{notice['id']}/deliveries")))["items"]
+            names |= {item["id"] for item in items}
+    return {name.encode() for name in names if len(name) > 3}
+
+
+async def test_openssl_and_sha256sum_verify_it_by_the_readme_alone(running, api, shared, tmp_path):
+    incident, *_ = shared
+    for language in ("fr", "en", "de"):
+        content = await bundle(api, "/audit/bundle", incident_id=incident["id"], language=language)
+        folder = tmp_path / language
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            archive.extractall(folder)
+        lines = (folder / "README.txt").read_text().splitlines()
+        commands = [line.strip() for line in lines if line.startswith("    ") and "FILE.zip" not in line]
+        assert len(commands) == 5
+        for command in commands:
+            ran = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, check=False)
+            assert ran.returncode == 0, (command, ran.stderr)
+        for target, command in zip(
+            ("bundle.json", "sums.sha256", "*/notice.json", "*/notice.json.tsr", "*/message.eml"), commands, strict=True
+        ):
+            path = next(folder.glob(target if "*" not in target else f"entries/{target}"))
+            genuine = path.read_bytes()
+            path.write_bytes(genuine[:-9] + bytes([genuine[-9] ^ 1]) + genuine[-8:])
+            ran = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, check=False)
+            if target != "*/message.eml":
+                assert ran.returncode != 0, command
+            path.write_bytes(genuine)
