@@ -82,10 +82,8 @@ def verify_bundle(source: BinaryIO, trust: Trust) -> Iterator[Passed]:
             pass_.take(part)
         pass_.end()
     except VerificationError as error:
-        if error.step not in {ARCHIVE, LISTED}:
-            raise
         source.seek(0)
-        found = first_difference(source, strict=error.step == LISTED)
+        found = first_difference(source, strict=error.step != ARCHIVE)
         raise error if found is None else VerificationError(error.step, f"{error.reason}; {found}") from None
     yield from pass_.findings()
 
