@@ -162,7 +162,7 @@ class EntrySteps:
         stated = leaf.detail.get("message_sha256")
         here = _MESSAGES & parts.keys()
         if not here:
-            self.counts["messages not here"] += stated is not None
+            self._verify_placed(place, leaf)
             return set()
         name = "message.json" if leaf.detail.get("channel") == "webhook" else "message.eml"
         for other in sorted(here, reverse=True):
@@ -172,6 +172,17 @@ class EntrySteps:
         if leaf.detail.get("form") == "full":
             self._verify_full_mail(f"{place}{name}", leaf, parts[name])
         return set(here)
+
+    def _verify_placed(self, place: str, leaf: Leaf) -> None:
+        """Compare what was placed in the console: the document itself. Of other channels no message is here."""
+        stated = leaf.detail.get("message_sha256")
+        seal = self._seals.get(leaf.subjects.get("notice", ""))
+        if leaf.detail.get("channel") != "console" or seal is None:
+            self.counts["messages not here"] += stated is not None
+        elif stated is not None:
+            if stated != seal[0].hex():
+                raise VerificationError(MESSAGES, f"{place}{PROOF}: another document was placed in the console")
+            self.counts["placed in the console"] += 1
 
     def _verify_full_mail(self, name: str, leaf: Leaf, message: bytes) -> None:
         try:

@@ -262,7 +262,7 @@ class _Pass:
             INCLUDED: f"{counts.get('entries', 0)} entries, each under the checkpoint",
             OPENED: f"{counts.get('opened', 0)} opened, {closed} kept closed (erased, or not this reader's)",
             NOTICES: told("notices", "later timestamps", "timestamps that followed", "notices erased"),
-            MESSAGES: told("messages", "whole mails", "messages not here"),
+            MESSAGES: told("messages", "whole mails", "placed in the console", "messages not here"),
             CERTIFICATES: f"{len(signers)} certificates; {revoked}",
             LISTED: f"{self._parts - 2} parts, each as listed",
             SIGNED: header.origin,
