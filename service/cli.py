@@ -13,6 +13,7 @@ from service.backup_command import backup_command
 from service.bundle_command import bundle_command
 from service.check_command import check_command
 from service.copy_command import copy_command
+from service.fsck_command import fsck_command
 from service.import_command import export_command, import_command
 from service.keys_command import keys_command
 from service.verify_command import verify_command
@@ -34,6 +35,7 @@ cli.add_command(import_command)
 cli.add_command(export_command)
 cli.add_command(check_command)
 cli.add_command(backup_command)
+cli.add_command(fsck_command)
 cli.add_command(bundle_command)
 cli.add_command(witness_command)
 

@@ -1,0 +1,87 @@
+"""``greffier fsck``: the whole log made again from its entries, and everything beside it compared."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from notifications.errors import Fault, InvalidInputError
+
+if TYPE_CHECKING:
+    from service.fsck import Report
+
+
+@click.command("fsck")
+@click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    help="How many share the work; as many as this machine has processors if not given.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Say what was found as one JSON object.")
+def fsck_command(data: Path, processes: int | None, *, as_json: bool) -> None:
+    """Recompute the log's tree from its entries; compare tiles, checkpoints, proofs, rows and mails with it.
+
+    Beside a running service too. Exit code 1 where something differs; the first difference of each step is named.
+    """
+    from rich.console import Console  # noqa: PLC0415 - verify starts without the service
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    from service.backup import log_keys  # noqa: PLC0415 - as above
+    from service.data_folder import is_prepared  # noqa: PLC0415 - as above
+    from service.fsck import check_log  # noqa: PLC0415 - as above
+    from service.settings import load_settings  # noqa: PLC0415 - as above
+
+    if not is_prepared(data):
+        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
+    settings = load_settings(data)
+    columns = (TextColumn("entries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("entries", total=None)
+        report = check_log(
+            settings.store_location(),
+            log_keys(settings),
+            settings.head_file,
+            processes=processes or os.cpu_count() or 1,
+            begins=lambda size: progress.update(task, total=size),
+            breathe=lambda count: progress.advance(task, count),
+        )
+    _say_as_json(report) if as_json else _say(report)
+    if report.differences:
+        click.get_current_context().exit(1)
+
+
+def _say(report: "Report") -> None:
+    from service.fsck_words import STEPS  # noqa: PLC0415 - as above
+
+    found = {difference.step: difference for difference in report.differences}
+    for step in STEPS:
+        if step in found:
+            click.echo(f"DIFFERS  {found[step]}")
+        elif step in report.counts:
+            click.echo(f"ok       {step}: {report.counts[step]}")
+    if report.erased:
+        click.echo(
+            f"erased   {report.erased} openings and rows of {report.erased_customers} customers, as the log says"
+        )
+    if report.first is None:
+        click.echo(f"clean: {report.size} entries")
+    else:
+        click.echo(f"greffier: the first difference is {report.first}", err=True)
+
+
+def _say_as_json(report: "Report") -> None:
+    import json  # noqa: PLC0415 - as above
+
+    click.echo(
+        json.dumps({
+            "clean": not report.differences,
+            "entries": report.size,
+            "compared": report.counts,
+            "erased": {"customers": report.erased_customers, "openings_and_rows": report.erased},
+            "differences": [
+                {"step": found.step, "where": found.where, "what": found.what} for found in report.differences
+            ],
+        })
+    )  # fmt: skip
