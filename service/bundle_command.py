@@ -116,7 +116,13 @@ async def _make(
             task = bar.add_task("entries", total=plan.header.entries)
             signers = keys.signers().keys
             digest = await write_bundle(
-                file, reads, plan, anchors, signers, progress=lambda count: bar.advance(task, count)
+                file,
+                reads,
+                plan,
+                anchors,
+                signers,
+                folder=output.parent,
+                progress=lambda count: bar.advance(task, count),
             )
             act = Act(f"operator:{os.getuid()}", clock.now(), SystemIdentifiers())
             await store.write(lambda tx: record_bundle(tx, act, plan, digest))

@@ -87,19 +87,21 @@ async def write_bundle(
     anchors: Anchors,
     signers: Sequence[Ed25519PrivateKey],
     *,
+    folder: Path | None = None,
     token: bytes | None = None,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> bytes:
     """Write a bundle and return the digest of its sums.
 
-    ``signers`` are the log's keys, the current one first; ``token`` is a timestamp over the plan's checkpoint.
+    ``signers`` are the log's keys, the current one first; ``folder`` is where to keep, without a name, what is written
+    at the end; ``token`` is a timestamp over the plan's checkpoint.
 
     1. What stands before the entries.
     2. The entries, some at a time; the report gains a row with each.
     3. The report, the certificates that were met, the sums, and the log's signature over them.
     """
     with contextlib.ExitStack() as stack:
-        writing = _Writing(target, stack, plan)
+        writing = _Writing(target, stack, plan, folder)
         # 1.
         await asyncio.to_thread(writing.begin, anchors, token)
         # 2.
@@ -117,8 +119,8 @@ async def write_bundle(
 class _Writing:
     """A bundle that is being written."""
 
-    def __init__(self, target: BinaryIO, stack: contextlib.ExitStack, plan: BundlePlan) -> None:
-        directory, self._sums, self._report = (stack.enter_context(_spool()) for _ in range(3))
+    def __init__(self, target: BinaryIO, stack: contextlib.ExitStack, plan: BundlePlan, folder: Path | None) -> None:
+        directory, self._sums, self._report = (stack.enter_context(_spool(folder)) for _ in range(3))
         self._archive, self._plan = ArchiveWriter(target, directory), plan
         self._digest = hashlib.sha256()
         self._signers: dict[str, bytes] = {}
@@ -192,8 +194,8 @@ class _Writing:
 
 
 @contextlib.contextmanager
-def _spool() -> Iterator[BinaryIO]:
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as file:
+def _spool(folder: Path | None) -> Iterator[BinaryIO]:
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=None if folder is None else str(folder)) as file:
         yield file  # type: ignore[misc]  # a binary file in all but its declared type
 
 

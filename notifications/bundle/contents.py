@@ -14,8 +14,9 @@
 ====================================  ================================================================================
 
 In an entry's folder: ``entry.tlog-proof`` with the leaf and the salts that the reader may have, ``payload.json`` with
-what was committed to, and by the kind of entry ``notice.json``, ``notice.json.p7s``, ``notice.json.tsr``,
-``resources.csv``, ``words.<language>.txt`` and ``.html``, ``message.eml`` or ``message.json``.
+what was committed to (of other commitments ``opening.<name>``), and by the kind of entry ``notice.json``,
+``notice.json.p7s``, ``notice.json.tsr``, ``resources.csv``, ``words.<language>.txt`` and ``.html``, ``message.eml`` or
+``message.json``.
 """
 
 import base64
@@ -52,6 +53,11 @@ OPEN_TO_CUSTOMER = frozenset({
     "notice.sealed", "notice.timestamped", "profile.chosen",
 })  # fmt: skip
 
+_NOTICE_PARTS = {"document": "notice.json", "signature": "notice.json.p7s", "timestamp": "notice.json.tsr"}
+_OF_NOTICES = frozenset({"notice.sealed", "notice.timestamped"})
+#: Parts that are committed to by their digest.
+ARTEFACTS = frozenset(_NOTICE_PARTS.values())
+
 _INDEX = re.compile(r"entries/([0-9]{16})/([^/]+)")
 _MEMBERS = {"schema", "scope", "reader", "language", "origin", "tree_size", "entries"}
 _SCOPE_MEMBERS = {"incident", "notice", "customer", "starts_at", "ends_at"}
@@ -61,6 +67,16 @@ _NOTE_TITLE = "greffier evidence bundle v1"
 def entry_folder(index: int) -> str:
     """Return the folder of an entry, with its final slash."""
     return f"{ENTRIES}{index:016d}/"
+
+
+def opened_by(kind: str, commitment: str) -> str:
+    """Return the part that opens a commitment of a kind of entry.
+
+    Of a notice the commitment is to the digest of the part; of all else it is to the part's very bytes.
+    """
+    if kind in _OF_NOTICES and commitment in _NOTICE_PARTS:
+        return _NOTICE_PARTS[commitment]
+    return PAYLOAD if commitment == "payload" else f"opening.{commitment}"
 
 
 def place_of(name: str) -> tuple[int, str] | None:

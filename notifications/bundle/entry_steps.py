@@ -13,7 +13,7 @@ from notifications.audit.checkpoint import Checkpoint
 from notifications.audit.entry import Leaf, parse_leaf, verify_commitment
 from notifications.audit.merkle import leaf_hash, verify_inclusion
 from notifications.audit.proof import parse_notice_extra, parse_proof
-from notifications.bundle.contents import CONTENTS, PAYLOAD, PROOF, Scope, entry_folder
+from notifications.bundle.contents import ARTEFACTS, CONTENTS, PROOF, Scope, entry_folder, opened_by
 from notifications.bundle.signers import (
     Revocations,
     certificates_of_signature,
@@ -32,9 +32,6 @@ NOTICES = "notices"
 MESSAGES = "messages"
 CERTIFICATES = "certificates"
 
-_OPENED_BY = {
-    "payload": PAYLOAD, "document": DOCUMENT_NAME, "signature": SIGNATURE_NAME, "timestamp": TIMESTAMP_NAME,
-}  # fmt: skip
 _IN_A_SEAL = frozenset({DOCUMENT_NAME, SIGNATURE_NAME, TIMESTAMP_NAME, RESOURCES_NAME})
 _MESSAGES = frozenset({"message.eml", "message.json"})
 
@@ -96,10 +93,10 @@ class EntrySteps:
         """Return the parts that a salt opened, each verified."""
         opened = set()
         for commitment, salt in salts.items():
-            name = _OPENED_BY.get(commitment)
-            if name is None or name not in parts:
-                raise VerificationError(OPENED, f"lacks {place}{name or commitment}, which the entry's proof opens")
-            value = parts[name] if commitment == "payload" else hashlib.sha256(parts[name]).digest()
+            name = opened_by(leaf.type, commitment)
+            if name not in parts:
+                raise VerificationError(OPENED, f"lacks {place}{name}, which the entry's proof opens")
+            value = hashlib.sha256(parts[name]).digest() if name in ARTEFACTS else parts[name]
             try:
                 verify_commitment(leaf, commitment, salt, value)
             except VerificationError as error:

@@ -16,7 +16,16 @@ from notifications.audit.checkpoint import parse_checkpoint_note
 from notifications.audit.entry import Leaf, parse_leaf
 from notifications.audit.merkle import inclusion_proof
 from notifications.audit.proof import format_notice_extra, format_proof
-from notifications.bundle.contents import CUSTOMER, OPEN_TO_CUSTOMER, PAYLOAD, PROOF, Header, Scope, entry_folder
+from notifications.bundle.contents import (
+    ARTEFACTS,
+    CUSTOMER,
+    OPEN_TO_CUSTOMER,
+    PROOF,
+    Header,
+    Scope,
+    entry_folder,
+    opened_by,
+)
 from notifications.errors import Fault, InvalidInputError, LogUnavailableError, NotFoundError
 from notifications.ports import Page, SequencedEntry, Transaction
 from notifications.seal import SealedNotice
@@ -101,20 +110,25 @@ def _entries(tx: Transaction, scope: Scope, size: int) -> Iterator[SequencedEntr
 def entry_parts(tx: Transaction, plan: BundlePlan, index: int) -> Iterator[tuple[str, bytes]]:
     """Yield name and bytes of each part of an entry, names rising.
 
-    1. The leaf with its proof under the bundle's checkpoint, and the salts of what the reader may have.
-    2. What these salts open, and what else the leaf names by its digest. What was erased is not there.
+    1. What the leaf commits to, as far as the reader may have it, and what else it names by a digest. What was erased
+       is not there.
+    2. The leaf with its proof under the bundle's checkpoint, and the salts that open what is there.
     """
     entry = entry_at(tx, index)
     leaf = parse_leaf(entry.leaf)
-    # 1.
     openings = disclosed(leaf, tx.entry_openings(entry.entry_id), plan.header.reader)
-    extra = format_notice_extra(entry.leaf, {name: salt for name, (salt, _) in openings.items()})
-    hashes = inclusion_proof(index, plan.header.tree_size, tx.log_node_hashes)
-    parts = {PROOF: format_proof(index, hashes, plan.checkpoint, extra)}
+    # 1.
+    parts = _artefacts(tx, leaf, openings)
+    salts = {}
+    for name, (salt, value) in openings.items():
+        part = opened_by(leaf.type, name)
+        if part not in ARTEFACTS:
+            parts[part] = value
+        if part in parts:
+            salts[name] = salt
     # 2.
-    if "payload" in openings:
-        parts[PAYLOAD] = openings["payload"][1]
-    parts |= _artefacts(tx, leaf, openings)
+    hashes = inclusion_proof(index, plan.header.tree_size, tx.log_node_hashes)
+    parts[PROOF] = format_proof(index, hashes, plan.checkpoint, format_notice_extra(entry.leaf, salts))
     folder = entry_folder(index)
     for name in sorted(parts):
         yield folder + name, parts[name]

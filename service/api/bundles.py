@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import BinaryIO, TypeVar
 from uuid import UUID
 
@@ -98,8 +99,8 @@ async def _bundle(
     anchors = await asyncio.to_thread(read_anchors, context.settings.trust_dir)
     async with contextlib.AsyncExitStack() as stack:
         # 2.
-        file: BinaryIO = stack.enter_context(_nameless())
-        digest = await write_bundle(file, reads, plan, anchors, signers)
+        file: BinaryIO = stack.enter_context(_nameless(context.settings.data))
+        digest = await write_bundle(file, reads, plan, anchors, signers, folder=context.settings.data)
         # 3.
         await access.write(lambda tx, act: record_bundle(tx, act, plan, digest))
         await access.trace()
@@ -112,8 +113,8 @@ async def _bundle(
 
 
 @contextlib.contextmanager
-def _nameless() -> Iterator[BinaryIO]:
-    with tempfile.TemporaryFile() as file:
+def _nameless(folder: Path) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile(dir=folder) as file:
         yield file
 
 

@@ -161,6 +161,23 @@ async def test_a_customer_s_bundle_reveals_nothing_of_another(running, api, call
             assert value in text, value
 
 
+async def test_a_customer_learns_nothing_of_an_incident_that_it_was_not_told_of(running, api, shared):
+    incident, *_ = shared
+    customers = (await ok(api.get("/customers", params={"limit": 50})))["items"]
+    (untold,) = [item for item in customers if item["name"] == "Untold"]
+    content = await bundle(api, f"/customers/{untold['id']}/bundle")
+    assert int(passed(content, running)["entries in the log"].finding.split()[0]) >= 3
+    text = everything_in(content)
+    assert b"soc@untold.example" in text
+    assert incident["id"].encode() not in text
+    answer = await api.get(f"/customers/{untold['id']}/bundle", params={"incident_id": incident["id"]})
+    assert answer.status_code == 404
+    # For the provider's side the decision not to tell is evidence like any other.
+    whole = everything_in(await bundle(api, "/audit/bundle", customer_id=untold["id"]))
+    assert incident["id"].encode() in whole
+    assert b'"verdict":"do_not_notify"' in whole
+
+
 def everything_in(content):
     """Return every part, and whatever is encoded in it, as one text."""
     found = []
