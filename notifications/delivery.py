@@ -11,6 +11,8 @@ from uuid import UUID, uuid5
 
 #: Namespace of delivery identifiers: the same notice, channel and contact always give the same delivery.
 _DELIVERIES = UUID("7b0c8a54-1d0e-5c55-9e0e-7d1a4b3f2c11")
+#: Deliveries of a notice that have a turn each, the console's and the first mail, and how many share one after that.
+_TURNS_OF_ONE, _IN_ONE_TURN = 2, 16
 
 
 class ChannelKind(StrEnum):
@@ -148,6 +150,15 @@ def message_id(notice_id: UUID, contact_id: UUID | None, domain: str, endpoint_i
         f"greffier/message-id/v1\n{notice_id}/{contact_id or endpoint_id or 'inbox'}".encode()
     ).hexdigest()[:40]
     return f"<{token}@{domain}>"
+
+
+def turn_of(number: int) -> int:
+    """Return the turn of a notice's delivery, by how many were queued before it: lower turns go first.
+
+    The first ones of all notices before any other one, so that every customer is told before one is told in full; then
+    sixteen at a time: what the mails of a notice share is made once for them.
+    """
+    return number if number < _TURNS_OF_ONE else _TURNS_OF_ONE + (number - _TURNS_OF_ONE) // _IN_ONE_TURN
 
 
 def lane_of(channel: ChannelKind, address: str | None = None) -> str:

@@ -95,8 +95,8 @@ def _reader_of(rendering: SealedRendering) -> str:
     return rendering.language + (rendering.time_zone or "")
 
 
-# Deliveries come in turns of all customers: what is forgotten before the next turn is made again for every contact.
-@lru_cache(maxsize=512)
+# Deliveries come in turns (``delivery.turn_of``): those of one notice stand together, and few notices are under way.
+@lru_cache(maxsize=128)
 def prepare_body(sealed: SealedNotice, language: str, time_zone: str | None = None) -> PreparedBody:
     """Return the shared body: the words in two renderings, and the attachments that prove them."""
     rendering = rendering_for(sealed, language, time_zone)

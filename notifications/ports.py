@@ -346,8 +346,8 @@ class Transaction(Protocol):
     ) -> Sequence[DueDelivery]:
         """Take deliveries that are queued and due and not leased, whose seal has its log proof.
 
-        Nearest notice ``due_at`` first; of one deadline the first delivery of each notice before any second one, so
-        that no customer stands in another's way. Channels and lanes (``delivery.lane_of``) that are named are passed
+        Nearest notice ``due_at`` first; of one deadline by turns (``delivery.turn_of``), so that no customer stands in
+        another's way. Channels and lanes (``delivery.lane_of``) that are named are passed
         over; of many lanes some may come all the same. A lease that ran out is free again: a worker that died loses
         nothing.
         """

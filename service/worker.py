@@ -300,8 +300,7 @@ class Worker:
             if self._stop_by is None and self._lanes.begin(item.delivery.channel, item.delivery.lane, now)
         ]
         begin_by = now + timedelta(seconds=self._settings.lease_seconds * _BEGUN_WITHIN)
-        # Of one deadline those of one notice together: what they share is at hand.
-        for item in sorted(begun, key=lambda item: (item.notice.due_at, item.notice.id)):
+        for item in begun:
             task = asyncio.create_task(self._deliver(item, begin_by))
             self._in_flight[task] = item
             self._sending[item.delivery.channel] += 1

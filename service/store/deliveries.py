@@ -14,6 +14,7 @@ from notifications.delivery import (
     DeliveryCause,
     DeliveryState,
     Outcome,
+    turn_of,
 )
 from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError
 from notifications.ports import InboxItem, Page
@@ -191,7 +192,7 @@ class DeliveryRecords(Records):
         row = self._session.one(_PLACE_OF_NOTICE, (notice_id.bytes,))
         if row is None:
             raise StateConflictError(f"notice {notice_id} does not exist")
-        return row[0], count(row[1])
+        return row[0], map(turn_of, count(row[1]))
 
     def delivery(self, delivery_id: UUID) -> Delivery | None:
         """Return the delivery."""

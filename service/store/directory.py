@@ -12,7 +12,7 @@ from notifications.customer import AgreementBinding, Customer, ProfileVersion
 from notifications.seal import SealedNotice
 
 #: Seals kept at most; one with its words has some tens of kilobytes.
-_KEPT_SEALS = 512
+_KEPT_SEALS = 128
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 from fakes.memory_serving import ServingRecords
 
 from notifications.audit.entry import leaf_bytes, parse_leaf, pseudonym
-from notifications.delivery import DeliveryState
+from notifications.delivery import DeliveryState, turn_of
 from notifications.errors import (
     Fault,
     InvalidInputError,
@@ -367,7 +367,7 @@ class MemoryTransaction(ServingRecords):
                 self._refer(self._records.contacts, delivery.contact_id)
             if delivery.endpoint_id is not None:
                 self._refer(self._records.endpoints, delivery.endpoint_id)
-            self._records.turns[delivery.id] = len(self.deliveries(delivery.notice_id))
+            self._records.turns[delivery.id] = turn_of(len(self.deliveries(delivery.notice_id)))
             self._add(self._records.deliveries, delivery.id, delivery)
 
     def delivery(self, delivery_id):

@@ -21,6 +21,7 @@ from notifications.delivery import (
     message_id,
     next_state,
     retry_decision,
+    turn_of,
 )
 
 NOW = datetime(2026, 11, 23, 4, 45, tzinfo=UTC)
@@ -306,3 +307,9 @@ def test_each_channel_is_as_patient_as_its_other_side_is_slow():
         channel: after(replace(DELIVERY, channel=channel), GREYLISTED).next_attempt_at - NOW for channel in ChannelKind
     }
     assert waits[ChannelKind.EMAIL] > waits[ChannelKind.WEBHOOK] >= waits[ChannelKind.CONSOLE]
+
+
+def test_every_notice_has_a_turn_before_one_has_many():
+    assert [turn_of(number) for number in range(20)] == [0, 1, *[2] * 16, 3, 3]
+    turns = [turn_of(number) for number in range(1000)]
+    assert turns == sorted(turns)

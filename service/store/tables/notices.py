@@ -99,7 +99,7 @@ class OwedEvidenceRow(SQLModel, table=True):
 class DeliveryRow(SQLModel, table=True):
     """``notifications.delivery.Delivery``, its lease, and its place in the queue.
 
-    The place is the notice's deadline, then ``turn``: how many deliveries of the notice stand before it. ``lane`` is
+    The place is the notice's deadline, then ``turn`` (``notifications.delivery.turn_of``). ``lane`` is
     where its next hops stand in one another's way.
     """
 
