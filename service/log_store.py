@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -73,5 +74,33 @@ class LogStore(Protocol):
         ...
 
     async def read(self, work: Callable[[LogTransaction], ResultT]) -> ResultT:
+        """Run against one snapshot."""
+        ...
+
+
+class CosignatureTransaction(LogTransaction, Protocol):
+    """What having heads cosigned needs of a unit of work."""
+
+    def add_cosignature(self, size: int, witness: str, line: str, cosigned_at: datetime) -> None:
+        """Keep a witness's line under the checkpoint of a size; one that it gave before stays as it is."""
+        ...
+
+    def cosignatures(self, size: int) -> list[str]:
+        """Return the lines that witnesses gave under the checkpoint of a size, by the witness's name."""
+        ...
+
+    def last_cosigned(self, witness: str) -> int | None:
+        """Return the largest size that a witness cosigned, or None."""
+        ...
+
+
+class CosignatureStore(Protocol):
+    """Where cosignatures are kept."""
+
+    async def write(self, work: Callable[[CosignatureTransaction], ResultT]) -> ResultT:
+        """Run in a transaction; durable when it returns."""
+        ...
+
+    async def read(self, work: Callable[[CosignatureTransaction], ResultT]) -> ResultT:
         """Run against one snapshot."""
         ...

@@ -9,9 +9,10 @@ Each round, numbered, is also the recovery after a crash: it starts from what is
 4. Write the checkpoint to the head file outside the database, then tell those who wait.
 
 The head file guards against a database restored from an old backup: a tree that is smaller than, or not consistent
-with, the head last published is never signed again. Not guarded: a head file restored together with the database;
-witnesses outside, among them every mailbox that holds a notice, are what shows that. A head is ours when any key that
-the log ever had signed it.
+with, the head last published is never signed again. A head file restored together with the database is found out by the
+heads that witnesses show: they are asked before the first head is built upon, and are measured by like the file. Where
+none of them answers, every mailbox that holds a notice still shows it. A head is ours when any key that the log ever
+had signed it; what is signed by no such key proves nothing and stops nothing.
 
 Of several processes on one database the leader runs these rounds. The others follow: each compares every head that
 the leader signed with the head published last in its own file, and publishes it there too, so that every process is
@@ -21,7 +22,7 @@ committed.
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -29,10 +30,10 @@ from uuid import UUID
 
 import structlog
 
-from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
+from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from notifications.audit.merkle import append_leaves, leaf_hash
 from notifications.audit.note import VerifierKey
-from notifications.errors import LogUnavailableError, NotFoundError
+from notifications.errors import InvalidInputError, LogUnavailableError, NotFoundError, VerificationError
 from service.leadership import Leadership, SoleLeadership
 from service.log_head import Head, UnknownKeyError, read_head, verified_head, write_head
 from service.log_store import LogStore, LogTransaction, PendingLeaf
@@ -79,8 +80,13 @@ class Sequencer:
         head_path: Path,
         settings: SequencerSettings | None = None,
         leadership: Leadership | None = None,
+        elsewhere: Callable[[], Awaitable[Sequence[bytes]]] | None = None,
     ) -> None:
-        """Without a leadership this process has the log to itself."""
+        """Without a leadership this process has the log to itself.
+
+        ``elsewhere`` returns heads as witnesses show them, unverified, in bounded time; it raises nothing.
+        """
+        self._elsewhere = elsewhere
         self._store, self._keys, self._head_path = store, keys, head_path
         self._leadership: Leadership = leadership or SoleLeadership()
         #: the keys by which the head was compared; others make it be compared again
@@ -197,11 +203,38 @@ class Sequencer:
         """Why nothing is signed any more, for good; None while that may go on."""
         return self._refusal
 
+    async def measure(self, note: bytes) -> None:
+        """Refuse for good where a head that was seen elsewhere, and that this log signed, is none of the database's.
+
+        Raises VerificationError for what no key of this log signed, LogUnavailableError where nothing is signed any
+        more. The head is kept in the file, so that the refusal outlives this process.
+        """
+        known = self._keys.signers().known
+        verify_checkpoint(note, *known)
+        try:
+            # After the head was seen: what the log published is in the database before.
+            await self._store.read(lambda tx: verified_head(tx, note, known))
+        except UnknownKeyError:
+            raise
+        except LogUnavailableError as error:
+            # A file that cannot be written, or holds something else, is no reason to sign on.
+            with contextlib.suppress(OSError, InvalidInputError):
+                await asyncio.to_thread(write_head, self._head_path, note)
+            try:
+                self._refuse(f"a witness shows a head that this log signed: {error}")
+            finally:
+                self._turn_away(self._refusal or "")
+                self._wake.set()
+
     async def _compare(self, known: tuple[VerifierKey, ...]) -> None:
         """Take the database's head; refuse for good one that is behind or inconsistent with the head published.
 
         Raises LogUnavailableError, not for good, for a follower that does not know the head's key: its files may lag.
         """
+        if self._head is None and self._elsewhere is not None:
+            for note in await self._elsewhere():
+                with contextlib.suppress(VerificationError, UnknownKeyError):
+                    await self.measure(note)
         published = await asyncio.to_thread(read_head, self._head_path)
         try:
             head = await self._store.read(lambda tx: verified_head(tx, published, known))

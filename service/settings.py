@@ -201,6 +201,14 @@ class Settings(BaseSettings):
     sequencer_period_seconds: float = Field(0.2, ge=0.0, le=10.0)
     #: where the published head is kept, outside the database; None takes ``log-head`` in the data folder
     log_head_file: Path | None = None
+    #: who cosigns each head, each as ``URL verifier-key``
+    witnesses: tuple[str, ...] = ()
+    #: for one question; at a start all are asked at once, and no head is signed before they answered or this is over
+    witness_timeout_seconds: float = Field(5, gt=0, le=60)
+    #: a witness is asked so often at most, however fast the log grows
+    witness_period_seconds: float = Field(1, ge=0, le=3600)
+    #: CA bundle for the certificates of witnesses; None for the system's
+    witness_ca_file: Path | None = None
 
     @property
     def keys_dir(self) -> Path:

@@ -53,6 +53,7 @@ class Records:
     sequenced: list = field(default_factory=list)
     nodes: dict = field(default_factory=dict)
     checkpoint: bytes | None = None
+    cosignatures: dict = field(default_factory=dict)
     turns: dict = field(default_factory=dict)
     notice_leases: dict = field(default_factory=dict)
     endpoints: dict = field(default_factory=dict)
@@ -525,6 +526,17 @@ class MemoryTransaction(ServingRecords):
         self._records.sequenced.extend(pending.entry_id for pending in leaves)
         self._records.nodes.update({(level, index): node_hash for level, index, node_hash in nodes})
         self._records.checkpoint = checkpoint
+
+    def add_cosignature(self, size, witness, line, cosigned_at):
+        self._writing("cosignatures")
+        self._records.cosignatures.setdefault((size, witness), (line, cosigned_at))
+
+    def cosignatures(self, size):
+        given = sorted((witness, line) for (at, witness), (line, _) in self._records.cosignatures.items() if at == size)
+        return [line for _, line in given]
+
+    def last_cosigned(self, witness):
+        return max((size for size, by in self._records.cosignatures if by == witness), default=None)
 
 
 class MemoryStore:
