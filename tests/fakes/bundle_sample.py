@@ -31,18 +31,21 @@ from service.sealing.key_files import load_log_key
 
 INCIDENT = UUID(int=9)
 PAYLOAD = b'{"facts":"d\xc3\xa9bit"}'
-FIRST, SEALED, ATTEMPTED = (entry_folder(index) for index in (2, 5, 6))
+FIRST, SEALED, ATTEMPTED, STAMPED, PLACED = (entry_folder(index) for index in (2, 5, 6, 7, 8))
 
 
 class Sample:
     """The parts of a genuine bundle by name, and what makes archives of them."""
 
-    def __init__(self, office):
+    def __init__(self, office, *, mail=None, signature=None, placed=None):
+        """What is given stands in the place of what is genuine: a provider may forge its own bundle."""
         self.office = office
         self.key = load_log_key(office.files.log_key, None)
         sealed = office.seal()
         extra = parse_notice_extra(parse_proof(sealed.log_proof).extra)
-        mail = office.mail(sealed)
+        mail = mail or office.mail(sealed)
+        signature = signature or sealed.signature
+        token = office.token(signature)
         opening = Opening("payload", b"\x09" * 32, PAYLOAD)
         subjects = {"incident": str(INCIDENT), "customer": "ab" * 32}
         declared = office.entry((opening,), type="incident.declared", subjects={"incident": str(INCIDENT)}, detail={})
@@ -52,17 +55,25 @@ class Sample:
             subjects=subjects | {"notice": str(UUID(int=77)), "delivery": str(UUID(int=1))},
             detail={"channel": "email", "form": "full", "message_sha256": hashlib.sha256(mail).hexdigest()},
         )
+        later = Opening("timestamp", b"\x08" * 32, hashlib.sha256(token).digest())
+        stamped = office.entry((later,), type="notice.timestamped")
+        detail = {"channel": "console", "message_sha256": hashlib.sha256(placed or sealed.document).hexdigest()}
+        shown = office.entry((), type="delivery.attempted", detail=detail)
         leaves = [b"leaf %d" % number for number in range(9)]
         leaves[2], leaves[5], leaves[6] = leaf_bytes(declared), extra.leaf, leaf_bytes(attempted)
+        leaves[7], leaves[8] = leaf_bytes(stamped), leaf_bytes(shown)
         grown = append_leaves(0, lambda _wanted: [], [leaf_hash(item) for item in leaves])
         nodes = {(level, index): hashed for level, index, hashed in grown.nodes}
         note = sign_checkpoint(self.key, Checkpoint(ORIGIN, grown.size, grown.root))
 
-        def proof(index, salts):
+        def proof(index, salts, under=note):
             hashes = inclusion_proof(index, grown.size, lambda wanted: [nodes[node] for node in wanted])
-            return format_proof(index, hashes, note, format_notice_extra(leaves[index], salts))
+            return format_proof(index, hashes, under, format_notice_extra(leaves[index], salts))
 
-        self.header = Header(Scope(incident=INCIDENT), PROVIDER, "en", ORIGIN, grown.size, 3)
+        #: the proof of the first entry under another checkpoint of the same log
+        other = sign_checkpoint(self.key, Checkpoint(ORIGIN, grown.size, hashlib.sha256(b"fork").digest()))
+        self.forked = proof(2, {"payload": opening.salt}, other)
+        self.header = Header(Scope(incident=INCIDENT), PROVIDER, "en", ORIGIN, grown.size, 5)
         trust = office.files.trust
         self.parts = {
             "README.txt": readme(self.header, revocations=False),
@@ -80,6 +91,10 @@ class Sample:
             f"{SEALED}resources.csv": sealed.resources_csv,
             f"{ATTEMPTED}entry.tlog-proof": proof(6, {}),
             f"{ATTEMPTED}message.eml": mail,
+            f"{STAMPED}entry.tlog-proof": proof(7, {"timestamp": later.salt}),
+            f"{STAMPED}notice.json.p7s": signature,
+            f"{STAMPED}notice.json.tsr": token,
+            f"{PLACED}entry.tlog-proof": proof(8, {}),
             "report.html": b"<!DOCTYPE html>",
         }
         for words in sealed.renderings:

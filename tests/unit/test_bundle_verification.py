@@ -7,7 +7,7 @@ import zlib
 from datetime import timedelta
 
 import pytest
-from bundle_sample import ATTEMPTED, FIRST, SEALED, Sample, archive
+from bundle_sample import ATTEMPTED, FIRST, PLACED, SEALED, STAMPED, Sample, archive
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -52,10 +52,10 @@ def test_a_genuine_bundle_passes_every_step_in_order(sample):
     passed = list(verify_bundle(io.BytesIO(archive(sample.parts)), sample.office.trust))
     assert [(item.number, item.step) for item in passed] == list(enumerate(BUNDLE_STEPS, 1))
     told = {item.step: item.finding for item in passed}
-    assert told["entries in the log"] == "3 entries, each under the checkpoint"
-    assert told["what entries commit to"] == "4 opened, 0 kept closed (erased, or not this reader's)"
-    assert told["notices"] == "1 notices"
-    assert told["messages"] == "1 messages, 1 whole mails"
+    assert told["entries in the log"] == "5 entries, each under the checkpoint"
+    assert told["what entries commit to"] == "5 opened, 0 kept closed (erased, or not this reader's)"
+    assert told["notices"] == "1 notices, 1 later timestamps"
+    assert told["messages"] == "1 messages, 1 whole mails, 1 placed in the console"
     assert "no revocation list" in told["certificates"]
 
 
@@ -96,7 +96,7 @@ def test_an_entry_that_is_missing_whole_is_found_even_if_the_rest_was_made_to_ag
         step, reason = fault(sample, archive(parts))
         assert step == "sums"
         assert folder in reason
-        parts["bundle.json"] = sample.with_header(entries=2)["bundle.json"]
+        parts["bundle.json"] = sample.with_header(entries=4)["bundle.json"]
         parts["sums.sha256"] = sample.listed(parts)["sums.sha256"]
         assert fault(sample, archive(parts))[0] == "signature of the log"
         parts |= sample.listed(parts, key=Ed25519PrivateKey.generate())
@@ -129,8 +129,55 @@ def test_another_subject_size_or_number_is_found(sample):
     assert fault(sample, archive(sample.with_header(scope=scope)))[0] == "entries in the log"
     assert fault(sample, archive(sample.with_header(tree_size=10)))[0] == "checkpoint"
     assert fault(sample, archive(sample.with_header(origin="other.example/log")))[0] == "checkpoint"
-    step, reason = fault(sample, archive(sample.with_header(entries=4)))
-    assert (step, "holds 3 entries, and bundle.json says 4" in reason) == ("sums", True)
+    step, reason = fault(sample, archive(sample.with_header(entries=6)))
+    assert (step, "holds 5 entries, and bundle.json says 6" in reason) == ("sums", True)
+
+
+def test_the_list_itself_is_compared_with_the_parts(sample):
+    genuine = sample.parts["sums.sha256"]
+    step, reason = fault(
+        sample, archive(sample.parts | {"sums.sha256": genuine.replace(b"report.html", b"report.htm1")})
+    )
+    assert (step, reason.endswith("lacks report.htm1, which sums.sha256 lists")) == ("sums", True)
+    lines = genuine.splitlines(keepends=True)
+    assert fault(sample, archive(sample.parts | {"sums.sha256": b"".join(reversed(lines))}))[0] == "sums"
+
+
+@pytest.mark.parametrize("suffix", ["words.fr.txt", "words.de.html", ".pem", "report.html"])
+def test_a_provider_that_leaves_a_part_out_and_signs_that_is_found(sample, suffix):
+    name = next(name for name in sample.parts if name.endswith(suffix) and not name.startswith("anchors"))
+    parts = {other: content for other, content in sample.parts.items() if other != name}
+    assert fault(sample, archive(parts | sample.listed(parts)))[0] in {"notices", "certificates", "contents"}
+
+
+def test_a_provider_that_forges_what_entries_say_of_one_another_is_found(sample):
+    office = sample.office
+    parts = sample.parts | {f"{FIRST}entry.tlog-proof": sample.forked}
+    step, reason = fault(sample, archive(parts | sample.listed(parts)))
+    assert (step, "under another checkpoint" in reason) == ("entries in the log", True)
+    other = office.seal(document={"issued_at": "2026-03-02T09:00:00.000001Z"})
+    for changes, step, told in (
+        ({"signature": other.signature}, "notices", f"{STAMPED}notice.json.p7s: is not the signature of its notice"),
+        ({"mail": office.mail(other)}, "messages", f"{ATTEMPTED}message.eml: carries another notice than its entry"),
+        ({"placed": other.document}, "messages", f"{PLACED}entry.tlog-proof: another document was placed"),
+    ):
+        forged = Sample(office, **changes)
+        found, reason = fault(forged, archive(forged.parts))
+        assert (found, reason[: len(told)]) == (step, told)
+
+
+def test_a_token_over_something_else_is_found(sample):
+    parts = sample.parts | {"checkpoint.tsr": sample.office.token(sample.parts["checkpoint"])}
+    list(verify_bundle(io.BytesIO(archive(parts | sample.listed(parts))), sample.office.trust))
+    parts["checkpoint.tsr"] = sample.office.token(b"another checkpoint")
+    step, reason = fault(sample, archive(parts | sample.listed(parts)))
+    assert (step, reason.startswith("checkpoint.tsr: the token does not hold")) == ("checkpoint", True)
+
+
+def test_a_part_that_is_not_that_of_its_checksum_is_damaged(sample):
+    broken = bytearray(raw_local(b"README.txt", b"xy"))
+    broken[-1] ^= 1
+    assert fault(sample, bytes(broken)) == ("archive", "holds README.txt damaged: its checksum is another")
 
 
 def test_a_bundle_of_another_provider_is_not_trusted(sample, tmp_path):
@@ -239,8 +286,8 @@ def test_a_header_in_another_spelling_is_refused(sample):
     assert parse_header(genuine) == sample.header
     for old, new in (
         (b"greffier.bundle/1", b"greffier.bundle/2"),
-        (b'"entries":3', b'"entries":-3'),
-        (b'"entries":3', b'"entries":true'),
+        (b'"entries":5', b'"entries":-3'),
+        (b'"entries":5', b'"entries":true'),
         (b'"reader":"provider"', b'"reader":"both"'),
         (b'"notice":null', b'"notice":7'),
         (b'"notice":null', b'"notice":"seven"'),
