@@ -33,6 +33,8 @@ OPERATING_KINDS = frozenset(
         "log_lagging",
         "service_certificate_expiring",
         "disk_low",
+        "witness_failing",
+        "witness_disputing",
         # Of a customer's own system; here, so that it stands on the board like these.
         "webhook_certificate_expiring",
     }

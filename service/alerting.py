@@ -41,6 +41,7 @@ from service.operating_findings import (
     look_at_certificates,
     look_at_operations,
 )
+from service.witnessing import WitnessState
 
 _log = structlog.get_logger(__name__)
 
@@ -81,6 +82,8 @@ class Surroundings:
     certificates: Callable[[], Sequence[CertificateEnd]] = tuple
     #: None where that cannot be told
     free_bytes: Callable[[], int | None] = lambda: None
+    #: asked in the event loop
+    witnesses: Callable[[], Sequence[WitnessState]] = tuple
 
 
 def raise_alerts(tx: AccessTransaction, act: Act, found: Sequence[Finding], settings: AlertSettings) -> list[Finding]:
@@ -219,9 +222,9 @@ class Alerting(ClockedDuty):
             free_bytes=settings.free_bytes,
         )
         free_bytes = await asyncio.to_thread(self._surroundings.free_bytes)
-        before = self._figures
+        before, witnesses = self._figures, tuple(self._surroundings.witnesses())
         looked, self._figures = await self._store.read(
-            lambda tx: look_at_operations(tx, now, limits, free_bytes=free_bytes, before=before)
+            lambda tx: look_at_operations(tx, now, limits, free_bytes=free_bytes, before=before, witnesses=witnesses)
         )
         await self._raise(now, looked.new)
         await self._settle(now, looked.settled)

@@ -16,6 +16,7 @@ from service.access.ports import AccessTransaction
 from service.alert_findings import Finding, Looked
 from service.certificates import CertificateEnd
 from service.figures import QueueFigures, StoreFigures
+from service.witnessing import WitnessState
 
 #: How much of the past is looked at for bursts, and how many of its attempts.
 _BURST = timedelta(minutes=10)
@@ -23,11 +24,23 @@ _BURST_ATTEMPTS = 500
 #: So many failures of one kind, and at least this share of the attempts by a channel, are a burst.
 _BURST_FAILURES = 5
 _BURST_SHARE = 0.5
+#: A witness may be away for so long before that is alerted.
+_WITNESS_PATIENCE = timedelta(minutes=10)
 _AT_ONCE = 10_000
 _CONTACTS_AT_ONCE = 500
 _HOURS_UNTIL_AGAIN = 4
 
-_LOOKED_AT = frozenset({"queue_old", "channel_paused_due", "deliveries_failing", "log_lagging", "disk_low"})
+_LOOKED_AT = frozenset(
+    {
+        "queue_old",
+        "channel_paused_due",
+        "deliveries_failing",
+        "log_lagging",
+        "disk_low",
+        "witness_failing",
+        "witness_disputing",
+    }
+)
 _CERTIFICATES = frozenset({"service_certificate_expiring"})
 
 
@@ -52,6 +65,7 @@ def look_at_operations(
     *,
     free_bytes: int | None,
     before: StoreFigures | None,
+    witnesses: Sequence[WitnessState] = (),
 ) -> tuple[Looked, StoreFigures]:
     """Return what is to be alerted of the service now and was not yet, which of those alerts are settled, and figures.
 
@@ -63,6 +77,7 @@ def look_at_operations(
     3. Bursts of failures of one kind by one channel.
     4. Entries that wait too long for a signed checkpoint: nothing that is released goes out meanwhile.
     5. A disk that is nearly full.
+    6. Witnesses that have not cosigned for long, and those that say they cosigned another history.
     """
     figures = tx.store_figures(now)
     pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
@@ -71,6 +86,7 @@ def look_at_operations(
         *_paused(figures, pauses, now, limits),
         *_bursts(tx, now),
         *_lag(figures, before, now, limits),
+        *_witnesses(witnesses, now),
     ]
     if free_bytes is not None and free_bytes < limits.free_bytes:
         standing.append(Finding(f"disk_low:{_block(now)}", "disk_low", "", count=free_bytes // 2**20))
@@ -168,6 +184,20 @@ def _lag(
         return
     if now - oldest >= limits.log_lag:
         yield Finding(f"log_lagging:{_block(now)}", "log_lagging", "", count=figures.log.pending)
+
+
+def _witnesses(witnesses: Sequence[WitnessState], now: datetime) -> Iterator[Finding]:
+    for state in witnesses:
+        if state.failing_since is None:
+            continue
+        if state.disputes:
+            yield Finding(
+                f"witness_disputing:{state.name}:{_block(now)}", "witness_disputing", state.name, count=state.failures
+            )
+        elif now - state.failing_since >= _WITNESS_PATIENCE:
+            yield Finding(
+                f"witness_failing:{state.name}:{_block(now)}", "witness_failing", state.name, count=state.failures
+            )
 
 
 def _block(now: datetime) -> str:

@@ -33,6 +33,7 @@ from service.webhook_disabled import EndpointDisabled
 from service.wiring_checks import contact_checker
 from service.wiring_ground import Ground
 from service.wiring_returns import return_path_of
+from service.witnessing import Witnessing, WitnessingSettings
 from service.worker import Worker, WorkerSettings
 
 _HANDING_BACK_SECONDS = 5.0
@@ -92,13 +93,22 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         identifiers=ground.identifiers,
         jitter=secrets.SystemRandom().random,
     )
+    witnessing = Witnessing(
+        ground.store,
+        ground.witnesses,
+        measure=ground.sequencer.measure,
+        clock=ground.clock,
+        settings=WitnessingSettings(period_seconds=settings.witness_period_seconds),
+    )
     alerting = Alerting(
         ground.store,
         alert_settings(settings),
         clock=ground.clock,
         identifiers=ground.identifiers,
         metrics=ground.metrics,
-        surroundings=Surroundings(lambda: certificate_ends(settings), lambda: free_bytes(settings.data)),
+        surroundings=Surroundings(
+            lambda: certificate_ends(settings), lambda: free_bytes(settings.data), lambda: witnessing.states
+        ),
     )
     escalating = Escalating(
         ground.store,
@@ -124,10 +134,12 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         every_days=settings.check_contacts_every_days,
         clock=ground.clock,
     )
-    for part in (worker, mailer, alerting, escalating):
+    for part in (worker, mailer, alerting, escalating, witnessing):
         ground.store.on_commit.append(part.wake)
     _run("worker", worker.run, ground, stack)
     duties = {"mailer": mailer.run, "alerting": alerting.run, "escalating": escalating.run, "checks": checks.run}
+    if ground.witnesses:
+        duties["witnessing"] = witnessing.run
     for name, duty in duties.items():
         _run(name, _duty_of_leader(ground, duty), ground, stack)
     probes: dict[str, Probe] = {

@@ -27,8 +27,9 @@ from service.sealing.master_key import key_passphrases, load_masters, master_fin
 from service.sequencer import Sequencer, SequencerSettings
 from service.settings import Settings
 from service.store import Store
-from service.wiring_sealing import address_or, record_known_keys, timestamp_authority
+from service.wiring_sealing import address_or, record_known_keys, timestamp_authority, witness_clients
 from service.wiring_store import leadership_of, opened_store
+from service.witness_client import WitnessClient, heads_elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Ground:
     keeper: KeyKeeper
     leadership: Leadership
     sequencer: Sequencer
+    #: who cosigns each head
+    witnesses: list[WitnessClient]
     signer: CmsSigner
     timestamp_authority: TimestampAuthority
     sealing: Sealing
@@ -77,7 +80,8 @@ async def laid_ground(
     1. Settings that must hold: agreements, master key, log key.
     2. Store, and who leads. Only a process that works stands for the lead.
     3. Keys: a rotation that a crash interrupted is ended, by a process that serves, for they begin there. Sequencer,
-       guarded by the head file outside the database; where another process leads it follows.
+       guarded by the head file outside the database and by the heads that witnesses show; where another process leads
+       it follows.
     4. Signer and timestamp authority. A signer without a usable key is no reason not to start: incidents are declared
        and decided, notices wait, and the readiness says why.
     """
@@ -104,12 +108,14 @@ async def laid_ground(
     )
     if serves:
         await keeper.settle_at_start()
+    witnesses = witness_clients(settings, stack)
     sequencer = Sequencer(
         store,
         keys=log_keys,
         head_path=settings.head_file,
         settings=SequencerSettings(batch_seconds=settings.sequencer_period_seconds),
         leadership=leadership,
+        elsewhere=lambda: heads_elsewhere(witnesses, log_keys.origin),
     )
     await sequencer.start()
     stack.push_async_callback(sequencer.stop)
@@ -135,6 +141,7 @@ async def laid_ground(
         keeper=keeper,
         leadership=leadership,
         sequencer=sequencer,
+        witnesses=witnesses,
         signer=signer,
         timestamp_authority=authority,
         sealing=Sealing(

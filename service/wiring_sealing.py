@@ -17,6 +17,7 @@ from service.sealing.key_files import Passphrases, load_chain
 from service.sealing.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
 from service.settings import Settings
 from service.store import SqlTransaction, Store
+from service.witness_client import WitnessClient, parse_witnesses
 
 #: Certificates that expire within so many days are warned of.
 _EXPIRY_WARNING_DAYS = 30
@@ -40,6 +41,18 @@ def timestamp_authority(
     )
     stack.push_async_callback(authority.aclose)
     return authority
+
+
+def witness_clients(settings: Settings, stack: contextlib.AsyncExitStack) -> list[WitnessClient]:
+    """Return who cosigns each head; raises InvalidInputError for a setting that names no witness. The stack closes."""
+    clients = []
+    for witness in parse_witnesses(settings.witnesses):
+        client = WitnessClient(
+            witness, timeout_seconds=settings.witness_timeout_seconds, ca_file=settings.witness_ca_file
+        )
+        stack.push_async_callback(client.aclose)
+        clients.append(client)
+    return clients
 
 
 def address_or(signer: CmsSigner, otherwise: str) -> str:

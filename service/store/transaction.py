@@ -19,10 +19,12 @@ from service.store.returns import ReturnRecords
 from service.store.seals import SealRecords
 from service.store.sessions import SessionRecords
 from service.store.webhooks import WebhookRecords
+from service.store.witnessed import CosignatureRecords
 
 
 class SqlTransaction(
     AuditRecords,
+    CosignatureRecords,
     CustomerRecords,
     ContactRecords,
     IncidentRecords,

@@ -11,6 +11,8 @@ APPEND_ONLY: dict[str, tuple[tuple[str, ...], ...]] = {
     "audit_entries": (("position",), ("id",)),
     "audit_subjects": (),
     "call_records": (("position",), ("id",)),
+    "checkpoint_cosignatures": (("size", "witness"),),
+    "checkpoint_timestamps": (("size",),),
     "decisions": (("position",), ("id",)),
     "delivery_attempts": (("position",), ("id",), ("delivery_id", "number")),
     "inbox_items": (("position",), ("notice_id",)),

@@ -756,6 +756,22 @@ class TestAuditLog:
         assert listed == about == [found]
         assert (found.index, found.entry_id, found.leaf) == (0, entry.id, leaf_bytes(entry))
 
+    async def test_cosignatures_stay_as_they_were_given(self, store):
+        def work(tx):
+            tx.add_cosignature(3, "b.example", "second\n", NOW)
+            tx.add_cosignature(3, "a.example", "first\n", NOW)
+            tx.add_cosignature(5, "a.example", "later\n", NOW)
+            tx.add_cosignature(3, "a.example", "again\n", NOW)
+
+        def look(tx):
+            return [tx.cosignatures(size) for size in (3, 4, 5)], [
+                tx.last_cosigned(name) for name in ("a.example", "c")
+            ]
+
+        assert await store.read(look) == ([[], [], []], [None, None])
+        await store.write(work)
+        assert await store.read(look) == ([["first\n", "second\n"], [], ["later\n"]], [5, None])
+
     async def test_the_tree_grows_contiguously(self, store):
         entries = [make_entry() for _ in range(7)]
         for entry in entries:

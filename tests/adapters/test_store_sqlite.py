@@ -158,6 +158,8 @@ class TestAppendOnly:
             tx.add_reachability_checks([make_check(customer)])
             tx.append_audit([make_entry(openings=[("payload", b"x")])])
             tx.grow_tree(0, tx.pending_leaves(1), [(0, 0, b"h" * 32)], b"checkpoint")
+            tx.add_cosignature(1, "witness.example", "line\n", NOW)
+            tx._session.execute("INSERT INTO checkpoint_timestamps VALUES (?, ?, ?)", (1, b"token", 0))
 
         await store.write(work)
         return path

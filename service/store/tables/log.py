@@ -69,3 +69,22 @@ class LogCheckpointRow(SQLModel, table=True):
     __tablename__ = "log_checkpoints"
     size: int = Field(sa_column=Column(columns.ROW_NUMBER, primary_key=True, autoincrement=False))
     note: bytes = columns.binary()
+
+
+class CheckpointTimestampRow(SQLModel, table=True):
+    """The token of a timestamp authority over a checkpoint, exactly as it was signed."""
+
+    __tablename__ = "checkpoint_timestamps"
+    size: int = Field(sa_column=Column(columns.ROW_NUMBER, primary_key=True, autoincrement=False))
+    token: bytes = columns.binary()
+    made_at: int = columns.integer()
+
+
+class CheckpointCosignatureRow(SQLModel, table=True):
+    """A witness's signature line under a checkpoint."""
+
+    __tablename__ = "checkpoint_cosignatures"
+    size: int = columns.integer(primary_key=True)
+    witness: str = columns.text(primary_key=True)
+    line: str = columns.text()
+    cosigned_at: int = columns.integer()
