@@ -22,6 +22,7 @@ from service.console import (
     session_pages,
     sign_in_pages,
     static_files,
+    verify_page,
     webhooks_page,
 )
 from service.console.failures import install_page_errors
@@ -51,6 +52,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
     app.state.oidc = parts.oidc
     for router in (
         static_files.router,
+        verify_page.router,
         sign_in_pages.router,
         sign_in_pages.leaving,
         oidc.router,

@@ -14,6 +14,8 @@ from service.access.guarding import open_to_strangers
 _FILES = {
     "console.css": "text/css; charset=utf-8",
     "passkeys.js": "text/javascript; charset=utf-8",
+    "log-verifier.js": "text/javascript; charset=utf-8",
+    "verify.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 _YEAR_SECONDS = 31_536_000

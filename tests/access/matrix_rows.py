@@ -31,6 +31,8 @@ OPEN = {
     "GET /acknowledge/{token}",
     "POST /acknowledge/{token}",
     "GET /acknowledged",
+    # Says how to verify, and what it is given stays in the browser.
+    "GET /verify",
 }
 
 #                                                       an ap ad me ma au ao se

@@ -229,7 +229,15 @@ async def test_no_page_is_wider_than_a_phone_in_any_language(site):
     for language in ("fr", "en", "de"):
         reader = await person(site.service, f"Reader{language}", *roles, (Role.ANALYST, None), language=language)
         page = await site.signed_in(reader, viewport=PHONE, locale=language)
-        for path in ("/", f"/notices/{site.notice['id']}", "/account", "/sign-in?again=1", "/reset", "/nothing"):
+        for path in (
+            "/",
+            f"/notices/{site.notice['id']}",
+            "/account",
+            "/sign-in?again=1",
+            "/reset",
+            "/verify",
+            "/nothing",
+        ):
             answer = await page.goto(path)
             assert answer.status in {200, 404}, path
             assert await page.get_attribute("html", "lang") == language
@@ -252,6 +260,67 @@ async def test_sealed_words_stand_in_a_frame_that_can_do_nothing(site):
     async with page.expect_download() as download:
         await page.get_by_role("link", name="notice.json", exact=True).click()
     assert (await download.value).suggested_filename == "notice.json"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def notice_files(site, tmp_path_factory):
+    """The files of the notice as the API hands them out, with the log's key, and a document of somebody else."""
+    folder = tmp_path_factory.mktemp("notice")
+    headers = {"Authorization": f"Bearer {site.service.token}"}
+    async with httpx.AsyncClient(base_url=f"{site.service.url}/api/v1", headers=headers, timeout=30) as api:
+        for name, path in (
+            ("notice.tlog-proof", "proof"),
+            ("notice.json", "document"),
+            ("notice.json.p7s", "signature"),
+        ):
+            (folder / name).write_bytes((await api.get(f"/notices/{site.notice['id']}/{path}")).content)
+        (folder / "log.vkey").write_bytes((await api.get("/audit/verifier-key")).content)
+    proof = (folder / "notice.tlog-proof").read_bytes()
+    index = re.search(rb"\nindex (\d+)\n", proof)
+    (folder / "of-another-index").write_bytes(proof.replace(index[0], b"\nindex %d\n" % (int(index[1]) - 1)))
+    (folder / "other.json").write_bytes((folder / "notice.json").read_bytes().replace(b"I1", b"I2"))
+    return folder
+
+
+async def verified(page, files, **chosen):
+    """Verify by the form; returns the place of the answer."""
+    await page.locator("#key").fill((files / "log.vkey").read_text())
+    for field, name in chosen.items():
+        await page.locator(f"#{field}").set_input_files(files / name if name else [])
+    await page.get_by_role("button", name="Verify", exact=True).click()
+    await expect(page.get_by_role("status")).to_be_focused()
+    return page.get_by_role("status")
+
+
+async def test_a_proof_is_verified_in_the_browser_and_nothing_leaves_it(site, notice_files):
+    page = await site.page()
+    await page.goto("/verify")
+    asked = []
+    page.on("request", lambda request: asked.append((request.method, urlsplit(request.url).path)))
+    proof = "notice.tlog-proof"
+    result = await verified(page, notice_files, proof=proof, document="notice.json", signature="notice.json.p7s")
+    await expect(result).to_contain_text("The proof holds.")
+    await expect(result).to_contain_text("notice.json, notice.json.p7s")
+    result = await verified(page, notice_files, proof=proof, document=None, signature=None)
+    await expect(result).to_contain_text("No file of the notice was compared")
+    result = await verified(page, notice_files, proof=proof, document="other.json")
+    await expect(result).to_contain_text("The proof does not hold.")
+    await expect(result).to_contain_text("the leaf commits to another document")
+    assert "The proof holds." not in await result.inner_text()
+    result = await verified(page, notice_files, proof="of-another-index", document="notice.json")
+    await expect(result).to_contain_text("inclusion: ")
+    # Only the verifier itself was fetched, once it was needed.
+    assert {method for method, _ in asked} == {"GET"}
+    assert all(re.fullmatch(r"/static/log-verifier\.[0-9a-f]{16}\.js", path) for _, path in asked), asked
+    assert page.complaints == []
+
+
+async def test_without_scripts_the_page_says_how_to_verify_by_a_command(site):
+    page = await site.page(java_script_enabled=False)
+    await page.goto("/verify")
+    await expect(page.get_by_text("greffier verify notice.eml")).to_be_visible()
+    await expect(page.get_by_text("Without JavaScript")).to_be_visible()
+    await expect(page.get_by_role("button", name="Verify", exact=True)).to_be_hidden()
 
 
 async def test_the_skip_link_comes_first_and_leads_to_the_content(site):

@@ -77,7 +77,10 @@ class BareText(HTMLParser):
 
 
 #: File names, and commands that are typed as they are.
-NOT_LANGUAGE = re.compile(r"notice\.(json|tlog-proof|eml)[.\w]*|resources\.csv|<pre class=\"command\">openssl.*?</pre>")
+NOT_LANGUAGE = re.compile(
+    r"notice\.(json|tlog-proof|eml)[.\w]*|resources\.csv|log-verifier\.js"
+    r"|<pre class=\"command\">(?:openssl|greffier) .*?</pre>"
+)
 
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES))
