@@ -50,7 +50,7 @@ BUNDLE_STEPS = (
     ARCHIVE, CONTENTS, ANCHORS, HEAD, INCLUDED, OPENED, NOTICES, MESSAGES, CERTIFICATES, LISTED, SIGNED,
 )  # fmt: skip
 
-#: Longest part; the sums may be longer, they are gone through without being held.
+#: Longest part; sums and report may be longer, they are gone through without being held.
 _MAX_CONTENT = 1 << 28
 #: Longest folder of one entry, all its parts taken together.
 _MAX_FOLDER = 1 << 28
@@ -88,6 +88,14 @@ def verify_bundle(source: BinaryIO, trust: Trust) -> Iterator[Passed]:
     yield from pass_.findings()
 
 
+def _digest(part: Part) -> bytes:
+    """Return the digest of a part that grows with the bundle and is not held."""
+    digest = hashlib.sha256()
+    for chunk in part.chunks:
+        digest.update(chunk)
+    return digest.digest()
+
+
 class _Pass:
     """One pass over the parts; grows by a few digests per notice, and by nothing else."""
 
@@ -116,10 +124,11 @@ class _Pass:
         if self._index is not None and (place is None or place[0] != self._index):
             self._end_entry()
         if name == SUMS:
-            digest = hashlib.sha256()
-            for chunk in part.chunks:
-                digest.update(chunk)
-            self._stated_sums = digest.digest()
+            self._stated_sums = _digest(part)
+            return
+        if name == REPORT:
+            self._has_report = True
+            self._sums.update(sums_line(name, _digest(part)))
             return
         content = part.content(_MAX_CONTENT)
         if name == SUMS_NOTE:
@@ -132,8 +141,6 @@ class _Pass:
             self._ahead[name] = content
         elif name.startswith(SIGNERS):
             self._take_signer(name, content)
-        elif name == REPORT:
-            self._has_report = True
         else:
             raise VerificationError(CONTENTS, f"holds {name}, which no bundle has")
 
