@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 64),
     help="How many share the work; as many as this machine has processors if not given.",
 )
+@click.option("--log-only", is_flag=True, help="Entries, tree, checkpoints and published head; no rows beside them.")
 @click.option("--json", "as_json", is_flag=True, help="Say what was found as one JSON object.")
-def fsck_command(data: Path, processes: int | None, *, as_json: bool) -> None:
+def fsck_command(data: Path, processes: int | None, *, log_only: bool, as_json: bool) -> None:
     """Recompute the log's tree from its entries; compare tiles, checkpoints, proofs, rows and mails with it.
 
     Beside a running service too. Exit code 1 where something differs; the first difference of each step is named.
@@ -44,6 +45,7 @@ def fsck_command(data: Path, processes: int | None, *, as_json: bool) -> None:
             log_keys(settings),
             settings.head_file,
             processes=processes or os.cpu_count() or 1,
+            rows=not log_only,
             begins=lambda size: progress.update(task, total=size),
             breathe=lambda count: progress.advance(task, count),
         )

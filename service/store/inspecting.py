@@ -27,6 +27,12 @@ _ENTRIES = (
     "SELECT l.leaf_index, e.position, e.id, e.leaf FROM log_leaves l JOIN audit_entries e ON e.position = l.position "
     "WHERE l.leaf_index >= ? AND l.leaf_index < ? ORDER BY l.leaf_index"
 )
+# One entry has one index, in the order of positions: then indices and positions differ by the same everywhere.
+_SPAN = (
+    "SELECT count(*), min(position), max(position), min(position - leaf_index), max(position - leaf_index) "
+    "FROM log_leaves WHERE leaf_index >= ? AND leaf_index < ?"
+)
+_LEAVES = "SELECT leaf FROM audit_entries WHERE position >= ? AND position <= ? ORDER BY position"
 _APPENDED = "SELECT count(*) FROM audit_entries WHERE position >= ? AND position <= ?"
 _PENDING = "SELECT leaf FROM audit_entries WHERE position > ? ORDER BY position"
 _NODES_SQLITE = (
@@ -62,6 +68,17 @@ class Inspection:
     def entries(self, start: int, end: int) -> list[Row]:
         """Return (index, position, id, leaf) of the entries with indices from ``start`` to before ``end``, in order."""
         return self._session.all(_ENTRIES, (start, end))
+
+    def first_position(self, start: int, end: int) -> int | None:
+        """Return the position of the first of some indices; None unless they stand at positions without a gap."""
+        row = self._session.one(_SPAN, (start, end))
+        if row is None or row[0] != end - start or row[3] != row[4] or row[2] - row[1] != end - start - 1:
+            return None
+        return int(row[1])
+
+    def leaves(self, first: int, last: int) -> list[Row]:
+        """Return the leaves of the entries at positions from first to last, one a row, in order."""
+        return self._session.all(_LEAVES, (first, last))
 
     def appended(self, first: int, last: int) -> int:
         """Return how many entries stand at the positions from ``first`` to ``last``, with or without an index."""

@@ -1,0 +1,138 @@
+"""SIGKILL and EIO at each write of the sequencer, injected into the real system call; then the log is whole.
+
+strace takes a process that sequences to its n-th write, sync or rename of the database, its write-ahead log or the head
+file, and lets that one fail or kills the process there.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from fakes.records import make_entry
+from sequencing import VERIFIER
+
+from service.fsck import check_log
+from service.store import migrate_store, open_store
+
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not here")
+ENTRIES = 10
+#: what changes a file; of a descriptor that strace was not told of it is let be
+WRITES = ("pwrite64", "write", "fdatasync", "fsync", "rename", "ftruncate")
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    """A process that has loaded the program and forks for each run."""
+    with subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("sequencing.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+def sequence(zygote, database, folder, *inject, paths=()):
+    """Sequence in a process of its own, traced where something is injected; returns its status and what was traced."""
+    order = {"database": str(database), "head": str(folder / "log-head"), "log": str(folder / "log"), "traced": True}
+    if not inject:
+        order["traced"] = False
+    zygote.stdin.write(json.dumps(order) + "\n")
+    zygote.stdin.flush()
+    pid = json.loads(zygote.stdout.readline())["pid"]
+    trace = folder / "trace"
+    tracer = None
+    if inject:
+        command = ["strace", "-f", "-qq", "-o", str(trace), "-p", str(pid)]
+        command += [argument for path in paths for argument in ("-P", str(path))]
+        command += [argument for one in inject for argument in ("-e", one)]
+        tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while not _traced(pid):
+            time.sleep(0.002)
+        os.kill(pid, signal.SIGCONT)
+    status = json.loads(zygote.stdout.readline())["ended"]
+    if tracer is not None:
+        tracer.wait(20)
+    return status, trace.read_text() if inject else ""
+
+
+def _traced(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return "TracerPid:\t0" not in status
+
+
+def calls(traced):
+    """Return how often each call was made by the thread that made it most often."""
+    by_thread = Counter()
+    for line in traced.splitlines():
+        thread, _, rest = line.partition(" ")
+        name = rest.strip().partition("(")[0]
+        if "(" in rest and not name.startswith("<"):
+            by_thread[thread, name] += 1
+    most = Counter()
+    for (_, name), count in by_thread.items():
+        most[name] = max(most[name], count)
+    return most
+
+
+def whole(location, folder):
+    report = check_log(location, [VERIFIER], folder / "log-head")
+    assert not report.differences, report.differences
+    assert report.size == report.counts["entries"] == ENTRIES
+
+
+async def filled(location):
+    store = open_store(location, migrate=False)
+    for _ in range(ENTRIES):
+        entry = make_entry(openings=[("payload", b"x" * 300)])
+        await store.write(lambda tx, entry=entry: tx.append_audit([entry]))
+    await store.close()
+
+
+async def test_sqlite_at_each_write(zygote, tmp_path):
+    pending = tmp_path / "pending.sqlite3"
+    migrate_store(pending)
+    await filled(pending)
+    number = 0
+
+    def run(*inject):
+        nonlocal number
+        number += 1
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        database = folder / "db.sqlite3"
+        shutil.copy(pending, database)
+        files = [database, folder / "db.sqlite3-wal", folder / "log-head.new", folder / "log-head", folder]
+        status, traced = sequence(zygote, database, folder, *inject, paths=files)
+        return folder, database, status, traced
+
+    folder, database, status, traced = run(f"trace={','.join(WRITES)}")
+    assert status == 0, (folder / "log").read_text()
+    whole(database, folder)
+    most = calls(traced)
+    assert most["pwrite64"] > 10
+    assert most["fdatasync"] > 1
+    assert most["rename"] == 2
+    struck = Counter()
+    for name, count in most.items():
+        for nth in range(1, count + 1):
+            for kind in ("signal=KILL", "error=EIO"):
+                folder, database, status, traced = run(f"trace={name}", f"inject={name}:{kind}:when={nth}")
+                if kind == "error=EIO":
+                    assert "(INJECTED)" in traced, (name, nth)
+                    assert status == 0, (folder / "log").read_text()
+                else:
+                    assert status == -signal.SIGKILL, (name, nth, status)
+                    assert sequence(zygote, database, folder)[0] == 0, (folder / "log").read_text()
+                struck[kind] += 1
+                whole(database, folder)
+                shutil.rmtree(folder)
+    assert struck["signal=KILL"] == struck["error=EIO"] == sum(most.values())
