@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     database_password_file: Path | None = None
     #: the role that everything but ``greffier migrate`` connects as; migrating grants it what it needs and no more
     database_role: str | None = None
+    #: on PostgreSQL, how long a statement may take, and wait for what another process holds
+    database_statement_seconds: float = Field(30, gt=0, le=600)
+    database_lock_seconds: float = Field(20, gt=0, le=600)
 
     # -- the provider, as every notice names it
     provider_name: str = "Cloud provider"

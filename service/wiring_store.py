@@ -8,7 +8,7 @@ from notifications.errors import Fault, InvalidInputError
 from service.data_folder import sole_use
 from service.leadership import AdvisoryLockLeadership, Leadership, SoleLeadership
 from service.settings import Settings
-from service.store import SqlTransaction, Store, open_store
+from service.store import PostgresqlLimits, SqlTransaction, Store, open_store
 
 _log = structlog.get_logger(__name__)
 
@@ -22,7 +22,10 @@ async def opened_store(settings: Settings, stack: contextlib.AsyncExitStack, *, 
     is its own until the lease runs out.
     """
     if settings.database_url is not None:
-        store = open_store(settings.store_location(), migrate=False)
+        limits = PostgresqlLimits(
+            statement_seconds=settings.database_statement_seconds, lock_seconds=settings.database_lock_seconds
+        )
+        store = open_store(settings.store_location(), migrate=False, limits=limits)
         stack.push_async_callback(store.close)
         return store
     if not alone:

@@ -20,8 +20,16 @@ VersionMismatchError, NotFoundError, InvalidInputError for a bad cursor, StoreUn
 """
 
 from service.store.opening import Store, migrate_store, open_store
-from service.store.postgresql import PostgresqlStore
+from service.store.postgresql import PostgresqlLimits, PostgresqlStore
 from service.store.sqlite import SqliteStore
 from service.store.transaction import SqlTransaction
 
-__all__ = ["PostgresqlStore", "SqlTransaction", "SqliteStore", "Store", "migrate_store", "open_store"]
+__all__ = [
+    "PostgresqlLimits",
+    "PostgresqlStore",
+    "SqlTransaction",
+    "SqliteStore",
+    "Store",
+    "migrate_store",
+    "open_store",
+]

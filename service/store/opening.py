@@ -7,7 +7,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from notifications.errors import StoreUnavailableError
 from service.store.migrating import is_current, postgresql_engine, sqlite_engine, upgrade
-from service.store.postgresql import PostgresqlStore
+from service.store.postgresql import PostgresqlLimits, PostgresqlStore
 from service.store.roles import grant_application_role
 from service.store.sqlite import SqliteStore
 
@@ -22,17 +22,22 @@ def open_store(location: Path, *, migrate: bool = True, readers: int = 2) -> Sql
 
 
 @overload
-def open_store(location: str | Path, *, migrate: bool = True, readers: int = 2) -> Store: ...
+def open_store(
+    location: str | Path, *, migrate: bool = True, readers: int = 2, limits: PostgresqlLimits | None = None
+) -> Store: ...
 
 
-def open_store(location: str | Path, *, migrate: bool = True, readers: int = 2) -> Store:
+def open_store(
+    location: str | Path, *, migrate: bool = True, readers: int = 2, limits: PostgresqlLimits | None = None
+) -> Store:
     """Open the store at a path, a ``sqlite:///path`` or a ``postgresql://`` address.
 
     ``migrate`` brings the tables up to date first; without it a database that is not up to date is refused with
-    StoreUnavailableError, as is an address of another engine. ``readers`` is the number of reading threads.
+    StoreUnavailableError, as is an address of another engine. ``readers`` is the number of reading threads, ``limits``
+    what PostgreSQL keeps to; the embedded store has no such limits.
     """
     if isinstance(location, str) and location.startswith(_POSTGRESQL_PREFIXES):
-        return _open_postgresql(location, migrate=migrate, readers=readers)
+        return _open_postgresql(location, migrate=migrate, readers=readers, limits=limits)
     path = _path_of(location)
     engine = sqlite_engine(path)
     try:
@@ -47,7 +52,7 @@ def open_store(location: str | Path, *, migrate: bool = True, readers: int = 2) 
     return SqliteStore(path, readers=readers)
 
 
-def _open_postgresql(address: str, *, migrate: bool, readers: int) -> PostgresqlStore:
+def _open_postgresql(address: str, *, migrate: bool, readers: int, limits: PostgresqlLimits | None) -> PostgresqlStore:
     engine = postgresql_engine(address)
     try:
         if migrate:
@@ -58,7 +63,7 @@ def _open_postgresql(address: str, *, migrate: bool, readers: int) -> Postgresql
         raise StoreUnavailableError(f"the database cannot be opened: {_one_line(error)}") from error
     finally:
         engine.dispose()
-    return PostgresqlStore(address, readers=readers)
+    return PostgresqlStore(address, readers=readers, limits=limits)
 
 
 def migrate_store(location: str | Path, *, role: str | None = None) -> None:
