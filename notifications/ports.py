@@ -534,6 +534,10 @@ class Transaction(Protocol):
         """Return the latest signed checkpoint, or None before the first."""
         ...
 
+    def cosignatures(self, size: int) -> Sequence[str]:
+        """Return the lines that witnesses gave under the checkpoint of a size, by the witness's name."""
+        ...
+
     def log_entries(self, start: int, limit: int) -> Sequence[SequencedEntry]:
         """Return sequenced entries from an index on."""
         ...

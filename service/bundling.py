@@ -23,6 +23,7 @@ from notifications.bundle.contents import (
     ANCHOR_TSA,
     CHECKPOINT_FILE,
     CHECKPOINT_TOKEN,
+    COSIGNATURES,
     HEADER,
     PROOF,
     README,
@@ -135,6 +136,7 @@ class _Writing:
             ANCHOR_TSA: anchors.timestamp_roots,
             HEADER: format_header(header),
             CHECKPOINT_FILE: self._plan.checkpoint,
+            COSIGNATURES: self._plan.cosignatures or None,
             CHECKPOINT_TOKEN: token,
         }
         for name, content in parts.items():

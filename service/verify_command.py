@@ -2,6 +2,7 @@
 
 import io
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,6 +10,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.errors import Fault, InvalidInputError, VerificationError
 from notifications.verification import MAIL_STEPS, Passed, Trust, parse_trust, verify_notice_mail
 
@@ -18,6 +20,14 @@ def load_trust(folder: Path) -> Trust:
     return parse_trust(
         _read(folder / "ca.pem"), _read(folder / "tsa.pem"), _read(folder / "log.vkey").decode("utf-8", "replace")
     )
+
+
+def load_witnesses(folder: Path) -> list[VerifierKey]:
+    """Return the keys of ``witnesses.vkey``, one a line, where the folder has it; raises InvalidInputError."""
+    path = folder / "witnesses.vkey"
+    if not path.exists():
+        return []
+    return [parse_verifier_key(line) for line in _read(path).decode("utf-8", "replace").splitlines() if line.strip()]
 
 
 def _read(path: Path) -> bytes:
@@ -44,12 +54,14 @@ def print_verification(mail: bytes, trust: Trust, console: Console) -> bool:
     return True
 
 
-def print_bundle_verification(bundle: BinaryIO, trust: Trust, console: Console) -> bool:
+def print_bundle_verification(
+    bundle: BinaryIO, trust: Trust, console: Console, witnesses: Sequence[VerifierKey] = ()
+) -> bool:
     """Print each step over a bundle with its result; returns whether all held."""
     from notifications.bundle.verification import BUNDLE_STEPS, verify_bundle  # noqa: PLC0415 - a mail needs none of it
 
     try:
-        for passed in verify_bundle(bundle, trust):
+        for passed in verify_bundle(bundle, trust, witnesses):
             _line(console, passed.number, _state(passed), passed.step, passed.finding)
     except VerificationError as error:
         number = BUNDLE_STEPS.index(error.step) + 1
@@ -97,7 +109,9 @@ def verify_command(file: Path, trust_dir: Path) -> None:
         sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False)
     genuine = (
-        _verify_bundle(file, trust, console) if _is_archive(file) else print_verification(_read(file), trust, console)
+        _verify_bundle(file, trust, console, load_witnesses(trust_dir))
+        if _is_archive(file)
+        else print_verification(_read(file), trust, console)
     )
     if not genuine:
         raise click.exceptions.Exit(1)
@@ -112,6 +126,6 @@ def _is_archive(path: Path) -> bool:
         raise InvalidInputError(Fault(str(path), f"cannot be read: {error.strerror}")) from None
 
 
-def _verify_bundle(path: Path, trust: Trust, console: Console) -> bool:
+def _verify_bundle(path: Path, trust: Trust, console: Console, witnesses: Sequence[VerifierKey]) -> bool:
     with path.open("rb") as file:
-        return print_bundle_verification(file, trust, console)
+        return print_bundle_verification(file, trust, console, witnesses)

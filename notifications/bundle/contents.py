@@ -5,6 +5,7 @@
 ``anchors/``                          certificates and keys to verify against, and a revocation list where there is one
 ``bundle.json``                       what the bundle is about (this module)
 ``checkpoint``                        the signed head of the log under which every entry is proven
+``checkpoint.cosignatures``           lines that witnesses gave under it, where there are any
 ``checkpoint.tsr``                    a timestamp over it, where there is one
 ``entries/<index>/``                  one folder per entry of the log, with whatever the entry commits to
 ``report.html``                       the account for people
@@ -35,6 +36,8 @@ SCHEMA = "greffier.bundle/1"
 CONTENTS = "contents"
 
 README, HEADER, CHECKPOINT_FILE, CHECKPOINT_TOKEN = "README.txt", "bundle.json", "checkpoint", "checkpoint.tsr"
+#: lines to put behind those of the checkpoint
+COSIGNATURES = "checkpoint.cosignatures"
 REPORT, SUMS, SUMS_NOTE = "report.html", "sums.sha256", "sums.sha256.note"
 ANCHOR_CA, ANCHOR_TSA, ANCHOR_LOG = "anchors/ca.pem", "anchors/tsa.pem", "anchors/log.vkey"
 #: the CA's certificate revocation list

@@ -7,11 +7,11 @@ checkpoint, look at its witnesses); what the report says in its own words; wheth
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
-from notifications.audit.checkpoint import verify_checkpoint
-from notifications.audit.note import verify_note
+from notifications.audit.checkpoint import verify_checkpoint, verify_cosignature
+from notifications.audit.note import VerifierKey, parse_note, signatures_of, verify_note
 from notifications.bundle.archive import ARCHIVE, Part, read_archive
 from notifications.bundle.contents import (
     ANCHOR_CA,
@@ -21,6 +21,7 @@ from notifications.bundle.contents import (
     CHECKPOINT_FILE,
     CHECKPOINT_TOKEN,
     CONTENTS,
+    COSIGNATURES,
     HEADER,
     README,
     REPORT,
@@ -55,17 +56,20 @@ _MAX_CONTENT = 1 << 28
 #: Longest folder of one entry, all its parts taken together.
 _MAX_FOLDER = 1 << 28
 #: What stands before the entries, in the order of names.
-_AHEAD = (README, ANCHOR_CRL, ANCHOR_CA, ANCHOR_LOG, ANCHOR_TSA, HEADER, CHECKPOINT_FILE, CHECKPOINT_TOKEN)
-_OPTIONAL = frozenset({ANCHOR_CRL, CHECKPOINT_TOKEN})
+_AHEAD = (
+    README, ANCHOR_CRL, ANCHOR_CA, ANCHOR_LOG, ANCHOR_TSA, HEADER, CHECKPOINT_FILE, COSIGNATURES, CHECKPOINT_TOKEN,
+)  # fmt: skip
+_OPTIONAL = frozenset({ANCHOR_CRL, COSIGNATURES, CHECKPOINT_TOKEN})
 
 
-def verify_bundle(source: BinaryIO, trust: Trust) -> Iterator[Passed]:
+def verify_bundle(source: BinaryIO, trust: Trust, witnesses: Sequence[VerifierKey] = ()) -> Iterator[Passed]:
     """Read the bundle once, then yield what held; raises VerificationError, naming step and part, at what does not.
 
     1. Archive: the one strict form; no part twice, out of order, compressed, or of a name that leads elsewhere.
     2. Contents: every part is one that a bundle has; none that it must have is missing.
     3. Anchors: certificates and keys in the bundle are among those trusted beforehand.
-    4. Checkpoint: signed by the log's key; its timestamp, where there is one, is over it.
+    4. Checkpoint: signed by the log's key; its timestamp, where there is one, is over it. Of ``witnesses`` those that
+       cosigned it are named; lines of others are not verified, and said to be there.
     5. Entries: each is within what the bundle is about, and stands under the checkpoint. As many as it says.
     6. What entries commit to: each salt opens its commitment with the very part that is here.
     7. Notices: every sealed one by the steps of ``verify_notice_files``; later timestamps over its signature.
@@ -76,7 +80,7 @@ def verify_bundle(source: BinaryIO, trust: Trust) -> Iterator[Passed]:
 
     Of a bundle that is off in several ways the first part that is off is named, whatever its step.
     """
-    pass_ = _Pass(trust)
+    pass_ = _Pass(trust, witnesses)
     try:
         for part in read_archive(source):
             pass_.take(part)
@@ -99,8 +103,8 @@ def _digest(part: Part) -> bytes:
 class _Pass:
     """One pass over the parts; grows by a few digests per notice, and by nothing else."""
 
-    def __init__(self, trust: Trust) -> None:
-        self._trust = trust
+    def __init__(self, trust: Trust, witnesses: Sequence[VerifierKey] = ()) -> None:
+        self._trust, self._witnesses = trust, witnesses
         #: the parts before the entries, which are few and small
         self._ahead: dict[str, bytes] = {}
         self._header: Header | None = None
@@ -115,7 +119,7 @@ class _Pass:
         self._sums = hashlib.sha256()
         self._stated_sums: bytes | None = None
         self._note: bytes | None = None
-        self._timestamp = ""
+        self._beside_head = ""
 
     def take(self, part: Part) -> None:
         """Take the next part; raises VerificationError."""
@@ -166,7 +170,9 @@ class _Pass:
             raise VerificationError(HEAD, f"{HEADER} names another checkpoint than {CHECKPOINT_FILE} is")
         if (token := self._ahead.get(CHECKPOINT_TOKEN)) is not None:
             at = verify_token(token, note, self._trust.timestamp_roots, HEAD, CHECKPOINT_TOKEN)
-            self._timestamp = f", timestamped {at:%Y-%m-%d %H:%M:%S} UTC"
+            self._beside_head += f", timestamped {at:%Y-%m-%d %H:%M:%S} UTC"
+        if (lines := self._ahead.get(COSIGNATURES)) is not None:
+            self._verify_cosignatures(note, lines)
         steps = EntrySteps(self._trust, header.scope, checkpoint, note)
         if (listed := self._ahead.get(ANCHOR_CRL)) is not None:
             try:
@@ -174,6 +180,23 @@ class _Pass:
             except InvalidInputError as error:
                 raise VerificationError(ANCHORS, f"anchors/{error}") from None
         return steps
+
+    def _verify_cosignatures(self, note: bytes, lines: bytes) -> None:
+        try:
+            before, whole = parse_note(note), parse_note(note + lines)
+        except InvalidInputError as error:
+            raise VerificationError(HEAD, f"{COSIGNATURES}: {error}") from None
+        if whole.text != before.text or len(whole.signatures) == len(before.signatures):
+            raise VerificationError(HEAD, f"{COSIGNATURES}: holds no lines for {CHECKPOINT_FILE}")
+        known = [key for key in self._witnesses if signatures_of(whole, key)]
+        for key in known:
+            try:
+                verify_cosignature(note + lines, key)
+            except VerificationError as error:
+                raise VerificationError(HEAD, f"{COSIGNATURES}: {error.reason}") from None
+        others = len(whole.signatures) - len(before.signatures) - len(known)
+        named = "".join(f", cosigned by {key.name}" for key in known)
+        self._beside_head += named + (f", {others} lines of witnesses not known here" if others else "")
 
     def _verify_anchors(self) -> None:
         texts = self._ahead
@@ -265,7 +288,7 @@ class _Pass:
             ARCHIVE: f"{self._parts} parts in the one form",
             CONTENTS: f"made for {header.reader}, in {header.language}",
             ANCHORS: "those that you trust",
-            HEAD: f"{header.origin}, {header.tree_size} entries{self._timestamp}",
+            HEAD: f"{header.origin}, {header.tree_size} entries{self._beside_head}",
             INCLUDED: f"{counts.get('entries', 0)} entries, each under the checkpoint",
             OPENED: f"{counts.get('opened', 0)} opened, {closed} kept closed (erased, or not this reader's)",
             NOTICES: told("notices", "later timestamps", "timestamps that followed", "notices erased"),

@@ -56,6 +56,8 @@ class BundlePlan:
     checkpoint: bytes
     #: the entries, by their index, rising
     indices: "array[int]"
+    #: the lines that witnesses gave under the checkpoint; empty where there are none
+    cosignatures: bytes = b""
 
 
 def plan_bundle(tx: Transaction, wanted: Wanted, *, reader: str, language: str) -> BundlePlan:
@@ -84,7 +86,7 @@ def plan_bundle(tx: Transaction, wanted: Wanted, *, reader: str, language: str) 
     if not indices and (named := wanted.notice_id or wanted.incident_id) is not None:
         raise NotFoundError("evidence of", named)
     header = Header(scope, reader, language, checkpoint.origin, checkpoint.size, len(indices))
-    return BundlePlan(header, note, indices)
+    return BundlePlan(header, note, indices, "".join(tx.cosignatures(checkpoint.size)).encode())
 
 
 def _entries(tx: Transaction, scope: Scope, size: int) -> Iterator[SequencedEntry]:

@@ -302,6 +302,9 @@ class _ScopedTransaction:
     def log_checkpoint(self) -> bytes | None:
         return self._tx.log_checkpoint()
 
+    def cosignatures(self, size: int) -> Sequence[str]:
+        return self._tx.cosignatures(size)
+
     def log_node_hashes(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
         return self._tx.log_node_hashes(wanted)
 

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 from sealed_sample import Office
 
+from notifications.audit.checkpoint import cosign_checkpoint
+from notifications.audit.note import COSIGNATURE_V1, signature_line, verifier_key
 from notifications.bundle.archive import ArchiveWriter, read_archive
 from notifications.bundle.contents import Scope, parse_header
 from notifications.bundle.verification import BUNDLE_STEPS, verify_bundle
@@ -172,6 +174,27 @@ def test_a_token_over_something_else_is_found(sample):
     parts["checkpoint.tsr"] = sample.office.token(b"another checkpoint")
     step, reason = fault(sample, archive(parts | sample.listed(parts)))
     assert (step, reason.startswith("checkpoint.tsr: the token does not hold")) == ("checkpoint", True)
+
+
+def test_what_witnesses_said_of_the_checkpoint(sample):
+    note = sample.parts["checkpoint"]
+    key = Ed25519PrivateKey.generate()
+    witness = verifier_key("witness.example/w", key, COSIGNATURE_V1)
+    lines = cosign_checkpoint(note, witness.name, key, sample.office.now).removeprefix(note)
+
+    def bundle(lines):
+        parts = sample.parts | {"checkpoint.cosignatures": lines}
+        return archive(parts | sample.listed(parts))
+
+    def told(*witnesses):
+        return list(verify_bundle(io.BytesIO(bundle(lines)), sample.office.trust, witnesses))[3].finding
+
+    assert told(witness).endswith(", cosigned by witness.example/w")
+    assert told().endswith(", 1 lines of witnesses not known here")
+    forged = signature_line(witness, bytes(72)).encode()
+    for wrong in (forged, b"", b"no line\n", b"\n" + lines, lines * 2):
+        with pytest.raises(VerificationError, match=r"checkpoint\.cosignatures"):
+            list(verify_bundle(io.BytesIO(bundle(wrong)), sample.office.trust, [witness]))
 
 
 def test_a_part_that_is_not_that_of_its_checksum_is_damaged(sample):
