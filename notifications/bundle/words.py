@@ -19,8 +19,9 @@ _WORDS: Mapping[str, Mapping[str, str]] = tomllib.loads(
 _STYLE = (
     "body{font:11pt/1.4 sans-serif;margin:2em auto;max-width:70em;padding:0 1em}"
     "table{border-collapse:collapse;width:100%}th,td{border:1px solid #999;padding:.3em .5em;text-align:left;"
-    "vertical-align:top;overflow-wrap:anywhere}th{background:#eee}tr{break-inside:avoid}dl{margin:0;display:grid;"
-    "grid-template-columns:max-content 1fr;gap:0 .6em}dd{margin:0}thead{display:table-header-group}"
+    "vertical-align:top}th{background:#eee}tr{break-inside:avoid}dl{margin:0;display:grid;"
+    "grid-template-columns:max-content 1fr;gap:0 .6em}dd{margin:0;overflow-wrap:anywhere}"
+    "thead{display:table-header-group}"
     "@media print{body{margin:0;max-width:none;font-size:9pt}a{color:inherit}}"
 )
 
