@@ -179,6 +179,7 @@ def main() -> None:
             paths.append(folder / f"{count}.sqlite3")
             if not paths[-1].exists():
                 fill(paths[-1], count)
+            migrate_store(paths[-1])
         settle = [bare(paths[0])[0]]
         tenth = _checked(paths[0], arguments.processes, rows=False)
         before, reading = bare(paths[1])
