@@ -36,6 +36,7 @@ from service.api import (
 )
 from service.api.errors import install_error_handlers
 from service.api.limits import RequestLimits
+from service.api.log import log_router
 from service.api.requests import ApiContext
 from service.api.schemas import PROBLEM_RESPONSES
 from service.console.installing import ConsoleParts, install_console
@@ -108,6 +109,7 @@ def create_app(
     app.include_router(api)
     app.include_router(health.router)
     app.include_router(metrics.router, responses=PROBLEM_RESPONSES)
+    app.include_router(log_router(public=context.settings.log_public), responses=PROBLEM_RESPONSES)
     app.add_middleware(RequestLimits, max_body_bytes=max_body_bytes)
     install_error_handlers(app)
     install_console(app, console)

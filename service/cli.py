@@ -16,6 +16,7 @@ from service.copy_command import copy_command
 from service.fsck_command import fsck_command
 from service.import_command import export_command, import_command
 from service.keys_command import keys_command
+from service.log_command import log_command
 from service.verify_command import verify_command
 from service.witness_command import witness_command
 
@@ -35,6 +36,7 @@ cli.add_command(import_command)
 cli.add_command(export_command)
 cli.add_command(check_command)
 cli.add_command(backup_command)
+cli.add_command(log_command)
 cli.add_command(fsck_command)
 cli.add_command(bundle_command)
 cli.add_command(witness_command)

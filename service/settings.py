@@ -204,6 +204,8 @@ class Settings(BaseSettings):
     sequencer_period_seconds: float = Field(0.2, ge=0.0, le=10.0)
     #: where the published head is kept, outside the database; None takes ``log-head`` in the data folder
     log_head_file: Path | None = None
+    #: the log is served to everybody; what stands in it names nobody
+    log_public: bool = False
     #: who cosigns each head, each as ``URL verifier-key``
     witnesses: tuple[str, ...] = ()
     #: for one question; at a start all are asked at once, and no head is signed before they answered or this is over

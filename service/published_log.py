@@ -1,0 +1,62 @@
+"""The log as it is published: checkpoint with its cosignatures, tiles, bundles of entries, the verifier key.
+
+Served over HTTP and exported as files under the same names (C2SP tlog-tiles).
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from notifications.audit.tile_reading import tile_contents
+from notifications.audit.tiles import Tile
+from notifications.ports import SequencedEntry
+
+ResultT = TypeVar("ResultT")
+
+CHECKPOINT, VERIFIER_KEY = "checkpoint", "log.vkey"
+
+
+class PublishedTransaction(Protocol):
+    """What publishing needs of a unit of work."""
+
+    def log_size(self) -> int:
+        """Return the number of leaves under the latest checkpoint."""
+        ...
+
+    def log_checkpoint(self) -> bytes | None:
+        """Return the latest signed checkpoint, or None before the first."""
+        ...
+
+    def log_node_hashes(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return hashes of complete subtrees."""
+        ...
+
+    def log_entries(self, start: int, limit: int) -> Sequence[SequencedEntry]:
+        """Return sequenced entries from an index on."""
+        ...
+
+    def cosignatures(self, size: int) -> Sequence[str]:
+        """Return the lines that witnesses gave under the checkpoint of a size."""
+        ...
+
+
+class Reads(Protocol):
+    """Runs a work against one snapshot."""
+
+    def __call__(self, work: Callable[[PublishedTransaction], ResultT]) -> Awaitable[ResultT]:
+        """Return what the work returns."""
+        ...
+
+
+def published_checkpoint(tx: PublishedTransaction) -> bytes | None:
+    """Return the latest checkpoint with the cosignatures that it has so far, or None before the first."""
+    note = tx.log_checkpoint()
+    return None if note is None else note + "".join(tx.cosignatures(tx.log_size())).encode()
+
+
+def published_tile(tx: PublishedTransaction, tile: Tile) -> bytes:
+    """Return the contents of a tile; raises NotFoundError beyond the tree."""
+
+    def leaves(start: int, count: int) -> list[bytes]:
+        return [entry.leaf for entry in tx.log_entries(start, count)]
+
+    return tile_contents(tile, tx.log_size(), tx.log_node_hashes, leaves)

@@ -1,0 +1,168 @@
+"""The log as others get it: over HTTP and as files, rebuilt by them, verified with what they pinned."""
+
+import asyncio
+import base64
+import subprocess
+import sys
+
+import httpx
+import pytest
+import scenario
+from scenario import ok
+
+from notifications.audit.checkpoint import parse_checkpoint_note, verify_checkpoint
+from notifications.audit.merkle import leaf_hash, root_of, tree_root, verify_consistency, verify_inclusion
+from notifications.audit.note import parse_verifier_key
+from notifications.audit.proof import parse_proof
+from notifications.audit.tile_reading import TileNodes, width_in
+from notifications.audit.tiles import Tile, parse_entry_bundle, tile_path
+from service.demo.environment import embedded_service
+
+GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
+
+
+async def grown(api, count):
+    """Make the log grow by some hundred entries."""
+    await asyncio.gather(*(scenario.customer(api, f"Client {number}") for number in range(count)))
+
+
+async def checkpoint_of(client):
+    answer = await client.get("/log/checkpoint")
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def greffier(*arguments):
+    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=False)
+
+
+@pytest.fixture
+async def served(data_folder, service_log):
+    async with embedded_service(data_folder, sequencer_period_seconds=0) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with (
+            httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client,
+            httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=60) as client.api,
+        ):
+            yield client
+
+
+async def test_the_tree_is_rebuilt_from_what_is_served(served, data_folder):
+    api = served.api
+    await grown(api, 90)
+    answer = await checkpoint_of(served)
+    assert answer.headers["cache-control"] == "private, no-cache"
+    key = parse_verifier_key((await served.get("/log/log.vkey")).text.strip())
+    assert key.text() == (data_folder / "trust" / "log.vkey").read_text().strip()
+    checkpoint = verify_checkpoint(answer.content, key)
+    assert checkpoint.size > 257, "more than a tile"
+
+    tiles = {}
+    for level in (None, 0, 1):
+        number = 0
+        while width := width_in(checkpoint.size, level, number):
+            tile = Tile(level, number, width)
+            found = await served.get(f"/log/{tile_path(tile)}")
+            assert found.status_code == 200, tile
+            assert found.headers["cache-control"] == "private, max-age=31536000, immutable"
+            assert found.headers["content-type"] == "application/octet-stream"
+            tiles[tile] = found.content
+            number += 1
+    entries = [entry for tile, content in tiles.items() if tile.level is None for entry in parse_entry_bundle(content)]
+    assert len(entries) == checkpoint.size
+    assert root_of([leaf_hash(entry) for entry in entries]) == checkpoint.root
+    assert tree_root(checkpoint.size, TileNodes(checkpoint.size, tiles.__getitem__)) == checkpoint.root
+
+    # The log grew by nobody's act but ours; a partial tile of an older checkpoint is served on.
+    await grown(api, 1)
+    old = next(tile for tile in tiles if tile.level == 0 and tile.width < 256)
+    again = await served.get(f"/log/{tile_path(old)}")
+    assert again.content == tiles[old]
+    same = await served.get(f"/log/{tile_path(old)}", headers={"If-None-Match": again.headers["etag"]})
+    assert (same.status_code, same.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["0/999", "0/000.p/0", "0/000.p/257", "0/0", "9/000", "x/000", "entries/999", "entries/../0/000", "0/000.p/1/", ""],
+)
+async def test_what_is_no_tile_of_the_tree_is_not_found(served, path):
+    answer = await served.get(f"/log/tile/{path}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_strangers_get_it_where_the_settings_say_so_and_not_elsewhere(data_folder, served):
+    async with httpx.AsyncClient(base_url=served.base_url) as stranger:
+        for path in ("checkpoint", "log.vkey", "tile/0/000.p/1", "tile/entries/000.p/1"):
+            assert (await stranger.get(f"/log/{path}")).status_code == 401
+
+
+async def test_a_public_log_is_for_everybody_and_for_browsers(data_folder, service_log):
+    async with (
+        embedded_service(data_folder, sequencer_period_seconds=0, log_public=True) as running,
+        httpx.AsyncClient(base_url=running.url, timeout=30) as stranger,
+    ):
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            await scenario.customer(api)
+        for path in ("checkpoint", "log.vkey", "tile/0/000.p/1", "tile/entries/000.p/1"):
+            answer = await stranger.get(f"/log/{path}")
+            assert answer.status_code == 200
+            assert answer.headers["cache-control"].startswith("public, ")
+            assert answer.headers["access-control-allow-origin"] == "*"
+        assert (await stranger.get("/api/v1/audit/entries")).status_code == 401
+
+
+async def test_exported_files_prove_what_the_service_proves(served, data_folder, tmp_path):
+    api = served.api
+    await grown(api, 3)
+    folder = tmp_path / "log"
+    first = await asyncio.to_thread(greffier, "log", "export", folder, "--data", data_folder)
+    assert first.returncode == 0, first.stderr
+    old = parse_checkpoint_note((folder / "checkpoint").read_bytes())
+    await ok(api.post("/incidents", json=scenario.facts(**GRAVE)))
+    await grown(api, 80)
+    again = await asyncio.to_thread(greffier, "log", "export", folder, "--data", data_folder)
+    assert again.returncode == 0, again.stderr
+    note = (folder / "checkpoint").read_bytes()
+    new = verify_checkpoint(note, parse_verifier_key((folder / "log.vkey").read_text().strip()))
+    assert new.size > old.size
+    assert not list(folder.rglob("*.new"))
+    assert not list(folder.rglob(".*"))
+
+    for source in (("--log", folder), ("--data", data_folder)):
+        shown = await asyncio.to_thread(greffier, "log", "proof", old.size, *source)
+        assert shown.returncode == 0, shown.stderr
+        proof = parse_proof(shown.stdout)
+        under = parse_checkpoint_note(proof.checkpoint)
+        bundle = (folder / tile_path(Tile(None, 0, width_in(new.size, None, 0)))).read_bytes()
+        leaf = parse_entry_bundle(bundle)[old.size]
+        verify_inclusion(leaf_hash(leaf), proof.index, under.size, proof.hashes, under.root)
+        grew = await asyncio.to_thread(greffier, "log", "consistency", old.size, new.size, *source)
+        hashes = [base64.b64decode(line) for line in grew.stdout.splitlines()]
+        verify_consistency(old.size, old.root, new.size, new.root, hashes)
+    beyond = await asyncio.to_thread(greffier, "log", "proof", new.size, "--log", folder)
+    assert (beyond.returncode, beyond.stdout) == (2, b"")
+    assert beyond.stderr.count(b"\n") == 1
+
+
+async def test_a_folder_of_another_history_is_not_written_to(served, data_folder, tmp_path):
+    api = served.api
+    await scenario.customer(api)
+    folder = tmp_path / "log"
+    folder.mkdir()
+    (folder / "checkpoint").write_text("else.example/log\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n")
+    refused = await asyncio.to_thread(greffier, "log", "export", folder, "--data", data_folder)
+    assert refused.returncode == 2
+    assert b"is not of this log" in refused.stderr
+    assert [path.name for path in folder.iterdir()] == ["checkpoint"]
+
+
+def test_what_is_asked_wrongly_is_one_line(tmp_path):
+    for arguments in (["proof", "0"], ["proof", "0", "--log", tmp_path], ["consistency", "1", "0", "--log", tmp_path]):
+        said = greffier("log", *arguments)
+        assert said.returncode == 2
+        assert said.stderr.count(b"\n") == 1
