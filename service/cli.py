@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from notifications.errors import GreffierError
+from service.audit_command import audit_command
 from service.backup_command import backup_command
 from service.bundle_command import bundle_command
 from service.check_command import check_command
@@ -37,6 +38,7 @@ cli.add_command(export_command)
 cli.add_command(check_command)
 cli.add_command(backup_command)
 cli.add_command(log_command)
+cli.add_command(audit_command)
 cli.add_command(fsck_command)
 cli.add_command(bundle_command)
 cli.add_command(witness_command)

@@ -1,0 +1,114 @@
+"""``greffier audit`` as an auditor runs it: from the service's data, and from files alone."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from uuid import UUID
+
+import httpx
+import pytest
+import scenario
+from clocks import SteppedClock
+from scenario import affected, ok, release
+
+from notifications.delivery import DeliveryState
+from service.demo.environment import embedded_service
+
+GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I2", "criticality": "C1"}
+
+
+def greffier(*arguments):
+    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def sent(tx, notice):
+    deliveries = tx.deliveries(notice)
+    return deliveries and all(item.state is DeliveryState.SENT for item in deliveries)
+
+
+async def until(store, condition):
+    """Wait for a condition that commits bring about."""
+    changed = asyncio.Event()
+    store.on_commit.append(lambda _kinds: changed.set())
+    async with asyncio.timeout(60):
+        while not await store.read(condition):
+            await changed.wait()
+            changed.clear()
+
+
+@pytest.fixture
+async def told(data_folder, service_log, tmp_path):
+    """Of an incident that concerns both customers both are told, of the next nobody yet; the log as files beside it."""
+    clock = SteppedClock()
+    async with embedded_service(data_folder, clock=clock, sequencer_period_seconds=0) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            owners = [await scenario.customer(api, name) for name in ("Valmont", "Fluss")]
+            body = scenario.facts(**GRAVE, aware_at=clock.now().isoformat(), affected_customers=[affected(owners[0])])
+            released = await release(api, await ok(api.post("/incidents", json=body)))
+            keys = [UUID(notice["id"]) for notice in released]
+            await until(running.parts.store, lambda tx: all(sent(tx, key) for key in keys))
+            await ok(api.post("/incidents", json=body | {"affected_customers": [affected(owners[1])]}))
+            await until(running.parts.store, lambda tx: not tx.pending_leaves(1))
+            folder = tmp_path / "log"
+            exported = await asyncio.to_thread(greffier, "log", "export", folder, "--data", data_folder)
+            assert exported.returncode == 0, exported.stderr
+            yield data_folder, folder, clock.now()
+
+
+def standings(said):
+    return sorted(line["standing"] for line in json.loads(said.stdout)["lines"])
+
+
+async def test_who_was_told_and_who_is_awaited(told):
+    data, folder, now = told
+    soon = now.isoformat()
+    of_data = await asyncio.to_thread(greffier, "audit", "--data", data, "--as-of", soon, "--json")
+    of_files = await asyncio.to_thread(
+        greffier, "audit", "--log", folder, "--trust", data / "trust", "--as-of", soon, "--json"
+    )
+    assert (of_data.returncode, of_files.returncode) == (0, 0), of_data.stderr + of_files.stderr
+    assert standings(of_data) == standings(of_files)
+    assert standings(of_data) == ["awaited", "awaited", "told", "told"]
+    whole = json.loads(of_data.stdout)
+    assert {line["name"] for line in whole["lines"]} == {"Valmont", "Fluss"}
+    assert not any(line["name"] for line in json.loads(of_files.stdout)["lines"]), "files name nobody"
+    told = [line for line in whole["lines"] if line["standing"] == "told"]
+    assert all(line["told_at"] <= line["due_at"] and line["indices"] for line in told)
+
+
+async def test_once_the_time_is_over_the_one_not_told_is_missing_and_the_command_says_so(told):
+    data, folder, _ = told
+    said = await asyncio.to_thread(
+        greffier, "audit", "--log", folder, "--trust", data / "trust", "--as-of", "2036-01-01T00:00:00Z"
+    )
+    assert said.returncode == 1
+    assert "2 missing" in said.stdout
+    assert "2 told" in said.stdout
+
+
+async def test_an_entry_that_is_left_out_or_changed_is_found(told):
+    data, folder, _ = told
+    (bundle,) = (path for path in (folder / "tile" / "entries").rglob("*") if path.is_file())
+    content = bundle.read_bytes()
+    length = int.from_bytes(content[:2], "big")
+    for changed, reason in (
+        (content[2 + length :], "entries"),
+        (content.replace(b'"verdict":"notify"', b'"verdict":"nothim"'), "root"),
+    ):
+        assert changed != content
+        bundle.write_bytes(changed)
+        said = await asyncio.to_thread(greffier, "audit", "--log", folder, "--trust", data / "trust")
+        assert (said.returncode, said.stdout) == (2, "")
+        assert reason in said.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--log", "nowhere"], ["--data", "a", "--log", "b"], ["--data", "nowhere"], ["--as-of", "noon"]]
+)
+def test_what_is_asked_wrongly_is_one_line(arguments):
+    said = greffier("audit", *arguments)
+    assert said.returncode == 2
+    assert said.stderr.count("\n") == 1
