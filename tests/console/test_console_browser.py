@@ -311,7 +311,9 @@ async def test_a_proof_is_verified_in_the_browser_and_nothing_leaves_it(site, no
     await expect(result).to_contain_text("inclusion: ")
     # Only the verifier itself was fetched, once it was needed.
     assert {method for method, _ in asked} == {"GET"}
-    assert all(re.fullmatch(r"/static/log-verifier\.[0-9a-f]{16}\.js", path) for _, path in asked), asked
+    # The browser asks for the page's icon when it sees fit.
+    fetched = re.compile(r"/static/(log-verifier|icon)\.[0-9a-f]{16}\.(js|svg)")
+    assert all(fetched.fullmatch(path) for _, path in asked), asked
     assert page.complaints == []
 
 
