@@ -86,6 +86,8 @@ class Worker:
         self._sealing_now: set[UUID] = set()
         self._places_to_seal = asyncio.Semaphore(self._settings.sealing_at_once)
         self._in_flight: dict[asyncio.Task[None], DueDelivery] = {}
+        #: of them, those whose lease is given back: no longer ours
+        self._given_back: set[UUID] = set()
         #: of them, those that wait for a place or are being sent, by channel; the others are being recorded
         self._sending: Counter[ChannelKind] = Counter()
         self._places = {kind: asyncio.Semaphore(count) for kind, count in self._settings.sends_at_once.items()}
@@ -292,7 +294,7 @@ class Worker:
 
         due = await self._sealing.unit_of_work.write(lease, concurrently=True)
         # A clock that was set ahead ends leases early: what is under way here is not begun a second time.
-        under_way = {item.delivery.id for item in self._in_flight.values()}
+        under_way = {item.delivery.id for item in self._in_flight.values()} - self._given_back
         due = [item for item in due if item.delivery.id not in under_way]
         begun = [
             item
@@ -336,7 +338,9 @@ class Worker:
             self._reopening = asyncio.get_running_loop().call_later(seconds, self._wakes["delivering"].set)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._in_flight.pop(task, None)
+        ended = self._in_flight.pop(task, None)
+        if ended is not None:
+            self._given_back.discard(ended.delivery.id)
         self._wakes["delivering"].set()
         if not task.cancelled() and (error := task.exception()) is not None:
             # The lease runs out and the delivery is taken up again; until then the failure is shown.
@@ -360,6 +364,8 @@ class Worker:
             self._lanes.end(channel, lane, None if made is None else made.outcome, self._sealing.clock.now())
         if made is None:
             _log.warning("delivery.waited_too_long", delivery_id=str(due.delivery.id))
+            # Whoever takes it from here on may be this worker, before this task has ended.
+            self._given_back.add(due.delivery.id)
             await self._give_back([due.delivery.id])
             return
         self._wakes["delivering"].set()
