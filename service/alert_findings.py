@@ -35,6 +35,7 @@ OPERATING_KINDS = frozenset(
         "disk_low",
         "witness_failing",
         "witness_disputing",
+        "erasure_waiting",
         # Of a customer's own system; here, so that it stands on the board like these.
         "webhook_certificate_expiring",
     }

@@ -18,6 +18,7 @@ from service.api import (
     channels,
     contacts,
     customers,
+    erasures,
     escalation,
     health,
     incidents,
@@ -103,9 +104,11 @@ def create_app(
         members,
         trail,
         webhooks,
+        erasures,
     )
     for resource in resources:
         api.include_router(resource.router)
+    api.include_router(erasures.of_strangers)
     app.include_router(api)
     app.include_router(health.router)
     app.include_router(metrics.router, responses=PROBLEM_RESPONSES)

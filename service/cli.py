@@ -14,6 +14,7 @@ from service.backup_command import backup_command
 from service.bundle_command import bundle_command
 from service.check_command import check_command
 from service.copy_command import copy_command
+from service.erasures_command import erasures_command
 from service.fsck_command import fsck_command
 from service.import_command import export_command, import_command
 from service.keys_command import keys_command
@@ -42,6 +43,7 @@ cli.add_command(audit_command)
 cli.add_command(fsck_command)
 cli.add_command(bundle_command)
 cli.add_command(witness_command)
+cli.add_command(erasures_command)
 
 
 @cli.command()

@@ -4,7 +4,8 @@
 2. Entries, openings, rows, nodes and checkpoints, a range at a time, by one process or several: ``service.fsck_range``.
 3. Ranges put together: nodes above them, the root of every checkpoint, the head in the database and the one published.
 4. What finds the entries: as many subjects as leaves name, and the same ones.
-5. Openings and rows that are gone: the log says of their customer that its data was erased.
+5. Openings and rows that are gone: a later entry says of their customer that its data was erased, 21 days after it was
+   told (9.7, 12).
 6. No row stands that no entry speaks of.
 
 Each step tells the first difference it finds. Memory holds one range, whatever the size of the log. The log may grow
@@ -17,11 +18,13 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.note import VerifierKey
 from notifications.audit.rebuilding import RANGE_LEAVES, Spine
+from notifications.erasure import NOTICE_DAYS
 from notifications.errors import InvalidInputError, VerificationError
 from service.fsck_range import Breathe, RangeFound, check_range, subject_hash
 from service.fsck_rows import rows_without_entries
@@ -60,8 +63,10 @@ class _Whole:
     #: last position of each range, and the sum of what finds its entries
     positions: list[int] = field(default_factory=list)
     subjects: list[int] = field(default_factory=list)
-    erased: dict[str, tuple[int, int]] = field(default_factory=dict)
-    said_erased: set[str] = field(default_factory=set)
+    erased: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    said_erased: dict[str, int] = field(default_factory=dict)
+    noticed: dict[str, datetime] = field(default_factory=dict)
+    erasures: list[tuple[int, str, datetime]] = field(default_factory=list)
     #: root and size of the whole, once its last range is there
     root: tuple[int, bytes] | None = None
 
@@ -175,9 +180,11 @@ def _put_together(whole: _Whole, found: RangeFound, inspection: Inspection, repo
     whole.positions.append(found.positions[1])
     whole.subjects.append(found.subjects)
     whole.said_erased |= found.said_erased
-    for customer, (number, first) in found.erased.items():
-        before, index = whole.erased.get(customer, (0, first))
-        whole.erased[customer] = (before + number, index)
+    whole.noticed |= found.noticed
+    whole.erasures += found.erasures
+    for whose, (number, first, last) in found.erased.items():
+        before, index, _ = whole.erased.get(whose, (0, first, last))
+        whole.erased[whose] = (before + number, index, last)
     if found.root is not None:
         for level, index, hashed in whole.spine.add(found.root):
             if TREE not in known and inspection.nodes(level, index, 1) != hashed:
@@ -260,9 +267,9 @@ def _first_other_subject(inspection: Inspection, whole: _Whole, number: int) -> 
 
 
 def _compare_erasures(report: Report, whole: _Whole) -> None:
-    for customer, (number, index) in sorted(whole.erased.items(), key=_first_index):
-        if customer and customer in whole.said_erased:
-            report.erased_customers += 1
+    """Compare what is gone with what the log says was erased, later than all of it and 21 days after a notice."""
+    for whose, (number, index, last) in sorted(whole.erased.items(), key=_first_index):
+        if last < whole.said_erased.get(whose, -1):
             report.erased += number
         elif not any(difference.step == ERASURES for difference in report.differences):
             report.differences.append(
@@ -272,9 +279,17 @@ def _compare_erasures(report: Report, whole: _Whole) -> None:
                     f"lacks what it commits to, and no entry says that it was erased ({number})",
                 )
             )
+    report.erased_customers = len({customer for _, customer, _ in whole.erasures})
+    for index, customer, at in whole.erasures:
+        noticed = whole.noticed.get(customer)
+        if (noticed is None or at - noticed < timedelta(days=NOTICE_DAYS)) and not any(
+            difference.step == ERASURES for difference in report.differences
+        ):
+            said = "without a formal notice" if noticed is None else f"{(at - noticed).days} days after its notice"
+            report.differences.append(Difference(ERASURES, f"index {index}", f"says that a customer was erased {said}"))
 
 
-def _first_index(item: tuple[str, tuple[int, int]]) -> int:
+def _first_index(item: tuple[str, tuple[int, int, int]]) -> int:
     return item[1][1]
 
 

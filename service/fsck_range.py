@@ -7,6 +7,7 @@ what they found.
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import HASH_BYTES
@@ -50,10 +51,13 @@ class RangeFound:
     parts: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     #: what finds the entries, as a sum of hashes of this process and of those it was forked from
     subjects: int = 0
-    #: openings that are gone, by the customer's pseudonym: their number, and the first index
-    erased: dict[str, tuple[int, int]] = field(default_factory=dict)
-    #: customers of which the log says that they were erased
-    said_erased: set[str] = field(default_factory=set)
+    #: openings and rows that are gone, by whose they were: their number, the first and the last index
+    erased: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    #: whose data the log says was erased, and the index that says so
+    said_erased: dict[str, int] = field(default_factory=dict)
+    #: of each customer with a formal notice of its erasure: when it was served; and erasures: index, whose, when
+    noticed: dict[str, datetime] = field(default_factory=dict)
+    erasures: list[tuple[int, str, datetime]] = field(default_factory=list)
     #: rows that were compared, by the step
     counts: dict[str, int] = field(default_factory=dict)
 

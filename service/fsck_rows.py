@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from notifications.audit.checkpoint import verify_checkpoint
-from notifications.audit.entry import parse_leaf
+from notifications.audit.entry import Leaf, parse_leaf
 from notifications.audit.merkle import leaf_hash, verify_inclusion
 from notifications.audit.note import VerifierKey
 from notifications.audit.proof import parse_notice_extra, parse_proof
+from notifications.canonical_json import parse_timestamp
 from notifications.delivery import ChannelKind
 from notifications.errors import InvalidInputError, VerificationError
 from service.fsck_words import ATTEMPTS, MAILS, OPENINGS, PROOFS, SEALS, TIMESTAMPS, Difference
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
     from service.fsck_range import RangeFound
 
 _SEALED, _TIMESTAMPED, _ATTEMPTED = "notice.sealed", "notice.timestamped", "delivery.attempted"
-#: The entry by which the log says that a customer's data was erased.
-ERASED = "customer.erased"
+#: The entries by which the log says that a customer's data was erased, and that it was told so before.
+ERASED, _NOTICED = "customer.erased", "customer.erasure_noticed"
 #: How a leaf ends that speaks of rows; ``type`` and ``v`` are its last members.
-ROWS_OF = tuple(f'"type":"{kind}","v":1}}'.encode() for kind in (_SEALED, _TIMESTAMPED, _ATTEMPTED, ERASED))
+ROWS_OF = tuple(f'"type":"{kind}","v":1}}'.encode() for kind in (_SEALED, _TIMESTAMPED, _ATTEMPTED, ERASED, _NOTICED))
 
 _SEAL = (
     "SELECT s.notice_id, s.document, s.signature, s.resources_csv, s.renderings, p.proof FROM sealed_notices s "
@@ -61,10 +62,16 @@ class RowChecks:
         self._inspection, self._found, self._keys = inspection, found, keys
 
     def erased(self, index: int, leaf: bytes, gone: int) -> None:
-        """Note openings that are gone, under the customer whom the entry concerns; nobody's under the empty name."""
-        whose = str(json.loads(leaf)["subjects"].get("customer", ""))
-        before, first = self._found.erased.get(whose, (0, index))
-        self._found.erased[whose] = (before + gone, first)
+        """Note openings that are gone, under whom the entry concerns: a customer, an account, or the entry itself."""
+        said = json.loads(leaf)
+        subjects = said["subjects"]
+        if "customer" in subjects:
+            whose = str(subjects["customer"])
+        elif "account" in subjects:
+            whose = f"account {subjects['account']}"
+        else:
+            whose = f"entry {said['id']}"
+        self._gone(index, whose, gone)
 
     def compare(self, index: int, leaf: bytes, opened: Mapping[str, bytes]) -> None:
         """Compare the rows that an entry speaks of, by the values its openings give."""
@@ -82,14 +89,27 @@ class RowChecks:
                 self._compare_timestamp(index, UUID(subjects["notice"]), opened, subjects.get("customer", ""))
             elif said.type == _ATTEMPTED:
                 self._compare_attempt(index, UUID(subjects["delivery"]), said.detail, subjects.get("customer", ""))
+            elif said.type == _NOTICED:
+                # By a letter it was served before the entry was made.
+                self._found.noticed[subjects["customer"]] = parse_timestamp(str(said.detail["noticed_at"]))
             elif said.type == ERASED:
-                self._found.said_erased.add(subjects.get("customer", ""))
+                self._note_erasure(index, said)
         except (KeyError, ValueError) as error:
             self._found.differs(SEALS, f"index {index}", f"names no row: {error}")
 
-    def _gone(self, index: int, customer: str) -> None:
-        before, first = self._found.erased.get(customer, (0, index))
-        self._found.erased[customer] = (before + 1, first)
+    def _note_erasure(self, index: int, said: Leaf) -> None:
+        """Note what an erasure takes: what earlier entries say of the customer, of its accounts, or by themselves."""
+        customer = said.subjects["customer"]
+        self._found.said_erased[customer] = index
+        for kind, name in (("accounts", "account"), ("entries", "entry")):
+            listed = said.detail[kind]
+            for one in listed if isinstance(listed, list) else ():
+                self._found.said_erased[f"{name} {one}"] = index
+        self._found.erasures.append((index, customer, said.at))
+
+    def _gone(self, index: int, whose: str, number: int = 1) -> None:
+        before, first, last = self._found.erased.get(whose, (0, index, index))
+        self._found.erased[whose] = (before + number, first, max(last, index))
 
     def _compare_seal(
         self, index: int, leaf: bytes, entry_id: UUID, notice_id: UUID, opened: Mapping[str, bytes], customer: str

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from notifications.canonical_json import timestamp_text
 from notifications.delivery import ChannelKind, ChannelPause, OutcomeKind
+from notifications.erasure import erasure_window
 from notifications.mail_form import EXPIRY_WARNING_DAYS, days_to_expiry
 from notifications.ports import Page
 from notifications.use_cases.pausing import is_paused
@@ -26,6 +27,11 @@ _BURST_FAILURES = 5
 _BURST_SHARE = 0.5
 #: A witness may be away for so long before that is alerted.
 _WITNESS_PATIENCE = timedelta(minutes=10)
+#: The mails of a formal notice are tried for so long; a certificate is made in moments.
+_NOTICE_PATIENCE, _CERTIFICATE_PATIENCE = timedelta(days=3), timedelta(hours=1)
+#: How long before its end an erasure that is not done is alerted again.
+_ERASURE_NEAR = timedelta(days=3)
+_ERASURES_AT_ONCE = 100
 _AT_ONCE = 10_000
 _CONTACTS_AT_ONCE = 500
 _HOURS_UNTIL_AGAIN = 4
@@ -39,6 +45,7 @@ _LOOKED_AT = frozenset(
         "disk_low",
         "witness_failing",
         "witness_disputing",
+        "erasure_waiting",
     }
 )
 _CERTIFICATES = frozenset({"service_certificate_expiring"})
@@ -78,6 +85,8 @@ def look_at_operations(
     4. Entries that wait too long for a signed checkpoint: nothing that is released goes out meanwhile.
     5. A disk that is nearly full.
     6. Witnesses that have not cosigned for long, and those that say they cosigned another history.
+    7. Erasures whose notice nobody took, that something stands in the way of, that are nearly due or overdue, or that
+       are done and not certified.
     """
     figures = tx.store_figures(now)
     pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
@@ -87,6 +96,7 @@ def look_at_operations(
         *_bursts(tx, now),
         *_lag(figures, before, now, limits),
         *_witnesses(witnesses, now),
+        *_erasures(tx, now),
     ]
     if free_bytes is not None and free_bytes < limits.free_bytes:
         standing.append(Finding(f"disk_low:{_block(now)}", "disk_low", "", count=free_bytes // 2**20))
@@ -198,6 +208,37 @@ def _witnesses(witnesses: Sequence[WitnessState], now: datetime) -> Iterator[Fin
             yield Finding(
                 f"witness_failing:{state.name}:{_block(now)}", "witness_failing", state.name, count=state.failures
             )
+
+
+def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[Finding]:
+    for order in tx.erasure_orders(_ERASURES_AT_ONCE):
+        customer = tx.customer(order.customer_id)
+        if customer is None:
+            continue
+        stage = None
+        window = None if order.noticed_at is None else erasure_window(order.noticed_at, customer.time_zone)
+        if window is None:
+            stage = "unserved" if now >= order.ordered_at + _NOTICE_PATIENCE else None
+        elif now >= window.due_at:
+            stage = "overdue"
+        elif now >= window.due_at - _ERASURE_NEAR:
+            stage = "due_soon"
+        elif now >= window.not_before and tx.in_the_way_of_erasure(order.customer_id):
+            stage = "blocked"
+        if stage is not None:
+            ordered = timestamp_text(order.ordered_at)
+            yield Finding(
+                key=f"erasure_waiting:{order.customer_id}:{ordered}:{stage}",
+                kind="erasure_waiting",
+                ticket=customer.name,
+                due_at=None if window is None else window.due_at,
+                customer_id=customer.id,
+            )
+    for erasure in tx.unfinished_erasures(_ERASURES_AT_ONCE):
+        if now >= erasure.erased_at + _CERTIFICATE_PATIENCE:
+            # By the beginning of its pseudonym: nobody knows its name any more.
+            named = erasure.pseudonym[:16]
+            yield Finding(f"erasure_waiting:{named}:{_block(now)}", "erasure_waiting", named)
 
 
 def _block(now: datetime) -> str:

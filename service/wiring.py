@@ -18,6 +18,7 @@ from service.certificates import certificate_ends
 from service.channels.bounce_listener import BounceListener
 from service.console.installing import ConsoleParts
 from service.disk import disk_health, free_bytes
+from service.erasing import Erasing
 from service.escalating import Escalating
 from service.metrics import Sources
 from service.metrics_listener import metrics_listener
@@ -61,6 +62,7 @@ class Parts:
     mailer: ServiceMailer | None
     alerting: Alerting | None
     escalating: Escalating | None
+    erasing: Erasing | None
     #: None where no port is set for what comes back
     returns: BounceListener | None
 
@@ -113,6 +115,7 @@ async def running_parts(
             mailer=None if work is None else work.mailer,
             alerting=None if work is None else work.alerting,
             escalating=None if work is None else work.escalating,
+            erasing=None if work is None else work.erasing,
             returns=returns,
         )
 

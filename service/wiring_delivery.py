@@ -23,6 +23,7 @@ from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp, SmtpSettings
 from service.checking import ContactChecks
 from service.disk import free_bytes
+from service.erasing import Certifying, Erasing
 from service.escalating import Escalating
 from service.lanes import Lanes, LaneSettings
 from service.leadership import while_leading
@@ -47,6 +48,7 @@ class Work:
     mailer: ServiceMailer
     alerting: Alerting
     escalating: Escalating
+    erasing: Erasing
     #: part -> why it does not do its whole job, or None
     probes: dict[str, Probe]
 
@@ -134,10 +136,22 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         every_days=settings.check_contacts_every_days,
         clock=ground.clock,
     )
-    for part in (worker, mailer, alerting, escalating, witnessing):
+    erasing = Erasing(
+        ground.store,
+        Certifying(settings.provider_name, ground.signer, ground.timestamp_authority),
+        clock=ground.clock,
+        identifiers=ground.identifiers,
+    )
+    for part in (worker, mailer, alerting, escalating, witnessing, erasing):
         ground.store.on_commit.append(part.wake)
     _run("worker", worker.run, ground, stack)
-    duties = {"mailer": mailer.run, "alerting": alerting.run, "escalating": escalating.run, "checks": checks.run}
+    duties = {
+        "mailer": mailer.run,
+        "alerting": alerting.run,
+        "escalating": escalating.run,
+        "checks": checks.run,
+        "erasing": erasing.run,
+    }
     if ground.witnesses:
         duties["witnessing"] = witnessing.run
     for name, duty in duties.items():
@@ -148,8 +162,9 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         "alerts": lambda: mailer.health() or alerting.health(),
         "escalation": escalating.health,
         "checks": checks.health,
+        "erasing": erasing.health,
     }
-    return Work(worker, mailer, alerting, escalating, probes)
+    return Work(worker, mailer, alerting, escalating, erasing, probes)
 
 
 def _lane_settings(settings: Settings) -> LaneSettings:

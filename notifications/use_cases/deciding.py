@@ -1,8 +1,8 @@
 """The shared middle of recording and changing an incident: classify, decide per customer, draft what is owed."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from functools import partial
 from uuid import UUID
 
@@ -51,7 +51,7 @@ def apply_facts(tx: Transaction, act: Act, kind: str, incident: Incident, agreem
     ``kind`` is what the audit log calls the act, such as ``incident.declared``.
 
     1. Classify once per agreement, decide once per customer; record the facts and how the reference agreement reads
-       them.
+       them, and what they say of each customer by itself.
     2. Record each decision that is new or changed, told and not told alike, with its audit entry, which also says what
        it did to the customer's draft.
     3. Per customer: draft what is owed and not drafted; let an unreleased draft follow the facts; withdraw a draft that
@@ -65,7 +65,7 @@ def apply_facts(tx: Transaction, act: Act, kind: str, incident: Incident, agreem
     decided: list[StoredDecision] = []
     added: list[Notice] = []
     saved: list[Notice] = []
-    entries = [_facts_entry(act, kind, incident, decider.reference)]
+    entries = [_facts_entry(act, kind, incident, decider.reference), *_effect_entries(tx, act, incident)]
     tally = dict.fromkeys(Verdict, 0)
     for case in customer_cases(tx):
         customer_id = case.customer.id
@@ -112,9 +112,12 @@ def public_fact_id(fact: str) -> str:
 def _facts_entry(act: Act, kind: str, incident: Incident, classification: Classification) -> AuditEntry:
     """Return the entry for one version of the facts and how the reference agreement reads it.
 
-    Codes and times stand in clear, all the rest is committed to.
+    Codes and times stand in clear, all the rest is committed to. What is stated of single customers is not among it:
+    one of them may have to be erased (9.7), and what all share stays open.
     """
     facts = incident.facts
+    shared = {member.name: getattr(facts, member.name) for member in fields(facts)}
+    del shared["affected_customers"]
     return act.entry(
         kind,
         subjects={"incident": str(incident.id)},
@@ -136,8 +139,28 @@ def _facts_entry(act: Act, kind: str, incident: Incident, classification: Classi
             "provisional": classification.provisional,
             "grounds": [f"{ground.id}:{ground.holds.value}" for ground in classification.grounds],
         },
-        private={"facts": facts},
+        private={"facts": shared},
     )
+
+
+def _effect_entries(tx: Transaction, act: Act, incident: Incident) -> Iterator[AuditEntry]:
+    """Yield an entry for each customer of whom the facts state something else than the version before."""
+    earlier = tx.facts_at(incident.id, incident.version - 1) if incident.version > 1 else None
+    before = {} if earlier is None else {stated.customer_id: stated for stated in earlier.affected_customers}
+    stated_now = {stated.customer_id: stated for stated in incident.facts.affected_customers}
+    for customer_id in dict.fromkeys((*stated_now, *before)):
+        stated = stated_now.get(customer_id)
+        if stated != before.get(customer_id):
+            yield act.entry(
+                "incident.effect_stated",
+                subjects={"incident": str(incident.id), "customer": tx.customer_pseudonym(customer_id)},
+                detail={
+                    "ticket": incident.ticket,
+                    "version": incident.version,
+                    "affected": None if stated is None else stated.affected.value,
+                },
+                private={"affected": stated},
+            )
 
 
 def _decision_entry(

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from notifications.customer import Contact
 from notifications.delivery import ChannelKind, OutcomeKind
-from notifications.ports import Page, Transaction
+from notifications.ports import Page
+from notifications.use_cases.erase_customer import ErasureTransaction
 from service.access.records import (
     Account,
     ApiToken,
@@ -38,7 +39,7 @@ from service.messages import (
 ResultT = TypeVar("ResultT")
 
 
-class AccessTransaction(Transaction, Protocol):
+class AccessTransaction(ErasureTransaction, Protocol):
     """One unit of work that also reaches accounts, credentials and the service's own messages.
 
     As in ``Transaction``: every ``add_*`` of a record whose identity exists raises StateConflictError, lookups return

@@ -16,6 +16,7 @@ from notifications.audit.entry import AuditEntry
 from notifications.call_task import CallTask
 from notifications.customer import AgreementBinding, Contact, Customer, ProfileVersion
 from notifications.delivery import ChannelPause, Delivery, DeliveryAttempt
+from notifications.erasure import ErasureOrder
 from notifications.errors import Fault, GreffierError, InvalidInputError, NotFoundError
 from notifications.escalation import Escalation
 from notifications.incident import Incident, IncidentFacts
@@ -270,6 +271,12 @@ class _ScopedTransaction:
 
     def latest_reachability_checks(self, customer_id: UUID | None) -> Sequence[ReachabilityCheck]:
         return self._tx.latest_reachability_checks(customer_id) if self._covers_one(customer_id) else ()
+
+    def erasure_order(self, customer_id: UUID) -> ErasureOrder | None:
+        return self._tx.erasure_order(customer_id) if self._scope.covers_customer(customer_id) else None
+
+    def in_the_way_of_erasure(self, customer_id: UUID) -> dict[str, int]:
+        return self._tx.in_the_way_of_erasure(customer_id) if self._scope.covers_customer(customer_id) else {}
 
     # -- incidents: a scope at the provider that is limited in time
     def incident(self, incident_id: UUID) -> Incident | None:

@@ -14,6 +14,7 @@ from service.console import (
     call_pages,
     channel_page,
     credential_pages,
+    erasure_page,
     home,
     link_pages,
     notice_page,
@@ -53,6 +54,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
     for router in (
         static_files.router,
         verify_page.router,
+        erasure_page.router,
         sign_in_pages.router,
         sign_in_pages.leaving,
         oidc.router,

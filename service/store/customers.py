@@ -199,6 +199,13 @@ class CustomerRecords(Records):
             raise NotFoundError("customer", customer_id)
         return pseudonym(row[0], customer_id)
 
+    def customer_salt(self, customer_id: UUID) -> bytes:
+        """Return the salt of a customer's pseudonym; raises NotFoundError where there is none."""
+        row = self._session.one(_SALT, (customer_id.bytes,))
+        if row is None:
+            raise NotFoundError("customer", customer_id)
+        return bytes(row[0])
+
     def add_binding(self, binding: AgreementBinding) -> None:
         """Record an agreement binding."""
         self._session.execute(

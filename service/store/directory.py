@@ -54,3 +54,8 @@ class Directory:
             self._seals[notice_id] = sealed
             while len(self._seals) > _KEPT_SEALS:
                 del self._seals[next(iter(self._seals))]
+
+    def forget_seals(self) -> None:
+        """Keep no seal: some of them are being erased."""
+        with self._keeping:
+            self._seals.clear()

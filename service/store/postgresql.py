@@ -21,6 +21,7 @@ import structlog
 from psycopg import errors, sql
 
 from notifications.errors import StoreUnavailableError
+from service.store.compacting import compact_postgresql
 from service.store.directory import Directory
 from service.store.postgresql_session import (
     WORKS_LOCK,
@@ -38,7 +39,7 @@ _CHANNEL = "greffier"
 #: What changed is told to other processes, and everything is looked at again after it may have been missed.
 _ALL_KINDS = frozenset({
     "access", "acknowledgements", "audit", "call_tasks", "checks", "customers", "decisions", "deliveries",
-    "escalations", "incidents", "log", "messages", "notices", "returns", "webhooks",
+    "erasures", "escalations", "incidents", "log", "messages", "notices", "returns", "webhooks",
 })  # fmt: skip
 #: A group that lost a race with another is run again so often.
 _RUNS = 5
@@ -105,6 +106,10 @@ class PostgresqlStore:
     async def read(self, work: Callable[..., ResultT]) -> ResultT:
         """Run ``work`` against one consistent snapshot; an attempt to write raises RuntimeError."""
         return await self._hand_in(self._to_read, work)
+
+    async def compact(self) -> None:
+        """Make the files anew of what an erasure touches; see ``compact_postgresql``."""
+        await asyncio.to_thread(compact_postgresql, self._address)
 
     async def close(self) -> None:
         """Finish the works handed in so far, then let go of the connections. Works that come later are refused."""

@@ -5,7 +5,7 @@ from psycopg import sql
 
 from notifications.errors import Fault, InvalidInputError, StoreUnavailableError
 from service.store.tables import metadata
-from service.store.triggers import APPEND_ONLY
+from service.store.triggers import APPEND_ONLY, BLANKED, ERASABLE
 
 #: Erased one by one when a customer's data is, and else never.
 _ERASED = frozenset({"audit_openings", "customer_salts"})
@@ -15,8 +15,9 @@ def grant_application_role(owner_address: str, role: str) -> None:
     """Grant a role what the service needs, and nothing else; run by the owner after each migration.
 
     It may read and insert everywhere, change and delete where rows have a state, and never change, delete or truncate
-    what is append-only: the server itself refuses, whatever a trigger says. Raises InvalidInputError for a role that
-    does not exist, is the owner or a superuser; StoreUnavailableError where the server cannot.
+    what is append-only: the server itself refuses, whatever a trigger says. Rows that go with their customer it may
+    delete; triggers refuse any whose erasure has not begun. Nothing of the log is among them. Raises InvalidInputError
+    for a role that does not exist, is the owner or a superuser; StoreUnavailableError where the server cannot.
     """
     try:
         with psycopg.connect(owner_address, connect_timeout=5) as connection:
@@ -27,8 +28,10 @@ def grant_application_role(owner_address: str, role: str) -> None:
             run(sql.SQL("GRANT SELECT ON alembic_version TO {}").format(name))
             for table in sorted(metadata.tables):
                 rights = ["SELECT", "INSERT"]
-                if table in _ERASED:
+                if table in _ERASED or table in ERASABLE:
                     rights += ["DELETE"]
+                elif table in BLANKED:
+                    rights += ["UPDATE"]
                 elif table not in APPEND_ONLY:
                     rights += ["UPDATE", "DELETE"]
                 on = sql.Identifier(table)

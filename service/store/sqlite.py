@@ -101,6 +101,14 @@ class SqliteStore:
         """Run ``work`` against one consistent snapshot; an attempt to write raises RuntimeError."""
         return await self._hand_in(self._to_read, work)
 
+    async def compact(self) -> None:
+        """Make the file anew, so that nothing of deleted rows is left in it or beside it.
+
+        Works wait meanwhile, some seconds for each gigabyte, and the disk must hold the file twice. Raises
+        StoreUnavailableError where the engine cannot, or another process keeps reading an older state.
+        """
+        await self._hand_in(self._to_write, _rewritten)
+
     async def close(self) -> None:
         """Finish the works handed in so far, then let go of the file. Works that come later are refused.
 
@@ -134,7 +142,11 @@ class SqliteStore:
     def _write_until_closed(self) -> None:
         while (first := self._to_write.get()) is not None:
             works, closing = taken(first, self._to_write)
-            self._commit_together(works)
+            rewriting = [work for work in works if work.run is _rewritten]
+            if len(rewriting) < len(works):
+                self._commit_together([work for work in works if work.run is not _rewritten])
+            for work in rewriting:
+                self._rewrite(work)
             if closing:
                 break
         self._writer.close()
@@ -160,6 +172,18 @@ class SqliteStore:
                 work.error.__cause__ = error
             done, changed = works, set()
         answer(done, before=lambda: self._tell(changed) if changed else None)
+
+    def _rewrite(self, work: Work) -> None:
+        """Make the file anew and empty the write-ahead log; both still hold what was deleted."""
+        try:
+            self._writer.execute("VACUUM")
+            row = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if row[0]:
+                raise sqlite3.OperationalError("a reader keeps the write-ahead log from being emptied")
+        except sqlite3.Error as error:
+            work.error = StoreUnavailableError(f"the store could not make its file anew: {error}")
+            work.error.__cause__ = error
+        answer([work])
 
     def _run_in_savepoint(self, work: Work, session: Session) -> None:
         """Run one work; its failure undoes it alone.
@@ -194,6 +218,10 @@ class SqliteStore:
                 work.error = _named(error)
             answer([work])
         connection.close()
+
+
+def _rewritten(_tx: SqlTransaction) -> None:
+    """Stand in the queue for a file made anew, which no transaction can do."""
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from service.store.credentials import CredentialRecords
 from service.store.customers import CustomerRecords
 from service.store.decisions import DecisionRecords
 from service.store.deliveries import DeliveryRecords
+from service.store.erasing import ErasureRecords
 from service.store.escalations import EscalationRecords
 from service.store.figures import FigureRecords
 from service.store.idempotency import ResponseRecords
@@ -43,5 +44,6 @@ class SqlTransaction(
     MessageRecords,
     AlertingRecords,
     FigureRecords,
+    ErasureRecords,
 ):
     """Implements ``service.access.ports.AccessTransaction`` and ``service.log_store.LogTransaction`` on one session."""

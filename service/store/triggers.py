@@ -1,6 +1,7 @@
 """Append-only by trigger: the engine itself refuses UPDATE, DELETE and REPLACE, whoever asks.
 
-What may be erased (salts, openings) and what has a state (incidents, notices, deliveries) is not listed.
+What may be erased (salts, openings) and what has a state (incidents, notices, deliveries) is not listed. Rows of a
+customer whose erasure has begun (9.7, 12) may go; an erasure begins at the earliest 21 days after its formal notice.
 """
 
 #: Tables that only grow, and what identifies a row: every key by which REPLACE could push an older row out.
@@ -30,14 +31,78 @@ APPEND_ONLY: dict[str, tuple[tuple[str, ...], ...]] = {
     "sent_messages": (("delivery_id", "number"),),
 }
 
+_BEGUN = "SELECT 1 FROM erasure_orders o WHERE o.begun_at IS NOT NULL"
+_OF_CUSTOMER = f"{_BEGUN} AND o.customer_id = OLD.customer_id"
+_OF_NOTICE = f"{_BEGUN} AND o.customer_id = (SELECT n.customer_id FROM notices n WHERE n.id = OLD.notice_id)"  # noqa: S608 - this file's own words
+_OF_DELIVERY = f"{_BEGUN} AND o.customer_id = (SELECT d.customer_id FROM deliveries d WHERE d.id = OLD.delivery_id)"  # noqa: S608 - this file's own words
+_OF_TASK = f"{_BEGUN} AND o.customer_id = (SELECT t.customer_id FROM call_tasks t WHERE t.id = OLD.task_id)"  # noqa: S608 - this file's own words
+
+#: Append-only tables that rows of a customer may go from, and the erasure that lets them, by the row ``OLD``.
+ERASABLE: dict[str, str] = {
+    "acknowledgements": _OF_CUSTOMER,
+    "agreement_bindings": _OF_CUSTOMER,
+    "call_records": _OF_TASK,
+    "decisions": _OF_CUSTOMER,
+    "delivery_attempts": _OF_DELIVERY,
+    "inbox_items": _OF_CUSTOMER,
+    "notice_openings": _OF_CUSTOMER,
+    "profiles": _OF_CUSTOMER,
+    "reachability_checks": _OF_CUSTOMER,
+    # One that belongs to no delivery may still name a person: any erasure may take it.
+    "returned_messages": f"{_OF_DELIVERY} UNION ALL {_BEGUN} AND OLD.delivery_id IS NULL",
+    "seal_proofs": _OF_NOTICE,
+    "seal_timestamps": _OF_NOTICE,
+    "sealed_notices": _OF_NOTICE,
+    "sent_messages": _OF_DELIVERY,
+}
+#: The facts of an incident are of several customers: an erasure takes one customer's part out of them.
+BLANKED: dict[str, str] = {
+    "incident_facts": f"{_BEGUN} AND OLD.incident_id = NEW.incident_id AND OLD.version = NEW.version",
+}
+
+_DAYS_OF_NOTICE_MICROSECONDS = 21 * 86_400 * 1_000_000
+_ORDER_MAY_CHANGE = (
+    "OLD.begun_at IS NULL AND NEW.customer_id = OLD.customer_id AND (OLD.noticed_at IS NULL AND NEW.begun_at IS NULL "
+    f"OR NEW.noticed_at = OLD.noticed_at AND NEW.begun_at >= OLD.noticed_at + {_DAYS_OF_NOTICE_MICROSECONDS})"
+)
+_ERASURE_KEEPS = (
+    "pseudonym", "ordered_at", "noticed_at", "erased_at", "erased_rows", "compacted_at", "document", "signature",
+    "timestamp", "certified_at",
+)  # fmt: skip
+
+
+def order_rules(unequal: str) -> dict[str, tuple[str, str, str, str]]:
+    """Return name to (table, event, condition that refuses, what is said) for orders and erasures.
+
+    ``unequal`` is the engine's operator for "differs, null included".
+    """
+    changed = " OR ".join(f"OLD.{name} IS NOT NULL AND NEW.{name} {unequal} OLD.{name}" for name in _ERASURE_KEEPS)
+    return {
+        "erasure_orders_no_begin": (
+            "erasure_orders", "INSERT", "NEW.begun_at IS NOT NULL", "an erasure begins after its notice",
+        ),
+        "erasure_orders_no_change": (
+            "erasure_orders", "UPDATE", f"({_ORDER_MAY_CHANGE}) IS NOT TRUE",
+            "an erasure begins 21 days after its notice",
+        ),
+        "erasure_orders_no_end": (
+            "erasure_orders", "DELETE",
+            "OLD.begun_at IS NOT NULL AND EXISTS (SELECT 1 FROM customers c WHERE c.id = OLD.customer_id)",
+            "an erasure ends with its customer",
+        ),
+        "erasures_no_delete": ("erasures", "DELETE", "1 = 1", "erasures is append-only"),
+        "erasures_no_change": ("erasures", "UPDATE", changed, "what is said of an erasure stands"),
+    }  # fmt: skip
+
 
 def sqlite_triggers() -> dict[str, str]:
     """Return name to CREATE TRIGGER statement, as they must stand in a SQLite database."""
     triggers = {}
     for table, keys in APPEND_ONLY.items():
-        for event in ("delete", "update"):
+        for event, unless in (("delete", ERASABLE.get(table)), ("update", BLANKED.get(table))):
+            when = "" if unless is None else f"WHEN NOT EXISTS ({unless}) "
             triggers[f"{table}_no_{event}"] = (
-                f"CREATE TRIGGER {table}_no_{event} BEFORE {event.upper()} ON {table} "
+                f"CREATE TRIGGER {table}_no_{event} BEFORE {event.upper()} ON {table} {when}"
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
             )
         if keys:
@@ -46,6 +111,10 @@ def sqlite_triggers() -> dict[str, str]:
                 f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN {taken} "
                 f"BEGIN SELECT RAISE(ABORT, '{table}: exists already'); END"
             )
+    for name, (table, event, refuses, said) in order_rules("IS NOT").items():
+        triggers[name] = (
+            f"CREATE TRIGGER {name} BEFORE {event} ON {table} WHEN {refuses} BEGIN SELECT RAISE(ABORT, '{said}'); END"
+        )
     return triggers
 
 

@@ -33,6 +33,10 @@ OPEN = {
     "GET /acknowledged",
     # Says how to verify, and what it is given stays in the browser.
     "GET /verify",
+    # A certificate of erasure, for whoever knows the pseudonym: nothing personal is in it.
+    "GET /erasures/{pseudonym}",
+    "GET /api/v1/erasures/{pseudonym}",
+    "GET /api/v1/erasures/{pseudonym}/{part}",
 }
 
 #                                                       an ap ad me ma au ao se
@@ -80,6 +84,9 @@ ROWS = {
     f"PUT {_V}/customers/{{customer_id}}":               "-- -- ++ -- -- -- -- --",
     f"POST {_V}/customers/{{customer_id}}/agreements":   "-- -- ++ -- -- -- -- --",
     f"GET {_V}/customers/{{customer_id}}/agreements":    "++ ++ ++ +0 +0 ++ +0 --",
+    f"PUT {_V}/customers/{{customer_id}}/erasure":      "-- -- ++ -- -- -- -- --",
+    f"GET {_V}/customers/{{customer_id}}/erasure":      "++ ++ ++ +0 +0 ++ +0 --",
+    f"POST {_V}/customers/{{customer_id}}/erasure/withdraw": "-- -- ++ -- -- -- -- --",
     f"GET {_V}/customers/{{customer_id}}/inbox":         "++ ++ -- +0 +0 ++ +0 ++",
     f"POST {_V}/customers/{{customer_id}}/contacts":     "-- -- ++ -- +0 -- -- --",
     f"POST {_V}/customers/{{customer_id}}/webhooks": "-- -- ++ -- +0 -- -- --",
@@ -208,6 +215,7 @@ _TOKEN = {"name": "N", "permissions": ["self"], "expires_at": "2000-01-01T00:00:
 #: Bodies that are well formed; a route that is not named takes none, or ``{}``.
 BODIES = {
     f"POST {_V}/channels/{{channel}}/pause": _PAUSE,
+    f"POST {_V}/customers/{{customer_id}}/erasure/withdraw": {"reason": "R"},
     f"POST {_V}/call-tasks/{{call_task_id}}/calls": _CALL,
     f"POST {_V}/call-tasks/{{call_task_id}}/close": {"reason": "R"},
     f"POST {_V}/call-tasks/{{call_task_id}}/reopen": {"reason": "R"},

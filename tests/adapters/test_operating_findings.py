@@ -8,6 +8,7 @@ from clocks import SteppedClock
 from fakes.records import NOW, make_attempt, make_customer, make_delivery, make_entry, make_incident, make_notice
 
 from notifications.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
+from notifications.erasure import Erasure, ErasureOrder, ServedBy
 from notifications.notice import NoticeState
 from notifications.use_cases.act import Act
 from notifications.use_cases.pausing import pause_channel, resume_channel
@@ -214,3 +215,42 @@ def test_the_words_hold_what_they_are_about(language):
     assert "email" in mail.subject
     assert "12" in mail.text
     assert "2026-03-02 10:00 UTC" in mail.text
+
+
+class TestErasures:
+    async def test_one_that_waits_is_told_of_at_each_stage_and_settled_when_done(self, watch):
+        customer = make_customer(name="Valmont", time_zone="Europe/Paris")
+        order = ErasureOrder(customer.id, NOW, "account:ada", ServedBy.LETTER, "RR 1", (), None)
+
+        def work(tx):
+            tx.add_customer(customer, b"s" * 32)
+            tx.add_erasure_order(order)
+
+        await watch.store.write(work)
+        assert await watch.kinds(days=2) == []
+        assert await watch.kinds(days=1) == ["erasure_waiting"]
+        # Served now: 21 days of quiet.
+        await watch.store.write(lambda tx: tx.set_erasure_noticed(customer.id, watch.clock.now()))
+        assert await watch.kinds(minutes=1) == []
+        assert await watch.kinds(days=22) == []
+        draft = make_notice(make_incident(), customer)
+
+        def owed(tx):
+            tx.add_incident(replace(make_incident(), id=draft.incident_id))
+            tx.add_notices([replace(draft, state=NoticeState.RELEASED)])
+
+        await watch.store.write(owed)
+        assert "erasure_waiting" in await watch.kinds(minutes=1)
+        assert "erasure_waiting" in await watch.kinds(days=5, hours=1)
+        assert "erasure_waiting" in await watch.kinds(days=3)
+        keys = [alert.key.rpartition(":")[2] for alert in await watch.store.read(lambda tx: tx.open_alerts(99))
+                if alert.kind == "erasure_waiting"]  # fmt: skip
+        assert keys == ["overdue"]
+        await watch.store.write(lambda tx: tx.drop_erasure_order(customer.id))
+        assert "erasure_waiting" not in await watch.kinds(minutes=1)
+
+    async def test_one_that_is_done_and_not_certified_is_told_of_after_an_hour(self, watch):
+        erasure = Erasure("ab" * 32, NOW, NOW, NOW, 1)
+        await watch.store.write(lambda tx: tx.add_erasure(erasure))
+        assert await watch.look(minutes=59) == []
+        assert await watch.look(minutes=1) == [("erasure_waiting", "abababababababab 1")]

@@ -21,6 +21,10 @@ async def operations(api):
             yield method.upper(), re.sub(r"\{[^}]+\}", "00000000-0000-4000-8000-000000000000", path), path
 
 
+#: What was erased is nobody's account any more.
+BY_PSEUDONYM = "/api/v1/erasures/{pseudonym}"
+
+
 async def test_every_operation_wants_the_token(api, stranger):
     guarded = 0
     async for method, url, path in operations(api):
@@ -28,6 +32,9 @@ async def test_every_operation_wants_the_token(api, stranger):
             answer = await stranger.request(method, url, headers=headers, content=b"{}")
             if path in OPEN:
                 assert answer.status_code in {200, 503}
+            elif path.startswith(BY_PSEUDONYM):
+                # Open to whoever knows the pseudonym; the one that is tried here is none.
+                assert answer.status_code == 422
             else:
                 guarded += 1
                 assert answer.status_code == 401, (method, path, answer.status_code)
@@ -45,7 +52,7 @@ async def test_health_is_open_and_tells_no_content(stranger):
     assert (await stranger.get("/healthz")).json() == {"status": "ok"}
     ready = await stranger.get("/readyz")
     assert ready.status_code == 200, ready.text
-    parts = ("log", "signing", "mail", "worker", "alerts", "escalation", "checks", "disk")
+    parts = ("log", "signing", "mail", "worker", "alerts", "escalation", "checks", "erasing", "disk")
     assert ready.json()["parts"] == dict.fromkeys(parts, "ok")
 
 

@@ -28,6 +28,7 @@ from service.store.tables.customers import (
     DirectoryVersionRow,
     ProfileRow,
 )
+from service.store.tables.erasing import ErasureOrderRow, ErasureRow
 from service.store.tables.incidents import (
     DecisionRow,
     IncidentFactsRow,
@@ -91,6 +92,8 @@ __all__ = [
     "DeliveryAttemptRow",
     "DeliveryRow",
     "DirectoryVersionRow",
+    "ErasureOrderRow",
+    "ErasureRow",
     "EscalationRow",
     "ExternalIdentityRow",
     "GrantRow",

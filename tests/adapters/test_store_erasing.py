@@ -1,0 +1,354 @@
+"""Erasing a customer in the store: all of it and nothing else, and not a day before its time, whoever asks."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+
+import psycopg
+import pytest
+from fakes.access_records import make_account, make_alert, make_grant, make_link, make_mail, make_session
+from fakes.postgresql_server import postgresql_server
+from fakes.records import (
+    NOBODY,
+    NOW,
+    after,
+    make_attempt,
+    make_binding,
+    make_contact,
+    make_customer,
+    make_decision,
+    make_delivery,
+    make_entry,
+    make_facts,
+    make_incident,
+    make_notice,
+    make_profile,
+    make_sealed,
+)
+from fakes.serving_records import (
+    make_acknowledgement,
+    make_call_record,
+    make_call_task,
+    make_check,
+    make_endpoint,
+    make_escalation,
+    make_opening,
+    make_returned,
+    make_secret,
+)
+
+from notifications.call_task import CallTaskState
+from notifications.delivery import DeliveryState
+from notifications.erasure import Erasure, ErasureOrder, ServedBy
+from notifications.errors import GreffierError, NotFoundError, StateConflictError
+from notifications.incident import AffectedCustomer, LocalizedText
+from notifications.notice import NoticeState
+from notifications.ports import InboxItem, Page, StoredResponse
+from service.access.records import Role
+from service.store import open_store
+from service.store.compacting import COMPACTED
+from service.store.tables import metadata
+
+REFUSALS = (sqlite3.IntegrityError, psycopg.IntegrityError)
+_BEGUN_AT_ONCE = (
+    "INSERT INTO erasure_orders (customer_id, ordered_at, ordered_by, served_by, mail_ids, begun_at) "
+    "VALUES (?, 0, 'x', 'mail', '[]', 0)"
+)
+DAYS_21 = timedelta(days=21)
+#: Tables that an erasure leaves alone, and why.
+KEPT = {
+    "audit_entries": "leaves commit to what is gone",
+    "audit_subjects": "opaque names",
+    "log_checkpoints": "the log",
+    "log_leaves": "the log",
+    "log_nodes": "the log",
+    "checkpoint_cosignatures": "the log",
+    "checkpoint_timestamps": "the log",
+    "channel_pauses": "of the provider",
+    "directory_version": "a counter",
+    "erasures": "by pseudonym",
+    "incidents": "shared; what they say of a customer stands in the facts",
+    "throttles": "keyed digests that end by themselves",
+    "ticket_counters": "a counter",
+}
+
+
+def test_every_table_is_either_erased_from_or_kept_for_a_reason():
+    assert set(COMPACTED) | KEPT.keys() == metadata.tables.keys()
+    assert not set(COMPACTED) & KEPT.keys()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def place(request, tmp_path):
+    if request.param == "postgresql":
+        address = postgresql_server().database()
+        opened = open_store(address, migrate=False)
+    else:
+        address = tmp_path / "x.sqlite3"
+        opened = open_store(address)
+    yield opened, address
+    await opened.close()
+
+
+def rows_of(address):
+    """Return every row of every table, as text."""
+    if isinstance(address, str):
+        with psycopg.connect(address) as connection:
+            return {name: [str(row) for row in connection.execute(f"SELECT * FROM {name}")] for name in metadata.tables}
+    with closing(sqlite3.connect(address)) as connection:
+        return {name: [str(row) for row in connection.execute(f"SELECT * FROM {name}")] for name in metadata.tables}
+
+
+def direct(address, *statements):
+    """Run statements in one transaction, past the store; rolled back."""
+    if isinstance(address, str):
+        with psycopg.connect(address) as connection:
+            for statement, parameters in statements:
+                connection.execute(statement.replace("?", "%s"), parameters)
+            connection.rollback()
+        return
+    with closing(sqlite3.connect(address, isolation_level=None)) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("BEGIN")
+        for statement, parameters in statements:
+            connection.execute(statement, parameters)
+        connection.execute("ROLLBACK")
+
+
+class House:
+    """A customer with something in every table, told apart from any other by one word."""
+
+    def __init__(self, tx, word, incident, salt):
+        box = f"box@{word}.example"
+        self.word, self.box = word, box
+        self.customer = make_customer(name=f"Maison {word}")
+        self.contact = make_contact(self.customer, name=word, email=box, phone="+33 1")
+        self.notice = make_notice(incident, self.customer, state=NoticeState.SEALED)
+        tx.add_customer(self.customer, salt)
+        self.pseudonym = tx.customer_pseudonym(self.customer.id)
+        tx.add_contact(self.contact)
+        tx.add_binding(make_binding(self.customer))
+        tx.add_profile(make_profile(self.customer))
+        tx.add_decisions([make_decision(incident, self.customer)])
+        tx.add_notices([self.notice])
+        tx.add_sealed(make_sealed(self.notice, document=word.encode(), timestamp=b"t", log_proof=b"p"), NOBODY)
+        delivery = make_delivery(self.notice, self.contact, state=DeliveryState.QUEUED)
+        tx.add_deliveries([delivery])
+        sent = replace(delivery, state=DeliveryState.SENT, attempts=1)
+        tx.finish_attempt(sent, make_attempt(delivery), f"To: {box}".encode())
+        tx.add_inbox_item(InboxItem(self.notice.id, self.customer.id, NOW))
+        endpoint = make_endpoint(self.customer, url=f"https://{word}.example/")
+        tx.add_webhook_endpoint(endpoint)
+        tx.add_webhook_secret(make_secret(endpoint))
+        tx.add_returned_message(make_returned(delivery, content=f"Final-Recipient: {box}".encode()))
+        tx.add_opening(make_opening(self.notice))
+        tx.add_acknowledgement(make_acknowledgement(self.notice, self.contact, note=word))
+        tx.add_escalation(make_escalation(self.notice))
+        task = make_call_task(self.notice)
+        tx.add_call_task(task)
+        tx.add_call_record(make_call_record(task, self.contact, spoke_to=word))
+        tx.save_call_task(replace(task, state=CallTaskState.DONE, closed_at=NOW, version=2), 1)
+        tx.add_reachability_checks([make_check(self.customer, reason=word)])
+        tx.add_alert(make_alert(key=f"k:{word}", customer_id=self.customer.id, what=f"Maison {word}"))
+        tx.add_link(make_link(subject_id=self.contact.id, binding=box, digest=word.encode().ljust(32)))
+        tx.add_service_mail(make_mail(recipient=box, recipient_name=word))
+        tx.add_service_mail(
+            make_mail(recipient="soc@provider.example", subject=f"Maison {word}: late", state="sent", text="")
+        )
+        answer = f'{{"id": "{self.customer.id}", "email": "{box}"}}'.encode()
+        tx.store_response(f"k:{word}", StoredResponse(b"f" * 32, 201, answer, ()), NOW)
+        self.account = make_account(name=word, email=f"account@{word}.example")
+        tx.add_account(self.account)
+        tx.add_grant(make_grant(self.account, Role.CUSTOMER_MANAGER, self.customer))
+        tx.add_session(make_session(self.account, user_agent=word, digest=word.encode().ljust(32)))
+        private = [("payload", f"to {box}".encode())]
+        self.entries = [
+            make_entry({"customer": self.pseudonym}, private),
+            make_entry({"account": str(self.account.id)}, private),
+            make_entry({"delivery": str(delivery.id)}, private),
+        ]
+        tx.append_audit(self.entries)
+
+
+def two_houses(tx):
+    incident = make_incident()
+    tx.add_incident(incident)
+    return House(tx, "vallees", incident, b"v" * 32), House(tx, "valmont", incident, b"w" * 32)
+
+
+def order_of(house, **changes):
+    given = {"ordered_at": NOW, "ordered_by": "account:ada", "served_by": ServedBy.LETTER, "reference": "RR 1"}
+    return ErasureOrder(house.customer.id, mail_ids=(), noticed_at=None, **given | changes)
+
+
+async def noticed(store, house):
+    def work(tx):
+        tx.add_erasure_order(order_of(house))
+        tx.set_erasure_noticed(house.customer.id, NOW)
+
+    await store.write(work)
+
+
+async def test_all_of_one_customer_goes_and_nothing_of_another(place):
+    store, address = place
+    gone, stays = await store.write(two_houses)
+    await noticed(store, gone)
+    assert await store.read(lambda tx: tx.in_the_way_of_erasure(gone.customer.id)) == {}
+    before = rows_of(address)
+    erased = await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+    after_it = rows_of(address)
+    assert erased.accounts == (gone.account.id,)
+    assert erased.entries == (gone.entries[2].id,)
+    for name, rows in after_it.items():
+        assert not [row for row in rows if "vallees" in row or str(gone.customer.id.bytes) in row], name
+        kept = [row for row in before[name] if "valmont" in row]
+        assert [row for row in rows if "valmont" in row] == kept, name
+        if name in COMPACTED and name != "owed_evidence" and len(before[name]) > 1:
+            assert len(rows) < len(before[name]), name
+    assert await store.read(lambda tx: tx.erasure_order(gone.customer.id)) is None
+    assert [one.id for one in await store.read(lambda tx: tx.all_customers())] == [stays.customer.id]
+    assert (await store.read(lambda tx: tx.sealed(stays.notice.id))).document == b"valmont"
+    with pytest.raises(NotFoundError):
+        await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+
+
+async def test_what_a_customer_shares_with_others_stays_for_them(place):
+    store, _ = place
+    gone, stays = await store.write(two_houses)
+    parts = tuple(
+        AffectedCustomer(house.customer.id, effect=LocalizedText.of({"fr": f"Chez {house.word}"}))
+        for house in (gone, stays)
+    )
+    shared = make_incident(ticket="INC-2026-000099", facts=make_facts(affected_customers=parts))
+    auditor = make_account(name="Auditor", email="auditor@cabinet.example")
+    waiting = make_mail(recipient="soc@provider.example", subject="Maison vallees: late")
+
+    def work(tx):
+        tx.add_incident(shared)
+        tx.save_incident(replace(shared, version=2), 1)
+        tx.add_account(auditor)
+        for house in (gone, stays):
+            tx.add_grant(make_grant(auditor, Role.AUDITOR, house.customer))
+        tx.add_service_mail(waiting)
+
+    await store.write(work)
+    await noticed(store, gone)
+    erased = await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+    assert erased.accounts == (gone.account.id,)
+    for version in (1, 2):
+        facts = await store.read(lambda tx, version=version: tx.facts_at(shared.id, version))
+        assert facts == replace(shared.facts, affected_customers=(parts[1],))
+    assert await store.read(lambda tx: tx.account(auditor.id)) == auditor
+    (grant,) = await store.read(lambda tx: tx.grants(auditor.id))
+    assert grant.customer_id == stays.customer.id
+    # A mail to somebody else that has not gone out yet is not lost.
+    assert await store.read(lambda tx: tx.service_mail(waiting.id)) == waiting
+
+
+@pytest.mark.parametrize("early", [timedelta(0), DAYS_21 - timedelta(microseconds=1)])
+async def test_no_erasure_begins_before_21_days(place, early):
+    store, address = place
+    gone, _ = await store.write(two_houses)
+    with pytest.raises((*REFUSALS, GreffierError)):
+        await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+    await noticed(store, gone)
+    before = rows_of(address)
+    with pytest.raises((*REFUSALS, GreffierError)):
+        await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + early))
+    assert rows_of(address) == before
+    with pytest.raises(StateConflictError):
+        await store.write(lambda tx: tx.add_erasure_order(order_of(gone)))
+
+
+async def test_the_engine_itself_refuses_what_no_erasure_lets(place):
+    _, address = place
+    store = place[0]
+    gone, stays = await store.write(two_houses)
+    await noticed(store, gone)
+    begin = ("UPDATE erasure_orders SET begun_at = noticed_at + 1814400000000", ())
+    for statements in (
+        # without an erasure, and another's while one goes on
+        [("DELETE FROM sealed_notices WHERE notice_id = ?", (gone.notice.id.bytes,))],
+        [begin, ("DELETE FROM sealed_notices WHERE notice_id = ?", (stays.notice.id.bytes,))],
+        [begin, ("DELETE FROM decisions WHERE customer_id = ?", (stays.customer.id.bytes,))],
+        [begin, ("DELETE FROM call_records WHERE spoke_to = ?", (stays.word,))],
+        [begin, ("DELETE FROM sent_messages", ())],
+        [begin, ("UPDATE sealed_notices SET document = ?", (b"x",))],
+        [begin, ("UPDATE incident_facts SET version = version + 1", ())],
+        [begin, ("DELETE FROM incident_facts", ())],
+        [begin, ("DELETE FROM audit_entries", ())],
+        # an order that was served when it was not, begun at once, or gone while the customer stands
+        [("UPDATE erasure_orders SET noticed_at = noticed_at - 1", ())],
+        [(_BEGUN_AT_ONCE, (stays.customer.id.bytes,))],
+        [begin, begin],
+        [begin, ("DELETE FROM erasure_orders", ())],
+    ):  # fmt: skip
+        with pytest.raises(REFUSALS):
+            direct(address, *statements)
+    direct(address, begin, ("DELETE FROM decisions WHERE customer_id = ?", (gone.customer.id.bytes,)))
+
+
+async def test_what_is_said_of_an_erasure_is_added_to_and_never_changed(place):
+    store, address = place
+    erasure = Erasure("ab" * 32, NOW, NOW, after(days=22), 7)
+    await store.write(lambda tx: tx.add_erasure(erasure))
+    assert await store.read(lambda tx: tx.unfinished_erasures(9)) == [erasure]
+    compacted = replace(erasure, compacted_at=after(days=23))
+    certified = replace(compacted, document=b"d", signature=b"s", timestamp=b"t", certified_at=after(days=24))
+    for one in (compacted, certified):
+        await store.write(lambda tx, one=one: tx.save_erasure(one))
+        assert await store.read(lambda tx: tx.erasure("ab" * 32)) == one
+    assert await store.read(lambda tx: tx.unfinished_erasures(9)) == []
+    assert await store.read(lambda tx: tx.erasures("", 9)) == [certified]
+    assert await store.read(lambda tx: tx.erasures("ab" * 32, 9)) == []
+    for statement in (
+        "DELETE FROM erasures",
+        "UPDATE erasures SET document = NULL",
+        "UPDATE erasures SET erased_at = 1",
+    ):
+        with pytest.raises(REFUSALS):
+            direct(address, (statement, ()))
+
+
+async def test_what_a_customer_is_owed_is_counted(place):
+    store, _ = place
+    gone, _ = await store.write(two_houses)
+    incident = make_incident(ticket="INC-2026-000098")
+    draft = make_notice(incident, gone.customer, state=NoticeState.DRAFT)
+
+    def work(tx):
+        tx.add_incident(incident)
+        tx.add_notices([draft])
+        tx.add_deliveries([make_delivery(gone.notice, gone.contact)])
+        tx.add_call_task(make_call_task(gone.notice))
+
+    await store.write(work)
+    owed = await store.read(lambda tx: tx.in_the_way_of_erasure(gone.customer.id))
+    assert owed == {"unserved_notices": 1, "queued_deliveries": 1, "open_call_tasks": 1}
+
+
+async def test_files_are_made_anew_while_works_go_on(place):
+    store, address = place
+    gone, _ = await store.write(two_houses)
+    if not isinstance(address, str):
+        _leave_a_trace(address, "vallees")
+        assert b"vallees" in address.read_bytes() + address.with_name("x.sqlite3-wal").read_bytes()
+    await noticed(store, gone)
+    await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+    await store.compact()
+    await store.write(lambda tx: tx.append_audit([make_entry()]))
+    assert await store.read(lambda tx: tx.customers(Page(9)))
+    if not isinstance(address, str):
+        for path in address.parent.iterdir():
+            assert b"vallees" not in path.read_bytes(), path
+
+
+def _leave_a_trace(path, word):
+    """Delete a row as engines do that are not told to overwrite it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA secure_delete = OFF")
+        insert = "INSERT INTO stored_responses VALUES (?, x'00', 200, ?, '[]', 0)"
+        connection.execute(insert, ("trace", word.encode() * 5000))
+        connection.execute("DELETE FROM stored_responses WHERE key = 'trace'")
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
