@@ -35,9 +35,12 @@ import psycopg
 import scenario
 from postgresql_server import PostgresqlServer
 from smtp_server import CLOSE, SmtpServer
+from tls_authority import new_authority
+from webhook_server import answer, close_at_once, webhook_server
 
 from notifications.errors import GreffierError
 from notifications.verification import verify_notice_mail
+from notifications.webhook_message import webhook_id
 from service.data_folder import prepare_data_folder
 from service.log_head import read_head, verified_head
 from service.settings import load_settings
@@ -57,10 +60,12 @@ CUSTOMERS = {
 SERVING = ("add_incident", "store_response")
 WORKING = (
     "lease_released_notices", "sign", "timestamp", "add_sealed", "grow_tree", "write_head", "included", "set_log_proof",
-    "lease_deliveries", "send_mail", "send_console", "finish_attempts",
+    "lease_deliveries", "send_mail", "send_console", "send_webhook", "finish_attempts",
 )  # fmt: skip
 #: What the sink has done when the process that sends to it dies.
 SINK = ("content", "recorded", "answered")
+#: The customer that also has its notices posted.
+POSTED = "Hôpital de Valmont"
 ROUND_SECONDS = 2.5
 
 
@@ -240,6 +245,35 @@ class Sink:
         return said
 
 
+class Receiver:
+    """A customer's system that posts go to: as ``Sink`` it never dies, and refuses some for now on purpose."""
+
+    def __init__(self, server, chance, epoch):
+        self.taken, self.silent, self.unruly = [], Counter(), True
+        self.port, self._connections = server.port, 0
+        self._chance, self._epoch, self._server = chance, epoch, server
+        server.answers = [self._answer]
+
+    async def _answer(self, writer):
+        post = self._server.received.pop()
+        self._server.received.clear()
+        self._connections += 1
+        chance = self._chance.random() if self.unruly else 1.0
+        if chance < 0.02:
+            writer.write(answer(503))
+            await writer.drain()
+            return
+        identifier = post.headers["webhook-id"]
+        digest = hashlib.sha256(post.body).hexdigest()
+        self.taken.append(Taken(identifier, POSTED, digest, self._epoch(), self._connections))
+        if chance < 0.03:
+            self.silent[identifier] += 1
+            await close_at_once(writer)
+            return
+        writer.write(answer(204))
+        await writer.drain()
+
+
 class Cell:
     """One installation, killed so many times."""
 
@@ -276,6 +310,7 @@ class Cell:
             "smtp_host": "127.0.0.1", "smtp_port": sink.server.port, "smtp_tls": "none", "smtp_connections": 4,
             "smtp_send_timeout_seconds": 5, "sequencer_period_seconds": 0.01, "check_contacts_every_days": 0,
             "requests_per_second": 10_000, "requests_burst": 100_000, "disk_least_bytes": 0,
+            "webhook_allow_private": True, "webhook_ca_file": str(self.folder / "ca.pem"), "webhook_timeout_seconds": 5,
         }  # fmt: skip
         if self.database is not None:
             settings |= {"database_url": self.database.address, "lease_seconds": 10}
@@ -285,8 +320,11 @@ class Cell:
         started = time.monotonic()
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
+        authority = new_authority()
+        (self.folder / "ca.pem").write_bytes(authority.pem())
         async with (
             Launcher() as launcher,
+            webhook_server(authority.server_context(self.folder, "localhost")) as server,
             Sink(self.folder / "taken.jsonl", self.chance, lambda: self.dead) as sink,
             httpx.AsyncClient(
                 base_url=f"http://127.0.0.1:{self.port}/api/v1",
@@ -295,6 +333,7 @@ class Cell:
             ) as self.api,
         ):
             self.launcher, self.sink = launcher, sink
+            self.receiver = Receiver(server, self.chance, lambda: self.dead)
             await self._begin()
             while self.findings.kills.total() < self.kills:
                 await self._round()
@@ -336,6 +375,10 @@ class Cell:
         for name, contacts in CUSTOMERS.items():
             customer = await scenario.customer(self.api, name, contacts)
             self.customers[customer["id"]] = {email for email, _ in contacts}
+            if name == POSTED:
+                self.posted = customer["id"]
+                url = f"https://localhost:{self.receiver.port}/hook"
+                await scenario.ok(self.api.post(f"/customers/{customer['id']}/webhooks", json={"url": url}))
 
     async def _round(self):
         """Start what is not there, with the next trap in it; let the analyst work; see one process die."""
@@ -464,7 +507,7 @@ class Cell:
             if not await self._up(launched):
                 self.findings.wrong.append(f"cell {self.number}: does not start any more ({launched.status})")
                 return
-        self.sink._unruly = False
+        self.sink._unruly = self.receiver.unruly = False
         if self.pending is not None:
             await self._analyst(self.processes[0])
         until = time.monotonic() + seconds
@@ -483,6 +526,9 @@ class Cell:
         for one in self.sink.taken:
             if one.recipient != ADDRESS:
                 taken[one.message_id].append(one)
+        posted = defaultdict(list)
+        for one in self.receiver.taken:
+            posted[one.message_id].append(one)
         known = {}
         if len(self._rows("SELECT id FROM incidents")) != self.declared:
             findings.wrong.append(f"{name}: {self.declared} declared, {self._rows('SELECT count(*) FROM incidents')}")
@@ -498,6 +544,11 @@ class Cell:
                 findings.lost.append(f"{name}: notice {notice} is owed to {email} and not queued")
             if not any(item["channel"] == "console" and item["state"] == "sent" for item in deliveries):
                 findings.lost.append(f"{name}: notice {notice} is not in the console")
+            posts = [item for item in deliveries if item["channel"] == "webhook"]
+            if len(posts) != (customer == self.posted):
+                findings.lost.append(f"{name}: notice {notice} has {len(posts)} posts")
+            for item in posts:
+                self._judge_post(item, posted)
             for item in mails:
                 findings.owed += 1
                 of, email = contacts[item["contact_id"]]
@@ -516,7 +567,9 @@ class Cell:
                 if [proof["number"] for proof in item["evidence"]] != list(range(1, item["attempts"] + 1)):
                     findings.wrong.append(f"{name}: attempts of {item['id']} are not numbered without gaps")
         for message, copies in taken.items():
-            self._judge_copies(message, copies, known)
+            self._judge_copies(message, copies, known, self.sink.silent)
+        for identifier in posted:
+            findings.wrong.append(f"{name}: {identifier} was posted, which no delivery of an owed notice has")
         trust = load_trust(self.data / "trust")
         for message in self.chance.sample(sorted(known), min(50, len(known))):
             if message in self.sink.contents:
@@ -533,7 +586,18 @@ class Cell:
                 findings.wrong.append(f"{name}: told to stop, {launched.role} ended with {launched.status}")
         await self._audit_log()
 
-    def _judge_copies(self, message, copies, known):
+    def _judge_post(self, item, posted):
+        """Count one notice posted to the customer's system, under the same ``webhook-id`` each time."""
+        findings, identifier = self.findings, webhook_id(item["message_id"])
+        copies = posted.pop(identifier, [])
+        findings.owed += 1
+        if item["state"] != "sent" or not copies:
+            findings.lost.append(f"cell {self.number}: the post {identifier} is {item['state']}, {len(copies)} copies")
+            return
+        findings.accepted += 1
+        self._judge_copies(identifier, copies, {identifier: POSTED}, self.receiver.silent)
+
+    def _judge_copies(self, message, copies, known, silences):
         findings, name = self.findings, f"cell {self.number}"
         if message not in known:
             findings.wrong.append(
@@ -543,7 +607,7 @@ class Cell:
         if {one.recipient for one in copies} != {known[message]}:
             findings.wrong.append(f"{name}: {message} went to somebody else than {known[message]}")
         findings.duplicates += len(copies) - 1
-        silent = self.sink.silent[message]
+        silent = silences[message]
         distinct = {one.epoch for one in copies} if self.database is None else {one.connection for one in copies}
         if len(copies) - len(distinct) > silent:
             findings.wrong.append(f"{name}: {len(copies)} copies of {message} that no kill and no silence explains")

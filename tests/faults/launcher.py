@@ -33,6 +33,7 @@ import service.serving
 import service.working
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp
+from service.channels.webhook_https import WebhookHttps
 from service.observability import SystemClock, configure_logging
 from service.sealing.cms_signer import CmsSigner
 from service.sealing.timestamping import EmbeddedTimestampAuthority
@@ -61,6 +62,7 @@ CALLS = {
     "included": (Sequencer, "included"),  # seal_notice 5
     "send_mail": (EmailSmtp, "send"),  # deliver_notice 2
     "send_console": (ConsoleInbox, "send"),  # deliver_notice 2
+    "send_webhook": (WebhookHttps, "post"),  # deliver_notice 2
     "write_head": (service.sequencer, "write_head"),  # sequencer 4
 }
 POINTS = (*IN_TRANSACTION, *CALLS)

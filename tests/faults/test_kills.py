@@ -18,6 +18,7 @@ STEPS = [
     {"point": "write_head", "when": "before", "nth": 1},
     {"point": "send_mail", "when": "before", "nth": 1},
     {"point": "send_mail", "when": "after", "nth": 1},
+    {"point": "send_webhook", "when": "after", "nth": 1},
     {"point": "finish_attempts", "when": "before", "nth": 2},
     {"point": "finish_attempts", "when": "after", "nth": 1},
     {"sink": "content"},
