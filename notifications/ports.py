@@ -97,6 +97,19 @@ class SequencedEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class StampedCheckpoint:
+    """A head of the log that a timestamp authority saw."""
+
+    size: int
+    #: the signed note that the token is over, without the lines of witnesses
+    note: bytes
+    #: the authority's response (RFC 3161, DER)
+    token: bytes
+    #: when it was obtained, by this service's clock; the authority's own time is in the token
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class DueDelivery:
     """A leased delivery with what is needed to attempt it."""
 
@@ -536,6 +549,14 @@ class Transaction(Protocol):
 
     def cosignatures(self, size: int) -> Sequence[str]:
         """Return the lines that witnesses gave under the checkpoint of a size, by the witness's name."""
+        ...
+
+    def stamped_checkpoint(self, size: int | None = None) -> StampedCheckpoint | None:
+        """Return the checkpoint of a size, or (None) the newest one, that has a timestamp, or None."""
+        ...
+
+    def stamped_sizes(self) -> Sequence[int]:
+        """Return the sizes of the checkpoints that have a timestamp, rising."""
         ...
 
     def log_entries(self, start: int, limit: int) -> Sequence[SequencedEntry]:

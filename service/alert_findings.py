@@ -36,6 +36,7 @@ OPERATING_KINDS = frozenset(
         "witness_failing",
         "witness_disputing",
         "erasure_waiting",
+        "head_untimestamped",
         # Of a customer's own system; here, so that it stands on the board like these.
         "webhook_certificate_expiring",
     }

@@ -33,6 +33,7 @@ from service.alert_wording import alert_mail
 from service.certificates import CertificateEnd
 from service.clocked_duty import ClockedDuty
 from service.figures import StoreFigures
+from service.head_timestamping import TimestampingState
 from service.messages import Alert, ServiceMail
 from service.metrics import Metrics
 from service.operating_findings import (
@@ -84,6 +85,8 @@ class Surroundings:
     free_bytes: Callable[[], int | None] = lambda: None
     #: asked in the event loop
     witnesses: Callable[[], Sequence[WitnessState]] = tuple
+    #: as above
+    head_timestamping: Callable[[], TimestampingState | None] = lambda: None
 
 
 def raise_alerts(tx: AccessTransaction, act: Act, found: Sequence[Finding], settings: AlertSettings) -> list[Finding]:
@@ -223,8 +226,11 @@ class Alerting(ClockedDuty):
         )
         free_bytes = await asyncio.to_thread(self._surroundings.free_bytes)
         before, witnesses = self._figures, tuple(self._surroundings.witnesses())
+        stamping = self._surroundings.head_timestamping()
         looked, self._figures = await self._store.read(
-            lambda tx: look_at_operations(tx, now, limits, free_bytes=free_bytes, before=before, witnesses=witnesses)
+            lambda tx: look_at_operations(
+                tx, now, limits, free_bytes=free_bytes, before=before, witnesses=witnesses, head_timestamping=stamping
+            )
         )
         await self._raise(now, looked.new)
         await self._settle(now, looked.settled)

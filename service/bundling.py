@@ -89,13 +89,12 @@ async def write_bundle(
     signers: Sequence[Ed25519PrivateKey],
     *,
     folder: Path | None = None,
-    token: bytes | None = None,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> bytes:
     """Write a bundle and return the digest of its sums.
 
     ``signers`` are the log's keys, the current one first; ``folder`` is where to keep, without a name, what is written
-    at the end; ``token`` is a timestamp over the plan's checkpoint.
+    at the end.
 
     1. What stands before the entries.
     2. The entries, some at a time; the report gains a row with each.
@@ -104,7 +103,7 @@ async def write_bundle(
     with contextlib.ExitStack() as stack:
         writing = _Writing(target, stack, plan, folder)
         # 1.
-        await asyncio.to_thread(writing.begin, anchors, token)
+        await asyncio.to_thread(writing.begin, anchors)
         # 2.
         for start in range(0, len(plan.indices), _AT_ONCE):
             indices = plan.indices[start : start + _AT_ONCE]
@@ -126,7 +125,7 @@ class _Writing:
         self._digest = hashlib.sha256()
         self._signers: dict[str, bytes] = {}
 
-    def begin(self, anchors: Anchors, token: bytes | None) -> None:
+    def begin(self, anchors: Anchors) -> None:
         header = self._plan.header
         parts = {
             README: readme(header, revocations=anchors.revocations is not None),
@@ -137,7 +136,7 @@ class _Writing:
             HEADER: format_header(header),
             CHECKPOINT_FILE: self._plan.checkpoint,
             COSIGNATURES: self._plan.cosignatures or None,
-            CHECKPOINT_TOKEN: token,
+            CHECKPOINT_TOKEN: self._plan.token,
         }
         for name, content in parts.items():
             if content is not None:

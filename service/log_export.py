@@ -1,4 +1,4 @@
-"""The log as files, as any web server or object store serves it: ``checkpoint``, ``log.vkey``, ``tile/…``.
+"""The log as files, for any web server or object store: ``checkpoint``, ``log.vkey``, ``tile/…``, ``timestamped/…``.
 
 Each file is whole or not there, and on disk before the next step. A checkpoint appears after every tile that it needs,
 so that a reader who comes in the middle of an export finds the log as it was before. Run again, it writes what is new.
@@ -14,13 +14,16 @@ from notifications.audit.merkle import tree_root
 from notifications.audit.note import parse_verifier_key
 from notifications.audit.tiles import TILE_WIDTH, Tile, tile_path, tiles_of
 from notifications.errors import Fault, InvalidInputError, NotFoundError, VerificationError
+from notifications.ports import StampedCheckpoint
 from service.published_log import (
     CHECKPOINT,
+    STAMPED_SIZES,
     VERIFIER_KEY,
     PublishedTransaction,
     Reads,
     published_checkpoint,
     published_tile,
+    stamped_paths,
 )
 
 #: Tiles read from one snapshot: what a tile holds at its width never changes, so that they need not be from one.
@@ -36,7 +39,8 @@ async def export_log(
 
     1. Take the latest checkpoint. What the folder holds must be an earlier state of the same tree.
     2. Write the tiles and bundles that are not there, the verifier keys, and bring them to disk.
-    3. Write the checkpoint, last.
+    3. Write the checkpoint.
+    4. Write the heads of before that were timestamped, each with its token, and then the list of them.
     """
     # 1.
     note = await read(published_checkpoint)
@@ -57,7 +61,29 @@ async def export_log(
     write_whole(folder / VERIFIER_KEY, verifier_keys.encode())
     # 3.
     write_whole(folder / CHECKPOINT, note)
+    # 4.
+    await _export_stamped(read, folder, checkpoint.size)
     return checkpoint
+
+
+async def _export_stamped(read: Reads, folder: Path, size: int) -> None:
+    """Write the timestamped heads up to a size: what is listed is there, whole."""
+    sizes = [stamped for stamped in await read(lambda tx: tx.stamped_sizes()) if stamped <= size]
+    for stamped in sizes:
+        checkpoint_path, token_path = (folder / path for path in stamped_paths(stamped))
+        if token_path.exists() and checkpoint_path.exists():
+            continue
+        found = await read(partial(_stamped, size=stamped))
+        write_whole(checkpoint_path, found.note)
+        write_whole(token_path, found.token)
+    write_whole(folder / STAMPED_SIZES, "".join(f"{stamped}\n" for stamped in sizes).encode())
+
+
+def _stamped(tx: PublishedTransaction, size: int) -> StampedCheckpoint:
+    found = tx.stamped_checkpoint(size)
+    if found is None:
+        raise NotFoundError("timestamped checkpoint", size)
+    return found
 
 
 def tile_count(size: int) -> int:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from notifications.ports import SequencedEntry
+from notifications.ports import SequencedEntry, StampedCheckpoint
 
 ResultT = TypeVar("ResultT")
 
@@ -102,5 +102,37 @@ class CosignatureStore(Protocol):
         ...
 
     async def read(self, work: Callable[[CosignatureTransaction], ResultT]) -> ResultT:
+        """Run against one snapshot."""
+        ...
+
+
+class StampTransaction(Protocol):
+    """What having heads timestamped needs of a unit of work."""
+
+    def log_size(self) -> int:
+        """Return the number of leaves under the latest checkpoint."""
+        ...
+
+    def log_checkpoint(self) -> bytes | None:
+        """Return the latest signed checkpoint, or None before the first."""
+        ...
+
+    def stamped_checkpoint(self, size: int | None = None) -> StampedCheckpoint | None:
+        """Return the checkpoint of a size, or (None) the newest one, that has a timestamp, or None."""
+        ...
+
+    def add_checkpoint_timestamp(self, size: int, token: bytes, made_at: datetime) -> None:
+        """Keep a token over the checkpoint of a size; one that is there stays as it is."""
+        ...
+
+
+class StampStore(Protocol):
+    """Where timestamps over heads are kept."""
+
+    async def write(self, work: Callable[[StampTransaction], ResultT]) -> ResultT:
+        """Run in a transaction; durable when it returns."""
+        ...
+
+    async def read(self, work: Callable[[StampTransaction], ResultT]) -> ResultT:
         """Run against one snapshot."""
         ...

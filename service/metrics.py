@@ -64,6 +64,7 @@ _READ: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("greffier_log_pending_entries", "Entries that wait for a signed checkpoint", ()),
     ("greffier_log_lag_seconds", "Age of the oldest entry that waits for a checkpoint; 0 where none does", ()),
     ("greffier_log_last_entry_age_seconds", "Age of the newest entry under a signed checkpoint", ()),
+    ("greffier_log_timestamp_age_seconds", "Age of the newest timestamp over a head of the log", ()),
     ("greffier_part_ready", "1 while a part of the readiness is in order", ("part",)),
     ("greffier_certificate_expiry_seconds", "Time until a chain of certificates in use ends", ("use",)),
     ("greffier_log_key_age_seconds", "For how long the current log key has been in use", ()),
@@ -89,6 +90,8 @@ class Sources:
     free_bytes: Callable[[], int | None] = lambda: None
     #: reads files: asked in a thread
     certificates: Callable[[], Sequence[CertificateEnd]] = tuple
+    #: when the newest timestamp over a head was obtained; None where there is none, or another process sees to it
+    head_stamped_at: Callable[[], datetime | None] = lambda: None
     #: since when the current log key signs; None where that is not known; reads files as well
     log_key_since: Callable[[], datetime | None] = lambda: None
 
@@ -128,6 +131,10 @@ class Metrics:
             buckets=_RELEASE_BUCKETS, registry=registry,
         )  # fmt: skip
         self._alerts = Counter("greffier_alerts_raised_total", "Alerts that were raised", ("kind",), registry=registry)
+        self._stamp_failures = Counter(
+            "greffier_log_timestamp_failures_total", "Tries to have a head of the log timestamped that failed",
+            registry=registry,
+        )  # fmt: skip
         self._requests = Counter(
             "greffier_http_requests_total", "Requests answered, by route as it is written",
             ("method", "route", "status"), registry=registry,
@@ -169,6 +176,10 @@ class Metrics:
     def alert_raised(self, kind: str) -> None:
         """Count an alert."""
         self._alerts.labels(kind).inc()
+
+    def head_not_timestamped(self) -> None:
+        """Count a try to have a head of the log timestamped that failed."""
+        self._stamp_failures.inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer to a request; ``route`` is the template, never the path that was asked for."""
@@ -252,6 +263,8 @@ class _Read(Collector):
             values["greffier_disk_free_bytes"] = [((), float(free))]
         if log_key_since is not None:
             values["greffier_log_key_age_seconds"] = [((), (now - log_key_since).total_seconds())]
+        if (stamped_at := sources.head_stamped_at()) is not None:
+            values["greffier_log_timestamp_age_seconds"] = [((), (now - stamped_at).total_seconds())]
         values["greffier_contact_certificates"] = _labelled(self.contact_certificates)
         values["greffier_scrape_store_seconds"] = [((), seconds)]
         self._values = values

@@ -17,6 +17,7 @@ from service.access.ports import AccessTransaction
 from service.alert_findings import Finding, Looked
 from service.certificates import CertificateEnd
 from service.figures import QueueFigures, StoreFigures
+from service.head_timestamping import TimestampingState
 from service.witnessing import WitnessState
 
 #: How much of the past is looked at for bursts, and how many of its attempts.
@@ -32,6 +33,8 @@ _NOTICE_PATIENCE, _CERTIFICATE_PATIENCE = timedelta(days=3), timedelta(hours=1)
 #: How long before its end an erasure that is not done is alerted again.
 _ERASURE_NEAR = timedelta(days=3)
 _ERASURES_AT_ONCE = 100
+#: A timestamp over a head may be owed for so long: the next head and the next token cover what lies before.
+_TIMESTAMP_PATIENCE = timedelta(hours=1)
 _AT_ONCE = 10_000
 _CONTACTS_AT_ONCE = 500
 _HOURS_UNTIL_AGAIN = 4
@@ -46,6 +49,7 @@ _LOOKED_AT = frozenset(
         "witness_failing",
         "witness_disputing",
         "erasure_waiting",
+        "head_untimestamped",
     }
 )
 _CERTIFICATES = frozenset({"service_certificate_expiring"})
@@ -73,6 +77,7 @@ def look_at_operations(
     free_bytes: int | None,
     before: StoreFigures | None,
     witnesses: Sequence[WitnessState] = (),
+    head_timestamping: TimestampingState | None = None,
 ) -> tuple[Looked, StoreFigures]:
     """Return what is to be alerted of the service now and was not yet, which of those alerts are settled, and figures.
 
@@ -87,6 +92,7 @@ def look_at_operations(
     6. Witnesses that have not cosigned for long, and those that say they cosigned another history.
     7. Erasures whose notice nobody took, that something stands in the way of, that are nearly due or overdue, or that
        are done and not certified.
+    8. Heads that the timestamp authority has not timestamped for long.
     """
     figures = tx.store_figures(now)
     pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
@@ -97,6 +103,7 @@ def look_at_operations(
         *_lag(figures, before, now, limits),
         *_witnesses(witnesses, now),
         *_erasures(tx, now),
+        *_untimestamped(head_timestamping, now),
     ]
     if free_bytes is not None and free_bytes < limits.free_bytes:
         standing.append(Finding(f"disk_low:{_block(now)}", "disk_low", "", count=free_bytes // 2**20))
@@ -239,6 +246,12 @@ def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[Finding]:
             # By the beginning of its pseudonym: nobody knows its name any more.
             named = erasure.pseudonym[:16]
             yield Finding(f"erasure_waiting:{named}:{_block(now)}", "erasure_waiting", named)
+
+
+def _untimestamped(state: TimestampingState | None, now: datetime) -> Iterator[Finding]:
+    if state is None or state.failing_since is None or now - state.failing_since < _TIMESTAMP_PATIENCE:
+        return
+    yield Finding(f"head_untimestamped:{_block(now)}", "head_untimestamped", "", count=state.failures)
 
 
 def _block(now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The log as it is published: checkpoint with its cosignatures, tiles, bundles of entries, the verifier key.
+"""The log as it is published: checkpoint with its cosignatures, timestamped heads, tiles, entries, the verifier key.
 
 Served over HTTP and exported as files under the same names (C2SP tlog-tiles).
 """
@@ -8,11 +8,13 @@ from typing import Protocol, TypeVar
 
 from notifications.audit.tile_reading import tile_contents
 from notifications.audit.tiles import Tile
-from notifications.ports import SequencedEntry
+from notifications.ports import SequencedEntry, StampedCheckpoint
 
 ResultT = TypeVar("ResultT")
 
 CHECKPOINT, VERIFIER_KEY = "checkpoint", "log.vkey"
+#: The folder of heads that a timestamp authority saw, and in it the list of their sizes, one a line, rising.
+STAMPED, STAMPED_SIZES = "timestamped", "timestamped/sizes"
 
 
 class PublishedTransaction(Protocol):
@@ -38,6 +40,14 @@ class PublishedTransaction(Protocol):
         """Return the lines that witnesses gave under the checkpoint of a size."""
         ...
 
+    def stamped_checkpoint(self, size: int | None = None) -> StampedCheckpoint | None:
+        """Return the checkpoint of a size, or (None) the newest one, that has a timestamp, or None."""
+        ...
+
+    def stamped_sizes(self) -> Sequence[int]:
+        """Return the sizes of the checkpoints that have a timestamp, rising."""
+        ...
+
 
 class Reads(Protocol):
     """Runs a work against one snapshot."""
@@ -51,6 +61,16 @@ def published_checkpoint(tx: PublishedTransaction) -> bytes | None:
     """Return the latest checkpoint with the cosignatures that it has so far, or None before the first."""
     note = tx.log_checkpoint()
     return None if note is None else note + "".join(tx.cosignatures(tx.log_size())).encode()
+
+
+def published_sizes(tx: PublishedTransaction) -> bytes:
+    """Return the sizes of the timestamped heads, one a line, rising."""
+    return "".join(f"{size}\n" for size in tx.stamped_sizes()).encode()
+
+
+def stamped_paths(size: int) -> tuple[str, str]:
+    """Return where a timestamped head and its token stand: the token is over the exact bytes of the other file."""
+    return f"{STAMPED}/{size}.checkpoint", f"{STAMPED}/{size}.tsr"
 
 
 def published_tile(tx: PublishedTransaction, tile: Tile) -> bytes:

@@ -204,6 +204,8 @@ class Settings(BaseSettings):
     sequencer_period_seconds: float = Field(0.2, ge=0.0, le=10.0)
     #: where the published head is kept, outside the database; None takes ``log-head`` in the data folder
     log_head_file: Path | None = None
+    #: how long after a timestamp over a head the next one is asked for, once there is a newer head; 0 for none at all
+    log_timestamp_every_seconds: float = Field(3600, ge=0)
     #: the log is served to everybody; what stands in it names nobody
     log_public: bool = False
     #: who cosigns each head, each as ``URL verifier-key``

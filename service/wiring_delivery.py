@@ -25,6 +25,7 @@ from service.checking import ContactChecks
 from service.disk import free_bytes
 from service.erasing import Certifying, Erasing
 from service.escalating import Escalating
+from service.head_timestamping import HeadTimestamping, TimestampingState
 from service.lanes import Lanes, LaneSettings
 from service.leadership import while_leading
 from service.service_mails import MailSender, ServiceMailer
@@ -49,6 +50,7 @@ class Work:
     alerting: Alerting
     escalating: Escalating
     erasing: Erasing
+    head_timestamping: TimestampingState
     #: part -> why it does not do its whole job, or None
     probes: dict[str, Probe]
 
@@ -102,6 +104,13 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         clock=ground.clock,
         settings=WitnessingSettings(period_seconds=settings.witness_period_seconds),
     )
+    stamping = HeadTimestamping(
+        ground.store,
+        ground.timestamp_authority,
+        every_seconds=settings.log_timestamp_every_seconds,
+        clock=ground.clock,
+        failed=ground.metrics.head_not_timestamped,
+    )
     alerting = Alerting(
         ground.store,
         alert_settings(settings),
@@ -109,7 +118,10 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         identifiers=ground.identifiers,
         metrics=ground.metrics,
         surroundings=Surroundings(
-            lambda: certificate_ends(settings), lambda: free_bytes(settings.data), lambda: witnessing.states
+            lambda: certificate_ends(settings),
+            lambda: free_bytes(settings.data),
+            lambda: witnessing.states,
+            lambda: stamping.state,
         ),
     )
     escalating = Escalating(
@@ -142,7 +154,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         clock=ground.clock,
         identifiers=ground.identifiers,
     )
-    for part in (worker, mailer, alerting, escalating, witnessing, erasing):
+    for part in (worker, mailer, alerting, escalating, witnessing, erasing, stamping):
         ground.store.on_commit.append(part.wake)
     _run("worker", worker.run, ground, stack)
     duties = {
@@ -154,6 +166,8 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
     }
     if ground.witnesses:
         duties["witnessing"] = witnessing.run
+    if settings.log_timestamp_every_seconds:
+        duties["head_timestamping"] = stamping.run
     for name, duty in duties.items():
         _run(name, _duty_of_leader(ground, duty), ground, stack)
     probes: dict[str, Probe] = {
@@ -164,7 +178,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         "checks": checks.health,
         "erasing": erasing.health,
     }
-    return Work(worker, mailer, alerting, escalating, erasing, probes)
+    return Work(worker, mailer, alerting, escalating, erasing, stamping.state, probes)
 
 
 def _lane_settings(settings: Settings) -> LaneSettings:

@@ -58,10 +58,14 @@ class BundlePlan:
     indices: "array[int]"
     #: the lines that witnesses gave under the checkpoint; empty where there are none
     cosignatures: bytes = b""
+    #: a timestamp over the checkpoint; None where there is none
+    token: bytes | None = None
 
 
 def plan_bundle(tx: Transaction, wanted: Wanted, *, reader: str, language: str) -> BundlePlan:
     """Return which entries a bundle holds; ``tx`` shows what its reader may see.
+
+    The checkpoint is the newest one that has a timestamp where that covers every entry found, else the latest.
 
     Raises InvalidInputError where nothing is asked for, NotFoundError where there is nothing of what is named, and
     LogUnavailableError before the first checkpoint.
@@ -85,8 +89,11 @@ def plan_bundle(tx: Transaction, wanted: Wanted, *, reader: str, language: str) 
             indices.append(entry.index)
     if not indices and (named := wanted.notice_id or wanted.incident_id) is not None:
         raise NotFoundError("evidence of", named)
+    token, stamped = None, tx.stamped_checkpoint()
+    if stamped is not None and indices and indices[-1] < stamped.size:
+        note, checkpoint, token = stamped.note, parse_checkpoint_note(stamped.note), stamped.token
     header = Header(scope, reader, language, checkpoint.origin, checkpoint.size, len(indices))
-    return BundlePlan(header, note, indices, "".join(tx.cosignatures(checkpoint.size)).encode())
+    return BundlePlan(header, note, indices, "".join(tx.cosignatures(checkpoint.size)).encode(), token)
 
 
 def _entries(tx: Transaction, scope: Scope, size: int) -> Iterator[SequencedEntry]:

@@ -21,7 +21,7 @@ from notifications.errors import Fault, GreffierError, InvalidInputError, NotFou
 from notifications.escalation import Escalation
 from notifications.incident import Incident, IncidentFacts
 from notifications.notice import Notice, NoticeState
-from notifications.ports import InboxItem, Page, SequencedEntry, StoredDecision, StoredResponse
+from notifications.ports import InboxItem, Page, SequencedEntry, StampedCheckpoint, StoredDecision, StoredResponse
 from notifications.reachability import ReachabilityCheck
 from notifications.returned import ReturnedMessage
 from notifications.seal import SealedNotice
@@ -311,6 +311,12 @@ class _ScopedTransaction:
 
     def cosignatures(self, size: int) -> Sequence[str]:
         return self._tx.cosignatures(size)
+
+    def stamped_checkpoint(self, size: int | None = None) -> StampedCheckpoint | None:
+        return self._tx.stamped_checkpoint(size)
+
+    def stamped_sizes(self) -> Sequence[int]:
+        return self._tx.stamped_sizes()
 
     def log_node_hashes(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
         return self._tx.log_node_hashes(wanted)

@@ -1,5 +1,7 @@
 """The log for any client of C2SP tlog-tiles: ``/log/checkpoint``, ``/log/tile/…``, ``/log/tile/entries/…``.
 
+Beside these ``/log/timestamped/…``: heads that a timestamp authority saw, each with its token.
+
 For whoever may read or prove the log; for everybody where the settings make it public. What may be published stands in
 the leaves themselves: codes, times, and commitments that say nothing without their salts (decision 0004).
 """
@@ -7,17 +9,29 @@ the leaves themselves: codes, times, and commitments that say nothing without th
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header
+from fastapi import APIRouter, Depends, Header, Path
 from starlette.responses import Response
 
 from notifications.audit.tiles import Tile, parse_tile_path
 from notifications.errors import InvalidInputError, NotFoundError
 from service.access.guarding import open_to_strangers
 from service.api.requests import Context, MayProveLog, MayReadLog
-from service.published_log import CHECKPOINT, VERIFIER_KEY, Reads, published_checkpoint, published_tile
+from service.published_log import (
+    CHECKPOINT,
+    STAMPED,
+    STAMPED_SIZES,
+    VERIFIER_KEY,
+    Reads,
+    published_checkpoint,
+    published_sizes,
+    published_tile,
+)
 
 KnownTag = Annotated[str | None, Header(alias="If-None-Match")]
 
+StampedSize = Annotated[int, Path(ge=1, le=2**63 - 1)]
+
+_REPLY = "application/timestamp-reply"
 _TEXT, _BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 #: The contents under the path of a tile never change: not even those of a partial one, whose width is in its path.
 _FOR_EVER = "max-age=31536000, immutable"
@@ -43,6 +57,23 @@ def _guarded_routes() -> APIRouter:
         """Return the keys that checkpoints verify with, one a line. Pin them by another way than this one."""
         await access.trace()
         return _answer(context.keys.log_verifier_keys().encode(), known, "private, no-cache", _TEXT)
+
+    @router.get(f"/{STAMPED_SIZES}", response_class=Response, responses=_CACHED, summary="Timestamped heads")
+    async def sizes(access: MayProveLog, known: KnownTag = None) -> Response:
+        """Return the sizes of the checkpoints that a timestamp authority saw, one a line, rising."""
+        return _answer(await access.read(published_sizes), known, "private, no-cache", _TEXT)
+
+    @router.get(
+        f"/{STAMPED}/{{size}}.checkpoint", response_class=Response, responses=_CACHED, summary="A timestamped head"
+    )
+    async def stamped(access: MayProveLog, size: StampedSize, known: KnownTag = None) -> Response:
+        """Return the exact bytes that the timestamp of this size is over: a signed checkpoint."""
+        return await _stamped(access.read, size, known, "private", token=False)
+
+    @router.get(f"/{STAMPED}/{{size}}.tsr", response_class=Response, responses=_CACHED, summary="Its timestamp")
+    async def token(access: MayProveLog, size: StampedSize, known: KnownTag = None) -> Response:
+        """Return the timestamp authority's response (RFC 3161, DER) over the checkpoint of this size."""
+        return await _stamped(access.read, size, known, "private", token=True)
 
     @router.get("/tile/entries/{path:path}", response_class=Response, responses=_CACHED, summary="A bundle of entries")
     async def entries(access: MayReadLog, path: str, known: KnownTag = None) -> Response:
@@ -70,6 +101,23 @@ def _open_routes() -> APIRouter:
         """Return the keys that checkpoints verify with, one a line. Pin them by another way than this one."""
         return _answer(context.keys.log_verifier_keys().encode(), known, "public, no-cache", _TEXT)
 
+    @router.get(f"/{STAMPED_SIZES}", response_class=Response, responses=_CACHED, summary="Timestamped heads")
+    async def sizes(context: Context, known: KnownTag = None) -> Response:
+        """Return the sizes of the checkpoints that a timestamp authority saw, one a line, rising."""
+        return _answer(await context.unit_of_work.read(published_sizes), known, "public, no-cache", _TEXT)
+
+    @router.get(
+        f"/{STAMPED}/{{size}}.checkpoint", response_class=Response, responses=_CACHED, summary="A timestamped head"
+    )
+    async def stamped(context: Context, size: StampedSize, known: KnownTag = None) -> Response:
+        """Return the exact bytes that the timestamp of this size is over: a signed checkpoint."""
+        return await _stamped(context.unit_of_work.read, size, known, "public", token=False)
+
+    @router.get(f"/{STAMPED}/{{size}}.tsr", response_class=Response, responses=_CACHED, summary="Its timestamp")
+    async def token(context: Context, size: StampedSize, known: KnownTag = None) -> Response:
+        """Return the timestamp authority's response (RFC 3161, DER) over the checkpoint of this size."""
+        return await _stamped(context.unit_of_work.read, size, known, "public", token=True)
+
     @router.get("/tile/{path:path}", response_class=Response, responses=_CACHED, summary="A tile of hashes or entries")
     async def tile(context: Context, path: str, known: KnownTag = None) -> Response:
         """Return up to 256 hashes of the tree, or up to 256 entries."""
@@ -84,6 +132,14 @@ async def _checkpoint(read: Reads, known: str | None, whose: str) -> Response:
         raise NotFoundError("checkpoint", "latest")
     # Asked for anew each time: an old one would hide what was logged since.
     return _answer(note, known, f"{whose}, no-cache", _TEXT)
+
+
+async def _stamped(read: Reads, size: int, known: str | None, whose: str, *, token: bool) -> Response:
+    found = await read(lambda tx: tx.stamped_checkpoint(size))
+    if found is None:
+        raise NotFoundError("timestamped checkpoint", size)
+    content, kind = (found.token, _REPLY) if token else (found.note, _TEXT)
+    return _answer(content, known, f"{whose}, {_FOR_EVER}", kind)
 
 
 async def _tile(read: Reads, path: str, known: str | None, whose: str) -> Response:

@@ -19,6 +19,7 @@ from service.store.notices import NoticeRecords
 from service.store.returns import ReturnRecords
 from service.store.seals import SealRecords
 from service.store.sessions import SessionRecords
+from service.store.stamped import StampRecords
 from service.store.webhooks import WebhookRecords
 from service.store.witnessed import CosignatureRecords
 
@@ -26,6 +27,7 @@ from service.store.witnessed import CosignatureRecords
 class SqlTransaction(
     AuditRecords,
     CosignatureRecords,
+    StampRecords,
     CustomerRecords,
     ContactRecords,
     IncidentRecords,

@@ -41,7 +41,7 @@ from notifications.errors import (
 )
 from notifications.incident import IncidentState
 from notifications.notice import NoticeState
-from notifications.ports import InboxItem, Page, StoredResponse, Transaction
+from notifications.ports import InboxItem, Page, StampedCheckpoint, StoredResponse, Transaction
 from service.store import migrate_store, open_store
 from service.store.transaction import SqlTransaction
 
@@ -771,6 +771,21 @@ class TestAuditLog:
         assert await store.read(look) == ([[], [], []], [None, None])
         await store.write(work)
         assert await store.read(look) == ([["first\n", "second\n"], [], ["later\n"]], [5, None])
+
+    async def test_the_first_timestamp_of_a_checkpoint_stays(self, store):
+        await store.write(lambda tx: tx.append_audit([make_entry() for _ in range(5)]))
+        for count in (2, 1, 2):
+            await store.write(lambda tx, count=count: self.grow(tx, count))
+
+        def look(tx):
+            return tx.stamped_sizes(), tx.stamped_checkpoint(), tx.stamped_checkpoint(2), tx.stamped_checkpoint(3)
+
+        assert await store.read(look) == ([], None, None, None)
+        for size, token in ((5, b"later"), (2, b"first"), (2, b"again")):
+            await store.write(lambda tx, size=size, token=token: tx.add_checkpoint_timestamp(size, token, NOW))
+        five = StampedCheckpoint(5, b"checkpoint 5", b"later", NOW)
+        two = StampedCheckpoint(2, b"checkpoint 2", b"first", NOW)
+        assert await store.read(look) == ([2, 5], five, two, None)
 
     async def test_the_tree_grows_contiguously(self, store):
         entries = [make_entry() for _ in range(7)]

@@ -490,7 +490,9 @@ class TestStatements:
         whole |= {"_ALL_ENDPOINTS", "_ALL_SECRETS", "_LATEST_CHECKS"}
         # Figures for monitoring, over tables that stay short.
         whole |= {"_PAUSED", "_ENDPOINTS", "_OWED"}
-        from_the_end = {"_HEAD", "_LAST_SEQUENCED", "_RECENT"}
+        # What is published of it is the whole list.
+        whole |= {"_STAMPED_SIZES"}
+        from_the_end = {"_NEWEST_STAMPED", "_HEAD", "_LAST_SEQUENCED", "_RECENT"}
         every_customer, as_the_process_starts = (
             {"_WITHOUT_CONTACT", "_UNREACHABLE", "_TO_CHECK"},
             {"_FREE_ALL"},

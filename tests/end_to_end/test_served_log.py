@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import io
 import subprocess
 import sys
+import zipfile
 
 import httpx
 import pytest
@@ -32,6 +34,30 @@ async def checkpoint_of(client):
     return answer
 
 
+async def stamped_sizes(served, at_least):
+    """Wait until so many heads were timestamped; returns their sizes as they are served."""
+    changed = asyncio.Event()
+    served.running.parts.store.on_commit.append(lambda _kinds: changed.set())
+    async with asyncio.timeout(30):
+        while True:
+            answer = await served.get("/log/timestamped/sizes")
+            assert (answer.status_code, answer.headers["cache-control"]) == (200, "private, no-cache")
+            sizes = [int(line) for line in answer.text.splitlines()]
+            if len(sizes) >= at_least:
+                return sizes
+            await changed.wait()
+            changed.clear()
+
+
+def verify_with_openssl(folder, token, content, data_folder):
+    """Let openssl verify a token over some bytes."""
+    (folder / "token").write_bytes(token)
+    (folder / "content").write_bytes(content)
+    command = ["openssl", "ts", "-verify", "-in", folder / "token", "-data", folder / "content"]
+    ran = subprocess.run([*command, "-CAfile", data_folder / "trust" / "tsa.pem"], capture_output=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
 def greffier(*arguments):
     command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, check=False)
@@ -45,6 +71,7 @@ async def served(data_folder, service_log):
             httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client,
             httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=60) as client.api,
         ):
+            client.running = running
             yield client
 
 
@@ -96,7 +123,14 @@ async def test_what_is_no_tile_of_the_tree_is_not_found(served, path):
 
 async def test_strangers_get_it_where_the_settings_say_so_and_not_elsewhere(data_folder, served):
     async with httpx.AsyncClient(base_url=served.base_url) as stranger:
-        for path in ("checkpoint", "log.vkey", "tile/0/000.p/1", "tile/entries/000.p/1"):
+        for path in (
+            "checkpoint",
+            "timestamped/sizes",
+            "timestamped/1.tsr",
+            "log.vkey",
+            "tile/0/000.p/1",
+            "tile/entries/000.p/1",
+        ):
             assert (await stranger.get(f"/log/{path}")).status_code == 401
 
 
@@ -108,7 +142,7 @@ async def test_a_public_log_is_for_everybody_and_for_browsers(data_folder, servi
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             await scenario.customer(api)
-        for path in ("checkpoint", "log.vkey", "tile/0/000.p/1", "tile/entries/000.p/1"):
+        for path in ("checkpoint", "timestamped/sizes", "log.vkey", "tile/0/000.p/1", "tile/entries/000.p/1"):
             answer = await stranger.get(f"/log/{path}")
             assert answer.status_code == 200
             assert answer.headers["cache-control"].startswith("public, ")
@@ -159,6 +193,92 @@ async def test_a_folder_of_another_history_is_not_written_to(served, data_folder
     assert refused.returncode == 2
     assert b"is not of this log" in refused.stderr
     assert [path.name for path in folder.iterdir()] == ["checkpoint"]
+
+
+async def test_timestamped_heads_are_served_exported_and_bundled_and_openssl_takes_them(served, data_folder, tmp_path):
+    await scenario.customer(served.api)
+    sizes = await stamped_sizes(served, 1)
+    assert sizes == sorted(sizes)
+    size = sizes[-1]
+    note = await served.get(f"/log/timestamped/{size}.checkpoint")
+    token = await served.get(f"/log/timestamped/{size}.tsr")
+    assert token.headers["content-type"] == "application/timestamp-reply"
+    assert token.headers["cache-control"] == "private, max-age=31536000, immutable"
+    key = parse_verifier_key((data_folder / "trust" / "log.vkey").read_text().strip())
+    stamped = verify_checkpoint(note.content, key)
+    assert stamped.size == size
+    verify_with_openssl(tmp_path, token.content, note.content, data_folder)
+    for path in (f"{size + 9999}.tsr", "0.tsr", "x.checkpoint", f"{10**30}.tsr", f"{size}", ""):
+        missing = await served.get(f"/log/timestamped/{path}")
+        assert missing.status_code in {404, 422}, path
+        assert missing.headers["content-type"].startswith("application/problem+json")
+
+    folder = tmp_path / "log"
+    for _ in range(2):
+        ran = await asyncio.to_thread(greffier, "log", "export", folder, "--data", data_folder)
+        assert ran.returncode == 0, ran.stderr
+    exported = [int(line) for line in (folder / "timestamped" / "sizes").read_text().splitlines()]
+    assert size in exported
+    assert (folder / "timestamped" / f"{size}.checkpoint").read_bytes() == note.content
+    assert (folder / "timestamped" / f"{size}.tsr").read_bytes() == token.content
+    # The timestamped head is one of the history that is exported.
+    now = parse_checkpoint_note((folder / "checkpoint").read_bytes())
+    grew = await asyncio.to_thread(greffier, "log", "consistency", size, now.size, "--log", folder)
+    hashes = [base64.b64decode(line) for line in grew.stdout.splitlines()]
+    verify_consistency(size, stamped.root, now.size, now.root, hashes)
+
+
+async def test_a_bundle_is_under_the_timestamped_head_that_covers_it(data_folder, service_log, tmp_path):
+    # Every newer head is timestamped, as often as the duty looks.
+    async with embedded_service(data_folder, sequencer_period_seconds=0, log_timestamp_every_seconds=0.001) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with (
+            httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client,
+            httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=60) as api,
+        ):
+            client.running = running
+            incident = await ok(api.post("/incidents", json=scenario.facts(**GRAVE)))
+            ran = await asyncio.to_thread(
+                greffier, "bundle", "--data", data_folder, "--incident", incident["ticket"], "-o", tmp_path / "first"
+            )
+            assert ran.returncode == 0, ran.stderr
+            covered = await client.running.parts.store.read(lambda tx: tx.log_size())
+            sizes = await stamped_sizes(client, 1)
+            while sizes[-1] < covered:
+                sizes = await stamped_sizes(client, len(sizes) + 1)
+            made = await api.get("/audit/bundle", params={"incident_id": incident["id"]})
+    with zipfile.ZipFile(io.BytesIO(made.content)) as archive:
+        token, note = archive.read("checkpoint.tsr"), archive.read("checkpoint")
+    verify_with_openssl(tmp_path, token, note, data_folder)
+    (tmp_path / "bundle.zip").write_bytes(made.content)
+    said = await asyncio.to_thread(greffier, "verify", tmp_path / "bundle.zip", "--trust", data_folder / "trust")
+    assert said.returncode == 0, said.stdout
+    assert b", timestamped 20" in said.stdout
+
+
+async def test_an_authority_that_is_away_holds_up_neither_log_nor_pages(data_folder, service_log):
+    async with embedded_service(
+        data_folder,
+        sequencer_period_seconds=0,
+        timestamp_url="http://127.0.0.1:9",
+        timestamp_ca_file=data_folder / "trust" / "ca.pem",
+        metrics_port=0,
+    ) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client:
+            async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=60) as api:
+                await grown(api, 3)
+            assert parse_checkpoint_note((await checkpoint_of(client)).content).size > 3
+            assert (await client.get("/log/timestamped/sizes")).content == b""
+            assert (await client.get("/log/timestamped/1.tsr")).status_code == 404
+            none_yet = figures = "\ngreffier_log_timestamp_failures_total 0.0"
+            async with asyncio.timeout(30):
+                while none_yet in figures:
+                    figures = (await client.get("/metrics")).text
+            assert running.parts.probes["log"]() is None
+    assert "\ngreffier_log_timestamp_failures_total" in figures
+    assert "\ngreffier_log_timestamp_age_seconds " not in figures
+    assert "head.not_timestamped" in service_log.getvalue()
 
 
 def test_what_is_asked_wrongly_is_one_line(tmp_path):

@@ -22,7 +22,7 @@ from notifications.errors import (
     VersionMismatchError,
 )
 from notifications.notice import NoticeState
-from notifications.ports import DueDelivery, SequencedEntry
+from notifications.ports import DueDelivery, SequencedEntry, StampedCheckpoint
 from service.log_store import PendingLeaf
 
 
@@ -54,6 +54,8 @@ class Records:
     nodes: dict = field(default_factory=dict)
     checkpoint: bytes | None = None
     cosignatures: dict = field(default_factory=dict)
+    stamps: dict = field(default_factory=dict)
+    notes: dict = field(default_factory=dict)
     turns: dict = field(default_factory=dict)
     notice_leases: dict = field(default_factory=dict)
     endpoints: dict = field(default_factory=dict)
@@ -526,6 +528,7 @@ class MemoryTransaction(ServingRecords):
         self._records.sequenced.extend(pending.entry_id for pending in leaves)
         self._records.nodes.update({(level, index): node_hash for level, index, node_hash in nodes})
         self._records.checkpoint = checkpoint
+        self._records.notes[self.log_size()] = checkpoint
 
     def add_cosignature(self, size, witness, line, cosigned_at):
         self._writing("cosignatures")
@@ -534,6 +537,20 @@ class MemoryTransaction(ServingRecords):
     def cosignatures(self, size):
         given = sorted((witness, line) for (at, witness), (line, _) in self._records.cosignatures.items() if at == size)
         return [line for _, line in given]
+
+    def add_checkpoint_timestamp(self, size, token, made_at):
+        self._writing("timestamps")
+        self._records.stamps.setdefault(size, (token, made_at))
+
+    def stamped_checkpoint(self, size=None):
+        size = max(self._records.stamps, default=None) if size is None else size
+        if size not in self._records.stamps:
+            return None
+        token, made_at = self._records.stamps[size]
+        return StampedCheckpoint(size, self._records.notes[size], token, made_at)
+
+    def stamped_sizes(self):
+        return sorted(self._records.stamps)
 
     def last_cosigned(self, witness):
         return max((size for size, by in self._records.cosignatures if by == witness), default=None)
