@@ -11,7 +11,7 @@ from notifications.canonical_json import timestamp_text
 from notifications.classification import Classification
 from notifications.decision import Decision, Verdict
 from notifications.errors import Fault, InvalidInputError
-from notifications.incident import Incident, IncidentFacts
+from notifications.incident import Answer, Incident, IncidentFacts
 from notifications.notice import Notice, NoticeState
 from notifications.ports import StoredDecision, Transaction
 from notifications.use_cases.act import Act
@@ -65,7 +65,7 @@ def apply_facts(tx: Transaction, act: Act, kind: str, incident: Incident, agreem
     decided: list[StoredDecision] = []
     added: list[Notice] = []
     saved: list[Notice] = []
-    entries = [_facts_entry(act, kind, incident, decider.reference), *_effect_entries(tx, act, incident)]
+    entries = list(_effect_entries(tx, act, incident))
     tally = dict.fromkeys(Verdict, 0)
     for case in customer_cases(tx):
         customer_id = case.customer.id
@@ -85,7 +85,9 @@ def apply_facts(tx: Transaction, act: Act, kind: str, incident: Incident, agreem
     tx.add_notices(added)
     for notice in saved:
         tx.save_notice(notice, notice.version - 1)
-    tx.append_audit(entries)
+    # It states how many were decided about, and comes first all the same.
+    considered = Considered(customers=sum(tally.values()), decisions=len(decided))
+    tx.append_audit([_facts_entry(act, kind, incident, decider.reference, considered), *entries])
     return Consequences(
         classification=decider.reference,
         decided=tuple(decided),
@@ -109,7 +111,17 @@ def public_fact_id(fact: str) -> str:
     return _CUSTOMER_IN_FACT.sub("*", fact)
 
 
-def _facts_entry(act: Act, kind: str, incident: Incident, classification: Classification) -> AuditEntry:
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """Of how many customers one version of the facts was decided, and how many of these decisions were recorded."""
+
+    customers: int
+    decisions: int
+
+
+def _facts_entry(
+    act: Act, kind: str, incident: Incident, classification: Classification, considered: Considered
+) -> AuditEntry:
     """Return the entry for one version of the facts and how the reference agreement reads it.
 
     Codes and times stand in clear, all the rest is committed to. What is stated of single customers is not among it:
@@ -132,6 +144,8 @@ def _facts_entry(act: Act, kind: str, incident: Incident, classification: Classi
             "tlp": facts.tlp.value,
             "aware_at": timestamp_text(facts.aware_at),
             "affected_customers": len(facts.affected_customers),
+            "customers": considered.customers,
+            "decisions": considered.decisions,
             "agreement": classification.agreement_id,
             "nature": classification.nature.value,
             "possible_natures": [nature.value for nature in classification.possible_natures],
@@ -182,10 +196,17 @@ def _decision_entry(
             "agreement": decision.agreement_id,
             "profile_version": decision.profile_version,
             "reasons": [f"{reason.id}:{reason.holds.value}" for reason in decision.reasons],
+            # Whatever would oblige if it held; what does hold stands in ``duties``.
             "clauses": sorted({reason.clause for reason in decision.reasons if reason.obliges}),
+            "duties": [
+                f"{reason.id}:{reason.clause}"
+                for reason in decision.reasons
+                if reason.obliges and reason.holds is Answer.YES
+            ],
             "missing": sorted({public_fact_id(fact) for fact in decision.missing}),
             "due_at": timestamp_text(decision.due_at) if decision.due_at else None,
             "due_kind": decision.due_kind.value if decision.due_kind else None,
+            "target_at": timestamp_text(decision.target_at) if decision.target_at else None,
         },
     )
 

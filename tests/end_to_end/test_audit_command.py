@@ -77,6 +77,32 @@ async def test_who_was_told_and_who_is_awaited(told):
     assert not any(line["name"] for line in json.loads(of_files.stdout)["lines"]), "files name nobody"
     told = [line for line in whole["lines"] if line["standing"] == "told"]
     assert all(line["told_at"] <= line["due_at"] and line["indices"] for line in told)
+    assert all(line["target_at"] <= line["due_at"] and line["duties"] for line in whole["lines"])
+    assert all(
+        {line["decided_index"], line["released_index"], line["told_index"]} <= {*line["indices"]} for line in told
+    )
+    assert [(item["customers_stated"], item["customers_decided"]) for item in whole["incidents"]] == [(2, 2), (2, 2)]
+    assert {item["kind"] for item in whole["overridden"]} == {"one_person"}
+
+
+async def test_an_emergency_release_is_listed_until_somebody_else_reviewed_it(data_folder, service_log):
+    async with embedded_service(data_folder, clock=SteppedClock(), sequencer_period_seconds=0) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            owner = await scenario.customer(api, "Valmont")
+            body = scenario.facts(**GRAVE, aware_at="2026-01-05T08:00:00Z", affected_customers=[affected(owner)])
+            incident = await ok(api.post("/incidents", json=body))
+            path, match = f"/incidents/{incident['id']}/release-override", {"If-Match": '"1"'}
+            await ok(api.post(path, json={"reason": "night, nobody else awake"}, headers=match))
+            await until(running.parts.store, lambda tx: not tx.pending_leaves(1))
+        said = await asyncio.to_thread(greffier, "audit", "--data", data_folder)
+    assert said.returncode == 1
+    assert "overridden:" in said.stdout
+    (line,) = (line for line in said.stdout.splitlines() if "released in an emergency" in line)
+    assert "Valmont" in line
+    assert "entry" in line
+    assert "not reviewed" in line
+    assert "night" not in said.stdout, "the reason is committed to and not in the clear"
 
 
 async def test_once_the_time_is_over_the_one_not_told_is_missing_and_the_command_says_so(told):

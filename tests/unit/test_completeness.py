@@ -5,10 +5,11 @@ from uuid import UUID
 
 import pytest
 
+from notifications.account import Cause, OverrideKind, Standing
 from notifications.audit.entry import AuditEntry, leaf_bytes
 from notifications.audit.merkle import leaf_hash, root_of
 from notifications.canonical_json import timestamp_text
-from notifications.completeness import Standing, account
+from notifications.completeness import account
 from notifications.errors import VerificationError
 
 _T = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -70,6 +71,103 @@ def test_how_a_customer_stands(entries, as_of, standing) -> None:
     assert line.standing is standing
     assert line.indices == tuple(range(2, 2 + len(entries)))
     assert made.complete == (standing not in {Standing.LATE, Standing.MISSING, Standing.UNDECIDED})
+
+
+def _released(at, **detail):
+    return ("notice.released", at, _BOTH | {"notice": "n-1"}, {"override": False} | detail)
+
+
+_EMERGENCY = (
+    _released(_T, override=True, drafted_by="system:worker"),
+    ("notice.released_by_override", _T, _BOTH | {"notice": "n-1"}, {"rule": "customer", "own_draft": True}),
+)
+_REVIEWED = ("override.reviewed", _LATER, _BOTH | {"notice": "n-1"}, {})
+
+
+@pytest.mark.parametrize(
+    ("entries", "standing", "cause"),
+    [
+        ((_released(_T), _attempted(_LATER)), Standing.LATE, Cause.DELIVERED_LATE),
+        ((_released(_LATER), _attempted(_LATER)), Standing.LATE, Cause.RELEASED_LATE),
+        ((_released(_T),), Standing.MISSING, Cause.NOT_DELIVERED),
+        ((), Standing.MISSING, Cause.NOT_RELEASED),
+        ((_released(_T), _attempted(_T)), Standing.TOLD, None),
+    ],
+)
+def test_where_the_time_was_lost(entries, standing, cause) -> None:
+    (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), *entries)).lines
+    assert (line.standing, line.cause) == (standing, cause)
+    assert line.decided_index == 2
+    assert line.released_index == (3 if entries else None)
+    assert line.told_index == (4 if len(entries) == 2 else None)
+
+
+def test_what_a_system_took_by_webhook_tells_nobody() -> None:
+    taken = ("delivery.attempted", _T, _BOTH | {"delivery": "d-9"}, {"event": "RelayToNonERDS", "channel": "webhook"})
+    (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _released(_T), taken)).lines
+    assert line.standing is Standing.MISSING
+    assert line.channels == (("webhook", _T),)
+    mailed = ("delivery.attempted", _T, _BOTH | {"delivery": "d-1"}, {"event": "RelayToNonERDS", "channel": "email"})
+    (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _released(_T), taken, mailed)).lines
+    assert line.standing is Standing.TOLD
+    assert line.told_index == 5
+
+
+@pytest.mark.parametrize(
+    ("entries", "found", "complete"),
+    [
+        (_EMERGENCY, (OverrideKind.UNREVIEWED, 4, None), False),
+        ((*_EMERGENCY, _REVIEWED), (OverrideKind.REVIEWED, 4, 5), True),
+        ((_released(_T, drafted_by="system:worker"),), (OverrideKind.ONE_PERSON, 3, None), True),
+        ((_decided("do_not_notify"),), (OverrideKind.TAKEN_BACK, 3, 2), True),
+        ((_decided("pending"),), (OverrideKind.TAKEN_BACK, 3, 2), True),
+        # An emergency whose own entry is not there is one all the same.
+        (_EMERGENCY[:1], (OverrideKind.UNREVIEWED, 3, None), False),
+    ],
+)
+def test_what_went_past_a_second_person_or_a_decision(entries, found, complete) -> None:
+    made = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), *entries), as_of=_T)
+    (item,) = made.overrides
+    assert (item.kind, item.index, item.other_index) == found
+    assert made.complete == complete
+
+
+def test_a_decision_that_changes_after_the_customer_was_told_takes_nothing_back() -> None:
+    entries = (_decided("notify"), _released(_T, drafted_by="account:a"), _attempted(_T), _decided("do_not_notify"))
+    assert _made(_log(_REGISTERED, _DECLARED, *entries)).overrides == ()
+
+
+def _declaring(customers):
+    return ("incident.declared", _T, {"incident": _INCIDENT}, {"ticket": "INC-1", "customers": customers})
+
+
+def test_everyone_was_decided_about_or_the_count_says_so() -> None:
+    one = _made(_log(_REGISTERED, _declaring(1), _decided("do_not_notify")))
+    two = _made(_log(_REGISTERED, _declaring(2), _decided("do_not_notify")))
+    assert [(item.stated, item.decided, item.lacking) for item in (*one.incidents, *two.incidents)] == [
+        (1, 1, 0), (2, 1, 1),
+    ]  # fmt: skip
+    assert (one.complete, two.complete) == (True, False)
+    (old,) = _made(_log(_REGISTERED, _DECLARED, _decided("do_not_notify"))).incidents
+    assert (old.stated, old.lacking) == (None, 0)
+
+
+_ERASED = ("customer.erased", _LATER, {"customer": _CUSTOMER}, {})
+
+
+def test_who_was_erased_keeps_its_lines_and_is_missed_by_no_later_incident() -> None:
+    (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _attempted(_T), _ERASED)).lines
+    assert (line.standing, line.erased_at) == (Standing.TOLD, _LATER)
+    assert _made(_log(_REGISTERED, _ERASED, _DECLARED)).lines == ()
+
+
+def test_the_internal_target_stands_beside_the_deadline() -> None:
+    kind, at, subjects, detail = _decided("notify")
+    aimed = (kind, at, subjects, detail | {"target_at": timestamp_text(_T + timedelta(hours=1))})
+    (line,) = _made(_log(_REGISTERED, _DECLARED, aimed, _attempted(_T + timedelta(hours=3)))).lines
+    assert (line.standing, line.past_target) == (Standing.TOLD, timedelta(hours=2))
+    (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _attempted(_T))).lines
+    assert (line.target_at, line.past_target) == (None, None)
 
 
 def test_delay_and_override_are_stated() -> None:

@@ -1,0 +1,376 @@
+"""How each bound customer stands in each incident, taken from leaves of the log one by one.
+
+What is *told*: placed in the console, or taken by the next mail relay and not come back; these are the channels that
+the agreement names (11.1.1.2). What a customer's own system took by webhook is stated beside it and tells nobody, and
+no call does. Of a decision the ``reasons`` say what held; ``clauses`` lists what would oblige if it held, and is not
+used. ``duties`` (entries from before have none) names what obliges and holds, with its clause.
+
+Not verified here: that these are all leaves (``completeness``), that they stand in a log (``bundle``), and whether what
+was recorded is true.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from notifications.audit.entry import Leaf
+from notifications.canonical_json import parse_timestamp
+
+_TAKEN = frozenset({"ContentConsignment", "RelayToNonERDS"})
+_FAILED = "RelayToNonERDSFailure"
+_TELL_NOBODY = frozenset({"webhook"})
+_FACTS = frozenset({"incident.declared", "incident.facts_changed", "incident.closed", "incident.reopened"})
+
+
+class Standing(StrEnum):
+    """How one customer stands in one incident, at the moment of the account."""
+
+    TOLD = "told"
+    LATE = "late"
+    MISSING = "missing"
+    #: owed, not told, and the time for it is not over
+    AWAITED = "awaited"
+    #: the last decision waits for a fact
+    PENDING = "pending"
+    #: registered before the incident was declared, and no decision about it
+    UNDECIDED = "undecided"
+    #: decided that it is not told, with reasons
+    NOT_OWED = "not_owed"
+
+
+class Cause(StrEnum):
+    """Where the time was lost, of what is late or missing."""
+
+    #: the release came after the notice was due
+    RELEASED_LATE = "released_late"
+    #: released in time, and reached the customer after it was due
+    DELIVERED_LATE = "delivered_late"
+    NOT_RELEASED = "not_released"
+    #: released, and no console and no relay took it, or it came back
+    NOT_DELIVERED = "not_delivered"
+
+
+class OverrideKind(StrEnum):
+    """What one person did alone, or what was undone."""
+
+    #: released in an emergency past the rule of two people; somebody else reviewed it
+    REVIEWED = "reviewed"
+    #: as above, and nobody reviewed it
+    UNREVIEWED = "unreviewed"
+    #: released by whoever wrote it last, where no rule asked for a second person
+    ONE_PERSON = "one_person"
+    #: a decision to tell was replaced by one not to, or to wait, before the customer was told
+    TAKEN_BACK = "taken_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Something that went past a second pair of eyes, or past a decision, with the entries that show it."""
+
+    kind: OverrideKind
+    incident: str
+    #: the customer's pseudonym
+    customer: str
+    #: empty where it concerns no notice
+    notice: str
+    at: datetime
+    #: who did it, as in the log
+    actor: str
+    #: what required four eyes; None where nothing did
+    rule: str | None
+    index: int
+    #: entry of the review, or of the decision that was taken back
+    other_index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One customer in one incident."""
+
+    incident: str
+    #: the customer's pseudonym
+    customer: str
+    standing: Standing
+    cause: Cause | None
+    #: last decision: its verdict, reasons and duties (``<id>:<clause>``); empty where there is none
+    verdict: str
+    reasons: tuple[str, ...]
+    duties: tuple[str, ...]
+    #: earliest time that a decision to tell stated: a later decision cannot move a missed one
+    due_at: datetime | None
+    due_kind: str | None
+    #: earliest internal target that a decision to tell stated; None in entries from before it was recorded
+    target_at: datetime | None
+    released_at: datetime | None
+    told_at: datetime | None
+    #: told after it was due by so much
+    delay: timedelta | None
+    #: when each channel first took it, unless it came back; ``webhook`` among them
+    channels: tuple[tuple[str, datetime], ...]
+    #: released by one person where two were asked for
+    overridden: bool
+    #: when the customer's data was erased (clause 9.7): names, words and mails of it are not available
+    erased_at: datetime | None
+    #: entries that state the deadline (else the last decision), the first release, and the telling; None where none is
+    decided_index: int | None
+    released_index: int | None
+    told_index: int | None
+    #: every entry about this customer in this incident, in order
+    indices: tuple[int, ...]
+
+    @property
+    def past_target(self) -> timedelta | None:
+        """By how much it was told after the internal target; None where it was not, or where no target is known."""
+        if self.told_at is None or self.target_at is None or self.told_at <= self.target_at:
+            return None
+        return self.told_at - self.target_at
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentCount:
+    """Of how many customers an incident was decided: as its entries state, and as many as decisions are here."""
+
+    incident: str
+    ticket: str | None
+    #: entry of its declaration; None where that is not among the leaves
+    declared_index: int | None
+    #: customers considered when its facts were last recorded; None in entries from before it was stated
+    stated: int | None
+    #: of how many customers of that moment a decision is here; those erased before are not among them
+    decided: int
+
+    @property
+    def lacking(self) -> int:
+        """How many decisions are stated and not here."""
+        return 0 if self.stated is None else max(0, self.stated - self.decided)
+
+
+@dataclass(slots=True)
+class _Case:
+    decisions: list[tuple[int, Leaf]] = field(default_factory=list)
+    indices: list[int] = field(default_factory=list)
+    #: delivery to channel, moment and entry of what was taken
+    taken: dict[str, tuple[str, datetime, int]] = field(default_factory=dict)
+    released: list[tuple[datetime, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Emergency:
+    index: int
+    leaf: Leaf
+    reviewed_index: int | None = None
+
+
+class Accounting:
+    """Takes leaves in the order of the log; grows with incidents times customers."""
+
+    def __init__(self) -> None:
+        self._cases: dict[tuple[str, str], _Case] = {}
+        #: incident to the entry of its declaration, its ticket, and the customers stated last with that entry
+        self._declared: dict[str, int] = {}
+        self._tickets: dict[str, str] = {}
+        self._stated: dict[str, tuple[int, int]] = {}
+        self._registered: dict[str, int] = {}
+        self._erased: dict[str, tuple[int, datetime]] = {}
+        self._emergencies: dict[str, _Emergency] = {}
+        self._alone: dict[str, tuple[int, Leaf]] = {}
+
+    def take(self, index: int, leaf: Leaf) -> None:
+        """Take the next leaf."""
+        incident, customer = leaf.subjects.get("incident"), leaf.subjects.get("customer")
+        if incident is not None and leaf.type in _FACTS:
+            self._take_facts(index, leaf, incident)
+        if customer is not None and leaf.type == "customer.registered":
+            self._registered.setdefault(customer, index)
+        if customer is not None and leaf.type == "customer.erased":
+            self._erased.setdefault(customer, (index, leaf.at))
+        if incident is None or customer is None:
+            return
+        case = self._cases.setdefault((incident, customer), _Case())
+        case.indices.append(index)
+        match leaf.type:
+            case "decision.recorded":
+                case.decisions.append((index, leaf))
+            case "delivery.attempted" if leaf.detail.get("event") in _TAKEN:
+                channel = str(leaf.detail.get("channel") or "")
+                case.taken.setdefault(leaf.subjects.get("delivery", ""), (channel, leaf.at, index))
+            case "delivery.returned" if leaf.detail.get("event") == _FAILED:
+                case.taken.pop(leaf.subjects.get("delivery", ""), None)
+            case "notice.released" | "notice.released_by_override" | "override.reviewed":
+                self._take_release(index, leaf, case)
+
+    def _take_facts(self, index: int, leaf: Leaf, incident: str) -> None:
+        if leaf.type == "incident.declared":
+            self._declared.setdefault(incident, index)
+        if isinstance(ticket := leaf.detail.get("ticket"), str):
+            self._tickets[incident] = ticket
+        if isinstance(customers := leaf.detail.get("customers"), int):
+            self._stated[incident] = (customers, index)
+
+    def _take_release(self, index: int, leaf: Leaf, case: _Case) -> None:
+        notice = leaf.subjects.get("notice", "")
+        if leaf.type == "notice.released_by_override":
+            # It follows the release, and says more of it.
+            self._emergencies[notice] = _Emergency(index, leaf)
+        elif leaf.type == "override.reviewed":
+            if notice in self._emergencies:
+                self._emergencies[notice].reviewed_index = index
+        else:
+            case.released.append((leaf.at, index))
+            if leaf.detail.get("override") is True:
+                self._emergencies[notice] = _Emergency(index, leaf)
+            elif leaf.detail.get("drafted_by") == leaf.actor:
+                self._alone[notice] = (index, leaf)
+
+    def lines(self, as_of: datetime) -> tuple[Line, ...]:
+        """Return how each customer stands, by incident and customer: whoever was decided about, or had to be."""
+        for incident, at in self._declared.items():
+            for customer, since in self._registered.items():
+                if since < at and not self._erased_before(customer, at):
+                    self._cases.setdefault((incident, customer), _Case())
+        overridden = {_case_of(item.leaf) for item in self._emergencies.values()}
+        return tuple(
+            self._line(key, case, as_of, overridden=key in overridden)
+            for key, case in sorted(self._cases.items(), key=lambda item: item[0])
+        )
+
+    def overrides(self) -> tuple[Override, ...]:
+        """Return what went past a second person or past a decision, in the order of the log."""
+        found = [
+            _override(
+                OverrideKind.UNREVIEWED if item.reviewed_index is None else OverrideKind.REVIEWED,
+                item.index, item.leaf, item.reviewed_index,
+            )
+            for item in self._emergencies.values()
+        ]  # fmt: skip
+        found += [_override(OverrideKind.ONE_PERSON, index, leaf) for index, leaf in self._alone.values()]
+        for case in self._cases.values():
+            told = min(
+                (index for channel, _, index in case.taken.values() if channel not in _TELL_NOBODY), default=None
+            )
+            for (before, earlier), (index, later) in zip(case.decisions, case.decisions[1:], strict=False):
+                undone = earlier.detail.get("verdict") == "notify" != later.detail.get("verdict")
+                if undone and (told is None or index < told):
+                    found.append(_override(OverrideKind.TAKEN_BACK, index, later, before))
+        return tuple(sorted(found, key=lambda item: item.index))
+
+    def incidents(self) -> tuple[IncidentCount, ...]:
+        """Return each incident with the number of customers that it was decided about."""
+        decided = dict.fromkeys((*self._declared, *self._stated), 0)
+        for (incident, customer), case in self._cases.items():
+            _, at = self._stated.get(incident, (None, -1))
+            counts = bool(case.decisions) and not self._erased_before(customer, at)
+            decided[incident] = decided.get(incident, 0) + counts
+        return tuple(
+            IncidentCount(
+                incident,
+                self._tickets.get(incident),
+                self._declared.get(incident),
+                self._stated.get(incident, (None, -1))[0],
+                decided[incident],
+            )
+            for incident in sorted(decided)
+        )
+
+    def _erased_before(self, customer: str, index: int) -> bool:
+        return customer in self._erased and self._erased[customer][0] < index
+
+    def _line(self, key: tuple[str, str], case: _Case, as_of: datetime, *, overridden: bool) -> Line:
+        incident, customer = key
+        last = case.decisions[-1][1] if case.decisions else None
+        verdict = "" if last is None else str(last.detail.get("verdict"))
+        owed = [item for item in case.decisions if item[1].detail.get("verdict") == "notify"]
+        due = min((found for item in owed if (found := _time(item[1], "due_at"))), default=None)
+        stating = next((item for item in owed if _time(item[1], "due_at") == due), None) if due else None
+        telling = [item for item in case.taken.values() if item[0] not in _TELL_NOBODY]
+        told = min(((at, index) for _, at, index in telling), default=None)
+        released = min(case.released, default=None)
+        channels: dict[str, datetime] = {}
+        for channel, at, _ in case.taken.values():
+            channels[channel] = min(at, channels.get(channel, at))
+        told_at, released_at = told and told[0], released and released[0]
+        standing = _standing(verdict, due, told_at, as_of)
+        erased = self._erased.get(customer)
+        decided = stating or (case.decisions[-1] if case.decisions else None)
+        return Line(
+            incident=incident,
+            customer=customer,
+            standing=standing,
+            cause=_cause(standing, due, released_at),
+            verdict=verdict,
+            reasons=_codes(last, "reasons"),
+            duties=_codes(last, "duties"),
+            due_at=due,
+            due_kind=None if stating is None else str(stating[1].detail.get("due_kind")),
+            target_at=min((found for _, leaf in owed if (found := _time(leaf, "target_at"))), default=None),
+            released_at=released_at,
+            told_at=told_at,
+            delay=told_at - due if told_at is not None and due is not None and told_at > due else None,
+            channels=tuple(sorted(channels.items())),
+            overridden=overridden,
+            erased_at=None if erased is None else erased[1],
+            decided_index=None if decided is None else decided[0],
+            released_index=None if released is None else released[1],
+            told_index=None if told is None else told[1],
+            indices=tuple(case.indices),
+        )
+
+
+def _case_of(leaf: Leaf) -> tuple[str, str]:
+    return leaf.subjects.get("incident", ""), leaf.subjects.get("customer", "")
+
+
+def _standing(verdict: str, due_at: datetime | None, told_at: datetime | None, as_of: datetime) -> Standing:
+    if told_at is not None:
+        return Standing.LATE if due_at is not None and told_at > due_at else Standing.TOLD
+    match verdict:
+        case "":
+            return Standing.UNDECIDED
+        case "pending":
+            return Standing.PENDING
+        case "do_not_notify":
+            return Standing.NOT_OWED
+        case _:
+            return Standing.AWAITED if due_at is not None and as_of <= due_at else Standing.MISSING
+
+
+def _cause(standing: Standing, due_at: datetime | None, released_at: datetime | None) -> Cause | None:
+    match standing:
+        case Standing.MISSING:
+            return Cause.NOT_RELEASED if released_at is None else Cause.NOT_DELIVERED
+        case Standing.LATE:
+            late = released_at is None or due_at is None or released_at > due_at
+            return Cause.RELEASED_LATE if late else Cause.DELIVERED_LATE
+        case _:
+            return None
+
+
+def _override(kind: OverrideKind, index: int, leaf: Leaf, other: int | None = None) -> Override:
+    rule = leaf.detail.get("rule")
+    return Override(
+        kind=kind,
+        incident=_case_of(leaf)[0],
+        customer=_case_of(leaf)[1],
+        notice=leaf.subjects.get("notice", ""),
+        at=leaf.at,
+        actor=leaf.actor,
+        rule=rule if isinstance(rule, str) else None,
+        index=index,
+        other_index=other,
+    )
+
+
+def _time(leaf: Leaf, name: str) -> datetime | None:
+    value = leaf.detail.get(name)
+    return parse_timestamp(value) if isinstance(value, str) else None
+
+
+def _codes(leaf: Leaf | None, name: str) -> tuple[str, ...]:
+    value = None if leaf is None else leaf.detail.get(name)
+    return tuple(value) if isinstance(value, list) else ()
+
+
+def standing_at(lines: Iterable[Line], *standings: Standing) -> tuple[Line, ...]:
+    """Return the lines that stand so."""
+    return tuple(line for line in lines if line.standing in standings)
