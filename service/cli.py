@@ -19,6 +19,7 @@ from service.fsck_command import fsck_command
 from service.import_command import export_command, import_command
 from service.keys_command import keys_command
 from service.log_command import log_command
+from service.succession_command import succession_command
 from service.verify_command import verify_command
 from service.witness_command import witness_command
 
@@ -44,6 +45,7 @@ cli.add_command(fsck_command)
 cli.add_command(bundle_command)
 cli.add_command(witness_command)
 cli.add_command(erasures_command)
+cli.add_command(succession_command)
 
 
 @cli.command()
@@ -60,7 +62,15 @@ cli.add_command(erasures_command)
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where the master key stands or is put; master.key in the folder if not given.",
 )
-def init(data: Path, address: str, provider: str, passphrase_file: Path | None, master_key_file: Path | None) -> None:
+@click.option("--log-origin", help="Name of the log, for good; DOMAIN/greffier by the address if not given.")
+def init(
+    data: Path,
+    address: str,
+    provider: str,
+    passphrase_file: Path | None,
+    master_key_file: Path | None,
+    log_origin: str | None,
+) -> None:
     """Create demo CA, signing, timestamp, log and master keys, trust anchors, settings and the first token."""
     from service.data_folder import prepare_data_folder
 
@@ -71,6 +81,7 @@ def init(data: Path, address: str, provider: str, passphrase_file: Path | None, 
         now=datetime.now(UTC),
         passphrase_file=passphrase_file,
         master_key_file=master_key_file,
+        log_origin=log_origin,
     )
     click.echo(f"prepared {data}: keys/ and master.key (keep), trust/ (give to customers), api-token, greffier.toml")
 

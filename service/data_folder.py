@@ -30,11 +30,13 @@ def prepare_data_folder(
     now: datetime,
     passphrase_file: Path | None = None,
     master_key_file: Path | None = None,
+    log_origin: str | None = None,
 ) -> None:
     """Create keys, trust anchors, settings and token in a folder; raises InvalidInputError if it has some already.
 
     Private keys are encrypted under the passphrase of a file, else under the one that the master key gives. A master
-    key file that is named and exists is used as it is; else a new one is written. The settings file comes last: a
+    key file that is named and exists is used as it is; else a new one is written. The log is named ``log_origin``, or
+    after the address's domain. The settings file comes last: a
     folder without it was not finished and is not used.
     """
     if is_prepared(data):
@@ -42,6 +44,9 @@ def prepare_data_folder(
     domain = address.rpartition("@")[2]
     if not domain or not address.isascii():
         raise InvalidInputError(Fault("address", "must be an ASCII mail address"))
+    origin = log_origin or f"{domain}/greffier"
+    if any(char.isspace() or char == "+" for char in origin):
+        raise InvalidInputError(Fault("log_origin", "may hold no white space and no +"))
     passphrase = _first_line(passphrase_file) if passphrase_file else None
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     master_path = master_key_file or data / "master.key"
@@ -50,7 +55,7 @@ def prepare_data_folder(
         KeyFiles(data / "keys", data / "trust"),
         address=address,
         provider_name=provider_name,
-        log_origin=f"{domain}/greffier",
+        log_origin=origin,
         now=now,
         passphrase=passphrase or passphrase_of(masters[0]),
     )
@@ -62,7 +67,7 @@ def prepare_data_folder(
         "contact_name": f"{provider_name} SOC",
         "contact_email": address,
         "mail_from": address,
-        "log_origin": f"{domain}/greffier",
+        "log_origin": origin,
     }
     if passphrase_file:
         settings["key_passphrase_file"] = str(passphrase_file.resolve())
