@@ -34,6 +34,7 @@ from service.certificates import CertificateEnd
 from service.clocked_duty import ClockedDuty
 from service.figures import StoreFigures
 from service.head_timestamping import TimestampingState
+from service.log_checking import LogCheck
 from service.messages import Alert, ServiceMail
 from service.metrics import Metrics
 from service.operating_findings import (
@@ -87,6 +88,7 @@ class Surroundings:
     witnesses: Callable[[], Sequence[WitnessState]] = tuple
     #: as above
     head_timestamping: Callable[[], TimestampingState | None] = lambda: None
+    log_check: Callable[[], LogCheck | None] = lambda: None
 
 
 def raise_alerts(tx: AccessTransaction, act: Act, found: Sequence[Finding], settings: AlertSettings) -> list[Finding]:
@@ -226,10 +228,17 @@ class Alerting(ClockedDuty):
         )
         free_bytes = await asyncio.to_thread(self._surroundings.free_bytes)
         before, witnesses = self._figures, tuple(self._surroundings.witnesses())
-        stamping = self._surroundings.head_timestamping()
+        stamping, checked = self._surroundings.head_timestamping(), self._surroundings.log_check()
         looked, self._figures = await self._store.read(
             lambda tx: look_at_operations(
-                tx, now, limits, free_bytes=free_bytes, before=before, witnesses=witnesses, head_timestamping=stamping
+                tx,
+                now,
+                limits,
+                free_bytes=free_bytes,
+                before=before,
+                witnesses=witnesses,
+                head_timestamping=stamping,
+                log_check=checked,
             )
         )
         await self._raise(now, looked.new)

@@ -1,6 +1,8 @@
 """``greffier fsck``: the whole log made again from its entries, and everything beside it compared."""
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,17 @@ if TYPE_CHECKING:
 )
 @click.option("--log-only", is_flag=True, help="Entries, tree, checkpoints and published head; no rows beside them.")
 @click.option("--json", "as_json", is_flag=True, help="Say what was found as one JSON object.")
-def fsck_command(data: Path, processes: int | None, *, log_only: bool, as_json: bool) -> None:
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Share of its time for which it works; for the rest it leaves the disk to others. With one process.",
+)
+@click.option("--niceness", type=click.IntRange(0, 19), default=0, show_default=True, help="Let others go first.")
+def fsck_command(
+    data: Path, processes: int | None, share: float, niceness: int, *, log_only: bool, as_json: bool
+) -> None:
     """Recompute the log's tree from its entries; compare tiles, checkpoints, proofs, rows and mails with it.
 
     Beside a running service too. Exit code 1 where something differs; the first difference of each step is named.
@@ -36,10 +48,19 @@ def fsck_command(data: Path, processes: int | None, *, log_only: bool, as_json: 
 
     if not is_prepared(data):
         raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
+    if share < 1 and processes != 1:
+        raise InvalidInputError(Fault("share", "is for one process: add --processes 1"))
+    os.nice(niceness)
     settings = load_settings(data)
+    rest = _rested(share)
     columns = (TextColumn("entries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("entries", total=None)
+
+        def breathe(count: int) -> None:
+            progress.advance(task, count)
+            rest()
+
         report = check_log(
             settings.store_location(),
             log_keys(settings),
@@ -47,11 +68,24 @@ def fsck_command(data: Path, processes: int | None, *, log_only: bool, as_json: 
             processes=processes or os.cpu_count() or 1,
             rows=not log_only,
             begins=lambda size: progress.update(task, total=size),
-            breathe=lambda count: progress.advance(task, count),
+            breathe=breathe,
         )
     _say_as_json(report) if as_json else _say(report)
     if report.differences:
         click.get_current_context().exit(1)
+
+
+def _rested(share: float) -> Callable[[], None]:
+    """Return what rests for as long as makes the time since the last rest this share of all."""
+    worked_since = time.monotonic()
+
+    def rest() -> None:
+        nonlocal worked_since
+        if share < 1:
+            time.sleep((time.monotonic() - worked_since) * (1 / share - 1))
+            worked_since = time.monotonic()
+
+    return rest
 
 
 def _say(report: "Report") -> None:

@@ -23,6 +23,7 @@ from notifications.ports import Clock, DueDelivery
 from service.access.ports import AccessStore
 from service.certificates import CertificateEnd
 from service.figures import StoreFigures, hold_kind
+from service.log_checking import LogCheck
 
 _log = structlog.get_logger(__name__)
 
@@ -65,6 +66,9 @@ _READ: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("greffier_log_lag_seconds", "Age of the oldest entry that waits for a checkpoint; 0 where none does", ()),
     ("greffier_log_last_entry_age_seconds", "Age of the newest entry under a signed checkpoint", ()),
     ("greffier_log_timestamp_age_seconds", "Age of the newest timestamp over a head of the log", ()),
+    ("greffier_log_check_age_seconds", "Age of the last check of the whole log", ()),
+    ("greffier_log_check_entries", "Entries that the last check of the whole log compared", ()),
+    ("greffier_log_check_differences", "Differences that the last check of the whole log found", ()),
     ("greffier_part_ready", "1 while a part of the readiness is in order", ("part",)),
     ("greffier_certificate_expiry_seconds", "Time until a chain of certificates in use ends", ("use",)),
     ("greffier_log_key_age_seconds", "For how long the current log key has been in use", ()),
@@ -92,6 +96,8 @@ class Sources:
     certificates: Callable[[], Sequence[CertificateEnd]] = tuple
     #: when the newest timestamp over a head was obtained; None where there is none, or another process sees to it
     head_stamped_at: Callable[[], datetime | None] = lambda: None
+    #: what the last check of the whole log came to; None where there was none, or another process sees to it
+    log_check: Callable[[], LogCheck | None] = lambda: None
     #: since when the current log key signs; None where that is not known; reads files as well
     log_key_since: Callable[[], datetime | None] = lambda: None
 
@@ -265,6 +271,10 @@ class _Read(Collector):
             values["greffier_log_key_age_seconds"] = [((), (now - log_key_since).total_seconds())]
         if (stamped_at := sources.head_stamped_at()) is not None:
             values["greffier_log_timestamp_age_seconds"] = [((), (now - stamped_at).total_seconds())]
+        if (check := sources.log_check()) is not None:
+            values["greffier_log_check_age_seconds"] = [((), (now - check.completed_at).total_seconds())]
+            values["greffier_log_check_entries"] = [((), float(check.entries))]
+            values["greffier_log_check_differences"] = [((), float(check.differences))]
         values["greffier_contact_certificates"] = _labelled(self.contact_certificates)
         values["greffier_scrape_store_seconds"] = [((), seconds)]
         self._values = values

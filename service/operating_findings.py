@@ -18,6 +18,7 @@ from service.alert_findings import Finding, Looked
 from service.certificates import CertificateEnd
 from service.figures import QueueFigures, StoreFigures
 from service.head_timestamping import TimestampingState
+from service.log_checking import LogCheck
 from service.witnessing import WitnessState
 
 #: How much of the past is looked at for bursts, and how many of its attempts.
@@ -50,6 +51,7 @@ _LOOKED_AT = frozenset(
         "witness_disputing",
         "erasure_waiting",
         "head_untimestamped",
+        "log_differs",
     }
 )
 _CERTIFICATES = frozenset({"service_certificate_expiring"})
@@ -78,6 +80,7 @@ def look_at_operations(
     before: StoreFigures | None,
     witnesses: Sequence[WitnessState] = (),
     head_timestamping: TimestampingState | None = None,
+    log_check: LogCheck | None = None,
 ) -> tuple[Looked, StoreFigures]:
     """Return what is to be alerted of the service now and was not yet, which of those alerts are settled, and figures.
 
@@ -93,6 +96,7 @@ def look_at_operations(
     7. Erasures whose notice nobody took, that something stands in the way of, that are nearly due or overdue, or that
        are done and not certified.
     8. Heads that the timestamp authority has not timestamped for long.
+    9. A check of the log that found a difference.
     """
     figures = tx.store_figures(now)
     pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
@@ -104,6 +108,7 @@ def look_at_operations(
         *_witnesses(witnesses, now),
         *_erasures(tx, now),
         *_untimestamped(head_timestamping, now),
+        *_differing(log_check, now),
     ]
     if free_bytes is not None and free_bytes < limits.free_bytes:
         standing.append(Finding(f"disk_low:{_block(now)}", "disk_low", "", count=free_bytes // 2**20))
@@ -246,6 +251,12 @@ def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[Finding]:
             # By the beginning of its pseudonym: nobody knows its name any more.
             named = erasure.pseudonym[:16]
             yield Finding(f"erasure_waiting:{named}:{_block(now)}", "erasure_waiting", named)
+
+
+def _differing(check: LogCheck | None, now: datetime) -> Iterator[Finding]:
+    if check is not None and check.first is not None:
+        found = timestamp_text(check.completed_at)
+        yield Finding(f"log_differs:{found}:{_block(now)}", "log_differs", check.first, count=check.differences)
 
 
 def _untimestamped(state: TimestampingState | None, now: datetime) -> Iterator[Finding]:

@@ -206,6 +206,8 @@ class Settings(BaseSettings):
     log_head_file: Path | None = None
     #: how long after a timestamp over a head the next one is asked for, once there is a newer head; 0 for none at all
     log_timestamp_every_seconds: float = Field(3600, ge=0)
+    #: how long after a check of the whole log the next one is begun; 0 for none at all
+    log_check_every_hours: float = Field(24, ge=0)
     #: the log is served to everybody; what stands in it names nobody
     log_public: bool = False
     #: who cosigns each head, each as ``URL verifier-key``

@@ -28,6 +28,7 @@ from service.escalating import Escalating
 from service.head_timestamping import HeadTimestamping, TimestampingState
 from service.lanes import Lanes, LaneSettings
 from service.leadership import while_leading
+from service.log_checking import LogChecking, check_by_process
 from service.service_mails import MailSender, ServiceMailer
 from service.settings import Settings
 from service.stopping import stopped
@@ -51,6 +52,7 @@ class Work:
     escalating: Escalating
     erasing: Erasing
     head_timestamping: TimestampingState
+    log_checking: LogChecking
     #: part -> why it does not do its whole job, or None
     probes: dict[str, Probe]
 
@@ -111,6 +113,12 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         clock=ground.clock,
         failed=ground.metrics.head_not_timestamped,
     )
+    checking = LogChecking(
+        check_by_process(settings),
+        settings.data / "log-check.json",
+        every_hours=settings.log_check_every_hours,
+        clock=ground.clock,
+    )
     alerting = Alerting(
         ground.store,
         alert_settings(settings),
@@ -122,6 +130,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
             lambda: free_bytes(settings.data),
             lambda: witnessing.states,
             lambda: stamping.state,
+            lambda: checking.last,
         ),
     )
     escalating = Escalating(
@@ -168,6 +177,8 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         duties["witnessing"] = witnessing.run
     if settings.log_timestamp_every_seconds:
         duties["head_timestamping"] = stamping.run
+    if settings.log_check_every_hours:
+        duties["log_checking"] = checking.run
     for name, duty in duties.items():
         _run(name, _duty_of_leader(ground, duty), ground, stack)
     probes: dict[str, Probe] = {
@@ -177,8 +188,9 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         "escalation": escalating.health,
         "checks": checks.health,
         "erasing": erasing.health,
+        "log_check": checking.health,
     }
-    return Work(worker, mailer, alerting, escalating, erasing, stamping.state, probes)
+    return Work(worker, mailer, alerting, escalating, erasing, stamping.state, checking, probes)
 
 
 def _lane_settings(settings: Settings) -> LaneSettings:

@@ -15,6 +15,7 @@ from notifications.use_cases.pausing import pause_channel, resume_channel
 from service.alert_wording import alert_mail
 from service.alerting import Alerting, AlertSettings, Surroundings
 from service.certificates import CertificateEnd
+from service.log_checking import LogCheck
 from service.metrics import Metrics
 from service.observability import SystemIdentifiers
 from service.store import open_store
@@ -28,7 +29,7 @@ class Watch:
 
     def __init__(self, store):
         self.store, self.clock = store, SteppedClock(NOW)
-        self.ends, self.free = [], 10**12
+        self.ends, self.free, self.log_check = [], 10**12, None
         self.metrics = Metrics(store, self.clock)
         self.alerting = Alerting(
             store,
@@ -36,7 +37,7 @@ class Watch:
             clock=self.clock,
             identifiers=SystemIdentifiers(),
             metrics=self.metrics,
-            surroundings=Surroundings(lambda: self.ends, lambda: self.free),
+            surroundings=Surroundings(lambda: self.ends, lambda: self.free, log_check=lambda: self.log_check),
         )
 
     def act(self):
@@ -254,3 +255,11 @@ class TestErasures:
         await watch.store.write(lambda tx: tx.add_erasure(erasure))
         assert await watch.look(minutes=59) == []
         assert await watch.look(minutes=1) == [("erasure_waiting", "abababababababab 1")]
+
+
+async def test_a_log_that_differs_is_told_of_with_the_first_difference_and_settled_by_a_clean_check(watch):
+    watch.log_check = LogCheck(watch.clock.now(), 7, 2, "tree: node 5 of level 0 is not the hash")
+    assert await watch.look() == [("log_differs", "tree: node 5 of level 0 is not the hash 2")]
+    assert await watch.kinds(minutes=1) == ["log_differs"]
+    watch.log_check = LogCheck(watch.clock.now(), 7)
+    assert await watch.kinds(minutes=1) == []
