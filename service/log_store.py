@@ -89,8 +89,8 @@ class CosignatureTransaction(LogTransaction, Protocol):
         """Return the lines that witnesses gave under the checkpoint of a size, by the witness's name."""
         ...
 
-    def last_cosigned(self, witness: str) -> int | None:
-        """Return the largest size that a witness cosigned, or None."""
+    def last_cosigned(self, witness: str) -> tuple[int, datetime] | None:
+        """Return the largest size that a witness cosigned, and when, or None."""
         ...
 
 

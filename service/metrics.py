@@ -24,6 +24,7 @@ from service.access.ports import AccessStore
 from service.certificates import CertificateEnd
 from service.figures import StoreFigures, hold_kind
 from service.log_checking import LogCheck
+from service.witnessing import WitnessState
 
 _log = structlog.get_logger(__name__)
 
@@ -69,6 +70,8 @@ _READ: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("greffier_log_check_age_seconds", "Age of the last check of the whole log", ()),
     ("greffier_log_check_entries", "Entries that the last check of the whole log compared", ()),
     ("greffier_log_check_differences", "Differences that the last check of the whole log found", ()),
+    ("greffier_witness_cosignature_age_seconds", "For how long a witness has cosigned no head", ("witness",)),
+    ("greffier_witness_uncosigned_entries", "Entries under a signed checkpoint that it did not cosign", ("witness",)),
     ("greffier_part_ready", "1 while a part of the readiness is in order", ("part",)),
     ("greffier_certificate_expiry_seconds", "Time until a chain of certificates in use ends", ("use",)),
     ("greffier_log_key_age_seconds", "For how long the current log key has been in use", ()),
@@ -98,6 +101,8 @@ class Sources:
     head_stamped_at: Callable[[], datetime | None] = lambda: None
     #: what the last check of the whole log came to; None where there was none, or another process sees to it
     log_check: Callable[[], LogCheck | None] = lambda: None
+    #: who cosigns heads, where this process sees to it
+    witnesses: Callable[[], Sequence[WitnessState]] = tuple
     #: since when the current log key signs; None where that is not known; reads files as well
     log_key_since: Callable[[], datetime | None] = lambda: None
 
@@ -139,6 +144,10 @@ class Metrics:
         self._alerts = Counter("greffier_alerts_raised_total", "Alerts that were raised", ("kind",), registry=registry)
         self._stamp_failures = Counter(
             "greffier_log_timestamp_failures_total", "Tries to have a head of the log timestamped that failed",
+            registry=registry,
+        )  # fmt: skip
+        self._witness_failures = Counter(
+            "greffier_witness_failures_total", "Tries to have a head of the log cosigned that failed", ("witness",),
             registry=registry,
         )  # fmt: skip
         self._requests = Counter(
@@ -186,6 +195,10 @@ class Metrics:
     def head_not_timestamped(self) -> None:
         """Count a try to have a head of the log timestamped that failed."""
         self._stamp_failures.inc()
+
+    def witness_failed(self, name: str) -> None:
+        """Count a try to have a head cosigned that failed."""
+        self._witness_failures.labels(name).inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer to a request; ``route`` is the template, never the path that was asked for."""
@@ -275,6 +288,7 @@ class _Read(Collector):
             values["greffier_log_check_age_seconds"] = [((), (now - check.completed_at).total_seconds())]
             values["greffier_log_check_entries"] = [((), float(check.entries))]
             values["greffier_log_check_differences"] = [((), float(check.differences))]
+        values |= _of_witnesses(sources.witnesses(), figures, now)
         values["greffier_contact_certificates"] = _labelled(self.contact_certificates)
         values["greffier_scrape_store_seconds"] = [((), seconds)]
         self._values = values
@@ -315,6 +329,23 @@ def _of_store(figures: StoreFigures, now: datetime) -> dict[str, list[tuple[tupl
         "greffier_log_pending_entries": [((), float(log.pending))],
         "greffier_log_lag_seconds": [((), lag)],
         "greffier_log_last_entry_age_seconds": [] if newest is None else [((), (now - newest).total_seconds())],
+    }
+
+
+def _of_witnesses(
+    witnesses: Sequence[WitnessState], figures: StoreFigures | None, now: datetime
+) -> dict[str, list[tuple[tuple[str, ...], float]]]:
+    """Return what is known of witnesses; nothing yet of those that are not asked in this process."""
+    known = [state for state in witnesses if state.size is not None]
+    return {
+        "greffier_witness_cosignature_age_seconds": [
+            ((state.name,), max(0.0, (now - state.cosigned_at).total_seconds()))
+            for state in witnesses
+            if state.cosigned_at is not None
+        ],
+        "greffier_witness_uncosigned_entries": []
+        if figures is None
+        else [((state.name,), float(max(0, figures.log.size - (state.size or 0)))) for state in known],
     }
 
 

@@ -151,6 +151,7 @@ async def _watched(
         open_circuits=dict if work is None else lambda: work.worker.lanes.open_by_channel(ground.clock.now()),
         head_stamped_at=lambda: None if work is None else work.head_timestamping.stamped_at,
         log_check=lambda: None if work is None else work.log_checking.last,
+        witnesses=tuple if work is None else lambda: work.witnesses,
         log_key_since=lambda: ground.log_keys.ring().keys[0].since,
     )
     if settings.metrics_port is not None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,7 +36,7 @@ from service.webhook_disabled import EndpointDisabled
 from service.wiring_checks import contact_checker
 from service.wiring_ground import Ground
 from service.wiring_returns import return_path_of
-from service.witnessing import Witnessing, WitnessingSettings
+from service.witnessing import Witnessing, WitnessingSettings, WitnessState
 from service.worker import Worker, WorkerSettings
 
 _HANDING_BACK_SECONDS = 5.0
@@ -53,6 +53,7 @@ class Work:
     erasing: Erasing
     head_timestamping: TimestampingState
     log_checking: LogChecking
+    witnesses: Sequence[WitnessState]
     #: part -> why it does not do its whole job, or None
     probes: dict[str, Probe]
 
@@ -105,6 +106,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         measure=ground.sequencer.measure,
         clock=ground.clock,
         settings=WitnessingSettings(period_seconds=settings.witness_period_seconds),
+        failed=ground.metrics.witness_failed,
     )
     stamping = HeadTimestamping(
         ground.store,
@@ -190,7 +192,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         "erasing": erasing.health,
         "log_check": checking.health,
     }
-    return Work(worker, mailer, alerting, escalating, erasing, stamping.state, checking, probes)
+    return Work(worker, mailer, alerting, escalating, erasing, stamping.state, checking, witnessing.states, probes)
 
 
 def _lane_settings(settings: Settings) -> LaneSettings:

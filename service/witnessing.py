@@ -29,6 +29,8 @@ class WitnessState:
     name: str
     #: entries under the head that it cosigned last; None while that is not known
     size: int | None = None
+    #: when it cosigned that, by its own clock
+    cosigned_at: datetime | None = None
     #: it was asked since this process started: until then a size is only what the database says
     confirmed: bool = False
     #: since when it has not cosigned, and why; None while it does
@@ -64,11 +66,13 @@ class Witnessing:
         measure: Callable[[bytes], Awaitable[None]],
         clock: Clock,
         settings: WitnessingSettings | None = None,
+        failed: Callable[[str], None] = lambda _name: None,
     ) -> None:
         """``measure`` takes a head that a witness showed: it raises LogUnavailableError where the log must stop, and
-        VerificationError for what is no head of this log.
+        VerificationError for what is no head of this log. ``failed`` is told of each try that failed, by witness.
         """
         self._store, self._clients, self._measure, self._clock = store, clients, measure, clock
+        self._failed = failed
         self._settings = settings or WitnessingSettings()
         self.states = [WitnessState(client.name) for client in clients]
         self._wakes = [asyncio.Event() for _ in clients]
@@ -111,6 +115,7 @@ class Witnessing:
             state.failing_since = state.failing_since or self._clock.now()
             state.reason, state.failures = str(error) or type(error).__name__, state.failures + 1
             state.disputes = isinstance(error, WitnessDisputeError)
+            self._failed(client.name)
             unexpected = None if isinstance(error, WitnessUnavailableError | WitnessDisputeError) else error
             _log.warning("witness.failed", witness=client.name, reason=state.reason, exc_info=unexpected)
             return False
@@ -128,7 +133,8 @@ class Witnessing:
         for _ in range(_TRIES):
             # 1.
             if state.size is None:
-                state.size = await self._store.read(lambda tx: tx.last_cosigned(client.name)) or 0
+                last = await self._store.read(lambda tx: tx.last_cosigned(client.name))
+                state.size, state.cosigned_at = (0, None) if last is None else last
             size, note, proof = await self._store.read(lambda tx: _asked(tx, state.size or 0))
             if note is None or (state.confirmed and size == state.size):
                 return
@@ -146,15 +152,16 @@ class Witnessing:
             except WitnessDisputeError as error:
                 await self._dispute(client, state, str(error))
             # 4.
-            await self._keep(client.name, size, cosigned)
+            state.cosigned_at = await self._keep(client.name, size, cosigned)
             state.size, state.confirmed = size, True
             return
         raise WitnessUnavailableError(f"{client.name} tells another size each time")
 
-    async def _keep(self, name: str, size: int, cosigned: Cosignature) -> None:
+    async def _keep(self, name: str, size: int, cosigned: Cosignature) -> datetime:
         at = datetime.fromtimestamp(cosigned.seconds, UTC)
         await self._store.write(lambda tx: tx.add_cosignature(size, name, cosigned.line, at))
         _log.debug("witness.cosigned", witness=name, size=size)
+        return at
 
     async def _dispute(self, client: WitnessClient, state: WitnessState, reason: str) -> None:
         """Raise what became of a dispute: LogUnavailableError where the witness proved it, WitnessDisputeError else."""

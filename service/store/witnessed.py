@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 
-from service.store.encoding import to_microseconds
+from service.store.encoding import from_microseconds, to_microseconds
 from service.store.records import Records
-from service.store.statements import compiled, insert_of
+from service.store.statements import compiled, insert_of, limited
 from service.store.tables import CheckpointCosignatureRow, table
 
 _cosignatures = table(CheckpointCosignatureRow).c
@@ -15,7 +15,12 @@ _INSERT = insert_of(CheckpointCosignatureRow)
 _LINES = compiled(
     select(_cosignatures.witness, _cosignatures.line).where(_cosignatures.size == bindparam("size")), "size"
 )
-_LAST = compiled(select(func.max(_cosignatures.size)).where(_cosignatures.witness == bindparam("witness")), "witness")
+_LAST = limited(
+    select(_cosignatures.size, _cosignatures.cosigned_at)
+    .where(_cosignatures.witness == bindparam("witness"))
+    .order_by(_cosignatures.size.desc()),
+    "witness",
+)
 
 
 class CosignatureRecords(Records):
@@ -31,7 +36,7 @@ class CosignatureRecords(Records):
         """Return the lines that witnesses gave under the checkpoint of a size, by the witness's name."""
         return [line for _, line in sorted(self._session.all(_LINES, (size,)))]
 
-    def last_cosigned(self, witness: str) -> int | None:
-        """Return the largest size that a witness cosigned, or None."""
-        row = self._session.one(_LAST, (witness,))
-        return None if row is None else row[0]
+    def last_cosigned(self, witness: str) -> tuple[int, datetime] | None:
+        """Return the largest size that a witness cosigned, and when, or None."""
+        row = self._session.one(_LAST, (witness, 1))
+        return None if row is None else (row[0], from_microseconds(row[1]))

@@ -770,7 +770,7 @@ class TestAuditLog:
 
         assert await store.read(look) == ([[], [], []], [None, None])
         await store.write(work)
-        assert await store.read(look) == ([["first\n", "second\n"], [], ["later\n"]], [5, None])
+        assert await store.read(look) == ([["first\n", "second\n"], [], ["later\n"]], [(5, NOW), None])
 
     async def test_the_first_timestamp_of_a_checkpoint_stays(self, store):
         await store.write(lambda tx: tx.append_audit([make_entry() for _ in range(5)]))

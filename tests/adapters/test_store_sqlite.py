@@ -498,6 +498,8 @@ class TestStatements:
             {"_FREE_ALL"},
         )
         queues_in_order = {
+            # From the newest head back to the first that a witness cosigned, once as the process starts.
+            ("_LAST", "sqlite_autoindex_checkpoint_cosignatures_1"),
             ("_DUE", "ix_deliveries_queued_due_at"),
             ("_TROUBLED", "ix_deliveries_troubled_due_at"),
             ("_DUE", "ix_service_mails_queued"),

@@ -553,7 +553,8 @@ class MemoryTransaction(ServingRecords):
         return sorted(self._records.stamps)
 
     def last_cosigned(self, witness):
-        return max((size for size, by in self._records.cosignatures if by == witness), default=None)
+        given = ((size, at) for (size, by), (_, at) in self._records.cosignatures.items() if by == witness)
+        return max(given, default=None)
 
 
 class MemoryStore:
