@@ -9,10 +9,10 @@ Not verified here: that these are all leaves (``completeness``), that they stand
 was recorded is true.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 from notifications.audit.entry import Leaf
 from notifications.canonical_json import parse_timestamp
@@ -37,6 +37,8 @@ class Standing(StrEnum):
     UNDECIDED = "undecided"
     #: decided that it is not told, with reasons
     NOT_OWED = "not_owed"
+    #: of part of a log: its decision is not among the entries that are here
+    UNSTATED = "unstated"
 
 
 class Cause(StrEnum):
@@ -89,6 +91,7 @@ class Line:
     """One customer in one incident."""
 
     incident: str
+    ticket: str | None
     #: the customer's pseudonym
     customer: str
     standing: Standing
@@ -146,20 +149,53 @@ class IncidentCount:
         return 0 if self.stated is None else max(0, self.stated - self.decided)
 
 
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What leaves say of who was told."""
+
+    as_of: datetime
+    #: by incident, then by customer
+    lines: tuple[Line, ...]
+    #: in the order of the log
+    overrides: tuple[Override, ...]
+    incidents: tuple[IncidentCount, ...]
+
+    def standing_at(self, *standings: Standing) -> tuple[Line, ...]:
+        """Return the lines that stand so."""
+        return tuple(line for line in self.lines if line.standing in standings)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nobody was told late, is missing, or was passed over, and each emergency release was reviewed."""
+        return (
+            not self.standing_at(Standing.LATE, Standing.MISSING, Standing.UNDECIDED)
+            and not any(item.kind is OverrideKind.UNREVIEWED for item in self.overrides)
+            and not any(item.lacking for item in self.incidents)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What is kept of a decision: whole leaves of 10,000 customers would be held until the end."""
+
+    index: int
+    at: datetime
+    actor: str
+    verdict: str
+    due_at: datetime | None
+    due_kind: str
+    target_at: datetime | None
+    reasons: tuple[str, ...]
+    duties: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class _Case:
-    decisions: list[tuple[int, Leaf]] = field(default_factory=list)
+    decisions: list[_Decided] = field(default_factory=list)
     indices: list[int] = field(default_factory=list)
     #: delivery to channel, moment and entry of what was taken
     taken: dict[str, tuple[str, datetime, int]] = field(default_factory=dict)
     released: list[tuple[datetime, int]] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Emergency:
-    index: int
-    leaf: Leaf
-    reviewed_index: int | None = None
 
 
 class Accounting:
@@ -173,8 +209,11 @@ class Accounting:
         self._stated: dict[str, tuple[int, int]] = {}
         self._registered: dict[str, int] = {}
         self._erased: dict[str, tuple[int, datetime]] = {}
-        self._emergencies: dict[str, _Emergency] = {}
-        self._alone: dict[str, tuple[int, Leaf]] = {}
+        #: by notice
+        self._emergencies: dict[str, Override] = {}
+        self._alone: list[Override] = []
+        #: reasons and duties, of which many customers have the same
+        self._known_codes: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def take(self, index: int, leaf: Leaf) -> None:
         """Take the next leaf."""
@@ -189,9 +228,11 @@ class Accounting:
             return
         case = self._cases.setdefault((incident, customer), _Case())
         case.indices.append(index)
+        if isinstance(ticket := leaf.detail.get("ticket"), str):
+            self._tickets[incident] = ticket
         match leaf.type:
             case "decision.recorded":
-                case.decisions.append((index, leaf))
+                case.decisions.append(self._decided(index, leaf))
             case "delivery.attempted" if leaf.detail.get("event") in _TAKEN:
                 channel = str(leaf.detail.get("channel") or "")
                 case.taken.setdefault(leaf.subjects.get("delivery", ""), (channel, leaf.at, index))
@@ -208,54 +249,70 @@ class Accounting:
         if isinstance(customers := leaf.detail.get("customers"), int):
             self._stated[incident] = (customers, index)
 
+    def _decided(self, index: int, leaf: Leaf) -> _Decided:
+        reasons, duties = _codes(leaf, "reasons"), _codes(leaf, "duties")
+        return _Decided(
+            index=index,
+            at=leaf.at,
+            actor=leaf.actor,
+            verdict=str(leaf.detail.get("verdict")),
+            due_at=_time(leaf, "due_at"),
+            due_kind=str(leaf.detail.get("due_kind")),
+            target_at=_time(leaf, "target_at"),
+            reasons=self._known_codes.setdefault(reasons, reasons),
+            duties=self._known_codes.setdefault(duties, duties),
+        )
+
     def _take_release(self, index: int, leaf: Leaf, case: _Case) -> None:
         notice = leaf.subjects.get("notice", "")
         if leaf.type == "notice.released_by_override":
             # It follows the release, and says more of it.
-            self._emergencies[notice] = _Emergency(index, leaf)
+            self._emergencies[notice] = _override(OverrideKind.UNREVIEWED, index, leaf)
         elif leaf.type == "override.reviewed":
-            if notice in self._emergencies:
-                self._emergencies[notice].reviewed_index = index
+            if (released := self._emergencies.get(notice)) is not None:
+                self._emergencies[notice] = replace(released, kind=OverrideKind.REVIEWED, other_index=index)
         else:
             case.released.append((leaf.at, index))
             if leaf.detail.get("override") is True:
-                self._emergencies[notice] = _Emergency(index, leaf)
+                self._emergencies[notice] = _override(OverrideKind.UNREVIEWED, index, leaf)
             elif leaf.detail.get("drafted_by") == leaf.actor:
-                self._alone[notice] = (index, leaf)
+                self._alone.append(_override(OverrideKind.ONE_PERSON, index, leaf))
 
-    def lines(self, as_of: datetime) -> tuple[Line, ...]:
+    def findings(self, as_of: datetime, *, whole: bool) -> Findings:
+        """Return the account at a moment; ``whole`` where every leaf of the log was taken."""
+        return Findings(as_of, self._lines(as_of, whole=whole), self._overrides(), self._incidents())
+
+    def _lines(self, as_of: datetime, *, whole: bool) -> tuple[Line, ...]:
         """Return how each customer stands, by incident and customer: whoever was decided about, or had to be."""
-        for incident, at in self._declared.items():
+        for incident, at in self._declared.items() if whole else ():
             for customer, since in self._registered.items():
                 if since < at and not self._erased_before(customer, at):
                     self._cases.setdefault((incident, customer), _Case())
-        overridden = {_case_of(item.leaf) for item in self._emergencies.values()}
+        overridden = {(item.incident, item.customer) for item in self._emergencies.values()}
         return tuple(
-            self._line(key, case, as_of, overridden=key in overridden)
+            self._line(key, case, as_of, overridden=key in overridden, whole=whole)
             for key, case in sorted(self._cases.items(), key=lambda item: item[0])
         )
 
-    def overrides(self) -> tuple[Override, ...]:
+    def _overrides(self) -> tuple[Override, ...]:
         """Return what went past a second person or past a decision, in the order of the log."""
-        found = [
-            _override(
-                OverrideKind.UNREVIEWED if item.reviewed_index is None else OverrideKind.REVIEWED,
-                item.index, item.leaf, item.reviewed_index,
-            )
-            for item in self._emergencies.values()
-        ]  # fmt: skip
-        found += [_override(OverrideKind.ONE_PERSON, index, leaf) for index, leaf in self._alone.values()]
-        for case in self._cases.values():
+        found = [*self._emergencies.values(), *self._alone]
+        for (incident, customer), case in self._cases.items():
             told = min(
                 (index for channel, _, index in case.taken.values() if channel not in _TELL_NOBODY), default=None
             )
-            for (before, earlier), (index, later) in zip(case.decisions, case.decisions[1:], strict=False):
-                undone = earlier.detail.get("verdict") == "notify" != later.detail.get("verdict")
-                if undone and (told is None or index < told):
-                    found.append(_override(OverrideKind.TAKEN_BACK, index, later, before))
+            for before, later in pairwise(case.decisions):
+                undone = before.verdict == "notify" != later.verdict
+                if undone and (told is None or later.index < told):
+                    found.append(
+                        Override(
+                            OverrideKind.TAKEN_BACK, incident, customer, "", later.at, later.actor, None,
+                            index=later.index, other_index=before.index,
+                        )
+                    )  # fmt: skip
         return tuple(sorted(found, key=lambda item: item.index))
 
-    def incidents(self) -> tuple[IncidentCount, ...]:
+    def _incidents(self) -> tuple[IncidentCount, ...]:
         """Return each incident with the number of customers that it was decided about."""
         decided = dict.fromkeys((*self._declared, *self._stated), 0)
         for (incident, customer), case in self._cases.items():
@@ -276,13 +333,12 @@ class Accounting:
     def _erased_before(self, customer: str, index: int) -> bool:
         return customer in self._erased and self._erased[customer][0] < index
 
-    def _line(self, key: tuple[str, str], case: _Case, as_of: datetime, *, overridden: bool) -> Line:
+    def _line(self, key: tuple[str, str], case: _Case, as_of: datetime, *, overridden: bool, whole: bool) -> Line:
         incident, customer = key
-        last = case.decisions[-1][1] if case.decisions else None
-        verdict = "" if last is None else str(last.detail.get("verdict"))
-        owed = [item for item in case.decisions if item[1].detail.get("verdict") == "notify"]
-        due = min((found for item in owed if (found := _time(item[1], "due_at"))), default=None)
-        stating = next((item for item in owed if _time(item[1], "due_at") == due), None) if due else None
+        last = case.decisions[-1] if case.decisions else None
+        owed = [item for item in case.decisions if item.verdict == "notify"]
+        stating = min((item for item in owed if item.due_at), key=lambda item: (item.due_at, item.index), default=None)
+        due = None if stating is None else stating.due_at
         telling = [item for item in case.taken.values() if item[0] not in _TELL_NOBODY]
         told = min(((at, index) for _, at, index in telling), default=None)
         released = min(case.released, default=None)
@@ -290,35 +346,33 @@ class Accounting:
         for channel, at, _ in case.taken.values():
             channels[channel] = min(at, channels.get(channel, at))
         told_at, released_at = told and told[0], released and released[0]
-        standing = _standing(verdict, due, told_at, as_of)
-        erased = self._erased.get(customer)
-        decided = stating or (case.decisions[-1] if case.decisions else None)
+        standing = _standing("" if last is None else last.verdict, due, told_at, as_of)
+        if standing is Standing.UNDECIDED and not whole:
+            standing = Standing.UNSTATED
+        erased, decided = self._erased.get(customer), stating or last
         return Line(
             incident=incident,
+            ticket=self._tickets.get(incident),
             customer=customer,
             standing=standing,
             cause=_cause(standing, due, released_at),
-            verdict=verdict,
-            reasons=_codes(last, "reasons"),
-            duties=_codes(last, "duties"),
+            verdict="" if last is None else last.verdict,
+            reasons=() if last is None else last.reasons,
+            duties=() if last is None else last.duties,
             due_at=due,
-            due_kind=None if stating is None else str(stating[1].detail.get("due_kind")),
-            target_at=min((found for _, leaf in owed if (found := _time(leaf, "target_at"))), default=None),
+            due_kind=None if stating is None else stating.due_kind,
+            target_at=min((item.target_at for item in owed if item.target_at), default=None),
             released_at=released_at,
             told_at=told_at,
             delay=told_at - due if told_at is not None and due is not None and told_at > due else None,
             channels=tuple(sorted(channels.items())),
             overridden=overridden,
             erased_at=None if erased is None else erased[1],
-            decided_index=None if decided is None else decided[0],
+            decided_index=None if decided is None else decided.index,
             released_index=None if released is None else released[1],
             told_index=None if told is None else told[1],
             indices=tuple(case.indices),
         )
-
-
-def _case_of(leaf: Leaf) -> tuple[str, str]:
-    return leaf.subjects.get("incident", ""), leaf.subjects.get("customer", "")
 
 
 def _standing(verdict: str, due_at: datetime | None, told_at: datetime | None, as_of: datetime) -> Standing:
@@ -350,8 +404,8 @@ def _override(kind: OverrideKind, index: int, leaf: Leaf, other: int | None = No
     rule = leaf.detail.get("rule")
     return Override(
         kind=kind,
-        incident=_case_of(leaf)[0],
-        customer=_case_of(leaf)[1],
+        incident=leaf.subjects.get("incident", ""),
+        customer=leaf.subjects.get("customer", ""),
         notice=leaf.subjects.get("notice", ""),
         at=leaf.at,
         actor=leaf.actor,
@@ -366,11 +420,6 @@ def _time(leaf: Leaf, name: str) -> datetime | None:
     return parse_timestamp(value) if isinstance(value, str) else None
 
 
-def _codes(leaf: Leaf | None, name: str) -> tuple[str, ...]:
-    value = None if leaf is None else leaf.detail.get(name)
+def _codes(leaf: Leaf, name: str) -> tuple[str, ...]:
+    value = leaf.detail.get(name)
     return tuple(value) if isinstance(value, list) else ()
-
-
-def standing_at(lines: Iterable[Line], *standings: Standing) -> tuple[Line, ...]:
-    """Return the lines that stand so."""
-    return tuple(line for line in lines if line.standing in standings)

@@ -13,37 +13,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from notifications.account import Accounting, IncidentCount, Line, Override, OverrideKind, Standing, standing_at
+from notifications.account import Accounting, Findings
 from notifications.audit.entry import parse_leaf
 from notifications.audit.merkle import EMPTY_ROOT, leaf_hash, node_hash
 from notifications.errors import VerificationError
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Account(Findings):
     """What a whole log says of who was told."""
 
     tree_size: int
     root: bytes
-    as_of: datetime
-    #: by incident, then by customer
-    lines: tuple[Line, ...]
-    #: in the order of the log
-    overrides: tuple[Override, ...]
-    incidents: tuple[IncidentCount, ...]
-
-    def standing_at(self, *standings: Standing) -> tuple[Line, ...]:
-        """Return the lines that stand so."""
-        return standing_at(self.lines, *standings)
-
-    @property
-    def complete(self) -> bool:
-        """Whether nobody was told late, is missing, or was passed over, and each emergency release was reviewed."""
-        return (
-            not self.standing_at(Standing.LATE, Standing.MISSING, Standing.UNDECIDED)
-            and not any(item.kind is OverrideKind.UNREVIEWED for item in self.overrides)
-            and not any(item.lacking for item in self.incidents)
-        )
 
 
 def account(leaves: Iterable[bytes], tree_size: int, root: bytes, as_of: datetime) -> Account:
@@ -74,4 +55,5 @@ def account(leaves: Iterable[bytes], tree_size: int, root: bytes, as_of: datetim
     if made != root:
         raise VerificationError("completeness", "the entries do not make the checkpoint's root")
     # 3.
-    return Account(tree_size, root, as_of, accounting.lines(as_of), accounting.overrides(), accounting.incidents())
+    made_of = accounting.findings(as_of, whole=True)
+    return Account(as_of, made_of.lines, made_of.overrides, made_of.incidents, tree_size, root)

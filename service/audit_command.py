@@ -1,69 +1,135 @@
 """``greffier audit``: was everyone who was owed a notice told, in time; answered from the log alone."""
 
 import asyncio
-import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from notifications.account import IncidentCount, Line, Override, OverrideKind, Standing
+from notifications.account import Findings
 from notifications.audit.checkpoint import Checkpoint, verify_checkpoint
 from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.audit.tile_reading import width_in
 from notifications.audit.tiles import Tile, parse_entry_bundle
+from notifications.bundle.accounting import Basis, BundleAccounting
+from notifications.bundle.contents import Header
+from notifications.bundle.verification import verify_bundle
 from notifications.canonical_json import timestamp_text
 from notifications.completeness import Account, account
 from notifications.errors import Fault, InvalidInputError, VerificationError
+from service.audit_saying import Rests, say, say_as_json
 from service.log_export import ExportedLog
 from service.published_log import VERIFIER_KEY
+from service.verify_command import load_trust, load_witnesses
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _AT_ONCE = 1024
-_STYLES = {
-    Standing.TOLD: "green", Standing.NOT_OWED: "green", Standing.AWAITED: "yellow", Standing.PENDING: "yellow",
-    Standing.LATE: "bold red", Standing.MISSING: "bold red", Standing.UNDECIDED: "bold red",
-}  # fmt: skip
 
 
 @click.command("audit")
 @click.option("--data", type=_FOLDER, help="Data folder; runs beside the service. Customers are named.")
 @click.option("--log", "exported", type=_FOLDER, help="Exported log; customers stand under their pseudonyms.")
-@click.option("--trust", type=_FOLDER, help="Folder with log.vkey as you pinned it; wanted with --log.")
-@click.option("--as-of", help="A time with an offset, by which deadlines count as over; now if not given.")
+@click.option(
+    "--bundle", type=click.Path(path_type=Path, dir_okay=False), help="Evidence bundle; as far as its entries show."
+)
+@click.option("--trust", type=_FOLDER, help="Folder with log.vkey as you pinned it (for --bundle ca.pem, tsa.pem too).")
+@click.option("--as-of", help="A time with an offset, by which deadlines count as over; else now, or the bundle's own.")
 @click.option("--json", "as_json", is_flag=True, help="Say it as one JSON object.")
 def audit_command(
-    data: Path | None, exported: Path | None, trust: Path | None, as_of: str | None, *, as_json: bool
+    data: Path | None,
+    exported: Path | None,
+    bundle: Path | None,
+    trust: Path | None,
+    as_of: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Account for every incident and customer: the decision, the deadline, when it was told, from which entries.
 
-    All entries under the checkpoint are read and the root is made again from them, so that none can be left out. Exit
-    code 1 where somebody was told late, is missing or was passed over; 2 where the log does not verify.
+    All entries under the checkpoint are read and the root is made again from them, so that none can be left out. A
+    bundle is verified as by ``greffier verify``, and the account is of what it holds. Exit code 1 where somebody was
+    told late, is missing or was passed over, or an emergency release was not reviewed; 2 where what is read does not
+    verify.
     """
-    moment = _moment(as_of)
+    moment = None if as_of is None else _moment(as_of)
     names: Mapping[str, str] = {}
-    if exported is not None and data is None:
-        if trust is None:
-            raise InvalidInputError(Fault("trust", "is wanted: the key that came with a log proves nothing about it"))
-        made, checkpoint = _of_files(exported, trust, moment)
-    elif data is not None and exported is None:
-        made, checkpoint, names = asyncio.run(_of_store(data, trust, moment))
-    else:
-        raise InvalidInputError(Fault("data", "give either --data or --log"))
-    _say_as_json(made, checkpoint, names) if as_json else _say(made, checkpoint, names)
+    if sum(source is not None for source in (data, exported, bundle)) != 1:
+        raise InvalidInputError(Fault("data", "give one of --data, --log and --bundle"))
+    made: Findings
+    if data is not None:
+        whole, checkpoint, names = asyncio.run(_of_store(data, trust, moment or datetime.now(UTC)))
+        made, rests = whole, _whole(whole, checkpoint)
+    elif trust is None:
+        raise InvalidInputError(Fault("trust", "is wanted: the key that came with a log proves nothing about it"))
+    elif exported is not None:
+        whole, checkpoint = _of_files(exported, trust, moment or datetime.now(UTC))
+        made, rests = whole, _whole(whole, checkpoint)
+    elif bundle is not None:
+        made, rests = _of_bundle(bundle, trust, moment)
+    say_as_json(made, rests, names) if as_json else say(made, rests, names)
     if not made.complete:
         click.get_current_context().exit(1)
 
 
-def _moment(text: str | None) -> datetime:
-    if text is None:
-        return datetime.now(UTC)
+def _whole(made: Account, checkpoint: Checkpoint) -> Rests:
+    text = (
+        f"from all {made.tree_size} entries of {checkpoint.origin}, whose root is the signed checkpoint's:"
+        f" {made.root.hex()}"
+    )
+    stated = {"origin": checkpoint.origin, "tree_size": made.tree_size, "root_sha256": made.root.hex()}
+    return Rests((text,), stated | {"whole": True})
+
+
+_BASES = {
+    Basis.TIMESTAMP: "the time of the timestamp over its checkpoint",
+    Basis.NEWEST_ENTRY: "the time of its newest entry",
+    Basis.END_OF_PERIOD: "the end of its period",
+}
+
+
+def _of_bundle(path: Path, trust: Path, as_of: datetime | None) -> tuple[Findings, Rests]:
+    accounting = BundleAccounting()
+    try:
+        with path.open("rb") as file:
+            for _ in verify_bundle(file, load_trust(trust), load_witnesses(trust), accounting):
+                pass
+    except OSError as error:
+        raise InvalidInputError(Fault("bundle", f"{path} cannot be read: {error.strerror}")) from None
+    except VerificationError as error:
+        raise InvalidInputError(Fault("bundle", f"{error.step}: {error.reason}")) from None
+    header, (own, basis) = accounting.header, accounting.as_of()
+    made = accounting.findings(as_of)
+    proves = [
+        f"each of {header.entries} entries stands among the {header.tree_size} of {header.origin}",
+        "the log's key signed that these are the parts of the bundle",
+    ]
+    if any(item.stated is not None for item in made.incidents):
+        proves.append("the number of customers decided about, as the incident's own entries state it")
+    lacks = [
+        "that the log has no other entry on the subject: greffier audit over the whole log shows that",
+        f"what came after its checkpoint, and what lies outside of it ({', '.join(_scope(header))})",
+    ]
+    moment = f"as of {_BASES[basis]}, {timestamp_text(own)}" if as_of is None else "as of the time that was given"
+    stated = {
+        "origin": header.origin, "tree_size": header.tree_size, "root_sha256": None, "whole": False,
+        "entries": header.entries, "scope": dict(item.split(" ", 1) for item in _scope(header)),
+        "reader": header.reader, "proves": proves, "does_not_prove": lacks,
+    }  # fmt: skip
+    return made, Rests((moment, f"proven: {'; '.join(proves)}", f"not proven: {'; '.join(lacks)}"), stated)
+
+
+def _scope(header: Header) -> list[str]:
+    scope = header.scope
+    times = {
+        name: None if at is None else timestamp_text(at)
+        for name, at in (("starts_at", scope.starts_at), ("ends_at", scope.ends_at))
+    }
+    named = {"incident": scope.incident, "notice": scope.notice, "customer": scope.customer} | times
+    return [f"{name} {value}" for name, value in named.items() if value is not None]
+
+
+def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -137,185 +203,3 @@ async def _of_store(data: Path, trust: Path | None, as_of: datetime) -> tuple[Ac
         return await store.read(work)
     finally:
         await store.close()
-
-
-def _say(made: Account, checkpoint: Checkpoint, names: Mapping[str, str]) -> None:
-    """Say the account: every line; then, each with the entries that show it, what wants to be looked at."""
-    console = Console()
-    table = Table("incident", "customer", "", "verdict", "due", "told", "entries", box=None, pad_edge=False)
-    for line in made.lines:
-        standing = Text(line.standing.value + (" (override)" if line.overridden else ""), _STYLES[line.standing])
-        table.add_row(
-            Text(line.incident), Text(_named(line, names)), standing, Text(line.verdict),
-            _time(line.due_at), _time(line.told_at), Text(_spans(line.indices)),
-        )  # fmt: skip
-    console.print(table)
-    for title, found in _lists(made, names):
-        if found:
-            console.print(Text(f"{title}:", "bold red"))
-            for said in found:
-                console.print(Text(f"  {said}"), soft_wrap=True)
-    counted = Counter(line.standing for line in made.lines)
-    said = ", ".join(f"{counted[standing]} {standing.value}" for standing in Standing if counted[standing])
-    console.print(f"{said or 'no incident yet'}; as of {_time(made.as_of)}")
-    if alone := [item.index for item in made.overrides if item.kind is OverrideKind.ONE_PERSON]:
-        console.print(
-            f"{len(alone)} released by whoever wrote them last, where no rule asked for a second person:"
-            f" entries {_spans(tuple(alone))}",
-            soft_wrap=True,
-        )
-    console.print(
-        f"from all {made.tree_size} entries of {checkpoint.origin}, whose root is the signed checkpoint's:"
-        f" {made.root.hex()}",
-        soft_wrap=True,
-    )
-
-
-def _lists(made: Account, names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
-    """Return what an auditor looks at first: late, missing, passed over, overridden, not counted."""
-    overridden = [item for item in made.overrides if item.kind is not OverrideKind.ONE_PERSON]
-    return [
-        ("late", [_late(line, names) for line in made.standing_at(Standing.LATE)]),
-        ("missing", [_missing(line, names) for line in made.standing_at(Standing.MISSING)]),
-        (
-            "passed over",
-            [f"{line.incident} {_named(line, names)}: no decision" for line in made.standing_at(Standing.UNDECIDED)],
-        ),
-        ("overridden", [_overridden(item, names) for item in overridden]),
-        (
-            "decided about fewer than stated",
-            [
-                f"{item.incident}: {item.stated} customers stated, decisions about {item.decided}"
-                for item in made.incidents
-                if item.lacking
-            ],
-        ),
-    ]
-
-
-def _late(line: Line, names: Mapping[str, str]) -> str:
-    cause = "" if line.cause is None else line.cause.value.replace("_", " ")
-    return (
-        f"{line.incident} {_named(line, names)}: {cause}, told {_time(line.told_at)} (entry {line.told_index}),"
-        f" due {_time(line.due_at)} (entry {line.decided_index}), {line.delay} late;"
-        f" released {_time(line.released_at) or 'never'}{_entry(line.released_index)}"
-    )
-
-
-def _missing(line: Line, names: Mapping[str, str]) -> str:
-    cause = "" if line.cause is None else line.cause.value.replace("_", " ")
-    webhook = "; its system took it by webhook, which tells nobody" if "webhook" in dict(line.channels) else ""
-    return (
-        f"{line.incident} {_named(line, names)}: {cause}, due {_time(line.due_at)} (entry {line.decided_index})"
-        f"{_entry(line.released_index, 'release')}{webhook}"
-    )
-
-
-def _overridden(item: Override, names: Mapping[str, str]) -> str:
-    who = names.get(item.customer, item.customer[:16])
-    if item.kind is OverrideKind.TAKEN_BACK:
-        return (
-            f"{item.incident} {who}: a decision to tell (entry {item.other_index}) was taken back {_time(item.at)}"
-            f" (entry {item.index}) before the customer was told"
-        )
-    reviewed = "not reviewed" if item.other_index is None else f"reviewed (entry {item.other_index})"
-    asked = "no rule asked for a second person" if item.rule is None else f"four eyes asked by the {item.rule}"
-    return (
-        f"{item.incident} {who}: released in an emergency {_time(item.at)} by {item.actor} (entry {item.index}),"
-        f" {asked}, {reviewed}"
-    )
-
-
-def _entry(index: int | None, what: str = "") -> str:
-    return "" if index is None else f" ({what}{' ' if what else ''}entry {index})"
-
-
-def _named(line: Line, names: Mapping[str, str]) -> str:
-    """Return the customer's name where it is known, its pseudonym, and that it was erased where it was."""
-    name = names.get(line.customer, line.customer[:16])
-    return name if line.erased_at is None else f"{name} (erased on {line.erased_at:%Y-%m-%d}, clause 9.7)"
-
-
-def _say_as_json(made: Account, checkpoint: Checkpoint, names: Mapping[str, str]) -> None:
-    whole: dict[str, Any] = {
-        "origin": checkpoint.origin,
-        "tree_size": made.tree_size,
-        "root_sha256": made.root.hex(),
-        "as_of": timestamp_text(made.as_of),
-        "complete": made.complete,
-        "lines": [_as_json(line, names) for line in made.lines],
-        "overridden": [_override_as_json(item, names) for item in made.overrides],
-        "incidents": [_count_as_json(item) for item in made.incidents],
-    }
-    click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
-
-
-def _as_json(line: Line, names: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "incident": line.incident,
-        "customer": line.customer,
-        "name": names.get(line.customer),
-        "standing": line.standing.value,
-        "cause": None if line.cause is None else line.cause.value,
-        "verdict": line.verdict or None,
-        "reasons": list(line.reasons),
-        "duties": list(line.duties),
-        "due_at": _stated(line.due_at),
-        "due_kind": line.due_kind,
-        "target_at": _stated(line.target_at),
-        "released_at": _stated(line.released_at),
-        "told_at": _stated(line.told_at),
-        "delay_seconds": None if line.delay is None else line.delay.total_seconds(),
-        "past_target_seconds": None if line.past_target is None else line.past_target.total_seconds(),
-        "channels": {channel: timestamp_text(at) for channel, at in line.channels},
-        "overridden": line.overridden,
-        "erased_at": _stated(line.erased_at),
-        "decided_index": line.decided_index,
-        "released_index": line.released_index,
-        "told_index": line.told_index,
-        "indices": list(line.indices),
-    }
-
-
-def _override_as_json(item: Override, names: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "kind": item.kind.value,
-        "incident": item.incident,
-        "customer": item.customer,
-        "name": names.get(item.customer),
-        "notice": item.notice or None,
-        "at": timestamp_text(item.at),
-        "actor": item.actor,
-        "rule": item.rule,
-        "index": item.index,
-        "other_index": item.other_index,
-    }
-
-
-def _count_as_json(item: IncidentCount) -> dict[str, Any]:
-    return {
-        "incident": item.incident,
-        "ticket": item.ticket,
-        "declared_index": item.declared_index,
-        "customers_stated": item.stated,
-        "customers_decided": item.decided,
-    }
-
-
-def _stated(moment: datetime | None) -> str | None:
-    return None if moment is None else timestamp_text(moment)
-
-
-def _time(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}Z"
-
-
-def _spans(indices: tuple[int, ...]) -> str:
-    """Return numbers with neighbours drawn together: ``3, 5-8``."""
-    spans: list[list[int]] = []
-    for index in indices:
-        if spans and index == spans[-1][1] + 1:
-            spans[-1][1] = index
-        else:
-            spans.append([index, index])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from notifications.audit.entry import parse_leaf
 from notifications.audit.note import sign_note
 from notifications.audit.proof import parse_notice_extra, parse_proof
+from notifications.bundle.account_words import account_section
+from notifications.bundle.accounting import BundleAccounting
 from notifications.bundle.archive import ArchiveWriter
 from notifications.bundle.contents import (
     ANCHOR_CA,
@@ -34,8 +37,8 @@ from notifications.bundle.contents import (
     note_text,
     sums_line,
 )
-from notifications.bundle.signers import certificates_of_signature, certificates_of_token, signer_part
-from notifications.bundle.words import readme, report_begin, report_end, report_row
+from notifications.bundle.signers import certificates_of_signature, certificates_of_token, signer_part, token_time
+from notifications.bundle.words import readme, report_begin, report_end, report_entries, report_row
 from notifications.errors import Fault, InvalidInputError
 from notifications.ports import Transaction
 from notifications.use_cases.bundle_evidence import BundlePlan, entry_parts
@@ -97,7 +100,7 @@ async def write_bundle(
     at the end.
 
     1. What stands before the entries.
-    2. The entries, some at a time; the report gains a row with each.
+    2. The entries, some at a time; report and account gain from each.
     3. The report, the certificates that were met, the sums, and the log's signature over them.
     """
     with contextlib.ExitStack() as stack:
@@ -120,10 +123,11 @@ class _Writing:
     """A bundle that is being written."""
 
     def __init__(self, target: BinaryIO, stack: contextlib.ExitStack, plan: BundlePlan, folder: Path | None) -> None:
-        directory, self._sums, self._report = (stack.enter_context(_spool(folder)) for _ in range(3))
+        directory, self._sums, self._rows, self._report = (stack.enter_context(_spool(folder)) for _ in range(4))
         self._archive, self._plan = ArchiveWriter(target, directory), plan
         self._digest = hashlib.sha256()
         self._signers: dict[str, bytes] = {}
+        self._accounting = BundleAccounting()
 
     def begin(self, anchors: Anchors) -> None:
         header = self._plan.header
@@ -141,7 +145,7 @@ class _Writing:
         for name, content in parts.items():
             if content is not None:
                 self._add(name, content)
-        self._report.write(report_begin(header))
+        self._accounting.begin(header, None if self._plan.token is None else token_time(self._plan.token))
 
     def add_entries(self, entries: Sequence[tuple[int, Sequence[tuple[str, bytes]]]]) -> None:
         for index, parts in entries:
@@ -155,7 +159,8 @@ class _Writing:
             leaf = parse_leaf(parse_notice_extra(parse_proof(parts[0][1]).extra or b"").leaf)
             if names[0] != PROOF:
                 raise LookupError(f"the proof of entry {index} is not its first part")
-            self._report.write(report_row(self._plan.header, index, leaf, names))
+            self._accounting.take(index, leaf)
+            self._rows.write(report_row(self._plan.header, index, leaf, names))
 
     def _note_signers(self, name: str, content: bytes) -> None:
         carried = certificates_of_signature(content) if name.endswith(".p7s") else certificates_of_token(content)
@@ -163,7 +168,7 @@ class _Writing:
 
     def end(self, signers: Sequence[Ed25519PrivateKey]) -> bytes:
         header = self._plan.header
-        self._report.write(report_end())
+        self._write_report()
         self._add_file(REPORT, self._report)
         for name in sorted(self._signers):
             self._add(name, self._signers[name])
@@ -175,6 +180,16 @@ class _Writing:
         self._archive.add(SUMS_NOTE, note)
         self._archive.finish()
         return digest
+
+    def _write_report(self) -> None:
+        """Write the report: the account first, which is known last."""
+        header = self._plan.header
+        self._report.write(report_begin(header))
+        self._report.writelines(account_section(self._accounting))
+        self._report.write(report_entries(header))
+        self._rows.seek(0)
+        shutil.copyfileobj(self._rows, self._report)
+        self._report.write(report_end())
 
     def _add(self, name: str, content: bytes) -> None:
         self._archive.add(name, content)

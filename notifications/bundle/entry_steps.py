@@ -50,8 +50,8 @@ class EntrySteps:
         #: notice -> digests of its document and of its signature
         self._seals: dict[str, tuple[bytes, bytes]] = {}
 
-    def verify(self, index: int, parts: Mapping[str, bytes]) -> None:
-        """Verify an entry by the parts of its folder; raises VerificationError naming step and part."""
+    def verify(self, index: int, parts: Mapping[str, bytes]) -> Leaf:
+        """Return an entry, verified by the parts of its folder; raises VerificationError naming step and part."""
         place = entry_folder(index)
         leaf, salts = self._verify_included(place, index, parts)
         accounted = {PROOF} | self._verify_opened(place, leaf, salts, parts)
@@ -64,6 +64,7 @@ class EntrySteps:
         if unread := parts.keys() - accounted:
             raise VerificationError(CONTENTS, f"holds {place}{min(unread)}, to which its entry commits in no way")
         self.counts["entries"] += 1
+        return leaf
 
     def _verify_included(self, place: str, index: int, parts: Mapping[str, bytes]) -> tuple[Leaf, Mapping[str, bytes]]:
         if PROOF not in parts:

@@ -40,6 +40,16 @@ def signer_part(certificate: bytes) -> tuple[str, bytes]:
     return f"{SIGNERS}{hashlib.sha256(certificate).hexdigest()}.pem", pem
 
 
+def token_time(token: bytes) -> datetime:
+    """Return when an RFC 3161 response says that it was made, unverified; raises InvalidInputError."""
+    check_token_form(token)
+    try:
+        moment: datetime = rfc3161_client.decode_timestamp_response(token).tst_info.gen_time
+    except MALFORMED_CERTIFICATE as error:
+        raise InvalidInputError(Fault("timestamp", f"cannot be read: {error}")) from None
+    return moment
+
+
 def verify_token(token: bytes, content: bytes, roots: Sequence[x509.Certificate], step: str, name: str) -> datetime:
     """Return when an authority under one of the roots saw the content; raises VerificationError naming the part."""
     try:

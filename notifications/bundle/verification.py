@@ -8,10 +8,12 @@ checkpoint, look at its witnesses); what the report says in its own words; wheth
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import BinaryIO
 
 from notifications.audit.checkpoint import verify_checkpoint, verify_cosignature
 from notifications.audit.note import VerifierKey, parse_note, signatures_of, verify_note
+from notifications.bundle.accounting import BundleAccounting
 from notifications.bundle.archive import ARCHIVE, Part, read_archive
 from notifications.bundle.contents import (
     ANCHOR_CA,
@@ -62,7 +64,9 @@ _AHEAD = (
 _OPTIONAL = frozenset({ANCHOR_CRL, COSIGNATURES, CHECKPOINT_TOKEN})
 
 
-def verify_bundle(source: BinaryIO, trust: Trust, witnesses: Sequence[VerifierKey] = ()) -> Iterator[Passed]:
+def verify_bundle(
+    source: BinaryIO, trust: Trust, witnesses: Sequence[VerifierKey] = (), accounting: BundleAccounting | None = None
+) -> Iterator[Passed]:
     """Read the bundle once, then yield what held; raises VerificationError, naming step and part, at what does not.
 
     1. Archive: the one strict form; no part twice, out of order, compressed, or of a name that leads elsewhere.
@@ -78,9 +82,10 @@ def verify_bundle(source: BinaryIO, trust: Trust, witnesses: Sequence[VerifierKe
     10. Sums: exactly the parts that are here, with the digests that they have.
     11. Signature: the log's key signed the sums, so that no part is missing that was there.
 
-    Of a bundle that is off in several ways the first part that is off is named, whatever its step.
+    Of a bundle that is off in several ways the first part that is off is named, whatever its step. ``accounting`` takes
+    each entry that was verified; what it then says holds only once every step did.
     """
-    pass_ = _Pass(trust, witnesses)
+    pass_ = _Pass(trust, witnesses, accounting)
     try:
         for part in read_archive(source):
             pass_.take(part)
@@ -103,8 +108,12 @@ def _digest(part: Part) -> bytes:
 class _Pass:
     """One pass over the parts; grows by a few digests per notice, and by nothing else."""
 
-    def __init__(self, trust: Trust, witnesses: Sequence[VerifierKey] = ()) -> None:
+    def __init__(
+        self, trust: Trust, witnesses: Sequence[VerifierKey] = (), accounting: BundleAccounting | None = None
+    ) -> None:
         self._trust, self._witnesses = trust, witnesses
+        self._accounting = accounting
+        self._stamped_at: datetime | None = None
         #: the parts before the entries, which are few and small
         self._ahead: dict[str, bytes] = {}
         self._header: Header | None = None
@@ -170,9 +179,12 @@ class _Pass:
             raise VerificationError(HEAD, f"{HEADER} names another checkpoint than {CHECKPOINT_FILE} is")
         if (token := self._ahead.get(CHECKPOINT_TOKEN)) is not None:
             at = verify_token(token, note, self._trust.timestamp_roots, HEAD, CHECKPOINT_TOKEN)
+            self._stamped_at = at
             self._beside_head += f", timestamped {at:%Y-%m-%d %H:%M:%S} UTC"
         if (lines := self._ahead.get(COSIGNATURES)) is not None:
             self._verify_cosignatures(note, lines)
+        if self._accounting is not None:
+            self._accounting.begin(header, self._stamped_at)
         steps = EntrySteps(self._trust, header.scope, checkpoint, note)
         if (listed := self._ahead.get(ANCHOR_CRL)) is not None:
             try:
@@ -226,7 +238,9 @@ class _Pass:
     def _end_entry(self) -> None:
         """Take the steps over the entry whose folder is complete: 5. to 9."""
         if self._steps is not None and self._index is not None:
-            self._steps.verify(self._index, self._folder)
+            leaf = self._steps.verify(self._index, self._folder)
+            if self._accounting is not None:
+                self._accounting.take(self._index, leaf)
         self._index = None
 
     def _take_signer(self, name: str, content: bytes) -> None:

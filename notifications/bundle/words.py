@@ -21,14 +21,14 @@ _STYLE = (
     "table{border-collapse:collapse;width:100%}th,td{border:1px solid #999;padding:.3em .5em;text-align:left;"
     "vertical-align:top}th{background:#eee}tr{break-inside:avoid}dl{margin:0;display:grid;"
     "grid-template-columns:max-content 1fr;gap:0 .6em}dd{margin:0;overflow-wrap:anywhere}"
-    "thead{display:table-header-group}"
+    "thead{display:table-header-group}h2,h3{break-after:avoid}"
     "@media print{body{margin:0;max-width:none;font-size:9pt}a{color:inherit}}"
 )
 
 
 def readme(header: Header, *, revocations: bool) -> bytes:
     """Return ``README.txt``; raises InvalidInputError for a language that there is none in."""
-    words = _of(header.language)
+    words = words_of(header.language)
     text = resources.files(__package__).joinpath(f"readme.{header.language}.txt").read_text("utf-8")
     filled = Template(text).substitute(
         scope="\n".join(_scope_lines(header)),
@@ -41,24 +41,30 @@ def readme(header: Header, *, revocations: bool) -> bytes:
 
 
 def report_begin(header: Header) -> bytes:
-    """Return how the report begins; ``report_row`` of each entry and ``report_end`` follow."""
-    words = _of(header.language)
+    """Return how the report begins; ``account_section``, ``report_entries``, its rows and ``report_end`` follow."""
+    words = words_of(header.language)
     counted = Template(words["counted"]).substitute(
         entries=header.entries, tree_size=header.tree_size, origin=header.origin
     )
-    heads = "".join(f"<th>{html.escape(words[name])}</th>" for name in ("index", "at", "what", "facts", "parts"))
     lines = "".join(f"<p>{html.escape(line)}</p>\n" for line in (*_scope_lines(header), counted))
     title = html.escape(words["title"])
     return (
         f'<!DOCTYPE html>\n<html lang="{header.language}">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{lines}"
-        f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n"
     ).encode()
+
+
+def report_entries(header: Header) -> bytes:
+    """Return how the table of entries begins; ``report_row`` of each follows."""
+    words = words_of(header.language)
+    heads = "".join(f"<th>{html.escape(words[name])}</th>" for name in ("index", "at", "what", "facts", "parts"))
+    title = html.escape(words["entries"])
+    return f"<h2>{title}</h2>\n<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n".encode()
 
 
 def report_row(header: Header, index: int, leaf: Leaf, parts: Iterable[str]) -> bytes:
     """Return what the report says of an entry; ``parts`` are the names in its folder, the proof first."""
-    words, folder = _of(header.language), entry_folder(index)
+    words, folder = words_of(header.language), entry_folder(index)
     facts = "".join(
         f"<dt>{html.escape(name)}</dt><dd>{html.escape(_shown(value))}</dd>"
         for name, value in leaf.detail.items()
@@ -78,14 +84,15 @@ def report_end() -> bytes:
     return b"</tbody>\n</table>\n</body>\n</html>\n"
 
 
-def _of(language: str) -> Mapping[str, str]:
+def words_of(language: str) -> Mapping[str, str]:
+    """Return the words of a language by their names; raises InvalidInputError for one that there are none in."""
     if language not in LANGUAGES:
         raise InvalidInputError(Fault("language", f"must be one of {', '.join(LANGUAGES)}"))
     return _WORDS[language]
 
 
 def _scope_lines(header: Header) -> list[str]:
-    scope, words = header.scope, _of(header.language)
+    scope, words = header.scope, words_of(header.language)
     stated = {
         "incident": scope.incident,
         "notice": scope.notice,

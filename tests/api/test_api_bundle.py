@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from uuid import UUID
 
 import pytest
 import scenario
+from postgresql_server import postgresql_server
 from scenario import affected, harm, ok
 from test_api_accounts import caller, service
 from test_api_trail import sequenced
@@ -21,12 +23,25 @@ from notifications.bundle.contents import PROVIDER
 from notifications.bundle.verification import BUNDLE_STEPS, verify_bundle
 from notifications.use_cases.bundle_evidence import Wanted, plan_bundle
 from service.bundling import read_anchors, write_bundle
+from service.demo.environment import embedded_service
 from service.verify_command import load_trust
 
 __all__ = ["caller"]
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 OWN, FOREIGN = "Hôpital de Valmont", "Klinik Geheim"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def running(request, data_folder, service_log, monkeypatch):
+    """A running service, on either engine; commands that are run beside it find its database."""
+    shared = {} if request.param == "sqlite" else {"database_url": postgresql_server().database()}
+    if shared:
+        monkeypatch.setenv("GREFFIER_DATABASE_URL", shared["database_url"])
+    async with embedded_service(
+        data_folder, sequencer_period_seconds=0.01, stranger_requests_burst=5000, requests_burst=20_000, **shared
+    ) as service:
+        yield service
 
 
 @pytest.fixture
@@ -108,6 +123,54 @@ async def test_the_same_content_is_the_same_bytes(running, api, shared):
         await sequenced(running)
     assert made[0] == made[1]
     passed(made[0], running)
+
+
+def entry_links(report):
+    return re.findall(r'href="(entries/[^"]+)"', report)
+
+
+async def test_the_report_says_who_was_told_and_leads_to_the_proofs(running, api, shared):
+    incident, *_ = shared
+    for language, words in (
+        ("en", ("Who was told", "told late", "need not be told", "3 customers")),
+        ("fr", ("Qui a été informé", "informé en retard", "pas à informer", "3 commanditaires")),
+        ("de", ("Wer benachrichtigt wurde", "verspätet", "nicht zu benachr", "3 Auftraggeber")),
+    ):
+        content = await bundle(api, "/audit/bundle", incident_id=incident["id"], language=language)
+        passed(content, running)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            report = archive.read("report.html").decode()
+            assert {*entry_links(report)} <= {*archive.namelist()}
+        account, _, entries = report.partition("</table>")
+        for word in words:
+            assert word in account, word
+        # Two were told, each by a decision, a release and a delivery; one not, by its decision; and the declaration.
+        assert len(set(entry_links(account))) == 2 * 3 + 1 + 1
+        assert entries.count("<tr id=") > len(set(entry_links(account)))
+
+
+async def test_the_account_of_a_bundle_is_made_without_the_service(running, api, shared, tmp_path):
+    incident, own, _ = shared
+    path = tmp_path / "bundle.zip"
+    path.write_bytes(await bundle(api, "/audit/bundle", incident_id=incident["id"]))
+    said = await greffier("audit", "--bundle", path, "--trust", running.trust_dir, "--json")
+    assert said.returncode == 0, said.stderr
+    made = json.loads(said.stdout)
+    assert sorted(line["standing"] for line in made["lines"]) == ["not_owed", "told", "told"]
+    assert [(item["customers_stated"], item["customers_decided"]) for item in made["incidents"]] == [(3, 3)]
+    assert (made["whole"], made["root_sha256"], made["scope"]) == (False, None, {"incident": incident["id"]})
+    assert "no other entry" in made["does_not_prove"][0]
+    said = await greffier("audit", "--bundle", path, "--trust", running.trust_dir)
+    assert b"not proven: that the log has no other entry" in said.stdout
+    # A customer's own bundle accounts for it alone, and cannot count the others.
+    path.write_bytes(await bundle(api, f"/customers/{own['id']}/bundle"))
+    made = json.loads((await greffier("audit", "--bundle", path, "--trust", running.trust_dir, "--json")).stdout)
+    assert [(line["standing"], line["name"]) for line in made["lines"]] == [("told", None)]
+    assert made["incidents"] == []
+    # What does not verify has no account.
+    path.write_bytes(path.read_bytes().replace(b'"reader":"customer"', b'"reader":"provider"'))
+    said = await greffier("audit", "--bundle", path, "--trust", running.trust_dir)
+    assert (said.returncode, said.stdout, said.stderr.count(b"\n")) == (2, b"", 1)
 
 
 async def test_the_command_makes_it_beside_the_service_and_another_command_verifies_it(running, api, shared):

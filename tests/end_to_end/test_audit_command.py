@@ -132,7 +132,17 @@ async def test_an_entry_that_is_left_out_or_changed_is_found(told):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--log", "nowhere"], ["--data", "a", "--log", "b"], ["--data", "nowhere"], ["--as-of", "noon"]]
+    "arguments",
+    [
+        [],
+        ["--log", "nowhere"],
+        ["--data", "a", "--log", "b"],
+        ["--data", "nowhere"],
+        ["--as-of", "noon"],
+        ["--bundle", "nowhere.zip"],
+        ["--bundle", "nowhere.zip", "--trust", "nowhere"],
+        ["--bundle", "a", "--log", "b"],
+    ],
 )
 def test_what_is_asked_wrongly_is_one_line(arguments):
     said = greffier("audit", *arguments)
