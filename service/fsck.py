@@ -2,7 +2,8 @@
 
 1. The rules that keep rows from being changed stand.
 2. Entries, openings, rows, nodes and checkpoints, a range at a time, by one process or several: ``service.fsck_range``.
-3. Ranges put together: nodes above them, the root of every checkpoint, the head in the database and the one published.
+3. Ranges put together: nodes above them, the root of every checkpoint, the head in the database and the one published;
+   what the timestamp authority and witnesses said of heads.
 4. What finds the entries: as many subjects as leaves name, and the same ones.
 5. Openings and rows that are gone: a later entry says of their customer that its data was erased, 21 days after it was
    told (9.7, 12).
@@ -26,6 +27,7 @@ from notifications.audit.note import VerifierKey
 from notifications.audit.rebuilding import RANGE_LEAVES, Spine
 from notifications.erasure import NOTICE_DAYS
 from notifications.errors import InvalidInputError, VerificationError
+from service.fsck_heads import Others, compare_heads
 from service.fsck_range import Breathe, RangeFound, check_range, subject_hash
 from service.fsck_rows import rows_without_entries
 from service.fsck_words import CHECKPOINTS, ENTRIES, ERASURES, GUARDS, PUBLISHED, STEPS, SUBJECTS, TREE, Difference
@@ -78,6 +80,7 @@ def check_log(
     *,
     processes: int = 1,
     rows: bool = True,
+    others: Others | None = None,
     breathe: Breathe = lambda _: None,
     begins: Breathe = lambda _: None,
 ) -> Report:
@@ -85,7 +88,7 @@ def check_log(
 
     ``begins`` is told how many entries there are, ``breathe`` now and then how many more were checked. More than one
     process is used for more than one range. Without ``rows`` the log alone is checked: entries, tree, checkpoints and
-    the published head, not steps 4 to 6 nor the rows of step 2.
+    the published head, not steps 4 to 6 nor the rows of step 2. ``others`` are whose word on heads is verified.
     """
     with inspected(location) as inspection:
         published = read_head(head_path)
@@ -107,6 +110,7 @@ def check_log(
         if root is not None:
             _compare_head(report, keys, "the head in the database", head, root)
         report.differences += _compare_published(inspection, keys, published, size)
+        report.differences += compare_heads(inspection, others or Others(), report.counts)
         if not rows:
             return report
         # 4.

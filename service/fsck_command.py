@@ -12,6 +12,8 @@ from notifications.errors import Fault, InvalidInputError
 
 if TYPE_CHECKING:
     from service.fsck import Report
+    from service.fsck_heads import Others
+    from service.settings import Settings
 
 
 @click.command("fsck")
@@ -67,12 +69,23 @@ def fsck_command(
             settings.head_file,
             processes=processes or os.cpu_count() or 1,
             rows=not log_only,
+            others=_others(settings),
             begins=lambda size: progress.update(task, total=size),
             breathe=breathe,
         )
     _say_as_json(report) if as_json else _say(report)
     if report.differences:
         click.get_current_context().exit(1)
+
+
+def _others(settings: "Settings") -> "Others":
+    """Return whose word on heads is taken: the authority of the trust folder, the witnesses of the settings."""
+    from service.fsck_heads import Others  # noqa: PLC0415 - as above
+    from service.verify_command import load_trust  # noqa: PLC0415 - as above
+    from service.witness_client import parse_witnesses  # noqa: PLC0415 - as above
+
+    witnesses = [witness.key for witness in parse_witnesses(settings.witnesses)]
+    return Others(load_trust(settings.trust_dir).timestamp_roots, witnesses)
 
 
 def _rested(share: float) -> Callable[[], None]:

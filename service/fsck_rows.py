@@ -15,10 +15,22 @@ from notifications.audit.entry import Leaf, parse_leaf
 from notifications.audit.merkle import leaf_hash, verify_inclusion
 from notifications.audit.note import VerifierKey
 from notifications.audit.proof import parse_notice_extra, parse_proof
-from notifications.canonical_json import parse_timestamp
+from notifications.canonical_json import parse_timestamp, timestamp_text
 from notifications.delivery import ChannelKind
 from notifications.errors import InvalidInputError, VerificationError
-from service.fsck_words import ATTEMPTS, MAILS, OPENINGS, PROOFS, SEALS, TIMESTAMPS, Difference
+from service.fsck_decided import ACKNOWLEDGED, DECIDED, KINDS, DecidedChecks
+from service.fsck_words import (
+    ACKNOWLEDGEMENTS,
+    ATTEMPTS,
+    DECISIONS,
+    MAILS,
+    OPENINGS,
+    PROOFS,
+    SEALS,
+    TIMESTAMPS,
+    Difference,
+)
+from service.store.encoding import from_microseconds
 from service.store.inspecting import Inspection
 
 if TYPE_CHECKING:
@@ -28,7 +40,9 @@ _SEALED, _TIMESTAMPED, _ATTEMPTED = "notice.sealed", "notice.timestamped", "deli
 #: The entries by which the log says that a customer's data was erased, and that it was told so before.
 ERASED, _NOTICED = "customer.erased", "customer.erasure_noticed"
 #: How a leaf ends that speaks of rows; ``type`` and ``v`` are its last members.
-ROWS_OF = tuple(f'"type":"{kind}","v":1}}'.encode() for kind in (_SEALED, _TIMESTAMPED, _ATTEMPTED, ERASED, _NOTICED))
+ROWS_OF = tuple(
+    f'"type":"{kind}","v":1}}'.encode() for kind in (_SEALED, _TIMESTAMPED, _ATTEMPTED, ERASED, _NOTICED, *KINDS)
+)
 
 _SEAL = (
     "SELECT s.notice_id, s.document, s.signature, s.resources_csv, s.renderings, p.proof FROM sealed_notices s "
@@ -36,8 +50,8 @@ _SEAL = (
 )
 _TIMESTAMP = "SELECT token FROM seal_timestamps WHERE notice_id = ?"
 _ATTEMPT = (
-    "SELECT a.outcome, a.evidence_event, a.message_sha256, m.content FROM delivery_attempts a "
-    "LEFT JOIN sent_messages m ON m.delivery_id = a.delivery_id AND m.number = a.number "
+    "SELECT a.outcome, a.evidence_event, a.message_sha256, m.content, a.started_at, a.ended_at "
+    "FROM delivery_attempts a LEFT JOIN sent_messages m ON m.delivery_id = a.delivery_id AND m.number = a.number "
     "WHERE a.delivery_id = ? AND a.number = ?"
 )
 _SEALS_WITHOUT_ENTRY = (
@@ -48,6 +62,8 @@ _MAILS_WITHOUT_ATTEMPT = (
     "ON a.delivery_id = m.delivery_id AND a.number = m.number WHERE a.id IS NULL LIMIT 1"
 )
 _ATTEMPTS = "SELECT count(*) FROM delivery_attempts"
+_DECISIONS = "SELECT count(*) FROM decisions"
+_ACKNOWLEDGEMENTS = "SELECT count(*) FROM acknowledgements"
 _TIMESTAMPS = "SELECT count(*) FROM seal_timestamps"
 _OPENINGS_WITHOUT_ENTRY = (
     "SELECT o.position FROM audit_openings o LEFT JOIN audit_entries e ON e.position = o.position "
@@ -60,6 +76,7 @@ class RowChecks:
 
     def __init__(self, inspection: Inspection, found: "RangeFound", keys: Sequence[VerifierKey]) -> None:
         self._inspection, self._found, self._keys = inspection, found, keys
+        self._decided = DecidedChecks(inspection, found)
 
     def erased(self, index: int, leaf: bytes, gone: int) -> None:
         """Note openings that are gone, under whom the entry concerns: a customer, an account, or the entry itself."""
@@ -89,6 +106,9 @@ class RowChecks:
                 self._compare_timestamp(index, UUID(subjects["notice"]), opened, subjects.get("customer", ""))
             elif said.type == _ATTEMPTED:
                 self._compare_attempt(index, UUID(subjects["delivery"]), said.detail, subjects.get("customer", ""))
+            elif said.type in KINDS:
+                if not self._decided.compare(index, said, opened):
+                    self._gone(index, subjects.get("customer", f"entry {said.id}"))
             elif said.type == _NOTICED:
                 # By a letter it was served before the entry was made.
                 self._found.noticed[subjects["customer"]] = parse_timestamp(str(said.detail["noticed_at"]))
@@ -174,13 +194,17 @@ class RowChecks:
         if not rows:
             self._gone(index, customer)
             return
-        outcome, event, digest, content = rows[0]
+        outcome, event, digest, content, started_at, ended_at = rows[0]
         where = f"attempt {detail['number']} of delivery {delivery_id}, index {index},"
         if (digest, event) != (detail["message_sha256"], detail["event"]):
             self._found.differs(ATTEMPTS, where, "has another digest or event than the log says")
         kept = json.loads(outcome)
         if (kept.get("kind"), kept.get("code")) != (detail["outcome"], detail["code"]):
             self._found.differs(ATTEMPTS, where, "has another outcome than the log says")
+        times = {"started_at": started_at, "ended_at": ended_at}
+        # Earlier releases said only when it began.
+        if any(detail.get(name, text) != text for name, text in ((n, _moment(at)) for n, at in times.items())):
+            self._found.differs(ATTEMPTS, where, "has other times than the log says")
         # What is placed in the console is the notice itself: no message is kept of it.
         if content is None and digest is not None and detail["channel"] != ChannelKind.CONSOLE.value:
             self._gone(index, customer)
@@ -188,6 +212,10 @@ class RowChecks:
             if hashlib.sha256(content).hexdigest() != detail["message_sha256"]:
                 self._found.differs(MAILS, where, "kept other bytes than the log says were handed over")
             self._found.count(MAILS)
+
+
+def _moment(microseconds: int) -> str:
+    return timestamp_text(from_microseconds(microseconds))
 
 
 def rows_without_entries(inspection: Inspection, last_position: int, counts: Mapping[str, int]) -> list[Difference]:
@@ -205,13 +233,20 @@ def rows_without_entries(inspection: Inspection, last_position: int, counts: Map
             for row in inspection.all(statement):
                 name = row[0].hex() if isinstance(row[0], bytes) else str(row[0])
                 found.append(Difference(step, name, what))
-        said = {ATTEMPTS: counts.get(ATTEMPTS, 0), TIMESTAMPS: counts.get(TIMESTAMPS, 0)}
+        said = {step: counts.get(step, 0) for step in (ATTEMPTS, TIMESTAMPS, DECISIONS, ACKNOWLEDGEMENTS)}
         for leaf in inspection.leaves_after(last_position):
             if leaf.endswith(ROWS_OF):
                 kind = parse_leaf(leaf)
                 said[ATTEMPTS] += kind.type == _ATTEMPTED
                 said[TIMESTAMPS] += "timestamp" in kind.commitments
-        for step, statement in ((ATTEMPTS, _ATTEMPTS), (TIMESTAMPS, _TIMESTAMPS)):
+                said[DECISIONS] += kind.type == DECIDED
+                said[ACKNOWLEDGEMENTS] += kind.type == ACKNOWLEDGED
+        for step, statement in (
+            (ATTEMPTS, _ATTEMPTS),
+            (TIMESTAMPS, _TIMESTAMPS),
+            (DECISIONS, _DECISIONS),
+            (ACKNOWLEDGEMENTS, _ACKNOWLEDGEMENTS),
+        ):
             stored = int(inspection.all(statement)[0][0])
             if stored > said[step]:
                 found.append(Difference(step, f"{stored} rows", f"stand where the log speaks of {said[step]}"))

@@ -15,11 +15,16 @@ PROOFS = "log proofs"
 ATTEMPTS = "delivery attempts"
 MAILS = "mails as sent"
 ERASURES = "erasures"
+HEAD_TIMESTAMPS = "head timestamps"
+COSIGNATURES = "cosignatures"
+FACTS = "facts of incidents"
+DECISIONS = "decisions"
+ACKNOWLEDGEMENTS = "acknowledgements"
 
 #: In the order in which they are told.
 STEPS = (
-    GUARDS, ENTRIES, TREE, CHECKPOINTS, PUBLISHED, OPENINGS, ERASURES, SUBJECTS, SEALS, TIMESTAMPS, PROOFS, ATTEMPTS,
-    MAILS,
+    GUARDS, ENTRIES, TREE, CHECKPOINTS, PUBLISHED, HEAD_TIMESTAMPS, COSIGNATURES, OPENINGS, ERASURES, SUBJECTS, FACTS,
+    DECISIONS, SEALS, TIMESTAMPS, PROOFS, ATTEMPTS, MAILS, ACKNOWLEDGEMENTS,
 )  # fmt: skip
 
 

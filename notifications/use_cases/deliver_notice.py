@@ -378,6 +378,7 @@ def _attempt_entry(record: _Record, pseudonym: str) -> AuditEntry:
             "tls": outcome.tls_version,
             "state": delivery.state.value,
             "started_at": timestamp_text(attempt.started_at),
+            "ended_at": timestamp_text(attempt.ended_at),
             "next_attempt_at": timestamp_text(delivery.next_attempt_at) if delivery.next_attempt_at else None,
             "message_sha256": attempt.message_sha256,
         },

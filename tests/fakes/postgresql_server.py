@@ -56,6 +56,13 @@ class PostgresqlServer:
         self.execute(f"CREATE DATABASE {name}")
         return self.address(name)
 
+    def copy_of(self, address):
+        """Return the address of a copy of a database that nobody is connected to."""
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        original = address.split("@/")[1].partition("?")[0]
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {original}")
+        return self.address(name)
+
     def database(self):
         """Return the address of a new database with every table."""
         if self._template is None:

@@ -100,7 +100,7 @@ def whole(location, folder):
 async def filled(location):
     store = open_store(location, migrate=False)
     for _ in range(ENTRIES):
-        entry = make_entry(openings=[("payload", b"x" * 300)])
+        entry = make_entry(type="session.ended", openings=[("payload", b"x" * 300)])
         await store.write(lambda tx, entry=entry: tx.append_audit([entry]))
     await store.close()
 
