@@ -14,11 +14,10 @@ from service.store.tables import CheckpointTimestampRow, LogCheckpointRow, table
 _stamps, _checkpoints = table(CheckpointTimestampRow).c, table(LogCheckpointRow).c
 
 _INSERT = insert_of(CheckpointTimestampRow)
-_STAMPED_SIZES = compiled(select(_stamps.size).order_by(_stamps.size))
 _IS_THERE = compiled(select(_stamps.size).where(_stamps.size == bindparam("size")), "size")
-_stamped = select(_stamps.size, _checkpoints.note, _stamps.token, _stamps.made_at).select_from(
-    table(CheckpointTimestampRow).join(table(LogCheckpointRow), _checkpoints.size == _stamps.size)
-)
+_of_heads = table(CheckpointTimestampRow).join(table(LogCheckpointRow), _checkpoints.size == _stamps.size)
+_stamped = select(_stamps.size, _checkpoints.note, _stamps.token, _stamps.made_at).select_from(_of_heads)
+_STAMPED_SIZES = compiled(select(_stamps.size).select_from(_of_heads).order_by(_stamps.size))
 _OF_SIZE = compiled(_stamped.where(_stamps.size == bindparam("size")), "size")
 _NEWEST_STAMPED = limited(_stamped.order_by(_stamps.size.desc()))
 

@@ -781,7 +781,7 @@ class TestAuditLog:
             return tx.stamped_sizes(), tx.stamped_checkpoint(), tx.stamped_checkpoint(2), tx.stamped_checkpoint(3)
 
         assert await store.read(look) == ([], None, None, None)
-        for size, token in ((5, b"later"), (2, b"first"), (2, b"again")):
+        for size, token in ((5, b"later"), (2, b"first"), (2, b"again"), (9, b"over none")):
             await store.write(lambda tx, size=size, token=token: tx.add_checkpoint_timestamp(size, token, NOW))
         five = StampedCheckpoint(5, b"checkpoint 5", b"later", NOW)
         two = StampedCheckpoint(2, b"checkpoint 2", b"first", NOW)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime
 from email import message_from_bytes
 from pathlib import Path
 from uuid import UUID
@@ -273,19 +274,27 @@ async def names_of(running, api, incident, customer):
 
 async def test_openssl_and_sha256sum_verify_it_by_the_readme_alone(running, api, shared, tmp_path):
     incident, *_ = shared
+    store, authority = running.parts.store, running.parts.context.sealing.timestamp_authority
     for language in ("fr", "en", "de"):
+        # That a bundle was made is of the incident too: each is under a head of its own.
+        await sequenced(running)
+        size, note = await store.read(lambda tx: (tx.log_size(), tx.log_checkpoint()))
+        token = await authority.timestamp(note)
+        await store.write(lambda tx, at=(size, token): tx.add_checkpoint_timestamp(*at, datetime.now(UTC)))
         content = await bundle(api, "/audit/bundle", incident_id=incident["id"], language=language)
         folder = tmp_path / language
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             archive.extractall(folder)
         lines = (folder / "README.txt").read_text().splitlines()
         commands = [line.strip() for line in lines if line.startswith("    ") and "FILE.zip" not in line]
-        assert len(commands) == 5
+        assert len(commands) == 6
         for command in commands:
             ran = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, check=False)
             assert ran.returncode == 0, (command, ran.stderr)
         for target, command in zip(
-            ("bundle.json", "sums.sha256", "*/notice.json", "*/notice.json.tsr", "*/message.eml"), commands, strict=True
+            ("bundle.json", "sums.sha256", "*/notice.json", "*/notice.json.tsr", "checkpoint.tsr", "*/message.eml"),
+            commands,
+            strict=True,
         ):
             path = next(folder.glob(target if "*" not in target else f"entries/{target}"))
             genuine = path.read_bytes()

@@ -543,14 +543,14 @@ class MemoryTransaction(ServingRecords):
         self._records.stamps.setdefault(size, (token, made_at))
 
     def stamped_checkpoint(self, size=None):
-        size = max(self._records.stamps, default=None) if size is None else size
-        if size not in self._records.stamps:
+        size = max(self.stamped_sizes(), default=None) if size is None else size
+        if size not in self.stamped_sizes():
             return None
         token, made_at = self._records.stamps[size]
         return StampedCheckpoint(size, self._records.notes[size], token, made_at)
 
     def stamped_sizes(self):
-        return sorted(self._records.stamps)
+        return sorted(self._records.stamps.keys() & self._records.notes.keys())
 
     def last_cosigned(self, witness):
         given = ((size, at) for (size, by), (_, at) in self._records.cosignatures.items() if by == witness)
