@@ -119,6 +119,8 @@ class Line:
     decided_index: int | None
     released_index: int | None
     told_index: int | None
+    #: the notice released first, else one that is drafted; None where there is none
+    notice: str | None
     #: every entry about this customer in this incident, in order
     indices: tuple[int, ...]
 
@@ -136,8 +138,9 @@ class IncidentCount:
 
     incident: str
     ticket: str | None
-    #: entry of its declaration; None where that is not among the leaves
+    #: entry and moment of its declaration; None where that is not among the leaves
     declared_index: int | None
+    declared_at: datetime | None
     #: customers considered when its facts were last recorded; None in entries from before it was stated
     stated: int | None
     #: of how many customers of that moment a decision is here; those erased before are not among them
@@ -195,7 +198,8 @@ class _Case:
     indices: list[int] = field(default_factory=list)
     #: delivery to channel, moment and entry of what was taken
     taken: dict[str, tuple[str, datetime, int]] = field(default_factory=dict)
-    released: list[tuple[datetime, int]] = field(default_factory=list)
+    released: list[tuple[datetime, int, str]] = field(default_factory=list)
+    drafted: str | None = None
 
 
 class Accounting:
@@ -203,8 +207,8 @@ class Accounting:
 
     def __init__(self) -> None:
         self._cases: dict[tuple[str, str], _Case] = {}
-        #: incident to the entry of its declaration, its ticket, and the customers stated last with that entry
-        self._declared: dict[str, int] = {}
+        #: incident to entry and moment of its declaration, its ticket, and the customers stated last with that entry
+        self._declared: dict[str, tuple[int, datetime]] = {}
         self._tickets: dict[str, str] = {}
         self._stated: dict[str, tuple[int, int]] = {}
         self._registered: dict[str, int] = {}
@@ -228,6 +232,7 @@ class Accounting:
             return
         case = self._cases.setdefault((incident, customer), _Case())
         case.indices.append(index)
+        case.drafted = case.drafted or leaf.subjects.get("notice")
         if isinstance(ticket := leaf.detail.get("ticket"), str):
             self._tickets[incident] = ticket
         match leaf.type:
@@ -243,7 +248,7 @@ class Accounting:
 
     def _take_facts(self, index: int, leaf: Leaf, incident: str) -> None:
         if leaf.type == "incident.declared":
-            self._declared.setdefault(incident, index)
+            self._declared.setdefault(incident, (index, leaf.at))
         if isinstance(ticket := leaf.detail.get("ticket"), str):
             self._tickets[incident] = ticket
         if isinstance(customers := leaf.detail.get("customers"), int):
@@ -272,7 +277,7 @@ class Accounting:
             if (released := self._emergencies.get(notice)) is not None:
                 self._emergencies[notice] = replace(released, kind=OverrideKind.REVIEWED, other_index=index)
         else:
-            case.released.append((leaf.at, index))
+            case.released.append((leaf.at, index, notice))
             if leaf.detail.get("override") is True:
                 self._emergencies[notice] = _override(OverrideKind.UNREVIEWED, index, leaf)
             elif leaf.detail.get("drafted_by") == leaf.actor:
@@ -284,7 +289,7 @@ class Accounting:
 
     def _lines(self, as_of: datetime, *, whole: bool) -> tuple[Line, ...]:
         """Return how each customer stands, by incident and customer: whoever was decided about, or had to be."""
-        for incident, at in self._declared.items() if whole else ():
+        for incident, (at, _) in self._declared.items() if whole else ():
             for customer, since in self._registered.items():
                 if since < at and not self._erased_before(customer, at):
                     self._cases.setdefault((incident, customer), _Case())
@@ -319,16 +324,12 @@ class Accounting:
             _, at = self._stated.get(incident, (None, -1))
             counts = bool(case.decisions) and not self._erased_before(customer, at)
             decided[incident] = decided.get(incident, 0) + counts
-        return tuple(
-            IncidentCount(
-                incident,
-                self._tickets.get(incident),
-                self._declared.get(incident),
-                self._stated.get(incident, (None, -1))[0],
-                decided[incident],
-            )
-            for incident in sorted(decided)
-        )
+        return tuple(self._count(incident, decided[incident]) for incident in sorted(decided))
+
+    def _count(self, incident: str, decided: int) -> IncidentCount:
+        index, at = self._declared.get(incident, (None, None))
+        stated, _ = self._stated.get(incident, (None, None))
+        return IncidentCount(incident, self._tickets.get(incident), index, at, stated, decided)
 
     def _erased_before(self, customer: str, index: int) -> bool:
         return customer in self._erased and self._erased[customer][0] < index
@@ -371,6 +372,7 @@ class Accounting:
             decided_index=None if decided is None else decided.index,
             released_index=None if released is None else released[1],
             told_index=None if told is None else told[1],
+            notice=case.drafted if released is None else released[2] or None,
             indices=tuple(case.indices),
         )
 

@@ -11,6 +11,7 @@ from service.access.sign_in import SignIn
 from service.acknowledge_link import AcknowledgeLinks
 from service.console import (
     acknowledge_pages,
+    audit_page,
     call_pages,
     channel_page,
     credential_pages,
@@ -63,6 +64,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         acknowledge_pages.router,
         home.router,
         notice_page.router,
+        audit_page.router,
         channel_page.router,
         call_pages.router,
         reachability_page.router,

@@ -183,6 +183,7 @@ ROWS = {
     "POST /calls/{call_task_id}/calls":                 "00 00 -- -- -- -- -- --",
     "POST /calls/{call_task_id}/close":                 "00 00 -- -- -- -- -- --",
     "POST /calls/{call_task_id}/reopen":                "00 00 -- -- -- -- -- --",
+    "GET /audit":                                        "++ ++ -- -- -- ++ -- --",
     "GET /channels":                                     "++ ++ ++ -- -- ++ -- --",
     "POST /channels/{channel}/pause":                   "++ -- ++ -- -- -- -- --",
     "POST /channels/{channel}/resume":                  "++ -- ++ -- -- -- -- --",

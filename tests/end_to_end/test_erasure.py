@@ -4,6 +4,7 @@ import asyncio
 import base64
 import email
 import hashlib
+import io
 import re
 import subprocess
 from datetime import timedelta
@@ -19,6 +20,8 @@ from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import verify_consistency
+from notifications.bundle.accounting import BundleAccounting
+from notifications.bundle.verification import BUNDLE_STEPS, verify_bundle
 from notifications.verification import verify_notice_mail
 from service.backup import log_keys
 from service.cli import cli
@@ -207,6 +210,16 @@ async def test_a_customer_is_told_waits_21_days_and_is_gone_while_every_proof_st
     report = await asyncio.to_thread(check_log, settings.store_location(), log_keys(settings), settings.head_file)
     assert report.differences == []
     assert (report.erased_customers, report.erased > 10) == (1, True)
+
+    # What was decided about it and when it was told is still accounted for, under its pseudonym.
+    shown = (await api.get(f"{world.running.url}/audit")).text
+    assert pseudonym[:16] in shown
+    assert f"effacé le {done['erased_at'][:10]} (article 9.7)" in shown
+    assert NAME not in shown
+    evidence = await api.get("/audit/bundle", params={"incident_id": world.incident["id"], "language": "en"})
+    made = BundleAccounting()
+    assert len(list(verify_bundle(io.BytesIO(evidence.content), trust, accounting=made))) == len(BUNDLE_STEPS)
+    assert pseudonym in {line.customer for line in made.findings().lines}
 
     # Certified, for tools that are not ours; without an account.
     async with httpx.AsyncClient(base_url=world.running.url) as stranger:
