@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: demo test faults check bench lock clean help
+.PHONY: demo test mutants faults check bench lock clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -23,6 +23,9 @@ demo: $(VENV)/.installed ## the whole job on this machine: declare, decide, serv
 
 test: $(VENV)/.installed ## all tests
 	$(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
+
+mutants: $(VENV)/.installed ## change what verifies, a little at a time: a test must fail each time (ARGS="tiles --jobs 2")
+	$(BIN)/python tests/mutation/mutate.py $(ARGS)
 
 faults: $(VENV)/.installed ## kill the service at every step, count what it cost (ARGS="--kills 1000 --seed 1 --engine sqlite")
 	$(BIN)/python tests/faults/campaign.py $(ARGS)

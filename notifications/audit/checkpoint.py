@@ -8,7 +8,7 @@ from datetime import datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from notifications.audit.merkle import EMPTY_ROOT, HASH_BYTES
+from notifications.audit.merkle import EMPTY_ROOT
 from notifications.audit.note import (
     COSIGNATURE_V1,
     Note,
@@ -23,6 +23,7 @@ from notifications.audit.note import (
 )
 from notifications.errors import Fault, InvalidInputError, VerificationError
 
+#: Origin, size, and the 32 bytes of the root in base64.
 _TEXT = re.compile(r"([^\s+]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n")
 _TIME_BYTES = 8
 #: Sizes and times beyond it do not fit the signed integers that other implementations read them into.
@@ -41,8 +42,7 @@ class Checkpoint:
 def format_checkpoint(checkpoint: Checkpoint) -> str:
     """Return the text of a checkpoint; no extension lines."""
     text = f"{checkpoint.origin}\n{checkpoint.size}\n{base64.b64encode(checkpoint.root).decode()}\n"
-    if parse_checkpoint(text) != checkpoint:
-        raise InvalidInputError(Fault("checkpoint", "does not read back as itself"))
+    parse_checkpoint(text)  # what nobody could read is never signed; what is read is what was given
     return text
 
 
@@ -52,7 +52,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     if match is None:
         raise InvalidInputError(Fault("checkpoint", "must be origin, size and root, one a line, and nothing else"))
     root = base64.b64decode(match[3])
-    if len(root) != HASH_BYTES or base64.b64encode(root).decode() != match[3]:
+    if base64.b64encode(root).decode() != match[3]:
         raise InvalidInputError(Fault("checkpoint", "has a root that is no canonical base64"))
     size = int(match[2])
     if size > _MAX_SIGNED:
@@ -128,7 +128,8 @@ def verify_cosignature(note: bytes, key: VerifierKey) -> int:
     lines = signatures_of(parsed, key)
     if key.kind != COSIGNATURE_V1 or len(lines) != 1:
         raise VerificationError("cosignature", f"{key.name} did not cosign exactly once")
-    signed = lines[0].signature
+    (line,) = lines
+    signed = line.signature
     seconds = int.from_bytes(signed[:_TIME_BYTES], "big")
     if seconds > _MAX_SIGNED:
         raise VerificationError("cosignature", f"the time of {key.name} has more than 63 bits")

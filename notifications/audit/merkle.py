@@ -32,13 +32,12 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def complete_subtrees(start: int, end: int) -> list[tuple[int, int]]:
     """Return the complete subtrees that cover the leaves ``[start, end)`` of the tree, from left to right.
 
-    ``start`` must be a place where a subtree of that span begins, as in every recursion of RFC 9162.
+    ``start`` must be a place where a subtree of that span begins, as in every recursion of RFC 9162; levels then fall
+    from left to right.
     """
     nodes = []
     while start < end:
         level = (end - start).bit_length() - 1
-        if start:
-            level = min(level, (start & -start).bit_length() - 1)
         nodes.append((level, start >> level))
         start += 1 << level
     return nodes
@@ -59,13 +58,7 @@ def tree_root(size: int, read: NodeReader) -> bytes:
 
 def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
     """Return the root over leaf hashes."""
-    return append_leaves(0, _no_nodes, leaf_hashes).root
-
-
-def _no_nodes(wanted: Sequence[tuple[int, int]]) -> list[bytes]:
-    if wanted:
-        raise LookupError("the empty tree has no nodes")
-    return []
+    return append_leaves(0, lambda _none_wanted: [], leaf_hashes).root
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +128,7 @@ def consistency_proof(old_size: int, new_size: int, read: NodeReader) -> list[by
     """Return PROOF(old_size, D_new_size) of RFC 9162 section 2.1.4.1; empty for sizes 0 and equal ones."""
     if not 0 <= old_size <= new_size:
         raise InvalidInputError(Fault("old_size", f"must be from 0 to {new_size}"))
-    if old_size in {0, new_size}:
+    if old_size == 0:
         return []
     spans = []
     start, end, whole = 0, new_size, True

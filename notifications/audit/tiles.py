@@ -11,11 +11,11 @@ from notifications.errors import Fault, InvalidInputError
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 MAX_ENTRY_BYTES = 65_535
+_WRONG_COUNT = Fault("bundle", f"must hold 1 to {TILE_WIDTH} entries")
 _MAX_LEVEL = 63
-#: Seven groups of three digits name every tile of a tree of 2^63 leaves.
+#: Seven groups of three digits name every tile of a tree of 2^63 leaves; ``tile_path`` says which is canonical.
 _PATH = re.compile(
-    r"tile/(?:(?P<level>0|[1-9][0-9]?)|entries)/"
-    r"(?P<number>(?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
+    r"tile/(?:(?P<level>[0-9]{1,2})|entries)/(?P<number>(?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/(?P<width>[0-9]{1,3}))?"
 )
 
 
@@ -50,7 +50,7 @@ def tile_path(tile: Tile) -> str:
     """Return where a tile is served: ``tile/0/x001/x234/067``, partial ones with ``.p/<width>``."""
     if not 1 <= tile.width <= TILE_WIDTH or tile.number < 0:
         raise InvalidInputError(Fault("tile", f"must have a number from 0 and a width from 1 to {TILE_WIDTH}"))
-    if not 0 <= (tile.level or 0) <= _MAX_LEVEL:
+    if tile.level is not None and not 0 <= tile.level <= _MAX_LEVEL:
         raise InvalidInputError(Fault("tile", f"must have a level from 0 to {_MAX_LEVEL}"))
     groups = [f"{tile.number % 1000:03d}"]
     rest = tile.number // 1000
@@ -103,7 +103,7 @@ def split_hashes(data: bytes) -> list[bytes]:
 def entry_bundle(entries: Sequence[bytes]) -> bytes:
     """Return a bundle of 1 to 256 entries: each after its length as big-endian uint16."""
     if not 1 <= len(entries) <= TILE_WIDTH:
-        raise InvalidInputError(Fault("bundle", f"must hold 1 to {TILE_WIDTH} entries"))
+        raise InvalidInputError(_WRONG_COUNT)
     parts = []
     for entry in entries:
         if len(entry) > MAX_ENTRY_BYTES:
@@ -116,13 +116,15 @@ def parse_entry_bundle(data: bytes) -> list[bytes]:
     """Return the entries of a bundle; raises InvalidInputError where one is cut off, or unless there are 1 to 256."""
     entries: list[bytes] = []
     position = 0
-    while position < len(data) and len(entries) <= TILE_WIDTH:
+    while position < len(data):
+        if len(entries) == TILE_WIDTH:
+            raise InvalidInputError(_WRONG_COUNT)
         length = int.from_bytes(data[position : position + 2], "big")
         entry = data[position + 2 : position + 2 + length]
         if position + 2 > len(data) or len(entry) != length:
             raise InvalidInputError(Fault("bundle", "is cut off"))
         entries.append(entry)
         position += 2 + length
-    if not 1 <= len(entries) <= TILE_WIDTH:
-        raise InvalidInputError(Fault("bundle", f"must hold 1 to {TILE_WIDTH} entries"))
+    if not entries:
+        raise InvalidInputError(_WRONG_COUNT)
     return entries

@@ -198,6 +198,35 @@ class TestCheckpoints:
             return
         assert verify_checkpoint(signed, verifier_key(head.origin, LOG_KEY)) == head
 
+    @pytest.mark.parametrize("size", [1, 10, 12_345_678_909, 999, 2**63 - 1])
+    def test_sizes_of_any_digits(self, size):
+        assert parse_checkpoint(format_checkpoint(Checkpoint(ORIGIN, size, ROOT))).size == size
+
+    def test_roots_of_any_letters(self):
+        roots = [leaf_hash(bytes([number])) for number in range(40)]
+        assert {chr(letter) for root in roots for letter in base64.b64encode(root)} >= {*"0189AZaz+/"}
+        assert [parse_checkpoint(format_checkpoint(Checkpoint(ORIGIN, 1, root))).root for root in roots] == roots
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("x\n", "must be origin, size and root, one a line, and nothing else"),
+            (f"{ORIGIN}\n{10**19}\n{base64.b64encode(ROOT).decode()}\n", "must be origin, size and root, one a line, "),
+            (f"{ORIGIN}\n{2**63}\n{base64.b64encode(ROOT).decode()}\n", "has a size of more than 63 bits"),
+            (f"{ORIGIN}\n1\n{'A' * 42}B=\n", "has a root that is no canonical base64"),
+            (f"{ORIGIN}\n0\n{base64.b64encode(ROOT).decode()}\n", "gives the empty tree another root"),
+        ],
+    )
+    def test_what_is_wrong_is_named(self, text, reason):
+        assert refused(parse_checkpoint, text).startswith(f"checkpoint: {reason}")
+        with pytest.raises(VerificationError) as caught:
+            verify_checkpoint(signed_text(text), LOG)
+        assert caught.value.step == "checkpoint signature"
+
+    def test_a_head_is_a_value(self):
+        assert {HEAD, Checkpoint(HEAD.origin, HEAD.size, HEAD.root)} == {HEAD}
+        assert not hasattr(HEAD, "__dict__")
+
     def test_another_log_is_refused(self):
         other = Checkpoint("other.example/log", HEAD.size, ROOT)
         with pytest.raises(VerificationError, match="no trusted key"):
@@ -205,8 +234,9 @@ class TestCheckpoints:
         with pytest.raises(VerificationError, match="no trusted key"):
             verify_checkpoint(SIGNED, verifier_key(ORIGIN, WITNESS_KEY))
         # A trusted key's name under another log's text: the key signs for its own origin only.
-        with pytest.raises(VerificationError, match=r"of other\.example/log, the key of"):
+        with pytest.raises(VerificationError, match=r"of other\.example/log, the key of") as caught:
             verify_checkpoint(signed_text(format_checkpoint(other)), LOG)
+        assert caught.value.step == "checkpoint signature"
 
     def test_a_key_of_the_same_id_that_did_not_sign(self):
         class Colliding(VerifierKey):
@@ -295,6 +325,13 @@ class TestCosignatures:
         later = blob[:4] + (1_679_318_348).to_bytes(8, "big") + blob[12:]
         self.refused(f"{head} {base64.b64encode(later).decode()}\n".encode())
 
+    def test_the_last_time_of_63_bits(self):
+        seconds = 2**63 - 1
+        message = f"cosignature/v1\ntime {seconds}\n{format_checkpoint(HEAD)}".encode()
+        blob = WITNESS.id + seconds.to_bytes(8, "big") + WITNESS_KEY.sign(message)
+        cosigned = SIGNED + f"— witness.example/w1 {base64.b64encode(blob).decode()}\n".encode()
+        assert verify_cosignature(cosigned, WITNESS) == seconds
+
     @pytest.mark.parametrize("seconds", [2**63, 2**64 - 1])
     def test_times_of_more_than_63_bits(self, seconds):
         message = f"cosignature/v1\ntime {seconds}\n{format_checkpoint(HEAD)}".encode()
@@ -316,7 +353,12 @@ class TestCosignatures:
 
     @pytest.mark.parametrize(
         "at",
-        [datetime(2026, 1, 1), datetime(1969, 12, 31, tzinfo=UTC)],  # noqa: DTZ001 - refused for being naive
+        [
+            datetime(2026, 1, 1),  # noqa: DTZ001 - refused for being naive
+            datetime(1969, 12, 31, tzinfo=UTC),
+            datetime(1969, 12, 31, 23, 59, 59, 500_000, tzinfo=UTC),
+        ],
     )
     def test_times_that_cannot_be_written(self, at):
-        refused(cosign_checkpoint, SIGNED, WITNESS.name, WITNESS_KEY, at)
+        reason = refused(cosign_checkpoint, SIGNED, WITNESS.name, WITNESS_KEY, at)
+        assert reason == "at: must be a time with an offset, from 1970 on"

@@ -77,9 +77,11 @@ class TestPaths:
             (Tile(0, 273, 112), "tile/0/273.p/112"),
             (Tile(1, 1, 17), "tile/1/001.p/17"),
             (Tile(2, 0, 1), "tile/2/000.p/1"),
+            (Tile(9, 999), "tile/9/999"),
             (Tile(63, 999), "tile/63/999"),
             (Tile(0, 1000), "tile/0/x001/000"),
             (Tile(None, 0), "tile/entries/000"),
+            (Tile(None, 0, 9), "tile/entries/000.p/9"),
             (Tile(None, 1_234_067, 255), "tile/entries/x001/x234/067.p/255"),
             (Tile(0, 2**55 - 1), "tile/0/x036/x028/x797/x018/x963/967"),
         ],
@@ -111,6 +113,7 @@ class TestPaths:
             "tile/100/000",
             "tile/-1/000",
             "tile/Entries/000",
+            "tile//000",
             "tile/0/0",
             "tile/0/0000",
             "tile/0/1000",
@@ -137,6 +140,10 @@ class TestPaths:
     def test_any_other_spelling_is_refused(self, path):
         with pytest.raises(InvalidInputError):
             parse_tile_path(path)
+
+    def test_a_name_is_a_value(self):
+        assert {Tile(0, 1), Tile(0, 1, TILE_WIDTH)} == {Tile(0, 1)}
+        assert not hasattr(Tile(0, 1), "__dict__")
 
     @given(st.text(max_size=40) | st.text("tile/entris0123459x.p", max_size=40).map("tile/".__add__))
     @settings(deadline=None, max_examples=150)
@@ -210,9 +217,14 @@ class TestBundles:
 
     def test_an_entry_has_a_largest_length(self):
         longest = b"x" * MAX_ENTRY_BYTES
+        assert MAX_ENTRY_BYTES == 0xFFFF
         assert parse_entry_bundle(entry_bundle([longest])) == [longest]
         with pytest.raises(InvalidInputError):
             entry_bundle([longest + b"x"])
+
+    def test_a_full_bundle_reads_back(self):
+        entries = [b"%d" % number for number in range(256)]
+        assert parse_entry_bundle(entry_bundle(entries)) == entries
 
     @pytest.mark.parametrize("count", [0, 257])
     def test_a_bundle_has_1_to_256_entries(self, count):
@@ -244,3 +256,29 @@ class TestBundles:
             assert entry_bundle(parse_entry_bundle(data)) == data
         with suppress(InvalidInputError):
             assert b"".join(split_hashes(data)) == data
+
+
+@pytest.mark.parametrize(
+    ("call", "argument", "field"),
+    [
+        (tile_path, Tile(0, -1), "tile"),
+        (tile_path, Tile(64, 0), "tile"),
+        (parse_tile_path, "tile", "path"),
+        (parse_tile_path, "tile/00/000", "path"),
+        (parse_tile_path, "tile/100/000", "path"),
+        (parse_tile_path, "tile/0/000.p/256", "path"),
+        (parse_tile_path, "tile/0/000.p/1000", "path"),
+        (parse_tile_path, "tile/0/000.p/257", "tile"),
+        (parse_tile_path, "tile/64/000", "tile"),
+        (tile_nodes, Tile(None, 0), "tile"),
+        (split_hashes, b"", "tile"),
+        (entry_bundle, [], "bundle"),
+        (entry_bundle, [bytes(65_536)], "entry"),
+        (parse_entry_bundle, b"", "bundle"),
+        (parse_entry_bundle, b"\x00", "bundle"),
+    ],
+)
+def test_what_is_wrong_is_named(call, argument, field):
+    with pytest.raises(InvalidInputError) as caught:
+        call(argument)
+    assert [fault.field for fault in caught.value.faults] == [field]
