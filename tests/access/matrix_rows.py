@@ -117,6 +117,10 @@ ROWS = {
     f"GET {_V}/audit/consistency":                       "++ ++ ++ ++ ++ ++ ++ ++",
     "GET /log/checkpoint":                               "++ ++ ++ ++ ++ ++ ++ ++",
     "GET /log/log.vkey":                                 "++ ++ ++ ++ ++ ++ ++ ++",
+    "GET /log/timestamped/sizes":                        "++ ++ ++ ++ ++ ++ ++ ++",
+    # No head of this world has a timestamp.
+    "GET /log/timestamped/{size}.checkpoint":            "00 00 00 00 00 00 00 00",
+    "GET /log/timestamped/{size}.tsr":                   "00 00 00 00 00 00 00 00",
     "GET /log/tile/{path:path}":                         "++ ++ ++ ++ ++ ++ ++ ++",
     "GET /log/tile/entries/{path:path}":                 "++ ++ -- -- -- ++ -- --",
     f"GET {_V}/keys":                                    "-- -- ++ -- -- ++ -- --",

@@ -34,6 +34,7 @@ def filled(path, names, operation):
     names = dict(names)
     if operation.endswith(("/release", "/release-override")) and "notice_id" in operation:
         names["notice_id"] = names["draft_id"]
+    names["size"] = "1"
     names["path"] = "000.p/1" if "/entries/" in path else "0/000.p/1"
     return path.replace("{path:path}", "{path}").format_map(names)
 

@@ -155,6 +155,16 @@ def test_everyone_was_decided_about_or_the_count_says_so() -> None:
 _ERASED = ("customer.erased", _LATER, {"customer": _CUSTOMER}, {})
 
 
+def test_who_was_erased_before_the_facts_changed_stands_in_for_nobody() -> None:
+    other = _BOTH | {"customer": "cd" * 32}
+    decided = ("decision.recorded", _T, other, {"verdict": "do_not_notify"})
+    changed = ("incident.facts_changed", _LATER, {"incident": _INCIDENT}, {"customers": 2})
+    entries = (_declaring(2), _decided("do_not_notify"), decided)
+    (before,) = _made(_log(_REGISTERED, *entries, changed, _ERASED)).incidents
+    (after,) = _made(_log(_REGISTERED, *entries, _ERASED, changed)).incidents
+    assert ((before.decided, before.lacking), (after.decided, after.lacking)) == ((2, 0), (1, 1))
+
+
 def test_who_was_erased_keeps_its_lines_and_is_missed_by_no_later_incident() -> None:
     (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _attempted(_T), _ERASED)).lines
     assert (line.standing, line.erased_at) == (Standing.TOLD, _LATER)
