@@ -9,6 +9,7 @@ Not verified here: that these are all leaves (``completeness``), that they stand
 was recorded is true.
 """
 
+from array import array
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -195,7 +196,7 @@ class _Decided:
 @dataclass(slots=True)
 class _Case:
     decisions: list[_Decided] = field(default_factory=list)
-    indices: list[int] = field(default_factory=list)
+    indices: "array[int]" = field(default_factory=lambda: array("q"))
     #: delivery to channel, moment and entry of what was taken
     taken: dict[str, tuple[str, datetime, int]] = field(default_factory=dict)
     released: list[tuple[datetime, int, str]] = field(default_factory=list)
@@ -217,11 +218,14 @@ class Accounting:
         self._emergencies: dict[str, Override] = {}
         self._alone: list[Override] = []
         #: reasons and duties, of which many customers have the same
+        self._names: dict[str, str] = {}
         self._known_codes: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def take(self, index: int, leaf: Leaf) -> None:
         """Take the next leaf."""
-        incident, customer = leaf.subjects.get("incident"), leaf.subjects.get("customer")
+        incident, customer, notice = (
+            self._once(leaf.subjects.get(kind)) for kind in ("incident", "customer", "notice")
+        )
         if incident is not None and leaf.type in _FACTS:
             self._take_facts(index, leaf, incident)
         if customer is not None and leaf.type == "customer.registered":
@@ -232,7 +236,7 @@ class Accounting:
             return
         case = self._cases.setdefault((incident, customer), _Case())
         case.indices.append(index)
-        case.drafted = case.drafted or leaf.subjects.get("notice")
+        case.drafted = case.drafted or notice
         if isinstance(ticket := leaf.detail.get("ticket"), str):
             self._tickets[incident] = ticket
         match leaf.type:
@@ -245,6 +249,10 @@ class Accounting:
                 case.taken.pop(leaf.subjects.get("delivery", ""), None)
             case "notice.released" | "notice.released_by_override" | "override.reviewed":
                 self._take_release(index, leaf, case)
+
+    def _once(self, name: str | None) -> str | None:
+        """Return a name of a subject as it is kept already: each stands in many leaves."""
+        return None if name is None else self._names.setdefault(name, name)
 
     def _take_facts(self, index: int, leaf: Leaf, incident: str) -> None:
         if leaf.type == "incident.declared":
@@ -269,19 +277,33 @@ class Accounting:
         )
 
     def _take_release(self, index: int, leaf: Leaf, case: _Case) -> None:
-        notice = leaf.subjects.get("notice", "")
+        notice = self._once(leaf.subjects.get("notice")) or ""
         if leaf.type == "notice.released_by_override":
             # It follows the release, and says more of it.
-            self._emergencies[notice] = _override(OverrideKind.UNREVIEWED, index, leaf)
+            self._emergencies[notice] = self._override(OverrideKind.UNREVIEWED, index, leaf)
         elif leaf.type == "override.reviewed":
             if (released := self._emergencies.get(notice)) is not None:
                 self._emergencies[notice] = replace(released, kind=OverrideKind.REVIEWED, other_index=index)
         else:
             case.released.append((leaf.at, index, notice))
             if leaf.detail.get("override") is True:
-                self._emergencies[notice] = _override(OverrideKind.UNREVIEWED, index, leaf)
+                self._emergencies[notice] = self._override(OverrideKind.UNREVIEWED, index, leaf)
             elif leaf.detail.get("drafted_by") == leaf.actor:
-                self._alone.append(_override(OverrideKind.ONE_PERSON, index, leaf))
+                self._alone.append(self._override(OverrideKind.ONE_PERSON, index, leaf))
+
+    def _override(self, kind: OverrideKind, index: int, leaf: Leaf) -> Override:
+        rule = leaf.detail.get("rule")
+        return Override(
+            kind=kind,
+            incident=self._once(leaf.subjects.get("incident")) or "",
+            customer=self._once(leaf.subjects.get("customer")) or "",
+            notice=self._once(leaf.subjects.get("notice")) or "",
+            at=leaf.at,
+            actor=self._once(leaf.actor) or "",
+            rule=rule if isinstance(rule, str) else None,
+            index=index,
+            other_index=None,
+        )
 
     def findings(self, as_of: datetime, *, whole: bool) -> Findings:
         """Return the account at a moment; ``whole`` where every leaf of the log was taken."""
@@ -400,21 +422,6 @@ def _cause(standing: Standing, due_at: datetime | None, released_at: datetime | 
             return Cause.RELEASED_LATE if late else Cause.DELIVERED_LATE
         case _:
             return None
-
-
-def _override(kind: OverrideKind, index: int, leaf: Leaf, other: int | None = None) -> Override:
-    rule = leaf.detail.get("rule")
-    return Override(
-        kind=kind,
-        incident=leaf.subjects.get("incident", ""),
-        customer=leaf.subjects.get("customer", ""),
-        notice=leaf.subjects.get("notice", ""),
-        at=leaf.at,
-        actor=leaf.actor,
-        rule=rule if isinstance(rule, str) else None,
-        index=index,
-        other_index=other,
-    )
 
 
 def _time(leaf: Leaf, name: str) -> datetime | None:

@@ -47,18 +47,24 @@ def _first(words: Mapping[str, str], found: Findings) -> Iterator[bytes]:
         lines = found.standing_at(standing)
         if standing is Standing.UNDECIDED and not lines:
             continue
-        yield _list(words, f"standing_{standing.value}", (_said(words, line) for line in lines))
+        yield from _list(words, f"standing_{standing.value}", (_said(words, line) for line in lines))
     special = [item for item in found.overrides if item.kind is not OverrideKind.ONE_PERSON]
-    yield _list(words, "overridden", (_overridden(words, item) for item in special))
+    yield from _list(words, "overridden", (_overridden(words, item) for item in special))
     alone = [item for item in found.overrides if item.kind is OverrideKind.ONE_PERSON]
     if alone:
-        yield _list(words, "override_one_person", (_overridden(words, item) for item in alone))
+        yield from _list(words, "override_one_person", (_overridden(words, item) for item in alone))
 
 
-def _list(words: Mapping[str, str], title: str, items: Iterator[str]) -> bytes:
-    body = "".join(f"<li>{item}</li>\n" for item in items)
-    shown = f"<ul>\n{body}</ul>\n" if body else f"<p>{html.escape(words['none'])}</p>\n"
-    return f"<h3>{html.escape(words[title])}</h3>\n{shown}".encode()
+def _list(words: Mapping[str, str], title: str, items: Iterator[str]) -> Iterator[bytes]:
+    yield f"<h3>{html.escape(words[title])}</h3>\n".encode()
+    first = next(items, None)
+    if first is None:
+        yield f"<p>{html.escape(words['none'])}</p>\n".encode()
+        return
+    yield f"<ul>\n<li>{first}</li>\n".encode()
+    for item in items:
+        yield f"<li>{item}</li>\n".encode()
+    yield b"</ul>\n"
 
 
 def _said(words: Mapping[str, str], line: Line) -> str:
