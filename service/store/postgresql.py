@@ -45,6 +45,8 @@ _ALL_KINDS = frozenset({
 _RUNS = 5
 _LOST_RACES = (errors.SerializationFailure, errors.DeadlockDetected)
 _LISTEN_SECONDS = 0.25
+#: After so long without a word the server is asked whether it is there; ignored on a local socket.
+_QUIET_SECONDS = 5
 _RECONNECT_SECONDS = 1.0
 
 
@@ -152,6 +154,11 @@ class PostgresqlStore:
                 autocommit=True,
                 connect_timeout=limits.connect_seconds,
                 application_name=name,
+                # A server that vanished without a word is given up in this time: libpq by itself waits for ever.
+                keepalives_idle=_QUIET_SECONDS,
+                keepalives_interval=_QUIET_SECONDS,
+                keepalives_count=3,
+                tcp_user_timeout=4000 * _QUIET_SECONDS,
                 options=" ".join(f"-c {key}={int(1000 * seconds)}" for key, seconds in options.items()),
             )
         except psycopg.Error as error:

@@ -1,9 +1,10 @@
 """SIGKILL and EIO at each write of the sequencer, injected into the real system call; then the log is whole.
 
 strace takes a process that sequences to its n-th write, sync or rename of the database, its write-ahead log or the head
-file, and lets that one fail or kills the process there.
+file, or to its n-th message to the database server, and lets that one fail or kills the process there.
 """
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,9 +13,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
+from fakes.postgresql_server import postgresql_server
 from fakes.records import make_entry
 from sequencing import VERIFIER
 
@@ -105,6 +108,25 @@ async def filled(location):
     await store.close()
 
 
+def strike(run, zygote, most):
+    """Let each of some calls fail, and kill the process at it; the log is whole after each."""
+    struck = Counter()
+    for name, count in most.items():
+        for nth in range(1, count + 1):
+            for kind in ("signal=KILL", "error=EIO"):
+                folder, location, status, traced = run(f"trace={name}", f"inject={name}:{kind}:when={nth}")
+                if kind == "error=EIO":
+                    assert "(INJECTED)" in traced, (name, nth)
+                    assert status == 0, (folder / "log").read_text()
+                else:
+                    assert status == -signal.SIGKILL, (name, nth, status)
+                    assert sequence(zygote, location, folder)[0] == 0, (folder / "log").read_text()
+                struck[kind] += 1
+                whole(location, folder)
+                shutil.rmtree(folder)
+    assert struck["signal=KILL"] == struck["error=EIO"] == sum(most.values())
+
+
 async def test_sqlite_at_each_write(zygote, tmp_path):
     pending = tmp_path / "pending.sqlite3"
     migrate_store(pending)
@@ -129,18 +151,54 @@ async def test_sqlite_at_each_write(zygote, tmp_path):
     assert most["pwrite64"] > 10
     assert most["fdatasync"] > 1
     assert most["rename"] == 2
-    struck = Counter()
-    for name, count in most.items():
-        for nth in range(1, count + 1):
-            for kind in ("signal=KILL", "error=EIO"):
-                folder, database, status, traced = run(f"trace={name}", f"inject={name}:{kind}:when={nth}")
-                if kind == "error=EIO":
-                    assert "(INJECTED)" in traced, (name, nth)
-                    assert status == 0, (folder / "log").read_text()
-                else:
-                    assert status == -signal.SIGKILL, (name, nth, status)
-                    assert sequence(zygote, database, folder)[0] == 0, (folder / "log").read_text()
-                struck[kind] += 1
-                whole(database, folder)
-                shutil.rmtree(folder)
-    assert struck["signal=KILL"] == struck["error=EIO"] == sum(most.values())
+    strike(run, zygote, most)
+
+
+@pytest.mark.timeout(300)
+async def test_postgresql_at_each_message_and_each_write_of_the_head(zygote, tmp_path):
+    server = postgresql_server()
+    pending = server.database()
+    await filled(pending)
+    number = 0
+
+    def run(*inject, paths=()):
+        nonlocal number
+        number += 1
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        database = server.copy_of(pending)
+        files = [folder / path for path in paths]
+        status, traced = sequence(zygote, database, folder, *inject, paths=files)
+        return folder, database, status, traced
+
+    folder, database, status, traced = run("trace=sendto")
+    assert status == 0, (folder / "log").read_text()
+    whole(database, folder)
+    messages = calls(traced)["sendto"]
+    assert messages > 10
+    for nth in range(1, messages + 1):
+        # Killed there, not let fail: what libpq makes of a message that fails on a connection that stands is to wait
+        # for what the server says of it.
+        folder, database, status, _ = run("trace=sendto", f"inject=sendto:signal=KILL:when={nth}")
+        assert status == -signal.SIGKILL
+        assert sequence(zygote, database, folder)[0] == 0, (folder / "log").read_text()
+        whole(database, folder)
+    head_file = ("log-head.new", "log-head", ".")
+    folder, database, status, traced = run(f"trace={','.join(WRITES)}", paths=head_file)
+    most = calls(traced)
+    assert most["rename"] == 2
+    strike(partial(run, paths=head_file), zygote, most)
+
+
+async def test_postgresql_that_hangs_up_again_and_again(zygote, tmp_path):
+    server = postgresql_server()
+    database = server.database()
+    await filled(database)
+    name = database.split("@/")[1].partition("?")[0]
+    statement = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    sequencing = asyncio.create_task(asyncio.to_thread(sequence, zygote, database, tmp_path))
+    for _ in range(30):
+        await asyncio.to_thread(server.execute, statement)
+    status, _ = await sequencing
+    assert status == 0, (tmp_path / "log").read_text()
+    whole(database, tmp_path)
