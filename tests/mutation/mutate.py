@@ -45,6 +45,7 @@ SUBJECTS = {
     "merkle": ("notifications/audit/merkle.py", ("test_merkle_pins.py", "test_merkle.py")),
     "tiles": ("notifications/audit/tiles.py", ("test_tiles.py",)),
     "checkpoint": ("notifications/audit/checkpoint.py", ("test_checkpoint.py", "test_several_log_keys.py")),
+    "verification": ("notifications/verification.py", ("test_verification_pins.py", "test_verification.py")),
 }
 EXPLAINED = Path(__file__).parent / "survivors.toml"
 #: A mutant may never end, and may ask for the whole memory. Each test may take what the slowest one does, many times

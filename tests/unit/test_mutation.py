@@ -18,6 +18,7 @@ SOURCES = {
     "merkle": "notifications/audit/merkle.py",
     "tiles": "notifications/audit/tiles.py",
     "checkpoint": "notifications/audit/checkpoint.py",
+    "verification": "notifications/verification.py",
 }
 
 
