@@ -120,9 +120,9 @@ def leaf_bytes(entry: AuditEntry) -> bytes:
 
 def _check(kind: str, actor: str, subjects: Mapping[str, object], detail: Mapping[str, object]) -> None:
     """Raise InvalidInputError unless the parts keep the leaf's rules; written and read leaves alike."""
-    if not _TYPE.fullmatch(kind):
+    if not _is_type(kind):
         raise InvalidInputError(Fault("type", "must be noun.verb_past"))
-    if not _ACTOR.fullmatch(actor):
+    if not _is_actor(actor):
         raise InvalidInputError(Fault("actor", "must be kind:opaque-id"))
     for name in (*subjects, *detail):
         if not _is_name(name):
@@ -143,6 +143,16 @@ def _check(kind: str, actor: str, subjects: Mapping[str, object], detail: Mappin
 @lru_cache(maxsize=8192)
 def _is_code(text: str) -> bool:
     return _CODE.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=512)
+def _is_type(text: str) -> bool:
+    return _TYPE.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def _is_actor(text: str) -> bool:
+    return _ACTOR.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=1024)

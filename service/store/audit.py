@@ -119,8 +119,8 @@ class AuditRecords(Records):
         for entry in entries:
             position += 1
             leaves.append((position, entry.id.bytes, leaf_bytes(entry)))
-            subjects.extend((kind, identifier, position) for kind, identifier in entry.subjects.items())
-            openings.extend((position, opening.name, opening.salt, opening.value) for opening in entry.openings)
+            subjects += [(kind, identifier, position) for kind, identifier in entry.subjects.items()]
+            openings += [(position, opening.name, opening.salt, opening.value) for opening in entry.openings]
         if leaves:
             self._session.execute_many(_INSERT_ENTRY, leaves)
             self._session.execute_many(_INSERT_SUBJECT, subjects)

@@ -4,6 +4,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from notifications.errors import StateConflictError
@@ -20,7 +21,7 @@ _CONFLICTS = {
 
 
 #: So many rows go into the tables by one statement: the interpreter is let go of, and waited for, by statement.
-_ROWS_AT_ONCE = (64, 8)
+_ROWS_AT_ONCE = (256, 64, 8)
 _PLAIN_VALUES = re.compile(r"INSERT .* VALUES (?P<row>\((?:\?, )*\?\))", re.DOTALL)
 
 
@@ -73,12 +74,12 @@ class Session:
         return self._by_lists(statement, list(rows), lambda count: _updating(given, len(rows[0]), count))
 
     def _by_lists(self, statement: str, left: list[Sequence[object]], of_many: Callable[[int], str | None]) -> int:
-        touched = 0
+        touched = at = 0
         for count in _ROWS_AT_ONCE:
-            while len(left) >= count and (whole := of_many(count)) is not None:
-                touched += self.execute(whole, [value for row in left[:count] for value in row]).rowcount
-                left = left[count:]
-        return touched + (self._row_by_row(statement, left) if left else 0)
+            while len(left) - at >= count and (whole := of_many(count)) is not None:
+                touched += self.execute(whole, list(chain.from_iterable(left[at : at + count]))).rowcount
+                at += count
+        return touched + (self._row_by_row(statement, left[at:]) if at < len(left) else 0)
 
     def _row_by_row(self, statement: str, rows: Sequence[Sequence[object]]) -> int:
         try:
