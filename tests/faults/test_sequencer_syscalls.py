@@ -176,13 +176,17 @@ async def test_postgresql_at_each_message_and_each_write_of_the_head(zygote, tmp
     whole(database, folder)
     messages = calls(traced)["sendto"]
     assert messages > 10
+    killed = 0
     for nth in range(1, messages + 1):
         # Killed there, not let fail: what libpq makes of a message that fails on a connection that stands is to wait
         # for what the server says of it.
         folder, database, status, _ = run("trace=sendto", f"inject=sendto:signal=KILL:when={nth}")
-        assert status == -signal.SIGKILL
+        # How often it looks anew differs: one that needed fewer messages has ended.
+        assert status in {0, -signal.SIGKILL}, (folder / "log").read_text()
+        killed += status != 0
         assert sequence(zygote, database, folder)[0] == 0, (folder / "log").read_text()
         whole(database, folder)
+    assert killed > messages // 2
     head_file = ("log-head.new", "log-head", ".")
     folder, database, status, traced = run(f"trace={','.join(WRITES)}", paths=head_file)
     most = calls(traced)
