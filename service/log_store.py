@@ -1,9 +1,8 @@
 """What the sequencer needs of the store, beside ``notifications.ports``."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from notifications.ports import SequencedEntry, StampedCheckpoint
@@ -11,15 +10,20 @@ from notifications.ports import SequencedEntry, StampedCheckpoint
 ResultT = TypeVar("ResultT")
 
 
-@dataclass(frozen=True, slots=True)
-class PendingLeaf:
+class PendingLeaf(NamedTuple):
     """An entry that has no index yet."""
 
     #: order of commit
     position: int
-    entry_id: UUID
+    #: the entry's id, as its 16 bytes
+    id: bytes
     #: the exact leaf bytes, as stored with the change
     leaf: bytes
+
+    @property
+    def entry_id(self) -> UUID:
+        """The entry's id."""
+        return UUID(bytes=self.id)
 
 
 class LogTransaction(Protocol):

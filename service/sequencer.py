@@ -97,8 +97,8 @@ class Sequencer:
         self._at_work = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._waiting: dict[UUID, list[asyncio.Future[int]]] = {}
-        #: sequenced here and not told yet: their checkpoint is not in the head file
-        self._unpublished: dict[UUID, int] = {}
+        #: sequenced here and not told yet, by the bytes of their ids: their checkpoint is not in the head file
+        self._unpublished: dict[bytes, int] = {}
         #: the head in the database as far as this process knows; None until it was compared with the head file
         self._head: Head | None = None
         #: size of the head in the file
@@ -273,8 +273,7 @@ class Sequencer:
             # 3.
             if not await self._store.write(lambda tx: self._commit(tx, growth)):
                 return 0
-            for index, leaf in enumerate(growth.leaves, growth.size_before):
-                self._unpublished[leaf.entry_id] = index
+            self._unpublished |= {leaf.id: index for index, leaf in enumerate(growth.leaves, growth.size_before)}
         self._head = growth.head
         # 4.
         await self._publish(growth.head)
@@ -324,8 +323,9 @@ class Sequencer:
             await asyncio.to_thread(write_head, self._head_path, head.checkpoint)
             self._published_size = head.size
             _log.debug("log.grown", size=head.size)
-        for entry_id, index in self._unpublished.items():
-            self._tell(entry_id, index)
+        for entry_id in list(self._waiting):
+            if (index := self._unpublished.get(entry_id.bytes)) is not None:
+                self._tell(entry_id, index)
         self._unpublished.clear()
 
     async def _tell_those_sequenced_elsewhere(self) -> None:

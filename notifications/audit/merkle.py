@@ -65,7 +65,7 @@ def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
 class Growth:
     """What appending leaves made."""
 
-    #: every complete subtree that is new, leaves included: (level, index, hash), children before parents
+    #: every complete subtree that is new, leaves included: (level, index, hash), level by level
     nodes: tuple[tuple[int, int, bytes], ...]
     size: int
     root: bytes
@@ -73,22 +73,25 @@ class Growth:
 
 def append_leaves(size: int, read: NodeReader, leaf_hashes: Iterable[bytes]) -> Growth:
     """Return the tree of ``size`` leaves grown by more; reads only the right edge of the old one."""
-    edge = complete_subtrees(0, size)
-    stack = list(zip((level for level, _ in edge), read(edge), strict=True))
-    nodes = []
-    for hashed in leaf_hashes:
-        if len(hashed) != HASH_BYTES:
-            raise InvalidInputError(Fault("leaf_hashes", f"must have {HASH_BYTES} bytes each"))
-        level, current = 0, hashed
-        nodes.append((0, size, hashed))
-        while stack and stack[-1][0] == level:
-            current = node_hash(stack.pop()[1], current)
-            level += 1
-            nodes.append((level, size >> level, current))
-        stack.append((level, current))
-        size += 1
-    root = _fold([hashed for _, hashed in stack]) if stack else EMPTY_ROOT
-    return Growth(tuple(nodes), size, root)
+    old_edge = complete_subtrees(0, size)
+    #: level to hash of the complete subtrees that make the root
+    edge = dict(zip((level for level, _ in old_edge), read(old_edge), strict=True))
+    grown = list(leaf_hashes)
+    if any(len(hashed) != HASH_BYTES for hashed in grown):
+        raise InvalidInputError(Fault("leaf_hashes", f"must have {HASH_BYTES} bytes each"))
+    nodes: list[tuple[int, int, bytes]] = []
+    level, first, new_size = 0, size, size + len(grown)
+    while grown:
+        nodes += [(level, index, hashed) for index, hashed in enumerate(grown, first)]
+        if first & 1:
+            # The edge's node is the left sibling of the first new one.
+            grown.insert(0, edge.pop(level))
+        if len(grown) & 1:
+            edge[level] = grown[-1]
+        grown = list(map(node_hash, grown[::2], grown[1::2]))
+        level, first = level + 1, first >> 1
+    root = _fold([edge[level] for level in sorted(edge, reverse=True)]) if edge else EMPTY_ROOT
+    return Growth(tuple(nodes), new_size, root)
 
 
 def _split(span: int) -> int:

@@ -123,7 +123,8 @@ class AuditRecords(Records):
             openings += [(position, opening.name, opening.salt, opening.value) for opening in entry.openings]
         if leaves:
             self._session.execute_many(_INSERT_ENTRY, leaves)
-            self._session.execute_many(_INSERT_SUBJECT, subjects)
+            # In the order of their key: the engine then goes through its tree once, not from one end to the other.
+            self._session.execute_many(_INSERT_SUBJECT, sorted(subjects))
             self._session.execute_many(_INSERT_OPENING, openings)
             self._changed("audit")
 
@@ -183,10 +184,7 @@ class AuditRecords(Records):
         """Return entries that have no index yet, in the order they were committed."""
         row = self._session.one(_LAST_SEQUENCED, (1,))
         last = 0 if row is None else row[0]
-        return [
-            PendingLeaf(position, UUID(bytes=entry_id), leaf)
-            for position, entry_id, leaf in self._session.all(_PENDING, (last, limit))
-        ]
+        return [PendingLeaf(*row) for row in self._session.all(_PENDING, (last, limit))]
 
     def grow_tree(
         self,

@@ -517,7 +517,7 @@ class MemoryTransaction(ServingRecords):
         entries = list(self._records.entries.items())
         start = self.log_size()
         return [
-            PendingLeaf(position, entry_id, leaf)
+            PendingLeaf(position, entry_id.bytes, leaf)
             for position, (entry_id, leaf) in enumerate(entries[start : start + limit], start + 1)
         ]
 

@@ -42,7 +42,7 @@ def test_roots_and_nodes_by_hand():
     assert root_of([zero, one, two]) == ROOTS[3] == node_hash(node_hash(zero, one), two)
     pair = node_hash(zero, one)
     assert append_leaves(0, read, [zero, one, two]).nodes == (
-        (0, 0, zero), (0, 1, one), (1, 0, pair), (0, 2, two),
+        (0, 0, zero), (0, 1, one), (0, 2, two), (1, 0, pair),
     )  # fmt: skip
     four = node_hash(pair, node_hash(two, HASHES[3]))
     grown = append_leaves(3, read, [HASHES[3]])
