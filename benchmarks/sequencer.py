@@ -1,9 +1,9 @@
 """Durable sequenced entries per second, on SQLite, every commit flushed.
 
 Reference: the same rows (entry, subjects, openings, index, nodes, checkpoint) written by plain batched inserts into the
-same tables without their rules, as many to a commit and in the same order, twice in the same run. Measured: entries handed to the
-store in works of a batch, sequenced, signed, and their head in the head file. Leaves, hashes and signatures are the
-sequencer's own to make; the reference has them made.
+same tables without their rules, as many to a commit and in the same order, twice in the same run. Measured: entries
+handed to the store in works of a batch, sequenced, signed, and their head in the head file. Leaves, hashes and
+signatures are the sequencer's own to make; the reference has them made.
 """
 
 import argparse
