@@ -22,10 +22,18 @@ def sqlite_engine(path: Path) -> Engine:
     return engine
 
 
-def postgresql_engine(address: str, *, lock_timeout_seconds: float = 30) -> Engine:
-    """Return an engine for migrations of one PostgreSQL database; it waits so long for a lock, and then gives up."""
+def postgresql_engine(address: str, *, lock_timeout_seconds: float = 30, idle_seconds: float = 600) -> Engine:
+    """Return an engine for migrations of one PostgreSQL database; it waits so long for a lock, and then gives up.
+
+    A server that hears nothing for ``idle_seconds`` hangs up: a message that got lost is not waited for for ever.
+    """
     _, _, rest = address.partition("://")
-    options = f"-c lock_timeout={int(1000 * lock_timeout_seconds)}"
+    seconds = {
+        "lock_timeout": lock_timeout_seconds,
+        "idle_session_timeout": idle_seconds,
+        "idle_in_transaction_session_timeout": idle_seconds,
+    }
+    options = " ".join(f"-c {name}={int(1000 * value)}" for name, value in seconds.items())
     return create_engine(
         f"postgresql+psycopg://{rest}", poolclass=NullPool, connect_args={"options": options, "connect_timeout": 5}
     )

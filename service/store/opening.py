@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import overload
 
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError
 
 from notifications.errors import StoreUnavailableError
 from service.store.migrating import is_current, postgresql_engine, sqlite_engine, upgrade
@@ -53,13 +53,13 @@ def open_store(
 
 
 def _open_postgresql(address: str, *, migrate: bool, readers: int, limits: PostgresqlLimits | None) -> PostgresqlStore:
-    engine = postgresql_engine(address)
+    engine = postgresql_engine(address, idle_seconds=(limits or PostgresqlLimits()).idle_session_seconds)
     try:
         if migrate:
             upgrade(engine)
         elif not is_current(engine):
             raise StoreUnavailableError("the database is not at the newest version of the tables: run greffier migrate")
-    except OperationalError as error:
+    except (OperationalError, InternalError) as error:
         raise StoreUnavailableError(f"the database cannot be opened: {_one_line(error)}") from error
     finally:
         engine.dispose()

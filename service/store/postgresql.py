@@ -7,6 +7,8 @@ not of each other. So a work sees what SQLite would show it, whoever else is at 
 
 import asyncio
 import contextlib
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,12 +54,16 @@ _RECONNECT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PostgresqlLimits:
-    """How long the server lets a connection wait and work."""
+    """How long a connection may wait and work."""
 
     connect_seconds: int = 5
     statement_seconds: float = 30
     lock_seconds: float = 20
     idle_in_transaction_seconds: float = 60
+    #: a message that got lost between here and the server leaves both waiting for each other: it hangs up first
+    idle_session_seconds: float = 600
+    #: the same where the server does not count itself as idle, amid statements sent together: this process hangs up
+    transaction_seconds: float = 600
 
 
 class PostgresqlStore:
@@ -76,6 +82,8 @@ class PostgresqlStore:
         #: as ``SqliteStore.on_commit``
         self.on_commit: list[Callable[[set[str]], None]] = []
         self._closed = False
+        #: connections within a transaction, and since when (monotonic), by thread
+        self._at_work: dict[int, tuple[Connection, float]] = {}
         #: so that nothing is handed in behind the end of a queue
         self._handing_in = threading.Lock()
         self._closing = threading.Event()
@@ -147,6 +155,7 @@ class PostgresqlStore:
             "statement_timeout": limits.statement_seconds,
             "lock_timeout": limits.lock_seconds,
             "idle_in_transaction_session_timeout": limits.idle_in_transaction_seconds,
+            "idle_session_timeout": limits.idle_session_seconds,
         }
         try:
             return psycopg.connect(
@@ -172,6 +181,21 @@ class PostgresqlStore:
         finally:
             connection.close()
 
+    @contextmanager
+    def _working(self, connection: Connection) -> Iterator[None]:
+        """Have the connection hung up on where what is done within takes too long."""
+        self._at_work[threading.get_ident()] = connection, monotonic()
+        try:
+            yield
+        finally:
+            del self._at_work[threading.get_ident()]
+
+    def _hang_up_on_what_takes_too_long(self) -> None:
+        for connection, began in list(self._at_work.values()):
+            if monotonic() - began > self._limits.transaction_seconds:
+                _log.error("store.hung_up", seconds=self._limits.transaction_seconds)
+                _hang_up(connection)
+
     # -- the writer threads
 
     def _write_until_closed(self, alone: bool) -> None:
@@ -196,7 +220,8 @@ class PostgresqlStore:
                 fresh = connection is None or connection.closed
                 if connection is None or connection.closed:
                     connection = self._connect("greffier writes")
-                changed = self._run_group(wanted, connection, alone=alone)
+                with self._working(connection):
+                    changed = self._run_group(wanted, connection, alone=alone)
                 break
             except Exception as error:  # noqa: BLE001 - the thread outlives it, and nobody waits for ever
                 lost = isinstance(error, _LOST_RACES)
@@ -276,9 +301,10 @@ class PostgresqlStore:
             try:
                 if connection is None or connection.closed or not kept:
                     connection = self._connect("greffier reads")
-                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                work.result = work.run(PostgresqlTransaction(PostgresqlSession(connection, self._directory)))
-                connection.execute("COMMIT")
+                with self._working(connection):
+                    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    work.result = work.run(PostgresqlTransaction(PostgresqlSession(connection, self._directory)))
+                    connection.execute("COMMIT")
             except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the caller, not to this thread
                 dead = connection is not None and connection.closed
                 _let_go(connection)
@@ -305,10 +331,12 @@ class PostgresqlStore:
             except (StoreUnavailableError, psycopg.Error) as error:
                 deaf = True
                 _log.warning("store.deaf", reason=_one_line(error))
+                self._hang_up_on_what_takes_too_long()
                 self._closing.wait(_RECONNECT_SECONDS)
 
     def _listen_on(self, connection: Connection) -> None:
         while not self._closing.is_set():
+            self._hang_up_on_what_takes_too_long()
             until = monotonic() + _LISTEN_SECONDS
             for notification in connection.notifies(timeout=_LISTEN_SECONDS, stop_after=64):
                 name, _, kinds = notification.payload.partition(" ")
@@ -339,6 +367,12 @@ def _let_go(connection: Connection | None) -> None:
         connection.close()
 
 
+def _hang_up(connection: Connection) -> None:
+    """End a connection that another thread waits on: it hears of it as of a server that hung up."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as ours:
+        ours.shutdown(socket.SHUT_RDWR)
+
+
 def _unavailable(error: BaseException) -> BaseException:
     if isinstance(error, StoreUnavailableError):
         return error
@@ -351,7 +385,7 @@ def _named(error: BaseException) -> BaseException:
     """Return what the caller is told of a failure: the engine's own failures under the domain's name for them."""
     if isinstance(error, errors.ReadOnlySqlTransaction):
         failure: Exception = RuntimeError("a read must not write")
-    elif isinstance(error, psycopg.OperationalError):
+    elif isinstance(error, psycopg.OperationalError | errors.IdleInTransactionSessionTimeout):
         failure = StoreUnavailableError(f"the store could not do it: {_one_line(error)}")
     else:
         return error

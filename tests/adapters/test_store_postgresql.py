@@ -1,6 +1,7 @@
 """What PostgreSQL adds to the contract: several processes, append-only by the server, what it is told, its restarts."""
 
 import asyncio
+import select
 import sqlite3
 from dataclasses import replace
 from uuid import uuid4
@@ -252,6 +253,21 @@ class TestServer:
         )
         assert isinstance(results[0], StoreUnavailableError)
         assert results[1] == 1
+        await store.close()
+
+    async def test_a_connection_on_which_nothing_moves_is_hung_up_on(self, address):
+        from service.store.postgresql import PostgresqlLimits, PostgresqlStore
+
+        def wait_for_the_server(tx):
+            connection = tx._session.connection
+            assert select.select([connection], [], [], 20)[0]
+            connection.execute("SELECT 1")
+
+        store = PostgresqlStore(address, limits=PostgresqlLimits(transaction_seconds=1))
+        for call in (store.write, store.read):
+            with pytest.raises(StoreUnavailableError):
+                await call(wait_for_the_server)
+            assert await call(lambda tx: tx.log_size()) == 0
         await store.close()
 
 

@@ -8,6 +8,7 @@ the way.
 import asyncio
 import contextlib
 import ctypes
+import faulthandler
 import json
 import os
 import signal
@@ -22,11 +23,15 @@ from notifications.audit.note import verifier_key
 from notifications.errors import GreffierError
 from service.sealing.log_keys import LogSigners
 from service.sequencer import Sequencer, SequencerSettings
-from service.store import open_store
+from service.store import PostgresqlLimits, open_store
 
 ORIGIN = "log.greffier.test"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 VERIFIER = verifier_key(ORIGIN, KEY)
+#: on PostgreSQL: a server that waits for a message which failed here hangs up soon, and so does the store
+LIMITS = PostgresqlLimits(
+    connect_seconds=2, idle_in_transaction_seconds=0.3, idle_session_seconds=0.3, transaction_seconds=0.4
+)
 _PR_SET_PTRACER, _ANYBODY = 0x59616D61, ctypes.c_ulong(-1)
 #: so often a process tries; one failure is injected
 _TRIES = 40
@@ -44,7 +49,8 @@ async def sequence(database, head):
     for last in range(_TRIES):
         store = None
         try:
-            store = open_store(Path(database) if database.startswith("/") else database, migrate=False, readers=1)
+            location = Path(database) if database.startswith("/") else database
+            store = open_store(location, migrate=False, readers=1, limits=LIMITS)
             sequencer = Sequencer(
                 store, keys=Keys(), head_path=Path(head), settings=SequencerSettings(batch_seconds=0, batch_entries=8)
             )
@@ -78,6 +84,7 @@ def run(order):
             os.kill(os.getpid(), signal.SIGSTOP)
         # Its wake-ups are no messages on a socket, as those to a server are.
         signal.alarm(30)
+        faulthandler.dump_traceback_later(25)
         uvloop.run(sequence(order["database"], order["head"]))
         status = 0
     except BaseException:  # noqa: BLE001 - whatever it is, it is in the log

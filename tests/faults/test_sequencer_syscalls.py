@@ -154,8 +154,9 @@ async def test_sqlite_at_each_write(zygote, tmp_path):
     strike(run, zygote, most)
 
 
-@pytest.mark.timeout(300)
-async def test_postgresql_at_each_message_and_each_write_of_the_head(zygote, tmp_path):
+@pytest.fixture
+async def on_postgresql(zygote, tmp_path):
+    """Runs on copies of a database where all is pending, each in a folder of its own."""
     server = postgresql_server()
     pending = server.database()
     await filled(pending)
@@ -171,27 +172,42 @@ async def test_postgresql_at_each_message_and_each_write_of_the_head(zygote, tmp
         status, traced = sequence(zygote, database, folder, *inject, paths=files)
         return folder, database, status, traced
 
-    folder, database, status, traced = run("trace=sendto")
+    return run
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["signal=KILL", "error=EIO"])
+def test_postgresql_at_each_message(zygote, on_postgresql, kind):
+    folder, database, status, traced = on_postgresql("trace=sendto")
     assert status == 0, (folder / "log").read_text()
     whole(database, folder)
     messages = calls(traced)["sendto"]
     assert messages > 10
-    killed = 0
+    struck = 0
     for nth in range(1, messages + 1):
-        # Killed there, not let fail: what libpq makes of a message that fails on a connection that stands is to wait
-        # for what the server says of it.
-        folder, database, status, _ = run("trace=sendto", f"inject=sendto:signal=KILL:when={nth}")
-        # How often it looks anew differs: one that needed fewer messages has ended.
-        assert status in {0, -signal.SIGKILL}, (folder / "log").read_text()
-        killed += status != 0
-        assert sequence(zygote, database, folder)[0] == 0, (folder / "log").read_text()
+        folder, database, status, traced = on_postgresql("trace=sendto", f"inject=sendto:{kind}:when={nth}")
+        if kind == "signal=KILL":
+            # How often it looks anew differs: one that needed fewer messages has ended.
+            assert status in {0, -signal.SIGKILL}, (folder / "log").read_text()
+            struck += status != 0
+            assert sequence(zygote, database, folder)[0] == 0, (folder / "log").read_text()
+        else:
+            # libpq takes a message that failed for sent and waits for the answer, the server for the message: until
+            # one of them hangs up.
+            assert status == 0, (folder / "log").read_text()
+            struck += "(INJECTED)" in traced
         whole(database, folder)
-    assert killed > messages // 2
+    assert struck > messages // 2
+
+
+def test_postgresql_at_each_write_of_the_head(zygote, on_postgresql):
     head_file = ("log-head.new", "log-head", ".")
-    folder, database, status, traced = run(f"trace={','.join(WRITES)}", paths=head_file)
+    folder, database, status, traced = on_postgresql(f"trace={','.join(WRITES)}", paths=head_file)
+    assert status == 0, (folder / "log").read_text()
+    whole(database, folder)
     most = calls(traced)
     assert most["rename"] == 2
-    strike(partial(run, paths=head_file), zygote, most)
+    strike(partial(on_postgresql, paths=head_file), zygote, most)
 
 
 async def test_postgresql_that_hangs_up_again_and_again(zygote, tmp_path):
