@@ -217,14 +217,15 @@ class Accounting:
         #: by notice
         self._emergencies: dict[str, Override] = {}
         self._alone: list[Override] = []
-        #: reasons and duties, of which many customers have the same
+        #: what many leaves say the same of, each kept once
         self._names: dict[str, str] = {}
         self._known_codes: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def take(self, index: int, leaf: Leaf) -> None:
         """Take the next leaf."""
         incident, customer, notice = (
-            self._once(leaf.subjects.get(kind)) for kind in ("incident", "customer", "notice")
+            None if (name := leaf.subjects.get(kind)) is None else self._once(name)
+            for kind in ("incident", "customer", "notice")
         )
         if incident is not None and leaf.type in _FACTS:
             self._take_facts(index, leaf, incident)
@@ -243,16 +244,16 @@ class Accounting:
             case "decision.recorded":
                 case.decisions.append(self._decided(index, leaf))
             case "delivery.attempted" if leaf.detail.get("event") in _TAKEN:
-                channel = str(leaf.detail.get("channel") or "")
+                channel = self._once(str(leaf.detail.get("channel") or ""))
                 case.taken.setdefault(leaf.subjects.get("delivery", ""), (channel, leaf.at, index))
             case "delivery.returned" if leaf.detail.get("event") == _FAILED:
                 case.taken.pop(leaf.subjects.get("delivery", ""), None)
             case "notice.released" | "notice.released_by_override" | "override.reviewed":
                 self._take_release(index, leaf, case)
 
-    def _once(self, name: str | None) -> str | None:
-        """Return a name of a subject as it is kept already: each stands in many leaves."""
-        return None if name is None else self._names.setdefault(name, name)
+    def _once(self, name: str) -> str:
+        """Return a name as it is kept already: each stands in many leaves."""
+        return self._names.setdefault(name, name)
 
     def _take_facts(self, index: int, leaf: Leaf, incident: str) -> None:
         if leaf.type == "incident.declared":
@@ -267,17 +268,17 @@ class Accounting:
         return _Decided(
             index=index,
             at=leaf.at,
-            actor=leaf.actor,
-            verdict=str(leaf.detail.get("verdict")),
+            actor=self._once(leaf.actor),
+            verdict=self._once(str(leaf.detail.get("verdict"))),
             due_at=_time(leaf, "due_at"),
-            due_kind=str(leaf.detail.get("due_kind")),
+            due_kind=self._once(str(leaf.detail.get("due_kind"))),
             target_at=_time(leaf, "target_at"),
             reasons=self._known_codes.setdefault(reasons, reasons),
             duties=self._known_codes.setdefault(duties, duties),
         )
 
     def _take_release(self, index: int, leaf: Leaf, case: _Case) -> None:
-        notice = self._once(leaf.subjects.get("notice")) or ""
+        notice = self._once(leaf.subjects.get("notice", ""))
         if leaf.type == "notice.released_by_override":
             # It follows the release, and says more of it.
             self._emergencies[notice] = self._override(OverrideKind.UNREVIEWED, index, leaf)
@@ -295,11 +296,11 @@ class Accounting:
         rule = leaf.detail.get("rule")
         return Override(
             kind=kind,
-            incident=self._once(leaf.subjects.get("incident")) or "",
-            customer=self._once(leaf.subjects.get("customer")) or "",
-            notice=self._once(leaf.subjects.get("notice")) or "",
+            incident=self._once(leaf.subjects.get("incident", "")),
+            customer=self._once(leaf.subjects.get("customer", "")),
+            notice=self._once(leaf.subjects.get("notice", "")),
             at=leaf.at,
-            actor=self._once(leaf.actor) or "",
+            actor=self._once(leaf.actor),
             rule=rule if isinstance(rule, str) else None,
             index=index,
             other_index=None,

@@ -185,7 +185,9 @@ class _Writing:
         """Write the report: the account first, which is known last."""
         header = self._plan.header
         self._report.write(report_begin(header))
-        self._report.writelines(account_section(self._accounting))
+        for piece in account_section(self._accounting):
+            # Not writelines: the spool would look only after the last whether it has become too large for memory.
+            self._report.write(piece)
         self._report.write(report_entries(header))
         self._rows.seek(0)
         shutil.copyfileobj(self._rows, self._report)
