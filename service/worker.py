@@ -293,9 +293,14 @@ class Worker:
             return list(tx.lease_deliveries(now, until, wanted, except_channels=channels | paused, except_lanes=lanes))
 
         due = await self._sealing.unit_of_work.write(lease, concurrently=True)
-        # A clock that was set ahead ends leases early: what is under way here is not begun a second time.
-        under_way = {item.delivery.id for item in self._in_flight.values()} - self._given_back
-        due = [item for item in due if item.delivery.id not in under_way]
+        # A clock that was set ahead ends leases early: what is under way here is not begun a second time. What has made
+        # an attempt more since then was recorded, and is due anew before the task that recorded it has ended.
+        under_way = {
+            (item.delivery.id, item.delivery.attempts)
+            for item in self._in_flight.values()
+            if item.delivery.id not in self._given_back
+        }
+        due = [item for item in due if (item.delivery.id, item.delivery.attempts) not in under_way]
         begun = [
             item
             for item in due

@@ -69,6 +69,30 @@ async def test_set_ahead_beyond_every_lease_what_is_under_way_is_sent_once(data_
         assert len(relay.messages) == 1
 
 
+async def test_a_retry_that_is_due_as_soon_as_it_is_recorded_goes_out(data_folder, service_log, monkeypatch):
+    clock = TurnedClock()
+    async with SmtpServer() as relay, service_at(data_folder, relay, clock) as (running, api):
+        relay.cue("RCPT", "451 4.7.1 greylisted")
+        worker, begun = running.parts.worker, []
+        record = worker._recorder.record
+
+        async def recorded_slowly(due, made):
+            result = await record(due, made)
+            if result[0].next_attempt_at is not None:
+                clock.turn(hours=30)
+                begun.append(await worker.deliver_due())
+            return result
+
+        monkeypatch.setattr(worker._recorder, "record", recorded_slowly)
+        notice = await released(api)
+
+        async def sent():
+            return (mail := await mail_of(api, notice))["state"] == "sent" and mail
+
+        assert (await until(running, sent))["attempts"] == 2
+        assert begun == [1]
+
+
 async def test_set_back_a_retry_comes_when_it_was_due_and_nothing_goes_out_twice(data_folder, service_log):
     """``SystemClock`` stands still until the system's clock has caught up: a process never sees time go back."""
     behind = timedelta()
