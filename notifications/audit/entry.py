@@ -25,6 +25,8 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 #: A code stays in clear for ever: on one line, no essay, and no address.
 _CODE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029@]{0,500}")
 _HEX_SHA256 = re.compile(r"[0-9a-f]{64}")
+#: The same few names stand in every leaf.
+_remembered = lru_cache(maxsize=512)
 _MEMBERS = frozenset({"v", "id", "type", "at", "actor", "subjects", "detail", "commitments"})
 
 
@@ -143,7 +145,7 @@ def _text_of(value: str | int | list[str] | None) -> str:
     return "null" if value is None else str(int(value)) if not isinstance(value, bool) else "true" if value else "false"
 
 
-@lru_cache(maxsize=128)
+@_remembered
 def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return names in their canonical order; raises InvalidInputError where one is no name."""
     if not all(map(_is_name, names)):
@@ -172,22 +174,22 @@ def _check(kind: str, actor: str, subjects: Mapping[str, object], detail: Mappin
             raise InvalidInputError(Fault(f"detail.{name}", "must be a code, a number or a list of codes"))
 
 
-@lru_cache(maxsize=8192)
+@_remembered
 def _is_code(text: str) -> bool:
     return _CODE.fullmatch(text) is not None
 
 
-@lru_cache(maxsize=512)
+@_remembered
 def _is_type(text: str) -> bool:
     return _TYPE.fullmatch(text) is not None
 
 
-@lru_cache(maxsize=1024)
+@_remembered
 def _is_actor(text: str) -> bool:
     return _ACTOR.fullmatch(text) is not None
 
 
-@lru_cache(maxsize=1024)
+@_remembered
 def _is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 

@@ -70,8 +70,9 @@ class TileNodes:
                 raise InvalidInputError(Fault("tile", f"holds {len(tiles[tile])} hashes, not {width}"))
         hashes = tiles[tile][first:end]
         while len(hashes) > 1:
-            hashes = [node_hash(left, right) for left, right in zip(hashes[::2], hashes[1::2], strict=True)]
-        return hashes[0]
+            hashes = list(map(node_hash, hashes[::2], hashes[1::2]))
+        (hashed,) = hashes
+        return hashed
 
 
 def leaf_in(index: int, size: int, read: TileReader) -> bytes:

@@ -45,6 +45,8 @@ SUBJECTS = {
     "merkle": ("notifications/audit/merkle.py", ("test_merkle_pins.py", "test_merkle.py")),
     "tiles": ("notifications/audit/tiles.py", ("test_tiles.py",)),
     "checkpoint": ("notifications/audit/checkpoint.py", ("test_checkpoint.py", "test_several_log_keys.py")),
+    "entry": ("notifications/audit/entry.py", ("test_audit_entry_pins.py", "test_audit_entry.py")),
+    "tile_reading": ("notifications/audit/tile_reading.py", ("test_tile_reading.py",)),
     "verification": ("notifications/verification.py", ("test_verification_pins.py", "test_verification.py")),
 }
 EXPLAINED = Path(__file__).parent / "survivors.toml"

@@ -72,18 +72,25 @@ def test_what_a_smaller_tree_has_a_larger_one_still_serves(size, data):
             Tree(size).tile(Tile(level, number, width + 1))
 
 
+def field_refused(act, *arguments):
+    with pytest.raises(InvalidInputError) as caught:
+        act(*arguments)
+    (fault,) = caught.value.faults
+    return f"{fault.field}: {fault.reason}"
+
+
 def test_what_is_not_whole_is_refused(trees):
     tree = trees[257]
-    with pytest.raises(InvalidInputError, match="is not complete"):
-        TileNodes(257, tree.tile)([(1, 128)])
-    with pytest.raises(InvalidInputError, match="holds 1 hashes, not 256"):
-        TileNodes(257, lambda _tile: bytes(32))([(0, 0)])
-    with pytest.raises(InvalidInputError, match="must be from 0 to 256"):
-        leaf_in(257, 257, tree.tile)
-    with pytest.raises(InvalidInputError, match="lacks entry 1"):
-        leaf_in(1, 257, lambda _tile: b"\x00\x01a")
-    with pytest.raises(NotFoundError):
-        tile_contents(Tile(None, 0, 2), 2, tree.read, lambda start, count: LEAVES[:1])
+    assert field_refused(TileNodes(257, tree.tile), [(1, 128)]) == "node: 128 at level 1 is not complete in 257 leaves"
+    lacking = TileNodes(257, lambda _tile: bytes(32))
+    assert field_refused(lacking, [(0, 0)]) == "tile: holds 1 hashes, not 256"
+    for index in (-1, 257):
+        assert field_refused(leaf_in, index, 257, tree.tile) == "index: must be from 0 to 256"
+    assert field_refused(leaf_in, 1, 257, lambda _tile: b"\x00\x01a") == "bundle: lacks entry 1"
+    for tile, leaves in ((Tile(None, 0, 2), LEAVES[:1]), (Tile(None, 0, 3), LEAVES[:3]), (Tile(0, 0, 3), LEAVES[:3])):
+        with pytest.raises(NotFoundError) as caught:
+            tile_contents(tile, 2, tree.read, lambda start, count, leaves=leaves: leaves)
+        assert caught.value.kind == "tile"
 
 
 def test_a_wrong_tile_gives_a_proof_that_does_not_hold(trees):
