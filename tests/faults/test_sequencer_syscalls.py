@@ -160,13 +160,16 @@ async def on_postgresql(zygote, tmp_path):
     server = postgresql_server()
     pending = server.database()
     await filled(pending)
-    number = 0
+    number, database = 0, None
 
     def run(*inject, paths=()):
-        nonlocal number
+        nonlocal number, database
         number += 1
         folder = tmp_path / str(number)
         folder.mkdir()
+        if database is not None:
+            # A hundred of them would be a gigabyte.
+            server.drop(database)
         database = server.copy_of(pending)
         files = [folder / path for path in paths]
         status, traced = sequence(zygote, database, folder, *inject, paths=files)

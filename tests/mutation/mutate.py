@@ -48,6 +48,7 @@ SUBJECTS = {
     "entry": ("notifications/audit/entry.py", ("test_audit_entry_pins.py", "test_audit_entry.py")),
     "tile_reading": ("notifications/audit/tile_reading.py", ("test_tile_reading.py",)),
     "proof": ("notifications/audit/proof.py", ("test_tlog_proof_pins.py", "test_tlog_proof.py")),
+    "note": ("notifications/audit/note.py", ("test_note_pins.py", "test_note.py")),
     "verification": ("notifications/verification.py", ("test_verification_pins.py", "test_verification.py")),
 }
 EXPLAINED = Path(__file__).parent / "survivors.toml"

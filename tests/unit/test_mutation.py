@@ -21,6 +21,7 @@ SOURCES = {
     "checkpoint": "notifications/audit/checkpoint.py",
     "entry": "notifications/audit/entry.py",
     "proof": "notifications/audit/proof.py",
+    "note": "notifications/audit/note.py",
     "verification": "notifications/verification.py",
 }
 
