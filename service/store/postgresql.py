@@ -87,6 +87,8 @@ class PostgresqlStore:
         #: so that nothing is handed in behind the end of a queue
         self._handing_in = threading.Lock()
         self._closing = threading.Event()
+        #: the listener hears what is committed from now on, or has found that it cannot
+        self._listens = threading.Event()
         #: the event loop in which hooks are told of other processes; that of the last work
         self._loop: asyncio.AbstractEventLoop | None = None
         # A database that is not there is said at once.
@@ -104,6 +106,8 @@ class PostgresqlStore:
         self._listener = threading.Thread(target=self._listen_until_closed, name="store-listener", daemon=True)
         for thread in (*self._threads, self._listener):
             thread.start()
+        # What others commit once this store is open is heard.
+        self._listens.wait(self._limits.connect_seconds)
 
     async def write(self, work: Callable[..., ResultT], *, concurrently: bool = False) -> ResultT:
         """Run ``work`` in a transaction and return its result once it is durable; see the port.
@@ -324,12 +328,14 @@ class PostgresqlStore:
             try:
                 with self._connected("greffier listens") as connection:
                     connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(_CHANNEL)))
+                    self._listens.set()
                     if deaf:
                         self._tell_in_loop(set(_ALL_KINDS))
                         deaf = False
                     self._listen_on(connection)
             except (StoreUnavailableError, psycopg.Error) as error:
                 deaf = True
+                self._listens.set()
                 _log.warning("store.deaf", reason=_one_line(error))
                 self._hang_up_on_what_takes_too_long()
                 self._closing.wait(_RECONNECT_SECONDS)

@@ -209,6 +209,16 @@ class TestSeveralProcesses:
         assert await asyncio.wait_for(other, 20) == {"audit"}
         assert own == [{"audit"}]
 
+    async def test_a_store_that_is_open_hears_already(self, address):
+        store = open_store(address)
+        with psycopg.connect(address) as connection:
+            said = connection.execute(
+                "SELECT query FROM pg_stat_activity"
+                " WHERE application_name = 'greffier listens' AND datname = current_database()"
+            ).fetchall()
+        assert [query for (query,) in said if query.startswith(("LISTEN", "SELECT 1"))] == [said[0][0]]
+        await store.close()
+
     async def test_the_directory_of_another_process_is_not_believed_for_long(self, pair):
         customer = make_customer()
         assert list(await pair[1].read(lambda tx: tx.all_customers())) == []

@@ -494,6 +494,10 @@ class Cell:
             "leased": "SELECT count(*) FROM deliveries WHERE leased_until IS NOT NULL",
             "leased to be sealed": "SELECT count(*) FROM notices WHERE leased_until IS NOT NULL AND state = 'released'",
             "proof or timestamp owed": "SELECT count(*) FROM owed_evidence",
+            "without an index": (
+                "SELECT count(*) FROM audit_entries"
+                " WHERE position > (SELECT coalesce(max(position), 0) FROM log_leaves)"
+            ),
         }
         return {name: found for name, statement in counts.items() if (found := self._rows(statement)[0][0])}
 
