@@ -83,7 +83,7 @@ def fill(path: Path, count: int) -> None:
         known = edge
         grown = append_leaves(
             start, lambda wanted, known=known: [known[node] for node in wanted], map(leaf_hash, leaves)
-        )  # type: ignore[misc]
+        )  # type: ignore[misc]  # mypy knows no defaults of lambdas
         made = {(level, index): hashed for level, index, hashed in grown.nodes}
         edge = {node: made.get(node) or known[node] for node in complete_subtrees(0, grown.size)}
         numbered = list(enumerate(zip(entries, leaves, strict=True), start + 1))

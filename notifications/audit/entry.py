@@ -27,6 +27,8 @@ _CODE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029@]{0,500}")
 _HEX_SHA256 = re.compile(r"[0-9a-f]{64}")
 #: The same few names stand in every leaf.
 _remembered = lru_cache(maxsize=512)
+_is_type, _is_actor = _remembered(_TYPE.fullmatch), _remembered(_ACTOR.fullmatch)
+_is_name, _is_code = _remembered(_NAME.fullmatch), _remembered(_CODE.fullmatch)
 _MEMBERS = frozenset({"v", "id", "type", "at", "actor", "subjects", "detail", "commitments"})
 
 
@@ -111,7 +113,7 @@ def leaf_bytes(entry: AuditEntry) -> bytes:
     texts = [
         '{"actor":"', entry.actor, '","at":"', timestamp_text(entry.at),
         '","commitments":', _object_text(commitments),
-        ',"detail":', _detail_text(entry.detail),
+        ',"detail":', _object_text(entry.detail),
         ',"id":"', str(entry.id), '","subjects":', _object_text(entry.subjects),
         ',"type":"', entry.type, '","v":', str(LEAF_VERSION), "}",
     ]  # fmt: skip
@@ -124,14 +126,9 @@ def leaf_bytes(entry: AuditEntry) -> bytes:
     return leaf
 
 
-def _object_text(members: Mapping[str, str]) -> str:
-    """Return checked members as canonical JSON, where no value needs an escape."""
-    return "{" + ",".join([f'"{name}":"{members[name]}"' for name in _in_order(tuple(members))]) + "}"
-
-
-def _detail_text(detail: Mapping[str, str | int | list[str] | None]) -> str:
-    """Return a checked detail as canonical JSON."""
-    return "{" + ",".join([f'"{name}":{_text_of(detail[name])}' for name in _in_order(tuple(detail))]) + "}"
+def _object_text(members: Mapping[str, str | int | list[str] | None]) -> str:
+    """Return checked members as canonical JSON."""
+    return "{" + ",".join([f'"{name}":{_text_of(members[name])}' for name in _in_order(tuple(members))]) + "}"
 
 
 def _text_of(value: str | int | list[str] | None) -> str:
@@ -172,26 +169,6 @@ def _check(kind: str, actor: str, subjects: Mapping[str, object], detail: Mappin
                 raise InvalidInputError(Fault(f"detail.{name}", "is an integer that not every reader keeps exact"))
         elif not isinstance(value, list) or not all(isinstance(item, str) and _is_code(item) for item in value):
             raise InvalidInputError(Fault(f"detail.{name}", "must be a code, a number or a list of codes"))
-
-
-@_remembered
-def _is_code(text: str) -> bool:
-    return _CODE.fullmatch(text) is not None
-
-
-@_remembered
-def _is_type(text: str) -> bool:
-    return _TYPE.fullmatch(text) is not None
-
-
-@_remembered
-def _is_actor(text: str) -> bool:
-    return _ACTOR.fullmatch(text) is not None
-
-
-@_remembered
-def _is_name(name: str) -> bool:
-    return _NAME.fullmatch(name) is not None
 
 
 def parse_leaf(data: bytes) -> Leaf:

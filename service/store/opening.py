@@ -53,7 +53,8 @@ def open_store(
 
 
 def _open_postgresql(address: str, *, migrate: bool, readers: int, limits: PostgresqlLimits | None) -> PostgresqlStore:
-    engine = postgresql_engine(address, idle_seconds=(limits or PostgresqlLimits()).idle_session_seconds)
+    limits = limits or PostgresqlLimits()
+    engine = postgresql_engine(address, idle_seconds=limits.idle_session_seconds)
     try:
         if migrate:
             upgrade(engine)

@@ -28,33 +28,38 @@ async def grown(api, count):
     await asyncio.gather(*(scenario.customer(api, f"Client {number}") for number in range(count)))
 
 
-async def checkpoint_of(client, more_than=0):
-    """Return the latest checkpoint as it is served, once it covers more than so many entries."""
+async def until(client, look):
+    """Look again after each commit; returns what is there at last."""
     changed = asyncio.Event()
     client.running.parts.store.on_commit.append(lambda _kinds: changed.set())
     async with asyncio.timeout(30):
-        while True:
-            answer = await client.get("/log/checkpoint")
-            assert answer.status_code == 200, answer.text
-            if parse_checkpoint_note(answer.content).size > more_than:
-                return answer
+        while (found := await look()) is None:
             await changed.wait()
             changed.clear()
+    return found
+
+
+async def checkpoint_of(client, more_than=0):
+    """Return the latest checkpoint as it is served, once it covers more than so many entries."""
+
+    async def look():
+        answer = await client.get("/log/checkpoint")
+        assert answer.status_code == 200, answer.text
+        return answer if parse_checkpoint_note(answer.content).size > more_than else None
+
+    return await until(client, look)
 
 
 async def stamped_sizes(served, at_least):
     """Wait until so many heads were timestamped; returns their sizes as they are served."""
-    changed = asyncio.Event()
-    served.running.parts.store.on_commit.append(lambda _kinds: changed.set())
-    async with asyncio.timeout(30):
-        while True:
-            answer = await served.get("/log/timestamped/sizes")
-            assert (answer.status_code, answer.headers["cache-control"]) == (200, "private, no-cache")
-            sizes = [int(line) for line in answer.text.splitlines()]
-            if len(sizes) >= at_least:
-                return sizes
-            await changed.wait()
-            changed.clear()
+
+    async def look():
+        answer = await served.get("/log/timestamped/sizes")
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "private, no-cache")
+        sizes = [int(line) for line in answer.text.splitlines()]
+        return sizes if len(sizes) >= at_least else None
+
+    return await until(served, look)
 
 
 def verify_with_openssl(folder, token, content, data_folder):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from refusals import fault_of
 
 from notifications.audit.entry import (
     MAX_LEAF_BYTES,
@@ -21,7 +22,6 @@ from notifications.audit.entry import (
     pseudonym,
 )
 from notifications.canonical_json import MAX_INTEGER, canonicalize
-from notifications.errors import InvalidInputError
 
 SALT = bytes(range(32))
 ENTRY = AuditEntry(UUID(int=1), "notice.sealed", datetime(2026, 11, 23, tzinfo=UTC), "system:worker")
@@ -29,10 +29,7 @@ LONG_WORD = "a" + "b_" * 15
 
 
 def field_refused(act, *arguments):
-    with pytest.raises(InvalidInputError) as caught:
-        act(*arguments)
-    (fault,) = caught.value.faults
-    return fault.field
+    return fault_of(act, *arguments).field
 
 
 def detail_of(**detail):

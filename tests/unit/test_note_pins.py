@@ -8,6 +8,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from refusals import refused
 
 from notifications.audit.note import (
     COSIGNATURE_V1,
@@ -22,19 +23,12 @@ from notifications.audit.note import (
     verifier_key,
     verify_note,
 )
-from notifications.errors import InvalidInputError, VerificationError
+from notifications.errors import VerificationError
 
 NAME = "log.example"
 PRIVATE = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(MAX_SIGNATURES + 1)]
 KEY, OTHER = (verifier_key(NAME, private) for private in PRIVATE[:2])
 LINE = signature_line(KEY, b"s" * 64)
-
-
-def refused(act, *arguments, **more):
-    with pytest.raises(InvalidInputError) as caught:
-        act(*arguments, **more)
-    (fault,) = caught.value.faults
-    return f"{fault.field}: {fault.reason}"
 
 
 def test_the_numbers_of_the_format():

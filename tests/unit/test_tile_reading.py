@@ -5,6 +5,7 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
 from notifications.audit.merkle import (
     append_leaves,
@@ -18,7 +19,7 @@ from notifications.audit.merkle import (
 )
 from notifications.audit.tile_reading import TileNodes, leaf_in, tile_contents, width_in
 from notifications.audit.tiles import Tile
-from notifications.errors import InvalidInputError, NotFoundError
+from notifications.errors import NotFoundError
 
 SIZES = (1, 2, 255, 256, 257, 513, 65_535, 65_536, 65_537, 70_000)
 LEAVES = [hashlib.sha256(str(number).encode()).digest() for number in range(70_000)]
@@ -72,21 +73,14 @@ def test_what_a_smaller_tree_has_a_larger_one_still_serves(size, data):
             Tree(size).tile(Tile(level, number, width + 1))
 
 
-def field_refused(act, *arguments):
-    with pytest.raises(InvalidInputError) as caught:
-        act(*arguments)
-    (fault,) = caught.value.faults
-    return f"{fault.field}: {fault.reason}"
-
-
 def test_what_is_not_whole_is_refused(trees):
     tree = trees[257]
-    assert field_refused(TileNodes(257, tree.tile), [(1, 128)]) == "node: 128 at level 1 is not complete in 257 leaves"
+    assert refused(TileNodes(257, tree.tile), [(1, 128)]) == "node: 128 at level 1 is not complete in 257 leaves"
     lacking = TileNodes(257, lambda _tile: bytes(32))
-    assert field_refused(lacking, [(0, 0)]) == "tile: holds 1 hashes, not 256"
+    assert refused(lacking, [(0, 0)]) == "tile: holds 1 hashes, not 256"
     for index in (-1, 257):
-        assert field_refused(leaf_in, index, 257, tree.tile) == "index: must be from 0 to 256"
-    assert field_refused(leaf_in, 1, 257, lambda _tile: b"\x00\x01a") == "bundle: lacks entry 1"
+        assert refused(leaf_in, index, 257, tree.tile) == "index: must be from 0 to 256"
+    assert refused(leaf_in, 1, 257, lambda _tile: b"\x00\x01a") == "bundle: lacks entry 1"
     for tile, leaves in ((Tile(None, 0, 2), LEAVES[:1]), (Tile(None, 0, 3), LEAVES[:3]), (Tile(0, 0, 3), LEAVES[:3])):
         with pytest.raises(NotFoundError) as caught:
             tile_contents(tile, 2, tree.read, lambda start, count, leaves=leaves: leaves)

@@ -8,6 +8,7 @@ import hashlib
 from dataclasses import FrozenInstanceError
 
 import pytest
+from refusals import refused
 
 from notifications.audit.proof import (
     NoticeExtra,
@@ -18,20 +19,12 @@ from notifications.audit.proof import (
     parse_proof,
 )
 from notifications.canonical_json import canonicalize
-from notifications.errors import InvalidInputError
 
 HEADER = "c2sp.org/tlog-proof@v1"
 HASHES = [hashlib.sha256(b"%d" % number).digest() for number in range(64)]
 ENCODED = [base64.b64encode(hashed).decode() for hashed in HASHES]
 SALT = base64.b64encode(bytes(32)).decode()
 MOST_BYTES = 1_000_000
-
-
-def refused(parse, *arguments):
-    with pytest.raises(InvalidInputError) as caught:
-        parse(*arguments)
-    (fault,) = caught.value.faults
-    return f"{fault.field}: {fault.reason}"
 
 
 def text(*lines, checkpoint=b"signed\n"):
