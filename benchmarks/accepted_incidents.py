@@ -21,9 +21,9 @@ from pathlib import Path
 
 import uvloop
 
-from service.demo.environment import embedded_service
-from service.observability import configure_logging
-from service.serving import settle_memory
+from service.bootstrap.serve import settle_memory
+from service.cli.demo.environment import embedded_service
+from service.system.logging import configure_logging
 
 _CUSTOMERS = 3
 

@@ -72,7 +72,7 @@ def main() -> None:
     if arguments.fill is not None:
         import uvloop  # noqa: PLC0415 - as in _fill
 
-        from service.observability import configure_logging  # noqa: PLC0415 - as in _fill
+        from service.system.logging import configure_logging  # noqa: PLC0415 - as in _fill
 
         configure_logging(io.StringIO())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

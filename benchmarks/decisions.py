@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from notifications.agreement import bundled_agreements
-from notifications.customer import AgreementBinding, Customer, LevelChoice, ProfileVersion
+from notifications.customer.records import AgreementBinding, Customer, LevelChoice, ProfileVersion
 from notifications.incident import (
     AffectedCustomer,
     Answer,
@@ -21,7 +21,7 @@ from notifications.incident import (
     LocalizedText,
     UnlistedCustomers,
 )
-from notifications.use_cases.customer_decider import Agreements, CustomerCase, CustomerDecider
+from notifications.use_cases.incidents.customer_decider import Agreements, CustomerCase, CustomerDecider
 
 _NOW = datetime(2026, 3, 1, 2, 40, tzinfo=UTC)
 _SIGNED = _NOW - timedelta(days=300)

@@ -27,8 +27,8 @@ from uuid import UUID, uuid4
 import aiosmtplib
 import uvloop
 
-from notifications.customer import AgreementBinding, Contact, ContactRole, Customer
-from notifications.delivery import ChannelKind, Delivery, DeliveryAttempt
+from notifications.customer.records import AgreementBinding, Contact, ContactRole, Customer
+from notifications.delivery.delivery import ChannelKind, Delivery, DeliveryAttempt
 from notifications.incident import (
     AffectedCustomer,
     Answer,
@@ -39,15 +39,15 @@ from notifications.incident import (
     UnlistedCustomers,
 )
 from notifications.ports import DueDelivery, Page, Transaction
-from notifications.use_cases.act import Act
-from notifications.use_cases.record_incident import record_incident
-from notifications.use_cases.release_notice import release_drafts
-from service.data_folder import prepare_data_folder
-from service.observability import SystemClock, SystemIdentifiers, configure_logging
-from service.serving import settle_memory
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.incidents.record_incident import record_incident
+from notifications.use_cases.incidents.release_notice import release_drafts
+from service.bootstrap.data_folder import prepare_data_folder
+from service.bootstrap.serve import settle_memory
+from service.bootstrap.server import Parts, running_parts
 from service.settings import load_settings
 from service.store import Store
-from service.wiring import Parts, running_parts
+from service.system.logging import SystemClock, SystemIdentifiers, configure_logging
 
 _PAGE = Page(5)
 _SENDER = "soc@provider.example"

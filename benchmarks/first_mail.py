@@ -19,9 +19,9 @@ import aiosmtplib
 import uvloop
 from dispatch import installation, smtp_sink
 
-from service.observability import configure_logging
-from service.serving import settle_memory
-from service.wiring import Parts
+from service.bootstrap.serve import settle_memory
+from service.bootstrap.server import Parts
+from service.system.logging import configure_logging
 
 _SENDER = "soc@provider.example"
 

@@ -27,9 +27,9 @@ from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
 from notifications.audit.entry import AuditEntry, Opening, leaf_bytes
 from notifications.audit.merkle import append_leaves, complete_subtrees, leaf_hash
 from notifications.audit.note import verifier_key
-from service.fsck import check_log
+from service.audit_log.fsck.check import check_log
 from service.store import migrate_store
-from service.store.sqlite import connect
+from service.store.engines.sqlite import connect
 
 ORIGIN = "log.example.org"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)

@@ -16,7 +16,7 @@ from fsck import fill
 from notifications.audit.checkpoint import parse_checkpoint_note
 from notifications.audit.merkle import inclusion_proof, leaf_hash, verify_inclusion
 from service.store import migrate_store
-from service.store.inspecting import Inspection, inspected
+from service.store.maintenance.inspection import Inspection, inspected
 
 
 def prove(log: Inspection, size: int, root: bytes, index: int) -> tuple[float, float]:

@@ -21,11 +21,11 @@ from fsck import entry
 
 from notifications.audit.entry import AuditEntry
 from notifications.audit.note import verifier_key
-from service.observability import configure_logging
-from service.sealing.log_keys import LogSigners
-from service.sequencer import Sequencer, SequencerSettings
+from service.audit_log.sequencer import Sequencer, SequencerSettings
+from service.crypto.log_keys import LogSigners
 from service.store import migrate_store, open_store
-from service.store.sqlite import connect
+from service.store.engines.sqlite import connect
+from service.system.logging import configure_logging
 
 ORIGIN = "log.example.org"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)

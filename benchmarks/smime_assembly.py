@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
 from notice_samples import SAMPLES
 from sealed_sample import Office
 
-from notifications.mail import Envelope, assemble_mail, prepare_body
-from notifications.seal import SealedRendering
-from service.sealing.key_files import load_chain, load_private_key
+from notifications.mail.mail import Envelope, assemble_mail, prepare_body
+from notifications.notice.seal import SealedRendering
+from service.crypto.key_files import load_chain, load_private_key
 
 _GOAL = 5.0
 

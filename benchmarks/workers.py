@@ -28,14 +28,14 @@ import psycopg
 import uvloop
 from dispatch import facts, fill, smtp_sink
 
-from notifications.use_cases.act import Act
-from notifications.use_cases.record_incident import record_incident
-from notifications.use_cases.release_notice import release_drafts
-from service.agreement_files import load_agreements
-from service.data_folder import prepare_data_folder
-from service.observability import SystemClock, SystemIdentifiers, configure_logging
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.incidents.record_incident import record_incident
+from notifications.use_cases.incidents.release_notice import release_drafts
+from service.bootstrap.agreements import load_agreements
+from service.bootstrap.data_folder import prepare_data_folder
 from service.settings import load_settings
 from service.store import open_store
+from service.system.logging import SystemClock, SystemIdentifiers, configure_logging
 
 _SENT = "SELECT count(*) FROM deliveries WHERE state = 'sent' AND channel = 'email'"
 

@@ -1,4 +1,4 @@
-"""Domain errors. None of them knows an HTTP status; ``service.api.errors`` maps them in one table."""
+"""Domain errors. None of them knows an HTTP status; ``service.web.api.errors`` maps them in one table."""
 
 from dataclasses import dataclass
 

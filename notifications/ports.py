@@ -6,19 +6,19 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from notifications.acknowledgement import Acknowledgement, NoticeOpening
 from notifications.audit.entry import AuditEntry
-from notifications.call_task import CallRecord, CallTask
-from notifications.customer import AgreementBinding, Contact, Customer, ProfileVersion
+from notifications.customer.records import AgreementBinding, Contact, Customer, ProfileVersion
 from notifications.decision import Decision
-from notifications.delivery import ChannelKind, ChannelPause, Delivery, DeliveryAttempt, Outcome
-from notifications.escalation import Escalation
+from notifications.delivery.acknowledgement import Acknowledgement, NoticeOpening
+from notifications.delivery.call_task import CallRecord, CallTask
+from notifications.delivery.delivery import ChannelKind, ChannelPause, Delivery, DeliveryAttempt, Outcome
+from notifications.delivery.escalation import Escalation
+from notifications.delivery.reachability import ReachabilityCheck
+from notifications.delivery.webhook import WebhookEndpoint, WebhookSecret
 from notifications.incident import Incident, IncidentFacts
+from notifications.mail.bounce_record import ReturnedMessage
 from notifications.notice import Notice
-from notifications.reachability import ReachabilityCheck
-from notifications.returned import ReturnedMessage
-from notifications.seal import SealedNotice
-from notifications.webhook import WebhookEndpoint, WebhookSecret
+from notifications.notice.seal import SealedNotice
 
 ResultT = TypeVar("ResultT")
 

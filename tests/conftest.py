@@ -12,10 +12,10 @@ import structlog
 
 sys.path.insert(0, str(Path(__file__).parent / "fakes"))
 
-from service.data_folder import prepare_data_folder
-from service.demo.environment import ADDRESS, PROVIDER, embedded_service
-from service.observability import configure_logging
+from service.bootstrap.data_folder import prepare_data_folder
+from service.cli.demo.environment import ADDRESS, PROVIDER, embedded_service
 from service.store import migrate_store
+from service.system.logging import configure_logging
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from notifications.agreement.conditions import NATURES, AllOf, AnyOf, Condition, FactIs, level_vocabulary
-from notifications.agreement.supervaluation import (
+from notifications.agreement.terms import Agreement, Level, Limb
+from notifications.agreement.three_valued import (
     YES,
     Rule,
     all_of,
@@ -16,7 +17,6 @@ from notifications.agreement.supervaluation import (
     none_of,
     outcome_in,
 )
-from notifications.agreement.terms import Agreement, Level, Limb
 from notifications.incident import Property
 
 #: Every fact that rules are evaluated on, by index. Harm to data is kept apart for the customer in question

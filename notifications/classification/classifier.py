@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from notifications.agreement import NATURES, Agreement
 from notifications.agreement.reading import INDEX, reading_of
-from notifications.agreement.supervaluation import depends_on, possible_outcomes
+from notifications.agreement.three_valued import depends_on, possible_outcomes
 from notifications.classification.event_state import DataHarmTally, event_state, harm_answers
 from notifications.classification.possibilities import answer_of, natures_of, possible_natures, possible_priorities
 from notifications.classification.questions import fact_ids, open_questions

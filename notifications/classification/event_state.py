@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from notifications.agreement import Agreement
 from notifications.agreement.reading import FACTS, INDEX
-from notifications.agreement.supervaluation import State
+from notifications.agreement.three_valued import State
 from notifications.incident import UNKNOWN, AffectedCustomer, Harm, IncidentFacts, Property, UnlistedCustomers
 
 #: (property, index of harm to the data of customers other than the one in question)

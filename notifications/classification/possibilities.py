@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from notifications.agreement import NATURES, Agreement
 from notifications.agreement.reading import reading_of
-from notifications.agreement.supervaluation import NO, YES, possible_outcomes
+from notifications.agreement.three_valued import NO, YES, possible_outcomes
 from notifications.classification.result import Nature
 from notifications.incident import Answer
 

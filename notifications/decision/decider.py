@@ -9,10 +9,8 @@ from notifications.agreement import Agreement
 from notifications.agreement.reading import FACTS
 from notifications.classification import Classification
 from notifications.classification.event_state import DataHarmTally, event_state, harm_answers
-from notifications.customer import Customer, LevelChoice, ProfileVersion
-from notifications.decision.judgement import Finding, Judgement, judge
-from notifications.decision.result import Decision, DueKind, Reason, Verdict
-from notifications.decision.standing import (
+from notifications.customer.records import Customer, LevelChoice, ProfileVersion
+from notifications.decision.customer_situation import (
     ScopeRelation,
     Standing,
     listed_standing,
@@ -20,6 +18,8 @@ from notifications.decision.standing import (
     scope_relation,
     unlisted_standing,
 )
+from notifications.decision.judgement import Finding, Judgement, judge
+from notifications.decision.result import Decision, DueKind, Reason, Verdict
 from notifications.incident import AffectedCustomer, IncidentFacts, PersonalDataBreach
 
 _BREACHED = (PersonalDataBreach.SUSPECTED, PersonalDataBreach.CONFIRMED)

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from notifications.agreement import NATURES, Agreement
 from notifications.agreement.reading import INDEX, LevelRule, Reading, priority_in, reading_of
-from notifications.agreement.supervaluation import (
+from notifications.agreement.three_valued import (
     NO,
     YES,
     Rule,
@@ -21,7 +21,7 @@ from notifications.agreement.supervaluation import (
     possible_outcomes,
 )
 from notifications.classification.possibilities import answer_of, possible_natures
-from notifications.customer import LevelChoice
+from notifications.customer.records import LevelChoice
 from notifications.decision.result import Verdict
 from notifications.incident import Answer
 

@@ -9,7 +9,7 @@ from typing import Any
 from notifications.agreement import Agreement
 from notifications.canonical_json import canonicalize
 from notifications.classification import Classification
-from notifications.customer import Customer
+from notifications.customer.records import Customer
 from notifications.decision import Decision
 from notifications.incident import Incident, IncidentFacts
 from notifications.notice.document import Provider, notice_document

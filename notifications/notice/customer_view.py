@@ -8,9 +8,9 @@ from typing import Any
 from notifications.canonical_json import timestamp_text
 from notifications.classification import Classification
 from notifications.classification.event_state import DataHarmTally
-from notifications.customer import Customer
+from notifications.customer.records import Customer
 from notifications.decision import Decision
-from notifications.decision.standing import ScopeRelation, scope_of, scope_relation, unlisted_standing
+from notifications.decision.customer_situation import ScopeRelation, scope_of, scope_relation, unlisted_standing
 from notifications.incident import (
     UNKNOWN,
     AffectedCustomer,

@@ -12,7 +12,7 @@ from typing import Any
 from notifications.agreement import Agreement
 from notifications.canonical_json import timestamp_text
 from notifications.classification import Classification, classify
-from notifications.customer import Customer
+from notifications.customer.records import Customer
 from notifications.decision import Decision, Reason
 from notifications.incident import (
     LANGUAGES,

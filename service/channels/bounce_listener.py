@@ -14,9 +14,9 @@ from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from notifications.errors import Fault, InvalidInputError, StateConflictError, VerificationError
+from notifications.mail.return_path import ReturnPath, ReturnPaths
 from notifications.ports import Clock
-from notifications.return_path import ReturnPath, ReturnPaths
-from service.access.rate_limits import RateLimiter, TooManyRequestsError
+from service.auth.rate_limits import RateLimiter, TooManyRequestsError
 
 _log = structlog.get_logger(__name__)
 

@@ -1,6 +1,6 @@
 """The console inbox: nothing leaves the house; the use case places the notice with the outcome, in one transaction."""
 
-from notifications.delivery import ChannelKind, Outcome, OutcomeKind
+from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
 
 
 class ConsoleInbox:

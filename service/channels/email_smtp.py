@@ -10,7 +10,7 @@ import structlog
 from aiosmtplib import SMTPException, SMTPHeloError, SMTPNotSupported, SMTPResponseException
 from aiosmtplib.response import SMTPResponse
 
-from notifications.delivery import ChannelKind, Outcome, OutcomeKind
+from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
 from service.channels.smtp_connection import RefusedError, SmtpConnection, StaleConnectionError
 from service.channels.smtp_envelope import Envelope, SenderUnusableError, UnsendableError, prepare_envelope
 from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, one_line, queue_id

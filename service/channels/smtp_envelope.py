@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import idna
 
 from notifications.errors import Fault, InvalidInputError
-from notifications.mail import LinedMail
+from notifications.mail.mail import LinedMail
 
 #: RFC 3461, 4.4: an ENVID has at most 100 characters.
 _MAX_ENVID_CHARACTERS = 100

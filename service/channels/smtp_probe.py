@@ -5,7 +5,7 @@ import socket
 
 from aiosmtplib import SMTPException
 
-from notifications.delivery import Outcome, OutcomeKind
+from notifications.delivery.delivery import Outcome, OutcomeKind
 from service.channels.smtp_connection import RefusedError, SmtpConnection
 from service.channels.smtp_envelope import Envelope, SenderUnusableError, UnsendableError, prepare_envelope
 from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, one_line

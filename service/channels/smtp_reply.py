@@ -4,7 +4,7 @@ import re
 import unicodedata
 from enum import StrEnum
 
-from notifications.delivery import OutcomeKind
+from notifications.delivery.delivery import OutcomeKind
 
 MAX_TEXT_CHARACTERS = 500
 #: Control, format (direction marks), surrogate (bytes that were no UTF-8), line and paragraph separators.
@@ -90,7 +90,7 @@ def failure_kind(stage: Stage, code: int, status: str | None) -> OutcomeKind:
     4xx passes (RFC 5321, 4.2.1). 5xx is permanent where it concerns this recipient or this message. A 5xx to our
     greeting concerns every message alike and may be mended without us; one to STARTTLS, to our credentials or to our
     sender is ours to mend. Where a relay gives a sender's fault only after RCPT, as Postfix does, its enhanced status
-    tells. Whether a permanent refusal is believed at once is decided by ``notifications.delivery.retry_decision``.
+    tells. Whether a permanent refusal is believed at once is decided by ``notifications.delivery.delivery``.
     """
     if code < _FIRST_PERMANENT or stage is Stage.CONNECT or status in _PASSING:
         return OutcomeKind.TRANSIENT_FAILURE

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 import httpcore
 import structlog
 
-from notifications.delivery import Outcome, OutcomeKind
+from notifications.delivery.delivery import Outcome, OutcomeKind
+from notifications.delivery.webhook import SignatureKind, WebhookEndpoint, WebhookSecret
+from notifications.delivery.webhook_message import CONTENT_TYPE, SigningSecret, signed_headers, verify_url
 from notifications.errors import InvalidInputError
 from notifications.ports import Clock
-from notifications.webhook import SignatureKind, WebhookEndpoint, WebhookSecret
-from notifications.webhook_message import CONTENT_TYPE, SigningSecret, signed_headers, verify_url
-from service.access.secret_box import SecretBox, SecretUnreadableError
+from service.crypto.secret_box import SecretBox, SecretUnreadableError
 
 _log = structlog.get_logger(__name__)
 

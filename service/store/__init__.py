@@ -19,10 +19,10 @@ Raises ``notifications.errors``: StateConflictError for an identity that exists 
 VersionMismatchError, NotFoundError, InvalidInputError for a bad cursor, StoreUnavailableError when the engine cannot.
 """
 
-from service.store.opening import Store, migrate_store, open_store
-from service.store.postgresql import PostgresqlLimits, PostgresqlStore
-from service.store.sqlite import SqliteStore
-from service.store.transaction import SqlTransaction
+from service.store.engines.opening import Store, migrate_store, open_store
+from service.store.engines.postgresql import PostgresqlLimits, PostgresqlStore
+from service.store.engines.sqlite import SqliteStore
+from service.store.engines.transaction import SqlTransaction
 
 __all__ = [
     "PostgresqlLimits",

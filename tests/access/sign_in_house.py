@@ -10,14 +10,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 
-from notifications.use_cases.act import Act
-from service.access.own_credentials import OwnCredentials
-from service.access.password_links import PasswordLinks
-from service.access.records import Account, AccountKind, Grant, Password
-from service.access.secret_box import SecretBox
-from service.access.sessions import Browser
-from service.access.sign_in import SignIn, SignInSettings
-from service.observability import SystemIdentifiers
+from notifications.use_cases.audit_context import Act
+from service.auth.sign_in.own_credentials import OwnCredentials
+from service.auth.sign_in.password_links import PasswordLinks
+from service.auth.sign_in.sessions import Browser
+from service.auth.sign_in.sign_in import SignIn, SignInSettings
+from service.crypto.secret_box import SecretBox
+from service.ports.accounts import Account, AccountKind, Grant, Password
+from service.system.logging import SystemIdentifiers
 
 ORIGIN = "https://console.provider.example"
 PASSWORD = "correct horse battery staple"
@@ -63,7 +63,7 @@ class House:
 
     async def caller_of(self, signed_in):
         """Return the caller of a session."""
-        from service.access.caller import Caller
+        from service.auth.caller import Caller
 
         account = signed_in.account
         grants = tuple(await self.store.read(lambda tx: tx.grants(account.id)))

@@ -8,9 +8,9 @@ import pytest
 from clocks import SteppedClock
 from world import account, at_provider
 
-from service.access.authenticating import SESSION_COOKIE, csrf_token, session_digest
-from service.access.records import Role, Session
-from service.demo.environment import embedded_service
+from service.auth.authentication import SESSION_COOKIE, csrf_token, session_digest
+from service.cli.demo.environment import embedded_service
+from service.ports.accounts import Role, Session
 
 DECLARE = {"title": "T", "summary": "S"}
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.access.caller import Caller
-from service.access.permissions import ROLE_PERMISSIONS, Permission, permissions_of
-from service.access.records import CUSTOMER_ROLES, AccountKind, Grant, Role
+from service.auth.caller import Caller
+from service.auth.permissions import ROLE_PERMISSIONS, Permission, permissions_of
+from service.ports.accounts import CUSTOMER_ROLES, AccountKind, Grant, Role
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 CUSTOMERS = [UUID(int=number) for number in (1, 2, 3)]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from world import account, at_provider
 
-from service.access.records import Role
+from service.ports.accounts import Role
 
 LINES = ("a\r\nSet-Cookie: x=1", "a\nb", "a\x00b", "a\u2028b", "\x1b[31mred", "\x85")
 

@@ -10,7 +10,7 @@ from fastapi.routing import iter_route_contexts
 from matrix_rows import BODIES, OPEN, ROLES, ROWS
 from world import build_world
 
-from service.access.guarding import declared_permission
+from service.auth.route_guard import declared_permission
 
 MARKS = {403: "-", 404: "0"}
 _UNDECLARED = {"/api/v1/openapi.json"}

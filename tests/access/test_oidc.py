@@ -22,15 +22,15 @@ from oidc_provider import (
     nonsense,
 )
 
-from notifications.use_cases.act import Act
-from service.access.oidc import OidcSignIn
-from service.access.oidc_settings import OidcRefusedError, OidcSettings
-from service.access.records import Account, AccountKind, Grant, Password, Role
-from service.access.secret_box import SecretBox
-from service.access.sessions import Browser
-from service.access.sign_in import SignIn, SignInSettings
-from service.observability import SystemIdentifiers
+from notifications.use_cases.audit_context import Act
+from service.auth.oidc.flow import OidcSignIn
+from service.auth.oidc.settings import OidcRefusedError, OidcSettings
+from service.auth.sign_in.sessions import Browser
+from service.auth.sign_in.sign_in import SignIn, SignInSettings
+from service.crypto.secret_box import SecretBox
+from service.ports.accounts import Account, AccountKind, Grant, Password, Role
 from service.store import open_store
+from service.system.logging import SystemIdentifiers
 
 BROWSER = Browser(address="192.0.2.1")
 REDIRECT = "https://greffier.example/sign-in/oidc/callback"

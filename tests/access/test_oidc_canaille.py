@@ -11,10 +11,10 @@ import httpx
 import pytest
 from clocks import TurnedClock
 
-from service.access.authenticating import SESSION_COOKIE, csrf_token
-from service.access.sessions import PENDING_COOKIE
-from service.demo.environment import embedded_service
-from service.http_server import listening_socket
+from service.auth.authentication import SESSION_COOKIE, csrf_token
+from service.auth.sign_in.sessions import PENDING_COOKIE
+from service.cli.demo.environment import embedded_service
+from service.system.http_server import listening_socket
 
 SERVER = Path(__file__).parents[1] / "fakes" / "canaille_server.py"
 

@@ -5,10 +5,10 @@ from uuid import UUID
 import pytest
 
 from notifications.errors import InvalidInputError
-from service.access.oidc_claims import claim_values, granted_roles
-from service.access.oidc_settings import OidcSettings
-from service.access.records import Role
-from service.oidc_setup import oidc_settings
+from service.auth.oidc.claims import claim_values, granted_roles
+from service.auth.oidc.settings import OidcSettings
+from service.bootstrap.oidc_setup import oidc_settings
+from service.ports.accounts import Role
 from service.settings import load_settings
 
 ONE, TWO = UUID(int=1), UUID(int=2)

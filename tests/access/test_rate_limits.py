@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.access import rate_limits
-from service.access.rate_limits import RateLimiter, TooManyRequestsError
+from service.auth import rate_limits
+from service.auth.rate_limits import RateLimiter, TooManyRequestsError
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 

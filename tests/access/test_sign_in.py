@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from sign_in_house import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
 
 from notifications.errors import InvalidInputError, NotFoundError, StateConflictError
-from service.access.authenticating import session_digest
-from service.access.half_way import SignInOverError
-from service.access.links import LinkVoidError
-from service.access.passwords import password_fault
-from service.access.rate_limits import TooManyRequestsError
-from service.access.records import Role
-from service.access.second_factors import matching_step
-from service.access.sessions import SignedIn
-from service.access.sign_in import SecondFactorWanted, SignInAgainError, SignInRefusedError
-from service.access.throttling import wait_after
-from service.messages import ServiceMail
+from service.auth.authentication import session_digest
+from service.auth.rate_limits import TooManyRequestsError
+from service.auth.sign_in.links import LinkVoidError
+from service.auth.sign_in.passwords import password_fault
+from service.auth.sign_in.pending_sign_in import SignInOverError
+from service.auth.sign_in.second_factors import matching_step
+from service.auth.sign_in.sessions import SignedIn
+from service.auth.sign_in.sign_in import SecondFactorWanted, SignInAgainError, SignInRefusedError
+from service.auth.sign_in.throttling import wait_after
+from service.ports.accounts import Role
+from service.ports.alerts_and_mail import ServiceMail
 from service.store import open_store
 
 ADA = "ada@provider.example"
@@ -348,7 +348,7 @@ class TestPasskeys:
     @settings(max_examples=40, deadline=None)
     @given(text=st.text(max_size=60) | st.recursive(st.none() | st.integers(), st.lists).map(repr))
     def test_whatever_a_browser_answers_is_refused_and_no_crash(self, text):
-        from service.access.passkeys import PasskeyRefusedError, answered_credential, verified_enrolment
+        from service.auth.sign_in.passkeys import PasskeyRefusedError, answered_credential, verified_enrolment
 
         for read in (
             lambda: answered_credential(text),

@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from sign_in_house import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 
-from service.access.half_way import SignInOverError
-from service.access.passkeys import PasskeyRefusedError, verified_count, verified_enrolment
-from service.access.rate_limits import TooManyRequestsError
-from service.access.records import Password
-from service.access.sign_in import SecondFactorWanted, SignInRefusedError
-from service.access.throttling import Throttling
+from service.auth.rate_limits import TooManyRequestsError
+from service.auth.sign_in.passkeys import PasskeyRefusedError, verified_count, verified_enrolment
+from service.auth.sign_in.pending_sign_in import SignInOverError
+from service.auth.sign_in.sign_in import SecondFactorWanted, SignInRefusedError
+from service.auth.sign_in.throttling import Throttling
+from service.ports.accounts import Password
 from service.store import open_store
 
 ADA = "ada@provider.example"
@@ -250,7 +250,7 @@ def _passkey(credential_id, public_key, count):
     from datetime import UTC, datetime
     from uuid import uuid4
 
-    from service.access.records import Passkey
+    from service.ports.accounts import Passkey
 
     return Passkey(uuid4(), uuid4(), credential_id, public_key, count, "N", datetime.now(UTC), None)
 

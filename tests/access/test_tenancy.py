@@ -9,10 +9,10 @@ import pytest
 from scenario import affected, customer, declare, harm, ok, release
 from world import account, at_customer, at_provider, build_world
 
-from notifications.use_cases.act import Act
-from service.access.caller import Reach, Scope
-from service.access.records import AccountKind, Role
-from service.access.tenancy import OutOfScopeError, within
+from notifications.use_cases.audit_context import Act
+from service.auth.caller import Reach, Scope
+from service.auth.tenant_scope import OutOfScopeError, within
+from service.ports.accounts import AccountKind, Role
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from scenario import affected, customer, declare, harm, ok, release
 
-from notifications.use_cases.act import Act
-from service.access.permissions import permissions_of
-from service.access.records import Account, AccountKind, Grant, Role
-from service.access.tokens import issue_token, new_token
+from notifications.use_cases.audit_context import Act
+from service.auth.permissions import permissions_of
+from service.auth.tokens import issue_token, new_token
+from service.ports.accounts import Account, AccountKind, Grant, Role
 
 
 @dataclass

@@ -18,14 +18,14 @@ from fakes.records import (
 )
 from fakes.smime_reader import SmimeReader
 
-from notifications.delivery import DeliveryState
+from notifications.delivery.delivery import DeliveryState
 from notifications.notice import NoticeState
 from notifications.ports import Page
-from service.access.records import Role
-from service.alerting import Alerting, AlertSettings
-from service.api.attention import attention_list
-from service.observability import SystemIdentifiers
+from service.monitoring.alerts import Alerting, AlertSettings
+from service.ports.accounts import Role
 from service.store import open_store
+from service.system.logging import SystemIdentifiers
+from service.web.api.operations.attention import attention_list
 
 MAILBOX = "soc@provider.example"
 SALT = b"s" * 32

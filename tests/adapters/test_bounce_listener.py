@@ -11,7 +11,7 @@ import returned_samples as samples
 from clocks import SteppedClock
 
 from notifications.errors import Fault, InvalidInputError, StateConflictError, StoreUnavailableError
-from notifications.return_path import ReturnPaths
+from notifications.mail.return_path import ReturnPaths
 from service.channels.bounce_listener import BounceListener, ListenerSettings
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)

@@ -14,18 +14,18 @@ from fakes.serving_records import make_endpoint
 from fakes.smime_reader import SmimeReader
 from fakes.smtp_server import CLOSE, SmtpServer
 
-from notifications.delivery import Outcome, OutcomeKind
+from notifications.delivery.delivery import Outcome, OutcomeKind
+from notifications.delivery.reachability import CheckSubject
+from notifications.delivery.webhook import EndpointState
 from notifications.errors import NotFoundError
-from notifications.reachability import CheckSubject
-from notifications.webhook import EndpointState
-from service.alerting import AlertSettings
-from service.api.attention import attention_list
 from service.channels.email_smtp import EmailSmtp, SmtpSettings
 from service.channels.smtp_probe import SmtpProbe
-from service.checking import ContactChecks
-from service.contact_check import CheckMeans, ContactChecker
-from service.observability import SystemIdentifiers
+from service.customers.contact_check import CheckMeans, ContactChecker
+from service.customers.contact_check_schedule import ContactChecks
+from service.monitoring.alerts import AlertSettings
 from service.store import open_store
+from service.system.logging import SystemIdentifiers
+from service.web.api.operations.attention import attention_list
 
 SENDER = "soc@provider.example"
 ALERTS = AlertSettings("board@provider.example", "en", "Provider", None)

@@ -4,8 +4,8 @@ from click.testing import CliRunner
 from fakes.postgresql_server import postgresql_server
 from fakes.records import NOW, SALT, make_customer, make_entry
 
-from service.cli import cli
-from service.data_folder import prepare_data_folder, sole_use
+from service.bootstrap.data_folder import prepare_data_folder, sole_use
+from service.cli.main import cli
 from service.settings import load_settings
 from service.store import open_store
 

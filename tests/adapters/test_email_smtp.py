@@ -9,7 +9,7 @@ import pytest
 from fakes.smtp_server import CLOSE, HANG, SmtpServer
 from fakes.tls_authority import new_authority
 
-from notifications.delivery import ChannelKind, OutcomeKind
+from notifications.delivery.delivery import ChannelKind, OutcomeKind
 from notifications.errors import InvalidInputError
 from service.channels.email_smtp import EmailSmtp, SmtpSettings
 

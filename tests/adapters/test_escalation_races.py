@@ -20,14 +20,14 @@ from fakes.records import (
     make_sealed,
 )
 
-from notifications.delivery import DeliveryState
+from notifications.delivery.delivery import DeliveryState
+from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
 from notifications.errors import VersionMismatchError
-from notifications.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
 from notifications.notice import NoticeState
-from notifications.use_cases.act import Act
-from notifications.use_cases.escalate import begin_escalation, escalate
-from service.observability import SystemIdentifiers
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.notices.escalate import begin_escalation, escalate
 from service.store import open_store
+from service.system.logging import SystemIdentifiers
 
 
 @pytest.fixture

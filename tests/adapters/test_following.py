@@ -12,11 +12,11 @@ from fakes.records import make_entry
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from notifications.audit.note import verifier_key
 from notifications.errors import LogUnavailableError
-from service.leadership import SoleLeadership, while_leading
-from service.log_head import write_head
-from service.sealing.log_keys import LogSigners
-from service.sequencer import Sequencer, SequencerSettings
+from service.audit_log.published_head import write_head
+from service.audit_log.sequencer import Sequencer, SequencerSettings
+from service.crypto.log_keys import LogSigners
 from service.store import migrate_store, open_store
+from service.system.leadership import SoleLeadership, while_leading
 
 ORIGIN = "log.greffier.test"
 KEY, NEW = (Ed25519PrivateKey.from_private_bytes(letter * 32) for letter in (b"k", b"n"))

@@ -8,15 +8,15 @@ from clocks import SteppedClock
 from fakes.records import NOW, make_entry
 
 from notifications.errors import TimestampUnavailableError
-from service.head_timestamping import HeadTimestamping
-from service.metrics import Metrics
-from service.operating_findings import OperatingLimits, look_at_operations
-from service.sealing.demo_keys import KeyFiles
-from service.sealing.key_files import load_chain
-from service.sealing.log_keys import LogKeyFile
-from service.sealing.master_key import key_passphrases, load_masters
-from service.sealing.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
-from service.sequencer import Sequencer, SequencerSettings
+from service.audit_log.checkpoint_timestamps import HeadTimestamping
+from service.audit_log.sequencer import Sequencer, SequencerSettings
+from service.crypto.demo_keys import KeyFiles
+from service.crypto.key_files import load_chain
+from service.crypto.log_keys import LogKeyFile
+from service.crypto.master_key import key_passphrases, load_masters
+from service.crypto.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
+from service.monitoring.metrics import Metrics
+from service.monitoring.service_findings import OperatingLimits, look_at_operations
 from service.settings import load_settings
 from service.store import open_store
 

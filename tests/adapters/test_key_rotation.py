@@ -12,13 +12,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from kept_keys import Authority, Kept, as_released, mode, settings_of
 
 from notifications.audit.entry import parse_leaf
-from notifications.cms import verify_detached
+from notifications.crypto.cms import verify_detached
 from notifications.errors import InvalidInputError, SealingUnavailableError, StateConflictError
-from service.demo.environment import embedded_service
-from service.sealing import key_placing
-from service.sealing.cms_signer import CmsSigner
-from service.sealing.key_files import load_chain, load_private_key, private_pem
-from service.sealing.master_key import key_passphrases, load_masters
+from service.cli.demo.environment import embedded_service
+from service.crypto.cms_signer import CmsSigner
+from service.crypto.key_files import load_chain, load_private_key, private_pem
+from service.crypto.master_key import key_passphrases, load_masters
+from service.key_rotation import staging as key_placing
 
 
 @pytest.fixture

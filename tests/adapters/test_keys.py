@@ -18,18 +18,18 @@ from sealed_sample import SetClock
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.note import parse_note, parse_verifier_key, verifier_key
+from notifications.delivery.webhook import SignatureKind
 from notifications.errors import InvalidInputError, SealingUnavailableError
-from notifications.webhook import SignatureKind
-from service.access.records import Account, AccountKind, Totp
-from service.access.secret_box import SecretBox, SecretUnreadableError
+from service.bootstrap.data_folder import prepare_data_folder
 from service.channels.webhook_https import open_secret, seal_secret
-from service.cli import cli, main
-from service.data_folder import prepare_data_folder
-from service.demo.environment import ADDRESS, PROVIDER, embedded_service
-from service.master_rotation import rotate_master
-from service.sealing.key_files import load_log_key, load_private_key, private_pem
-from service.sealing.log_keys import LogKey, LogKeyFile, LogKeyRing, format_log_keys, parse_log_keys
-from service.sealing.master_key import key_passphrases, load_masters, new_master, parse_masters, write_master_file
+from service.cli.demo.environment import ADDRESS, PROVIDER, embedded_service
+from service.cli.main import cli, main
+from service.crypto.key_files import load_log_key, load_private_key, private_pem
+from service.crypto.log_keys import LogKey, LogKeyFile, LogKeyRing, format_log_keys, parse_log_keys
+from service.crypto.master_key import key_passphrases, load_masters, new_master, parse_masters, write_master_file
+from service.crypto.secret_box import SecretBox, SecretUnreadableError
+from service.key_rotation.master_rotation import rotate_master
+from service.ports.accounts import Account, AccountKind, Totp
 
 ORIGIN = "provider.example/greffier"
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from fakes.postgresql_server import postgresql_server
 
-from service.leadership import LEADER_LOCK, AdvisoryLockLeadership
+from service.system.leadership import LEADER_LOCK, AdvisoryLockLeadership
 
 #: As often as a test can bear: what is waited for comes as soon as it can.
 SOON = {"retry_seconds": 0.02, "answer_seconds": 5.0}

@@ -10,7 +10,7 @@ import pytest
 from clocks import SteppedClock
 from fakes.records import NOW
 
-from service.log_checking import CheckFailedError, LogCheck, LogChecking, check_by_process
+from service.audit_log.fsck_schedule import CheckFailedError, LogCheck, LogChecking, check_by_process
 from service.settings import load_settings
 
 CLEAN = {"clean": True, "entries": 7, "differences": []}

@@ -10,7 +10,7 @@ import dns.rrset
 import idna
 import pytest
 
-from service.mail_domains import mail_domain_fault
+from service.customers.mail_domains import mail_domain_fault
 
 ZONE = {
     ("mail.example.", "MX"): ["10 mx.mail.example."],

@@ -6,10 +6,10 @@ import aiosmtplib
 import pytest
 from fakes.tls_authority import new_authority
 
-from notifications.delivery import OutcomeKind
+from notifications.delivery.delivery import OutcomeKind
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp, SmtpSettings
-from service.demo.mail_sink import MailSink
+from service.cli.demo.mail_sink import MailSink
 
 CONTENT = b"Subject: x\r\n\r\n.dot\r\n..\r\n" + b"y" * 900 + b"\r\n\r\n"
 

@@ -7,18 +7,18 @@ import pytest
 from clocks import SteppedClock
 from fakes.records import NOW, make_attempt, make_customer, make_delivery, make_entry, make_incident, make_notice
 
-from notifications.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
-from notifications.erasure import Erasure, ErasureOrder, ServedBy
+from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
+from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
 from notifications.notice import NoticeState
-from notifications.use_cases.act import Act
-from notifications.use_cases.pausing import pause_channel, resume_channel
-from service.alert_wording import alert_mail
-from service.alerting import Alerting, AlertSettings, Surroundings
-from service.certificates import CertificateEnd
-from service.log_checking import LogCheck
-from service.metrics import Metrics
-from service.observability import SystemIdentifiers
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.notices.pause_channel import pause_channel, resume_channel
+from service.audit_log.fsck_schedule import LogCheck
+from service.monitoring.alert_texts import alert_mail
+from service.monitoring.alerts import Alerting, AlertSettings, Surroundings
+from service.monitoring.certificate_expiry import CertificateEnd
+from service.monitoring.metrics import Metrics
 from service.store import open_store
+from service.system.logging import SystemIdentifiers
 
 SETTINGS = AlertSettings("soc@provider.example", "en", "Provider", None, lead_seconds=900)
 REFUSED = Outcome(OutcomeKind.TRANSIENT_FAILURE, 451, "4.7.1", "later", None, None, None, "relay:25")

@@ -22,12 +22,12 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sealed_sample import ADDRESS, ORIGIN, SetClock
 
-from notifications.cms import verify_chain, verify_detached
+from notifications.crypto.cms import verify_chain, verify_detached
 from notifications.errors import InvalidInputError, SealingUnavailableError, TimestampUnavailableError
-from service.sealing.cms_signer import CmsSigner
-from service.sealing.demo_keys import KeyFiles, create_demo_keys
-from service.sealing.key_files import load_log_key
-from service.sealing.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority, verify_reply
+from service.crypto.cms_signer import CmsSigner
+from service.crypto.demo_keys import KeyFiles, create_demo_keys
+from service.crypto.key_files import load_log_key
+from service.crypto.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority, verify_reply
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 CONTENT = b"what is signed"

@@ -27,9 +27,9 @@ from notifications.errors import (
     StateConflictError,
     StoreUnavailableError,
 )
-from service.log_head import verify_head
-from service.sealing.log_keys import LogSigners
-from service.sequencer import Sequencer, SequencerSettings
+from service.audit_log.published_head import verify_head
+from service.audit_log.sequencer import Sequencer, SequencerSettings
+from service.crypto.log_keys import LogSigners
 from service.store import migrate_store, open_store
 
 ORIGIN = "log.greffier.test"

@@ -13,11 +13,11 @@ from fakes.access_records import make_mail
 from fakes.smtp_server import CLOSE, SmtpServer
 
 from service.channels.email_smtp import EmailSmtp, SmtpSettings
-from service.observability import SystemIdentifiers
-from service.sealing.cms_signer import CmsSigner
-from service.sealing.demo_keys import KeyFiles, create_demo_keys
-from service.service_mails import MailSender, ServiceMailer
+from service.crypto.cms_signer import CmsSigner
+from service.crypto.demo_keys import KeyFiles, create_demo_keys
+from service.delivery.transactional_mail import MailSender, ServiceMailer
 from service.store import open_store
+from service.system.logging import SystemIdentifiers
 
 ADDRESS = "soc@provider.example"
 SECRET = "https://console.example/links/s3cr3t-t0ken"

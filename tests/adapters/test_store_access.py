@@ -29,10 +29,10 @@ from fakes.records import NOBODY, NOW, SALT, after, make_contact, make_customer
 
 from notifications.errors import InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.ports import Page
-from service.access.ports import AccessTransaction
-from service.access.records import AccountKind, Role
+from service.ports.accounts import AccountKind, Role
+from service.ports.store import AccessTransaction
 from service.store import migrate_store, open_store
-from service.store.transaction import SqlTransaction
+from service.store.engines.transaction import SqlTransaction
 
 
 @pytest.fixture(scope="session")

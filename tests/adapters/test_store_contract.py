@@ -29,9 +29,9 @@ from fakes.records import (
 )
 
 from notifications.audit.entry import leaf_bytes, pseudonym
-from notifications.customer import MailContent
+from notifications.customer.records import MailContent
 from notifications.decision import Verdict
-from notifications.delivery import DeliveryState
+from notifications.delivery.delivery import DeliveryState
 from notifications.errors import (
     InvalidInputError,
     LogUnavailableError,
@@ -43,7 +43,7 @@ from notifications.incident import IncidentState
 from notifications.notice import NoticeState
 from notifications.ports import InboxItem, Page, StampedCheckpoint, StoredResponse, Transaction
 from service.store import migrate_store, open_store
-from service.store.transaction import SqlTransaction
+from service.store.engines.transaction import SqlTransaction
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications.decision import Decision
-from notifications.delivery import Outcome
+from notifications.delivery.delivery import Outcome
 from notifications.incident import Answer, IncidentFacts
-from service.store.encoding import JsonCodec, from_microseconds, to_microseconds
+from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
 
 #: Everything that a database text can hold: no lone surrogates.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -38,16 +38,16 @@ from fakes.serving_records import (
     make_secret,
 )
 
-from notifications.call_task import CallTaskState
-from notifications.delivery import DeliveryState
-from notifications.erasure import Erasure, ErasureOrder, ServedBy
+from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
+from notifications.delivery.call_task import CallTaskState
+from notifications.delivery.delivery import DeliveryState
 from notifications.errors import GreffierError, NotFoundError, StateConflictError
 from notifications.incident import AffectedCustomer, LocalizedText
 from notifications.notice import NoticeState
 from notifications.ports import InboxItem, Page, StoredResponse
-from service.access.records import Role
+from service.ports.accounts import Role
 from service.store import open_store
-from service.store.compacting import COMPACTED
+from service.store.engines.compaction import COMPACTED
 from service.store.tables import metadata
 
 REFUSALS = (sqlite3.IntegrityError, psycopg.IntegrityError)

@@ -22,13 +22,13 @@ from fakes.records import (
 )
 from fakes.serving_records import make_call_task, make_check, make_endpoint, make_pause
 
-from notifications.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
+from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
+from notifications.delivery.reachability import CheckSubject
+from notifications.delivery.webhook import EndpointState
 from notifications.notice import NoticeState
-from notifications.reachability import CheckSubject
-from notifications.webhook import EndpointState
-from service.figures import hold_kind
-from service.store import figures as statements
+from service.ports.figures import hold_kind
 from service.store import migrate_store, open_store
+from service.store.delivery import figures as statements
 
 SALT = b"s" * 32
 

@@ -27,13 +27,13 @@ from fakes.records import (
     make_sealed,
 )
 
-from notifications.customer import MailContent
+from notifications.customer.records import MailContent
 from notifications.errors import StoreUnavailableError
 from notifications.notice import NoticeState
 from notifications.ports import InboxItem, StoredResponse
 from service.store import migrate_store, open_store
-from service.store.migrating import sqlite_engine
-from service.store.triggers import APPEND_ONLY, sqlite_triggers
+from service.store.engines.migration import sqlite_engine
+from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
 
 
 def make_database(path, revision):

@@ -30,10 +30,10 @@ from notifications.audit.merkle import append_leaves, leaf_hash
 from notifications.errors import InvalidInputError, StateConflictError, StoreUnavailableError, VerificationError
 from notifications.notice import NoticeState
 from service.store import migrate_store, open_store
-from service.store.copying import copy_store
-from service.store.migrating import postgresql_engine
+from service.store.engines.migration import postgresql_engine
+from service.store.engines.triggers import APPEND_ONLY, BLANKED, ERASABLE
+from service.store.maintenance.copy import copy_store
 from service.store.tables import metadata
-from service.store.triggers import APPEND_ONLY, BLANKED, ERASABLE
 
 
 @pytest.fixture
@@ -254,7 +254,7 @@ class TestServer:
                 await store.read(lambda tx: tx.log_size())
 
     async def test_a_statement_that_takes_too_long_is_ended_and_its_neighbours_stand(self, address):
-        from service.store.postgresql import PostgresqlLimits, PostgresqlStore
+        from service.store.engines.postgresql import PostgresqlLimits, PostgresqlStore
 
         store = PostgresqlStore(address, limits=PostgresqlLimits(statement_seconds=0.2))
         slow = store.write(lambda tx: tx._session.execute("SELECT pg_sleep(30)"))
@@ -266,7 +266,7 @@ class TestServer:
         await store.close()
 
     async def test_a_connection_on_which_nothing_moves_is_hung_up_on(self, address):
-        from service.store.postgresql import PostgresqlLimits, PostgresqlStore
+        from service.store.engines.postgresql import PostgresqlLimits, PostgresqlStore
 
         def wait_for_the_server(tx):
             connection = tx._session.connection

@@ -32,12 +32,12 @@ from fakes.serving_records import (
     make_secret,
 )
 
-from notifications.call_task import CallTaskState
-from notifications.delivery import ChannelKind, DeliveryCause, DeliveryState
+from notifications.delivery.call_task import CallTaskState
+from notifications.delivery.delivery import ChannelKind, DeliveryCause, DeliveryState
+from notifications.delivery.webhook import EndpointState
 from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError
 from notifications.notice import NoticeState
 from notifications.ports import Page
-from notifications.webhook import EndpointState
 from service.store import open_store
 
 

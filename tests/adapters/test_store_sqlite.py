@@ -46,10 +46,10 @@ import service.store
 from notifications.errors import StateConflictError, StoreUnavailableError
 from notifications.ports import InboxItem
 from service.store import migrate_store, open_store
-from service.store.migrating import is_current, sqlite_engine, upgrade
-from service.store.statements import compiled
+from service.store.engines.migration import is_current, sqlite_engine, upgrade
+from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
+from service.store.sql.statements import compiled
 from service.store.tables import metadata
-from service.store.triggers import APPEND_ONLY, sqlite_triggers
 
 
 @pytest.fixture(scope="session")
@@ -515,13 +515,14 @@ class TestStatements:
         }
         walking, queues, seen = set(), set(), 0
         with direct(path) as connection:
-            modules = pkgutil.iter_modules(service.store.__path__, "service.store.")
+            modules = pkgutil.walk_packages(service.store.__path__, "service.store.")
             # What inspects a database reads all of it, on either engine, and what erases a customer looks everywhere.
             for module in (
                 item
                 for item in modules
-                if not item.name.endswith(
-                    ("postgresql", "_session", "inspecting", "compacting", "erasing", "triggers", "roles")
+                if ".migrations" not in item.name
+                and not item.name.endswith(
+                    ("postgresql", "_session", "inspection", "compaction", "incidents.erasure", "triggers", "roles")
                 )
             ):
                 for name, value in vars(importlib.import_module(module.name)).items():

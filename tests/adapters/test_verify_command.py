@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sealed_sample import Office
 
-from notifications.verification import MAIL_STEPS
-from service.cli import main
+from notifications.evidence.verification import MAIL_STEPS
+from service.cli.main import main
 from service.settings import load_settings
 
 GREFFIER = Path(sys.executable).with_name("greffier")

@@ -14,11 +14,10 @@ from fakes.serving_records import make_endpoint, make_secret
 from fakes.tls_authority import new_authority
 from fakes.webhook_server import a_byte_at_a_time, answer, close_at_once, hang, webhook_server
 
-from notifications.delivery import OutcomeKind
+from notifications.delivery.delivery import OutcomeKind
+from notifications.delivery.webhook import EndpointState, SignatureKind
+from notifications.delivery.webhook_message import public_key_text, shared_secret_text, trial_event, verify_webhook
 from notifications.errors import VerificationError
-from notifications.webhook import EndpointState, SignatureKind
-from notifications.webhook_message import public_key_text, shared_secret_text, trial_event, verify_webhook
-from service.access.secret_box import SecretBox
 from service.channels.webhook_https import (
     RefusedAddressError,
     SystemResolver,
@@ -27,6 +26,7 @@ from service.channels.webhook_https import (
     seal_secret,
     verify_public,
 )
+from service.crypto.secret_box import SecretBox
 
 BOX = SecretBox([b"m" * 32])
 SHARED, PRIVATE = b"s" * 32, b"p" * 32

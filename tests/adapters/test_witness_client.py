@@ -13,14 +13,13 @@ from fakes.memory_store import MemoryStore
 from fakes.records import make_entry
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_cosignature
+from notifications.audit.cosignature import with_cosignatures
 from notifications.audit.note import COSIGNATURE_V1, verifier_key
-from notifications.audit.witnessing import with_cosignatures
 from notifications.errors import InvalidInputError, LogUnavailableError, VerificationError
-from service.http_server import HttpServer, listening_socket
-from service.log_head import read_head
-from service.sealing.log_keys import LogSigners
-from service.sequencer import Sequencer, SequencerSettings
-from service.witness_client import (
+from service.audit_log.cosigning import Witnessing, WitnessingSettings
+from service.audit_log.published_head import read_head
+from service.audit_log.sequencer import Sequencer, SequencerSettings
+from service.audit_log.witness.client import (
     Witness,
     WitnessClient,
     WitnessConflictError,
@@ -30,9 +29,10 @@ from service.witness_client import (
     parse_witness,
     parse_witnesses,
 )
-from service.witness_folder import WitnessFolder, prepare_witness
-from service.witness_server import create_witness_app
-from service.witnessing import Witnessing, WitnessingSettings
+from service.audit_log.witness.folder import WitnessFolder, prepare_witness
+from service.audit_log.witness.server import create_witness_app
+from service.crypto.log_keys import LogSigners
+from service.system.http_server import HttpServer, listening_socket
 
 ORIGIN = "log.greffier.test"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)

@@ -14,12 +14,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from notifications.audit.checkpoint import Checkpoint, parse_checkpoint_note, sign_checkpoint
+from notifications.audit.cosignature import MAX_REQUEST_BYTES, RefusedError, format_add_checkpoint, verified_answer
 from notifications.audit.merkle import append_leaves, consistency_proof, leaf_hash
 from notifications.audit.note import verifier_key
-from notifications.audit.witnessing import MAX_REQUEST_BYTES, RefusedError, format_add_checkpoint, verified_answer
 from notifications.errors import InvalidInputError, LogUnavailableError
-from service.witness_folder import WitnessFolder, prepare_witness, witness_alone
-from service.witness_server import SIZE_TYPE, create_witness_app
+from service.audit_log.witness.folder import WitnessFolder, prepare_witness, witness_alone
+from service.audit_log.witness.server import SIZE_TYPE, create_witness_app
 
 _LOG = Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)
 _ORIGIN = "provider.example/log"

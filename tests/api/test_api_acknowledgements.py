@@ -13,7 +13,7 @@ from scenario import affected, change, customer, declare, harm, notices, ok, rel
 sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
 from world import account, at_customer, at_provider
 
-from service.access.records import Role
+from service.ports.accounts import Role
 
 
 class Case:

@@ -8,7 +8,7 @@ import scenario
 from scenario import ok
 
 from notifications.errors import GreffierError
-from service.demo.environment import embedded_service
+from service.cli.demo.environment import embedded_service
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I2", "criticality": "C1"}
 

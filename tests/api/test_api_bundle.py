@@ -20,12 +20,12 @@ from scenario import affected, harm, ok
 from test_api_accounts import caller, service
 from test_api_trail import sequenced
 
-from notifications.bundle.contents import PROVIDER
-from notifications.bundle.verification import BUNDLE_STEPS, verify_bundle
-from notifications.use_cases.bundle_evidence import Wanted, plan_bundle
-from service.bundling import read_anchors, write_bundle
-from service.demo.environment import embedded_service
-from service.verify_command import load_trust
+from notifications.evidence.bundle.contents import PROVIDER
+from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
+from notifications.use_cases.evidence.bundle_evidence import Wanted, plan_bundle
+from service.audit_log.bundle_writer import read_anchors, write_bundle
+from service.cli.demo.environment import embedded_service
+from service.cli.verify import load_trust
 
 __all__ = ["caller"]
 

@@ -10,9 +10,9 @@ import pytest
 from clocks import SteppedClock
 from scenario import affected, customer, declare, ok, release
 
-from notifications.use_cases.act import Act
-from notifications.use_cases.pausing import end_pauses, paused_channels
-from service.demo.environment import embedded_service
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.notices.pause_channel import end_pauses, paused_channels
+from service.cli.demo.environment import embedded_service
 
 
 async def entries(running, kind):

@@ -12,8 +12,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
 from world import account, at_provider
 
 from notifications.agreement import bundled_agreements
-from service.access.records import Role
-from service.demo.environment import embedded_service
+from service.cli.demo.environment import embedded_service
+from service.ports.accounts import Role
 
 
 def client(running, token):

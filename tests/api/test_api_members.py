@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
 
 import world
 
-from service.access.records import Role
+from service.ports.accounts import Role
 
 __all__ = ["caller"]
 

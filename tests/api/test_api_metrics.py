@@ -9,8 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from scenario import affected, customer, declare, ok, release
 
 from notifications.errors import InvalidInputError
-from service.demo.environment import embedded_service
-from service.metrics_listener import metrics_listener
+from service.cli.demo.environment import embedded_service
+from service.monitoring.metrics_listener import metrics_listener
 
 
 async def scraped(running, headers=None):

@@ -11,7 +11,7 @@ from scenario import affected, assessment, customer, declare, harm, notices, ok
 sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
 from world import account, at_customer, at_provider
 
-from service.access.records import Role
+from service.ports.accounts import Role
 
 ONLY_I1 = {"choices": [{"impacts": ["I1"]}]}
 EVERYTHING = {"choices": [{}]}

@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
 from matrix_rows import ROLES
 from world import build_world
 
-from service.demo.environment import embedded_service
-from service.observability import configure_logging
+from service.cli.demo.environment import embedded_service
+from service.system.logging import configure_logging
 
 load_all_checks()
 _CHECKS = (

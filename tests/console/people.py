@@ -8,9 +8,9 @@ from uuid import UUID
 
 import httpx
 
-from notifications.use_cases.act import Act
-from service.access.authenticating import SESSION_COOKIE, csrf_token, session_digest
-from service.access.records import Account, AccountKind, Grant, Session
+from notifications.use_cases.audit_context import Act
+from service.auth.authentication import SESSION_COOKIE, csrf_token, session_digest
+from service.ports.accounts import Account, AccountKind, Grant, Session
 
 #: What a browser says when a person opens a page.
 HTML = {"Accept": "text/html,application/xhtml+xml"}

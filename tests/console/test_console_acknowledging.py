@@ -14,10 +14,10 @@ from people import browser, person
 from playwright.async_api import async_playwright, expect
 from scenario import affected, customer, declare, harm, ok, release
 
-from service.access.authenticating import SESSION_COOKIE
-from service.access.records import Role
-from service.demo.environment import RunningService, embedded_service
-from service.http_server import listening_socket
+from service.auth.authentication import SESSION_COOKIE
+from service.cli.demo.environment import RunningService, embedded_service
+from service.ports.accounts import Role
+from service.system.http_server import listening_socket
 
 # A loaded machine takes its time.
 expect.set_options(timeout=30_000)

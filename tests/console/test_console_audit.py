@@ -12,8 +12,8 @@ import scenario
 from people import browser, person, visible_text
 from scenario import affected, ok
 
-from notifications.delivery import DeliveryState
-from service.access.records import Role
+from notifications.delivery.delivery import DeliveryState
+from service.ports.accounts import Role
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 NAMES = ("Hôpital de Valmont", "Klinik <b>am Fluss</b>", "Untold Ltd")

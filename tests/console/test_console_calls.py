@@ -12,10 +12,10 @@ from people import browser, person, visible_text
 sys.path.insert(0, str(Path(__file__).parents[1] / "end_to_end"))
 from test_escalation import GONE, desk_of
 
-from notifications.call_task import CallOutcome, CallReason, CallTaskState
-from notifications.customer import ContactRole
-from service.access.records import Role
-from service.console.catalogues import CATALOGUES, text
+from notifications.customer.records import ContactRole
+from notifications.delivery.call_task import CallOutcome, CallReason, CallTaskState
+from service.ports.accounts import Role
+from service.web.console.catalogues import CATALOGUES, text
 
 SECRET = "Les disques de paie sont chiffrés"
 

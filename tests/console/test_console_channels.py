@@ -3,7 +3,7 @@
 import pytest
 from people import browser, person
 
-from service.access.records import Role
+from service.ports.accounts import Role
 
 
 @pytest.mark.parametrize(("language", "words"), [("fr", "Suspendre"), ("en", "Pause"), ("de", "Anhalten")])

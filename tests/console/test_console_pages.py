@@ -7,9 +7,9 @@ import httpx
 from people import browser, person, visible_text
 from scenario import affected, customer, declare, harm, ok, release
 
-from service.access.authenticating import SESSION_COOKIE
-from service.access.records import Role
-from service.console.forms import local_path
+from service.auth.authentication import SESSION_COOKIE
+from service.ports.accounts import Role
+from service.web.console.forms import local_path
 
 STRICT = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"

@@ -9,9 +9,9 @@ from fakes.webhook_server import answer, webhook_server
 from people import browser, person
 from scenario import customer
 
-from notifications.webhook import EndpointState
-from service.access.records import Role
-from service.demo.environment import embedded_service
+from notifications.delivery.webhook import EndpointState
+from service.cli.demo.environment import embedded_service
+from service.ports.accounts import Role
 
 
 @pytest.fixture

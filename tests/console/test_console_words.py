@@ -9,16 +9,16 @@ from typing import get_args
 import pytest
 
 from notifications.decision import DueKind
-from notifications.delivery import ChannelKind, DeliveryState
+from notifications.delivery.delivery import ChannelKind, DeliveryState
 from notifications.notice import NoticeKind, NoticeState
 from notifications.wording import words
-from service.access.permissions import Permission
-from service.access.records import Role
-from service.api.attention import AttentionItem
-from service.console.catalogues import CATALOGUES, language_of, text
-from service.console.sign_in_pages import _NOTICES
+from service.auth.permissions import Permission
+from service.ports.accounts import Role
+from service.web.api.operations.attention import AttentionItem
+from service.web.console.catalogues import CATALOGUES, language_of, text
+from service.web.console.sign_in.sign_in_pages import _NOTICES
 
-FOLDER = resources.files("service.console")
+FOLDER = resources.files("service.web.console")
 TEMPLATES = {
     item.name: item.read_text() for item in FOLDER.joinpath("templates").iterdir() if item.name.endswith(".jinja")
 }

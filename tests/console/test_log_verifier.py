@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sealed_sample import ORIGIN, Office, files_of
 
-import service.console
+import service.web.console
 from notifications.audit.checkpoint import Checkpoint, cosign_checkpoint, sign_checkpoint, verify_checkpoint
 from notifications.audit.entry import parse_leaf, verify_commitment
 from notifications.audit.merkle import EMPTY_ROOT, leaf_hash, verify_inclusion
@@ -22,7 +22,7 @@ from notifications.audit.note import COSIGNATURE_V1, verifier_key
 from notifications.audit.proof import format_notice_extra, format_proof, parse_notice_extra, parse_proof
 from notifications.errors import GreffierError
 
-MODULE = Path(service.console.__file__).parent / "static" / "log-verifier.js"
+MODULE = Path(service.web.console.__file__).parent / "static" / "log-verifier.js"
 VECTORS = Path(__file__).parent.parent / "vectors"
 #: Takes calls as JSON, a line each, and answers each with what it returned or what it threw.
 DRIVER = """

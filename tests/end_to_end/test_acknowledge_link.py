@@ -22,9 +22,9 @@ from rich.console import Console
 from scenario import affected, customer, declare, harm, ok, release
 from smime_reader import SmimeReader
 
-from service.acknowledge_link import LINK_DAYS
-from service.demo.environment import embedded_service
-from service.verify_command import load_trust, print_verification
+from service.cli.demo.environment import embedded_service
+from service.cli.verify import load_trust, print_verification
+from service.delivery.acknowledge_link import LINK_DAYS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
 from world import moment

@@ -17,9 +17,9 @@ from scenario import affected, change, customer, declare, facts, harm, ok, relea
 sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
 from world import account, at_provider
 
-from service.access.records import Role
-from service.alert_wording import _WORDS, KINDS, alert_mail
-from service.demo.environment import ADDRESS, embedded_service
+from service.cli.demo.environment import ADDRESS, embedded_service
+from service.monitoring.alert_texts import _WORDS, KINDS, alert_mail
+from service.ports.accounts import Role
 
 GRACE = timedelta(minutes=2)
 

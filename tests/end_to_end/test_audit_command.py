@@ -12,8 +12,8 @@ import scenario
 from clocks import SteppedClock
 from scenario import affected, ok, release
 
-from notifications.delivery import DeliveryState
-from service.demo.environment import embedded_service
+from notifications.delivery.delivery import DeliveryState
+from service.cli.demo.environment import embedded_service
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I2", "criticality": "C1"}
 

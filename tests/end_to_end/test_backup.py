@@ -17,7 +17,7 @@ from clocks import SteppedClock
 from scenario import affected, customer, declare, ok, release
 
 from notifications.errors import LogUnavailableError
-from service.demo.environment import embedded_service
+from service.cli.demo.environment import embedded_service
 
 SERIOUS = {"impact": "I1", "criticality": "C1", "intent": "malicious", "cause": "attack"}
 NOW = datetime.now(UTC)

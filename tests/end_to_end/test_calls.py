@@ -9,8 +9,8 @@ from clocks import SteppedClock
 from scenario import ok
 from test_escalation import GONE, desk_of
 
-from notifications.call_task import CallReason
-from service.call_script import _WORDS, call_guidance, call_script
+from notifications.delivery.call_task import CallReason
+from service.delivery.call_script import _WORDS, call_guidance, call_script
 
 SECRET = "Les disques de paie sont chiffrés"
 

@@ -17,8 +17,8 @@ from scenario import customer, ok
 sys.path.insert(0, str(Path(__file__).parents[1] / "console"))
 from people import browser, person
 
-from service.access.records import Role
-from service.demo.environment import embedded_service
+from service.cli.demo.environment import embedded_service
+from service.ports.accounts import Role
 
 
 async def greffier(running, *arguments, **settings):

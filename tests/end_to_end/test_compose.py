@@ -8,7 +8,7 @@ import click
 import pytest
 import yaml
 
-from service.cli import cli
+from service.cli.main import cli
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]

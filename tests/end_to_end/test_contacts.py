@@ -21,10 +21,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
 from world import account, at_customer, moment
 
 from notifications.errors import VerificationError
-from notifications.verification import MAIL_AGREES, verify_notice_mail
-from service.access.records import Role
-from service.demo.environment import embedded_service
-from service.verify_command import load_trust, print_verification
+from notifications.evidence.verification import MAIL_AGREES, verify_notice_mail
+from service.cli.demo.environment import embedded_service
+from service.cli.verify import load_trust, print_verification
+from service.ports.accounts import Role
 
 SECRETS = {"title": "Rançongiciel", "summary": "Chiffrement des disques", "measures_taken": "Isolement du réseau"}
 

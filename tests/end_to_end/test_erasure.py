@@ -20,16 +20,16 @@ from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import verify_consistency
-from notifications.bundle.accounting import BundleAccounting
-from notifications.bundle.verification import BUNDLE_STEPS, verify_bundle
-from notifications.verification import verify_notice_mail
-from service.backup import log_keys
-from service.cli import cli
-from service.demo.environment import embedded_service
-from service.fsck import check_log
-from service.observability import SystemClock
+from notifications.evidence.bundle.report import BundleAccounting
+from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
+from notifications.evidence.verification import verify_notice_mail
+from service.audit_log.backup import log_keys
+from service.audit_log.fsck.check import check_log
+from service.cli.demo.environment import embedded_service
+from service.cli.main import cli
+from service.cli.verify import load_trust
 from service.settings import load_settings
-from service.verify_command import load_trust
+from service.system.logging import SystemClock
 
 #: What nobody may find afterwards: names, addresses, numbers, words and resources of the one customer.
 NAME, BOX, OTHER_BOX, PHONE = (

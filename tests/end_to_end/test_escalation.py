@@ -13,7 +13,7 @@ from postgresql_server import postgresql_server
 from scenario import affected, change, facts, ok, release
 from smtp_server import SmtpServer
 
-from service.demo.environment import embedded_service
+from service.cli.demo.environment import embedded_service
 
 GONE = "550 5.1.1 no such user"
 BUSY = "451 4.7.1 greylisted, come back later"

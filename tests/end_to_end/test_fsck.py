@@ -19,18 +19,18 @@ from click.testing import CliRunner
 from postgresql_server import postgresql_server
 from scenario import affected, customer, declare, release
 
-from notifications.acknowledgement import AcknowledgedVia
+from notifications.delivery.acknowledgement import AcknowledgedVia
 from notifications.errors import InvalidInputError
-from notifications.use_cases.acknowledge_notice import acknowledge_notice
-from notifications.use_cases.act import Act
-from service.backup import log_keys
-from service.cli import cli
-from service.demo.environment import embedded_service
-from service.fsck import check_log
-from service.fsck_heads import Others
-from service.observability import SystemIdentifiers
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice
+from service.audit_log.backup import log_keys
+from service.audit_log.fsck.check import check_log
+from service.audit_log.fsck.heads import Others
+from service.cli.demo.environment import embedded_service
+from service.cli.main import cli
+from service.cli.verify import load_trust
 from service.settings import load_settings
-from service.verify_command import load_trust
+from service.system.logging import SystemIdentifiers
 
 SERIOUS = {"impact": "I1", "criticality": "C1", "intent": "malicious", "cause": "attack"}
 

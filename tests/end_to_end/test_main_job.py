@@ -16,8 +16,8 @@ from notifications.audit.entry import parse_leaf
 from notifications.audit.merkle import leaf_hash, verify_inclusion
 from notifications.audit.note import parse_verifier_key
 from notifications.audit.proof import parse_proof
-from notifications.verification import MAIL_STEPS, NoticeFiles, verify_notice_files, verify_notice_mail
-from service.verify_command import load_trust
+from notifications.evidence.verification import MAIL_STEPS, NoticeFiles, verify_notice_files, verify_notice_mail
+from service.cli.verify import load_trust
 
 SECRET = "Klinik Geheim"
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}

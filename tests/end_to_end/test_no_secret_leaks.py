@@ -18,12 +18,12 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from scenario import affected, customer, declare, facts, harm, ok, release
 
-from service.access.records import Account, AccountKind, Totp
-from service.access.secret_box import SecretBox
 from service.channels.webhook_https import open_secret
-from service.demo.environment import ADDRESS, PROVIDER
-from service.sealing.key_files import load_private_key
-from service.sealing.master_key import key_passphrases, load_masters, passphrase_of, write_master_file
+from service.cli.demo.environment import ADDRESS, PROVIDER
+from service.crypto.key_files import load_private_key
+from service.crypto.master_key import key_passphrases, load_masters, passphrase_of, write_master_file
+from service.crypto.secret_box import SecretBox
+from service.ports.accounts import Account, AccountKind, Totp
 from service.settings import load_settings
 from service.store import open_store
 

@@ -17,11 +17,11 @@ from clocks import TurnedClock
 from scenario import ok
 
 from notifications.errors import TimestampUnavailableError
-from notifications.verification import verify_notice_mail
-from service.demo.environment import embedded_service
-from service.demo.mail_sink import MailSink
-from service.sealing.timestamping import EmbeddedTimestampAuthority
-from service.verify_command import load_trust
+from notifications.evidence.verification import verify_notice_mail
+from service.cli.demo.environment import embedded_service
+from service.cli.demo.mail_sink import MailSink
+from service.cli.verify import load_trust
+from service.crypto.timestamping import EmbeddedTimestampAuthority
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 

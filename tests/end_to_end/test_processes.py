@@ -22,8 +22,8 @@ from scenario import ok
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import leaf_hash, root_of
 from notifications.audit.note import parse_verifier_key
-from notifications.verification import verify_notice_mail
-from service.verify_command import load_trust
+from notifications.evidence.verification import verify_notice_mail
+from service.cli.verify import load_trust
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 #: Longer than any send here takes, and short enough to wait for.

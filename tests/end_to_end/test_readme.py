@@ -53,7 +53,7 @@ async def test_the_readme_takes_an_incident_from_declaration_to_release(running,
 
 
 def test_the_readme_names_commands_that_exist():
-    from service.cli import cli
+    from service.cli.main import cli
 
     text = README.read_text(encoding="utf-8")
     used = set(re.findall(r"^(?:\.venv/bin/)?greffier (\w+)", text, re.MULTILINE))

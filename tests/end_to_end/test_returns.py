@@ -13,7 +13,7 @@ from scenario import affected, customer, declare, harm, ok, release
 from smtp_server import SmtpServer
 
 from notifications.audit.entry import parse_leaf
-from service.demo.environment import ADDRESS, embedded_service
+from service.cli.demo.environment import ADDRESS, embedded_service
 
 FIRST, SECOND = "rssi@valmont.example", "direction@valmont.example"
 

@@ -13,10 +13,10 @@ from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from notifications.audit.note import parse_note, parse_verifier_key
-from notifications.verification import verify_notice_mail
-from service.demo.environment import embedded_service
-from service.observability import SystemClock
-from service.verify_command import load_trust
+from notifications.evidence.verification import verify_notice_mail
+from service.cli.demo.environment import embedded_service
+from service.cli.verify import load_trust
+from service.system.logging import SystemClock
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from notifications.audit.note import parse_verifier_key
 from notifications.audit.proof import parse_proof
 from notifications.audit.tile_reading import TileNodes, width_in
 from notifications.audit.tiles import Tile, parse_entry_bundle, tile_path
-from service.demo.environment import embedded_service
+from service.cli.demo.environment import embedded_service
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 

@@ -17,8 +17,8 @@ from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.entry import parse_leaf
 from notifications.errors import LogUnavailableError
 from notifications.ports import Page
-from service.backup import log_keys
-from service.demo.environment import embedded_service
+from service.audit_log.backup import log_keys
+from service.cli.demo.environment import embedded_service
 from service.settings import load_settings
 from service.store import open_store
 

@@ -19,11 +19,11 @@ from scenario import ok
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_checkpoint, verify_cosignature
 from notifications.audit.merkle import consistency_proof
 from notifications.audit.note import parse_verifier_key
-from service.backup import log_keys
-from service.demo.environment import embedded_service
+from service.audit_log.backup import log_keys
+from service.audit_log.witness.client import WitnessClient, WitnessConflictError, WitnessDisputeError, parse_witness
+from service.cli.demo.environment import embedded_service
 from service.settings import load_settings
 from service.store import open_store
-from service.witness_client import WitnessClient, WitnessConflictError, WitnessDisputeError, parse_witness
 
 NAMES = ("witness.customer.example", "witness.authority.example")
 

@@ -10,8 +10,8 @@ from clocks import SteppedClock
 from scenario import affected, customer, declare, harm, ok, release
 from smtp_server import SmtpServer
 
-from notifications.delivery import ChannelKind
-from service.demo.environment import embedded_service
+from notifications.delivery.delivery import ChannelKind
+from service.cli.demo.environment import embedded_service
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from fakes.records import NOW, after
 
-from service.access.records import (
+from service.ports.accounts import (
     Account,
     AccountKind,
     ApiToken,
@@ -23,7 +23,7 @@ from service.access.records import (
     Throttle,
     Totp,
 )
-from service.messages import Alert, ServiceMail
+from service.ports.alerts_and_mail import Alert, ServiceMail
 
 _numbers = count(1)
 

@@ -13,8 +13,8 @@ from notifications.audit.entry import Opening, leaf_bytes
 from notifications.audit.merkle import append_leaves, inclusion_proof, leaf_hash
 from notifications.audit.note import sign_note
 from notifications.audit.proof import format_notice_extra, format_proof, parse_notice_extra, parse_proof
-from notifications.bundle.archive import ArchiveWriter
-from notifications.bundle.contents import (
+from notifications.evidence.bundle.archive import ArchiveWriter
+from notifications.evidence.bundle.contents import (
     PROVIDER,
     SUMS,
     SUMS_NOTE,
@@ -25,9 +25,9 @@ from notifications.bundle.contents import (
     note_text,
     sums_line,
 )
-from notifications.bundle.signers import certificates_of_signature, certificates_of_token, signer_part
-from notifications.bundle.words import readme
-from service.sealing.key_files import load_log_key
+from notifications.evidence.bundle.signers import certificates_of_signature, certificates_of_token, signer_part
+from notifications.evidence.bundle.texts import readme
+from service.crypto.key_files import load_log_key
 
 INCIDENT = UUID(int=9)
 PAYLOAD = b'{"facts":"d\xc3\xa9bit"}'

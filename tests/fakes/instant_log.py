@@ -5,7 +5,7 @@ from notifications.audit.merkle import append_leaves, leaf_hash
 
 
 class InstantLog:
-    """Implements ``notifications.ports.Log`` over any store that keeps ``service.log_store``."""
+    """Implements ``notifications.ports.Log`` over any store that keeps ``service.ports.log``."""
 
     def __init__(self, store, private_key, origin="log.greffier.test"):
         self._store, self._private_key, self._origin = store, private_key, origin

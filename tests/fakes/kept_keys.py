@@ -11,15 +11,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sealed_sample import SetClock
 
 from notifications.audit.entry import parse_leaf
-from notifications.use_cases.act import Act
-from service.demo.environment import ADDRESS
-from service.key_keeping import KeyKeeper
-from service.observability import SystemIdentifiers
-from service.sealing.key_files import load_chain, load_private_key, private_pem
-from service.sealing.key_rotation import KeyRotation
-from service.sealing.master_key import key_passphrases, load_masters
+from notifications.use_cases.audit_context import Act
+from service.cli.demo.environment import ADDRESS
+from service.crypto.key_files import load_chain, load_private_key, private_pem
+from service.crypto.master_key import key_passphrases, load_masters
+from service.key_rotation.keeper import KeyKeeper
+from service.key_rotation.rotation import KeyRotation
 from service.settings import load_settings
 from service.store import open_store
+from service.system.logging import SystemIdentifiers
 
 
 def mode(path):

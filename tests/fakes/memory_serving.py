@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from notifications.call_task import CallTaskState
+from notifications.delivery.call_task import CallTaskState
 from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError
 
 

@@ -1,4 +1,4 @@
-"""The store in memory: keeps the contracts of ``notifications.ports`` and of ``service.log_store``, with plain dicts.
+"""The store in memory: keeps the contracts of ``notifications.ports`` and of ``service.ports.log``, with plain dicts.
 
 Written apart from the SQL store on purpose: the contract suite runs against both, so each checks the other.
 A unit of work is a copy of everything that replaces the original when it succeeds.
@@ -12,7 +12,7 @@ from typing import Any
 from fakes.memory_serving import ServingRecords
 
 from notifications.audit.entry import leaf_bytes, parse_leaf, pseudonym
-from notifications.delivery import DeliveryState, turn_of
+from notifications.delivery.delivery import DeliveryState, turn_of
 from notifications.errors import (
     Fault,
     InvalidInputError,
@@ -23,7 +23,7 @@ from notifications.errors import (
 )
 from notifications.notice import NoticeState
 from notifications.ports import DueDelivery, SequencedEntry, StampedCheckpoint
-from service.log_store import PendingLeaf
+from service.ports.log import PendingLeaf
 
 
 @dataclass

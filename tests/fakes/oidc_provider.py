@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from service.http_server import HttpServer, listening_socket
+from service.system.http_server import HttpServer, listening_socket
 
 CLIENT_ID, CLIENT_SECRET = "greffier", "s3cret/with:signs"
 

@@ -7,13 +7,13 @@ from uuid import UUID, uuid4
 
 from notifications.audit.entry import AuditEntry, Opening
 from notifications.classification import Nature
-from notifications.customer import AgreementBinding, Contact, ContactRole, Customer, LevelChoice, ProfileVersion
+from notifications.customer.records import AgreementBinding, Contact, ContactRole, Customer, LevelChoice, ProfileVersion
 from notifications.decision import Decision, DueKind, Reason, Verdict
-from notifications.delivery import ChannelKind, Delivery, DeliveryAttempt, DeliveryState, Outcome, OutcomeKind
+from notifications.delivery.delivery import ChannelKind, Delivery, DeliveryAttempt, DeliveryState, Outcome, OutcomeKind
 from notifications.incident import Answer, Incident, IncidentFacts, IncidentState, LocalizedText, Property
 from notifications.notice import Notice, NoticeKind, NoticeState
+from notifications.notice.seal import SealedNotice, SealedRendering
 from notifications.ports import StoredDecision
-from notifications.seal import SealedNotice, SealedRendering
 
 NOW = datetime(2026, 3, 2, 10, 0, 0, 123457, tzinfo=UTC)
 _numbers = count(1)

@@ -23,13 +23,13 @@ from notifications.audit.merkle import append_leaves, inclusion_proof, leaf_hash
 from notifications.audit.proof import format_notice_extra, format_proof
 from notifications.canonical_json import canonicalize, timestamp_text
 from notifications.errors import VerificationError
-from notifications.mail import Envelope, assemble_notice_mail
-from notifications.seal import SealedNotice, SealedRendering
-from notifications.verification import NoticeFiles, verify_notice_files, verify_notice_mail
-from service.sealing.cms_signer import CmsSigner
-from service.sealing.demo_keys import KeyFiles, create_demo_keys
-from service.sealing.key_files import load_chain, load_log_key, load_private_key
-from service.verify_command import load_trust
+from notifications.evidence.verification import NoticeFiles, verify_notice_files, verify_notice_mail
+from notifications.mail.mail import Envelope, assemble_notice_mail
+from notifications.notice.seal import SealedNotice, SealedRendering
+from service.cli.verify import load_trust
+from service.crypto.cms_signer import CmsSigner
+from service.crypto.demo_keys import KeyFiles, create_demo_keys
+from service.crypto.key_files import load_chain, load_log_key, load_private_key
 
 ADDRESS = "soc@provider.example"
 ORIGIN = "provider.example/greffier"

@@ -6,13 +6,13 @@ from uuid import uuid4
 
 from fakes.records import NOW, after
 
-from notifications.acknowledgement import AcknowledgedVia, Acknowledgement, NoticeOpening
-from notifications.call_task import CallOutcome, CallReason, CallRecord, CallTask
-from notifications.delivery import ChannelKind, ChannelPause
-from notifications.escalation import Escalation
-from notifications.reachability import CheckSubject, ReachabilityCheck
-from notifications.returned import ReturnedMessage, ReturnKind
-from notifications.webhook import EndpointState, SignatureKind, WebhookEndpoint, WebhookSecret
+from notifications.delivery.acknowledgement import AcknowledgedVia, Acknowledgement, NoticeOpening
+from notifications.delivery.call_task import CallOutcome, CallReason, CallRecord, CallTask
+from notifications.delivery.delivery import ChannelKind, ChannelPause
+from notifications.delivery.escalation import Escalation
+from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
+from notifications.delivery.webhook import EndpointState, SignatureKind, WebhookEndpoint, WebhookSecret
+from notifications.mail.bounce_record import ReturnedMessage, ReturnKind
 
 _numbers = count(1)
 

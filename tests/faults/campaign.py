@@ -38,14 +38,14 @@ from smtp_server import CLOSE, SmtpServer
 from tls_authority import new_authority
 from webhook_server import answer, close_at_once, webhook_server
 
+from notifications.delivery.webhook_message import webhook_id
 from notifications.errors import GreffierError
-from notifications.verification import verify_notice_mail
-from notifications.webhook_message import webhook_id
-from service.data_folder import prepare_data_folder
-from service.log_head import read_head, verified_head
+from notifications.evidence.verification import verify_notice_mail
+from service.audit_log.published_head import read_head, verified_head
+from service.bootstrap.data_folder import prepare_data_folder
+from service.cli.verify import load_trust
 from service.settings import load_settings
 from service.store import migrate_store, open_store
-from service.verify_command import load_trust
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 ADDRESS = "soc@demo-cloud.example"
@@ -618,7 +618,7 @@ class Cell:
 
     async def _audit_log(self):
         """Verify the whole log: every leaf, the tree, the checkpoint, the head file; and the database file."""
-        from service.backup import _verified_log, log_keys
+        from service.audit_log.backup import _verified_log, log_keys
 
         name, settings = f"cell {self.number}", load_settings(self.data)
         if self.database is None:

@@ -27,19 +27,19 @@ from pathlib import Path
 import click
 import uvloop
 
-import service.log_head
-import service.sequencer
-import service.serving
-import service.working
+import service.audit_log.published_head
+import service.audit_log.sequencer
+import service.bootstrap.serve
+import service.bootstrap.work
+from service.audit_log.sequencer import Sequencer
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp
 from service.channels.webhook_https import WebhookHttps
-from service.observability import SystemClock, configure_logging
-from service.sealing.cms_signer import CmsSigner
-from service.sealing.timestamping import EmbeddedTimestampAuthority
-from service.sequencer import Sequencer
+from service.crypto.cms_signer import CmsSigner
+from service.crypto.timestamping import EmbeddedTimestampAuthority
 from service.settings import load_settings
 from service.store import PostgresqlStore, SqliteStore, SqlTransaction
+from service.system.logging import SystemClock, configure_logging
 
 #: The numbered steps, and where each begins and ends, as calls of ports.
 IN_TRANSACTION = {
@@ -63,7 +63,7 @@ CALLS = {
     "send_mail": (EmailSmtp, "send"),  # deliver_notice 2
     "send_console": (ConsoleInbox, "send"),  # deliver_notice 2
     "send_webhook": (WebhookHttps, "post"),  # deliver_notice 2
-    "write_head": (service.sequencer, "write_head"),  # sequencer 4
+    "write_head": (service.audit_log.sequencer, "write_head"),  # sequencer 4
 }
 POINTS = (*IN_TRANSACTION, *CALLS)
 
@@ -172,9 +172,9 @@ class MovedClock(SystemClock):
 
 def limit_database(pages):
     """Make the disk full for the database from so many pages on, as ``SQLITE_FULL`` tells it."""
-    import service.store.sqlite
+    import service.store.engines.sqlite
 
-    connect = service.store.sqlite.connect
+    connect = service.store.engines.sqlite.connect
 
     def limited(path, *, read_only):
         connection = connect(path, read_only=read_only)
@@ -182,7 +182,7 @@ def limit_database(pages):
             connection.execute(f"PRAGMA max_page_count = {pages}")
         return connection
 
-    service.store.sqlite.connect = limited
+    service.store.engines.sqlite.connect = limited
 
 
 def run(order):
@@ -190,9 +190,9 @@ def run(order):
     settings = load_settings(data, **order["settings"])
     if order.get("clock"):
         moved = MovedClock(Path(order["clock"]))
-        import service.wiring_ground
+        import service.bootstrap.core
 
-        service.wiring_ground.SystemClock = lambda: moved
+        service.bootstrap.core.SystemClock = lambda: moved
     if order.get("pages"):
         limit_database(order["pages"])
     if order.get("trap"):
@@ -205,13 +205,13 @@ def run(order):
         if str(message).startswith(("serving", "working")):
             tell(up=True)
 
-    service.serving.click.echo = echo
+    service.bootstrap.serve.click.echo = echo
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if order["start"] == "serve":
             works = order.get("works", True)
-            runner.run(service.serving.serve_until_told(settings, "127.0.0.1", order["port"], works=works))
+            runner.run(service.bootstrap.serve.serve_until_told(settings, "127.0.0.1", order["port"], works=works))
         else:
-            runner.run(service.working.work_until_told(settings, "127.0.0.1", None))
+            runner.run(service.bootstrap.work.work_until_told(settings, "127.0.0.1", None))
 
 
 def start(order):

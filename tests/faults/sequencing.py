@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from notifications.audit.note import verifier_key
 from notifications.errors import GreffierError
-from service.sealing.log_keys import LogSigners
-from service.sequencer import Sequencer, SequencerSettings
+from service.audit_log.sequencer import Sequencer, SequencerSettings
+from service.crypto.log_keys import LogSigners
 from service.store import PostgresqlLimits, open_store
 
 ORIGIN = "log.greffier.test"

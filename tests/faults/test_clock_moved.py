@@ -13,8 +13,8 @@ from clocks import TurnedClock
 from scenario import ok
 from smtp_server import SmtpServer
 
-from service.demo.environment import embedded_service
-from service.observability import SystemClock
+from service.cli.demo.environment import embedded_service
+from service.system.logging import SystemClock
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 

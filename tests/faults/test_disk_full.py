@@ -10,7 +10,7 @@ from clocks import TurnedClock
 from scenario import ok
 from smtp_server import SmtpServer
 
-from service.demo.environment import embedded_service
+from service.cli.demo.environment import embedded_service
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 

@@ -13,8 +13,8 @@ from scenario import ok
 from smtp_server import CLOSE, HANG, SmtpServer
 from tls_authority import new_authority
 
-from service.demo.environment import embedded_service
-from service.service_mails import ServiceMailer
+from service.cli.demo.environment import embedded_service
+from service.delivery.transactional_mail import ServiceMailer
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 #: No send takes longer, whatever the relay does.

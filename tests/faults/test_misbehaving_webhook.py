@@ -12,7 +12,7 @@ from scenario import ok
 from tls_authority import new_authority
 from webhook_server import a_byte_at_a_time, answer, close_at_once, hang, webhook_server
 
-from service.demo.environment import embedded_service
+from service.cli.demo.environment import embedded_service
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 #: No post takes longer, whatever the receiver does.

@@ -21,7 +21,7 @@ from fakes.postgresql_server import postgresql_server
 from fakes.records import make_entry
 from sequencing import VERIFIER
 
-from service.fsck import check_log
+from service.audit_log.fsck.check import check_log
 from service.store import migrate_store, open_store
 
 

@@ -10,14 +10,14 @@ import scenario
 from asn1crypto import tsp
 from scenario import ok
 
-from notifications.verification import verify_notice_mail
-from service.data_folder import prepare_data_folder
-from service.demo.environment import embedded_service
-from service.sealing.demo_keys import KeyFiles
-from service.sealing.master_key import key_passphrases, load_masters
-from service.sealing.timestamping import EmbeddedTimestampAuthority
+from notifications.evidence.verification import verify_notice_mail
+from service.bootstrap.data_folder import prepare_data_folder
+from service.cli.demo.environment import embedded_service
+from service.cli.verify import load_trust
+from service.crypto.demo_keys import KeyFiles
+from service.crypto.master_key import key_passphrases, load_masters
+from service.crypto.timestamping import EmbeddedTimestampAuthority
 from service.settings import load_settings
-from service.verify_command import load_trust
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 

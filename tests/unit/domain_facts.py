@@ -9,7 +9,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from notifications.agreement import bundled_agreements
-from notifications.customer import Customer, LevelChoice, ProfileVersion
+from notifications.customer.records import Customer, LevelChoice, ProfileVersion
 from notifications.incident import (
     NO_HARM,
     AffectedCustomer,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from notifications.agreement import bundled_agreements
 from notifications.classification import classify
-from notifications.customer import Customer
+from notifications.customer.records import Customer
 from notifications.decision import decide
 from notifications.incident import (
     AffectedCustomer,

@@ -11,12 +11,12 @@ from memory_store import MemoryStore
 from records import SALT, after, make_contact, make_customer, make_incident, make_notice
 from serving_records import make_escalation
 
-from notifications.acknowledgement import AcknowledgedVia
 from notifications.audit.entry import parse_leaf
+from notifications.delivery.acknowledgement import AcknowledgedVia
 from notifications.errors import InvalidInputError, NotFoundError
 from notifications.notice import NoticeState
-from notifications.use_cases.acknowledge_notice import acknowledge_notice, contact_actor, open_notice
-from notifications.use_cases.act import Act
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice, contact_actor, open_notice
 
 ANNA, BERT = "account:anna", "account:bert"
 

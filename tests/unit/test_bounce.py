@@ -8,8 +8,8 @@ import returned_samples as samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifications.bounce import parse_returned
-from notifications.returned import ReturnKind
+from notifications.mail.bounce_parser import parse_returned
+from notifications.mail.bounce_record import ReturnKind
 
 ANNA = "anna@customer.example"
 ALL = [value for name, value in vars(samples).items() if name.isupper() and isinstance(value, bytes)] + [

@@ -7,13 +7,13 @@ from uuid import UUID
 
 import pytest
 
-from notifications.account import Standing
 from notifications.audit.entry import AuditEntry, leaf_bytes, parse_leaf
-from notifications.bundle.account_words import account_section
-from notifications.bundle.accounting import Basis, BundleAccounting
-from notifications.bundle.contents import PROVIDER, Header, Scope
-from notifications.bundle.words import LANGUAGES
 from notifications.canonical_json import timestamp_text
+from notifications.evidence.bundle.contents import PROVIDER, Header, Scope
+from notifications.evidence.bundle.report import Basis, BundleAccounting
+from notifications.evidence.bundle.report_section import account_section
+from notifications.evidence.bundle.texts import LANGUAGES
+from notifications.evidence.notification_report import Standing
 
 _T = datetime(2026, 1, 5, 8, tzinfo=UTC)
 _DUE = _T + timedelta(hours=48)

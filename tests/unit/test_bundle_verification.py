@@ -16,11 +16,11 @@ from sealed_sample import Office
 
 from notifications.audit.checkpoint import cosign_checkpoint
 from notifications.audit.note import COSIGNATURE_V1, signature_line, verifier_key
-from notifications.bundle.archive import ArchiveWriter, read_archive
-from notifications.bundle.contents import Scope, parse_header
-from notifications.bundle.verification import BUNDLE_STEPS, verify_bundle
 from notifications.errors import InvalidInputError, VerificationError
-from service.sealing.key_files import load_private_key
+from notifications.evidence.bundle.archive import ArchiveWriter, read_archive
+from notifications.evidence.bundle.contents import Scope, parse_header
+from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
+from service.crypto.key_files import load_private_key
 
 
 @pytest.fixture(scope="module")

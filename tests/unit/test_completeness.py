@@ -5,12 +5,12 @@ from uuid import UUID
 
 import pytest
 
-from notifications.account import Cause, OverrideKind, Standing
 from notifications.audit.entry import AuditEntry, leaf_bytes
 from notifications.audit.merkle import leaf_hash, root_of
 from notifications.canonical_json import timestamp_text
-from notifications.completeness import account
 from notifications.errors import VerificationError
+from notifications.evidence.completeness import account
+from notifications.evidence.notification_report import Cause, OverrideKind, Standing
 
 _T = datetime(2026, 1, 5, 8, tzinfo=UTC)
 _DUE = _T + timedelta(hours=48)

@@ -32,7 +32,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from notifications.classification import classify
-from notifications.customer import LevelChoice
+from notifications.customer.records import LevelChoice
 from notifications.decision import MESSAGE_IDS, Decider, DueKind, Verdict, decide
 from notifications.incident import (
     NO_HARM,

@@ -13,11 +13,11 @@ from records import make_contact, make_customer, make_delivery, make_incident, m
 from sealed_sample import ADDRESS, Office
 from serving_records import make_endpoint
 
-from notifications.delivery import ChannelKind, OutcomeKind
+from notifications.delivery.delivery import ChannelKind, OutcomeKind
+from notifications.delivery.webhook import EndpointState
 from notifications.ports import DueDelivery
-from notifications.use_cases.deliver_notice import Delivering, attempt_notice, deliver_notice
-from notifications.use_cases.seal_notice import Sealing
-from notifications.webhook import EndpointState
+from notifications.use_cases.notices.deliver_notice import Delivering, attempt_notice, deliver_notice
+from notifications.use_cases.notices.seal_notice import Sealing
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 

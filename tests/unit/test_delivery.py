@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.delivery import (
+from notifications.delivery.delivery import (
     DEFAULT_RETRY_POLICY,
     ChannelKind,
     Delivery,

@@ -24,27 +24,27 @@ from memory_store import MemoryStore
 from notice_samples import PROVIDER
 from records import SALT, make_binding, make_contact, make_customer
 
-from notifications.acknowledgement import AcknowledgedVia
 from notifications.agreement import bundled_agreements
 from notifications.audit.entry import parse_leaf
-from notifications.bounce import ReturnReport
-from notifications.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
+from notifications.delivery.acknowledgement import AcknowledgedVia
+from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
 from notifications.errors import SealingUnavailableError, TimestampUnavailableError
 from notifications.incident import Cause, Intent
+from notifications.mail.bounce_parser import ReturnReport
+from notifications.mail.bounce_record import ReturnKind
+from notifications.mail.return_path import ReturnPath
 from notifications.notice import NoticeState
-from notifications.return_path import ReturnPath
-from notifications.returned import ReturnKind
-from notifications.use_cases.acknowledge_notice import acknowledge_notice
-from notifications.use_cases.act import Act
-from notifications.use_cases.customer_decider import Agreements
-from notifications.use_cases.deliver_notice import Delivering, attempt_notice, record_attempt
-from notifications.use_cases.escalate import escalate
-from notifications.use_cases.pausing import pause_channel, resume_channel
-from notifications.use_cases.record_incident import record_incident
-from notifications.use_cases.release_notice import release_drafts
-from notifications.use_cases.seal_notice import Sealing, commit_seal, prove_notice
-from notifications.use_cases.take_back import take_back
-from service.observability import SystemIdentifiers
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.incidents.customer_decider import Agreements
+from notifications.use_cases.incidents.record_incident import record_incident
+from notifications.use_cases.incidents.release_notice import release_drafts
+from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice
+from notifications.use_cases.notices.deliver_notice import Delivering, attempt_notice, record_attempt
+from notifications.use_cases.notices.escalate import escalate
+from notifications.use_cases.notices.pause_channel import pause_channel, resume_channel
+from notifications.use_cases.notices.process_bounce import take_back
+from notifications.use_cases.notices.seal_notice import Sealing, commit_seal, prove_notice
+from service.system.logging import SystemIdentifiers
 
 ADDRESS = "soc@provider.example"
 DOMAIN = ADDRESS.partition("@")[2]

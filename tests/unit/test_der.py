@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sealed_sample import Office
 
-from notifications.der import ECDSA_WITH_SHA256, check_token_form, parse_detached_signature
+from notifications.crypto.der import ECDSA_WITH_SHA256, check_token_form, parse_detached_signature
 from notifications.errors import InvalidInputError
 
 CONTENT = b'{"a":"b"}'

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications.canonical_json import parse_canonical
-from notifications.erasure import Erasure, certificate, erasure_window
+from notifications.customer.erasure import Erasure, certificate, erasure_window
 
 AT = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ZONES = ("Europe/Paris", "UTC", "Pacific/Auckland", "America/St_Johns", "Pacific/Apia")

@@ -22,23 +22,23 @@ from records import (
     make_sealed,
 )
 
-from notifications.acknowledgement import AcknowledgedVia
 from notifications.audit.entry import parse_leaf
-from notifications.call_task import CallOutcome, CallTaskState
-from notifications.delivery import ChannelKind, DeliveryCause, DeliveryState
+from notifications.delivery.acknowledgement import AcknowledgedVia
+from notifications.delivery.call_task import CallOutcome, CallTaskState
+from notifications.delivery.delivery import ChannelKind, DeliveryCause, DeliveryState
+from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
+from notifications.delivery.escalation_plan import Standing
+from notifications.delivery.webhook import EndpointState, WebhookEndpoint
 from notifications.errors import StateConflictError
-from notifications.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
-from notifications.escalation_plan import Standing
-from notifications.evidence import EvidenceEvent, call_evidence
+from notifications.evidence.evidence import EvidenceEvent, call_evidence
 from notifications.notice import NoticeState
-from notifications.use_cases.acknowledge_notice import acknowledge_notice
-from notifications.use_cases.act import Act
-from notifications.use_cases.escalate import ACTOR, adopt_failed, begin_escalation, escalate
-from notifications.use_cases.keep_calls import CallReport, record_call, reopen_call_task
-from notifications.use_cases.queueing import first_targets
-from notifications.webhook import EndpointState, WebhookEndpoint
-from service.escalating import Escalating
-from service.observability import SystemIdentifiers
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice
+from notifications.use_cases.notices.escalate import ACTOR, adopt_failed, begin_escalation, escalate
+from notifications.use_cases.notices.manage_calls import CallReport, record_call, reopen_call_task
+from notifications.use_cases.notices.queue_deliveries import first_targets
+from service.delivery.escalation import Escalating
+from service.system.logging import SystemIdentifiers
 
 DOMAIN = "provider.example"
 

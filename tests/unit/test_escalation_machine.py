@@ -14,19 +14,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 from memory_store import MemoryStore
 from records import NOBODY, NOW, SALT, make_contact, make_customer, make_incident, make_notice, make_sealed
 
-from notifications.acknowledgement import AcknowledgedVia
 from notifications.audit.entry import parse_leaf
-from notifications.call_task import CallOutcome, CallTaskState
-from notifications.delivery import ChannelKind, DeliveryState
-from notifications.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
-from notifications.escalation_plan import Standing, standing_of
+from notifications.delivery.acknowledgement import AcknowledgedVia
+from notifications.delivery.call_task import CallOutcome, CallTaskState
+from notifications.delivery.delivery import ChannelKind, DeliveryState
+from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
+from notifications.delivery.escalation_plan import Standing, standing_of
 from notifications.notice import NoticeState
-from notifications.use_cases.acknowledge_notice import acknowledge_notice
-from notifications.use_cases.act import Act
-from notifications.use_cases.escalate import ACTOR, begin_escalation, escalate, standing_watch
-from notifications.use_cases.keep_calls import CallReport, close_call_task, record_call
-from notifications.use_cases.queueing import delivery_to, targets_of
-from service.observability import SystemIdentifiers
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice
+from notifications.use_cases.notices.escalate import ACTOR, begin_escalation, escalate, standing_watch
+from notifications.use_cases.notices.manage_calls import CallReport, close_call_task, record_call
+from notifications.use_cases.notices.queue_deliveries import delivery_to, targets_of
+from service.system.logging import SystemIdentifiers
 
 IDENTIFIERS = SystemIdentifiers()
 WITHIN = timedelta(hours=1)

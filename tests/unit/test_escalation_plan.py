@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 from records import NOW, after, make_contact, make_customer, make_delivery, make_incident, make_notice
 
-from notifications.acknowledgement import AcknowledgedVia, Acknowledgement
-from notifications.call_task import CallOutcome, CallReason, CallRecord, CallTask, CallTaskState
-from notifications.customer import ContactRole
-from notifications.delivery import ChannelKind, Delivery, DeliveryCause, DeliveryState, delivery_id
-from notifications.escalation_plan import (
+from notifications.customer.records import ContactRole
+from notifications.delivery.acknowledgement import AcknowledgedVia, Acknowledgement
+from notifications.delivery.call_task import CallOutcome, CallReason, CallRecord, CallTask, CallTaskState
+from notifications.delivery.delivery import ChannelKind, Delivery, DeliveryCause, DeliveryState, delivery_id
+from notifications.delivery.escalation_plan import (
     DEFAULT_ESCALATION_POLICY,
     Standing,
     StepReason,
@@ -25,7 +25,7 @@ from notifications.escalation_plan import (
     plan_escalation,
     start_escalation,
 )
-from notifications.webhook import EndpointState, WebhookEndpoint
+from notifications.delivery.webhook import EndpointState, WebhookEndpoint
 
 POLICY = DEFAULT_ESCALATION_POLICY
 DUE = timedelta(hours=8)

@@ -2,9 +2,15 @@
 
 import pytest
 
-from notifications.delivery import ChannelKind, Outcome, OutcomeKind
+from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
 from notifications.errors import InvalidInputError
-from notifications.evidence import EVENT_OF_ACT, EvidenceEvent, EvidenceRecord, attempt_evidence, evidence_event
+from notifications.evidence.evidence import (
+    EVENT_OF_ACT,
+    EvidenceEvent,
+    EvidenceRecord,
+    attempt_evidence,
+    evidence_event,
+)
 
 FAILURES = [kind for kind in OutcomeKind if kind is not OutcomeKind.ACCEPTED]
 

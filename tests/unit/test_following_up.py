@@ -6,7 +6,7 @@ import pytest
 from domain_facts import AGREEMENT, ALICE, AWARE_AT, NO, UNKNOWN, YES, known_facts, text
 
 from notifications.classification import classify
-from notifications.customer import Customer
+from notifications.customer.records import Customer
 from notifications.decision import decide
 from notifications.incident import (
     NO_HARM,
@@ -21,7 +21,7 @@ from notifications.incident import (
     ResourceKind,
 )
 from notifications.notice import NoticeKind
-from notifications.use_cases.following_up import change_kind
+from notifications.use_cases.incidents.follow_up import change_kind
 
 CUSTOMER = Customer(ALICE, "Alice", "fr", "Europe/Paris", (), (), (), AWARE_AT)
 

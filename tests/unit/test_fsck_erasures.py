@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from service.fsck import Report, _compare_erasures, _Whole
+from service.audit_log.fsck.check import Report, _compare_erasures, _Whole
 
 TOLD = datetime(2026, 3, 2, 9, tzinfo=UTC)
 DONE = TOLD + timedelta(days=21)

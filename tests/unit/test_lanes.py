@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.delivery import ChannelKind, Outcome, OutcomeKind
-from service.lanes import Lanes, LaneSettings, is_about_destination
+from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
+from service.delivery.destinations import Lanes, LaneSettings, is_about_destination
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
 MAIL, HOOK, CONSOLE = ChannelKind.EMAIL, ChannelKind.WEBHOOK, ChannelKind.CONSOLE

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from notifications.errors import InvalidInputError, SealingUnavailableError
-from notifications.mail import (
+from notifications.mail.mail import (
     PROTECTED_HEADERS,
     Envelope,
     LinedMail,
@@ -25,7 +25,7 @@ from notifications.mail import (
     quoted_printable,
     rendering_for,
 )
-from notifications.seal import SealedNotice, SealedRendering
+from notifications.notice.seal import SealedNotice, SealedRendering
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 TEXT = "Bonjour,\n\nFrom now on · « été » \n.\n--=_mixed_x\n" + "à" * 200 + "\n"

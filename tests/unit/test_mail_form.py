@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 from records import make_contact, make_customer, make_sealed
 from smime_reader import SmimeReader
 
-from notifications.customer import MailContent, recipients
-from notifications.enveloped import certificate_fault, parse_certificate
+from notifications.customer.records import MailContent, recipients
 from notifications.errors import InvalidInputError
-from notifications.mail_form import (
+from notifications.mail.enveloped import certificate_fault, parse_certificate
+from notifications.mail.mail_form import (
     FormReason,
     MailForm,
     Reach,

@@ -8,8 +8,8 @@ import yaml
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from notifications.delivery import OutcomeKind
-from service.metrics import Metrics
+from notifications.delivery.delivery import OutcomeKind
+from service.monitoring.metrics import Metrics
 
 DOCS = Path(__file__).parents[2] / "docs"
 #: Told of by Prometheus itself.

@@ -22,7 +22,7 @@ SOURCES = {
     "entry": "notifications/audit/entry.py",
     "proof": "notifications/audit/proof.py",
     "note": "notifications/audit/note.py",
-    "verification": "notifications/verification.py",
+    "verification": "notifications/evidence/verification.py",
 }
 
 

@@ -27,7 +27,7 @@ from notice_samples import (
 
 from notifications.canonical_json import canonicalize, parse_canonical
 from notifications.classification import classify
-from notifications.customer import LevelChoice, ProfileVersion
+from notifications.customer.records import LevelChoice, ProfileVersion
 from notifications.decision import decide
 from notifications.errors import InvalidInputError
 from notifications.incident import (

@@ -26,7 +26,7 @@ from oracle_agreement import decide as oracle_decide
 
 from notifications.agreement import bundled_agreements
 from notifications.classification import classify
-from notifications.customer import Customer, LevelChoice, ProfileVersion
+from notifications.customer.records import Customer, LevelChoice, ProfileVersion
 from notifications.decision import decide
 from notifications.incident import (
     AffectedCustomer,

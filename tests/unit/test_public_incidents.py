@@ -7,7 +7,7 @@ import pytest
 
 from notifications.agreement import bundled_agreements
 from notifications.classification import classify
-from notifications.customer import Customer
+from notifications.customer.records import Customer
 from notifications.decision import decide
 from notifications.incident import (
     AffectedCustomer,
@@ -26,7 +26,7 @@ from notifications.incident import (
     UnlistedCustomers,
     validate_facts,
 )
-from service.demo.public_incidents import load_public_incidents
+from service.cli.demo.public_incidents import load_public_incidents
 
 AGREEMENT = bundled_agreements()["secnumcloud_iaas_3_0"]
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

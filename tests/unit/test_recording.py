@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from service import recording
-from service.recording import Recorder
+from service.delivery import attempt_recorder as recording
+from service.delivery.attempt_recorder import Recorder
 
 
 @dataclass

@@ -10,11 +10,11 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-import service.access
+import service.auth
 import service.channels
-from service import messages
-from service.observability import configure_logging
+from service.ports import alerts_and_mail as messages
 from service.settings import Settings
+from service.system.logging import configure_logging
 
 TOKEN = "grf_" + "x" * 43
 
@@ -69,7 +69,7 @@ def test_records_that_hold_secrets_do_not_show_them():
     secret_names = ("hash", "seed", "secret", "password", "passphrase", "digest", "csrf", "sealed", "otpauth", "cookie")
     shown = []
     modules = [messages]
-    for package in (service.access, service.channels):
+    for package in (service.auth, service.channels):
         names = [found.name for found in pkgutil.iter_modules(package.__path__)]
         modules += [importlib.import_module(f"{package.__name__}.{name}") for name in names]
     for module in modules:

@@ -15,9 +15,9 @@ from records import NOW, after, make_binding, make_customer, make_incident, make
 from notifications.agreement import bundled_agreements, parse_agreement
 from notifications.errors import AgreementError, InvalidInputError, StateConflictError, VersionMismatchError
 from notifications.notice import NoticeState
-from notifications.use_cases.act import Act
-from notifications.use_cases.customer_decider import Agreements
-from notifications.use_cases.release_notice import (
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.incidents.customer_decider import Agreements
+from notifications.use_cases.incidents.release_notice import (
     FourEyesError,
     FourEyesRule,
     four_eyes_rule,
@@ -27,7 +27,7 @@ from notifications.use_cases.release_notice import (
     release_notice,
     review_override,
 )
-from service.observability import SystemIdentifiers
+from service.system.logging import SystemIdentifiers
 
 BUNDLED_ID = "secnumcloud_iaas_3_0"
 SOURCE = resources.files("notifications.agreement").joinpath(f"{BUNDLED_ID}.toml").read_text(encoding="utf-8")

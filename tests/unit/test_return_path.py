@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications.errors import InvalidInputError, VerificationError
-from notifications.return_path import MAX_LOCAL_PART_OCTETS, ReturnPaths
+from notifications.mail.return_path import MAX_LOCAL_PART_OCTETS, ReturnPaths
 
 NOW = datetime(2026, 3, 2, 10, 0, 30, tzinfo=UTC)
 DELIVERY = UUID("0b4c8a54-1d0e-4c55-9e0e-7d1a4b3f2c11")

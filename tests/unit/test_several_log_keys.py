@@ -11,8 +11,8 @@ from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_c
 from notifications.audit.note import parse_note, sign_note, verifier_key, verify_note
 from notifications.audit.proof import format_proof, parse_proof
 from notifications.errors import InvalidInputError, VerificationError
-from notifications.verification import CHECKPOINT, parse_trust
-from service.sealing.key_files import load_log_key
+from notifications.evidence.verification import CHECKPOINT, parse_trust
+from service.crypto.key_files import load_log_key
 
 OLD, NEW, STRANGER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2, 3))
 OLD_KEY, NEW_KEY, STRANGE_KEY = (verifier_key(ORIGIN, key) for key in (OLD, NEW, STRANGER))

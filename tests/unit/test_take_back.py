@@ -21,16 +21,16 @@ from records import (
 from serving_records import make_acknowledgement, make_call_record, make_call_task, make_escalation
 
 from notifications.audit.entry import parse_leaf
-from notifications.bounce import parse_returned
-from notifications.call_task import CallOutcome, CallTaskState
-from notifications.delivery import DeliveryState, OutcomeKind
+from notifications.delivery.call_task import CallOutcome, CallTaskState
+from notifications.delivery.delivery import DeliveryState, OutcomeKind
+from notifications.delivery.escalation_plan import plan_escalation
 from notifications.errors import InvalidInputError, StateConflictError
-from notifications.escalation_plan import plan_escalation
+from notifications.mail.bounce_parser import parse_returned
+from notifications.mail.return_path import ReturnPath
 from notifications.notice import NoticeState
-from notifications.return_path import ReturnPath
-from notifications.use_cases.act import Act
-from notifications.use_cases.escalate import standing_watch
-from notifications.use_cases.take_back import ACTOR, take_back
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.notices.escalate import standing_watch
+from notifications.use_cases.notices.process_bounce import ACTOR, take_back
 
 SENT, QUEUED, FAILED = DeliveryState.SENT, DeliveryState.QUEUED, DeliveryState.FAILED
 ANNA = "anna@customer.example"

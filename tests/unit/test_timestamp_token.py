@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.sealing.timestamp_token import POLICY, timestamp_reply
+from service.crypto.timestamp_token import POLICY, timestamp_reply
 
 AT = datetime(2026, 3, 2, 9, 30, 5, 120_000, tzinfo=timezone(timedelta(hours=1)))
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

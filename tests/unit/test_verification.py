@@ -17,11 +17,9 @@ from sealed_sample import Office, files_of, refused, steps_of_files, steps_of_ma
 
 from notifications.audit.checkpoint import cosign_checkpoint
 from notifications.audit.proof import format_proof, parse_notice_extra, parse_proof
-from notifications.cms import verify_detached
+from notifications.crypto.cms import verify_detached
 from notifications.errors import InvalidInputError, VerificationError
-from notifications.mail import base64_lines
-from notifications.signed_mail import parse_signed_mail
-from notifications.verification import (
+from notifications.evidence.verification import (
     CERTIFICATE,
     CHECKPOINT,
     DOCUMENT,
@@ -33,7 +31,9 @@ from notifications.verification import (
     TIMESTAMP,
     parse_trust,
 )
-from service.sealing.key_files import load_chain, load_log_key, load_private_key
+from notifications.mail.mail import base64_lines
+from notifications.mail.signed_mail import parse_signed_mail
+from service.crypto.key_files import load_chain, load_log_key, load_private_key
 
 
 @pytest.fixture(scope="module")

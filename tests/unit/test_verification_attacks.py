@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sealed_sample import ADDRESS, Office, files_of, steps_of_files, steps_of_mail
 
 from notifications.errors import VerificationError
-from notifications.verification import (
+from notifications.evidence.verification import (
     CHECKPOINT,
     DOCUMENT,
     MAIL_AGREES,

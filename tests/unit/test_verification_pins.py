@@ -16,9 +16,7 @@ from notifications.audit.note import sign_note
 from notifications.audit.proof import format_proof, parse_proof
 from notifications.canonical_json import canonicalize
 from notifications.errors import InvalidInputError
-from notifications.mail import PROTECTED_HEADERS
-from notifications.signed_mail import parse_signed_mail
-from notifications.verification import (
+from notifications.evidence.verification import (
     MAIL_STEPS,
     SCHEMA,
     Passed,
@@ -29,7 +27,9 @@ from notifications.verification import (
     _well_formed_renderings,
     parse_trust,
 )
-from service.sealing.key_files import load_log_key, load_private_key
+from notifications.mail.mail import PROTECTED_HEADERS
+from notifications.mail.signed_mail import parse_signed_mail
+from service.crypto.key_files import load_log_key, load_private_key
 
 MEMBERS = ("notice_id", "incident_id", "ticket", "sequence", "kind", "facts_version", "tlp", "effect", "renderings")
 

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 from records import make_customer, make_incident, make_notice, make_sealed
 
-from notifications.errors import InvalidInputError, VerificationError
-from notifications.webhook import SignatureKind
-from notifications.webhook_message import (
+from notifications.delivery.webhook import SignatureKind
+from notifications.delivery.webhook_message import (
     SigningSecret,
     notice_event,
     public_key_text,
@@ -27,6 +26,7 @@ from notifications.webhook_message import (
     verify_url,
     verify_webhook,
 )
+from notifications.errors import InvalidInputError, VerificationError
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 MESSAGE_ID = "<0123456789abcdef@provider.example>"

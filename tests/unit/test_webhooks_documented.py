@@ -13,8 +13,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 from sealed_sample import Office
 
-from notifications.webhook import SignatureKind
-from notifications.webhook_message import (
+from notifications.delivery.webhook import SignatureKind
+from notifications.delivery.webhook_message import (
     SigningSecret,
     notice_event,
     public_key_text,

@@ -8,9 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifications.audit.checkpoint import Checkpoint, cosign_checkpoint, sign_checkpoint
-from notifications.audit.merkle import append_leaves, consistency_proof, leaf_hash
-from notifications.audit.note import COSIGNATURE_V1, parse_note, verifier_key
-from notifications.audit.witnessing import (
+from notifications.audit.cosignature import (
     MAX_REQUEST_BYTES,
     AddCheckpoint,
     Refusal,
@@ -23,6 +21,8 @@ from notifications.audit.witnessing import (
     verified_answer,
     with_cosignatures,
 )
+from notifications.audit.merkle import append_leaves, consistency_proof, leaf_hash
+from notifications.audit.note import COSIGNATURE_V1, parse_note, verifier_key
 from notifications.errors import InvalidInputError, VerificationError
 
 _LOG = Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)

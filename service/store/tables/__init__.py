@@ -2,7 +2,7 @@
 
 Conventions: ``position`` is the order in which rows were stored and the sort key of lists; ``*_at``, ``*_until`` are
 microseconds since the epoch, UTC; identifiers are 16 bytes; columns that hold nested values are JSON text. Which
-tables refuse UPDATE and DELETE stands in ``service.store.triggers``.
+tables refuse UPDATE and DELETE stands in ``service.store.engines.triggers``.
 """
 
 from service.store.tables.access import (

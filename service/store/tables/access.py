@@ -1,4 +1,4 @@
-"""Accounts, grants, credentials, sessions: ``service.access.records``, a column for each field under its name."""
+"""Accounts, grants, credentials, sessions: ``service.ports.accounts``, a column for each field under its name."""
 
 from sqlalchemy import Index
 from sqlmodel import SQLModel

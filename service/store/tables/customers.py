@@ -7,7 +7,7 @@ from service.store.tables import columns
 
 
 class CustomerRow(SQLModel, table=True):
-    """``notifications.customer.Customer``."""
+    """``notifications.customer.records.Customer``."""
 
     __tablename__ = "customers"
     position: int | None = columns.position()
@@ -33,7 +33,7 @@ class CustomerSaltRow(SQLModel, table=True):
 
 
 class AgreementBindingRow(SQLModel, table=True):
-    """``notifications.customer.AgreementBinding``."""
+    """``notifications.customer.records.AgreementBinding``."""
 
     __tablename__ = "agreement_bindings"
     position: int | None = columns.position()
@@ -44,7 +44,7 @@ class AgreementBindingRow(SQLModel, table=True):
 
 
 class ProfileRow(SQLModel, table=True):
-    """``notifications.customer.ProfileVersion``."""
+    """``notifications.customer.records.ProfileVersion``."""
 
     __tablename__ = "profiles"
     __table_args__ = (Index("uq_profiles_customer_id_version", "customer_id", "version", unique=True),)
@@ -59,7 +59,7 @@ class ProfileRow(SQLModel, table=True):
 
 
 class ContactRow(SQLModel, table=True):
-    """``notifications.customer.Contact``."""
+    """``notifications.customer.records.Contact``."""
 
     __tablename__ = "contacts"
     position: int | None = columns.position()

@@ -6,7 +6,7 @@ from service.store.tables import columns
 
 
 class ErasureOrderRow(SQLModel, table=True):
-    """``notifications.erasure.ErasureOrder``; it goes with the customer, so it refers to none."""
+    """``notifications.customer.erasure.ErasureOrder``; it goes with the customer, so it refers to none."""
 
     __tablename__ = "erasure_orders"
     customer_id: bytes = columns.identifier(primary_key=True)
@@ -20,7 +20,7 @@ class ErasureOrderRow(SQLModel, table=True):
 
 
 class ErasureRow(SQLModel, table=True):
-    """``notifications.erasure.Erasure``."""
+    """``notifications.customer.erasure.Erasure``."""
 
     __tablename__ = "erasures"
     pseudonym: str = columns.text(primary_key=True)

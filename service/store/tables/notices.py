@@ -52,7 +52,7 @@ class NoticeRow(SQLModel, table=True):
 
 
 class SealedNoticeRow(SQLModel, table=True):
-    """``notifications.seal.SealedNotice`` as it was at sealing; what is obtained later stands in its own tables."""
+    """``notifications.notice.seal.SealedNotice`` as sealed; what is obtained later is in tables of its own."""
 
     __tablename__ = "sealed_notices"
     position: int | None = columns.position()
@@ -97,9 +97,9 @@ class OwedEvidenceRow(SQLModel, table=True):
 
 
 class DeliveryRow(SQLModel, table=True):
-    """``notifications.delivery.Delivery``, its lease, and its place in the queue.
+    """``notifications.delivery.delivery.Delivery``, its lease, and its place in the queue.
 
-    The place is the notice's deadline, then ``turn`` (``notifications.delivery.turn_of``). ``lane`` is
+    The place is the notice's deadline, then ``turn`` (``notifications.delivery.delivery.turn_of``). ``lane`` is
     where its next hops stand in one another's way.
     """
 
@@ -143,7 +143,7 @@ class DeliveryRow(SQLModel, table=True):
 
 
 class DeliveryAttemptRow(SQLModel, table=True):
-    """``notifications.delivery.DeliveryAttempt``."""
+    """``notifications.delivery.delivery.DeliveryAttempt``."""
 
     __tablename__ = "delivery_attempts"
     __table_args__ = (Index("uq_delivery_attempts_delivery_id_number", "delivery_id", "number", unique=True),)

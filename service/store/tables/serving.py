@@ -13,7 +13,7 @@ _WATCHED = text("next_look_at IS NOT NULL")
 
 
 class WebhookEndpointRow(SQLModel, table=True):
-    """``notifications.webhook.WebhookEndpoint``."""
+    """``notifications.delivery.webhook.WebhookEndpoint``."""
 
     __tablename__ = "webhook_endpoints"
     position: int | None = columns.position()
@@ -31,7 +31,7 @@ class WebhookEndpointRow(SQLModel, table=True):
 
 
 class WebhookSecretRow(SQLModel, table=True):
-    """``notifications.webhook.WebhookSecret``."""
+    """``notifications.delivery.webhook.WebhookSecret``."""
 
     __tablename__ = "webhook_secrets"
     position: int | None = columns.position()
@@ -45,7 +45,7 @@ class WebhookSecretRow(SQLModel, table=True):
 
 
 class ReturnedMessageRow(SQLModel, table=True):
-    """``notifications.returned.ReturnedMessage``."""
+    """``notifications.mail.bounce_record.ReturnedMessage``."""
 
     __tablename__ = "returned_messages"
     position: int | None = columns.position()
@@ -60,7 +60,7 @@ class ReturnedMessageRow(SQLModel, table=True):
 
 
 class NoticeOpeningRow(SQLModel, table=True):
-    """``notifications.acknowledgement.NoticeOpening``."""
+    """``notifications.delivery.acknowledgement.NoticeOpening``."""
 
     __tablename__ = "notice_openings"
     __table_args__ = (Index("uq_notice_openings_notice_id_by", "notice_id", "by", unique=True),)
@@ -72,7 +72,7 @@ class NoticeOpeningRow(SQLModel, table=True):
 
 
 class AcknowledgementRow(SQLModel, table=True):
-    """``notifications.acknowledgement.Acknowledgement``."""
+    """``notifications.delivery.acknowledgement.Acknowledgement``."""
 
     __tablename__ = "acknowledgements"
     __table_args__ = (Index("uq_acknowledgements_notice_id_by", "notice_id", "by", unique=True),)
@@ -88,7 +88,7 @@ class AcknowledgementRow(SQLModel, table=True):
 
 
 class EscalationRow(SQLModel, table=True):
-    """``notifications.escalation.Escalation``."""
+    """``notifications.delivery.escalation.Escalation``."""
 
     __tablename__ = "escalations"
     __table_args__ = (
@@ -103,7 +103,7 @@ class EscalationRow(SQLModel, table=True):
 
 
 class CallTaskRow(SQLModel, table=True):
-    """``notifications.call_task.CallTask``."""
+    """``notifications.delivery.call_task.CallTask``."""
 
     __tablename__ = "call_tasks"
     __table_args__ = (
@@ -124,7 +124,7 @@ class CallTaskRow(SQLModel, table=True):
 
 
 class CallRecordRow(SQLModel, table=True):
-    """``notifications.call_task.CallRecord``."""
+    """``notifications.delivery.call_task.CallRecord``."""
 
     __tablename__ = "call_records"
     position: int | None = columns.position()
@@ -140,7 +140,7 @@ class CallRecordRow(SQLModel, table=True):
 
 
 class ReachabilityCheckRow(SQLModel, table=True):
-    """``notifications.reachability.ReachabilityCheck``."""
+    """``notifications.delivery.reachability.ReachabilityCheck``."""
 
     __tablename__ = "reachability_checks"
     __table_args__ = (
@@ -158,7 +158,7 @@ class ReachabilityCheckRow(SQLModel, table=True):
 
 
 class ChannelPauseRow(SQLModel, table=True):
-    """``notifications.delivery.ChannelPause``."""
+    """``notifications.delivery.delivery.ChannelPause``."""
 
     __tablename__ = "channel_pauses"
     channel: str = columns.text(primary_key=True)

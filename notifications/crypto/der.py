@@ -1,0 +1,211 @@
+"""A strict reader of the one CMS shape that seals use: detached SignedData of one signer (RFC 5652), DER.
+
+Everything that the signature does not cover must have its one expected value, so that no byte of a signature file can
+be changed without notice. Only reads; the signature itself is verified in ``notifications.evidence.verification``.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from notifications.errors import Fault, InvalidInputError
+
+_SEQUENCE, _SET, _OID, _INTEGER, _OCTETS, _BITS = 0x30, 0x31, 0x06, 0x02, 0x04, 0x03
+_CONTEXT_0 = 0xA0
+#: From here on the first byte of a length counts the bytes of the length itself: at most four here, 4 GiB.
+_LONG_FORM = 0x80
+_LENGTH_BYTES = range(1, 5)
+#: An arc of an object identifier that begins so has a digit too many.
+_PADDING = 0x80
+_NULL = b"\x05\x00"
+_LONG_TAG = 0x1F
+
+_SIGNED_DATA = "1.2.840.113549.1.7.2"
+_DATA = "1.2.840.113549.1.7.1"
+_SHA256 = "2.16.840.1.101.3.4.2.1"
+_CONTENT_TYPE = "1.2.840.113549.1.9.3"
+_MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
+ECDSA_WITH_SHA256 = "1.2.840.10045.4.3.2"
+RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
+RSA_WITH_SHA256 = "1.2.840.113549.1.1.11"
+#: RSA (alone, with SHA-2, PSS), ECDSA with SHA-2, Ed25519.
+_TOKEN_ALGORITHMS = frozenset({
+    RSA_ENCRYPTION, RSA_WITH_SHA256, "1.2.840.113549.1.1.12", "1.2.840.113549.1.1.13", "1.2.840.113549.1.1.10",
+    ECDSA_WITH_SHA256, "1.2.840.10045.4.3.3", "1.2.840.10045.4.3.4", "1.3.101.112",
+})  # fmt: skip
+
+_MAX_CERTIFICATES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    tag: int
+    #: contents
+    body: bytes
+    #: tag, length and contents
+    whole: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DetachedSignature:
+    """What a detached SignedData says. Nothing of it is verified."""
+
+    #: DER certificates, in the order they stand
+    certificates: tuple[bytes, ...]
+    #: DER of the signer's issuer name
+    issuer: bytes
+    #: serial number of the signer's certificate
+    serial: int
+    #: SHA-256 of the content, as the signed attributes state it
+    message_digest: bytes
+    #: the bytes the signature is over: the signed attributes as a SET OF
+    signed_attributes: bytes
+    signature_algorithm: str
+    signature: bytes
+
+
+def parse_detached_signature(data: bytes) -> DetachedSignature:
+    """Return the parts of a detached SignedData; raises InvalidInputError for any other shape.
+
+    1. ContentInfo of SignedData, version 1, SHA-256 alone, content type data without content.
+    2. One to ten certificates; no revocation lists.
+    3. One signer, named by issuer and serial number, with signed attributes and none unsigned.
+    4. Exactly one content type and one message digest among the signed attributes.
+    """
+    # 1.
+    content_type, wrapped = _children(_only(data, _SEQUENCE), _OID, _CONTEXT_0)
+    _expect(_oid(content_type.body) == _SIGNED_DATA, "is not SignedData")
+    version, digests, encapsulated, certificates, signers = _children(
+        _only(wrapped.body, _SEQUENCE), _INTEGER, _SET, _SEQUENCE, _CONTEXT_0, _SET
+    )
+    _expect(version.body == b"\x01", "is not of version 1")
+    _expect_sha256(_only(digests.body, _SEQUENCE))
+    _expect(_oid(_only(encapsulated.body, _OID).body) == _DATA, "is not over data")
+    # 2.
+    chain = tuple(item.whole for item in _items(certificates.body))
+    _expect(1 <= len(chain) <= _MAX_CERTIFICATES, "holds no certificate, or too many")
+    for certificate in chain:
+        # Parsers pass over the count of unused bits, which is outside of what the issuer signed.
+        *_, signed = _children(_only(certificate, _SEQUENCE), _SEQUENCE, _SEQUENCE, _BITS)
+        _expect(signed.body[:1] == b"\x00", "holds a certificate whose signature is no whole number of bytes")
+    # 3.
+    version, identifier, digest, attributes, algorithm, signature = _children(
+        _only(signers.body, _SEQUENCE), _INTEGER, _SEQUENCE, _SEQUENCE, _CONTEXT_0, _SEQUENCE, _OCTETS
+    )
+    _expect(version.body == b"\x01", "has a signer of another version")
+    issuer, serial = _children(identifier, _SEQUENCE, _INTEGER)
+    _expect(_is_shortest_integer(serial.body), "has a serial number that is not in the shortest form")
+    _expect_sha256(digest)
+    # 4.
+    message_digest = None
+    content_types = 0
+    for attribute in _items(attributes.body):
+        name, values = _children(attribute, _OID, _SET)
+        if _oid(name.body) == _CONTENT_TYPE:
+            _expect(_oid(_only(values.body, _OID).body) == _DATA, "signs another content type")
+            content_types += 1
+        elif _oid(name.body) == _MESSAGE_DIGEST:
+            _expect(message_digest is None, "states two digests")
+            message_digest = _only(values.body, _OCTETS).body
+    _expect(content_types == 1 and message_digest is not None, "lacks a signed content type or digest")
+    return DetachedSignature(
+        certificates=chain,
+        issuer=issuer.whole,
+        serial=int.from_bytes(serial.body, "big", signed=True),
+        message_digest=message_digest or b"",
+        # RFC 5652, 5.4: the signature is over the attributes with the tag of a SET OF in place of [0].
+        signed_attributes=bytes([_SET]) + attributes.whole[1:],
+        signature_algorithm=_algorithm(algorithm),
+        signature=signature.body,
+    )
+
+
+def check_token_form(data: bytes) -> None:
+    """Raise InvalidInputError unless those parts of a timestamp reply are sound that its signature does not cover.
+
+    Libraries pass over the versions (RFC 5652, 5.1 and 5.3) and the name of the signature algorithm.
+    """
+    # TimeStampResp ::= SEQUENCE { status, ContentInfo { SignedData [0] } } (RFC 3161, 2.4.2)
+    _, content = _children(_only(data, _SEQUENCE), _SEQUENCE, _SEQUENCE)
+    _, wrapped = _children(content, _OID, _CONTEXT_0)
+    version, *_, signers = _items(_only(wrapped.body, _SEQUENCE).body)
+    signer_version, identifier, _, *rest = _items(_only(signers.body, _SEQUENCE).body)
+    _expect(version.body == b"\x03", "is a token of another version")
+    by_issuer = identifier.tag == _SEQUENCE
+    _expect(signer_version.body == (b"\x01" if by_issuer else b"\x03"), "has a signer of another version")
+    algorithm = next((item for item in rest if item.tag == _SEQUENCE), None)
+    name = next(_items(algorithm.body), None) if algorithm is not None else None
+    _expect(name is not None and _oid(name.body) in _TOKEN_ALGORITHMS, "names an unknown signature algorithm")
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise InvalidInputError(Fault("signature", otherwise))
+
+
+def _expect_sha256(item: _Item) -> None:
+    _expect(_algorithm(item) == _SHA256, "uses another digest than SHA-256")
+
+
+def _is_shortest_integer(body: bytes) -> bool:
+    """Return whether no shorter two's complement says the same (X.690, 8.3.2)."""
+    value = int.from_bytes(body, "big", signed=True)
+    return len(body) == (value if value >= 0 else ~value).bit_length() // 8 + 1
+
+
+def _algorithm(item: _Item) -> str:
+    """Return the OID of an AlgorithmIdentifier whose parameters are absent or NULL."""
+    parts = list(_items(item.body))
+    parameters = [part.whole for part in parts[1:]]
+    known = bool(parts) and parts[0].tag == _OID and parameters in ([], [_NULL])
+    _expect(known, "has unknown algorithm parameters")
+    return _oid(parts[0].body)
+
+
+def _items(data: bytes) -> Iterator[_Item]:
+    """Yield the DER items of a body; raises where one is cut off or its length is not in the shortest form."""
+    position = 0
+    while position < len(data):
+        start = position
+        tag = data[position]
+        _expect(tag & _LONG_TAG != _LONG_TAG, "has a long tag")
+        _expect(position + 2 <= len(data), "is cut off")
+        length = data[position + 1]
+        position += 2
+        if length >= _LONG_FORM:
+            count = length & 0x7F
+            encoded = data[position : position + count]
+            _expect(count in _LENGTH_BYTES and len(encoded) == count, "has a length of another form")
+            length = int.from_bytes(encoded, "big")
+            shortest = length >= _LONG_FORM and encoded[0] != 0
+            _expect(shortest, "has a length that is not in the shortest form")
+            position += count
+        end = position + length
+        _expect(end <= len(data), "is cut off")
+        yield _Item(tag, data[position:end], data[start:end])
+        position = end
+
+
+def _only(data: bytes, tag: int) -> _Item:
+    items = list(_items(data))
+    _expect(len(items) == 1 and items[0].tag == tag, "has another shape")
+    return items[0]
+
+
+def _children(item: _Item, *tags: int) -> list[_Item]:
+    items = list(_items(item.body))
+    _expect([child.tag for child in items] == list(tags), "has another shape")
+    return items
+
+
+def _oid(body: bytes) -> str:
+    """Return an object identifier in dotted form."""
+    _expect(bool(body) and not body[-1] & 0x80, "has a malformed identifier")
+    arcs, value = [], 0
+    for position, byte in enumerate(body):
+        _expect(not (value == 0 and byte == _PADDING), f"has a padded identifier at {position}")
+        value = (value << 7) | (byte & 0x7F)
+        if not byte & 0x80:
+            arcs.append(value)
+            value = 0
+    first = min(arcs[0] // 40, 2)
+    return ".".join(str(arc) for arc in (first, arcs[0] - 40 * first, *arcs[1:]))

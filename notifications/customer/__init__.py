@@ -1,0 +1,4 @@
+"""A customer, its contacts, profiles and agreement bindings; the rules of erasing it.
+
+Imports ``incident`` and below.
+"""

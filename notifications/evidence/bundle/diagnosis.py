@@ -1,0 +1,81 @@
+"""Name the part by which a broken bundle differs from what its sums say. Proves nothing: it helps whoever looks."""
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from notifications.errors import VerificationError
+from notifications.evidence.bundle.archive import read_archive
+from notifications.evidence.bundle.contents import SUMS, SUMS_NOTE
+
+#: Beyond it nothing is looked for: the bundle is refused anyway.
+_MAX_SUMS_BYTES, _MAX_PARTS = 1 << 26, 200_000
+_CHUNK_BYTES = 1 << 16
+
+
+def first_difference(source: BinaryIO, *, strict: bool) -> str | None:
+    """Return in words the first part that is swapped, missing or added by the sums in the bundle, or None.
+
+    ``strict`` for an archive of the one form; any other one is read as any tool reads a ZIP, stored parts alone.
+    """
+    digests: dict[str, bytes] = {}
+    stated = b""
+    try:
+        for name, digest, content in _strictly(source) if strict else _as_any_zip(source):
+            if name in digests:
+                return f"holds {name} twice"
+            digests[name] = digest
+            stated = content if name == SUMS else stated
+            if len(digests) > _MAX_PARTS:
+                return None
+    # What cannot be read to its end has no diagnosis: the verifier's own step has named why it refuses it.
+    except (VerificationError, zipfile.BadZipFile, NotImplementedError, ValueError, OSError, zlib.error):
+        return None
+    if not stated:
+        return f"lacks {SUMS}"
+    return _differing(digests, stated)
+
+
+def _differing(digests: dict[str, bytes], stated: bytes) -> str | None:
+    listed = {}
+    for line in stated.decode("ascii", "replace").splitlines():
+        digest, separator, name = line.partition("  ")
+        if not separator:
+            return f"{SUMS} holds a line that is none"
+        listed[name] = digest
+    names = {*digests, *listed} - {SUMS, SUMS_NOTE}
+    for name in sorted(names):
+        if name not in digests:
+            return f"lacks {name}, which {SUMS} lists"
+        if name not in listed:
+            return f"holds {name}, which {SUMS} does not list"
+        if digests[name].hex() != listed[name]:
+            return f"{name} is not the part that {SUMS} lists"
+    return None if SUMS_NOTE in digests else f"lacks {SUMS_NOTE}"
+
+
+def _strictly(source: BinaryIO) -> Iterator[tuple[str, bytes, bytes]]:
+    for part in read_archive(source):
+        digest, kept = hashlib.sha256(), []
+        for chunk in part.chunks:
+            digest.update(chunk)
+            if part.name == SUMS and part.size <= _MAX_SUMS_BYTES:
+                kept.append(chunk)
+        yield part.name, digest.digest(), b"".join(kept)
+
+
+def _as_any_zip(source: BinaryIO) -> Iterator[tuple[str, bytes, bytes]]:
+    with zipfile.ZipFile(source) as archive:
+        for item in archive.infolist():
+            if item.file_size > _MAX_SUMS_BYTES or item.compress_size * 1000 < item.file_size:
+                # No bomb is unpacked to say more of it.
+                return
+            with archive.open(item) as file:
+                digest, kept = hashlib.sha256(), []
+                while chunk := file.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+                    if item.filename == SUMS:
+                        kept.append(chunk)
+            yield item.filename, digest.digest(), b"".join(kept)

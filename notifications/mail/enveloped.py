@@ -1,0 +1,117 @@
+"""Encrypt a signed mail to one contact (S/MIME enveloped-data, RFC 8551, 3.3), and what certificate serves for it.
+
+What is encrypted is a signed entity whose protected headers are the mail's (RFC 9788): decrypted, it is verified by the
+same steps with the same tools. Outside stand a neutral subject and what relays need.
+The content-encryption key and the padding are drawn inside the cryptography library.
+"""
+
+from datetime import datetime
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from notifications.errors import Fault, InvalidInputError
+from notifications.mail.mail import Envelope, base64_lines, header_lines
+
+ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
+
+#: What senders use at the least (RFC 8551, 4.3).
+_MIN_RSA_BITS = 2048
+_MAX_CERTIFICATE_BYTES = 20_000
+
+
+def parse_certificate(pem: str) -> bytes:
+    """Return the one certificate of a PEM text, as DER; raises InvalidInputError. Nothing of it is checked."""
+    if len(pem) > _MAX_CERTIFICATE_BYTES:
+        raise InvalidInputError(Fault("smime_certificate", f"is longer than {_MAX_CERTIFICATE_BYTES} characters"))
+    try:
+        certificates = x509.load_pem_x509_certificates(pem.encode())
+    except ValueError:
+        raise InvalidInputError(Fault("smime_certificate", "is no X.509 certificate in PEM")) from None
+    if len(certificates) != 1:
+        raise InvalidInputError(Fault("smime_certificate", "must be one certificate, without its issuers"))
+    return certificates[0].public_bytes(Encoding.DER)
+
+
+def certificate_fault(der: bytes, address: str, now: datetime) -> str | None:
+    """Return why a certificate does not serve to encrypt mail to an address now, or None where it does.
+
+    Checked: validity, RSA of at least 2048 bits (the library encrypts to no other key), what it is for, whose address
+    it names where it names one. Not checked: who issued it, and whether it was revoked: whoever keeps the contact
+    vouches for it, as for the address.
+    """
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        key = certificate.public_key()
+        purposes = _extension(certificate, x509.ExtendedKeyUsage)
+        usage = _extension(certificate, x509.KeyUsage)
+        names = _extension(certificate, x509.SubjectAlternativeName)
+    except (ValueError, x509.DuplicateExtension):
+        return "is malformed"
+    if now >= certificate.not_valid_after_utc:
+        return f"expired on {certificate.not_valid_after_utc:%Y-%m-%d}"
+    if now < certificate.not_valid_before_utc:
+        return f"is not valid before {certificate.not_valid_before_utc:%Y-%m-%d}"
+    if not isinstance(key, rsa.RSAPublicKey):
+        return "has no RSA key: mail can be encrypted to RSA keys alone"
+    if key.key_size < _MIN_RSA_BITS:
+        return f"has {key.key_size} bits, fewer than {_MIN_RSA_BITS}"
+    if purposes is not None and ExtendedKeyUsageOID.EMAIL_PROTECTION not in purposes:
+        return "is not for e-mail protection (extendedKeyUsage)"
+    if usage is not None and not usage.key_encipherment:
+        return "is not for encryption (keyUsage has no keyEncipherment)"
+    addresses = [] if names is None else names.get_values_for_type(x509.RFC822Name)
+    if addresses and address.casefold() not in {named.casefold() for named in addresses}:
+        return "names another address"
+    return None
+
+
+def certificate_pem(der: bytes) -> str:
+    """Return a certificate as PEM; raises ValueError for one that is malformed."""
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode()
+
+
+def certificate_expires_at(der: bytes) -> datetime | None:
+    """Return when a certificate expires, or None for one that cannot be read."""
+    try:
+        return x509.load_der_x509_certificate(der).not_valid_after_utc
+    except ValueError:
+        return None
+
+
+def _extension(certificate: x509.Certificate, kind: type[ExtensionT]) -> ExtensionT | None:
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def encrypt_mail(entity: bytes, envelope: Envelope, neutral_subject: str, certificate_der: bytes) -> bytes:
+    """Return the mail that carries a signed entity encrypted to one certificate, by AES-256.
+
+    Raises InvalidInputError as ``header_lines`` does. The certificate is one that ``certificate_fault`` has nothing
+    against.
+    """
+    certificate = x509.load_der_x509_certificate(certificate_der)
+    enveloped = (
+        pkcs7.PKCS7EnvelopeBuilder()
+        .set_data(entity)
+        .add_recipient(certificate)
+        .set_content_encryption_algorithm(AES256)
+        .encrypt(Encoding.DER, [pkcs7.PKCS7Options.Binary])
+    )
+    headers = "".join(f"{name}: {value}\r\n" for name, value in header_lines(envelope, neutral_subject))
+    outer = (
+        f"{headers}"
+        "Auto-Submitted: auto-generated\r\n"
+        "MIME-Version: 1.0\r\n"
+        'Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name="smime.p7m"\r\n'
+        "Content-Transfer-Encoding: base64\r\n"
+        'Content-Disposition: attachment; filename="smime.p7m"\r\n'
+        "\r\n"
+    )
+    return outer.encode() + base64_lines(enveloped) + b"\r\n"

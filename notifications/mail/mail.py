@@ -1,0 +1,363 @@
+"""SealedNotice -> MIME message for one contact: multipart/signed (S/MIME, RFC 8551) with protected headers (RFC 9788).
+
+The bytes are built here and not by a mail library, because what is signed must be exactly what is sent: CRLF line ends,
+7-bit transfer encodings only, no re-encoding by any gateway on the way (RFC 8551, 3.1).
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from email.header import Header
+from email.utils import format_datetime
+from functools import lru_cache
+
+from notifications.errors import Fault, InvalidInputError
+from notifications.notice.seal import SealedNotice, SealedRendering
+
+#: Attachment names, in the order in which they stand in the mail.
+DOCUMENT_NAME = "notice.json"
+SIGNATURE_NAME = "notice.json.p7s"
+TIMESTAMP_NAME = "notice.json.tsr"
+PROOF_NAME = "notice.tlog-proof"
+RESOURCES_NAME = "resources.csv"
+#: Name of the mail's own words, for programs that show every part but the first as a file.
+NOTE_NAME = "acknowledge.txt"
+
+#: Media type of each attachment.
+ATTACHMENT_TYPES = {
+    DOCUMENT_NAME: "application/json",
+    SIGNATURE_NAME: "application/pkcs7-signature",
+    TIMESTAMP_NAME: "application/timestamp-reply",
+    PROOF_NAME: "application/octet-stream",
+    RESOURCES_NAME: "text/csv; charset=utf-8",
+}
+#: Headers that stand in the signed part too; a verifier compares them with the outer ones.
+PROTECTED_HEADERS = ("From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References")
+#: The header of the signature part, byte for byte: it is not signed, so it has one form only.
+SIGNATURE_PART_HEADER = (
+    b'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n'
+    b"Content-Transfer-Encoding: base64\r\n"
+    b'Content-Disposition: attachment; filename="smime.p7s"\r\n'
+    b"\r\n"
+)
+
+_CRLF = b"\r\n"
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_MESSAGE_ID = re.compile(r"<[A-Za-z0-9._-]+@[A-Za-z0-9._-]+>")
+#: Old mail stores change the one, SMTP the other on the wire (RFC 2049, 3).
+_CHANGED_ON_THE_WAY = re.compile(rb"^(?:F(?=rom )|\.)", re.MULTILINE)
+_ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@]+@[^\s<>()\[\],;:\\\"@]+")
+_MAX_HEADER_TEXT_CHARACTERS = 400
+#: RFC 5321, 4.5.3.1.3, without the angle brackets.
+_MAX_ADDRESS_BYTES = 254
+#: Earlier Message-IDs that a mail names: the first and the latest others, so that a long incident still threads.
+_MAX_REFERENCES = 20
+
+
+class LinedMail(bytes):
+    """A whole mail whose every line ends in CRLF and begins with no dot: so it was assembled, and goes out as it is."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBody:
+    """What every contact of a customer gets alike in one language: the signed part below its header."""
+
+    #: value of the signed part's Content-Type, without the protection parameter
+    content_type: str
+    subject: str
+    language: str
+    #: CRLF line ends, 7-bit
+    body: bytes
+    #: where in the body its words end and its attachments begin: a note of the mail stands there
+    words_end: int = 0
+
+
+def rendering_for(sealed: SealedNotice, language: str, time_zone: str | None = None) -> SealedRendering:
+    """Return the sealed words for a contact: its language, else French, else English, else the first there is.
+
+    In its time zone where there are words for it, else in the customer's.
+    """
+    by_reader = {(rendering.language, rendering.time_zone): rendering for rendering in sealed.renderings}
+    for wanted in (language, "fr", "en"):
+        for zone in (time_zone, None):
+            if (wanted, zone) in by_reader:
+                return by_reader[wanted, zone]
+    return sealed.renderings[0]
+
+
+def _reader_of(rendering: SealedRendering) -> str:
+    return rendering.language + (rendering.time_zone or "")
+
+
+# Deliveries come in turns (``delivery.turn_of``): those of one notice stand together, and few notices are under way.
+@lru_cache(maxsize=128)
+def prepare_body(sealed: SealedNotice, language: str, time_zone: str | None = None) -> PreparedBody:
+    """Return the shared body: the words in two renderings, and the attachments that prove them."""
+    rendering = rendering_for(sealed, language, time_zone)
+    token = hashlib.sha256(sealed.document + _reader_of(rendering).encode()).hexdigest()[:24]
+    # "=_" occurs in no quoted-printable and no base64 text, so a boundary is never found in the content.
+    mixed, alternative = f"=_mixed_{token}", f"=_alt_{token}"
+    words = _multipart(
+        alternative,
+        [
+            _text_part("plain", rendering.language, rendering.text),
+            _text_part("html", rendering.language, rendering.html),
+        ],
+    )
+    parts = [f'Content-Type: multipart/alternative; boundary="{alternative}"\r\n\r\n'.encode() + words]
+    attachments = [
+        (DOCUMENT_NAME, sealed.document),
+        (SIGNATURE_NAME, sealed.signature),
+        (TIMESTAMP_NAME, sealed.timestamp),
+        (PROOF_NAME, sealed.log_proof),
+        (RESOURCES_NAME, sealed.resources_csv),
+    ]
+    parts += [_attachment(name, content) for name, content in attachments if content is not None]
+    return PreparedBody(
+        content_type=f'multipart/mixed; boundary="{mixed}"',
+        subject=rendering.subject,
+        language=rendering.language,
+        body=_lined(_multipart(mixed, parts)),
+        words_end=len(_part(mixed, parts[0])),
+    )
+
+
+def with_note(prepared: PreparedBody, text: str) -> PreparedBody:
+    """Return the body with words of the mail itself after the sealed ones: signed with it, no part of the notice."""
+    opening, _, _ = prepared.body.partition(_CRLF)
+    header = note_header(prepared.language) + _CRLF + _CRLF
+    note = _lined(opening + _CRLF + header + quoted_printable(text) + _CRLF)
+    end = prepared.words_end
+    return replace(prepared, body=prepared.body[:end] + note + prepared.body[end:])
+
+
+def note_header(language: str) -> bytes:
+    """Return the header of the part that is the mail's own words, byte for byte: it has one form per language."""
+    header = (
+        "Content-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Language: {language}\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n"
+        f'Content-Disposition: inline; filename="{NOTE_NAME}"'
+    )
+    return header.encode()
+
+
+def prepare_text(subject: str, text: str, language: str) -> PreparedBody:
+    """Return the body of a mail that is nothing but words: the service's own, no notice. LF line ends."""
+    token = hashlib.sha256(text.encode()).hexdigest()[:24]
+    boundary = f"=_mixed_{token}"
+    body = _lined(_multipart(boundary, [_text_part("plain", language, text)]))
+    return PreparedBody(f'multipart/mixed; boundary="{boundary}"', subject, language, body)
+
+
+def _lined(part: bytes) -> bytes:
+    """Return the part; raises ValueError, a defect of this module, where a line of it is not as in every LinedMail."""
+    ends = part.count(_CRLF)
+    if part.count(b"\n") != ends or part.count(b"\r") != ends or part.startswith(b".") or b"\n." in part:
+        raise ValueError("a line of a mail does not end in CRLF, or begins with a dot")
+    return part
+
+
+def _multipart(boundary: str, parts: Sequence[bytes]) -> bytes:
+    return b"".join(_part(boundary, part) for part in parts) + f"--{boundary}--\r\n".encode()
+
+
+def _part(boundary: str, part: bytes) -> bytes:
+    return f"--{boundary}\r\n".encode() + part + _CRLF
+
+
+#: Everybody who reads the same words of a notice gets these parts: they are encoded once.
+_kept_parts = lru_cache(maxsize=64)
+
+
+@_kept_parts
+def _text_part(subtype: str, language: str, text: str) -> bytes:
+    header = (
+        f"Content-Type: text/{subtype}; charset=utf-8\r\n"
+        f"Content-Language: {language}\r\n"
+        "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+    )
+    return header.encode() + quoted_printable(text)
+
+
+def quoted_printable(text: str) -> bytes:
+    """Return the text in quoted-printable, each line feed a line end; a carriage return in it is encoded like any byte.
+
+    Lines have at most 76 characters and CRLF, and none begins with "From " or a dot, which are changed on the way.
+    """
+    if "\r" in text:
+        encoded = b"\n".join(binascii.b2a_qp(line.encode(), istext=False) for line in text.split("\n"))
+    else:
+        encoded = binascii.b2a_qp(text.encode(), istext=True)
+    while _CHANGED_ON_THE_WAY.search(encoded):
+        # Two characters more may be too many for the line: the rest goes on the next one.
+        encoded = _CHANGED_ON_THE_WAY.sub(lambda found: b"=%02X=\n" % ord(found[0]), encoded)
+    return encoded.replace(b"\n", _CRLF)
+
+
+@_kept_parts
+def _attachment(name: str, content: bytes) -> bytes:
+    kind = ATTACHMENT_TYPES[name]
+    header = (
+        f'Content-Type: {kind}; name="{name}"\r\n'
+        "Content-Transfer-Encoding: base64\r\n"
+        f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'
+    )
+    return header.encode() + base64_lines(content)
+
+
+def base64_lines(content: bytes) -> bytes:
+    """Return base64 in lines of 76 characters with CRLF; the last line has none."""
+    encoded = base64.b64encode(content)
+    return _CRLF.join(encoded[start : start + 76] for start in range(0, len(encoded), 76))
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What differs from contact to contact."""
+
+    sender: str
+    sender_name: str
+    recipient: str
+    recipient_name: str
+    date: datetime
+    message_id: str
+    #: Message-IDs of earlier notices of the incident to this contact, oldest first
+    earlier_message_ids: tuple[str, ...] = ()
+
+
+def header_lines(envelope: Envelope, subject: str) -> list[tuple[str, str]]:
+    """Return the message's headers in order, encoded and folded.
+
+    Raises InvalidInputError for control characters or anything that could end a header or name another recipient.
+    """
+    if envelope.date.utcoffset() is None:
+        raise InvalidInputError(Fault("date", "has no offset"))
+    for message_id in (envelope.message_id, *envelope.earlier_message_ids):
+        if not _MESSAGE_ID.fullmatch(message_id):
+            raise InvalidInputError(Fault("message_id", "is no Message-ID"))
+    lines = [
+        ("From", _mailbox("From", envelope.sender_name, envelope.sender)),
+        ("To", _mailbox("To", envelope.recipient_name, envelope.recipient)),
+        ("Subject", _encoded("Subject", subject)),
+        ("Date", format_datetime(envelope.date)),
+        ("Message-ID", envelope.message_id),
+    ]
+    if envelope.earlier_message_ids:
+        first, *others = envelope.earlier_message_ids
+        lines += [
+            ("In-Reply-To", envelope.earlier_message_ids[-1]),
+            ("References", "\r\n ".join((first, *others[1 - _MAX_REFERENCES :]))),
+        ]
+    return lines
+
+
+@lru_cache(maxsize=64)
+def _encoded(name: str, text: str) -> str:
+    """Return header text, as encoded words where it is not ASCII (RFC 2047), folded.
+
+    Kept, because the subject and the sender are the same for every contact, and folding costs more than signing.
+    """
+    if _CONTROLS.search(text) or len(text) > _MAX_HEADER_TEXT_CHARACTERS:
+        raise InvalidInputError(Fault(name, "holds a control character, or is too long for a header"))
+    charset = "us-ascii" if _is_plain(text) else "utf-8"
+    return Header(text, charset, header_name=name, maxlinelen=76).encode(linesep="\r\n")
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether a text may stand in a header as it is: ASCII, and nothing that a reader would decode."""
+    return text.isascii() and "=?" not in text
+
+
+def _mailbox(name: str, display: str, address: str) -> str:
+    """Return one mailbox. A display name is quoted or encoded, so that it can neither name nor hide an address."""
+    known = _ADDRESS.fullmatch(address) and not _CONTROLS.search(address)
+    if not known or len(address.encode()) > _MAX_ADDRESS_BYTES:
+        raise InvalidInputError(Fault(name, "is no mail address"))
+    if not display:
+        return address
+    if _is_plain(display):
+        if _CONTROLS.search(display) or len(display) > _MAX_HEADER_TEXT_CHARACTERS:
+            raise InvalidInputError(Fault(name, "holds a control character, or is too long for a header"))
+        quoted = display.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{quoted}"\r\n <{address}>'
+    return f"{_encoded(name, display)}\r\n <{address}>"
+
+
+def assemble_mail(prepared: PreparedBody, envelope: Envelope, sign: Callable[[bytes], bytes]) -> LinedMail:
+    """Return the whole message. ``sign`` gives detached CMS (DER) over the bytes it gets; its errors pass through.
+
+    The headers stand twice: for the outside, and protected in what is signed.
+    """
+    headers = _header_block(header_lines(envelope, prepared.subject))
+    outside = _lined((headers + "Auto-Submitted: auto-generated\r\n").encode())
+    # hp="clear": signed, not encrypted, and every header of the message is in there (RFC 9788, 2.1).
+    entity = _signed_entity(prepared, "clear", headers, envelope.message_id, sign)
+    return LinedMail(b"".join([outside, *entity]))
+
+
+def assemble_entity_to_encrypt(
+    prepared: PreparedBody, envelope: Envelope, sign: Callable[[bytes], bytes], outer_subject: str
+) -> bytes:
+    """Return the signed entity that is encrypted as it is: its headers are protected ones alone.
+
+    Beside them it states the headers that stand outside, where anybody reads them (HP-Outer, RFC 9788, 2.2).
+    """
+    lines = header_lines(envelope, prepared.subject)
+    outside = [("HP-Outer", f"{name}: {value}") for name, value in header_lines(envelope, outer_subject)]
+    headers = _header_block([*lines, *outside])
+    return b"".join(_signed_entity(prepared, "cipher", headers, envelope.message_id, sign))
+
+
+def _header_block(lines: Sequence[tuple[str, str]]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in lines)
+
+
+def _signed_entity(
+    prepared: PreparedBody, protection: str, headers: str, message_id: str, sign: Callable[[bytes], bytes]
+) -> list[bytes]:
+    """Return multipart/signed with its own MIME headers, in pieces.
+
+    1. The signed part: protected headers and the shared body, CRLF, 7-bit.
+    2. The signature over exactly these bytes, and multipart/signed around both.
+    """
+    # 1.
+    content_type = f'Content-Type: {prepared.content_type};\r\n hp="{protection}"\r\n'
+    language = f"Content-Language: {prepared.language}\r\n"
+    signed = (content_type + language + headers).encode() + _CRLF + prepared.body
+    # 2.
+    token = hashlib.sha256(message_id.encode()).hexdigest()[:24]
+    boundary = f"=_signed_{token}"
+    outer = (
+        "MIME-Version: 1.0\r\n"
+        'Content-Type: multipart/signed; protocol="application/pkcs7-signature";\r\n'
+        f' micalg=sha-256; boundary="{boundary}"\r\n'
+        "\r\n"
+    )
+    delimiter = f"--{boundary}".encode()
+    return [
+        outer.encode(),
+        delimiter, _CRLF, signed, _CRLF,
+        delimiter, _CRLF, SIGNATURE_PART_HEADER, base64_lines(sign(signed)), _CRLF,
+        delimiter, b"--", _CRLF,
+    ]  # fmt: skip
+
+
+def assemble_notice_mail(
+    *,
+    sealed: SealedNotice,
+    language: str,
+    envelope: Envelope,
+    sign: Callable[[bytes], bytes],
+    time_zone: str | None = None,
+    note: str | None = None,
+) -> LinedMail:
+    """Return the message that serves a sealed notice on one contact; ``note``: words of the mail itself beside it."""
+    prepared = prepare_body(sealed, language, time_zone)
+    return assemble_mail(prepared if note is None else with_note(prepared, note), envelope, sign)

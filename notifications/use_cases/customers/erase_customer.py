@@ -1,0 +1,231 @@
+"""Erase a customer at the end of its contract (agreement 9.7, 12): ordered, told 21 days ahead, done, certified."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from notifications.canonical_json import timestamp_text
+from notifications.customer.erasure import (
+    ERASED_WITHIN_DAYS,
+    ErasedRows,
+    Erasure,
+    ErasureOrder,
+    ErasureWindow,
+    ServedBy,
+    erasure_window,
+)
+from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers.manage_customers import existing_customer
+
+#: Identifiers in one entry at most: a leaf has an end.
+_IDS_IN_ENTRY = 500
+_REFERENCE_CHARACTERS = 200
+
+
+class ErasureTransaction(Transaction, Protocol):
+    """One unit of work that also reaches orders to erase, and what was erased."""
+
+    def customer_salt(self, customer_id: UUID) -> bytes:
+        """Return the 32 bytes under which the customer's pseudonym is made; raises NotFoundError."""
+        ...
+
+    def add_erasure_order(self, order: ErasureOrder) -> None:
+        """Store an order; a second one for the same customer raises StateConflictError."""
+        ...
+
+    def erasure_order(self, customer_id: UUID) -> ErasureOrder | None:
+        """Return the order that stands for a customer."""
+        ...
+
+    def erasure_orders(self, limit: int) -> Sequence[ErasureOrder]:
+        """Return the orders that stand, oldest first."""
+        ...
+
+    def set_erasure_noticed(self, customer_id: UUID, noticed_at: datetime) -> None:
+        """Record when the formal notice was served, once."""
+        ...
+
+    def drop_erasure_order(self, customer_id: UUID) -> None:
+        """Take an order back."""
+        ...
+
+    def in_the_way_of_erasure(self, customer_id: UUID) -> dict[str, int]:
+        """Return what the customer is still owed (``unserved_notices``, ``queued_deliveries``, ``open_call_tasks``)."""
+        ...
+
+    def erase_customer(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:
+        """Erase everything of a customer but leaves, tree and subjects of the log; its order goes too.
+
+        Refused by the store itself unless an order stands whose notice was served 21 days before ``begun_at``.
+        """
+        ...
+
+    def add_erasure(self, erasure: Erasure) -> None:
+        """Record an erasure that was done."""
+        ...
+
+    def erasure(self, pseudonym: str) -> Erasure | None:
+        """Return the erasure of the customer of a pseudonym."""
+        ...
+
+    def erasures(self, after: str, limit: int) -> Sequence[Erasure]:
+        """Return erasures by pseudonym, from behind one on."""
+        ...
+
+    def unfinished_erasures(self, limit: int) -> Sequence[Erasure]:
+        """Return erasures that are not certified yet, oldest first."""
+        ...
+
+    def save_erasure(self, erasure: Erasure) -> None:
+        """Add what an erasure did not have yet; what it has stands."""
+        ...
+
+
+def order_erasure(
+    tx: ErasureTransaction,
+    act: Act,
+    customer_id: UUID,
+    *,
+    served_by: ServedBy,
+    mail_ids: Sequence[str] = (),
+    reference: str | None = None,
+    served_at: datetime | None = None,
+) -> ErasureOrder:
+    """Order the erasure of a customer whose contract ended; it can be taken back until it is done.
+
+    Raises NotFoundError, StateConflictError where an order stands, InvalidInputError for a letter without reference or
+    time, a time that is not past or so long past that the erasure is overdue, mails without anybody to write to.
+
+    1. The notice is served by mails queued in the same unit of work, or was served by letter.
+    2. Store the order with its entry; of a letter, when it was served.
+    """
+    customer = existing_customer(tx, customer_id)
+    if tx.erasure_order(customer_id) is not None:
+        raise StateConflictError("the erasure of this customer is ordered already")
+    # 1.
+    faults = []
+    if served_by is ServedBy.LETTER:
+        if not reference or not reference.strip() or len(reference) > _REFERENCE_CHARACTERS:
+            faults.append(Fault("reference", "must say what the letter is found by"))
+        if served_at is None or served_at > act.now:
+            faults.append(Fault("served_at", "must say when the letter was served, in the past"))
+        elif served_at <= act.now - timedelta(days=ERASED_WITHIN_DAYS):
+            faults.append(Fault("served_at", "is so long past that the erasure would be overdue: serve another notice"))
+    elif not mail_ids:
+        faults.append(Fault("served_by", "the customer has nobody to write to: serve the notice by letter"))
+    if faults:
+        raise InvalidInputError(*faults)
+    # 2.
+    order = ErasureOrder(
+        customer_id=customer_id,
+        ordered_at=act.now,
+        ordered_by=act.actor,
+        served_by=served_by,
+        reference=None if reference is None else reference.strip(),
+        mail_ids=tuple(mail_ids),
+        noticed_at=None,
+    )
+    tx.add_erasure_order(order)
+    tx.append_audit([
+        act.entry(
+            "customer.erasure_ordered",
+            subjects={"customer": tx.customer_pseudonym(customer_id)},
+            detail={"served_by": served_by.value, "mails": len(order.mail_ids)},
+            private={"reference": order.reference},
+        )
+    ])  # fmt: skip
+    if served_by is ServedBy.LETTER and served_at is not None:
+        notice_served(tx, act, customer_id, customer.time_zone, served_at)
+    stored = tx.erasure_order(customer_id)
+    assert stored is not None  # it was stored above
+    return stored
+
+
+def notice_served(
+    tx: ErasureTransaction, act: Act, customer_id: UUID, time_zone: str, served_at: datetime
+) -> ErasureWindow:
+    """Record that the formal notice was served: the 21 days run from here. Once per order."""
+    window = erasure_window(served_at, time_zone)
+    tx.set_erasure_noticed(customer_id, served_at)
+    tx.append_audit([
+        act.entry(
+            "customer.erasure_noticed",
+            subjects={"customer": tx.customer_pseudonym(customer_id)},
+            detail={
+                "noticed_at": timestamp_text(served_at),
+                "not_before": timestamp_text(window.not_before),
+                "due_at": timestamp_text(window.due_at),
+            },
+        )
+    ])  # fmt: skip
+    return window
+
+
+def withdraw_erasure(tx: ErasureTransaction, act: Act, customer_id: UUID, *, reason: str) -> None:
+    """Take an order back: the customer stays; raises NotFoundError where none stands, InvalidInputError for no reason.
+
+    What was announced in the mails is not true any more; whoever withdraws tells the customer.
+    """
+    existing_customer(tx, customer_id)
+    if tx.erasure_order(customer_id) is None:
+        raise NotFoundError("erasure", customer_id)
+    if not reason.strip():
+        raise InvalidInputError(Fault("reason", "must say why"))
+    tx.drop_erasure_order(customer_id)
+    tx.append_audit([
+        act.entry(
+            "customer.erasure_withdrawn",
+            subjects={"customer": tx.customer_pseudonym(customer_id)},
+            private={"reason": reason.strip()},
+        )
+    ])  # fmt: skip
+
+
+def erase_customer(tx: ErasureTransaction, act: Act, customer_id: UUID) -> Erasure:
+    """Erase a customer whose 21 days are over; raises StateConflictError where something stands in the way.
+
+    1. An order stands, its time has come, and nothing is owed to the customer: a notice is never lost.
+    2. Everything of it goes: contacts, texts, mails, salts, openings, decisions, profile, accounts with no other role.
+    3. The log says so under the pseudonym, with what was opened elsewhere: from here nobody can tell whose it was.
+    """
+    # 1.
+    order = tx.erasure_order(customer_id)
+    customer = existing_customer(tx, customer_id)
+    if order is None or order.noticed_at is None:
+        raise StateConflictError("no erasure is ordered whose formal notice was served")
+    if act.now < erasure_window(order.noticed_at, customer.time_zone).not_before:
+        raise StateConflictError("21 calendar days have not gone by since the formal notice")
+    owed = tx.in_the_way_of_erasure(customer_id)
+    if owed:
+        listed = ", ".join(f"{number} {kind}" for kind, number in owed.items())
+        raise StateConflictError(f"the customer is still owed: {listed}")
+    # 2.
+    pseudonym = tx.customer_pseudonym(customer_id)
+    erased = tx.erase_customer(customer_id, pseudonym, act.now)
+    # 3.
+    erasure = Erasure(
+        pseudonym=pseudonym,
+        ordered_at=order.ordered_at,
+        noticed_at=order.noticed_at,
+        erased_at=act.now,
+        erased_rows=erased.rows,
+    )
+    tx.add_erasure(erasure)
+    accounts, entries = list(map(str, erased.accounts)), list(map(str, erased.entries))
+    for start in range(0, max(len(accounts), len(entries), 1), _IDS_IN_ENTRY):
+        tx.append_audit([
+            act.entry(
+                "customer.erased",
+                subjects={"customer": pseudonym},
+                detail={
+                    "noticed_at": timestamp_text(order.noticed_at),
+                    "rows": erased.rows,
+                    "accounts": accounts[start : start + _IDS_IN_ENTRY],
+                    "entries": entries[start : start + _IDS_IN_ENTRY],
+                },
+            )
+        ])  # fmt: skip
+    return erasure

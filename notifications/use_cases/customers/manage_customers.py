@@ -1,0 +1,350 @@
+"""Customers, contacts, agreement bindings and chosen levels: who is told, where, and of what."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from notifications.audit.entry import AuditEntry
+from notifications.canonical_json import timestamp_text
+from notifications.customer.records import (
+    AgreementBinding,
+    Contact,
+    ContactRole,
+    Customer,
+    LevelChoice,
+    MailContent,
+    ProfileVersion,
+)
+from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
+from notifications.mail.enveloped import certificate_fault
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act, as_json
+from notifications.use_cases.incidents.customer_decider import Agreements
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerDraft:
+    """What is stated of a customer; already checked for form at the border (language, time zone)."""
+
+    name: str
+    language: str
+    time_zone: str
+    services: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    availability_zones: tuple[str, ...] = ()
+    four_eyes: bool = False
+    acknowledge_within_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactDraft:
+    """What is stated of a contact; ``email`` is a checked and normalised address, ``smime_certificate`` is DER."""
+
+    name: str
+    role: ContactRole
+    email: str
+    language: str
+    order: int
+    active: bool = True
+    time_zone: str | None = None
+    fallback: bool = False
+    mail_content: MailContent = MailContent.FULL
+    smime_certificate: bytes | None = None
+    #: whoever states it answers for the address being the contact's, by another way than a mailed link
+    address_confirmed: bool = False
+    phone: str | None = None
+
+
+def register_customer(
+    tx: Transaction, act: Act, draft: CustomerDraft, agreement_id: str, effective_at: datetime, agreements: Agreements
+) -> Customer:
+    """Register a customer bound to an agreement version from a date (10); both in one transaction."""
+    agreements.named(agreement_id)
+    customer = Customer(
+        id=act.identifiers.new_id(),
+        name=draft.name,
+        language=draft.language,
+        time_zone=draft.time_zone,
+        services=draft.services,
+        regions=draft.regions,
+        availability_zones=draft.availability_zones,
+        created_at=act.now,
+        four_eyes=draft.four_eyes,
+        acknowledge_within_seconds=draft.acknowledge_within_seconds,
+    )
+    tx.add_customer(customer, act.identifiers.new_salt())
+    tx.append_audit([_customer_entry(tx, act, "customer.registered", customer)])
+    bind_agreement(tx, act, customer.id, agreement_id, effective_at, agreements)
+    return customer
+
+
+def change_customer(
+    tx: Transaction, act: Act, customer_id: UUID, expected_version: int, draft: CustomerDraft
+) -> Customer:
+    """Replace what is stated of a customer."""
+    before = existing_customer(tx, customer_id)
+    if before.version != expected_version:
+        raise VersionMismatchError("customer", customer_id, expected_version, before.version)
+    customer = replace(
+        before,
+        name=draft.name,
+        language=draft.language,
+        time_zone=draft.time_zone,
+        services=draft.services,
+        regions=draft.regions,
+        availability_zones=draft.availability_zones,
+        four_eyes=draft.four_eyes,
+        acknowledge_within_seconds=draft.acknowledge_within_seconds,
+        version=before.version + 1,
+    )
+    tx.save_customer(customer, before.version)
+    tx.append_audit([_customer_entry(tx, act, "customer.changed", customer)])
+    return customer
+
+
+def bind_agreement(
+    tx: Transaction, act: Act, customer_id: UUID, agreement_id: str, effective_at: datetime, agreements: Agreements
+) -> AgreementBinding:
+    """Bind a customer to an agreement version from a date on (10); earlier bindings stay as they were."""
+    existing_customer(tx, customer_id)
+    agreements.named(agreement_id)
+    binding = AgreementBinding(customer_id, agreement_id, effective_at, act.now)
+    tx.add_binding(binding)
+    tx.append_audit([
+        act.entry(
+            "agreement.bound",
+            subjects={"customer": tx.customer_pseudonym(customer_id)},
+            detail={"agreement": agreement_id, "effective_at": timestamp_text(effective_at)},
+        )
+    ])  # fmt: skip
+    return binding
+
+
+def choose_profile(
+    tx: Transaction,
+    act: Act,
+    customer_id: UUID,
+    choices: tuple[LevelChoice, ...] | None,
+    effective_at: datetime,
+    agreements: Agreements,
+) -> ProfileVersion:
+    """Record the levels a customer chose (11.1.1.3) from a moment on; None goes back to the default levels.
+
+    Raises InvalidInputError naming a level that no agreement of the customer knows.
+    """
+    existing_customer(tx, customer_id)
+    verify_choices(tx, customer_id, choices, agreements)
+    version = 1 + max((profile.version for profile in tx.profiles(customer_id)), default=0)
+    profile = ProfileVersion(
+        id=act.identifiers.new_id(),
+        customer_id=customer_id,
+        version=version,
+        choices=choices,
+        effective_at=effective_at,
+        recorded_at=act.now,
+        recorded_by=act.actor,
+    )
+    tx.add_profile(profile)
+    tx.append_audit([
+        act.entry(
+            "profile.chosen",
+            subjects={"customer": tx.customer_pseudonym(customer_id)},
+            detail={
+                "version": version,
+                "effective_at": timestamp_text(effective_at),
+                "choices": None if choices is None else [_choice_text(choice) for choice in choices],
+            },
+        )
+    ])  # fmt: skip
+    return profile
+
+
+def verify_choices(
+    tx: Transaction, customer_id: UUID, choices: tuple[LevelChoice, ...] | None, agreements: Agreements
+) -> None:
+    """Raise InvalidInputError where a choice names a level that none of the customer's agreements has."""
+    bound = [agreements.by_id[binding.agreement_id] for binding in tx.bindings(customer_id)]
+    known = {
+        "impacts": {level.id for agreement in bound for level in agreement.impacts},
+        "criticalities": {level.id for agreement in bound for level in agreement.criticalities},
+        "priorities": {level.id for agreement in bound for level in agreement.priorities},
+    }
+    faults = [
+        Fault(f"choices.{position}.{dimension}", f"{level!r} is no level of the customer's agreement")
+        for position, choice in enumerate(choices or ())
+        for dimension, levels in known.items()
+        for level in getattr(choice, dimension)
+        if level not in levels
+    ]
+    if faults:
+        raise InvalidInputError(*faults)
+
+
+def add_contact(tx: Transaction, act: Act, customer_id: UUID, draft: ContactDraft) -> Contact:
+    """Add a contact that notices are served to."""
+    existing_customer(tx, customer_id)
+    _verify_address_is_new(tx, customer_id, draft.email, None)
+    _verify_certificate(draft, None, act)
+    contact = Contact(
+        id=act.identifiers.new_id(),
+        customer_id=customer_id,
+        name=draft.name,
+        role=draft.role,
+        email=draft.email,
+        language=draft.language,
+        order=draft.order,
+        active=draft.active,
+        created_at=act.now,
+        time_zone=draft.time_zone,
+        fallback=draft.fallback,
+        mail_content=draft.mail_content,
+        smime_certificate=draft.smime_certificate,
+        verified_at=act.now if draft.address_confirmed else None,
+        phone=draft.phone,
+    )
+    tx.add_contact(contact)
+    tx.append_audit([_contact_entry(tx, act, "contact.added", contact), *_answered_for(tx, act, None, contact)])
+    return contact
+
+
+def change_contact(
+    tx: Transaction, act: Act, customer_id: UUID, contact_id: UUID, expected_version: int, draft: ContactDraft
+) -> Contact:
+    """Replace what is stated of a contact; a contact is made inactive, never removed, so that its record stands.
+
+    A changed address is unconfirmed again, unless whoever changes it answers for it.
+    """
+    before = tx.contact(contact_id)
+    if before is None or before.customer_id != customer_id:
+        raise NotFoundError("contact", contact_id)
+    if before.version != expected_version:
+        raise VersionMismatchError("contact", contact_id, expected_version, before.version)
+    _verify_address_is_new(tx, customer_id, draft.email, contact_id)
+    _verify_certificate(draft, before, act)
+    verified_at = before.verified_at if draft.email == before.email else None
+    contact = replace(
+        before,
+        name=draft.name,
+        role=draft.role,
+        email=draft.email,
+        language=draft.language,
+        order=draft.order,
+        active=draft.active,
+        time_zone=draft.time_zone,
+        fallback=draft.fallback,
+        mail_content=draft.mail_content,
+        smime_certificate=draft.smime_certificate,
+        verified_at=act.now if verified_at is None and draft.address_confirmed else verified_at,
+        phone=draft.phone,
+        version=before.version + 1,
+    )
+    tx.save_contact(contact, before.version)
+    tx.append_audit([_contact_entry(tx, act, "contact.changed", contact), *_answered_for(tx, act, before, contact)])
+    return contact
+
+
+def confirm_address(tx: Transaction, act: Act, contact_id: UUID, address: str) -> Contact:
+    """Confirm that an address is the contact's, which its mailed link proves; raises NotFoundError.
+
+    One that was confirmed before keeps its time. NOT checked here: the link.
+
+    Raises StateConflictError where the contact has another address by now.
+    """
+    before = tx.contact(contact_id)
+    if before is None:
+        raise NotFoundError("contact", contact_id)
+    if before.email != address:
+        raise StateConflictError("the contact has another address by now")
+    if before.verified_at is not None:
+        return before
+    contact = replace(before, verified_at=act.now, version=before.version + 1)
+    tx.save_contact(contact, before.version)
+    tx.append_audit([_confirmed_entry(tx, act, contact, "link")])
+    return contact
+
+
+def existing_customer(tx: Transaction, customer_id: UUID) -> Customer:
+    """Return the customer; raises NotFoundError."""
+    customer = tx.customer(customer_id)
+    if customer is None:
+        raise NotFoundError("customer", customer_id)
+    return customer
+
+
+def _verify_address_is_new(tx: Transaction, customer_id: UUID, email: str, but: UUID | None) -> None:
+    """Refuse the same active address twice at one customer: it would get every notice twice."""
+    if any(other.email == email and other.active and other.id != but for other in tx.contacts(customer_id)):
+        raise InvalidInputError(Fault("email", "another active contact of this customer has this address"))
+
+
+def _verify_certificate(draft: ContactDraft, before: Contact | None, act: Act) -> None:
+    """Refuse a new certificate that does not serve; one that stands already and has expired since stays."""
+    if draft.smime_certificate is None or (before is not None and before.smime_certificate == draft.smime_certificate):
+        return
+    fault = certificate_fault(draft.smime_certificate, draft.email, act.now)
+    if fault is not None:
+        raise InvalidInputError(Fault("smime_certificate", fault))
+
+
+def _choice_text(choice: LevelChoice) -> str:
+    parts = (
+        ("impacts", choice.impacts),
+        ("criticalities", choice.criticalities),
+        ("priorities", choice.priorities),
+        ("data_harm", tuple(harmed.value for harmed in choice.data_harm)),
+    )
+    return ";".join(f"{name}={','.join(values)}" for name, values in parts if values) or "every_security_incident"
+
+
+def _without_certificate(contact: Contact) -> dict[str, object]:
+    """Return a contact as the log commits to it: its certificate by the digest, in hex."""
+    certificate = contact.smime_certificate
+    digest = None if certificate is None else hashlib.sha256(certificate).hexdigest()
+    shape = as_json(replace(contact, smime_certificate=None))
+    assert isinstance(shape, dict)
+    return shape | {"smime_certificate_sha256": digest}
+
+
+def _customer_entry(tx: Transaction, act: Act, kind: str, customer: Customer) -> AuditEntry:
+    return act.entry(
+        kind,
+        subjects={"customer": tx.customer_pseudonym(customer.id)},
+        detail={
+            "version": customer.version,
+            "four_eyes": customer.four_eyes,
+            "acknowledge_within_seconds": customer.acknowledge_within_seconds,
+        },
+        private={"customer": customer},
+    )
+
+
+def _answered_for(tx: Transaction, act: Act, before: Contact | None, contact: Contact) -> list[AuditEntry]:
+    """Return the entry of an address that whoever adds or changes the contact answers for, where it is newly so."""
+    stood = before is not None and before.verified_at is not None and before.email == contact.email
+    return [] if stood or contact.verified_at is None else [_confirmed_entry(tx, act, contact, "out_of_band")]
+
+
+def _confirmed_entry(tx: Transaction, act: Act, contact: Contact, way: str) -> AuditEntry:
+    return act.entry(
+        "contact.address_confirmed",
+        subjects={"customer": tx.customer_pseudonym(contact.customer_id), "contact": str(contact.id)},
+        detail={"version": contact.version, "way": way},
+    )
+
+
+def _contact_entry(tx: Transaction, act: Act, kind: str, contact: Contact) -> AuditEntry:
+    return act.entry(
+        kind,
+        subjects={"customer": tx.customer_pseudonym(contact.customer_id), "contact": str(contact.id)},
+        detail={
+            "version": contact.version,
+            "role": contact.role.value,
+            "active": contact.active,
+            "fallback": contact.fallback,
+            "mail_content": contact.mail_content.value,
+            "encrypted": contact.smime_certificate is not None,
+            "address_confirmed": contact.verified_at is not None,
+        },
+        private={"contact": _without_certificate(contact)},
+    )

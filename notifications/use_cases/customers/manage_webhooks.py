@@ -1,0 +1,185 @@
+"""Webhook endpoints: kept by their customer, disabled when they fail for too long, told and shown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from notifications.delivery.delivery import Outcome, OutcomeKind
+from notifications.delivery.webhook import EndpointState, SignatureKind, WebhookEndpoint, WebhookSecret
+from notifications.delivery.webhook_message import verify_url
+from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers.manage_customers import existing_customer
+
+_GONE = 410
+#: A customer has few systems; a list that grows without end is a mistake.
+_ENDPOINTS_AT_MOST = 20
+_SECRETS_AT_MOST = 4
+_SUCCESS_NOTED_EVERY = timedelta(minutes=5)
+#: An endpoint that failed for so long, and took nothing meanwhile, is posted to no more.
+FAILING_FOR = timedelta(days=5)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointDraft:
+    """What is stated of an endpoint."""
+
+    url: str
+    description: str
+    #: whether notices go there
+    active: bool = True
+
+
+def existing_endpoint(tx: Transaction, customer_id: UUID, endpoint_id: UUID) -> WebhookEndpoint:
+    """Return an endpoint of a customer; raises NotFoundError."""
+    endpoint = tx.webhook_endpoint(endpoint_id)
+    if endpoint is None or endpoint.customer_id != customer_id:
+        raise NotFoundError("webhook endpoint", endpoint_id)
+    return endpoint
+
+
+def add_endpoint(tx: Transaction, act: Act, customer_id: UUID, draft: EndpointDraft) -> WebhookEndpoint:
+    """Add an endpoint, which notices sealed from now on go to; raises InvalidInputError, StateConflictError."""
+    existing_customer(tx, customer_id)
+    verify_url(draft.url)
+    others = tx.webhook_endpoints(customer_id)
+    if len(others) >= _ENDPOINTS_AT_MOST:
+        raise StateConflictError(f"a customer has at most {_ENDPOINTS_AT_MOST} webhook endpoints")
+    if any(other.url == draft.url for other in others):
+        raise InvalidInputError(Fault("url", "is an endpoint of this customer already"))
+    endpoint = WebhookEndpoint(
+        id=act.identifiers.new_id(),
+        customer_id=customer_id,
+        url=draft.url,
+        description=draft.description,
+        state=EndpointState.ACTIVE if draft.active else EndpointState.DISABLED,
+        state_reason=None if draft.active else "disabled as it was added",
+        created_at=act.now,
+        created_by=act.actor,
+    )
+    tx.add_webhook_endpoint(endpoint)
+    _log(tx, act, "webhook.added", endpoint)
+    return endpoint
+
+
+def change_endpoint(
+    tx: Transaction, act: Act, endpoint: WebhookEndpoint, draft: EndpointDraft, expected_version: int
+) -> WebhookEndpoint:
+    """Replace what is stated; an endpoint that is set in use again begins anew. Raises InvalidInputError,
+    VersionMismatchError.
+    """
+    verify_url(draft.url)
+    if any(other.url == draft.url for other in tx.webhook_endpoints(endpoint.customer_id) if other.id != endpoint.id):
+        raise InvalidInputError(Fault("url", "is an endpoint of this customer already"))
+    if draft.active:
+        state, reason = EndpointState.ACTIVE, None
+    elif endpoint.state is EndpointState.ACTIVE:
+        state, reason = EndpointState.DISABLED, "disabled by a person"
+    else:
+        state, reason = endpoint.state, endpoint.state_reason
+    set_in_use = draft.active and endpoint.state is not EndpointState.ACTIVE
+    changed = replace(
+        endpoint,
+        url=draft.url,
+        description=draft.description,
+        state=state,
+        state_reason=reason,
+        failing_since=None if set_in_use else endpoint.failing_since,
+        version=expected_version + 1,
+    )
+    tx.save_webhook_endpoint(changed, expected_version)
+    _log(tx, act, "webhook.changed", changed)
+    return changed
+
+
+def add_secret(
+    tx: Transaction, act: Act, endpoint: WebhookEndpoint, secret: WebhookSecret, overlap: timedelta | None
+) -> None:
+    """Add a secret. With an overlap, the others of its kind sign that long beside it; without, they are kept.
+
+    Raises StateConflictError where there are too many.
+    """
+    others = tx.webhook_secrets(endpoint.id)
+    in_force = [other for other in others if other.expires_at is None or other.expires_at > act.now]
+    if len(in_force) >= _SECRETS_AT_MOST:
+        raise StateConflictError(f"an endpoint has at most {_SECRETS_AT_MOST} secrets in force: let one expire first")
+    if overlap is not None:
+        for other in in_force:
+            if other.kind is secret.kind:
+                ends_at = act.now + overlap
+                if other.expires_at is None or other.expires_at > ends_at:
+                    tx.save_webhook_secret(replace(other, expires_at=ends_at))
+    tx.add_webhook_secret(secret)
+    _log(tx, act, "webhook.secret_added", endpoint, {"secret": str(secret.id), "kind": secret.kind.value})
+
+
+def drop_secret(tx: Transaction, act: Act, endpoint: WebhookEndpoint, secret_id: UUID) -> None:
+    """Remove a secret at once; raises NotFoundError, and StateConflictError for the last one in force."""
+    secrets = tx.webhook_secrets(endpoint.id)
+    if all(secret.id != secret_id for secret in secrets):
+        raise NotFoundError("webhook secret", secret_id)
+    left = [item for item in secrets if item.id != secret_id and (item.expires_at is None or item.expires_at > act.now)]
+    if not left:
+        raise StateConflictError("it is the last secret: add another one first")
+    tx.drop_webhook_secret(secret_id)
+    _log(tx, act, "webhook.secret_removed", endpoint, {"secret": str(secret_id)})
+
+
+def after_attempt(
+    endpoint: WebhookEndpoint, outcome: Outcome, now: datetime, failing_for: timedelta = FAILING_FOR
+) -> WebhookEndpoint:
+    """Return the endpoint as it stands after an attempt; the same object where nothing is to be stored."""
+    if outcome.kind is OutcomeKind.ACCEPTED:
+        last = endpoint.last_success_at
+        if endpoint.failing_since is None and last is not None and now - last < _SUCCESS_NOTED_EVERY:
+            return endpoint
+        return replace(endpoint, failing_since=None, last_success_at=now)
+    if outcome.kind is OutcomeKind.REFUSED_HERE or endpoint.state is not EndpointState.ACTIVE:
+        return endpoint
+    if outcome.code == _GONE:
+        return replace(endpoint, state=EndpointState.GONE, state_reason="the endpoint answered 410 Gone")
+    since = endpoint.failing_since or now
+    if now - since >= failing_for:
+        days = round(failing_for / timedelta(days=1), 1)
+        reason = f"it failed for {days:g} days, at last: {outcome.code or ''} {outcome.text}".strip()
+        return replace(endpoint, failing_since=since, state=EndpointState.FAILING, state_reason=reason)
+    return endpoint if endpoint.failing_since is not None else replace(endpoint, failing_since=since)
+
+
+def record_attempt_at(
+    tx: Transaction, act: Act, endpoint_id: UUID, outcome: Outcome, failing_for: timedelta = FAILING_FOR
+) -> WebhookEndpoint | None:
+    """Store where the endpoint stands after an attempt; returns it where this disabled it, for whoever tells."""
+    before = tx.webhook_endpoint(endpoint_id)
+    if before is None:
+        return None
+    after = after_attempt(before, outcome, act.now, failing_for)
+    if after is before:
+        return None
+    after = replace(after, version=before.version + 1)
+    tx.save_webhook_endpoint(after, before.version)
+    if after.state is before.state:
+        return None
+    _log(tx, act, "webhook.disabled", after)
+    return after
+
+
+def new_secret_record(
+    act: Act, endpoint: WebhookEndpoint, key: UUID, kind: SignatureKind, sealed: bytes, public_key: str | None
+) -> WebhookSecret:
+    """Return a secret to store, already sealed for its id."""
+    return WebhookSecret(key, endpoint.id, kind, sealed, public_key, act.now)
+
+
+def _log(
+    tx: Transaction, act: Act, kind: str, endpoint: WebhookEndpoint, detail: Mapping[str, str] | None = None
+) -> None:
+    entry = act.entry(
+        kind,
+        subjects={"customer": tx.customer_pseudonym(endpoint.customer_id), "endpoint": str(endpoint.id)},
+        detail={"state": endpoint.state.value} | dict(detail or {}),
+        private={"url": endpoint.url, "description": endpoint.description, "reason": endpoint.state_reason},
+    )
+    tx.append_audit([entry])

@@ -1,0 +1,201 @@
+"""Gather the evidence on an incident, a notice, a customer or a period: what the log says, and what it commits to.
+
+Everything follows from the entries under one checkpoint: a part is in a bundle because an entry commits to it, and
+whatever is recorded later changes nothing. So the same bundle can be made again, byte for byte, as long as nothing of
+it was erased. Work is done an entry at a time: what is held does not grow with the bundle.
+"""
+
+import hashlib
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from notifications.audit.checkpoint import parse_checkpoint_note
+from notifications.audit.entry import Leaf, parse_leaf
+from notifications.audit.merkle import inclusion_proof
+from notifications.audit.proof import format_notice_extra, format_proof
+from notifications.errors import Fault, InvalidInputError, LogUnavailableError, NotFoundError
+from notifications.evidence.bundle.contents import (
+    ARTEFACTS,
+    CUSTOMER,
+    OPEN_TO_CUSTOMER,
+    PROOF,
+    Header,
+    Scope,
+    entry_folder,
+    opened_by,
+)
+from notifications.notice.seal import SealedNotice
+from notifications.ports import Page, SequencedEntry, Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers.manage_customers import existing_customer
+from notifications.use_cases.evidence.prove_entry import entry_at
+
+_ENTRIES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a bundle is asked for; at least one of them."""
+
+    incident_id: UUID | None = None
+    notice_id: UUID | None = None
+    customer_id: UUID | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BundlePlan:
+    """What a bundle holds."""
+
+    header: Header
+    #: the checkpoint under which every entry is proven
+    checkpoint: bytes
+    #: the entries, by their index, rising
+    indices: "array[int]"
+    #: the lines that witnesses gave under the checkpoint; empty where there are none
+    cosignatures: bytes = b""
+    #: a timestamp over the checkpoint; None where there is none
+    token: bytes | None = None
+
+
+def plan_bundle(tx: Transaction, wanted: Wanted, *, reader: str, language: str) -> BundlePlan:
+    """Return which entries a bundle holds; ``tx`` shows what its reader may see.
+
+    The checkpoint is the newest one that has a timestamp where that covers every entry found, else the latest.
+
+    Raises InvalidInputError where nothing is asked for, NotFoundError where there is nothing of what is named, and
+    LogUnavailableError before the first checkpoint.
+    """
+    if wanted == Wanted():
+        raise InvalidInputError(Fault("", "name an incident, a notice, a customer or a period"))
+    if wanted.starts_at is not None and wanted.ends_at is not None and wanted.ends_at <= wanted.starts_at:
+        raise InvalidInputError(Fault("ends_at", "must be after starts_at"))
+    note = tx.log_checkpoint()
+    if note is None:
+        raise LogUnavailableError("the log has no checkpoint yet")
+    checkpoint = parse_checkpoint_note(note)
+    pseudonym = None
+    if wanted.customer_id is not None:
+        existing_customer(tx, wanted.customer_id)
+        pseudonym = tx.customer_pseudonym(wanted.customer_id)
+    scope = Scope(wanted.incident_id, wanted.notice_id, pseudonym, wanted.starts_at, wanted.ends_at)
+    indices = array("q")
+    for entry in _entries(tx, scope, checkpoint.size):
+        if entry.index < checkpoint.size and scope.holds(parse_leaf(entry.leaf)):
+            indices.append(entry.index)
+    if not indices and (named := wanted.notice_id or wanted.incident_id) is not None:
+        raise NotFoundError("evidence of", named)
+    token, stamped = None, tx.stamped_checkpoint()
+    if stamped is not None and indices and indices[-1] < stamped.size:
+        note, checkpoint, token = stamped.note, parse_checkpoint_note(stamped.note), stamped.token
+    header = Header(scope, reader, language, checkpoint.origin, checkpoint.size, len(indices))
+    return BundlePlan(header, note, indices, "".join(tx.cosignatures(checkpoint.size)).encode(), token)
+
+
+def _entries(tx: Transaction, scope: Scope, size: int) -> Iterator[SequencedEntry]:
+    """Yield the entries that may be within, oldest first, by whatever finds them quickest."""
+    named = (("notice", scope.notice), ("incident", scope.incident), ("customer", scope.customer))
+    subject = next(((kind, str(value)) for kind, value in named if value is not None), None)
+    if subject is None:
+        start = 0
+        while start < size:
+            # Under a limited scope fewer come than there are.
+            limit = min(_ENTRIES_AT_ONCE, size - start)
+            yield from tx.log_entries(start, limit)
+            start += limit
+        return
+    cursor = None
+    while True:
+        found, cursor = tx.log_entries_about(*subject, Page(_ENTRIES_AT_ONCE, cursor))
+        yield from found
+        if cursor is None or (found and found[-1].index >= size):
+            return
+
+
+def entry_parts(tx: Transaction, plan: BundlePlan, index: int) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of each part of an entry, names rising.
+
+    1. What the leaf commits to, as far as the reader may have it, and what else it names by a digest. What was erased
+       is not there.
+    2. The leaf with its proof under the bundle's checkpoint, and the salts that open what is there.
+    """
+    entry = entry_at(tx, index)
+    leaf = parse_leaf(entry.leaf)
+    openings = disclosed(leaf, tx.entry_openings(entry.entry_id), plan.header.reader)
+    # 1.
+    parts = _artefacts(tx, leaf, openings)
+    salts = {}
+    for name, (salt, value) in openings.items():
+        part = opened_by(leaf.type, name)
+        if part not in ARTEFACTS:
+            parts[part] = value
+        if part in parts:
+            salts[name] = salt
+    # 2.
+    hashes = inclusion_proof(index, plan.header.tree_size, tx.log_node_hashes)
+    parts[PROOF] = format_proof(index, hashes, plan.checkpoint, format_notice_extra(entry.leaf, salts))
+    folder = entry_folder(index)
+    for name in sorted(parts):
+        yield folder + name, parts[name]
+
+
+def disclosed(
+    leaf: Leaf, openings: Mapping[str, tuple[bytes, bytes]], reader: str
+) -> Mapping[str, tuple[bytes, bytes]]:
+    """Return the openings of an entry that a reader may have."""
+    return {} if reader == CUSTOMER and leaf.type not in OPEN_TO_CUSTOMER else openings
+
+
+def _artefacts(tx: Transaction, leaf: Leaf, openings: Mapping[str, object]) -> dict[str, bytes]:
+    if leaf.type in {"notice.sealed", "notice.timestamped"}:
+        sealed = tx.sealed(UUID(leaf.subjects["notice"]))
+        return {} if sealed is None or not openings else _sealed_parts(sealed, leaf)
+    if leaf.type == "delivery.attempted" and leaf.detail.get("message_sha256") is not None:
+        message = tx.message_sent(UUID(leaf.subjects["delivery"]))
+        # Of several attempts the message of the last one is kept.
+        if message is not None and hashlib.sha256(message).hexdigest() == leaf.detail["message_sha256"]:
+            return {"message.json" if leaf.detail.get("channel") == "webhook" else "message.eml": message}
+    return {}
+
+
+def _sealed_parts(sealed: SealedNotice, leaf: Leaf) -> dict[str, bytes]:
+    parts = {"notice.json.p7s": sealed.signature}
+    if sealed.timestamp is not None and "timestamp" in leaf.commitments:
+        parts["notice.json.tsr"] = sealed.timestamp
+    if leaf.type == "notice.timestamped":
+        return parts
+    parts["notice.json"] = sealed.document
+    if sealed.resources_csv is not None:
+        parts["resources.csv"] = sealed.resources_csv
+    zoned: dict[str, int] = {}
+    for words in sealed.renderings:
+        name = f"words.{words.language}"
+        if words.time_zone is not None:
+            zoned[name] = zoned.get(name, 0) + 1
+            name = f"{name}.{zoned[name]}"
+        parts[f"{name}.html"], parts[f"{name}.txt"] = words.html.encode(), words.text.encode()
+    return parts
+
+
+def record_bundle(tx: Transaction, act: Act, plan: BundlePlan, sums_digest: bytes) -> None:
+    """Record who was given which evidence, before they have it.
+
+    The mails in it may hold links that acknowledge: whoever weighs an acknowledgement later sees who had them too.
+    """
+    scope = plan.header.scope
+    named = (("incident", scope.incident), ("notice", scope.notice), ("customer", scope.customer))
+    entry = act.entry(
+        "bundle.made",
+        subjects={kind: str(value) for kind, value in named if value is not None},
+        detail={
+            "reader": plan.header.reader,
+            "tree_size": plan.header.tree_size,
+            "entries": plan.header.entries,
+            "sums_sha256": sums_digest.hex(),
+        },
+    )
+    tx.append_audit([entry])

@@ -1,0 +1,238 @@
+"""The shared middle of recording and changing an incident: classify, decide per customer, draft what is owed."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import partial
+from uuid import UUID
+
+from notifications.audit.entry import AuditEntry
+from notifications.canonical_json import timestamp_text
+from notifications.classification import Classification
+from notifications.decision import Decision, Verdict
+from notifications.errors import Fault, InvalidInputError
+from notifications.incident import Answer, Incident, IncidentFacts
+from notifications.notice import Notice, NoticeState
+from notifications.ports import StoredDecision, Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.incidents.customer_decider import Agreements, CustomerDecider, customer_cases
+from notifications.use_cases.incidents.follow_up import ToldFacts, next_notice
+
+_CUSTOMER_IN_FACT = re.compile(r"(?<=affected_customers\.)[0-9a-f-]{36}")
+
+
+def verify_customers_exist(tx: Transaction, facts: IncidentFacts) -> None:
+    """Raise InvalidInputError naming every affected customer that does not exist."""
+    faults = [
+        Fault(f"affected_customers.{position}.customer_id", "no such customer")
+        for position, stated in enumerate(facts.affected_customers)
+        if tx.customer(stated.customer_id) is None
+    ]
+    if faults:
+        raise InvalidInputError(*faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What one version of the facts came to."""
+
+    classification: Classification
+    #: decisions that are new or differ from the ones before
+    decided: tuple[StoredDecision, ...]
+    #: how many customers stand at each verdict
+    tally: Mapping[Verdict, int]
+    drafted: int
+    withdrawn: int
+
+
+def apply_facts(tx: Transaction, act: Act, kind: str, incident: Incident, agreements: Agreements) -> Consequences:
+    """Classify and decide the incident's facts for every customer, and bring the drafts in line.
+
+    ``kind`` is what the audit log calls the act, such as ``incident.declared``.
+
+    1. Classify once per agreement, decide once per customer; record the facts and how the reference agreement reads
+       them, and what they say of each customer by itself.
+    2. Record each decision that is new or changed, told and not told alike, with its audit entry, which also says what
+       it did to the customer's draft.
+    3. Per customer: draft what is owed and not drafted; let an unreleased draft follow the facts; withdraw a draft that
+       is owed no more; give a customer already told an update or a correction when what concerns it changed.
+    4. Write all of it with its audit entries, in the caller's transaction.
+    """
+    decider = CustomerDecider(incident.facts, agreements)
+    before = tx.current_decisions(incident.id) if incident.version > 1 else {}
+    standing = _standing_notices(tx.notices_of_incident(incident.id)) if incident.version > 1 else {}
+    told = ToldFacts(partial(tx.facts_at, incident.id), agreements)
+    decided: list[StoredDecision] = []
+    added: list[Notice] = []
+    saved: list[Notice] = []
+    entries = list(_effect_entries(tx, act, incident))
+    tally = dict.fromkeys(Verdict, 0)
+    for case in customer_cases(tx):
+        customer_id = case.customer.id
+        decision = decider.decide(case)
+        tally[decision.verdict] += 1
+        earlier = before.get(customer_id)
+        pseudonym = tx.customer_pseudonym(customer_id)
+        notice = next_notice(act, incident, case, decider, decision, standing.get(customer_id, ()), told)
+        if notice is not None:
+            (saved if notice.version > 1 else added).append(notice)
+        if earlier is None or earlier.decision != decision:
+            decided.append(StoredDecision(act.identifiers.new_id(), incident.id, incident.version, act.now, decision))
+            entries.append(_decision_entry(act, incident, pseudonym, decision, notice))
+        elif notice is not None:
+            entries.append(_notice_entry(act, notice, incident.ticket, pseudonym))
+    tx.add_decisions(decided)
+    tx.add_notices(added)
+    for notice in saved:
+        tx.save_notice(notice, notice.version - 1)
+    # It states how many were decided about, and comes first all the same.
+    considered = Considered(customers=sum(tally.values()), decisions=len(decided))
+    tx.append_audit([_facts_entry(act, kind, incident, decider.reference, considered), *entries])
+    return Consequences(
+        classification=decider.reference,
+        decided=tuple(decided),
+        tally=tally,
+        drafted=len(added),
+        withdrawn=sum(notice.state is NoticeState.WITHDRAWN for notice in saved),
+    )
+
+
+def _standing_notices(notices: Iterable[Notice]) -> dict[UUID, tuple[Notice, ...]]:
+    """Return the notices that still count, by customer, in sequence."""
+    standing: dict[UUID, list[Notice]] = {}
+    for notice in notices:
+        if notice.state is not NoticeState.WITHDRAWN:
+            standing.setdefault(notice.customer_id, []).append(notice)
+    return {customer_id: tuple(items) for customer_id, items in standing.items()}
+
+
+def public_fact_id(fact: str) -> str:
+    """Return a fact id that names no customer, fit for the log and for other customers."""
+    return _CUSTOMER_IN_FACT.sub("*", fact)
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """Of how many customers one version of the facts was decided, and how many of these decisions were recorded."""
+
+    customers: int
+    decisions: int
+
+
+def _facts_entry(
+    act: Act, kind: str, incident: Incident, classification: Classification, considered: Considered
+) -> AuditEntry:
+    """Return the entry for one version of the facts and how the reference agreement reads it.
+
+    Codes and times stand in clear, all the rest is committed to. What is stated of single customers is not among it:
+    one of them may have to be erased (9.7), and what all share stays open.
+    """
+    facts = incident.facts
+    shared = {member.name: getattr(facts, member.name) for member in fields(facts)}
+    del shared["affected_customers"]
+    return act.entry(
+        kind,
+        subjects={"incident": str(incident.id)},
+        detail={
+            "ticket": incident.ticket,
+            "version": incident.version,
+            "inside_perimeter": facts.inside_perimeter.value,
+            "intent": facts.intent.value,
+            "cause": facts.cause.value,
+            "impact": facts.impact,
+            "criticality": facts.criticality,
+            "tlp": facts.tlp.value,
+            "aware_at": timestamp_text(facts.aware_at),
+            "affected_customers": len(facts.affected_customers),
+            "customers": considered.customers,
+            "decisions": considered.decisions,
+            "agreement": classification.agreement_id,
+            "nature": classification.nature.value,
+            "possible_natures": [nature.value for nature in classification.possible_natures],
+            "priority": classification.priority,
+            "provisional": classification.provisional,
+            "grounds": [f"{ground.id}:{ground.holds.value}" for ground in classification.grounds],
+        },
+        private={"facts": shared},
+    )
+
+
+def _effect_entries(tx: Transaction, act: Act, incident: Incident) -> Iterator[AuditEntry]:
+    """Yield an entry for each customer of whom the facts state something else than the version before."""
+    earlier = tx.facts_at(incident.id, incident.version - 1) if incident.version > 1 else None
+    before = {} if earlier is None else {stated.customer_id: stated for stated in earlier.affected_customers}
+    stated_now = {stated.customer_id: stated for stated in incident.facts.affected_customers}
+    for customer_id in dict.fromkeys((*stated_now, *before)):
+        stated = stated_now.get(customer_id)
+        if stated != before.get(customer_id):
+            yield act.entry(
+                "incident.effect_stated",
+                subjects={"incident": str(incident.id), "customer": tx.customer_pseudonym(customer_id)},
+                detail={
+                    "ticket": incident.ticket,
+                    "version": incident.version,
+                    "affected": None if stated is None else stated.affected.value,
+                },
+                private={"affected": stated},
+            )
+
+
+def _decision_entry(
+    act: Act, incident: Incident, pseudonym: str, decision: Decision, notice: Notice | None
+) -> AuditEntry:
+    subjects = {"incident": str(incident.id), "customer": pseudonym}
+    return act.entry(
+        "decision.recorded",
+        subjects=subjects if notice is None else notice_subjects(notice, pseudonym),
+        detail={
+            "draft": None if notice is None else _drafting(notice),
+            "sequence": None if notice is None else notice.sequence,
+            "kind": None if notice is None else notice.kind.value,
+            "ticket": incident.ticket,
+            "facts_version": incident.version,
+            "verdict": decision.verdict.value,
+            "nature": decision.nature.value,
+            "priority": decision.priority,
+            "agreement": decision.agreement_id,
+            "profile_version": decision.profile_version,
+            "reasons": [f"{reason.id}:{reason.holds.value}" for reason in decision.reasons],
+            # Whatever would oblige if it held; what does hold stands in ``duties``.
+            "clauses": sorted({reason.clause for reason in decision.reasons if reason.obliges}),
+            "duties": [
+                f"{reason.id}:{reason.clause}"
+                for reason in decision.reasons
+                if reason.obliges and reason.holds is Answer.YES
+            ],
+            "missing": sorted({public_fact_id(fact) for fact in decision.missing}),
+            "due_at": timestamp_text(decision.due_at) if decision.due_at else None,
+            "due_kind": decision.due_kind.value if decision.due_kind else None,
+            "target_at": timestamp_text(decision.target_at) if decision.target_at else None,
+        },
+    )
+
+
+def _drafting(notice: Notice) -> str:
+    """Return what a change did to a draft."""
+    if notice.state is NoticeState.WITHDRAWN:
+        return "withdrawn"
+    return "drafted" if notice.version == 1 else "redrafted"
+
+
+def _notice_entry(act: Act, notice: Notice, ticket: str, pseudonym: str) -> AuditEntry:
+    return act.entry(
+        f"notice.{_drafting(notice)}",
+        subjects=notice_subjects(notice, pseudonym),
+        detail={
+            "ticket": ticket,
+            "sequence": notice.sequence,
+            "kind": notice.kind.value,
+            "facts_version": notice.facts_version,
+            "due_at": timestamp_text(notice.due_at),
+            "due_kind": notice.due_kind,
+        },
+    )
+
+
+def notice_subjects(notice: Notice, pseudonym: str) -> dict[str, str]:
+    """Return what an entry about a notice concerns."""
+    return {"incident": str(notice.incident_id), "customer": pseudonym, "notice": str(notice.id)}

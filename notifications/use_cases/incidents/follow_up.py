@@ -1,0 +1,166 @@
+"""What a changed fact owes a customer: a first notice, a follow-up, a correction, or a draft withdrawn."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from notifications.decision import Decision, DueKind, Verdict
+from notifications.incident import UNKNOWN, Incident, IncidentFacts, PersonalDataBreach
+from notifications.notice import Notice, NoticeKind, NoticeState
+from notifications.use_cases.audit_context import Act, as_json
+from notifications.use_cases.incidents.customer_decider import Agreements, CustomerCase, CustomerDecider
+
+#: Facts that are texts or plans: changing them is news, not a mistake put right.
+_NOT_CODED = frozenset({
+    "title", "summary", "measures_taken", "recommendations", "not_known_yet", "next_update_by", "ended_at",
+    "effect", "likely_consequences", "name", "tlp",
+})  # fmt: skip
+#: A suspicion that is confirmed is news; it was told as a suspicion.
+_FIRMED_UP = frozenset({(PersonalDataBreach.SUSPECTED.value, PersonalDataBreach.CONFIRMED.value)})
+
+
+class ToldFacts:
+    """What customers were told before, by version of the facts."""
+
+    def __init__(self, facts_at: Callable[[int], IncidentFacts | None], agreements: Agreements) -> None:
+        self._facts_at, self._agreements = facts_at, agreements
+        self._deciders: dict[int, CustomerDecider] = {}
+
+    def at(self, version: int) -> CustomerDecider:
+        """Return the decider over one earlier version of the facts."""
+        if version not in self._deciders:
+            facts = self._facts_at(version)
+            if facts is None:
+                raise LookupError(f"version {version} of the facts is gone from the store")
+            self._deciders[version] = CustomerDecider(facts, self._agreements)
+        return self._deciders[version]
+
+
+def next_notice(
+    act: Act,
+    incident: Incident,
+    case: CustomerCase,
+    decider: CustomerDecider,
+    decision: Decision,
+    standing: tuple[Notice, ...],
+    told: ToldFacts,
+) -> Notice | None:
+    """Return the notice to add (its version is 1) or to save (a later version); None when nothing is to be done.
+
+    ``standing`` are the customer's notices of the incident that were not withdrawn, in sequence.
+
+    1. Never told, owed now: a first draft, or the draft there is follows the facts.
+    2. Never told, owed no more: the draft is withdrawn. Uncertain again: the draft stays, the analyst decides.
+    3. Told before: a final notice when the incident closes; else, where what the customer reads has changed, an update
+       or a correction; where the facts went back to what it was told, a draft not yet released is withdrawn.
+    """
+    draft = standing[-1] if standing and standing[-1].state is NoticeState.DRAFT else None
+    served = [notice for notice in standing if notice.state is not NoticeState.DRAFT]
+    # 1. and 2. Never told.
+    if not served:
+        if decision.verdict is Verdict.NOTIFY or (draft is not None and decision.verdict is Verdict.PENDING):
+            return _draft(act, incident, case, decision, draft, 1, NoticeKind.INITIAL, duty_is_new=True)
+        return None if draft is None else _withdrawn(draft)
+    # 3. Told before.
+    last = served[-1]
+    then = told.at(last.facts_version)
+    seen_then, seen_now = then.seen_by(case.customer.id), decider.seen_by(case.customer.id)
+    decision_then = then.decide(case)
+    if incident.closed_at is not None:
+        kind = NoticeKind.FINAL
+    elif seen_then == seen_now and _told_of(decision_then) == _told_of(decision):
+        return None if draft is None else _withdrawn(draft)
+    else:
+        kind = change_kind(seen_then, seen_now, decision_then, decision)
+    # A duty that the customer was not told under before, such as a breach found later, brings its own deadline.
+    duty_is_new = decision.personal_data_breach and not decision_then.personal_data_breach
+    return _draft(act, incident, case, decision, draft, last.sequence + 1, kind, duty_is_new=duty_is_new)
+
+
+def change_kind(
+    facts_then: IncidentFacts, facts_now: IncidentFacts, decision_then: Decision, decision_now: Decision
+) -> NoticeKind:
+    """Return ``correction`` when something the customer was told is not so, else ``update``.
+
+    Told and not so: a duty that stands no more, a settled nature that changed, or a coded fact or count that had a
+    definite value and has another (or none) now. What was unknown and is known now is an update.
+    """
+    if decision_then.verdict is Verdict.NOTIFY and decision_now.verdict is not Verdict.NOTIFY:
+        return NoticeKind.CORRECTION
+    if not decision_then.missing and decision_then.nature is not decision_now.nature:
+        return NoticeKind.CORRECTION
+    return NoticeKind.CORRECTION if _contradicts(as_json(facts_then), as_json(facts_now)) else NoticeKind.UPDATE
+
+
+def _contradicts(then: object, now: object) -> bool:
+    """Whether a definite coded value in ``then`` has another value in ``now``."""
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        return any(key not in _NOT_CODED and _contradicts(value, now.get(key)) for key, value in then.items())
+    if isinstance(then, list) and isinstance(now, list):
+        if any(isinstance(item, Mapping) for item in (*then, *now)):
+            # Records (affected customers, resources): one more is news, one gone or changed is a correction.
+            return any(_contradicts(old, _counterpart(old, now)) for old in then)
+        return not set(then) <= set(now)
+    if then is None or then == UNKNOWN or (isinstance(now, str) and (then, now) in _FIRMED_UP):
+        return False
+    return then != now
+
+
+def _counterpart(record: Mapping[str, object], others: list[object]) -> object:
+    key = "customer_id" if "customer_id" in record else "id"
+    return next((other for other in others if isinstance(other, Mapping) and other.get(key) == record.get(key)), None)
+
+
+def _told_of(decision: Decision) -> tuple[object, ...]:
+    """Return the parts of a decision that the customer reads."""
+    return decision.verdict, decision.nature, decision.priority, decision.personal_data_breach
+
+
+def _withdrawn(draft: Notice) -> Notice:
+    return replace(draft, state=NoticeState.WITHDRAWN, version=draft.version + 1)
+
+
+def _draft(
+    act: Act,
+    incident: Incident,
+    case: CustomerCase,
+    decision: Decision,
+    draft: Notice | None,
+    sequence: int,
+    kind: NoticeKind,
+    *,
+    duty_is_new: bool,
+) -> Notice:
+    due_at, due_kind = _follow_up_due_at(act.now, incident), DueKind.INTERNAL_TARGET
+    if duty_is_new and decision.due_at is not None and decision.due_kind is not None:
+        due_at, due_kind = decision.due_at, decision.due_kind
+    if draft is not None:
+        return replace(
+            draft,
+            kind=kind,
+            facts_version=incident.version,
+            due_at=due_at,
+            due_kind=due_kind.value,
+            drafted_by=act.actor,
+            version=draft.version + 1,
+        )
+    return Notice(
+        id=act.identifiers.new_id(),
+        incident_id=incident.id,
+        customer_id=case.customer.id,
+        sequence=sequence,
+        kind=kind,
+        state=NoticeState.DRAFT,
+        facts_version=incident.version,
+        due_at=due_at,
+        due_kind=due_kind.value,
+        created_at=act.now,
+        created_by=act.actor,
+        drafted_by=act.actor,
+    )
+
+
+def _follow_up_due_at(now: datetime, incident: Incident) -> datetime:
+    """Return when a follow-up is due that no duty dates: by the update that was announced, else at once."""
+    announced = incident.facts.next_update_by
+    return announced if announced is not None and announced > now else now

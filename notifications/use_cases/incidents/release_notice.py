@@ -1,0 +1,207 @@
+"""Review and release: what is released is served, and cannot be taken back.
+
+Four eyes: a setting, a customer or its agreement may require that whoever releases a notice did not write it last.
+The override is the emergency way past that, and past the want of an approver: it states its reason, stands out in the
+log, and waits for a second person's review.
+"""
+
+from dataclasses import replace
+from enum import StrEnum
+from uuid import UUID
+
+from notifications.audit.entry import AuditEntry
+from notifications.canonical_json import timestamp_text
+from notifications.customer.records import binding_in_force
+from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
+from notifications.notice import Notice, NoticeState
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.incidents.apply_facts import notice_subjects
+from notifications.use_cases.incidents.customer_decider import Agreements
+
+#: How many customers a refusal names.
+_NAMED = 5
+
+
+class FourEyesRule(StrEnum):
+    """What requires a second pair of eyes; the first that does is named."""
+
+    SETTING = "setting"
+    CUSTOMER = "customer"
+    AGREEMENT = "agreement"
+
+
+class FourEyesError(StateConflictError):
+    """The notice must be released by somebody else than whoever wrote it last; nothing was released."""
+
+
+def four_eyes_rule(tx: Transaction, notice: Notice, agreements: Agreements) -> FourEyesRule | None:
+    """Return what requires four eyes for a notice, or None.
+
+    The agreement is the one in force for the customer when the incident became known, as for the decision.
+    """
+    if agreements.four_eyes:
+        return FourEyesRule.SETTING
+    customer, incident = tx.customer(notice.customer_id), tx.incident(notice.incident_id)
+    if customer is not None and customer.four_eyes:
+        return FourEyesRule.CUSTOMER
+    if incident is None:
+        raise NotFoundError("incident", notice.incident_id)
+    binding = binding_in_force(tx.bindings(notice.customer_id), incident.facts.aware_at)
+    agreement_id = agreements.reference_id if binding is None else binding.agreement_id
+    return FourEyesRule.AGREEMENT if agreements.by_id[agreement_id].four_eyes else None
+
+
+def release_notice(tx: Transaction, act: Act, notice_id: UUID, expected_version: int, agreements: Agreements) -> Notice:
+    """Release one draft.
+
+    Raises NotFoundError, VersionMismatchError, StateConflictError when it is no draft any more, FourEyesError.
+    """
+    return _release(tx, act, [_draft(tx, notice_id, expected_version)], agreements)[0]
+
+
+def release_drafts(
+    tx: Transaction, act: Act, incident_id: UUID, expected_version: int, agreements: Agreements
+) -> list[Notice]:
+    """Release every draft of an incident at once; all of them or none.
+
+    ``expected_version`` is the incident's: what the analyst reviewed is what goes out. Raises as ``release_notice``.
+    """
+    return _release(tx, act, _drafts(tx, incident_id, expected_version), agreements)
+
+
+def override_release(
+    tx: Transaction, act: Act, notice_id: UUID, expected_version: int, agreements: Agreements, reason: str
+) -> Notice:
+    """Release one draft in an emergency, whoever wrote it; raises as ``release_notice``, but no FourEyesError."""
+    return _override(tx, act, [_draft(tx, notice_id, expected_version)], agreements, reason)[0]
+
+
+def override_releases(
+    tx: Transaction, act: Act, incident_id: UUID, expected_version: int, agreements: Agreements, reason: str
+) -> list[Notice]:
+    """Release every draft of an incident in an emergency; all of them or none."""
+    return _override(tx, act, _drafts(tx, incident_id, expected_version), agreements, reason)
+
+
+def review_override(tx: Transaction, act: Act, notice_id: UUID, expected_version: int) -> Notice:
+    """Record that somebody else looked at an emergency release.
+
+    Raises NotFoundError, VersionMismatchError, StateConflictError where there was none, or it was reviewed before, or
+    whoever reviews is whoever released it. Whoever wrote it may review: then two people have looked at it.
+    """
+    notice = _at_version(tx, notice_id, expected_version)
+    if notice.override_reason is None:
+        raise StateConflictError(f"notice {notice_id} was not released by an override")
+    if notice.override_reviewed_by is not None:
+        raise StateConflictError(f"the override of notice {notice_id} was reviewed already")
+    if act.actor == notice.released_by:
+        raise FourEyesError("an override is reviewed by somebody else than whoever released the notice by it")
+    reviewed = replace(notice, override_reviewed_by=act.actor, override_reviewed_at=act.now, version=notice.version + 1)
+    tx.save_notice(reviewed, notice.version)
+    tx.append_audit([
+        act.entry(
+            "override.reviewed",
+            subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+            detail={"sequence": notice.sequence, "released_by": notice.released_by},
+        )
+    ])  # fmt: skip
+    return reviewed
+
+
+def _at_version(tx: Transaction, notice_id: UUID, expected_version: int) -> Notice:
+    notice = tx.notice(notice_id)
+    if notice is None:
+        raise NotFoundError("notice", notice_id)
+    if notice.version != expected_version:
+        raise VersionMismatchError("notice", notice_id, expected_version, notice.version)
+    return notice
+
+
+def _draft(tx: Transaction, notice_id: UUID, expected_version: int) -> Notice:
+    notice = _at_version(tx, notice_id, expected_version)
+    if notice.state is not NoticeState.DRAFT:
+        raise StateConflictError(f"notice {notice_id} is {notice.state.value}, not a draft")
+    return notice
+
+
+def _drafts(tx: Transaction, incident_id: UUID, expected_version: int) -> list[Notice]:
+    incident = tx.incident(incident_id)
+    if incident is None:
+        raise NotFoundError("incident", incident_id)
+    if incident.version != expected_version:
+        raise VersionMismatchError("incident", incident_id, expected_version, incident.version)
+    drafts = [notice for notice in tx.notices_of_incident(incident_id) if notice.state is NoticeState.DRAFT]
+    if not drafts:
+        raise StateConflictError(f"incident {incident.ticket} has no draft to release")
+    return drafts
+
+
+def _release(tx: Transaction, act: Act, drafts: list[Notice], agreements: Agreements) -> list[Notice]:
+    own = [draft for draft in drafts if draft.drafted_by == act.actor]
+    barred = [draft for draft in own if four_eyes_rule(tx, draft, agreements) is not None]
+    if barred:
+        raise FourEyesError(
+            f"{len(barred)} of {len(drafts)} notice(s), for {_names(tx, barred)}, must be released by somebody else"
+            " than you, who wrote them last: ask another approver, or state a reason for an emergency override"
+        )
+    return _released(tx, act, drafts, None)
+
+
+def _names(tx: Transaction, drafts: list[Notice]) -> str:
+    """Return whose the drafts are: a few customers by name, the others by their number."""
+    customers = (tx.customer(draft.customer_id) for draft in drafts[:_NAMED])
+    names = ", ".join(customer.name for customer in customers if customer is not None)
+    return names if len(drafts) <= _NAMED else f"{names} and {len(drafts) - _NAMED} other(s)"
+
+
+def _override(tx: Transaction, act: Act, drafts: list[Notice], agreements: Agreements, reason: str) -> list[Notice]:
+    if not reason.strip():
+        raise InvalidInputError(Fault("reason", "state why this cannot wait for somebody else"))
+    released = _released(tx, act, drafts, reason)
+    tx.append_audit([
+        act.entry(
+            "notice.released_by_override",
+            subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+            detail={
+                "sequence": notice.sequence,
+                "rule": four_eyes_rule(tx, notice, agreements),
+                "own_draft": notice.drafted_by == act.actor,
+            },
+            private={"reason": reason},
+        )
+        for notice in released
+    ])  # fmt: skip
+    return released
+
+
+def _released(tx: Transaction, act: Act, drafts: list[Notice], override_reason: str | None) -> list[Notice]:
+    released = []
+    entries: list[AuditEntry] = []
+    for draft in drafts:
+        notice = replace(
+            draft,
+            state=NoticeState.RELEASED,
+            released_at=act.now,
+            released_by=act.actor,
+            override_reason=override_reason,
+            version=draft.version + 1,
+        )
+        tx.save_notice(notice, draft.version)
+        entries.append(
+            act.entry(
+                "notice.released",
+                subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+                detail={
+                    "sequence": notice.sequence,
+                    "kind": notice.kind.value,
+                    "facts_version": notice.facts_version,
+                    "due_at": timestamp_text(notice.due_at),
+                    "drafted_by": draft.drafted_by or None,
+                    "override": override_reason is not None,
+                },
+            )
+        )
+        released.append(notice)
+    tx.append_audit(entries)
+    return released

@@ -1,0 +1,4 @@
+"""Seal, deliver, escalate, acknowledge, process bounces, pause, replay.
+
+Imports ``ports`` and below. One module per use case, numbered steps.
+"""

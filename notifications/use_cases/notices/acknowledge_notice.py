@@ -1,0 +1,115 @@
+"""What a customer does with a notice: opens it, acknowledges it. Each is recorded once per notice and person."""
+
+from uuid import UUID
+
+from notifications.delivery.acknowledgement import AcknowledgedVia, Acknowledgement, NoticeOpening
+from notifications.errors import Fault, InvalidInputError, NotFoundError
+from notifications.evidence.evidence import EVENT_OF_ACT
+from notifications.notice import Notice, NoticeState
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.incidents.apply_facts import notice_subjects
+
+NOTE_MAX_CHARACTERS = 2000
+
+
+def contact_actor(contact_id: UUID) -> str:
+    """Return the name in the log of whoever acts by what was given to a contact, such as its mailed link."""
+    return f"contact:{contact_id}"
+
+
+def acknowledge_notice(
+    tx: Transaction,
+    act: Act,
+    notice_id: UUID,
+    *,
+    via: AcknowledgedVia,
+    contact_id: UUID | None = None,
+    note: str | None = None,
+) -> Acknowledgement:
+    """Record that somebody of the customer confirms that they have a notice, and return what stands.
+
+    ``act.actor`` is the person: an account, or ``contact_actor`` where a link or a call speaks for a contact.
+
+    1. The notice is sealed: what was not served cannot be acknowledged. A contact is the notice's own customer's.
+    2. Who acknowledged before gets that answer again; nothing is recorded twice.
+    3. The acknowledgement and its audit entry, which claims the event ContentHandover.
+    4. Its clock is looked at again now: escalation ends, and a call that was still to be made is cancelled.
+
+    Raises NotFoundError, InvalidInputError for a note that is too long. NOT checked: whether the actor may speak for
+    the customer.
+    """
+    # 1.
+    notice = _sealed_notice(tx, notice_id)
+    if contact_id is not None:
+        contact = tx.contact(contact_id)
+        if contact is None or contact.customer_id != notice.customer_id:
+            raise NotFoundError("contact", contact_id)
+    note = (note or "").strip() or None
+    if note is not None and len(note) > NOTE_MAX_CHARACTERS:
+        raise InvalidInputError(Fault("note", f"has more than {NOTE_MAX_CHARACTERS} characters"))
+    # 2.
+    given = acknowledgement_by(tx, notice_id, act.actor)
+    if given is not None:
+        return given
+    # 3.
+    acknowledgement = Acknowledgement(
+        id=act.identifiers.new_id(),
+        notice_id=notice_id,
+        customer_id=notice.customer_id,
+        contact_id=contact_id,
+        by=act.actor,
+        via=via,
+        acknowledged_at=act.now,
+        note=note,
+    )
+    tx.add_acknowledgement(acknowledgement)
+    subjects = notice_subjects(notice, tx.customer_pseudonym(notice.customer_id))
+    if contact_id is not None:
+        subjects |= {"contact": str(contact_id)}
+    tx.append_audit([
+        act.entry(
+            "notice.acknowledged",
+            subjects=subjects,
+            detail={"event": EVENT_OF_ACT["notice.acknowledged"].value, "via": via.value, "noted": note is not None},
+            private={"note": note},
+        )
+    ])  # fmt: skip
+    # 4.
+    tx.hasten_escalation(notice_id, act.now)
+    return acknowledgement
+
+
+def open_notice(tx: Transaction, act: Act, notice_id: UUID) -> bool:
+    """Record the first time that somebody of the customer opens a notice; returns False where they had before.
+
+    1. The notice is sealed: there is nothing to be read before.
+    2. The opening and its audit entry, which claims the event ContentAccessTracking. It acknowledges nothing.
+
+    Raises NotFoundError. NOT checked: that the actor is of the customer, and that it is no prefetch.
+    """
+    # 1.
+    notice = _sealed_notice(tx, notice_id)
+    # 2.
+    if not tx.add_opening(NoticeOpening(notice_id, notice.customer_id, act.actor, act.now)):
+        return False
+    tx.append_audit([
+        act.entry(
+            "notice.opened",
+            subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+            detail={"event": EVENT_OF_ACT["notice.opened"].value},
+        )
+    ])  # fmt: skip
+    return True
+
+
+def acknowledgement_by(tx: Transaction, notice_id: UUID, actor: str) -> Acknowledgement | None:
+    """Return what somebody gave for a notice, or None."""
+    return next((given for given in tx.acknowledgements(notice_id) if given.by == actor), None)
+
+
+def _sealed_notice(tx: Transaction, notice_id: UUID) -> Notice:
+    notice = tx.notice(notice_id)
+    if notice is None or notice.state is not NoticeState.SEALED:
+        raise NotFoundError("notice", notice_id)
+    return notice

@@ -1,0 +1,392 @@
+"""Deliver a sealed notice to one contact by one channel: send, then commit outcome and evidence."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from notifications.audit.entry import AuditEntry
+from notifications.canonical_json import timestamp_text
+from notifications.customer.records import Contact
+from notifications.delivery.acknowledgement import MailedLink
+from notifications.delivery.delivery import (
+    ChannelKind,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    Outcome,
+    OutcomeKind,
+    next_state,
+)
+from notifications.delivery.webhook import EndpointState, WebhookEndpoint
+from notifications.delivery.webhook_message import notice_event
+from notifications.errors import SealingUnavailableError, VersionMismatchError
+from notifications.evidence.evidence import evidence_event
+from notifications.mail.enveloped import encrypt_mail
+from notifications.mail.mail import (
+    Envelope,
+    assemble_entity_to_encrypt,
+    assemble_mail,
+    prepare_body,
+    prepare_text,
+    with_note,
+)
+from notifications.mail.mail_form import (
+    FormDecision,
+    MailForm,
+    mail_form,
+    neutral_subject,
+    request_to_acknowledge,
+    summary_of,
+)
+from notifications.ports import Channel, DueDelivery, InboxItem, Transaction, WebhookChannel
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers.manage_webhooks import FAILING_FOR, record_attempt_at
+from notifications.use_cases.incidents.apply_facts import notice_subjects
+from notifications.use_cases.notices.seal_notice import Sealing, verify_sender
+
+
+@dataclass(frozen=True, slots=True)
+class Delivering:
+    """What delivering needs beside sealing."""
+
+    sealing: Sealing
+    channels: Mapping[ChannelKind, Channel]
+    sender_name: str
+    #: gives numbers in [0, 1) that spread retries
+    jitter: Callable[[], float]
+    #: where failures of a mail are to be reported; None for the sender's own address
+    return_path_of: Callable[[DueDelivery], str] | None = None
+    #: the link in a mail by which its contact acknowledges; None where there are no pages to link to
+    acknowledge_link: Callable[[Delivery, Contact, datetime], MailedLink] | None = None
+    #: None while there is no way to post to customers' systems
+    webhook: WebhookChannel | None = None
+    #: an endpoint that failed for so long is put out of use
+    webhook_failing_for: timedelta = FAILING_FOR
+    #: tells the people concerned, in the same unit of work, that an endpoint was put out of use
+    endpoint_disabled: Callable[[Transaction, Act, WebhookEndpoint], None] | None = None
+    #: told of every attempt once it is recorded, for whoever counts
+    watch: Callable[[DueDelivery, Delivery, DeliveryAttempt], None] = lambda _due, _delivery, _attempt: None
+
+
+async def deliver_notice(due: DueDelivery, delivering: Delivering) -> tuple[Delivery, DeliveryAttempt]:
+    """Make one attempt and record it; returns the delivery as it stands afterwards, and the attempt.
+
+    A crash between 2 and 3 sends again with the same Message-ID: at least once, never lost.
+
+    1. Assemble the message for this contact, in the form that it may have now, and sign it. A From address that the
+       certificate does not name, or no usable key: nothing is sent, the delivery stays queued and says why. A contact
+       of another customer gets nothing, ever.
+    2. Send, outside any transaction, with the deterministic Message-ID.
+    3. Commit the outcome, the evidence and the audit entry, and where the notice stands now.
+    """
+    # 1. and 2.
+    sent = await attempt_notice(due, delivering)
+    # 3.
+    return await record_attempt(due, delivering, sent)
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptBegun:
+    """What is to be handed over, or why nothing can be."""
+
+    started_at: datetime
+    #: None where it could not be assembled
+    content: bytes | None
+    form: FormDecision | None
+    #: why nothing is sent; None where it is
+    refused: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptMade:
+    """What one attempt came to, before it is recorded."""
+
+    begun: AttemptBegun
+    outcome: Outcome
+
+
+async def attempt_notice(due: DueDelivery, delivering: Delivering) -> AttemptMade:
+    """Do steps 1 and 2 of ``deliver_notice``."""
+    return await send_attempt(due, delivering, begin_attempt(due, delivering))
+
+
+def begin_attempt(due: DueDelivery, delivering: Delivering) -> AttemptBegun:
+    """Do step 1 of ``deliver_notice``, for a caller who assembles while the places for sending are taken."""
+    started_at = delivering.sealing.clock.now()
+    form = None if due.contact is None else mail_form(due.contact, started_at)
+    unusable = _unusable(due, delivering)
+    if unusable is not None:
+        return AttemptBegun(started_at, None, form, unusable)
+    try:
+        return AttemptBegun(started_at, _message(due, delivering, started_at, form), form, None)
+    except SealingUnavailableError as error:
+        return AttemptBegun(started_at, None, form, _refused(str(error)))
+
+
+async def send_attempt(due: DueDelivery, delivering: Delivering, begun: AttemptBegun) -> AttemptMade:
+    """Do step 2 of ``deliver_notice``."""
+    if begun.refused is not None or begun.content is None:
+        return AttemptMade(begun, begun.refused or _refused("nothing was assembled"))
+    return AttemptMade(begun, await _send(due, delivering, begun.content))
+
+
+def cut_short(begun: AttemptBegun) -> AttemptMade:
+    """Return what is to be recorded of a send that was given up before it was answered."""
+    outcome = _refused("given up before its lease ended; whether it was taken is not known")
+    return AttemptMade(begun, replace(outcome, kind=OutcomeKind.TRANSIENT_FAILURE))
+
+
+def _unusable(due: DueDelivery, delivering: Delivering) -> Outcome | None:
+    """Return why there is no way to send it, or None."""
+    channel, endpoint = due.delivery.channel, due.endpoint
+    if channel is not ChannelKind.WEBHOOK:
+        return None if channel in delivering.channels else _refused(f"no {channel.value} channel is configured")
+    if delivering.webhook is None:
+        return _refused(f"no {channel.value} channel is configured")
+    if endpoint is None or not endpoint.customer_id == due.notice.customer_id == due.delivery.customer_id:
+        raise LookupError(f"delivery {due.delivery.id} names an endpoint of another customer")
+    if endpoint.state is not EndpointState.ACTIVE:
+        why = f"the endpoint is out of use: {endpoint.state_reason or endpoint.state.value}"
+        return replace(_refused(why), kind=OutcomeKind.PERMANENT_FAILURE)
+    return None
+
+
+async def _send(due: DueDelivery, delivering: Delivering, content: bytes) -> Outcome:
+    if delivering.webhook is not None and due.endpoint is not None:
+        return await delivering.webhook.post(
+            endpoint=due.endpoint, secrets=due.secrets, message_id=due.delivery.message_id, content=content
+        )
+    return await delivering.channels[due.delivery.channel].send(
+        sender=delivering.sealing.sender,
+        recipient=due.contact.email if due.contact else "",
+        message_id=due.delivery.message_id,
+        content=content,
+        return_path=None
+        if delivering.return_path_of is None or due.contact is None
+        else delivering.return_path_of(due),
+    )
+
+
+def _message(due: DueDelivery, delivering: Delivering, now: datetime, form: FormDecision | None) -> bytes:
+    contact = due.contact
+    if due.endpoint is not None:
+        provider = delivering.sealing.provider
+        return notice_event(
+            due.sealed,
+            message_id=due.delivery.message_id,
+            source=provider.console_url or f"mailto:{delivering.sealing.sender}",
+            console_url=provider.console_url,
+        )
+    if contact is None or form is None:
+        return due.sealed.document
+    if not contact.customer_id == due.notice.customer_id == due.delivery.customer_id:
+        raise LookupError(f"delivery {due.delivery.id} names a contact of another customer")
+    sealing = delivering.sealing
+    verify_sender(sealing)
+    envelope = Envelope(
+        sender=sealing.sender,
+        sender_name=delivering.sender_name,
+        recipient=contact.email,
+        recipient_name=contact.name,
+        date=now,
+        message_id=due.delivery.message_id,
+        earlier_message_ids=due.earlier_message_ids,
+    )
+    if form.form is MailForm.SUMMARY:
+        provider = sealing.provider
+        words = summary_of(
+            due.sealed,
+            contact.language,
+            form.reason,
+            provider=provider.name,
+            contact=" ".join(filter(None, (provider.contact_name, provider.contact_email, provider.contact_phone))),
+            console_url=provider.console_url,
+            time_zone=contact.time_zone,
+        )
+        request = _request_to_acknowledge(due, contact, delivering, now, contact.language, contact.time_zone or "UTC")
+        text = words.text if request is None else f"{words.text}\n{request}"
+        return assemble_mail(
+            prepare_text(words.subject, text, contact.language), envelope, sealing.signer.sign_detached
+        )
+    prepared = prepare_body(due.sealed, contact.language, contact.time_zone)
+    time_zone = contact.time_zone or due.customer.time_zone
+    request = _request_to_acknowledge(due, contact, delivering, now, prepared.language, time_zone)
+    if request is not None:
+        prepared = with_note(prepared, request)
+    if form.form is MailForm.ENCRYPTED and contact.smime_certificate is not None:
+        subject = neutral_subject(due.sealed, contact.language)
+        entity = assemble_entity_to_encrypt(prepared, envelope, sealing.signer.sign_detached, subject)
+        return encrypt_mail(entity, envelope, subject, contact.smime_certificate)
+    return assemble_mail(prepared, envelope, sealing.signer.sign_detached)
+
+
+def _request_to_acknowledge(
+    due: DueDelivery, contact: Contact, delivering: Delivering, now: datetime, language: str, time_zone: str
+) -> str | None:
+    """Return the words that ask the contact to acknowledge, or None where it cannot.
+
+    That is where there are no pages, and where nobody confirmed that the address is the contact's: a stranger's click
+    must not end what goes on until the customer has its notice.
+    """
+    if delivering.acknowledge_link is None or contact.verified_at is None:
+        return None
+    link = delivering.acknowledge_link(due.delivery, contact, now)
+    within, sealed_at = due.customer.acknowledge_within_seconds, due.notice.sealed_at
+    return request_to_acknowledge(
+        due.sealed,
+        language,
+        link=link.url,
+        expires_at=link.expires_at,
+        wanted_by=None if within is None or sealed_at is None else sealed_at + timedelta(seconds=within),
+        time_zone=time_zone,
+    )
+
+
+def _refused(reason: str) -> Outcome:
+    return Outcome(
+        kind=OutcomeKind.REFUSED_HERE,
+        code=None,
+        enhanced_status=None,
+        text=reason,
+        queue_id=None,
+        tls_version=None,
+        tls_cipher=None,
+        remote=None,
+    )
+
+
+async def record_attempt(
+    due: DueDelivery, delivering: Delivering, sent: AttemptMade
+) -> tuple[Delivery, DeliveryAttempt]:
+    """Do step 3 of ``deliver_notice``.
+
+    Where another worker finished an attempt meanwhile (our lease had run out), ours comes after it.
+    """
+    unit_of_work = delivering.sealing.unit_of_work
+    before = due.delivery
+    while True:
+        record = _record(due, before, delivering, sent)
+        try:
+            await unit_of_work.write(partial(_write, records=[record], delivering=delivering), concurrently=True)
+        except VersionMismatchError:
+            current = await unit_of_work.read(lambda tx: tx.delivery(due.delivery.id))
+            if current is None:
+                raise
+            before = current
+        else:
+            delivering.watch(due, record.delivery, record.attempt)
+            return record.delivery, record.attempt
+
+
+async def record_attempts(
+    made: Sequence[tuple[DueDelivery, AttemptMade]], delivering: Delivering
+) -> list[tuple[Delivery, DeliveryAttempt]]:
+    """Do step 3 of ``deliver_notice`` for attempts of different deliveries: all in one unit of work, or none.
+
+    Raises VersionMismatchError where another worker finished an attempt of one meanwhile: to be recorded one by one.
+    """
+    records = [_record(due, due.delivery, delivering, sent) for due, sent in made]
+    work = partial(_write, records=records, delivering=delivering)
+    await delivering.sealing.unit_of_work.write(work, concurrently=True)
+    for record in records:
+        delivering.watch(record.due, record.delivery, record.attempt)
+    return [(record.delivery, record.attempt) for record in records]
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is written of one attempt."""
+
+    due: DueDelivery
+    before: Delivery
+    delivery: Delivery
+    attempt: DeliveryAttempt
+    #: the bytes as sent, where they are kept
+    message: bytes | None
+    act: Act
+    form: FormDecision | None
+
+
+def _record(due: DueDelivery, before: Delivery, delivering: Delivering, sent: AttemptMade) -> _Record:
+    sealing, outcome, content = delivering.sealing, sent.outcome, sent.begun.content
+    act = sealing.act()
+    delivery = next_state(before, outcome, now=act.now, due_at=due.notice.due_at, jitter=delivering.jitter())
+    handed_over = content is not None and outcome.kind is not OutcomeKind.REFUSED_HERE
+    attempt = DeliveryAttempt(
+        id=sealing.identifiers.new_id(),
+        delivery_id=delivery.id,
+        number=delivery.attempts,
+        started_at=sent.begun.started_at,
+        ended_at=act.now,
+        outcome=outcome,
+        evidence_event=evidence_event(delivery.channel, outcome).value,
+        message_sha256=hashlib.sha256(content).hexdigest() if content is not None and handed_over else None,
+    )
+    keep = content if handed_over and delivery.channel is not ChannelKind.CONSOLE else None
+    return _Record(due, before, delivery, attempt, keep, act, sent.begun.form)
+
+
+def _write(tx: Transaction, records: Sequence[_Record], delivering: Delivering) -> None:
+    tx.finish_attempts([(record.delivery, record.attempt, record.message) for record in records])
+    for record in records:
+        delivery, act = record.delivery, record.act
+        if delivery.endpoint_id is not None:
+            outcome = record.attempt.outcome
+            disabled = record_attempt_at(tx, act, delivery.endpoint_id, outcome, delivering.webhook_failing_for)
+            if disabled is not None and delivering.endpoint_disabled is not None:
+                delivering.endpoint_disabled(tx, act, disabled)
+        if delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT:
+            tx.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
+        if _turns_the_notice(record.before, delivery):
+            tx.hasten_escalation(delivery.notice_id, act.now)
+    pseudonyms = {
+        customer: tx.customer_pseudonym(customer) for customer in {item.delivery.customer_id for item in records}
+    }
+    tx.append_audit([_attempt_entry(record, pseudonyms[record.delivery.customer_id]) for record in records])
+
+
+def _turns_the_notice(before: Delivery, after: Delivery) -> bool:
+    """Whether an attempt changed how the notice stands: its first failure, a failure for good, a way that is mended.
+
+    What is sent at once is not told: most are, and the clock sees it when it strikes.
+    """
+    failing = before.last_error is not None
+    if after.state is DeliveryState.SENT:
+        return failing
+    return after.state is DeliveryState.FAILED or not failing
+
+
+def _attempt_entry(record: _Record, pseudonym: str) -> AuditEntry:
+    due, delivery, attempt, form = record.due, record.delivery, record.attempt, record.form
+    outcome = attempt.outcome
+    return record.act.entry(
+        "delivery.attempted",
+        subjects=notice_subjects(due.notice, pseudonym)
+        | {"delivery": str(delivery.id)}
+        | ({"contact": str(delivery.contact_id)} if delivery.contact_id else {}),
+        detail={
+            "channel": delivery.channel.value,
+            "form": None if form is None else form.form.value,
+            "form_reason": None if form is None else form.reason.value,
+            "number": attempt.number,
+            "event": attempt.evidence_event,
+            "outcome": outcome.kind.value,
+            "code": outcome.code,
+            "enhanced_status": outcome.enhanced_status,
+            "tls": outcome.tls_version,
+            "state": delivery.state.value,
+            "started_at": timestamp_text(attempt.started_at),
+            "ended_at": timestamp_text(attempt.ended_at),
+            "next_attempt_at": timestamp_text(delivery.next_attempt_at) if delivery.next_attempt_at else None,
+            "message_sha256": attempt.message_sha256,
+        },
+        private={
+            "message_id": delivery.message_id,
+            "recipient": due.contact.email if due.contact else None,
+            "text": outcome.text,
+            "queue_id": outcome.queue_id,
+            "remote": outcome.remote,
+        },
+    )

@@ -1,0 +1,203 @@
+"""Escalate: look how far a customer is told of a sealed notice, and do what the plan says, each act with its entry."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from notifications.audit.entry import AuditEntry
+from notifications.canonical_json import timestamp_text
+from notifications.delivery.call_task import CallOutcome, CallRecord, CallTask, CallTaskState
+from notifications.delivery.delivery import DeliveryState
+from notifications.delivery.escalation import Escalation
+from notifications.delivery.escalation_plan import (
+    EscalationPlan,
+    EscalationPolicy,
+    QueueDelivery,
+    Standing,
+    Watch,
+    plan_escalation,
+    standing_of,
+    start_escalation,
+    was_told,
+)
+from notifications.notice import Notice, NoticeState
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers.manage_customers import existing_customer
+from notifications.use_cases.incidents.apply_facts import notice_subjects
+from notifications.use_cases.notices.queue_deliveries import Target, delivery_to, queued_entry, sealed_notices
+
+#: Who escalates, in the audit log.
+ACTOR = "system:escalation"
+
+
+def begin_escalation(
+    tx: Transaction, notice: Notice, now: datetime, policy: EscalationPolicy, *, reachable: bool
+) -> None:
+    """Start the clock of a notice that is sealed in this unit of work, and have the one that it follows looked at.
+
+    What the earlier one still owes (its own, or passed to it) passes on, since this document states all that it did:
+    the deadline where nobody was told, the time where nobody acknowledged.
+    """
+    previous = _previous(tx, notice)
+    deadlines, acknowledgements = [], []
+    clock = None if previous is None else tx.escalation(previous.id)
+    if previous is not None and clock is not None:
+        standing = standing_of(replace(_watch(tx, previous, clock), superseded=False))
+        if standing is Standing.OPEN:
+            deadlines.append(clock.due_at)
+        if standing is not Standing.SETTLED and clock.acknowledge_by is not None:
+            acknowledgements.append(clock.acknowledge_by)
+        if clock.next_look_at is not None:
+            tx.hasten_escalation(previous.id, now)
+    tx.add_escalation(
+        start_escalation(
+            notice,
+            existing_customer(tx, notice.customer_id),
+            now,
+            reachable=reachable,
+            deadlines=deadlines,
+            acknowledgements=acknowledgements,
+            policy=policy,
+        )
+    )
+
+
+def escalate(
+    tx: Transaction, act: Act, notice_id: UUID, policy: EscalationPolicy, mail_domain: str
+) -> EscalationPlan | None:
+    """Do what is to be done for one notice now; returns the plan that was carried out, None where no clock runs.
+
+    1. Read how the notice stands. 2. Plan. 3. Queue deliveries, open and cancel call tasks, each with its entry, and
+    one that says why. 4. Set the clock.
+
+    Raises VersionMismatchError where the notice came to stand otherwise meanwhile: it is to be looked at again.
+    """
+    # 1. The clock first: whatever is changed after it was read raises its version.
+    clock, notice = tx.escalation(notice_id), tx.notice(notice_id)
+    if clock is None or clock.next_look_at is None or notice is None:
+        return None
+    watch = _watch(tx, notice, clock)
+    # 2.
+    plan = plan_escalation(watch, act.now, policy)
+    # 3.
+    pseudonym = tx.customer_pseudonym(notice.customer_id)
+    subjects = notice_subjects(notice, pseudonym)
+    deliveries = [delivery_to(notice, _target(watch, step), act, mail_domain, step.cause) for step in plan.queue]
+    entries: list[AuditEntry] = []
+    if deliveries:
+        tx.add_deliveries(deliveries)
+        entries += [queued_entry(act, notice, pseudonym, delivery) for delivery in deliveries]
+    for task in plan.cancel:
+        cancelled = replace(task, state=CallTaskState.CANCELLED, closed_at=act.now, version=task.version + 1)
+        tx.save_call_task(cancelled, task.version)
+        entries.append(
+            act.entry(
+                "call_task.cancelled",
+                subjects=subjects | {"call_task": str(task.id)},
+                detail={"standing": plan.standing.value},
+            )
+        )
+    if plan.open_task is not None:
+        opened = plan.open_task
+        tx.add_call_task(CallTask(opened.id, notice.id, notice.customer_id, opened.reason, act.now, opened.due_at))
+        entries.append(
+            act.entry(
+                "call_task.opened",
+                subjects=subjects | {"call_task": str(opened.id)},
+                detail={"reason": opened.reason.value, "due_at": timestamp_text(opened.due_at)},
+            )
+        )
+    if entries:
+        entries.append(act.entry("escalation.advanced", subjects=subjects, detail=_why(plan)))
+        tx.append_audit(entries)
+    # 4.
+    tx.save_escalation(replace(clock, next_look_at=plan.next_look_at, version=clock.version + 1), clock.version)
+    return plan
+
+
+def adopt_failed(tx: Transaction, act: Act, limit: int) -> list[UUID]:
+    """Start the clocks of notices that were sealed before there were any and of which a delivery failed for good.
+
+    Returns the notices. Others of that time are left as they are: nobody promised that they would be acknowledged.
+    """
+    adopted: list[UUID] = []
+    for delivery in tx.troubled_deliveries(limit):
+        if delivery.state is not DeliveryState.FAILED or tx.escalation(delivery.notice_id) is not None:
+            continue
+        notice = tx.notice(delivery.notice_id)
+        if notice is None or notice.state is not NoticeState.SEALED:
+            continue
+        tx.add_escalation(Escalation(notice.id, notice.customer_id, notice.due_at, None, act.now))
+        adopted.append(notice.id)
+    return adopted
+
+
+def standing_watch(tx: Transaction, notice: Notice) -> Watch | None:
+    """Return all that is known of how a sealed notice stands, or None where it has no clock."""
+    clock = tx.escalation(notice.id)
+    return None if clock is None else _watch(tx, notice, clock)
+
+
+def _watch(tx: Transaction, notice: Notice, clock: Escalation) -> Watch:
+    deliveries = tx.deliveries(notice.id)
+    tasks = tx.call_tasks_of_notice(notice.id)
+    previous = _previous(tx, notice)
+    earlier = None if previous is None else tx.escalation(previous.id)
+    earlier_told = earlier_acknowledged = False
+    if previous is not None and earlier is not None:
+        has = bool(tx.acknowledgements(previous.id)) or _was_reached(tx, tx.call_tasks_of_notice(previous.id))
+        earlier_told = has or was_told(tx.deliveries(previous.id))
+        earlier_acknowledged = has
+    began = notice.sealed_at or min((delivery.created_at for delivery in deliveries), default=notice.created_at)
+    return Watch(
+        notice=notice,
+        customer=existing_customer(tx, notice.customer_id),
+        escalation=clock,
+        started_at=began,
+        contacts=tx.contacts(notice.customer_id),
+        endpoints=tx.webhook_endpoints(notice.customer_id),
+        deliveries=deliveries,
+        acknowledgements=tx.acknowledgements(notice.id),
+        call_tasks=tasks,
+        calls=_calls(tx, tasks),
+        superseded=any(other.sequence > notice.sequence for other in sealed_notices(tx, notice)),
+        earlier_told=earlier_told,
+        earlier_acknowledged=earlier_acknowledged,
+    )
+
+
+def _previous(tx: Transaction, notice: Notice) -> Notice | None:
+    """Return the sealed notice that this one follows."""
+    if notice.sequence == 1:
+        return None
+    earlier = [other for other in sealed_notices(tx, notice) if other.sequence < notice.sequence]
+    return earlier[-1] if earlier else None
+
+
+def _calls(tx: Transaction, tasks: Sequence[CallTask]) -> list[CallRecord]:
+    """Return the calls that count: a task that somebody opened again has reached nobody, whatever was noted before."""
+    return [call for task in tasks if task.state is not CallTaskState.OPEN for call in tx.call_records(task.id)]
+
+
+def _was_reached(tx: Transaction, tasks: Sequence[CallTask]) -> bool:
+    return any(call.outcome is CallOutcome.REACHED for call in _calls(tx, tasks))
+
+
+def _target(watch: Watch, step: QueueDelivery) -> Target:
+    return Target(
+        step.channel,
+        contact=next((contact for contact in watch.contacts if contact.id == step.contact_id), None),
+        endpoint=next((endpoint for endpoint in watch.endpoints if endpoint.id == step.endpoint_id), None),
+    )
+
+
+def _why(plan: EscalationPlan) -> dict[str, str | int | bool | list[str] | None]:
+    """Return what the log says of a step; whom it concerns stands in the entries beside it."""
+    return {
+        "standing": plan.standing.value,
+        "reasons": sorted({step.reason.value for step in plan.queue}),
+        "deliveries": len(plan.queue),
+        "call": None if plan.open_task is None else plan.open_task.reason.value,
+    }

@@ -1,0 +1,123 @@
+"""Queue deliveries: whom a notice goes to at first, and what a delivery to queue looks like."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from notifications.audit.entry import AuditEntry
+from notifications.customer.records import Contact, recipients
+from notifications.delivery.delivery import (
+    ChannelKind,
+    Delivery,
+    DeliveryCause,
+    DeliveryState,
+    delivery_id,
+    lane_of,
+    message_id,
+)
+from notifications.delivery.webhook import EndpointState, WebhookEndpoint
+from notifications.notice import Notice, NoticeState
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.incidents.apply_facts import notice_subjects
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one delivery goes: a contact, an endpoint, or (neither) the console inbox."""
+
+    channel: ChannelKind
+    contact: Contact | None = None
+    endpoint: WebhookEndpoint | None = None
+
+    @property
+    def address(self) -> str | None:
+        """The mail address or the URL."""
+        if self.contact is not None:
+            return self.contact.email
+        return None if self.endpoint is None else self.endpoint.url
+
+
+CONSOLE = Target(ChannelKind.CONSOLE)
+
+
+def first_targets(
+    contacts: Sequence[Contact], endpoints: Sequence[WebhookEndpoint], carried: Iterable[Delivery] = ()
+) -> list[Target]:
+    """Return where a notice goes as it is sealed.
+
+    The console and the contacts it is served on (11.1.1.2), every endpoint in use, and whoever an earlier notice of the
+    incident reached: news goes by the channel that carried the notification (11.1.1.2), also where that was a fallback.
+    A contact or endpoint that the customer has put out of use gets nothing more, whatever it carried.
+    """
+    served = {contact.id for contact in recipients(contacts)}
+    served |= {
+        delivery.contact_id
+        for delivery in carried
+        if delivery.contact_id is not None and delivery.state is DeliveryState.SENT
+    }
+    targets = [CONSOLE]
+    targets += [
+        Target(ChannelKind.EMAIL, contact=contact) for contact in contacts if contact.active and contact.id in served
+    ]
+    targets += [
+        Target(ChannelKind.WEBHOOK, endpoint=endpoint)
+        for endpoint in endpoints
+        if endpoint.state is EndpointState.ACTIVE
+    ]
+    return targets
+
+
+def sealed_notices(tx: Transaction, notice: Notice) -> list[Notice]:
+    """Return the sealed notices of the same incident to the same customer, in sequence."""
+    found = tx.notices_of_incident(notice.incident_id, notice.customer_id)
+    return [other for other in found if other.state is NoticeState.SEALED]
+
+
+def targets_of(tx: Transaction, notice: Notice) -> list[Target]:
+    """Return where a notice goes as it is sealed now; see ``first_targets``."""
+    carried: list[Delivery] = []
+    if notice.sequence > 1:
+        carried = [
+            delivery
+            for earlier in sealed_notices(tx, notice)
+            if earlier.sequence < notice.sequence
+            for delivery in tx.deliveries(earlier.id)
+        ]
+    return first_targets(tx.contacts(notice.customer_id), tx.webhook_endpoints(notice.customer_id), carried)
+
+
+def delivery_to(
+    notice: Notice, target: Target, act: Act, mail_domain: str, cause: DeliveryCause = DeliveryCause.FIRST
+) -> Delivery:
+    """Return the delivery of a notice to a target, due now: never one for several."""
+    contact_id = None if target.contact is None else target.contact.id
+    endpoint_id = None if target.endpoint is None else target.endpoint.id
+    return Delivery(
+        id=delivery_id(notice.id, target.channel, contact_id, endpoint_id),
+        notice_id=notice.id,
+        customer_id=notice.customer_id,
+        channel=target.channel,
+        contact_id=contact_id,
+        message_id=message_id(notice.id, contact_id, mail_domain, endpoint_id),
+        state=DeliveryState.QUEUED,
+        attempts=0,
+        next_attempt_at=act.now,
+        last_error=None,
+        created_at=act.now,
+        endpoint_id=endpoint_id,
+        cause=cause,
+        lane=lane_of(target.channel, target.address),
+    )
+
+
+def queued_entry(act: Act, notice: Notice, pseudonym: str, delivery: Delivery) -> AuditEntry:
+    """Return the entry of a delivery that was queued."""
+    parties: dict[str, UUID | None] = {"contact": delivery.contact_id, "endpoint": delivery.endpoint_id}
+    return act.entry(
+        "delivery.queued",
+        subjects=notice_subjects(notice, pseudonym)
+        | {"delivery": str(delivery.id)}
+        | {name: str(identifier) for name, identifier in parties.items() if identifier is not None},
+        detail={"channel": delivery.channel.value, "cause": delivery.cause.value},
+    )

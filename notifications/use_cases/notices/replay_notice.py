@@ -1,0 +1,42 @@
+"""Post a sealed notice to a webhook endpoint once more, because the customer asks for it."""
+
+from dataclasses import replace
+
+from notifications.delivery.delivery import ChannelKind, Delivery, DeliveryCause, DeliveryState, delivery_id
+from notifications.delivery.webhook import WebhookEndpoint
+from notifications.errors import StateConflictError
+from notifications.notice import Notice, NoticeState
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.incidents.apply_facts import notice_subjects
+from notifications.use_cases.notices.queue_deliveries import Target, delivery_to, queued_entry
+
+
+def replay_notice(tx: Transaction, act: Act, notice: Notice, endpoint: WebhookEndpoint, mail_domain: str) -> Delivery:
+    """Queue a notice to an endpoint of its customer, under the ``webhook-id`` that it had or would have had.
+
+    Raises StateConflictError for a notice that is not sealed, and for a delivery that is under way.
+
+    1. A delivery that ended, well or not, is queued again: its attempts go on counting.
+    2. An endpoint that did not exist when the notice was sealed gets a delivery of its own.
+    """
+    if notice.state is not NoticeState.SEALED:
+        raise StateConflictError("the notice is not sealed yet")
+    known = tx.delivery(delivery_id(notice.id, ChannelKind.WEBHOOK, None, endpoint.id))
+    pseudonym = tx.customer_pseudonym(notice.customer_id)
+    if known is None:
+        # 2.
+        target = Target(ChannelKind.WEBHOOK, endpoint=endpoint)
+        made = delivery_to(notice, target, act, mail_domain, DeliveryCause.REPLAY)
+        tx.add_deliveries([made])
+        tx.append_audit([queued_entry(act, notice, pseudonym, made)])
+        return made
+    if known.state is DeliveryState.QUEUED:
+        raise StateConflictError("the notice is on its way to this endpoint")
+    # 1.
+    again = replace(known, state=DeliveryState.QUEUED, next_attempt_at=act.now, last_error=None)
+    tx.save_delivery(again, known.attempts)
+    subjects = notice_subjects(notice, pseudonym) | {"delivery": str(known.id), "endpoint": str(endpoint.id)}
+    detail = {"channel": known.channel.value, "cause": DeliveryCause.REPLAY.value, "attempts": known.attempts}
+    tx.append_audit([act.entry("delivery.requeued", subjects=subjects, detail=detail)])
+    return again

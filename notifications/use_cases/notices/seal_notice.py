@@ -1,0 +1,328 @@
+"""Seal a released notice: compose, sign, timestamp, log, prove. Numbered as in docs/architecture.md."""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+from notifications.audit.proof import format_notice_extra
+from notifications.customer.records import Contact
+from notifications.delivery.delivery import ChannelKind
+from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY, EscalationPolicy
+from notifications.errors import (
+    LogUnavailableError,
+    SealingUnavailableError,
+    StateConflictError,
+    TimestampUnavailableError,
+)
+from notifications.notice import ComposedNotice, Notice, NoticeState, Provider, compose_notice
+from notifications.notice.seal import SealedNotice, SealedRendering
+from notifications.ports import (
+    Clock,
+    Identifiers,
+    Log,
+    Signer,
+    TimestampAuthority,
+    Transaction,
+    UnitOfWork,
+)
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers.manage_customers import existing_customer
+from notifications.use_cases.evidence.prove_entry import entry_proof, salts, sequenced_entry
+from notifications.use_cases.incidents.apply_facts import notice_subjects
+from notifications.use_cases.incidents.customer_decider import Agreements, KeptDeciders, customer_case
+from notifications.use_cases.notices.escalate import begin_escalation
+from notifications.use_cases.notices.queue_deliveries import Target, delivery_to, queued_entry, targets_of
+
+#: Who seals and sends, in the audit log.
+WORKER = "system:worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """What sealing and serving need of the outside."""
+
+    unit_of_work: UnitOfWork
+    log: Log
+    signer: Signer
+    timestamp_authority: TimestampAuthority
+    clock: Clock
+    identifiers: Identifiers
+    agreements: Agreements
+    provider: Provider
+    #: the From address of every mail; must be the one that the signing certificate names
+    sender: str
+    #: how patient escalation is
+    escalation: EscalationPolicy = DEFAULT_ESCALATION_POLICY
+    #: how the facts asked for last are read
+    deciders: KeptDeciders = field(default_factory=KeptDeciders)
+
+    @property
+    def mail_domain(self) -> str:
+        """Right-hand side of Message-IDs."""
+        return self.sender.rpartition("@")[2]
+
+    def act(self) -> Act:
+        """Return the worker's act of this moment."""
+        return Act(WORKER, self.clock.now(), self.identifiers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    notice: Notice
+    targets: Sequence[Target]
+    composed: ComposedNotice
+    ticket: str
+
+
+async def seal_notice(notice_id: UUID, sealing: Sealing) -> bool:
+    """Seal one released notice and queue its deliveries; returns whether it is sealed now.
+
+    Returns False when the notice is held for want of a usable key (recorded on the notice and in the audit log) or was
+    sealed by somebody else meanwhile. Run again after a crash, it continues where the store says it stopped.
+
+    1. Compose the document from the facts that were released, for the contacts the customer has now.
+    2. Sign it. No usable key: hold the notice, say why, send nothing.
+    3. Timestamp the signature. No authority: go on, the token follows.
+    4. Commit seal, delivery intents and audit entry in one transaction.
+    5. Wait for the checkpoint that covers the entry, and store the proof.
+    """
+    # 1. to 4.
+    committed = await commit_seal(notice_id, sealing)
+    if committed:
+        # 5.
+        await prove_notice(notice_id, sealing)
+    return committed
+
+
+async def commit_seal(notice_id: UUID, sealing: Sealing) -> bool:
+    """Do steps 1 to 4 of ``seal_notice``, for a caller who waits for many proofs together."""
+    # 1.
+    prepared = await sealing.unit_of_work.read(lambda tx: _compose(tx, notice_id, sealing))
+    if prepared is None:
+        return False
+    composed = prepared.composed
+    # 2.
+    try:
+        verify_sender(sealing)
+        signature = sealing.signer.sign_detached(composed.document)
+    except SealingUnavailableError as error:
+        await hold_notice(notice_id, str(error), sealing)
+        return False
+    # 3.
+    try:
+        timestamp: bytes | None = await sealing.timestamp_authority.timestamp(signature)
+    except TimestampUnavailableError:
+        timestamp = None
+    # 4.
+    sealed = SealedNotice(
+        notice_id=notice_id,
+        document=composed.document,
+        signature=signature,
+        timestamp=timestamp,
+        timestamp_independent=sealing.timestamp_authority.independent,
+        resources_csv=composed.resources_csv,
+        sealed_at=sealing.clock.now(),
+        renderings=tuple(
+            SealedRendering(language, words.subject, words.text, words.html, zone)
+            for (language, zone), words in (
+                *(((language, None), words) for language, words in sorted(composed.rendered.items())),
+                *sorted(composed.zoned.items()),
+            )
+        ),
+    )
+    return await sealing.unit_of_work.write(_commit(prepared, sealed, sealing), concurrently=True)
+
+
+def verify_sender(sealing: Sealing) -> None:
+    """Raise SealingUnavailableError unless the signing certificate names the address that mails come from."""
+    named = sealing.signer.address
+    if sealing.sender.casefold() != named.casefold():
+        raise SealingUnavailableError(
+            f"the From address {sealing.sender} is not the one the signing certificate names ({named})"
+        )
+
+
+def _compose(tx: Transaction, notice_id: UUID, sealing: Sealing) -> _Prepared | None:
+    notice = tx.notice(notice_id)
+    if notice is None or notice.state is not NoticeState.RELEASED:
+        return None
+    # Words for whoever may come to be written to, since they cannot be added once they are sealed.
+    readers = [contact for contact in tx.contacts(notice.customer_id) if contact.active]
+    composed, ticket = compose_from_store(tx, notice, readers, sealing)
+    return _Prepared(notice, targets_of(tx, notice), composed, ticket)
+
+
+def compose_from_store(
+    tx: Transaction,
+    notice: Notice,
+    contacts: Sequence[Contact],
+    sealing: Sealing,
+    extra_languages: Sequence[str] = (),
+) -> tuple[ComposedNotice, str]:
+    """Return the notice as it would be sealed now, and its ticket; also what a reviewer reads before release."""
+    incident = tx.incident(notice.incident_id)
+    facts = tx.facts_at(notice.incident_id, notice.facts_version)
+    if incident is None or facts is None:
+        raise LookupError(f"the facts of notice {notice.id} are gone from the store")
+    customer = existing_customer(tx, notice.customer_id)
+    decider = sealing.deciders.of(facts, sealing.agreements)
+    decision = decider.decide(customer_case(tx, customer))
+    agreement_id = decision.agreement_id or sealing.agreements.reference_id
+    earlier = [
+        other
+        for other in tx.notices_of_incident(notice.incident_id, notice.customer_id)
+        if other.sequence < notice.sequence and other.state in {NoticeState.RELEASED, NoticeState.SEALED}
+    ]
+    last = max(earlier, key=lambda other: other.sequence, default=None)
+    seal_of_last = tx.sealed(last.id) if last is not None else None
+    composed = compose_notice(
+        notice=notice,
+        incident=incident,
+        facts=facts,
+        previous_facts=tx.facts_at(notice.incident_id, last.facts_version) if last is not None else None,
+        classification=decider.classification(agreement_id),
+        decision=decision,
+        customer=customer,
+        agreement=sealing.agreements.by_id[agreement_id],
+        provider=sealing.provider,
+        issued_at=sealing.clock.now(),
+        supersedes=(last.sequence, hashlib.sha256(seal_of_last.document).hexdigest())
+        if last is not None and seal_of_last is not None
+        else None,
+        timestamp_independent=sealing.timestamp_authority.independent,
+        languages=sorted({customer.language, *(contact.language for contact in contacts), *extra_languages}),
+        zones=sorted(
+            {
+                (contact.language, contact.time_zone)
+                for contact in contacts
+                if contact.time_zone is not None and contact.time_zone != customer.time_zone
+            }
+        ),
+    )
+    return composed, incident.ticket
+
+
+def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: Sealing) -> Callable[[Transaction], bool]:
+    act = sealing.act()
+    notice = prepared.notice
+    # Whatever the notice carries, the entry commits to: no byte of it can be exchanged later.
+    parts = {"document": sealed.document, "signature": sealed.signature}
+    if sealed.timestamp is not None:
+        parts["timestamp"] = sealed.timestamp
+
+    def work(tx: Transaction) -> bool:
+        current = tx.notice(notice.id)
+        if current is None or current.state is not NoticeState.RELEASED:
+            return False
+        pseudonym = tx.customer_pseudonym(notice.customer_id)
+        deliveries = [delivery_to(notice, target, act, sealing.mail_domain) for target in prepared.targets]
+        entry = act.entry(
+            "notice.sealed",
+            subjects=notice_subjects(notice, pseudonym),
+            detail={
+                "ticket": prepared.ticket,
+                "sequence": notice.sequence,
+                "kind": notice.kind.value,
+                "facts_version": notice.facts_version,
+                "timestamped": sealed.timestamp is not None,
+                "deliveries": len(deliveries),
+                "mail_recipients": sum(target.channel is ChannelKind.EMAIL for target in prepared.targets),
+            },
+            digests={name: hashlib.sha256(part).digest() for name, part in parts.items()},
+        )
+        tx.add_sealed(sealed, entry.id)
+        tx.save_notice(
+            replace(
+                current,
+                state=NoticeState.SEALED,
+                sealed_at=sealed.sealed_at,
+                hold_reason=None,
+                version=current.version + 1,
+            ),
+            current.version,
+        )
+        tx.add_deliveries(deliveries)
+        reachable = any(target.channel is not ChannelKind.CONSOLE for target in prepared.targets)
+        begin_escalation(tx, notice, sealed.sealed_at, sealing.escalation, reachable=reachable)
+        tx.append_audit([
+            entry,
+            *(queued_entry(act, notice, pseudonym, delivery) for delivery in deliveries),
+        ])  # fmt: skip
+        return True
+
+    return work
+
+
+async def prove_notice(notice_id: UUID, sealing: Sealing) -> None:
+    """Wait until a checkpoint covers the seal's entry and store the proof; raises LogUnavailableError."""
+    entry_id = await sealing.unit_of_work.read(lambda tx: tx.sealed_entry_id(notice_id))
+    if entry_id is None:
+        raise LogUnavailableError(f"the audit entry of notice {notice_id} is not there")
+    await sealing.log.included(entry_id)
+
+    def proof(tx: Transaction) -> bytes:
+        entry = sequenced_entry(tx, entry_id)
+        openings = salts(tx.entry_openings(entry_id))
+        return entry_proof(tx, entry, format_notice_extra(entry.leaf, openings))
+
+    text = await sealing.unit_of_work.read(proof)
+
+    def record(tx: Transaction) -> None:
+        sealed = tx.sealed(notice_id)
+        if sealed is not None and sealed.log_proof is None:
+            tx.set_log_proof(notice_id, text)
+
+    # Another process may prove it in the same moment: a proof is a proof.
+    with contextlib.suppress(StateConflictError):
+        await sealing.unit_of_work.write(record, concurrently=True)
+
+
+async def hold_notice(notice_id: UUID, reason: str, sealing: Sealing) -> None:
+    """Record why a released notice does not go out; a reason that stands already is not recorded twice."""
+    act = sealing.act()
+
+    def work(tx: Transaction) -> None:
+        notice = tx.notice(notice_id)
+        if notice is None or notice.hold_reason == reason:
+            return
+        tx.save_notice(replace(notice, hold_reason=reason, version=notice.version + 1), notice.version)
+        tx.append_audit([
+            act.entry(
+                "notice.held",
+                subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+                detail={"sequence": notice.sequence},
+                private={"reason": reason},
+            )
+        ])  # fmt: skip
+
+    await sealing.unit_of_work.write(work)
+
+
+async def obtain_timestamp(notice_id: UUID, sealing: Sealing) -> None:
+    """Obtain the timestamp that a sealed notice still lacks; raises TimestampUnavailableError.
+
+    The token is added as evidence with its own audit entry; mails sent before say that it follows.
+    """
+    sealed = await sealing.unit_of_work.read(lambda tx: tx.sealed(notice_id))
+    if sealed is None or sealed.timestamp is not None:
+        return
+    token = await sealing.timestamp_authority.timestamp(sealed.signature)
+    act = sealing.act()
+
+    def work(tx: Transaction) -> None:
+        notice, current = tx.notice(notice_id), tx.sealed(notice_id)
+        if notice is None or current is None or current.timestamp is not None:
+            return
+        tx.set_timestamp(notice_id, token, independent=sealing.timestamp_authority.independent)
+        tx.append_audit([
+            act.entry(
+                "notice.timestamped",
+                subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+                detail={"sequence": notice.sequence},
+                digests={"timestamp": hashlib.sha256(token).digest()},
+            )
+        ])  # fmt: skip
+
+    await sealing.unit_of_work.write(work)

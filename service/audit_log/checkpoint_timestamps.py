@@ -1,0 +1,109 @@
+"""The leader's duty of having a head of the log timestamped now and then: no authority holds up the log or a notice.
+
+A head that somebody else saw cannot be replaced later by another one, not even by whoever holds the log's key.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+import structlog
+
+from notifications.errors import TimestampUnavailableError
+from notifications.ports import Clock, TimestampAuthority
+from service.ports.log import StampStore, StampTransaction
+from service.system.periodic import ClockedDuty
+
+_log = structlog.get_logger(__name__)
+
+#: Wait after a failure; doubles up to the last.
+_FIRST_RETRY, _LAST_RETRY = timedelta(seconds=5), timedelta(minutes=5)
+
+
+@dataclass(slots=True)
+class TimestampingState:
+    """How heads fare with the authority, as far as this process knows."""
+
+    #: when the newest timestamp was obtained; None while that is not known, or there is none
+    stamped_at: datetime | None = None
+    #: since when the authority has given none that was due, and why; None while it does
+    failing_since: datetime | None = None
+    reason: str | None = None
+    #: tries that failed since the process started
+    failures: int = 0
+
+
+class HeadTimestamping(ClockedDuty):
+    """Has the latest head timestamped: the first one at once, later ones an interval after the one before."""
+
+    name = "head_timestamping"
+    kinds: ClassVar[frozenset[str]] = frozenset({"log"})
+    shortest_seconds = 1.0
+
+    def __init__(
+        self,
+        store: StampStore,
+        authority: TimestampAuthority,
+        *,
+        every_seconds: float,
+        clock: Clock,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``failed`` is told of each try that failed."""
+        super().__init__(clock)
+        self._store, self._authority, self._failed = store, authority, failed
+        self._every = timedelta(seconds=every_seconds)
+        self._retry = _FIRST_RETRY
+        #: not before, after a failure
+        self._again_at: datetime | None = None
+        self.state = TimestampingState()
+
+    async def look(self) -> datetime | None:
+        """Have the latest head timestamped where that is due; returns when it will be, None while nothing was logged.
+
+        1. The latest head, and when the newest timestamp was obtained. Nothing is due while there is no newer head.
+        2. The token over the exact bytes of the signed checkpoint, verified by whoever asks for it (see the port), and
+           asked for outside any transaction.
+        3. Keep it.
+        """
+        now = self._clock.now()
+        # 1.
+        size, note, stamped_size, self.state.stamped_at = await self._store.read(_looked_at)
+        if note is None or size == stamped_size:
+            self.state.failing_since = self.state.reason = None
+            return None
+        if self.state.stamped_at is not None and now < (due_at := self.state.stamped_at + self._every):
+            return due_at
+        if self._again_at is not None and now < self._again_at:
+            return self._again_at
+        # 2.
+        try:
+            token = await self._authority.timestamp(note)
+        except TimestampUnavailableError as error:
+            return self._fail(now, str(error))
+        except Exception as error:
+            self._fail(now, f"{type(error).__name__}: {error}")
+            raise
+        # 3.
+        made_at = self._clock.now()
+        await self._store.write(lambda tx: tx.add_checkpoint_timestamp(size, token, made_at))
+        self.state.stamped_at, self.state.failing_since, self.state.reason = made_at, None, None
+        self._again_at, self._retry = None, _FIRST_RETRY
+        _log.debug("head.timestamped", size=size)
+        return made_at + self._every
+
+    def _fail(self, now: datetime, reason: str) -> datetime:
+        state = self.state
+        state.failing_since, state.reason, state.failures = state.failing_since or now, reason, state.failures + 1
+        self._failed()
+        _log.warning("head.not_timestamped", reason=reason, failures=state.failures)
+        self._again_at, self._retry = self._clock.now() + self._retry, min(2 * self._retry, _LAST_RETRY)
+        return self._again_at
+
+
+def _looked_at(tx: StampTransaction) -> tuple[int, bytes | None, int, datetime | None]:
+    """Return size and note of the latest head, size and time of the newest that was timestamped."""
+    newest = tx.stamped_checkpoint()
+    size, made_at = (0, None) if newest is None else (newest.size, newest.made_at)
+    return tx.log_size(), tx.log_checkpoint(), size, made_at

@@ -1,0 +1,89 @@
+"""What others said of the log's heads, checked: tokens of the timestamp authority, cosignatures of witnesses."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from notifications.audit.checkpoint import verify_cosignature
+from notifications.audit.note import VerifierKey
+from notifications.errors import VerificationError
+from notifications.evidence.bundle.signers import verify_token
+from service.audit_log.fsck.findings import COSIGNATURES, HEAD_TIMESTAMPS, Difference
+from service.store.maintenance.inspection import Inspection
+from service.store.sql.encoding import to_microseconds
+
+_TOKENS = (
+    "SELECT t.size, t.token, t.made_at, c.note FROM checkpoint_timestamps t "
+    "LEFT JOIN log_checkpoints c ON c.size = t.size WHERE t.size > ? ORDER BY t.size LIMIT 256"
+)
+_LINES = (
+    "SELECT s.size, s.witness, s.line, s.cosigned_at, c.note FROM checkpoint_cosignatures s "
+    "LEFT JOIN log_checkpoints c ON c.size = s.size WHERE s.size > ? AND s.size <= ? ORDER BY s.size, s.witness"
+)
+_SIZES = "SELECT DISTINCT size FROM checkpoint_cosignatures WHERE size > ? ORDER BY size LIMIT 256"
+#: The clocks of authority and service may differ, and an answer may take its time.
+_APART_MICROSECONDS = 3600 * 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Whose word is taken: what has no root or key here is compared with its checkpoint's size alone."""
+
+    timestamp_roots: Sequence[x509.Certificate] = ()
+    witnesses: Sequence[VerifierKey] = ()
+
+
+def compare_heads(inspection: Inspection, others: Others, counts: dict[str, int]) -> Iterator[Difference]:
+    """Yield the first token and the first cosignature that does not hold; count what was compared."""
+    yield from _first(_compare_tokens(inspection, others.timestamp_roots, counts))
+    keys = {key.name: key for key in others.witnesses}
+    yield from _first(_compare_cosignatures(inspection, keys, counts))
+
+
+def _first(differences: Iterator[Difference]) -> Iterator[Difference]:
+    for difference in differences:
+        yield difference
+        return
+
+
+def _compare_tokens(
+    inspection: Inspection, roots: Sequence[x509.Certificate], counts: dict[str, int]
+) -> Iterator[Difference]:
+    after = -1
+    while rows := inspection.all(_TOKENS, (after,)):
+        after = rows[-1][0]
+        for size, token, made_at, note in rows:
+            counts[HEAD_TIMESTAMPS] = counts.get(HEAD_TIMESTAMPS, 0) + 1
+            where = f"timestamp over the head of size {size}"
+            if note is None:
+                yield Difference(HEAD_TIMESTAMPS, where, "is over no checkpoint")
+            elif roots:
+                try:
+                    at = verify_token(bytes(token), bytes(note), roots, HEAD_TIMESTAMPS, "the token")
+                except VerificationError as error:
+                    yield Difference(HEAD_TIMESTAMPS, where, error.reason)
+                    continue
+                if abs(to_microseconds(at) - made_at) > _APART_MICROSECONDS:
+                    yield Difference(HEAD_TIMESTAMPS, where, "is kept under another time than it states")
+
+
+def _compare_cosignatures(
+    inspection: Inspection, keys: Mapping[str, VerifierKey], counts: dict[str, int]
+) -> Iterator[Difference]:
+    after = -1
+    while sizes := inspection.all(_SIZES, (after,)):
+        before, after = after, sizes[-1][0]
+        for size, witness, line, cosigned_at, note in inspection.all(_LINES, (before, after)):
+            counts[COSIGNATURES] = counts.get(COSIGNATURES, 0) + 1
+            where = f"cosignature of {witness} under the head of size {size}"
+            if note is None:
+                yield Difference(COSIGNATURES, where, "is under no checkpoint")
+            elif witness in keys:
+                try:
+                    seconds = verify_cosignature(bytes(note) + line.encode(), keys[witness])
+                except VerificationError as error:
+                    yield Difference(COSIGNATURES, where, error.reason)
+                    continue
+                if seconds * 1_000_000 != cosigned_at:
+                    yield Difference(COSIGNATURES, where, "is kept under another time than it states")

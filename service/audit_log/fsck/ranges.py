@@ -1,0 +1,189 @@
+"""One range of the log, checked: entries, openings and nodes against one another, and what the tree is made of again.
+
+A range needs nothing of the ranges before it, so several processes check one each. ``check`` puts together what
+they found.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+
+from notifications.audit.checkpoint import verify_checkpoint
+from notifications.audit.merkle import HASH_BYTES
+from notifications.audit.note import VerifierKey
+from notifications.audit.rebuilding import RANGE_LEAVES, Range, rebuild_range
+from notifications.errors import InvalidInputError, VerificationError
+from service.audit_log.fsck.findings import CHECKPOINTS, ENTRIES, OPENINGS, TREE, RangeFound
+from service.audit_log.fsck.rows import ROWS_OF, RowChecks
+from service.store.maintenance.inspection import Inspection
+from service.store.sql.session import Row
+
+_sha256 = hashlib.sha256
+#: So many entries are held at a time.
+_AT_ONCE = 4096
+_UUID_TEXT = 36
+_COMMITMENT = b"greffier/commitment/v1\n"
+# Members of a canonical leaf stand in order, and no text in it holds a quote that is not escaped: each of these marks
+# stands once, where the member begins. A leaf that is not canonical is another leaf, which the tree tells.
+_COMMITMENTS, _ID, _TYPE = b'"commitments":{', b'},"id":"', b'},"type":"'
+_SUBJECTS = b'","subjects":{'
+
+#: Called between two parts of the work with the number of entries that were checked since.
+Breathe = Callable[[int], None]
+
+
+def subject_hash(pair: str, position: int) -> int:
+    """Return the hash of one subject of an entry, ``kind":"identifier``; of no use to another program run."""
+    return hash((pair, position))
+
+
+def check_range(
+    inspection: Inspection,
+    start: int,
+    end: int,
+    keys: Sequence[VerifierKey],
+    breathe: Breathe = lambda _: None,
+    *,
+    rows: bool = True,
+) -> RangeFound:
+    """Check the entries from ``start`` to before ``end``, at most one range.
+
+    1. Entries: indices without a gap, in the order of positions, none left out, each row under the id its leaf states.
+    2. Openings: each opens its commitment; those that are gone are told by customer.
+    3. Rows that entries speak of: see ``service.audit_log.fsck.rows``.
+    4. Tree: every complete subtree is the hash of what stands under it.
+    5. Checkpoints: signed by the log, over what the range brings to the root.
+
+    Without ``rows`` the log alone is looked at: not ids, and neither 2. nor 3.
+    """
+    found = RangeFound(start, end)
+    hashes: list[bytes] = []
+    first = None if rows else inspection.first_position(start, end)
+    beside = RowChecks(inspection, found, keys)
+    for at in range(start, end, _AT_ONCE):
+        until = min(at + _AT_ONCE, end)
+        # 1. Of indices without a gap the leaves alone are read; else what is wrong is looked for.
+        if first is not None and len(leaves := inspection.leaves(first + at - start, first + until - start - 1)) == (
+            until - at
+        ):
+            hashes += [_sha256(b"\x00" + leaf).digest() for (leaf,) in leaves]
+            found.positions = (first, first + until - start - 1)
+            found.count(ENTRIES, until - at)
+            breathe(until - at)
+            continue
+        entries = inspection.entries(at, until)
+        if not _in_order(found, inspection, entries, at, until):
+            found.broken = True
+            return found
+        hashes += [_sha256(b"\x00" + leaf).digest() for _, _, _, leaf in entries]
+        # 2. and 3.
+        if rows:
+            _compare_openings(found, beside, inspection, entries)
+        breathe(until - at)
+    # 4.
+    made = rebuild_range(start, hashes)
+    _compare_nodes(found, inspection, made)
+    if end - start == RANGE_LEAVES:
+        found.root = made.levels[-1]
+    # 5.
+    for size, note in inspection.checkpoints(start, end):
+        try:
+            checkpoint = verify_checkpoint(note, *keys)
+        except (InvalidInputError, VerificationError) as error:
+            found.differs(CHECKPOINTS, f"checkpoint of size {size}", str(error))
+            continue
+        if checkpoint.size != size:
+            found.differs(CHECKPOINTS, f"checkpoint of size {size}", f"states the size {checkpoint.size}")
+        else:
+            found.parts.append((size, checkpoint.root, made.part_of_root(size)))
+        found.count(CHECKPOINTS)
+    return found
+
+
+def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row], start: int, end: int) -> bool:
+    """Return whether the entries are all there; without them nothing else of the range can be compared."""
+    expected = found.positions[1] + 1 if found.positions[1] else None
+    for index, entry in enumerate(entries, start):
+        if entry[0] != index:
+            found.differs(ENTRIES, f"index {index}", f"has no entry; the next stands at {entry[0]}")
+            return False
+        if expected is not None and entry[1] != expected:
+            between = inspection.appended(expected, entry[1] - 1)
+            if entry[1] < expected or between:
+                found.differs(ENTRIES, f"index {index}", f"stands at position {entry[1]}, not {expected}")
+                return False
+        expected = entry[1] + 1
+    if len(entries) < end - start:
+        found.differs(ENTRIES, f"index {start + len(entries)}", "has no entry")
+        return False
+    found.positions = (found.positions[0] or entries[0][1], entries[-1][1])
+    for index, _, identifier, leaf in entries:
+        at = leaf.find(_ID) + len(_ID)
+        if leaf[at : at + _UUID_TEXT].replace(b"-", b"") != identifier.hex().encode():
+            found.differs(ENTRIES, f"index {index}", "stands under another id than its leaf states")
+            break
+    found.count(ENTRIES, len(entries))
+    return True
+
+
+def _compare_openings(found: RangeFound, rows: RowChecks, inspection: Inspection, entries: Sequence[Row]) -> None:
+    openings = _by_position(inspection.openings(entries[0][1], entries[-1][1]))
+    following = next(openings, None)
+    hashed = 0
+    for index, position, _, leaf in entries:
+        after_id = leaf.find(_ID) + len(_ID) + _UUID_TEXT + len(_SUBJECTS)
+        subjects = leaf[after_id : leaf.find(_TYPE, after_id - 1)].decode()
+        if subjects:
+            hashed += sum([hash((pair, position)) for pair in subjects[1:-1].split('","')])
+        at = leaf.find(_COMMITMENTS) + len(_COMMITMENTS)
+        committed = leaf[at : leaf.find(b"}", at)]
+        opened: dict[str, bytes] = {}
+        if following is not None and following[0] == position:
+            for name, salt, value in following[1]:
+                label = name.encode()
+                digest = hashlib.sha256(_COMMITMENT + label + b"\n" + salt + value).hexdigest().encode()
+                if b'"%s":"%s"' % (label, digest) not in committed:
+                    found.differs(OPENINGS, f"{name} of index {index}", "does not open the commitment of the leaf")
+                opened[name] = value
+            following = next(openings, None)
+        if committed.count(b":") > len(opened):
+            rows.erased(index, leaf, committed.count(b":") - len(opened))
+        if leaf.endswith(ROWS_OF):
+            rows.compare(index, leaf, opened)
+        found.counts[OPENINGS] = found.counts.get(OPENINGS, 0) + len(opened)
+    found.subjects += hashed
+
+
+def _by_position(openings: Sequence[Row]) -> Iterator[tuple[int, list[tuple[str, bytes, bytes]]]]:
+    """Yield the openings of one entry after the other."""
+    current: list[tuple[str, bytes, bytes]] = []
+    at = None
+    for position, name, salt, value in openings:
+        if position != at and at is not None:
+            yield at, current
+            current = []
+        at = position
+        current.append((name, salt, value))
+    if at is not None:
+        yield at, current
+
+
+def _compare_nodes(found: RangeFound, inspection: Inspection, made: Range) -> None:
+    for level, expected in enumerate(made.levels):
+        first, count = made.start >> level, len(expected) // HASH_BYTES
+        if not count:
+            continue
+        stored = inspection.nodes(level, first, count)
+        if stored != expected:
+            number = next(
+                number
+                for number in range(count)
+                if stored[number * HASH_BYTES : (number + 1) * HASH_BYTES] != made.node(level, number)
+            )
+            what = "is not the hash of what stands under it"
+            if len(stored) != len(expected):
+                what += f"; {count - len(stored) // HASH_BYTES} of its level are missing"
+            index = first + number
+            leaves = f"over the entries {index << level} to {((index + 1) << level) - 1}"
+            found.differs(TREE, f"node {index} of level {level}, {leaves}", what)
+            return
+        found.count(TREE, count)

@@ -1,0 +1,164 @@
+"""The leader's duty of having the whole log checked now and then, slowly, by a process of its own.
+
+What was rewritten is found while somebody remembers, not at the next audit. A check reads everything and hashes all of
+it: in a process of its own it takes no turn from requests and its memory goes with it; it rests for most of its time.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import structlog
+
+from notifications.canonical_json import parse_timestamp, timestamp_text
+from notifications.errors import GreffierError
+from notifications.ports import Clock
+from service.settings import Settings
+from service.system.periodic import ClockedDuty
+
+_log = structlog.get_logger(__name__)
+
+#: After a start there is more to do; a process that is started over and over must not check over and over.
+_FIRST_AFTER = timedelta(minutes=10)
+#: Wait after a check that could not be made.
+_RETRY = timedelta(hours=1)
+#: The share of its time for which a check works.
+_SHARE = 0.25
+_NICENESS = 15
+_SAID_CHARACTERS = 500
+_DIFFERS = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LogCheck:
+    """What the last check came to."""
+
+    completed_at: datetime
+    entries: int
+    #: how many differences there are, and the first in words; None for a log that is whole
+    differences: int = 0
+    first: str | None = None
+
+
+class CheckFailedError(GreffierError):
+    """The log could not be checked; that says nothing of the log."""
+
+
+class LogChecking(ClockedDuty):
+    """Has the log checked an interval after the last check, whichever process that led made it on this machine."""
+
+    name = "log_checking"
+    #: no commit hastens it
+    kinds: ClassVar[frozenset[str]] = frozenset()
+    poll_seconds = 600.0
+    shortest_seconds = 1.0
+
+    def __init__(
+        self,
+        check: Callable[[], Awaitable[dict[str, Any]]],
+        result_path: Path,
+        *,
+        every_hours: float,
+        clock: Clock,
+    ) -> None:
+        """``check`` returns what ``greffier fsck --json`` says; raises CheckFailedError."""
+        super().__init__(clock)
+        self._check, self._result_path, self._every = check, result_path, timedelta(hours=every_hours)
+        self._started_at = clock.now()
+        #: not before, after a check that failed
+        self._again_at: datetime | None = None
+        #: what the last check came to; None while there was none
+        self.last = _read(result_path)
+
+    async def look(self) -> datetime:
+        """Have the log checked where that is due; returns when it will be.
+
+        1. Due is an interval after the last check, but not right after a start, nor soon after a failure.
+        2. The check, by a process of its own.
+        3. Keep what it came to beside the data, and tell: the alert follows from it.
+        """
+        # 1.
+        due_at = self._started_at + _FIRST_AFTER
+        if self.last is not None:
+            due_at = max(due_at, self.last.completed_at + self._every)
+        if self._again_at is not None:
+            due_at = max(due_at, self._again_at)
+        if self._clock.now() < due_at:
+            return due_at
+        # 2.
+        try:
+            said = await self._check()
+        except CheckFailedError:
+            self._again_at = self._clock.now() + _RETRY
+            raise
+        self._again_at = None
+        # 3.
+        found = said["differences"]
+        first = None if not found else f"{found[0]['step']}: {found[0]['where']} {found[0]['what']}"
+        self.last = LogCheck(self._clock.now(), said["entries"], len(found), first)
+        await asyncio.to_thread(_write, self._result_path, self.last)
+        if first is None:
+            _log.info("log.checked", entries=self.last.entries)
+        else:
+            _log.critical("log.differs", differences=len(found), first=first)
+        return self.last.completed_at + self._every
+
+
+def check_by_process(settings: Settings) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """Return what runs ``greffier fsck`` on the data of these settings, slowly and after everything else.
+
+    A process that is given up when the duty ends is killed: it only reads.
+    """
+
+    async def check() -> dict[str, Any]:
+        environment = dict(os.environ)
+        if settings.database_url is not None:
+            environment["GREFFIER_DATABASE_URL"] = settings.database_url
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "service.cli", "fsck", "--data", str(settings.data), "--json", "--processes", "1",
+            "--share", str(_SHARE), "--niceness", str(_NICENESS),
+            env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            out, said = await process.communicate()
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        if process.returncode not in {0, _DIFFERS}:
+            reason = " ".join(said.decode(errors="replace").split())[-_SAID_CHARACTERS:]
+            raise CheckFailedError(f"greffier fsck ended with {process.returncode}: {reason}")
+        try:
+            found: dict[str, Any] = json.loads(out)
+        except ValueError as error:
+            raise CheckFailedError(f"greffier fsck said what is no JSON: {error}") from None
+        return found
+
+    return check
+
+
+def _read(path: Path) -> LogCheck | None:
+    """Return what was kept of the last check; what cannot be read was none."""
+    try:
+        kept = json.loads(path.read_bytes())
+        return LogCheck(parse_timestamp(kept.pop("completed_at")), **kept)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, GreffierError) as error:
+        _log.warning("log_check.unreadable", path=str(path), reason=str(error))
+        return None
+
+
+def _write(path: Path, check: LogCheck) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(asdict(check) | {"completed_at": timestamp_text(check.completed_at)}), encoding="utf-8")
+    new.replace(path)

@@ -1,0 +1,161 @@
+"""A witness as the log asks it, over HTTP (c2sp.org/tlog-witness)."""
+
+import asyncio
+import ipaddress
+import ssl
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from notifications.audit.cosignature import Cosignature, format_add_checkpoint, parse_conflict, verified_answer
+from notifications.audit.note import COSIGNATURE_V1, VerifierKey, parse_verifier_key
+from notifications.errors import Fault, GreffierError, InvalidInputError, VerificationError
+from service.audit_log.witness.folder import origin_digest
+
+#: A few signature lines; a checkpoint as a log signed it.
+_MAX_ANSWER_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Who is asked."""
+
+    #: ends with no slash
+    url: str
+    key: VerifierKey
+
+
+class WitnessUnavailableError(GreffierError):
+    """A witness did not cosign now; a later try may succeed. Holds up no notice."""
+
+
+class WitnessConflictError(GreffierError):
+    """A witness stands at another size than was told it, or holds another root for that size."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"the witness says that it cosigned {size} entries last")
+
+
+class WitnessDisputeError(GreffierError):
+    """A witness says that this log is none that extends what it cosigned."""
+
+
+def parse_witness(text: str) -> Witness:
+    """Return the witness of a setting, ``URL verifier-key``; raises InvalidInputError."""
+    match text.split():
+        case [url, vkey]:
+            key = parse_verifier_key(vkey)
+        case _:
+            raise InvalidInputError(Fault("witnesses", "each must be a URL and a verifier key"))
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError as error:
+        raise InvalidInputError(Fault("witnesses", f"{url} is no URL: {error}")) from None
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+        raise InvalidInputError(Fault("witnesses", f"{url} must be https, or http to a loopback address"))
+    if not parts.hostname or parts.query or parts.fragment:
+        raise InvalidInputError(Fault("witnesses", f"{url} must name a host, and nothing behind its path"))
+    if key.kind != COSIGNATURE_V1:
+        raise InvalidInputError(Fault("witnesses", f"{key.name} is no cosigner's key"))
+    return Witness(url.rstrip("/"), key)
+
+
+def parse_witnesses(texts: Sequence[str]) -> list[Witness]:
+    """Return the witnesses of the settings; raises InvalidInputError, also for one that stands there twice."""
+    witnesses = [parse_witness(text) for text in texts]
+    if len({witness.key.name for witness in witnesses}) != len(witnesses):
+        raise InvalidInputError(Fault("witnesses", "a witness stands there twice"))
+    return witnesses
+
+
+class WitnessClient:
+    """Asks one witness; each question ends within its time."""
+
+    def __init__(self, witness: Witness, *, timeout_seconds: float, ca_file: Path | None = None) -> None:
+        self.witness, self._timeout_seconds = witness, timeout_seconds
+        verify = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+        self._client = httpx.AsyncClient(timeout=timeout_seconds, follow_redirects=False, verify=verify)
+
+    @property
+    def name(self) -> str:
+        """What it cosigns under."""
+        return self.witness.key.name
+
+    async def add_checkpoint(self, old_size: int, proof: Sequence[bytes], note: bytes) -> Cosignature:
+        """Return its verified cosignature of a checkpoint.
+
+        Raises WitnessConflictError for a size to begin from, WitnessDisputeError where it sees another history,
+        WitnessUnavailableError for anything else, an answer that does not verify among it.
+        """
+        body = format_add_checkpoint(old_size, proof, note)
+        status, kind, answer = await self._ask("POST", "/add-checkpoint", body)
+        match status:
+            case 200:
+                try:
+                    return verified_answer(note, answer, self.witness.key)
+                except VerificationError as error:
+                    raise WitnessUnavailableError(f"{self.name} answered no cosignature of its own: {error}") from None
+            case 409 if kind == "text/x.tlog.size":
+                try:
+                    raise WitnessConflictError(parse_conflict(answer))
+                except InvalidInputError as error:
+                    raise WitnessUnavailableError(f"{self.name} answered a conflict and no size: {error}") from None
+            case 409:
+                raise WitnessDisputeError(f"{self.name} says that it cosigned another root for this size")
+            case 422:
+                raise WitnessDisputeError(f"{self.name} says that this log does not extend what it cosigned")
+            case 404:
+                raise WitnessUnavailableError(f"{self.name} does not know this log: give its keeper log.vkey")
+            case 403:
+                raise WitnessUnavailableError(f"{self.name} knows no key that signs this log: give its keeper log.vkey")
+            case _:
+                raise WitnessUnavailableError(f"{self.name} answered HTTP {status}")
+
+    async def head(self, origin: str) -> bytes | None:
+        """Return the checkpoint that it cosigned last of a log, or None where it shows none; nothing is verified.
+
+        A witness need not answer this question; ``greffier witness`` does. Raises WitnessUnavailableError.
+        """
+        status, _, answer = await self._ask("GET", f"/checkpoint/{origin_digest(origin)}", b"")
+        return answer if status == httpx.codes.OK else None
+
+    async def _ask(self, method: str, path: str, body: bytes) -> tuple[int, str, bytes]:
+        try:
+            async with (
+                asyncio.timeout(self._timeout_seconds),
+                self._client.stream(
+                    method, self.witness.url + path, content=body, headers={"Accept-Encoding": "identity"}
+                ) as response,
+            ):
+                answer = b""
+                async for chunk in response.aiter_raw():
+                    answer += chunk
+                    if len(answer) > _MAX_ANSWER_BYTES:
+                        raise WitnessUnavailableError(f"{self.name} answered too much")
+                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                return response.status_code, kind, answer
+        except TimeoutError as error:
+            raise WitnessUnavailableError(f"{self.name} did not answer in {self._timeout_seconds:g} s") from error
+        except httpx.HTTPError as error:
+            raise WitnessUnavailableError(f"{self.name} cannot be reached: {type(error).__name__}") from error
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+async def heads_elsewhere(clients: Sequence[WitnessClient], origin: str) -> list[bytes]:
+    """Return the heads that witnesses show of a log; one that does not answer in its time is passed over."""
+    answers = await asyncio.gather(*(client.head(origin) for client in clients), return_exceptions=True)
+    return [answer for answer in answers if isinstance(answer, bytes)]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

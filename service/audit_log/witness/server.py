@@ -1,0 +1,108 @@
+"""A small witness over HTTP (c2sp.org/tlog-witness): ``POST /add-checkpoint``, and the heads that it cosigned.
+
+``GET /checkpoint/<hex SHA-256 of the origin>`` is this witness's own addition: the checkpoint that it cosigned last of
+a log, as the log signed it. By it a log whose database went back is shown its own signature; a size alone is a claim.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
+
+from notifications.audit.cosignature import MAX_REQUEST_BYTES, Refusal, RefusedError
+from notifications.errors import GreffierError, InvalidInputError
+from service.audit_log.witness.folder import WitnessFolder, origin_digest
+from service.system.http_server import HttpServer, listening_socket
+from service.system.signals import stop_when_told
+
+_log = structlog.get_logger(__name__)
+
+_STATUS = {
+    Refusal.MALFORMED: 400,
+    Refusal.UNKNOWN_ORIGIN: 404,
+    Refusal.NOT_SIGNED: 403,
+    Refusal.CONFLICT: 409,
+    Refusal.BAD_PROOF: 422,
+}
+#: Media type of the size that a conflict tells.
+SIZE_TYPE = "text/x.tlog.size"
+_TEXT_TYPE = "text/plain; charset=utf-8"
+_BODY_SECONDS = 10.0
+#: Requests at once: each holds a body of bounded length in memory.
+_AT_ONCE = 64
+
+
+def create_witness_app(witness: WitnessFolder) -> FastAPI:
+    """Return the application of a witness; it answers nothing else."""
+    app = FastAPI(title="Greffier witness", docs_url=None, redoc_url=None, openapi_url=None)
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    @app.post("/add-checkpoint")
+    async def add_checkpoint(request: Request) -> Response:
+        async with places:
+            return await _answer(witness, request)
+
+    @app.get("/checkpoint/{digest}")
+    async def checkpoint(digest: str) -> Response:
+        for origin in {key.name for key in witness.logs()}:
+            if origin_digest(origin) == digest and (note := await asyncio.to_thread(witness.latest, origin)):
+                return _text(200, note)
+        return _text(404, b"no head was cosigned of such a log\n")
+
+    return app
+
+
+async def _answer(witness: WitnessFolder, request: Request) -> Response:
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            body = await _body(request)
+    except (TimeoutError, ClientDisconnect):
+        return _text(408, b"the request did not come in time\n")
+    if body is None:
+        return _text(413, f"a request may have {MAX_REQUEST_BYTES} bytes at most\n".encode())
+    try:
+        line = await asyncio.to_thread(partial(witness.add_checkpoint, body))
+    except RefusedError as error:
+        return _refused(error)
+    except InvalidInputError as error:
+        return _text(400, f"{error}\n".encode())
+    except (GreffierError, OSError) as error:
+        # Whatever happened, no cosignature left this process: the log asks again.
+        _log.error("witness.failed", exc_info=error)
+        return _text(500, b"this witness cannot keep what it cosigns now\n")
+    return _text(200, line)
+
+
+def _refused(error: RefusedError) -> Response:
+    _log.warning("witness.refused", refusal=error.refusal.value, reason=error.reason)
+    if error.refusal is Refusal.CONFLICT:
+        return _text(409, f"{error.size}\n".encode(), SIZE_TYPE)
+    return _text(_STATUS[error.refusal], f"{error.reason}\n".encode())
+
+
+async def _body(request: Request) -> bytes | None:
+    """Return the body, or None once it is longer than any that is taken."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_REQUEST_BYTES:
+            return None
+    return body
+
+
+def _text(status: int, content: bytes, kind: str = _TEXT_TYPE) -> Response:
+    return Response(content, status, headers={"Content-Type": kind, "Cache-Control": "no-store"})
+
+
+async def witness_until_told(witness: WitnessFolder, host: str, port: int, say: Callable[[int], None]) -> None:
+    """Serve until told to stop; ``say`` is given the port that is listened on."""
+    with listening_socket(host, port) as listener:
+        server = HttpServer(create_witness_app(witness))
+        stop_when_told(server.stop)
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="witness")
+        await server.is_up.wait()
+        say(listener.getsockname()[1])
+        await serving

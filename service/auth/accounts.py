@@ -1,0 +1,276 @@
+"""Accounts and their roles: who may be made what by whom, each change with its entry in the log."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from notifications.audit.entry import AuditEntry
+from notifications.canonical_json import timestamp_text
+from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
+from notifications.ports import Identifiers
+from notifications.use_cases.audit_context import Act
+from service.ports.accounts import CUSTOMER_ROLES, Account, AccountKind, Grant, Role
+from service.ports.store import AccessTransaction
+
+#: What a service account may hold: nothing that decides about people, money or keys.
+_ROLES_OF_SERVICES = frozenset({Role.SERVICE_ACCOUNT, Role.CUSTOMER_MEMBER, Role.AUDITOR})
+#: One step of a time-based one-time password (RFC 6238, 5.2).
+_TOTP_STEP = timedelta(seconds=30)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDraft:
+    """What is stated of a new account; form is checked at the border, the address is normalised."""
+
+    kind: AccountKind
+    name: str
+    email: str | None
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantDraft:
+    """A role to grant."""
+
+    role: Role
+    customer_id: UUID | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account as its administrator sees it: never a hash, a seed or a key."""
+
+    account: Account
+    grants: tuple[Grant, ...]
+    #: the latest sign-in that a credential or an open session tells of; None for none
+    last_sign_in_at: datetime | None
+    #: whether a generator is confirmed, or a passkey registered
+    has_second_factor: bool
+    #: whether the person can sign in here: a password or a passkey
+    has_credentials: bool
+
+
+def new_account_id(identifiers: Identifiers) -> UUID:
+    """Return a random identifier: it stands in trails of several customers and must not tell when it was made."""
+    return UUID(bytes=identifiers.new_salt()[:16], version=4)
+
+
+def existing_account(tx: AccessTransaction, account_id: UUID) -> Account:
+    """Return the account; raises NotFoundError."""
+    account = tx.account(account_id)
+    if account is None:
+        raise NotFoundError("account", account_id)
+    return account
+
+
+def view_account(tx: AccessTransaction, account: Account) -> AccountView:
+    """Return the account with its roles and what is told of its credentials.
+
+    Sessions that ended long ago are forgotten, so that the last sign-in by password may be; none later is missing.
+    """
+    totp, passkeys = tx.totp(account.id), tx.passkeys(account.id)
+    moments = [session.created_at for session in tx.sessions(account.id)]
+    moments += [passkey.last_used_at for passkey in passkeys if passkey.last_used_at is not None]
+    if totp is not None and totp.confirmed_at is not None:
+        moments.append(max(totp.confirmed_at, _EPOCH + totp.last_step * _TOTP_STEP))
+    return AccountView(
+        account=account,
+        grants=tuple(tx.grants(account.id)),
+        last_sign_in_at=max(moments, default=None),
+        has_second_factor=bool(passkeys) or (totp is not None and totp.confirmed_at is not None),
+        has_credentials=bool(passkeys) or tx.password(account.id) is not None,
+    )
+
+
+def open_account(tx: AccessTransaction, act: Act, draft: AccountDraft) -> Account:
+    """Make an account, which may do nothing until it is granted a role.
+
+    Raises InvalidInputError for a person without an address, a service with one, or an address that is taken.
+    """
+    if draft.kind is AccountKind.PERSON and draft.email is None:
+        raise InvalidInputError(Fault("email", "a person signs in and is reached by an address"))
+    if draft.kind is AccountKind.SERVICE and draft.email is not None:
+        raise InvalidInputError(Fault("email", "a service account signs in by tokens alone and has no address"))
+    if draft.email is not None and tx.account_by_email(draft.email) is not None:
+        raise InvalidInputError(Fault("email", "another account has this address"))
+    account = Account(
+        id=new_account_id(act.identifiers),
+        kind=draft.kind,
+        name=draft.name,
+        email=draft.email,
+        language=draft.language,
+        active=True,
+        created_at=act.now,
+        created_by=act.actor,
+    )
+    tx.add_account(account)
+    tx.append_audit([_account_entry(act, "account.created", account)])
+    return account
+
+
+def change_account(
+    tx: AccessTransaction, act: Act, account_id: UUID, expected_version: int, *, name: str, language: str, active: bool
+) -> tuple[Account, int]:
+    """Replace what is stated of an account; returns it with the number of sessions that this ended.
+
+    One that is made inactive is signed out everywhere; its tokens stand as they were and work no more.
+    Raises InvalidInputError where nobody would be left to administrate.
+    """
+    before = existing_account(tx, account_id)
+    if before.version != expected_version:
+        raise VersionMismatchError("account", account_id, expected_version, before.version)
+    if before.active and not active and _is_last_administrator(tx, account_id):
+        raise InvalidInputError(Fault("active", "this is the last active administrator"))
+    account = replace(before, name=name, language=language, active=active, version=before.version + 1)
+    tx.save_account(account, before.version)
+    ended = tx.end_sessions(account_id) if before.active and not active else 0
+    tx.append_audit([_account_entry(act, "account.changed", account, ended)])
+    return account, ended
+
+
+def grant_role(tx: AccessTransaction, act: Act, account_id: UUID, draft: GrantDraft) -> Grant:
+    """Give an account a role.
+
+    1. Nobody changes their own roles: an administrator becomes analyst only by another administrator.
+    2. Roles of a customer are held at one that exists, the others at the provider; an auditor may be either.
+    3. Only an auditor has a period, in order.
+    4. A service account holds no role by which people are decided about.
+
+    Raises NotFoundError, StateConflictError for 1. and for a role that is held already, InvalidInputError for 2. to 4.
+    """
+    account = existing_account(tx, account_id)
+    # 1.
+    _verify_not_oneself(act, account_id)
+    # 2. to 4.
+    if faults := _faults(tx, account, draft):
+        raise InvalidInputError(*faults)
+    if any(held.role is draft.role and held.customer_id == draft.customer_id for held in tx.grants(account_id)):
+        raise StateConflictError("the account holds this role already: revoke it before it is granted otherwise")
+    grant = Grant(
+        id=act.identifiers.new_id(),
+        account_id=account_id,
+        role=draft.role,
+        customer_id=draft.customer_id,
+        starts_at=draft.starts_at,
+        ends_at=draft.ends_at,
+        granted_at=act.now,
+        granted_by=act.actor,
+    )
+    tx.add_grant(grant)
+    tx.append_audit([grant_entry(tx, act, "role.granted", grant)])
+    return grant
+
+
+def revoke_grant(tx: AccessTransaction, act: Act, account_id: UUID, grant_id: UUID) -> Grant:
+    """Take a role away; raises NotFoundError, or StateConflictError for one's own and for the last administrator."""
+    existing_account(tx, account_id)
+    grant = next((held for held in tx.grants(account_id) if held.id == grant_id), None)
+    if grant is None:
+        raise NotFoundError("grant", grant_id)
+    _verify_not_oneself(act, account_id)
+    if grant.role is Role.ADMINISTRATOR and _is_last_administrator(tx, account_id):
+        raise StateConflictError("this is the last active administrator")
+    tx.remove_grant(grant_id)
+    tx.append_audit([grant_entry(tx, act, "role.revoked", grant)])
+    return grant
+
+
+def sign_out(tx: AccessTransaction, act: Act, account_id: UUID) -> int:
+    """End every session of an account; returns how many there were."""
+    existing_account(tx, account_id)
+    ended = tx.end_sessions(account_id)
+    tx.append_audit([
+        act.entry("sessions.ended", subjects={"account": str(account_id)}, detail={"sessions": ended}),
+    ])  # fmt: skip
+    return ended
+
+
+def reset_second_factor(tx: AccessTransaction, act: Act, account_id: UUID) -> int:
+    """Forget generator, passkeys and recovery codes of a person who lost them; returns how many sessions ended.
+
+    The password stays: whoever resets learns nothing by which to sign in. Raises StateConflictError for one's own
+    factors, which want a proof of the present one, and for a service account.
+    """
+    account = existing_account(tx, account_id)
+    if account.kind is AccountKind.SERVICE:
+        raise StateConflictError("a service account has no second factor")
+    if act.actor == f"account:{account_id}":
+        raise StateConflictError("one's own second factor is changed where one proves it")
+    passkeys = tx.passkeys(account_id)
+    had_totp = tx.totp(account_id) is not None
+    tx.remove_totp(account_id)
+    for passkey in passkeys:
+        tx.remove_passkey(passkey.id)
+    tx.replace_recovery_codes(account_id, ())
+    ended = tx.end_sessions(account_id)
+    tx.append_audit([
+        act.entry(
+            "second_factor.reset",
+            subjects={"account": str(account_id)},
+            detail={"totp": had_totp, "passkeys": len(passkeys), "sessions": ended},
+        )
+    ])  # fmt: skip
+    return ended
+
+
+def grant_entry(tx: AccessTransaction, act: Act, kind: str, grant: Grant) -> AuditEntry:
+    """Return the entry of a grant: who granted what to which account; at a customer, part of its trail."""
+    subjects = {"account": str(grant.account_id), "grant": str(grant.id)}
+    if grant.customer_id is not None:
+        subjects["customer"] = tx.customer_pseudonym(grant.customer_id)
+    detail = {
+        "role": grant.role.value,
+        "starts_at": None if grant.starts_at is None else timestamp_text(grant.starts_at),
+        "ends_at": None if grant.ends_at is None else timestamp_text(grant.ends_at),
+    }
+    return act.entry(kind, subjects=subjects, detail=detail)
+
+
+def _account_entry(act: Act, kind: str, account: Account, sessions_ended: int | None = None) -> AuditEntry:
+    detail: dict[str, str | int | bool | list[str] | None] = {
+        "kind": account.kind.value,
+        "active": account.active,
+        "version": account.version,
+    }
+    if sessions_ended is not None:
+        detail["sessions_ended"] = sessions_ended
+    return act.entry(
+        kind,
+        subjects={"account": str(account.id)},
+        detail=detail,
+        private={"name": account.name, "email": account.email, "language": account.language},
+    )
+
+
+def _verify_not_oneself(act: Act, account_id: UUID) -> None:
+    if act.actor == f"account:{account_id}":
+        raise StateConflictError("nobody changes their own roles: another administrator does")
+
+
+def _is_last_administrator(tx: AccessTransaction, account_id: UUID) -> bool:
+    return [holder.id for holder in tx.holders(Role.ADMINISTRATOR)] == [account_id]
+
+
+def _faults(tx: AccessTransaction, account: Account, draft: GrantDraft) -> Sequence[Fault]:
+    faults = []
+    if draft.role in CUSTOMER_ROLES and draft.customer_id is None:
+        faults.append(Fault("customer_id", f"{draft.role.value} is held at a customer: name it"))
+    elif draft.customer_id is not None and draft.role not in CUSTOMER_ROLES | {Role.AUDITOR}:
+        faults.append(Fault("customer_id", f"{draft.role.value} is held at the provider, at no customer"))
+    elif draft.customer_id is not None and tx.customer(draft.customer_id) is None:
+        faults.append(Fault("customer_id", "no such customer"))
+    if draft.role is not Role.AUDITOR:
+        stated = (("starts_at", draft.starts_at), ("ends_at", draft.ends_at))
+        faults += [Fault(name, "only an auditor has a period") for name, moment in stated if moment is not None]
+    elif draft.starts_at is not None and draft.ends_at is not None and draft.starts_at >= draft.ends_at:
+        faults.append(Fault("ends_at", "must be after starts_at"))
+    if account.kind is AccountKind.SERVICE and draft.role not in _ROLES_OF_SERVICES:
+        known = ", ".join(sorted(role.value for role in _ROLES_OF_SERVICES))
+        faults.append(Fault("role", f"a service account holds only {known}"))
+    if account.kind is AccountKind.PERSON and draft.role is Role.SERVICE_ACCOUNT:
+        faults.append(Fault("role", "service_account is no role of a person"))
+    return faults

@@ -1,0 +1,235 @@
+"""From a request to its caller: a bearer token, or the session cookie with proof that our own page sent the request."""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import structlog
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
+from notifications.ports import Clock
+from service.auth.caller import Caller, must_enrol
+from service.auth.rate_limits import RateLimiter
+from service.auth.route_guard import UnauthenticatedError
+from service.auth.tokens import token_digest
+from service.ports.store import AccessStore, AccessTransaction
+
+_log = structlog.get_logger(__name__)
+
+#: The ``__Host-`` prefix binds the cookie to this host, to the whole site and to TLS (RFC 6265bis, 4.1.3.2).
+SESSION_COOKIE = "__Host-greffier"
+CSRF_HEADER = "X-CSRF-Token"
+CSRF_FIELD = "csrf_token"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+#: How long what was read of a credential is used again; a revocation in this process is seen at once all the same.
+_KEPT = timedelta(seconds=2)
+#: How exact the time of last use is.
+_TOUCHED_EVERY = timedelta(seconds=60)
+_MAX_CREDENTIAL_CHARACTERS = 400
+_MAX_KEPT = 10_000
+
+
+class CsrfError(Exception):
+    """The request carries a session, and no proof that a page of ours sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLimits:
+    """Ends of sessions, and how often may be asked."""
+
+    #: a session that is not used for so long is over
+    session_idle_seconds: float = 30 * 60
+    #: whether whoever acts at the provider signs in with two factors; until then a session carries no role
+    require_second_factor_at_provider: bool = True
+    #: requests of one account or token
+    requests_per_second: float = 100
+    requests_burst: int = 1000
+    #: requests of one network address that no valid credential came with
+    stranger_requests_per_second: float = 5
+    stranger_requests_burst: int = 300
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What was read of a credential."""
+
+    caller: Caller
+    read_at: datetime
+    expires_at: datetime
+    touched_at: datetime
+
+
+def csrf_token(session_secret: str) -> str:
+    """Return the proof that goes with a session; whoever cannot read the cookie cannot make it."""
+    tag = hmac.digest(session_secret.encode(), b"greffier/csrf/v1", "sha256")
+    return base64.urlsafe_b64encode(tag).rstrip(b"=").decode()
+
+
+def session_digest(session_secret: str) -> bytes:
+    """Return what is stored of a session cookie."""
+    return hashlib.sha256(session_secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def client_address(request: Request) -> str:
+    """Return the network address that a request came from; behind a proxy, the one that the proxy names."""
+    return request.client.host if request.client is not None else "unknown"
+
+
+class Authenticator:
+    """Says who calls. Keeps what it read for a moment, and forgets all of it when accounts or credentials change."""
+
+    def __init__(self, store: AccessStore, clock: Clock, limits: AccessLimits | None = None) -> None:
+        self._store, self._clock = store, clock
+        self._limits = limits or AccessLimits()
+        self._known: dict[bytes, _Known] = {}
+        self._times_forgotten = 0
+        self._of_callers = RateLimiter(per_second=self._limits.requests_per_second, burst=self._limits.requests_burst)
+        self._of_strangers = RateLimiter(
+            per_second=self._limits.stranger_requests_per_second, burst=self._limits.stranger_requests_burst
+        )
+        store.on_commit.append(self._forget)
+
+    async def caller(self, request: Request) -> Caller:
+        """Return who calls.
+
+        1. An address that keeps failing is turned away; a valid credential is looked at all the same.
+        2. A bearer token, where one is sent: valid, not revoked, not expired, its account active.
+        3. Else a session: not over, its account active; for anything but reading, with the CSRF proof.
+        4. Whoever it is keeps to its rate.
+
+        Raises UnauthenticatedError, CsrfError, TooManyRequestsError.
+        """
+        now = self._clock.now()
+        caller = await self._proven(request, now)
+        if caller is None:
+            # 1.
+            self._of_strangers.take(client_address(request), now)
+            raise UnauthenticatedError("no bearer token and no session, or not a valid one")
+        if caller.session_id is not None and request.method not in _SAFE_METHODS:
+            await _verify_csrf(request, caller)
+        # 4.
+        self._of_callers.take(str(caller.token_id or caller.account_id), now)
+        return caller
+
+    async def known(self, request: Request) -> Caller | None:
+        """Return who calls, or None for a stranger: for pages that are open and say more to those they know."""
+        return await self._proven(request, self._clock.now())
+
+    async def _proven(self, request: Request, now: datetime) -> Caller | None:
+        authorization = request.headers.get("authorization")
+        if authorization is not None:
+            # 2.
+            scheme, _, token = authorization.partition(" ")
+            token = token.strip()
+            if scheme.lower() != "bearer" or not token or len(token) > _MAX_CREDENTIAL_CHARACTERS:
+                return None
+            return await self._looked_up(b"t" + token_digest(token), now, None)
+        # 3.
+        secret = request.cookies.get(SESSION_COOKIE)
+        if not secret or len(secret) > _MAX_CREDENTIAL_CHARACTERS:
+            return None
+        return await self._looked_up(b"s" + session_digest(secret), now, secret)
+
+    async def _looked_up(self, key: bytes, now: datetime, secret: str | None) -> Caller | None:
+        known = self._known.get(key)
+        if known is None or now - known.read_at > _KEPT or now >= known.expires_at:
+            self._known.pop(key, None)
+            forgotten = self._times_forgotten
+            known = await self._store.read(lambda tx: self._read(tx, key, now))
+            if known is None:
+                return None
+            if len(self._known) >= _MAX_KEPT:
+                self._known.clear()
+            # What changed while this was read may not be in it.
+            if forgotten == self._times_forgotten:
+                self._known[key] = known
+        if now - known.touched_at > _TOUCHED_EVERY:
+            await self._touch(key, known, now)
+        return known.caller if secret is None else replace(known.caller, csrf_token=csrf_token(secret))
+
+    def _read(self, tx: AccessTransaction, key: bytes, now: datetime) -> _Known | None:
+        kind, digest = key[:1], key[1:]
+        permissions: frozenset[str] | None = None
+        token_id: UUID | None = None
+        session_id: UUID | None = None
+        method: str | None = None
+        if kind == b"t":
+            token = tx.token(digest)
+            if token is None or token.revoked_at is not None or now >= token.expires_at:
+                return None
+            account_id, expires_at, token_id = token.account_id, token.expires_at, token.id
+            permissions, touched_at = frozenset(token.permissions), token.last_used_at or token.created_at
+        else:
+            session = tx.session(digest)
+            if session is None:
+                return None
+            idle_end = session.last_seen_at + timedelta(seconds=self._limits.session_idle_seconds)
+            account_id, expires_at = session.account_id, min(session.expires_at, idle_end)
+            session_id, touched_at, method = session.id, session.last_seen_at, session.method
+            if now >= expires_at:
+                return None
+        account = tx.account(account_id)
+        if account is None or not account.active:
+            return None
+        grants = tuple(tx.grants(account.id))
+        required = self._limits.require_second_factor_at_provider
+        enrols_first = required and method is not None and must_enrol(method, grants)
+        caller = Caller(
+            account_id=account.id,
+            kind=account.kind,
+            name=account.name,
+            language=account.language,
+            # Enough to enrol a second factor, and for nothing else.
+            grants=() if enrols_first else grants,
+            token_permissions=permissions,
+            token_id=token_id,
+            session_id=session_id,
+            must_enrol=enrols_first,
+        )
+        return _Known(caller, now, expires_at, touched_at)
+
+    async def _touch(self, key: bytes, known: _Known, now: datetime) -> None:
+        """Record the use, now and then; what was read is read again next time, with its new end."""
+        self._known.pop(key, None)
+        caller = known.caller
+        if caller.token_id is not None:
+            token_id = caller.token_id
+            await self._store.write(lambda tx: tx.touch_token(token_id, now))
+        elif caller.session_id is not None:
+            session_id = caller.session_id
+            await self._store.write(lambda tx: tx.touch_session(session_id, now))
+
+    def _forget(self, changed: set[str]) -> None:
+        if "access" in changed:
+            self._known.clear()
+            self._times_forgotten += 1
+
+
+async def _verify_csrf(request: Request, caller: Caller) -> None:
+    """Raise CsrfError unless a page of ours sent the request.
+
+    1. The browser says that the request comes from this site, where it says so at all.
+    2. The proof stands in the header, or in the field of a form.
+    """
+    # 1.
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise CsrfError("the request comes from another site")
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise CsrfError("the request comes from another origin")
+    # 2.
+    proof = request.headers.get(CSRF_HEADER)
+    if proof is None and request.headers.get("content-type", "").startswith(
+        ("application/x-www-form-urlencoded", "multipart/form-data")
+    ):
+        form: FormData = await request.form()
+        field = form.get(CSRF_FIELD)
+        proof = field if isinstance(field, str) else None
+    expected = caller.csrf_token or ""
+    if proof is None or not expected or not hmac.compare_digest(proof.encode("utf-8", "replace"), expected.encode()):
+        raise CsrfError("the proof that our own page sent this is missing or wrong")

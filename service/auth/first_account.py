@@ -1,0 +1,63 @@
+"""The first account of an installation: whoever holds its data folder, by the token in the file ``api-token``."""
+
+from datetime import timedelta
+
+import structlog
+
+from notifications.ports import Page
+from notifications.use_cases.audit_context import Act
+from service.auth.permissions import ROLE_PERMISSIONS, Permission
+from service.auth.tokens import issue_token
+from service.ports.accounts import Account, AccountKind, Grant, Role
+from service.ports.store import AccessTransaction
+
+_log = structlog.get_logger(__name__)
+
+#: What the holder of the data folder may do: all of the provider's side, to begin with.
+FIRST_ROLES = (Role.ANALYST, Role.APPROVER, Role.ADMINISTRATOR)
+#: Long enough to make real accounts, short enough not to be forgotten.
+FIRST_TOKEN_DAYS = 90
+
+
+def ensure_first_account(tx: AccessTransaction, act: Act, token: str, language: str) -> Account | None:
+    """Make the first account, with this token, where there is none at all; returns it, or None.
+
+    Revoke the token, or make the account inactive, once people have their own accounts: it is never made again.
+    """
+    existing, _ = tx.accounts(Page(1))
+    if existing:
+        return None
+    account = Account(
+        id=act.identifiers.new_id(),
+        kind=AccountKind.PERSON,
+        name="Holder of the data folder",
+        email=None,
+        language=language,
+        active=True,
+        created_at=act.now,
+        created_by=act.actor,
+    )
+    tx.add_account(account)
+    entries = [act.entry("account.created", subjects={"account": str(account.id)}, detail={"kind": account.kind.value})]
+    for role in FIRST_ROLES:
+        grant = Grant(act.identifiers.new_id(), account.id, role, None, None, None, act.now, act.actor)
+        tx.add_grant(grant)
+        entries.append(
+            act.entry(
+                "role.granted",
+                subjects={"account": str(account.id), "grant": str(grant.id)},
+                detail={"role": role.value},
+            )
+        )
+    tx.append_audit(entries)
+    held = {Permission.SELF.value} | {item.value for role in FIRST_ROLES for item in ROLE_PERMISSIONS[role]}
+    issue_token(
+        tx,
+        act,
+        account,
+        name="api-token",
+        permissions=sorted(held),
+        expires_at=act.now + timedelta(days=FIRST_TOKEN_DAYS),
+        token=token,
+    )
+    return account

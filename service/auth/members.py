@@ -1,0 +1,85 @@
+"""Members: who acts for a customer, kept by its managers. Nobody learns of an account what it does elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from notifications.errors import NotFoundError, StateConflictError
+from notifications.use_cases.audit_context import Act
+from service.auth.accounts import AccountDraft, grant_entry, open_account
+from service.auth.sign_in.invitations import invite_new, tell_membership
+from service.ports.accounts import CUSTOMER_ROLES, AccountKind, Grant, Role
+from service.ports.store import AccessTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One role of one account at one customer."""
+
+    grant: Grant
+    email: str | None
+
+
+def members_of(tx: AccessTransaction, customer_id: UUID) -> Sequence[Member]:
+    """Return who acts for a customer; raises NotFoundError."""
+    if tx.customer(customer_id) is None:
+        raise NotFoundError("customer", customer_id)
+    found = []
+    for grant in tx.grants_at(customer_id):
+        if grant.role in CUSTOMER_ROLES:
+            account = tx.account(grant.account_id)
+            found.append(Member(grant, None if account is None else account.email))
+    return found
+
+
+def invite_member(
+    tx: AccessTransaction,
+    act: Act,
+    customer_id: UUID,
+    *,
+    email: str,
+    role: Role,
+    language: str,
+    secret: str,
+    console_url: str | None,
+    provider_name: str,
+) -> Member:
+    """Let whoever has an address act for a customer.
+
+    1. An address that acts for this customer already is refused: its own managers see that anyhow.
+    2. One that has an account gets the role; another gets an account, and an invitation to it.
+    The answer and what the customer's trail shows are the same for both.
+
+    Raises NotFoundError, StateConflictError for 1.
+    """
+    # 1.
+    if any(member.email == email for member in members_of(tx, customer_id)):
+        raise StateConflictError("this address acts for the customer already: remove the member first")
+    # 2.
+    account = tx.account_by_email(email)
+    if account is None:
+        account = open_account(tx, act, AccountDraft(AccountKind.PERSON, email, email, language))
+        invite_new(tx, act, account, secret=secret, console_url=console_url, provider_name=provider_name)
+    else:
+        tell_membership(tx, act, account, console_url=console_url, provider_name=provider_name)
+    grant = Grant(act.identifiers.new_id(), account.id, role, customer_id, None, None, act.now, act.actor)
+    tx.add_grant(grant)
+    tx.append_audit([grant_entry(tx, act, "role.granted", grant)])
+    return Member(grant, email)
+
+
+def remove_member(tx: AccessTransaction, act: Act, customer_id: UUID, grant_id: UUID) -> None:
+    """End a membership; raises NotFoundError, or StateConflictError for the last manager that removes itself.
+
+    An administrator may remove the last manager: a customer whose people all left is looked after by the provider.
+    """
+    members = members_of(tx, customer_id)
+    member = next((member for member in members if member.grant.id == grant_id), None)
+    if member is None:
+        raise NotFoundError("member", grant_id)
+    grant = member.grant
+    managers = [other for other in members if other.grant.role is Role.CUSTOMER_MANAGER]
+    if grant.role is Role.CUSTOMER_MANAGER and len(managers) == 1 and act.actor == f"account:{grant.account_id}":
+        raise StateConflictError("the last manager cannot leave: name another one first, or ask the provider")
+    tx.remove_grant(grant_id)
+    tx.append_audit([grant_entry(tx, act, "role.revoked", grant)])

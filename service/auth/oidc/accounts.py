@@ -1,0 +1,167 @@
+"""Whom a provider means: an identity becomes an account, and the claims' roles become its grants."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from email_validator import EmailNotValidError, validate_email
+
+from notifications.incident import LANGUAGES
+from notifications.use_cases.audit_context import Act
+from service.auth.accounts import AccountDraft, grant_entry, open_account
+from service.auth.oidc.claims import granted_roles, proven_address
+from service.auth.oidc.settings import OidcRefusedError, OidcSettings
+from service.ports.accounts import Account, AccountKind, ExternalIdentity, Grant, Role
+from service.ports.store import AccessTransaction
+
+_log = structlog.get_logger(__name__)
+
+_MAX_NAME_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What came of the claims; kept also where it is a refusal, since roles may have been taken away."""
+
+    account: Account
+    #: code of the refusal, or None
+    refusal: str | None
+
+
+def admit(tx: AccessTransaction, act: Act, claims: Mapping[str, Any], settings: OidcSettings) -> Admission:
+    """Return the account that verified claims stand for, with its grants brought in line.
+
+    1. An identity that is known is its account's, whatever address it has by now.
+    2. Else the account with the address that the provider vouches for, if it was made here for somebody to come and
+       nobody has used it: no password, passkey, generator, token, and no other identity.
+    3. Else a new account, where the installation wants that and the claims give at least one role.
+    4. Grants from claims are added and taken away; those given by hand stay. Sessions of an account that is left with
+       none end.
+
+    Raises OidcRefusedError, with nothing changed.
+    """
+    wanted = {
+        (role, customer_id)
+        for role, customer_id in granted_roles(claims, settings)
+        if customer_id is None or _is_customer(tx, customer_id)
+    }
+    # 1.
+    identity = tx.external_identity(settings.issuer, claims["sub"])
+    account = tx.account(identity.account_id) if identity is not None else None
+    if account is None:
+        # 2. and 3.
+        address = _address(claims, settings)
+        account = tx.account_by_email(address)
+        if account is not None:
+            _verify_unused(tx, account)
+        elif not settings.create_accounts:
+            raise OidcRefusedError("account_unknown")
+        elif not wanted:
+            raise OidcRefusedError("no_role")
+        else:
+            draft = AccountDraft(AccountKind.PERSON, _name(claims, address), address, _language(claims, settings))
+            account = open_account(tx, act, draft)
+        _link(tx, act, account, claims["sub"], settings)
+    if not account.active:
+        raise OidcRefusedError("account_inactive")
+    # 4.
+    if _bring_in_line(tx, act, account.id, wanted):
+        return Admission(account, None)
+    if ended := tx.end_sessions(account.id):
+        tx.append_audit([
+            act.entry("sessions.ended", subjects={"account": str(account.id)}, detail={"sessions": ended}),
+        ])  # fmt: skip
+    return Admission(account, "no_role")
+
+
+def _is_customer(tx: AccessTransaction, customer_id: UUID) -> bool:
+    if tx.customer(customer_id) is None:
+        _log.warning("claim.customer_unknown")
+        return False
+    return True
+
+
+def _address(claims: Mapping[str, Any], settings: OidcSettings) -> str:
+    """Return the proven address as accounts hold it; raises OidcRefusedError where there is none."""
+    address = proven_address(claims, settings)
+    if address is None:
+        raise OidcRefusedError("address_unproven")
+    try:
+        return validate_email(address, check_deliverability=False, test_environment=True).normalized.casefold()
+    except EmailNotValidError:
+        raise OidcRefusedError("address_malformed") from None
+
+
+def _verify_unused(tx: AccessTransaction, account: Account) -> None:
+    """Raise OidcRefusedError unless nobody can have used the account yet: what is somebody's is not taken over."""
+    is_used = (
+        account.kind is not AccountKind.PERSON
+        or tx.password(account.id) is not None
+        or tx.totp(account.id) is not None
+        or bool(tx.passkeys(account.id))
+        or bool(tx.tokens(account.id))
+        or bool(tx.external_identities(account.id))
+    )
+    if is_used:
+        raise OidcRefusedError("address_taken")
+
+
+def _link(tx: AccessTransaction, act: Act, account: Account, subject: str, settings: OidcSettings) -> None:
+    """Store the identity; an invitation that is still under way sets no password any more."""
+    tx.add_external_identity(ExternalIdentity(settings.issuer, subject, account.id, act.now))
+    for purpose in ("invitation", "reset"):
+        tx.drop_links(purpose, account.id)
+    tx.append_audit([
+        act.entry(
+            "identity.linked",
+            subjects={"account": str(account.id)},
+            private={"issuer": settings.issuer, "subject": subject},
+        )
+    ])  # fmt: skip
+
+
+def _bring_in_line(tx: AccessTransaction, act: Act, account_id: UUID, wanted: set[tuple[Role, UUID | None]]) -> int:
+    """Make the grants from claims what is wanted; returns how many grants the account holds then.
+
+    A role that is held by hand is not granted again: the hand's may be limited to a period, which no claim undoes.
+    """
+    held = {(grant.role, grant.customer_id): grant for grant in tx.grants(account_id)}
+    entries = []
+    for place, grant in list(held.items()):
+        if grant.from_claims and place not in wanted:
+            tx.remove_grant(grant.id)
+            entries.append(grant_entry(tx, act, "role.revoked", grant))
+            del held[place]
+    for role, customer_id in sorted(wanted - held.keys(), key=str):
+        grant = Grant(
+            id=act.identifiers.new_id(),
+            account_id=account_id,
+            role=role,
+            customer_id=customer_id,
+            starts_at=None,
+            ends_at=None,
+            granted_at=act.now,
+            granted_by=act.actor,
+            from_claims=True,
+        )
+        tx.add_grant(grant)
+        entries.append(grant_entry(tx, act, "role.granted", grant))
+        held[role, customer_id] = grant
+    if entries:
+        tx.append_audit(entries)
+    return len(held)
+
+
+def _name(claims: Mapping[str, Any], address: str) -> str:
+    name = claims.get("name")
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        return address.partition("@")[0]
+    return name.strip()[:_MAX_NAME_CHARACTERS]
+
+
+def _language(claims: Mapping[str, Any], settings: OidcSettings) -> str:
+    locale = claims.get("locale")
+    language = locale[:2].lower() if isinstance(locale, str) else ""
+    return language if language in LANGUAGES else settings.default_language

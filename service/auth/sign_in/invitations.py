@@ -1,0 +1,117 @@
+"""Invitations: the link by which a person sets its password, and the mail that brings it."""
+
+import tomllib
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+
+from notifications.errors import StateConflictError
+from notifications.use_cases.audit_context import Act
+from service.auth.sign_in.links import issue_link
+from service.ports.accounts import Account
+from service.ports.alerts_and_mail import ServiceMail
+from service.ports.store import AccessTransaction
+
+#: How long an invitation holds, and a reset that an administrator sends; both as long as a weekend.
+_HOURS = 72
+_WORDS: dict[str, dict[str, dict[str, str]]] = tomllib.loads(
+    (files(__package__) / "invitations.toml").read_text(encoding="utf-8")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """A link that was issued."""
+
+    account: Account
+    expires_at: datetime
+    mailed: bool
+    #: path and secret of the link; None where only the account's own mailbox may know it
+    shown: str | None
+
+
+def invite(
+    tx: AccessTransaction, act: Act, account: Account, *, secret: str, console_url: str | None, provider_name: str
+) -> Invitation:
+    """Issue the link of a person and queue its mail; links sent before are void.
+
+    A person that cannot sign in yet is invited, and the link is shown to whoever invites too. One that can gets a reset
+    by its own mail alone: whoever administrates accounts must not be able to take one over. ``secret`` comes from
+    ``new_link_secret``. Raises StateConflictError for a service account, an inactive one, or nowhere to link to.
+    """
+    if account.email is None:
+        raise StateConflictError("a service account signs in by tokens alone: it is not invited")
+    if not account.active:
+        raise StateConflictError("the account is not active")
+    has_credentials = tx.password(account.id) is not None or bool(tx.passkeys(account.id))
+    if has_credentials and console_url is None:
+        raise StateConflictError("the account can sign in already, and without console_url no link can be mailed to it")
+    for known in ("invitation", "reset"):
+        tx.drop_links(known, account.id)
+    return _issue(tx, act, account, "reset" if has_credentials else "invitation", secret, console_url, provider_name)
+
+
+def invite_new(
+    tx: AccessTransaction, act: Act, account: Account, *, secret: str, console_url: str | None, provider_name: str
+) -> Invitation:
+    """As ``invite``, for an account made in this transaction."""
+    return _issue(tx, act, account, "invitation", secret, console_url, provider_name)
+
+
+def tell_membership(
+    tx: AccessTransaction, act: Act, account: Account, *, console_url: str | None, provider_name: str
+) -> None:
+    """Queue the mail to a person that has an account already and acts for one more customer; it names no customer."""
+    if console_url is not None and account.active:
+        _mail(tx, act, account, "membership", f"{console_url.rstrip('/')}/", provider_name)
+    # As many entries as an invitation leaves: the length of the log does not tell whether there was an account.
+    subjects = {"account": str(account.id)}
+    tx.append_audit([act.entry("membership.told", subjects=subjects), act.entry("account.joined", subjects=subjects)])
+
+
+def _issue(
+    tx: AccessTransaction,
+    act: Act,
+    account: Account,
+    purpose: str,
+    secret: str,
+    console_url: str | None,
+    provider_name: str,
+) -> Invitation:
+    link = issue_link(
+        tx,
+        act,
+        purpose=purpose,
+        subject_id=account.id,
+        binding=account.email or "",
+        seconds=_HOURS * 3600,
+        secret=secret,
+    )
+    path = f"/{purpose}/{secret}"
+    if console_url is not None:
+        _mail(tx, act, account, purpose, console_url.rstrip("/") + path, provider_name)
+    tx.append_audit([
+        act.entry(
+            f"{purpose}.sent",
+            subjects={"account": str(account.id), "link": str(link.id)},
+            detail={"mailed": console_url is not None},
+            private={"email": account.email},
+        )
+    ])  # fmt: skip
+    shown = (console_url or "").rstrip("/") + path if purpose == "invitation" else None
+    return Invitation(account, link.expires_at, console_url is not None, shown)
+
+
+def _mail(tx: AccessTransaction, act: Act, account: Account, purpose: str, link: str, provider_name: str) -> None:
+    words = _WORDS[purpose][account.language]
+    mail = ServiceMail(
+        id=act.identifiers.new_id(),
+        purpose=purpose,
+        recipient=account.email or "",
+        recipient_name=account.name,
+        language=account.language,
+        subject=words["subject"].format(provider=provider_name),
+        text=words["text"].lstrip("\n").format(provider=provider_name, link=link, hours=_HOURS),
+        created_at=act.now,
+    )
+    tx.add_service_mail(mail)

@@ -1,0 +1,69 @@
+"""Single-use links: issued in a transaction, redeemed once, void when what they were issued for has changed.
+
+Looking at a link changes nothing: mail scanners open links. Only the form on its page (a POST) redeems it.
+"""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from notifications.errors import GreffierError
+from notifications.use_cases.audit_context import Act
+from service.ports.accounts import Link
+from service.ports.store import AccessTransaction
+
+
+class LinkVoidError(GreffierError):
+    """The link is unknown, used, expired, or was sent to an address that has changed: told apart nowhere."""
+
+    def __init__(self) -> None:
+        super().__init__("this link is not valid any more; ask for a new one")
+
+
+def new_link_secret() -> str:
+    """Return the secret part of a link: 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def issue_link(
+    tx: AccessTransaction, act: Act, *, purpose: str, subject_id: UUID, binding: str, seconds: float, secret: str
+) -> Link:
+    """Store a link; ``secret`` comes from ``new_link_secret``, ``binding`` is what must not change until it is used.
+
+    Links issued before for the same purpose and subject go on until they expire or ``drop_links`` forgets them.
+    """
+    link = Link(
+        id=act.identifiers.new_id(),
+        purpose=purpose,
+        subject_id=subject_id,
+        digest=_digest(secret),
+        binding=binding,
+        created_at=act.now,
+        expires_at=act.now + timedelta(seconds=seconds),
+    )
+    tx.add_link(link)
+    return link
+
+
+def find_link(tx: AccessTransaction, secret: str, purposes: frozenset[str], now: datetime) -> Link:
+    """Return the link, unused and not expired, and change nothing; raises LinkVoidError.
+
+    NOT checked: that the binding holds. The caller compares ``binding`` with the address of today.
+    """
+    link = tx.link(_digest(secret))
+    if link is None or link.purpose not in purposes or link.used_at is not None or now >= link.expires_at:
+        raise LinkVoidError
+    return link
+
+
+def redeem_link(tx: AccessTransaction, act: Act, secret: str, purpose: str, *, binding_now: str | None) -> Link:
+    """Use the link up and return it; raises LinkVoidError, also where ``binding_now`` is not what it was issued for."""
+    link = find_link(tx, secret, frozenset({purpose}), act.now)
+    if link.binding != binding_now or not tx.use_link(link.id, act.now):
+        raise LinkVoidError
+    return link
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

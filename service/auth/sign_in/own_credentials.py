@@ -1,0 +1,332 @@
+"""What a person changes about how it signs in: password, generator, passkeys, recovery codes.
+
+Each change replaces the session that makes it and ends all others of the account.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from uuid import UUID
+
+import structlog
+
+from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
+from notifications.ports import Clock, Identifiers
+from notifications.use_cases.audit_context import Act
+from service.auth.authentication import session_digest
+from service.auth.caller import Caller, must_enrol
+from service.auth.sign_in.passkeys import PasskeyRefusedError, enrolment_options, new_challenge, verified_enrolment
+from service.auth.sign_in.passwords import Passwords, password_fault
+from service.auth.sign_in.pending_sign_in import HalfWay, SignInOverError
+from service.auth.sign_in.second_factors import (
+    matching_step,
+    new_recovery_codes,
+    new_seed,
+    otpauth_uri,
+    recovery_digest,
+    seed_text,
+)
+from service.auth.sign_in.sessions import Browser, SignedIn, begin_session, new_session_secret
+from service.auth.sign_in.sign_in import SignInAgainError, SignInSettings
+from service.auth.sign_in.throttling import Throttling
+from service.crypto.secret_box import SecretBox
+from service.ports.accounts import Account, Passkey, Password, PendingSignIn, RecoveryCode, Session, Totp
+from service.ports.store import AccessStore, AccessTransaction
+
+_log = structlog.get_logger(__name__)
+
+_NAME_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """Whoever changes its credentials, and the session it does so in."""
+
+    account: Account
+    session: Session
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCredentialsView:
+    """How an account can sign in, for its own page."""
+
+    has_password: bool
+    totp: Totp | None
+    passkeys: tuple[Passkey, ...]
+    #: unused ones
+    recovery_codes: tuple[RecoveryCode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TotpEnrolment:
+    """What a generator application is given; shown once."""
+
+    #: ``otpauth://totp/…``, for a QR code
+    uri: str = field(repr=False)
+    #: the same seed in base32, to be typed
+    secret: str = field(repr=False)
+
+
+class OwnCredentials:
+    """The credentials of whoever is signed in.
+
+    Every method but ``view`` raises ``sign_in.SignInAgainError`` for a caller by token, or by a session that is not
+    fresh (``SignInSettings.fresh_seconds``). Those that return SignedIn give the browser a new session cookie.
+    """
+
+    def __init__(
+        self, store: AccessStore, clock: Clock, identifiers: Identifiers, box: SecretBox, settings: SignInSettings
+    ) -> None:
+        self._store, self._clock, self._identifiers, self._box = store, clock, identifiers, box
+        self._settings = settings
+        self._throttling = Throttling(store, clock, box)
+        self._half_way = HalfWay(clock, identifiers, box, settings.pending_seconds)
+        self._passwords = Passwords()
+
+    async def view(self, caller: Caller) -> OwnCredentialsView:
+        """Return how the caller can sign in."""
+
+        def work(tx: AccessTransaction) -> OwnCredentialsView:
+            totp = tx.totp(caller.account_id)
+            return OwnCredentialsView(
+                has_password=tx.password(caller.account_id) is not None,
+                totp=totp if totp is not None and totp.confirmed_at is not None else None,
+                passkeys=tuple(tx.passkeys(caller.account_id)),
+                recovery_codes=tuple(code for code in tx.recovery_codes(caller.account_id) if code.used_at is None),
+            )
+
+        return await self._store.read(work)
+
+    async def change_password(self, caller: Caller, old: str, new: str, browser: Browser) -> SignedIn:
+        """Change the password; raises InvalidInputError (fields ``old``, ``new``), TooManyRequestsError."""
+        account, stored = await self._store.read(
+            lambda tx: (self._own(tx, caller).account, tx.password(caller.account_id))
+        )
+        attempts = self._throttling.of_thing("own_password", str(caller.account_id), 5)
+        await self._throttling.begin(attempts)
+        if not await self._passwords.fits(old, None if stored is None else stored.hash):
+            raise InvalidInputError(Fault("old", "is not the password"))
+        await self._throttling.succeeded(attempts)
+        fault = password_fault(new, account.email)
+        if fault is not None:
+            raise InvalidInputError(Fault("new", fault))
+        hashed = await self._passwords.hash(new)
+
+        def work(tx: AccessTransaction, act: Act) -> None:
+            tx.set_password(Password(caller.account_id, hashed, act.now))
+
+        return await self._changed(caller, browser, "password.changed", work)
+
+    async def begin_totp(self, caller: Caller) -> TotpEnrolment:
+        """Return a new seed; it counts, and replaces the one before, when ``confirm_totp`` is given a code of it."""
+        seed, now = new_seed(), self._clock.now()
+        key = _enrolment_key("totp", caller)
+        begun = self._half_way.begun(key, "totp_enrolment", caller.account_id, {"seed": seed.hex()})
+
+        def work(tx: AccessTransaction) -> Account:
+            own = self._own(tx, caller)
+            self._forget_enrolment(tx, key)
+            tx.purge_access(now)
+            tx.add_pending_sign_in(begun)
+            return own.account
+
+        account = await self._store.write(work)
+        named = account.email or account.name
+        return TotpEnrolment(otpauth_uri(seed, named, self._settings.service_name), seed_text(seed))
+
+    async def confirm_totp(self, caller: Caller, code: str, browser: Browser) -> SignedIn:
+        """Enrol the generator begun; raises InvalidInputError (field ``code``), StateConflictError if none is begun."""
+        key, typed = _enrolment_key("totp", caller), "".join(code.split())
+        await self._throttling.begin(attempts := self._throttling.of_thing("enrolment", str(caller.account_id), 20))
+
+        def work(tx: AccessTransaction, act: Act) -> None:
+            pending = self._enrolment(tx, key, "totp_enrolment")
+            seed = bytes.fromhex(self._half_way.data(pending)["seed"])
+            step = matching_step(seed, typed, act.now, 0)
+            if step is None:
+                raise InvalidInputError(Fault("code", "is not the code of this moment"))
+            tx.remove_pending_sign_in(pending.id)
+            sealed = self._box.seal(seed, purpose="totp", owner=str(caller.account_id))
+            tx.set_totp(Totp(caller.account_id, sealed, act.now, act.now, step))
+
+        signed_in = await self._changed(caller, browser, "totp.enrolled", work, method="password+totp")
+        await self._throttling.succeeded(attempts)
+        return signed_in
+
+    async def remove_totp(self, caller: Caller, browser: Browser) -> SignedIn:
+        """Forget the generator; raises StateConflictError where it is the last second factor and one is required."""
+
+        def work(tx: AccessTransaction, _act: Act) -> None:
+            self._verify_another_factor(tx, caller, bool(tx.passkeys(caller.account_id)))
+            tx.remove_totp(caller.account_id)
+
+        return await self._changed(caller, browser, "totp.removed", work)
+
+    async def passkey_enrolment_options(self, caller: Caller) -> str:
+        """Return the JSON for ``navigator.credentials.create``; the challenge is bound to the session."""
+        challenge, key = new_challenge(), _enrolment_key("passkey", caller)
+        begun = self._half_way.begun(key, "passkey_enrolment", caller.account_id, {"challenge": challenge.hex()})
+
+        def work(tx: AccessTransaction) -> tuple[Account, list[Passkey]]:
+            own = self._own(tx, caller)
+            self._forget_enrolment(tx, key)
+            tx.add_pending_sign_in(begun)
+            return own.account, list(tx.passkeys(caller.account_id))
+
+        account, known = await self._store.write(work)
+        return enrolment_options(
+            account, known, challenge, rp_id=self._settings.rp_id, service_name=self._settings.service_name
+        )
+
+    async def add_passkey(self, caller: Caller, credential_json: str, name: str, browser: Browser) -> SignedIn:
+        """Add a passkey by the browser's answer.
+
+        Raises InvalidInputError (fields ``credential``, ``name``), StateConflictError if none is begun or it is known.
+        """
+        named, key = _checked_name(name), _enrolment_key("passkey", caller)
+
+        def taken(tx: AccessTransaction) -> bytes:
+            self._own(tx, caller)
+            pending = self._enrolment(tx, key, "passkey_enrolment")
+            tx.remove_pending_sign_in(pending.id)
+            return bytes.fromhex(self._half_way.data(pending)["challenge"])
+
+        challenge = await self._store.write(taken)
+        try:
+            credential_id, public_key, count = verified_enrolment(
+                credential_json, challenge, rp_id=self._settings.rp_id, origin=self._settings.origin
+            )
+        except PasskeyRefusedError as error:
+            _log.warning("passkey.refused", reason=error.reason)
+            raise InvalidInputError(Fault("credential", "is no new passkey of this site")) from None
+
+        def work(tx: AccessTransaction, act: Act) -> None:
+            if tx.passkey(credential_id) is not None:
+                raise StateConflictError("this passkey is known already")
+            identifier = act.identifiers.new_id()
+            tx.add_passkey(
+                Passkey(identifier, caller.account_id, credential_id, public_key, count, named, act.now, None)
+            )
+
+        return await self._changed(caller, browser, "passkey.added", work, method="passkey")
+
+    async def rename_passkey(self, caller: Caller, passkey_id: UUID, name: str) -> None:
+        """Name a passkey; raises NotFoundError, InvalidInputError (field ``name``)."""
+        named = _checked_name(name)
+
+        def work(tx: AccessTransaction) -> None:
+            self._own(tx, caller)
+            tx.save_passkey(replace(_own_passkey(tx, caller, passkey_id), name=named))
+
+        await self._store.write(work)
+
+    async def remove_passkey(self, caller: Caller, passkey_id: UUID, browser: Browser) -> SignedIn:
+        """Forget a passkey; raises NotFoundError, StateConflictError as ``remove_totp``."""
+
+        def work(tx: AccessTransaction, _act: Act) -> None:
+            passkey = _own_passkey(tx, caller, passkey_id)
+            totp = tx.totp(caller.account_id)
+            others = len(tx.passkeys(caller.account_id)) > 1
+            if tx.password(caller.account_id) is None and not others:
+                raise StateConflictError("without a password the last passkey cannot be removed")
+            self._verify_another_factor(tx, caller, others or (totp is not None and totp.confirmed_at is not None))
+            tx.remove_passkey(passkey.id)
+
+        return await self._changed(caller, browser, "passkey.removed", work)
+
+    async def new_recovery_codes(self, caller: Caller) -> list[str]:
+        """Return ten new codes, shown once; those before count no more."""
+        codes = new_recovery_codes()
+        act = Act(caller.actor, self._clock.now(), self._identifiers)
+
+        def work(tx: AccessTransaction) -> None:
+            self._own(tx, caller)
+            tx.replace_recovery_codes(
+                caller.account_id,
+                [RecoveryCode(caller.account_id, recovery_digest(code), act.now, None) for code in codes],
+            )
+            tx.append_audit([act.entry("recovery_codes.replaced", subjects={"account": str(caller.account_id)})])
+
+        await self._store.write(work)
+        return codes
+
+    # -- what every change shares
+    def _own(self, tx: AccessTransaction, caller: Caller) -> _Own:
+        """Return the caller's account and session; raises SignInAgainError for a token or a session not fresh."""
+        account = tx.account(caller.account_id)
+        session = next((item for item in tx.sessions(caller.account_id) if item.id == caller.session_id), None)
+        if account is None or session is None:
+            raise SignInAgainError
+        if (self._clock.now() - session.created_at).total_seconds() > self._settings.fresh_seconds:
+            raise SignInAgainError
+        return _Own(account, session)
+
+    async def _changed(
+        self,
+        caller: Caller,
+        browser: Browser,
+        kind: str,
+        change: Callable[[AccessTransaction, Act], None],
+        *,
+        method: str | None = None,
+    ) -> SignedIn:
+        """Make a change, end every session of the account and start a new one for whoever made it, all at once."""
+        act = Act(caller.actor, self._clock.now(), self._identifiers)
+        secret, device = new_session_secret(), self._throttling.new_device(caller.account_id)
+
+        def work(tx: AccessTransaction) -> SignedIn:
+            own = self._own(tx, caller)
+            change(tx, act)
+            tx.append_audit([act.entry(kind, subjects={"account": str(caller.account_id)})])
+            tx.end_sessions(caller.account_id)
+            return begin_session(
+                tx,
+                act,
+                own.account,
+                method or own.session.method,
+                browser,
+                secret=secret,
+                device=device,
+                absolute_seconds=self._settings.session_absolute_seconds,
+                second_factor_required=self._settings.require_second_factor_at_provider,
+            )
+
+        return await self._store.write(work)
+
+    def _enrolment(self, tx: AccessTransaction, key: str, purpose: str) -> PendingSignIn:
+        try:
+            pending, _ = self._half_way.found(tx, key, {purpose})
+        except SignInOverError:
+            raise StateConflictError("nothing was begun, or it took too long: begin again") from None
+        return pending
+
+    def _forget_enrolment(self, tx: AccessTransaction, key: str) -> None:
+        pending = tx.pending_sign_in(session_digest(key))
+        if pending is not None:
+            tx.remove_pending_sign_in(pending.id)
+
+    def _verify_another_factor(self, tx: AccessTransaction, caller: Caller, has_another: bool) -> None:
+        """Raise StateConflictError where a second factor is required and no other is left."""
+        required = self._settings.require_second_factor_at_provider and must_enrol(
+            "password", tuple(tx.grants(caller.account_id))
+        )
+        if required and not has_another:
+            raise StateConflictError("a second factor is required at the provider: add another one first")
+
+
+def _enrolment_key(what: str, caller: Caller) -> str:
+    """Return what an enrolment is found by: bound to the session, and known to nobody outside."""
+    return f"enrolment:{what}:{caller.session_id}"
+
+
+def _own_passkey(tx: AccessTransaction, caller: Caller, passkey_id: UUID) -> Passkey:
+    passkey = next((item for item in tx.passkeys(caller.account_id) if item.id == passkey_id), None)
+    if passkey is None:
+        raise NotFoundError("passkey", passkey_id)
+    return passkey
+
+
+def _checked_name(name: str) -> str:
+    named = " ".join(name.split())
+    if not named or len(named) > _NAME_CHARACTERS or not named.isprintable():
+        raise InvalidInputError(Fault("name", f"must be one line of at most {_NAME_CHARACTERS} characters"))
+    return named

@@ -1,0 +1,135 @@
+"""Links that set a password: the invitation of a new account, and the reset of a lost password."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from notifications.errors import Fault, InvalidInputError, StateConflictError
+from notifications.ports import Clock, Identifiers
+from notifications.use_cases.audit_context import Act
+from service.auth.sign_in.links import LinkVoidError, find_link, issue_link, new_link_secret, redeem_link
+from service.auth.sign_in.passwords import Passwords, password_fault
+from service.auth.sign_in.sessions import Browser
+from service.auth.sign_in.sign_in import SignInSettings, normal_address
+from service.auth.sign_in.throttling import Throttling
+from service.crypto.secret_box import SecretBox
+from service.ports.accounts import Account, Password, Throttle
+from service.ports.alerts_and_mail import ServiceMail
+from service.ports.store import AccessStore, AccessTransaction
+
+_PURPOSES = frozenset({"invitation", "reset"})
+_BETWEEN_RESETS = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordSet:
+    """A link was used: the person signs in next, with the password it just set."""
+
+    account: Account
+    #: value of ``DEVICE_COOKIE``: the browser that had the link counts as known
+    device: str
+
+
+class PasswordLinks:
+    """Invites, resets, and sets the password at the end of either link."""
+
+    def __init__(
+        self, store: AccessStore, clock: Clock, identifiers: Identifiers, box: SecretBox, settings: SignInSettings
+    ) -> None:
+        self._store, self._clock, self._identifiers, self._box = store, clock, identifiers, box
+        self._settings = settings
+        self._throttling = Throttling(store, clock, box)
+        self._passwords = Passwords()
+
+    def invite(self, tx: AccessTransaction, act: Act, account: Account) -> str:
+        """Issue an invitation in the caller's transaction and return its secret; earlier ones are void.
+
+        Raises StateConflictError for an account without an address, or an inactive one.
+        """
+        return self._issued(tx, act, account, "invitation", self._settings.invitation_seconds)
+
+    def reset(self, tx: AccessTransaction, act: Act, account: Account) -> str:
+        """Issue a reset, as ``invite``; the password goes on until the link is used."""
+        return self._issued(tx, act, account, "reset", self._settings.reset_seconds)
+
+    def _issued(self, tx: AccessTransaction, act: Act, account: Account, purpose: str, seconds: float) -> str:
+        if account.email is None:
+            raise StateConflictError("the account has no address to send a link to")
+        if not account.active:
+            raise StateConflictError("the account is not active")
+        tx.drop_links(purpose, account.id)
+        secret = new_link_secret()
+        issue_link(
+            tx, act, purpose=purpose, subject_id=account.id, binding=account.email, seconds=seconds, secret=secret
+        )
+        tx.append_audit([
+            act.entry("link.issued", subjects={"account": str(account.id)}, detail={"purpose": purpose}),
+        ])  # fmt: skip
+        return secret
+
+    async def request_reset(
+        self, email: str, browser: Browser, mail: Callable[[Act, Account, str], ServiceMail]
+    ) -> None:
+        """Queue the mail that ``mail`` makes of (act, account, secret) to a person that says it lost its password.
+
+        Answers the same for whatever address; at most one mail in 15 minutes for each. Raises TooManyRequestsError.
+        """
+        named = normal_address(email)
+        await self._throttling.begin(self._throttling.of_thing("reset_requests", browser.address, 20))
+        act = Act("system:sign_in", self._clock.now(), self._identifiers)
+        key = self._box.mac("throttle", b"reset\n" + named.encode("utf-8", "surrogatepass"))
+
+        def work(tx: AccessTransaction) -> None:
+            throttle = tx.throttle(key)
+            account = tx.account_by_email(named)
+            if throttle is not None and act.now < throttle.retry_at:
+                return
+            tx.save_throttle(Throttle(key, 1, act.now, act.now + _BETWEEN_RESETS))
+            if account is not None and account.active and account.email is not None:
+                tx.add_service_mail(mail(act, account, self.reset(tx, act, account)))
+
+        await self._store.write(work)
+
+    async def account_of(self, secret: str) -> Account:
+        """Return whom a link is for, and change nothing; raises LinkVoidError."""
+        now = self._clock.now()
+        account, _ = await self._store.read(lambda tx: _found(tx, secret, now))
+        return account
+
+    async def accept(self, secret: str, password: str, browser: Browser) -> PasswordSet:
+        """Set the password and use the link up; ends every session of the account.
+
+        Raises LinkVoidError, InvalidInputError (field ``password``; the link holds), TooManyRequestsError.
+        """
+        await self._throttling.begin(self._throttling.of_thing("links", browser.address, 50))
+        account = await self.account_of(secret)
+        fault = password_fault(password, account.email)
+        if fault is not None:
+            raise InvalidInputError(Fault("password", fault))
+        hashed = await self._passwords.hash(password)
+        act = Act(f"account:{account.id}", self._clock.now(), self._identifiers)
+
+        def work(tx: AccessTransaction) -> None:
+            current, purpose = _found(tx, secret, act.now)
+            redeem_link(tx, act, secret, purpose, binding_now=current.email)
+            tx.set_password(Password(current.id, hashed, act.now))
+            ended = tx.end_sessions(current.id)
+            tx.append_audit([
+                act.entry(
+                    "password.set",
+                    subjects={"account": str(current.id)},
+                    detail={"by": purpose, "sessions_ended": ended},
+                )
+            ])  # fmt: skip
+
+        await self._store.write(work)
+        return PasswordSet(account, self._throttling.new_device(account.id))
+
+
+def _found(tx: AccessTransaction, secret: str, now: datetime) -> tuple[Account, str]:
+    """Return whom a link is for and its purpose; raises LinkVoidError, also where the address has changed since."""
+    link = find_link(tx, secret, _PURPOSES, now)
+    account = tx.account(link.subject_id)
+    if account is None or not account.active or account.email != link.binding:
+        raise LinkVoidError
+    return account, link.purpose

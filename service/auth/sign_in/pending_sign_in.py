@@ -1,0 +1,68 @@
+"""Sign-ins half way: bound to one browser by a cookie, with what is being answered kept encrypted."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from notifications.ports import Clock, Identifiers
+from service.auth.authentication import session_digest
+from service.crypto.secret_box import SecretBox
+from service.ports.accounts import Account, PendingSignIn
+from service.ports.store import AccessTransaction
+
+_PURPOSE = "pending_sign_in"
+
+
+class SignInOverError(Exception):
+    """The sign-in half way is over: expired, used, ended by wrong codes, or of another browser. Start again."""
+
+    def __init__(self) -> None:
+        super().__init__("the sign-in took too long or was ended; start again")
+
+
+class HalfWay:
+    """Makes, finds and changes sign-ins half way, in the caller's transaction."""
+
+    def __init__(self, clock: Clock, identifiers: Identifiers, box: SecretBox, seconds: float) -> None:
+        self._clock, self._identifiers, self._box = clock, identifiers, box
+        self._seconds = seconds
+
+    def begun(self, secret: str, purpose: str, account_id: UUID | None, data: Mapping[str, object]) -> PendingSignIn:
+        """Return a new one; ``secret`` is the cookie that binds it, ``data`` is JSON."""
+        identifier = self._identifiers.new_id()
+        return PendingSignIn(
+            id=identifier,
+            digest=session_digest(secret),
+            purpose=purpose,
+            account_id=account_id,
+            sealed_data=self._sealed(identifier, data),
+            expires_at=self._clock.now() + timedelta(seconds=self._seconds),
+        )
+
+    def replace(self, tx: AccessTransaction, pending: PendingSignIn, data: Mapping[str, object]) -> None:
+        """Put other data into one; its cookie and its end stay."""
+        tx.remove_pending_sign_in(pending.id)
+        tx.add_pending_sign_in(replace(pending, sealed_data=self._sealed(pending.id, data)))
+
+    def data(self, pending: PendingSignIn) -> dict[str, Any]:
+        """Return what is kept in one."""
+        data: dict[str, Any] = json.loads(self._box.open(pending.sealed_data, purpose=_PURPOSE, owner=str(pending.id)))
+        return data
+
+    def found(
+        self, tx: AccessTransaction, secret: str, purposes: Collection[str]
+    ) -> tuple[PendingSignIn, Account | None]:
+        """Return one by its cookie, and its account, None where it has none; raises SignInOverError."""
+        pending = tx.pending_sign_in(session_digest(secret))
+        if pending is None or pending.purpose not in purposes or self._clock.now() >= pending.expires_at:
+            raise SignInOverError
+        account = None if pending.account_id is None else tx.account(pending.account_id)
+        if account is not None and not account.active:
+            raise SignInOverError
+        return pending, account
+
+    def _sealed(self, identifier: UUID, data: Mapping[str, object]) -> bytes:
+        return self._box.seal(json.dumps(dict(data)).encode(), purpose=_PURPOSE, owner=str(identifier))

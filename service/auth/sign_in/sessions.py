@@ -1,0 +1,102 @@
+"""Sessions: started with a secret that was never seen before, replaced when a credential changes, ended one or all."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from notifications.use_cases.audit_context import Act
+from service.auth.authentication import session_digest
+from service.auth.caller import must_enrol
+from service.ports.accounts import Account, Session
+from service.ports.store import AccessTransaction
+
+#: Binds a sign-in half way to one browser; gone when the browser closes.
+PENDING_COOKIE = "__Host-greffier-pending"
+#: Says that someone signed in from this browser before; outlives sessions.
+DEVICE_COOKIE = "__Host-greffier-device"
+_USER_AGENT_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """What a request says of where it comes from. Nothing of it is believed; ``device`` is checked by its MAC."""
+
+    #: network address, as ``authenticating.client_address`` gives it
+    address: str
+    user_agent: str = ""
+    #: value of ``DEVICE_COOKIE``, where there is one
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A person is signed in: what its browser is to be given."""
+
+    account: Account
+    session_id: UUID
+    #: value of ``SESSION_COOKIE``; new at each sign-in and each change of a credential, never one that was sent to us
+    session_secret: str = field(repr=False)
+    #: absolute end of the session
+    expires_at: datetime
+    #: value of ``DEVICE_COOKIE``
+    device: str = field(repr=False)
+    method: str
+    #: a person at the provider that has no second factor: to be sent to enrolment, and nowhere else
+    must_enrol: bool
+
+
+def new_session_secret() -> str:
+    """Return a session cookie of 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def begin_session(
+    tx: AccessTransaction,
+    act: Act,
+    account: Account,
+    method: str,
+    browser: Browser,
+    *,
+    secret: str,
+    device: str,
+    absolute_seconds: float,
+    second_factor_required: bool,
+) -> SignedIn:
+    """Start a session in the caller's transaction; what is over of all accounts is deleted with it.
+
+    ``secret`` comes from ``new_session_secret``: a cookie that a browser sent is never taken over.
+    """
+    session = Session(
+        id=act.identifiers.new_id(),
+        account_id=account.id,
+        digest=session_digest(secret),
+        method=method,
+        user_agent=_printable(browser.user_agent)[:_USER_AGENT_CHARACTERS],
+        created_at=act.now,
+        last_seen_at=act.now,
+        expires_at=act.now + timedelta(seconds=absolute_seconds),
+    )
+    tx.purge_access(act.now)
+    tx.add_session(session)
+    tx.append_audit([
+        Act(f"account:{account.id}", act.now, act.identifiers).entry(
+            "session.started",
+            subjects={"account": str(account.id), "session": str(session.id)},
+            detail={"method": method},
+        )
+    ])  # fmt: skip
+    grants = tuple(tx.grants(account.id))
+    return SignedIn(
+        account=account,
+        session_id=session.id,
+        session_secret=secret,
+        expires_at=session.expires_at,
+        device=device,
+        method=method,
+        must_enrol=second_factor_required and must_enrol(method, grants),
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)

@@ -1,0 +1,122 @@
+"""Prepare a data folder: demo keys, trust anchors, settings file, interim token. Never overwrites."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from notifications.errors import Fault, InvalidInputError
+from service.crypto.demo_keys import KeyFiles, create_demo_keys
+from service.crypto.master_key import new_master, passphrase_of, read_masters, write_master_file
+from service.settings import SETTINGS_FILE
+
+#: Prefix of API tokens, so that leak scanners find them.
+TOKEN_PREFIX = "grf_"  # noqa: S105 - a prefix, not a token
+
+
+def is_prepared(data: Path) -> bool:
+    """Return whether a folder was prepared before."""
+    return (data / SETTINGS_FILE).exists()
+
+
+def prepare_data_folder(
+    data: Path,
+    *,
+    address: str,
+    provider_name: str,
+    now: datetime,
+    passphrase_file: Path | None = None,
+    master_key_file: Path | None = None,
+    log_origin: str | None = None,
+) -> None:
+    """Create keys, trust anchors, settings and token in a folder; raises InvalidInputError if it has some already.
+
+    Private keys are encrypted under the passphrase of a file, else under the one that the master key gives. A master
+    key file that is named and exists is used as it is; else a new one is written. The log is named ``log_origin``, or
+    after the address's domain. The settings file comes last: a
+    folder without it was not finished and is not used.
+    """
+    if is_prepared(data):
+        raise InvalidInputError(Fault("data", f"{data} is prepared already"))
+    domain = address.rpartition("@")[2]
+    if not domain or not address.isascii():
+        raise InvalidInputError(Fault("address", "must be an ASCII mail address"))
+    origin = log_origin or f"{domain}/greffier"
+    if any(char.isspace() or char == "+" for char in origin):
+        raise InvalidInputError(Fault("log_origin", "may hold no white space and no +"))
+    passphrase = _first_line(passphrase_file) if passphrase_file else None
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    master_path = master_key_file or data / "master.key"
+    masters = read_masters(master_path) if master_path.exists() else [new_master()]
+    create_demo_keys(
+        KeyFiles(data / "keys", data / "trust"),
+        address=address,
+        provider_name=provider_name,
+        log_origin=origin,
+        now=now,
+        passphrase=passphrase or passphrase_of(masters[0]),
+    )
+    if not master_path.exists():
+        write_master_file(master_path, masters, new=True)
+    _write_private(data / "api-token", TOKEN_PREFIX + secrets.token_urlsafe(32) + "\n")
+    settings = {
+        "provider_name": provider_name,
+        "contact_name": f"{provider_name} SOC",
+        "contact_email": address,
+        "mail_from": address,
+        "log_origin": origin,
+    }
+    if passphrase_file:
+        settings["key_passphrase_file"] = str(passphrase_file.resolve())
+    if master_key_file:
+        settings["master_key_file"] = str(master_key_file.resolve())
+    lines = [f"{name} = {_toml(value)}" for name, value in settings.items()]
+    _write_private(
+        data / SETTINGS_FILE, "# Settings; an environment variable GREFFIER_<NAME> wins.\n" + "\n".join(lines) + "\n"
+    )
+
+
+@contextmanager
+def sole_use(data: Path) -> Iterator[None]:
+    """Hold a data folder for this process; raises InvalidInputError while another one has it.
+
+    Two services on one embedded folder would send twice what they lease. The lock goes with the process.
+    """
+    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InvalidInputError(Fault("data", f"{data} is in use by another process")) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _toml(text: str) -> str:
+    escaped = "".join(
+        f"\\u{ord(char):04x}" if ord(char) < 0x20 or char in {'"', "\\", "\x7f"} else char  # noqa: PLR2004 - C0 controls
+        for char in text
+    )
+    return f'"{escaped}"'
+
+
+def _first_line(path: Path) -> bytes:
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise InvalidInputError(Fault("passphrase_file", f"cannot be read: {error.strerror}")) from None
+    if not lines or not lines[0]:
+        raise InvalidInputError(Fault("passphrase_file", "its first line is empty"))
+    return lines[0]
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,56 @@
+"""Serve: parts, then the server; in reverse when told to stop."""
+
+import asyncio
+import gc
+import resource
+from importlib.metadata import version
+
+import click
+
+from service.bootstrap.server import running_parts
+from service.settings import Settings
+from service.system.http_server import HttpServer, listening_socket
+from service.system.signals import stop_when_told
+from service.web.app import create_app
+
+
+async def serve_until_told(settings: Settings, host: str, port: int, *, works: bool = True) -> None:
+    """Start the parts, then the server; stop in reverse. What a part lacks is told before a port is open.
+
+    ``works`` false leaves sealing, delivery and the duties of the leader to other processes.
+    """
+    # A process that dies leaves no copy of its memory: keys and passwords are in it.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    async with running_parts(settings, works=works) as running:
+        settle_memory()
+        app = create_app(
+            running.context,
+            running.authenticator,
+            running.probes,
+            running.console,
+            max_body_bytes=settings.max_body_bytes,
+            version=version("greffier"),
+        )
+        with listening_socket(host, port) as listener:
+            server = HttpServer(app, stop_seconds=settings.stop_seconds)
+            worker = running.worker
+
+            def stop() -> None:
+                # Requests that are being answered may take a while; nothing new is sent meanwhile.
+                if worker is not None:
+                    worker.take_no_more()
+                server.stop()
+
+            stop_when_told(stop)
+            serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+            await server.is_up.wait()
+            bound = listener.getsockname()[1]
+            click.echo(f"serving http://{host}:{bound}/api/v1  token in {settings.token_file}", err=True)
+            await serving
+
+
+def settle_memory() -> None:
+    """Take what starting made out of the garbage collector's rounds: going over it again would hold up requests."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

@@ -1,0 +1,56 @@
+"""Work without serving: seal and deliver, and say how it goes to whoever watches the process; in reverse when told."""
+
+import asyncio
+import resource
+from collections.abc import Mapping
+
+import click
+from fastapi import FastAPI
+
+from service.auth.authentication import Authenticator
+from service.bootstrap.serve import settle_memory
+from service.bootstrap.server import working_parts
+from service.settings import Settings
+from service.system.http_server import HttpServer, listening_socket
+from service.system.signals import stop_when_told
+from service.web.api import health
+from service.web.api.errors import install_error_handlers
+from service.web.api.limits import RequestLimits
+
+
+async def work_until_told(settings: Settings, health_host: str, health_port: int | None) -> None:
+    """Start the parts and, on a port that is named, health; stop in reverse."""
+    # As where it serves: keys and passwords are in its memory.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    async with working_parts(settings) as running:
+        settle_memory()
+        if health_port is None:
+            told = asyncio.Event()
+            stop_when_told(told.set)
+            click.echo("working", err=True)
+            await told.wait()
+            return
+        app = create_health_app(running.authenticator, running.probes)
+        with listening_socket(health_host, health_port) as listener:
+            server = HttpServer(app, stop_seconds=settings.stop_seconds)
+
+            def stop() -> None:
+                running.worker.take_no_more()
+                server.stop()
+
+            stop_when_told(stop)
+            serving = asyncio.create_task(server.serve(sockets=[listener]), name="health")
+            await server.is_up.wait()
+            click.echo(f"working  health at http://{health_host}:{listener.getsockname()[1]}/readyz", err=True)
+            await serving
+
+
+def create_health_app(authenticator: Authenticator, probes: Mapping[str, health.Probe]) -> FastAPI:
+    """Return an application that answers ``/healthz`` and ``/readyz``, and nothing else."""
+    app = FastAPI(title="Greffier worker", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.authenticator = authenticator
+    app.state.probes = probes
+    app.include_router(health.router)
+    app.add_middleware(RequestLimits, max_body_bytes=0)
+    install_error_handlers(app)
+    return app

@@ -1,0 +1,205 @@
+"""``greffier audit``: was everyone who was owed a notice told, in time; answered from the log alone."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from notifications.audit.checkpoint import Checkpoint, verify_checkpoint
+from notifications.audit.note import VerifierKey, parse_verifier_key
+from notifications.audit.tile_reading import width_in
+from notifications.audit.tiles import Tile, parse_entry_bundle
+from notifications.canonical_json import timestamp_text
+from notifications.errors import Fault, InvalidInputError, VerificationError
+from notifications.evidence.bundle.contents import Header
+from notifications.evidence.bundle.report import Basis, BundleAccounting
+from notifications.evidence.bundle.verification import verify_bundle
+from notifications.evidence.completeness import Account, account
+from notifications.evidence.notification_report import Findings
+from service.audit_log.export import ExportedLog
+from service.audit_log.publishing import VERIFIER_KEY
+from service.cli.audit_report import Rests, say, say_as_json
+from service.cli.verify import load_trust, load_witnesses
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_AT_ONCE = 1024
+
+
+@click.command("audit")
+@click.option("--data", type=_FOLDER, help="Data folder; runs beside the service. Customers are named.")
+@click.option("--log", "exported", type=_FOLDER, help="Exported log; customers stand under their pseudonyms.")
+@click.option(
+    "--bundle", type=click.Path(path_type=Path, dir_okay=False), help="Evidence bundle; as far as its entries show."
+)
+@click.option("--trust", type=_FOLDER, help="Folder with log.vkey as you pinned it (for --bundle ca.pem, tsa.pem too).")
+@click.option("--as-of", help="A time with an offset, by which deadlines count as over; else now, or the bundle's own.")
+@click.option("--json", "as_json", is_flag=True, help="Say it as one JSON object.")
+def audit_command(
+    data: Path | None,
+    exported: Path | None,
+    bundle: Path | None,
+    trust: Path | None,
+    as_of: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Account for every incident and customer: the decision, the deadline, when it was told, from which entries.
+
+    All entries under the checkpoint are read and the root is made again from them, so that none can be left out. A
+    bundle is verified as by ``greffier verify``, and the account is of what it holds. Exit code 1 where somebody was
+    told late, is missing or was passed over, or an emergency release was not reviewed; 2 where what is read does not
+    verify.
+    """
+    moment = None if as_of is None else _moment(as_of)
+    names: Mapping[str, str] = {}
+    if sum(source is not None for source in (data, exported, bundle)) != 1:
+        raise InvalidInputError(Fault("data", "give one of --data, --log and --bundle"))
+    made: Findings
+    if data is not None:
+        whole, checkpoint, names = asyncio.run(_of_store(data, trust, moment or datetime.now(UTC)))
+        made, rests = whole, _whole(whole, checkpoint)
+    elif trust is None:
+        raise InvalidInputError(Fault("trust", "is wanted: the key that came with a log proves nothing about it"))
+    elif exported is not None:
+        whole, checkpoint = _of_files(exported, trust, moment or datetime.now(UTC))
+        made, rests = whole, _whole(whole, checkpoint)
+    elif bundle is not None:
+        made, rests = _of_bundle(bundle, trust, moment)
+    say_as_json(made, rests, names) if as_json else say(made, rests, names)
+    if not made.complete:
+        click.get_current_context().exit(1)
+
+
+def _whole(made: Account, checkpoint: Checkpoint) -> Rests:
+    text = (
+        f"from all {made.tree_size} entries of {checkpoint.origin}, whose root is the signed checkpoint's:"
+        f" {made.root.hex()}"
+    )
+    stated = {"origin": checkpoint.origin, "tree_size": made.tree_size, "root_sha256": made.root.hex()}
+    return Rests((text,), stated | {"whole": True})
+
+
+_BASES = {
+    Basis.TIMESTAMP: "the time of the timestamp over its checkpoint",
+    Basis.NEWEST_ENTRY: "the time of its newest entry",
+    Basis.END_OF_PERIOD: "the end of its period",
+}
+
+
+def _of_bundle(path: Path, trust: Path, as_of: datetime | None) -> tuple[Findings, Rests]:
+    accounting = BundleAccounting()
+    try:
+        with path.open("rb") as file:
+            for _ in verify_bundle(file, load_trust(trust), load_witnesses(trust), accounting):
+                pass
+    except OSError as error:
+        raise InvalidInputError(Fault("bundle", f"{path} cannot be read: {error.strerror}")) from None
+    except VerificationError as error:
+        raise InvalidInputError(Fault("bundle", f"{error.step}: {error.reason}")) from None
+    header, (own, basis) = accounting.header, accounting.as_of()
+    made = accounting.findings(as_of)
+    proves = [
+        f"each of {header.entries} entries stands among the {header.tree_size} of {header.origin}",
+        "the log's key signed that these are the parts of the bundle",
+    ]
+    if any(item.stated is not None for item in made.incidents):
+        proves.append("the number of customers decided about, as the incident's own entries state it")
+    lacks = [
+        "that the log has no other entry on the subject: greffier audit over the whole log shows that",
+        f"what came after its checkpoint, and what lies outside of it ({', '.join(_scope(header))})",
+    ]
+    moment = f"as of {_BASES[basis]}, {timestamp_text(own)}" if as_of is None else "as of the time that was given"
+    stated = {
+        "origin": header.origin, "tree_size": header.tree_size, "root_sha256": None, "whole": False,
+        "entries": header.entries, "scope": dict(item.split(" ", 1) for item in _scope(header)),
+        "reader": header.reader, "proves": proves, "does_not_prove": lacks,
+    }  # fmt: skip
+    return made, Rests((moment, f"proven: {'; '.join(proves)}", f"not proven: {'; '.join(lacks)}"), stated)
+
+
+def _scope(header: Header) -> list[str]:
+    scope = header.scope
+    times = {
+        name: None if at is None else timestamp_text(at)
+        for name, at in (("starts_at", scope.starts_at), ("ends_at", scope.ends_at))
+    }
+    named = {"incident": scope.incident, "notice": scope.notice, "customer": scope.customer} | times
+    return [f"{name} {value}" for name, value in named.items() if value is not None]
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInputError(Fault("as_of", f"{text} is no time")) from None
+    if moment.tzinfo is None:
+        raise InvalidInputError(Fault("as_of", f"{text} is a time without an offset"))
+    return moment.astimezone(UTC)
+
+
+def _keys(trust: Path) -> list[VerifierKey]:
+    try:
+        lines = (trust / VERIFIER_KEY).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InvalidInputError(Fault("trust", f"{trust / VERIFIER_KEY} cannot be read: {error.strerror}")) from None
+    return [parse_verifier_key(line) for line in lines if line.strip()]
+
+
+def _verified(note: bytes, keys: list[VerifierKey]) -> Checkpoint:
+    try:
+        return verify_checkpoint(note, *keys)
+    except VerificationError as error:
+        raise InvalidInputError(Fault("checkpoint", error.reason)) from None
+
+
+def _accounted(leaves: Iterator[bytes], checkpoint: Checkpoint, as_of: datetime) -> Account:
+    try:
+        return account(leaves, checkpoint.size, checkpoint.root, as_of)
+    except VerificationError as error:
+        raise InvalidInputError(Fault("log", error.reason)) from None
+
+
+def _of_files(exported: Path, trust: Path, as_of: datetime) -> tuple[Account, Checkpoint]:
+    log = ExportedLog(exported)
+    checkpoint = _verified(log.note, _keys(trust))
+
+    def leaves() -> Iterator[bytes]:
+        number = 0
+        while width := width_in(checkpoint.size, None, number):
+            yield from parse_entry_bundle(log.tile(Tile(None, number, width)))
+            number += 1
+
+    return _accounted(leaves(), checkpoint, as_of), checkpoint
+
+
+async def _of_store(data: Path, trust: Path | None, as_of: datetime) -> tuple[Account, Checkpoint, Mapping[str, str]]:
+    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
+    from service.settings import load_settings  # noqa: PLC0415 - as above
+    from service.store import SqlTransaction, open_store  # noqa: PLC0415 - as above
+
+    if not is_prepared(data):
+        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
+    settings = load_settings(data)
+    keys = _keys(trust or settings.trust_dir)
+
+    def work(tx: SqlTransaction) -> tuple[Account, Checkpoint, Mapping[str, str]]:
+        note = tx.log_checkpoint()
+        if note is None:
+            raise InvalidInputError(Fault("data", "the log has no entries yet"))
+        checkpoint = _verified(note, keys)
+
+        def leaves() -> Iterator[bytes]:
+            for start in range(0, checkpoint.size, _AT_ONCE):
+                for entry in tx.log_entries(start, min(_AT_ONCE, checkpoint.size - start)):
+                    yield entry.leaf
+
+        names = {tx.customer_pseudonym(item.id): item.name for item in tx.all_customers()}
+        return _accounted(leaves(), checkpoint, as_of), checkpoint, names
+
+    store = open_store(settings.store_location(), migrate=False, readers=1)
+    try:
+        return await store.read(work)
+    finally:
+        await store.close()

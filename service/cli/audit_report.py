@@ -1,0 +1,208 @@
+"""How ``greffier audit`` says an account: as a table with what wants to be looked at, or as JSON."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from notifications.canonical_json import timestamp_text
+from notifications.evidence.notification_report import Findings, IncidentCount, Line, Override, OverrideKind, Standing
+
+_STYLES = {
+    Standing.TOLD: "green", Standing.NOT_OWED: "green", Standing.AWAITED: "yellow", Standing.PENDING: "yellow",
+    Standing.LATE: "bold red", Standing.MISSING: "bold red", Standing.UNDECIDED: "bold red",
+    Standing.UNSTATED: "yellow",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rests:
+    """What an account rests on: for people, and as members of the JSON object."""
+
+    said: Sequence[str]
+    stated: Mapping[str, Any]
+
+
+def say(made: Findings, rests: Rests, names: Mapping[str, str]) -> None:
+    """Say the account: every line; then, each with the entries that show it, what wants to be looked at."""
+    console = Console()
+    table = Table("incident", "customer", "", "verdict", "due", "told", "entries", box=None, pad_edge=False)
+    for line in made.lines:
+        standing = Text(line.standing.value + (" (override)" if line.overridden else ""), _STYLES[line.standing])
+        table.add_row(
+            Text(line.incident), Text(_named(line, names)), standing, Text(line.verdict),
+            _time(line.due_at), _time(line.told_at), Text(_spans(line.indices)),
+        )  # fmt: skip
+    console.print(table)
+    for title, found in _lists(made, names):
+        if found:
+            console.print(Text(f"{title}:", "bold red"))
+            for said in found:
+                console.print(Text(f"  {said}"), soft_wrap=True)
+    counted = Counter(line.standing for line in made.lines)
+    said = ", ".join(f"{counted[standing]} {standing.value}" for standing in Standing if counted[standing])
+    console.print(f"{said or 'no incident yet'}; as of {_time(made.as_of)}")
+    if alone := [item.index for item in made.overrides if item.kind is OverrideKind.ONE_PERSON]:
+        console.print(
+            f"{len(alone)} released by whoever wrote them last, where no rule asked for a second person:"
+            f" entries {_spans(tuple(alone))}",
+            soft_wrap=True,
+        )
+    for sentence in rests.said:
+        console.print(sentence, soft_wrap=True, highlight=False)
+
+
+def _lists(made: Findings, names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Return what an auditor looks at first: late, missing, passed over, overridden, not counted."""
+    overridden = [item for item in made.overrides if item.kind is not OverrideKind.ONE_PERSON]
+    return [
+        ("late", [_late(line, names) for line in made.standing_at(Standing.LATE)]),
+        ("missing", [_missing(line, names) for line in made.standing_at(Standing.MISSING)]),
+        (
+            "passed over",
+            [f"{line.incident} {_named(line, names)}: no decision" for line in made.standing_at(Standing.UNDECIDED)],
+        ),
+        ("overridden", [_overridden(item, names) for item in overridden]),
+        (
+            "decided about fewer than stated",
+            [
+                f"{item.incident}: {item.stated} customers stated, decisions about {item.decided}"
+                for item in made.incidents
+                if item.lacking
+            ],
+        ),
+    ]
+
+
+def _late(line: Line, names: Mapping[str, str]) -> str:
+    cause = "" if line.cause is None else line.cause.value.replace("_", " ")
+    return (
+        f"{line.incident} {_named(line, names)}: {cause}, told {_time(line.told_at)} (entry {line.told_index}),"
+        f" due {_time(line.due_at)} (entry {line.decided_index}), {line.delay} late;"
+        f" released {_time(line.released_at) or 'never'}{_entry(line.released_index)}"
+    )
+
+
+def _missing(line: Line, names: Mapping[str, str]) -> str:
+    cause = "" if line.cause is None else line.cause.value.replace("_", " ")
+    webhook = "; its system took it by webhook, which tells nobody" if "webhook" in dict(line.channels) else ""
+    return (
+        f"{line.incident} {_named(line, names)}: {cause}, due {_time(line.due_at)} (entry {line.decided_index})"
+        f"{_entry(line.released_index, 'release')}{webhook}"
+    )
+
+
+def _overridden(item: Override, names: Mapping[str, str]) -> str:
+    who = names.get(item.customer, item.customer[:16])
+    if item.kind is OverrideKind.TAKEN_BACK:
+        return (
+            f"{item.incident} {who}: a decision to tell (entry {item.other_index}) was taken back {_time(item.at)}"
+            f" (entry {item.index}) before the customer was told"
+        )
+    reviewed = "not reviewed" if item.other_index is None else f"reviewed (entry {item.other_index})"
+    asked = "no rule asked for a second person" if item.rule is None else f"four eyes asked by the {item.rule}"
+    return (
+        f"{item.incident} {who}: released in an emergency {_time(item.at)} by {item.actor} (entry {item.index}),"
+        f" {asked}, {reviewed}"
+    )
+
+
+def _entry(index: int | None, what: str = "") -> str:
+    return "" if index is None else f" ({what}{' ' if what else ''}entry {index})"
+
+
+def _named(line: Line, names: Mapping[str, str]) -> str:
+    """Return the customer's name where it is known, its pseudonym, and that it was erased where it was."""
+    name = names.get(line.customer, line.customer[:16])
+    return name if line.erased_at is None else f"{name} (erased on {line.erased_at:%Y-%m-%d}, clause 9.7)"
+
+
+def say_as_json(made: Findings, rests: Rests, names: Mapping[str, str]) -> None:
+    """Print the account as one JSON object."""
+    whole: dict[str, Any] = {
+        **rests.stated,
+        "as_of": timestamp_text(made.as_of),
+        "complete": made.complete,
+        "lines": [_as_json(line, names) for line in made.lines],
+        "overridden": [_override_as_json(item, names) for item in made.overrides],
+        "incidents": [_count_as_json(item) for item in made.incidents],
+    }
+    click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+
+
+def _as_json(line: Line, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "incident": line.incident,
+        "customer": line.customer,
+        "name": names.get(line.customer),
+        "standing": line.standing.value,
+        "cause": None if line.cause is None else line.cause.value,
+        "verdict": line.verdict or None,
+        "reasons": list(line.reasons),
+        "duties": list(line.duties),
+        "due_at": _stated(line.due_at),
+        "due_kind": line.due_kind,
+        "target_at": _stated(line.target_at),
+        "released_at": _stated(line.released_at),
+        "told_at": _stated(line.told_at),
+        "delay_seconds": None if line.delay is None else line.delay.total_seconds(),
+        "past_target_seconds": None if line.past_target is None else line.past_target.total_seconds(),
+        "channels": {channel: timestamp_text(at) for channel, at in line.channels},
+        "overridden": line.overridden,
+        "erased_at": _stated(line.erased_at),
+        "decided_index": line.decided_index,
+        "released_index": line.released_index,
+        "told_index": line.told_index,
+        "indices": list(line.indices),
+    }
+
+
+def _override_as_json(item: Override, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "kind": item.kind.value,
+        "incident": item.incident,
+        "customer": item.customer,
+        "name": names.get(item.customer),
+        "notice": item.notice or None,
+        "at": timestamp_text(item.at),
+        "actor": item.actor,
+        "rule": item.rule,
+        "index": item.index,
+        "other_index": item.other_index,
+    }
+
+
+def _count_as_json(item: IncidentCount) -> dict[str, Any]:
+    return {
+        "incident": item.incident,
+        "ticket": item.ticket,
+        "declared_index": item.declared_index,
+        "customers_stated": item.stated,
+        "customers_decided": item.decided,
+    }
+
+
+def _stated(moment: datetime | None) -> str | None:
+    return None if moment is None else timestamp_text(moment)
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _spans(indices: tuple[int, ...]) -> str:
+    """Return numbers with neighbours drawn together: ``3, 5-8``."""
+    spans: list[list[int]] = []
+    for index in indices:
+        if spans and index == spans[-1][1] + 1:
+            spans[-1][1] = index
+        else:
+            spans.append([index, index])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)

@@ -1,0 +1,172 @@
+"""``greffier bundle``: the evidence on an incident, a notice, a customer or a period, as one archive."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from notifications.errors import Fault, InvalidInputError, NotFoundError
+from notifications.ports import Transaction
+
+if TYPE_CHECKING:
+    from notifications.use_cases.evidence.bundle_evidence import BundlePlan, Wanted
+    from service.settings import Settings
+
+ResultT = TypeVar("ResultT")
+
+
+@click.command("bundle")
+@click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
+@click.option("--incident", help="An incident, by its ticket or id.")
+@click.option("--notice", type=click.UUID, help="A notice.")
+@click.option("--customer", type=click.UUID, help="A customer: what names it, and nothing of another one.")
+@click.option("--period", help="FROM/TO, two dates or times with offset; either may be left out. TO is not within.")
+@click.option("--language", type=click.Choice(["fr", "en", "de"]), default="fr", show_default=True)
+@click.option(
+    "--for",
+    "reader",
+    type=click.Choice(["customer", "provider"]),
+    help="Whose eyes it is made for; without it the customer's where one is named, else the provider's.",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write, or replace."
+)
+def bundle_command(
+    data: Path,
+    incident: str | None,
+    notice: UUID | None,
+    customer: UUID | None,
+    period: str | None,
+    language: str,
+    reader: str | None,
+    output: Path,
+) -> None:
+    """Write the evidence into one archive that `greffier verify` checks offline; so do openssl and C2SP tools.
+
+    Runs beside the service. That the bundle was made stands in the log.
+    """
+    starts_at, ends_at = _period(period)
+    chosen = reader or ("provider" if customer is None else "customer")
+    if chosen == "customer" and customer is None:
+        raise InvalidInputError(Fault("customer", "must be named for a bundle that is for a customer"))
+    settings = _settings(data)
+    plan = asyncio.run(
+        _make(settings, incident, _wanted(notice, customer, starts_at, ends_at), chosen, language, output)
+    )
+    header = plan.header
+    click.echo(f"{output}: {header.entries} of {header.tree_size} entries, for the {header.reader}")
+
+
+def _wanted(
+    notice: UUID | None, customer: UUID | None, starts_at: datetime | None, ends_at: datetime | None
+) -> "Wanted":
+    from notifications.use_cases.evidence.bundle_evidence import Wanted  # noqa: PLC0415 - verify starts without the service
+
+    return Wanted(None, notice, customer, starts_at, ends_at)
+
+
+async def _make(
+    settings: "Settings", incident: str | None, wanted: "Wanted", reader: str, language: str, output: Path
+) -> "BundlePlan":
+    from dataclasses import replace  # noqa: PLC0415 - beside its user
+
+    from notifications.use_cases.audit_context import Act  # noqa: PLC0415 - verify starts without the service
+    from notifications.use_cases.evidence.bundle_evidence import plan_bundle, record_bundle  # noqa: PLC0415 - as above
+    from service.audit_log.bundle_writer import read_anchors, replaced, write_bundle  # noqa: PLC0415 - as above
+    from service.audit_log.published_head import verify_head  # noqa: PLC0415 - as above
+    from service.auth.caller import customer_scope  # noqa: PLC0415 - as above
+    from service.auth.tenant_scope import within  # noqa: PLC0415 - as above
+    from service.crypto.demo_keys import KeyFiles  # noqa: PLC0415 - as above
+    from service.crypto.log_keys import LogKeyFile  # noqa: PLC0415 - as above
+    from service.crypto.master_key import key_passphrases, load_masters  # noqa: PLC0415 - as above
+    from service.store import open_store  # noqa: PLC0415 - as above
+    from service.system.logging import SystemClock, SystemIdentifiers  # noqa: PLC0415 - as above
+
+    clock = SystemClock()
+    passphrases = key_passphrases(settings, load_masters(settings))
+    key_file = settings.log_key_file or KeyFiles(settings.keys_dir, settings.trust_dir).log_key
+    keys = LogKeyFile(key_file, settings.log_origin, passphrases, clock)
+    anchors = read_anchors(settings.trust_dir)
+    # Beside a running service: it keeps the tables as they are.
+    store = open_store(settings.store_location(), migrate=False)
+    try:
+        await verify_head(store, settings.head_file, keys)
+        if incident is not None:
+            wanted = replace(wanted, incident_id=await store.read(lambda tx: _incident_id(tx, incident)))
+
+        async def reads(work: Callable[[Transaction], ResultT]) -> ResultT:
+            if reader == "customer" and wanted.customer_id is not None:
+                scope = customer_scope(wanted.customer_id)
+                return await store.read(lambda tx: work(within(tx, scope)))
+            return await store.read(work)
+
+        plan = await reads(lambda tx: plan_bundle(tx, wanted, reader=reader, language=language))
+        console = Console(stderr=True)
+        with (
+            replaced(output) as file,
+            Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
+        ):
+            task = bar.add_task("entries", total=plan.header.entries)
+            signers = keys.signers().keys
+            digest = await write_bundle(
+                file,
+                reads,
+                plan,
+                anchors,
+                signers,
+                folder=output.parent,
+                progress=lambda count: bar.advance(task, count),
+            )
+            act = Act(f"operator:{os.getuid()}", clock.now(), SystemIdentifiers())
+            await store.write(lambda tx: record_bundle(tx, act, plan, digest))
+    finally:
+        await store.close()
+    return plan
+
+
+def _incident_id(tx: Transaction, named: str) -> UUID:
+    try:
+        found = tx.incident(UUID(named))
+    except ValueError:
+        found = tx.incident_by_ticket(named)
+    if found is None:
+        raise NotFoundError("incident", named)
+    return found.id
+
+
+def _period(text: str | None) -> tuple[datetime | None, datetime | None]:
+    if text is None:
+        return None, None
+    first, separator, last = text.partition("/")
+    if not separator:
+        raise InvalidInputError(Fault("period", "must be FROM/TO, such as 2026-01-01/2026-04-01"))
+    return _moment(first), _moment(last)
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInputError(Fault("period", f"{text} is no date and no time")) from None
+    if moment.tzinfo is None and len(text) > len("2026-01-01"):
+        raise InvalidInputError(Fault("period", f"{text} is a time without an offset"))
+    # A date begins at midnight UTC.
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _settings(data: Path) -> "Settings":
+    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
+    from service.settings import load_settings  # noqa: PLC0415 - as above
+
+    if not is_prepared(data):
+        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
+    return load_settings(data)

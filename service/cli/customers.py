@@ -1,0 +1,131 @@
+"""``greffier import`` and ``greffier export``: customers in and out of a data folder, beside a running service too."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from notifications.errors import Fault, InvalidInputError
+
+if TYPE_CHECKING:
+    from notifications.use_cases.customers.import_customers import ImportReport
+    from service.settings import Settings
+    from service.store import Store
+
+_DATA = click.option(
+    "--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Data folder."
+)  # fmt: skip
+#: Largest file read into memory.
+_MAX_BYTES = 64 * 1024 * 1024
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_DATA
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+def import_command(file: Path, data: Path, *, dry_run: bool) -> None:
+    """Bring customers and contacts to what a CSV file says: all of it, or nothing. Exit code 2 where it has faults."""
+    report = asyncio.run(_import(_settings(data), _read(file), dry_run=dry_run))
+    for fault in report.faults:
+        where = f"line {fault.line}: {fault.field}: " if fault.field else f"line {fault.line}: "
+        click.echo(where + _printable(fault.reason), err=True)
+    if report.faults:
+        raise InvalidInputError(Fault("", f"{len(report.faults)} faults; nothing was imported"))
+    if dry_run:
+        for outcome in report.outcomes:
+            click.echo(f"line {outcome.line}: customer {outcome.customer or '-'}, contact {outcome.contact or '-'}")
+    customers = [outcome.customer for outcome in report.outcomes]
+    contacts = [outcome.contact for outcome in report.outcomes]
+    told = "; ".join(
+        f"{what} " + ", ".join(f"{found.count(kind)} {kind}" for kind in ("created", "changed", "unchanged"))
+        for what, found in (("customers", customers), ("contacts", contacts))
+    )
+    click.echo(f"{'would import' if dry_run else 'imported'}: {told}; agreements bound {report.agreements_bound}")
+
+
+@click.command("export")
+@_DATA
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; standard output if none.")
+def export_command(data: Path, out: Path | None) -> None:
+    """Write customers and contacts as a CSV file that imports into an empty installation."""
+    content = asyncio.run(_export(_settings(data))).encode()
+    if out is None:
+        sys.stdout.buffer.write(content)
+        return
+    # Addresses of people: for whoever runs this alone.
+    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+async def _import(settings: "Settings", content: bytes, *, dry_run: bool) -> "ImportReport":
+    from notifications.use_cases.audit_context import Act  # noqa: PLC0415 - verify starts without the service
+    from notifications.use_cases.customers.import_customers import ImportUndoneError  # noqa: PLC0415 - as above
+    from service.bootstrap.agreements import load_agreements  # noqa: PLC0415 - as above
+    from service.system.logging import SystemClock, SystemIdentifiers  # noqa: PLC0415 - as above
+    from service.web.api.customers.customer_csv import parse_customers  # noqa: PLC0415 - as above
+    from service.web.api.customers.customer_transfer import Transfer  # noqa: PLC0415 - as above
+
+    lines, faults = parse_customers(content)
+    transfer = Transfer(lines, faults, load_agreements(settings), dry_run)
+    act = Act(f"operator:{os.getuid()}", SystemClock().now(), SystemIdentifiers())
+    async with contextlib.aclosing(_Opened(settings)) as opened:
+        try:
+            return await opened.store.write(lambda tx: transfer.work(tx, act))
+        except ImportUndoneError as error:
+            return error.report
+
+
+async def _export(settings: "Settings") -> str:
+    from service.web.api.customers.customer_transfer import export_customers  # noqa: PLC0415 - verify starts without the service
+
+    async with contextlib.aclosing(_Opened(settings)) as opened:
+        return await opened.store.read(export_customers)
+
+
+class _Opened:
+    """The store of a data folder; its tables are brought up to date where no service has the folder."""
+
+    def __init__(self, settings: "Settings") -> None:
+        from service.bootstrap.data_folder import sole_use  # noqa: PLC0415 - verify starts without the service
+        from service.store import open_store  # noqa: PLC0415 - as above
+
+        with contextlib.ExitStack() as stack:
+            migrate = settings.database_url is None
+            if migrate:
+                try:
+                    stack.enter_context(sole_use(settings.data))
+                except InvalidInputError:
+                    migrate = False
+            self.store: Store = open_store(settings.store_location(), migrate=migrate)
+
+    async def aclose(self) -> None:
+        await self.store.close()
+
+
+def _settings(data: Path) -> "Settings":
+    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
+    from service.settings import load_settings  # noqa: PLC0415 - as above
+
+    if not is_prepared(data):
+        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
+    return load_settings(data)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise InvalidInputError(Fault(str(file), f"cannot be read: {error.strerror}")) from None
+    if len(content) > _MAX_BYTES:
+        raise InvalidInputError(Fault(str(file), f"is larger than {_MAX_BYTES} bytes"))
+    return content
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "�" for char in text)

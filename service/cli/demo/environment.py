@@ -1,0 +1,100 @@
+"""A whole service on loopback in this event loop: data folder, mail sink, HTTP server. For demos, tests, benchmarks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import httpx
+from fastapi import FastAPI
+
+from notifications.ports import Clock
+from service.bootstrap.data_folder import is_prepared, prepare_data_folder
+from service.bootstrap.server import Parts, running_parts
+from service.cli.demo.mail_sink import MailSink
+from service.settings import load_settings
+from service.system.http_server import HttpServer, listening_socket
+from service.web.app import create_app
+
+ADDRESS = "soc@demo-cloud.example"
+PROVIDER = "Demo Cloud"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """A service that answers, and the sink its mails go to."""
+
+    url: str
+    token: str
+    port: int
+    data: Path
+    trust_dir: Path
+    sink: MailSink
+    parts: Parts
+    app: FastAPI
+
+
+@asynccontextmanager
+async def embedded_service(
+    data: Path, *, port: int = 0, customers: int = 0, clock: Clock | None = None, **overrides: object
+) -> AsyncIterator[RunningService]:
+    """Prepare the folder if it is new, start everything on loopback, and stop it in order.
+
+    ``customers`` registers so many plain customers. ``clock`` replaces the system's. ``overrides`` are settings.
+    """
+    if not is_prepared(data):
+        prepare_data_folder(data, address=ADDRESS, provider_name=PROVIDER, now=datetime.now(UTC))
+    async with MailSink() as sink:
+        # Nobody is asked about by the clock: what the sink gets is what a demo or a test does.
+        relay = {"smtp_host": "127.0.0.1", "smtp_port": sink.port, "smtp_tls": "none", "check_contacts_every_days": 0}
+        settings = load_settings(data, **(relay | overrides))
+        async with running_parts(settings, clock=clock) as parts:
+            app = create_app(
+                parts.context,
+                parts.authenticator,
+                parts.probes,
+                parts.console,
+                max_body_bytes=settings.max_body_bytes,
+                version=version("greffier"),
+            )
+            async with _serving(app, port) as bound:
+                running = RunningService(
+                    url=f"http://127.0.0.1:{bound}",
+                    token=settings.token(),
+                    port=bound,
+                    data=data,
+                    trust_dir=settings.trust_dir,
+                    sink=sink,
+                    parts=parts,
+                    app=app,
+                )
+                await _register(running, customers)
+                yield running
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI, port: int) -> AsyncIterator[int]:
+    """Serve on a loopback port, 0 for a free one; yields the port once the server answers."""
+    with listening_socket("127.0.0.1", port) as listener:
+        server = HttpServer(app)
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
+        try:
+            await server.is_up.wait()
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def _register(running: RunningService, customers: int) -> None:
+    headers = {"Authorization": f"Bearer {running.token}"}
+    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as api:
+        for number in range(customers):
+            body = {
+                "name": f"Customer {number}",
+                "agreement": {"agreement_id": "secnumcloud_iaas_3_0", "effective_at": "2025-02-01T00:00:00Z"},
+            }
+            (await api.post("/api/v1/customers", json=body)).raise_for_status()

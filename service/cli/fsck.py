@@ -1,0 +1,136 @@
+"""``greffier fsck``: the whole log made again from its entries, and everything beside it compared."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from notifications.errors import Fault, InvalidInputError
+
+if TYPE_CHECKING:
+    from service.audit_log.fsck.check import Report
+    from service.audit_log.fsck.heads import Others
+    from service.settings import Settings
+
+
+@click.command("fsck")
+@click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    help="How many share the work; as many as this machine has processors if not given.",
+)
+@click.option("--log-only", is_flag=True, help="Entries, tree, checkpoints and published head; no rows beside them.")
+@click.option("--json", "as_json", is_flag=True, help="Say what was found as one JSON object.")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Share of its time for which it works; for the rest it leaves the disk to others. With one process.",
+)
+@click.option("--niceness", type=click.IntRange(0, 19), default=0, show_default=True, help="Let others go first.")
+def fsck_command(
+    data: Path, processes: int | None, share: float, niceness: int, *, log_only: bool, as_json: bool
+) -> None:
+    """Recompute the log's tree from its entries; compare tiles, checkpoints, proofs, rows and mails with it.
+
+    Beside a running service too. Exit code 1 where something differs; the first difference of each step is named.
+    """
+    from rich.console import Console  # noqa: PLC0415 - verify starts without the service
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    from service.audit_log.backup import log_keys  # noqa: PLC0415 - as above
+    from service.audit_log.fsck.check import check_log  # noqa: PLC0415 - as above
+    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - as above
+    from service.settings import load_settings  # noqa: PLC0415 - as above
+
+    if not is_prepared(data):
+        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
+    if share < 1 and processes != 1:
+        raise InvalidInputError(Fault("share", "is for one process: add --processes 1"))
+    os.nice(niceness)
+    settings = load_settings(data)
+    rest = _rested(share)
+    columns = (TextColumn("entries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("entries", total=None)
+
+        def breathe(count: int) -> None:
+            progress.advance(task, count)
+            rest()
+
+        report = check_log(
+            settings.store_location(),
+            log_keys(settings),
+            settings.head_file,
+            processes=processes or os.cpu_count() or 1,
+            rows=not log_only,
+            others=_others(settings),
+            begins=lambda size: progress.update(task, total=size),
+            breathe=breathe,
+        )
+    _say_as_json(report) if as_json else _say(report)
+    if report.differences:
+        click.get_current_context().exit(1)
+
+
+def _others(settings: "Settings") -> "Others":
+    """Return whose word on heads is taken: the authority of the trust folder, the witnesses of the settings."""
+    from service.audit_log.fsck.heads import Others  # noqa: PLC0415 - as above
+    from service.audit_log.witness.client import parse_witnesses  # noqa: PLC0415 - as above
+    from service.cli.verify import load_trust  # noqa: PLC0415 - as above
+
+    witnesses = [witness.key for witness in parse_witnesses(settings.witnesses)]
+    return Others(load_trust(settings.trust_dir).timestamp_roots, witnesses)
+
+
+def _rested(share: float) -> Callable[[], None]:
+    """Return what rests for as long as makes the time since the last rest this share of all."""
+    worked_since = time.monotonic()
+
+    def rest() -> None:
+        nonlocal worked_since
+        if share < 1:
+            time.sleep((time.monotonic() - worked_since) * (1 / share - 1))
+            worked_since = time.monotonic()
+
+    return rest
+
+
+def _say(report: "Report") -> None:
+    from service.audit_log.fsck.findings import STEPS  # noqa: PLC0415 - as above
+
+    found = {difference.step: difference for difference in report.differences}
+    for step in STEPS:
+        if step in found:
+            click.echo(f"DIFFERS  {found[step]}")
+        elif step in report.counts:
+            click.echo(f"ok       {step}: {report.counts[step]}")
+    if report.erased:
+        click.echo(
+            f"erased   {report.erased} openings and rows of {report.erased_customers} customers, as the log says"
+        )
+    if report.first is None:
+        click.echo(f"clean: {report.size} entries")
+    else:
+        click.echo(f"greffier: the first difference is {report.first}", err=True)
+
+
+def _say_as_json(report: "Report") -> None:
+    import json  # noqa: PLC0415 - as above
+
+    click.echo(
+        json.dumps({
+            "clean": not report.differences,
+            "entries": report.size,
+            "compared": report.counts,
+            "erased": {"customers": report.erased_customers, "openings_and_rows": report.erased},
+            "differences": [
+                {"step": found.step, "where": found.where, "what": found.what} for found in report.differences
+            ],
+        })
+    )  # fmt: skip

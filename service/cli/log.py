@@ -1,0 +1,114 @@
+"""``greffier log``: the log as files, and proofs, for tools that are not ours."""
+
+import asyncio
+import base64
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from notifications.audit.merkle import NodeReader, consistency_proof, inclusion_proof
+from notifications.audit.proof import format_proof
+from notifications.audit.tile_reading import TileNodes
+from notifications.errors import Fault, InvalidInputError
+from service.audit_log.export import ExportedLog, export_log, tile_count
+from service.audit_log.publishing import VERIFIER_KEY, PublishedTransaction, Reads, published_checkpoint
+
+ResultT = TypeVar("ResultT")
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_DATA = click.option("--data", type=_FOLDER, help="Data folder; runs beside the service.")
+_LOG = click.option("--log", "exported", type=_FOLDER, help="Folder that was exported before.")
+
+
+@click.group("log")
+def log_command() -> None:
+    """Export the audit log, prove entries and growth: C2SP tlog-tiles and tlog-proof."""
+
+
+@log_command.command("export")
+@click.argument("folder", type=_FOLDER)
+@click.option("--data", required=True, type=_FOLDER, help="Data folder; runs beside the service.")
+def export(folder: Path, data: Path) -> None:
+    """Write checkpoint, verifier keys, tiles and entries as files; run again, it writes what is new."""
+
+    async def run(read: Reads, keys: str) -> str:
+        size = await read(lambda tx: tx.log_size())
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("tiles", total=tile_count(size))
+            done = await export_log(read, folder, keys, lambda count: bar.advance(task, count))
+        return "the log has no entries yet" if done is None else f"{folder}: {done.size} entries of {done.origin}"
+
+    click.echo(asyncio.run(_with_store(data, run)))
+
+
+@log_command.command("proof")
+@click.argument("index", type=click.IntRange(0))
+@_DATA
+@_LOG
+def proof(index: int, data: Path | None, exported: Path | None) -> None:
+    """Print c2sp.org/tlog-proof@v1 for the entry at an index, under the latest checkpoint."""
+
+    def made(size: int, note: bytes, nodes: NodeReader) -> bytes:
+        if index >= size:
+            raise InvalidInputError(Fault("index", f"must be below {size}, the number of entries"))
+        return format_proof(index, inclusion_proof(index, size, nodes), note)
+
+    click.echo(_proven(data, exported, made), nl=False)
+
+
+@log_command.command("consistency")
+@click.argument("old", type=click.IntRange(0))
+@click.argument("new", type=click.IntRange(0))
+@_DATA
+@_LOG
+def consistency(old: int, new: int, data: Path | None, exported: Path | None) -> None:
+    """Print the proof that the tree of NEW entries extends that of OLD, a hash a line in base64 (RFC 9162)."""
+
+    def made(size: int, _note: bytes, nodes: NodeReader) -> bytes:
+        if not old <= new <= size:
+            raise InvalidInputError(Fault("new", f"wants OLD <= NEW <= {size}"))
+        hashes = consistency_proof(old, new, nodes)
+        return b"".join(base64.b64encode(item) + b"\n" for item in hashes)
+
+    click.echo(_proven(data, exported, made), nl=False)
+
+
+def _proven(data: Path | None, exported: Path | None, make: Callable[[int, bytes, NodeReader], bytes]) -> bytes:
+    if (data is None) == (exported is None):
+        raise InvalidInputError(Fault("data", "give either --data or --log"))
+    if exported is not None:
+        log = ExportedLog(exported)
+        return make(log.checkpoint.size, log.note, TileNodes(log.checkpoint.size, log.tile))
+
+    def work(tx: PublishedTransaction) -> bytes:
+        note = published_checkpoint(tx)
+        if note is None:
+            raise InvalidInputError(Fault("data", "the log has no entries yet"))
+        return make(tx.log_size(), note, tx.log_node_hashes)
+
+    async def run(read: Reads, _keys: str) -> bytes:
+        return await read(work)
+
+    return asyncio.run(_with_store(data or Path(), run))
+
+
+async def _with_store(data: Path, run: Callable[[Reads, str], Awaitable[ResultT]]) -> ResultT:
+    """Run with reads of a data folder's store, opened beside the service, and with the log's verifier keys."""
+    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
+    from service.settings import load_settings  # noqa: PLC0415 - as above
+    from service.store import open_store  # noqa: PLC0415 - as above
+
+    if not is_prepared(data):
+        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
+    settings = load_settings(data)
+    keys = (settings.trust_dir / VERIFIER_KEY).read_text(encoding="utf-8")
+    store = open_store(settings.store_location(), migrate=False, readers=1)
+    try:
+        return await run(store.read, keys)
+    finally:
+        await store.close()

@@ -1,0 +1,164 @@
+"""Timestamp authorities (RFC 3161): one in this process, and any other by HTTP."""
+
+import asyncio
+import hashlib
+import ipaddress
+import secrets
+import urllib.parse
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from rfc3161_client import (
+    HashAlgorithm,
+    TimeStampRequest,
+    TimestampRequestBuilder,
+    VerifierBuilder,
+    decode_timestamp_response,
+)
+from rfc3161_client.errors import VerificationError
+
+from notifications.crypto.der import check_token_form
+from notifications.errors import Fault, InvalidInputError, SealingUnavailableError, TimestampUnavailableError
+from service.crypto.key_files import Passphrases, load_chain, load_private_key
+from service.crypto.timestamp_token import timestamp_reply
+
+_log = structlog.get_logger(__name__)
+
+_QUERY_TYPE = "application/timestamp-query"
+_REPLY_TYPE = "application/timestamp-reply"
+_MAX_REPLY_BYTES = 100_000
+#: So many random bits that no two tokens ever get the same number.
+_SERIAL_BITS = 128
+
+
+class EmbeddedTimestampAuthority:
+    """Implements ``notifications.ports.TimestampAuthority`` in this process. Not independent, and says so."""
+
+    def __init__(self, key_file: Path, chain_file: Path, passphrases: Passphrases) -> None:
+        key = load_private_key(key_file, passphrases)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise SealingUnavailableError(f"key {key_file} of the embedded timestamp authority must be RSA")
+        leaf, *roots = load_chain(chain_file)
+        self._roots = roots
+        self._key = key
+        self.certificate = leaf
+
+    @property
+    def independent(self) -> bool:
+        """Whether the authority is another party than the provider: this one never is."""
+        return False
+
+    async def timestamp(self, content: bytes) -> bytes:
+        """Return a TimeStampResp (DER) over SHA-256 of the content; see the port."""
+        return await asyncio.to_thread(self._timestamp, content)
+
+    def _timestamp(self, content: bytes) -> bytes:
+        request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).nonce(nonce=True).build()
+        reply = self.reply(hashlib.sha256(content).digest(), request.nonce)
+        verify_reply(reply, request, content, self._roots)
+        return reply
+
+    def reply(self, digest: bytes, nonce: int | None) -> bytes:
+        """Return a TimeStampResp (DER) over a SHA-256 digest, as a request with this nonce asks for it."""
+        return timestamp_reply(
+            digest,
+            serial=secrets.randbits(_SERIAL_BITS),
+            nonce=nonce,
+            at=datetime.now(UTC),
+            certificate=self.certificate,
+            key=self._key,
+        )
+
+
+class HttpTimestampAuthority:
+    """Implements ``notifications.ports.TimestampAuthority`` on the URL of an authority (RFC 3161, 3.4)."""
+
+    def __init__(
+        self, url: str, roots: Sequence[x509.Certificate], *, independent: bool, timeout_seconds: float
+    ) -> None:
+        try:
+            parts = urllib.parse.urlsplit(url)
+        except ValueError as error:
+            raise InvalidInputError(Fault("timestamp_url", f"is no URL: {error}")) from None
+        if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+            raise InvalidInputError(Fault("timestamp_url", "must be https, or http to a loopback address"))
+        if not parts.hostname:
+            raise InvalidInputError(Fault("timestamp_url", "names no host"))
+        if not roots:
+            raise InvalidInputError(Fault("timestamp_ca_file", "holds no certificate"))
+        self._url, self._roots, self._independent = url, list(roots), independent
+        self._timeout_seconds = timeout_seconds
+        self._client = httpx.AsyncClient(timeout=timeout_seconds, follow_redirects=False)
+
+    @property
+    def independent(self) -> bool:
+        """Whether the authority is another party than the provider."""
+        return self._independent
+
+    async def timestamp(self, content: bytes) -> bytes:
+        """Return a TimeStampResp (DER) over SHA-256 of the content; see the port."""
+        request = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).nonce(nonce=True).build()
+        try:
+            # The client's timeout is per read: an authority that drips would hold up notices for ever.
+            async with asyncio.timeout(self._timeout_seconds):
+                reply = await self._post(request.as_bytes())
+        except TimeoutError as error:
+            raise TimestampUnavailableError(f"the authority did not answer in {self._timeout_seconds:g} s") from error
+        except httpx.HTTPError as error:
+            raise TimestampUnavailableError(f"the authority cannot be reached: {type(error).__name__}") from error
+        verify_reply(reply, request, content, self._roots)
+        return reply
+
+    async def _post(self, request: bytes) -> bytes:
+        # Compressed, a short reply could become a long one.
+        headers = {"Content-Type": _QUERY_TYPE, "Accept": _REPLY_TYPE, "Accept-Encoding": "identity"}
+        async with self._client.stream("POST", self._url, content=request, headers=headers) as response:
+            if response.status_code != httpx.codes.OK:
+                raise TimestampUnavailableError(f"the authority answered HTTP {response.status_code}")
+            kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != _REPLY_TYPE:
+                raise TimestampUnavailableError("the authority answered something that is no timestamp reply")
+            reply = b""
+            async for chunk in response.aiter_raw():
+                reply += chunk
+                if len(reply) > _MAX_REPLY_BYTES:
+                    raise TimestampUnavailableError("the authority's reply is too long")
+            return reply
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+
+def verify_reply(reply: bytes, request: TimeStampRequest, content: bytes, roots: Sequence[x509.Certificate]) -> None:
+    """Raise TimestampUnavailableError unless the reply answers the request, over the content, under a trusted root.
+
+    A reply that cannot be parsed may come from a sound authority whose encoding the parser does not take: it is
+    reported and tried again, never used.
+    """
+    try:
+        response = decode_timestamp_response(reply)
+    except ValueError as error:
+        _log.warning("timestamp.unparsed", reply_bytes=len(reply), reason=str(error))
+        raise TimestampUnavailableError(f"the authority's reply cannot be parsed: {error}") from error
+    builder = VerifierBuilder.from_request(request)
+    # The library refuses a root that it has already.
+    for root in dict.fromkeys(roots):
+        builder = builder.add_root_certificate(root)
+    try:
+        builder.build().verify_message(response, content)
+        check_token_form(reply)
+    except (VerificationError, InvalidInputError, ValueError) as error:
+        raise TimestampUnavailableError(f"the authority's token does not verify: {error}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,155 @@
+"""Erasing: sees to it that ordered erasures are done in their time, and certified. A duty of whoever leads.
+
+Nothing is kept in memory: what is left to do follows from the order and from the erasure as they stand, so that a
+process that died in between is made up for.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from notifications.customer.erasure import Erasure, ErasureOrder, certificate, erasure_window
+from notifications.errors import StateConflictError
+from notifications.ports import Clock, Identifiers, Signer, TimestampAuthority
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers.erase_customer import erase_customer, notice_served
+from service.ports.store import AccessStore, AccessTransaction
+from service.system.periodic import ClockedDuty
+
+_log = structlog.get_logger(__name__)
+
+ACTOR = "system:erasing"
+_AT_ONCE = 100
+
+
+class ErasableStore(AccessStore, Protocol):
+    """A store whose files can be made anew."""
+
+    async def compact(self) -> None:
+        """Make the files anew, so that nothing of deleted rows is left; raises StoreUnavailableError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Certifying:
+    """What a certificate takes."""
+
+    provider_name: str
+    signer: Signer
+    timestamp_authority: TimestampAuthority
+
+
+class Erasing(ClockedDuty):
+    """Looks at orders and erasures, woken by commits and by the moment the next 21 days are over."""
+
+    name = "erasing"
+    kinds = frozenset({"erasures", "messages", "deliveries", "call_tasks", "notices"})
+    poll_seconds = 300.0
+    shortest_seconds = 1.0
+
+    def __init__(self, store: ErasableStore, certifying: Certifying, *, clock: Clock, identifiers: Identifiers) -> None:
+        super().__init__(clock)
+        self._store, self._certifying, self._identifiers = store, certifying, identifiers
+
+    async def look(self) -> datetime | None:
+        """Do what has come due; returns when the next order does.
+
+        1. An order by mail whose first mail was accepted is served: its 21 days begin.
+        2. An order whose 21 days are over is carried out, unless the customer is still owed something.
+        3. The files are made anew for what was erased.
+        4. It is certified: signed, timestamped, logged.
+
+        One that cannot be done holds up no other; the first failure is raised once all were looked at.
+        """
+        failures: list[Exception] = []
+        moments: list[datetime] = []
+        for order in await self._store.read(lambda tx: tx.erasure_orders(_AT_ONCE)):
+            try:
+                # 1. and 2.
+                moments += await self._carry_on(order)
+            except Exception as error:  # noqa: BLE001 - raised below
+                failures.append(error)
+        for erasure in await self._store.read(lambda tx: tx.unfinished_erasures(_AT_ONCE)):
+            try:
+                # 3. and 4.
+                await self._finish(erasure)
+            except Exception as error:  # noqa: BLE001 - raised below
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return min(moments, default=None)
+
+    def _act(self) -> Act:
+        return Act(ACTOR, self._clock.now(), self._identifiers)
+
+    async def _carry_on(self, order: ErasureOrder) -> list[datetime]:
+        """Return when to look at an order again; nothing for whenever something changes."""
+        customer = await self._store.read(lambda tx: tx.customer(order.customer_id))
+        if customer is None:
+            return []
+        if order.noticed_at is None:
+            await self._store.write(lambda tx: _note_served(tx, self._act(), order, customer.time_zone))
+            return []
+        window = erasure_window(order.noticed_at, customer.time_zone)
+        if self._clock.now() < window.not_before:
+            return [window.not_before]
+        try:
+            erasure = await self._store.write(lambda tx: erase_customer(tx, self._act(), order.customer_id))
+        except StateConflictError as error:
+            # What is owed comes first; the alert tells whoever can see to it.
+            _log.warning("erasure.waiting", customer_id=str(order.customer_id), reason=str(error))
+            return []
+        _log.info("customer.erased", rows=erasure.erased_rows)
+        return []
+
+    async def _finish(self, erasure: Erasure) -> None:
+        if erasure.compacted_at is None:
+            await self._store.compact()
+            erasure = replace(erasure, compacted_at=self._clock.now())
+            saved = erasure
+            await self._store.write(lambda tx: _save_compacted(tx, saved))
+        parts = self._certifying
+        act = self._act()
+        document = certificate(erasure, provider_name=parts.provider_name, issued_at=act.now)
+        signature = parts.signer.sign_detached(document)
+        token = await parts.timestamp_authority.timestamp(signature)
+        certified = replace(erasure, document=document, signature=signature, timestamp=token, certified_at=act.now)
+
+        def work(tx: AccessTransaction) -> None:
+            standing = tx.erasure(certified.pseudonym)
+            if standing is None or standing.certified_at is not None or standing.compacted_at != certified.compacted_at:
+                return
+            tx.save_erasure(certified)
+            tx.append_audit([
+                act.entry(
+                    "erasure.certified",
+                    subjects={"customer": certified.pseudonym},
+                    detail={
+                        f"{name}_sha256": hashlib.sha256(part).hexdigest()
+                        for name, part in (("document", document), ("signature", signature), ("timestamp", token))
+                    },
+                )
+            ])  # fmt: skip
+
+        await self._store.write(work)
+        _log.info("erasure.certified", pseudonym=certified.pseudonym)
+
+
+def _save_compacted(tx: AccessTransaction, erasure: Erasure) -> None:
+    standing = tx.erasure(erasure.pseudonym)
+    if standing is not None and standing.compacted_at is None:
+        tx.save_erasure(erasure)
+
+
+def _note_served(tx: AccessTransaction, act: Act, order: ErasureOrder, time_zone: str) -> None:
+    """Begin the 21 days of an order by mail once the first of its mails was accepted."""
+    standing = tx.erasure_order(order.customer_id)
+    if standing is None or standing.noticed_at is not None:
+        return
+    mails = (tx.service_mail(UUID(mail_id)) for mail_id in order.mail_ids)
+    if any(mail is not None and mail.state == "sent" for mail in mails):
+        notice_served(tx, act, order.customer_id, time_zone, act.now)

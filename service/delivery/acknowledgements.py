@@ -1,0 +1,188 @@
+"""Who opened and acknowledged a notice, by name, and who has not: read alike by API and pages; and openings recorded.
+
+Only an opening by one of the customer's own people is access by the customer. What looks without reading is none: HEAD,
+and what a browser fetches ahead, which it says by ``Sec-Purpose``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from notifications.customer.records import Contact, Customer
+from notifications.delivery.acknowledgement import Acknowledgement, NoticeOpening
+from notifications.delivery.delivery import ChannelKind
+from notifications.notice import Notice, NoticeState
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.incidents.apply_facts import notice_subjects
+from notifications.use_cases.notices.acknowledge_notice import acknowledgement_by, contact_actor, open_notice
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access
+from service.ports.accounts import CUSTOMER_ROLES
+from service.ports.store import AccessTransaction
+
+_AHEAD = ("sec-purpose", "purpose", "x-moz", "x-purpose")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An acknowledgement, and the name of whose it is; None for one that is not the reader's to know."""
+
+    acknowledgement: Acknowledgement
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An opening, and by whom."""
+
+    opening: NoticeOpening
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one sealed notice stands with its customer."""
+
+    notice: Notice
+    #: None where the reader may not read customers
+    customer: Customer | None
+    #: by when it wants to have acknowledged; None where it need not
+    wanted_by: datetime | None
+    given: Sequence[Given]
+    opened: Sequence[Opened]
+    #: contacts that it was mailed to and that did not acknowledge; empty where the reader may not read contacts
+    missing: Sequence[Contact]
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether anybody of the customer acknowledged it."""
+        return bool(self.given)
+
+
+def standing(tx: AccessTransaction, access: Access, notice: Notice) -> Standing:
+    """Return how a notice stands, as far as the reader may know."""
+    given, opened = tx.acknowledgements(notice.id), tx.openings(notice.id)
+    by = {each.by for each in given}
+    contacts = access.may(Permission.CONTACT_READ)
+    mailed = [each.contact_id for each in tx.deliveries(notice.id) if each.channel is ChannelKind.EMAIL]
+    waited_for = [each for each in dict.fromkeys(mailed) if each is not None and contact_actor(each) not in by]
+    found = [tx.contact(each) for each in waited_for] if contacts else []
+    return Standing(
+        notice=notice,
+        customer=tx.customer(notice.customer_id) if access.may(Permission.CUSTOMER_READ) else None,
+        wanted_by=wanted_by(tx, notice),
+        given=[Given(each, _name(tx, each.by, contacts=contacts)) for each in given],
+        opened=[Opened(each, _name(tx, each.by, contacts=contacts)) for each in opened],
+        missing=[each for each in found if each is not None],
+    )
+
+
+def wanted_by(tx: AccessTransaction, notice: Notice) -> datetime | None:
+    """Return by when a sealed notice is to be acknowledged, or None where the customer does not ask for it."""
+    clock = tx.escalation(notice.id)
+    if clock is not None:
+        return clock.acknowledge_by
+    customer = tx.customer(notice.customer_id)
+    if customer is None or customer.acknowledge_within_seconds is None or notice.sealed_at is None:
+        return None
+    return notice.sealed_at + timedelta(seconds=customer.acknowledge_within_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentStanding:
+    """How the sealed notices of an incident stand: those that wait first, by when they are wanted."""
+
+    items: Sequence[Standing]
+    acknowledged: int
+    not_acknowledged: int
+
+
+def incident_standing(tx: AccessTransaction, access: Access, incident_id: UUID, limit: int) -> IncidentStanding:
+    """Return how the latest sealed notice of each customer stands; a later one says all that an earlier one did.
+
+    1. Those that nobody acknowledged, those with a time first, nearest first.
+    2. Then those that somebody did. At most ``limit`` of all, with names.
+    """
+    latest: dict[UUID, Notice] = {}
+    for notice in tx.notices_of_incident(incident_id):
+        if notice.state is NoticeState.SEALED:
+            latest[notice.customer_id] = max(
+                latest.get(notice.customer_id, notice), notice, key=lambda item: item.sequence
+            )
+    done = {each.id: bool(tx.acknowledgements(each.id)) for each in latest.values()}
+    times: Mapping[UUID, datetime | None] = {each.id: wanted_by(tx, each) for each in latest.values()}
+
+    def order(notice: Notice) -> tuple[bool, bool, datetime, datetime]:
+        wanted = times[notice.id]
+        return done[notice.id], wanted is None, wanted or notice.due_at, notice.due_at
+
+    ordered = sorted(latest.values(), key=order)
+    acknowledged = sum(done.values())
+    return IncidentStanding(
+        [standing(tx, access, notice) for notice in ordered[:limit]], acknowledged, len(ordered) - acknowledged
+    )
+
+
+def acts_for(access: Access, customer_id: UUID) -> bool:
+    """Whether the caller is one of a customer's own people: not an analyst, and not its auditor."""
+    return any(grant.role in CUSTOMER_ROLES and grant.customer_id == customer_id for grant in access.caller.grants)
+
+
+def is_looked_at(method: str, headers: Mapping[str, str]) -> bool:
+    """Whether somebody asks for an answer to read it: not its headers alone, and not ahead of time."""
+    return method == "GET" and not any("prefetch" in headers.get(name, "").lower() for name in _AHEAD)
+
+
+async def record_opening(access: Access, notice_id: UUID, method: str, headers: Mapping[str, str]) -> None:
+    """Record that the caller opens a sealed notice of its own customer, the first time it does, before it is answered.
+
+    NOT done for anybody at the provider or an auditor, nor for what is not looked at.
+    """
+    if not is_looked_at(method, headers):
+        return
+
+    def is_first(tx: AccessTransaction) -> bool:
+        notice = access.view(tx).notice(notice_id)
+        return (
+            notice is not None
+            and notice.state is NoticeState.SEALED
+            and acts_for(access, notice.customer_id)
+            and all(opening.by != access.actor for opening in tx.openings(notice_id))
+        )
+
+    if await access.store.read(is_first):
+        await access.write(lambda tx, act: open_notice(tx, act, notice_id))
+
+
+async def record_reading_of_mail(access: Access, notice_id: UUID, delivery_id: UUID) -> None:
+    """Record that somebody at the provider reads a mail as it was handed over, before they get it.
+
+    The mail may hold a link that acknowledges in the name of its contact: whoever weighs such an acknowledgement later
+    sees who else could have used the link. Readings by auditors are in the log anyway.
+    """
+    if access.scope.is_logged or not access.scope.at_provider:
+        return
+
+    def work(tx: AccessTransaction, act: Act) -> None:
+        notice = tx.notice(notice_id)
+        if notice is not None:
+            subjects = notice_subjects(notice, tx.customer_pseudonym(notice.customer_id))
+            tx.append_audit([act.entry("delivery.mail_read", subjects=subjects | {"delivery": str(delivery_id)})])
+
+    await access.write(work)
+
+
+def own_acknowledgement(tx: AccessTransaction, access: Access, notice_id: UUID) -> Acknowledgement | None:
+    """Return what the caller gave for a notice, or None."""
+    return acknowledgement_by(tx, notice_id, access.actor)
+
+
+def _name(tx: AccessTransaction, by: str, *, contacts: bool) -> str | None:
+    """Return who is meant by a name of the log, where there is such a person and the reader may know it."""
+    kind, _, identifier = by.partition(":")
+    if kind == "contact":
+        contact = tx.contact(UUID(identifier)) if contacts else None
+        return None if contact is None else contact.name
+    account = tx.account(UUID(identifier)) if kind == "account" else None
+    return None if account is None else account.name

@@ -1,0 +1,83 @@
+"""Recording attempts in groups: those that end while one group is written make the next.
+
+One commit for many attempts, and few statements for all of them: where thousands of mails go out, recording costs more
+than sending otherwise. An attempt that ends alone is written at once.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from notifications.delivery.delivery import Delivery, DeliveryAttempt
+from notifications.ports import DueDelivery
+from notifications.use_cases.notices.deliver_notice import AttemptMade, Delivering, record_attempt, record_attempts
+
+_log = structlog.get_logger(__name__)
+
+#: Attempts in one unit of work at most: bounds what a failure makes be written again one by one.
+_AT_ONCE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    due: DueDelivery
+    made: AttemptMade
+    recorded: asyncio.Future[tuple[Delivery, DeliveryAttempt]]
+
+
+class Recorder:
+    """Records attempts, each durable when ``record`` returns; a failure of one is nobody else's."""
+
+    def __init__(self, delivering: Delivering) -> None:
+        self._delivering = delivering
+        self._waiting: list[_Waiting] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def record(self, due: DueDelivery, made: AttemptMade) -> tuple[Delivery, DeliveryAttempt]:
+        """Return the delivery and the attempt as they are recorded; raises what recording this one raises.
+
+        Whoever is cancelled meanwhile goes away; the attempt is recorded all the same.
+        """
+        waiting = _Waiting(due, made, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(), name="recorder")
+        return await waiting.recorded
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+                await self._write_group(group)
+        finally:
+            self._writing = None
+            for item in self._waiting:
+                item.recorded.cancel()
+            self._waiting.clear()
+
+    async def _write_group(self, group: list[_Waiting]) -> None:
+        """Write a group: 1. all in one unit of work; 2. where that fails, each by itself, so that one fails alone."""
+        # 1.
+        try:
+            recorded = await record_attempts([(item.due, item.made) for item in group], self._delivering)
+        except Exception as error:  # noqa: BLE001 - whose failure it is shows when each is recorded by itself
+            # 2.
+            if len(group) > 1:
+                _log.warning("attempts.recorded_singly", attempts=len(group), reason=str(error))
+            for item in group:
+                await self._write_one(item)
+        else:
+            for item, result in zip(group, recorded, strict=True):
+                if not item.recorded.done():
+                    item.recorded.set_result(result)
+
+    async def _write_one(self, item: _Waiting) -> None:
+        try:
+            result = await record_attempt(item.due, self._delivering, item.made)
+        except Exception as error:  # noqa: BLE001 - belongs to whoever waits for this one
+            if not item.recorded.done():
+                item.recorded.set_exception(error)
+        else:
+            if not item.recorded.done():
+                item.recorded.set_result(result)

@@ -1,0 +1,95 @@
+"""Call tasks as people see them: the board, nearest deadline first, and one task with whom to call and what to say."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from notifications.customer.records import Contact, Customer
+from notifications.delivery.call_task import CallRecord, CallTask, CallTaskState
+from notifications.errors import NotFoundError
+from notifications.notice import Notice
+from notifications.ports import Page, Transaction
+from service.delivery.call_script import CallScript, call_guidance, call_script
+
+#: Open tasks that are looked at to find those that are due first.
+_OPEN_AT_MOST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task with what it is about."""
+
+    task: CallTask
+    notice: Notice
+    customer: Customer
+    ticket: str
+    calls: Sequence[CallRecord]
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether somebody should have called by now."""
+        return self.task.state is CallTaskState.OPEN and self.task.due_at < now
+
+
+@dataclass(frozen=True, slots=True)
+class Callee:
+    """Somebody to be called."""
+
+    contact: Contact
+    script: CallScript
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInFull:
+    """A task with whom to call, in order, and what to say."""
+
+    item: Task
+    tlp: str
+    callees: Sequence[Callee]
+    #: what the analyst keeps to, in the analyst's language
+    guidance: Sequence[str]
+
+
+def open_tasks(tx: Transaction, limit: int) -> tuple[list[Task], bool]:
+    """Return open tasks, nearest ``due_at`` first, and whether these are all."""
+    found, following = tx.call_tasks(Page(_OPEN_AT_MOST), state=CallTaskState.OPEN.value)
+    nearest = sorted(found, key=lambda task: (task.due_at, task.id))
+    return [_with_subject(tx, task) for task in nearest[:limit]], following is None and len(found) <= limit
+
+
+def tasks_of_state(tx: Transaction, page: Page, state: CallTaskState | None) -> tuple[list[Task], str | None]:
+    """Return tasks in a state, or all, oldest first, as a page."""
+    found, following = tx.call_tasks(page, state=None if state is None else state.value)
+    return [_with_subject(tx, task) for task in found], following
+
+
+def task_in_full(tx: Transaction, task_id: UUID, *, provider: str, language: str) -> TaskInFull:
+    """Return one task as an analyst reads it in a language; raises NotFoundError."""
+    task = tx.call_task(task_id)
+    if task is None:
+        raise NotFoundError("call task", task_id)
+    item = _with_subject(tx, task)
+    sealed = tx.sealed(task.notice_id)
+    # Without a seal nothing was served; then nothing is said either.
+    tlp = "TLP:RED" if sealed is None else str(json.loads(sealed.document)["tlp"])
+    active = [contact for contact in tx.contacts(task.customer_id) if contact.active]
+    by_turn = sorted(active, key=lambda contact: (contact.phone is None, contact.fallback, contact.order))
+    callees = [
+        Callee(
+            contact,
+            call_script(
+                contact.language, reason=task.reason, provider=provider, ticket=item.ticket, contact=contact.name
+            ),
+        )
+        for contact in by_turn
+    ]
+    return TaskInFull(item, tlp, callees, call_guidance(language, tlp))
+
+
+def _with_subject(tx: Transaction, task: CallTask) -> Task:
+    notice, customer = tx.notice(task.notice_id), tx.customer(task.customer_id)
+    incident = None if notice is None else tx.incident(notice.incident_id)
+    if notice is None or customer is None or incident is None:
+        raise NotFoundError("call task", task.id)
+    return Task(task, notice, customer, incident.ticket, tx.call_records(task.id))

@@ -1,0 +1,186 @@
+"""Lanes: how many sends may be under way to one destination, how fast, and when it is left alone for a while.
+
+Kept in the memory of each worker: what is lost with it is learnt again by the next failures, and nothing of a
+delivery depends on it. Limits are therefore per process.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
+
+#: The relay says that it closes: about itself, whoever the recipient is.
+_CLOSING = 421
+_SERVER_ERRORS = range(500, 600)
+_TOO_MANY_REQUESTS = 429
+#: The circuit of all mail: every mail takes the one relay.
+_RELAY = "relay"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """What one destination is given."""
+
+    #: sends under way at once by lane, and as many again that wait for a place; a channel not named has no limit
+    concurrent: Mapping[ChannelKind, int] = field(
+        default_factory=lambda: {ChannelKind.EMAIL: 8, ChannelKind.WEBHOOK: 4}
+    )
+    #: sends begun in a minute by lane; a channel that is not named has no limit
+    per_minute: Mapping[ChannelKind, int] = field(default_factory=dict)
+    #: a destination that failed so often in a row is left alone
+    failures_to_open: int = 5
+    #: for so long at first, doubling with every trial that fails
+    first_rest_seconds: float = 5
+    longest_rest_seconds: float = 60
+
+
+@dataclass(slots=True)
+class _Lane:
+    channel: ChannelKind
+    #: what is sent now; None without a limit
+    places: asyncio.Semaphore | None
+    #: what is sent now or waits for a place
+    under_way: int = 0
+    #: when the sends of the last minute began, oldest first; kept where there is a limit of them
+    begun: deque[datetime] = field(default_factory=deque)
+
+
+@dataclass(slots=True)
+class _Circuit:
+    failures: int = 0
+    #: until when nothing is sent; after that one send at a time tries, until one succeeds
+    open_until: datetime | None = None
+    under_trial: bool = False
+
+
+class Lanes:
+    """Counts what is under way and tells which destinations are passed over now."""
+
+    def __init__(self, settings: LaneSettings | None = None) -> None:
+        self._settings = settings or LaneSettings()
+        self._lanes: dict[str, _Lane] = {}
+        self._circuits: dict[str, _Circuit] = {}
+
+    def open_circuits(self, now: datetime) -> list[str]:
+        """Return which destinations are left alone, for whoever looks."""
+        return sorted(name for name, circuit in self._circuits.items() if _rests(circuit, now))
+
+    def open_by_channel(self, now: datetime) -> dict[ChannelKind, int]:
+        """Return how many destinations of each channel are left alone."""
+        names = self.open_circuits(now)
+        mail = names.count(_RELAY)
+        return {ChannelKind.EMAIL: mail, ChannelKind.WEBHOOK: len(names) - mail}
+
+    def passed_over(self, now: datetime) -> tuple[frozenset[ChannelKind], frozenset[str]]:
+        """Return the channels and the lanes that take nothing now."""
+        lanes = {name for name in self._lanes if not self._has_place(name, now)}
+        lanes |= {name for name, circuit in self._circuits.items() if name != _RELAY and not _takes(circuit, now)}
+        relay = self._circuits.get(_RELAY)
+        channels = {ChannelKind.EMAIL} if relay is not None and not _takes(relay, now) else set[ChannelKind]()
+        return frozenset(channels), frozenset(lanes)
+
+    def begin(self, channel: ChannelKind, lane: str, now: datetime) -> bool:
+        """Count a send in, which then waits for its ``place``; returns False where the lane takes nothing now."""
+        circuit = self._circuits.get(_circuit_name(channel, lane))
+        if circuit is not None and not _takes(circuit, now):
+            return False
+        if not self._has_place(lane, now):
+            return False
+        entry = self._lanes.get(lane)
+        if entry is None:
+            limit = self._settings.concurrent.get(channel)
+            entry = self._lanes[lane] = _Lane(channel, None if limit is None else asyncio.Semaphore(limit))
+        entry.under_way += 1
+        if channel in self._settings.per_minute:
+            entry.begun.append(now)
+        if circuit is not None and circuit.open_until is not None:
+            circuit.under_trial = True
+        return True
+
+    @asynccontextmanager
+    async def place(self, lane: str) -> AsyncIterator[None]:
+        """Wait for a place to send what has begun."""
+        places = self._lanes[lane].places
+        async with places or contextlib.nullcontext():
+            yield
+
+    def end(self, channel: ChannelKind, lane: str, outcome: Outcome | None, now: datetime) -> None:
+        """Count a send out with what came of it; None where nothing is known, such as a send that was cut short."""
+        entry = self._lanes[lane]
+        entry.under_way -= 1
+        if entry.under_way == 0 and not entry.begun:
+            del self._lanes[lane]
+        name = _circuit_name(channel, lane)
+        circuit = self._circuits.get(name)
+        if outcome is None:
+            if circuit is not None:
+                circuit.under_trial = False
+            return
+        if not is_about_destination(channel, outcome):
+            # Whatever it said, it answered.
+            self._circuits.pop(name, None)
+            return
+        circuit = self._circuits.setdefault(name, _Circuit())
+        circuit.failures += 1
+        circuit.under_trial = False
+        beyond = circuit.failures - self._settings.failures_to_open
+        if beyond >= 0:
+            rest = min(self._settings.longest_rest_seconds, self._settings.first_rest_seconds * 2 ** min(beyond, 20))
+            circuit.open_until = now + timedelta(seconds=rest)
+
+    def reopens_at(self, now: datetime) -> datetime | None:
+        """Return when the next destination that is left alone, or too fast, takes something again."""
+        moments = [
+            circuit.open_until
+            for circuit in self._circuits.values()
+            if circuit.open_until is not None and circuit.open_until > now
+        ]
+        moments += [
+            lane.begun[0] + timedelta(minutes=1)
+            for lane in self._lanes.values()
+            if lane.begun and len(lane.begun) >= self._settings.per_minute.get(lane.channel, len(lane.begun) + 1)
+        ]
+        return min(moments, default=None)
+
+    def _has_place(self, name: str, now: datetime) -> bool:
+        lane = self._lanes.get(name)
+        if lane is None:
+            return True
+        if lane.under_way >= 2 * self._settings.concurrent.get(lane.channel, lane.under_way + 1):
+            return False
+        per_minute = self._settings.per_minute.get(lane.channel)
+        if per_minute is None:
+            return True
+        while lane.begun and lane.begun[0] <= now - timedelta(minutes=1):
+            lane.begun.popleft()
+        return len(lane.begun) < per_minute
+
+
+def is_about_destination(channel: ChannelKind, outcome: Outcome) -> bool:
+    """Whether a failure is the destination's as a whole, and not of one recipient or message.
+
+    Of mail that is a relay that does not answer, or says that it closes; of a webhook also a server error and a
+    request to slow down.
+    """
+    if outcome.kind is not OutcomeKind.TRANSIENT_FAILURE:
+        return False
+    if outcome.code is None or outcome.code == _CLOSING:
+        return True
+    return channel is ChannelKind.WEBHOOK and (outcome.code in _SERVER_ERRORS or outcome.code == _TOO_MANY_REQUESTS)
+
+
+def _circuit_name(channel: ChannelKind, lane: str) -> str:
+    return _RELAY if channel is ChannelKind.EMAIL else lane
+
+
+def _rests(circuit: _Circuit, now: datetime) -> bool:
+    return circuit.open_until is not None and now < circuit.open_until
+
+
+def _takes(circuit: _Circuit, now: datetime) -> bool:
+    return not _rests(circuit, now) and not circuit.under_trial

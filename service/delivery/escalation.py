@@ -1,0 +1,105 @@
+"""Escalating: looks at sealed notices by their clocks, until each customer is told or somebody is to call.
+
+A duty of whoever leads. Nothing is kept in memory: each clock stands in the store, in a row of its own, and what there
+is to do follows from how the notice stands. A process that died, a night without power and a clock that was set lose
+nothing and double nothing.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import structlog
+
+from notifications.delivery.escalation_plan import EscalationPlan, EscalationPolicy
+from notifications.errors import StateConflictError, VersionMismatchError
+from notifications.ports import Clock, Identifiers, UnitOfWork
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.notices.escalate import ACTOR, adopt_failed, escalate
+from service.system.periodic import ClockedDuty
+
+_log = structlog.get_logger(__name__)
+
+#: Notices looked at at once; they share commits.
+_AT_ONCE = 64
+#: How often notices from before there were clocks are looked for, and how many failures are gone through.
+_ADOPT_EVERY = timedelta(minutes=10)
+_ADOPTED_AT_ONCE = 1000
+
+
+class Escalating(ClockedDuty):
+    """Does what each clock asks for, woken by commits and by the next clock."""
+
+    name = "escalating"
+    kinds = frozenset({"escalations"})
+    shortest_seconds = 0.2
+
+    def __init__(
+        self,
+        unit_of_work: UnitOfWork,
+        policy: EscalationPolicy,
+        *,
+        mail_domain: str,
+        clock: Clock,
+        identifiers: Identifiers,
+    ) -> None:
+        """``mail_domain`` is the right-hand side of Message-IDs, as for sealing."""
+        self._store, self._policy, self._mail_domain = unit_of_work, policy, mail_domain
+        super().__init__(clock)
+        self._identifiers = identifiers
+        self._adopted_at: datetime | None = None
+
+    async def look(self) -> datetime | None:
+        """Do what every clock that struck asks for; returns when the next one strikes.
+
+        One notice that cannot be looked at holds up no other: the first failure is raised once all were.
+        """
+        now = self._clock.now()
+        await self._adopt(now)
+        failures: list[Exception] = []
+        looked: set[UUID] = set()
+        while True:
+            due = await self._store.read(lambda tx: tx.due_escalations(now, _AT_ONCE + len(looked)))
+            batch = [clock.notice_id for clock in due if clock.notice_id not in looked]
+            if not batch:
+                break
+            looked.update(batch)
+            results = await asyncio.gather(*map(self._escalate, batch), return_exceptions=True)
+            failures += [result for result in results if isinstance(result, Exception)]
+        if failures:
+            raise failures[0]
+        return await self._store.read(lambda tx: tx.next_escalation_at())
+
+    async def _escalate(self, notice_id: UUID) -> None:
+        act = Act(ACTOR, self._clock.now(), self._identifiers)
+        work = partial(escalate, act=act, notice_id=notice_id, policy=self._policy, mail_domain=self._mail_domain)
+        try:
+            # Beside attempts of other processes: what they change of a notice changes the version of its clock.
+            plan = await self._store.write(work, concurrently=True)
+        except (VersionMismatchError, StateConflictError):
+            # It came to stand otherwise in this moment; its clock was hastened by whoever did that.
+            return
+        if plan is not None:
+            _tell(notice_id, plan)
+
+    async def _adopt(self, now: datetime) -> None:
+        """Take up failed deliveries of notices that were sealed before there were clocks."""
+        if self._adopted_at is not None and now < self._adopted_at + _ADOPT_EVERY:
+            return
+        act = Act(ACTOR, now, self._identifiers)
+        adopted = await self._store.write(lambda tx: adopt_failed(tx, act, _ADOPTED_AT_ONCE))
+        self._adopted_at = now
+        if adopted:
+            _log.warning("escalation.adopted", notices=len(adopted))
+
+
+def _tell(notice_id: UUID, plan: EscalationPlan) -> None:
+    for step in plan.queue:
+        _log.warning(
+            "escalation.advanced", notice_id=str(notice_id), channel=step.channel.value, reason=step.reason.value
+        )
+    if plan.open_task is not None:
+        _log.error("call_task.opened", notice_id=str(notice_id), reason=plan.open_task.reason.value)
+    for task in plan.cancel:
+        _log.info("call_task.cancelled", notice_id=str(notice_id), call_task_id=str(task.id))

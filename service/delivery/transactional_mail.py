@@ -1,0 +1,206 @@
+"""The service's own mails: links, alerts, warnings. Queued with the act that causes them, signed like notices.
+
+Each mail goes to one recipient. It is tried again as notices are; a mail that was handed over and not recorded, because
+the process died in between, goes out once more under the same Message-ID.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import structlog
+
+from notifications.delivery.delivery import Outcome, OutcomeKind, retry_decision
+from notifications.errors import InvalidInputError, SealingUnavailableError
+from notifications.mail.mail import Envelope, assemble_mail, prepare_text
+from notifications.ports import Channel, Clock, Identifiers, Signer
+from notifications.use_cases.audit_context import Act
+from service.ports.alerts_and_mail import ServiceMail
+from service.ports.store import AccessStore, AccessTransaction
+
+_log = structlog.get_logger(__name__)
+
+#: How long a mail is worth sending; links in it end by then. It is given up after.
+_USEFUL = timedelta(days=3)
+_AT_ONCE = 50
+_POLL_SECONDS = 30.0
+ACTOR = "system:mailer"
+
+
+@dataclass(frozen=True, slots=True)
+class MailSender:
+    """Who the mails come from, and what signs and carries them."""
+
+    signer: Signer
+    #: None while no relay is set: mails wait, visibly
+    channel: Channel | None
+    address: str
+    name: str
+
+
+class ServiceMailer:
+    """Sends queued mails one after the other, woken by commits and by the clock."""
+
+    def __init__(
+        self,
+        store: AccessStore,
+        sender: MailSender,
+        *,
+        clock: Clock,
+        identifiers: Identifiers,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._store, self._sender = store, sender
+        self._clock, self._identifiers, self._jitter = clock, identifiers, jitter
+        self._wake = asyncio.Event()
+        self._failure: str | None = None
+        self._stopping = False
+
+    def wake(self, changed: set[str]) -> None:
+        """Look for the mails that a commit queued; called in the event loop with the kinds of things it changed."""
+        if "messages" in changed:
+            self._wake.set()
+
+    def health(self) -> str | None:
+        """Return why mails do not go out, or None."""
+        return self._failure
+
+    async def run(self) -> None:
+        """Run until cancelled; the mail that is under way is finished and recorded first."""
+        self._stopping = False
+        while True:
+            self._wake.clear()
+            sending = asyncio.ensure_future(self.send_due())
+            try:
+                sent = await asyncio.shield(sending)
+                self._failure = None
+            except asyncio.CancelledError:
+                self._stopping = True
+                await asyncio.wait({sending})
+                raise
+            except Exception as error:  # noqa: BLE001 - the loop outlives any failure; it is logged and shown
+                self._failure = f"{type(error).__name__}: {error}"
+                _log.error("service_mails.stalled", exc_info=error)
+                sent = 0
+            if sent == 0:
+                try:
+                    async with asyncio.timeout(_POLL_SECONDS):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+
+    async def send_due(self) -> int:
+        """Attempt mails that are due, and give up those whose use is over; returns how many.
+
+        Without a relay none is attempted: they wait.
+        """
+        now, channel = self._clock.now(), self._sender.channel
+        due = await self._store.read(lambda tx: list(tx.due_service_mails(now, _AT_ONCE)))
+        over = [mail for mail in due if now >= mail.created_at + _USEFUL]
+        for mail in over:
+            await self._save(_given_up(mail), None)
+        if channel is None:
+            return len(over)
+        for mail in due:
+            if self._stopping:
+                break
+            if mail not in over:
+                await self._attempt(mail, channel)
+        return len(due)
+
+    async def _attempt(self, mail: ServiceMail, channel: Channel) -> None:
+        """Send one mail and record what came of it.
+
+        1. Assemble and sign; without a usable key, or for words that are no mail, nothing is sent.
+        2. Hand it over.
+        3. Commit the state; the words of a mail that went out are forgotten, for its links are secrets.
+        """
+        message_id = _message_id(mail, self._sender.address)
+        try:
+            # 1.
+            content = self._assembled(mail, message_id)
+        except SealingUnavailableError as error:
+            outcome = _not_sent(OutcomeKind.REFUSED_HERE, str(error))
+        except InvalidInputError as error:
+            outcome = _not_sent(OutcomeKind.PERMANENT_FAILURE, str(error))
+        else:
+            # 2.
+            outcome = await self._handed_over(mail, channel, message_id, content)
+        # 3.
+        await self._save(self._after(mail, outcome), outcome.code)
+
+    async def _handed_over(self, mail: ServiceMail, channel: Channel, message_id: str, content: bytes) -> Outcome:
+        try:
+            return await channel.send(
+                sender=self._sender.address, recipient=mail.recipient, message_id=message_id, content=content
+            )
+        except Exception as error:  # noqa: BLE001 - a defect that one mail meets must not keep all others waiting
+            # The name alone: its text may hold the address.
+            _log.error("service_mail.crashed", mail_id=str(mail.id), error=type(error).__name__)
+            return _not_sent(OutcomeKind.REFUSED_HERE, type(error).__name__)
+
+    def _assembled(self, mail: ServiceMail, message_id: str) -> bytes:
+        named = self._sender.signer.address
+        if named.casefold() != self._sender.address.casefold():
+            raise SealingUnavailableError("the From address is not the one the signing certificate names")
+        envelope = Envelope(
+            sender=self._sender.address,
+            sender_name=self._sender.name,
+            recipient=mail.recipient,
+            recipient_name=mail.recipient_name,
+            date=self._clock.now(),
+            message_id=message_id,
+        )
+        prepared = prepare_text(mail.subject, mail.text, mail.language)
+        return assemble_mail(prepared, envelope, self._sender.signer.sign_detached)
+
+    async def _save(self, after: ServiceMail, code: int | None) -> None:
+        act = Act(ACTOR, self._clock.now(), self._identifiers)
+        became = "deferred" if after.state == "queued" else after.state
+        log = {"sent": _log.info, "failed": _log.error}.get(after.state, _log.warning)
+        log(f"service_mail.{became}", mail_id=str(after.id), purpose=after.purpose, attempt=after.attempts, code=code)
+        entry = act.entry(
+            f"service_mail.{became}",
+            subjects={"mail": str(after.id)},
+            detail={"purpose": after.purpose, "attempt": after.attempts, "code": code},
+        )
+
+        def work(tx: AccessTransaction) -> None:
+            tx.save_service_mail(after)
+            tx.append_audit([entry])
+
+        await self._store.write(work)
+
+    def _after(self, mail: ServiceMail, outcome: Outcome) -> ServiceMail:
+        attempts, now = mail.attempts + 1, self._clock.now()
+        if outcome.kind is OutcomeKind.ACCEPTED:
+            return replace(mail, state="sent", attempts=attempts, text="", next_attempt_at=None, last_error=None)
+        useful_until = mail.created_at + _USEFUL
+        decision = retry_decision(outcome, attempts=attempts, now=now, due_at=useful_until, jitter=self._jitter())
+        said = f"{outcome.code} {outcome.text}" if outcome.code is not None else outcome.text
+        if decision.next_attempt_at is None:
+            return replace(mail, state="failed", attempts=attempts, text="", next_attempt_at=None, last_error=said)
+        # Not later than its end, when it is given up.
+        next_attempt_at = min(decision.next_attempt_at, useful_until)
+        return replace(mail, attempts=attempts, next_attempt_at=next_attempt_at, last_error=said)
+
+
+def _given_up(mail: ServiceMail) -> ServiceMail:
+    """Return a mail that is of no use any more: an alert stands in the list without it, of another somebody is told."""
+    state = "dropped" if mail.purpose == "alert" else "failed"
+    said = "of no use any more" if mail.last_error is None else mail.last_error
+    return replace(mail, state=state, text="", next_attempt_at=None, last_error=said)
+
+
+def _message_id(mail: ServiceMail, sender: str) -> str:
+    token = hashlib.sha256(f"greffier/service-mail/v1\n{mail.id}".encode()).hexdigest()[:40]
+    return f"<{token}@{sender.rpartition('@')[2]}>"
+
+
+def _not_sent(kind: OutcomeKind, reason: str) -> Outcome:
+    return Outcome(
+        kind=kind, code=None, enhanced_status=None, text=reason, queue_id=None,
+        tls_version=None, tls_cipher=None, remote=None,
+    )  # fmt: skip

@@ -1,0 +1,74 @@
+"""Tell people that this service put a webhook endpoint out of use: the customer's, and whoever keeps the service."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import cast
+from urllib.parse import urlsplit
+
+from notifications.customer.records import ContactRole
+from notifications.delivery.webhook import WebhookEndpoint
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act
+from service.monitoring.alerts import AlertSettings, raise_alerts
+from service.monitoring.notice_findings import webhook_finding
+from service.ports.accounts import Role
+from service.ports.alerts_and_mail import ServiceMail
+from service.ports.store import AccessTransaction
+
+_WORDS: dict[str, dict[str, str]] = tomllib.loads(
+    (files(__package__) / "webhook_disabled.toml").read_text(encoding="utf-8")
+)
+_TOLD = frozenset({ContactRole.SECURITY, ContactRole.OPERATIONS})
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointDisabled:
+    """Queues the mails in the unit of work that put the endpoint out of use: nobody learns of it by silence."""
+
+    alerts: AlertSettings
+
+    def __call__(self, tx: Transaction, act: Act, endpoint: WebhookEndpoint) -> None:
+        """Queue one mail to each person at the customer that it concerns, and raise the alert at the provider."""
+        # The store's transaction has both sides; the port of the domain knows no mails of the service's own.
+        both = cast(AccessTransaction, tx)
+        given = {
+            "provider": self.alerts.provider_name,
+            "host": urlsplit(endpoint.url).hostname or "",
+            "reason": endpoint.state_reason or endpoint.state.value,
+            "where": ""
+            if self.alerts.console_url is None
+            else f": {self.alerts.console_url.rstrip('/')}/customers/{endpoint.customer_id}/webhooks",
+        }
+        for address, name, language in _people(both, endpoint):
+            words = _WORDS[language]
+            both.add_service_mail(
+                ServiceMail(
+                    id=act.identifiers.new_id(),
+                    purpose="webhook_disabled",
+                    recipient=address,
+                    recipient_name=name,
+                    language=language,
+                    subject=words["subject"].format(**given),
+                    text=words["text"].format(**given),
+                    created_at=act.now,
+                )
+            )
+        raise_alerts(both, act, [webhook_finding(both, endpoint)], self.alerts)
+
+
+def _people(tx: AccessTransaction, endpoint: WebhookEndpoint) -> Sequence[tuple[str, str, str]]:
+    """Return address, name and language of whom it concerns, each address once.
+
+    The active contacts for security or operations, or every active one without these, and whoever may set it in use
+    again: the customer's managers.
+    """
+    active = [contact for contact in tx.contacts(endpoint.customer_id) if contact.active]
+    told = [contact for contact in active if contact.role in _TOLD] or active
+    found = {contact.email.casefold(): (contact.email, contact.name, contact.language) for contact in told}
+    for grant in tx.grants_at(endpoint.customer_id):
+        account = tx.account(grant.account_id) if grant.role is Role.CUSTOMER_MANAGER else None
+        if account is not None and account.active and account.email is not None:
+            found.setdefault(account.email.casefold(), (account.email, account.name, account.language))
+    return list(found.values())

@@ -1,1 +1,0 @@
-"""The demonstration: real public incidents, and what the service makes of them."""

@@ -1,0 +1,154 @@
+"""Prepare what replaces a signing or log key; ``service.key_rotation.staging`` puts it in place."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from notifications.crypto.cms import verify_chain, verify_detached
+from notifications.errors import (
+    Fault,
+    InvalidInputError,
+    SealingUnavailableError,
+    StateConflictError,
+    VerificationError,
+)
+from notifications.use_cases.evidence.record_keys import KeyChange
+from service.crypto.cms_signer import CmsSigner
+from service.crypto.demo_keys import issue_signing_pem
+from service.crypto.key_files import load_private_key, parse_chain, parse_private_key, private_pem, read_file
+from service.crypto.key_states import (
+    CURRENT,
+    RETIRED,
+    certificate_state,
+    log_fingerprint,
+    log_states,
+)
+from service.crypto.log_keys import format_log_keys
+from service.key_rotation.staging import KeyPlacing, PreparedRotation, roots_in
+
+#: A note is read with at least 16 signatures (c2sp.org/signed-note); most of them are left to witnesses.
+_MAX_LOG_KEYS = 4
+
+
+class KeyRotation(KeyPlacing):
+    """Prepares rotations of the keys that the settings name. Nothing of one is in use before it is settled."""
+
+    def prepare_log(self) -> PreparedRotation:
+        """Return a new log key; the old one signs beside it until the overlap ends.
+
+        Raises SealingUnavailableError without a usable key, StateConflictError where too many sign already.
+        """
+        now = self._clock.now()
+        until = now + timedelta(days=self._settings.log_key_overlap_days)
+        ring = self.log_keys().ring()
+        signing = ring.signing_at(now)
+        if len(signing) >= _MAX_LOG_KEYS:
+            ends_at = min(key.until for key in signing if key.until is not None)
+            raise StateConflictError(
+                f"{len(signing)} keys sign the log already; the next of them ends at {ends_at:%Y-%m-%d %H:%M} UTC"
+            )
+        rotated = ring.rotated(Ed25519PrivateKey.generate(), now, until)
+        content = format_log_keys(rotated, self._passphrases[0])
+        states = {state.fingerprint: state for state in log_states(rotated, now, encrypted=True)}
+        old, new = (log_fingerprint(each.known[-1]) for each in (ring, rotated))
+        return PreparedRotation(KeyChange("log", old, new, until), states[new], states[old], self.log_file, content)
+
+    def prepare_signing(self) -> PreparedRotation:
+        """Return a new signing key with a certificate by the demo CA.
+
+        Raises StateConflictError where the one in use is another authority's: it is not replaced by a lesser one.
+        """
+        authority = self._demo_authority()
+        if authority is None:
+            raise StateConflictError(
+                "the signing certificate comes from an authority that is not here: have it issue one, and install that"
+                " with: greffier keys rotate signing --install FILE"
+            )
+        ca_key, ca = authority
+        pem = issue_signing_pem(
+            ca_key,
+            ca,
+            address=self._sender(),
+            provider_name=self._settings.provider_name,
+            now=self._clock.now(),
+            passphrase=self._passphrases[0],
+        )
+        return self._prepared_signing(pem)
+
+    def prepare_installed(self, file: Path) -> PreparedRotation:
+        """Return the key and chain of a PEM file that an authority issued, checked as the signer and readers would.
+
+        1. The signer takes it: purpose, key and certificate belong together, the chain in order, valid now.
+        2. It names the address that notices come from.
+        3. It leads to a root that verifiers have, or that the file brings along.
+
+        Raises InvalidInputError naming what does not hold. The private key is kept encrypted, whatever the file has.
+        """
+        # 1.
+        signer = CmsSigner(file, file, self._passphrases, self._clock)
+        try:
+            signature = signer.sign_detached(b"probe")
+            address, fingerprint = signer.address, signer.fingerprint
+            data = read_file(file, "certificate")
+            key, chain = parse_private_key(data, self._passphrases, file), parse_chain(data, file)
+        except SealingUnavailableError as error:
+            raise InvalidInputError(Fault("install", str(error))) from None
+        if chain[0].fingerprint(hashes.SHA256()).hex() != fingerprint:
+            raise InvalidInputError(Fault("install", f"{file} changed while it was read"))
+        # 2.
+        if address.casefold() != self._sender().casefold():
+            raise InvalidInputError(Fault("install", f"names {address}, and notices come from {self._sender()}"))
+        # 3.
+        try:
+            signed = verify_detached(b"probe", signature, "install")
+            verify_chain(signed, [*self.trusted_roots(), *roots_in(chain)], self._clock.now(), "install")
+        except VerificationError as error:
+            reason = f"leads to no root in {self.files.trusted_ca}: put the root into the file too ({error.reason})"
+            raise InvalidInputError(Fault("install", reason)) from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+            raise InvalidInputError(Fault("install", "holds a key of another kind than ECDSA or RSA"))
+        certificates = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
+        return self._prepared_signing(private_pem(key, self._passphrases[0]) + certificates)
+
+    def _demo_authority(self) -> tuple[PrivateKeyTypes, x509.Certificate] | None:
+        """Return key and certificate of the demo CA where it issued the certificate in use, or there is none in use."""
+        if self._settings.signing_chain_file is not None or not self.files.ca_key.exists():
+            return None
+        key = load_private_key(self.files.ca_key, self._passphrases)
+        leaf = self.signing_leaf()
+        for root in self.trusted_roots():
+            if root.public_key() == key.public_key() and (leaf is None or _issued(root, leaf)):
+                return key, root
+        return None
+
+    def _prepared_signing(self, content: bytes) -> PreparedRotation:
+        new = certificate_state("signing", CURRENT, parse_chain(content, self.signing_file)[0], encrypted=True)
+        leaf = self.signing_leaf()
+        old = None if leaf is None else certificate_state("signing", RETIRED, leaf)
+        if old is not None and old.fingerprint == new.fingerprint:
+            raise InvalidInputError(Fault("install", "is the certificate that is in use already"))
+        change = KeyChange("signing", old.fingerprint if old else None, new.fingerprint, old.not_after if old else None)
+        return PreparedRotation(change, new, old, self.signing_file, content)
+
+    def _sender(self) -> str:
+        if self._settings.mail_from is not None:
+            return self._settings.mail_from
+        try:
+            return self.signer().address
+        except SealingUnavailableError:
+            return self._settings.contact_email
+
+
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

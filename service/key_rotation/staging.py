@@ -1,0 +1,192 @@
+"""Put replaced signing and log keys in place: announced in the log first, then by one rename.
+
+The new file waits beside the old one under the name ``<file>.next`` and names the log entry that announces it. Whether
+it takes effect is decided by that entry alone::
+
+    crash before the entry is committed     the waiting file announces nothing: it is thrown away
+    crash after it                          the waiting file is put in place by whoever looks next
+
+So the step that ends a rotation and the one that mends it after a crash are the same (``settle``), and no key signs
+before the log says so. What a rotation leaves of the old key stands in ``keys/retired`` and in the trust anchors before
+the new file is in place.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from notifications.audit.note import VerifierKey, parse_verifier_key
+from notifications.errors import SealingUnavailableError, StateConflictError
+from notifications.ports import Clock
+from notifications.use_cases.evidence.record_keys import KeyChange
+from service.crypto.cms_signer import CmsSigner
+from service.crypto.demo_keys import KeyFiles
+from service.crypto.key_files import load_chain, parse_chain, read_file
+from service.crypto.key_states import KeyState, log_fingerprint
+from service.crypto.log_keys import LogKeyFile, format_log_keys, parse_log_keys, verifier_lines
+from service.settings import Settings
+from service.system.atomic_files import give_to_owner, move_file, replace_file
+
+_NEXT = ".next"
+_ANNOUNCED = re.compile(rb"\Aannounced by log entry ([0-9a-f-]{36})\n")
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRotation:
+    """A new key that nothing uses yet."""
+
+    change: KeyChange
+    #: the new key as it will stand, and the one before
+    key: KeyState
+    previous: KeyState | None
+    target: Path
+    #: the whole new file, private keys encrypted
+    content: bytes = field(repr=False)
+
+
+class KeyPlacing:
+    """Stages and settles new files for the keys that the settings name."""
+
+    def __init__(self, settings: Settings, passphrases: list[bytes], clock: Clock) -> None:
+        self._settings, self._passphrases, self._clock = settings, passphrases, clock
+        self.files = KeyFiles(settings.keys_dir, settings.trust_dir)
+        self.signing_file = settings.signing_chain_file or self.files.signing_chain
+        self.signing_key_file = settings.signing_key_file or self.files.signing_key
+        self.log_file = settings.log_key_file or self.files.log_key
+
+    def signer(self) -> CmsSigner:
+        """Return a signer on the files as they are."""
+        return CmsSigner(self.signing_key_file, self.signing_file, self._passphrases, self._clock)
+
+    def log_keys(self) -> LogKeyFile:
+        """Return the log's keys as they are."""
+        return LogKeyFile(self.log_file, self._settings.log_origin, self._passphrases, self._clock)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold off every other rotation on this folder; raises StateConflictError while one is under way."""
+        data = self._settings.data
+        descriptor = os.open(data / "rotation.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            give_to_owner(descriptor, data)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StateConflictError("another rotation of keys is under way; try again when it has ended") from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def signing_leaf(self) -> x509.Certificate | None:
+        """Return the signing certificate in use, or None without a readable one."""
+        try:
+            return load_chain(self.signing_file)[0]
+        except SealingUnavailableError:
+            return None
+
+    def trusted_roots(self) -> list[x509.Certificate]:
+        """Return the roots that verifiers have; raises SealingUnavailableError."""
+        return load_chain(self.files.trusted_ca) if self.files.trusted_ca.exists() else []
+
+    # -- stage and settle
+
+    def stage(self, prepared: PreparedRotation, entry_id: UUID) -> None:
+        """Put the new file beside the old one; called in the transaction that appends the announcing entry."""
+        announced = f"announced by log entry {entry_id}\n".encode()
+        replace_file(_beside(prepared.target), announced + prepared.content, 0o600)
+
+    def staged(self) -> list[tuple[Path, UUID | None]]:
+        """Return the files that wait, and the entries that announce them."""
+        found: list[tuple[Path, UUID | None]] = []
+        for target in (self.signing_file, self.log_file):
+            waiting = _beside(target)
+            if waiting.exists():
+                match = _ANNOUNCED.match(read_file(waiting, "key"))
+                found.append((target, UUID(match[1].decode()) if match else None))
+        return found
+
+    def settle(self, is_appended: Callable[[UUID], bool]) -> list[tuple[str, str]]:
+        """Put in place what is announced, throw away what is not; returns (use, fingerprint) of what is in place now.
+
+        1. The old certificate goes to ``keys/retired``.
+        2. Verifiers get what they need of the new key: it is in ``trust`` before it signs.
+        3. The new file takes the old one's place.
+        4. A signing key that stood in a file of its own is removed: its successor stands with its chain.
+        """
+        done = []
+        for target, entry_id in self.staged():
+            if entry_id is None or not is_appended(entry_id):
+                _beside(target).unlink()
+                continue
+            done.append(self._install_log() if target == self.log_file else self._install_signing())
+        return done
+
+    def _install_signing(self) -> tuple[str, str]:
+        data = read_file(_beside(self.signing_file), "key")
+        chain = parse_chain(data, self.signing_file)
+        # 1.
+        old = self.signing_leaf()
+        if old is not None:
+            self.files.retired.mkdir(mode=0o700, parents=True, exist_ok=True)
+            name = f"signing-{old.fingerprint(hashes.SHA256()).hex()[:16]}.pem"
+            pem = b"".join(item.public_bytes(Encoding.PEM) for item in load_chain(self.signing_file))
+            replace_file(self.files.retired / name, pem, 0o600)
+        # 2.
+        trusted = self.trusted_roots()
+        added = [root for root in roots_in(chain) if root not in trusted]
+        if added:
+            self.files.trust.mkdir(mode=0o755, parents=True, exist_ok=True)
+            pem = b"".join(item.public_bytes(Encoding.PEM) for item in (*trusted, *added))
+            replace_file(self.files.trusted_ca, pem, 0o644)
+        # 3.
+        move_file(_beside(self.signing_file), self.signing_file)
+        # 4.
+        if self._settings.signing_key_file is None:
+            self.files.separate_signing_key.unlink(missing_ok=True)
+        return "signing", chain[0].fingerprint(hashes.SHA256()).hex()
+
+    def _install_log(self) -> tuple[str, str]:
+        waiting = _beside(self.log_file)
+        data = read_file(waiting, "key")
+        ring = parse_log_keys(data, self._settings.log_origin, self._passphrases, waiting)
+        # 2.
+        self.write_trusted_log_keys(ring.known)
+        # 3.
+        move_file(waiting, self.log_file)
+        return "log", log_fingerprint(ring.known[-1])
+
+    def write_trusted_log_keys(self, known: tuple[VerifierKey, ...]) -> None:
+        """Add the keys that ``trust/log.vkey`` lacks, at its end: it is oldest first."""
+        file = self.files.trusted_log
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        read = [parse_verifier_key(line) for line in lines if line.strip()]
+        # A key that some other log left here: verifiers want the keys of one.
+        there = tuple(key for key in read if key.name == self._settings.log_origin)
+        missing = tuple(key for key in known if key not in there)
+        if missing:
+            file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            replace_file(file, verifier_lines((*there, *missing)).encode(), 0o644)
+
+    def erase_ended_log_keys(self) -> None:
+        """Erase the private part of log keys whose time is over; the log has announced when that would be."""
+        now, ring = self._clock.now(), self.log_keys().ring()
+        if ring.signing_at(now) != ring.keys:
+            replace_file(self.log_file, format_log_keys(ring.retired_at(now), self._passphrases[0]), 0o600)
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(target.name + _NEXT)
+
+
+def roots_in(chain: list[x509.Certificate]) -> list[x509.Certificate]:
+    """Return the roots of a chain."""
+    return [certificate for certificate in chain if certificate.subject == certificate.issuer]

@@ -1,0 +1,298 @@
+"""Alerts: what people must know now. Nothing that is due is blocked in silence.
+
+An alert is raised once per key, in the transaction of its audit entry and of the mails that carry it. What there is to
+alert of is looked at again and again, from what the store says now: a wake-up that was missed is made up for, and a
+second look raises nothing twice.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import structlog
+
+from notifications.canonical_json import timestamp_text
+from notifications.ports import Clock, Identifiers
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.notices.pause_channel import end_pauses, is_paused
+from service.audit_log.checkpoint_timestamps import TimestampingState
+from service.audit_log.cosigning import WitnessState
+from service.audit_log.fsck_schedule import LogCheck
+from service.monitoring.alert_texts import alert_mail
+from service.monitoring.certificate_expiry import CertificateEnd
+from service.monitoring.metrics import Metrics
+from service.monitoring.notice_findings import (
+    OPERATING_KINDS,
+    WITHOUT_INCIDENT,
+    Finding,
+    Stages,
+    certificate_findings,
+    look_at,
+)
+from service.monitoring.service_findings import (
+    OperatingLimits,
+    certificate_bands,
+    look_at_certificates,
+    look_at_operations,
+)
+from service.ports.accounts import Role
+from service.ports.alerts_and_mail import Alert, ServiceMail
+from service.ports.figures import StoreFigures
+from service.ports.store import AccessStore, AccessTransaction
+from service.system.periodic import ClockedDuty
+
+_log = structlog.get_logger(__name__)
+
+ACTOR = "system:alerting"
+#: Certificates end by days: how often they are looked at.
+_CERTIFICATES_EVERY = timedelta(hours=6)
+#: The service itself is looked at so often at most, whatever is committed meanwhile.
+_OPERATIONS_EVERY = timedelta(seconds=10)
+#: What changes what there is to alert of.
+_KINDS = frozenset({"notices", "deliveries", "customers", "messages", "call_tasks"})
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Who is told, and how early."""
+
+    #: the provider's own mailbox, told of every alert; its language
+    mailbox: str
+    language: str
+    provider_name: str
+    #: where people look; None while there are no pages
+    console_url: str | None
+    #: how long before its deadline an unreleased draft is alerted a last time
+    lead_seconds: float = 15 * 60
+    #: how long a draft is left to its author: a follow-up is due at once, and about to be released
+    grace_seconds: float = 2 * 60
+    #: how long a delivery may be due without an attempt, an entry wait for a signed checkpoint
+    queue_age_seconds: float = 10 * 60
+    log_lag_seconds: float = 60
+    #: how much of the disk must be free
+    free_bytes: int = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is looked at beside the store; asked in a thread, for it reads files."""
+
+    certificates: Callable[[], Sequence[CertificateEnd]] = tuple
+    #: None where that cannot be told
+    free_bytes: Callable[[], int | None] = lambda: None
+    #: asked in the event loop
+    witnesses: Callable[[], Sequence[WitnessState]] = tuple
+    #: as above
+    head_timestamping: Callable[[], TimestampingState | None] = lambda: None
+    log_check: Callable[[], LogCheck | None] = lambda: None
+
+
+def raise_alerts(tx: AccessTransaction, act: Act, found: Sequence[Finding], settings: AlertSettings) -> list[Finding]:
+    """Store an alert with its audit entry for each finding, and mail them; returns those that were not raised before.
+
+    One mail to each person for all findings of a kind and an incident: what a thousand customers share is told once.
+    """
+    raised = [finding for finding in found if _raised(tx, act, finding)]
+    told: dict[tuple[str, UUID | None, str], list[Finding]] = {}
+    for finding in (finding for finding in raised if finding.mailed):
+        # Of the service itself, each thing is told apart.
+        about = finding.ticket if finding.kind in OPERATING_KINDS else ""
+        told.setdefault((finding.kind, finding.incident_id, about), []).append(finding)
+    for alike in told.values():
+        _mail(tx, act, _together(alike), settings)
+    return raised
+
+
+def _raised(tx: AccessTransaction, act: Act, finding: Finding) -> bool:
+    due = "" if finding.due_at is None else timestamp_text(finding.due_at)
+    alert = Alert(
+        id=act.identifiers.new_id(),
+        key=finding.key,
+        kind=finding.kind,
+        raised_at=act.now,
+        incident_id=finding.incident_id,
+        notice_id=finding.notice_id,
+        customer_id=finding.customer_id,
+        what=" ".join(filter(None, (finding.ticket, str(finding.count), due))),
+        # It stands in the list of what waits for as long as it is so, whoever saw it.
+        seen_at=act.now if finding.kind == "customer_unreachable" else None,
+        seen_by=ACTOR if finding.kind == "customer_unreachable" else None,
+    )
+    if not tx.add_alert(alert):
+        return False
+    subjects = {"alert": str(alert.id)}
+    if finding.incident_id is not None:
+        subjects["incident"] = str(finding.incident_id)
+    if finding.notice_id is not None:
+        subjects["notice"] = str(finding.notice_id)
+    if finding.customer_id is not None:
+        subjects["customer"] = tx.customer_pseudonym(finding.customer_id)
+    entry = act.entry(
+        "alert.raised",
+        subjects=subjects,
+        detail={"kind": finding.kind, "count": finding.count, "due_at": due or None},
+    )
+    tx.append_audit([entry])
+    return True
+
+
+def _together(alike: Sequence[Finding]) -> Finding:
+    """Return findings of one kind and incident as one: all that is counted, by the earliest deadline."""
+    due = [finding.due_at for finding in alike if finding.due_at is not None]
+    return replace(alike[0], count=sum(finding.count for finding in alike), due_at=min(due, default=None))
+
+
+def _mail(tx: AccessTransaction, act: Act, finding: Finding, settings: AlertSettings) -> None:
+    """Queue one mail to the provider's mailbox and to each active account that holds a role it concerns."""
+    roles = [Role.ANALYST, Role.APPROVER] + [Role.ADMINISTRATOR] * (finding.kind in WITHOUT_INCIDENT)
+    told = {settings.mailbox.casefold(): (settings.mailbox, settings.provider_name, settings.language)}
+    for account in (account for role in roles for account in tx.holders(role)):
+        if account.email is not None:
+            told.setdefault(account.email.casefold(), (account.email, account.name, account.language))
+    for address, name, language in told.values():
+        words = alert_mail(
+            finding.kind, language, ticket=finding.ticket, count=finding.count, due_at=finding.due_at,
+            url=settings.console_url,
+        )  # fmt: skip
+        mail = ServiceMail(
+            id=act.identifiers.new_id(),
+            purpose="alert",
+            recipient=address,
+            recipient_name=name,
+            language=words.language,
+            subject=words.subject,
+            text=words.text,
+            created_at=act.now,
+        )
+        tx.add_service_mail(mail)
+
+
+class Alerting(ClockedDuty):
+    """Looks for what must be alerted, woken by commits and by the moment the next stage is reached."""
+
+    name = "alerting"
+    kinds = _KINDS
+    shortest_seconds = 1.0
+
+    def __init__(
+        self,
+        store: AccessStore,
+        settings: AlertSettings,
+        *,
+        clock: Clock,
+        identifiers: Identifiers,
+        metrics: Metrics | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        self._store, self._settings, self._metrics = store, settings, metrics
+        super().__init__(clock)
+        self._identifiers = identifiers
+        self._certificates_at: datetime | None = None
+        self._operations_at: datetime | None = None
+        #: of the look at the service itself before the next one
+        self._figures: StoreFigures | None = None
+        self._surroundings = surroundings or Surroundings()
+
+    async def look(self) -> datetime | None:
+        """Raise what is to be alerted now; returns when an unreleased draft reaches its next stage."""
+        now = self._clock.now()
+        stages = Stages(timedelta(seconds=self._settings.lead_seconds), timedelta(seconds=self._settings.grace_seconds))
+        following = await self._store.read(lambda tx: tx.next_draft_moment(now, stages.lead, stages.grace))
+        looked = await self._store.read(lambda tx: look_at(tx, now, stages))
+        await self._raise(now, looked.new)
+        await self._settle(now, looked.settled)
+        if self._operations_at is None or now >= self._operations_at + _OPERATIONS_EVERY:
+            await self._look_at_operations(now)
+            self._operations_at = now
+        if self._certificates_at is None or now >= self._certificates_at + _CERTIFICATES_EVERY:
+            await self._look_at_certificates(now)
+            self._certificates_at = now
+        return following
+
+    async def _look_at_operations(self, now: datetime) -> None:
+        """Look at the service itself, and take away the pauses whose end has come."""
+        if any(not is_paused(pause, now) for pause in await self._store.read(lambda tx: tx.channel_pauses())):
+            act = Act(ACTOR, now, self._identifiers)
+            for pause in await self._store.write(lambda tx: end_pauses(tx, act)):
+                _log.info("channel.resumed", channel=pause.channel.value, by="end")
+        settings = self._settings
+        limits = OperatingLimits(
+            queue_age=timedelta(seconds=settings.queue_age_seconds),
+            log_lag=timedelta(seconds=settings.log_lag_seconds),
+            lead=timedelta(seconds=settings.lead_seconds),
+            free_bytes=settings.free_bytes,
+        )
+        free_bytes = await asyncio.to_thread(self._surroundings.free_bytes)
+        before, witnesses = self._figures, tuple(self._surroundings.witnesses())
+        stamping, checked = self._surroundings.head_timestamping(), self._surroundings.log_check()
+        looked, self._figures = await self._store.read(
+            lambda tx: look_at_operations(
+                tx,
+                now,
+                limits,
+                free_bytes=free_bytes,
+                before=before,
+                witnesses=witnesses,
+                head_timestamping=stamping,
+                log_check=checked,
+            )
+        )
+        await self._raise(now, looked.new)
+        await self._settle(now, looked.settled)
+
+    async def _look_at_certificates(self, now: datetime) -> None:
+        """Look at the certificates of the service, then at those of contacts."""
+        ends = await asyncio.to_thread(self._surroundings.certificates)
+        looked = await self._store.read(lambda tx: look_at_certificates(tx, now, ends))
+        await self._raise(now, looked.new)
+        await self._settle(now, looked.settled)
+        if self._metrics is not None:
+            self._metrics.contact_certificates(await self._bands(now))
+        found: list[Finding] = []
+        cursor: str | None = None
+        while True:
+            more, cursor = await self._store.read(partial(certificate_findings, now=now, cursor=cursor))
+            found += more
+            if cursor is None:
+                break
+        await self._raise(now, found)
+
+    async def _bands(self, now: datetime) -> Counter[str]:
+        """Return how many certificates of contacts end when."""
+        bands: Counter[str] = Counter()
+        cursor: str | None = None
+        while True:
+            more, cursor = await self._store.read(partial(certificate_bands, now=now, cursor=cursor))
+            bands.update(more)
+            if cursor is None:
+                return bands
+
+    async def _raise(self, now: datetime, found: Sequence[Finding]) -> None:
+        if not found:
+            return
+        act = Act(ACTOR, now, self._identifiers)
+        for finding in await self._store.write(lambda tx: raise_alerts(tx, act, found, self._settings)):
+            incident_id = None if finding.incident_id is None else str(finding.incident_id)
+            if self._metrics is not None:
+                self._metrics.alert_raised(finding.kind)
+            _log.warning("alert.raised", kind=finding.kind, incident_id=incident_id, count=finding.count)
+
+    async def _settle(self, now: datetime, settled: Sequence[Alert]) -> None:
+        """Take alerts off the list whose matter is over, so that those that matter are not lost among them."""
+        if not settled:
+            return
+        act = Act(ACTOR, now, self._identifiers)
+
+        def work(tx: AccessTransaction) -> None:
+            for alert in settled:
+                tx.see_alert(alert.id, now, ACTOR)
+            tx.append_audit([
+                act.entry("alert.settled", subjects={"alert": str(alert.id)}, detail={"kind": alert.kind})
+                for alert in settled
+            ])  # fmt: skip
+
+        await self._store.write(work)

@@ -1,0 +1,297 @@
+"""What there is to alert of, read from what the store says now: no fact of an incident, and nothing that was told."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from notifications.canonical_json import timestamp_text
+from notifications.customer.records import Contact
+from notifications.delivery.call_task import CallTaskState
+from notifications.delivery.webhook import WebhookEndpoint
+from notifications.mail.bounce_record import ReturnedMessage
+from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, days_to_expiry
+from notifications.notice import Notice
+from notifications.ports import Page
+from service.ports.alerts_and_mail import Alert, UnreleasedDrafts, WaitingNotices
+from service.ports.store import AccessTransaction
+
+#: One look takes all there is, so that what has one cause is one mail; a bound for what nobody thought of.
+_AT_ONCE = 10_000
+_CONTACTS_AT_ONCE = 500
+
+#: Kinds that are settled by themselves, once what they tell of waits no more.
+_WHILE_IT_WAITS = frozenset(
+    {"draft_half_time", "draft_due_soon", "draft_overdue", "notice_held", "delivery_late", "call_open", "call_overdue"}
+)
+#: Kinds that tell of the service itself, settled once what they tell of is over.
+OPERATING_KINDS = frozenset(
+    {
+        "queue_old",
+        "channel_paused_due",
+        "deliveries_failing",
+        "log_lagging",
+        "service_certificate_expiring",
+        "disk_low",
+        "witness_failing",
+        "witness_disputing",
+        "erasure_waiting",
+        "head_untimestamped",
+        "log_differs",
+        # Of a customer's own system; here, so that it stands on the board like these.
+        "webhook_certificate_expiring",
+    }
+)
+#: Kinds that tell of no incident: whoever keeps customers and the service is told too.
+WITHOUT_INCIDENT = OPERATING_KINDS | {
+    "customer_unreachable",
+    "contact_certificate_expiring",
+    "service_mail_failed",
+    "contact_check_failed",
+    "customer_check_failed",
+    "webhook_disabled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to alert of."""
+
+    #: unique for what it is about and how far it has got
+    key: str
+    kind: str
+    #: what people call it: a ticket, a customer's name, the purpose of a mail
+    ticket: str
+    count: int = 1
+    due_at: datetime | None = None
+    incident_id: UUID | None = None
+    notice_id: UUID | None = None
+    customer_id: UUID | None = None
+    #: False for what no mail is sent of
+    mailed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """When what waits is alerted."""
+
+    #: how long before its deadline what is not done is alerted a last time
+    lead: timedelta
+    #: how long a draft is left to its author, a new customer to whoever adds its contacts, a release to its sealing
+    grace: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look found."""
+
+    #: to be alerted now, and not alerted before
+    new: tuple[Finding, ...]
+    #: alerts that nobody saw, of what waits no more or has reached a later stage
+    settled: tuple[Alert, ...]
+
+
+def look_at(tx: AccessTransaction, now: datetime, stages: Stages) -> Looked:
+    """Return what is to be alerted now and was not yet, and which alerts are settled.
+
+    1. Unreleased drafts that reached a stage: half of their time gone, the lead before the deadline, overdue; one
+       finding per incident, deadline and stage, however many customers wait.
+    2. Released notices that something holds, or that are due and not sealed; one per incident and reason, each day.
+    3. Deliveries that failed for good, and those that are due and not done; the latter one per incident and deadline,
+       each day.
+    4. Calls to be made, and those that should have been; one per task and stage.
+    5. Customers that nobody could be told at by mail.
+    6. Mails of this service's own that failed for good; of an alert that could not be mailed no further mail is sent.
+    """
+    waiting = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages), *_calls(tx, now)]
+    new = [item for item in waiting if tx.alert_by_key(item.key) is None]
+    new += (*_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx))
+    standing = {item.key for item in waiting}
+    settled = [
+        alert for alert in tx.open_alerts(_AT_ONCE) if alert.kind in _WHILE_IT_WAITS and alert.key not in standing
+    ]
+    return Looked(tuple(new), tuple(settled))
+
+
+def override_finding(tx: AccessTransaction, notice: Notice) -> Finding:
+    """Return what is alerted of an emergency release."""
+    return _of_notice(tx, notice, f"release_overridden:{notice.id}", "release_overridden")
+
+
+def webhook_finding(tx: AccessTransaction, endpoint: WebhookEndpoint) -> Finding:
+    """Return what is alerted of an endpoint that this service put out of use; once each time that it does."""
+    customer = tx.customer(endpoint.customer_id)
+    key = f"webhook_disabled:{endpoint.id.hex}:{endpoint.version}"
+    return Finding(key, "webhook_disabled", "" if customer is None else customer.name, customer_id=endpoint.customer_id)
+
+
+def returned_finding(tx: AccessTransaction, message: ReturnedMessage, notice: Notice | None) -> Finding:
+    """Return what is alerted of a message that came back and that a person must read.
+
+    Each stands in the list until somebody saw it; of one incident the first of a day is mailed, whatever follows.
+    """
+    if notice is None:
+        return Finding(f"return_unread:{message.id.hex}", "return_unread", "")
+    of_day = f"return_unread:{notice.incident_id}:{message.received_at:%Y-%m-%d}"
+    if tx.alert_by_key(of_day) is None:
+        return _of_notice(tx, notice, of_day, "return_unread")
+    return replace(_of_notice(tx, notice, f"return_unread:{message.id.hex}", "return_unread"), mailed=False)
+
+
+def certificate_findings(tx: AccessTransaction, now: datetime, cursor: str | None) -> tuple[list[Finding], str | None]:
+    """Return what is to be told of the certificates of a page of contacts, and where to go on; None at the end.
+
+    A page at a time, since each certificate is read: no other work waits for all of them.
+    """
+    contacts, following = tx.contacts_with_certificate(Page(_CONTACTS_AT_ONCE, cursor))
+    found = []
+    for contact in contacts:
+        key = certificate_key(contact, now)
+        if key is None or tx.alert_by_key(key) is not None:
+            continue
+        customer = tx.customer(contact.customer_id)
+        found.append(
+            Finding(
+                key=key,
+                kind="contact_certificate_expiring",
+                ticket="" if customer is None else customer.name,
+                customer_id=contact.customer_id,
+            )
+        )
+    return found, following
+
+
+def certificate_key(contact: Contact, now: datetime) -> str | None:
+    """Return what the alert of a contact's certificate is raised under now; None while it need not be warned of.
+
+    How far it has got stands last: so many days before its end, or that it has expired.
+    """
+    days = days_to_expiry(contact, now)
+    if not contact.active or contact.smime_certificate is None or days is None or days >= max(EXPIRY_WARNING_DAYS):
+        return None
+    stage = "expired" if days < 0 else str(min(warned for warned in EXPIRY_WARNING_DAYS if days < warned))
+    digest = hashlib.sha256(contact.smime_certificate).hexdigest()[:16]
+    return f"contact_certificate_expiring:{contact.id.hex}:{digest}:{stage}"
+
+
+def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+    waiting: dict[tuple[UUID, datetime, str], list[UnreleasedDrafts]] = {}
+    for drafts in tx.unreleased_drafts(now, now - stages.grace, _AT_ONCE):
+        key = drafts.incident_id, drafts.due_at, _stage(drafts, now, stages.lead)
+        waiting.setdefault(key, []).append(drafts)
+    return [
+        Finding(
+            # Drafts made later, when these are released, are another finding.
+            key=":".join(
+                (
+                    "draft_unreleased",
+                    str(incident_id),
+                    timestamp_text(due_at),
+                    timestamp_text(min(drafts.created_at for drafts in alike)),
+                    stage,
+                )
+            ),
+            kind=f"draft_{stage}",
+            ticket=_ticket(tx, incident_id),
+            count=sum(drafts.count for drafts in alike),
+            due_at=due_at,
+            incident_id=incident_id,
+        )
+        for (incident_id, due_at, stage), alike in waiting.items()
+    ]
+
+
+def _stage(drafts: UnreleasedDrafts, now: datetime, lead: timedelta) -> str:
+    """Return the last stage that drafts of whose time half has gone reached."""
+    if drafts.due_at <= now:
+        return "overdue"
+    return "due_soon" if drafts.due_at - lead <= now else "half_time"
+
+
+def _held(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+    return [
+        _waiting(tx, held, "notice_held", now, hashlib.sha256(held.reason.encode()).hexdigest()[:16])
+        for held in tx.notices_held(now + stages.lead, now - stages.grace, _AT_ONCE)
+    ]
+
+
+def _late(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+    return [
+        _waiting(tx, late, "delivery_late", now, timestamp_text(late.due_at))
+        for late in tx.deliveries_late(now + stages.lead, now - stages.grace, _AT_ONCE)
+    ]
+
+
+def _waiting(tx: AccessTransaction, waiting: WaitingNotices, kind: str, now: datetime, about: str) -> Finding:
+    return Finding(
+        key=f"{kind}:{waiting.incident_id}:{about}:{now:%Y-%m-%d}",
+        kind=kind,
+        ticket=_ticket(tx, waiting.incident_id),
+        count=waiting.count,
+        due_at=waiting.due_at,
+        incident_id=waiting.incident_id,
+    )
+
+
+def _calls(tx: AccessTransaction, now: datetime) -> list[Finding]:
+    found = []
+    tasks, _ = tx.call_tasks(Page(_AT_ONCE), state=CallTaskState.OPEN.value)
+    for task in tasks:
+        kind = "call_open" if now < task.due_at else "call_overdue"
+        standing = Finding(f"{kind}:{task.id.hex}", kind, "")
+        # Of what was alerted before nothing is read: a relay that is down may open thousands.
+        notice = tx.notice(task.notice_id) if tx.alert_by_key(standing.key) is None else None
+        if notice is not None:
+            standing = replace(_of_notice(tx, notice, standing.key, kind), due_at=task.due_at)
+        found.append(standing)
+    return found
+
+
+def _failed(tx: AccessTransaction) -> list[Finding]:
+    found = []
+    for failed in tx.failed_deliveries_to_alert(_AT_ONCE):
+        notice = tx.notice(failed.notice_id)
+        if notice is not None:
+            found.append(_of_notice(tx, notice, f"delivery_failed:{failed.delivery_id.hex}", "delivery_failed"))
+    return found
+
+
+def _unreachable(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+    return [
+        Finding(
+            key=f"customer_unreachable:{customer.customer_id.hex}:{customer.contacts_state}",
+            kind="customer_unreachable",
+            ticket=customer.name,
+            customer_id=customer.customer_id,
+        )
+        for customer in tx.unreachable_to_alert(now - stages.grace, _AT_ONCE)
+    ]
+
+
+def _failed_mails(tx: AccessTransaction) -> list[Finding]:
+    return [
+        Finding(
+            key=f"service_mail_failed:{mail.mail_id.hex}",
+            kind="service_mail_failed",
+            ticket=mail.purpose,
+            mailed=mail.purpose != "alert",
+        )
+        for mail in tx.failed_mails_to_alert(_AT_ONCE)
+    ]
+
+
+def _of_notice(tx: AccessTransaction, notice: Notice, key: str, kind: str) -> Finding:
+    return Finding(
+        key=key,
+        kind=kind,
+        ticket=_ticket(tx, notice.incident_id),
+        due_at=notice.due_at,
+        incident_id=notice.incident_id,
+        notice_id=notice.id,
+        customer_id=notice.customer_id,
+    )
+
+
+def _ticket(tx: AccessTransaction, incident_id: UUID) -> str:
+    incident = tx.incident(incident_id)
+    return "" if incident is None else incident.ticket

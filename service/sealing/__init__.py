@@ -1,1 +1,0 @@
-"""Sealing: signing keys and timestamp authorities."""

@@ -1,0 +1,4 @@
+"""Accounts, credentials and sessions, stored.
+
+Imports ``store.sql`` and ``store.tables``.
+"""

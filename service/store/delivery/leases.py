@@ -1,0 +1,257 @@
+"""Leases: which deliveries are due, who has them, and all that an attempt needs of them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import accumulate, pairwise
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, text, update
+
+from notifications.customer.records import Customer
+from notifications.delivery.delivery import ChannelKind
+from notifications.errors import NotFoundError
+from notifications.notice import Notice
+from notifications.notice.seal import SealedNotice
+from notifications.ports import DueDelivery
+from service.store.delivery.deliveries import DELIVERY, delivery_of_row
+from service.store.delivery.webhooks import ENDPOINT_BY_ID, ENDPOINTS, SECRETS, SECRETS_OF_ENDPOINT
+from service.store.incidents.contacts import CONTACT, contact_of_row
+from service.store.incidents.customers import CUSTOMER, customer_of_row
+from service.store.incidents.notices import NOTICE, notice_of_row
+from service.store.incidents.seals import SEAL_OF_NOTICE, sealed_of_row
+from service.store.sql.encoding import to_microseconds
+from service.store.sql.records import Records
+from service.store.sql.statements import compiled, compiled_text, limited
+from service.store.tables import (
+    ContactRow,
+    CustomerRow,
+    DeliveryRow,
+    NoticeRow,
+    SealedNoticeRow,
+    SealProofRow,
+    table,
+)
+
+#: How many leased deliveries are loaded by one query; keeps the number of statement texts small.
+_LOADED_AT_ONCE = 200
+
+_deliveries, _notices = table(DeliveryRow).c, table(NoticeRow).c
+_sealed, _proofs = table(SealedNoticeRow).c, table(SealProofRow).c
+_customers, _contacts = table(CustomerRow).c, table(ContactRow).c
+
+#: How many lanes are passed over: the list is filled up to one of these lengths, so that there are few statements.
+_LANES_PASSED_OVER = (0, 16, 128, 1024)
+_CHANNELS = len(ChannelKind)
+
+
+def _due_statement(lanes: int) -> str:
+    channel_names = tuple(f"channel_{number}" for number in range(_CHANNELS))
+    lane_names = tuple(f"lane_{number}" for number in range(lanes))
+    statement = (
+        select(_deliveries.position)
+        .select_from(table(DeliveryRow).join(table(SealProofRow), _proofs.notice_id == _deliveries.notice_id))
+        .where(
+            text("deliveries.state = 'queued'"),  # as in the index, so that it is used
+            _deliveries.next_attempt_at <= bindparam("now"),
+            _deliveries.leased_until.is_(None) | (_deliveries.leased_until <= bindparam("leased_before")),
+            _deliveries.channel.not_in([bindparam(name) for name in channel_names]),
+        )
+        .order_by(_deliveries.due_at, _deliveries.turn, _deliveries.position)
+    )
+    if lanes:
+        statement = statement.where(_deliveries.lane.not_in([bindparam(name) for name in lane_names]))
+    return limited(statement, "now", "leased_before", *channel_names, *lane_names)
+
+
+_DUE = {lanes: _due_statement(lanes) for lanes in _LANES_PASSED_OVER}
+#: Fills up lists of channels and lanes: nothing has this name.
+_NOTHING = "-"
+_RELEASE = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE id = :id", "id")
+_FREE_ALL = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL")
+# What is sealed keeps the lease it was sealed under, and nobody asks.
+_FREE_ALL_NOTICES = compiled_text(
+    "UPDATE notices SET leased_until = NULL WHERE state = 'released' AND leased_until IS NOT NULL"
+)
+
+
+def _parts(*groups: Collection[Any]) -> tuple[slice, ...]:
+    """Return where in a row each record stands; the first group is what stands before them."""
+    return tuple(slice(start, end) for start, end in pairwise(accumulate(len(group) for group in groups)))
+
+
+_PARTS, _PARTS_OF_NOTICE = _parts((_deliveries.position,), DELIVERY, CONTACT), _parts((), NOTICE, CUSTOMER)
+
+
+def _among(count: int) -> tuple[Any, tuple[str, ...]]:
+    names = tuple(f"position_{number}" for number in range(count))
+    return _deliveries.position.in_([bindparam(name) for name in names]), names
+
+
+def _lease_statement(count: int) -> str:
+    condition, names = _among(count)
+    statement = update(table(DeliveryRow)).values(leased_until=bindparam("until")).where(condition)
+    return compiled(statement, "until", *names)
+
+
+def _load_statement(count: int) -> str:
+    condition, names = _among(count)
+    return compiled(
+        select(_deliveries.position, *DELIVERY, *CONTACT)
+        .select_from(table(DeliveryRow).outerjoin(table(ContactRow), _contacts.id == _deliveries.contact_id))
+        .where(condition)
+        .order_by(_deliveries.due_at, _deliveries.turn, _deliveries.position),
+        *names,
+    )
+
+
+# A notice goes to many contacts: what they all get is loaded once.
+_OF_NOTICE = compiled(
+    select(*NOTICE, *CUSTOMER)
+    .select_from(table(NoticeRow).join(table(CustomerRow), _customers.id == _notices.customer_id))
+    .where(_notices.id == bindparam("id")),
+    "id",
+)
+
+
+def _thread_statement(count: int) -> str:
+    earlier, before = table(NoticeRow).alias("earlier"), table(DeliveryRow).alias("before")
+    condition, names = _among(count)
+    return compiled(
+        select(_deliveries.position, before.c.message_id)
+        .select_from(
+            table(DeliveryRow)
+            .join(table(NoticeRow), _notices.id == _deliveries.notice_id)
+            .join(
+                earlier,
+                (earlier.c.incident_id == _notices.incident_id)
+                & (earlier.c.customer_id == _notices.customer_id)
+                & (earlier.c.sequence < _notices.sequence),
+            )
+            .join(
+                before,
+                (before.c.notice_id == earlier.c.id)
+                & (before.c.contact_id == _deliveries.contact_id)
+                & (before.c.channel == _deliveries.channel),
+            )
+        )
+        .where(condition)
+        .order_by(_deliveries.position, earlier.c.sequence, before.c.position),
+        *names,
+    )
+
+
+_NOTICE_ID = [column.name for column in DELIVERY].index("notice_id")
+#: A shorter list is filled up with positions that no row has.
+_NO_POSITION = -1
+_LOAD_ONE, _LOAD_MANY = _load_statement(1), _load_statement(_LOADED_AT_ONCE)
+_LEASE_ONE, _LEASE_MANY = _lease_statement(1), _lease_statement(_LOADED_AT_ONCE)
+_THREAD_ONE, _THREAD_MANY = _thread_statement(1), _thread_statement(_LOADED_AT_ONCE)
+
+
+def _filled(names: list[str], length: int) -> list[str]:
+    return names + [_NOTHING] * (length - len(names))
+
+
+class LeaseRecords(Records):
+    """The queue of deliveries."""
+
+    def free_leases(self) -> int:
+        """Free every lease and return how many there were.
+
+        Only for the process that has the database to itself, as it starts: a lease found then is a dead worker's.
+        """
+        freed: int = self._session.execute(_FREE_ALL, ()).rowcount
+        notices: int = self._session.execute(_FREE_ALL_NOTICES, ()).rowcount
+        return freed + notices
+
+    def lease_deliveries(
+        self,
+        now: datetime,
+        lease_until: datetime,
+        limit: int,
+        *,
+        except_channels: Collection[ChannelKind] = (),
+        except_lanes: Collection[str] = (),
+    ) -> Sequence[DueDelivery]:
+        """Take deliveries that are queued and due and not leased, whose seal has its log proof."""
+        at = to_microseconds(now)
+        channels = _filled([kind.value for kind in except_channels], _CHANNELS)
+        lanes = sorted(except_lanes)[: _LANES_PASSED_OVER[-1]]
+        length = next(length for length in _LANES_PASSED_OVER if len(lanes) <= length)
+        statement = self._session.skip_locked(_DUE[length], "deliveries")
+        parameters = (at, at, *channels, *_filled(lanes, length), limit)
+        positions = [row[0] for row in self._session.all(statement, parameters)]
+        until = to_microseconds(lease_until)
+        notices: dict[bytes, tuple[Notice, SealedNotice, Customer]] = {}
+        return [
+            due
+            for start in range(0, len(positions), _LOADED_AT_ONCE)
+            for due in self._leased(positions[start : start + _LOADED_AT_ONCE], until, notices)
+        ]
+
+    def release_leases(self, delivery_ids: Collection[UUID]) -> None:
+        """Give leases back before they run out."""
+        self._session.execute_many(_RELEASE, [(delivery_id.bytes,) for delivery_id in delivery_ids])
+
+    def _leased(
+        self, positions: list[int], until: int, notices: dict[bytes, tuple[Notice, SealedNotice, Customer]]
+    ) -> list[DueDelivery]:
+        """Lease deliveries and return them with all that an attempt needs; ``notices`` keeps what they share."""
+        if len(positions) == 1:
+            lease, load, thread, wanted = _LEASE_ONE, _LOAD_ONE, _THREAD_ONE, positions
+        else:
+            lease, load, thread = _LEASE_MANY, _LOAD_MANY, _THREAD_MANY
+            wanted = positions + [_NO_POSITION] * (_LOADED_AT_ONCE - len(positions))
+        self._session.execute(lease, (until, *wanted))
+        threads: dict[int, list[str]] = {}
+        for position, message_id in self._session.all(thread, wanted):
+            threads.setdefault(position, []).append(message_id)
+        leased = []
+        for row in self._session.all(load, wanted):
+            delivery, contact = (row[part] for part in _PARTS)
+            notice, sealed, customer = self._shared(delivery[_NOTICE_ID], notices)
+            due = DueDelivery(
+                delivery=delivery_of_row(*delivery),
+                notice=notice,
+                sealed=sealed,
+                customer=customer,
+                contact=None if contact[0] is None else contact_of_row(*contact),
+                earlier_message_ids=tuple(threads.get(row[0], ())),
+            )
+            leased.append(self._with_endpoint(due))
+        return leased
+
+    def _shared(
+        self, notice_id: bytes, notices: dict[bytes, tuple[Notice, SealedNotice, Customer]]
+    ) -> tuple[Notice, SealedNotice, Customer]:
+        """Return what all deliveries of a notice share, loaded once."""
+        if notice_id not in notices:
+            row = self._session.one(_OF_NOTICE, (notice_id,))
+            sealed = self._seal(notice_id)
+            if row is None or sealed is None:
+                raise NotFoundError("sealed notice", UUID(bytes=notice_id))
+            notice, customer = (row[part] for part in _PARTS_OF_NOTICE)
+            notices[notice_id] = (notice_of_row(*notice), sealed, customer_of_row(*customer))
+        return notices[notice_id]
+
+    def _seal(self, notice_id: bytes) -> SealedNotice | None:
+        sealed = self._session.directory.kept_seal(notice_id)
+        if sealed is None and (row := self._session.one(SEAL_OF_NOTICE, (notice_id,))) is not None:
+            sealed = sealed_of_row(*row)
+            self._session.directory.keep_seal(notice_id, sealed)
+        return sealed
+
+    def _with_endpoint(self, due: DueDelivery) -> DueDelivery:
+        """Return it with the webhook endpoint that it goes to, if it goes to one."""
+        endpoint_id = due.delivery.endpoint_id
+        if endpoint_id is None:
+            return due
+        row = self._session.one(ENDPOINT_BY_ID, (endpoint_id.bytes,))
+        secrets = self._session.all(SECRETS_OF_ENDPOINT, (endpoint_id.bytes,))
+        return replace(
+            due,
+            endpoint=None if row is None else ENDPOINTS.record(row),
+            secrets=tuple(SECRETS.record(secret) for secret in secrets),
+        )

@@ -1,0 +1,103 @@
+"""Open a store by its address."""
+
+from pathlib import Path
+from typing import overload
+
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError
+
+from notifications.errors import StoreUnavailableError
+from service.store.engines.migration import is_current, postgresql_engine, sqlite_engine, upgrade
+from service.store.engines.postgresql import PostgresqlLimits, PostgresqlStore
+from service.store.engines.roles import grant_application_role
+from service.store.engines.sqlite import SqliteStore
+
+_SQLITE_PREFIX = "sqlite:///"
+_POSTGRESQL_PREFIXES = ("postgresql://", "postgres://")
+
+Store = SqliteStore | PostgresqlStore
+
+
+@overload
+def open_store(location: Path, *, migrate: bool = True, readers: int = 2) -> SqliteStore: ...
+
+
+@overload
+def open_store(
+    location: str | Path, *, migrate: bool = True, readers: int = 2, limits: PostgresqlLimits | None = None
+) -> Store: ...
+
+
+def open_store(
+    location: str | Path, *, migrate: bool = True, readers: int = 2, limits: PostgresqlLimits | None = None
+) -> Store:
+    """Open the store at a path, a ``sqlite:///path`` or a ``postgresql://`` address.
+
+    ``migrate`` brings the tables up to date first; without it a database that is not up to date is refused with
+    StoreUnavailableError, as is an address of another engine. ``readers`` is the number of reading threads, ``limits``
+    what PostgreSQL keeps to; the embedded store has no such limits.
+    """
+    if isinstance(location, str) and location.startswith(_POSTGRESQL_PREFIXES):
+        return _open_postgresql(location, migrate=migrate, readers=readers, limits=limits)
+    path = _path_of(location)
+    engine = sqlite_engine(path)
+    try:
+        if migrate:
+            upgrade(engine)
+        elif not is_current(engine):
+            raise StoreUnavailableError(f"{path} is not at the newest version of the tables: run greffier migrate")
+    except OperationalError as error:
+        raise StoreUnavailableError(f"{path} cannot be opened: {error.orig}") from error
+    finally:
+        engine.dispose()
+    return SqliteStore(path, readers=readers)
+
+
+def _open_postgresql(address: str, *, migrate: bool, readers: int, limits: PostgresqlLimits | None) -> PostgresqlStore:
+    limits = limits or PostgresqlLimits()
+    engine = postgresql_engine(address, idle_seconds=limits.idle_session_seconds)
+    try:
+        if migrate:
+            upgrade(engine)
+        elif not is_current(engine):
+            raise StoreUnavailableError("the database is not at the newest version of the tables: run greffier migrate")
+    except (OperationalError, InternalError) as error:
+        raise StoreUnavailableError(f"the database cannot be opened: {_one_line(error)}") from error
+    finally:
+        engine.dispose()
+    return PostgresqlStore(address, readers=readers, limits=limits)
+
+
+def migrate_store(location: str | Path, *, role: str | None = None) -> None:
+    """Bring the tables at an address up to date, as ``open_store`` does; raises StoreUnavailableError.
+
+    On PostgreSQL ``role`` is granted what the service needs, and no more; see ``service.store.engines.roles``.
+    """
+    if isinstance(location, str) and location.startswith(_POSTGRESQL_PREFIXES):
+        engine, named = postgresql_engine(location), "the database"
+    else:
+        engine, named = sqlite_engine(_path_of(location)), str(location)
+    try:
+        upgrade(engine)
+    except (OperationalError, ProgrammingError) as error:
+        raise StoreUnavailableError(f"{named} cannot be migrated: {_one_line(error)}") from error
+    finally:
+        engine.dispose()
+    if role is not None and isinstance(location, str):
+        grant_application_role(location, role)
+
+
+def _path_of(location: str | Path) -> Path:
+    if isinstance(location, Path):
+        return location
+    if location.startswith(_SQLITE_PREFIX):
+        return Path(location.removeprefix(_SQLITE_PREFIX))
+    if "://" in location:
+        raise StoreUnavailableError(
+            f"no store for {location.split(':', 1)[0]} addresses: use sqlite:///path or postgresql://…"
+        )
+    return Path(location)
+
+
+def _one_line(error: DBAPIError) -> str:
+    """Return what the driver said; never the address, which may hold a password."""
+    return " ".join(str(error.orig).split())

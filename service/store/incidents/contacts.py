@@ -1,0 +1,133 @@
+"""Contacts of customers."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from notifications.customer.records import Contact, ContactRole, MailContent
+from service.store.sql.encoding import (
+    from_microseconds,
+    from_optional_microseconds,
+    to_microseconds,
+    to_optional_microseconds,
+)
+from service.store.sql.records import Records
+from service.store.sql.statements import compiled, compiled_text, insert_of
+from service.store.tables import ContactRow, table
+
+_contacts = table(ContactRow).c
+
+#: The columns of a contact, in the order of its fields; also read beside a due delivery.
+CONTACT = (
+    _contacts.id, _contacts.customer_id, _contacts.name, _contacts.role, _contacts.email, _contacts.language,
+    _contacts.order, _contacts.active, _contacts.created_at, _contacts.version, _contacts.time_zone,
+    _contacts.fallback, _contacts.mail_content, _contacts.smime_certificate, _contacts.verified_at,
+    _contacts.phone,
+)  # fmt: skip
+_INSERT = insert_of(ContactRow)
+_CONTACT_BY_ID = compiled(select(*CONTACT).where(_contacts.id == bindparam("id")), "id")
+_CONTACTS = compiled(
+    select(*CONTACT).where(_contacts.customer_id == bindparam("id")).order_by(_contacts.order, _contacts.position),
+    "id",
+)
+_UPDATE_CONTACT = compiled_text(
+    'UPDATE contacts SET name = :name, role = :role, email = :email, language = :language, "order" = :order,'
+    " active = :active, time_zone = :time_zone, fallback = :fallback, mail_content = :mail_content,"
+    " smime_certificate = :smime_certificate, verified_at = :verified_at, phone = :phone, version = :version"
+    " WHERE id = :id AND version = :expected",
+    "name", "role", "email", "language", "order", "active", "time_zone", "fallback", "mail_content",
+    "smime_certificate", "verified_at", "phone", "version", "id", "expected",
+)  # fmt: skip
+_CONTACT_VERSION = compiled(select(_contacts.version).where(_contacts.id == bindparam("id")), "id")
+
+
+def contact_of_row(*row: Any) -> Contact:
+    """Return the contact of a row, in the order of ``CONTACT``."""
+    (
+        id_bytes, customer_id, name, role, email, language, order, active, created_at, version,
+        time_zone, fallback, mail_content, smime_certificate, verified_at, phone,
+    ) = row  # fmt: skip
+    return Contact(
+        UUID(bytes=id_bytes),
+        UUID(bytes=customer_id),
+        name,
+        ContactRole(role),
+        email,
+        language,
+        order,
+        bool(active),
+        from_microseconds(created_at),
+        version,
+        time_zone,
+        bool(fallback),
+        MailContent(mail_content),
+        smime_certificate,
+        from_optional_microseconds(verified_at),
+        phone,
+    )
+
+
+class ContactRecords(Records):
+    """Contacts."""
+
+    def add_contact(self, contact: Contact) -> None:
+        """Store a new contact."""
+        self._session.execute(
+            _INSERT,
+            (
+                contact.id.bytes,
+                contact.customer_id.bytes,
+                contact.name,
+                contact.role.value,
+                contact.email,
+                contact.language,
+                contact.order,
+                contact.active,
+                to_microseconds(contact.created_at),
+                contact.version,
+                contact.time_zone,
+                contact.fallback,
+                contact.mail_content.value,
+                contact.smime_certificate,
+                to_optional_microseconds(contact.verified_at),
+                contact.phone,
+            ),
+        )
+        self._changed("customers")
+
+    def contact(self, contact_id: UUID) -> Contact | None:
+        """Return the contact."""
+        row = self._session.one(_CONTACT_BY_ID, (contact_id.bytes,))
+        return None if row is None else contact_of_row(*row)
+
+    def save_contact(self, contact: Contact, expected_version: int) -> None:
+        """Replace the contact; raises VersionMismatchError."""
+        self._replace(
+            "contact",
+            contact.id,
+            expected_version,
+            contact.version,
+            _CONTACT_VERSION,
+            _UPDATE_CONTACT,
+            (
+                contact.name,
+                contact.role.value,
+                contact.email,
+                contact.language,
+                contact.order,
+                contact.active,
+                contact.time_zone,
+                contact.fallback,
+                contact.mail_content.value,
+                contact.smime_certificate,
+                to_optional_microseconds(contact.verified_at),
+                contact.phone,
+            ),
+        )
+        self._changed("customers")
+
+    def contacts(self, customer_id: UUID) -> Sequence[Contact]:
+        """Return the contacts of one customer, by ``order`` then creation."""
+        return [contact_of_row(*row) for row in self._session.all(_CONTACTS, (customer_id.bytes,))]

@@ -1,0 +1,277 @@
+"""Erasing a customer: every row that is its own goes, whatever else a row says of it is blanked.
+
+What stays of it: leaves, tree and subjects, which name it by a pseudonym whose salt is gone, and its erasure.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import bindparam
+
+from notifications.customer.erasure import ErasedRows, Erasure, ErasureOrder
+from notifications.errors import NotFoundError
+from notifications.incident import IncidentFacts
+from service.store.sql.encoding import JsonCodec, to_microseconds
+from service.store.sql.flat import FlatTable
+from service.store.sql.records import Records
+from service.store.sql.session import Row
+from service.store.sql.statements import compiled_text, limited
+from service.store.tables import ErasureOrderRow, ErasureRow, table
+
+_ORDERS, _ERASURES = FlatTable(ErasureOrder, ErasureOrderRow), FlatTable(Erasure, ErasureRow)
+_FACTS_CODEC: JsonCodec[IncidentFacts] = JsonCodec(IncidentFacts)
+_orders, _erasures = table(ErasureOrderRow).c, table(ErasureRow).c
+
+_ORDER, _ERASURE = _ORDERS.by("customer_id"), _ERASURES.by("pseudonym")
+_ALL_ORDERS = limited(_ORDERS.select().order_by(_orders.ordered_at, _orders.customer_id))
+_ALL_ERASURES = limited(
+    _ERASURES.select().where(_erasures.pseudonym > bindparam("after")).order_by(_erasures.pseudonym), "after"
+)
+_UNFINISHED = limited(_ERASURES.select().where(_erasures.certified_at.is_(None)).order_by(_erasures.erased_at))
+_NOTICED = compiled_text(
+    "UPDATE erasure_orders SET noticed_at = :noticed_at WHERE customer_id = :customer_id", "noticed_at", "customer_id"
+)
+_BEGIN = compiled_text(
+    "UPDATE erasure_orders SET begun_at = :begun_at WHERE customer_id = :customer_id", "begun_at", "customer_id"
+)
+_DROP_ORDER = "DELETE FROM erasure_orders WHERE customer_id = ?"
+_FINISH = _ERASURES.update("compacted_at", "document", "signature", "timestamp", "certified_at", key="pseudonym")
+
+_IN_THE_WAY = (
+    ("unserved_notices", "SELECT count(*) FROM notices WHERE customer_id = ? AND state IN ('draft', 'released')"),
+    ("queued_deliveries", "SELECT count(*) FROM deliveries WHERE customer_id = ? AND state = 'queued'"),
+    ("open_call_tasks", "SELECT count(*) FROM call_tasks WHERE customer_id = ? AND state = 'open'"),
+)
+
+_NOTICES = "(SELECT id FROM notices WHERE customer_id = ?)"
+_DELIVERIES = "(SELECT id FROM deliveries WHERE customer_id = ?)"
+#: Rows of the customer, in an order in which nothing refers to what is gone. Each takes its identifier once.
+_ROWS_OF_CUSTOMER = (
+    f"DELETE FROM sent_messages WHERE delivery_id IN {_DELIVERIES}",  # noqa: S608 - this file's own words, as below
+    f"DELETE FROM delivery_attempts WHERE delivery_id IN {_DELIVERIES}",  # noqa: S608
+    f"DELETE FROM returned_messages WHERE delivery_id IN {_DELIVERIES}",  # noqa: S608
+    "DELETE FROM deliveries WHERE customer_id = ?",
+    "DELETE FROM webhook_secrets WHERE endpoint_id IN (SELECT id FROM webhook_endpoints WHERE customer_id = ?)",
+    "DELETE FROM webhook_endpoints WHERE customer_id = ?",
+    "DELETE FROM call_records WHERE task_id IN (SELECT id FROM call_tasks WHERE customer_id = ?)",
+    "DELETE FROM call_tasks WHERE customer_id = ?",
+    "DELETE FROM escalations WHERE customer_id = ?",
+    "DELETE FROM acknowledgements WHERE customer_id = ?",
+    "DELETE FROM notice_openings WHERE customer_id = ?",
+    "DELETE FROM inbox_items WHERE customer_id = ?",
+    "DELETE FROM reachability_checks WHERE customer_id = ?",
+    f"DELETE FROM owed_evidence WHERE notice_id IN {_NOTICES}",  # noqa: S608
+    f"DELETE FROM seal_proofs WHERE notice_id IN {_NOTICES}",  # noqa: S608
+    f"DELETE FROM seal_timestamps WHERE notice_id IN {_NOTICES}",  # noqa: S608
+    f"DELETE FROM sealed_notices WHERE notice_id IN {_NOTICES}",  # noqa: S608
+    f"DELETE FROM alerts WHERE notice_id IN {_NOTICES}",  # noqa: S608
+    "DELETE FROM alerts WHERE customer_id = ?",
+    "DELETE FROM notices WHERE customer_id = ?",
+    "DELETE FROM decisions WHERE customer_id = ?",
+    "DELETE FROM profiles WHERE customer_id = ?",
+    "DELETE FROM agreement_bindings WHERE customer_id = ?",
+    "DELETE FROM links WHERE subject_id IN (SELECT id FROM contacts WHERE customer_id = ?)",
+    "DELETE FROM contacts WHERE customer_id = ?",
+    "DELETE FROM customer_salts WHERE customer_id = ?",
+    "DELETE FROM grants WHERE customer_id = ?",
+    "DELETE FROM customers WHERE id = ?",
+)
+_ONLY_HERE = (
+    "SELECT a.id, a.name, a.email FROM accounts a WHERE a.id IN (SELECT account_id FROM grants WHERE customer_id = ?) "
+    "AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.account_id = a.id "
+    "AND (g.customer_id IS NULL OR g.customer_id <> ?)) ORDER BY a.position"
+)
+#: Rows of an account that had no other role than at the customer.
+_ROWS_OF_ACCOUNT = (
+    *(
+        f"DELETE FROM {name} WHERE account_id = ?"  # noqa: S608
+        for name in (
+            "sessions", "api_tokens", "passkeys", "passwords", "recovery_codes", "totps", "external_identities",
+            "pending_sign_ins",
+        )
+    ),
+    "DELETE FROM links WHERE subject_id = ?",
+    "DELETE FROM accounts WHERE id = ?",
+)  # fmt: skip
+_OPENINGS_ABOUT = (
+    "DELETE FROM audit_openings WHERE position IN "
+    "(SELECT position FROM audit_subjects WHERE kind = ? AND identifier = ?)"
+)
+#: What is left open of entries that name no customer: nobody else's openings are looked at.
+_OPENINGS_OF_NOBODY = (
+    "SELECT o.position, e.id, o.name, o.value FROM audit_openings o JOIN audit_entries e ON e.position = o.position "
+    "WHERE (o.position, o.name) > (?, ?) AND NOT EXISTS "
+    "(SELECT 1 FROM audit_subjects s WHERE s.kind = 'customer' AND s.position = o.position) "
+    "ORDER BY o.position, o.name LIMIT ?"
+)
+_DROP_OPENING = "DELETE FROM audit_openings WHERE position = ? AND name = ?"
+_FACTS = "SELECT incident_id, version, facts FROM incident_facts WHERE facts LIKE ?"
+_BLANK_FACTS = "UPDATE incident_facts SET facts = ? WHERE incident_id = ? AND version = ?"
+_OTHER_RETURNS = "SELECT id, content, diagnostic FROM returned_messages WHERE delivery_id IS NULL"
+_MAILS = "SELECT id, recipient, state, subject, text FROM service_mails"
+_RESPONSES = "SELECT key, body FROM stored_responses"
+_ALERTS = "SELECT id, what FROM alerts"
+_NAMES = "SELECT name FROM customers WHERE id = ?"
+_CONTACTS = "SELECT email FROM contacts WHERE customer_id = ?"
+_DIRECTORY = "UPDATE directory_version SET version = version + 1"
+
+_AT_ONCE = 1000
+
+
+class ErasureRecords(Records):
+    """Orders to erase, and what was erased."""
+
+    def add_erasure_order(self, order: ErasureOrder) -> None:
+        """Store an order; a second one for the same customer raises StateConflictError."""
+        self._session.execute(_ORDERS.insert, _ORDERS.values(order))
+        self._changed("erasures")
+
+    def erasure_order(self, customer_id: UUID) -> ErasureOrder | None:
+        """Return the order that stands for a customer."""
+        row = self._session.one(_ORDER, (customer_id.bytes,))
+        return None if row is None else _ORDERS.record(row)
+
+    def erasure_orders(self, limit: int) -> Sequence[ErasureOrder]:
+        """Return the orders that stand, oldest first."""
+        return [_ORDERS.record(row) for row in self._session.all(_ALL_ORDERS, (limit,))]
+
+    def set_erasure_noticed(self, customer_id: UUID, noticed_at: datetime) -> None:
+        """Record when the formal notice was served; it is never changed."""
+        self._session.execute(_NOTICED, (to_microseconds(noticed_at), customer_id.bytes))
+        self._changed("erasures")
+
+    def drop_erasure_order(self, customer_id: UUID) -> None:
+        """Take an order back."""
+        self._session.execute(_DROP_ORDER, (customer_id.bytes,))
+        self._changed("erasures")
+
+    def in_the_way_of_erasure(self, customer_id: UUID) -> dict[str, int]:
+        """Return what the customer is still owed: kind to number, empty for nothing."""
+        counts = {kind: self._session.one(statement, (customer_id.bytes,)) for kind, statement in _IN_THE_WAY}
+        return {kind: row[0] for kind, row in counts.items() if row is not None and row[0]}
+
+    def erase_customer(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:
+        """Erase everything of a customer, its order last; raises NotFoundError where there is no customer.
+
+        The engine refuses unless an order stands whose notice is 21 days old.
+        """
+        key = customer_id.bytes
+        named = self._session.one(_NAMES, (key,))
+        if named is None:
+            raise NotFoundError("customer", customer_id)
+        self._session.execute(_BEGIN, (to_microseconds(begun_at), key))
+        accounts = self._session.all(_ONLY_HERE, (key, key))
+        mailboxes = {str(row[0]) for row in self._session.all(_CONTACTS, (key,))}
+        mailboxes |= {str(email) for _, _, email in accounts if email is not None}
+        words = [*sorted(mailboxes), str(customer_id)]
+        rows = self._count(_OPENINGS_ABOUT, ("customer", pseudonym))
+        for account_id, _, _ in accounts:
+            rows += self._count(_OPENINGS_ABOUT, ("account", str(UUID(bytes=account_id))))
+        rows += self._blank_facts(customer_id)
+        rows += self._drop_texts(words, mailboxes, str(named[0]))
+        for statement in _ROWS_OF_CUSTOMER:
+            rows += self._count(statement, (key,))
+        for account_id, _, _ in accounts:
+            for statement in _ROWS_OF_ACCOUNT:
+                rows += self._count(statement, (account_id,))
+        entries = self._drop_openings_of_nobody(words)
+        self._session.execute(_DROP_ORDER, (key,))
+        self._session.execute(_DIRECTORY)
+        self._session.directory_changed = True
+        self._session.directory.forget_seals()
+        for kind in ("erasures", "customers", "access", "notices", "deliveries", "messages", "decisions", "incidents"):
+            self._changed(kind)
+        return ErasedRows(rows + len(entries), tuple(UUID(bytes=row[0]) for row in accounts), tuple(entries))
+
+    def add_erasure(self, erasure: Erasure) -> None:
+        """Record an erasure that was done."""
+        self._session.execute(_ERASURES.insert, _ERASURES.values(erasure))
+        self._changed("erasures")
+
+    def erasure(self, pseudonym: str) -> Erasure | None:
+        """Return the erasure of the customer of a pseudonym."""
+        row = self._session.one(_ERASURE, (pseudonym,))
+        return None if row is None else _ERASURES.record(row)
+
+    def erasures(self, after: str, limit: int) -> Sequence[Erasure]:
+        """Return erasures by pseudonym, from behind one on."""
+        return [_ERASURES.record(row) for row in self._session.all(_ALL_ERASURES, (after, limit))]
+
+    def unfinished_erasures(self, limit: int) -> Sequence[Erasure]:
+        """Return erasures that are not certified yet, oldest first."""
+        return [_ERASURES.record(row) for row in self._session.all(_UNFINISHED, (limit,))]
+
+    def save_erasure(self, erasure: Erasure) -> None:
+        """Add what an erasure did not have yet; the engine refuses to change what it has."""
+        names = ("compacted_at", "document", "signature", "timestamp", "certified_at", "pseudonym")
+        self._session.execute(_FINISH, _ERASURES.some_values(erasure, *names))
+        self._changed("erasures")
+
+    def _count(self, statement: str, parameters: Sequence[object]) -> int:
+        return max(0, int(self._session.execute(statement, parameters).rowcount))
+
+    def _blank_facts(self, customer_id: UUID) -> int:
+        """Take the customer's part out of the facts of incidents, in every version of them."""
+        rows = self._session.all(_FACTS, (f"%{customer_id}%",))
+        for incident_id, version, text in rows:
+            facts = _FACTS_CODEC.decode(text)
+            others = tuple(stated for stated in facts.affected_customers if stated.customer_id != customer_id)
+            blanked = _FACTS_CODEC.encode(replace(facts, affected_customers=others))
+            self._session.execute(_BLANK_FACTS, (blanked, incident_id, version))
+        return len(rows)
+
+    def _drop_texts(self, words: Sequence[str], mailboxes: Iterable[str], name: str) -> int:
+        """Drop what was said or answered in words that name the customer: mails, answers kept for a repeat, alerts.
+
+        A mail to somebody else that still waits is left to go out: its words are blanked then.
+        """
+        sought = [word.casefold().encode() for word in words]
+        theirs = {mailbox.casefold() for mailbox in mailboxes}
+        by_name = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+        mails = [
+            mail_id
+            for mail_id, recipient, state, subject, text in self._session.all(_MAILS)
+            if recipient.casefold() in theirs
+            or (state != "queued" and (_names((subject, text), sought) or by_name.search(f"{subject}\n{text}")))
+        ]
+        dropped = sum(self._count("DELETE FROM service_mails WHERE id = ?", (mail_id,)) for mail_id in mails)
+        for statement, drop in (
+            (_RESPONSES, "DELETE FROM stored_responses WHERE key = ?"),
+            (_ALERTS, "DELETE FROM alerts WHERE id = ?"),
+            (_OTHER_RETURNS, "DELETE FROM returned_messages WHERE id = ?"),
+        ):
+            found = [row[0] for row in self._session.all(statement) if _names(row[1:], sought)]
+            dropped += sum(self._count(drop, (key,)) for key in found)
+        return dropped
+
+    def _drop_openings_of_nobody(self, words: Iterable[str]) -> list[UUID]:
+        """Drop openings of entries that name no customer, and that speak of this one; returns the entries."""
+        sought = [word.casefold().encode() for word in words]
+        found: dict[UUID, None] = {}
+        after: tuple[int, str] = (0, "")
+        while rows := self._session.all(_OPENINGS_OF_NOBODY, (*after, _AT_ONCE)):
+            after = (rows[-1][0], rows[-1][2])
+            for position, entry_id, name, value in rows:
+                if _names((value,), sought):
+                    self._session.execute(_DROP_OPENING, (position, name))
+                    found[UUID(bytes=entry_id)] = None
+            if len(rows) < _AT_ONCE:
+                break
+        return list(found)
+
+
+def _names(values: Row | Sequence[object], sought: Sequence[bytes]) -> bool:
+    """Whether one of some texts holds one of the words, in whatever case."""
+    for value in values:
+        if isinstance(value, str):
+            text = value.casefold().encode()
+        elif isinstance(value, bytes):
+            text = value.lower()
+        else:
+            continue
+        if any(word in text for word in sought):
+            return True
+    return False

@@ -1,0 +1,152 @@
+"""Incidents with every version of their facts."""
+
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from notifications.incident import Incident, IncidentFacts, IncidentState
+from notifications.ports import Page
+from service.store.sql.encoding import (
+    JsonCodec,
+    from_microseconds,
+    from_optional_microseconds,
+    to_microseconds,
+    to_optional_microseconds,
+)
+from service.store.sql.paging import LAST, paged, start_of
+from service.store.sql.records import Records
+from service.store.sql.statements import compiled, compiled_text, insert_of, limited
+from service.store.tables import IncidentFactsRow, IncidentRow, table
+
+_FACTS: JsonCodec[IncidentFacts] = JsonCodec(IncidentFacts)
+#: Every notice of an incident asks for the same facts: they are decoded once. By the text itself, since a version that
+#: is undone may come again with other facts.
+_decoded_facts = lru_cache(maxsize=16)(_FACTS.decode)
+
+_incidents, _facts = table(IncidentRow).c, table(IncidentFactsRow).c
+
+_INCIDENT = (
+    _incidents.id, _incidents.ticket, _incidents.state, _incidents.version, _incidents.opened_at,
+    _incidents.updated_at, _incidents.opened_by, _incidents.closed_at, _facts.facts,
+)  # fmt: skip
+_in_force = table(IncidentRow).join(
+    table(IncidentFactsRow), (_facts.incident_id == _incidents.id) & (_facts.version == _incidents.version)
+)
+
+_INSERT_INCIDENT, _INSERT_FACTS = insert_of(IncidentRow), insert_of(IncidentFactsRow)
+_INCIDENT_BY_ID = compiled(select(*_INCIDENT).select_from(_in_force).where(_incidents.id == bindparam("id")), "id")
+_INCIDENT_BY_TICKET = compiled(
+    select(*_INCIDENT).select_from(_in_force).where(_incidents.ticket == bindparam("ticket")), "ticket"
+)
+_page_of_incidents = (
+    select(_incidents.position, *_INCIDENT)
+    .select_from(_in_force)
+    .where(_incidents.position < bindparam("before"))
+    .order_by(_incidents.position.desc())
+)
+_INCIDENTS_PAGE = limited(_page_of_incidents, "before")
+_INCIDENTS_PAGE_BY_STATE = limited(_page_of_incidents.where(_incidents.state == bindparam("state")), "before", "state")
+_FACTS_AT = compiled(
+    select(_facts.facts).where(_facts.incident_id == bindparam("id"), _facts.version == bindparam("version")),
+    "id", "version",
+)  # fmt: skip
+_UPDATE_INCIDENT = compiled_text(
+    "UPDATE incidents SET ticket = :ticket, state = :state, updated_at = :updated_at, closed_at = :closed_at,"
+    " version = :version WHERE id = :id AND version = :expected",
+    "ticket", "state", "updated_at", "closed_at", "version", "id", "expected",
+)  # fmt: skip
+_INCIDENT_VERSION = compiled(select(_incidents.version).where(_incidents.id == bindparam("id")), "id")
+_NEXT_TICKET = compiled_text(
+    "INSERT INTO ticket_counters (year, last_number) VALUES (:year, 1)"
+    " ON CONFLICT (year) DO UPDATE SET last_number = ticket_counters.last_number + 1 RETURNING last_number",
+    "year",
+)
+
+
+def _incident_of_row(*row: Any) -> Incident:
+    id_bytes, ticket, state, version, opened_at, updated_at, opened_by, closed_at, facts = row
+    return Incident(
+        id=UUID(bytes=id_bytes),
+        ticket=ticket,
+        state=IncidentState(state),
+        version=version,
+        facts=_decoded_facts(facts),
+        opened_at=from_microseconds(opened_at),
+        updated_at=from_microseconds(updated_at),
+        opened_by=opened_by,
+        closed_at=from_optional_microseconds(closed_at),
+    )
+
+
+class IncidentRecords(Records):
+    """Incidents."""
+
+    def next_ticket_number(self, year: int) -> int:
+        """Return the next number of the year, from 1; undone with the unit of work, so without gaps."""
+        row = self._session.one(_NEXT_TICKET, (year,))
+        assert row is not None  # RETURNING gives the row that was written
+        return int(row[0])
+
+    def add_incident(self, incident: Incident) -> None:
+        """Store a new incident with its first facts."""
+        id_bytes = incident.id.bytes
+        self._session.execute(
+            _INSERT_INCIDENT,
+            (
+                id_bytes,
+                incident.ticket,
+                incident.state.value,
+                incident.version,
+                to_microseconds(incident.opened_at),
+                to_microseconds(incident.updated_at),
+                incident.opened_by,
+                to_optional_microseconds(incident.closed_at),
+            ),
+        )
+        self._session.execute(_INSERT_FACTS, (id_bytes, incident.version, _FACTS.encode(incident.facts)))
+        self._changed("incidents")
+
+    def incident(self, incident_id: UUID) -> Incident | None:
+        """Return the incident with the facts in force."""
+        row = self._session.one(_INCIDENT_BY_ID, (incident_id.bytes,))
+        return None if row is None else _incident_of_row(*row)
+
+    def incident_by_ticket(self, ticket: str) -> Incident | None:
+        """Return the incident by its ticket number."""
+        row = self._session.one(_INCIDENT_BY_TICKET, (ticket,))
+        return None if row is None else _incident_of_row(*row)
+
+    def facts_at(self, incident_id: UUID, version: int) -> IncidentFacts | None:
+        """Return one version of the facts."""
+        row = self._session.one(_FACTS_AT, (incident_id.bytes, version))
+        return None if row is None else _decoded_facts(row[0])
+
+    def save_incident(self, incident: Incident, expected_version: int) -> None:
+        """Replace the incident and add its facts as a new version; raises VersionMismatchError."""
+        self._replace(
+            "incident",
+            incident.id,
+            expected_version,
+            incident.version,
+            _INCIDENT_VERSION,
+            _UPDATE_INCIDENT,
+            (
+                incident.ticket,
+                incident.state.value,
+                to_microseconds(incident.updated_at),
+                to_optional_microseconds(incident.closed_at),
+            ),
+        )
+        self._session.execute(_INSERT_FACTS, (incident.id.bytes, incident.version, _FACTS.encode(incident.facts)))
+        self._changed("incidents")
+
+    def incidents(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
+        """Return incidents, newest first, as a page."""
+        before = start_of("incidents", page, LAST)
+        if state is None:
+            rows = self._session.all(_INCIDENTS_PAGE, (before, page.limit + 1))
+        else:
+            rows = self._session.all(_INCIDENTS_PAGE_BY_STATE, (before, state, page.limit + 1))
+        return paged("incidents", page, rows, _incident_of_row)

@@ -1,0 +1,239 @@
+"""Notices: drafts, releases and what stands of them."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, literal_column, select, text
+
+from notifications.notice import Notice, NoticeKind, NoticeState
+from notifications.ports import Page
+from service.store.sql.encoding import (
+    from_microseconds,
+    from_optional_microseconds,
+    to_microseconds,
+    to_optional_microseconds,
+)
+from service.store.sql.paging import LAST, paged, start_of
+from service.store.sql.records import Records
+from service.store.sql.statements import compiled, compiled_text, insert_of, limited
+from service.store.tables import CustomerRow, NoticeRow, table
+
+_notices, _customers = table(NoticeRow).c, table(CustomerRow).c
+
+#: The columns of a notice, in the order of its fields; also read beside a due delivery.
+NOTICE = (
+    _notices.id, _notices.incident_id, _notices.customer_id, _notices.sequence, _notices.kind, _notices.state,
+    _notices.facts_version, _notices.due_at, _notices.due_kind, _notices.created_at, _notices.created_by,
+    _notices.released_at, _notices.released_by, _notices.sealed_at, _notices.hold_reason, _notices.version,
+    _notices.drafted_by, _notices.override_reason, _notices.override_reviewed_by, _notices.override_reviewed_at,
+)  # fmt: skip
+
+_INSERT = insert_of(NoticeRow, "leased_until")
+_BY_ID = compiled(select(*NOTICE).where(_notices.id == bindparam("id")), "id")
+_VERSION = compiled(select(_notices.version).where(_notices.id == bindparam("id")), "id")
+_UPDATE = compiled_text(
+    "UPDATE notices SET sequence = :sequence, kind = :kind, state = :state, facts_version = :facts_version,"
+    " due_at = :due_at, due_kind = :due_kind, released_at = :released_at, released_by = :released_by,"
+    " sealed_at = :sealed_at, hold_reason = :hold_reason, drafted_by = :drafted_by,"
+    " override_reason = :override_reason, override_reviewed_by = :override_reviewed_by,"
+    " override_reviewed_at = :override_reviewed_at, version = :version"
+    " WHERE id = :id AND version = :expected",
+    "sequence", "kind", "state", "facts_version", "due_at", "due_kind", "released_at", "released_by", "sealed_at",
+    "hold_reason", "drafted_by", "override_reason", "override_reviewed_by", "override_reviewed_at", "version", "id",
+    "expected",
+)  # fmt: skip
+_OF_INCIDENT = compiled(
+    select(*NOTICE)
+    .select_from(table(NoticeRow).join(table(CustomerRow), _customers.id == _notices.customer_id))
+    .where(_notices.incident_id == bindparam("incident_id"))
+    .order_by(_customers.position, _notices.sequence, _notices.position),
+    "incident_id",
+)
+_TO_CUSTOMER = compiled(
+    select(*NOTICE)
+    .where(_notices.incident_id == bindparam("incident_id"), _notices.customer_id == bindparam("customer_id"))
+    .order_by(_notices.sequence, _notices.position),
+    "incident_id",
+    "customer_id",
+)
+_RELEASED = limited(
+    select(*NOTICE).where(text("notices.state = 'released'")).order_by(_notices.due_at, _notices.position)
+)
+_LEASABLE = limited(
+    select(*NOTICE)
+    .where(text("notices.state = 'released'"))
+    .where(_notices.leased_until.is_(None) | (_notices.leased_until <= bindparam("now")))
+    .order_by(_notices.due_at, _notices.position),
+    "now",
+)
+_LEASE = compiled_text("UPDATE notices SET leased_until = :leased_until WHERE id = :id", "leased_until", "id")
+_FILTERS = {"incident_id": _notices.incident_id, "customer_id": _notices.customer_id, "state": _notices.state}
+
+
+def _page_statement(filters: tuple[str, ...]) -> str:
+    statement = (
+        select(_notices.position, *NOTICE)
+        .where(_notices.position < bindparam("before"))
+        .order_by(_notices.position.desc())
+    )
+    for name in filters:
+        # A state has too many notices to start from where something narrower is given: kept off its index.
+        narrower = name == "state" and len(filters) > 1
+        column = _FILTERS[name].op("||")(literal_column("''")) if narrower else _FILTERS[name]
+        statement = statement.where(column == bindparam(name))
+    return limited(statement, "before", *filters)
+
+
+#: The statement of a page, by which filters are set.
+_PAGES = {
+    chosen: _page_statement(tuple(name for name, is_set in zip(_FILTERS, chosen, strict=True) if is_set))
+    for chosen in product((False, True), repeat=len(_FILTERS))
+}
+
+
+def notice_of_row(*row: Any) -> Notice:
+    """Return the notice of a row, in the order of ``NOTICE``."""
+    (
+        id_bytes, incident_id, customer_id, sequence, kind, state, facts_version, due_at, due_kind, created_at,
+        created_by, released_at, released_by, sealed_at, hold_reason, version, drafted_by,
+        override_reason, override_reviewed_by, override_reviewed_at,
+    ) = row  # fmt: skip
+    return Notice(
+        id=UUID(bytes=id_bytes),
+        incident_id=UUID(bytes=incident_id),
+        customer_id=UUID(bytes=customer_id),
+        sequence=sequence,
+        kind=NoticeKind(kind),
+        state=NoticeState(state),
+        facts_version=facts_version,
+        due_at=from_microseconds(due_at),
+        due_kind=due_kind,
+        created_at=from_microseconds(created_at),
+        created_by=created_by,
+        released_at=from_optional_microseconds(released_at),
+        released_by=released_by,
+        sealed_at=from_optional_microseconds(sealed_at),
+        hold_reason=hold_reason,
+        version=version,
+        drafted_by=drafted_by,
+        override_reason=override_reason,
+        override_reviewed_by=override_reviewed_by,
+        override_reviewed_at=from_optional_microseconds(override_reviewed_at),
+    )
+
+
+class NoticeRecords(Records):
+    """Notices."""
+
+    def add_notices(self, notices: Sequence[Notice]) -> None:
+        """Store new notices."""
+        self._session.execute_many(
+            _INSERT,
+            [
+                (
+                    notice.id.bytes,
+                    notice.incident_id.bytes,
+                    notice.customer_id.bytes,
+                    notice.sequence,
+                    notice.kind.value,
+                    notice.state.value,
+                    notice.facts_version,
+                    to_microseconds(notice.due_at),
+                    notice.due_kind,
+                    to_microseconds(notice.created_at),
+                    notice.created_by,
+                    to_optional_microseconds(notice.released_at),
+                    notice.released_by,
+                    to_optional_microseconds(notice.sealed_at),
+                    notice.hold_reason,
+                    notice.version,
+                    notice.drafted_by,
+                    notice.override_reason,
+                    notice.override_reviewed_by,
+                    to_optional_microseconds(notice.override_reviewed_at),
+                )
+                for notice in notices
+            ],
+        )
+        if notices:
+            self._changed("notices")
+
+    def notice(self, notice_id: UUID) -> Notice | None:
+        """Return the notice."""
+        row = self._session.one(_BY_ID, (notice_id.bytes,))
+        return None if row is None else notice_of_row(*row)
+
+    def save_notice(self, notice: Notice, expected_version: int) -> None:
+        """Replace the notice; raises VersionMismatchError."""
+        self._replace(
+            "notice",
+            notice.id,
+            expected_version,
+            notice.version,
+            _VERSION,
+            _UPDATE,
+            (
+                notice.sequence,
+                notice.kind.value,
+                notice.state.value,
+                notice.facts_version,
+                to_microseconds(notice.due_at),
+                notice.due_kind,
+                to_optional_microseconds(notice.released_at),
+                notice.released_by,
+                to_optional_microseconds(notice.sealed_at),
+                notice.hold_reason,
+                notice.drafted_by,
+                notice.override_reason,
+                notice.override_reviewed_by,
+                to_optional_microseconds(notice.override_reviewed_at),
+            ),
+        )
+        self._changed("notices")
+
+    def notices_of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
+        """Return every notice of an incident, or those to one customer, by customer creation then sequence."""
+        if customer_id is None:
+            rows = self._session.all(_OF_INCIDENT, (incident_id.bytes,))
+        else:
+            rows = self._session.all(_TO_CUSTOMER, (incident_id.bytes, customer_id.bytes))
+        return [notice_of_row(*row) for row in rows]
+
+    def notices(
+        self,
+        page: Page,
+        *,
+        incident_id: UUID | None = None,
+        customer_id: UUID | None = None,
+        state: str | None = None,
+    ) -> tuple[list[Notice], str | None]:
+        """Return notices, newest first, as a page."""
+        before = start_of("notices", page, LAST)
+        filters = (
+            None if incident_id is None else incident_id.bytes,
+            None if customer_id is None else customer_id.bytes,
+            state,
+        )
+        statement = _PAGES[tuple(value is not None for value in filters)]
+        values = [value for value in filters if value is not None]
+        rows = self._session.all(statement, (before, *values, page.limit + 1))
+        return paged("notices", page, rows, notice_of_row)
+
+    def released_notices(self, limit: int) -> Sequence[Notice]:
+        """Return notices that are released and not sealed yet, earliest ``due_at`` first."""
+        return [notice_of_row(*row) for row in self._session.all(_RELEASED, (limit,))]
+
+    def lease_released_notices(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Notice]:
+        """Take notices that are released, not sealed yet and not leased."""
+        statement = self._session.skip_locked(_LEASABLE, "notices")
+        notices = [notice_of_row(*row) for row in self._session.all(statement, (to_microseconds(now), limit))]
+        until = to_microseconds(lease_until)
+        self._session.execute_many(_LEASE, [(until, notice.id.bytes) for notice in notices])
+        return notices
+
+    def release_notice_leases(self, notice_ids: Collection[UUID]) -> None:
+        """Give leases back before they run out."""
+        self._session.execute_many(_LEASE, [(None, notice_id.bytes) for notice_id in notice_ids])

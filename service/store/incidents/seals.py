@@ -1,0 +1,133 @@
+"""Seals: the final bytes of a notice, and the evidence that is obtained for them once."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from notifications.errors import NotFoundError, StateConflictError
+from notifications.notice.seal import SealedNotice, SealedRendering
+from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
+from service.store.sql.records import Records
+from service.store.sql.statements import compiled, compiled_text, insert_of
+from service.store.tables import SealedNoticeRow, SealProofRow, SealTimestampRow, table
+
+_RENDERINGS: JsonCodec[tuple[SealedRendering, ...]] = JsonCodec(tuple[SealedRendering, ...])
+#: Every delivery of a notice asks for the same words: they are decoded once.
+_decoded_renderings = lru_cache(maxsize=64)(_RENDERINGS.decode)
+_TIMESTAMP, _LOG_PROOF = "timestamp", "log_proof"
+
+_sealed, _timestamps, _proofs = table(SealedNoticeRow).c, table(SealTimestampRow).c, table(SealProofRow).c
+
+#: The columns of a seal with its evidence; also read beside a due delivery.
+SEALED = (
+    _sealed.notice_id, _sealed.document, _sealed.signature, _timestamps.token, _timestamps.independent,
+    _sealed.timestamp_independent, _sealed.resources_csv, _sealed.sealed_at, _proofs.proof, _sealed.renderings,
+)  # fmt: skip
+
+#: The seals with the evidence that they have.
+SEALED_WITH_EVIDENCE = (
+    table(SealedNoticeRow)
+    .outerjoin(table(SealTimestampRow), _timestamps.notice_id == _sealed.notice_id)
+    .outerjoin(table(SealProofRow), _proofs.notice_id == _sealed.notice_id)
+)
+
+_INSERT_SEALED = insert_of(SealedNoticeRow)
+_INSERT_TIMESTAMP, _INSERT_PROOF = insert_of(SealTimestampRow), insert_of(SealProofRow)
+SEAL_OF_NOTICE = compiled(
+    select(*SEALED).select_from(SEALED_WITH_EVIDENCE).where(_sealed.notice_id == bindparam("notice_id")), "notice_id"
+)
+_ENTRY_ID = compiled(select(_sealed.entry_id).where(_sealed.notice_id == bindparam("notice_id")), "notice_id")
+_OWE = compiled_text("INSERT INTO owed_evidence (kind, notice_id) VALUES (:kind, :notice_id)", "kind", "notice_id")
+_SETTLE = compiled_text("DELETE FROM owed_evidence WHERE notice_id = :notice_id AND kind = :kind", "notice_id", "kind")
+_OWED = compiled_text(
+    "SELECT notice_id FROM owed_evidence WHERE kind = :kind ORDER BY position LIMIT :limit", "kind", "limit"
+)
+
+
+def sealed_of_row(*row: Any) -> SealedNotice:
+    """Return the seal of a row, in the order of ``SEALED``."""
+    (
+        notice_id, document, signature, token, independent, independent_at_sealing, resources_csv, sealed_at, proof,
+        renderings,
+    ) = row  # fmt: skip
+    return SealedNotice(
+        notice_id=UUID(bytes=notice_id),
+        document=document,
+        signature=signature,
+        timestamp=token,
+        timestamp_independent=bool(independent_at_sealing if independent is None else independent),
+        resources_csv=resources_csv,
+        sealed_at=from_microseconds(sealed_at),
+        log_proof=proof,
+        renderings=_decoded_renderings(renderings),
+    )
+
+
+class SealRecords(Records):
+    """Seals and their evidence."""
+
+    def add_sealed(self, sealed: SealedNotice, entry_id: UUID) -> None:
+        """Store the seal of a notice and the id of its ``notice.sealed`` entry."""
+        key = sealed.notice_id.bytes
+        self._session.execute(
+            _INSERT_SEALED,
+            (
+                key,
+                entry_id.bytes,
+                sealed.document,
+                sealed.signature,
+                sealed.timestamp_independent,
+                sealed.resources_csv,
+                _RENDERINGS.encode(sealed.renderings),
+                to_microseconds(sealed.sealed_at),
+            ),
+        )
+        if sealed.timestamp is None:
+            self._session.execute(_OWE, (_TIMESTAMP, key))
+        else:
+            self._session.execute(_INSERT_TIMESTAMP, (key, sealed.timestamp, sealed.timestamp_independent))
+        if sealed.log_proof is None:
+            self._session.execute(_OWE, (_LOG_PROOF, key))
+        else:
+            self._session.execute(_INSERT_PROOF, (key, sealed.log_proof))
+        self._changed("notices")
+
+    def sealed(self, notice_id: UUID) -> SealedNotice | None:
+        """Return the seal with its timestamp and log proof where they exist already."""
+        row = self._session.one(SEAL_OF_NOTICE, (notice_id.bytes,))
+        return None if row is None else sealed_of_row(*row)
+
+    def sealed_entry_id(self, notice_id: UUID) -> UUID | None:
+        """Return the id of the audit entry of the seal."""
+        row = self._session.one(_ENTRY_ID, (notice_id.bytes,))
+        return None if row is None else UUID(bytes=row[0])
+
+    def set_log_proof(self, notice_id: UUID, proof: bytes) -> None:
+        """Record the proof, once."""
+        self._settle(notice_id, _LOG_PROOF)
+        self._session.execute(_INSERT_PROOF, (notice_id.bytes, proof))
+        self._changed("deliveries")
+
+    def sealed_without_proof(self, limit: int) -> Sequence[UUID]:
+        """Return notices whose log proof is still owed, oldest first."""
+        return [UUID(bytes=row[0]) for row in self._session.all(_OWED, (_LOG_PROOF, limit))]
+
+    def set_timestamp(self, notice_id: UUID, token: bytes, *, independent: bool) -> None:
+        """Record a timestamp that the seal did not have yet, once."""
+        self._settle(notice_id, _TIMESTAMP)
+        self._session.execute(_INSERT_TIMESTAMP, (notice_id.bytes, token, independent))
+        self._changed("notices")
+
+    def sealed_without_timestamp(self, limit: int) -> Sequence[UUID]:
+        """Return notices whose timestamp is still owed, oldest first."""
+        return [UUID(bytes=row[0]) for row in self._session.all(_OWED, (_TIMESTAMP, limit))]
+
+    def _settle(self, notice_id: UUID, kind: str) -> None:
+        """Take a piece of evidence off the list; raises StateConflictError when it is not owed, NotFoundError."""
+        if self._session.execute(_SETTLE, (notice_id.bytes, kind)).rowcount != 1:
+            if self._session.one(_ENTRY_ID, (notice_id.bytes,)) is None:
+                raise NotFoundError("sealed notice", notice_id)
+            raise StateConflictError(f"notice {notice_id} has its {kind} already")

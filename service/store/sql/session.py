@@ -1,0 +1,113 @@
+"""One connection at work: runs constant SQL, names constraint failures, remembers what kinds of things changed."""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+from notifications.errors import StateConflictError
+from service.store.sql.directory import Directory
+
+Row = tuple[Any, ...]
+
+_CONFLICTS = {
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: "a record with this identity exists already",
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: "a record with this identity exists already",
+    sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: "the record refers to one that does not exist",
+    sqlite3.SQLITE_CONSTRAINT_NOTNULL: "the record refers to one that does not exist",
+}
+
+
+#: So many rows go into the tables by one statement: the interpreter is let go of, and waited for, by statement.
+_ROWS_AT_ONCE = (256, 64, 8)
+_PLAIN_VALUES = re.compile(r"INSERT .* VALUES (?P<row>\((?:\?, )*\?\))", re.DOTALL)
+
+
+@lru_cache(maxsize=256)
+def _inserting(statement: str, rows: int) -> str | None:
+    """Return an INSERT of plain values as one of so many rows; None for any other statement."""
+    match = _PLAIN_VALUES.fullmatch(statement)
+    return None if match is None else statement + f", {match['row']}" * (rows - 1)
+
+
+@lru_cache(maxsize=32)
+def _updating(given: str, columns: int, rows: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    # Not WITH: the driver counts the rows of what begins with UPDATE alone.
+    return given.replace("FROM given", f"FROM (VALUES {', '.join([row] * rows)}) AS given")
+
+
+class Session:
+    """Runs statements of one transaction on one connection.
+
+    A broken unique or foreign key raises StateConflictError; every other failure of the engine comes through as it is.
+    """
+
+    __slots__ = ("_connection", "changed", "directory", "directory_changed")
+
+    def __init__(self, connection: sqlite3.Connection, directory: Directory) -> None:
+        self._connection = connection
+        self.directory = directory
+        #: kinds of things that this transaction changed, for the hooks after commit
+        self.changed: set[str] = set()
+        #: whether customers, bindings or profiles changed since the last commit: the kept listing does not hold here
+        self.directory_changed = False
+
+    def execute(self, statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Run one statement."""
+        try:
+            return self._connection.execute(statement, parameters)
+        except sqlite3.IntegrityError as error:
+            raise _named(error) from error
+
+    def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> int:
+        """Run one statement for every row; returns how many rows that touched."""
+        return self._by_lists(statement, list(rows), lambda count: _inserting(statement, count))
+
+    def update_many(self, statement: str, given: str, rows: Sequence[Sequence[object]]) -> int:
+        """Run one UPDATE for every row; returns how many rows that touched.
+
+        ``given`` says the same FROM a list named ``given`` with columns ``column1`` and on, in one statement.
+        """
+        return self._by_lists(statement, list(rows), lambda count: _updating(given, len(rows[0]), count))
+
+    def _by_lists(self, statement: str, left: list[Sequence[object]], of_many: Callable[[int], str | None]) -> int:
+        touched = at = 0
+        for count in _ROWS_AT_ONCE:
+            while len(left) - at >= count and (whole := of_many(count)) is not None:
+                touched += self.execute(whole, list(chain.from_iterable(left[at : at + count]))).rowcount
+                at += count
+        return touched + (self._row_by_row(statement, left[at:]) if at < len(left) else 0)
+
+    def _row_by_row(self, statement: str, rows: Sequence[Sequence[object]]) -> int:
+        try:
+            return self._connection.executemany(statement, rows).rowcount
+        except sqlite3.IntegrityError as error:
+            raise _named(error) from error
+
+    def one(self, statement: str, parameters: Sequence[object] = ()) -> Row | None:
+        """Return the first row or None."""
+        row: Row | None = self.execute(statement, parameters).fetchone()
+        return row
+
+    def all(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Return all rows."""
+        return self.execute(statement, parameters).fetchall()
+
+    @staticmethod
+    def skip_locked(statement: str, of: str) -> str:
+        """Return a SELECT that locks the rows it returns of a table, passing over those that somebody else locked.
+
+        Here the statement as it is: this engine has one writer at a time.
+        """
+        del of
+        return statement
+
+
+def _named(error: sqlite3.IntegrityError) -> Exception:
+    reason = _CONFLICTS.get(error.sqlite_errorcode)
+    if error.sqlite_errorcode == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(error).endswith(": exists already"):
+        reason = _CONFLICTS[sqlite3.SQLITE_CONSTRAINT_UNIQUE]
+    return error if reason is None else StateConflictError(f"{reason} ({error})")

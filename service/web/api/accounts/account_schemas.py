@@ -1,0 +1,273 @@
+"""Schemas of accounts, roles, members, tokens and sessions. No hash, seed or digest is in any of them."""
+
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from service.auth.accounts import AccountDraft, AccountView, GrantDraft
+from service.auth.permissions import Permission
+from service.ports.accounts import AccountKind, ApiToken, Grant, Role, Session
+from service.web.api.customers.customer_schemas import MailAddress
+from service.web.api.fields import Language, Line, Moment, Out, Schema
+
+
+class NewAccountIn(Schema):
+    """An account to make."""
+
+    kind: AccountKind = AccountKind.PERSON
+    name: Line
+    email: MailAddress | None = Field(None, description="A person's; a service account has none.")
+    language: Language = "fr"
+
+    def to_domain(self) -> AccountDraft:
+        """Return the domain record; addresses are told apart without regard to case."""
+        return AccountDraft(self.kind, self.name, None if self.email is None else self.email.casefold(), self.language)
+
+
+class AccountIn(Schema):
+    """What may be changed of an account."""
+
+    name: Line
+    language: Language
+    active: bool = Field(description="An inactive account is signed out and its tokens work no more.")
+
+
+class GrantIn(Schema):
+    """A role to grant."""
+
+    role: Role
+    customer_id: UUID | None = Field(None, description="Where it is held; none for a role at the provider.")
+    starts_at: Moment | None = Field(None, description="An auditor's period: records from this moment on.")
+    ends_at: Moment | None = Field(None, description="And before this one.")
+
+    def to_domain(self) -> GrantDraft:
+        """Return the domain record."""
+        return GrantDraft(self.role, self.customer_id, self.starts_at, self.ends_at)
+
+
+class GrantOut(Out):
+    """A role that an account holds."""
+
+    id: UUID
+    role: str
+    customer_id: UUID | None
+    starts_at: Moment | None
+    ends_at: Moment | None
+    granted_at: Moment
+    granted_by: str
+    from_claims: bool = Field(description="Given by the identity provider, and taken away by it.")
+
+
+class AccountOut(Out):
+    """An account."""
+
+    id: UUID
+    kind: str
+    name: str
+    email: str | None
+    language: str
+    active: bool
+    created_at: Moment
+    created_by: str
+    version: int
+    grants: list[GrantOut]
+    last_sign_in_at: Moment | None = Field(description="As far as open sessions, passkeys and codes tell.")
+    has_credentials: bool = Field(description="Whether a password or a passkey is set.")
+    has_second_factor: bool
+
+
+class AccountPage(Out):
+    """A page of accounts, oldest first."""
+
+    items: list[AccountOut]
+    next_cursor: str | None
+
+
+class InvitationOut(Out):
+    """An invitation as it was made."""
+
+    account_id: UUID
+    expires_at: Moment
+    mailed: bool = Field(description="Whether a mail with the link is queued.")
+    link: str | None = Field(
+        description="The single-use link, shown this once, for an account that nobody can sign in to yet. One with"
+        " credentials gets its link by its own mail alone: nobody takes an account over by inviting it."
+    )
+
+
+class SignOutOut(Out):
+    """How many sessions were ended."""
+
+    sessions_ended: int
+
+
+class NewTokenIn(Schema):
+    """A token to issue."""
+
+    name: Line = Field(examples=["SIEM"])
+    permissions: tuple[Permission, ...] = Field(min_length=1, max_length=len(Permission))
+    expires_at: Moment = Field(description="Within a year.")
+
+
+class TokenOut(Out):
+    """A token, without the token itself."""
+
+    id: UUID
+    name: str
+    hint: str = Field(description="Its first characters.")
+    permissions: list[str]
+    created_at: Moment
+    created_by: str
+    expires_at: Moment
+    last_used_at: Moment | None = Field(description="To the minute.")
+    revoked_at: Moment | None
+
+
+class NewTokenOut(TokenOut):
+    """A token as it was issued."""
+
+    token: str | None = Field(
+        description="The token: shown this once, stored nowhere. Null in the answer to a repeated request."
+    )
+
+
+class TokenList(Out):
+    """The tokens of an account, revoked and expired ones too."""
+
+    items: list[TokenOut]
+
+
+class SessionOut(Out):
+    """A browser that is signed in."""
+
+    id: UUID
+    method: str
+    user_agent: str
+    created_at: Moment
+    last_seen_at: Moment
+    expires_at: Moment
+    current: bool
+
+
+class SessionList(Out):
+    """The sessions of an account."""
+
+    items: list[SessionOut]
+
+
+class CustomerPermissions(Out):
+    """What may be done at one customer."""
+
+    customer_id: UUID
+    permissions: list[str]
+
+
+class OneselfOut(Out):
+    """Who calls, and what it may do with the credential it used."""
+
+    id: UUID
+    kind: str
+    name: str
+    email: str | None
+    language: str
+    credential: Literal["session", "token"]
+    grants: list[GrantOut]
+    permissions: list[str] = Field(description="At large.")
+    customers: list[CustomerPermissions] = Field(description="At one customer, beside those at large.")
+
+
+class MemberIn(Schema):
+    """Whom to let act for the customer."""
+
+    email: MailAddress
+    role: Literal[Role.CUSTOMER_MEMBER, Role.CUSTOMER_MANAGER] = Role.CUSTOMER_MEMBER
+    language: Language = Field("fr", description="Of the invitation.")
+
+
+class MemberOut(Out):
+    """Someone who acts for the customer; nothing of what else the account may do."""
+
+    id: UUID = Field(description="Of the membership.")
+    account_id: UUID = Field(description="As the trail names who acted.")
+    email: str | None
+    role: str
+    granted_at: Moment
+    granted_by: str
+
+
+class MemberList(Out):
+    """Who acts for the customer."""
+
+    items: list[MemberOut]
+
+
+def grant_out(grant: Grant) -> GrantOut:
+    """Return the schema of a grant."""
+    return GrantOut.model_construct(
+        id=grant.id,
+        role=grant.role.value,
+        customer_id=grant.customer_id,
+        starts_at=grant.starts_at,
+        ends_at=grant.ends_at,
+        granted_at=grant.granted_at,
+        granted_by=grant.granted_by,
+        from_claims=grant.from_claims,
+    )
+
+
+def account_out(view: AccountView) -> AccountOut:
+    """Return the schema of an account."""
+    account = view.account
+    return AccountOut.model_construct(
+        id=account.id,
+        kind=account.kind.value,
+        name=account.name,
+        email=account.email,
+        language=account.language,
+        active=account.active,
+        created_at=account.created_at,
+        created_by=account.created_by,
+        version=account.version,
+        grants=[grant_out(grant) for grant in view.grants],
+        last_sign_in_at=view.last_sign_in_at,
+        has_credentials=view.has_credentials,
+        has_second_factor=view.has_second_factor,
+    )
+
+
+def token_out(token: ApiToken) -> TokenOut:
+    """Return the schema of a token."""
+    return TokenOut.model_construct(**_token_members(token))
+
+
+def new_token_out(token: ApiToken, secret: str | None) -> NewTokenOut:
+    """Return the schema of a token just issued, with the token itself or, for what is kept, without."""
+    return NewTokenOut.model_construct(token=secret, **_token_members(token))
+
+
+def _token_members(token: ApiToken) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "hint": token.hint,
+        "permissions": list(token.permissions),
+        "created_at": token.created_at,
+        "created_by": token.created_by,
+        "expires_at": token.expires_at,
+        "last_used_at": token.last_used_at,
+        "revoked_at": token.revoked_at,
+    }
+
+
+def session_out(session: Session, current: UUID | None) -> SessionOut:
+    """Return the schema of a session."""
+    return SessionOut.model_construct(
+        id=session.id,
+        method=session.method,
+        user_agent=session.user_agent,
+        created_at=session.created_at,
+        last_seen_at=session.last_seen_at,
+        expires_at=session.expires_at,
+        current=session.id == current,
+    )

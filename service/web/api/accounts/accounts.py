@@ -1,0 +1,180 @@
+"""Accounts and their roles, as administrators keep them and auditors read them."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from notifications.use_cases.audit_context import Act
+from service.auth.accounts import (
+    change_account,
+    existing_account,
+    grant_role,
+    open_account,
+    reset_second_factor,
+    revoke_grant,
+    sign_out,
+    view_account,
+)
+from service.auth.sign_in.invitations import invite
+from service.auth.sign_in.links import new_link_secret
+from service.ports.store import AccessTransaction
+from service.web.api.accounts.account_schemas import (
+    AccountIn,
+    AccountOut,
+    AccountPage,
+    GrantIn,
+    GrantOut,
+    InvitationOut,
+    NewAccountIn,
+    SignOutOut,
+    account_out,
+    grant_out,
+)
+from service.web.api.requests import (
+    Answer,
+    Context,
+    Cursor,
+    IdempotencyKey,
+    IfMatch,
+    Limit,
+    MayChangeAccounts,
+    MayReadAccounts,
+    change,
+    etag,
+    expected_version,
+    json_response,
+    page_of,
+)
+
+router = APIRouter(prefix="/accounts", tags=["accounts"])
+
+
+@router.post("", status_code=201, response_model=AccountOut, summary="Make an account")
+async def make(
+    request: Request, access: MayChangeAccounts, account: NewAccountIn, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Make an account of a person or of a service. It may do nothing until it is granted a role."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        made = open_account(tx, act, account.to_domain())
+        headers = {"ETag": etag(made.version), "Location": f"/api/v1/accounts/{made.id}"}
+        return Answer(account_out(view_account(tx, made)), 201, headers)
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.get("", response_model=AccountPage, summary="List accounts")
+async def list_accounts(access: MayReadAccounts, limit: Limit = 50, cursor: Cursor = None) -> Response:
+    """Return accounts with their roles, oldest first."""
+
+    def work(tx: AccessTransaction) -> AccountPage:
+        accounts, following = tx.accounts(page_of(limit, cursor))
+        items = [account_out(view_account(tx, item)) for item in accounts]
+        return AccountPage.model_construct(items=items, next_cursor=following)
+
+    return json_response(await access.read(work))
+
+
+@router.get("/{account_id}", response_model=AccountOut, summary="Read an account")
+async def read(access: MayReadAccounts, account_id: UUID) -> Response:
+    """Return one account with its roles."""
+    view = await access.read(lambda tx: view_account(tx, existing_account(tx, account_id)))
+    return json_response(account_out(view), {"ETag": etag(view.account.version)})
+
+
+@router.put("/{account_id}", response_model=AccountOut, summary="Change an account")
+async def put(
+    request: Request,
+    access: MayChangeAccounts,
+    account_id: UUID,
+    account: AccountIn,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Change name and language, or make the account inactive: then it is signed out and its tokens work no more."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        version = expected_version(if_match, lambda: existing_account(tx, account_id).version)
+        changed, _ = change_account(
+            tx, act, account_id, version, name=account.name, language=account.language, active=account.active
+        )
+        return Answer(account_out(view_account(tx, changed)), headers={"ETag": etag(changed.version)})
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.post("/{account_id}/grants", status_code=201, response_model=GrantOut, summary="Grant a role")
+async def grant(
+    request: Request,
+    access: MayChangeAccounts,
+    account_id: UUID,
+    role: GrantIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Grant a role, at a customer or at the provider. Nobody grants themselves one."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        return Answer(grant_out(grant_role(tx, act, account_id, role.to_domain())), 201)
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.delete("/{account_id}/grants/{grant_id}", response_model=GrantOut, summary="Revoke a role")
+async def revoke(request: Request, access: MayChangeAccounts, account_id: UUID, grant_id: UUID) -> Response:
+    """Take a role away, at once; returns what it was. Nobody revokes their own."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        return Answer(grant_out(revoke_grant(tx, act, account_id, grant_id)))
+
+    return await change(request, access, None, work)
+
+
+@router.post("/{account_id}/invitation", status_code=201, response_model=InvitationOut, summary="Invite a person")
+async def send_invitation(
+    request: Request,
+    context: Context,
+    access: MayChangeAccounts,
+    account_id: UUID,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Issue the single-use link by which a person sets its password; links before it are void."""
+    secret = new_link_secret()
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        made = invite(
+            tx,
+            act,
+            existing_account(tx, account_id),
+            secret=secret,
+            console_url=context.settings.console_url,
+            provider_name=context.settings.provider_name,
+        )
+        told = InvitationOut(account_id=account_id, expires_at=made.expires_at, mailed=made.mailed, link=made.shown)
+        return Answer(told, 201, kept=told.model_copy(update={"link": None}))
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.post("/{account_id}/sign-out", response_model=SignOutOut, summary="Sign an account out everywhere")
+async def end_sessions(
+    request: Request, access: MayChangeAccounts, account_id: UUID, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """End every session of the account; its tokens go on."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        return Answer(SignOutOut(sessions_ended=sign_out(tx, act, account_id)))
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.post("/{account_id}/reset-second-factor", response_model=SignOutOut, summary="Forget a person's second factors")
+async def forget_second_factor(
+    request: Request, access: MayChangeAccounts, account_id: UUID, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Forget generator, passkeys and recovery codes of a person who lost them, and sign it out. The password stays."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        return Answer(SignOutOut(sessions_ended=reset_second_factor(tx, act, account_id)))
+
+    return await change(request, access, idempotency_key, work)

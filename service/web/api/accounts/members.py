@@ -1,0 +1,82 @@
+"""Members of a customer: who acts for it, kept by its own managers."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from notifications.use_cases.audit_context import Act
+from service.auth.members import Member, invite_member, members_of, remove_member
+from service.auth.sign_in.links import new_link_secret
+from service.ports.store import AccessTransaction
+from service.web.api.accounts.account_schemas import MemberIn, MemberList, MemberOut
+from service.web.api.requests import (
+    Answer,
+    Context,
+    IdempotencyKey,
+    MayChangeMembers,
+    MayReadMembers,
+    change,
+    json_response,
+)
+
+router = APIRouter(prefix="/customers", tags=["members"])
+
+
+@router.get("/{customer_id}/members", response_model=MemberList, summary="Who acts for a customer")
+async def list_members(access: MayReadMembers, customer_id: UUID) -> Response:
+    """Return who acts for the customer, and nothing of what else they do."""
+    found = await access.read(lambda tx: members_of(tx, customer_id))
+    return json_response(MemberList.model_construct(items=[_out(member) for member in found]))
+
+
+@router.post("/{customer_id}/members", status_code=201, response_model=MemberOut, summary="Invite a member")
+async def invite(
+    request: Request,
+    context: Context,
+    access: MayChangeMembers,
+    customer_id: UUID,
+    member: MemberIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Let an address act for the customer. The answer is the same whether or not it has an account already."""
+    secret = new_link_secret()
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        invited = invite_member(
+            tx,
+            act,
+            customer_id,
+            email=member.email.casefold(),
+            role=member.role,
+            language=member.language,
+            secret=secret,
+            console_url=context.settings.console_url,
+            provider_name=context.settings.provider_name,
+        )
+        return Answer(_out(invited), 201)
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.delete("/{customer_id}/members/{member_id}", response_model=MemberList, summary="Remove a member")
+async def remove(request: Request, access: MayChangeMembers, customer_id: UUID, member_id: UUID) -> Response:
+    """End a membership, at once; returns who is left. The last manager cannot remove itself."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        remove_member(tx, act, customer_id, member_id)
+        return Answer(MemberList.model_construct(items=[_out(member) for member in members_of(tx, customer_id)]))
+
+    return await change(request, access, None, work)
+
+
+def _out(member: Member) -> MemberOut:
+    grant = member.grant
+    return MemberOut.model_construct(
+        id=grant.id,
+        account_id=grant.account_id,
+        email=member.email,
+        role=grant.role.value,
+        granted_at=grant.granted_at,
+        granted_by=grant.granted_by,
+    )

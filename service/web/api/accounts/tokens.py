@@ -1,0 +1,134 @@
+"""API tokens: one's own, and those of service accounts. A token is shown once and stored nowhere."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from notifications.use_cases.audit_context import Act
+from service.auth.accounts import existing_account
+from service.auth.issuing import issue_own_token, issue_service_token
+from service.auth.tokens import new_token, revoke_token
+from service.ports.accounts import ApiToken
+from service.ports.store import AccessTransaction
+from service.web.api.accounts.account_schemas import (
+    NewTokenIn,
+    NewTokenOut,
+    TokenList,
+    TokenOut,
+    new_token_out,
+    token_out,
+)
+from service.web.api.requests import (
+    Answer,
+    IdempotencyKey,
+    MayChangeAccounts,
+    MayReadAccounts,
+    Oneself,
+    change,
+    json_response,
+)
+
+router = APIRouter(tags=["tokens"])
+
+
+@router.get("/account/tokens", response_model=TokenList, summary="One's own tokens")
+async def list_own(access: Oneself) -> Response:
+    """Return one's tokens, revoked and expired ones too, by their first characters and last use."""
+    return json_response(_list(await access.read_own(lambda tx: tx.tokens(access.caller.account_id))))
+
+
+@router.post("/account/tokens", status_code=201, response_model=NewTokenOut, summary="Issue a token to oneself")
+async def issue_own(
+    request: Request, access: Oneself, wanted: NewTokenIn, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Issue a token that carries some of one's permissions; by a token, no more than that one carries."""
+    token = new_token()
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        issued = issue_own_token(
+            tx,
+            act,
+            access.caller,
+            existing_account(tx, access.caller.account_id),
+            name=wanted.name,
+            permissions=wanted.permissions,
+            expires_at=wanted.expires_at,
+            token=token,
+        )
+        return _issued(issued, token)
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.delete("/account/tokens/{token_id}", response_model=TokenOut, summary="Revoke one's token")
+async def revoke_own(request: Request, access: Oneself, token_id: UUID) -> Response:
+    """Revoke a token of one's own, at once."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        return Answer(token_out(revoke_token(tx, act, access.caller.account_id, token_id)))
+
+    return await change(request, access, None, work)
+
+
+@router.get("/accounts/{account_id}/tokens", response_model=TokenList, summary="Tokens of an account")
+async def list_tokens(access: MayReadAccounts, account_id: UUID) -> Response:
+    """Return the tokens of an account, by their first characters and last use."""
+
+    def work(tx: AccessTransaction) -> TokenList:
+        existing_account(tx, account_id)
+        return _list(tx.tokens(account_id))
+
+    return json_response(await access.read(work))
+
+
+@router.post(
+    "/accounts/{account_id}/tokens",
+    status_code=201,
+    response_model=NewTokenOut,
+    summary="Issue a token to a service account",
+)
+async def issue(
+    request: Request,
+    access: MayChangeAccounts,
+    account_id: UUID,
+    wanted: NewTokenIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Issue a token of a service account; never of a person, and none that reads incidents unless you may."""
+    token = new_token()
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        issued = issue_service_token(
+            tx,
+            act,
+            access.caller,
+            existing_account(tx, account_id),
+            name=wanted.name,
+            permissions=wanted.permissions,
+            expires_at=wanted.expires_at,
+            token=token,
+        )
+        return _issued(issued, token)
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.delete("/accounts/{account_id}/tokens/{token_id}", response_model=TokenOut, summary="Revoke a token")
+async def revoke(request: Request, access: MayChangeAccounts, account_id: UUID, token_id: UUID) -> Response:
+    """Revoke a token of any account, at once: one that leaked does not wait for its owner."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        existing_account(tx, account_id)
+        return Answer(token_out(revoke_token(tx, act, account_id, token_id)))
+
+    return await change(request, access, None, work)
+
+
+def _list(tokens: Sequence[ApiToken]) -> TokenList:
+    return TokenList.model_construct(items=[token_out(token) for token in tokens])
+
+
+def _issued(issued: ApiToken, token: str) -> Answer:
+    return Answer(new_token_out(issued, token), 201, kept=new_token_out(issued, None))

@@ -1,0 +1,69 @@
+"""The trail: what the log says about one customer (agreement 9.1), for that customer."""
+
+import base64
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path
+from pydantic import Field
+from starlette.responses import Response
+
+from notifications.errors import NotFoundError
+from notifications.ports import SequencedEntry
+from notifications.use_cases.customers.manage_customers import existing_customer
+from notifications.use_cases.evidence.prove_entry import entry_at, entry_proof
+from service.ports.store import AccessTransaction
+from service.web.api.fields import Out
+from service.web.api.requests import Cursor, Limit, MayReadTrail, json_response, page_of
+
+router = APIRouter(prefix="/customers", tags=["trail"])
+
+Index = Annotated[int, Path(ge=0, le=2**53)]
+
+
+class TrailEntryOut(Out):
+    """An entry of the log that names the customer."""
+
+    index: int
+    leaf: dict[str, Any] = Field(description="What the leaf says: codes and times in clear, the rest as commitments.")
+    leaf_base64: str = Field(description="The exact leaf bytes, as the tree hashes them.")
+
+
+class TrailPage(Out):
+    """A page of the trail, oldest first."""
+
+    items: list[TrailEntryOut]
+    next_cursor: str | None
+
+
+@router.get("/{customer_id}/trail", response_model=TrailPage, summary="What the log says about a customer")
+async def list_trail(access: MayReadTrail, customer_id: UUID, limit: Limit = 50, cursor: Cursor = None) -> Response:
+    """Return the entries that name the customer, oldest first. A page may hold fewer than its limit and go on."""
+
+    def work(tx: AccessTransaction) -> TrailPage:
+        existing_customer(tx, customer_id)
+        found, following = tx.log_entries_about("customer", tx.customer_pseudonym(customer_id), page_of(limit, cursor))
+        return TrailPage.model_construct(items=[_out(entry) for entry in found], next_cursor=following)
+
+    return json_response(await access.read(work))
+
+
+@router.get("/{customer_id}/trail/{index}/proof", response_class=Response, summary="Prove an entry of the trail")
+async def prove(access: MayReadTrail, customer_id: UUID, index: Index) -> Response:
+    """Return ``c2sp.org/tlog-proof@v1`` for an entry that names the customer; any other one does not exist here."""
+
+    def work(tx: AccessTransaction) -> bytes:
+        existing_customer(tx, customer_id)
+        entry = entry_at(tx, index)
+        if json.loads(entry.leaf)["subjects"].get("customer") != tx.customer_pseudonym(customer_id):
+            raise NotFoundError("audit entry", index)
+        return entry_proof(tx, entry)
+
+    return Response(await access.read(work), media_type="text/plain; charset=utf-8")
+
+
+def _out(entry: SequencedEntry) -> TrailEntryOut:
+    return TrailEntryOut.model_construct(
+        index=entry.index, leaf=json.loads(entry.leaf), leaf_base64=base64.b64encode(entry.leaf).decode()
+    )

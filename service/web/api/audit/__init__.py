@@ -1,0 +1,4 @@
+"""The audit log and evidence bundles, served.
+
+Imports ``web.api`` and below. Reads only.
+"""

@@ -1,0 +1,140 @@
+"""The audit log: entries, proofs, checkpoint, verifier key."""
+
+import base64
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.responses import Response
+
+from notifications.audit.checkpoint import parse_checkpoint_note
+from notifications.audit.merkle import consistency_proof
+from notifications.errors import Fault, InvalidInputError, NotFoundError
+from notifications.ports import SequencedEntry, Transaction
+from notifications.use_cases.evidence.prove_entry import entry_at, entry_proof
+from service.web.api.fields import Out
+from service.web.api.requests import Context, Cursor, Limit, MayProveLog, MayReadLog, json_response, page_of
+
+router = APIRouter(prefix="/audit", tags=["audit"])
+
+Index = Annotated[int, Query(ge=0, le=2**53)]
+
+
+class EntryOut(Out):
+    """An entry of the log."""
+
+    index: int
+    id: UUID
+    leaf: dict[str, Any] = Field(description="What the leaf says: codes and times in clear, the rest as commitments.")
+    leaf_base64: str = Field(description="The exact leaf bytes, as the tree hashes them.")
+
+
+class EntryPage(Out):
+    """A page of entries, oldest first."""
+
+    items: list[EntryOut]
+    next_cursor: str | None
+    size: int = Field(description="Number of entries under the latest checkpoint.")
+
+
+class ConsistencyOut(Out):
+    """A consistency proof between two sizes of the tree (RFC 9162)."""
+
+    old_size: int
+    new_size: int
+    hashes: list[str]
+
+
+def _out(entry: SequencedEntry) -> EntryOut:
+    return EntryOut.model_construct(
+        index=entry.index,
+        id=entry.entry_id,
+        leaf=json.loads(entry.leaf),
+        leaf_base64=base64.b64encode(entry.leaf).decode(),
+    )
+
+
+@router.get("/entries", response_model=EntryPage, summary="List entries")
+async def list_entries(
+    access: MayReadLog,
+    incident_id: UUID | None = None,
+    customer_id: UUID | None = None,
+    notice_id: UUID | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Return entries, oldest first: all, or those about one incident, one customer or one notice."""
+    named = [value for value in (incident_id, customer_id, notice_id) if value is not None]
+    if len(named) > 1:
+        raise InvalidInputError(Fault("incident_id", "name one subject at a time"))
+
+    def work(tx: Transaction) -> EntryPage:
+        size = tx.log_size()
+        if customer_id is not None:
+            if tx.customer(customer_id) is None:
+                raise NotFoundError("customer", customer_id)
+            kind, identifier = "customer", tx.customer_pseudonym(customer_id)
+        elif named:
+            kind, identifier = "incident" if incident_id else "notice", str(named[0])
+        else:
+            if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
+                raise InvalidInputError(Fault("cursor", "is not a cursor of this list"))
+            entries = list(tx.log_entries(int(cursor or 0), limit))
+            following = str(entries[-1].index + 1) if entries and entries[-1].index + 1 < size else None
+            return EntryPage.model_construct(items=[_out(item) for item in entries], next_cursor=following, size=size)
+        found, following = tx.log_entries_about(kind, identifier, page_of(limit, cursor))
+        return EntryPage.model_construct(items=[_out(item) for item in found], next_cursor=following, size=size)
+
+    return json_response(await access.read(work))
+
+
+@router.get("/entries/{index}", response_model=EntryOut, summary="Read an entry")
+async def read_entry(access: MayReadLog, index: int) -> Response:
+    """Return the entry at an index of the tree."""
+    return json_response(_out(await access.read(lambda tx: entry_at(tx, index))))
+
+
+@router.get("/entries/{index}/proof", response_class=Response, summary="Prove an entry")
+async def read_proof(access: MayReadLog, index: int) -> Response:
+    """Return ``c2sp.org/tlog-proof@v1`` for the entry under the latest checkpoint."""
+    proof = await access.read(lambda tx: entry_proof(tx, entry_at(tx, index)))
+    return Response(proof, media_type="text/plain; charset=utf-8")
+
+
+@router.get("/checkpoint", response_class=Response, summary="Latest signed checkpoint")
+async def checkpoint(access: MayProveLog) -> Response:
+    """Return the latest checkpoint (C2SP signed note)."""
+    note = await access.read(lambda tx: tx.log_checkpoint())
+    if note is None:
+        raise NotFoundError("checkpoint", "latest")
+    return Response(note, media_type="text/plain; charset=utf-8")
+
+
+@router.get("/verifier-key", response_class=Response, summary="The log's verifier key")
+async def verifier_key(context: Context, access: MayProveLog) -> Response:
+    """Return the keys that checkpoints verify with, oldest first, one a line (C2SP verifier key text).
+
+    There is one unless the log's key was replaced. Pin them by another way than this one.
+    """
+    await access.trace()
+    return Response(context.keys.log_verifier_keys(), media_type="text/plain; charset=utf-8")
+
+
+@router.get("/consistency", response_model=ConsistencyOut, summary="Prove that the log only grew")
+async def consistency(access: MayProveLog, old_size: Index, new_size: Index | None = None) -> Response:
+    """Return the consistency proof between an old size and a newer one, by default the latest."""
+
+    def work(tx: Transaction) -> ConsistencyOut:
+        note = tx.log_checkpoint()
+        size = parse_checkpoint_note(note).size if note else 0
+        wanted = size if new_size is None else new_size
+        if not old_size <= wanted <= size:
+            raise InvalidInputError(Fault("old_size", f"wants old_size <= new_size <= {size}"))
+        hashes = consistency_proof(old_size, wanted, tx.log_node_hashes)
+        return ConsistencyOut(
+            old_size=old_size, new_size=wanted, hashes=[base64.b64encode(item).decode() for item in hashes]
+        )
+
+    return json_response(await access.read(work))

@@ -1,0 +1,126 @@
+"""Evidence bundles: what an outsider verifies without us, for the provider's readers and for a customer."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+from uuid import UUID
+
+from fastapi import APIRouter
+from starlette.responses import Response, StreamingResponse
+
+from notifications.evidence.bundle.contents import CUSTOMER, PROVIDER
+from notifications.ports import Transaction
+from notifications.use_cases.customers.manage_customers import existing_customer
+from notifications.use_cases.evidence.bundle_evidence import Wanted, plan_bundle, record_bundle
+from service.audit_log.bundle_writer import read_anchors, write_bundle
+from service.auth.caller import customer_scope
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access, ForbiddenError
+from service.auth.tenant_scope import within
+from service.ports.store import AccessTransaction
+from service.web.api.fields import Language, Moment
+from service.web.api.requests import ApiContext, Context, MayReadLog, MayReadTrail
+
+ResultT = TypeVar("ResultT")
+
+router = APIRouter(tags=["bundles"])
+
+_CHUNK_BYTES = 1 << 18
+_View = Callable[[AccessTransaction], AccessTransaction]
+
+
+@router.get("/audit/bundle", response_class=Response, summary="Evidence of whatever is asked for")
+async def read_bundle(
+    context: Context,
+    access: MayReadLog,
+    incident_id: UUID | None = None,
+    notice_id: UUID | None = None,
+    customer_id: UUID | None = None,
+    starts_at: Moment | None = None,
+    ends_at: Moment | None = None,
+    language: Language = "fr",
+) -> Response:
+    """Return a ZIP archive with entries, proofs and all that they commit to, as the provider and its auditors see it.
+
+    Entries of an incident, a notice, a customer or a period: those that meet every condition given, and at least one is
+    wanted. Who got which bundle stands in the log.
+    """
+    if access.caller.scope(Permission.NOTICE_READ) is None:
+        raise ForbiddenError(Permission.NOTICE_READ)
+    wanted = Wanted(incident_id, notice_id, customer_id, starts_at, ends_at)
+    return await _bundle(context, access, access.view, wanted, PROVIDER, language)
+
+
+@router.get(
+    "/customers/{customer_id}/bundle", response_class=Response, summary="Evidence of what concerns a customer (9.1)"
+)
+async def read_customer_bundle(
+    context: Context,
+    access: MayReadTrail,
+    customer_id: UUID,
+    incident_id: UUID | None = None,
+    notice_id: UUID | None = None,
+    starts_at: Moment | None = None,
+    ends_at: Moment | None = None,
+    language: Language = "fr",
+) -> Response:
+    """Return a ZIP archive with every entry that names the customer, and nothing of another customer.
+
+    The same for whoever asks: the provider's notes and reasons stay commitments, and what was not told to the customer
+    is not in it.
+    """
+    notices = access.caller.scope(Permission.NOTICE_READ)
+    if notices is None or not notices.covers_customer(customer_id):
+        # A foreign customer does not exist; whoever may not read the notices of its own is told so.
+        await access.read(lambda tx: existing_customer(tx, customer_id))
+        raise ForbiddenError(Permission.NOTICE_READ)
+    scope = customer_scope(customer_id)
+    wanted = Wanted(incident_id, notice_id, customer_id, starts_at, ends_at)
+    return await _bundle(context, access, lambda tx: within(access.view(tx), scope), wanted, CUSTOMER, language)
+
+
+async def _bundle(
+    context: ApiContext, access: Access, view: _View, wanted: Wanted, reader: str, language: str
+) -> Response:
+    """Make the bundle, record that it was made, then answer: a bundle that cannot be made whole is an error.
+
+    1. Plan it, from one snapshot. 2. Write it to a file that has no name and goes with the answer. 3. Record it.
+    """
+
+    async def reads(work: Callable[[Transaction], ResultT]) -> ResultT:
+        return await access.store.read(lambda tx: work(view(tx)))
+
+    # 1.
+    plan = await reads(lambda tx: plan_bundle(tx, wanted, reader=reader, language=language))
+    signers = await context.keys.log_signers()
+    anchors = await asyncio.to_thread(read_anchors, context.settings.trust_dir)
+    async with contextlib.AsyncExitStack() as stack:
+        # 2.
+        file: BinaryIO = stack.enter_context(_nameless(context.settings.data))
+        digest = await write_bundle(file, reads, plan, anchors, signers, folder=context.settings.data)
+        # 3.
+        await access.write(lambda tx, act: record_bundle(tx, act, plan, digest))
+        await access.trace()
+        size = file.tell()
+        file.seek(0)
+        kept = stack.pop_all()
+    name = f"evidence-{plan.header.tree_size}.zip"
+    headers = {"Content-Length": str(size), "Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(_chunks(file, kept.aclose), media_type="application/zip", headers=headers)
+
+
+@contextlib.contextmanager
+def _nameless(folder: Path) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile(dir=folder) as file:
+        yield file
+
+
+async def _chunks(file: BinaryIO, close: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
+    try:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
+            yield chunk
+    finally:
+        await close()

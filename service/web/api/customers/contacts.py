@@ -1,0 +1,182 @@
+"""Contacts of a customer: whom notices are served on."""
+
+import hashlib
+from datetime import timedelta
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from notifications.customer.records import Contact
+from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers.manage_customers import (
+    ContactDraft,
+    add_contact,
+    change_contact,
+    existing_customer,
+)
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access
+from service.auth.sign_in.links import new_link_secret
+from service.customers.address_confirmation import send_address_link
+from service.ports.accounts import Throttle
+from service.ports.store import AccessTransaction
+from service.web.api.customers.customer_schemas import ContactIn, ContactList, ContactOut, contact_out
+from service.web.api.requests import (
+    Answer,
+    ApiContext,
+    Context,
+    IdempotencyKey,
+    IfMatch,
+    MayChangeContacts,
+    MayReadContacts,
+    change,
+    etag,
+    expected_version,
+    json_response,
+)
+
+router = APIRouter(prefix="/customers", tags=["customers"])
+
+#: How soon another link may be mailed to the same contact: nobody's mailbox is filled by this service.
+_BETWEEN_LINKS = timedelta(minutes=5)
+
+
+@router.post("/{customer_id}/contacts", status_code=201, response_model=ContactOut, summary="Add a contact")
+async def add(
+    request: Request,
+    context: Context,
+    access: MayChangeContacts,
+    customer_id: UUID,
+    contact: ContactIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Add a contact that notices are served to, each by its own mail.
+
+    A link to confirm the address is mailed to it, unless whoever adds it answers for the address (`address_confirmed`),
+    or there are no pages to link to.
+    """
+    draft = _stated(access, contact)
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        added = add_contact(tx, act, customer_id, draft)
+        _ask_where_unconfirmed(tx, act, context, added)
+        return Answer(contact_out(added, act.now), 201, {"ETag": etag(added.version)})
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.get("/{customer_id}/contacts", response_model=ContactList, summary="Contacts of a customer")
+async def list_contacts(context: Context, access: MayReadContacts, customer_id: UUID) -> Response:
+    """Return the contacts by escalation order."""
+    now = context.clock.now()
+
+    def work(tx: Transaction) -> ContactList:
+        existing_customer(tx, customer_id)
+        return ContactList.model_construct(items=[contact_out(item, now) for item in tx.contacts(customer_id)])
+
+    return json_response(await access.read(work))
+
+
+def _contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact:
+    contact = tx.contact(contact_id)
+    if contact is None or contact.customer_id != customer_id:
+        raise NotFoundError("contact", contact_id)
+    return contact
+
+
+@router.get("/{customer_id}/contacts/{contact_id}", response_model=ContactOut, summary="Read a contact")
+async def read_contact(context: Context, access: MayReadContacts, customer_id: UUID, contact_id: UUID) -> Response:
+    """Return one contact, and how its mails go out now."""
+    contact = await access.read(lambda tx: _contact_of(tx, customer_id, contact_id))
+    return json_response(contact_out(contact, context.clock.now()), {"ETag": etag(contact.version)})
+
+
+@router.put("/{customer_id}/contacts/{contact_id}", response_model=ContactOut, summary="Change a contact")
+async def put_contact(
+    request: Request,
+    context: Context,
+    access: MayChangeContacts,
+    customer_id: UUID,
+    contact_id: UUID,
+    contact: ContactIn,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Replace what is stated of a contact; `active: false` takes it out of service and keeps its record.
+
+    A changed address has to be confirmed again.
+    """
+    draft = _stated(access, contact)
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        before = _contact_of(tx, customer_id, contact_id)
+        version = expected_version(if_match, lambda: before.version)
+        changed = change_contact(tx, act, customer_id, contact_id, version, draft)
+        if changed.email != before.email:
+            _ask_where_unconfirmed(tx, act, context, changed)
+        return Answer(contact_out(changed, act.now), headers={"ETag": etag(changed.version)})
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.post(
+    "/{customer_id}/contacts/{contact_id}/confirmation",
+    response_model=ContactOut,
+    summary="Mail the link that confirms an address again",
+)
+async def ask_again(
+    request: Request,
+    context: Context,
+    access: MayChangeContacts,
+    customer_id: UUID,
+    contact_id: UUID,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Queue a new link and void the earlier ones; 409 where it is confirmed, or was asked for minutes ago."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        contact = _contact_of(tx, customer_id, contact_id)
+        console_url = context.sealing.provider.console_url
+        if console_url is None:
+            raise StateConflictError("there are no pages to link to: set console_url")
+        throttle = tx.throttle(_throttle_key(contact))
+        if contact.verified_at is not None:
+            raise StateConflictError("the address is confirmed already")
+        if throttle is not None and act.now < throttle.retry_at:
+            raise StateConflictError("a link was mailed a few minutes ago")
+        _ask(tx, act, context, contact, console_url)
+        return Answer(contact_out(contact, act.now), headers={"ETag": etag(contact.version)})
+
+    return await change(request, access, idempotency_key, work)
+
+
+def _stated(access: Access, contact: ContactIn) -> ContactDraft:
+    """Return what is stated; raises InvalidInputError where the caller may not answer for an address."""
+    if contact.address_confirmed and not access.may(Permission.CUSTOMER_CHANGE):
+        raise InvalidInputError(Fault("address_confirmed", "is taken from whoever may change customers, alone"))
+    return contact.to_domain()
+
+
+def _ask_where_unconfirmed(tx: AccessTransaction, act: Act, context: ApiContext, contact: Contact) -> None:
+    console_url = context.sealing.provider.console_url
+    if contact.verified_at is None and contact.active and console_url is not None:
+        _ask(tx, act, context, contact, console_url)
+
+
+def _ask(tx: AccessTransaction, act: Act, context: ApiContext, contact: Contact, console_url: str) -> None:
+    send_address_link(
+        tx,
+        act,
+        contact,
+        secret=new_link_secret(),
+        console_url=console_url,
+        provider_name=context.sealing.provider.name,
+    )
+    tx.save_throttle(Throttle(_throttle_key(contact), 1, act.now, act.now + _BETWEEN_LINKS))
+
+
+def _throttle_key(contact: Contact) -> bytes:
+    return hashlib.sha256(b"address-link\n" + contact.id.bytes).digest()

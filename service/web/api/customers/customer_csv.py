@@ -1,0 +1,207 @@
+"""Customers and contacts as CSV (RFC 4180, UTF-8): one line per contact, its customer's columns repeated on each."""
+
+import base64
+import binascii
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from notifications.canonical_json import timestamp_text
+from notifications.customer.records import AgreementBinding, Contact, Customer
+from notifications.use_cases.customers.import_customers import CustomerLine, LineFault
+from service.web.api.customers.customer_schemas import AgreementIn, ContactIn, CustomerIn
+
+SchemaT = TypeVar("SchemaT", bound=BaseModel)
+
+#: column -> member of the customer
+_CUSTOMER = {
+    "name": "name", "language": "language", "time_zone": "time_zone", "services": "services", "regions": "regions",
+    "availability_zones": "availability_zones", "four_eyes": "four_eyes",
+    "acknowledge_within_seconds": "acknowledge_within_seconds",
+}  # fmt: skip
+_AGREEMENT = {"agreement_id": "agreement_id", "agreement_effective_at": "effective_at"}
+#: column -> member of the contact
+_CONTACT = {
+    "contact_name": "name", "contact_role": "role", "contact_email": "email", "contact_language": "language",
+    "contact_time_zone": "time_zone", "contact_order": "order", "contact_fallback": "fallback",
+    "contact_mail_content": "mail_content", "contact_smime_certificate": "smime_certificate",
+    "contact_phone": "phone", "contact_address_confirmed": "address_confirmed",
+}  # fmt: skip
+COLUMNS = (*_CUSTOMER, *_AGREEMENT, *_CONTACT)
+_LISTS = frozenset({"services", "regions", "availability_zones"})
+_FLAGS = frozenset({"four_eyes", "contact_fallback", "contact_address_confirmed"})
+_FLAG_VALUES = {"true": True, "false": False}
+#: A spreadsheet takes a cell that begins so for a formula; apostrophes before it are doubled, so that it comes back.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+#: Longest cell: a certificate in base64.
+_MAX_CELL = 20_000
+#: Most lines of one file: what one transaction and one report can be asked to hold.
+MAX_LINES = 50_000
+
+
+def parse_customers(content: bytes) -> tuple[list[CustomerLine], list[LineFault]]:
+    """Return the lines of a file and everything that is wrong with its form, by line and column.
+
+    NOT checked here: what depends on what is stored, such as agreements and whether a certificate serves.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return [], [LineFault(line, "", "is not UTF-8")]
+    lines, faults = list[CustomerLine](), list[LineFault]()
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] | None = None
+    while True:
+        number = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            return lines, [*faults, LineFault(number, "", f"is no CSV as RFC 4180 has it: {error}")]
+        if header is None:
+            header = cells
+            if found := list(_header_faults(header)):
+                return [], [LineFault(1, name, reason) for name, reason in found]
+        elif len(lines) >= MAX_LINES:
+            return lines, [*faults, LineFault(number, "", f"a file may have {MAX_LINES} lines")]
+        elif cells:
+            parsed = _line(number, header, cells, faults)
+            if parsed is not None:
+                lines.append(parsed)
+    if header is None:
+        return [], [LineFault(1, "", "the file is empty: its first line names the columns")]
+    return lines, faults
+
+
+def format_customers(
+    customers: Iterable[tuple[Customer, Sequence[AgreementBinding], Sequence[Contact]]],
+) -> Iterator[str]:
+    """Yield the file line by line: every customer with the agreement it is bound to last, and its active contacts."""
+    yield _row(COLUMNS)
+    for customer, bindings, contacts in customers:
+        last = max(bindings, key=lambda item: (item.effective_at, item.recorded_at), default=None)
+        stated: list[object] = [getattr(customer, member) for member in _CUSTOMER.values()]
+        stated += ["", ""] if last is None else [last.agreement_id, timestamp_text(last.effective_at)]
+        active = [contact for contact in contacts if contact.active]
+        for contact in active:
+            cells = [getattr(contact, member, None) for member in _CONTACT.values()]
+            cells[-1] = contact.verified_at is not None
+            yield _row([*stated, *cells])
+        if not active:
+            yield _row([*stated, *("" for _ in _CONTACT)])
+
+
+def _row(cells: Iterable[object]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\r\n").writerow([_guarded(_text(cell)) for cell in cells])
+    return buffer.getvalue()
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, tuple):
+        return ";".join(value)
+    return str(getattr(value, "value", value))
+
+
+def _guarded(cell: str) -> str:
+    return f"'{cell}" if _FORMULA.match(cell) else cell
+
+
+def _header_faults(header: Sequence[str]) -> Iterator[tuple[str, str]]:
+    known = ", ".join(COLUMNS)
+    if len(header) == 1 and ";" in header[0]:
+        yield "", "columns are separated by commas"
+        return
+    for position, name in enumerate(header):
+        if name not in COLUMNS:
+            yield name[:100], f"is no column; known are {known}"
+        elif name in header[:position]:
+            yield name, "stands twice"
+    if "name" not in header:
+        yield "name", "is missing"
+
+
+def _line(number: int, header: Sequence[str], cells: Sequence[str], faults: list[LineFault]) -> CustomerLine | None:
+    """Return a line, or None with what is wrong with it added to ``faults``."""
+    if len(cells) != len(header):
+        faults.append(LineFault(number, "", f"has {len(cells)} cells, the first line has {len(header)}"))
+        return None
+    wrong = len(faults)
+    stated: dict[str, Any] = {}
+    for column, cell in zip(header, cells, strict=True):
+        if len(cell) > _MAX_CELL:
+            faults.append(LineFault(number, column, f"is longer than {_MAX_CELL} characters"))
+        elif cell != "":
+            value = _value(column, cell[1:] if _GUARDED.match(cell) else cell)
+            if value is None:
+                reason = "must be true or false" if column in _FLAGS else "must be the base64 of a certificate in DER"
+                faults.append(LineFault(number, column, reason))
+            stated[column] = value
+    certificate = stated.pop("contact_smime_certificate", None)
+    customer = _valid(CustomerIn, _CUSTOMER, stated, number, faults)
+    agreement = _valid(AgreementIn, _AGREEMENT, stated, number, faults) if _any(_AGREEMENT, stated) else None
+    has_contact = certificate is not None or _any(_CONTACT, stated)
+    contact = _valid(ContactIn, _CONTACT, stated, number, faults) if has_contact else None
+    if len(faults) > wrong or customer is None:
+        return None
+    draft = None if contact is None else contact.to_domain()
+    return CustomerLine(
+        number=number,
+        customer=customer.to_domain(),
+        agreement_id=None if agreement is None else agreement.agreement_id,
+        effective_at=None if agreement is None else agreement.effective_at,
+        contact=None if draft is None else replace(draft, smime_certificate=certificate),
+        customer_members=frozenset(_CUSTOMER[name] for name in header if name in _CUSTOMER),
+        contact_members=frozenset(_CONTACT[name] for name in header if name in _CONTACT),
+    )
+
+
+def _any(columns: dict[str, str], stated: dict[str, Any]) -> bool:
+    return any(column in stated for column in columns)
+
+
+def _value(column: str, cell: str) -> object:
+    """Return the value of a cell, or None for a flag or certificate that is none."""
+    if column in _FLAGS:
+        return _FLAG_VALUES.get(cell.lower())
+    if column == "contact_smime_certificate":
+        try:
+            return base64.b64decode(cell, validate=True)
+        except (binascii.Error, ValueError):
+            return None
+    return cell.split(";") if column in _LISTS else cell
+
+
+def _valid(
+    schema: type[SchemaT], columns: dict[str, str], stated: dict[str, Any], number: int, faults: list[LineFault]
+) -> SchemaT | None:
+    """Return the columns as the API takes them, or None with its faults under the names of the columns."""
+    try:
+        return schema.model_validate({member: stated[column] for column, member in columns.items() if column in stated})
+    except ValidationError as error:
+        named = {member: column for column, member in columns.items()}
+        for item in error.errors(include_url=False, include_input=False, include_context=False):
+            column = named.get(str(item["loc"][0]), "") if item["loc"] else ""
+            faults.append(LineFault(number, column, item["msg"]))
+        return None
+
+
+def column_of(field: str) -> str:
+    """Return the column that a fault found in the domain is shown under."""
+    return {"effective_at": "agreement_effective_at", "agreement_id": "agreement_id", "name": "name"}.get(
+        field, f"contact_{field}" if f"contact_{field}" in _CONTACT else field
+    )

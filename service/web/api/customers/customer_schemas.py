@@ -1,0 +1,390 @@
+"""Schemas of customers, their contacts, agreement bindings, chosen levels and console inbox."""
+
+import hashlib
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+from zoneinfo import available_timezones
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, Field, StringConstraints
+
+from notifications.customer.records import (
+    AgreementBinding,
+    Contact,
+    ContactRole,
+    Customer,
+    LevelChoice,
+    MailContent,
+    ProfileVersion,
+)
+from notifications.incident import Property
+from notifications.mail.enveloped import certificate_expires_at, certificate_pem, parse_certificate
+from notifications.mail.mail_form import mail_form
+from notifications.use_cases.customers.manage_customers import ContactDraft, CustomerDraft
+from service.web.api.fields import Code, Language, Line, Moment, Out, Schema
+from service.web.api.incidents.assessment_schemas import DecisionOut
+
+_TIME_ZONES = frozenset(available_timezones())
+
+
+def _time_zone(name: str) -> str:
+    if name not in _TIME_ZONES:
+        raise ValueError("is no IANA time zone, such as Europe/Paris")
+    return name
+
+
+def _mail_address(address: str) -> str:
+    try:
+        # No DNS here: an installation without a resolver still takes contacts; delivery tells what is unreachable.
+        return validate_email(address, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as error:
+        raise ValueError(f"is no mail address: {error}") from None
+
+
+#: Time to acknowledge in that a customer may choose: below, nobody could; above, nobody would notice.
+MIN_ACKNOWLEDGE_SECONDS, MAX_ACKNOWLEDGE_SECONDS = 60, 30 * 24 * 3600
+
+#: As it is dialled and as people write it, E.164 where possible; never a text.
+Phone = Annotated[
+    str, StringConstraints(max_length=40, strip_whitespace=True, pattern=r"^[+(]?[0-9][0-9 ().,/x#*-]{2,38}$")
+]
+TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
+MailAddress = Annotated[str, Field(max_length=320), AfterValidator(_mail_address)]
+
+
+class ChoiceIn(Schema):
+    """One choice: every dimension stated must match; what is left empty matches all."""
+
+    impacts: tuple[Code, ...] = ()
+    criticalities: tuple[Code, ...] = ()
+    priorities: tuple[Code, ...] = ()
+    data_harm: tuple[Property, ...] = Field((), description="At least one of these properties of its data is harmed.")
+
+    def to_domain(self) -> LevelChoice:
+        """Return the domain record."""
+        return LevelChoice(self.impacts, self.criticalities, self.priorities, self.data_harm)
+
+
+class ProfileIn(Schema):
+    """The levels a customer chooses (11.1.1.3)."""
+
+    choices: tuple[ChoiceIn, ...] | None = Field(
+        description="Null: the default levels. Empty: only what cannot be waived. Else any match is told.",
+        examples=[[{"impacts": ["I1"]}, {"data_harm": ["confidentiality", "integrity"]}]],
+    )
+    effective_at: Moment | None = Field(
+        None, description="From when it applies (to incidents the provider becomes aware of from then on); now if null."
+    )
+
+
+class AgreementIn(Schema):
+    """From when the customer is bound to which agreement version (10)."""
+
+    agreement_id: Code = Field(examples=["secnumcloud_iaas_3_0"])
+    effective_at: Moment = Field(examples=["2025-02-01T00:00:00+01:00"])
+
+
+class CustomerIn(Schema):
+    """What is stated of a customer."""
+
+    name: Line
+    language: Language = "fr"
+    time_zone: TimeZone = "Europe/Paris"
+    services: tuple[Code, ...] = Field((), description="What it uses; empty means the whole service.")
+    regions: tuple[Code, ...] = ()
+    availability_zones: tuple[Code, ...] = ()
+    four_eyes: bool = Field(
+        default=False, description="Its notices must be released by somebody else than whoever wrote them last."
+    )
+    acknowledge_within_seconds: int | None = Field(
+        None,
+        ge=MIN_ACKNOWLEDGE_SECONDS,
+        le=MAX_ACKNOWLEDGE_SECONDS,
+        description="Within what time of its sealing it wants to acknowledge a notice; whoever does not is asked again."
+        " Null: it need not.",
+    )
+
+    def to_domain(self) -> CustomerDraft:
+        """Return the domain record."""
+        return CustomerDraft(
+            self.name,
+            self.language,
+            self.time_zone,
+            self.services,
+            self.regions,
+            self.availability_zones,
+            self.four_eyes,
+            self.acknowledge_within_seconds,
+        )
+
+
+class NewCustomerIn(CustomerIn):
+    """A customer to register, bound to an agreement from a date."""
+
+    agreement: AgreementIn
+    profile: ProfileIn | None = Field(
+        None, description="Levels chosen at signature; in force from the agreement's date unless it says otherwise."
+    )
+
+
+class ContactIn(Schema):
+    """A person or mailbox that notices are served to."""
+
+    name: Line
+    role: ContactRole = ContactRole.SECURITY
+    email: MailAddress = Field(examples=["rssi@hopital.example"])
+    language: Language = "fr"
+    order: int = Field(1, ge=1, le=1000, description="Escalation order.")
+    active: bool = True
+    time_zone: TimeZone | None = Field(None, description="Of the times in its notices; null for the customer's.")
+    fallback: bool = Field(default=False, description="Served only while the customer has no other active contact.")
+    mail_content: MailContent = Field(
+        MailContent.FULL,
+        description=(
+            "`full`: the notice, encrypted where there is a certificate; `summary`: that there is one and where to read"
+            " it; `encrypted_only`: the notice encrypted, a summary while there is no usable certificate."
+        ),
+    )
+    smime_certificate: str | None = Field(
+        None, max_length=20_000, description="X.509 certificate in PEM (RSA, e-mail protection) to encrypt mails to."
+    )
+    address_confirmed: bool = Field(
+        default=False,
+        description="Confirmed by another way than the mailed link. Taken from whoever may change customers, alone.",
+    )
+    phone: Phone | None = Field(
+        None,
+        description="To be called where nothing else reaches the customer in time.",
+        examples=["+33 1 23 45 67 89"],
+    )
+
+    def to_domain(self) -> ContactDraft:
+        """Return the domain record; raises InvalidInputError for what is no certificate."""
+        return ContactDraft(
+            name=self.name,
+            role=self.role,
+            email=self.email,
+            language=self.language,
+            order=self.order,
+            active=self.active,
+            time_zone=self.time_zone,
+            fallback=self.fallback,
+            mail_content=self.mail_content,
+            smime_certificate=None if self.smime_certificate is None else parse_certificate(self.smime_certificate),
+            address_confirmed=self.address_confirmed,
+            phone=self.phone,
+        )
+
+
+class CustomerOut(Out):
+    """A customer."""
+
+    id: UUID
+    name: str
+    language: str
+    time_zone: str
+    services: list[str]
+    regions: list[str]
+    availability_zones: list[str]
+    four_eyes: bool
+    acknowledge_within_seconds: int | None
+    created_at: Moment
+    version: int
+    agreements: list["BindingOut"]
+
+
+class BindingOut(Out):
+    """An agreement binding."""
+
+    agreement_id: str
+    effective_at: Moment
+    recorded_at: Moment
+
+
+class ContactOut(Out):
+    """A contact."""
+
+    id: UUID
+    customer_id: UUID
+    name: str
+    role: str
+    email: str
+    language: str
+    order: int
+    active: bool
+    time_zone: str | None
+    fallback: bool
+    mail_content: str
+    smime_certificate: str | None = Field(description="PEM.")
+    certificate_expires_at: Moment | None
+    certificate_sha256: str | None = Field(description="Its fingerprint, in hex, to compare by another way.")
+    certificate_fault: str | None = Field(description="Why the certificate does not serve now; null where it does.")
+    verified_at: Moment | None = Field(
+        description="When the address was confirmed; until then its mails are summaries, for it may be a stranger's."
+    )
+    mail_form: str = Field(description="What its mails are now: `full`, `encrypted` or `summary`.")
+    mail_form_reason: str = Field(
+        description="`chosen`, `address_unconfirmed`, `no_certificate` or `certificate_unusable`."
+    )
+    phone: str | None
+    created_at: Moment
+    version: int
+
+
+class ProfileOut(Out):
+    """A profile version."""
+
+    version: int
+    choices: list[ChoiceIn] | None
+    effective_at: Moment
+    recorded_at: Moment
+    recorded_by: str
+
+
+class CustomerPage(Out):
+    """A page of customers."""
+
+    items: list[CustomerOut]
+    next_cursor: str | None
+
+
+class ContactList(Out):
+    """The contacts of a customer, by escalation order."""
+
+    items: list[ContactOut]
+
+
+class ProfileList(Out):
+    """The profile versions of a customer."""
+
+    items: list[ProfileOut]
+
+
+class BindingList(Out):
+    """The agreement bindings of a customer."""
+
+    items: list[BindingOut]
+
+
+class ProfileDifferenceOut(Out):
+    """An incident that the changed profile would have decided otherwise.
+
+    Which one it is, and why, is said to those who may read incidents: nobody learns here of what it was not told.
+    """
+
+    aware_at: Moment
+    notice: Literal["more", "fewer", "same"] = Field(
+        description="Whether there would have been a notice more or fewer; `same` where only an open question differs."
+    )
+    incident_id: UUID | None = None
+    ticket: str | None = None
+    present: DecisionOut | None = None
+    changed: DecisionOut | None = None
+
+
+class ProfileDryRunOut(Out):
+    """What a changed profile would have changed over the last 12 months. Nothing was recorded."""
+
+    since: Moment
+    incidents_examined: int
+    more_notices: int
+    fewer_notices: int
+    differences: list[ProfileDifferenceOut]
+
+
+class InboxItemOut(Out):
+    """A notice in the customer's console."""
+
+    notice_id: UUID
+    placed_at: Moment
+    document: str = Field(description="Path of the signed document.")
+
+
+class InboxPage(Out):
+    """The console inbox of a customer, newest first."""
+
+    items: list[InboxItemOut]
+    next_cursor: str | None
+
+
+def customer_out(customer: Customer, bindings: list[AgreementBinding]) -> CustomerOut:
+    """Return the schema of a customer."""
+    return CustomerOut.model_construct(
+        id=customer.id,
+        name=customer.name,
+        language=customer.language,
+        time_zone=customer.time_zone,
+        services=list(customer.services),
+        regions=list(customer.regions),
+        availability_zones=list(customer.availability_zones),
+        four_eyes=customer.four_eyes,
+        acknowledge_within_seconds=customer.acknowledge_within_seconds,
+        created_at=customer.created_at,
+        version=customer.version,
+        agreements=[binding_out(binding) for binding in bindings],
+    )
+
+
+def binding_out(binding: AgreementBinding) -> BindingOut:
+    """Return the schema of an agreement binding."""
+    return BindingOut(
+        agreement_id=binding.agreement_id, effective_at=binding.effective_at, recorded_at=binding.recorded_at
+    )
+
+
+def contact_out(contact: Contact, now: datetime) -> ContactOut:
+    """Return the schema of a contact, and how its mails go out now."""
+    certificate, decision = contact.smime_certificate, mail_form(contact, now)
+    return ContactOut.model_construct(
+        id=contact.id,
+        customer_id=contact.customer_id,
+        name=contact.name,
+        role=contact.role.value,
+        email=contact.email,
+        language=contact.language,
+        order=contact.order,
+        active=contact.active,
+        time_zone=contact.time_zone,
+        fallback=contact.fallback,
+        mail_content=contact.mail_content.value,
+        smime_certificate=None if certificate is None else certificate_pem(certificate),
+        certificate_expires_at=None if certificate is None else certificate_expires_at(certificate),
+        certificate_sha256=None if certificate is None else hashlib.sha256(certificate).hexdigest(),
+        certificate_fault=decision.certificate_fault,
+        verified_at=contact.verified_at,
+        mail_form=decision.form.value,
+        mail_form_reason=decision.reason.value,
+        phone=contact.phone,
+        created_at=contact.created_at,
+        version=contact.version,
+    )
+
+
+def profile_out(profile: ProfileVersion) -> ProfileOut:
+    """Return the schema of a profile version."""
+    choices = (
+        None
+        if profile.choices is None
+        else [
+            ChoiceIn(
+                impacts=choice.impacts,
+                criticalities=choice.criticalities,
+                priorities=choice.priorities,
+                data_harm=choice.data_harm,
+            )
+            for choice in profile.choices
+        ]
+    )
+    return ProfileOut(
+        version=profile.version,
+        choices=choices,
+        effective_at=profile.effective_at,
+        recorded_at=profile.recorded_at,
+        recorded_by=profile.recorded_by,
+    )
+
+
+def choices(profile: ProfileIn) -> tuple[LevelChoice, ...] | None:
+    """Return the choices of a profile as domain records; None for the default levels."""
+    return None if profile.choices is None else tuple(choice.to_domain() for choice in profile.choices)

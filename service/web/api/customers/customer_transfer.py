@@ -1,0 +1,81 @@
+"""Customers in and out as one file: the same for the API and the command line."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from notifications.customer.records import AgreementBinding, Contact, Customer
+from notifications.errors import Fault, InvalidInputError, StateConflictError
+from notifications.ports import Page, Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers.import_customers import (
+    CustomerLine,
+    ImportReport,
+    ImportUndoneError,
+    LineFault,
+    import_customers,
+)
+from notifications.use_cases.incidents.customer_decider import Agreements
+from service.web.api.customers.customer_csv import column_of, format_customers
+
+_PAGE = 200
+#: Faults told one by one; more of them say nothing new.
+MAX_FAULTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A file on its way in: its lines, and what is wrong with their form."""
+
+    lines: Sequence[CustomerLine]
+    form_faults: Sequence[LineFault]
+    agreements: Agreements
+    dry_run: bool
+
+    def work(self, tx: Transaction, act: Act) -> ImportReport:
+        """Import the lines; raises ImportUndoneError, with the faults of form among the others."""
+        try:
+            report = import_customers(
+                tx, act, self.lines, self.agreements, dry_run=self.dry_run or bool(self.form_faults)
+            )
+        except ImportUndoneError as error:
+            found = [LineFault(item.line, column_of(item.field), item.reason) for item in error.report.faults]
+            error.report.faults = sorted([*self.form_faults, *found], key=lambda item: item.line)
+            raise
+        return report
+
+
+def told_faults(faults: Sequence[LineFault]) -> list[Fault]:
+    """Return faults by line and column, the first thousand of them."""
+    told = [
+        Fault(f"line {item.line}.{item.field}" if item.field else f"line {item.line}", item.reason)
+        for item in faults[:MAX_FAULTS]
+    ]
+    if len(faults) > MAX_FAULTS:
+        told.append(Fault("", f"and {len(faults) - MAX_FAULTS} more faults"))
+    return told
+
+
+def verify_no_faults(report: ImportReport) -> None:
+    """Raise InvalidInputError where the report has faults."""
+    if report.faults:
+        raise InvalidInputError(*told_faults(report.faults))
+
+
+def export_customers(tx: Transaction) -> str:
+    """Return every customer that the transaction shows; raises StateConflictError where two have one name."""
+    found = list(_customers(tx))
+    names = [customer.name for customer, _, _ in found]
+    if len(set(names)) < len(names):
+        twice = next(name for position, name in enumerate(names) if name in names[:position])
+        raise StateConflictError(f"several customers are named {twice!r}: a file tells customers apart by their names")
+    return "".join(format_customers(found))
+
+
+def _customers(tx: Transaction) -> Iterator[tuple[Customer, Sequence[AgreementBinding], Sequence[Contact]]]:
+    cursor: str | None = None
+    while True:
+        customers, cursor = tx.customers(Page(_PAGE, cursor))
+        for customer in customers:
+            yield customer, tx.bindings(customer.id), tx.contacts(customer.id)
+        if cursor is None:
+            return

@@ -1,0 +1,166 @@
+"""Customers, their agreement bindings and console inbox."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers.manage_customers import (
+    bind_agreement,
+    change_customer,
+    choose_profile,
+    existing_customer,
+    register_customer,
+)
+from service.web.api.customers.customer_schemas import (
+    AgreementIn,
+    BindingList,
+    BindingOut,
+    CustomerIn,
+    CustomerOut,
+    CustomerPage,
+    InboxItemOut,
+    InboxPage,
+    NewCustomerIn,
+    binding_out,
+    choices,
+    customer_out,
+)
+from service.web.api.requests import (
+    Answer,
+    Context,
+    Cursor,
+    IdempotencyKey,
+    IfMatch,
+    Limit,
+    MayChangeCustomers,
+    MayReadCustomers,
+    MayReadNotices,
+    change,
+    etag,
+    expected_version,
+    json_response,
+    page_of,
+)
+
+router = APIRouter(prefix="/customers", tags=["customers"])
+
+
+@router.post("", status_code=201, response_model=CustomerOut, summary="Register a customer")
+async def register(
+    request: Request,
+    context: Context,
+    access: MayChangeCustomers,
+    customer: NewCustomerIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Register a customer, bind it to an agreement version from a date, and record the levels it chose, if any."""
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        bound = customer.agreement
+        registered = register_customer(
+            tx, act, customer.to_domain(), bound.agreement_id, bound.effective_at, context.agreements
+        )
+        if customer.profile is not None:
+            effective_at = customer.profile.effective_at or bound.effective_at
+            choose_profile(tx, act, registered.id, choices(customer.profile), effective_at, context.agreements)
+        return Answer(
+            customer_out(registered, list(tx.bindings(registered.id))),
+            201,
+            {"ETag": etag(1), "Location": f"/api/v1/customers/{registered.id}"},
+        )
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.get("", response_model=CustomerPage, summary="List customers")
+async def list_customers(access: MayReadCustomers, limit: Limit = 50, cursor: Cursor = None) -> Response:
+    """Return customers by registration, oldest first."""
+
+    def work(tx: Transaction) -> CustomerPage:
+        customers, following = tx.customers(page_of(limit, cursor))
+        items = [customer_out(item, list(tx.bindings(item.id))) for item in customers]
+        return CustomerPage.model_construct(items=items, next_cursor=following)
+
+    return json_response(await access.read(work))
+
+
+@router.get("/{customer_id}", response_model=CustomerOut, summary="Read a customer")
+async def read(access: MayReadCustomers, customer_id: UUID) -> Response:
+    """Return the customer with its agreement bindings."""
+    customer, bindings = await access.read(
+        lambda tx: (existing_customer(tx, customer_id), list(tx.bindings(customer_id)))
+    )
+    return json_response(customer_out(customer, bindings), {"ETag": etag(customer.version)})
+
+
+@router.put("/{customer_id}", response_model=CustomerOut, summary="Change a customer")
+async def put(
+    request: Request,
+    access: MayChangeCustomers,
+    customer_id: UUID,
+    customer: CustomerIn,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Replace what is stated of a customer; agreement and profile have their own history."""
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        version = expected_version(if_match, lambda: existing_customer(tx, customer_id).version)
+        changed = change_customer(tx, act, customer_id, version, customer.to_domain())
+        return Answer(customer_out(changed, list(tx.bindings(customer_id))), headers={"ETag": etag(changed.version)})
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.post("/{customer_id}/agreements", status_code=201, response_model=BindingOut, summary="Bind to an agreement")
+async def bind(
+    request: Request,
+    context: Context,
+    access: MayChangeCustomers,
+    customer_id: UUID,
+    binding: AgreementIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Bind the customer to an agreement version from a date (10)."""
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        bound = bind_agreement(tx, act, customer_id, binding.agreement_id, binding.effective_at, context.agreements)
+        return Answer(binding_out(bound), 201)
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.get("/{customer_id}/agreements", response_model=BindingList, summary="Agreement bindings")
+async def list_bindings(access: MayReadCustomers, customer_id: UUID) -> Response:
+    """Return every binding of the customer."""
+
+    def work(tx: Transaction) -> BindingList:
+        existing_customer(tx, customer_id)
+        return BindingList.model_construct(items=[binding_out(item) for item in tx.bindings(customer_id)])
+
+    return json_response(await access.read(work))
+
+
+@router.get("/{customer_id}/inbox", response_model=InboxPage, summary="Console inbox")
+async def inbox(access: MayReadNotices, customer_id: UUID, limit: Limit = 50, cursor: Cursor = None) -> Response:
+    """Return the notices placed in the customer's console, newest first."""
+
+    def work(tx: Transaction) -> InboxPage:
+        existing_customer(tx, customer_id)
+        items, following = tx.inbox(customer_id, page_of(limit, cursor))
+        return InboxPage.model_construct(
+            items=[
+                InboxItemOut(
+                    notice_id=item.notice_id,
+                    placed_at=item.placed_at,
+                    document=f"/api/v1/notices/{item.notice_id}/document",
+                )
+                for item in items
+            ],
+            next_cursor=following,
+        )
+
+    return json_response(await access.read(work))

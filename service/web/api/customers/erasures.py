@@ -1,0 +1,200 @@
+"""Erasure of a customer at the end of its contract: ordered, taken back, looked at; the certificate afterwards.
+
+What was erased is read by whoever knows its pseudonym, which the customer was given with the formal notice: it has no
+account any more. Nothing personal is in it.
+"""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy, erasure_window
+from notifications.errors import NotFoundError
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers.erase_customer import order_erasure, withdraw_erasure
+from notifications.use_cases.customers.manage_customers import existing_customer
+from service.auth.route_guard import open_to_strangers
+from service.customers.erasure_notice import NoticeSettings, order_by_mail
+from service.ports.store import AccessTransaction
+from service.web.api.fields import Line, Moment, Out, Schema
+from service.web.api.requests import (
+    Answer,
+    Context,
+    IdempotencyKey,
+    MayChangeCustomers,
+    MayReadCustomers,
+    change,
+    json_response,
+)
+
+router = APIRouter(tags=["erasures"])
+of_strangers = APIRouter(prefix="/erasures", tags=["erasures"], dependencies=[Depends(open_to_strangers)])
+
+Pseudonym = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="The customer's name in the log.")]
+
+#: The parts of a certificate: name to its type.
+PARTS = {
+    "certificate.json": "application/json",
+    "certificate.json.p7s": "application/pkcs7-signature",
+    "certificate.json.tsr": "application/timestamp-reply",
+}
+
+
+class ErasureIn(Schema):
+    """How the formal notice is served."""
+
+    served_by: ServedBy = Field(ServedBy.MAIL, description="By mail to every contact, or by a letter served already.")
+    reference: Line | None = Field(None, description="Of a letter: what it is found by.")
+    served_at: Moment | None = Field(None, description="Of a letter: when it was served.")
+
+
+class WithdrawalIn(Schema):
+    """Why an erasure is taken back."""
+
+    reason: Line = Field(description="Kept in the log as a commitment.")
+
+
+class ErasureOrderOut(Out):
+    """An erasure that is ordered and not done."""
+
+    customer_id: UUID
+    ordered_at: Moment
+    ordered_by: str
+    served_by: ServedBy
+    noticed_at: Moment | None = Field(description="When the formal notice was served; null while it is not.")
+    not_before: Moment | None = Field(description="When it is done at the earliest: 21 calendar days after.")
+    due_at: Moment | None = Field(description="When it must be done: 30 days after the notice.")
+    in_the_way: dict[str, int] = Field(description="What the customer is still owed, which comes first.")
+
+
+class ErasureOut(Out):
+    """An erasure that was done. The customer is named by its pseudonym in the log alone."""
+
+    pseudonym: str
+    noticed_at: Moment
+    erased_at: Moment
+    erased_rows: int
+    compacted_at: Moment | None = Field(description="When the files were made anew; null while they are not.")
+    certified_at: Moment | None = Field(description="When the certificate was signed; null while it is not.")
+    parts: list[str] = Field(description="Where the certificate, its signature and timestamp are.")
+
+
+@router.put("/customers/{customer_id}/erasure", response_model=ErasureOrderOut, summary="Order an erasure")
+async def order(
+    request: Request,
+    context: Context,
+    access: MayChangeCustomers,
+    customer_id: UUID,
+    body: ErasureIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Serve the formal notice and erase the customer 21 days after (9.7, 12). It can be taken back until then."""
+    settings = NoticeSettings(
+        provider_name=context.settings.provider_name,
+        contact_email=context.settings.contact_email,
+        console_url=context.settings.console_url,
+    )
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        if body.served_by is ServedBy.MAIL:
+            order_by_mail(tx, act, customer_id, settings)
+        else:
+            order_erasure(
+                tx, act, customer_id, served_by=body.served_by, reference=body.reference, served_at=body.served_at
+            )
+        return Answer(_standing(tx, customer_id))
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.get("/customers/{customer_id}/erasure", response_model=ErasureOrderOut, summary="Read an ordered erasure")
+async def read(access: MayReadCustomers, customer_id: UUID) -> Response:
+    """Return the order that stands; 404 where none does."""
+    return json_response(await access.read(lambda tx: _standing(tx, customer_id)))
+
+
+@router.post(
+    "/customers/{customer_id}/erasure/withdraw", response_model=ErasureOrderOut, summary="Take an erasure back"
+)
+async def withdraw(
+    request: Request,
+    access: MayChangeCustomers,
+    customer_id: UUID,
+    body: WithdrawalIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Keep the customer after all; returns the order that stood. Whoever withdraws tells the customer."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        stood = _standing(tx, customer_id)
+        withdraw_erasure(tx, act, customer_id, reason=body.reason)
+        return Answer(stood)
+
+    return await change(request, access, idempotency_key, work)
+
+
+@of_strangers.get("/{pseudonym}", response_model=ErasureOut, summary="Read an erasure that was done")
+async def read_done(context: Context, pseudonym: Pseudonym) -> Response:
+    """Return what is said of an erasure; 404 while it is not done, or for no pseudonym."""
+    return json_response(_done(await context.unit_of_work.read(lambda tx: existing_erasure(tx, pseudonym))))
+
+
+@of_strangers.get("/{pseudonym}/{part}", response_class=Response, summary="Read a part of a certificate of erasure")
+async def read_part(context: Context, pseudonym: Pseudonym, part: str) -> Response:
+    """Return the certificate, its CMS signature (DER), or the RFC 3161 response over the signature."""
+    content = certificate_part(await context.unit_of_work.read(lambda tx: existing_erasure(tx, pseudonym)), part)
+    return Response(content, media_type=PARTS[part], headers={"Cache-Control": "no-store"})
+
+
+def existing_erasure(tx: AccessTransaction, pseudonym: str) -> Erasure:
+    """Return the erasure of a pseudonym; raises NotFoundError."""
+    erasure = tx.erasure(pseudonym)
+    if erasure is None:
+        raise NotFoundError("erasure", pseudonym)
+    return erasure
+
+
+def certificate_part(erasure: Erasure, part: str) -> bytes:
+    """Return a part of a certificate by its file name; raises NotFoundError for another, or while it is not made."""
+    parts = (erasure.document, erasure.signature, erasure.timestamp)
+    content = dict(zip(PARTS, parts, strict=True)).get(part)
+    if content is None:
+        raise NotFoundError("certificate", part)
+    return content
+
+
+def _standing(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
+    customer, order = existing_customer(tx, customer_id), tx.erasure_order(customer_id)
+    if order is None:
+        raise NotFoundError("erasure of customer", customer_id)
+    return _order_out(order, customer.time_zone, tx.in_the_way_of_erasure(customer_id))
+
+
+def _order_out(order: ErasureOrder, time_zone: str, in_the_way: dict[str, int]) -> ErasureOrderOut:
+    window = None if order.noticed_at is None else erasure_window(order.noticed_at, time_zone)
+    return ErasureOrderOut(
+        customer_id=order.customer_id,
+        ordered_at=order.ordered_at,
+        ordered_by=order.ordered_by,
+        served_by=order.served_by,
+        noticed_at=order.noticed_at,
+        not_before=None if window is None else window.not_before,
+        due_at=None if window is None else window.due_at,
+        in_the_way=in_the_way,
+    )
+
+
+def _done(erasure: Erasure) -> ErasureOut:
+    named = [f"/api/v1/erasures/{erasure.pseudonym}/{part}" for part in PARTS] if erasure.document else []
+    return ErasureOut(
+        pseudonym=erasure.pseudonym,
+        noticed_at=erasure.noticed_at,
+        erased_at=erasure.erased_at,
+        erased_rows=erasure.erased_rows,
+        compacted_at=erasure.compacted_at,
+        certified_at=erasure.certified_at,
+        parts=named,
+    )

@@ -1,0 +1,63 @@
+"""Whether a customer could be told, before there is anything to tell: what the last checks found."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.responses import Response
+
+from notifications.delivery.reachability import CheckSubject
+from notifications.delivery.webhook import EndpointState
+from notifications.ports import Transaction
+from notifications.use_cases.customers.manage_customers import existing_customer
+from notifications.use_cases.customers.record_checks import is_reachable, latest_by_subject
+from service.web.api.fields import Moment, Out
+from service.web.api.requests import MayReadContacts, json_response
+
+router = APIRouter(prefix="/customers", tags=["customers"])
+
+
+class CheckOut(Out):
+    """The last check of one contact, certificate or webhook endpoint that is in service."""
+
+    subject: CheckSubject
+    subject_id: UUID = Field(description="The contact, or the endpoint.")
+    checked_at: Moment
+    ok: bool
+    code: int | None = Field(description="What the relay or the receiver answered, where it did.")
+    reason: str | None = Field(description="What is wrong, or soon will be; null where nothing is.")
+
+
+class ReachabilityOut(Out):
+    """What is known of a customer's contacts and webhooks."""
+
+    reachable: bool = Field(description="Whether a notice would reach somebody by mail or webhook, as far as is known.")
+    never_checked: int = Field(description="Active contacts whose address was not checked yet.")
+    items: list[CheckOut]
+
+
+@router.get("/{customer_id}/reachability", response_model=ReachabilityOut, summary="Whether a customer could be told")
+async def read_reachability(access: MayReadContacts, customer_id: UUID) -> Response:
+    """Return the last check of each active contact, certificate and webhook. A yes of the relay is no certainty."""
+    return json_response(await access.read(lambda tx: reachability_of(tx, customer_id)))
+
+
+def reachability_of(tx: Transaction, customer_id: UUID) -> ReachabilityOut:
+    """Return it as the API and the console show it; raises NotFoundError."""
+    existing_customer(tx, customer_id)
+    contacts = tx.contacts(customer_id)
+    active = {contact.id for contact in contacts if contact.active}
+    with_certificate = {contact.id for contact in contacts if contact.active and contact.smime_certificate is not None}
+    endpoints = [item.id for item in tx.webhook_endpoints(customer_id) if item.state is EndpointState.ACTIVE]
+    latest = latest_by_subject(tx.latest_reachability_checks(customer_id))
+    in_service = {
+        CheckSubject.CONTACT: active,
+        CheckSubject.CERTIFICATE: with_certificate,
+        CheckSubject.WEBHOOK: set(endpoints),
+    }
+    shown = [check for (subject, subject_id), check in latest.items() if subject_id in in_service[subject]]
+    return ReachabilityOut(
+        reachable=is_reachable(contacts, endpoints, latest),
+        never_checked=sum((CheckSubject.CONTACT, contact_id) not in latest for contact_id in active),
+        items=[CheckOut.model_validate(check) for check in sorted(shown, key=lambda check: (check.ok, check.subject))],
+    )

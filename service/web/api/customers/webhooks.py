@@ -1,0 +1,415 @@
+"""Webhook endpoints of a customer: where notices are posted to, and the secrets that sign them."""
+
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fastapi import APIRouter, Request
+from pydantic import Field, StringConstraints
+from starlette.responses import Response
+
+from notifications.delivery.delivery import Delivery, Outcome
+from notifications.delivery.webhook import EndpointState, SignatureKind, WebhookEndpoint, WebhookSecret
+from notifications.delivery.webhook_message import public_key_text, shared_secret_text, trial_event
+from notifications.errors import NotFoundError, StateConflictError
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers.manage_customers import existing_customer
+from notifications.use_cases.customers.manage_webhooks import (
+    EndpointDraft,
+    add_endpoint,
+    add_secret,
+    change_endpoint,
+    drop_secret,
+    existing_endpoint,
+    new_secret_record,
+)
+from notifications.use_cases.notices.replay_notice import replay_notice
+from service.auth.route_guard import Access
+from service.channels.webhook_https import seal_secret
+from service.ports.store import AccessTransaction
+from service.web.api.fields import Line, Moment, Out, Schema
+from service.web.api.requests import (
+    Answer,
+    ApiContext,
+    Context,
+    IdempotencyKey,
+    IfMatch,
+    MayChangeWebhooks,
+    MayReadWebhooks,
+    change,
+    etag,
+    examine,
+    expected_version,
+    json_response,
+)
+
+router = APIRouter(prefix="/customers", tags=["webhooks"])
+
+_SECRET_BYTES = 32
+_OVERLAP_DAYS = 7
+
+
+class WebhookIn(Schema):
+    """What is stated of an endpoint."""
+
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
+    description: Line = ""
+    active: bool = True
+
+    def to_domain(self) -> EndpointDraft:
+        """Return the draft."""
+        return EndpointDraft(self.url, self.description, self.active)
+
+
+class SecretIn(Schema):
+    """Which kind of secret to add, and how long those of its kind go on signing beside it."""
+
+    kind: Literal["v1", "v1a"] = "v1"
+    overlap_days: Annotated[float, Field(ge=0, le=90)] = _OVERLAP_DAYS
+
+
+class ReplayIn(Schema):
+    """Which notice to post again."""
+
+    notice_id: UUID
+
+
+class SecretOut(Out):
+    """A secret, never its bytes; `public_key` is what verifies `v1a`."""
+
+    id: UUID
+    kind: str
+    public_key: str | None
+    created_at: Moment
+    expires_at: Moment | None
+
+
+class NewSecretOut(SecretOut):
+    """A secret that was just made; `secret` is shown this once."""
+
+    secret: str | None
+
+
+class WebhookOut(Out):
+    """An endpoint as it stands."""
+
+    id: UUID
+    url: str
+    description: str
+    state: str
+    state_reason: str | None
+    created_at: Moment
+    failing_since: Moment | None
+    last_success_at: Moment | None
+    version: int
+    secrets: list[SecretOut]
+
+
+class NewWebhookOut(WebhookOut):
+    """An endpoint that was just added, with its first secret."""
+
+    new_secret: NewSecretOut
+
+
+class WebhookList(Out):
+    """The endpoints of a customer."""
+
+    items: list[WebhookOut]
+
+
+class TrialOut(Out):
+    """What came of a test, as the receiver said it."""
+
+    outcome: str
+    code: int | None
+    text: str
+    tls_version: str | None
+    remote: str | None
+
+
+class ReplayOut(Out):
+    """The delivery that was queued; it goes out under the same `webhook-id` as before."""
+
+    delivery_id: UUID
+    notice_id: UUID
+    endpoint_id: UUID
+
+
+def secret_out(secret: WebhookSecret) -> SecretOut:
+    """Return a secret as it may be shown."""
+    return SecretOut(
+        id=secret.id,
+        kind=secret.kind.value,
+        public_key=secret.public_key,
+        created_at=secret.created_at,
+        expires_at=secret.expires_at,
+    )
+
+
+def webhook_out(endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret]) -> WebhookOut:
+    """Return an endpoint as it may be shown."""
+    return WebhookOut(
+        id=endpoint.id,
+        url=endpoint.url,
+        description=endpoint.description,
+        state=endpoint.state.value,
+        state_reason=endpoint.state_reason,
+        created_at=endpoint.created_at,
+        failing_since=endpoint.failing_since,
+        last_success_at=endpoint.last_success_at,
+        version=endpoint.version,
+        secrets=[secret_out(secret) for secret in secrets],
+    )
+
+
+def new_secret(
+    context: ApiContext, act: Act, endpoint: WebhookEndpoint, kind: SignatureKind
+) -> tuple[WebhookSecret, NewSecretOut]:
+    """Return a new secret to store, and as it is shown this once."""
+    key = act.identifiers.new_id()
+    if kind is SignatureKind.V1:
+        plaintext, public = os.urandom(_SECRET_BYTES), None
+    else:
+        plaintext = Ed25519PrivateKey.generate().private_bytes_raw()
+        public = public_key_text(plaintext)
+    sealed = seal_secret(context.box, kind, str(key), plaintext)
+    secret = new_secret_record(act, endpoint, key, kind, sealed, public)
+    # Of v1a the receiver needs the public key alone: the private one leaves this service for nobody.
+    shown = shared_secret_text(plaintext) if kind is SignatureKind.V1 else None
+    return secret, NewSecretOut(**secret_out(secret).model_dump(), secret=shown)
+
+
+def added_webhook(
+    tx: AccessTransaction, act: Act, context: ApiContext, customer_id: UUID, draft: EndpointDraft
+) -> tuple[WebhookEndpoint, WebhookSecret, NewSecretOut]:
+    """Add an endpoint with its first secret, and return that as it is shown this once."""
+    endpoint = add_endpoint(tx, act, customer_id, draft)
+    secret, shown = new_secret(context, act, endpoint, SignatureKind.V1)
+    add_secret(tx, act, endpoint, secret, None)
+    return endpoint, secret, shown
+
+
+def added_secret(
+    tx: AccessTransaction,
+    act: Act,
+    context: ApiContext,
+    customer_id: UUID,
+    endpoint_id: UUID,
+    kind: SignatureKind,
+    overlap: timedelta,
+) -> NewSecretOut:
+    """Add a secret and return it as it is shown this once; the others of its kind sign for the overlap."""
+    endpoint = existing_endpoint(tx, customer_id, endpoint_id)
+    made, shown = new_secret(context, act, endpoint, kind)
+    add_secret(tx, act, endpoint, made, overlap)
+    return shown
+
+
+async def posted_trial(context: ApiContext, access: Access, customer_id: UUID, endpoint_id: UUID) -> Outcome:
+    """Post a test event once, record that it was, and return what the receiver said; raises StateConflictError."""
+    if context.webhook is None:
+        raise StateConflictError("webhooks are not set up in this installation")
+    endpoint, secrets = await access.read(
+        lambda tx: (existing_endpoint(tx, customer_id, endpoint_id), tx.webhook_secrets(endpoint_id))
+    )
+    act = access.act()
+    message_id = f"<test-{act.identifiers.new_id().hex}@{context.sealing.mail_domain}>"
+    source = context.sealing.provider.console_url or f"mailto:{context.sealing.sender}"
+    outcome = await context.webhook.post(
+        endpoint=endpoint,
+        secrets=secrets,
+        message_id=message_id,
+        content=trial_event(message_id=message_id, source=source, at=act.now),
+    )
+
+    def record(tx: AccessTransaction, act: Act) -> None:
+        pseudonym = tx.customer_pseudonym(customer_id)
+        subjects = {"customer": pseudonym, "endpoint": str(endpoint_id)}
+        detail = {"outcome": outcome.kind.value, "code": outcome.code}
+        tx.append_audit([act.entry("webhook.tested", subjects=subjects, detail=detail)])
+
+    await access.write(record)
+    return outcome
+
+
+def queued_replay(
+    tx: AccessTransaction, act: Act, context: ApiContext, customer_id: UUID, endpoint_id: UUID, notice_id: UUID
+) -> Delivery:
+    """Queue a sealed notice of a customer to its endpoint once more; raises NotFoundError, StateConflictError."""
+    endpoint = existing_endpoint(tx, customer_id, endpoint_id)
+    if endpoint.state is not EndpointState.ACTIVE:
+        raise StateConflictError("the endpoint is out of use")
+    notice = tx.notice(notice_id)
+    if notice is None or notice.customer_id != customer_id:
+        raise NotFoundError("notice", notice_id)
+    return replay_notice(tx, act, notice, endpoint, context.sealing.mail_domain)
+
+
+@router.post("/{customer_id}/webhooks", status_code=201, response_model=NewWebhookOut, summary="Add a webhook endpoint")
+async def add(
+    request: Request,
+    context: Context,
+    access: MayChangeWebhooks,
+    customer_id: UUID,
+    webhook: WebhookIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Add an endpoint with a first `v1` secret, shown this once; notices sealed from now on are posted there too."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        endpoint, secret, shown = added_webhook(tx, act, context, customer_id, webhook.to_domain())
+        stated = webhook_out(endpoint, [secret]).model_dump()
+        return Answer(
+            NewWebhookOut(**stated, new_secret=shown),
+            201,
+            {"ETag": etag(endpoint.version)},
+            kept=NewWebhookOut(**stated, new_secret=shown.model_copy(update={"secret": None})),
+        )
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.get("/{customer_id}/webhooks", response_model=WebhookList, summary="Webhook endpoints of a customer")
+async def list_webhooks(access: MayReadWebhooks, customer_id: UUID) -> Response:
+    """Return the endpoints, oldest first, each with its state and what secrets sign for it."""
+
+    def work(tx: Transaction) -> WebhookList:
+        existing_customer(tx, customer_id)
+        endpoints = tx.webhook_endpoints(customer_id)
+        return WebhookList(items=[webhook_out(item, tx.webhook_secrets(item.id)) for item in endpoints])
+
+    return json_response(await access.read(work))
+
+
+@router.get("/{customer_id}/webhooks/{endpoint_id}", response_model=WebhookOut, summary="Read a webhook endpoint")
+async def read_webhook(access: MayReadWebhooks, customer_id: UUID, endpoint_id: UUID) -> Response:
+    """Return one endpoint."""
+
+    def work(tx: Transaction) -> WebhookOut:
+        endpoint = existing_endpoint(tx, customer_id, endpoint_id)
+        return webhook_out(endpoint, tx.webhook_secrets(endpoint_id))
+
+    stated = await access.read(work)
+    return json_response(stated, {"ETag": etag(stated.version)})
+
+
+@router.put("/{customer_id}/webhooks/{endpoint_id}", response_model=WebhookOut, summary="Change a webhook endpoint")
+async def put_webhook(
+    request: Request,
+    access: MayChangeWebhooks,
+    customer_id: UUID,
+    endpoint_id: UUID,
+    webhook: WebhookIn,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Replace what is stated. `active: false` takes it out of use; `active: true` sets it in use again, whoever and
+    whatever had disabled it.
+    """
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        before = existing_endpoint(tx, customer_id, endpoint_id)
+        version = expected_version(if_match, lambda: before.version)
+        changed = change_endpoint(tx, act, before, webhook.to_domain(), version)
+        return Answer(webhook_out(changed, tx.webhook_secrets(endpoint_id)), headers={"ETag": etag(changed.version)})
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.post(
+    "/{customer_id}/webhooks/{endpoint_id}/secrets",
+    status_code=201,
+    response_model=NewSecretOut,
+    summary="Add a secret, and let the others of its kind expire",
+)
+async def rotate(
+    request: Request,
+    context: Context,
+    access: MayChangeWebhooks,
+    customer_id: UUID,
+    endpoint_id: UUID,
+    secret: SecretIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Add a secret, shown this once. Until the others expire, what is posted carries a signature by each."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        overlap = timedelta(days=secret.overlap_days)
+        shown = added_secret(tx, act, context, customer_id, endpoint_id, SignatureKind(secret.kind), overlap)
+        return Answer(shown, 201, kept=shown.model_copy(update={"secret": None}))
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.delete(
+    "/{customer_id}/webhooks/{endpoint_id}/secrets/{secret_id}", response_model=WebhookOut, summary="Remove a secret"
+)
+async def remove_secret(
+    request: Request,
+    access: MayChangeWebhooks,
+    customer_id: UUID,
+    endpoint_id: UUID,
+    secret_id: UUID,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Remove a secret at once, such as one that leaked; 409 for the last one in force."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        endpoint = existing_endpoint(tx, customer_id, endpoint_id)
+        drop_secret(tx, act, endpoint, secret_id)
+        return Answer(webhook_out(endpoint, tx.webhook_secrets(endpoint_id)))
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.post("/{customer_id}/webhooks/{endpoint_id}/test", response_model=TrialOut, summary="Post a test event")
+async def try_webhook(
+    request: Request,
+    context: Context,
+    access: MayChangeWebhooks,
+    customer_id: UUID,
+    endpoint_id: UUID,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Post an event that says that it is a test, once, and return what the receiver said; 409 while none can be sent.
+
+    It carries no notice and counts for nothing: an endpoint is neither disabled nor set in use by it. A request that
+    is repeated posts another one, and is answered as the first.
+    """
+    outcome = await posted_trial(context, access, customer_id, endpoint_id)
+    said = TrialOut(
+        outcome=outcome.kind.value,
+        code=outcome.code,
+        text=outcome.text,
+        tls_version=outcome.tls_version,
+        remote=outcome.remote,
+    )
+    return await examine(request, access, idempotency_key, lambda _tx: said)
+
+
+@router.post(
+    "/{customer_id}/webhooks/{endpoint_id}/replays",
+    status_code=202,
+    response_model=ReplayOut,
+    summary="Post a notice again",
+)
+async def replay(
+    request: Request,
+    context: Context,
+    access: MayChangeWebhooks,
+    customer_id: UUID,
+    endpoint_id: UUID,
+    wanted: ReplayIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Queue a sealed notice of this customer to the endpoint once more; 409 while it is under way, or out of use."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        delivery = queued_replay(tx, act, context, customer_id, endpoint_id, wanted.notice_id)
+        return Answer(ReplayOut(delivery_id=delivery.id, notice_id=delivery.notice_id, endpoint_id=endpoint_id), 202)
+
+    return await change(request, access, idempotency_key, work)

@@ -1,0 +1,57 @@
+"""Health, open to everybody: says whether, and names the part that fails; no content."""
+
+from collections.abc import Callable, Mapping
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from service.auth.authentication import Authenticator
+from service.auth.permissions import Permission
+from service.auth.route_guard import open_to_strangers
+
+router = APIRouter(tags=["health"], dependencies=[Depends(open_to_strangers)])
+
+#: name of a part -> why it is not ready, or None
+Probe = Callable[[], str | None]
+
+
+class HealthOut(BaseModel):
+    """The process answers."""
+
+    status: str
+
+
+class ReadinessOut(BaseModel):
+    """Whether the service does its whole job, part by part."""
+
+    status: str
+    parts: dict[str, str]
+
+
+@router.get("/healthz", response_model=HealthOut, summary="The process answers")
+async def healthz() -> Response:
+    """Return 200 as long as the process answers at all."""
+    return Response(HealthOut(status="ok").model_dump_json(), media_type="application/json")
+
+
+@router.get(
+    "/readyz",
+    response_model=ReadinessOut,
+    summary="The service does its whole job",
+    responses={503: {"model": ReadinessOut}},
+)
+async def readyz(request: Request) -> Response:
+    """Return 200 when log, keys, mail relay and worker are in order, else 503 and the parts that are not.
+
+    Why a part fails is told to whoever may see what waits for a person; to others it says ``failing``.
+    """
+    probes: Mapping[str, Probe] = request.app.state.probes
+    authenticator: Authenticator = request.app.state.authenticator
+    caller = await authenticator.known(request)
+    known = caller is not None and caller.scope(Permission.ATTENTION_READ) is not None
+    reasons = {name: probe() for name, probe in probes.items()}
+    failing = any(reasons.values())
+    told = {name: "ok" if reason is None else reason if known else "failing" for name, reason in reasons.items()}
+    body = ReadinessOut(status="degraded" if failing else "ok", parts=told)
+    return Response(body.model_dump_json(), 503 if failing else 200, media_type="application/json")

@@ -1,0 +1,176 @@
+"""What facts come to: classification, decisions per customer, dry runs."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+from starlette.responses import Response
+
+from notifications.classification import classify
+from notifications.decision import Verdict
+from notifications.errors import NotFoundError
+from notifications.incident import validate_facts
+from notifications.ports import Transaction
+from notifications.use_cases.incidents.dry_run import IncidentDryRun, dry_run_incident
+from service.web.api.fields import Out
+from service.web.api.incidents.assessment_schemas import (
+    ClassificationOut,
+    DecisionOut,
+    StoredDecisionOut,
+    classification_out,
+    decision_out,
+    stored_decision_out,
+)
+from service.web.api.incidents.incident_schemas import FactsIn
+from service.web.api.incidents.incidents import Patch, found_incident, patched_facts
+from service.web.api.requests import (
+    ApiContext,
+    Context,
+    Cursor,
+    IdempotencyKey,
+    Limit,
+    MayDeclareIncidents,
+    MayReadIncidents,
+    examine,
+    json_response,
+    page_of,
+)
+
+router = APIRouter(prefix="/incidents", tags=["assessments"])
+
+
+class AssessmentPage(Out):
+    """The latest decision per customer, told and not told alike."""
+
+    items: list[StoredDecisionOut]
+    next_cursor: str | None
+
+
+class DryRunOut(Out):
+    """Who would be told, who would not, and why. Nothing was recorded."""
+
+    classification: ClassificationOut
+    tally: dict[str, int]
+    assessments: list[DecisionOut] = Field(description="One per customer, by registration.")
+
+
+@router.post("/validate", response_model=ClassificationOut, summary="Validate and classify facts, record nothing")
+async def validate(
+    request: Request,
+    context: Context,
+    access: MayDeclareIncidents,
+    facts: FactsIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Check the facts as declaring them would, apart from the customers, and return how the agreement reads them."""
+    domain = facts.to_domain(context.default_language)
+    agreement = context.agreements.reference
+
+    validate_facts(domain, agreement, context.clock.now())
+    result = classification_out(classify(domain, agreement), agreement)
+    if idempotency_key is None:
+        return json_response(result)
+    return await examine(request, access, idempotency_key, lambda _tx: result)
+
+
+@router.post("/dry-run", response_model=DryRunOut, summary="Who would be told of these facts")
+async def dry_run(
+    request: Request, context: Context, access: MayReadIncidents, facts: FactsIn, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Classify and decide as declaring would, and record nothing."""
+    domain = facts.to_domain(context.default_language)
+    now = context.clock.now()
+
+    def work(tx: Transaction) -> DryRunOut:
+        return _dry_run_out(context, dry_run_incident(tx, now, domain, context.agreements))
+
+    return await examine(request, access, idempotency_key, work)
+
+
+def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
+    tally = {verdict.value: 0 for verdict in Verdict}
+    for _, decision in result.outcomes:
+        tally[decision.verdict.value] += 1
+    return DryRunOut.model_construct(
+        classification=classification_out(result.classification, context.agreements.reference),
+        tally=tally,
+        assessments=[decision_out(customer, decision) for customer, decision in result.outcomes],
+    )
+
+
+@router.post("/{incident_id}/dry-run", response_model=DryRunOut, summary="Who would be told if these facts changed")
+async def dry_run_change(
+    request: Request,
+    context: Context,
+    access: MayReadIncidents,
+    incident_id: UUID,
+    patch: Patch,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Classify and decide as changing the facts would, and record nothing."""
+    now = context.clock.now()
+
+    def work(tx: Transaction) -> DryRunOut:
+        facts = patched_facts(context, found_incident(tx, incident_id).facts, patch)
+        return _dry_run_out(context, dry_run_incident(tx, now, facts, context.agreements))
+
+    return await examine(request, access, idempotency_key, work)
+
+
+@router.get("/{incident_id}/classification", response_model=ClassificationOut, summary="Why it is what it is")
+async def read_classification(
+    context: Context,
+    access: MayReadIncidents,
+    incident_id: UUID,
+    agreement_id: Annotated[str | None, Query(description="The provider's reference agreement by default.")] = None,
+) -> Response:
+    """Return nature, legal basis clause by clause, priority, and what the open facts could still change."""
+    incident = await access.read(lambda tx: found_incident(tx, incident_id))
+    agreement = context.agreements.named(agreement_id or context.agreements.reference_id)
+    return json_response(classification_out(classify(incident.facts, agreement), agreement))
+
+
+@router.get("/{incident_id}/assessments", response_model=AssessmentPage, summary="Decisions per customer")
+async def list_assessments(
+    access: MayReadIncidents,
+    incident_id: UUID,
+    verdict: Verdict | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Return the latest decision per customer: who is told, who is not, who waits, and why."""
+
+    def work(tx: Transaction) -> tuple[list[StoredDecisionOut], str | None]:
+        found_incident(tx, incident_id)
+        decisions, following = tx.decisions(
+            incident_id, page_of(limit, cursor), verdict=verdict.value if verdict else None
+        )
+        items = []
+        for stored in decisions:
+            customer = tx.customer(stored.decision.customer_id)
+            if customer is not None:
+                items.append(stored_decision_out(customer, stored))
+        return items, following
+
+    items, following = await access.read(work)
+    return json_response(AssessmentPage.model_construct(items=items, next_cursor=following))
+
+
+@router.get(
+    "/{incident_id}/assessments/{customer_id}",
+    response_model=StoredDecisionOut,
+    summary="The decision for one customer",
+)
+async def read_assessment(access: MayReadIncidents, incident_id: UUID, customer_id: UUID) -> Response:
+    """Return the latest decision for one customer."""
+
+    def work(tx: Transaction) -> StoredDecisionOut:
+        found_incident(tx, incident_id)
+        customer = tx.customer(customer_id)
+        stored = tx.current_decisions(incident_id).get(customer_id)
+        if customer is None or stored is None:
+            raise NotFoundError("assessment of customer", customer_id)
+        return stored_decision_out(customer, stored)
+
+    return json_response(await access.read(work))

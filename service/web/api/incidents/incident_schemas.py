@@ -1,0 +1,269 @@
+"""Schemas of incidents: the facts as they come in and go out."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field
+
+from notifications.decision import Verdict
+from notifications.errors import Fault, InvalidInputError
+from notifications.incident import (
+    AffectedCustomer,
+    Answer,
+    Cause,
+    Controller,
+    Harm,
+    Incident,
+    IncidentFacts,
+    Intent,
+    LocalizedText,
+    PersonalData,
+    PersonalDataBreach,
+    Resource,
+    ResourceKind,
+    Tlp,
+    UnlistedCustomers,
+)
+from notifications.use_cases.audit_context import as_json
+from notifications.use_cases.incidents.record_incident import IncidentResult
+from service.web.api.fields import Code, Line, LineText, Moment, Out, ProseText, Schema, localized
+from service.web.api.incidents.assessment_schemas import ClassificationOut
+
+Count = Annotated[int, Field(ge=0, le=10_000_000_000)]
+
+
+class HarmIn(Schema):
+    """Which security properties are harmed; what is left out is unknown."""
+
+    availability: Answer = Answer.UNKNOWN
+    integrity: Answer = Answer.UNKNOWN
+    confidentiality: Answer = Answer.UNKNOWN
+    traceability: Answer = Answer.UNKNOWN
+
+    def to_domain(self) -> Harm:
+        """Return the domain record."""
+        return Harm(self.availability, self.integrity, self.confidentiality, self.traceability)
+
+
+class PersonalDataIn(Schema):
+    """Personal data of one customer (DPA art. 7 and 8); null is "not known yet"."""
+
+    breach: PersonalDataBreach = Field(
+        default=PersonalDataBreach.UNKNOWN, description="A suspicion owes a notice like a certainty does (DPA art. 7)."
+    )
+    controller: Controller = Controller.UNKNOWN
+    categories_of_data_subjects: tuple[Line, ...] | None = None
+    data_subjects_approx: Count | None = None
+    categories_of_records: tuple[Line, ...] | None = None
+    records_approx: Count | None = None
+    likely_consequences: ProseText | None = None
+
+
+class ResourceIn(Schema):
+    """One affected resource of the customer."""
+
+    kind: ResourceKind
+    id: Line
+    name: Line | None = None
+    region: Code | None = None
+    availability_zone: Code | None = None
+
+
+class AffectedCustomerIn(Schema):
+    """The incident as it touches one customer."""
+
+    customer_id: UUID
+    affected: Answer = Field(Answer.YES, description="Whether the customer's use of the service is touched.")
+    data_harm: HarmIn = Field(HarmIn(), description="Harm to the data this customer entrusted to the service.")
+    personal_data: PersonalDataIn = PersonalDataIn()
+    resources: tuple[ResourceIn, ...] = ()
+    effect: ProseText | None = Field(None, description="The effect on this customer, read by this customer alone.")
+
+
+FACTS_EXAMPLE: dict[str, Any] = {
+    "title": {"fr": "Fuite mémoire de l'équilibreur de charge", "en": "Memory disclosure by the load balancer"},
+    "summary": {
+        "fr": "Un défaut du répartiteur a renvoyé des fragments de mémoire à des tiers.",
+        "en": "A defect of the load balancer returned fragments of memory to third parties.",
+    },
+    "aware_at": "2026-11-23T02:40:00+01:00",
+    "detected_at": "2026-11-23T02:31:00+01:00",
+    "inside_perimeter": "yes",
+    "intent": "accidental",
+    "cause": "bug",
+    "service_harm": {"availability": "no", "integrity": "no", "confidentiality": "yes", "traceability": "no"},
+    "security_measures_harmed": "no",
+    "normal_operation_disrupted": "no",
+    "impact": "I2",
+    "criticality": "C2",
+    "rsit_class": "information-content-security",
+    "tlp": "TLP:AMBER+STRICT",
+    "services": ["load-balancer"],
+    "regions": ["eu-west"],
+    "unlisted_customers": "unknown",
+}
+
+
+class FactsIn(Schema):
+    """What is known of an incident. Every fact left out is unknown, and unknown is not no."""
+
+    model_config = Schema.model_config | {"json_schema_extra": {"examples": [FACTS_EXAMPLE]}}
+
+    title: LineText = Field(description="One line, as text or by language (`fr`, `en`, `de`).")
+    summary: ProseText = Field(description="What happened, in words every notified customer may read.")
+    aware_at: Moment = Field(description="When the provider became aware: every legal clock starts here.")
+    detected_at: Moment | None = None
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
+    inside_perimeter: Answer = Field(Answer.UNKNOWN, description="Inside the service's perimeter (7.1, 9.2).")
+    intent: Intent = Intent.UNKNOWN
+    cause: Cause = Cause.UNKNOWN
+    service_harm: HarmIn = HarmIn()
+    security_measures_harmed: Answer = Answer.UNKNOWN
+    normal_operation_disrupted: Answer = Answer.UNKNOWN
+    impact: Code = Field("unknown", description="A level of the agreement (7.6.4), such as `I1`, or `unknown`.")
+    criticality: Code = Field("unknown", description="A level of the agreement, such as `C1`, or `unknown`.")
+    rsit_class: Code | None = Field(None, description="Class of the Reference Security Incident Taxonomy.")
+    rsit_type: Code | None = Field(None, description="Type within the class.")
+    tlp: Tlp = Tlp.AMBER_STRICT
+    services: tuple[Code, ...] = ()
+    regions: tuple[Code, ...] = ()
+    availability_zones: tuple[Code, ...] = ()
+    affected_customers: tuple[AffectedCustomerIn, ...] = ()
+    unlisted_customers: UnlistedCustomers = Field(
+        UnlistedCustomers.UNKNOWN,
+        description="What is known of customers not listed: `not_affected` (their data is not harmed) or `unknown`.",
+    )
+    measures_taken: ProseText | None = None
+    recommendations: ProseText | None = None
+    not_known_yet: ProseText | None = None
+    next_update_by: Moment | None = None
+
+    def to_domain(self, default_language: str) -> IncidentFacts:
+        """Return the domain record; raises InvalidInputError where a text was given in no language."""
+
+        def required(name: str, text: Any) -> LocalizedText:
+            value = localized(text, default_language)
+            if value is None:
+                raise InvalidInputError(Fault(name, "give the text in at least one language"))
+            return value
+
+        def text(value: Any) -> LocalizedText | None:
+            return localized(value, default_language)
+
+        return IncidentFacts(
+            title=required("title", self.title),
+            summary=required("summary", self.summary),
+            aware_at=self.aware_at,
+            detected_at=self.detected_at,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+            inside_perimeter=self.inside_perimeter,
+            intent=self.intent,
+            cause=self.cause,
+            service_harm=self.service_harm.to_domain(),
+            security_measures_harmed=self.security_measures_harmed,
+            normal_operation_disrupted=self.normal_operation_disrupted,
+            impact=self.impact,
+            criticality=self.criticality,
+            rsit_class=self.rsit_class,
+            rsit_type=self.rsit_type,
+            tlp=self.tlp,
+            services=self.services,
+            regions=self.regions,
+            availability_zones=self.availability_zones,
+            affected_customers=tuple(_affected(stated, default_language) for stated in self.affected_customers),
+            unlisted_customers=self.unlisted_customers,
+            measures_taken=text(self.measures_taken),
+            recommendations=text(self.recommendations),
+            not_known_yet=text(self.not_known_yet),
+            next_update_by=self.next_update_by,
+        )
+
+
+def _affected(stated: AffectedCustomerIn, default_language: str) -> AffectedCustomer:
+    data = stated.personal_data
+    return AffectedCustomer(
+        customer_id=stated.customer_id,
+        affected=stated.affected,
+        data_harm=stated.data_harm.to_domain(),
+        personal_data=PersonalData(
+            breach=data.breach,
+            controller=data.controller,
+            categories_of_data_subjects=data.categories_of_data_subjects,
+            data_subjects_approx=data.data_subjects_approx,
+            categories_of_records=data.categories_of_records,
+            records_approx=data.records_approx,
+            likely_consequences=localized(data.likely_consequences, default_language),
+        ),
+        resources=tuple(
+            Resource(item.kind, item.id, item.name, item.region, item.availability_zone) for item in stated.resources
+        ),
+        effect=localized(stated.effect, default_language),
+    )
+
+
+affected_to_domain = _affected
+
+
+def facts_json(facts: IncidentFacts) -> dict[str, Any]:
+    """Return facts in the shape of ``FactsIn``."""
+    shape = as_json(facts)
+    if not isinstance(shape, dict):
+        raise TypeError("facts are an object")
+    return dict(shape)
+
+
+class Tally(Out):
+    """How many customers stand at each verdict, and what was drafted."""
+
+    notify: int
+    do_not_notify: int
+    pending: int
+    drafts_added: int
+    drafts_withdrawn: int
+
+
+class IncidentOut(Out):
+    """An incident as it stands."""
+
+    id: UUID
+    ticket: str
+    state: str
+    version: int = Field(description="Version of the facts in force; also the ETag.")
+    opened_at: Moment
+    updated_at: Moment
+    closed_at: Moment | None
+    opened_by: str
+    facts: dict[str, Any] = Field(description="As `FactsIn`.")
+    classification: ClassificationOut
+    tally: Tally | None = Field(None, description="After a change: what it came to for the customers.")
+
+
+def incident_out(incident: Incident, classification: ClassificationOut, tally: Tally | None = None) -> IncidentOut:
+    """Return the schema of an incident."""
+    return IncidentOut.model_construct(
+        id=incident.id,
+        ticket=incident.ticket,
+        state=incident.state.value,
+        version=incident.version,
+        opened_at=incident.opened_at,
+        updated_at=incident.updated_at,
+        closed_at=incident.closed_at,
+        opened_by=incident.opened_by,
+        facts=facts_json(incident.facts),
+        classification=classification,
+        tally=tally,
+    )
+
+
+def tally_of(result: IncidentResult) -> Tally:
+    """Return the tally of a change."""
+    counts = result.consequences.tally
+    return Tally(
+        notify=counts[Verdict.NOTIFY],
+        do_not_notify=counts[Verdict.DO_NOT_NOTIFY],
+        pending=counts[Verdict.PENDING],
+        drafts_added=result.consequences.drafted,
+        drafts_withdrawn=result.consequences.withdrawn,
+    )

@@ -1,0 +1,347 @@
+"""Incidents: declare, read, change facts, release, close."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Query, Request
+from pydantic import Field, ValidationError
+from starlette.responses import Response
+
+from notifications.classification import classify
+from notifications.errors import Fault, InvalidInputError, NotFoundError
+from notifications.incident import Incident, IncidentFacts
+from notifications.notice import Notice
+from notifications.ports import Transaction
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.incidents.change_incident import change_facts, close_incident, reopen_incident
+from notifications.use_cases.incidents.record_incident import IncidentResult, record_incident
+from notifications.use_cases.incidents.release_notice import override_releases, release_drafts
+from service.monitoring.alerts import raise_alerts
+from service.monitoring.notice_findings import override_finding
+from service.ports.store import AccessTransaction
+from service.web.api.fields import Out
+from service.web.api.incidents.assessment_schemas import (
+    classification_out,
+)
+from service.web.api.incidents.incident_schemas import (
+    AffectedCustomerIn,
+    FactsIn,
+    IncidentOut,
+    facts_json,
+    incident_out,
+    tally_of,
+)
+from service.web.api.notices.notice_schemas import NoticeOut, OverrideIn, notice_out
+from service.web.api.notices.notices import log_overrides
+from service.web.api.requests import (
+    Answer,
+    ApiContext,
+    Context,
+    Cursor,
+    IdempotencyKey,
+    IfMatch,
+    Limit,
+    MayChangeIncidents,
+    MayDeclareIncidents,
+    MayOverrideRelease,
+    MayReadIncidents,
+    MayReleaseNotices,
+    change,
+    etag,
+    expected_version,
+    json_response,
+    page_of,
+)
+
+router = APIRouter(prefix="/incidents", tags=["incidents"])
+
+
+class IncidentPage(Out):
+    """A page of incidents, newest first."""
+
+    items: list[IncidentOut]
+    next_cursor: str | None
+
+
+class NoticeList(Out):
+    """Notices of an incident."""
+
+    items: list[NoticeOut]
+
+
+def found_incident(tx: Transaction, incident_id: UUID) -> Incident:
+    """Return the incident; raises NotFoundError."""
+    incident = tx.incident(incident_id)
+    if incident is None:
+        raise NotFoundError("incident", incident_id)
+    return incident
+
+
+def _read_out(context: ApiContext, incident: Incident) -> IncidentOut:
+    agreement = context.agreements.reference
+    return incident_out(incident, classification_out(classify(incident.facts, agreement), agreement))
+
+
+def _answer(context: ApiContext, result: IncidentResult, status: int = 200) -> Answer:
+    incident = result.incident
+
+    def out() -> IncidentOut:
+        agreement = context.agreements.reference
+        classification = classification_out(result.consequences.classification, agreement)
+        return incident_out(incident, classification, tally_of(result))
+
+    headers = {"ETag": etag(incident.version)}
+    if status == HTTPStatus.CREATED:
+        headers["Location"] = f"/api/v1/incidents/{incident.id}"
+    return Answer(out, status, headers)
+
+
+@router.post("", status_code=201, response_model=IncidentOut, summary="Declare an incident")
+async def declare(
+    request: Request,
+    context: Context,
+    access: MayDeclareIncidents,
+    facts: FactsIn,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Record it, give it a ticket, classify it, decide for every customer and draft the notices that are owed."""
+    domain = facts.to_domain(context.default_language)
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        return _answer(context, record_incident(tx, act, domain, context.agreements), 201)
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.get("", response_model=IncidentPage, summary="List incidents")
+async def list_incidents(
+    context: Context,
+    access: MayReadIncidents,
+    state: Annotated[str | None, Query(pattern="^(open|closed)$")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """Return incidents, newest first."""
+    incidents, following = await access.read(lambda tx: tx.incidents(page_of(limit, cursor), state=state))
+    return json_response(
+        IncidentPage.model_construct(items=[_read_out(context, item) for item in incidents], next_cursor=following)
+    )
+
+
+@router.get("/{incident_id}", response_model=IncidentOut, summary="Read an incident")
+async def read(context: Context, access: MayReadIncidents, incident_id: UUID) -> Response:
+    """Return the incident with the facts in force and how the agreement reads them."""
+    incident = await access.read(lambda tx: found_incident(tx, incident_id))
+    return json_response(_read_out(context, incident), {"ETag": etag(incident.version)})
+
+
+class FactsOut(Out):
+    """One version of the facts."""
+
+    version: int
+    facts: dict[str, Any] = Field(description="As `FactsIn`.")
+
+
+@router.get("/{incident_id}/facts", response_model=FactsOut, summary="Read one version of the facts")
+async def read_facts(
+    access: MayReadIncidents, incident_id: UUID, version: Annotated[int | None, Query(ge=1)] = None
+) -> Response:
+    """Return the facts in force, or an earlier version of them."""
+
+    def work(tx: Transaction) -> tuple[int, IncidentFacts]:
+        incident = found_incident(tx, incident_id)
+        wanted = version or incident.version
+        facts = tx.facts_at(incident_id, wanted)
+        if facts is None:
+            raise NotFoundError("version of the facts", wanted)
+        return wanted, facts
+
+    wanted, facts = await access.read(work)
+    headers = {} if version else {"ETag": etag(wanted)}
+    return json_response(FactsOut.model_construct(version=wanted, facts=facts_json(facts)), headers)
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Return ``target`` changed by a JSON merge patch (RFC 7396)."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge_patch(merged.get(name), value)
+    return merged
+
+
+def patched_facts(context: ApiContext, facts: IncidentFacts, patch: dict[str, Any]) -> IncidentFacts:
+    """Return facts changed by a merge patch; raises InvalidInputError as for facts that come in whole."""
+    try:
+        model = FactsIn.model_validate(merge_patch(facts_json(facts), patch))
+    except ValidationError as error:
+        raise InvalidInputError(
+            *(Fault(".".join(str(part) for part in item["loc"]), item["msg"]) for item in error.errors())
+        ) from None
+    return model.to_domain(context.default_language)
+
+
+Patch = Annotated[
+    dict[str, Any],
+    Body(
+        description="JSON merge patch (RFC 7396): what is named changes, null makes a fact unknown again.",
+        examples=[{"intent": "malicious", "impact": "I1", "service_harm": {"confidentiality": "yes"}}],
+    ),
+]
+
+
+@router.patch("/{incident_id}/facts", response_model=IncidentOut, summary="Change facts")
+async def patch_facts(
+    request: Request,
+    context: Context,
+    access: MayChangeIncidents,
+    incident_id: UUID,
+    patch: Patch,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Re-classify and re-decide: newly owed customers get a notice, those already told an update or a correction."""
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        incident = found_incident(tx, incident_id)
+        version = expected_version(if_match, lambda: incident.version)
+        facts = patched_facts(context, incident.facts, patch)
+        return _answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.put(
+    "/{incident_id}/affected-customers/{customer_id}",
+    response_model=IncidentOut,
+    summary="State how one customer is affected",
+)
+async def put_affected_customer(
+    request: Request,
+    context: Context,
+    access: MayChangeIncidents,
+    incident_id: UUID,
+    customer_id: UUID,
+    stated: AffectedCustomerIn,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Add or replace what is stated of one customer; the other facts stay as they are."""
+    if stated.customer_id != customer_id:
+        raise InvalidInputError(Fault("customer_id", "differs from the one in the path"))
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        incident = found_incident(tx, incident_id)
+        version = expected_version(if_match, lambda: incident.version)
+        others = [
+            item for item in facts_json(incident.facts)["affected_customers"] if item["customer_id"] != str(customer_id)
+        ]
+        patch = {"affected_customers": [*others, stated.model_dump(mode="json")]}
+        facts = patched_facts(context, incident.facts, patch)
+        return _answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.get("/{incident_id}/notices", response_model=NoticeList, summary="Notices of an incident")
+async def list_notices(access: MayReadIncidents, incident_id: UUID) -> Response:
+    """Return every notice of the incident, drafts and withdrawn ones too, by customer and sequence."""
+
+    def work(tx: Transaction) -> list[NoticeOut]:
+        found_incident(tx, incident_id)
+        return [notice_out(notice, at_provider=True) for notice in tx.notices_of_incident(incident_id)]
+
+    return json_response(NoticeList.model_construct(items=await access.read(work)))
+
+
+@router.post("/{incident_id}/release", response_model=NoticeList, summary="Release every draft of an incident")
+async def release(
+    request: Request,
+    context: Context,
+    access: MayReleaseNotices,
+    incident_id: UUID,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Release all drafts or none. If-Match is the incident's ETag: what was reviewed is what goes out.
+
+    409 where four eyes are required for one of them and the caller wrote it last.
+    """
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
+        return _released(release_drafts(tx, act, incident_id, version, context.agreements))
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.post(
+    "/{incident_id}/release-override", response_model=NoticeList, summary="Release every draft in an emergency"
+)
+async def release_override(
+    request: Request,
+    context: Context,
+    access: MayOverrideRelease,
+    incident_id: UUID,
+    override: OverrideIn,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Release all drafts past four eyes, or without an approver. It is alerted, and waits for somebody's review."""
+
+    def work(tx: AccessTransaction, act: Act) -> Answer:
+        version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
+        notices = override_releases(tx, act, incident_id, version, context.agreements, override.reason)
+        raise_alerts(tx, act, [override_finding(tx, notice) for notice in notices], context.alerts)
+        overridden[:] = notices
+        return _released(notices)
+
+    overridden: list[Notice] = []
+    response = await change(request, access, idempotency_key, work)
+    log_overrides(overridden)
+    return response
+
+
+def _released(notices: list[Notice]) -> Answer:
+    return Answer(NoticeList.model_construct(items=[notice_out(notice, at_provider=True) for notice in notices]))
+
+
+@router.post("/{incident_id}/close", response_model=IncidentOut, summary="Close an incident")
+async def close(
+    request: Request,
+    context: Context,
+    access: MayChangeIncidents,
+    incident_id: UUID,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Close it and draft a final notice for every customer told; refused while a customer's verdict is pending."""
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
+        return _answer(context, close_incident(tx, act, incident_id, version, context.agreements))
+
+    return await change(request, access, idempotency_key, work)
+
+
+@router.post("/{incident_id}/reopen", response_model=IncidentOut, summary="Reopen a closed incident")
+async def reopen(
+    request: Request,
+    context: Context,
+    access: MayChangeIncidents,
+    incident_id: UUID,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    """Open it again, so that facts found later reach the customers."""
+
+    def work(tx: Transaction, act: Act) -> Answer:
+        version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
+        return _answer(context, reopen_incident(tx, act, incident_id, version, context.agreements))
+
+    return await change(request, access, idempotency_key, work)

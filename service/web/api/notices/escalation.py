@@ -1,0 +1,55 @@
+"""Escalation: how far a customer is told of a notice, and when it is looked at next."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.responses import Response
+
+from notifications.delivery.call_task import CallTaskState
+from notifications.delivery.escalation_plan import Standing, standing_of
+from notifications.errors import NotFoundError
+from notifications.use_cases.notices.escalate import standing_watch
+from service.ports.store import AccessTransaction
+from service.web.api.fields import Moment, Out
+from service.web.api.requests import MayReadCalls, json_response
+
+router = APIRouter(tags=["notices"])
+
+
+class EscalationOut(Out):
+    """The clock of one sealed notice."""
+
+    notice_id: UUID
+    standing: Standing = Field(
+        description=(
+            "`open`: nothing but the console has it. `told`: sent, and not acknowledged yet. `settled`: nothing more is"
+            " owed by it. `superseded`: what was owed passed to a later notice."
+        )
+    )
+    due_at: Moment = Field(description="Its deadline, or that of an earlier notice that nobody was told of.")
+    acknowledge_by: Moment | None = Field(description="By when it is wanted to be acknowledged; null: it need not be.")
+    next_look_at: Moment | None = Field(description="When it is looked at next; null when nothing more is to come.")
+    open_call_task_id: UUID | None
+
+
+@router.get("/notices/{notice_id}/escalation", response_model=EscalationOut, summary="How far a customer is told")
+async def show(access: MayReadCalls, notice_id: UUID) -> Response:
+    """Return how far the customer is told; 404 for a notice that is not sealed, or was before there were clocks."""
+
+    def work(tx: AccessTransaction) -> EscalationOut:
+        notice = tx.notice(notice_id)
+        watch = None if notice is None else standing_watch(tx, notice)
+        if watch is None:
+            raise NotFoundError("escalation", notice_id)
+        open_tasks = [task.id for task in watch.call_tasks if task.state is CallTaskState.OPEN]
+        return EscalationOut.model_construct(
+            notice_id=notice_id,
+            standing=standing_of(watch),
+            due_at=watch.escalation.due_at,
+            acknowledge_by=watch.escalation.acknowledge_by,
+            next_look_at=watch.escalation.next_look_at,
+            open_call_task_id=next(iter(open_tasks), None),
+        )
+
+    return json_response(await access.read(work))

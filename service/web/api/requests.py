@@ -1,0 +1,209 @@
+"""What every route shares of HTTP: which permission it wants, entity tags, idempotency, cursors."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+from fastapi import Depends, Header, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from notifications.errors import Fault, IdempotencyMismatchError, InvalidInputError
+from notifications.ports import Clock, Identifiers, Page, StoredResponse, WebhookChannel
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.incidents.customer_decider import Agreements
+from notifications.use_cases.notices.seal_notice import Sealing
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access, Requires
+from service.crypto.secret_box import SecretBox
+from service.key_rotation.keeper import KeyKeeper
+from service.monitoring.alerts import AlertSettings
+from service.monitoring.metrics import Metrics
+from service.ports.store import AccessStore, AccessTransaction
+from service.settings import Settings
+from service.web.api.errors import HttpProblemError
+
+#: Longest Idempotency-Key taken.
+_IDEMPOTENCY_KEY_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ApiContext:
+    """What routes need of the service; put together in ``service.bootstrap.server``."""
+
+    unit_of_work: AccessStore
+    clock: Clock
+    identifiers: Identifiers
+    agreements: Agreements
+    sealing: Sealing
+    #: language given to free text that came without one
+    default_language: str
+    keys: KeyKeeper
+    settings: Settings
+    #: who is told of what cannot wait
+    alerts: AlertSettings
+    metrics: Metrics
+    #: seals and opens the secrets of webhooks
+    box: SecretBox
+    #: posts to customers' systems
+    webhook: WebhookChannel | None = None
+
+
+async def api_context(request: Request) -> ApiContext:
+    """Return the context of the running app."""
+    context: ApiContext = request.app.state.api_context
+    return context
+
+
+Context = Annotated[ApiContext, Depends(api_context)]
+
+
+#: The caller's access, by the permission that a route declares with it.
+MayDeclareIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_DECLARE))]
+MayReadIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_READ))]
+MayChangeIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_CHANGE))]
+MayReadNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_READ))]
+MayAcknowledgeNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_ACKNOWLEDGE))]
+MayReleaseNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_RELEASE))]
+MayOverrideRelease = Annotated[Access, Depends(Requires(Permission.NOTICE_OVERRIDE))]
+MayReadCustomers = Annotated[Access, Depends(Requires(Permission.CUSTOMER_READ))]
+MayChangeCustomers = Annotated[Access, Depends(Requires(Permission.CUSTOMER_CHANGE))]
+MayReadContacts = Annotated[Access, Depends(Requires(Permission.CONTACT_READ))]
+MayChangeContacts = Annotated[Access, Depends(Requires(Permission.CONTACT_CHANGE))]
+MayReadProfiles = Annotated[Access, Depends(Requires(Permission.PROFILE_READ))]
+MayChangeProfiles = Annotated[Access, Depends(Requires(Permission.PROFILE_CHANGE))]
+MayReadMembers = Annotated[Access, Depends(Requires(Permission.MEMBER_READ))]
+MayChangeMembers = Annotated[Access, Depends(Requires(Permission.MEMBER_CHANGE))]
+MayReadAgreements = Annotated[Access, Depends(Requires(Permission.AGREEMENT_READ))]
+MayReadAttention = Annotated[Access, Depends(Requires(Permission.ATTENTION_READ))]
+MayReadLog = Annotated[Access, Depends(Requires(Permission.LOG_READ))]
+MayProveLog = Annotated[Access, Depends(Requires(Permission.LOG_PROVE))]
+MayReadTrail = Annotated[Access, Depends(Requires(Permission.TRAIL_READ))]
+MayReadAccounts = Annotated[Access, Depends(Requires(Permission.ACCOUNT_READ))]
+MayChangeAccounts = Annotated[Access, Depends(Requires(Permission.ACCOUNT_CHANGE))]
+MayReadKeys = Annotated[Access, Depends(Requires(Permission.KEY_READ))]
+MayChangeKeys = Annotated[Access, Depends(Requires(Permission.KEY_CHANGE))]
+MayReadSettings = Annotated[Access, Depends(Requires(Permission.SETTING_READ))]
+MayReadChannels = Annotated[Access, Depends(Requires(Permission.CHANNEL_READ))]
+MayChangeChannels = Annotated[Access, Depends(Requires(Permission.CHANNEL_CHANGE))]
+MayReadCalls = Annotated[Access, Depends(Requires(Permission.CALL_READ))]
+MayChangeCalls = Annotated[Access, Depends(Requires(Permission.CALL_CHANGE))]
+MayReadReturned = Annotated[Access, Depends(Requires(Permission.RETURNED_READ))]
+MayReadWebhooks = Annotated[Access, Depends(Requires(Permission.WEBHOOK_READ))]
+MayChangeWebhooks = Annotated[Access, Depends(Requires(Permission.WEBHOOK_CHANGE))]
+MayReadMetrics = Annotated[Access, Depends(Requires(Permission.METRICS_READ))]
+Oneself = Annotated[Access, Depends(Requires(Permission.SELF))]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Makes a repeated request safe: the same key and body get the same answer, another body gets 422.",
+        max_length=_IDEMPOTENCY_KEY_CHARACTERS,
+    ),
+]
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description='The ETag of the version that was read, such as `"3"`, or `*` for whichever is in force. Required.',
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=200, description="At most so many items.")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the previous page.")]
+
+
+def page_of(limit: int, cursor: str | None) -> Page:
+    """Return the wanted page."""
+    return Page(limit, cursor)
+
+
+def etag(version: int) -> str:
+    """Return the strong entity tag of a version."""
+    return f'"{version}"'
+
+
+def expected_version(if_match: str | None, current: Callable[[], int]) -> int:
+    """Return the version that If-Match names; ``current`` is asked only for ``*``.
+
+    Raises HttpProblemError 428 without the header, InvalidInputError for one that is no tag of ours.
+    """
+    if if_match is None:
+        raise HttpProblemError(428, "send If-Match with the ETag you read, or * for whichever version is in force")
+    if if_match.strip() == "*":
+        return current()
+    tag = if_match.strip().removeprefix('"').removesuffix('"')
+    if not (tag.isascii() and tag.isdigit() and len(tag) < 12):  # noqa: PLR2004 - no version is that long
+        raise InvalidInputError(Fault("If-Match", "is not an entity tag of this service"))
+    return int(tag)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a change answers: committed with it, so that a repeated request gets the very same."""
+
+    #: the body, or what makes it: then it is made outside the transaction where nothing has to be kept
+    body: BaseModel | Callable[[], BaseModel]
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: what is kept under an idempotency key in the place of a body that holds a secret
+    kept: BaseModel | None = None
+
+    def content(self) -> bytes:
+        """Return the body as JSON."""
+        body = self.body if isinstance(self.body, BaseModel) else self.body()
+        return body.model_dump_json().encode()
+
+
+async def change(
+    request: Request,
+    access: Access,
+    idempotency_key: str | None,
+    work: Callable[[AccessTransaction, Act], Answer],
+) -> Response:
+    """Run a change of what is within the caller's scope in one transaction and answer once it is durable.
+
+    With an idempotency key: 1. an answer recorded under it for the same request is given again; 2. one for another
+    request raises IdempotencyMismatchError; 3. else the answer is recorded in the transaction of the change itself.
+    A change that fails records nothing, so that it can be tried again. A secret is in the first answer alone.
+    """
+    act = access.act()
+    if idempotency_key is None:
+        answer = await access.store.write(lambda tx: work(access.view(tx), act))
+        return Response(answer.content(), answer.status, dict(answer.headers), media_type="application/json")
+    body = await request.body()
+    fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
+    key = f"{access.actor}:{idempotency_key}"
+
+    def unit(tx: AccessTransaction) -> StoredResponse:
+        stored = tx.stored_response(key)
+        if stored is not None:
+            if stored.fingerprint != fingerprint:
+                raise IdempotencyMismatchError("this Idempotency-Key was used with another request")
+            return stored
+        answer = work(access.view(tx), act)
+        response = StoredResponse(fingerprint, answer.status, answer.content(), tuple(answer.headers.items()))
+        kept = response if answer.kept is None else replace(response, body=answer.kept.model_dump_json().encode())
+        tx.store_response(key, kept, act.now)
+        return response
+
+    stored = await access.store.write(unit)
+    return Response(stored.body, stored.status, dict(stored.headers), media_type="application/json")
+
+
+async def examine(
+    request: Request,
+    access: Access,
+    idempotency_key: str | None,
+    work: Callable[[AccessTransaction], BaseModel],
+) -> Response:
+    """Answer a POST that changes nothing. With an idempotency key its answer is kept, as for a change."""
+    if idempotency_key is None:
+        return json_response(await access.read(work))
+    return await change(request, access, idempotency_key, lambda tx, _act: Answer(work(tx)))
+
+
+def json_response(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a model as JSON, serialised once."""
+    return Response(body.model_dump_json(), 200, dict(headers or {}), media_type="application/json")

@@ -1,0 +1,101 @@
+"""The FastAPI application over parts that are running already."""
+
+from collections.abc import Mapping
+
+from fastapi import APIRouter, FastAPI
+
+from service.auth.authentication import Authenticator
+from service.auth.route_guard import verify_every_route_declares
+from service.web.api import health, metrics
+from service.web.api.accounts import accounts, members, sessions, tokens, trail
+from service.web.api.audit import audit, bundles
+from service.web.api.audit.log import log_router
+from service.web.api.customers import contacts, customers, erasures, profiles, reachability, transfer, webhooks
+from service.web.api.errors import install_error_handlers
+from service.web.api.incidents import agreements, assessments, incidents
+from service.web.api.limits import RequestLimits
+from service.web.api.notices import acknowledgements, call_tasks, escalation, notices
+from service.web.api.operations import attention, channels, keys, settings
+from service.web.api.requests import ApiContext
+from service.web.api.schemas import PROBLEM_RESPONSES
+from service.web.console.routes import ConsoleParts, install_console
+
+_OPENAPI = "/api/v1/openapi.json"
+
+
+def create_app(
+    context: ApiContext,
+    authenticator: Authenticator,
+    probes: Mapping[str, health.Probe],
+    console: ConsoleParts,
+    *,
+    max_body_bytes: int,
+    version: str,
+) -> FastAPI:
+    """Return the application. It starts and stops nothing: a part that cannot start is told before a port is open.
+
+    Raises LookupError where a route declares no permission.
+    """
+    app = FastAPI(
+        title="Greffier",
+        version=version,
+        summary="Security-incident notices: declared, decided by the agreement, signed, served, proven.",
+        description=(
+            "Send `Authorization: Bearer <token>`. Every POST takes an `Idempotency-Key`; every change of an existing"
+            " object wants `If-Match`. Errors are RFC 9457 problems with the faulty fields and the reasons. Times are"
+            " RFC 3339 with an offset; a time without one is refused. A fact left out is unknown; unknown is not no."
+        ),
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        # The interactive pages load scripts from elsewhere; this service loads nothing from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=_OPENAPI,
+    )
+    app.state.api_context = context
+    app.state.authenticator = authenticator
+    app.state.probes = probes
+    app.state.metrics = context.metrics
+    api = APIRouter(prefix="/api/v1", responses=PROBLEM_RESPONSES)
+    resources = (
+        assessments,
+        incidents,
+        notices,
+        acknowledgements,
+        # Before what takes an identifier in the place of ``export``.
+        transfer,
+        customers,
+        contacts,
+        reachability,
+        profiles,
+        agreements,
+        attention,
+        channels,
+        call_tasks,
+        escalation,
+        audit,
+        bundles,
+        keys,
+        settings,
+        accounts,
+        tokens,
+        sessions,
+        members,
+        trail,
+        webhooks,
+        erasures,
+    )
+    for resource in resources:
+        api.include_router(resource.router)
+    api.include_router(erasures.of_strangers)
+    app.include_router(api)
+    app.include_router(health.router)
+    app.include_router(metrics.router, responses=PROBLEM_RESPONSES)
+    app.include_router(log_router(public=context.settings.log_public), responses=PROBLEM_RESPONSES)
+    app.add_middleware(RequestLimits, max_body_bytes=max_body_bytes)
+    install_error_handlers(app)
+    install_console(app, console)
+    # Last, so that it stands outermost and counts what the others refuse.
+    app.add_middleware(metrics.RequestMetrics, metrics=context.metrics)
+    # The description of the API names nobody and nothing: it is open.
+    verify_every_route_declares(app.routes, undeclared=frozenset({_OPENAPI}))
+    return app

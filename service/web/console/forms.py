@@ -1,0 +1,112 @@
+"""Forms: what was filled in, whether a page of ours was filled in, and where to go on."""
+
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from service.auth.authentication import SESSION_COOKIE, CsrfError, client_address
+from service.auth.sign_in.sessions import DEVICE_COOKIE, PENDING_COOKIE, Browser, SignedIn
+
+_MAX_PATH_CHARACTERS = 500
+_MAX_FIELD_CHARACTERS = 20_000
+_SEE_OTHER = 303
+#: A browser that somebody signed in from stays known for so long.
+_DEVICE_SECONDS = 400 * 24 * 3600
+
+
+class Form:
+    """The fields of a form, as text; a field that is missing, a file or far too long is empty."""
+
+    def __init__(self, fields: dict[str, list[str]]) -> None:
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> str:
+        """Return the first value of a field."""
+        return next(iter(self._fields.get(name, ())), "")
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of a field, such as of checkboxes."""
+        return list(self._fields.get(name, ()))
+
+
+async def form_of(request: Request) -> Form:
+    """Return the form of a request; raises HTTPException 400 for one that is not well formed."""
+    fields: dict[str, list[str]] = {}
+    for name, value in (await request.form()).multi_items():
+        if isinstance(value, str) and len(value) <= _MAX_FIELD_CHARACTERS:
+            fields.setdefault(name, []).append(value)
+    return Form(fields)
+
+
+def verify_our_page(request: Request) -> None:
+    """Raise CsrfError unless a page of ours sent the form of a stranger, who has no session to prove it by.
+
+    1. A browser that names the site of the request names ours.
+    2. One that names the origin names ours; ``null`` stands for none and proves nothing.
+    Programs that are no browsers name neither: nobody's cookies are at stake there.
+    """
+    # 1.
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise CsrfError("the form comes from another site")
+    # 2.
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise CsrfError("the form comes from another origin")
+
+
+def verify_not_another_site(request: Request) -> None:
+    """Raise CsrfError where a browser says that another site sent the form.
+
+    For links that carry their own secret: their pages are never named, so that there is no origin to compare.
+    """
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        raise CsrfError("the form comes from another site")
+
+
+def local_path(wanted: str) -> str:
+    """Return a path of this service, or ``/`` for whatever would lead elsewhere."""
+    is_local = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and len(wanted) <= _MAX_PATH_CHARACTERS
+    if not is_local or "\\" in wanted or not wanted.isprintable() or not wanted.isascii():
+        return "/"
+    parts = urlsplit(wanted)
+    return "/" if parts.scheme or parts.netloc or parts.path.startswith("/sign-") else wanted
+
+
+def browser_of(request: Request) -> Browser:
+    """Return what a request says of where it comes from."""
+    return Browser(
+        address=client_address(request),
+        user_agent=request.headers.get("user-agent", ""),
+        device=request.cookies.get(DEVICE_COOKIE),
+    )
+
+
+def see_other(path: str) -> Response:
+    """Return the answer that sends the browser to a page after a form."""
+    return RedirectResponse(path, _SEE_OTHER)
+
+
+def give_session(response: Response, signed_in: SignedIn) -> None:
+    """Give the browser its new session, and take what was only for the way there."""
+    give_cookie(response, SESSION_COOKIE, signed_in.session_secret)
+    give_device(response, signed_in.device)
+    take_cookie(response, PENDING_COOKIE)
+
+
+def give_device(response: Response, device: str) -> None:
+    """Give the browser what it is known by next time."""
+    give_cookie(response, DEVICE_COOKIE, device, seconds=_DEVICE_SECONDS)
+
+
+def give_cookie(response: Response, name: str, value: str, *, seconds: int | None = None) -> None:
+    """Set a cookie that no script reads, that only this host gets back, and only over TLS.
+
+    Without ``seconds`` it is gone when the browser closes.
+    """
+    response.set_cookie(name, value, max_age=seconds, path="/", secure=True, httponly=True, samesite="lax")
+
+
+def take_cookie(response: Response, name: str) -> None:
+    """Take a cookie away; one with the prefix ``__Host-`` only in the form in which it was set."""
+    response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="lax")

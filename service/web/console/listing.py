@@ -1,0 +1,89 @@
+"""Notices as lists on pages show them, each from its own sealed document."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from notifications.customer.records import Customer
+from notifications.incident import LANGUAGES
+from notifications.notice import Notice
+from notifications.ports import Page
+from notifications.wording.formats import on_one_line
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access
+from service.ports.store import AccessTransaction
+
+#: Notices of one customer on the first page.
+LISTED_MAX = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ListedNotice:
+    """One line of a list."""
+
+    notice: Notice
+    ticket: str
+    title: str
+    #: language of the title, where it is not the reader's
+    title_language: str | None
+    tlp: str
+    #: when it was placed in the console; None while it is not
+    served_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerSide:
+    """One customer's notices, and nothing of anybody else."""
+
+    customer: Customer
+    notices: tuple[ListedNotice, ...]
+    #: whether there are older ones
+    more: bool
+
+
+def access_under(access: Access, permission: Permission) -> Access | None:
+    """Return the same caller's access under another permission, or None where it has it not.
+
+    For pages that show things of several kinds; each is read under its own permission and within its own scope.
+    """
+    scope = access.caller.scope(permission)
+    return None if scope is None else replace(access, permission=permission, scope=scope)
+
+
+def customer_side(tx: AccessTransaction, customer_id: UUID, language: str) -> CustomerSide | None:
+    """Return the newest notices that were served on a customer, or None where it is not within the scope."""
+    customer = tx.customer(customer_id)
+    if customer is None:
+        return None
+    found, following = tx.notices(Page(LISTED_MAX), customer_id=customer_id, state="sealed")
+    placed, _ = tx.inbox(customer_id, Page(LISTED_MAX))
+    placed_at = {item.notice_id: item.placed_at for item in placed}
+    listed = []
+    for notice in found:
+        sealed = tx.sealed(notice.id)
+        if sealed is not None:
+            listed.append(_listed(notice, json.loads(sealed.document), placed_at.get(notice.id), language))
+    return CustomerSide(customer, tuple(listed), following is not None)
+
+
+def _listed(notice: Notice, document: Mapping[str, Any], served_at: datetime | None, language: str) -> ListedNotice:
+    title, title_language = in_language(document["title"], language)
+    return ListedNotice(
+        notice=notice,
+        ticket=document["ticket"],
+        title=title,
+        title_language=title_language,
+        tlp=document["tlp"],
+        served_at=served_at,
+    )
+
+
+def in_language(texts: Mapping[str, str], language: str) -> tuple[str, str | None]:
+    """Return a text of an analyst on one visible line, and its language where it is not the reader's."""
+    if language in texts:
+        return on_one_line(texts[language]), None
+    other = next((each for each in LANGUAGES if each in texts), None)
+    return (on_one_line(texts[other]), other) if other is not None else ("", None)

@@ -1,0 +1,199 @@
+"""Acknowledging on pages: by the button on a notice, by the link in a mail; who has not, for the provider."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from notifications.delivery.acknowledgement import AcknowledgedVia
+from notifications.errors import Fault, InvalidInputError, NotFoundError
+from notifications.incident import LANGUAGES
+from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access, Requires, open_to_strangers
+from service.auth.sign_in.links import LinkVoidError
+from service.delivery.acknowledge_link import AcknowledgeLinks, Linked
+from service.delivery.acknowledgements import Standing, incident_standing
+from service.ports.store import AccessTransaction
+from service.web.api.notices.acknowledgements import AcknowledgementIn
+from service.web.console.failures import PageRoute
+from service.web.console.forms import form_of, see_other, verify_not_another_site
+from service.web.console.rendering import page
+
+#: Pages of people who are signed in.
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+#: Pages behind the link of a mail, which carries its own secret.
+of_strangers = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(open_to_strangers)])
+
+MayAcknowledge = Annotated[Access, Depends(Requires(Permission.NOTICE_ACKNOWLEDGE))]
+MayReadIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_READ))]
+Token = Annotated[str, Path(max_length=200)]
+
+_GONE, _UNPROCESSABLE = 410, 422
+_SHOWN_MAX = 500
+#: What is behind a link is for no index, and nobody's cache.
+_UNINDEXED = {"X-Robots-Tag": "noindex, nofollow"}
+
+
+# -- by the button on a notice
+
+
+@router.post("/notices/{notice_id}/acknowledgement")
+async def acknowledge(request: Request, access: MayAcknowledge, notice_id: UUID) -> Response:
+    """Acknowledge in one's own name, for the one customer that the notice is of."""
+    note = _note((await form_of(request))["note"])
+    await access.write(lambda tx, act: acknowledge_notice(tx, act, notice_id, via=AcknowledgedVia.CONSOLE, note=note))
+    return see_other(f"/notices/{notice_id}#acknowledgement")
+
+
+def _note(text: str) -> str | None:
+    """Return the note of a form as the API takes it; raises InvalidInputError."""
+    if not text.strip():
+        return None
+    try:
+        return AcknowledgementIn(note=text).note
+    except ValidationError as error:
+        raise InvalidInputError(*(Fault("note", each["msg"]) for each in error.errors())) from None
+
+
+# -- who has not, for the provider's side
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How one customer stands."""
+
+    standing: Standing
+    #: its time has passed, and nobody acknowledged
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """How every customer stands that was told of an incident."""
+
+    entries: list[Entry]
+    acknowledged: int
+    not_acknowledged: int
+    more: bool
+
+
+@router.get("/incidents/{incident_id}/acknowledgements")
+async def of_incident(request: Request, access: MayReadIncidents, incident_id: UUID) -> Response:
+    """Show who has not acknowledged the latest notice of an incident, nearest time first, and who has."""
+    now = access.clock.now()
+
+    def work(tx: AccessTransaction) -> tuple[str, Entries]:
+        incident = tx.incident(incident_id)
+        if incident is None:
+            raise NotFoundError("incident", incident_id)
+        found = incident_standing(tx, access, incident_id, _SHOWN_MAX)
+        entries = [Entry(each, _is_late(each, now)) for each in found.items]
+        more = found.acknowledged + found.not_acknowledged > len(entries)
+        return incident.ticket, Entries(entries, found.acknowledged, found.not_acknowledged, more)
+
+    ticket, entries = await access.read(work)
+    return page(request, "acknowledgements", access.caller, {"ticket": ticket, "found": entries})
+
+
+def _is_late(standing: Standing, now: datetime) -> bool:
+    return standing.wanted_by is not None and standing.wanted_by <= now and not standing.is_acknowledged
+
+
+# -- by the link in a mail
+
+
+@of_strangers.get("/acknowledge/{token}")
+async def show_link(request: Request, token: Token) -> Response:
+    """Show which notice it is of and what the button does; nothing is changed by looking."""
+    return await _show(request, token)
+
+
+@of_strangers.post("/acknowledge/{token}")
+async def acknowledge_by_link(request: Request, token: Token) -> Response:
+    """Acknowledge in the name of the contact that the link was mailed to.
+
+    1. A page of ours showed the form, for this link, within the hour: who sends it from elsewhere is shown the page.
+    2. Its box is ticked, which it never is by itself.
+    3. The link holds, and is used up by what it does.
+    """
+    verify_not_another_site(request)
+    form, context, links = await form_of(request), request.app.state.api_context, _links(request)
+    now = context.clock.now()
+    # 1.
+    try:
+        links.verify_page(token, form["page"], now)
+    except LinkVoidError:
+        return await _show(request, token, error="page_over")
+    # 2.
+    if form["received"] != "yes":
+        return await _show(request, token, error="not_ticked")
+    # 3.
+    language = await context.unit_of_work.read(lambda tx: links.language(tx, token))
+    try:
+        await context.unit_of_work.write(lambda tx: links.acknowledge(tx, token, now, context.identifiers))
+    except LinkVoidError:
+        return await _void(request, token)
+    return see_other(f"/acknowledged?language={language}")
+
+
+@of_strangers.get("/acknowledged")
+async def acknowledged(request: Request, language: str = "") -> Response:
+    """Say that it is done; the address of this page holds no secret."""
+    values = {"name": "acknowledge", "way_on": ""}
+    known = language if language in LANGUAGES else None
+    return page(request, "message", None, values, headers=_UNINDEXED, language=known)
+
+
+def _links(request: Request) -> AcknowledgeLinks:
+    links: AcknowledgeLinks = request.app.state.acknowledge_links
+    return links
+
+
+async def _show(request: Request, token: str, *, error: str = "") -> Response:
+    context, links = request.app.state.api_context, _links(request)
+    now = context.clock.now()
+    try:
+        linked: Linked = await context.unit_of_work.read(lambda tx: links.read(tx, token, now))
+    except LinkVoidError:
+        return await _void(request, token)
+    document = json.loads(linked.sealed.document)
+    values = {
+        "ticket": document["ticket"],
+        "sequence": document["sequence"],
+        "tlp": document["tlp"],
+        "name": linked.contact.name,
+        "code": links.page_code(token, now),
+        "error": error,
+    }
+    return page(
+        request,
+        "acknowledge",
+        None,
+        values,
+        status=_UNPROCESSABLE if error else 200,
+        headers=_UNINDEXED,
+        secret_in_path=True,
+        language=linked.contact.language,
+    )
+
+
+async def _void(request: Request, token: str) -> Response:
+    """Return the one answer for a link that is used, over, forged, or never was: which of it is told to nobody."""
+    links = _links(request)
+    language = await request.app.state.api_context.unit_of_work.read(lambda tx: links.language(tx, token))
+    return page(
+        request,
+        "failure",
+        None,
+        {"name": "acknowledge_void", "status": _GONE, "retry_after": ""},
+        status=_GONE,
+        headers=_UNINDEXED,
+        secret_in_path=True,
+        language=language,
+    )

@@ -1,0 +1,95 @@
+"""The page of who was told: late, missing and overridden first, then every incident of a period."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from notifications.evidence.notification_report import Findings, Line, OverrideKind, Standing
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access, Requires
+from service.web.console.failures import PageRoute
+from service.web.console.pages.period_report import PeriodAccount, account_of_period
+from service.web.console.rendering import page
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+MayReadLog = Annotated[Access, Depends(Requires(Permission.LOG_READ))]
+
+_DAYS = 90
+_NAME_CHARACTERS = 200
+#: Lines of one list; an incident of 10,000 customers is for the command.
+_SHOWN = 200
+_FIRST = (Standing.MISSING, Standing.LATE)
+
+
+@router.get("/audit")
+async def audit_page(
+    request: Request,
+    access: MayReadLog,
+    first: Annotated[str, Query(alias="from")] = "",
+    last: Annotated[str, Query(alias="to")] = "",
+    customer: str = "",
+) -> Response:
+    """Show the account of the incidents declared in a period, by days of UTC; of one customer, by part of its name."""
+    today = access.clock.now().astimezone(UTC).date()
+    begins, ends = _day(first), _day(last)
+    name = customer.strip()[:_NAME_CHARACTERS]
+    problem = (bool(first) and begins is None) or (bool(last) and ends is None)
+    ends = ends or today
+    begins = begins or ends - timedelta(days=_DAYS)
+    problem = problem or begins > ends
+    values: dict[str, Any] = {
+        "problem": problem,
+        "first": first if problem else begins.isoformat(),
+        "last": last if problem else ends.isoformat(),
+        "customer": name,
+        "shown_max": _SHOWN,
+        "account": None,
+    }
+    if problem:
+        await access.trace()
+        return page(request, "audit", access.caller, values, status=422)
+    # A day ends where the next begins; the calendar's last one has no next.
+    after = datetime.max.replace(tzinfo=UTC) if ends == date.max else _midnight(ends + timedelta(days=1))
+    made = await account_of_period(access, _midnight(begins), after, name)
+    return page(request, "audit", access.caller, values | _shown(made, filtered=bool(name)))
+
+
+def _day(stated: str) -> date | None:
+    try:
+        return date.fromisoformat(stated)
+    except ValueError:
+        return None
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
+
+
+def _shown(made: PeriodAccount, *, filtered: bool) -> dict[str, Any]:
+    found = made.findings
+    by_incident: dict[str, list[Line]] = {}
+    for line in found.lines:
+        by_incident.setdefault(line.incident, []).append(line)
+    incidents = sorted(
+        (item for item in found.incidents if item.incident in by_incident or not filtered),
+        key=lambda item: item.declared_index or 0,
+        reverse=True,
+    )
+    return {
+        "account": made,
+        "tickets": {item.incident: item.ticket or item.incident for item in found.incidents},
+        "first_lists": [(standing, found.standing_at(standing)) for standing in _FIRST],
+        "overrides": [item for item in found.overrides if item.kind is not OverrideKind.ONE_PERSON],
+        "alone": [item for item in found.overrides if item.kind is OverrideKind.ONE_PERSON],
+        "lacking": [] if filtered else [item for item in incidents if item.lacking],
+        "incidents": [(item, by_incident.get(item.incident, [])) for item in incidents],
+        "counts": _counts(found),
+    }
+
+
+def _counts(found: Findings) -> list[tuple[Standing, int]]:
+    counted = [(standing, len(found.standing_at(standing))) for standing in Standing]
+    return [(standing, count) for standing, count in counted if count]

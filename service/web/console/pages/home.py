@@ -1,0 +1,107 @@
+"""The first page: a customer's notices to its own people, what waits for a person to the provider's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from notifications.customer.records import Customer
+from notifications.notice import Notice
+from notifications.ports import Page
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access, Requires
+from service.ports.store import AccessTransaction
+from service.web.api.operations.attention import AttentionItem, attention_list
+from service.web.console.failures import PageRoute
+from service.web.console.listing import CustomerSide, access_under, customer_side
+from service.web.console.rendering import page, reader_language
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_WAITING_MAX = 100
+_LATEST_MAX = 20
+#: What waits where the name of its kind says it all.
+_SAID_BY_KIND = frozenset({"draft_unreleased", "customer_unreachable", "contact_certificate_expiring"})
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a person, nearest deadline first."""
+
+    things: Sequence[AttentionItem]
+    #: whether that is everything
+    complete: bool
+    customers: Mapping[UUID, str]
+
+
+@dataclass(frozen=True, slots=True)
+class LatestNotice:
+    """A notice as the provider's side lists it."""
+
+    notice: Notice
+    ticket: str
+    customer: Customer | None
+
+
+@router.get("/")
+async def home(request: Request, access: Annotated[Access, Depends(Requires(Permission.SELF))]) -> Response:
+    """Show what concerns whoever is signed in, each part under its own permission."""
+    values: dict[str, Any] = {"customers": await _customers(request, access)}
+    values["waiting"] = await _waiting(access)
+    values["latest"] = await _latest(access)
+    values["said_by_kind"] = _SAID_BY_KIND
+    values["sees_incidents"] = access.may(Permission.INCIDENT_READ)
+    return page(request, "home", access.caller, values)
+
+
+async def _customers(request: Request, access: Access) -> Sequence[CustomerSide]:
+    """Return the customers that the caller acts for, by name; each is read by itself."""
+    reading = access_under(access, Permission.NOTICE_READ)
+    if reading is None:
+        return ()
+    own = {grant.customer_id for grant in access.caller.grants if grant.customer_id is not None}
+    language = reader_language(request, access.caller)
+    sides = [await _side(reading, customer_id, language) for customer_id in own]
+    found = (side for side in sides if side is not None)
+    return sorted(found, key=lambda side: (side.customer.name.casefold(), side.customer.id))
+
+
+async def _side(reading: Access, customer_id: UUID, language: str) -> CustomerSide | None:
+    return await reading.read(lambda tx: customer_side(tx, customer_id, language))
+
+
+async def _waiting(access: Access) -> Waiting | None:
+    """Return what waits by deadline; to whoever may not read incidents, nothing of what they are about."""
+    reading = access_under(access, Permission.ATTENTION_READ)
+    if reading is None:
+        return None
+    now, reads_incidents = access.clock.now(), access.may(Permission.INCIDENT_READ)
+
+    def work(tx: AccessTransaction) -> Waiting:
+        found = attention_list(tx, now, _WAITING_MAX, reads_incidents=reads_incidents)
+        customers = {item.customer_id for item in found.items if item.customer_id is not None}
+        named = {each: customer.name for each in customers if (customer := tx.customer(each)) is not None}
+        return Waiting(found.items, found.complete, named)
+
+    return await reading.read(work)
+
+
+async def _latest(access: Access) -> Sequence[LatestNotice] | None:
+    """Return the newest notices, for the provider's side that reads incidents."""
+    reading = access_under(access, Permission.INCIDENT_READ)
+    if reading is None or not reading.scope.at_provider:
+        return None
+
+    def work(tx: AccessTransaction) -> list[LatestNotice]:
+        found, _ = tx.notices(Page(_LATEST_MAX))
+        return [_latest_notice(tx, notice) for notice in found]
+
+    return await reading.read(work)
+
+
+def _latest_notice(tx: AccessTransaction, notice: Notice) -> LatestNotice:
+    incident = tx.incident(notice.incident_id)
+    return LatestNotice(notice, "" if incident is None else incident.ticket, tx.customer(notice.customer_id))

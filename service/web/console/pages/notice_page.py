@@ -1,0 +1,149 @@
+"""One notice: its sealed words, its proofs, how to check them, whom it was served on and what proves that."""
+
+import hashlib
+import json
+import re
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import HTMLResponse, Response
+
+from notifications.customer.records import Contact, Customer
+from notifications.delivery.acknowledgement import Acknowledgement
+from notifications.delivery.delivery import Delivery, DeliveryAttempt
+from notifications.errors import NotFoundError
+from notifications.evidence.evidence import EvidenceEvent
+from notifications.notice import Notice
+from notifications.notice.seal import SealedNotice, SealedRendering
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access, Requires
+from service.delivery.acknowledgements import Standing, acts_for, own_acknowledgement, record_opening, standing
+from service.ports.store import AccessTransaction
+from service.web.console.failures import PageRoute
+from service.web.console.listing import in_language
+from service.web.console.rendering import page, reader_language
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+MayReadNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_READ))]
+
+_STYLES = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One delivery, whom it goes to, and every attempt."""
+
+    delivery: Delivery
+    contact: Contact | None
+    attempts: tuple[DeliveryAttempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    notice: Notice
+    customer: Customer | None
+    sealed: SealedNotice | None
+    served: tuple[Served, ...]
+    #: None until it is sealed
+    standing: Standing | None
+    #: what the reader itself gave
+    own: Acknowledgement | None
+
+
+def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: bool) -> _Found:
+    notice = tx.notice(notice_id)
+    if notice is None:
+        raise NotFoundError("notice", notice_id)
+    served = tuple(
+        Served(
+            delivery,
+            tx.contact(delivery.contact_id) if contacts and delivery.contact_id is not None else None,
+            tuple(tx.attempts(delivery.id)),
+        )
+        for delivery in tx.deliveries(notice_id)
+    )
+    sealed = tx.sealed(notice_id)
+    return _Found(
+        notice,
+        tx.customer(notice.customer_id),
+        sealed,
+        served,
+        None if sealed is None else standing(tx, access, notice),
+        own_acknowledgement(tx, access, notice_id),
+    )
+
+
+@router.get("/notices/{notice_id}")
+async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID, language: str = "") -> Response:
+    """Show a notice; its words stand in a frame of their own, byte for byte as they were sealed."""
+    contacts = access.may(Permission.CONTACT_READ)
+    await record_opening(access, notice_id, request.method, request.headers)
+    found = await access.read(lambda tx: _read(tx, access, notice_id, contacts=contacts))
+    spoken = reader_language(request, access.caller)
+    values: dict[str, Any] = {
+        "notice": found.notice,
+        "customer": found.customer,
+        "sealed": found.sealed,
+        "served": found.served,
+        "time_zone": "UTC" if found.customer is None else found.customer.time_zone,
+        "standing": found.standing,
+        "own": found.own,
+        "may_acknowledge": access.may(Permission.NOTICE_ACKNOWLEDGE) and acts_for(access, found.notice.customer_id),
+        "at_provider": access.scope.at_provider,
+        "sees_incidents": access.may(Permission.INCIDENT_READ),
+        "event_uri": lambda event: EvidenceEvent(event).uri,
+        "shown": None,
+        "document": None,
+    }
+    if found.sealed is not None:
+        document = json.loads(found.sealed.document)
+        title, title_language = in_language(document["title"], spoken)
+        values |= {
+            "document": document,
+            "document_sha256": hashlib.sha256(found.sealed.document).hexdigest(),
+            "title": title,
+            "title_language": title_language,
+            "renderings": _renderings(found.sealed),
+            "shown": _rendering(found.sealed, language or spoken),
+        }
+    return page(request, "notice", access.caller, values, frames=True)
+
+
+@router.get("/notices/{notice_id}/words/{language}")
+async def sealed_words(request: Request, access: MayReadNotices, notice_id: UUID, language: str) -> Response:
+    """Return the sealed words as HTML, byte for byte, in a sandbox: no script, no form, no link out of the frame."""
+
+    def work(tx: AccessTransaction) -> SealedRendering | None:
+        sealed = None if tx.notice(notice_id) is None else tx.sealed(notice_id)
+        return (
+            None if sealed is None else next((each for each in _renderings(sealed) if each.language == language), None)
+        )
+
+    rendering = await access.read(work)
+    if rendering is None:
+        raise NotFoundError("rendering of notice", notice_id)
+    await record_opening(access, notice_id, request.method, request.headers)
+    digests = " ".join(
+        f"'sha256-{b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
+        for style in _STYLES.findall(rendering.html)
+    )
+    policy = (
+        f"sandbox; default-src 'none'; style-src {digests}; frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
+    )
+    headers = {"Content-Security-Policy": policy, "Content-Language": rendering.language}
+    return HTMLResponse(rendering.html, headers=headers)
+
+
+def _rendering(sealed: SealedNotice, language: str) -> SealedRendering | None:
+    """Return the words in a language, else the first there are."""
+    by_language = {each.language: each for each in _renderings(sealed)}
+    return by_language.get(language) or next(iter(by_language.values()), None)
+
+
+def _renderings(sealed: SealedNotice) -> list[SealedRendering]:
+    """Return the words in the customer's own time zone; contacts in another one have theirs by mail."""
+    return [each for each in sealed.renderings if each.time_zone is None]

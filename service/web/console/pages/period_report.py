@@ -1,0 +1,147 @@
+"""The account of who was told, of the incidents that were declared within a period: read from the log for a page.
+
+The whole log is what ``greffier audit`` reads. Here the declarations of the period are looked for, and of each incident
+every entry is read, so that of these incidents nothing is left out that the log has under them; that they are all is
+not proven, and the root is not made again.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from notifications.audit.entry import parse_leaf
+from notifications.evidence.notification_report import Accounting, Findings
+from notifications.ports import Page, SequencedEntry
+from service.auth.route_guard import Access
+from service.ports.store import AccessTransaction
+
+_DECLARED = b'"type":"incident.declared"'
+_ENTRIES_AT_ONCE = 1024
+#: Entries are in the order of their commits, and so nearly in that of their times: so many may stand otherwise.
+_OUT_OF_ORDER = 1024
+#: Incidents of one page, newest first, and entries after which no further incident is begun.
+_INCIDENTS_MAX = 50
+_ENTRIES_MAX = 50_000
+_CUSTOMERS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodAccount:
+    """What the log says of the incidents of a period."""
+
+    findings: Findings
+    #: incidents of the period that are not in it, older than those that are
+    left_out: int
+    #: entries of the log under its checkpoint, as far as one was there
+    tree_size: int
+    #: customers that there are, by pseudonym: id and name
+    customers: Mapping[str, tuple[str, str]]
+    #: when those were erased that are in it and there no more, by pseudonym
+    erased: Mapping[str, datetime]
+
+
+async def account_of_period(access: Access, starts_at: datetime, ends_at: datetime, wanted: str) -> PeriodAccount:
+    """Return the account of the incidents declared from ``starts_at`` until before ``ends_at``, as the caller sees it.
+
+    ``wanted`` is part of a customer's name; of others no line is returned. An auditor's read is logged before it
+    returns.
+
+    1. Find where the period begins, and every declaration in it.
+    2. Read every entry of each incident, newest incidents first, until enough was read.
+    3. Say who is who, and who was erased.
+    """
+    # 1.
+    size = await access.store.read(lambda tx: tx.log_size())
+    first = await _first_since(access, starts_at, size)
+    declared = await _declared_within(access, first, size, starts_at, ends_at)
+    # 2.
+    accounting, read, begun = Accounting(), 0, 0
+    for incident in reversed(declared):
+        if begun == _INCIDENTS_MAX or read >= _ENTRIES_MAX:
+            break
+        read += await _take(access, accounting, incident)
+        begun += 1
+    # 3.
+    findings = accounting.findings(access.clock.now(), whole=False)
+    customers = await access.store.read(lambda tx: _customers(access.view(tx))) if declared else {}
+    findings = _of(findings, customers, wanted.strip().casefold())
+    erased = await _erased(access, {line.customer for line in findings.lines} - customers.keys())
+    await access.trace()
+    return PeriodAccount(findings, len(declared) - begun, size, customers, erased)
+
+
+async def _first_since(access: Access, starts_at: datetime, size: int) -> int:
+    """Return an index before which no entry of the period stands; only the entries' times are looked at."""
+    low, high = 0, size
+    while low < high:
+        middle = (low + high) // 2
+        (entry,) = await access.store.read(_entries(middle, 1))
+        if parse_leaf(entry.leaf).at < starts_at:
+            low = middle + 1
+        else:
+            high = middle
+    return max(0, low - _OUT_OF_ORDER)
+
+
+def _entries(start: int, limit: int) -> Callable[[AccessTransaction], list[SequencedEntry]]:
+    return lambda tx: list(tx.log_entries(start, limit))
+
+
+async def _declared_within(access: Access, first: int, size: int, starts_at: datetime, ends_at: datetime) -> list[str]:
+    """Return the incidents declared in the period, in the order of the log."""
+    found: list[str] = []
+    for start in range(first, size, _ENTRIES_AT_ONCE):
+        limit = min(_ENTRIES_AT_ONCE, size - start)
+        entries = await access.store.read(lambda tx, at=start, of=limit: list(access.view(tx).log_entries(at, of)))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+        for entry in entries:
+            if _DECLARED in entry.leaf:
+                leaf = parse_leaf(entry.leaf)
+                if leaf.type == "incident.declared" and starts_at <= leaf.at < ends_at:
+                    found.append(leaf.subjects["incident"])
+    return found
+
+
+async def _take(access: Access, accounting: Accounting, incident: str) -> int:
+    """Take every entry of an incident; returns how many there are."""
+    count, cursor = 0, None
+    while True:
+        page = Page(_ENTRIES_AT_ONCE, cursor)
+        found, cursor = await access.store.read(
+            lambda tx, part=page: access.view(tx).log_entries_about("incident", incident, part)  # type: ignore[misc]  # as above
+        )
+        for entry in found:
+            accounting.take(entry.index, parse_leaf(entry.leaf))
+        count += len(found)
+        if cursor is None:
+            return count
+
+
+def _customers(tx: AccessTransaction) -> dict[str, tuple[str, str]]:
+    """Return the customers within, by pseudonym."""
+    known: dict[str, tuple[str, str]] = {}
+    cursor = None
+    while True:
+        found, cursor = tx.customers(Page(_CUSTOMERS_AT_ONCE, cursor))
+        known |= {tx.customer_pseudonym(item.id): (str(item.id), item.name) for item in found}
+        if cursor is None:
+            return known
+
+
+def _of(findings: Findings, customers: Mapping[str, tuple[str, str]], wanted: str) -> Findings:
+    """Return the findings of the customers whose name holds what is wanted; of all where nothing is."""
+
+    def meant(pseudonym: str) -> bool:
+        return not wanted or wanted in customers.get(pseudonym, ("", ""))[1].casefold()
+
+    lines = tuple(line for line in findings.lines if meant(line.customer))
+    return replace(findings, lines=lines, overrides=tuple(item for item in findings.overrides if meant(item.customer)))
+
+
+async def _erased(access: Access, gone: set[str]) -> dict[str, datetime]:
+    """Return when customers were erased; an erasure says so to whoever knows the pseudonym."""
+    found = {}
+    for pseudonym in sorted(gone):
+        erasure = await access.store.read(lambda tx, name=pseudonym: tx.erasure(name))  # type: ignore[misc]  # as above
+        if erasure is not None:
+            found[pseudonym] = erasure.erased_at
+    return found

@@ -1,0 +1,50 @@
+"""The page of a customer's contacts as the last checks found them."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from notifications.customer.records import Contact, Customer
+from notifications.delivery.reachability import CheckSubject
+from notifications.errors import NotFoundError
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access, Requires
+from service.ports.store import AccessTransaction
+from service.web.api.customers.reachability import ReachabilityOut, reachability_of
+from service.web.console.failures import PageRoute
+from service.web.console.rendering import page
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+MayReadContacts = Annotated[Access, Depends(Requires(Permission.CONTACT_READ))]
+
+
+@router.get("/customers/{customer_id}/reachability")
+async def reachability_page(request: Request, access: MayReadContacts, customer_id: UUID) -> Response:
+    """Show what the last checks found, what failed first."""
+
+    def work(tx: AccessTransaction) -> tuple[Customer, ReachabilityOut, dict[UUID, Contact], dict[UUID, str]]:
+        customer = tx.customer(customer_id)
+        if customer is None:
+            raise NotFoundError("customer", customer_id)
+        contacts = {contact.id: contact for contact in tx.contacts(customer_id)}
+        endpoints = {endpoint.id: endpoint.url for endpoint in tx.webhook_endpoints(customer_id)}
+        return customer, reachability_of(tx, customer_id), contacts, endpoints
+
+    customer, found, contacts, endpoints = await access.read(work)
+    values: dict[str, Any] = {
+        "customer": customer,
+        "found": found,
+        "checks": [
+            (
+                check,
+                endpoints.get(check.subject_id, "")
+                if check.subject is CheckSubject.WEBHOOK
+                else f"{contacts[check.subject_id].name} <{contacts[check.subject_id].email}>",
+            )
+            for check in found.items
+        ],
+    }
+    return page(request, "reachability", access.caller, values)

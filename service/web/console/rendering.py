@@ -1,0 +1,97 @@
+"""From a template and its values to an answer: escaped, in the reader's language, with the headers of a page."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from notifications.canonical_json import timestamp_text
+from notifications.wording import words
+from notifications.wording.formats import moment
+from service.auth.caller import Caller
+from service.auth.permissions import Permission
+from service.web.console.catalogues import language_of, text
+from service.web.console.settings import ConsoleSettings
+from service.web.console.static_files import static_path
+
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+
+_environment = Environment(
+    loader=PackageLoader("service.web.console"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def console_settings(request: Request) -> ConsoleSettings:
+    """Return the settings of the running console."""
+    settings: ConsoleSettings = request.app.state.console
+    return settings
+
+
+def reader_language(request: Request, caller: Caller | None) -> str:
+    """Return the language to speak: the account's, else the browser's, else the installation's."""
+    if caller is not None:
+        return caller.language
+    return language_of(request.headers.get("accept-language", ""), console_settings(request).default_language)
+
+
+def page(
+    request: Request,
+    template: str,
+    caller: Caller | None,
+    values: Mapping[str, Any] | None = None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    secret_in_path: bool = False,
+    frames: bool = False,
+    language: str | None = None,
+) -> Response:
+    """Return the page that a template makes.
+
+    ``secret_in_path``: the address of the page is never told, not even to ourselves. Elsewhere the browser may name our
+    own origin to us: by it the forms tell that it was us who showed them. ``frames``: the page shows one of our own.
+    ``language``: of the reader where we know it by other means than its account and its browser.
+    """
+    language = language or reader_language(request, caller)
+
+    def say(key: str, **filled: object) -> str:
+        return text(key, language, **filled)
+
+    def shown_moment(at: datetime, time_zone: str = "UTC") -> str:
+        return moment(timestamp_text(at), language, time_zone)
+
+    content = _environment.get_template(f"{template}.html.jinja").render(
+        **(values or {}),
+        t=say,
+        words=lambda identifier: words(identifier, language),
+        moment=shown_moment,
+        iso=timestamp_text,
+        static=static_path,
+        language=language,
+        caller=caller,
+        may=lambda name: caller is not None and caller.scope(Permission(name)) is not None,
+        console=console_settings(request),
+    )
+    policy = f"{_POLICY}; frame-src 'self'" if frames else _POLICY
+    return HTMLResponse(
+        content,
+        status,
+        {
+            "Content-Security-Policy": policy,
+            "Referrer-Policy": "no-referrer" if secret_in_path else "same-origin",
+            "Cache-Control": "no-store",
+            "Content-Language": language,
+            "Vary": "Accept, Accept-Language, Cookie",
+            **(headers or {}),
+        },
+    )

@@ -1,0 +1,72 @@
+"""Puts the pages into the application."""
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from service.auth.oidc.flow import OidcSignIn
+from service.auth.sign_in.own_credentials import OwnCredentials
+from service.auth.sign_in.password_links import PasswordLinks
+from service.auth.sign_in.sign_in import SignIn
+from service.delivery.acknowledge_link import AcknowledgeLinks
+from service.web.console import static_files
+from service.web.console.failures import install_page_errors
+from service.web.console.pages import (
+    acknowledge_pages,
+    audit_page,
+    call_pages,
+    channel_page,
+    erasure_page,
+    home,
+    notice_page,
+    reachability_page,
+    verify_page,
+    webhooks_page,
+)
+from service.web.console.settings import ConsoleSettings
+from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleParts:
+    """What pages need beside what the API has."""
+
+    settings: ConsoleSettings
+    sign_in: SignIn
+    own_credentials: OwnCredentials
+    password_links: PasswordLinks
+    acknowledge_links: AcknowledgeLinks
+    #: None where no OpenID provider is set
+    oidc: OidcSignIn | None = None
+
+
+def install_console(app: FastAPI, parts: ConsoleParts) -> None:
+    """Add pages and their error pages; after the error handlers of the API, which stay as they are under ``/api``."""
+    app.state.console = parts.settings
+    app.state.sign_in = parts.sign_in
+    app.state.own_credentials = parts.own_credentials
+    app.state.password_links = parts.password_links
+    app.state.acknowledge_links = parts.acknowledge_links
+    app.state.oidc = parts.oidc
+    for router in (
+        static_files.router,
+        verify_page.router,
+        erasure_page.router,
+        sign_in_pages.router,
+        sign_in_pages.leaving,
+        oidc.router,
+        link_pages.router,
+        acknowledge_pages.of_strangers,
+        acknowledge_pages.router,
+        home.router,
+        notice_page.router,
+        audit_page.router,
+        channel_page.router,
+        call_pages.router,
+        reachability_page.router,
+        webhooks_page.router,
+        credential_pages.router,
+        session_pages.router,
+    ):
+        app.include_router(router)
+    install_page_errors(app)

@@ -1,0 +1,37 @@
+"""A contact confirms its address by the link that was mailed to it: the only proof that the mailbox is read."""
+
+from datetime import datetime
+
+from notifications.customer.records import Contact
+from notifications.use_cases.audit_context import Act
+from notifications.use_cases.customers import manage_customers as keep_customers
+from service.auth.sign_in.links import LinkVoidError, find_link, redeem_link
+from service.ports.store import AccessTransaction
+
+PURPOSE = "address"
+
+
+def contact_of(tx: AccessTransaction, secret: str, now: datetime) -> Contact:
+    """Return whose address a link confirms, and change nothing; raises LinkVoidError."""
+    link = find_link(tx, secret, frozenset({PURPOSE}), now)
+    contact = tx.contact(link.subject_id)
+    if contact is None or contact.email != link.binding:
+        raise LinkVoidError
+    return contact
+
+
+def confirm_address(tx: AccessTransaction, act: Act, secret: str) -> Contact:
+    """Confirm the address of a contact.
+
+    1. The link holds, and was sent to the address of today.
+    2. It is used up.
+    3. The contact says from when on its address is confirmed; one that was confirmed before keeps its time.
+
+    Raises LinkVoidError.
+    """
+    # 1.
+    contact = contact_of(tx, secret, act.now)
+    # 2.
+    redeem_link(tx, act, secret, PURPOSE, binding_now=contact.email)
+    # 3.
+    return keep_customers.confirm_address(tx, act, contact.id, contact.email)
