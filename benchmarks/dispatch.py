@@ -39,12 +39,12 @@ from notifications.incident import (
     UnlistedCustomers,
 )
 from notifications.ports import DueDelivery, Page, Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.record_incident import record_incident
 from notifications.use_cases.incidents.release_notice import release_drafts
 from service.bootstrap.data_folder import prepare_data_folder
 from service.bootstrap.serve import settle_memory
-from service.bootstrap.server import Parts, running_parts
+from service.bootstrap.server import ServerParts, build_server
 from service.settings import load_settings
 from service.store import Store
 from service.system.logging import SystemClock, SystemIdentifiers, configure_logging
@@ -103,7 +103,7 @@ async def installation(folder: Path, port: int, customers: int, contacts: int) -
     now = datetime.now(UTC)
     prepare_data_folder(folder, address=_SENDER, provider_name="Bench", now=now)
     settings = load_settings(folder, smtp_host="127.0.0.1", smtp_port=port, smtp_tls="none", **_OVERRIDES)
-    async with running_parts(settings) as parts:
+    async with build_server(settings) as parts:
         harmed = await fill(parts.store, customers, contacts, now)
         yield _Installation(parts, customers * (contacts + 1), harmed)
 
@@ -146,7 +146,7 @@ async def fill(store: Store, customers: int, contacts: int, now: datetime) -> li
 
 
 class _Installation:
-    def __init__(self, parts: Parts, owed: int, harmed: list[UUID]) -> None:
+    def __init__(self, parts: ServerParts, owed: int, harmed: list[UUID]) -> None:
         self.parts, self.owed, self._harmed = parts, owed, harmed
         self._done, self._all, self._first_mail = 0, asyncio.Event(), asyncio.Event()
         delivering = parts.worker._delivering  # noqa: SLF001 - counted where the metrics count
@@ -163,7 +163,7 @@ class _Installation:
 
     async def dispatch(self) -> float:
         """Declare, release, and wait for the last attempt's evidence; returns seconds from the release on."""
-        act = Act("token:bench", SystemClock().now(), SystemIdentifiers())
+        act = AuditContext("token:bench", SystemClock().now(), SystemIdentifiers())
         agreements = self.parts.context.agreements
         store = self.parts.store
         result = await store.write(lambda tx: record_incident(tx, act, facts(act.now, self._harmed), agreements))

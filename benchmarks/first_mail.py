@@ -20,7 +20,7 @@ import uvloop
 from dispatch import installation, smtp_sink
 
 from service.bootstrap.serve import settle_memory
-from service.bootstrap.server import Parts
+from service.bootstrap.server import ServerParts
 from service.system.logging import configure_logging
 
 _SENDER = "soc@provider.example"
@@ -38,7 +38,7 @@ async def _exchange_seconds(port: int, mail: bytes, count: int) -> float:
     return statistics.median(taken)
 
 
-def _sign_seconds(parts: Parts, document: bytes, count: int) -> float:
+def _sign_seconds(parts: ServerParts, document: bytes, count: int) -> float:
     taken = []
     for _ in range(count):
         start = time.perf_counter()

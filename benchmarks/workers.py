@@ -28,7 +28,7 @@ import psycopg
 import uvloop
 from dispatch import facts, fill, smtp_sink
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.record_incident import record_incident
 from notifications.use_cases.incidents.release_notice import release_drafts
 from service.bootstrap.agreements import load_agreements
@@ -84,7 +84,7 @@ async def _run(address: str, data: Path, port: int, workers: int, customers: int
     """Return mails per second with so many workers."""
     settings = load_settings(data)
     store = open_store(address)
-    act, agreements = Act("token:bench", SystemClock().now(), SystemIdentifiers()), load_agreements(settings)
+    act, agreements = AuditContext("token:bench", SystemClock().now(), SystemIdentifiers()), load_agreements(settings)
     harmed = await fill(store, customers, contacts, datetime.now(UTC))
     result = await store.write(lambda tx: record_incident(tx, act, facts(act.now, harmed), agreements))
     groups = contextlib.ExitStack()

@@ -16,7 +16,7 @@ from notifications.delivery.escalation import Escalation
 from notifications.delivery.reachability import ReachabilityCheck
 from notifications.delivery.webhook import WebhookEndpoint, WebhookSecret
 from notifications.incident import Incident, IncidentFacts
-from notifications.mail.bounce_record import ReturnedMessage
+from notifications.mail.bounce_record import Bounce
 from notifications.notice import Notice
 from notifications.notice.seal import SealedNotice
 
@@ -97,7 +97,7 @@ class SequencedEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class StampedCheckpoint:
+class TimestampedCheckpoint:
     """A head of the log that a timestamp authority saw."""
 
     size: int
@@ -360,7 +360,7 @@ class Transaction(Protocol):
         """Take deliveries that are queued and due and not leased, whose seal has its log proof.
 
         Nearest notice ``due_at`` first; of one deadline by turns (``delivery.turn_of``), so that no customer stands in
-        another's way. Channels and lanes (``delivery.lane_of``) that are named are passed
+        another's way. Channels and lanes (``delivery.destination_of``) that are named are passed
         over; of many lanes some may come all the same. A lease that ran out is free again: a worker that died loses
         nothing.
         """
@@ -411,15 +411,15 @@ class Transaction(Protocol):
         ...
 
     # -- what came back, and what people did
-    def add_returned_message(self, message: ReturnedMessage) -> None:
+    def add_returned_message(self, message: Bounce) -> None:
         """Record a message that came back."""
         ...
 
-    def returned_message(self, message_id: UUID) -> ReturnedMessage | None:
+    def returned_message(self, message_id: UUID) -> Bounce | None:
         """Return the message."""
         ...
 
-    def returned_messages(self, delivery_id: UUID | None) -> Sequence[ReturnedMessage]:
+    def returned_messages(self, delivery_id: UUID | None) -> Sequence[Bounce]:
         """Return what came back of a delivery, or (None) of no known one, oldest first."""
         ...
 
@@ -551,7 +551,7 @@ class Transaction(Protocol):
         """Return the lines that witnesses gave under the checkpoint of a size, by the witness's name."""
         ...
 
-    def stamped_checkpoint(self, size: int | None = None) -> StampedCheckpoint | None:
+    def stamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
         """Return the checkpoint of a size, or (None) the newest one, that has a timestamp, or None."""
         ...
 

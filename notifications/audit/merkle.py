@@ -62,7 +62,7 @@ def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Growth:
+class TreeGrowth:
     """What appending leaves made."""
 
     #: every complete subtree that is new, leaves included: (level, index, hash), level by level
@@ -71,7 +71,7 @@ class Growth:
     root: bytes
 
 
-def append_leaves(size: int, read: NodeReader, leaf_hashes: Iterable[bytes]) -> Growth:
+def append_leaves(size: int, read: NodeReader, leaf_hashes: Iterable[bytes]) -> TreeGrowth:
     """Return the tree of ``size`` leaves grown by more; reads only the right edge of the old one."""
     old_edge = complete_subtrees(0, size)
     #: level to hash of the complete subtrees that make the root
@@ -91,7 +91,7 @@ def append_leaves(size: int, read: NodeReader, leaf_hashes: Iterable[bytes]) -> 
         grown = list(map(node_hash, grown[::2], grown[1::2]))
         level, first = level + 1, first >> 1
     root = _fold([edge[level] for level in sorted(edge, reverse=True)]) if edge else EMPTY_ROOT
-    return Growth(tuple(nodes), new_size, root)
+    return TreeGrowth(tuple(nodes), new_size, root)
 
 
 def _split(span: int) -> int:

@@ -1,8 +1,8 @@
 """The tree made again from its leaves, a range at a time: what a check of a whole log compares the stored one with.
 
 A *range* is ``RANGE_LEAVES`` leaves, a complete subtree; the last one may be shorter. Ranges are made independently of
-one another, in any order and by any number of processes; the ``Spine`` over them is made from left to right, and holds
-one hash per level.
+one another, in any order and by any number of processes. The ``RightEdge`` over them is made from left to right; it
+holds one hash per level.
 """
 
 import hashlib
@@ -60,7 +60,7 @@ def rebuild_range(start: int, leaf_hashes: Sequence[bytes]) -> Range:
     return Range(start, tuple(levels))
 
 
-class Spine:
+class RightEdge:
     """The tree over whole ranges, added from left to right."""
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ class ScopeRelation(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CustomerSituation:
     """What is established of one customer; None is open. Customers of the same standing are decided alike."""
 
     listed: bool
@@ -76,9 +76,9 @@ def scope_relation(scope: Sequence[frozenset[str]], used_by_customer: Sequence[t
     return ScopeRelation.PARTIAL if partial else relation
 
 
-def listed_standing(stated: AffectedCustomer, tally: DataHarmTally) -> Standing:
+def listed_situation(stated: AffectedCustomer, tally: DataHarmTally) -> CustomerSituation:
     """Return the standing of a customer that the facts list: what they state is what counts."""
-    return Standing(
+    return CustomerSituation(
         listed=True,
         touched=known(stated.affected),
         # What is stated of the customer's use replaces what its scope would suggest.
@@ -90,7 +90,7 @@ def listed_standing(stated: AffectedCustomer, tally: DataHarmTally) -> Standing:
     )
 
 
-def unlisted_standing(relation: ScopeRelation, unlisted: UnlistedCustomers, tally: DataHarmTally) -> Standing:
+def unlisted_situation(relation: ScopeRelation, unlisted: UnlistedCustomers, tally: DataHarmTally) -> CustomerSituation:
     """Return the standing of a customer that the facts do not list.
 
     A service that is affected is affected for whoever uses it (9.1): only a disjoint scope establishes that it is not
@@ -106,7 +106,7 @@ def unlisted_standing(relation: ScopeRelation, unlisted: UnlistedCustomers, tall
         touched = "yes"
     else:
         touched = None
-    return Standing(
+    return CustomerSituation(
         listed=False,
         touched=touched,
         service_reached="no" if disjoint else "yes",

@@ -11,14 +11,14 @@ from notifications.classification import Classification
 from notifications.classification.event_state import DataHarmTally, event_state, harm_answers
 from notifications.customer.records import Customer, LevelChoice, ProfileVersion
 from notifications.decision.customer_situation import (
+    CustomerSituation,
     ScopeRelation,
-    Standing,
-    listed_standing,
+    listed_situation,
     scope_of,
     scope_relation,
-    unlisted_standing,
+    unlisted_situation,
 )
-from notifications.decision.judgement import Finding, Judgement, judge
+from notifications.decision.judgement import Judgement, JudgementFinding, judge
 from notifications.decision.result import Decision, DueKind, Reason, Verdict
 from notifications.incident import AffectedCustomer, IncidentFacts, PersonalDataBreach
 
@@ -81,11 +81,11 @@ class Decider:
             relation = self._relation(customer)
             outcome = self._unlisted.get((relation, choices))
             if outcome is None:
-                standing = unlisted_standing(relation, self._facts.unlisted_customers, self._tally)
+                standing = unlisted_situation(relation, self._facts.unlisted_customers, self._tally)
                 outcome = self._outcome(standing, choices, None)
                 self._unlisted[relation, choices] = outcome
         else:
-            outcome = self._outcome(listed_standing(stated, self._tally), choices, stated)
+            outcome = self._outcome(listed_situation(stated, self._tally), choices, stated)
             breached = stated.personal_data.breach in _BREACHED
         return Decision(
             customer.id,
@@ -119,7 +119,7 @@ class Decider:
         )
 
     def _outcome(
-        self, standing: Standing, choices: tuple[LevelChoice, ...] | None, stated: AffectedCustomer | None
+        self, standing: CustomerSituation, choices: tuple[LevelChoice, ...] | None, stated: AffectedCustomer | None
     ) -> _Outcome:
         judgement = judge(self._agreement, tuple(standing.placed_in(self._event)), choices)
         due_at, due_kind = self._due(judgement)
@@ -145,7 +145,7 @@ class Decider:
                 return deadline_at, DueKind.CONTRACTUAL
         return self._target_at, DueKind.INTERNAL_TARGET
 
-    def _reason(self, finding: Finding, stated: AffectedCustomer | None) -> Reason:
+    def _reason(self, finding: JudgementFinding, stated: AffectedCustomer | None) -> Reason:
         missing = self._fact_ids(finding.missing, stated) if finding.missing else ()
         return Reason(finding.id, finding.clause, finding.holds, finding.obliges, finding.message, missing)
 

@@ -80,7 +80,7 @@ _NATURES_NOT_OWED = ("event", "outside_perimeter")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class JudgementFinding:
     """A rule that was examined: a ``Reason`` before its facts are named for one customer."""
 
     id: str
@@ -98,7 +98,7 @@ class Judgement:
 
     verdict: Verdict
     #: those that oblige first
-    findings: tuple[Finding, ...]
+    findings: tuple[JudgementFinding, ...]
     #: indices of the facts that could still change the verdict
     missing: tuple[int, ...]
     #: seconds from awareness of each contractual deadline that can apply, shortest first
@@ -195,7 +195,7 @@ def judge(agreement: Agreement, key: tuple[str | None, ...], choices: tuple[Leve
     )
 
 
-def _rank(finding: Finding) -> int:
+def _rank(finding: JudgementFinding) -> int:
     if not finding.obliges:
         return 3
     return (Answer.YES, Answer.UNKNOWN, Answer.NO).index(finding.holds)
@@ -211,11 +211,11 @@ def _missing(rule: Rule, state: State, answers: Sequence[Sequence[str]]) -> tupl
 
 def _level_finding(
     level_rule: LevelRule, obliges: bool, has_profile: bool, state: State, answers: Sequence[Sequence[str]]
-) -> Finding:
+) -> JudgementFinding:
     level, holds = level_rule.level, _holds(level_rule.rule, state, answers)
     ending = _ending(holds, level_rule.parts, state) if obliges or not has_profile else "replaced"
     missing = _missing(level_rule.rule, state, answers) if holds is Answer.UNKNOWN else ()
-    return Finding(level.id, level.clause, holds, obliges, f"reason.{level.id}.{ending}", missing)
+    return JudgementFinding(level.id, level.clause, holds, obliges, f"reason.{level.id}.{ending}", missing)
 
 
 def _profile_finding(
@@ -223,12 +223,12 @@ def _profile_finding(
     choices: tuple[LevelChoice, ...] | None,
     state: State,
     answers: Sequence[Sequence[str]],
-) -> Finding:
+) -> JudgementFinding:
     assert rules.profile is not None, "asked only where a profile was chosen"
     holds = _holds(rules.profile, state, answers)
     ending = _ending(holds, rules.profile_parts, state) if choices else "none_chosen"
     missing = _missing(rules.profile, state, answers) if holds is Answer.UNKNOWN else ()
-    return Finding("profile", PROFILE_CLAUSE, holds, True, f"reason.profile.{ending}", missing)
+    return JudgementFinding("profile", PROFILE_CLAUSE, holds, True, f"reason.profile.{ending}", missing)
 
 
 def _ending(holds: Answer, parts: tuple[tuple[str, Rule], ...], state: State) -> str:
@@ -238,10 +238,10 @@ def _ending(holds: Answer, parts: tuple[tuple[str, Rule], ...], state: State) ->
     return next((ending for fact, ending in _ENDINGS if fact in failed), "no")
 
 
-def _nature_findings(agreement: Agreement, key: tuple[str | None, ...]) -> list[Finding]:
+def _nature_findings(agreement: Agreement, key: tuple[str | None, ...]) -> list[JudgementFinding]:
     natures, reading = possible_natures(agreement, key), reading_of(agreement)
     holds = Answer.YES if len(natures) == 1 else Answer.UNKNOWN
-    findings: list[Finding] = []
+    findings: list[JudgementFinding] = []
     for nature in _NATURES_NOT_OWED:
         index = NATURES.index(nature)
         if index in natures:
@@ -249,5 +249,5 @@ def _nature_findings(agreement: Agreement, key: tuple[str | None, ...]) -> list[
             missing: tuple[int, ...] = ()
             if holds is Answer.UNKNOWN:
                 missing = _missing(outcome_in(reading.nature, (index,)), list(key), reading.answers)
-            findings.append(Finding(nature, clause, holds, False, f"reason.{nature}.{holds.value}", missing))
+            findings.append(JudgementFinding(nature, clause, holds, False, f"reason.{nature}.{holds.value}", missing))
     return findings

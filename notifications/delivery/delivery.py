@@ -79,7 +79,7 @@ class Delivery:
     cause: DeliveryCause = DeliveryCause.FIRST
     #: when the next hop took it; None until it did, and again after it came back
     sent_at: datetime | None = None
-    #: where its next hops stand in one another's way: see ``lane_of``
+    #: where its next hops stand in one another's way: see ``destination_of``
     lane: str = ""
 
 
@@ -161,7 +161,7 @@ def turn_of(number: int) -> int:
     return number if number < _TURNS_OF_ONE else _TURNS_OF_ONE + (number - _TURNS_OF_ONE) // _IN_ONE_TURN
 
 
-def lane_of(channel: ChannelKind, address: str | None = None) -> str:
+def destination_of(channel: ChannelKind, address: str | None = None) -> str:
     """Return the lane of a delivery: where its next hops stand in one another's way.
 
     ``address`` is the mail address or the URL. Mails queue by the domain of the recipient, webhooks by host and port.

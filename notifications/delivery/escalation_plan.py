@@ -47,7 +47,7 @@ class EscalationPolicy:
 DEFAULT_ESCALATION_POLICY = EscalationPolicy()
 
 
-class Standing(StrEnum):
+class EscalationStatus(StrEnum):
     """How far the customer is told."""
 
     #: nothing but its console has it; nobody may be looking
@@ -69,7 +69,7 @@ class StepReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class NoticeClock:
     """All that a plan is made from: one sealed notice, and whom it can reach."""
 
     notice: Notice
@@ -118,7 +118,7 @@ class OpenCallTask:
 class EscalationPlan:
     """What to do now, and when to look again."""
 
-    standing: Standing
+    standing: EscalationStatus
     queue: tuple[QueueDelivery, ...]
     open_task: OpenCallTask | None
     #: open tasks that nobody needs to do any more
@@ -128,7 +128,7 @@ class EscalationPlan:
 
 
 def plan_escalation(
-    watch: Watch, now: datetime, policy: EscalationPolicy = DEFAULT_ESCALATION_POLICY
+    watch: NoticeClock, now: datetime, policy: EscalationPolicy = DEFAULT_ESCALATION_POLICY
 ) -> EscalationPlan:
     """Return what is to be done for one notice.
 
@@ -147,10 +147,10 @@ def plan_escalation(
     moments = _moments_of(watch, policy)
     open_tasks = tuple(task for task in watch.call_tasks if task.state is CallTaskState.OPEN)
     # 1.
-    standing = standing_of(watch)
-    if standing in {Standing.SETTLED, Standing.SUPERSEDED}:
+    standing = escalation_status(watch)
+    if standing in {EscalationStatus.SETTLED, EscalationStatus.SUPERSEDED}:
         return EscalationPlan(standing, (), None, open_tasks, None)
-    told, left = standing is Standing.TOLD, _left(watch)
+    told, left = standing is EscalationStatus.TOLD, _left(watch)
     unacknowledged = moments.acknowledge_by is not None and now >= moments.acknowledge_by
     queue: list[QueueDelivery] = []
     # 2.
@@ -180,18 +180,18 @@ def plan_escalation(
     return EscalationPlan(standing, tuple(queue), open_task, cancel, next_look_at)
 
 
-def standing_of(watch: Watch) -> Standing:
+def escalation_status(watch: NoticeClock) -> EscalationStatus:
     """Return how far the customer is told of a notice."""
     if watch.superseded:
-        return Standing.SUPERSEDED
+        return EscalationStatus.SUPERSEDED
     if watch.acknowledgements or any(call.outcome is CallOutcome.REACHED for call in watch.calls):
-        return Standing.SETTLED
-    if not was_told(watch.deliveries):
-        return Standing.OPEN
-    return Standing.SETTLED if _acknowledge_by(watch) is None else Standing.TOLD
+        return EscalationStatus.SETTLED
+    if not was_notified(watch.deliveries):
+        return EscalationStatus.OPEN
+    return EscalationStatus.SETTLED if _acknowledge_by(watch) is None else EscalationStatus.TOLD
 
 
-def was_told(deliveries: Sequence[Delivery]) -> bool:
+def was_notified(deliveries: Sequence[Delivery]) -> bool:
     """Whether the next hop took a notice for somebody, and it has not come back.
 
     What the customer asks to have once more and cannot be given is no reason to say that it never had it.
@@ -247,13 +247,13 @@ class _Moments:
     call_unacknowledged_at: datetime | None
 
 
-def _moments_of(watch: Watch, policy: EscalationPolicy) -> _Moments:
+def _moments_of(watch: NoticeClock, policy: EscalationPolicy) -> _Moments:
     """Return the moments of a watch. What passed from an earlier notice is let go once that one has it."""
     due_at = watch.notice.due_at if watch.earlier_told else min(watch.notice.due_at, watch.escalation.due_at)
     return _moments(due_at, _acknowledge_by(watch), watch.started_at, policy)
 
 
-def _acknowledge_by(watch: Watch) -> datetime | None:
+def _acknowledge_by(watch: NoticeClock) -> datetime | None:
     acknowledge_by, within = watch.escalation.acknowledge_by, watch.customer.acknowledge_within_seconds
     if acknowledge_by is None or not watch.earlier_acknowledged:
         return acknowledge_by
@@ -274,7 +274,7 @@ def _moments(
     )
 
 
-def _left(watch: Watch) -> list[tuple[UUID | None, UUID | None]]:
+def _left(watch: NoticeClock) -> list[tuple[UUID | None, UUID | None]]:
     """Return whom nothing was queued to yet, in order, as (contact, endpoint): people first, then systems.
 
     An address that was written to for somebody else is not written to again: it would be the same mail twice.
@@ -302,7 +302,7 @@ def _place(contact: Contact) -> tuple[bool, int, int, datetime, UUID]:
 
 
 def _fallback(
-    watch: Watch,
+    watch: NoticeClock,
     left: Sequence[tuple[UUID | None, UUID | None]],
     moments: _Moments,
     now: datetime,
@@ -319,7 +319,7 @@ def _fallback(
     return [_queued(target, DeliveryCause.FALLBACK, StepReason.FAILED) for target in left[:1]]
 
 
-def _outward(watch: Watch) -> list[Delivery]:
+def _outward(watch: NoticeClock) -> list[Delivery]:
     """Return the deliveries that leave the house."""
     return [delivery for delivery in watch.deliveries if delivery.channel is not ChannelKind.CONSOLE]
 
@@ -349,7 +349,7 @@ def _asks_again(delivery: Delivery, moments: _Moments, now: datetime, policy: Es
     return late or delivery.cause is DeliveryCause.ESCALATION
 
 
-def _reasons_to_call(watch: Watch, moments: _Moments, now: datetime, *, nobody_left: bool) -> list[CallReason]:
+def _reasons_to_call(watch: NoticeClock, moments: _Moments, now: datetime, *, nobody_left: bool) -> list[CallReason]:
     """Return why somebody must call a customer that is not told; none while others may still reach it."""
     outward = _outward(watch)
     if nobody_left and all(delivery.state is DeliveryState.FAILED for delivery in outward):
@@ -357,7 +357,7 @@ def _reasons_to_call(watch: Watch, moments: _Moments, now: datetime, *, nobody_l
     return [CallReason.DEADLINE_NEAR] if now >= moments.call_at else []
 
 
-def _ended_by_a_person(watch: Watch, reason: CallReason) -> bool:
+def _ended_by_a_person(watch: NoticeClock, reason: CallReason) -> bool:
     """Whether somebody did a task for the same want already: what they decided stands."""
     return any(
         task.state is CallTaskState.DONE

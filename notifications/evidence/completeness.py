@@ -16,11 +16,11 @@ from datetime import datetime
 from notifications.audit.entry import parse_leaf
 from notifications.audit.merkle import EMPTY_ROOT, leaf_hash, node_hash
 from notifications.errors import VerificationError
-from notifications.evidence.notification_report import Accounting, Findings
+from notifications.evidence.notification_report import NotificationReport, ReportBuilder
 
 
 @dataclass(frozen=True, slots=True)
-class Account(Findings):
+class Account(NotificationReport):
     """What a whole log says of who was told."""
 
     tree_size: int
@@ -34,7 +34,7 @@ def account(leaves: Iterable[bytes], tree_size: int, root: bytes, as_of: datetim
     2. Compare size and root with the checkpoint's.
     3. Per incident, each customer that was decided about or registered before it was declared: how it stands.
     """
-    accounting = Accounting()
+    accounting = ReportBuilder()
     peaks: list[tuple[int, bytes]] = []
     count = 0
     # 1.

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from notifications.delivery.call_task import CallOutcome
 from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
 from notifications.errors import Fault, InvalidInputError
-from notifications.mail.bounce_parser import ReturnReport
-from notifications.mail.bounce_record import ReturnKind
+from notifications.mail.bounce_parser import BounceReport
+from notifications.mail.bounce_record import BounceKind
 
 
 class EvidenceEvent(StrEnum):
@@ -114,12 +114,12 @@ def call_evidence(outcome: CallOutcome, *, consigned: bool) -> EvidenceRecord | 
     return EvidenceRecord(EvidenceEvent.CONSIGNMENT_NOTIFICATION_FAILURE, f"call: {outcome.value}")
 
 
-def return_evidence(report: ReturnReport) -> EvidenceRecord | None:
+def bounce_evidence(report: BounceReport) -> EvidenceRecord | None:
     """Return what is claimed of a message that came back: that it failed, and why. Of anything else nothing is claimed.
 
     A server that reports success says that a mailbox of its own took the mail: its statement, not ours.
     """
-    if report.kind is not ReturnKind.FAILED:
+    if report.kind is not BounceKind.FAILED:
         return None
     said = " ".join(filter(None, (report.status, report.diagnostic)))
     return EvidenceRecord(EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE, f"{report.kind.value}: {said}".strip(": "))

@@ -24,7 +24,7 @@ _TELL_NOBODY = frozenset({"webhook"})
 _FACTS = frozenset({"incident.declared", "incident.facts_changed", "incident.closed", "incident.reopened"})
 
 
-class Standing(StrEnum):
+class ReportStatus(StrEnum):
     """How one customer stands in one incident, at the moment of the account."""
 
     TOLD = "told"
@@ -42,7 +42,7 @@ class Standing(StrEnum):
     UNSTATED = "unstated"
 
 
-class Cause(StrEnum):
+class LateCause(StrEnum):
     """Where the time was lost, of what is late or missing."""
 
     #: the release came after the notice was due
@@ -88,15 +88,15 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ReportLine:
     """One customer in one incident."""
 
     incident: str
     ticket: str | None
     #: the customer's pseudonym
     customer: str
-    standing: Standing
-    cause: Cause | None
+    standing: ReportStatus
+    cause: LateCause | None
     #: last decision: its verdict, reasons and duties (``<id>:<clause>``); empty where there is none
     verdict: str
     reasons: tuple[str, ...]
@@ -154,17 +154,17 @@ class IncidentCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class NotificationReport:
     """What leaves say of who was told."""
 
     as_of: datetime
     #: by incident, then by customer
-    lines: tuple[Line, ...]
+    lines: tuple[ReportLine, ...]
     #: in the order of the log
     overrides: tuple[Override, ...]
     incidents: tuple[IncidentCount, ...]
 
-    def standing_at(self, *standings: Standing) -> tuple[Line, ...]:
+    def standing_at(self, *standings: ReportStatus) -> tuple[ReportLine, ...]:
         """Return the lines that stand so."""
         return tuple(line for line in self.lines if line.standing in standings)
 
@@ -172,7 +172,7 @@ class Findings:
     def complete(self) -> bool:
         """Whether nobody was told late, is missing, or was passed over, and each emergency release was reviewed."""
         return (
-            not self.standing_at(Standing.LATE, Standing.MISSING, Standing.UNDECIDED)
+            not self.standing_at(ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED)
             and not any(item.kind is OverrideKind.UNREVIEWED for item in self.overrides)
             and not any(item.lacking for item in self.incidents)
         )
@@ -203,7 +203,7 @@ class _Case:
     drafted: str | None = None
 
 
-class Accounting:
+class ReportBuilder:
     """Takes leaves in the order of the log; grows with incidents times customers."""
 
     def __init__(self) -> None:
@@ -306,11 +306,11 @@ class Accounting:
             other_index=None,
         )
 
-    def findings(self, as_of: datetime, *, whole: bool) -> Findings:
+    def findings(self, as_of: datetime, *, whole: bool) -> NotificationReport:
         """Return the account at a moment; ``whole`` where every leaf of the log was taken."""
-        return Findings(as_of, self._lines(as_of, whole=whole), self._overrides(), self._incidents())
+        return NotificationReport(as_of, self._lines(as_of, whole=whole), self._overrides(), self._incidents())
 
-    def _lines(self, as_of: datetime, *, whole: bool) -> tuple[Line, ...]:
+    def _lines(self, as_of: datetime, *, whole: bool) -> tuple[ReportLine, ...]:
         """Return how each customer stands, by incident and customer: whoever was decided about, or had to be."""
         for incident, (at, _) in self._declared.items() if whole else ():
             for customer, since in self._registered.items():
@@ -357,7 +357,7 @@ class Accounting:
     def _erased_before(self, customer: str, index: int) -> bool:
         return customer in self._erased and self._erased[customer][0] < index
 
-    def _line(self, key: tuple[str, str], case: _Case, as_of: datetime, *, overridden: bool, whole: bool) -> Line:
+    def _line(self, key: tuple[str, str], case: _Case, as_of: datetime, *, overridden: bool, whole: bool) -> ReportLine:
         incident, customer = key
         last = case.decisions[-1] if case.decisions else None
         owed = [item for item in case.decisions if item.verdict == "notify"]
@@ -371,10 +371,10 @@ class Accounting:
             channels[channel] = min(at, channels.get(channel, at))
         told_at, released_at = told and told[0], released and released[0]
         standing = _standing("" if last is None else last.verdict, due, told_at, as_of)
-        if standing is Standing.UNDECIDED and not whole:
-            standing = Standing.UNSTATED
+        if standing is ReportStatus.UNDECIDED and not whole:
+            standing = ReportStatus.UNSTATED
         erased, decided = self._erased.get(customer), stating or last
-        return Line(
+        return ReportLine(
             incident=incident,
             ticket=self._tickets.get(incident),
             customer=customer,
@@ -400,27 +400,27 @@ class Accounting:
         )
 
 
-def _standing(verdict: str, due_at: datetime | None, told_at: datetime | None, as_of: datetime) -> Standing:
+def _standing(verdict: str, due_at: datetime | None, told_at: datetime | None, as_of: datetime) -> ReportStatus:
     if told_at is not None:
-        return Standing.LATE if due_at is not None and told_at > due_at else Standing.TOLD
+        return ReportStatus.LATE if due_at is not None and told_at > due_at else ReportStatus.TOLD
     match verdict:
         case "":
-            return Standing.UNDECIDED
+            return ReportStatus.UNDECIDED
         case "pending":
-            return Standing.PENDING
+            return ReportStatus.PENDING
         case "do_not_notify":
-            return Standing.NOT_OWED
+            return ReportStatus.NOT_OWED
         case _:
-            return Standing.AWAITED if due_at is not None and as_of <= due_at else Standing.MISSING
+            return ReportStatus.AWAITED if due_at is not None and as_of <= due_at else ReportStatus.MISSING
 
 
-def _cause(standing: Standing, due_at: datetime | None, released_at: datetime | None) -> Cause | None:
+def _cause(standing: ReportStatus, due_at: datetime | None, released_at: datetime | None) -> LateCause | None:
     match standing:
-        case Standing.MISSING:
-            return Cause.NOT_RELEASED if released_at is None else Cause.NOT_DELIVERED
-        case Standing.LATE:
+        case ReportStatus.MISSING:
+            return LateCause.NOT_RELEASED if released_at is None else LateCause.NOT_DELIVERED
+        case ReportStatus.LATE:
             late = released_at is None or due_at is None or released_at > due_at
-            return Cause.RELEASED_LATE if late else Cause.DELIVERED_LATE
+            return LateCause.RELEASED_LATE if late else LateCause.DELIVERED_LATE
         case _:
             return None
 

@@ -96,7 +96,7 @@ def parse_trust(ca_pem: bytes, tsa_pem: bytes, log_vkey: str) -> Trust:
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
+class VerifiedStep:
     """A step that held."""
 
     number: int
@@ -120,7 +120,7 @@ class NoticeFiles:
     resources_csv: bytes | None
 
 
-def verify_notice_mail(mail: bytes, trust: Trust) -> Iterator[Passed]:
+def verify_notice_mail(mail: bytes, trust: Trust) -> Iterator[VerifiedStep]:
     """Take the steps one after the other; raises VerificationError, naming the step, at the first that fails.
 
     1. Structure: one reading of the mail, every part known.
@@ -133,24 +133,24 @@ def verify_notice_mail(mail: bytes, trust: Trust) -> Iterator[Passed]:
     # 1.
     parsed = parse_signed_mail(mail)
     files = _files(parsed)
-    yield Passed(1, STRUCTURE, f"{len(parsed.attachments)} attachments, words in {parsed.language}")
+    yield VerifiedStep(1, STRUCTURE, f"{len(parsed.attachments)} attachments, words in {parsed.language}")
     # 2.
     finding = _verify_mail_signature(parsed, trust)
-    yield Passed(2, MAIL_SIGNATURE, finding)
+    yield VerifiedStep(2, MAIL_SIGNATURE, finding)
     # 3. to 6.
     state = _Files(files, trust)
-    yield Passed(3, DOCUMENT_SIGNATURE, state.verify_signature())
+    yield VerifiedStep(3, DOCUMENT_SIGNATURE, state.verify_signature())
     yield state.verify_timestamp(4)
-    yield Passed(5, CERTIFICATE, state.verify_certificate())
-    yield Passed(6, DOCUMENT, state.verify_document())
+    yield VerifiedStep(5, CERTIFICATE, state.verify_certificate())
+    yield VerifiedStep(6, DOCUMENT, state.verify_document())
     # 7.
     yield _verify_mail_agrees(parsed, state)
     # 8. and 9.
-    yield Passed(8, INCLUSION, state.verify_inclusion())
-    yield Passed(9, CHECKPOINT, state.verify_checkpoint())
+    yield VerifiedStep(8, INCLUSION, state.verify_inclusion())
+    yield VerifiedStep(9, CHECKPOINT, state.verify_checkpoint())
 
 
-def verify_notice_files(files: NoticeFiles, trust: Trust) -> Iterator[Passed]:
+def verify_notice_files(files: NoticeFiles, trust: Trust) -> Iterator[VerifiedStep]:
     """Take the steps for a notice served as files; raises VerificationError, naming the step, at the first that fails.
 
     1. Document signature: CMS over the document, in the one strict form.
@@ -161,12 +161,12 @@ def verify_notice_files(files: NoticeFiles, trust: Trust) -> Iterator[Passed]:
     6. Checkpoint signature: by a key of the log.
     """
     state = _Files(files, trust)
-    yield Passed(1, DOCUMENT_SIGNATURE, state.verify_signature())
+    yield VerifiedStep(1, DOCUMENT_SIGNATURE, state.verify_signature())
     yield state.verify_timestamp(2)
-    yield Passed(3, CERTIFICATE, state.verify_certificate())
-    yield Passed(4, DOCUMENT, state.verify_document())
-    yield Passed(5, INCLUSION, state.verify_inclusion())
-    yield Passed(6, CHECKPOINT, state.verify_checkpoint())
+    yield VerifiedStep(3, CERTIFICATE, state.verify_certificate())
+    yield VerifiedStep(4, DOCUMENT, state.verify_document())
+    yield VerifiedStep(5, INCLUSION, state.verify_inclusion())
+    yield VerifiedStep(6, CHECKPOINT, state.verify_checkpoint())
 
 
 def _files(parsed: SignedMail) -> NoticeFiles:
@@ -224,13 +224,13 @@ class _Files:
         self.signed = verify_detached(self._files.document, self._files.signature, DOCUMENT_SIGNATURE)
         return f"by {', '.join(self.signed.addresses)}"
 
-    def verify_timestamp(self, number: int) -> Passed:
+    def verify_timestamp(self, number: int) -> VerifiedStep:
         token = self._files.timestamp
         if token is None:
             if "timestamp" in self._leaf.commitments:
                 raise VerificationError(TIMESTAMP, "the log holds a timestamp of this notice, and it is not here")
             self._at = self._leaf.at
-            return Passed(number, TIMESTAMP, "follows: the authority had not answered yet", pending=True)
+            return VerifiedStep(number, TIMESTAMP, "follows: the authority had not answered yet", pending=True)
         try:
             check_token_form(token)
             response = rfc3161_client.decode_timestamp_response(token)
@@ -245,7 +245,7 @@ class _Files:
         self._at = response.tst_info.gen_time
         name = response.tst_info.name
         authority = name.value.rfc4514_string() if isinstance(name, x509.DirectoryName) else "an unnamed authority"
-        return Passed(number, TIMESTAMP, f"{self._at:%Y-%m-%d %H:%M:%S} UTC by {authority}")
+        return VerifiedStep(number, TIMESTAMP, f"{self._at:%Y-%m-%d %H:%M:%S} UTC by {authority}")
 
     def verify_certificate(self) -> str:
         if self._at is None:
@@ -331,7 +331,7 @@ def _well_formed_renderings(renderings: object) -> bool:
     return len(named) == len(renderings)
 
 
-def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> Passed:
+def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> VerifiedStep:
     """Compare what a reader sees with what is signed: 1. headers, 2. sender and subject, 3. words."""
     document = state.document
     # 1.
@@ -367,8 +367,8 @@ def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> Passed:
         raise VerificationError(MAIL_AGREES, f"the words ({wrong[0]}) are not the ones the document commits to")
     if absent:
         finding = f"words ({parsed.language}) are the sealed ones; the headers outside the encryption are not here"
-        return Passed(7, MAIL_AGREES, f"{finding} to compare{_beside(parsed)}", partial=True)
-    return Passed(7, MAIL_AGREES, f"headers and words ({parsed.language}) are the sealed ones{_beside(parsed)}")
+        return VerifiedStep(7, MAIL_AGREES, f"{finding} to compare{_beside(parsed)}", partial=True)
+    return VerifiedStep(7, MAIL_AGREES, f"headers and words ({parsed.language}) are the sealed ones{_beside(parsed)}")
 
 
 def _beside(parsed: SignedMail) -> str:

@@ -16,7 +16,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 
-from notifications.mail.bounce_record import ReturnKind
+from notifications.mail.bounce_record import BounceKind
 
 #: The part with the status stands before the message that came back (RFC 6522), and is small.
 _MAX_BYTES = 1024 * 1024
@@ -39,21 +39,21 @@ _UTF8_ESCAPE = re.compile(r"\\x\{([0-9A-Fa-f]{1,6})\}")
 
 _STATUS_TYPES = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _ACTIONS = {
-    "failed": ReturnKind.FAILED,
-    "delayed": ReturnKind.DELAYED,
-    "delivered": ReturnKind.DELIVERED,
-    "relayed": ReturnKind.RELAYED,
-    "expanded": ReturnKind.EXPANDED,
+    "failed": BounceKind.FAILED,
+    "delayed": BounceKind.DELAYED,
+    "delivered": BounceKind.DELIVERED,
+    "relayed": BounceKind.RELAYED,
+    "expanded": BounceKind.EXPANDED,
 }
 #: Of several recipients (an alias at the customer's), what one server says of the whole: a failure is never hidden by
 #: what went well, and of what went well the least is claimed.
 _GRAVEST_FIRST = (
-    ReturnKind.FAILED,
-    ReturnKind.UNKNOWN,
-    ReturnKind.DELAYED,
-    ReturnKind.RELAYED,
-    ReturnKind.EXPANDED,
-    ReturnKind.DELIVERED,
+    BounceKind.FAILED,
+    BounceKind.UNKNOWN,
+    BounceKind.DELAYED,
+    BounceKind.RELAYED,
+    BounceKind.EXPANDED,
+    BounceKind.DELIVERED,
 )
 #: What servers that write no report name themselves, and how their subjects begin to be told from people's.
 _DAEMONS = re.compile(r"\b(?:mailer-daemon|mail-daemon|maildaemon|postmaster)\b", re.IGNORECASE)
@@ -72,7 +72,7 @@ _REPLY_FIELDS = ("x-autoreply", "x-autorespond", "x-auto-reply", "x-autoreply-fr
 class RecipientReport:
     """What a report says of one recipient."""
 
-    kind: ReturnKind
+    kind: BounceKind
     #: RFC 3463 status, or None
     status: str | None
     #: what the next server said, in one line, or None
@@ -85,10 +85,10 @@ class RecipientReport:
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnReport:
+class BounceReport:
     """What a returned message says as a whole."""
 
-    kind: ReturnKind
+    kind: BounceKind
     #: of the gravest of its recipients
     status: str | None
     #: one line; for what is no report, its subject
@@ -110,7 +110,7 @@ class _Part:
     body: bytes
 
 
-def parse_returned(content: bytes) -> ReturnReport:
+def parse_bounce(content: bytes) -> BounceReport:
     """Return what a message says that came to a return path. Takes any bytes, raises nothing, and is bounded.
 
     1. A delivery status (RFC 3464, RFC 6533), in whatever multipart it stands, says what it says per recipient.
@@ -137,12 +137,12 @@ def parse_returned(content: bytes) -> ReturnReport:
         or text.lstrip().startswith(_QMAIL)
         or any(part.media_type in _STATUS_TYPES or part.report_type == "delivery-status" for part in parts)
     ):
-        return ReturnReport(ReturnKind.UNKNOWN, _status(text), _one_line(subject))
+        return BounceReport(BounceKind.UNKNOWN, _status(text), _one_line(subject))
     # 3.
     if _is_automatic(fields) or any(part.report_type == "disposition-notification" for part in parts):
-        return ReturnReport(ReturnKind.AUTO_REPLY, None, _one_line(subject))
+        return BounceReport(BounceKind.AUTO_REPLY, None, _one_line(subject))
     # 4.
-    return ReturnReport(ReturnKind.UNKNOWN, None, _one_line(subject))
+    return BounceReport(BounceKind.UNKNOWN, None, _one_line(subject))
 
 
 def _is_automatic(fields: dict[str, str]) -> bool:
@@ -157,7 +157,7 @@ def _is_automatic(fields: dict[str, str]) -> bool:
 # -- delivery status
 
 
-def _status_report(part: _Part) -> ReturnReport | None:
+def _status_report(part: _Part) -> BounceReport | None:
     """Return what a delivery status says, or None where it speaks of no recipient."""
     message: dict[str, str] = {}
     recipients: list[RecipientReport] = []
@@ -171,7 +171,7 @@ def _status_report(part: _Part) -> ReturnReport | None:
     if not recipients:
         return None
     gravest = min(recipients, key=lambda recipient: _GRAVEST_FIRST.index(recipient.kind))
-    return ReturnReport(
+    return BounceReport(
         kind=gravest.kind,
         status=gravest.status,
         diagnostic=gravest.diagnostic,
@@ -185,10 +185,10 @@ def _recipient(block: dict[str, str]) -> RecipientReport:
     said = _without_type(block.get("diagnostic-code", ""))
     status = _status(block.get("status", "")) or _status(said)
     action = _COMMENT.sub("", block.get("action", "")).strip().lower()
-    kind = _ACTIONS.get(action, ReturnKind.UNKNOWN)
-    if status is not None and status[0] != "2" and kind in {ReturnKind.DELIVERED, ReturnKind.RELAYED}:
+    kind = _ACTIONS.get(action, BounceKind.UNKNOWN)
+    if status is not None and status[0] != "2" and kind in {BounceKind.DELIVERED, BounceKind.RELAYED}:
         # It says both: nobody can tell.
-        kind = ReturnKind.UNKNOWN
+        kind = BounceKind.UNKNOWN
     return RecipientReport(
         kind=kind,
         status=status,

@@ -6,7 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 
-class ReturnKind(StrEnum):
+class BounceKind(StrEnum):
     """What a returned message says (RFC 3464 actions, RFC 3834 automatic responses)."""
 
     FAILED = "failed"
@@ -24,14 +24,14 @@ class ReturnKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnedMessage:
+class Bounce:
     """A message that came back to the return path of a delivery."""
 
     id: UUID
     #: None where the return path is of no delivery any more
     delivery_id: UUID | None
     received_at: datetime
-    kind: ReturnKind
+    kind: BounceKind
     #: RFC 3463 status such as ``5.1.1``, or None
     status: str | None
     #: what the reporting server said, in one line, or None

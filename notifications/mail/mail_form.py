@@ -100,7 +100,7 @@ class Reach(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ReachFinding:
+class ReachabilityFinding:
     """One thing that stands between a customer and its notices by mail."""
 
     kind: Reach
@@ -115,7 +115,7 @@ class ReachFinding:
         return self.kind is Reach.NO_ACTIVE_CONTACT
 
 
-def reachability(contacts: Sequence[Contact], now: datetime) -> list[ReachFinding]:
+def reachability(contacts: Sequence[Contact], now: datetime) -> list[ReachabilityFinding]:
     """Return what stands between a customer and its notices by mail, of the contacts served now; empty: nothing.
 
     1. Whether there is anybody, and anybody but a fallback.
@@ -124,22 +124,22 @@ def reachability(contacts: Sequence[Contact], now: datetime) -> list[ReachFindin
     # 1.
     served = recipients(contacts)
     if not served:
-        return [ReachFinding(Reach.NO_ACTIVE_CONTACT)]
-    found = [ReachFinding(Reach.ONLY_FALLBACK)] if served[0].fallback else []
+        return [ReachabilityFinding(Reach.NO_ACTIVE_CONTACT)]
+    found = [ReachabilityFinding(Reach.ONLY_FALLBACK)] if served[0].fallback else []
     # 2.
     for contact in served:
         decision = mail_form(contact, now)
         if contact.verified_at is None:
-            found.append(ReachFinding(Reach.ADDRESS_UNCONFIRMED, contact.id))
+            found.append(ReachabilityFinding(Reach.ADDRESS_UNCONFIRMED, contact.id))
         lacks = contact.smime_certificate is None or decision.certificate_fault is not None
         if contact.mail_content is MailContent.ENCRYPTED_ONLY and lacks:
-            found.append(ReachFinding(Reach.CANNOT_ENCRYPT, contact.id))
+            found.append(ReachabilityFinding(Reach.CANNOT_ENCRYPT, contact.id))
         days = days_to_expiry(contact, now)
         if days is not None and days < 0:
-            found.append(ReachFinding(Reach.CERTIFICATE_EXPIRED, contact.id))
+            found.append(ReachabilityFinding(Reach.CERTIFICATE_EXPIRED, contact.id))
         elif days is not None and days < max(EXPIRY_WARNING_DAYS):
             within = min(warned for warned in EXPIRY_WARNING_DAYS if days < warned)
-            found.append(ReachFinding(Reach.CERTIFICATE_EXPIRES, contact.id, within))
+            found.append(ReachabilityFinding(Reach.CERTIFICATE_EXPIRES, contact.id, within))
     return found
 
 

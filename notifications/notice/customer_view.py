@@ -10,7 +10,7 @@ from notifications.classification import Classification
 from notifications.classification.event_state import DataHarmTally
 from notifications.customer.records import Customer
 from notifications.decision import Decision
-from notifications.decision.customer_situation import ScopeRelation, scope_of, scope_relation, unlisted_standing
+from notifications.decision.customer_situation import ScopeRelation, scope_of, scope_relation, unlisted_situation
 from notifications.incident import (
     UNKNOWN,
     AffectedCustomer,
@@ -63,7 +63,7 @@ def customer_view(facts: IncidentFacts, customer: Customer) -> CustomerView:
 def _unlisted(facts: IncidentFacts, customer: Customer, relation: ScopeRelation) -> AffectedCustomer:
     # What is open of other customers' data is not asked for here, so none of them needs counting.
     nobody_listed = DataHarmTally.of(replace(facts, affected_customers=()))
-    standing = unlisted_standing(relation, facts.unlisted_customers, nobody_listed)
+    standing = unlisted_situation(relation, facts.unlisted_customers, nobody_listed)
     harm = {each.value: _answer(answer) for each, answer in zip(Property, standing.data_harm, strict=True)}
     return AffectedCustomer(customer.id, _answer(standing.touched), data_harm=Harm(**harm))
 

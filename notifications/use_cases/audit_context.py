@@ -73,7 +73,7 @@ _SHAPES: dict[type, Callable[[Any], Json]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class AuditContext:
     """One act of one actor at one moment; makes the audit entries of it."""
 
     #: ``<kind>:<opaque id>``, as in ``AuditEntry.actor``

@@ -32,12 +32,12 @@ from notifications.evidence.bundle.contents import (
     REPORT,
     SUMS,
     SUMS_NOTE,
+    checksum_line,
     format_header,
     note_text,
-    sums_line,
 )
-from notifications.evidence.bundle.report import BundleAccounting
-from notifications.evidence.bundle.report_section import account_section
+from notifications.evidence.bundle.report import BundleReportBuilder
+from notifications.evidence.bundle.report_section import report_section
 from notifications.evidence.bundle.signers import (
     certificates_of_signature,
     certificates_of_token,
@@ -132,7 +132,7 @@ class _Writing:
         self._archive, self._plan = ArchiveWriter(target, directory), plan
         self._digest = hashlib.sha256()
         self._signers: dict[str, bytes] = {}
-        self._accounting = BundleAccounting()
+        self._accounting = BundleReportBuilder()
 
     def begin(self, anchors: Anchors) -> None:
         header = self._plan.header
@@ -190,7 +190,7 @@ class _Writing:
         """Write the report: the account first, which is known last."""
         header = self._plan.header
         self._report.write(report_begin(header))
-        for piece in account_section(self._accounting):
+        for piece in report_section(self._accounting):
             # Not writelines: the spool would look only after the last whether it has become too large for memory.
             self._report.write(piece)
         self._report.write(report_entries(header))
@@ -211,7 +211,7 @@ class _Writing:
         self._list(name, digest.digest())
 
     def _list(self, name: str, digest: bytes) -> None:
-        line = sums_line(name, digest)
+        line = checksum_line(name, digest)
         self._digest.update(line)
         self._sums.write(line)
 

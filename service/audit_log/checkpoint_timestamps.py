@@ -12,8 +12,8 @@ import structlog
 
 from notifications.errors import TimestampUnavailableError
 from notifications.ports import Clock, TimestampAuthority
-from service.ports.log import StampStore, StampTransaction
-from service.system.periodic import ClockedDuty
+from service.ports.log import CheckpointTimestampStore, CheckpointTimestampTransaction
+from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ class TimestampingState:
     failures: int = 0
 
 
-class HeadTimestamping(ClockedDuty):
+class CheckpointTimestamper(PeriodicTask):
     """Has the latest head timestamped: the first one at once, later ones an interval after the one before."""
 
     name = "head_timestamping"
@@ -43,7 +43,7 @@ class HeadTimestamping(ClockedDuty):
 
     def __init__(
         self,
-        store: StampStore,
+        store: CheckpointTimestampStore,
         authority: TimestampAuthority,
         *,
         every_seconds: float,
@@ -102,7 +102,7 @@ class HeadTimestamping(ClockedDuty):
         return self._again_at
 
 
-def _looked_at(tx: StampTransaction) -> tuple[int, bytes | None, int, datetime | None]:
+def _looked_at(tx: CheckpointTimestampTransaction) -> tuple[int, bytes | None, int, datetime | None]:
     """Return size and note of the latest head, size and time of the newest that was timestamped."""
     newest = tx.stamped_checkpoint()
     size, made_at = (0, None) if newest is None else (newest.size, newest.made_at)

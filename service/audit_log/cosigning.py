@@ -48,7 +48,7 @@ class WitnessState:
 
 
 @dataclass(frozen=True, slots=True)
-class WitnessingSettings:
+class WitnessSettings:
     """How often witnesses are asked."""
 
     #: a witness is asked so often at most, however fast the log grows
@@ -60,7 +60,7 @@ class WitnessingSettings:
     last_retry_seconds: float = 60.0
 
 
-class Witnessing:
+class Cosigning:
     """Asks every witness to cosign the latest head; what lies between two heads is covered by the later one."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Witnessing:
         *,
         measure: Callable[[bytes], Awaitable[None]],
         clock: Clock,
-        settings: WitnessingSettings | None = None,
+        settings: WitnessSettings | None = None,
         failed: Callable[[str], None] = lambda _name: None,
     ) -> None:
         """``measure`` takes a head that a witness showed: it raises LogUnavailableError where the log must stop, and
@@ -78,7 +78,7 @@ class Witnessing:
         """
         self._store, self._clients, self._measure, self._clock = store, clients, measure, clock
         self._failed = failed
-        self._settings = settings or WitnessingSettings()
+        self._settings = settings or WitnessSettings()
         self.states = [WitnessState(client.name) for client in clients]
         self._wakes = [asyncio.Event() for _ in clients]
 

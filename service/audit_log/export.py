@@ -14,7 +14,7 @@ from notifications.audit.merkle import tree_root
 from notifications.audit.note import parse_verifier_key
 from notifications.audit.tiles import TILE_WIDTH, Tile, tile_path, tiles_of
 from notifications.errors import Fault, InvalidInputError, NotFoundError, VerificationError
-from notifications.ports import StampedCheckpoint
+from notifications.ports import TimestampedCheckpoint
 from service.audit_log.publishing import (
     CHECKPOINT,
     STAMPED_SIZES,
@@ -79,7 +79,7 @@ async def _export_stamped(read: Reads, folder: Path, size: int) -> None:
     write_whole(folder / STAMPED_SIZES, "".join(f"{stamped}\n" for stamped in sizes).encode())
 
 
-def _stamped(tx: PublishedTransaction, size: int) -> StampedCheckpoint:
+def _stamped(tx: PublishedTransaction, size: int) -> TimestampedCheckpoint:
     found = tx.stamped_checkpoint(size)
     if found is None:
         raise NotFoundError("timestamped checkpoint", size)

@@ -21,7 +21,7 @@ from notifications.canonical_json import parse_timestamp, timestamp_text
 from notifications.errors import GreffierError
 from notifications.ports import Clock
 from service.settings import Settings
-from service.system.periodic import ClockedDuty
+from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ _DIFFERS = 1
 
 
 @dataclass(frozen=True, slots=True)
-class LogCheck:
+class FsckState:
     """What the last check came to."""
 
     completed_at: datetime
@@ -51,7 +51,7 @@ class CheckFailedError(GreffierError):
     """The log could not be checked; that says nothing of the log."""
 
 
-class LogChecking(ClockedDuty):
+class FsckSchedule(PeriodicTask):
     """Has the log checked an interval after the last check, whichever process that led made it on this machine."""
 
     name = "log_checking"
@@ -102,7 +102,7 @@ class LogChecking(ClockedDuty):
         # 3.
         found = said["differences"]
         first = None if not found else f"{found[0]['step']}: {found[0]['where']} {found[0]['what']}"
-        self.last = LogCheck(self._clock.now(), said["entries"], len(found), first)
+        self.last = FsckState(self._clock.now(), said["entries"], len(found), first)
         await asyncio.to_thread(_write, self._result_path, self.last)
         if first is None:
             _log.info("log.checked", entries=self.last.entries)
@@ -146,11 +146,11 @@ def check_by_process(settings: Settings) -> Callable[[], Awaitable[dict[str, Any
     return check
 
 
-def _read(path: Path) -> LogCheck | None:
+def _read(path: Path) -> FsckState | None:
     """Return what was kept of the last check; what cannot be read was none."""
     try:
         kept = json.loads(path.read_bytes())
-        return LogCheck(parse_timestamp(kept.pop("completed_at")), **kept)
+        return FsckState(parse_timestamp(kept.pop("completed_at")), **kept)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, GreffierError) as error:
@@ -158,7 +158,7 @@ def _read(path: Path) -> LogCheck | None:
         return None
 
 
-def _write(path: Path, check: LogCheck) -> None:
+def _write(path: Path, check: FsckState) -> None:
     new = path.with_suffix(".new")
     new.write_text(json.dumps(asdict(check) | {"completed_at": timestamp_text(check.completed_at)}), encoding="utf-8")
     new.replace(path)

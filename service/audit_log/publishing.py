@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from notifications.audit.tile_reading import tile_contents
 from notifications.audit.tiles import Tile
-from notifications.ports import SequencedEntry, StampedCheckpoint
+from notifications.ports import SequencedEntry, TimestampedCheckpoint
 
 ResultT = TypeVar("ResultT")
 
@@ -40,7 +40,7 @@ class PublishedTransaction(Protocol):
         """Return the lines that witnesses gave under the checkpoint of a size."""
         ...
 
-    def stamped_checkpoint(self, size: int | None = None) -> StampedCheckpoint | None:
+    def stamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
         """Return the checkpoint of a size, or (None) the newest one, that has a timestamp, or None."""
         ...
 

@@ -9,7 +9,7 @@ from notifications.audit.entry import AuditEntry
 from notifications.canonical_json import timestamp_text
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.ports import Identifiers
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.ports.accounts import CUSTOMER_ROLES, Account, AccountKind, Grant, Role
 from service.ports.store import AccessTransaction
 
@@ -86,7 +86,7 @@ def view_account(tx: AccessTransaction, account: Account) -> AccountView:
     )
 
 
-def open_account(tx: AccessTransaction, act: Act, draft: AccountDraft) -> Account:
+def open_account(tx: AccessTransaction, act: AuditContext, draft: AccountDraft) -> Account:
     """Make an account, which may do nothing until it is granted a role.
 
     Raises InvalidInputError for a person without an address, a service with one, or an address that is taken.
@@ -113,7 +113,14 @@ def open_account(tx: AccessTransaction, act: Act, draft: AccountDraft) -> Accoun
 
 
 def change_account(
-    tx: AccessTransaction, act: Act, account_id: UUID, expected_version: int, *, name: str, language: str, active: bool
+    tx: AccessTransaction,
+    act: AuditContext,
+    account_id: UUID,
+    expected_version: int,
+    *,
+    name: str,
+    language: str,
+    active: bool,
 ) -> tuple[Account, int]:
     """Replace what is stated of an account; returns it with the number of sessions that this ended.
 
@@ -132,7 +139,7 @@ def change_account(
     return account, ended
 
 
-def grant_role(tx: AccessTransaction, act: Act, account_id: UUID, draft: GrantDraft) -> Grant:
+def grant_role(tx: AccessTransaction, act: AuditContext, account_id: UUID, draft: GrantDraft) -> Grant:
     """Give an account a role.
 
     1. Nobody changes their own roles: an administrator becomes analyst only by another administrator.
@@ -165,7 +172,7 @@ def grant_role(tx: AccessTransaction, act: Act, account_id: UUID, draft: GrantDr
     return grant
 
 
-def revoke_grant(tx: AccessTransaction, act: Act, account_id: UUID, grant_id: UUID) -> Grant:
+def revoke_grant(tx: AccessTransaction, act: AuditContext, account_id: UUID, grant_id: UUID) -> Grant:
     """Take a role away; raises NotFoundError, or StateConflictError for one's own and for the last administrator."""
     existing_account(tx, account_id)
     grant = next((held for held in tx.grants(account_id) if held.id == grant_id), None)
@@ -179,7 +186,7 @@ def revoke_grant(tx: AccessTransaction, act: Act, account_id: UUID, grant_id: UU
     return grant
 
 
-def sign_out(tx: AccessTransaction, act: Act, account_id: UUID) -> int:
+def sign_out(tx: AccessTransaction, act: AuditContext, account_id: UUID) -> int:
     """End every session of an account; returns how many there were."""
     existing_account(tx, account_id)
     ended = tx.end_sessions(account_id)
@@ -189,7 +196,7 @@ def sign_out(tx: AccessTransaction, act: Act, account_id: UUID) -> int:
     return ended
 
 
-def reset_second_factor(tx: AccessTransaction, act: Act, account_id: UUID) -> int:
+def reset_second_factor(tx: AccessTransaction, act: AuditContext, account_id: UUID) -> int:
     """Forget generator, passkeys and recovery codes of a person who lost them; returns how many sessions ended.
 
     The password stays: whoever resets learns nothing by which to sign in. Raises StateConflictError for one's own
@@ -217,7 +224,7 @@ def reset_second_factor(tx: AccessTransaction, act: Act, account_id: UUID) -> in
     return ended
 
 
-def grant_entry(tx: AccessTransaction, act: Act, kind: str, grant: Grant) -> AuditEntry:
+def grant_entry(tx: AccessTransaction, act: AuditContext, kind: str, grant: Grant) -> AuditEntry:
     """Return the entry of a grant: who granted what to which account; at a customer, part of its trail."""
     subjects = {"account": str(grant.account_id), "grant": str(grant.id)}
     if grant.customer_id is not None:
@@ -230,7 +237,7 @@ def grant_entry(tx: AccessTransaction, act: Act, kind: str, grant: Grant) -> Aud
     return act.entry(kind, subjects=subjects, detail=detail)
 
 
-def _account_entry(act: Act, kind: str, account: Account, sessions_ended: int | None = None) -> AuditEntry:
+def _account_entry(act: AuditContext, kind: str, account: Account, sessions_ended: int | None = None) -> AuditEntry:
     detail: dict[str, str | int | bool | list[str] | None] = {
         "kind": account.kind.value,
         "active": account.active,
@@ -246,7 +253,7 @@ def _account_entry(act: Act, kind: str, account: Account, sessions_ended: int | 
     )
 
 
-def _verify_not_oneself(act: Act, account_id: UUID) -> None:
+def _verify_not_oneself(act: AuditContext, account_id: UUID) -> None:
     if act.actor == f"account:{account_id}":
         raise StateConflictError("nobody changes their own roles: another administrator does")
 

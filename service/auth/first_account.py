@@ -5,7 +5,7 @@ from datetime import timedelta
 import structlog
 
 from notifications.ports import Page
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.permissions import ROLE_PERMISSIONS, Permission
 from service.auth.tokens import issue_token
 from service.ports.accounts import Account, AccountKind, Grant, Role
@@ -19,7 +19,7 @@ FIRST_ROLES = (Role.ANALYST, Role.APPROVER, Role.ADMINISTRATOR)
 FIRST_TOKEN_DAYS = 90
 
 
-def ensure_first_account(tx: AccessTransaction, act: Act, token: str, language: str) -> Account | None:
+def ensure_first_account(tx: AccessTransaction, act: AuditContext, token: str, language: str) -> Account | None:
     """Make the first account, with this token, where there is none at all; returns it, or None.
 
     Revoke the token, or make the account inactive, once people have their own accounts: it is never made again.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from notifications.errors import Fault, InvalidInputError, StateConflictError
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Caller
 from service.auth.permissions import Permission
 from service.auth.tokens import issue_token
@@ -20,7 +20,7 @@ _CONTENT = frozenset({
 
 def issue_own_token(
     tx: AccessTransaction,
-    act: Act,
+    act: AuditContext,
     caller: Caller,
     account: Account,
     *,
@@ -46,7 +46,7 @@ def issue_own_token(
 
 def issue_service_token(
     tx: AccessTransaction,
-    act: Act,
+    act: AuditContext,
     caller: Caller,
     account: Account,
     *,
@@ -85,7 +85,7 @@ def _has_at_large(caller: Caller, permission: Permission) -> bool:
 
 def _issue(
     tx: AccessTransaction,
-    act: Act,
+    act: AuditContext,
     account: Account,
     name: str,
     permissions: Sequence[Permission],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from notifications.errors import NotFoundError, StateConflictError
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.accounts import AccountDraft, grant_entry, open_account
 from service.auth.sign_in.invitations import invite_new, tell_membership
 from service.ports.accounts import CUSTOMER_ROLES, AccountKind, Grant, Role
@@ -34,7 +34,7 @@ def members_of(tx: AccessTransaction, customer_id: UUID) -> Sequence[Member]:
 
 def invite_member(
     tx: AccessTransaction,
-    act: Act,
+    act: AuditContext,
     customer_id: UUID,
     *,
     email: str,
@@ -68,7 +68,7 @@ def invite_member(
     return Member(grant, email)
 
 
-def remove_member(tx: AccessTransaction, act: Act, customer_id: UUID, grant_id: UUID) -> None:
+def remove_member(tx: AccessTransaction, act: AuditContext, customer_id: UUID, grant_id: UUID) -> None:
     """End a membership; raises NotFoundError, or StateConflictError for the last manager that removes itself.
 
     An administrator may remove the last manager: a customer whose people all left is looked after by the provider.

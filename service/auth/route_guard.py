@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 from notifications.audit.entry import AuditEntry
 from notifications.errors import NotFoundError
 from notifications.ports import Clock, Identifiers
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Caller, Scope
 from service.auth.permissions import Permission
 from service.auth.tenant_scope import within
@@ -69,9 +69,9 @@ class Access:
         """The caller's name in the audit log."""
         return self.caller.actor
 
-    def act(self) -> Act:
+    def act(self) -> AuditContext:
         """Return the act of this moment."""
-        return Act(self.actor, self.clock.now(), self.identifiers)
+        return AuditContext(self.actor, self.clock.now(), self.identifiers)
 
     async def read(self, work: Callable[[AccessTransaction], ResultT]) -> ResultT:
         """Run ``work`` against one snapshot of what is within the scope.
@@ -104,7 +104,7 @@ class Access:
             act = self.act()
             await self.store.write(lambda tx: tx.append_audit([self._trace_entry(tx, act)]))
 
-    async def write(self, work: Callable[[AccessTransaction, Act], ResultT]) -> ResultT:
+    async def write(self, work: Callable[[AccessTransaction, AuditContext], ResultT]) -> ResultT:
         """Run a change in one transaction on what is within the scope."""
         act = self.act()
         return await self.store.write(lambda tx: work(within(tx, self.scope), act))
@@ -118,7 +118,7 @@ class Access:
         self._must_be_own()
         return await self.store.read(work)
 
-    async def write_own(self, work: Callable[[AccessTransaction, Act], ResultT]) -> ResultT:
+    async def write_own(self, work: Callable[[AccessTransaction, AuditContext], ResultT]) -> ResultT:
         """Run a change of nothing but the caller's own account."""
         self._must_be_own()
         act = self.act()
@@ -132,7 +132,7 @@ class Access:
         if self.permission is not Permission.SELF:
             raise ForbiddenError(Permission.SELF)
 
-    def _trace_entry(self, tx: AccessTransaction, act: Act) -> AuditEntry:
+    def _trace_entry(self, tx: AccessTransaction, act: AuditContext) -> AuditEntry:
         subjects = {_SUBJECTS[name]: value for name, value in self.named if name in _SUBJECTS}
         for name, value in self.named:
             if name == "customer_id":

@@ -22,10 +22,10 @@ from notifications.delivery.reachability import ReachabilityCheck
 from notifications.delivery.webhook import WebhookEndpoint, WebhookSecret
 from notifications.errors import Fault, GreffierError, InvalidInputError, NotFoundError
 from notifications.incident import Incident, IncidentFacts
-from notifications.mail.bounce_record import ReturnedMessage
+from notifications.mail.bounce_record import Bounce
 from notifications.notice import Notice, NoticeState
 from notifications.notice.seal import SealedNotice
-from notifications.ports import InboxItem, Page, SequencedEntry, StampedCheckpoint, StoredDecision, StoredResponse
+from notifications.ports import InboxItem, Page, SequencedEntry, StoredDecision, StoredResponse, TimestampedCheckpoint
 from service.auth.caller import Scope
 from service.ports.accounts import (
     CUSTOMER_ROLES,
@@ -191,7 +191,7 @@ class _ScopedTransaction:
         return [item for item in items if self._scope.covers(customer_id, item.placed_at)], following
 
     # -- what was done with notices, and what came back of them
-    def returned_messages(self, delivery_id: UUID | None) -> Sequence[ReturnedMessage]:
+    def returned_messages(self, delivery_id: UUID | None) -> Sequence[Bounce]:
         if delivery_id is None:
             self._at_provider("returned messages of no delivery")
             return self._tx.returned_messages(None)
@@ -275,8 +275,8 @@ class _ScopedTransaction:
     def erasure_order(self, customer_id: UUID) -> ErasureOrder | None:
         return self._tx.erasure_order(customer_id) if self._scope.covers_customer(customer_id) else None
 
-    def in_the_way_of_erasure(self, customer_id: UUID) -> dict[str, int]:
-        return self._tx.in_the_way_of_erasure(customer_id) if self._scope.covers_customer(customer_id) else {}
+    def erasure_obstacles(self, customer_id: UUID) -> dict[str, int]:
+        return self._tx.erasure_obstacles(customer_id) if self._scope.covers_customer(customer_id) else {}
 
     # -- incidents: a scope at the provider that is limited in time
     def incident(self, incident_id: UUID) -> Incident | None:
@@ -312,7 +312,7 @@ class _ScopedTransaction:
     def cosignatures(self, size: int) -> Sequence[str]:
         return self._tx.cosignatures(size)
 
-    def stamped_checkpoint(self, size: int | None = None) -> StampedCheckpoint | None:
+    def stamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
         return self._tx.stamped_checkpoint(size)
 
     def stamped_sizes(self) -> Sequence[int]:

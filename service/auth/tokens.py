@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from notifications.errors import Fault, InvalidInputError, NotFoundError
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.permissions import Permission, permissions_of
 from service.ports.accounts import Account, ApiToken
 from service.ports.store import AccessTransaction
@@ -31,7 +31,7 @@ def token_digest(token: str) -> bytes:
 
 def issue_token(
     tx: AccessTransaction,
-    act: Act,
+    act: AuditContext,
     account: Account,
     *,
     name: str,
@@ -80,7 +80,7 @@ def issue_token(
     return issued
 
 
-def revoke_token(tx: AccessTransaction, act: Act, account_id: UUID, token_id: UUID) -> ApiToken:
+def revoke_token(tx: AccessTransaction, act: AuditContext, account_id: UUID, token_id: UUID) -> ApiToken:
     """Revoke a token of an account, once; raises NotFoundError where the account has no such token."""
     token = next((item for item in tx.tokens(account_id) if item.id == token_id), None)
     if token is None:

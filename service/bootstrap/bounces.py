@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from notifications.errors import Fault, InvalidInputError
 from notifications.mail.return_path import ReturnPaths
 from notifications.ports import Clock, DueDelivery
-from service.bootstrap.core import Ground
+from service.bootstrap.core import Core
 from service.channels.bounce_listener import BounceListener, ListenerSettings
 from service.crypto.master_key import return_path_key
-from service.delivery.bounces import Returns
+from service.delivery.bounces import BounceIntake
 from service.monitoring.alerts import AlertSettings
 from service.settings import Settings
 
@@ -36,14 +36,14 @@ def return_path_of(settings: Settings, masters: Sequence[bytes], clock: Clock) -
 
 
 async def listening_for_returns(
-    ground: Ground, alerts: AlertSettings, stack: contextlib.AsyncExitStack
+    ground: Core, alerts: AlertSettings, stack: contextlib.AsyncExitStack
 ) -> BounceListener | None:
     """Start the listener where a port is set; the stack stops it. Raises InvalidInputError."""
     settings = ground.settings
     paths = return_paths(settings, ground.masters)
     if paths is None or settings.bounce_listen_port is None:
         return None
-    returns = Returns(
+    returns = BounceIntake(
         ground.store,
         alerts,
         clock=ground.clock,

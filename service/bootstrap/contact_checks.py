@@ -11,7 +11,7 @@ from notifications.ports import Channel, Clock, Identifiers, Signer, WebhookChan
 from service.channels.smtp_probe import SmtpProbe
 from service.channels.smtp_settings import SmtpSettings
 from service.channels.webhook_https import WebhookHttps
-from service.customers.contact_check import CheckMeans, ContactChecker
+from service.customers.contact_check import CheckDependencies, ContactChecker
 from service.customers.mail_domains import mail_domain_fault
 from service.monitoring.alerts import AlertSettings
 from service.ports.store import AccessStore
@@ -40,7 +40,7 @@ def contact_checker(
     if relay is not None:
         probe = SmtpProbe(relay, sender)
         stack.push_async_callback(probe.aclose)
-    means = CheckMeans(
+    means = CheckDependencies(
         signer=signer,
         sender=sender,
         sender_name=settings.mail_from_name or settings.provider_name,

@@ -7,9 +7,9 @@ from importlib.metadata import version
 from notifications.delivery.escalation_plan import EscalationPolicy
 from notifications.notice import Provider
 from notifications.ports import Clock, Identifiers, TimestampAuthority
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
-from notifications.use_cases.notices.seal_notice import Sealing
+from notifications.use_cases.notices.seal_notice import SealingDependencies
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.audit_log.witness.client import WitnessClient, heads_elsewhere
 from service.auth.authentication import AccessLimits, Authenticator
@@ -33,7 +33,7 @@ from service.system.logging import SystemClock, SystemIdentifiers
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class Core:
     """What every process stands on, started."""
 
     settings: Settings
@@ -53,7 +53,7 @@ class Ground:
     witnesses: list[WitnessClient]
     signer: CmsSigner
     timestamp_authority: TimestampAuthority
-    sealing: Sealing
+    sealing: SealingDependencies
     webhook: WebhookHttps
 
     @property
@@ -61,12 +61,12 @@ class Ground:
         """The name beside the address that mails come from."""
         return self.settings.mail_from_name or self.settings.provider_name
 
-    def act(self) -> Act:
+    def act(self) -> AuditContext:
         """Return an act of the service itself, of this moment."""
-        return Act("system:service", self.clock.now(), self.identifiers)
+        return AuditContext("system:service", self.clock.now(), self.identifiers)
 
 
-async def laid_ground(
+async def build_core(
     settings: Settings,
     clock: Clock | None,
     identifiers: Identifiers | None,
@@ -74,7 +74,7 @@ async def laid_ground(
     *,
     serves: bool,
     works: bool,
-) -> Ground:
+) -> Core:
     """Start what every process needs; the stack stops it in reverse. Raises what a part that must be there raises.
 
     1. Settings that must hold: agreements, master key, log key.
@@ -128,7 +128,7 @@ async def laid_ground(
         look_again_seconds=0.05,
     )
     authority = timestamp_authority(settings, files, passphrases, stack)
-    ground = Ground(
+    ground = Core(
         settings=settings,
         clock=clock,
         identifiers=identifiers,
@@ -144,7 +144,7 @@ async def laid_ground(
         witnesses=witnesses,
         signer=signer,
         timestamp_authority=authority,
-        sealing=Sealing(
+        sealing=SealingDependencies(
             unit_of_work=store,
             log=sequencer,
             signer=signer,

@@ -13,25 +13,25 @@ from notifications.customer.records import Contact
 from notifications.delivery.acknowledgement import MailedLink
 from notifications.delivery.delivery import ChannelKind, Delivery
 from notifications.ports import Channel
-from notifications.use_cases.notices.deliver_notice import Delivering
-from service.audit_log.checkpoint_timestamps import HeadTimestamping, TimestampingState
-from service.audit_log.cosigning import Witnessing, WitnessingSettings, WitnessState
-from service.audit_log.fsck_schedule import LogChecking, check_by_process
+from notifications.use_cases.notices.deliver_notice import DeliveryDependencies
+from service.audit_log.checkpoint_timestamps import CheckpointTimestamper, TimestampingState
+from service.audit_log.cosigning import Cosigning, WitnessSettings, WitnessState
+from service.audit_log.fsck_schedule import FsckSchedule, check_by_process
 from service.bootstrap.bounces import return_path_of
 from service.bootstrap.contact_checks import contact_checker
-from service.bootstrap.core import Ground
+from service.bootstrap.core import Core
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp, SmtpSettings
 from service.crypto.secret_box import SecretBox
 from service.customers.contact_check_schedule import ContactChecks
-from service.customers.erasure import Certifying, Erasing
+from service.customers.erasure import ErasureCertificates, ErasureTask
 from service.delivery.acknowledge_link import AcknowledgeLinks
-from service.delivery.destinations import Lanes, LaneSettings
-from service.delivery.escalation import Escalating
+from service.delivery.destinations import DestinationLimits, Destinations
+from service.delivery.escalation import EscalationTask
 from service.delivery.transactional_mail import MailSender, ServiceMailer
 from service.delivery.webhook_disabled_mail import EndpointDisabled
 from service.delivery.worker import Worker, WorkerSettings
-from service.monitoring.alerts import Alerting, AlertSettings, Surroundings
+from service.monitoring.alerts import AlertSettings, AlertSources, AlertTask
 from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import free_bytes
 from service.settings import Settings
@@ -43,22 +43,22 @@ _HANDING_BACK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class BackgroundTasks:
     """What seals, delivers and tells, running."""
 
     worker: Worker
     mailer: ServiceMailer
-    alerting: Alerting
-    escalating: Escalating
-    erasing: Erasing
+    alerting: AlertTask
+    escalating: EscalationTask
+    erasing: ErasureTask
     head_timestamping: TimestampingState
-    log_checking: LogChecking
+    log_checking: FsckSchedule
     witnesses: Sequence[WitnessState]
     #: part -> why it does not do its whole job, or None
     probes: dict[str, Probe]
 
 
-def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
+def start_background_tasks(ground: Core, stack: contextlib.AsyncExitStack) -> BackgroundTasks:
     """Start sealing and delivering, which every process that works does, and the duties of the one that leads.
 
     What an earlier run left over is taken up at once. The stack stops it all: what is in flight ends, so long as it
@@ -67,7 +67,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
     settings = ground.settings
     channels = _channels(settings, stack)
     worker = Worker(
-        Delivering(
+        DeliveryDependencies(
             sealing=ground.sealing,
             channels=channels,
             sender_name=ground.sender_name,
@@ -91,7 +91,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
             },
             stop_seconds=settings.stop_seconds,
         ),
-        Lanes(_lane_settings(settings)),
+        Destinations(_lane_settings(settings)),
     )
     mailer = ServiceMailer(
         ground.store,
@@ -100,34 +100,34 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         identifiers=ground.identifiers,
         jitter=secrets.SystemRandom().random,
     )
-    witnessing = Witnessing(
+    witnessing = Cosigning(
         ground.store,
         ground.witnesses,
         measure=ground.sequencer.measure,
         clock=ground.clock,
-        settings=WitnessingSettings(period_seconds=settings.witness_period_seconds),
+        settings=WitnessSettings(period_seconds=settings.witness_period_seconds),
         failed=ground.metrics.witness_failed,
     )
-    stamping = HeadTimestamping(
+    stamping = CheckpointTimestamper(
         ground.store,
         ground.timestamp_authority,
         every_seconds=settings.log_timestamp_every_seconds,
         clock=ground.clock,
         failed=ground.metrics.head_not_timestamped,
     )
-    checking = LogChecking(
+    checking = FsckSchedule(
         check_by_process(settings),
         settings.data / "log-check.json",
         every_hours=settings.log_check_every_hours,
         clock=ground.clock,
     )
-    alerting = Alerting(
+    alerting = AlertTask(
         ground.store,
         alert_settings(settings),
         clock=ground.clock,
         identifiers=ground.identifiers,
         metrics=ground.metrics,
-        surroundings=Surroundings(
+        surroundings=AlertSources(
             lambda: certificate_ends(settings),
             lambda: free_bytes(settings.data),
             lambda: witnessing.states,
@@ -135,7 +135,7 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
             lambda: checking.last,
         ),
     )
-    escalating = Escalating(
+    escalating = EscalationTask(
         ground.store,
         ground.sealing.escalation,
         mail_domain=ground.sealing.mail_domain,
@@ -159,9 +159,9 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         every_days=settings.check_contacts_every_days,
         clock=ground.clock,
     )
-    erasing = Erasing(
+    erasing = ErasureTask(
         ground.store,
-        Certifying(settings.provider_name, ground.signer, ground.timestamp_authority),
+        ErasureCertificates(settings.provider_name, ground.signer, ground.timestamp_authority),
         clock=ground.clock,
         identifiers=ground.identifiers,
     )
@@ -192,15 +192,17 @@ def started_work(ground: Ground, stack: contextlib.AsyncExitStack) -> Work:
         "erasing": erasing.health,
         "log_check": checking.health,
     }
-    return Work(worker, mailer, alerting, escalating, erasing, stamping.state, checking, witnessing.states, probes)
+    return BackgroundTasks(
+        worker, mailer, alerting, escalating, erasing, stamping.state, checking, witnessing.states, probes
+    )
 
 
-def _lane_settings(settings: Settings) -> LaneSettings:
+def _lane_settings(settings: Settings) -> DestinationLimits:
     per_minute = {
         ChannelKind.EMAIL: settings.mails_per_minute_per_domain,
         ChannelKind.WEBHOOK: settings.webhooks_per_minute_per_host,
     }
-    return LaneSettings(
+    return DestinationLimits(
         concurrent={
             ChannelKind.EMAIL: settings.mails_at_once_per_domain or settings.smtp_connections,
             ChannelKind.WEBHOOK: settings.webhooks_at_once_per_host,
@@ -212,17 +214,17 @@ def _lane_settings(settings: Settings) -> LaneSettings:
 Running = Callable[[], Coroutine[Any, Any, None]]
 
 
-def _duty_of_leader(ground: Ground, duty: Running) -> Running:
+def _duty_of_leader(ground: Core, duty: Running) -> Running:
     return lambda: while_leading(ground.leadership, duty)
 
 
-def _acknowledge_link(ground: Ground) -> Callable[[Delivery, Contact, datetime], MailedLink] | None:
+def _acknowledge_link(ground: Core) -> Callable[[Delivery, Contact, datetime], MailedLink] | None:
     """Return what gives each mail its link to acknowledge by, or None where there are no pages to link to."""
     console_url = ground.settings.console_url
     return None if console_url is None else AcknowledgeLinks(SecretBox(ground.masters), console_url).mailed
 
 
-def _run(name: str, run: Running, ground: Ground, stack: contextlib.AsyncExitStack) -> None:
+def _run(name: str, run: Running, ground: Core, stack: contextlib.AsyncExitStack) -> None:
     running = asyncio.create_task(run(), name=name)
     # A part that bounds its stop by itself ends in this time; the margin is for handing back.
     stack.push_async_callback(stopped, running, ground.settings.stop_seconds + _HANDING_BACK_SECONDS)

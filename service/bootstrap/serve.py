@@ -7,21 +7,21 @@ from importlib.metadata import version
 
 import click
 
-from service.bootstrap.server import running_parts
+from service.bootstrap.server import build_server
 from service.settings import Settings
 from service.system.http_server import HttpServer, listening_socket
-from service.system.signals import stop_when_told
+from service.system.signals import stop_on_signal
 from service.web.app import create_app
 
 
-async def serve_until_told(settings: Settings, host: str, port: int, *, works: bool = True) -> None:
+async def serve_until_stopped(settings: Settings, host: str, port: int, *, works: bool = True) -> None:
     """Start the parts, then the server; stop in reverse. What a part lacks is told before a port is open.
 
     ``works`` false leaves sealing, delivery and the duties of the leader to other processes.
     """
     # A process that dies leaves no copy of its memory: keys and passwords are in it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    async with running_parts(settings, works=works) as running:
+    async with build_server(settings, works=works) as running:
         settle_memory()
         app = create_app(
             running.context,
@@ -41,7 +41,7 @@ async def serve_until_told(settings: Settings, host: str, port: int, *, works: b
                     worker.take_no_more()
                 server.stop()
 
-            stop_when_told(stop)
+            stop_on_signal(stop)
             serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
             await server.is_up.wait()
             bound = listener.getsockname()[1]

@@ -13,19 +13,19 @@ from service.auth.authentication import Authenticator
 from service.auth.first_account import ensure_first_account
 from service.bootstrap.bounces import listening_for_returns
 from service.bootstrap.console import console_parts
-from service.bootstrap.core import Ground, laid_ground
-from service.bootstrap.delivery import Work, alert_settings, started_work
+from service.bootstrap.core import Core, build_core
+from service.bootstrap.delivery import BackgroundTasks, alert_settings, start_background_tasks
 from service.bootstrap.signing import signing_health
 from service.channels.bounce_listener import BounceListener
 from service.crypto.secret_box import SecretBox
-from service.customers.erasure import Erasing
-from service.delivery.escalation import Escalating
+from service.customers.erasure import ErasureTask
+from service.delivery.escalation import EscalationTask
 from service.delivery.transactional_mail import ServiceMailer
 from service.delivery.worker import Worker
-from service.monitoring.alerts import Alerting
+from service.monitoring.alerts import AlertTask
 from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import disk_health, free_bytes
-from service.monitoring.metrics import Sources
+from service.monitoring.metrics import MetricSources
 from service.monitoring.metrics_listener import metrics_listener
 from service.settings import Settings
 from service.store import Store
@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class WorkingParts:
+class WorkerParts:
     """A process that works and serves nobody, taken together."""
 
     authenticator: Authenticator
@@ -48,7 +48,7 @@ class WorkingParts:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ServerParts:
     """A process that serves, taken together."""
 
     context: ApiContext
@@ -60,18 +60,18 @@ class Parts:
     #: None, as what follows, in a process that only serves
     worker: Worker | None
     mailer: ServiceMailer | None
-    alerting: Alerting | None
-    escalating: Escalating | None
-    erasing: Erasing | None
+    alerting: AlertTask | None
+    escalating: EscalationTask | None
+    erasing: ErasureTask | None
     #: None where no port is set for what comes back
     returns: BounceListener | None
 
 
 @asynccontextmanager
-async def running_parts(
+async def build_server(
     settings: Settings, *, clock: Clock | None = None, identifiers: Identifiers | None = None, works: bool = True
-) -> AsyncIterator[Parts]:
-    """Start the parts of a process that serves in order and stop them in reverse; raises as ``laid_ground`` does.
+) -> AsyncIterator[ServerParts]:
+    """Start the parts of a process that serves in order and stop them in reverse; raises as ``build_core`` does.
 
     1. What every process stands on. An installation without any account gets its first one.
     2. Work, unless other processes do it.
@@ -80,11 +80,11 @@ async def running_parts(
     first_token = settings.token()
     async with contextlib.AsyncExitStack() as stack:
         # 1.
-        ground = await laid_ground(settings, clock, identifiers, stack, serves=True, works=works)
+        ground = await build_core(settings, clock, identifiers, stack, serves=True, works=works)
         act, language = ground.act(), settings.default_language
         await ground.store.write(lambda tx: ensure_first_account(tx, act, first_token, language))
         # 2.
-        work = started_work(ground, stack) if works else None
+        work = start_background_tasks(ground, stack) if works else None
         # 3.
         box = SecretBox(ground.masters)
         context = ApiContext(
@@ -104,7 +104,7 @@ async def running_parts(
         console = console_parts(settings, ground.store, ground.clock, ground.identifiers, box, stack)
         returns = await listening_for_returns(ground, alert_settings(settings), stack)
         probes = await _watched(ground, work, stack, returns)
-        yield Parts(
+        yield ServerParts(
             context=context,
             authenticator=ground.authenticator,
             probes=probes,
@@ -121,19 +121,19 @@ async def running_parts(
 
 
 @asynccontextmanager
-async def working_parts(
+async def build_worker(
     settings: Settings, *, clock: Clock | None = None, identifiers: Identifiers | None = None
-) -> AsyncIterator[WorkingParts]:
+) -> AsyncIterator[WorkerParts]:
     """Start the parts of a process that works and serves nobody, and stop them in reverse; raises as above."""
     async with contextlib.AsyncExitStack() as stack:
-        ground = await laid_ground(settings, clock, identifiers, stack, serves=False, works=True)
-        work = started_work(ground, stack)
+        ground = await build_core(settings, clock, identifiers, stack, serves=False, works=True)
+        work = start_background_tasks(ground, stack)
         probes = await _watched(ground, work, stack)
-        yield WorkingParts(ground.authenticator, probes, ground.store, ground.sequencer, work.worker)
+        yield WorkerParts(ground.authenticator, probes, ground.store, ground.sequencer, work.worker)
 
 
 async def _watched(
-    ground: Ground, work: Work | None, stack: contextlib.AsyncExitStack, returns: BounceListener | None = None
+    ground: Core, work: BackgroundTasks | None, stack: contextlib.AsyncExitStack, returns: BounceListener | None = None
 ) -> dict[str, Probe]:
     """Return what tells whether this process does its whole job, once said in the log and told to metrics."""
     settings, sender = ground.settings, ground.sealing.sender
@@ -144,7 +144,7 @@ async def _watched(
         **({} if work is None else work.probes),
         **({} if returns is None else {"returns": returns.health}),
     }
-    ground.metrics.sources = Sources(
+    ground.metrics.sources = MetricSources(
         probes=probes,
         certificates=lambda: certificate_ends(settings),
         free_bytes=lambda: free_bytes(settings.data),

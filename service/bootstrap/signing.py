@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from notifications.audit.entry import parse_leaf
 from notifications.errors import Fault, InvalidInputError, SealingUnavailableError
 from notifications.ports import Clock, TimestampAuthority
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.record_keys import record_keys
 from service.audit_log.witness.client import WitnessClient, parse_witnesses
 from service.crypto.cms_signer import CmsSigner
@@ -78,7 +78,7 @@ def signing_health(signer: CmsSigner, sender: str, clock: Clock) -> str | None:
 
 
 async def record_known_keys(
-    store: Store, act: Act, signer: CmsSigner, known: Mapping[str, str], authority: TimestampAuthority
+    store: Store, act: AuditContext, signer: CmsSigner, known: Mapping[str, str], authority: TimestampAuthority
 ) -> None:
     """Tell the log which keys are in use, beside the ``known`` ones, where it does not say so already."""
     fingerprints = dict(known)

@@ -9,24 +9,24 @@ from fastapi import FastAPI
 
 from service.auth.authentication import Authenticator
 from service.bootstrap.serve import settle_memory
-from service.bootstrap.server import working_parts
+from service.bootstrap.server import build_worker
 from service.settings import Settings
 from service.system.http_server import HttpServer, listening_socket
-from service.system.signals import stop_when_told
+from service.system.signals import stop_on_signal
 from service.web.api import health
 from service.web.api.errors import install_error_handlers
 from service.web.api.limits import RequestLimits
 
 
-async def work_until_told(settings: Settings, health_host: str, health_port: int | None) -> None:
+async def work_until_stopped(settings: Settings, health_host: str, health_port: int | None) -> None:
     """Start the parts and, on a port that is named, health; stop in reverse."""
     # As where it serves: keys and passwords are in its memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    async with working_parts(settings) as running:
+    async with build_worker(settings) as running:
         settle_memory()
         if health_port is None:
             told = asyncio.Event()
-            stop_when_told(told.set)
+            stop_on_signal(told.set)
             click.echo("working", err=True)
             await told.wait()
             return
@@ -38,7 +38,7 @@ async def work_until_told(settings: Settings, health_host: str, health_port: int
                 running.worker.take_no_more()
                 server.stop()
 
-            stop_when_told(stop)
+            stop_on_signal(stop)
             serving = asyncio.create_task(server.serve(sockets=[listener]), name="health")
             await server.is_up.wait()
             click.echo(f"working  health at http://{health_host}:{listener.getsockname()[1]}/readyz", err=True)

@@ -14,13 +14,13 @@ from notifications.audit.tiles import Tile, parse_entry_bundle
 from notifications.canonical_json import timestamp_text
 from notifications.errors import Fault, InvalidInputError, VerificationError
 from notifications.evidence.bundle.contents import Header
-from notifications.evidence.bundle.report import Basis, BundleAccounting
+from notifications.evidence.bundle.report import Basis, BundleReportBuilder
 from notifications.evidence.bundle.verification import verify_bundle
 from notifications.evidence.completeness import Account, account
-from notifications.evidence.notification_report import Findings
+from notifications.evidence.notification_report import NotificationReport
 from service.audit_log.export import ExportedLog
 from service.audit_log.publishing import VERIFIER_KEY
-from service.cli.audit_report import Rests, say, say_as_json
+from service.cli.audit_report import ReportSource, say, say_as_json
 from service.cli.verify import load_trust, load_witnesses
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -56,7 +56,7 @@ def audit_command(
     names: Mapping[str, str] = {}
     if sum(source is not None for source in (data, exported, bundle)) != 1:
         raise InvalidInputError(Fault("data", "give one of --data, --log and --bundle"))
-    made: Findings
+    made: NotificationReport
     if data is not None:
         whole, checkpoint, names = asyncio.run(_of_store(data, trust, moment or datetime.now(UTC)))
         made, rests = whole, _whole(whole, checkpoint)
@@ -72,13 +72,13 @@ def audit_command(
         click.get_current_context().exit(1)
 
 
-def _whole(made: Account, checkpoint: Checkpoint) -> Rests:
+def _whole(made: Account, checkpoint: Checkpoint) -> ReportSource:
     text = (
         f"from all {made.tree_size} entries of {checkpoint.origin}, whose root is the signed checkpoint's:"
         f" {made.root.hex()}"
     )
     stated = {"origin": checkpoint.origin, "tree_size": made.tree_size, "root_sha256": made.root.hex()}
-    return Rests((text,), stated | {"whole": True})
+    return ReportSource((text,), stated | {"whole": True})
 
 
 _BASES = {
@@ -88,8 +88,8 @@ _BASES = {
 }
 
 
-def _of_bundle(path: Path, trust: Path, as_of: datetime | None) -> tuple[Findings, Rests]:
-    accounting = BundleAccounting()
+def _of_bundle(path: Path, trust: Path, as_of: datetime | None) -> tuple[NotificationReport, ReportSource]:
+    accounting = BundleReportBuilder()
     try:
         with path.open("rb") as file:
             for _ in verify_bundle(file, load_trust(trust), load_witnesses(trust), accounting):
@@ -116,7 +116,7 @@ def _of_bundle(path: Path, trust: Path, as_of: datetime | None) -> tuple[Finding
         "entries": header.entries, "scope": dict(item.split(" ", 1) for item in _scope(header)),
         "reader": header.reader, "proves": proves, "does_not_prove": lacks,
     }  # fmt: skip
-    return made, Rests((moment, f"proven: {'; '.join(proves)}", f"not proven: {'; '.join(lacks)}"), stated)
+    return made, ReportSource((moment, f"proven: {'; '.join(proves)}", f"not proven: {'; '.join(lacks)}"), stated)
 
 
 def _scope(header: Header) -> list[str]:

@@ -13,24 +13,32 @@ from rich.table import Table
 from rich.text import Text
 
 from notifications.canonical_json import timestamp_text
-from notifications.evidence.notification_report import Findings, IncidentCount, Line, Override, OverrideKind, Standing
+from notifications.evidence.notification_report import (
+    IncidentCount,
+    NotificationReport,
+    Override,
+    OverrideKind,
+    ReportLine,
+    ReportStatus,
+)
 
 _STYLES = {
-    Standing.TOLD: "green", Standing.NOT_OWED: "green", Standing.AWAITED: "yellow", Standing.PENDING: "yellow",
-    Standing.LATE: "bold red", Standing.MISSING: "bold red", Standing.UNDECIDED: "bold red",
-    Standing.UNSTATED: "yellow",
+    ReportStatus.TOLD: "green", ReportStatus.NOT_OWED: "green", ReportStatus.AWAITED: "yellow",
+    ReportStatus.PENDING: "yellow", ReportStatus.LATE: "bold red", ReportStatus.MISSING: "bold red",
+    ReportStatus.UNDECIDED: "bold red",
+    ReportStatus.UNSTATED: "yellow",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class Rests:
+class ReportSource:
     """What an account rests on: for people, and as members of the JSON object."""
 
     said: Sequence[str]
     stated: Mapping[str, Any]
 
 
-def say(made: Findings, rests: Rests, names: Mapping[str, str]) -> None:
+def say(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:
     """Say the account: every line; then, each with the entries that show it, what wants to be looked at."""
     console = Console()
     table = Table("incident", "customer", "", "verdict", "due", "told", "entries", box=None, pad_edge=False)
@@ -47,7 +55,7 @@ def say(made: Findings, rests: Rests, names: Mapping[str, str]) -> None:
             for said in found:
                 console.print(Text(f"  {said}"), soft_wrap=True)
     counted = Counter(line.standing for line in made.lines)
-    said = ", ".join(f"{counted[standing]} {standing.value}" for standing in Standing if counted[standing])
+    said = ", ".join(f"{counted[standing]} {standing.value}" for standing in ReportStatus if counted[standing])
     console.print(f"{said or 'no incident yet'}; as of {_time(made.as_of)}")
     if alone := [item.index for item in made.overrides if item.kind is OverrideKind.ONE_PERSON]:
         console.print(
@@ -59,15 +67,18 @@ def say(made: Findings, rests: Rests, names: Mapping[str, str]) -> None:
         console.print(sentence, soft_wrap=True, highlight=False)
 
 
-def _lists(made: Findings, names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+def _lists(made: NotificationReport, names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
     """Return what an auditor looks at first: late, missing, passed over, overridden, not counted."""
     overridden = [item for item in made.overrides if item.kind is not OverrideKind.ONE_PERSON]
     return [
-        ("late", [_late(line, names) for line in made.standing_at(Standing.LATE)]),
-        ("missing", [_missing(line, names) for line in made.standing_at(Standing.MISSING)]),
+        ("late", [_late(line, names) for line in made.standing_at(ReportStatus.LATE)]),
+        ("missing", [_missing(line, names) for line in made.standing_at(ReportStatus.MISSING)]),
         (
             "passed over",
-            [f"{line.incident} {_named(line, names)}: no decision" for line in made.standing_at(Standing.UNDECIDED)],
+            [
+                f"{line.incident} {_named(line, names)}: no decision"
+                for line in made.standing_at(ReportStatus.UNDECIDED)
+            ],
         ),
         ("overridden", [_overridden(item, names) for item in overridden]),
         (
@@ -81,7 +92,7 @@ def _lists(made: Findings, names: Mapping[str, str]) -> list[tuple[str, list[str
     ]
 
 
-def _late(line: Line, names: Mapping[str, str]) -> str:
+def _late(line: ReportLine, names: Mapping[str, str]) -> str:
     cause = "" if line.cause is None else line.cause.value.replace("_", " ")
     return (
         f"{line.incident} {_named(line, names)}: {cause}, told {_time(line.told_at)} (entry {line.told_index}),"
@@ -90,7 +101,7 @@ def _late(line: Line, names: Mapping[str, str]) -> str:
     )
 
 
-def _missing(line: Line, names: Mapping[str, str]) -> str:
+def _missing(line: ReportLine, names: Mapping[str, str]) -> str:
     cause = "" if line.cause is None else line.cause.value.replace("_", " ")
     webhook = "; its system took it by webhook, which tells nobody" if "webhook" in dict(line.channels) else ""
     return (
@@ -118,13 +129,13 @@ def _entry(index: int | None, what: str = "") -> str:
     return "" if index is None else f" ({what}{' ' if what else ''}entry {index})"
 
 
-def _named(line: Line, names: Mapping[str, str]) -> str:
+def _named(line: ReportLine, names: Mapping[str, str]) -> str:
     """Return the customer's name where it is known, its pseudonym, and that it was erased where it was."""
     name = names.get(line.customer, line.customer[:16])
     return name if line.erased_at is None else f"{name} (erased on {line.erased_at:%Y-%m-%d}, clause 9.7)"
 
 
-def say_as_json(made: Findings, rests: Rests, names: Mapping[str, str]) -> None:
+def say_as_json(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:
     """Print the account as one JSON object."""
     whole: dict[str, Any] = {
         **rests.stated,
@@ -137,7 +148,7 @@ def say_as_json(made: Findings, rests: Rests, names: Mapping[str, str]) -> None:
     click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
 
 
-def _as_json(line: Line, names: Mapping[str, str]) -> dict[str, Any]:
+def _as_json(line: ReportLine, names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "incident": line.incident,
         "customer": line.customer,

@@ -14,9 +14,10 @@ from rich.progress import Progress
 
 from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.ports import Transaction
+from notifications.use_cases.evidence.bundle_evidence import BundleRequest
 
 if TYPE_CHECKING:
-    from notifications.use_cases.evidence.bundle_evidence import BundlePlan, Wanted
+    from notifications.use_cases.evidence.bundle_evidence import BundlePlan
     from service.settings import Settings
 
 ResultT = TypeVar("ResultT")
@@ -66,18 +67,16 @@ def bundle_command(
 
 def _wanted(
     notice: UUID | None, customer: UUID | None, starts_at: datetime | None, ends_at: datetime | None
-) -> "Wanted":
-    from notifications.use_cases.evidence.bundle_evidence import Wanted  # noqa: PLC0415 - verify starts without the service
-
-    return Wanted(None, notice, customer, starts_at, ends_at)
+) -> BundleRequest:
+    return BundleRequest(None, notice, customer, starts_at, ends_at)
 
 
 async def _make(
-    settings: "Settings", incident: str | None, wanted: "Wanted", reader: str, language: str, output: Path
+    settings: "Settings", incident: str | None, wanted: BundleRequest, reader: str, language: str, output: Path
 ) -> "BundlePlan":
     from dataclasses import replace  # noqa: PLC0415 - beside its user
 
-    from notifications.use_cases.audit_context import Act  # noqa: PLC0415 - verify starts without the service
+    from notifications.use_cases.audit_context import AuditContext  # noqa: PLC0415 - verify starts without the service
     from notifications.use_cases.evidence.bundle_evidence import plan_bundle, record_bundle  # noqa: PLC0415 - as above
     from service.audit_log.bundle_writer import read_anchors, replaced, write_bundle  # noqa: PLC0415 - as above
     from service.audit_log.published_head import verify_head  # noqa: PLC0415 - as above
@@ -124,7 +123,7 @@ async def _make(
                 folder=output.parent,
                 progress=lambda count: bar.advance(task, count),
             )
-            act = Act(f"operator:{os.getuid()}", clock.now(), SystemIdentifiers())
+            act = AuditContext(f"operator:{os.getuid()}", clock.now(), SystemIdentifiers())
             await store.write(lambda tx: record_bundle(tx, act, plan, digest))
     finally:
         await store.close()

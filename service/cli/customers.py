@@ -63,7 +63,7 @@ def export_command(data: Path, out: Path | None) -> None:
 
 
 async def _import(settings: "Settings", content: bytes, *, dry_run: bool) -> "ImportReport":
-    from notifications.use_cases.audit_context import Act  # noqa: PLC0415 - verify starts without the service
+    from notifications.use_cases.audit_context import AuditContext  # noqa: PLC0415 - verify starts without the service
     from notifications.use_cases.customers.import_customers import ImportUndoneError  # noqa: PLC0415 - as above
     from service.bootstrap.agreements import load_agreements  # noqa: PLC0415 - as above
     from service.system.logging import SystemClock, SystemIdentifiers  # noqa: PLC0415 - as above
@@ -72,7 +72,7 @@ async def _import(settings: "Settings", content: bytes, *, dry_run: bool) -> "Im
 
     lines, faults = parse_customers(content)
     transfer = Transfer(lines, faults, load_agreements(settings), dry_run)
-    act = Act(f"operator:{os.getuid()}", SystemClock().now(), SystemIdentifiers())
+    act = AuditContext(f"operator:{os.getuid()}", SystemClock().now(), SystemIdentifiers())
     async with contextlib.aclosing(_Opened(settings)) as opened:
         try:
             return await opened.store.write(lambda tx: transfer.work(tx, act))

@@ -63,7 +63,7 @@ def _lines(tx: "SqlTransaction") -> list[str]:
             lines.append(f"{order.customer_id} ordered, its formal notice not served")
             continue
         window = erasure_window(order.noticed_at, customer.time_zone)
-        owed = ", ".join(f"{number} {kind}" for kind, number in tx.in_the_way_of_erasure(order.customer_id).items())
+        owed = ", ".join(f"{number} {kind}" for kind, number in tx.erasure_obstacles(order.customer_id).items())
         between = f"{timestamp_text(window.not_before)} to {timestamp_text(window.due_at)}"
         lines.append(f"{order.customer_id} to be erased from {between}" + (f"; in the way: {owed}" if owed else ""))
     after = ""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from notifications.errors import Fault, InvalidInputError
+from service.audit_log.fsck.heads import ExternalHeads
 
 if TYPE_CHECKING:
     from service.audit_log.fsck.check import Report
-    from service.audit_log.fsck.heads import Others
     from service.settings import Settings
 
 
@@ -78,14 +78,13 @@ def fsck_command(
         click.get_current_context().exit(1)
 
 
-def _others(settings: "Settings") -> "Others":
+def _others(settings: "Settings") -> ExternalHeads:
     """Return whose word on heads is taken: the authority of the trust folder, the witnesses of the settings."""
-    from service.audit_log.fsck.heads import Others  # noqa: PLC0415 - as above
     from service.audit_log.witness.client import parse_witnesses  # noqa: PLC0415 - as above
     from service.cli.verify import load_trust  # noqa: PLC0415 - as above
 
     witnesses = [witness.key for witness in parse_witnesses(settings.witnesses)]
-    return Others(load_trust(settings.trust_dir).timestamp_roots, witnesses)
+    return ExternalHeads(load_trust(settings.trust_dir).timestamp_roots, witnesses)
 
 
 def _rested(share: float) -> Callable[[], None]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.bootstrap.data_folder import sole_use
 from service.crypto.key_states import KeyState
 from service.crypto.master_key import key_passphrases, load_masters
@@ -55,9 +55,9 @@ async def _rotate(settings: Settings, prepare: Callable[[KeyRotation], PreparedR
         return prepared
 
 
-def _act() -> Act:
+def _act() -> AuditContext:
     # The number of the system's account: it names nobody outside this machine.
-    return Act(f"operator:uid-{os.getuid()}", SystemClock().now(), SystemIdentifiers())
+    return AuditContext(f"operator:uid-{os.getuid()}", SystemClock().now(), SystemIdentifiers())
 
 
 @asynccontextmanager

@@ -96,7 +96,7 @@ def serve(data: Path, host: str, port: int, *, no_work: bool) -> None:
     import uvloop
 
     from service.bootstrap.data_folder import is_prepared, prepare_data_folder
-    from service.bootstrap.serve import serve_until_told
+    from service.bootstrap.serve import serve_until_stopped
     from service.settings import load_settings
     from service.system.logging import configure_logging
 
@@ -106,7 +106,7 @@ def serve(data: Path, host: str, port: int, *, no_work: bool) -> None:
     settings = load_settings(data)
     configure_logging()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve_until_told(settings, host, port, works=not no_work))
+        runner.run(serve_until_stopped(settings, host, port, works=not no_work))
 
 
 @cli.command()
@@ -117,14 +117,14 @@ def worker(data: Path, health_host: str, health_port: int | None) -> None:
     """Seal and deliver beside other processes, without the API (PostgreSQL)."""
     import uvloop
 
-    from service.bootstrap.work import work_until_told
+    from service.bootstrap.work import work_until_stopped
     from service.settings import load_settings
     from service.system.logging import configure_logging
 
     settings = load_settings(data)
     configure_logging()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(work_until_told(settings, health_host, health_port))
+        runner.run(work_until_stopped(settings, health_host, health_port))
 
 
 @cli.command()

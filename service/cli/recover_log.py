@@ -24,12 +24,12 @@ def succession_command(data: Path, old: Path, reason: str, head: Path | None) ->
     It does not make the old log sign again, and brings no entry back: the old name is over. Nothing of the old folder
     is changed; keep it, with its trust folder, for whoever verifies old notices. The new service must be stopped.
     """
-    from service.cli.succession import succeed_log  # noqa: PLC0415 - as above
+    from service.cli.succession import recover_log  # noqa: PLC0415 - as above
     from service.settings import load_settings  # noqa: PLC0415 - as above
     from service.system.logging import SystemIdentifiers  # noqa: PLC0415 - verify starts without the service
 
     done = asyncio.run(
-        succeed_log(
+        recover_log(
             load_settings(data),
             load_settings(old),
             reason=reason,

@@ -14,7 +14,7 @@ from notifications.audit.checkpoint import Checkpoint, parse_checkpoint_note, ve
 from notifications.audit.note import VerifierKey
 from notifications.errors import Fault, InvalidInputError, LogUnavailableError, VerificationError
 from notifications.ports import Identifiers, Page
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.audit_log.backup import log_keys
 from service.audit_log.published_head import Head, read_head, verified_head
 from service.audit_log.witness.folder import origin_digest
@@ -27,7 +27,7 @@ _PENDING_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Succession:
+class LogRecovery:
     """What became of the log before."""
 
     #: the latest head in its database
@@ -45,9 +45,9 @@ class Succession:
         return None if self.published.size <= self.kept.size else (self.kept.size, self.published.size - 1)
 
 
-async def succeed_log(
+async def recover_log(
     new: Settings, old: Settings, *, reason: str, head_file: Path | None, now: datetime, identifiers: Identifiers
-) -> Succession:
+) -> LogRecovery:
     """Record in a new log what became of the old one; raises InvalidInputError where there is no need, or no such log.
 
     1. The new log has another name and another key: what the old one signed is never taken for its own.
@@ -70,7 +70,7 @@ async def succeed_log(
     with sole_use(new.data):
         store = open_store(new.store_location(), migrate=new.database_url is None)
         try:
-            act = Act(f"operator:{os.getuid()}", now, identifiers)
+            act = AuditContext(f"operator:{os.getuid()}", now, identifiers)
             await store.write(lambda tx: _record(tx, act, new.log_origin, succession, reason.strip()))
         finally:
             await store.close()
@@ -87,7 +87,7 @@ def _published(path: Path) -> bytes:
     return note
 
 
-async def _disagreement(old: Settings, keys: list[VerifierKey], note: bytes) -> Succession:
+async def _disagreement(old: Settings, keys: list[VerifierKey], note: bytes) -> LogRecovery:
     """Return how the old database and a published head disagree; a running service may read it meanwhile."""
     try:
         published = verify_checkpoint(note, *keys)
@@ -99,17 +99,17 @@ async def _disagreement(old: Settings, keys: list[VerifierKey], note: bytes) -> 
         try:
             await store.read(lambda tx: verified_head(tx, None, keys))
         except LogUnavailableError:
-            return Succession(kept, kept_is_whole=False, published=published, note=note)
+            return LogRecovery(kept, kept_is_whole=False, published=published, note=note)
         try:
             await store.read(lambda tx: verified_head(tx, note, keys))
         except LogUnavailableError:
-            return Succession(kept, kept_is_whole=True, published=published, note=note)
+            return LogRecovery(kept, kept_is_whole=True, published=published, note=note)
     finally:
         await store.close()
     raise InvalidInputError(Fault("head", "the database agrees with it: nothing is lost, the old log may go on"))
 
 
-def _record(tx: SqlTransaction, act: Act, origin: str, succession: Succession, reason: str) -> None:
+def _record(tx: SqlTransaction, act: AuditContext, origin: str, succession: LogRecovery, reason: str) -> None:
     head, digest = tx.log_checkpoint(), origin_digest(succession.published.origin)
     if head is not None and (held := parse_checkpoint_note(head).origin) != origin:
         raise InvalidInputError(Fault("data", f"its database holds the log {held}, not {origin}"))

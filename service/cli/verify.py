@@ -12,7 +12,7 @@ from rich.text import Text
 
 from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.errors import Fault, InvalidInputError, VerificationError
-from notifications.evidence.verification import MAIL_STEPS, Passed, Trust, parse_trust, verify_notice_mail
+from notifications.evidence.verification import MAIL_STEPS, Trust, VerifiedStep, parse_trust, verify_notice_mail
 
 
 def load_trust(folder: Path) -> Trust:
@@ -72,7 +72,7 @@ def print_bundle_verification(
     return True
 
 
-def _state(passed: Passed) -> tuple[str, str]:
+def _state(passed: VerifiedStep) -> tuple[str, str]:
     if passed.pending:
         return "follows", "yellow"
     return ("partly", "yellow") if passed.partial else ("ok", "green")

@@ -29,7 +29,7 @@ def witness_command(context: click.Context, data: Path | None, host: str, port: 
     from datetime import UTC, datetime  # noqa: PLC0415 - as above
 
     from service.audit_log.witness.folder import WitnessFolder, witness_alone  # noqa: PLC0415 - as above
-    from service.audit_log.witness.server import witness_until_told  # noqa: PLC0415 - as above
+    from service.audit_log.witness.server import witness_until_stopped  # noqa: PLC0415 - as above
     from service.system.logging import configure_logging  # noqa: PLC0415 - as above
 
     if not data.is_dir():
@@ -41,7 +41,7 @@ def witness_command(context: click.Context, data: Path | None, host: str, port: 
         def say(bound: int) -> None:
             click.echo(f"witness {witness.key.name} at http://{host}:{bound}/add-checkpoint", err=True)
 
-        asyncio.run(witness_until_told(witness, host, port, say))
+        asyncio.run(witness_until_stopped(witness, host, port, say))
 
 
 @witness_command.command("init")

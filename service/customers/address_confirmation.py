@@ -6,7 +6,7 @@ from importlib.resources import files
 
 from notifications.customer.records import Contact
 from notifications.errors import StateConflictError
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.sign_in.links import issue_link
 from service.ports.alerts_and_mail import ServiceMail
 from service.ports.store import AccessTransaction
@@ -19,7 +19,7 @@ _WORDS: dict[str, dict[str, str]] = tomllib.loads(
 
 
 def send_address_link(
-    tx: AccessTransaction, act: Act, contact: Contact, *, secret: str, console_url: str, provider_name: str
+    tx: AccessTransaction, act: AuditContext, contact: Contact, *, secret: str, console_url: str, provider_name: str
 ) -> None:
     """Queue the mail with a new link; links sent before are void. ``secret`` comes from ``new_link_secret``.
 

@@ -25,11 +25,11 @@ from notifications.mail.enveloped import certificate_fault, encrypt_mail
 from notifications.mail.mail import Envelope, assemble_entity_to_encrypt, assemble_mail, prepare_text
 from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, MailForm, days_to_expiry, mail_form
 from notifications.ports import Channel, Clock, Identifiers, Page, Signer
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.record_checks import record_checks
 from service.channels.smtp_probe import RelayUnavailableError
 from service.monitoring.alerts import AlertSettings, raise_alerts
-from service.monitoring.notice_findings import Finding
+from service.monitoring.notice_findings import AlertCandidate
 from service.ports.alerts_and_mail import Alert
 from service.ports.store import AccessStore, AccessTransaction
 
@@ -54,7 +54,7 @@ class Probe(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class CheckMeans:
+class CheckDependencies:
     """What checks are made with; what is None is not checked."""
 
     signer: Signer
@@ -111,7 +111,13 @@ class ContactChecker:
     """Checks customers one after the other."""
 
     def __init__(
-        self, store: AccessStore, means: CheckMeans, alerts: AlertSettings, *, clock: Clock, identifiers: Identifiers
+        self,
+        store: AccessStore,
+        means: CheckDependencies,
+        alerts: AlertSettings,
+        *,
+        clock: Clock,
+        identifiers: Identifiers,
     ) -> None:
         self._store, self._means, self._alerts = store, means, alerts
         self._clock, self._identifiers = clock, identifiers
@@ -122,7 +128,7 @@ class ContactChecker:
         """Check every customer; what is found is recorded customer by customer, and alerted together at the end."""
         self._relay_fault = None
         lines: list[CheckLine] = []
-        findings: list[Finding] = []
+        findings: list[AlertCandidate] = []
         cursor: str | None = None
         while True:
             page = Page(_CUSTOMERS_AT_ONCE, cursor)
@@ -147,7 +153,7 @@ class ContactChecker:
 
     async def _check(
         self, customer_id: UUID, *, only: frozenset[UUID] | None = None, send: bool, actor: str
-    ) -> tuple[list[CheckLine], list[Finding]]:
+    ) -> tuple[list[CheckLine], list[AlertCandidate]]:
         """Check one customer.
 
         1. Each active contact: its address, its domain, what the relay says of it, its certificate; a test mail.
@@ -157,7 +163,7 @@ class ContactChecker:
         subject = await self._store.read(lambda tx: _subject(tx, customer_id))
         lines: list[CheckLine] = []
         checks: list[ReachabilityCheck] = []
-        ending: list[Finding] = []
+        ending: list[AlertCandidate] = []
         # 1.
         for contact in subject.contacts:
             if only is None or contact.id in only:
@@ -168,7 +174,7 @@ class ContactChecker:
                 checks += await self._endpoint(subject.customer, endpoint, secrets, lines)
                 ending += self._ending(subject.customer, endpoint)
         # 3.
-        act = Act(actor, self._clock.now(), self._identifiers)
+        act = AuditContext(actor, self._clock.now(), self._identifiers)
         findings = await self._store.write(lambda tx: _record(tx, act, subject.customer, checks, sent=send))
         asked = [] if only is not None else [endpoint.id for endpoint, _ in subject.endpoints]
         if asked:
@@ -328,19 +334,19 @@ class ContactChecker:
         end = self._means.webhook_certificate_end(endpoint.url)
         return None if end is None else (end - self._clock.now()).days
 
-    def _ending(self, customer: Customer, endpoint: WebhookEndpoint) -> list[Finding]:
+    def _ending(self, customer: Customer, endpoint: WebhookEndpoint) -> list[AlertCandidate]:
         """Return what is to be told of a receiver's certificate: 30, 7 and 1 days before its end."""
         end, days = self._means.webhook_certificate_end(endpoint.url), self._webhook_days(endpoint)
         if end is None or days is None or days >= max(EXPIRY_WARNING_DAYS):
             return []
         stage = min(warned for warned in EXPIRY_WARNING_DAYS if days < warned)
         key = f"webhook_certificate_expiring:{endpoint.id.hex}:{end:%Y-%m-%d}:{stage}"
-        return [Finding(key, "webhook_certificate_expiring", customer.name, customer_id=customer.id, due_at=end)]
+        return [AlertCandidate(key, "webhook_certificate_expiring", customer.name, customer_id=customer.id, due_at=end)]
 
-    async def _alert(self, findings: Sequence[Finding], actor: str) -> None:
+    async def _alert(self, findings: Sequence[AlertCandidate], actor: str) -> None:
         if not findings:
             return
-        act = Act(actor, self._clock.now(), self._identifiers)
+        act = AuditContext(actor, self._clock.now(), self._identifiers)
         await self._store.write(lambda tx: raise_alerts(tx, act, findings, self._alerts))
         for finding in findings:
             _log.warning("alert.raised", kind=finding.kind, customer_id=str(finding.customer_id))
@@ -360,14 +366,14 @@ def _subject(tx: AccessTransaction, customer_id: UUID) -> _Subject:
 
 
 def _record(
-    tx: AccessTransaction, act: Act, customer: Customer, checks: Sequence[ReachabilityCheck], *, sent: bool
-) -> list[Finding]:
+    tx: AccessTransaction, act: AuditContext, customer: Customer, checks: Sequence[ReachabilityCheck], *, sent: bool
+) -> list[AlertCandidate]:
     """Record checks, settle the alerts of what is mended, and return what is to be alerted of."""
     outcome = record_checks(tx, act, customer.id, checks, sent=sent)
     settle_checks(tx, act, customer.id, outcome.mended, reachable=outcome.reachable)
     at = f"{act.now:%Y-%m-%dT%H:%M:%S.%f}"
     found = [
-        Finding(
+        AlertCandidate(
             key=f"contact_check_failed:{check.subject_id.hex}:{check.subject.value}:{at}",
             kind="contact_check_failed",
             ticket=customer.name,
@@ -378,7 +384,7 @@ def _record(
     ]
     if checks and outcome.was_reachable and not outcome.reachable:
         found.append(
-            Finding(
+            AlertCandidate(
                 key=f"customer_check_failed:{customer.id.hex}:{at}",
                 kind="customer_check_failed",
                 ticket=customer.name,
@@ -388,7 +394,9 @@ def _record(
     return found
 
 
-def _new_ending(tx: AccessTransaction, act: Act, asked: Sequence[UUID], ending: Sequence[Finding]) -> list[Finding]:
+def _new_ending(
+    tx: AccessTransaction, act: AuditContext, asked: Sequence[UUID], ending: Sequence[AlertCandidate]
+) -> list[AlertCandidate]:
     """Settle what was told of certificates that were renewed since; return what was not told yet."""
     about = tuple(f"webhook_certificate_expiring:{endpoint_id.hex}:" for endpoint_id in asked)
     standing = {finding.key for finding in ending}
@@ -400,7 +408,7 @@ def _new_ending(tx: AccessTransaction, act: Act, asked: Sequence[UUID], ending: 
     return [finding for finding in ending if tx.alert_by_key(finding.key) is None]
 
 
-def _settle(tx: AccessTransaction, act: Act, settled: Sequence[Alert]) -> None:
+def _settle(tx: AccessTransaction, act: AuditContext, settled: Sequence[Alert]) -> None:
     for alert in settled:
         tx.see_alert(alert.id, act.now, act.actor)
     tx.append_audit([
@@ -409,7 +417,7 @@ def _settle(tx: AccessTransaction, act: Act, settled: Sequence[Alert]) -> None:
 
 
 def settle_checks(
-    tx: AccessTransaction, act: Act, customer_id: UUID, mended: Sequence[UUID], *, reachable: bool
+    tx: AccessTransaction, act: AuditContext, customer_id: UUID, mended: Sequence[UUID], *, reachable: bool
 ) -> None:
     """Take the alerts of what is mended off the list."""
     over = [f"contact_check_failed:{subject_id.hex}:" for subject_id in mended]
@@ -419,7 +427,7 @@ def settle_checks(
     _settle(tx, act, [alert for alert in tx.open_alerts(10_000) if alert.key.startswith(tuple(over))])
 
 
-def _of_customer(subject: _Subject, findings: Sequence[Finding]) -> list[CheckLine]:
+def _of_customer(subject: _Subject, findings: Sequence[AlertCandidate]) -> list[CheckLine]:
     """Return what is told of a customer as a whole."""
     name = subject.customer.name
     if not recipients(subject.contacts) and not subject.endpoints:

@@ -15,10 +15,10 @@ import structlog
 from notifications.customer.erasure import Erasure, ErasureOrder, certificate, erasure_window
 from notifications.errors import StateConflictError
 from notifications.ports import Clock, Identifiers, Signer, TimestampAuthority
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import erase_customer, notice_served
 from service.ports.store import AccessStore, AccessTransaction
-from service.system.periodic import ClockedDuty
+from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ class ErasableStore(AccessStore, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Certifying:
+class ErasureCertificates:
     """What a certificate takes."""
 
     provider_name: str
@@ -43,7 +43,7 @@ class Certifying:
     timestamp_authority: TimestampAuthority
 
 
-class Erasing(ClockedDuty):
+class ErasureTask(PeriodicTask):
     """Looks at orders and erasures, woken by commits and by the moment the next 21 days are over."""
 
     name = "erasing"
@@ -51,7 +51,9 @@ class Erasing(ClockedDuty):
     poll_seconds = 300.0
     shortest_seconds = 1.0
 
-    def __init__(self, store: ErasableStore, certifying: Certifying, *, clock: Clock, identifiers: Identifiers) -> None:
+    def __init__(
+        self, store: ErasableStore, certifying: ErasureCertificates, *, clock: Clock, identifiers: Identifiers
+    ) -> None:
         super().__init__(clock)
         self._store, self._certifying, self._identifiers = store, certifying, identifiers
 
@@ -83,8 +85,8 @@ class Erasing(ClockedDuty):
             raise failures[0]
         return min(moments, default=None)
 
-    def _act(self) -> Act:
-        return Act(ACTOR, self._clock.now(), self._identifiers)
+    def _act(self) -> AuditContext:
+        return AuditContext(ACTOR, self._clock.now(), self._identifiers)
 
     async def _carry_on(self, order: ErasureOrder) -> list[datetime]:
         """Return when to look at an order again; nothing for whenever something changes."""
@@ -145,7 +147,7 @@ def _save_compacted(tx: AccessTransaction, erasure: Erasure) -> None:
         tx.save_erasure(erasure)
 
 
-def _note_served(tx: AccessTransaction, act: Act, order: ErasureOrder, time_zone: str) -> None:
+def _note_served(tx: AccessTransaction, act: AuditContext, order: ErasureOrder, time_zone: str) -> None:
     """Begin the 21 days of an order by mail once the first of its mails was accepted."""
     standing = tx.erasure_order(order.customer_id)
     if standing is None or standing.noticed_at is not None:

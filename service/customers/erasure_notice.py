@@ -11,7 +11,7 @@ from uuid import UUID
 
 from notifications.customer.erasure import ErasureOrder, ServedBy
 from notifications.customer.records import Contact, Customer
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import order_erasure
 from notifications.use_cases.customers.manage_customers import existing_customer
 from service.ports.alerts_and_mail import ServiceMail
@@ -34,7 +34,9 @@ class NoticeSettings:
     console_url: str | None
 
 
-def order_by_mail(tx: AccessTransaction, act: Act, customer_id: UUID, settings: NoticeSettings) -> ErasureOrder:
+def order_by_mail(
+    tx: AccessTransaction, act: AuditContext, customer_id: UUID, settings: NoticeSettings
+) -> ErasureOrder:
     """Order an erasure whose formal notice is mailed to every active contact; raises as ``order_erasure``."""
     customer = existing_customer(tx, customer_id)
     addresses: dict[str, Contact] = {}
@@ -51,7 +53,7 @@ def order_by_mail(tx: AccessTransaction, act: Act, customer_id: UUID, settings: 
 
 
 def _mail(
-    tx: AccessTransaction, act: Act, customer: Customer, contact: Contact, settings: NoticeSettings
+    tx: AccessTransaction, act: AuditContext, customer: Customer, contact: Contact, settings: NoticeSettings
 ) -> ServiceMail:
     words, pseudonym = _WORDS[contact.language], tx.customer_pseudonym(customer.id)
     where = ""

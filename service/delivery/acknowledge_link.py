@@ -21,7 +21,7 @@ from notifications.delivery.delivery import ChannelKind, Delivery
 from notifications.notice import Notice, NoticeState
 from notifications.notice.seal import SealedNotice
 from notifications.ports import Identifiers
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice, acknowledgement_by, contact_actor
 from service.auth.sign_in.links import LinkVoidError
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
@@ -124,7 +124,7 @@ class AcknowledgeLinks:
         What is recorded is that the link mailed to this contact was used, and no more: it may have been passed on.
         """
         linked = self.read(tx, token, now)
-        by_contact = Act(contact_actor(linked.contact.id), now, identifiers)
+        by_contact = AuditContext(contact_actor(linked.contact.id), now, identifiers)
         return acknowledge_notice(
             tx, by_contact, linked.notice.id, via=AcknowledgedVia.LINK, contact_id=linked.contact.id
         )

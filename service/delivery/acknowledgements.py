@@ -13,7 +13,7 @@ from notifications.customer.records import Contact, Customer
 from notifications.delivery.acknowledgement import Acknowledgement, NoticeOpening
 from notifications.delivery.delivery import ChannelKind
 from notifications.notice import Notice, NoticeState
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.notices.acknowledge_notice import acknowledgement_by, contact_actor, open_notice
 from service.auth.permissions import Permission
@@ -25,7 +25,7 @@ _AHEAD = ("sec-purpose", "purpose", "x-moz", "x-purpose")
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class AcknowledgementsGiven:
     """An acknowledgement, and the name of whose it is; None for one that is not the reader's to know."""
 
     acknowledgement: Acknowledgement
@@ -33,7 +33,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class NoticeOpened:
     """An opening, and by whom."""
 
     opening: NoticeOpening
@@ -41,7 +41,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AcknowledgementStatus:
     """How one sealed notice stands with its customer."""
 
     notice: Notice
@@ -49,8 +49,8 @@ class Standing:
     customer: Customer | None
     #: by when it wants to have acknowledged; None where it need not
     wanted_by: datetime | None
-    given: Sequence[Given]
-    opened: Sequence[Opened]
+    given: Sequence[AcknowledgementsGiven]
+    opened: Sequence[NoticeOpened]
     #: contacts that it was mailed to and that did not acknowledge; empty where the reader may not read contacts
     missing: Sequence[Contact]
 
@@ -60,7 +60,7 @@ class Standing:
         return bool(self.given)
 
 
-def standing(tx: AccessTransaction, access: Access, notice: Notice) -> Standing:
+def standing(tx: AccessTransaction, access: Access, notice: Notice) -> AcknowledgementStatus:
     """Return how a notice stands, as far as the reader may know."""
     given, opened = tx.acknowledgements(notice.id), tx.openings(notice.id)
     by = {each.by for each in given}
@@ -68,12 +68,12 @@ def standing(tx: AccessTransaction, access: Access, notice: Notice) -> Standing:
     mailed = [each.contact_id for each in tx.deliveries(notice.id) if each.channel is ChannelKind.EMAIL]
     waited_for = [each for each in dict.fromkeys(mailed) if each is not None and contact_actor(each) not in by]
     found = [tx.contact(each) for each in waited_for] if contacts else []
-    return Standing(
+    return AcknowledgementStatus(
         notice=notice,
         customer=tx.customer(notice.customer_id) if access.may(Permission.CUSTOMER_READ) else None,
         wanted_by=wanted_by(tx, notice),
-        given=[Given(each, _name(tx, each.by, contacts=contacts)) for each in given],
-        opened=[Opened(each, _name(tx, each.by, contacts=contacts)) for each in opened],
+        given=[AcknowledgementsGiven(each, _name(tx, each.by, contacts=contacts)) for each in given],
+        opened=[NoticeOpened(each, _name(tx, each.by, contacts=contacts)) for each in opened],
         missing=[each for each in found if each is not None],
     )
 
@@ -90,15 +90,17 @@ def wanted_by(tx: AccessTransaction, notice: Notice) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class IncidentStanding:
+class IncidentAcknowledgementStatus:
     """How the sealed notices of an incident stand: those that wait first, by when they are wanted."""
 
-    items: Sequence[Standing]
+    items: Sequence[AcknowledgementStatus]
     acknowledged: int
     not_acknowledged: int
 
 
-def incident_standing(tx: AccessTransaction, access: Access, incident_id: UUID, limit: int) -> IncidentStanding:
+def incident_standing(
+    tx: AccessTransaction, access: Access, incident_id: UUID, limit: int
+) -> IncidentAcknowledgementStatus:
     """Return how the latest sealed notice of each customer stands; a later one says all that an earlier one did.
 
     1. Those that nobody acknowledged, those with a time first, nearest first.
@@ -119,7 +121,7 @@ def incident_standing(tx: AccessTransaction, access: Access, incident_id: UUID, 
 
     ordered = sorted(latest.values(), key=order)
     acknowledged = sum(done.values())
-    return IncidentStanding(
+    return IncidentAcknowledgementStatus(
         [standing(tx, access, notice) for notice in ordered[:limit]], acknowledged, len(ordered) - acknowledged
     )
 
@@ -164,7 +166,7 @@ async def record_reading_of_mail(access: Access, notice_id: UUID, delivery_id: U
     if access.scope.is_logged or not access.scope.at_provider:
         return
 
-    def work(tx: AccessTransaction, act: Act) -> None:
+    def work(tx: AccessTransaction, act: AuditContext) -> None:
         notice = tx.notice(notice_id)
         if notice is not None:
             subjects = notice_subjects(notice, tx.customer_pseudonym(notice.customer_id))

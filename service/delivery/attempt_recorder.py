@@ -11,7 +11,12 @@ import structlog
 
 from notifications.delivery.delivery import Delivery, DeliveryAttempt
 from notifications.ports import DueDelivery
-from notifications.use_cases.notices.deliver_notice import AttemptMade, Delivering, record_attempt, record_attempts
+from notifications.use_cases.notices.deliver_notice import (
+    AttemptMade,
+    DeliveryDependencies,
+    record_attempt,
+    record_attempts,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -26,10 +31,10 @@ class _Waiting:
     recorded: asyncio.Future[tuple[Delivery, DeliveryAttempt]]
 
 
-class Recorder:
+class AttemptRecorder:
     """Records attempts, each durable when ``record`` returns; a failure of one is nobody else's."""
 
-    def __init__(self, delivering: Delivering) -> None:
+    def __init__(self, delivering: DeliveryDependencies) -> None:
         self._delivering = delivering
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None

@@ -33,7 +33,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Callee:
+class CallRecipient:
     """Somebody to be called."""
 
     contact: Contact
@@ -46,7 +46,7 @@ class TaskInFull:
 
     item: Task
     tlp: str
-    callees: Sequence[Callee]
+    callees: Sequence[CallRecipient]
     #: what the analyst keeps to, in the analyst's language
     guidance: Sequence[str]
 
@@ -76,7 +76,7 @@ def task_in_full(tx: Transaction, task_id: UUID, *, provider: str, language: str
     active = [contact for contact in tx.contacts(task.customer_id) if contact.active]
     by_turn = sorted(active, key=lambda contact: (contact.phone is None, contact.fallback, contact.order))
     callees = [
-        Callee(
+        CallRecipient(
             contact,
             call_script(
                 contact.language, reason=task.reason, provider=provider, ticket=item.ticket, contact=contact.name

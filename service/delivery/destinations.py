@@ -23,7 +23,7 @@ _RELAY = "relay"
 
 
 @dataclass(frozen=True, slots=True)
-class LaneSettings:
+class DestinationLimits:
     """What one destination is given."""
 
     #: sends under way at once by lane, and as many again that wait for a place; a channel not named has no limit
@@ -58,11 +58,11 @@ class _Circuit:
     under_trial: bool = False
 
 
-class Lanes:
+class Destinations:
     """Counts what is under way and tells which destinations are passed over now."""
 
-    def __init__(self, settings: LaneSettings | None = None) -> None:
-        self._settings = settings or LaneSettings()
+    def __init__(self, settings: DestinationLimits | None = None) -> None:
+        self._settings = settings or DestinationLimits()
         self._lanes: dict[str, _Lane] = {}
         self._circuits: dict[str, _Circuit] = {}
 

@@ -15,9 +15,9 @@ import structlog
 from notifications.delivery.escalation_plan import EscalationPlan, EscalationPolicy
 from notifications.errors import StateConflictError, VersionMismatchError
 from notifications.ports import Clock, Identifiers, UnitOfWork
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.escalate import ACTOR, adopt_failed, escalate
-from service.system.periodic import ClockedDuty
+from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
@@ -28,7 +28,7 @@ _ADOPT_EVERY = timedelta(minutes=10)
 _ADOPTED_AT_ONCE = 1000
 
 
-class Escalating(ClockedDuty):
+class EscalationTask(PeriodicTask):
     """Does what each clock asks for, woken by commits and by the next clock."""
 
     name = "escalating"
@@ -72,7 +72,7 @@ class Escalating(ClockedDuty):
         return await self._store.read(lambda tx: tx.next_escalation_at())
 
     async def _escalate(self, notice_id: UUID) -> None:
-        act = Act(ACTOR, self._clock.now(), self._identifiers)
+        act = AuditContext(ACTOR, self._clock.now(), self._identifiers)
         work = partial(escalate, act=act, notice_id=notice_id, policy=self._policy, mail_domain=self._mail_domain)
         try:
             # Beside attempts of other processes: what they change of a notice changes the version of its clock.
@@ -87,7 +87,7 @@ class Escalating(ClockedDuty):
         """Take up failed deliveries of notices that were sealed before there were clocks."""
         if self._adopted_at is not None and now < self._adopted_at + _ADOPT_EVERY:
             return
-        act = Act(ACTOR, now, self._identifiers)
+        act = AuditContext(ACTOR, now, self._identifiers)
         adopted = await self._store.write(lambda tx: adopt_failed(tx, act, _ADOPTED_AT_ONCE))
         self._adopted_at = now
         if adopted:

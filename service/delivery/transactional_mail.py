@@ -16,7 +16,7 @@ from notifications.delivery.delivery import Outcome, OutcomeKind, retry_decision
 from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail.mail import Envelope, assemble_mail, prepare_text
 from notifications.ports import Channel, Clock, Identifiers, Signer
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.ports.alerts_and_mail import ServiceMail
 from service.ports.store import AccessStore, AccessTransaction
 
@@ -157,7 +157,7 @@ class ServiceMailer:
         return assemble_mail(prepared, envelope, self._sender.signer.sign_detached)
 
     async def _save(self, after: ServiceMail, code: int | None) -> None:
-        act = Act(ACTOR, self._clock.now(), self._identifiers)
+        act = AuditContext(ACTOR, self._clock.now(), self._identifiers)
         became = "deferred" if after.state == "queued" else after.state
         log = {"sent": _log.info, "failed": _log.error}.get(after.state, _log.warning)
         log(f"service_mail.{became}", mail_id=str(after.id), purpose=after.purpose, attempt=after.attempts, code=code)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from notifications.customer.records import ContactRole
 from notifications.delivery.webhook import WebhookEndpoint
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.monitoring.alerts import AlertSettings, raise_alerts
 from service.monitoring.notice_findings import webhook_finding
 from service.ports.accounts import Role
@@ -29,7 +29,7 @@ class EndpointDisabled:
 
     alerts: AlertSettings
 
-    def __call__(self, tx: Transaction, act: Act, endpoint: WebhookEndpoint) -> None:
+    def __call__(self, tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint) -> None:
         """Queue one mail to each person at the customer that it concerns, and raise the alert at the provider."""
         # The store's transaction has both sides; the port of the domain knows no mails of the service's own.
         both = cast(AccessTransaction, tx)

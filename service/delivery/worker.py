@@ -16,15 +16,15 @@ from notifications.ports import DueDelivery, Transaction
 from notifications.use_cases.notices.deliver_notice import (
     AttemptBegun,
     AttemptMade,
-    Delivering,
+    DeliveryDependencies,
     begin_attempt,
     cut_short,
     send_attempt,
 )
 from notifications.use_cases.notices.pause_channel import paused_channels
 from notifications.use_cases.notices.seal_notice import commit_seal, hold_notice, obtain_timestamp, prove_notice
-from service.delivery.attempt_recorder import Recorder
-from service.delivery.destinations import Lanes
+from service.delivery.attempt_recorder import AttemptRecorder
+from service.delivery.destinations import Destinations
 
 _log = structlog.get_logger(__name__)
 
@@ -73,7 +73,10 @@ class Worker:
     """
 
     def __init__(
-        self, delivering: Delivering, settings: WorkerSettings | None = None, lanes: Lanes | None = None
+        self,
+        delivering: DeliveryDependencies,
+        settings: WorkerSettings | None = None,
+        lanes: Destinations | None = None,
     ) -> None:
         self._delivering = delivering
         self._sealing = delivering.sealing
@@ -95,8 +98,8 @@ class Worker:
         self._send_seconds: dict[ChannelKind, float] = {}
         #: of what was taken last, more could not be begun than could: less is taken then
         self._wanted = self._settings.leased_ahead_most
-        self._lanes = lanes or Lanes()
-        self._recorder = Recorder(delivering)
+        self._lanes = lanes or Destinations()
+        self._recorder = AttemptRecorder(delivering)
         #: when (of the event loop's clock) a stop waits no longer; None while nobody told it to stop
         self._stop_by: float | None = None
         #: rings when a lane that was left alone takes something again
@@ -114,7 +117,7 @@ class Worker:
         return "; ".join(f"{part}: {reason}" for part, reason in sorted(self._failures.items())) or None
 
     @property
-    def lanes(self) -> Lanes:
+    def lanes(self) -> Destinations:
         """What is under way where."""
         return self._lanes
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from notifications.audit.entry import AuditEntry
 from notifications.errors import GreffierError, LogUnavailableError, StateConflictError
 from notifications.ports import Clock, Identifiers, Transaction, UnitOfWork
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.record_keys import record_keys, rotation_entry
 from service.audit_log.published_head import verify_head
 from service.crypto.key_files import is_encrypted, read_file
@@ -80,7 +80,7 @@ class KeyKeeper:
                 # 3.
                 await self.settle()
 
-    def announce(self, tx: Transaction, act: Act, prepared: PreparedRotation) -> AuditEntry:
+    def announce(self, tx: Transaction, act: AuditContext, prepared: PreparedRotation) -> AuditEntry:
         """Stage a prepared rotation and append the entry that announces it, in the caller's transaction."""
         entry = rotation_entry(act, prepared.change)
         self.rotation.stage(prepared, entry.id)
@@ -99,7 +99,7 @@ class KeyKeeper:
         appended = await self._log_store.write(lambda tx: {item for item in ids if tx.is_appended(item)})
         placed = dict(await asyncio.to_thread(self.rotation.settle, appended.__contains__))
         if placed:
-            act = Act(_ACTOR, self._clock.now(), self._identifiers)
+            act = AuditContext(_ACTOR, self._clock.now(), self._identifiers)
             await self._unit_of_work.write(lambda tx: record_keys(tx, act, placed))
             for use, fingerprint in placed.items():
                 _log.info("key.activated", use=use, fingerprint=fingerprint)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.record_keys import KeyChange, rotation_entry
 from service.channels.webhook_https import open_secret, seal_secret
 from service.crypto.key_files import PRIVATE_KEY_BLOCK, WritableKey, parse_private_key, private_pem
@@ -78,7 +78,7 @@ RESEALINGS: tuple[Resealing, ...] = (reseal_totp_seeds, reseal_webhook_secrets)
 
 
 async def rotate_master(
-    settings: Settings, store: SealedStore, act: Act, resealings: Sequence[Resealing] = RESEALINGS
+    settings: Settings, store: SealedStore, act: AuditContext, resealings: Sequence[Resealing] = RESEALINGS
 ) -> tuple[int, int]:
     """Make a new master key the current one; returns how many files and records were encrypted anew.
 

@@ -31,13 +31,13 @@ from service.crypto.key_states import (
     log_states,
 )
 from service.crypto.log_keys import format_log_keys
-from service.key_rotation.staging import KeyPlacing, PreparedRotation, roots_in
+from service.key_rotation.staging import KeyStaging, PreparedRotation, roots_in
 
 #: A note is read with at least 16 signatures (c2sp.org/signed-note); most of them are left to witnesses.
 _MAX_LOG_KEYS = 4
 
 
-class KeyRotation(KeyPlacing):
+class KeyRotation(KeyStaging):
     """Prepares rotations of the keys that the settings name. Nothing of one is in use before it is settled."""
 
     def prepare_log(self) -> PreparedRotation:

@@ -53,7 +53,7 @@ class PreparedRotation:
     content: bytes = field(repr=False)
 
 
-class KeyPlacing:
+class KeyStaging:
     """Stages and settles new files for the keys that the settings name."""
 
     def __init__(self, settings: Settings, passphrases: list[bytes], clock: Clock) -> None:

@@ -17,33 +17,33 @@ import structlog
 
 from notifications.canonical_json import timestamp_text
 from notifications.ports import Clock, Identifiers
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import end_pauses, is_paused
 from service.audit_log.checkpoint_timestamps import TimestampingState
 from service.audit_log.cosigning import WitnessState
-from service.audit_log.fsck_schedule import LogCheck
+from service.audit_log.fsck_schedule import FsckState
 from service.monitoring.alert_texts import alert_mail
 from service.monitoring.certificate_expiry import CertificateEnd
 from service.monitoring.metrics import Metrics
 from service.monitoring.notice_findings import (
     OPERATING_KINDS,
     WITHOUT_INCIDENT,
-    Finding,
+    AlertCandidate,
     Stages,
     certificate_findings,
-    look_at,
+    scan_notices,
 )
 from service.monitoring.service_findings import (
     OperatingLimits,
     certificate_bands,
-    look_at_certificates,
-    look_at_operations,
+    scan_certificates,
+    scan_operations,
 )
 from service.ports.accounts import Role
 from service.ports.alerts_and_mail import Alert, ServiceMail
 from service.ports.figures import StoreFigures
 from service.ports.store import AccessStore, AccessTransaction
-from service.system.periodic import ClockedDuty
+from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
@@ -78,7 +78,7 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class AlertSources:
     """What is looked at beside the store; asked in a thread, for it reads files."""
 
     certificates: Callable[[], Sequence[CertificateEnd]] = tuple
@@ -88,16 +88,18 @@ class Surroundings:
     witnesses: Callable[[], Sequence[WitnessState]] = tuple
     #: as above
     head_timestamping: Callable[[], TimestampingState | None] = lambda: None
-    log_check: Callable[[], LogCheck | None] = lambda: None
+    log_check: Callable[[], FsckState | None] = lambda: None
 
 
-def raise_alerts(tx: AccessTransaction, act: Act, found: Sequence[Finding], settings: AlertSettings) -> list[Finding]:
+def raise_alerts(
+    tx: AccessTransaction, act: AuditContext, found: Sequence[AlertCandidate], settings: AlertSettings
+) -> list[AlertCandidate]:
     """Store an alert with its audit entry for each finding, and mail them; returns those that were not raised before.
 
     One mail to each person for all findings of a kind and an incident: what a thousand customers share is told once.
     """
     raised = [finding for finding in found if _raised(tx, act, finding)]
-    told: dict[tuple[str, UUID | None, str], list[Finding]] = {}
+    told: dict[tuple[str, UUID | None, str], list[AlertCandidate]] = {}
     for finding in (finding for finding in raised if finding.mailed):
         # Of the service itself, each thing is told apart.
         about = finding.ticket if finding.kind in OPERATING_KINDS else ""
@@ -107,7 +109,7 @@ def raise_alerts(tx: AccessTransaction, act: Act, found: Sequence[Finding], sett
     return raised
 
 
-def _raised(tx: AccessTransaction, act: Act, finding: Finding) -> bool:
+def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -> bool:
     due = "" if finding.due_at is None else timestamp_text(finding.due_at)
     alert = Alert(
         id=act.identifiers.new_id(),
@@ -140,13 +142,13 @@ def _raised(tx: AccessTransaction, act: Act, finding: Finding) -> bool:
     return True
 
 
-def _together(alike: Sequence[Finding]) -> Finding:
+def _together(alike: Sequence[AlertCandidate]) -> AlertCandidate:
     """Return findings of one kind and incident as one: all that is counted, by the earliest deadline."""
     due = [finding.due_at for finding in alike if finding.due_at is not None]
     return replace(alike[0], count=sum(finding.count for finding in alike), due_at=min(due, default=None))
 
 
-def _mail(tx: AccessTransaction, act: Act, finding: Finding, settings: AlertSettings) -> None:
+def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, settings: AlertSettings) -> None:
     """Queue one mail to the provider's mailbox and to each active account that holds a role it concerns."""
     roles = [Role.ANALYST, Role.APPROVER] + [Role.ADMINISTRATOR] * (finding.kind in WITHOUT_INCIDENT)
     told = {settings.mailbox.casefold(): (settings.mailbox, settings.provider_name, settings.language)}
@@ -171,7 +173,7 @@ def _mail(tx: AccessTransaction, act: Act, finding: Finding, settings: AlertSett
         tx.add_service_mail(mail)
 
 
-class Alerting(ClockedDuty):
+class AlertTask(PeriodicTask):
     """Looks for what must be alerted, woken by commits and by the moment the next stage is reached."""
 
     name = "alerting"
@@ -186,7 +188,7 @@ class Alerting(ClockedDuty):
         clock: Clock,
         identifiers: Identifiers,
         metrics: Metrics | None = None,
-        surroundings: Surroundings | None = None,
+        surroundings: AlertSources | None = None,
     ) -> None:
         self._store, self._settings, self._metrics = store, settings, metrics
         super().__init__(clock)
@@ -195,14 +197,14 @@ class Alerting(ClockedDuty):
         self._operations_at: datetime | None = None
         #: of the look at the service itself before the next one
         self._figures: StoreFigures | None = None
-        self._surroundings = surroundings or Surroundings()
+        self._surroundings = surroundings or AlertSources()
 
     async def look(self) -> datetime | None:
         """Raise what is to be alerted now; returns when an unreleased draft reaches its next stage."""
         now = self._clock.now()
         stages = Stages(timedelta(seconds=self._settings.lead_seconds), timedelta(seconds=self._settings.grace_seconds))
         following = await self._store.read(lambda tx: tx.next_draft_moment(now, stages.lead, stages.grace))
-        looked = await self._store.read(lambda tx: look_at(tx, now, stages))
+        looked = await self._store.read(lambda tx: scan_notices(tx, now, stages))
         await self._raise(now, looked.new)
         await self._settle(now, looked.settled)
         if self._operations_at is None or now >= self._operations_at + _OPERATIONS_EVERY:
@@ -216,7 +218,7 @@ class Alerting(ClockedDuty):
     async def _look_at_operations(self, now: datetime) -> None:
         """Look at the service itself, and take away the pauses whose end has come."""
         if any(not is_paused(pause, now) for pause in await self._store.read(lambda tx: tx.channel_pauses())):
-            act = Act(ACTOR, now, self._identifiers)
+            act = AuditContext(ACTOR, now, self._identifiers)
             for pause in await self._store.write(lambda tx: end_pauses(tx, act)):
                 _log.info("channel.resumed", channel=pause.channel.value, by="end")
         settings = self._settings
@@ -230,7 +232,7 @@ class Alerting(ClockedDuty):
         before, witnesses = self._figures, tuple(self._surroundings.witnesses())
         stamping, checked = self._surroundings.head_timestamping(), self._surroundings.log_check()
         looked, self._figures = await self._store.read(
-            lambda tx: look_at_operations(
+            lambda tx: scan_operations(
                 tx,
                 now,
                 limits,
@@ -247,12 +249,12 @@ class Alerting(ClockedDuty):
     async def _look_at_certificates(self, now: datetime) -> None:
         """Look at the certificates of the service, then at those of contacts."""
         ends = await asyncio.to_thread(self._surroundings.certificates)
-        looked = await self._store.read(lambda tx: look_at_certificates(tx, now, ends))
+        looked = await self._store.read(lambda tx: scan_certificates(tx, now, ends))
         await self._raise(now, looked.new)
         await self._settle(now, looked.settled)
         if self._metrics is not None:
             self._metrics.contact_certificates(await self._bands(now))
-        found: list[Finding] = []
+        found: list[AlertCandidate] = []
         cursor: str | None = None
         while True:
             more, cursor = await self._store.read(partial(certificate_findings, now=now, cursor=cursor))
@@ -271,10 +273,10 @@ class Alerting(ClockedDuty):
             if cursor is None:
                 return bands
 
-    async def _raise(self, now: datetime, found: Sequence[Finding]) -> None:
+    async def _raise(self, now: datetime, found: Sequence[AlertCandidate]) -> None:
         if not found:
             return
-        act = Act(ACTOR, now, self._identifiers)
+        act = AuditContext(ACTOR, now, self._identifiers)
         for finding in await self._store.write(lambda tx: raise_alerts(tx, act, found, self._settings)):
             incident_id = None if finding.incident_id is None else str(finding.incident_id)
             if self._metrics is not None:
@@ -285,7 +287,7 @@ class Alerting(ClockedDuty):
         """Take alerts off the list whose matter is over, so that those that matter are not lost among them."""
         if not settled:
             return
-        act = Act(ACTOR, now, self._identifiers)
+        act = AuditContext(ACTOR, now, self._identifiers)
 
         def work(tx: AccessTransaction) -> None:
             for alert in settled:

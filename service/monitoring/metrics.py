@@ -28,7 +28,7 @@ from notifications.delivery.delivery import (
 from notifications.errors import GreffierError
 from notifications.ports import Clock, DueDelivery
 from service.audit_log.cosigning import WitnessState
-from service.audit_log.fsck_schedule import LogCheck
+from service.audit_log.fsck_schedule import FsckState
 from service.monitoring.certificate_expiry import CertificateEnd
 from service.ports.figures import StoreFigures, hold_kind
 from service.ports.store import AccessStore
@@ -93,7 +93,7 @@ _READ: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class MetricSources:
     """Where gauges beside the store's come from; each is asked when metrics are scraped, and answers at once."""
 
     #: part of the readiness -> why it is not in order, or None
@@ -107,7 +107,7 @@ class Sources:
     #: when the newest timestamp over a head was obtained; None where there is none, or another process sees to it
     head_stamped_at: Callable[[], datetime | None] = lambda: None
     #: what the last check of the whole log came to; None where there was none, or another process sees to it
-    log_check: Callable[[], LogCheck | None] = lambda: None
+    log_check: Callable[[], FsckState | None] = lambda: None
     #: who cosigns heads, where this process sees to it
     witnesses: Callable[[], Sequence[WitnessState]] = tuple
     #: since when the current log key signs; None where that is not known; reads files as well
@@ -119,7 +119,7 @@ class Metrics:
 
     def __init__(self, store: AccessStore, clock: Clock, *, version: str = "") -> None:
         self._store, self._clock = store, clock
-        self.sources = Sources()
+        self.sources = MetricSources()
         self.registry = CollectorRegistry(auto_describe=False)
         self._read = _Read()
         self.registry.register(self._read)
@@ -270,7 +270,7 @@ class _Read(Collector):
     def take(
         self,
         figures: StoreFigures | None,
-        sources: Sources,
+        sources: MetricSources,
         certificates: Sequence[CertificateEnd],
         log_key_since: datetime | None,
         now: datetime,

@@ -9,7 +9,7 @@ from notifications.canonical_json import timestamp_text
 from notifications.customer.records import Contact
 from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.webhook import WebhookEndpoint
-from notifications.mail.bounce_record import ReturnedMessage
+from notifications.mail.bounce_record import Bounce
 from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, days_to_expiry
 from notifications.notice import Notice
 from notifications.ports import Page
@@ -54,7 +54,7 @@ WITHOUT_INCIDENT = OPERATING_KINDS | {
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AlertCandidate:
     """Something to alert of."""
 
     #: unique for what it is about and how far it has got
@@ -82,16 +82,16 @@ class Stages:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class ScanResult:
     """What a look found."""
 
     #: to be alerted now, and not alerted before
-    new: tuple[Finding, ...]
+    new: tuple[AlertCandidate, ...]
     #: alerts that nobody saw, of what waits no more or has reached a later stage
     settled: tuple[Alert, ...]
 
 
-def look_at(tx: AccessTransaction, now: datetime, stages: Stages) -> Looked:
+def scan_notices(tx: AccessTransaction, now: datetime, stages: Stages) -> ScanResult:
     """Return what is to be alerted now and was not yet, and which alerts are settled.
 
     1. Unreleased drafts that reached a stage: half of their time gone, the lead before the deadline, overdue; one
@@ -110,35 +110,39 @@ def look_at(tx: AccessTransaction, now: datetime, stages: Stages) -> Looked:
     settled = [
         alert for alert in tx.open_alerts(_AT_ONCE) if alert.kind in _WHILE_IT_WAITS and alert.key not in standing
     ]
-    return Looked(tuple(new), tuple(settled))
+    return ScanResult(tuple(new), tuple(settled))
 
 
-def override_finding(tx: AccessTransaction, notice: Notice) -> Finding:
+def override_finding(tx: AccessTransaction, notice: Notice) -> AlertCandidate:
     """Return what is alerted of an emergency release."""
     return _of_notice(tx, notice, f"release_overridden:{notice.id}", "release_overridden")
 
 
-def webhook_finding(tx: AccessTransaction, endpoint: WebhookEndpoint) -> Finding:
+def webhook_finding(tx: AccessTransaction, endpoint: WebhookEndpoint) -> AlertCandidate:
     """Return what is alerted of an endpoint that this service put out of use; once each time that it does."""
     customer = tx.customer(endpoint.customer_id)
     key = f"webhook_disabled:{endpoint.id.hex}:{endpoint.version}"
-    return Finding(key, "webhook_disabled", "" if customer is None else customer.name, customer_id=endpoint.customer_id)
+    return AlertCandidate(
+        key, "webhook_disabled", "" if customer is None else customer.name, customer_id=endpoint.customer_id
+    )
 
 
-def returned_finding(tx: AccessTransaction, message: ReturnedMessage, notice: Notice | None) -> Finding:
+def bounce_finding(tx: AccessTransaction, message: Bounce, notice: Notice | None) -> AlertCandidate:
     """Return what is alerted of a message that came back and that a person must read.
 
     Each stands in the list until somebody saw it; of one incident the first of a day is mailed, whatever follows.
     """
     if notice is None:
-        return Finding(f"return_unread:{message.id.hex}", "return_unread", "")
+        return AlertCandidate(f"return_unread:{message.id.hex}", "return_unread", "")
     of_day = f"return_unread:{notice.incident_id}:{message.received_at:%Y-%m-%d}"
     if tx.alert_by_key(of_day) is None:
         return _of_notice(tx, notice, of_day, "return_unread")
     return replace(_of_notice(tx, notice, f"return_unread:{message.id.hex}", "return_unread"), mailed=False)
 
 
-def certificate_findings(tx: AccessTransaction, now: datetime, cursor: str | None) -> tuple[list[Finding], str | None]:
+def certificate_findings(
+    tx: AccessTransaction, now: datetime, cursor: str | None
+) -> tuple[list[AlertCandidate], str | None]:
     """Return what is to be told of the certificates of a page of contacts, and where to go on; None at the end.
 
     A page at a time, since each certificate is read: no other work waits for all of them.
@@ -151,7 +155,7 @@ def certificate_findings(tx: AccessTransaction, now: datetime, cursor: str | Non
             continue
         customer = tx.customer(contact.customer_id)
         found.append(
-            Finding(
+            AlertCandidate(
                 key=key,
                 kind="contact_certificate_expiring",
                 ticket="" if customer is None else customer.name,
@@ -174,13 +178,13 @@ def certificate_key(contact: Contact, now: datetime) -> str | None:
     return f"contact_certificate_expiring:{contact.id.hex}:{digest}:{stage}"
 
 
-def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertCandidate]:
     waiting: dict[tuple[UUID, datetime, str], list[UnreleasedDrafts]] = {}
     for drafts in tx.unreleased_drafts(now, now - stages.grace, _AT_ONCE):
         key = drafts.incident_id, drafts.due_at, _stage(drafts, now, stages.lead)
         waiting.setdefault(key, []).append(drafts)
     return [
-        Finding(
+        AlertCandidate(
             # Drafts made later, when these are released, are another finding.
             key=":".join(
                 (
@@ -208,22 +212,22 @@ def _stage(drafts: UnreleasedDrafts, now: datetime, lead: timedelta) -> str:
     return "due_soon" if drafts.due_at - lead <= now else "half_time"
 
 
-def _held(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+def _held(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertCandidate]:
     return [
         _waiting(tx, held, "notice_held", now, hashlib.sha256(held.reason.encode()).hexdigest()[:16])
         for held in tx.notices_held(now + stages.lead, now - stages.grace, _AT_ONCE)
     ]
 
 
-def _late(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+def _late(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertCandidate]:
     return [
         _waiting(tx, late, "delivery_late", now, timestamp_text(late.due_at))
         for late in tx.deliveries_late(now + stages.lead, now - stages.grace, _AT_ONCE)
     ]
 
 
-def _waiting(tx: AccessTransaction, waiting: WaitingNotices, kind: str, now: datetime, about: str) -> Finding:
-    return Finding(
+def _waiting(tx: AccessTransaction, waiting: WaitingNotices, kind: str, now: datetime, about: str) -> AlertCandidate:
+    return AlertCandidate(
         key=f"{kind}:{waiting.incident_id}:{about}:{now:%Y-%m-%d}",
         kind=kind,
         ticket=_ticket(tx, waiting.incident_id),
@@ -233,12 +237,12 @@ def _waiting(tx: AccessTransaction, waiting: WaitingNotices, kind: str, now: dat
     )
 
 
-def _calls(tx: AccessTransaction, now: datetime) -> list[Finding]:
+def _calls(tx: AccessTransaction, now: datetime) -> list[AlertCandidate]:
     found = []
     tasks, _ = tx.call_tasks(Page(_AT_ONCE), state=CallTaskState.OPEN.value)
     for task in tasks:
         kind = "call_open" if now < task.due_at else "call_overdue"
-        standing = Finding(f"{kind}:{task.id.hex}", kind, "")
+        standing = AlertCandidate(f"{kind}:{task.id.hex}", kind, "")
         # Of what was alerted before nothing is read: a relay that is down may open thousands.
         notice = tx.notice(task.notice_id) if tx.alert_by_key(standing.key) is None else None
         if notice is not None:
@@ -247,7 +251,7 @@ def _calls(tx: AccessTransaction, now: datetime) -> list[Finding]:
     return found
 
 
-def _failed(tx: AccessTransaction) -> list[Finding]:
+def _failed(tx: AccessTransaction) -> list[AlertCandidate]:
     found = []
     for failed in tx.failed_deliveries_to_alert(_AT_ONCE):
         notice = tx.notice(failed.notice_id)
@@ -256,9 +260,9 @@ def _failed(tx: AccessTransaction) -> list[Finding]:
     return found
 
 
-def _unreachable(tx: AccessTransaction, now: datetime, stages: Stages) -> list[Finding]:
+def _unreachable(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertCandidate]:
     return [
-        Finding(
+        AlertCandidate(
             key=f"customer_unreachable:{customer.customer_id.hex}:{customer.contacts_state}",
             kind="customer_unreachable",
             ticket=customer.name,
@@ -268,9 +272,9 @@ def _unreachable(tx: AccessTransaction, now: datetime, stages: Stages) -> list[F
     ]
 
 
-def _failed_mails(tx: AccessTransaction) -> list[Finding]:
+def _failed_mails(tx: AccessTransaction) -> list[AlertCandidate]:
     return [
-        Finding(
+        AlertCandidate(
             key=f"service_mail_failed:{mail.mail_id.hex}",
             kind="service_mail_failed",
             ticket=mail.purpose,
@@ -280,8 +284,8 @@ def _failed_mails(tx: AccessTransaction) -> list[Finding]:
     ]
 
 
-def _of_notice(tx: AccessTransaction, notice: Notice, key: str, kind: str) -> Finding:
-    return Finding(
+def _of_notice(tx: AccessTransaction, notice: Notice, key: str, kind: str) -> AlertCandidate:
+    return AlertCandidate(
         key=key,
         kind=kind,
         ticket=_ticket(tx, notice.incident_id),

@@ -15,9 +15,9 @@ from notifications.ports import Page
 from notifications.use_cases.notices.pause_channel import is_paused
 from service.audit_log.checkpoint_timestamps import TimestampingState
 from service.audit_log.cosigning import WitnessState
-from service.audit_log.fsck_schedule import LogCheck
+from service.audit_log.fsck_schedule import FsckState
 from service.monitoring.certificate_expiry import CertificateEnd
-from service.monitoring.notice_findings import Finding, Looked
+from service.monitoring.notice_findings import AlertCandidate, ScanResult
 from service.ports.figures import QueueFigures, StoreFigures
 from service.ports.store import AccessTransaction
 
@@ -71,7 +71,7 @@ class OperatingLimits:
     free_bytes: int
 
 
-def look_at_operations(
+def scan_operations(
     tx: AccessTransaction,
     now: datetime,
     limits: OperatingLimits,
@@ -80,8 +80,8 @@ def look_at_operations(
     before: StoreFigures | None,
     witnesses: Sequence[WitnessState] = (),
     head_timestamping: TimestampingState | None = None,
-    log_check: LogCheck | None = None,
-) -> tuple[Looked, StoreFigures]:
+    log_check: FsckState | None = None,
+) -> tuple[ScanResult, StoreFigures]:
     """Return what is to be alerted of the service now and was not yet, which of those alerts are settled, and figures.
 
     ``before`` are the figures of the look before this one: what waits is believed to be stuck when two looks in a row
@@ -111,11 +111,11 @@ def look_at_operations(
         *_differing(log_check, now),
     ]
     if free_bytes is not None and free_bytes < limits.free_bytes:
-        standing.append(Finding(f"disk_low:{_block(now)}", "disk_low", "", count=free_bytes // 2**20))
+        standing.append(AlertCandidate(f"disk_low:{_block(now)}", "disk_low", "", count=free_bytes // 2**20))
     return _looked(tx, standing, _LOOKED_AT), figures
 
 
-def look_at_certificates(tx: AccessTransaction, now: datetime, ends: Sequence[CertificateEnd]) -> Looked:
+def scan_certificates(tx: AccessTransaction, now: datetime, ends: Sequence[CertificateEnd]) -> ScanResult:
     """Return what is to be alerted of the service's own certificates: 30, 7 and 1 days before the end, and expired."""
     standing = []
     for end in ends:
@@ -124,7 +124,7 @@ def look_at_certificates(tx: AccessTransaction, now: datetime, ends: Sequence[Ce
             continue
         stage = "expired" if days < 0 else str(min(warned for warned in EXPIRY_WARNING_DAYS if days < warned))
         key = f"service_certificate_expiring:{end.use}:{end.fingerprint[:16]}:{stage}"
-        standing.append(Finding(key, "service_certificate_expiring", end.use, count=days, due_at=end.not_after))
+        standing.append(AlertCandidate(key, "service_certificate_expiring", end.use, count=days, due_at=end.not_after))
     return _looked(tx, standing, _CERTIFICATES)
 
 
@@ -140,21 +140,21 @@ def certificate_bands(tx: AccessTransaction, now: datetime, cursor: str | None) 
     return bands, following
 
 
-def _looked(tx: AccessTransaction, standing: Sequence[Finding], kinds: frozenset[str]) -> Looked:
+def _looked(tx: AccessTransaction, standing: Sequence[AlertCandidate], kinds: frozenset[str]) -> ScanResult:
     keys = {finding.key for finding in standing}
     new = tuple(finding for finding in standing if tx.alert_by_key(finding.key) is None)
     settled = tuple(alert for alert in tx.open_alerts(_AT_ONCE) if alert.kind in kinds and alert.key not in keys)
-    return Looked(new, settled)
+    return ScanResult(new, settled)
 
 
 def _old_queues(
     figures: StoreFigures, before: StoreFigures | None, now: datetime, limits: OperatingLimits
-) -> Iterator[Finding]:
+) -> Iterator[AlertCandidate]:
     waited = {queue.channel for queue in before.queues if queue.oldest_due_at is not None} if before else set[str]()
     for queue in figures.queues:
         is_old = queue.oldest_due_at is not None and now - queue.oldest_due_at >= limits.queue_age
         if is_old and queue.channel in waited and queue.channel not in figures.paused:
-            yield Finding(
+            yield AlertCandidate(
                 key=f"queue_old:{queue.channel}:{_block(now)}",
                 kind="queue_old",
                 ticket=queue.channel,
@@ -165,7 +165,7 @@ def _old_queues(
 
 def _paused(
     figures: StoreFigures, pauses: Sequence[ChannelPause], now: datetime, limits: OperatingLimits
-) -> Iterator[Finding]:
+) -> Iterator[AlertCandidate]:
     queues = {queue.channel: queue for queue in figures.queues}
     for pause in pauses:
         queue = queues.get(pause.channel.value, QueueFigures(pause.channel.value))
@@ -173,7 +173,7 @@ def _paused(
             continue
         near = queue.nearest_deadline is not None and queue.nearest_deadline - limits.lead <= now
         stage = "deadline" if near else "due"
-        yield Finding(
+        yield AlertCandidate(
             key=f"channel_paused_due:{pause.channel.value}:{timestamp_text(pause.paused_at)}:{stage}",
             kind="channel_paused_due",
             ticket=pause.channel.value,
@@ -182,7 +182,7 @@ def _paused(
         )
 
 
-def _bursts(tx: AccessTransaction, now: datetime) -> Iterator[Finding]:
+def _bursts(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
     outcomes = tx.recent_outcomes(now - _BURST, _BURST_ATTEMPTS)
     by_channel: dict[ChannelKind, int] = {}
     for (channel, _), count in outcomes.items():
@@ -190,7 +190,7 @@ def _bursts(tx: AccessTransaction, now: datetime) -> Iterator[Finding]:
     for (channel, kind), count in outcomes.items():
         if kind is OutcomeKind.ACCEPTED or count < _BURST_FAILURES or count < _BURST_SHARE * by_channel[channel]:
             continue
-        yield Finding(
+        yield AlertCandidate(
             key=f"deliveries_failing:{channel.value}:{kind.value}:{_block(now)}",
             kind="deliveries_failing",
             ticket=f"{channel.value}, {kind.value}",
@@ -200,29 +200,29 @@ def _bursts(tx: AccessTransaction, now: datetime) -> Iterator[Finding]:
 
 def _lag(
     figures: StoreFigures, before: StoreFigures | None, now: datetime, limits: OperatingLimits
-) -> Iterator[Finding]:
+) -> Iterator[AlertCandidate]:
     oldest = figures.log.oldest_pending_at
     if oldest is None or before is None or before.log.oldest_pending_at != oldest:
         return
     if now - oldest >= limits.log_lag:
-        yield Finding(f"log_lagging:{_block(now)}", "log_lagging", "", count=figures.log.pending)
+        yield AlertCandidate(f"log_lagging:{_block(now)}", "log_lagging", "", count=figures.log.pending)
 
 
-def _witnesses(witnesses: Sequence[WitnessState], now: datetime) -> Iterator[Finding]:
+def _witnesses(witnesses: Sequence[WitnessState], now: datetime) -> Iterator[AlertCandidate]:
     for state in witnesses:
         if state.failing_since is None:
             continue
         if state.disputes:
-            yield Finding(
+            yield AlertCandidate(
                 f"witness_disputing:{state.name}:{_block(now)}", "witness_disputing", state.name, count=state.failures
             )
         elif now - state.failing_since >= _WITNESS_PATIENCE:
-            yield Finding(
+            yield AlertCandidate(
                 f"witness_failing:{state.name}:{_block(now)}", "witness_failing", state.name, count=state.failures
             )
 
 
-def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[Finding]:
+def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
     for order in tx.erasure_orders(_ERASURES_AT_ONCE):
         customer = tx.customer(order.customer_id)
         if customer is None:
@@ -235,11 +235,11 @@ def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[Finding]:
             stage = "overdue"
         elif now >= window.due_at - _ERASURE_NEAR:
             stage = "due_soon"
-        elif now >= window.not_before and tx.in_the_way_of_erasure(order.customer_id):
+        elif now >= window.not_before and tx.erasure_obstacles(order.customer_id):
             stage = "blocked"
         if stage is not None:
             ordered = timestamp_text(order.ordered_at)
-            yield Finding(
+            yield AlertCandidate(
                 key=f"erasure_waiting:{order.customer_id}:{ordered}:{stage}",
                 kind="erasure_waiting",
                 ticket=customer.name,
@@ -250,19 +250,19 @@ def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[Finding]:
         if now >= erasure.erased_at + _CERTIFICATE_PATIENCE:
             # By the beginning of its pseudonym: nobody knows its name any more.
             named = erasure.pseudonym[:16]
-            yield Finding(f"erasure_waiting:{named}:{_block(now)}", "erasure_waiting", named)
+            yield AlertCandidate(f"erasure_waiting:{named}:{_block(now)}", "erasure_waiting", named)
 
 
-def _differing(check: LogCheck | None, now: datetime) -> Iterator[Finding]:
+def _differing(check: FsckState | None, now: datetime) -> Iterator[AlertCandidate]:
     if check is not None and check.first is not None:
         found = timestamp_text(check.completed_at)
-        yield Finding(f"log_differs:{found}:{_block(now)}", "log_differs", check.first, count=check.differences)
+        yield AlertCandidate(f"log_differs:{found}:{_block(now)}", "log_differs", check.first, count=check.differences)
 
 
-def _untimestamped(state: TimestampingState | None, now: datetime) -> Iterator[Finding]:
+def _untimestamped(state: TimestampingState | None, now: datetime) -> Iterator[AlertCandidate]:
     if state is None or state.failing_since is None or now - state.failing_since < _TIMESTAMP_PATIENCE:
         return
-    yield Finding(f"head_untimestamped:{_block(now)}", "head_untimestamped", "", count=state.failures)
+    yield AlertCandidate(f"head_untimestamped:{_block(now)}", "head_untimestamped", "", count=state.failures)
 
 
 def _block(now: datetime) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from notifications.ports import SequencedEntry, StampedCheckpoint
+from notifications.ports import SequencedEntry, TimestampedCheckpoint
 
 ResultT = TypeVar("ResultT")
 
@@ -110,7 +110,7 @@ class CosignatureStore(Protocol):
         ...
 
 
-class StampTransaction(Protocol):
+class CheckpointTimestampTransaction(Protocol):
     """What having heads timestamped needs of a unit of work."""
 
     def log_size(self) -> int:
@@ -121,7 +121,7 @@ class StampTransaction(Protocol):
         """Return the latest signed checkpoint, or None before the first."""
         ...
 
-    def stamped_checkpoint(self, size: int | None = None) -> StampedCheckpoint | None:
+    def stamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
         """Return the checkpoint of a size, or (None) the newest one, that has a timestamp, or None."""
         ...
 
@@ -130,13 +130,13 @@ class StampTransaction(Protocol):
         ...
 
 
-class StampStore(Protocol):
+class CheckpointTimestampStore(Protocol):
     """Where timestamps over heads are kept."""
 
-    async def write(self, work: Callable[[StampTransaction], ResultT]) -> ResultT:
+    async def write(self, work: Callable[[CheckpointTimestampTransaction], ResultT]) -> ResultT:
         """Run in a transaction; durable when it returns."""
         ...
 
-    async def read(self, work: Callable[[StampTransaction], ResultT]) -> ResultT:
+    async def read(self, work: Callable[[CheckpointTimestampTransaction], ResultT]) -> ResultT:
         """Run against one snapshot."""
         ...

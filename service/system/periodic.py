@@ -13,7 +13,7 @@ from notifications.ports import Clock
 _log = structlog.get_logger(__name__)
 
 
-class ClockedDuty(ABC):
+class PeriodicTask(ABC):
     """Looks, does what there is to do, and looks again; no failure ends it, every one is logged and shown."""
 
     #: what it is called in the log

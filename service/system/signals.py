@@ -12,7 +12,7 @@ _log = structlog.get_logger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def stop_when_told(stop: Callable[[], None]) -> None:
+def stop_on_signal(stop: Callable[[], None]) -> None:
     """Call ``stop`` in the running event loop at the first SIGTERM or SIGINT; the second ends the process as it is.
 
     Nothing is lost by that: what is under way stands in the store as it does after a crash.

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.sign_in.own_credentials import OwnCredentials
 from service.auth.sign_in.password_links import PasswordLinks
 from service.auth.sign_in.sessions import Browser
@@ -43,7 +43,7 @@ class House:
         return cls(store, clock, box, SignIn(*parts), OwnCredentials(*parts), PasswordLinks(*parts))
 
     def act(self, actor="operator:test"):
-        return Act(actor, self.clock.now(), SystemIdentifiers())
+        return AuditContext(actor, self.clock.now(), SystemIdentifiers())
 
     async def person(self, email, *roles, password=PASSWORD, active=True):
         """Make a person with provider roles or (role, customer id) pairs."""

@@ -22,7 +22,7 @@ from oidc_provider import (
     nonsense,
 )
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.oidc.flow import OidcSignIn
 from service.auth.oidc.settings import OidcRefusedError, OidcSettings
 from service.auth.sign_in.sessions import Browser
@@ -77,7 +77,7 @@ class World:
         return [(item["type"], item["actor"]) for item in pending]
 
     async def account(self, *, used=False, roles=(), active=True):
-        act = Act("operator:test", self.clock.now(), SystemIdentifiers())
+        act = AuditContext("operator:test", self.clock.now(), SystemIdentifiers())
         made = Account(uuid4(), AccountKind.PERSON, "A", "ana@example.org", "en", active, act.now, act.actor)
 
         def work(tx):

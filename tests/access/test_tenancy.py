@@ -9,7 +9,7 @@ import pytest
 from scenario import affected, customer, declare, harm, ok, release
 from world import account, at_customer, at_provider, build_world
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Reach, Scope
 from service.auth.tenant_scope import OutOfScopeError, within
 from service.ports.accounts import AccountKind, Role
@@ -139,7 +139,7 @@ async def _traces(running):
 async def _marker(running):
     """Append an entry behind all that is committed and return its id."""
     context = running.parts.context
-    entry = Act("operator:test", context.clock.now(), context.identifiers).entry("test.marked", subjects={})
+    entry = AuditContext("operator:test", context.clock.now(), context.identifiers).entry("test.marked", subjects={})
     await running.parts.store.write(lambda tx: tx.append_audit([entry]))
     return entry.id
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from scenario import affected, customer, declare, harm, ok, release
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.permissions import permissions_of
 from service.auth.tokens import issue_token, new_token
 from service.ports.accounts import Account, AccountKind, Grant, Role
@@ -26,7 +26,7 @@ class World:
 async def account(running, name, *grants, kind=AccountKind.PERSON, permissions=None, email=None):
     """Make an account with (role, customer id, starts_at, ends_at) grants and a token; returns both."""
     context = running.parts.context
-    act = Act("operator:test", context.clock.now(), context.identifiers)
+    act = AuditContext("operator:test", context.clock.now(), context.identifiers)
     token = new_token()
 
     def work(tx):

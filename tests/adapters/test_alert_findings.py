@@ -21,7 +21,7 @@ from fakes.smime_reader import SmimeReader
 from notifications.delivery.delivery import DeliveryState
 from notifications.notice import NoticeState
 from notifications.ports import Page
-from service.monitoring.alerts import Alerting, AlertSettings
+from service.monitoring.alerts import AlertSettings, AlertTask
 from service.ports.accounts import Role
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
@@ -39,7 +39,7 @@ class Night:
 
     def __init__(self, store):
         self.store, self.clock = store, SteppedClock(NOW)
-        self.alerting = Alerting(store, SETTINGS, clock=self.clock, identifiers=SystemIdentifiers())
+        self.alerting = AlertTask(store, SETTINGS, clock=self.clock, identifiers=SystemIdentifiers())
         self.told = 0
 
     async def put(self, *works):

@@ -20,7 +20,7 @@ from notifications.delivery.webhook import EndpointState
 from notifications.errors import NotFoundError
 from service.channels.email_smtp import EmailSmtp, SmtpSettings
 from service.channels.smtp_probe import SmtpProbe
-from service.customers.contact_check import CheckMeans, ContactChecker
+from service.customers.contact_check import CheckDependencies, ContactChecker
 from service.customers.contact_check_schedule import ContactChecks
 from service.monitoring.alerts import AlertSettings
 from service.store import open_store
@@ -49,7 +49,7 @@ class House:
         self.probe, self.mail = SmtpProbe(settings, SENDER), EmailSmtp(settings)
         self.faults, self.answers = {}, []
         self.posted = []
-        self.means = CheckMeans(
+        self.means = CheckDependencies(
             PlainSigner(), SENDER, "Provider", "SOC soc@provider.example", self.probe, self.mail, None, self._post
         )
 

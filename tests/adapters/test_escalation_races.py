@@ -24,7 +24,7 @@ from notifications.delivery.delivery import DeliveryState
 from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
 from notifications.errors import VersionMismatchError
 from notifications.notice import NoticeState
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.escalate import begin_escalation, escalate
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
@@ -60,7 +60,7 @@ async def test_a_failure_that_a_look_did_not_see_is_seen_by_the_next(stores, fir
 
     await leader.write(build)
     looked, hastened, committed = threading.Event(), threading.Event(), threading.Event()
-    act = Act("system:escalation", after(seconds=10), SystemIdentifiers())
+    act = AuditContext("system:escalation", after(seconds=10), SystemIdentifiers())
 
     def look(tx):
         """Look before the failure is committed, and set the clock to much later."""

@@ -8,7 +8,7 @@ from clocks import SteppedClock
 from fakes.records import NOW, make_entry
 
 from notifications.errors import TimestampUnavailableError
-from service.audit_log.checkpoint_timestamps import HeadTimestamping
+from service.audit_log.checkpoint_timestamps import CheckpointTimestamper
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.crypto.demo_keys import KeyFiles
 from service.crypto.key_files import load_chain
@@ -16,7 +16,7 @@ from service.crypto.log_keys import LogKeyFile
 from service.crypto.master_key import key_passphrases, load_masters
 from service.crypto.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
 from service.monitoring.metrics import Metrics
-from service.monitoring.service_findings import OperatingLimits, look_at_operations
+from service.monitoring.service_findings import OperatingLimits, scan_operations
 from service.settings import load_settings
 from service.store import open_store
 
@@ -48,7 +48,7 @@ class House:
         self.sequencer = Sequencer(
             store, keys=keys, head_path=folder / "log-head", settings=SequencerSettings(batch_seconds=0)
         )
-        self.duty = HeadTimestamping(
+        self.duty = CheckpointTimestamper(
             store, self.authority, every_seconds=3600, clock=self.clock, failed=self.metrics.head_not_timestamped
         )
 
@@ -65,7 +65,7 @@ class House:
 
     async def alerted(self):
         def work(tx):
-            return look_at_operations(
+            return scan_operations(
                 tx, self.clock.now(), LIMITS, free_bytes=None, before=None, head_timestamping=self.duty.state
             )
 

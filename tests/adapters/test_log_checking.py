@@ -10,7 +10,7 @@ import pytest
 from clocks import SteppedClock
 from fakes.records import NOW
 
-from service.audit_log.fsck_schedule import CheckFailedError, LogCheck, LogChecking, check_by_process
+from service.audit_log.fsck_schedule import CheckFailedError, FsckSchedule, FsckState, check_by_process
 from service.settings import load_settings
 
 CLEAN = {"clean": True, "entries": 7, "differences": []}
@@ -39,7 +39,7 @@ class Checks:
 
 
 def checking(checks, path, clock):
-    return LogChecking(checks, path, every_hours=24, clock=clock)
+    return FsckSchedule(checks, path, every_hours=24, clock=clock)
 
 
 async def test_it_is_checked_a_while_after_the_start_and_again_after_a_day(tmp_path):
@@ -49,7 +49,7 @@ async def test_it_is_checked_a_while_after_the_start_and_again_after_a_day(tmp_p
     assert (checks.asked, duty.last) == (0, None)
     clock.step(timedelta(minutes=10))
     assert await duty.look() == clock.now() + timedelta(hours=24)
-    assert duty.last == LogCheck(clock.now(), 7)
+    assert duty.last == FsckState(clock.now(), 7)
     clock.step(timedelta(hours=23))
     # Another process, on the same data: the last check is remembered, and a start is no reason for one.
     later = checking(checks, tmp_path / "log-check.json", clock)
@@ -66,7 +66,7 @@ async def test_what_differs_is_kept_and_told_with_the_first(tmp_path):
     duty = checking(Checks(FOUND, CLEAN), tmp_path / "log-check.json", clock)
     clock.step(timedelta(minutes=10))
     await duty.look()
-    assert duty.last == LogCheck(clock.now(), 7, 2, "tree: node 5 of level 0 is not the hash")
+    assert duty.last == FsckState(clock.now(), 7, 2, "tree: node 5 of level 0 is not the hash")
     assert checking(Checks(), tmp_path / "log-check.json", clock).last == duty.last
     clock.step(timedelta(hours=24))
     await duty.look()

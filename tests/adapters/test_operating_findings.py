@@ -10,11 +10,11 @@ from fakes.records import NOW, make_attempt, make_customer, make_delivery, make_
 from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
 from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
 from notifications.notice import NoticeState
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import pause_channel, resume_channel
-from service.audit_log.fsck_schedule import LogCheck
+from service.audit_log.fsck_schedule import FsckState
 from service.monitoring.alert_texts import alert_mail
-from service.monitoring.alerts import Alerting, AlertSettings, Surroundings
+from service.monitoring.alerts import AlertSettings, AlertSources, AlertTask
 from service.monitoring.certificate_expiry import CertificateEnd
 from service.monitoring.metrics import Metrics
 from service.store import open_store
@@ -31,17 +31,17 @@ class Watch:
         self.store, self.clock = store, SteppedClock(NOW)
         self.ends, self.free, self.log_check = [], 10**12, None
         self.metrics = Metrics(store, self.clock)
-        self.alerting = Alerting(
+        self.alerting = AlertTask(
             store,
             SETTINGS,
             clock=self.clock,
             identifiers=SystemIdentifiers(),
             metrics=self.metrics,
-            surroundings=Surroundings(lambda: self.ends, lambda: self.free, log_check=lambda: self.log_check),
+            surroundings=AlertSources(lambda: self.ends, lambda: self.free, log_check=lambda: self.log_check),
         )
 
     def act(self):
-        return Act("account:ada", self.clock.now(), SystemIdentifiers())
+        return AuditContext("account:ada", self.clock.now(), SystemIdentifiers())
 
     async def queued(self, channel=ChannelKind.EMAIL, **changes):
         """Queue a delivery of a notice that is due in two hours, with nothing pending in the log."""
@@ -258,8 +258,8 @@ class TestErasures:
 
 
 async def test_a_log_that_differs_is_told_of_with_the_first_difference_and_settled_by_a_clean_check(watch):
-    watch.log_check = LogCheck(watch.clock.now(), 7, 2, "tree: node 5 of level 0 is not the hash")
+    watch.log_check = FsckState(watch.clock.now(), 7, 2, "tree: node 5 of level 0 is not the hash")
     assert await watch.look() == [("log_differs", "tree: node 5 of level 0 is not the hash 2")]
     assert await watch.kinds(minutes=1) == ["log_differs"]
-    watch.log_check = LogCheck(watch.clock.now(), 7)
+    watch.log_check = FsckState(watch.clock.now(), 7)
     assert await watch.kinds(minutes=1) == []

@@ -41,7 +41,7 @@ from notifications.errors import (
 )
 from notifications.incident import IncidentState
 from notifications.notice import NoticeState
-from notifications.ports import InboxItem, Page, StampedCheckpoint, StoredResponse, Transaction
+from notifications.ports import InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
 from service.store import migrate_store, open_store
 from service.store.engines.transaction import SqlTransaction
 
@@ -783,8 +783,8 @@ class TestAuditLog:
         assert await store.read(look) == ([], None, None, None)
         for size, token in ((5, b"later"), (2, b"first"), (2, b"again"), (9, b"over none")):
             await store.write(lambda tx, size=size, token=token: tx.add_checkpoint_timestamp(size, token, NOW))
-        five = StampedCheckpoint(5, b"checkpoint 5", b"later", NOW)
-        two = StampedCheckpoint(2, b"checkpoint 2", b"first", NOW)
+        five = TimestampedCheckpoint(5, b"checkpoint 5", b"later", NOW)
+        two = TimestampedCheckpoint(2, b"checkpoint 2", b"first", NOW)
         assert await store.read(look) == ([2, 5], five, two, None)
 
     async def test_the_tree_grows_contiguously(self, store):

@@ -194,7 +194,7 @@ async def test_all_of_one_customer_goes_and_nothing_of_another(place):
     store, address = place
     gone, stays = await store.write(two_houses)
     await noticed(store, gone)
-    assert await store.read(lambda tx: tx.in_the_way_of_erasure(gone.customer.id)) == {}
+    assert await store.read(lambda tx: tx.erasure_obstacles(gone.customer.id)) == {}
     before = rows_of(address)
     erased = await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
     after_it = rows_of(address)
@@ -324,7 +324,7 @@ async def test_what_a_customer_is_owed_is_counted(place):
         tx.add_call_task(make_call_task(gone.notice))
 
     await store.write(work)
-    owed = await store.read(lambda tx: tx.in_the_way_of_erasure(gone.customer.id))
+    owed = await store.read(lambda tx: tx.erasure_obstacles(gone.customer.id))
     assert owed == {"unserved_notices": 1, "queued_deliveries": 1, "open_call_tasks": 1}
 
 

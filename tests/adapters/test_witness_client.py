@@ -16,7 +16,7 @@ from notifications.audit.checkpoint import parse_checkpoint_note, verify_cosigna
 from notifications.audit.cosignature import with_cosignatures
 from notifications.audit.note import COSIGNATURE_V1, verifier_key
 from notifications.errors import InvalidInputError, LogUnavailableError, VerificationError
-from service.audit_log.cosigning import Witnessing, WitnessingSettings
+from service.audit_log.cosigning import Cosigning, WitnessSettings
 from service.audit_log.published_head import read_head
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.audit_log.witness.client import (
@@ -88,7 +88,7 @@ class House:
             elsewhere=lambda: heads_elsewhere(clients, ORIGIN),
         )
         self.clock = SteppedClock(NOW)
-        self.witnessing = Witnessing(store, clients, measure=self.sequencer.measure, clock=self.clock)
+        self.witnessing = Cosigning(store, clients, measure=self.sequencer.measure, clock=self.clock)
 
     async def grow(self, *numbers):
         await self.store.write(lambda tx: tx.append_audit([make_entry() for _ in numbers]))
@@ -182,7 +182,7 @@ async def test_a_witness_that_comes_late_stops_the_fork_that_began_without_it(ho
     house.head_path.write_bytes(head)
     forked = House(restored, house.head_path)
     await forked.grow(6, 7, 8, 9)
-    late = Witnessing(restored, [witness], measure=forked.sequencer.measure, clock=forked.clock)
+    late = Cosigning(restored, [witness], measure=forked.sequencer.measure, clock=forked.clock)
     await late.look()
     assert "holds other entries than the 5" in late.states[0].reason
     assert "holds other entries than the 5" in forked.sequencer.health()
@@ -195,7 +195,7 @@ async def test_a_fork_of_the_same_size_is_found_out(house, witness, tmp_path):
     await house.look()
     other = House(MemoryStore(), tmp_path / "other-head")
     await other.grow(8, 9)
-    late = Witnessing(other.store, [witness], measure=other.sequencer.measure, clock=other.clock)
+    late = Cosigning(other.store, [witness], measure=other.sequencer.measure, clock=other.clock)
     await late.look()
     assert "other entries" in other.sequencer.health()
 
@@ -243,8 +243,8 @@ async def test_what_is_shown_and_is_ours_stops_nothing(house, witness):
 
 
 async def test_the_duty_runs_and_follows_commits(house, witness):
-    fast = WitnessingSettings(period_seconds=0, poll_seconds=60)
-    duty = Witnessing(house.store, [witness], measure=house.sequencer.measure, clock=house.clock, settings=fast)
+    fast = WitnessSettings(period_seconds=0, poll_seconds=60)
+    duty = Cosigning(house.store, [witness], measure=house.sequencer.measure, clock=house.clock, settings=fast)
     cosigned = asyncio.Event()
     house.store.on_commit += [duty.wake, lambda changed: "log" not in changed and cosigned.set()]
     running = asyncio.create_task(duty.run())

@@ -22,7 +22,7 @@ from test_api_trail import sequenced
 
 from notifications.evidence.bundle.contents import PROVIDER
 from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
-from notifications.use_cases.evidence.bundle_evidence import Wanted, plan_bundle
+from notifications.use_cases.evidence.bundle_evidence import BundleRequest, plan_bundle
 from service.audit_log.bundle_writer import read_anchors, write_bundle
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust
@@ -112,7 +112,7 @@ async def test_an_incident_whole_for_an_auditor(running, api, shared):
 async def test_the_same_content_is_the_same_bytes(running, api, shared):
     incident, *_ = shared
     store, keys = running.parts.store, running.parts.context.keys
-    wanted = Wanted(incident_id=UUID(incident["id"]))
+    wanted = BundleRequest(incident_id=UUID(incident["id"]))
     plan = await store.read(lambda tx: plan_bundle(tx, wanted, reader=PROVIDER, language="de"))
     made = []
     for _ in range(2):

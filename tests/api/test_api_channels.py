@@ -10,7 +10,7 @@ import pytest
 from clocks import SteppedClock
 from scenario import affected, customer, declare, ok, release
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import end_pauses, paused_channels
 from service.cli.demo.environment import embedded_service
 
@@ -126,7 +126,7 @@ async def test_a_pause_ends_by_itself_and_says_so(data_folder, service_log):
             clock.step(timedelta(minutes=61))
             # It counts no more, whether or not anybody took it away.
             assert channel(await ok(api.get("/channels")), "webhook")["pause"] is None
-            act = Act("system:test", clock.now(), running.parts.context.identifiers)
+            act = AuditContext("system:test", clock.now(), running.parts.context.identifiers)
             await store.write(lambda tx: end_pauses(tx, act))
             assert await store.read(lambda tx: list(tx.channel_pauses())) == []
             assert [leaf["detail"] for leaf in await entries(running, "channel.resumed")] == [{"by": "end"}]

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import httpx
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import SESSION_COOKIE, csrf_token, session_digest
 from service.ports.accounts import Account, AccountKind, Grant, Session
 
@@ -37,7 +37,7 @@ class Person:
 def act_of(running):
     """Return an act of an operator."""
     context = running.parts.context
-    return Act("operator:test", context.clock.now(), context.identifiers)
+    return AuditContext("operator:test", context.clock.now(), context.identifiers)
 
 
 async def person(running, name, *grants, language="en", email=None, method="password+totp"):

@@ -20,7 +20,7 @@ from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import verify_consistency
-from notifications.evidence.bundle.report import BundleAccounting
+from notifications.evidence.bundle.report import BundleReportBuilder
 from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
 from notifications.evidence.verification import verify_notice_mail
 from service.audit_log.backup import log_keys
@@ -217,7 +217,7 @@ async def test_a_customer_is_told_waits_21_days_and_is_gone_while_every_proof_st
     assert f"effacé le {done['erased_at'][:10]} (article 9.7)" in shown
     assert NAME not in shown
     evidence = await api.get("/audit/bundle", params={"incident_id": world.incident["id"], "language": "en"})
-    made = BundleAccounting()
+    made = BundleReportBuilder()
     assert len(list(verify_bundle(io.BytesIO(evidence.content), trust, accounting=made))) == len(BUNDLE_STEPS)
     assert pseudonym in {line.customer for line in made.findings().lines}
 

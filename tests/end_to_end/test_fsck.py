@@ -21,11 +21,11 @@ from scenario import affected, customer, declare, release
 
 from notifications.delivery.acknowledgement import AcknowledgedVia
 from notifications.errors import InvalidInputError
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice
 from service.audit_log.backup import log_keys
 from service.audit_log.fsck.check import check_log
-from service.audit_log.fsck.heads import Others
+from service.audit_log.fsck.heads import ExternalHeads
 from service.cli.demo.environment import embedded_service
 from service.cli.main import cli
 from service.cli.verify import load_trust
@@ -54,7 +54,7 @@ class Served:
 
     def checked(self, database=None):
         location = database or self.address or self.settings.store_location()
-        others = Others(load_trust(self.folder / "trust").timestamp_roots)
+        others = ExternalHeads(load_trust(self.folder / "trust").timestamp_roots)
         return check_log(location, log_keys(self.settings), self.settings.head_file, others=others)
 
 
@@ -74,7 +74,7 @@ async def served(request, data_folder, service_log):
             identifiers = SystemIdentifiers()
             await store.write(
                 lambda tx: acknowledge_notice(
-                    tx, Act("account:zoe", datetime.now(UTC), identifiers), UUID(notices[0]["id"]),
+                    tx, AuditContext("account:zoe", datetime.now(UTC), identifiers), UUID(notices[0]["id"]),
                     via=AcknowledgedVia.CONSOLE, note="Reçu",
                 )
             )  # fmt: skip

@@ -20,10 +20,10 @@ from notifications.evidence.bundle.contents import (
     SUMS_NOTE,
     Header,
     Scope,
+    checksum_line,
     entry_folder,
     format_header,
     note_text,
-    sums_line,
 )
 from notifications.evidence.bundle.signers import certificates_of_signature, certificates_of_token, signer_part
 from notifications.evidence.bundle.texts import readme
@@ -106,7 +106,9 @@ class Sample:
 
     def listed(self, parts, *, key: Ed25519PrivateKey | None = None):
         """Return the sums of parts, and the note over them."""
-        lines = [sums_line(name, hashlib.sha256(parts[name]).digest()) for name in sorted(parts) if name[:4] != "sums"]
+        lines = [
+            checksum_line(name, hashlib.sha256(parts[name]).digest()) for name in sorted(parts) if name[:4] != "sums"
+        ]
         sums = b"".join(lines)
         text = note_text(ORIGIN, self.header.tree_size, hashlib.sha256(sums).digest())
         return {SUMS: sums, SUMS_NOTE: sign_note(text, ORIGIN, key or self.key)}

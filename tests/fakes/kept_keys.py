@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sealed_sample import SetClock
 
 from notifications.audit.entry import parse_leaf
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.cli.demo.environment import ADDRESS
 from service.crypto.key_files import load_chain, load_private_key, private_pem
 from service.crypto.master_key import key_passphrases, load_masters
@@ -62,7 +62,7 @@ class Kept:
         )  # fmt: skip
 
     def act(self):
-        return Act("operator:test", self.clock.now(), SystemIdentifiers())
+        return AuditContext("operator:test", self.clock.now(), SystemIdentifiers())
 
     async def announce(self, prepared):
         act = self.act()

@@ -22,7 +22,7 @@ from notifications.errors import (
     VersionMismatchError,
 )
 from notifications.notice import NoticeState
-from notifications.ports import DueDelivery, SequencedEntry, StampedCheckpoint
+from notifications.ports import DueDelivery, SequencedEntry, TimestampedCheckpoint
 from service.ports.log import PendingLeaf
 
 
@@ -547,7 +547,7 @@ class MemoryTransaction(ServingRecords):
         if size not in self.stamped_sizes():
             return None
         token, made_at = self._records.stamps[size]
-        return StampedCheckpoint(size, self._records.notes[size], token, made_at)
+        return TimestampedCheckpoint(size, self._records.notes[size], token, made_at)
 
     def stamped_sizes(self):
         return sorted(self._records.stamps.keys() & self._records.notes.keys())

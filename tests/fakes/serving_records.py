@@ -12,7 +12,7 @@ from notifications.delivery.delivery import ChannelKind, ChannelPause
 from notifications.delivery.escalation import Escalation
 from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
 from notifications.delivery.webhook import EndpointState, SignatureKind, WebhookEndpoint, WebhookSecret
-from notifications.mail.bounce_record import ReturnedMessage, ReturnKind
+from notifications.mail.bounce_record import Bounce, BounceKind
 
 _numbers = count(1)
 
@@ -40,9 +40,7 @@ def make_secret(endpoint, **changes):
 
 def make_returned(delivery, **changes):
     delivery_id = None if delivery is None else delivery.id
-    made = ReturnedMessage(
-        uuid4(), delivery_id, NOW, ReturnKind.FAILED, "5.1.1", "no such é", "mx.example", b"raw\r\n\xff"
-    )
+    made = Bounce(uuid4(), delivery_id, NOW, BounceKind.FAILED, "5.1.1", "no such é", "mx.example", b"raw\r\n\xff")
     return replace(made, **changes)
 
 

@@ -209,9 +209,9 @@ def run(order):
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if order["start"] == "serve":
             works = order.get("works", True)
-            runner.run(service.bootstrap.serve.serve_until_told(settings, "127.0.0.1", order["port"], works=works))
+            runner.run(service.bootstrap.serve.serve_until_stopped(settings, "127.0.0.1", order["port"], works=works))
         else:
-            runner.run(service.bootstrap.work.work_until_told(settings, "127.0.0.1", None))
+            runner.run(service.bootstrap.work.work_until_stopped(settings, "127.0.0.1", None))
 
 
 def start(order):

@@ -15,7 +15,7 @@ from notifications.audit.entry import parse_leaf
 from notifications.delivery.acknowledgement import AcknowledgedVia
 from notifications.errors import InvalidInputError, NotFoundError
 from notifications.notice import NoticeState
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice, contact_actor, open_notice
 
 ANNA, BERT = "account:anna", "account:bert"
@@ -30,7 +30,7 @@ class Identifiers:
 
 
 def act(by, minutes=0):
-    return Act(by, after(minutes=minutes), Identifiers())
+    return AuditContext(by, after(minutes=minutes), Identifiers())
 
 
 class House:

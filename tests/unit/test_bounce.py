@@ -8,8 +8,8 @@ import returned_samples as samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from notifications.mail.bounce_parser import parse_returned
-from notifications.mail.bounce_record import ReturnKind
+from notifications.mail.bounce_parser import parse_bounce
+from notifications.mail.bounce_record import BounceKind
 
 ANNA = "anna@customer.example"
 ALL = [value for name, value in vars(samples).items() if name.isupper() and isinstance(value, bytes)] + [
@@ -20,8 +20,8 @@ ALL = [value for name, value in vars(samples).items() if name.isupper() and isin
 
 
 def test_postfix_says_who_why_and_of_which_message():
-    found = parse_returned(samples.failed())
-    assert (found.kind, found.status, found.diagnostic) == (ReturnKind.FAILED, "5.1.1", "550 5.1.1 no such user")
+    found = parse_bounce(samples.failed())
+    assert (found.kind, found.status, found.diagnostic) == (BounceKind.FAILED, "5.1.1", "550 5.1.1 no such user")
     assert found.reporting_mta == "mx.customer.example"
     assert found.envelope_id == "0a1b+40provider.example"
     (recipient,) = found.recipients
@@ -39,34 +39,34 @@ def test_postfix_says_who_why_and_of_which_message():
     ],
 )
 def test_other_servers_say_the_same_in_their_own_way(content, status, said):
-    found = parse_returned(content)
-    assert (found.kind, found.status) == (ReturnKind.FAILED, status)
+    found = parse_bounce(content)
+    assert (found.kind, found.status) == (BounceKind.FAILED, status)
     assert found.diagnostic.startswith(said)
     assert found.recipients[0].final_recipient == ANNA
 
 
 def test_a_report_in_utf8_names_its_recipient():
-    found = parse_returned(samples.INTERNATIONALISED)
-    assert found.kind is ReturnKind.FAILED
+    found = parse_bounce(samples.INTERNATIONALISED)
+    assert found.kind is BounceKind.FAILED
     assert found.diagnostic == "550 5.1.1 boîte inconnue"
     assert found.recipients[0].final_recipient == found.recipients[0].original_recipient == "renée@customer.example"
 
 
 def test_a_delay_is_no_failure():
-    found = parse_returned(samples.delayed())
-    assert (found.kind, found.status) == (ReturnKind.DELAYED, "4.4.1")
+    found = parse_bounce(samples.delayed())
+    assert (found.kind, found.status) == (BounceKind.DELAYED, "4.4.1")
     assert found.diagnostic == "connect to mail.customer.example[192.0.2.7]:25: Connection timed out"
 
 
 @pytest.mark.parametrize("action", ["delivered", "relayed", "expanded"])
 def test_what_went_well_is_what_the_server_says_and_no_more(action):
-    assert parse_returned(samples.succeeded(action)).kind.value == action
+    assert parse_bounce(samples.succeeded(action)).kind.value == action
 
 
 def test_a_report_that_says_two_things_is_not_understood():
-    assert parse_returned(samples.succeeded(status="5.1.1")).kind is ReturnKind.UNKNOWN
-    assert parse_returned(samples.report(f"Final-Recipient: rfc822; {ANNA}\nStatus: 5.1.1")).kind is ReturnKind.UNKNOWN
-    assert parse_returned(samples.report("Action: lost\nStatus: 5.1.1")).kind is ReturnKind.UNKNOWN
+    assert parse_bounce(samples.succeeded(status="5.1.1")).kind is BounceKind.UNKNOWN
+    assert parse_bounce(samples.report(f"Final-Recipient: rfc822; {ANNA}\nStatus: 5.1.1")).kind is BounceKind.UNKNOWN
+    assert parse_bounce(samples.report("Action: lost\nStatus: 5.1.1")).kind is BounceKind.UNKNOWN
 
 
 def block(action, status, address=ANNA):
@@ -86,16 +86,16 @@ def block(action, status, address=ANNA):
 )
 def test_of_several_recipients_the_gravest_counts(actions, kind):
     statuses = {"failed": "5.7.1", "delayed": "4.4.1"}
-    found = parse_returned(samples.report([block(action, statuses.get(action, "2.0.0")) for action in actions]))
+    found = parse_bounce(samples.report([block(action, statuses.get(action, "2.0.0")) for action in actions]))
     assert found.kind.value == kind
     assert len(found.recipients) == len(actions)
 
 
 def test_an_action_with_a_comment_and_odd_case_is_read():
-    found = parse_returned(
+    found = parse_bounce(
         samples.report(f"FINAL-RECIPIENT: rfc822;{ANNA}\nAction: Failed (bad address)\nStatus: 5.1.1 (x)")
     )
-    assert (found.kind, found.status) == (ReturnKind.FAILED, "5.1.1")
+    assert (found.kind, found.status) == (BounceKind.FAILED, "5.1.1")
 
 
 def test_all_fields_in_one_block_and_lines_without_carriage_returns_are_read():
@@ -103,8 +103,8 @@ def test_all_fields_in_one_block_and_lines_without_carriage_returns_are_read():
         b"odd.example\r\n\r\n", b"odd.example\r\n"
     )
     for form in (content, content.replace(b"\r\n", b"\n")):
-        found = parse_returned(form)
-        assert (found.kind, found.reporting_mta) == (ReturnKind.FAILED, "odd.example")
+        found = parse_bounce(form)
+        assert (found.kind, found.reporting_mta) == (BounceKind.FAILED, "odd.example")
 
 
 @pytest.mark.parametrize("encoding", ["base64", "quoted-printable"])
@@ -119,7 +119,7 @@ def test_an_encoded_status_is_decoded(encoding):
         b"Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\nContent-Type: message/global-delivery-status\r\n"
         b"Content-Transfer-Encoding: " + encoding.encode() + b"\r\n\r\n" + body + b"\r\n--b--\r\n"
     )
-    assert parse_returned(content).status == "5.1.1"
+    assert parse_bounce(content).status == "5.1.1"
 
 
 def test_a_gateway_that_wraps_a_report_hides_nothing():
@@ -128,7 +128,7 @@ def test_a_gateway_that_wraps_a_report_hides_nothing():
         + samples.failed()
         + b"\r\n--outer\r\n\r\nscanned\r\n--outer--\r\n"
     )
-    assert parse_returned(content).kind is ReturnKind.FAILED
+    assert parse_bounce(content).kind is BounceKind.FAILED
 
 
 def test_a_report_inside_a_forwarded_message_speaks_of_something_else():
@@ -138,41 +138,41 @@ def test_a_report_inside_a_forwarded_message_speaks_of_something_else():
         + samples.failed()
         + b"\r\n--outer--\r\n"
     )
-    assert parse_returned(content).kind is ReturnKind.UNKNOWN
+    assert parse_bounce(content).kind is BounceKind.UNKNOWN
 
 
 @pytest.mark.parametrize(
     "content", [samples.OUT_OF_OFFICE, samples.VACATION, samples.OLD_VACATION, samples.READ_RECEIPT]
 )
 def test_an_automatic_reply_is_one(content):
-    assert parse_returned(content).kind is ReturnKind.AUTO_REPLY
+    assert parse_bounce(content).kind is BounceKind.AUTO_REPLY
 
 
 def test_a_subject_is_read_in_its_language():
-    assert parse_returned(samples.VACATION).diagnostic == "Je suis en congés"
+    assert parse_bounce(samples.VACATION).diagnostic == "Je suis en congés"
 
 
 @pytest.mark.parametrize(
     ("content", "status"), [(samples.QMAIL, "5.1.1"), (samples.OLD_EXIM, "5.1.1"), (samples.OLD_EXIM_WARNING, None)]
 )
 def test_a_servers_own_words_are_for_a_person_whatever_they_claim_to_be(content, status):
-    found = parse_returned(content)
-    assert (found.kind, found.status) == (ReturnKind.UNKNOWN, status)
+    found = parse_bounce(content)
+    assert (found.kind, found.status) == (BounceKind.UNKNOWN, status)
     assert found.diagnostic
 
 
 @pytest.mark.parametrize("content", [samples.ANSWER, samples.COMPLAINT, b"", b"\r\n", b"\0\xff" * 100, b"nonsense"])
 def test_anything_else_is_for_a_person(content):
-    assert parse_returned(content).kind is ReturnKind.UNKNOWN
+    assert parse_bounce(content).kind is BounceKind.UNKNOWN
 
 
 def test_a_report_that_is_cut_off_or_empty_is_for_a_person():
-    assert parse_returned(samples.report([])).kind is ReturnKind.UNKNOWN
-    assert parse_returned(samples.failed()[: samples.failed().index(b"Final-Recipient")]).kind is ReturnKind.UNKNOWN
+    assert parse_bounce(samples.report([])).kind is BounceKind.UNKNOWN
+    assert parse_bounce(samples.failed()[: samples.failed().index(b"Final-Recipient")]).kind is BounceKind.UNKNOWN
 
 
 def test_nothing_that_is_said_moves_a_cursor_or_turns_a_line():
-    found = parse_returned(
+    found = parse_bounce(
         samples.report(block("failed", "5.1.1") + "\nDiagnostic-Code: smtp; a\x1b[2J\u202eb\u2028c\x00d")
     )
     assert found.diagnostic == "a [2J b c d"
@@ -206,14 +206,14 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_costs_little(name):
     began = time.process_time()
-    parse_returned(BOMBS[name])
+    parse_bounce(BOMBS[name])
     assert time.process_time() - began < 2
 
 
 @settings(max_examples=300)
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_taken(content):
-    assert isinstance(parse_returned(content).kind, ReturnKind)
+    assert isinstance(parse_bounce(content).kind, BounceKind)
 
 
 @settings(max_examples=500, deadline=None)
@@ -223,7 +223,7 @@ def test_a_report_that_was_changed_anywhere_is_taken(content, data):
         start = data.draw(st.integers(0, len(content)))
         length = data.draw(st.integers(0, 40))
         content = content[:start] + data.draw(st.binary(max_size=60)) + content[start + length :]
-    found = parse_returned(content)
+    found = parse_bounce(content)
     for line in (found.diagnostic, found.reporting_mta, found.envelope_id, found.status):
         assert line is None or (line.isprintable() and len(line) <= 500)
         assert line is None or line.encode()
@@ -240,5 +240,5 @@ _TOKENS = st.sampled_from([
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(_TOKENS, max_size=40))
 def test_any_words_of_the_format_in_any_order_are_taken(tokens):
-    found = parse_returned("".join(tokens).encode())
+    found = parse_bounce("".join(tokens).encode())
     assert found.diagnostic is None or found.diagnostic.encode()

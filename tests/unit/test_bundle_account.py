@@ -10,10 +10,10 @@ import pytest
 from notifications.audit.entry import AuditEntry, leaf_bytes, parse_leaf
 from notifications.canonical_json import timestamp_text
 from notifications.evidence.bundle.contents import PROVIDER, Header, Scope
-from notifications.evidence.bundle.report import Basis, BundleAccounting
-from notifications.evidence.bundle.report_section import account_section
+from notifications.evidence.bundle.report import Basis, BundleReportBuilder
+from notifications.evidence.bundle.report_section import report_section
 from notifications.evidence.bundle.texts import LANGUAGES
-from notifications.evidence.notification_report import Standing
+from notifications.evidence.notification_report import ReportStatus
 
 _T = datetime(2026, 1, 5, 8, tzinfo=UTC)
 _DUE = _T + timedelta(hours=48)
@@ -52,7 +52,7 @@ _ERASED = _leaf(6, "customer.erased", _LATER, {"customer": "ab" * 32})
 
 
 def _taken(*leaves, scope=None, stamped_at=None, language="en"):
-    made = BundleAccounting()
+    made = BundleReportBuilder()
     made.begin(Header(scope or Scope(incident=_INCIDENT), PROVIDER, language, "log", 99, len(leaves)), stamped_at)
     for index, leaf in enumerate(leaves):
         made.take(10 + index, leaf)
@@ -60,7 +60,7 @@ def _taken(*leaves, scope=None, stamped_at=None, language="en"):
 
 
 def _text(accounting):
-    return b"".join(account_section(accounting)).decode()
+    return b"".join(report_section(accounting)).decode()
 
 
 def test_the_moment_follows_from_the_content() -> None:
@@ -74,9 +74,9 @@ def test_the_moment_follows_from_the_content() -> None:
 
 def test_what_is_missing_depends_on_the_moment() -> None:
     (line,) = _taken(_declared(1), _decided(_BOTH)).findings().lines
-    assert line.standing is Standing.AWAITED
+    assert line.standing is ReportStatus.AWAITED
     (line,) = _taken(_declared(1), _decided(_BOTH), stamped_at=_LATER).findings().lines
-    assert line.standing is Standing.MISSING
+    assert line.standing is ReportStatus.MISSING
 
 
 def test_a_decision_that_is_left_out_is_counted_in_an_incident_s_bundle_alone() -> None:
@@ -90,7 +90,7 @@ def test_a_decision_that_is_left_out_is_counted_in_an_incident_s_bundle_alone() 
 def test_a_decision_outside_of_the_bundle_makes_nobody_passed_over() -> None:
     opened = _leaf(7, "notice.opened", _LATER, _BOTH)
     found = _taken(opened, scope=Scope(starts_at=_LATER)).findings()
-    assert [line.standing for line in found.lines] == [Standing.UNSTATED]
+    assert [line.standing for line in found.lines] == [ReportStatus.UNSTATED]
     assert found.complete
 
 

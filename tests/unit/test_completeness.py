@@ -10,7 +10,7 @@ from notifications.audit.merkle import leaf_hash, root_of
 from notifications.canonical_json import timestamp_text
 from notifications.errors import VerificationError
 from notifications.evidence.completeness import account
-from notifications.evidence.notification_report import Cause, OverrideKind, Standing
+from notifications.evidence.notification_report import LateCause, OverrideKind, ReportStatus
 
 _T = datetime(2026, 1, 5, 8, tzinfo=UTC)
 _DUE = _T + timedelta(hours=48)
@@ -53,16 +53,16 @@ def _made(leaves, as_of=_LATER):
 @pytest.mark.parametrize(
     ("entries", "as_of", "standing"),
     [
-        ((_decided("notify"), _attempted(_T)), _LATER, Standing.TOLD),
-        ((_decided("notify"), _attempted(_LATER)), _LATER, Standing.LATE),
-        ((_decided("notify"), _decided("notify", _LATER), _attempted(_LATER)), _LATER, Standing.LATE),
-        ((_decided("notify"), _attempted(_T), _RETURNED), _LATER, Standing.MISSING),
-        ((_decided("notify"), _attempted(_T, "RelayToNonERDSFailure")), _LATER, Standing.MISSING),
-        ((_decided("notify"),), _T, Standing.AWAITED),
-        ((_decided("notify"),), _LATER, Standing.MISSING),
-        ((_decided("pending"),), _LATER, Standing.PENDING),
-        ((_decided("do_not_notify"),), _LATER, Standing.NOT_OWED),
-        ((), _LATER, Standing.UNDECIDED),
+        ((_decided("notify"), _attempted(_T)), _LATER, ReportStatus.TOLD),
+        ((_decided("notify"), _attempted(_LATER)), _LATER, ReportStatus.LATE),
+        ((_decided("notify"), _decided("notify", _LATER), _attempted(_LATER)), _LATER, ReportStatus.LATE),
+        ((_decided("notify"), _attempted(_T), _RETURNED), _LATER, ReportStatus.MISSING),
+        ((_decided("notify"), _attempted(_T, "RelayToNonERDSFailure")), _LATER, ReportStatus.MISSING),
+        ((_decided("notify"),), _T, ReportStatus.AWAITED),
+        ((_decided("notify"),), _LATER, ReportStatus.MISSING),
+        ((_decided("pending"),), _LATER, ReportStatus.PENDING),
+        ((_decided("do_not_notify"),), _LATER, ReportStatus.NOT_OWED),
+        ((), _LATER, ReportStatus.UNDECIDED),
     ],
 )
 def test_how_a_customer_stands(entries, as_of, standing) -> None:
@@ -70,7 +70,7 @@ def test_how_a_customer_stands(entries, as_of, standing) -> None:
     (line,) = made.lines
     assert line.standing is standing
     assert line.indices == tuple(range(2, 2 + len(entries)))
-    assert made.complete == (standing not in {Standing.LATE, Standing.MISSING, Standing.UNDECIDED})
+    assert made.complete == (standing not in {ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED})
 
 
 def _released(at, **detail):
@@ -87,11 +87,11 @@ _REVIEWED = ("override.reviewed", _LATER, _BOTH | {"notice": "n-1"}, {})
 @pytest.mark.parametrize(
     ("entries", "standing", "cause"),
     [
-        ((_released(_T), _attempted(_LATER)), Standing.LATE, Cause.DELIVERED_LATE),
-        ((_released(_LATER), _attempted(_LATER)), Standing.LATE, Cause.RELEASED_LATE),
-        ((_released(_T),), Standing.MISSING, Cause.NOT_DELIVERED),
-        ((), Standing.MISSING, Cause.NOT_RELEASED),
-        ((_released(_T), _attempted(_T)), Standing.TOLD, None),
+        ((_released(_T), _attempted(_LATER)), ReportStatus.LATE, LateCause.DELIVERED_LATE),
+        ((_released(_LATER), _attempted(_LATER)), ReportStatus.LATE, LateCause.RELEASED_LATE),
+        ((_released(_T),), ReportStatus.MISSING, LateCause.NOT_DELIVERED),
+        ((), ReportStatus.MISSING, LateCause.NOT_RELEASED),
+        ((_released(_T), _attempted(_T)), ReportStatus.TOLD, None),
     ],
 )
 def test_where_the_time_was_lost(entries, standing, cause) -> None:
@@ -105,11 +105,11 @@ def test_where_the_time_was_lost(entries, standing, cause) -> None:
 def test_what_a_system_took_by_webhook_tells_nobody() -> None:
     taken = ("delivery.attempted", _T, _BOTH | {"delivery": "d-9"}, {"event": "RelayToNonERDS", "channel": "webhook"})
     (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _released(_T), taken)).lines
-    assert line.standing is Standing.MISSING
+    assert line.standing is ReportStatus.MISSING
     assert line.channels == (("webhook", _T),)
     mailed = ("delivery.attempted", _T, _BOTH | {"delivery": "d-1"}, {"event": "RelayToNonERDS", "channel": "email"})
     (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _released(_T), taken, mailed)).lines
-    assert line.standing is Standing.TOLD
+    assert line.standing is ReportStatus.TOLD
     assert line.told_index == 5
 
 
@@ -167,7 +167,7 @@ def test_who_was_erased_before_the_facts_changed_stands_in_for_nobody() -> None:
 
 def test_who_was_erased_keeps_its_lines_and_is_missed_by_no_later_incident() -> None:
     (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _attempted(_T), _ERASED)).lines
-    assert (line.standing, line.erased_at) == (Standing.TOLD, _LATER)
+    assert (line.standing, line.erased_at) == (ReportStatus.TOLD, _LATER)
     assert _made(_log(_REGISTERED, _ERASED, _DECLARED)).lines == ()
 
 
@@ -175,7 +175,7 @@ def test_the_internal_target_stands_beside_the_deadline() -> None:
     kind, at, subjects, detail = _decided("notify")
     aimed = (kind, at, subjects, detail | {"target_at": timestamp_text(_T + timedelta(hours=1))})
     (line,) = _made(_log(_REGISTERED, _DECLARED, aimed, _attempted(_T + timedelta(hours=3)))).lines
-    assert (line.standing, line.past_target) == (Standing.TOLD, timedelta(hours=2))
+    assert (line.standing, line.past_target) == (ReportStatus.TOLD, timedelta(hours=2))
     (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _attempted(_T))).lines
     assert (line.target_at, line.past_target) == (None, None)
 

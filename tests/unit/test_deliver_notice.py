@@ -16,8 +16,8 @@ from serving_records import make_endpoint
 from notifications.delivery.delivery import ChannelKind, OutcomeKind
 from notifications.delivery.webhook import EndpointState
 from notifications.ports import DueDelivery
-from notifications.use_cases.notices.deliver_notice import Delivering, attempt_notice, deliver_notice
-from notifications.use_cases.notices.seal_notice import Sealing
+from notifications.use_cases.notices.deliver_notice import DeliveryDependencies, attempt_notice, deliver_notice
+from notifications.use_cases.notices.seal_notice import SealingDependencies
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
@@ -36,11 +36,11 @@ class _Channel:
 @pytest.fixture(scope="module")
 def delivering(tmp_path_factory):
     office = Office(tmp_path_factory.mktemp("office"))
-    sealing = Sealing(
+    sealing = SealingDependencies(
         unit_of_work=None, log=None, signer=office.signer, timestamp_authority=None, clock=office.clock,
         identifiers=None, agreements=None, provider=PROVIDER, sender=ADDRESS,
     )  # fmt: skip
-    return Delivering(sealing, {ChannelKind.EMAIL: _Channel()}, "Sender", lambda: 0.5)
+    return DeliveryDependencies(sealing, {ChannelKind.EMAIL: _Channel()}, "Sender", lambda: 0.5)
 
 
 def due(office_document, **wrong):

@@ -30,20 +30,20 @@ from notifications.delivery.acknowledgement import AcknowledgedVia
 from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
 from notifications.errors import SealingUnavailableError, TimestampUnavailableError
 from notifications.incident import Cause, Intent
-from notifications.mail.bounce_parser import ReturnReport
-from notifications.mail.bounce_record import ReturnKind
+from notifications.mail.bounce_parser import BounceReport
+from notifications.mail.bounce_record import BounceKind
 from notifications.mail.return_path import ReturnPath
 from notifications.notice import NoticeState
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.incidents.record_incident import record_incident
 from notifications.use_cases.incidents.release_notice import release_drafts
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice
-from notifications.use_cases.notices.deliver_notice import Delivering, attempt_notice, record_attempt
+from notifications.use_cases.notices.deliver_notice import DeliveryDependencies, attempt_notice, record_attempt
 from notifications.use_cases.notices.escalate import escalate
 from notifications.use_cases.notices.pause_channel import pause_channel, resume_channel
-from notifications.use_cases.notices.process_bounce import take_back
-from notifications.use_cases.notices.seal_notice import Sealing, commit_seal, prove_notice
+from notifications.use_cases.notices.process_bounce import process_bounce
+from notifications.use_cases.notices.seal_notice import SealingDependencies, commit_seal, prove_notice
 from service.system.logging import SystemIdentifiers
 
 ADDRESS = "soc@provider.example"
@@ -111,12 +111,12 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.store, self.signer = MemoryStore(), Signer()
         self.mail, self.console = Channel(ChannelKind.EMAIL), Channel(ChannelKind.CONSOLE)
         self.identifiers = SystemIdentifiers()
-        sealing = Sealing(
+        sealing = SealingDependencies(
             unit_of_work=self.store, log=InstantLog(self.store, Ed25519PrivateKey.generate()), signer=self.signer,
             timestamp_authority=NoAuthority(), clock=self.clock, identifiers=self.identifiers,
             agreements=AGREEMENTS, provider=PROVIDER, sender=ADDRESS,
         )  # fmt: skip
-        self.delivering = Delivering(
+        self.delivering = DeliveryDependencies(
             sealing, {ChannelKind.EMAIL: self.mail, ChannelKind.CONSOLE: self.console}, "Sender", lambda: 0.5
         )
         self.sealing = sealing
@@ -143,7 +143,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         return self.runner.run(self.store.read(work))
 
     def act(self, actor="account:ada"):
-        return Act(actor, self.clock.now(), self.identifiers)
+        return AuditContext(actor, self.clock.now(), self.identifiers)
 
     @property
     def records(self):
@@ -296,9 +296,9 @@ class DeliveryMachine(RuleBasedStateMachine):
             return
         delivery = sent[pick % len(sent)]
         path = ReturnPath(delivery.id, delivery.attempts, self.clock.now())
-        report = ReturnReport(ReturnKind.FAILED, status, "no", "mx.example")
+        report = BounceReport(BounceKind.FAILED, status, "no", "mx.example")
         content = f"{len(self.records.returned)}".encode()
-        taken = self.write(lambda tx: take_back(tx, self.act("system:returns"), path, content, report, jitter=0.5))
+        taken = self.write(lambda tx: process_bounce(tx, self.act("system:returns"), path, content, report, jitter=0.5))
         if taken.reopened:
             self.taken.discard(delivery.id)
             self.came_back.add(delivery.id)

@@ -27,24 +27,24 @@ from notifications.delivery.acknowledgement import AcknowledgedVia
 from notifications.delivery.call_task import CallOutcome, CallTaskState
 from notifications.delivery.delivery import ChannelKind, DeliveryCause, DeliveryState
 from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
-from notifications.delivery.escalation_plan import Standing
+from notifications.delivery.escalation_plan import EscalationStatus
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint
 from notifications.errors import StateConflictError
 from notifications.evidence.evidence import EvidenceEvent, call_evidence
 from notifications.notice import NoticeState
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice
 from notifications.use_cases.notices.escalate import ACTOR, adopt_failed, begin_escalation, escalate
 from notifications.use_cases.notices.manage_calls import CallReport, record_call, reopen_call_task
 from notifications.use_cases.notices.queue_deliveries import first_targets
-from service.delivery.escalation import Escalating
+from service.delivery.escalation import EscalationTask
 from service.system.logging import SystemIdentifiers
 
 DOMAIN = "provider.example"
 
 
 def act(now=NOW, actor=ACTOR):
-    return Act(actor, now, SystemIdentifiers())
+    return AuditContext(actor, now, SystemIdentifiers())
 
 
 class House:
@@ -123,7 +123,7 @@ async def test_a_call_is_opened_once_and_cancelled_with_its_entry_when_somebody_
         lambda tx: acknowledge_notice(tx, act(actor="account:anna"), notice.id, via=AcknowledgedVia.API)
     )
     plan = await house.look(notice, after(hours=9, minutes=1))
-    assert plan.standing is Standing.SETTLED
+    assert plan.standing is EscalationStatus.SETTLED
     assert [kind for kind, _ in house.entries()] == [
         "call_task.opened", "escalation.advanced", "notice.acknowledged", "call_task.cancelled", "escalation.advanced",
     ]  # fmt: skip
@@ -140,7 +140,7 @@ async def test_what_is_open_passes_to_the_follow_up_once():
     second = await house.sealed(2, at=after(minutes=30), state=DeliveryState.QUEUED, due_at=after(hours=9))
     clock = await house.read(lambda tx: tx.escalation(second.id))
     assert (clock.due_at, clock.acknowledge_by) == (after(hours=2), after(hours=1))
-    assert (await house.look(first, after(minutes=30))).standing is Standing.SUPERSEDED
+    assert (await house.look(first, after(minutes=30))).standing is EscalationStatus.SUPERSEDED
     assert len(await house.read(lambda tx: tx.deliveries(first.id))) == 3
     # The earlier one is acknowledged after all: the later one has its own time again, and is not asked for before.
     await house.store.write(
@@ -189,7 +189,7 @@ async def test_one_notice_that_cannot_be_looked_at_holds_up_no_other():
         def now(self):
             return after(seconds=1)
 
-    escalating = Escalating(
+    escalating = EscalationTask(
         Refusing(house.store), POLICY, mail_domain=DOMAIN, clock=Clock(), identifiers=SystemIdentifiers()
     )
     with pytest.raises(OSError, match="cannot be read"):

@@ -19,11 +19,11 @@ from notifications.delivery.acknowledgement import AcknowledgedVia
 from notifications.delivery.call_task import CallOutcome, CallTaskState
 from notifications.delivery.delivery import ChannelKind, DeliveryState
 from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
-from notifications.delivery.escalation_plan import Standing, standing_of
+from notifications.delivery.escalation_plan import EscalationStatus, escalation_status
 from notifications.notice import NoticeState
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice
-from notifications.use_cases.notices.escalate import ACTOR, begin_escalation, escalate, standing_watch
+from notifications.use_cases.notices.escalate import ACTOR, begin_escalation, escalate, notice_clock
 from notifications.use_cases.notices.manage_calls import CallReport, close_call_task, record_call
 from notifications.use_cases.notices.queue_deliveries import delivery_to, targets_of
 from service.system.logging import SystemIdentifiers
@@ -50,7 +50,7 @@ class Escalations(RuleBasedStateMachine):
         return self.loop.run_until_complete(self.store.read(work))
 
     def act(self, actor=ACTOR):
-        return Act(actor, self.now, IDENTIFIERS)
+        return AuditContext(actor, self.now, IDENTIFIERS)
 
     @initialize(contacts=st.integers(0, 2), fallback=st.integers(0, 2), wants=st.booleans())
     def begin(self, contacts, fallback, wants):
@@ -156,7 +156,7 @@ class Escalations(RuleBasedStateMachine):
         return [task for task in self.tasks() if task.state is CallTaskState.OPEN]
 
     def standing(self, notice_id):
-        return self.read(lambda tx: standing_of(standing_watch(tx, tx.notice(notice_id))))
+        return self.read(lambda tx: escalation_status(notice_clock(tx, tx.notice(notice_id))))
 
     @invariant()
     def nobody_gets_a_notice_twice(self):
@@ -172,7 +172,7 @@ class Escalations(RuleBasedStateMachine):
     def nothing_that_is_open_sleeps_for_ever(self):
         for notice_id in self.notices[-1:]:
             clock = self.read(lambda tx, notice_id=notice_id: tx.escalation(notice_id))
-            assert clock.next_look_at is not None or self.standing(notice_id) is Standing.SETTLED
+            assert clock.next_look_at is not None or self.standing(notice_id) is EscalationStatus.SETTLED
 
     @rule()
     @precondition(lambda self: self.notices)
@@ -184,9 +184,9 @@ class Escalations(RuleBasedStateMachine):
         asked = [task for task in tasks if task.notice_id == latest]
         ended = any(task.state is CallTaskState.DONE for task in asked)
         called = any(task.state is CallTaskState.OPEN for task in asked)
-        assert self.standing(latest) is Standing.SETTLED or called or ended
+        assert self.standing(latest) is EscalationStatus.SETTLED or called or ended
         for notice_id in self.notices[:-1]:
-            assert self.standing(notice_id) is Standing.SUPERSEDED
+            assert self.standing(notice_id) is EscalationStatus.SUPERSEDED
             assert not any(task.notice_id == notice_id and task.state is CallTaskState.OPEN for task in tasks)
 
     @invariant()

@@ -19,9 +19,9 @@ from notifications.delivery.call_task import CallOutcome, CallReason, CallRecord
 from notifications.delivery.delivery import ChannelKind, Delivery, DeliveryCause, DeliveryState, delivery_id
 from notifications.delivery.escalation_plan import (
     DEFAULT_ESCALATION_POLICY,
-    Standing,
+    EscalationStatus,
+    NoticeClock,
     StepReason,
-    Watch,
     plan_escalation,
     start_escalation,
 )
@@ -45,7 +45,7 @@ def watch(contacts=1, fallback=0, *, due=DUE, within=None, endpoints=0, **change
     people = [make_contact(customer, order=number) for number in range(1, contacts + 1)]
     people += [make_contact(customer, order=number, fallback=True) for number in range(1, fallback + 1)]
     first = people[:contacts] or people
-    made = Watch(
+    made = NoticeClock(
         notice=notice,
         customer=customer,
         escalation=start_escalation(notice, customer, NOW, reachable=bool(people or endpoints)),
@@ -112,14 +112,14 @@ def acknowledged(made, **changes):
 
 def test_what_the_next_hop_took_is_told_and_over():
     plan = plan_escalation(standing(watch(2), c0="failed", c1="sent"), after(days=1))
-    assert (plan.standing, plan.queue, plan.open_task, plan.next_look_at) == (Standing.SETTLED, (), None, None)
+    assert (plan.standing, plan.queue, plan.open_task, plan.next_look_at) == (EscalationStatus.SETTLED, (), None, None)
 
 
 def test_the_console_alone_stops_nothing():
     made = watch(0)
     made = replace(made, deliveries=[replace(made.deliveries[0], state=DeliveryState.SENT)])
     plan = plan_escalation(made, NOW)
-    assert plan.standing is Standing.OPEN
+    assert plan.standing is EscalationStatus.OPEN
     assert plan.open_task.reason is CallReason.NOBODY_REACHABLE
 
 
@@ -128,7 +128,7 @@ def test_what_was_taken_once_is_told_though_a_replay_of_it_fails(state):
     made = standing(watch(1, fallback=1), c0=state)
     console, mail = made.deliveries
     made = replace(made, deliveries=[console, replace(mail, sent_at=NOW)])
-    assert plan_escalation(made, after(days=1)).standing is Standing.SETTLED
+    assert plan_escalation(made, after(days=1)).standing is EscalationStatus.SETTLED
 
 
 def test_what_came_back_is_not_told():
@@ -275,7 +275,7 @@ def test_a_call_that_reached_somebody_ends_it_and_no_other_does(outcome):
     call = CallRecord(uuid4(), made.call_tasks[0].id, None, "+33 1", NOW, "account:a", outcome)
     plan = plan_escalation(replace(made, calls=[call]), NOW)
     reached = outcome is CallOutcome.REACHED
-    assert (plan.standing is Standing.SETTLED, len(plan.cancel)) == (reached, int(reached))
+    assert (plan.standing is EscalationStatus.SETTLED, len(plan.cancel)) == (reached, int(reached))
 
 
 def test_what_a_person_ended_is_not_opened_again_for_the_same_want():
@@ -292,7 +292,7 @@ def test_what_a_person_ended_is_not_opened_again_for_the_same_want():
 def test_without_acknowledgement_the_next_contact_is_asked_then_somebody_calls():
     made = standing(watch(1, fallback=2, within=3600), c0="sent")
     early = plan_escalation(made, after(seconds=3599))
-    assert (early.standing, early.queue, early.next_look_at <= after(hours=1)) == (Standing.TOLD, (), True)
+    assert (early.standing, early.queue, early.next_look_at <= after(hours=1)) == (EscalationStatus.TOLD, (), True)
     plan = plan_escalation(made, after(hours=1))
     (step,) = plan.queue
     assert (step.contact_id, step.cause) == (made.contacts[1].id, DeliveryCause.ESCALATION)
@@ -319,14 +319,19 @@ def test_where_nobody_is_left_to_be_asked_somebody_calls_at_the_first_time():
 def test_an_acknowledgement_ends_it():
     made = acknowledged(standing(watch(1, fallback=1, within=60), c0="sent"))
     plan = plan_escalation(made, after(days=1))
-    assert (plan.standing, plan.queue, plan.open_task, plan.next_look_at) == (Standing.SETTLED, (), None, None)
+    assert (plan.standing, plan.queue, plan.open_task, plan.next_look_at) == (EscalationStatus.SETTLED, (), None, None)
 
 
 def test_a_later_notice_takes_over_what_was_open():
     made = standing(watch(1, fallback=1), c0="failed")
     made = carried_out(made, plan_escalation(made, NOW), NOW)
     plan = plan_escalation(replace(made, superseded=True), after(days=1))
-    assert (plan.standing, plan.queue, plan.open_task, plan.next_look_at) == (Standing.SUPERSEDED, (), None, None)
+    assert (plan.standing, plan.queue, plan.open_task, plan.next_look_at) == (
+        EscalationStatus.SUPERSEDED,
+        (),
+        None,
+        None,
+    )
     customer = replace(made.customer, acknowledge_within_seconds=7200)
     clock = start_escalation(
         made.notice, customer, NOW, reachable=True, deadlines=[after(hours=1)], acknowledgements=[after(minutes=-9)]

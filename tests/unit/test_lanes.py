@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
-from service.delivery.destinations import Lanes, LaneSettings, is_about_destination
+from service.delivery.destinations import DestinationLimits, Destinations, is_about_destination
 
 NOW = datetime(2026, 3, 2, 10, tzinfo=UTC)
 MAIL, HOOK, CONSOLE = ChannelKind.EMAIL, ChannelKind.WEBHOOK, ChannelKind.CONSOLE
@@ -29,7 +29,7 @@ def fail(lanes, channel, lane, times, outcome=SILENT, now=NOW):
 
 
 def test_a_lane_takes_twice_what_it_sends_at_once_and_the_console_has_no_end():
-    lanes = Lanes(LaneSettings(concurrent={MAIL: 1}))
+    lanes = Destinations(DestinationLimits(concurrent={MAIL: 1}))
     assert [lanes.begin(MAIL, "email:a", NOW) for _ in range(3)] == [True, True, False]
     assert lanes.begin(MAIL, "email:b", NOW)
     assert all(lanes.begin(CONSOLE, "console", NOW) for _ in range(50))
@@ -40,7 +40,7 @@ def test_a_lane_takes_twice_what_it_sends_at_once_and_the_console_has_no_end():
 
 
 async def test_of_what_has_begun_so_many_are_sent_at_once():
-    lanes = Lanes(LaneSettings(concurrent={MAIL: 1}))
+    lanes = Destinations(DestinationLimits(concurrent={MAIL: 1}))
     assert lanes.begin(MAIL, "email:a", NOW)
     assert lanes.begin(MAIL, "email:a", NOW)
     order, inside, leave = [], asyncio.Event(), asyncio.Event()
@@ -65,7 +65,7 @@ async def test_of_what_has_begun_so_many_are_sent_at_once():
 
 
 def test_a_lane_takes_so_many_a_minute_and_says_when_it_takes_more():
-    lanes = Lanes(LaneSettings(per_minute={MAIL: 2}))
+    lanes = Destinations(DestinationLimits(per_minute={MAIL: 2}))
     fail(lanes, MAIL, "email:a", 1, TAKEN)
     fail(lanes, MAIL, "email:a", 1, TAKEN, at(10))
     assert not lanes.begin(MAIL, "email:a", at(59))
@@ -76,7 +76,7 @@ def test_a_lane_takes_so_many_a_minute_and_says_when_it_takes_more():
 
 
 def test_a_relay_that_does_not_answer_is_left_alone_for_every_recipient_and_tried_by_one():
-    lanes = Lanes(LaneSettings(failures_to_open=3, first_rest_seconds=5, longest_rest_seconds=12))
+    lanes = Destinations(DestinationLimits(failures_to_open=3, first_rest_seconds=5, longest_rest_seconds=12))
     fail(lanes, MAIL, "email:a", 2)
     fail(lanes, MAIL, "email:b", 1)
     assert lanes.passed_over(NOW) == ({MAIL}, frozenset())
@@ -100,7 +100,7 @@ def test_a_relay_that_does_not_answer_is_left_alone_for_every_recipient_and_trie
 
 
 def test_a_trial_that_was_cut_short_leaves_the_next_one_to_try():
-    lanes = Lanes(LaneSettings(failures_to_open=1))
+    lanes = Destinations(DestinationLimits(failures_to_open=1))
     fail(lanes, HOOK, "webhook:a", 1)
     assert lanes.begin(HOOK, "webhook:a", at(5))
     lanes.end(HOOK, "webhook:a", None, at(5))
@@ -108,7 +108,7 @@ def test_a_trial_that_was_cut_short_leaves_the_next_one_to_try():
 
 
 def test_a_webhook_that_fails_stands_in_nobodys_way():
-    lanes = Lanes(LaneSettings(failures_to_open=2))
+    lanes = Destinations(DestinationLimits(failures_to_open=2))
     fail(lanes, HOOK, "webhook:a", 2, replace(SILENT, code=503))
     assert lanes.passed_over(NOW) == (frozenset(), {"webhook:a"})
     assert lanes.begin(HOOK, "webhook:b", NOW)
@@ -116,7 +116,7 @@ def test_a_webhook_that_fails_stands_in_nobodys_way():
 
 
 def test_an_answer_about_one_recipient_says_nothing_of_the_relay():
-    lanes = Lanes(LaneSettings(failures_to_open=2))
+    lanes = Destinations(DestinationLimits(failures_to_open=2))
     fail(lanes, MAIL, "email:a", 1)
     fail(lanes, MAIL, "email:a", 1, GREYLISTED)
     fail(lanes, MAIL, "email:a", 1)
@@ -144,7 +144,7 @@ def test_what_a_failure_is_about(channel, outcome, expected):
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([TAKEN, SILENT, None]), st.integers(0, 30))))
 def test_nothing_is_counted_twice_or_kept_for_ever(steps):
     """Every send that began ends; then, whatever happened, each lane takes something again within a minute."""
-    lanes, seconds = Lanes(LaneSettings(concurrent={HOOK: 1})), 0
+    lanes, seconds = Destinations(DestinationLimits(concurrent={HOOK: 1})), 0
     for name, outcome, passed in steps:
         seconds += passed
         if lanes.begin(HOOK, name, at(seconds)):

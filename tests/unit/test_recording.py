@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from service.delivery import attempt_recorder as recording
-from service.delivery.attempt_recorder import Recorder
+from service.delivery.attempt_recorder import AttemptRecorder
 
 
 @dataclass
@@ -48,7 +48,7 @@ async def recorded(recorder, *names):
 
 
 async def test_what_ends_while_a_group_is_written_makes_the_next(store):
-    recorder = Recorder(None)
+    recorder = AttemptRecorder(None)
     store.taking.clear()
     first = asyncio.create_task(recorder.record("a", "made a"))
     await store.asked.wait()
@@ -62,21 +62,21 @@ async def test_what_ends_while_a_group_is_written_makes_the_next(store):
 
 async def test_one_that_cannot_be_recorded_fails_alone(store):
     store.refused = frozenset({"b"})
-    good, bad, other = await recorded(Recorder(None), "a", "b", "c")
+    good, bad, other = await recorded(AttemptRecorder(None), "a", "b", "c")
     assert (good, other) == (("a", "made a"), ("c", "made c"))
     assert isinstance(bad, LookupError)
     assert store.alone == ["a", "b", "c"]
 
 
 async def test_a_group_has_an_end(store):
-    recorder = Recorder(None)
+    recorder = AttemptRecorder(None)
     names = [str(number) for number in range(300)]
     assert len(await recorded(recorder, *names)) == 300
     assert [len(group) for group in store.groups] == [128, 128, 44]
 
 
 async def test_whoever_goes_away_takes_nobody_along(store):
-    recorder = Recorder(None)
+    recorder = AttemptRecorder(None)
     store.taking.clear()
     tasks = [asyncio.create_task(recorder.record(name, "made")) for name in "abc"]
     await store.asked.wait()

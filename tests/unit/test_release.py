@@ -15,7 +15,7 @@ from records import NOW, after, make_binding, make_customer, make_incident, make
 from notifications.agreement import bundled_agreements, parse_agreement
 from notifications.errors import AgreementError, InvalidInputError, StateConflictError, VersionMismatchError
 from notifications.notice import NoticeState
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.incidents.release_notice import (
     FourEyesError,
@@ -44,7 +44,7 @@ BY_SETTING = replace(PLAIN, four_eyes=True)
 
 
 def act(actor):
-    return Act(actor, NOW, SystemIdentifiers())
+    return AuditContext(actor, NOW, SystemIdentifiers())
 
 
 class Desk:

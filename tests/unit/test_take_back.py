@@ -25,12 +25,12 @@ from notifications.delivery.call_task import CallOutcome, CallTaskState
 from notifications.delivery.delivery import DeliveryState, OutcomeKind
 from notifications.delivery.escalation_plan import plan_escalation
 from notifications.errors import InvalidInputError, StateConflictError
-from notifications.mail.bounce_parser import parse_returned
+from notifications.mail.bounce_parser import parse_bounce
 from notifications.mail.return_path import ReturnPath
 from notifications.notice import NoticeState
-from notifications.use_cases.audit_context import Act
-from notifications.use_cases.notices.escalate import standing_watch
-from notifications.use_cases.notices.process_bounce import ACTOR, take_back
+from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.notices.escalate import notice_clock
+from notifications.use_cases.notices.process_bounce import ACTOR, process_bounce
 
 SENT, QUEUED, FAILED = DeliveryState.SENT, DeliveryState.QUEUED, DeliveryState.FAILED
 ANNA = "anna@customer.example"
@@ -77,10 +77,10 @@ class House:
         return ReturnPath(self.delivery.id, attempt, after(minutes=10 * (attempt - 1)))
 
     async def back(self, content, *, attempt=1, hours=1, path=None):
-        act = Act(ACTOR, after(hours=hours), Identifiers())
-        report = parse_returned(content)
+        act = AuditContext(ACTOR, after(hours=hours), Identifiers())
+        report = parse_bounce(content)
         return await self.store.write(
-            lambda tx: take_back(tx, act, path or self.path(attempt), content, report, jitter=0.5)
+            lambda tx: process_bounce(tx, act, path or self.path(attempt), content, report, jitter=0.5)
         )
 
     async def now(self):
@@ -88,7 +88,7 @@ class House:
 
     async def plan(self, hours=1):
         """Return what escalation would do now."""
-        watch = await self.store.read(lambda tx: standing_watch(tx, self.notice))
+        watch = await self.store.read(lambda tx: notice_clock(tx, self.notice))
         return plan_escalation(watch, after(hours=hours))
 
     async def look_at(self):

@@ -19,7 +19,7 @@ from notifications.errors import InvalidInputError
 from notifications.evidence.verification import (
     MAIL_STEPS,
     SCHEMA,
-    Passed,
+    VerifiedStep,
     _Files,
     _files,
     _verify_mail_agrees,
@@ -109,7 +109,7 @@ def test_a_timestamp_that_follows_is_pending(office, untimed):
 
 
 def test_what_is_told_and_trusted_are_values(office, sealed):
-    for value in (Passed(1, "structure", "x"), office.trust, files_of(sealed)):
+    for value in (VerifiedStep(1, "structure", "x"), office.trust, files_of(sealed)):
         assert {value, replace(value)} == {value}
         assert not hasattr(value, "__dict__")
 

@@ -196,7 +196,7 @@ def _moment(text: str | None) -> datetime | None:
     return None if text is None else parse_timestamp(text)
 
 
-def sums_line(name: str, digest: bytes) -> bytes:
+def checksum_line(name: str, digest: bytes) -> bytes:
     """Return the line of one part."""
     return f"{digest.hex()}  {name}\n".encode()
 

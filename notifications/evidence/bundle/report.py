@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from notifications.audit.entry import Leaf
 from notifications.evidence.bundle.contents import Header
-from notifications.evidence.notification_report import Accounting, Findings
+from notifications.evidence.notification_report import NotificationReport, ReportBuilder
 
 
 class Basis(StrEnum):
@@ -25,11 +25,11 @@ class Basis(StrEnum):
     END_OF_PERIOD = "end_of_period"
 
 
-class BundleAccounting:
+class BundleReportBuilder:
     """Takes a bundle's entries in their order."""
 
     def __init__(self) -> None:
-        self._accounting = Accounting()
+        self._accounting = ReportBuilder()
         self._header: Header | None = None
         self._stamped_at: datetime | None = None
         self._newest: datetime | None = None
@@ -65,7 +65,7 @@ class BundleAccounting:
         scope = self.header.scope
         return scope == replace(scope, notice=None, customer=None, starts_at=None, ends_at=None)
 
-    def findings(self, as_of: datetime | None = None) -> Findings:
+    def findings(self, as_of: datetime | None = None) -> NotificationReport:
         """Return the account, at another moment where one is given."""
         found = self._accounting.findings(as_of or self.as_of()[0], whole=False)
         return found if self.counts_customers else replace(found, incidents=())

@@ -7,16 +7,22 @@ from string import Template
 
 from notifications.canonical_json import timestamp_text
 from notifications.evidence.bundle.contents import PROOF, entry_folder
-from notifications.evidence.bundle.report import BundleAccounting
+from notifications.evidence.bundle.report import BundleReportBuilder
 from notifications.evidence.bundle.texts import words_of
-from notifications.evidence.notification_report import Findings, Line, Override, OverrideKind, Standing
+from notifications.evidence.notification_report import (
+    NotificationReport,
+    Override,
+    OverrideKind,
+    ReportLine,
+    ReportStatus,
+)
 
 #: What an auditor looks at first.
-_FIRST = (Standing.LATE, Standing.MISSING, Standing.UNDECIDED)
+_FIRST = (ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED)
 _COLUMNS = ("incident_name", "customer_name", "standing_name", "duty", "due", "released", "told", "delay")
 
 
-def account_section(accounting: BundleAccounting) -> Iterator[bytes]:
+def report_section(accounting: BundleReportBuilder) -> Iterator[bytes]:
     """Yield the section in the bundle's language: what it shows and what not; late, missing, overridden; every line."""
     words, found = words_of(accounting.header.language), accounting.findings()
     as_of, basis = accounting.as_of()
@@ -42,10 +48,10 @@ def account_section(accounting: BundleAccounting) -> Iterator[bytes]:
     yield b"</tbody>\n</table>\n"
 
 
-def _first(words: Mapping[str, str], found: Findings) -> Iterator[bytes]:
+def _first(words: Mapping[str, str], found: NotificationReport) -> Iterator[bytes]:
     for standing in _FIRST:
         lines = found.standing_at(standing)
-        if standing is Standing.UNDECIDED and not lines:
+        if standing is ReportStatus.UNDECIDED and not lines:
             continue
         yield from _list(words, f"standing_{standing.value}", (_said(words, line) for line in lines))
     special = [item for item in found.overrides if item.kind is not OverrideKind.ONE_PERSON]
@@ -67,7 +73,7 @@ def _list(words: Mapping[str, str], title: str, items: Iterator[str]) -> Iterato
     yield b"</ul>\n"
 
 
-def _said(words: Mapping[str, str], line: Line) -> str:
+def _said(words: Mapping[str, str], line: ReportLine) -> str:
     cause = "" if line.cause is None else f": {html.escape(words[f'cause_{line.cause.value}'])}"
     facts = [
         _fact(words, "due", line.due_at, line.decided_index),
@@ -91,7 +97,7 @@ def _overridden(words: Mapping[str, str], item: Override) -> str:
     )
 
 
-def _row(words: Mapping[str, str], line: Line) -> bytes:
+def _row(words: Mapping[str, str], line: ReportLine) -> bytes:
     standing = html.escape(words[f"standing_{line.standing.value}"])
     if line.cause is not None:
         standing += f"<br>{html.escape(words[f'cause_{line.cause.value}'])}"
@@ -114,11 +120,11 @@ def _row(words: Mapping[str, str], line: Line) -> bytes:
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>\n".encode()
 
 
-def _who(words: Mapping[str, str], line: Line) -> str:
+def _who(words: Mapping[str, str], line: ReportLine) -> str:
     return f"{html.escape(line.ticket or line.incident)}, {_who_is(words, line)}"
 
 
-def _who_is(words: Mapping[str, str], line: Line) -> str:
+def _who_is(words: Mapping[str, str], line: ReportLine) -> str:
     erased = ""
     if line.erased_at is not None:
         erased = f" ({html.escape(Template(words['erased']).substitute(day=f'{line.erased_at:%Y-%m-%d}'))})"

@@ -41,7 +41,7 @@ def readme(header: Header, *, revocations: bool) -> bytes:
 
 
 def report_begin(header: Header) -> bytes:
-    """Return how the report begins; ``account_section``, ``report_entries``, its rows and ``report_end`` follow."""
+    """Return how the report begins; ``report_section``, ``report_entries``, its rows and ``report_end`` follow."""
     words = words_of(header.language)
     counted = Template(words["counted"]).substitute(
         entries=header.entries, tree_size=header.tree_size, origin=header.origin

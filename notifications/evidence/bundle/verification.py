@@ -31,17 +31,17 @@ from notifications.evidence.bundle.contents import (
     SUMS,
     SUMS_NOTE,
     Header,
+    checksum_line,
     entry_folder,
     note_text,
     parse_header,
     place_of,
-    sums_line,
 )
 from notifications.evidence.bundle.diagnosis import first_difference
 from notifications.evidence.bundle.entry_steps import CERTIFICATES, INCLUDED, MESSAGES, NOTICES, OPENED, EntrySteps
-from notifications.evidence.bundle.report import BundleAccounting
+from notifications.evidence.bundle.report import BundleReportBuilder
 from notifications.evidence.bundle.signers import parse_revocations, verify_token
-from notifications.evidence.verification import Passed, Trust, parse_trust
+from notifications.evidence.verification import Trust, VerifiedStep, parse_trust
 
 ANCHORS = "anchors"
 HEAD = "checkpoint"
@@ -65,8 +65,8 @@ _OPTIONAL = frozenset({ANCHOR_CRL, COSIGNATURES, CHECKPOINT_TOKEN})
 
 
 def verify_bundle(
-    source: BinaryIO, trust: Trust, witnesses: Sequence[VerifierKey] = (), accounting: BundleAccounting | None = None
-) -> Iterator[Passed]:
+    source: BinaryIO, trust: Trust, witnesses: Sequence[VerifierKey] = (), accounting: BundleReportBuilder | None = None
+) -> Iterator[VerifiedStep]:
     """Read the bundle once, then yield what held; raises VerificationError, naming step and part, at what does not.
 
     1. Archive: the one strict form; no part twice, out of order, compressed, or of a name that leads elsewhere.
@@ -109,7 +109,7 @@ class _Pass:
     """One pass over the parts; grows by a few digests per notice, and by nothing else."""
 
     def __init__(
-        self, trust: Trust, witnesses: Sequence[VerifierKey] = (), accounting: BundleAccounting | None = None
+        self, trust: Trust, witnesses: Sequence[VerifierKey] = (), accounting: BundleReportBuilder | None = None
     ) -> None:
         self._trust, self._witnesses = trust, witnesses
         self._accounting = accounting
@@ -141,13 +141,13 @@ class _Pass:
             return
         if name == REPORT:
             self._has_report = True
-            self._sums.update(sums_line(name, _digest(part)))
+            self._sums.update(checksum_line(name, _digest(part)))
             return
         content = part.content(_MAX_CONTENT)
         if name == SUMS_NOTE:
             self._note = content
             return
-        self._sums.update(sums_line(name, hashlib.sha256(content).digest()))
+        self._sums.update(checksum_line(name, hashlib.sha256(content).digest()))
         if place is not None:
             self._take_of_entry(*place, content)
         elif name in _AHEAD:
@@ -283,7 +283,7 @@ class _Pass:
             raise VerificationError(CONTENTS, f"lacks {HEADER}")
         return self._header
 
-    def findings(self) -> Iterator[Passed]:
+    def findings(self) -> Iterator[VerifiedStep]:
         """Yield what each step established, once ``end`` has."""
         header, counts = self._known_header(), {} if self._steps is None else self._steps.counts
         signers = {} if self._steps is None else self._steps.signers
@@ -313,4 +313,4 @@ class _Pass:
         }
         for number, step in enumerate(BUNDLE_STEPS, 1):
             partial = (step == CERTIFICATES and revocations is None) or (step == OPENED and closed > 0)
-            yield Passed(number, step, found[step], partial=partial)
+            yield VerifiedStep(number, step, found[step], partial=partial)

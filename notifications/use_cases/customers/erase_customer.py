@@ -17,7 +17,7 @@ from notifications.customer.erasure import (
 )
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import existing_customer
 
 #: Identifiers in one entry at most: a leaf has an end.
@@ -52,7 +52,7 @@ class ErasureTransaction(Transaction, Protocol):
         """Take an order back."""
         ...
 
-    def in_the_way_of_erasure(self, customer_id: UUID) -> dict[str, int]:
+    def erasure_obstacles(self, customer_id: UUID) -> dict[str, int]:
         """Return what the customer is still owed (``unserved_notices``, ``queued_deliveries``, ``open_call_tasks``)."""
         ...
 
@@ -86,7 +86,7 @@ class ErasureTransaction(Transaction, Protocol):
 
 def order_erasure(
     tx: ErasureTransaction,
-    act: Act,
+    act: AuditContext,
     customer_id: UUID,
     *,
     served_by: ServedBy,
@@ -145,7 +145,7 @@ def order_erasure(
 
 
 def notice_served(
-    tx: ErasureTransaction, act: Act, customer_id: UUID, time_zone: str, served_at: datetime
+    tx: ErasureTransaction, act: AuditContext, customer_id: UUID, time_zone: str, served_at: datetime
 ) -> ErasureWindow:
     """Record that the formal notice was served: the 21 days run from here. Once per order."""
     window = erasure_window(served_at, time_zone)
@@ -164,7 +164,7 @@ def notice_served(
     return window
 
 
-def withdraw_erasure(tx: ErasureTransaction, act: Act, customer_id: UUID, *, reason: str) -> None:
+def withdraw_erasure(tx: ErasureTransaction, act: AuditContext, customer_id: UUID, *, reason: str) -> None:
     """Take an order back: the customer stays; raises NotFoundError where none stands, InvalidInputError for no reason.
 
     What was announced in the mails is not true any more; whoever withdraws tells the customer.
@@ -184,7 +184,7 @@ def withdraw_erasure(tx: ErasureTransaction, act: Act, customer_id: UUID, *, rea
     ])  # fmt: skip
 
 
-def erase_customer(tx: ErasureTransaction, act: Act, customer_id: UUID) -> Erasure:
+def erase_customer(tx: ErasureTransaction, act: AuditContext, customer_id: UUID) -> Erasure:
     """Erase a customer whose 21 days are over; raises StateConflictError where something stands in the way.
 
     1. An order stands, its time has come, and nothing is owed to the customer: a notice is never lost.
@@ -198,7 +198,7 @@ def erase_customer(tx: ErasureTransaction, act: Act, customer_id: UUID) -> Erasu
         raise StateConflictError("no erasure is ordered whose formal notice was served")
     if act.now < erasure_window(order.noticed_at, customer.time_zone).not_before:
         raise StateConflictError("21 calendar days have not gone by since the formal notice")
-    owed = tx.in_the_way_of_erasure(customer_id)
+    owed = tx.erasure_obstacles(customer_id)
     if owed:
         listed = ", ".join(f"{number} {kind}" for kind, number in owed.items())
         raise StateConflictError(f"the customer is still owed: {listed}")

@@ -7,7 +7,7 @@ from datetime import datetime
 from notifications.customer.records import Contact, Customer
 from notifications.errors import Fault, GreffierError, InvalidInputError
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import (
     ContactDraft,
     CustomerDraft,
@@ -72,7 +72,7 @@ class ImportUndoneError(GreffierError):
 
 
 def import_customers(
-    tx: Transaction, act: Act, lines: Sequence[CustomerLine], agreements: Agreements, *, dry_run: bool
+    tx: Transaction, act: AuditContext, lines: Sequence[CustomerLine], agreements: Agreements, *, dry_run: bool
 ) -> ImportReport:
     """Bring customers and contacts to what the lines say; a second time the same lines change nothing.
 
@@ -104,7 +104,7 @@ def import_customers(
 
 def _import_one(
     tx: Transaction,
-    act: Act,
+    act: AuditContext,
     known: Sequence[Customer],
     lines: Sequence[CustomerLine],
     agreements: Agreements,
@@ -142,7 +142,7 @@ def _import_one(
 
 def _customer(
     tx: Transaction,
-    act: Act,
+    act: AuditContext,
     known: Sequence[Customer],
     line: CustomerLine,
     agreements: Agreements,
@@ -170,7 +170,12 @@ def _customer(
 
 
 def _contact(
-    tx: Transaction, act: Act, customer: Customer, before: Contact | None, line: CustomerLine, contact: ContactDraft
+    tx: Transaction,
+    act: AuditContext,
+    customer: Customer,
+    before: Contact | None,
+    line: CustomerLine,
+    contact: ContactDraft,
 ) -> str:
     if before is None:
         add_contact(tx, act, customer.id, contact)

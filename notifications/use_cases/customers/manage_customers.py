@@ -19,7 +19,7 @@ from notifications.customer.records import (
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.mail.enveloped import certificate_fault
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act, as_json
+from notifications.use_cases.audit_context import AuditContext, as_json
 from notifications.use_cases.incidents.customer_decider import Agreements
 
 
@@ -57,7 +57,12 @@ class ContactDraft:
 
 
 def register_customer(
-    tx: Transaction, act: Act, draft: CustomerDraft, agreement_id: str, effective_at: datetime, agreements: Agreements
+    tx: Transaction,
+    act: AuditContext,
+    draft: CustomerDraft,
+    agreement_id: str,
+    effective_at: datetime,
+    agreements: Agreements,
 ) -> Customer:
     """Register a customer bound to an agreement version from a date (10); both in one transaction."""
     agreements.named(agreement_id)
@@ -80,7 +85,7 @@ def register_customer(
 
 
 def change_customer(
-    tx: Transaction, act: Act, customer_id: UUID, expected_version: int, draft: CustomerDraft
+    tx: Transaction, act: AuditContext, customer_id: UUID, expected_version: int, draft: CustomerDraft
 ) -> Customer:
     """Replace what is stated of a customer."""
     before = existing_customer(tx, customer_id)
@@ -104,7 +109,12 @@ def change_customer(
 
 
 def bind_agreement(
-    tx: Transaction, act: Act, customer_id: UUID, agreement_id: str, effective_at: datetime, agreements: Agreements
+    tx: Transaction,
+    act: AuditContext,
+    customer_id: UUID,
+    agreement_id: str,
+    effective_at: datetime,
+    agreements: Agreements,
 ) -> AgreementBinding:
     """Bind a customer to an agreement version from a date on (10); earlier bindings stay as they were."""
     existing_customer(tx, customer_id)
@@ -123,7 +133,7 @@ def bind_agreement(
 
 def choose_profile(
     tx: Transaction,
-    act: Act,
+    act: AuditContext,
     customer_id: UUID,
     choices: tuple[LevelChoice, ...] | None,
     effective_at: datetime,
@@ -181,7 +191,7 @@ def verify_choices(
         raise InvalidInputError(*faults)
 
 
-def add_contact(tx: Transaction, act: Act, customer_id: UUID, draft: ContactDraft) -> Contact:
+def add_contact(tx: Transaction, act: AuditContext, customer_id: UUID, draft: ContactDraft) -> Contact:
     """Add a contact that notices are served to."""
     existing_customer(tx, customer_id)
     _verify_address_is_new(tx, customer_id, draft.email, None)
@@ -209,7 +219,7 @@ def add_contact(tx: Transaction, act: Act, customer_id: UUID, draft: ContactDraf
 
 
 def change_contact(
-    tx: Transaction, act: Act, customer_id: UUID, contact_id: UUID, expected_version: int, draft: ContactDraft
+    tx: Transaction, act: AuditContext, customer_id: UUID, contact_id: UUID, expected_version: int, draft: ContactDraft
 ) -> Contact:
     """Replace what is stated of a contact; a contact is made inactive, never removed, so that its record stands.
 
@@ -244,7 +254,7 @@ def change_contact(
     return contact
 
 
-def confirm_address(tx: Transaction, act: Act, contact_id: UUID, address: str) -> Contact:
+def confirm_address(tx: Transaction, act: AuditContext, contact_id: UUID, address: str) -> Contact:
     """Confirm that an address is the contact's, which its mailed link proves; raises NotFoundError.
 
     One that was confirmed before keeps its time. NOT checked here: the link.
@@ -278,7 +288,7 @@ def _verify_address_is_new(tx: Transaction, customer_id: UUID, email: str, but: 
         raise InvalidInputError(Fault("email", "another active contact of this customer has this address"))
 
 
-def _verify_certificate(draft: ContactDraft, before: Contact | None, act: Act) -> None:
+def _verify_certificate(draft: ContactDraft, before: Contact | None, act: AuditContext) -> None:
     """Refuse a new certificate that does not serve; one that stands already and has expired since stays."""
     if draft.smime_certificate is None or (before is not None and before.smime_certificate == draft.smime_certificate):
         return
@@ -306,7 +316,7 @@ def _without_certificate(contact: Contact) -> dict[str, object]:
     return shape | {"smime_certificate_sha256": digest}
 
 
-def _customer_entry(tx: Transaction, act: Act, kind: str, customer: Customer) -> AuditEntry:
+def _customer_entry(tx: Transaction, act: AuditContext, kind: str, customer: Customer) -> AuditEntry:
     return act.entry(
         kind,
         subjects={"customer": tx.customer_pseudonym(customer.id)},
@@ -319,13 +329,13 @@ def _customer_entry(tx: Transaction, act: Act, kind: str, customer: Customer) ->
     )
 
 
-def _answered_for(tx: Transaction, act: Act, before: Contact | None, contact: Contact) -> list[AuditEntry]:
+def _answered_for(tx: Transaction, act: AuditContext, before: Contact | None, contact: Contact) -> list[AuditEntry]:
     """Return the entry of an address that whoever adds or changes the contact answers for, where it is newly so."""
     stood = before is not None and before.verified_at is not None and before.email == contact.email
     return [] if stood or contact.verified_at is None else [_confirmed_entry(tx, act, contact, "out_of_band")]
 
 
-def _confirmed_entry(tx: Transaction, act: Act, contact: Contact, way: str) -> AuditEntry:
+def _confirmed_entry(tx: Transaction, act: AuditContext, contact: Contact, way: str) -> AuditEntry:
     return act.entry(
         "contact.address_confirmed",
         subjects={"customer": tx.customer_pseudonym(contact.customer_id), "contact": str(contact.id)},
@@ -333,7 +343,7 @@ def _confirmed_entry(tx: Transaction, act: Act, contact: Contact, way: str) -> A
     )
 
 
-def _contact_entry(tx: Transaction, act: Act, kind: str, contact: Contact) -> AuditEntry:
+def _contact_entry(tx: Transaction, act: AuditContext, kind: str, contact: Contact) -> AuditEntry:
     return act.entry(
         kind,
         subjects={"customer": tx.customer_pseudonym(contact.customer_id), "contact": str(contact.id)},

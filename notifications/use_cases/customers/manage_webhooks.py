@@ -10,7 +10,7 @@ from notifications.delivery.webhook import EndpointState, SignatureKind, Webhook
 from notifications.delivery.webhook_message import verify_url
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import existing_customer
 
 _GONE = 410
@@ -40,7 +40,7 @@ def existing_endpoint(tx: Transaction, customer_id: UUID, endpoint_id: UUID) -> 
     return endpoint
 
 
-def add_endpoint(tx: Transaction, act: Act, customer_id: UUID, draft: EndpointDraft) -> WebhookEndpoint:
+def add_endpoint(tx: Transaction, act: AuditContext, customer_id: UUID, draft: EndpointDraft) -> WebhookEndpoint:
     """Add an endpoint, which notices sealed from now on go to; raises InvalidInputError, StateConflictError."""
     existing_customer(tx, customer_id)
     verify_url(draft.url)
@@ -65,7 +65,7 @@ def add_endpoint(tx: Transaction, act: Act, customer_id: UUID, draft: EndpointDr
 
 
 def change_endpoint(
-    tx: Transaction, act: Act, endpoint: WebhookEndpoint, draft: EndpointDraft, expected_version: int
+    tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint, draft: EndpointDraft, expected_version: int
 ) -> WebhookEndpoint:
     """Replace what is stated; an endpoint that is set in use again begins anew. Raises InvalidInputError,
     VersionMismatchError.
@@ -95,7 +95,7 @@ def change_endpoint(
 
 
 def add_secret(
-    tx: Transaction, act: Act, endpoint: WebhookEndpoint, secret: WebhookSecret, overlap: timedelta | None
+    tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint, secret: WebhookSecret, overlap: timedelta | None
 ) -> None:
     """Add a secret. With an overlap, the others of its kind sign that long beside it; without, they are kept.
 
@@ -115,7 +115,7 @@ def add_secret(
     _log(tx, act, "webhook.secret_added", endpoint, {"secret": str(secret.id), "kind": secret.kind.value})
 
 
-def drop_secret(tx: Transaction, act: Act, endpoint: WebhookEndpoint, secret_id: UUID) -> None:
+def drop_secret(tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint, secret_id: UUID) -> None:
     """Remove a secret at once; raises NotFoundError, and StateConflictError for the last one in force."""
     secrets = tx.webhook_secrets(endpoint.id)
     if all(secret.id != secret_id for secret in secrets):
@@ -149,7 +149,7 @@ def after_attempt(
 
 
 def record_attempt_at(
-    tx: Transaction, act: Act, endpoint_id: UUID, outcome: Outcome, failing_for: timedelta = FAILING_FOR
+    tx: Transaction, act: AuditContext, endpoint_id: UUID, outcome: Outcome, failing_for: timedelta = FAILING_FOR
 ) -> WebhookEndpoint | None:
     """Store where the endpoint stands after an attempt; returns it where this disabled it, for whoever tells."""
     before = tx.webhook_endpoint(endpoint_id)
@@ -167,14 +167,14 @@ def record_attempt_at(
 
 
 def new_secret_record(
-    act: Act, endpoint: WebhookEndpoint, key: UUID, kind: SignatureKind, sealed: bytes, public_key: str | None
+    act: AuditContext, endpoint: WebhookEndpoint, key: UUID, kind: SignatureKind, sealed: bytes, public_key: str | None
 ) -> WebhookSecret:
     """Return a secret to store, already sealed for its id."""
     return WebhookSecret(key, endpoint.id, kind, sealed, public_key, act.now)
 
 
 def _log(
-    tx: Transaction, act: Act, kind: str, endpoint: WebhookEndpoint, detail: Mapping[str, str] | None = None
+    tx: Transaction, act: AuditContext, kind: str, endpoint: WebhookEndpoint, detail: Mapping[str, str] | None = None
 ) -> None:
     entry = act.entry(
         kind,

@@ -7,7 +7,7 @@ from uuid import UUID
 from notifications.customer.records import Contact, recipients
 from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 
 #: The latest check of each subject.
 Latest = Mapping[tuple[CheckSubject, UUID], ReachabilityCheck]
@@ -28,7 +28,7 @@ class CheckOutcome:
 
 
 def record_checks(
-    tx: Transaction, act: Act, customer_id: UUID, checks: Sequence[ReachabilityCheck], *, sent: bool
+    tx: Transaction, act: AuditContext, customer_id: UUID, checks: Sequence[ReachabilityCheck], *, sent: bool
 ) -> CheckOutcome:
     """Store the checks with one audit entry for all of them; returns what changed.
 

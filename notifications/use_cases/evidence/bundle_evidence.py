@@ -29,7 +29,7 @@ from notifications.evidence.bundle.contents import (
 )
 from notifications.notice.seal import SealedNotice
 from notifications.ports import Page, SequencedEntry, Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.evidence.prove_entry import entry_at
 
@@ -37,7 +37,7 @@ _ENTRIES_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BundleRequest:
     """What a bundle is asked for; at least one of them."""
 
     incident_id: UUID | None = None
@@ -62,7 +62,7 @@ class BundlePlan:
     token: bytes | None = None
 
 
-def plan_bundle(tx: Transaction, wanted: Wanted, *, reader: str, language: str) -> BundlePlan:
+def plan_bundle(tx: Transaction, wanted: BundleRequest, *, reader: str, language: str) -> BundlePlan:
     """Return which entries a bundle holds; ``tx`` shows what its reader may see.
 
     The checkpoint is the newest one that has a timestamp where that covers every entry found, else the latest.
@@ -70,7 +70,7 @@ def plan_bundle(tx: Transaction, wanted: Wanted, *, reader: str, language: str) 
     Raises InvalidInputError where nothing is asked for, NotFoundError where there is nothing of what is named, and
     LogUnavailableError before the first checkpoint.
     """
-    if wanted == Wanted():
+    if wanted == BundleRequest():
         raise InvalidInputError(Fault("", "name an incident, a notice, a customer or a period"))
     if wanted.starts_at is not None and wanted.ends_at is not None and wanted.ends_at <= wanted.starts_at:
         raise InvalidInputError(Fault("ends_at", "must be after starts_at"))
@@ -181,7 +181,7 @@ def _sealed_parts(sealed: SealedNotice, leaf: Leaf) -> dict[str, bytes]:
     return parts
 
 
-def record_bundle(tx: Transaction, act: Act, plan: BundlePlan, sums_digest: bytes) -> None:
+def record_bundle(tx: Transaction, act: AuditContext, plan: BundlePlan, sums_digest: bytes) -> None:
     """Record who was given which evidence, before they have it.
 
     The mails in it may hold links that acknowledge: whoever weighs an acknowledgement later sees who had them too.

@@ -7,7 +7,7 @@ from datetime import datetime
 from notifications.audit.entry import AuditEntry, parse_leaf
 from notifications.canonical_json import timestamp_text
 from notifications.ports import Page, Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 
 #: Entries about one key: a handful, however often its service was started.
 _ENTRIES_OF_A_KEY = 200
@@ -26,7 +26,7 @@ class KeyChange:
     overlap_until: datetime | None
 
 
-def rotation_entry(act: Act, change: KeyChange) -> AuditEntry:
+def rotation_entry(act: AuditContext, change: KeyChange) -> AuditEntry:
     """Return the entry ``key.rotated``: the announcement, in the log before the new key signs anything."""
     subjects = {"key": change.new_fingerprint}
     if change.old_fingerprint is not None:
@@ -36,7 +36,7 @@ def rotation_entry(act: Act, change: KeyChange) -> AuditEntry:
 
 
 def record_keys(
-    tx: Transaction, act: Act, fingerprints: Mapping[str, str], *, appended: frozenset[str] = frozenset()
+    tx: Transaction, act: AuditContext, fingerprints: Mapping[str, str], *, appended: frozenset[str] = frozenset()
 ) -> list[str]:
     """Record each key that the log has not seen in use yet; returns the uses recorded now.
 

@@ -14,9 +14,9 @@ from notifications.errors import Fault, InvalidInputError
 from notifications.incident import Answer, Incident, IncidentFacts
 from notifications.notice import Notice, NoticeState
 from notifications.ports import StoredDecision, Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements, CustomerDecider, customer_cases
-from notifications.use_cases.incidents.follow_up import ToldFacts, next_notice
+from notifications.use_cases.incidents.follow_up import NotifiedFacts, next_notice
 
 _CUSTOMER_IN_FACT = re.compile(r"(?<=affected_customers\.)[0-9a-f-]{36}")
 
@@ -45,7 +45,9 @@ class Consequences:
     withdrawn: int
 
 
-def apply_facts(tx: Transaction, act: Act, kind: str, incident: Incident, agreements: Agreements) -> Consequences:
+def apply_facts(
+    tx: Transaction, act: AuditContext, kind: str, incident: Incident, agreements: Agreements
+) -> Consequences:
     """Classify and decide the incident's facts for every customer, and bring the drafts in line.
 
     ``kind`` is what the audit log calls the act, such as ``incident.declared``.
@@ -61,7 +63,7 @@ def apply_facts(tx: Transaction, act: Act, kind: str, incident: Incident, agreem
     decider = CustomerDecider(incident.facts, agreements)
     before = tx.current_decisions(incident.id) if incident.version > 1 else {}
     standing = _standing_notices(tx.notices_of_incident(incident.id)) if incident.version > 1 else {}
-    told = ToldFacts(partial(tx.facts_at, incident.id), agreements)
+    told = NotifiedFacts(partial(tx.facts_at, incident.id), agreements)
     decided: list[StoredDecision] = []
     added: list[Notice] = []
     saved: list[Notice] = []
@@ -86,7 +88,7 @@ def apply_facts(tx: Transaction, act: Act, kind: str, incident: Incident, agreem
     for notice in saved:
         tx.save_notice(notice, notice.version - 1)
     # It states how many were decided about, and comes first all the same.
-    considered = Considered(customers=sum(tally.values()), decisions=len(decided))
+    considered = ConsideredCustomer(customers=sum(tally.values()), decisions=len(decided))
     tx.append_audit([_facts_entry(act, kind, incident, decider.reference, considered), *entries])
     return Consequences(
         classification=decider.reference,
@@ -112,7 +114,7 @@ def public_fact_id(fact: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Considered:
+class ConsideredCustomer:
     """Of how many customers one version of the facts was decided, and how many of these decisions were recorded."""
 
     customers: int
@@ -120,7 +122,7 @@ class Considered:
 
 
 def _facts_entry(
-    act: Act, kind: str, incident: Incident, classification: Classification, considered: Considered
+    act: AuditContext, kind: str, incident: Incident, classification: Classification, considered: ConsideredCustomer
 ) -> AuditEntry:
     """Return the entry for one version of the facts and how the reference agreement reads it.
 
@@ -157,7 +159,7 @@ def _facts_entry(
     )
 
 
-def _effect_entries(tx: Transaction, act: Act, incident: Incident) -> Iterator[AuditEntry]:
+def _effect_entries(tx: Transaction, act: AuditContext, incident: Incident) -> Iterator[AuditEntry]:
     """Yield an entry for each customer of whom the facts state something else than the version before."""
     earlier = tx.facts_at(incident.id, incident.version - 1) if incident.version > 1 else None
     before = {} if earlier is None else {stated.customer_id: stated for stated in earlier.affected_customers}
@@ -178,7 +180,7 @@ def _effect_entries(tx: Transaction, act: Act, incident: Incident) -> Iterator[A
 
 
 def _decision_entry(
-    act: Act, incident: Incident, pseudonym: str, decision: Decision, notice: Notice | None
+    act: AuditContext, incident: Incident, pseudonym: str, decision: Decision, notice: Notice | None
 ) -> AuditEntry:
     subjects = {"incident": str(incident.id), "customer": pseudonym}
     return act.entry(
@@ -218,7 +220,7 @@ def _drafting(notice: Notice) -> str:
     return "drafted" if notice.version == 1 else "redrafted"
 
 
-def _notice_entry(act: Act, notice: Notice, ticket: str, pseudonym: str) -> AuditEntry:
+def _notice_entry(act: AuditContext, notice: Notice, ticket: str, pseudonym: str) -> AuditEntry:
     return act.entry(
         f"notice.{_drafting(notice)}",
         subjects=notice_subjects(notice, pseudonym),

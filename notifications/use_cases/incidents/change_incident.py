@@ -7,14 +7,19 @@ from notifications.decision import Verdict
 from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError
 from notifications.incident import Incident, IncidentFacts, IncidentState, validate_facts
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import apply_facts, verify_customers_exist
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.incidents.record_incident import IncidentResult
 
 
 def change_facts(
-    tx: Transaction, act: Act, incident_id: UUID, expected_version: int, facts: IncidentFacts, agreements: Agreements
+    tx: Transaction,
+    act: AuditContext,
+    incident_id: UUID,
+    expected_version: int,
+    facts: IncidentFacts,
+    agreements: Agreements,
 ) -> IncidentResult:
     """Replace the facts of an open incident.
 
@@ -41,7 +46,7 @@ def change_facts(
 
 
 def close_incident(
-    tx: Transaction, act: Act, incident_id: UUID, expected_version: int, agreements: Agreements
+    tx: Transaction, act: AuditContext, incident_id: UUID, expected_version: int, agreements: Agreements
 ) -> IncidentResult:
     """Close an incident: every customer told gets a final notice as a draft to release.
 
@@ -69,7 +74,7 @@ def close_incident(
 
 
 def reopen_incident(
-    tx: Transaction, act: Act, incident_id: UUID, expected_version: int, agreements: Agreements
+    tx: Transaction, act: AuditContext, incident_id: UUID, expected_version: int, agreements: Agreements
 ) -> IncidentResult:
     """Open a closed incident again, so that facts found later reach the customers."""
     incident = incident_as_seen(tx, incident_id, expected_version)

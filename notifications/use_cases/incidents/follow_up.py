@@ -7,7 +7,7 @@ from datetime import datetime
 from notifications.decision import Decision, DueKind, Verdict
 from notifications.incident import UNKNOWN, Incident, IncidentFacts, PersonalDataBreach
 from notifications.notice import Notice, NoticeKind, NoticeState
-from notifications.use_cases.audit_context import Act, as_json
+from notifications.use_cases.audit_context import AuditContext, as_json
 from notifications.use_cases.incidents.customer_decider import Agreements, CustomerCase, CustomerDecider
 
 #: Facts that are texts or plans: changing them is news, not a mistake put right.
@@ -19,7 +19,7 @@ _NOT_CODED = frozenset({
 _FIRMED_UP = frozenset({(PersonalDataBreach.SUSPECTED.value, PersonalDataBreach.CONFIRMED.value)})
 
 
-class ToldFacts:
+class NotifiedFacts:
     """What customers were told before, by version of the facts."""
 
     def __init__(self, facts_at: Callable[[int], IncidentFacts | None], agreements: Agreements) -> None:
@@ -37,13 +37,13 @@ class ToldFacts:
 
 
 def next_notice(
-    act: Act,
+    act: AuditContext,
     incident: Incident,
     case: CustomerCase,
     decider: CustomerDecider,
     decision: Decision,
     standing: tuple[Notice, ...],
-    told: ToldFacts,
+    told: NotifiedFacts,
 ) -> Notice | None:
     """Return the notice to add (its version is 1) or to save (a later version); None when nothing is to be done.
 
@@ -121,7 +121,7 @@ def _withdrawn(draft: Notice) -> Notice:
 
 
 def _draft(
-    act: Act,
+    act: AuditContext,
     incident: Incident,
     case: CustomerCase,
     decision: Decision,

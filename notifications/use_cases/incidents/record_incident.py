@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from notifications.incident import Incident, IncidentFacts, IncidentState, validate_facts
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import Consequences, apply_facts, verify_customers_exist
 from notifications.use_cases.incidents.customer_decider import Agreements
 
@@ -17,7 +17,7 @@ class IncidentResult:
     consequences: Consequences
 
 
-def record_incident(tx: Transaction, act: Act, facts: IncidentFacts, agreements: Agreements) -> IncidentResult:
+def record_incident(tx: Transaction, act: AuditContext, facts: IncidentFacts, agreements: Agreements) -> IncidentResult:
     """Declare an incident (7.6.2).
 
     Raises InvalidInputError with every fault of the facts; then nothing is stored.

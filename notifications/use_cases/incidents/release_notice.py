@@ -15,7 +15,7 @@ from notifications.customer.records import binding_in_force
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.incidents.customer_decider import Agreements
 
@@ -52,7 +52,9 @@ def four_eyes_rule(tx: Transaction, notice: Notice, agreements: Agreements) -> F
     return FourEyesRule.AGREEMENT if agreements.by_id[agreement_id].four_eyes else None
 
 
-def release_notice(tx: Transaction, act: Act, notice_id: UUID, expected_version: int, agreements: Agreements) -> Notice:
+def release_notice(
+    tx: Transaction, act: AuditContext, notice_id: UUID, expected_version: int, agreements: Agreements
+) -> Notice:
     """Release one draft.
 
     Raises NotFoundError, VersionMismatchError, StateConflictError when it is no draft any more, FourEyesError.
@@ -61,7 +63,7 @@ def release_notice(tx: Transaction, act: Act, notice_id: UUID, expected_version:
 
 
 def release_drafts(
-    tx: Transaction, act: Act, incident_id: UUID, expected_version: int, agreements: Agreements
+    tx: Transaction, act: AuditContext, incident_id: UUID, expected_version: int, agreements: Agreements
 ) -> list[Notice]:
     """Release every draft of an incident at once; all of them or none.
 
@@ -71,20 +73,20 @@ def release_drafts(
 
 
 def override_release(
-    tx: Transaction, act: Act, notice_id: UUID, expected_version: int, agreements: Agreements, reason: str
+    tx: Transaction, act: AuditContext, notice_id: UUID, expected_version: int, agreements: Agreements, reason: str
 ) -> Notice:
     """Release one draft in an emergency, whoever wrote it; raises as ``release_notice``, but no FourEyesError."""
     return _override(tx, act, [_draft(tx, notice_id, expected_version)], agreements, reason)[0]
 
 
 def override_releases(
-    tx: Transaction, act: Act, incident_id: UUID, expected_version: int, agreements: Agreements, reason: str
+    tx: Transaction, act: AuditContext, incident_id: UUID, expected_version: int, agreements: Agreements, reason: str
 ) -> list[Notice]:
     """Release every draft of an incident in an emergency; all of them or none."""
     return _override(tx, act, _drafts(tx, incident_id, expected_version), agreements, reason)
 
 
-def review_override(tx: Transaction, act: Act, notice_id: UUID, expected_version: int) -> Notice:
+def review_override(tx: Transaction, act: AuditContext, notice_id: UUID, expected_version: int) -> Notice:
     """Record that somebody else looked at an emergency release.
 
     Raises NotFoundError, VersionMismatchError, StateConflictError where there was none, or it was reviewed before, or
@@ -137,7 +139,7 @@ def _drafts(tx: Transaction, incident_id: UUID, expected_version: int) -> list[N
     return drafts
 
 
-def _release(tx: Transaction, act: Act, drafts: list[Notice], agreements: Agreements) -> list[Notice]:
+def _release(tx: Transaction, act: AuditContext, drafts: list[Notice], agreements: Agreements) -> list[Notice]:
     own = [draft for draft in drafts if draft.drafted_by == act.actor]
     barred = [draft for draft in own if four_eyes_rule(tx, draft, agreements) is not None]
     if barred:
@@ -155,7 +157,9 @@ def _names(tx: Transaction, drafts: list[Notice]) -> str:
     return names if len(drafts) <= _NAMED else f"{names} and {len(drafts) - _NAMED} other(s)"
 
 
-def _override(tx: Transaction, act: Act, drafts: list[Notice], agreements: Agreements, reason: str) -> list[Notice]:
+def _override(
+    tx: Transaction, act: AuditContext, drafts: list[Notice], agreements: Agreements, reason: str
+) -> list[Notice]:
     if not reason.strip():
         raise InvalidInputError(Fault("reason", "state why this cannot wait for somebody else"))
     released = _released(tx, act, drafts, reason)
@@ -175,7 +179,7 @@ def _override(tx: Transaction, act: Act, drafts: list[Notice], agreements: Agree
     return released
 
 
-def _released(tx: Transaction, act: Act, drafts: list[Notice], override_reason: str | None) -> list[Notice]:
+def _released(tx: Transaction, act: AuditContext, drafts: list[Notice], override_reason: str | None) -> list[Notice]:
     released = []
     entries: list[AuditEntry] = []
     for draft in drafts:

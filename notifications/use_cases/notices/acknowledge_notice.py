@@ -7,7 +7,7 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.evidence.evidence import EVENT_OF_ACT
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 
 NOTE_MAX_CHARACTERS = 2000
@@ -20,7 +20,7 @@ def contact_actor(contact_id: UUID) -> str:
 
 def acknowledge_notice(
     tx: Transaction,
-    act: Act,
+    act: AuditContext,
     notice_id: UUID,
     *,
     via: AcknowledgedVia,
@@ -80,7 +80,7 @@ def acknowledge_notice(
     return acknowledgement
 
 
-def open_notice(tx: Transaction, act: Act, notice_id: UUID) -> bool:
+def open_notice(tx: Transaction, act: AuditContext, notice_id: UUID) -> bool:
     """Record the first time that somebody of the customer opens a notice; returns False where they had before.
 
     1. The notice is sealed: there is nothing to be read before.

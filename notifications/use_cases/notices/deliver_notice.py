@@ -41,17 +41,17 @@ from notifications.mail.mail_form import (
     summary_of,
 )
 from notifications.ports import Channel, DueDelivery, InboxItem, Transaction, WebhookChannel
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_webhooks import FAILING_FOR, record_attempt_at
 from notifications.use_cases.incidents.apply_facts import notice_subjects
-from notifications.use_cases.notices.seal_notice import Sealing, verify_sender
+from notifications.use_cases.notices.seal_notice import SealingDependencies, verify_sender
 
 
 @dataclass(frozen=True, slots=True)
-class Delivering:
+class DeliveryDependencies:
     """What delivering needs beside sealing."""
 
-    sealing: Sealing
+    sealing: SealingDependencies
     channels: Mapping[ChannelKind, Channel]
     sender_name: str
     #: gives numbers in [0, 1) that spread retries
@@ -65,12 +65,12 @@ class Delivering:
     #: an endpoint that failed for so long is put out of use
     webhook_failing_for: timedelta = FAILING_FOR
     #: tells the people concerned, in the same unit of work, that an endpoint was put out of use
-    endpoint_disabled: Callable[[Transaction, Act, WebhookEndpoint], None] | None = None
+    endpoint_disabled: Callable[[Transaction, AuditContext, WebhookEndpoint], None] | None = None
     #: told of every attempt once it is recorded, for whoever counts
     watch: Callable[[DueDelivery, Delivery, DeliveryAttempt], None] = lambda _due, _delivery, _attempt: None
 
 
-async def deliver_notice(due: DueDelivery, delivering: Delivering) -> tuple[Delivery, DeliveryAttempt]:
+async def deliver_notice(due: DueDelivery, delivering: DeliveryDependencies) -> tuple[Delivery, DeliveryAttempt]:
     """Make one attempt and record it; returns the delivery as it stands afterwards, and the attempt.
 
     A crash between 2 and 3 sends again with the same Message-ID: at least once, never lost.
@@ -107,12 +107,12 @@ class AttemptMade:
     outcome: Outcome
 
 
-async def attempt_notice(due: DueDelivery, delivering: Delivering) -> AttemptMade:
+async def attempt_notice(due: DueDelivery, delivering: DeliveryDependencies) -> AttemptMade:
     """Do steps 1 and 2 of ``deliver_notice``."""
     return await send_attempt(due, delivering, begin_attempt(due, delivering))
 
 
-def begin_attempt(due: DueDelivery, delivering: Delivering) -> AttemptBegun:
+def begin_attempt(due: DueDelivery, delivering: DeliveryDependencies) -> AttemptBegun:
     """Do step 1 of ``deliver_notice``, for a caller who assembles while the places for sending are taken."""
     started_at = delivering.sealing.clock.now()
     form = None if due.contact is None else mail_form(due.contact, started_at)
@@ -125,7 +125,7 @@ def begin_attempt(due: DueDelivery, delivering: Delivering) -> AttemptBegun:
         return AttemptBegun(started_at, None, form, _refused(str(error)))
 
 
-async def send_attempt(due: DueDelivery, delivering: Delivering, begun: AttemptBegun) -> AttemptMade:
+async def send_attempt(due: DueDelivery, delivering: DeliveryDependencies, begun: AttemptBegun) -> AttemptMade:
     """Do step 2 of ``deliver_notice``."""
     if begun.refused is not None or begun.content is None:
         return AttemptMade(begun, begun.refused or _refused("nothing was assembled"))
@@ -138,7 +138,7 @@ def cut_short(begun: AttemptBegun) -> AttemptMade:
     return AttemptMade(begun, replace(outcome, kind=OutcomeKind.TRANSIENT_FAILURE))
 
 
-def _unusable(due: DueDelivery, delivering: Delivering) -> Outcome | None:
+def _unusable(due: DueDelivery, delivering: DeliveryDependencies) -> Outcome | None:
     """Return why there is no way to send it, or None."""
     channel, endpoint = due.delivery.channel, due.endpoint
     if channel is not ChannelKind.WEBHOOK:
@@ -153,7 +153,7 @@ def _unusable(due: DueDelivery, delivering: Delivering) -> Outcome | None:
     return None
 
 
-async def _send(due: DueDelivery, delivering: Delivering, content: bytes) -> Outcome:
+async def _send(due: DueDelivery, delivering: DeliveryDependencies, content: bytes) -> Outcome:
     if delivering.webhook is not None and due.endpoint is not None:
         return await delivering.webhook.post(
             endpoint=due.endpoint, secrets=due.secrets, message_id=due.delivery.message_id, content=content
@@ -169,7 +169,7 @@ async def _send(due: DueDelivery, delivering: Delivering, content: bytes) -> Out
     )
 
 
-def _message(due: DueDelivery, delivering: Delivering, now: datetime, form: FormDecision | None) -> bytes:
+def _message(due: DueDelivery, delivering: DeliveryDependencies, now: datetime, form: FormDecision | None) -> bytes:
     contact = due.contact
     if due.endpoint is not None:
         provider = delivering.sealing.provider
@@ -223,7 +223,7 @@ def _message(due: DueDelivery, delivering: Delivering, now: datetime, form: Form
 
 
 def _request_to_acknowledge(
-    due: DueDelivery, contact: Contact, delivering: Delivering, now: datetime, language: str, time_zone: str
+    due: DueDelivery, contact: Contact, delivering: DeliveryDependencies, now: datetime, language: str, time_zone: str
 ) -> str | None:
     """Return the words that ask the contact to acknowledge, or None where it cannot.
 
@@ -258,7 +258,7 @@ def _refused(reason: str) -> Outcome:
 
 
 async def record_attempt(
-    due: DueDelivery, delivering: Delivering, sent: AttemptMade
+    due: DueDelivery, delivering: DeliveryDependencies, sent: AttemptMade
 ) -> tuple[Delivery, DeliveryAttempt]:
     """Do step 3 of ``deliver_notice``.
 
@@ -281,7 +281,7 @@ async def record_attempt(
 
 
 async def record_attempts(
-    made: Sequence[tuple[DueDelivery, AttemptMade]], delivering: Delivering
+    made: Sequence[tuple[DueDelivery, AttemptMade]], delivering: DeliveryDependencies
 ) -> list[tuple[Delivery, DeliveryAttempt]]:
     """Do step 3 of ``deliver_notice`` for attempts of different deliveries: all in one unit of work, or none.
 
@@ -305,11 +305,11 @@ class _Record:
     attempt: DeliveryAttempt
     #: the bytes as sent, where they are kept
     message: bytes | None
-    act: Act
+    act: AuditContext
     form: FormDecision | None
 
 
-def _record(due: DueDelivery, before: Delivery, delivering: Delivering, sent: AttemptMade) -> _Record:
+def _record(due: DueDelivery, before: Delivery, delivering: DeliveryDependencies, sent: AttemptMade) -> _Record:
     sealing, outcome, content = delivering.sealing, sent.outcome, sent.begun.content
     act = sealing.act()
     delivery = next_state(before, outcome, now=act.now, due_at=due.notice.due_at, jitter=delivering.jitter())
@@ -328,7 +328,7 @@ def _record(due: DueDelivery, before: Delivery, delivering: Delivering, sent: At
     return _Record(due, before, delivery, attempt, keep, act, sent.begun.form)
 
 
-def _write(tx: Transaction, records: Sequence[_Record], delivering: Delivering) -> None:
+def _write(tx: Transaction, records: Sequence[_Record], delivering: DeliveryDependencies) -> None:
     tx.finish_attempts([(record.delivery, record.attempt, record.message) for record in records])
     for record in records:
         delivery, act = record.delivery, record.act

@@ -13,17 +13,17 @@ from notifications.delivery.escalation import Escalation
 from notifications.delivery.escalation_plan import (
     EscalationPlan,
     EscalationPolicy,
+    EscalationStatus,
+    NoticeClock,
     QueueDelivery,
-    Standing,
-    Watch,
+    escalation_status,
     plan_escalation,
-    standing_of,
     start_escalation,
-    was_told,
+    was_notified,
 )
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.notices.queue_deliveries import Target, delivery_to, queued_entry, sealed_notices
@@ -44,10 +44,10 @@ def begin_escalation(
     deadlines, acknowledgements = [], []
     clock = None if previous is None else tx.escalation(previous.id)
     if previous is not None and clock is not None:
-        standing = standing_of(replace(_watch(tx, previous, clock), superseded=False))
-        if standing is Standing.OPEN:
+        standing = escalation_status(replace(_watch(tx, previous, clock), superseded=False))
+        if standing is EscalationStatus.OPEN:
             deadlines.append(clock.due_at)
-        if standing is not Standing.SETTLED and clock.acknowledge_by is not None:
+        if standing is not EscalationStatus.SETTLED and clock.acknowledge_by is not None:
             acknowledgements.append(clock.acknowledge_by)
         if clock.next_look_at is not None:
             tx.hasten_escalation(previous.id, now)
@@ -65,7 +65,7 @@ def begin_escalation(
 
 
 def escalate(
-    tx: Transaction, act: Act, notice_id: UUID, policy: EscalationPolicy, mail_domain: str
+    tx: Transaction, act: AuditContext, notice_id: UUID, policy: EscalationPolicy, mail_domain: str
 ) -> EscalationPlan | None:
     """Do what is to be done for one notice now; returns the plan that was carried out, None where no clock runs.
 
@@ -117,7 +117,7 @@ def escalate(
     return plan
 
 
-def adopt_failed(tx: Transaction, act: Act, limit: int) -> list[UUID]:
+def adopt_failed(tx: Transaction, act: AuditContext, limit: int) -> list[UUID]:
     """Start the clocks of notices that were sealed before there were any and of which a delivery failed for good.
 
     Returns the notices. Others of that time are left as they are: nobody promised that they would be acknowledged.
@@ -134,13 +134,13 @@ def adopt_failed(tx: Transaction, act: Act, limit: int) -> list[UUID]:
     return adopted
 
 
-def standing_watch(tx: Transaction, notice: Notice) -> Watch | None:
+def notice_clock(tx: Transaction, notice: Notice) -> NoticeClock | None:
     """Return all that is known of how a sealed notice stands, or None where it has no clock."""
     clock = tx.escalation(notice.id)
     return None if clock is None else _watch(tx, notice, clock)
 
 
-def _watch(tx: Transaction, notice: Notice, clock: Escalation) -> Watch:
+def _watch(tx: Transaction, notice: Notice, clock: Escalation) -> NoticeClock:
     deliveries = tx.deliveries(notice.id)
     tasks = tx.call_tasks_of_notice(notice.id)
     previous = _previous(tx, notice)
@@ -148,10 +148,10 @@ def _watch(tx: Transaction, notice: Notice, clock: Escalation) -> Watch:
     earlier_told = earlier_acknowledged = False
     if previous is not None and earlier is not None:
         has = bool(tx.acknowledgements(previous.id)) or _was_reached(tx, tx.call_tasks_of_notice(previous.id))
-        earlier_told = has or was_told(tx.deliveries(previous.id))
+        earlier_told = has or was_notified(tx.deliveries(previous.id))
         earlier_acknowledged = has
     began = notice.sealed_at or min((delivery.created_at for delivery in deliveries), default=notice.created_at)
-    return Watch(
+    return NoticeClock(
         notice=notice,
         customer=existing_customer(tx, notice.customer_id),
         escalation=clock,
@@ -185,7 +185,7 @@ def _was_reached(tx: Transaction, tasks: Sequence[CallTask]) -> bool:
     return any(call.outcome is CallOutcome.REACHED for call in _calls(tx, tasks))
 
 
-def _target(watch: Watch, step: QueueDelivery) -> Target:
+def _target(watch: NoticeClock, step: QueueDelivery) -> Target:
     return Target(
         step.channel,
         contact=next((contact for contact in watch.contacts if contact.id == step.contact_id), None),

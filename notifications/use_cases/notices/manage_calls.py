@@ -13,10 +13,10 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError, StateC
 from notifications.evidence.evidence import call_evidence
 from notifications.notice import Notice
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice, contact_actor
-from notifications.use_cases.notices.escalate import standing_watch
+from notifications.use_cases.notices.escalate import notice_clock
 
 #: How far ahead of ours the clock of whoever states a time may be.
 _CLOCKS_DIFFER = timedelta(minutes=2)
@@ -40,7 +40,7 @@ class CallReport:
 
 
 def record_call(
-    tx: Transaction, act: Act, task_id: UUID, expected_version: int, report: CallReport
+    tx: Transaction, act: AuditContext, task_id: UUID, expected_version: int, report: CallReport
 ) -> tuple[CallTask, CallRecord]:
     """Record a call as evidence; returns the task as it stands now, and the record, which is never changed.
 
@@ -107,7 +107,7 @@ def record_call(
     return following, record
 
 
-def close_call_task(tx: Transaction, act: Act, task_id: UUID, expected_version: int, reason: str) -> CallTask:
+def close_call_task(tx: Transaction, act: AuditContext, task_id: UUID, expected_version: int, reason: str) -> CallTask:
     """Close a task without anybody reached, for a reason; no other is opened for the same want.
 
     Raises NotFoundError, VersionMismatchError, StateConflictError where it is not open, InvalidInputError.
@@ -125,7 +125,7 @@ def close_call_task(tx: Transaction, act: Act, task_id: UUID, expected_version: 
     return closed
 
 
-def reopen_call_task(tx: Transaction, act: Act, task_id: UUID, expected_version: int, reason: str) -> CallTask:
+def reopen_call_task(tx: Transaction, act: AuditContext, task_id: UUID, expected_version: int, reason: str) -> CallTask:
     """Open a task again, for a reason: whoever was reached was not the customer, or it was closed by mistake.
 
     What was recorded stays, and counts no more as having reached anybody. Raises NotFoundError, VersionMismatchError,
@@ -138,7 +138,7 @@ def reopen_call_task(tx: Transaction, act: Act, task_id: UUID, expected_version:
     _verify_reason(reason, "state why somebody must call again")
     opened = replace(task, state=CallTaskState.OPEN, closed_at=None, version=task.version + 1)
     tx.save_call_task(opened, task.version)
-    watch = standing_watch(tx, notice)
+    watch = notice_clock(tx, notice)
     if watch is not None and opened in plan_escalation(watch, act.now).cancel:
         raise StateConflictError("the customer has the notice by another way, or by a later notice: nobody need call")
     tx.append_audit([
@@ -158,7 +158,7 @@ def _task(tx: Transaction, task_id: UUID, expected_version: int) -> tuple[CallTa
     return task, notice
 
 
-def _verify(tx: Transaction, act: Act, notice: Notice, report: CallReport) -> None:
+def _verify(tx: Transaction, act: AuditContext, notice: Notice, report: CallReport) -> None:
     faults = []
     if not report.number.strip():
         faults.append(Fault("number", "state which number was called"))

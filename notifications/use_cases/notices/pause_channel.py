@@ -8,14 +8,14 @@ from notifications.canonical_json import timestamp_text
 from notifications.delivery.delivery import ChannelKind, ChannelPause
 from notifications.errors import Fault, InvalidInputError, StateConflictError
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 
 #: The console is this service's own: what stands in the way there is no destination.
 PAUSABLE = (ChannelKind.EMAIL, ChannelKind.WEBHOOK)
 
 
 def pause_channel(
-    tx: Transaction, act: Act, channel: ChannelKind, *, reason: str, until: datetime | None
+    tx: Transaction, act: AuditContext, channel: ChannelKind, *, reason: str, until: datetime | None
 ) -> ChannelPause:
     """Stop handing over notices by a channel; what is under way ends. In place of an earlier pause.
 
@@ -43,14 +43,14 @@ def pause_channel(
     return pause
 
 
-def resume_channel(tx: Transaction, act: Act, channel: ChannelKind) -> None:
+def resume_channel(tx: Transaction, act: AuditContext, channel: ChannelKind) -> None:
     """Hand over by a channel again; raises StateConflictError where it is not paused."""
     if not tx.resume_channel(channel):
         raise StateConflictError(f"the channel {channel.value} is not paused")
     tx.append_audit([_resumed(act, channel, by="person")])
 
 
-def end_pauses(tx: Transaction, act: Act) -> list[ChannelPause]:
+def end_pauses(tx: Transaction, act: AuditContext) -> list[ChannelPause]:
     """Take away the pauses whose end has come, each with its entry; returns them. They count no more in any case."""
     over = [pause for pause in tx.channel_pauses() if not is_paused(pause, act.now)]
     for pause in over:
@@ -69,5 +69,5 @@ def paused_channels(pauses: Iterable[ChannelPause], now: datetime) -> frozenset[
     return frozenset(pause.channel for pause in pauses if is_paused(pause, now))
 
 
-def _resumed(act: Act, channel: ChannelKind, *, by: str) -> AuditEntry:
+def _resumed(act: AuditContext, channel: ChannelKind, *, by: str) -> AuditEntry:
     return act.entry("channel.resumed", subjects={"channel": channel.value}, detail={"by": by})

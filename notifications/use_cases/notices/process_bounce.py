@@ -17,17 +17,17 @@ from notifications.delivery.delivery import (
     RetryPolicy,
     retry_decision,
 )
-from notifications.delivery.escalation_plan import Standing, standing_of
+from notifications.delivery.escalation_plan import EscalationStatus, escalation_status
 from notifications.errors import Fault, InvalidInputError, StateConflictError
-from notifications.evidence.evidence import return_evidence
-from notifications.mail.bounce_parser import ReturnReport
-from notifications.mail.bounce_record import ReturnedMessage, ReturnKind
+from notifications.evidence.evidence import bounce_evidence
+from notifications.mail.bounce_parser import BounceReport
+from notifications.mail.bounce_record import Bounce, BounceKind
 from notifications.mail.return_path import ReturnPath
 from notifications.notice import Notice
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
-from notifications.use_cases.notices.escalate import standing_watch
+from notifications.use_cases.notices.escalate import notice_clock
 
 #: Who takes back, in the audit log.
 ACTOR = "system:returns"
@@ -41,14 +41,14 @@ _RECORDED_WITHIN = timedelta(minutes=15)
 #: Return paths count whole seconds.
 _SECOND = timedelta(seconds=1)
 
-_WENT_ON = frozenset({ReturnKind.DELIVERED, ReturnKind.RELAYED, ReturnKind.EXPANDED})
+_WENT_ON = frozenset({BounceKind.DELIVERED, BounceKind.RELAYED, BounceKind.EXPANDED})
 
 
 @dataclass(frozen=True, slots=True)
-class TakenBack:
+class BounceResult:
     """What became of a message that came back."""
 
-    message: ReturnedMessage
+    message: Bounce
     #: as it stands now; None for a return path of no delivery any more
     delivery: Delivery | None
     notice: Notice | None
@@ -58,16 +58,16 @@ class TakenBack:
     reopened: bool = False
 
 
-def take_back(
+def process_bounce(
     tx: Transaction,
-    act: Act,
+    act: AuditContext,
     path: ReturnPath,
     content: bytes,
-    report: ReturnReport,
+    report: BounceReport,
     *,
     jitter: float,
     policy: RetryPolicy = DEFAULT_RETRY_POLICY,
-) -> TakenBack:
+) -> BounceResult:
     """Record what came back to a verified return path, and what follows from it.
 
     1. The same bytes came before: nothing. The attempt is not recorded yet: StateConflictError, come again, for what is
@@ -92,21 +92,21 @@ def take_back(
     notice = None if delivery is None else tx.notice(delivery.notice_id)
     before = tx.returned_message(message_id)
     if before is not None:
-        return TakenBack(before, delivery, notice, is_new=False)
+        return BounceResult(before, delivery, notice, is_new=False)
     known = None if delivery is None else delivery.id
     earlier = [other.kind for other in tx.returned_messages(known)]
     if delivery is not None and path.is_after(delivery.attempts) and act.now < path.issued_at + _RECORDED_WITHIN:
         raise StateConflictError("the attempt that this came back from is not recorded yet")
     reopens = (
         delivery is not None
-        and report.kind is ReturnKind.FAILED
+        and report.kind is BounceKind.FAILED
         and delivery.state is DeliveryState.SENT
         and not _is_overtaken(tx, delivery, path)
     )
     if not reopens and earlier.count(report.kind) >= _KEPT_OF_A_KIND:
         raise InvalidInputError(Fault("", "too much of the kind came back to this address already"))
     # 2.
-    message = ReturnedMessage(
+    message = Bounce(
         id=message_id,
         delivery_id=known,
         received_at=act.now,
@@ -119,7 +119,7 @@ def take_back(
     tx.add_returned_message(message)
     if delivery is None or notice is None:
         tx.append_audit([_entry(tx, act, path, report, digest, None, None)])
-        return TakenBack(message, None, None)
+        return BounceResult(message, None, None)
     # 3.
     after = delivery
     if reopens:
@@ -127,7 +127,7 @@ def take_back(
         tx.save_delivery(after, delivery.attempts)
         tx.hasten_escalation(notice.id, act.now)
     tx.append_audit([_entry(tx, act, path, report, digest, after, notice)])
-    return TakenBack(message, after, notice, reopened=reopens)
+    return BounceResult(message, after, notice, reopened=reopens)
 
 
 def _is_overtaken(tx: Transaction, delivery: Delivery, path: ReturnPath) -> bool:
@@ -145,11 +145,11 @@ def _is_overtaken(tx: Transaction, delivery: Delivery, path: ReturnPath) -> bool
 
 def _reopened(
     tx: Transaction,
-    act: Act,
+    act: AuditContext,
     delivery: Delivery,
     notice: Notice,
-    report: ReturnReport,
-    earlier: list[ReturnKind],
+    report: BounceReport,
+    earlier: list[BounceKind],
     jitter: float,
     policy: RetryPolicy,
 ) -> Delivery:
@@ -182,17 +182,18 @@ def _held_back(
     tx: Transaction,
     delivery: Delivery,
     notice: Notice,
-    report: ReturnReport,
-    earlier: list[ReturnKind],
+    report: BounceReport,
+    earlier: list[BounceKind],
     decision: RetryDecision,
 ) -> tuple[datetime | None, str]:
     """Return when to send again, and why; never where a second copy could reach somebody who has the first."""
     contact = None if delivery.contact_id is None else tx.contact(delivery.contact_id)
     if contact is None or not contact.active:
         return None, "not sent again: the contact is out of use"
-    watch = standing_watch(tx, notice)
+    watch = notice_clock(tx, notice)
     over = bool(tx.acknowledgements(notice.id)) or (
-        watch is not None and standing_of(replace(watch, deliveries=())) in {Standing.SETTLED, Standing.SUPERSEDED}
+        watch is not None
+        and escalation_status(replace(watch, deliveries=())) in {EscalationStatus.SETTLED, EscalationStatus.SUPERSEDED}
     )
     if over:
         return None, "not sent again: the customer has the notice, or a later one states it"
@@ -206,9 +207,9 @@ def _held_back(
 
 def _entry(
     tx: Transaction,
-    act: Act,
+    act: AuditContext,
     path: ReturnPath,
-    report: ReturnReport,
+    report: BounceReport,
     digest: str,
     delivery: Delivery | None,
     notice: Notice | None,
@@ -217,7 +218,7 @@ def _entry(
     if notice is not None and delivery is not None:
         subjects |= notice_subjects(notice, tx.customer_pseudonym(notice.customer_id))
         subjects |= {"contact": str(delivery.contact_id)} if delivery.contact_id else {}
-    record = return_evidence(report)
+    record = bounce_evidence(report)
     next_at = None if delivery is None else delivery.next_attempt_at
     return act.entry(
         "delivery.returned",

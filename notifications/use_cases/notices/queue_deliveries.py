@@ -12,13 +12,13 @@ from notifications.delivery.delivery import (
     DeliveryCause,
     DeliveryState,
     delivery_id,
-    lane_of,
+    destination_of,
     message_id,
 )
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 
 
@@ -88,7 +88,7 @@ def targets_of(tx: Transaction, notice: Notice) -> list[Target]:
 
 
 def delivery_to(
-    notice: Notice, target: Target, act: Act, mail_domain: str, cause: DeliveryCause = DeliveryCause.FIRST
+    notice: Notice, target: Target, act: AuditContext, mail_domain: str, cause: DeliveryCause = DeliveryCause.FIRST
 ) -> Delivery:
     """Return the delivery of a notice to a target, due now: never one for several."""
     contact_id = None if target.contact is None else target.contact.id
@@ -107,11 +107,11 @@ def delivery_to(
         created_at=act.now,
         endpoint_id=endpoint_id,
         cause=cause,
-        lane=lane_of(target.channel, target.address),
+        lane=destination_of(target.channel, target.address),
     )
 
 
-def queued_entry(act: Act, notice: Notice, pseudonym: str, delivery: Delivery) -> AuditEntry:
+def queued_entry(act: AuditContext, notice: Notice, pseudonym: str, delivery: Delivery) -> AuditEntry:
     """Return the entry of a delivery that was queued."""
     parties: dict[str, UUID | None] = {"contact": delivery.contact_id, "endpoint": delivery.endpoint_id}
     return act.entry(

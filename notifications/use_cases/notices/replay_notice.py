@@ -7,12 +7,14 @@ from notifications.delivery.webhook import WebhookEndpoint
 from notifications.errors import StateConflictError
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.notices.queue_deliveries import Target, delivery_to, queued_entry
 
 
-def replay_notice(tx: Transaction, act: Act, notice: Notice, endpoint: WebhookEndpoint, mail_domain: str) -> Delivery:
+def replay_notice(
+    tx: Transaction, act: AuditContext, notice: Notice, endpoint: WebhookEndpoint, mail_domain: str
+) -> Delivery:
     """Queue a notice to an endpoint of its customer, under the ``webhook-id`` that it had or would have had.
 
     Raises StateConflictError for a notice that is not sealed, and for a delivery that is under way.

@@ -27,7 +27,7 @@ from notifications.ports import (
     Transaction,
     UnitOfWork,
 )
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.evidence.prove_entry import entry_proof, salts, sequenced_entry
 from notifications.use_cases.incidents.apply_facts import notice_subjects
@@ -40,7 +40,7 @@ WORKER = "system:worker"
 
 
 @dataclass(frozen=True, slots=True)
-class Sealing:
+class SealingDependencies:
     """What sealing and serving need of the outside."""
 
     unit_of_work: UnitOfWork
@@ -63,9 +63,9 @@ class Sealing:
         """Right-hand side of Message-IDs."""
         return self.sender.rpartition("@")[2]
 
-    def act(self) -> Act:
+    def act(self) -> AuditContext:
         """Return the worker's act of this moment."""
-        return Act(WORKER, self.clock.now(), self.identifiers)
+        return AuditContext(WORKER, self.clock.now(), self.identifiers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _Prepared:
     ticket: str
 
 
-async def seal_notice(notice_id: UUID, sealing: Sealing) -> bool:
+async def seal_notice(notice_id: UUID, sealing: SealingDependencies) -> bool:
     """Seal one released notice and queue its deliveries; returns whether it is sealed now.
 
     Returns False when the notice is held for want of a usable key (recorded on the notice and in the audit log) or was
@@ -96,7 +96,7 @@ async def seal_notice(notice_id: UUID, sealing: Sealing) -> bool:
     return committed
 
 
-async def commit_seal(notice_id: UUID, sealing: Sealing) -> bool:
+async def commit_seal(notice_id: UUID, sealing: SealingDependencies) -> bool:
     """Do steps 1 to 4 of ``seal_notice``, for a caller who waits for many proofs together."""
     # 1.
     prepared = await sealing.unit_of_work.read(lambda tx: _compose(tx, notice_id, sealing))
@@ -135,7 +135,7 @@ async def commit_seal(notice_id: UUID, sealing: Sealing) -> bool:
     return await sealing.unit_of_work.write(_commit(prepared, sealed, sealing), concurrently=True)
 
 
-def verify_sender(sealing: Sealing) -> None:
+def verify_sender(sealing: SealingDependencies) -> None:
     """Raise SealingUnavailableError unless the signing certificate names the address that mails come from."""
     named = sealing.signer.address
     if sealing.sender.casefold() != named.casefold():
@@ -144,7 +144,7 @@ def verify_sender(sealing: Sealing) -> None:
         )
 
 
-def _compose(tx: Transaction, notice_id: UUID, sealing: Sealing) -> _Prepared | None:
+def _compose(tx: Transaction, notice_id: UUID, sealing: SealingDependencies) -> _Prepared | None:
     notice = tx.notice(notice_id)
     if notice is None or notice.state is not NoticeState.RELEASED:
         return None
@@ -158,7 +158,7 @@ def compose_from_store(
     tx: Transaction,
     notice: Notice,
     contacts: Sequence[Contact],
-    sealing: Sealing,
+    sealing: SealingDependencies,
     extra_languages: Sequence[str] = (),
 ) -> tuple[ComposedNotice, str]:
     """Return the notice as it would be sealed now, and its ticket; also what a reviewer reads before release."""
@@ -204,7 +204,7 @@ def compose_from_store(
     return composed, incident.ticket
 
 
-def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: Sealing) -> Callable[[Transaction], bool]:
+def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependencies) -> Callable[[Transaction], bool]:
     act = sealing.act()
     notice = prepared.notice
     # Whatever the notice carries, the entry commits to: no byte of it can be exchanged later.
@@ -255,7 +255,7 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: Sealing) -> Call
     return work
 
 
-async def prove_notice(notice_id: UUID, sealing: Sealing) -> None:
+async def prove_notice(notice_id: UUID, sealing: SealingDependencies) -> None:
     """Wait until a checkpoint covers the seal's entry and store the proof; raises LogUnavailableError."""
     entry_id = await sealing.unit_of_work.read(lambda tx: tx.sealed_entry_id(notice_id))
     if entry_id is None:
@@ -279,7 +279,7 @@ async def prove_notice(notice_id: UUID, sealing: Sealing) -> None:
         await sealing.unit_of_work.write(record, concurrently=True)
 
 
-async def hold_notice(notice_id: UUID, reason: str, sealing: Sealing) -> None:
+async def hold_notice(notice_id: UUID, reason: str, sealing: SealingDependencies) -> None:
     """Record why a released notice does not go out; a reason that stands already is not recorded twice."""
     act = sealing.act()
 
@@ -300,7 +300,7 @@ async def hold_notice(notice_id: UUID, reason: str, sealing: Sealing) -> None:
     await sealing.unit_of_work.write(work)
 
 
-async def obtain_timestamp(notice_id: UUID, sealing: Sealing) -> None:
+async def obtain_timestamp(notice_id: UUID, sealing: SealingDependencies) -> None:
     """Obtain the timestamp that a sealed notice still lacks; raises TimestampUnavailableError.
 
     The token is added as evidence with its own audit entry; mails sent before say that it follows.

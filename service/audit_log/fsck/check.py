@@ -24,7 +24,7 @@ from pathlib import Path
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.note import VerifierKey
-from notifications.audit.rebuilding import RANGE_LEAVES, Spine
+from notifications.audit.rebuilding import RANGE_LEAVES, RightEdge
 from notifications.customer.erasure import NOTICE_DAYS
 from notifications.errors import InvalidInputError, VerificationError
 from service.audit_log.fsck.findings import (
@@ -39,8 +39,8 @@ from service.audit_log.fsck.findings import (
     Difference,
     RangeFound,
 )
-from service.audit_log.fsck.heads import Others, compare_heads
-from service.audit_log.fsck.ranges import Breathe, check_range, subject_hash
+from service.audit_log.fsck.heads import ExternalHeads, compare_heads
+from service.audit_log.fsck.ranges import YieldControl, check_range, subject_hash
 from service.audit_log.fsck.rows import rows_without_entries
 from service.audit_log.published_head import read_head
 from service.store.maintenance.inspection import Inspection, inspected
@@ -72,7 +72,7 @@ class Report:
 class _Whole:
     """What the ranges come to, put together from left to right."""
 
-    spine: Spine = field(default_factory=Spine)
+    spine: RightEdge = field(default_factory=RightEdge)
     #: last position of each range, and the sum of what finds its entries
     positions: list[int] = field(default_factory=list)
     subjects: list[int] = field(default_factory=list)
@@ -91,9 +91,9 @@ def check_log(
     *,
     processes: int = 1,
     rows: bool = True,
-    others: Others | None = None,
-    breathe: Breathe = lambda _: None,
-    begins: Breathe = lambda _: None,
+    others: ExternalHeads | None = None,
+    breathe: YieldControl = lambda _: None,
+    begins: YieldControl = lambda _: None,
 ) -> Report:
     """Check the log of a database; raises StoreUnavailableError, and OSError where the head file cannot be read.
 
@@ -121,7 +121,7 @@ def check_log(
         if root is not None:
             _compare_head(report, keys, "the head in the database", head, root)
         report.differences += _compare_published(inspection, keys, published, size)
-        report.differences += compare_heads(inspection, others or Others(), report.counts)
+        report.differences += compare_heads(inspection, others or ExternalHeads(), report.counts)
         if not rows:
             return report
         # 4.
@@ -151,7 +151,7 @@ def _ranges(
     size: int,
     keys: Sequence[VerifierKey],
     processes: int,
-    breathe: Breathe,
+    breathe: YieldControl,
     *,
     rows: bool,
 ) -> Iterator[RangeFound]:

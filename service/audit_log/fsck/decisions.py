@@ -36,7 +36,7 @@ _FACTS_AT = "SELECT facts FROM incident_facts WHERE incident_id = ? AND version 
 _GIVEN = 'SELECT via, acknowledged_at, note FROM acknowledgements WHERE notice_id = ? AND "by" = ?'
 
 
-class DecidedChecks:
+class DecisionChecks:
     """Compares rows with the entries of one range."""
 
     def __init__(self, inspection: Inspection, found: RangeFound) -> None:

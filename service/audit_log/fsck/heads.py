@@ -27,14 +27,14 @@ _APART_MICROSECONDS = 3600 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Others:
+class ExternalHeads:
     """Whose word is taken: what has no root or key here is compared with its checkpoint's size alone."""
 
     timestamp_roots: Sequence[x509.Certificate] = ()
     witnesses: Sequence[VerifierKey] = ()
 
 
-def compare_heads(inspection: Inspection, others: Others, counts: dict[str, int]) -> Iterator[Difference]:
+def compare_heads(inspection: Inspection, others: ExternalHeads, counts: dict[str, int]) -> Iterator[Difference]:
     """Yield the first token and the first cosignature that does not hold; count what was compared."""
     yield from _first(_compare_tokens(inspection, others.timestamp_roots, counts))
     keys = {key.name: key for key in others.witnesses}

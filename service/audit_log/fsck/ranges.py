@@ -28,7 +28,7 @@ _COMMITMENTS, _ID, _TYPE = b'"commitments":{', b'},"id":"', b'},"type":"'
 _SUBJECTS = b'","subjects":{'
 
 #: Called between two parts of the work with the number of entries that were checked since.
-Breathe = Callable[[int], None]
+YieldControl = Callable[[int], None]
 
 
 def subject_hash(pair: str, position: int) -> int:
@@ -41,7 +41,7 @@ def check_range(
     start: int,
     end: int,
     keys: Sequence[VerifierKey],
-    breathe: Breathe = lambda _: None,
+    breathe: YieldControl = lambda _: None,
     *,
     rows: bool = True,
 ) -> RangeFound:

@@ -18,7 +18,7 @@ from notifications.audit.proof import parse_notice_extra, parse_proof
 from notifications.canonical_json import parse_timestamp, timestamp_text
 from notifications.delivery.delivery import ChannelKind
 from notifications.errors import InvalidInputError, VerificationError
-from service.audit_log.fsck.decisions import ACKNOWLEDGED, DECIDED, KINDS, DecidedChecks
+from service.audit_log.fsck.decisions import ACKNOWLEDGED, DECIDED, KINDS, DecisionChecks
 from service.audit_log.fsck.findings import (
     ACKNOWLEDGEMENTS,
     ATTEMPTS,
@@ -74,7 +74,7 @@ class RowChecks:
 
     def __init__(self, inspection: Inspection, found: RangeFound, keys: Sequence[VerifierKey]) -> None:
         self._inspection, self._found, self._keys = inspection, found, keys
-        self._decided = DecidedChecks(inspection, found)
+        self._decided = DecisionChecks(inspection, found)
 
     def erased(self, index: int, leaf: bytes, gone: int) -> None:
         """Note openings that are gone, under whom the entry concerns: a customer, an account, or the entry itself."""

@@ -16,7 +16,7 @@ from notifications.audit.cosignature import MAX_REQUEST_BYTES, Refusal, RefusedE
 from notifications.errors import GreffierError, InvalidInputError
 from service.audit_log.witness.folder import WitnessFolder, origin_digest
 from service.system.http_server import HttpServer, listening_socket
-from service.system.signals import stop_when_told
+from service.system.signals import stop_on_signal
 
 _log = structlog.get_logger(__name__)
 
@@ -97,11 +97,11 @@ def _text(status: int, content: bytes, kind: str = _TEXT_TYPE) -> Response:
     return Response(content, status, headers={"Content-Type": kind, "Cache-Control": "no-store"})
 
 
-async def witness_until_told(witness: WitnessFolder, host: str, port: int, say: Callable[[int], None]) -> None:
+async def witness_until_stopped(witness: WitnessFolder, host: str, port: int, say: Callable[[int], None]) -> None:
     """Serve until told to stop; ``say`` is given the port that is listened on."""
     with listening_socket(host, port) as listener:
         server = HttpServer(create_witness_app(witness))
-        stop_when_told(server.stop)
+        stop_on_signal(server.stop)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="witness")
         await server.is_up.wait()
         say(listener.getsockname()[1])

@@ -9,7 +9,7 @@ import structlog
 from email_validator import EmailNotValidError, validate_email
 
 from notifications.incident import LANGUAGES
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.accounts import AccountDraft, grant_entry, open_account
 from service.auth.oidc.claims import granted_roles, proven_address
 from service.auth.oidc.settings import OidcRefusedError, OidcSettings
@@ -30,7 +30,7 @@ class Admission:
     refusal: str | None
 
 
-def admit(tx: AccessTransaction, act: Act, claims: Mapping[str, Any], settings: OidcSettings) -> Admission:
+def admit(tx: AccessTransaction, act: AuditContext, claims: Mapping[str, Any], settings: OidcSettings) -> Admission:
     """Return the account that verified claims stand for, with its grants brought in line.
 
     1. An identity that is known is its account's, whatever address it has by now.
@@ -108,7 +108,7 @@ def _verify_unused(tx: AccessTransaction, account: Account) -> None:
         raise OidcRefusedError("address_taken")
 
 
-def _link(tx: AccessTransaction, act: Act, account: Account, subject: str, settings: OidcSettings) -> None:
+def _link(tx: AccessTransaction, act: AuditContext, account: Account, subject: str, settings: OidcSettings) -> None:
     """Store the identity; an invitation that is still under way sets no password any more."""
     tx.add_external_identity(ExternalIdentity(settings.issuer, subject, account.id, act.now))
     for purpose in ("invitation", "reset"):
@@ -122,7 +122,9 @@ def _link(tx: AccessTransaction, act: Act, account: Account, subject: str, setti
     ])  # fmt: skip
 
 
-def _bring_in_line(tx: AccessTransaction, act: Act, account_id: UUID, wanted: set[tuple[Role, UUID | None]]) -> int:
+def _bring_in_line(
+    tx: AccessTransaction, act: AuditContext, account_id: UUID, wanted: set[tuple[Role, UUID | None]]
+) -> int:
     """Make the grants from claims what is wanted; returns how many grants the account holds then.
 
     A role that is held by hand is not granted again: the hand's may be limited to a period, which no claim undoes.

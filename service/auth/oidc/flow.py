@@ -18,11 +18,11 @@ from uuid import UUID
 import structlog
 
 from notifications.ports import Clock, Identifiers
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.oidc.accounts import admit
 from service.auth.oidc.provider import OidcProvider, Tokens, verify_issuer_parameter
 from service.auth.oidc.settings import OidcRefusedError, OidcSettings
-from service.auth.oidc.token import Expected, KeyUnknownError, verify_id_token
+from service.auth.oidc.token import ExpectedClaims, KeyUnknownError, verify_id_token
 from service.auth.rate_limits import RateLimiter
 from service.auth.sign_in.sessions import Browser, SignedIn
 from service.auth.sign_in.sign_in import SignIn, SignInRefusedError
@@ -167,7 +167,7 @@ class OidcSignIn:
 
     async def _admitted(self, claims: dict[str, Any]) -> Account:
         # 6.
-        act = Act("system:oidc", self._clock.now(), self._identifiers)
+        act = AuditContext("system:oidc", self._clock.now(), self._identifiers)
         admission = await self._store.write(lambda tx: admit(tx, act, claims, self._settings))
         if admission.refusal is not None:
             raise OidcRefusedError(admission.refusal)
@@ -175,7 +175,7 @@ class OidcSignIn:
 
     async def _verified(self, tokens: Tokens, nonce: str) -> dict[str, Any]:
         settings = self._settings
-        expected = Expected(
+        expected = ExpectedClaims(
             issuer=settings.issuer,
             client_id=settings.client_id,
             nonce=nonce,

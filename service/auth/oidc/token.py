@@ -33,7 +33,7 @@ class KeyUnknownError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedClaims:
     """What a token must say to be the answer to one sign-in."""
 
     issuer: str
@@ -90,7 +90,7 @@ def _signature_key(stated: Mapping[str, Any]) -> Sequence[Key]:
     return ()
 
 
-def verify_id_token(token: str, keys: Sequence[Key], expected: Expected, now: datetime) -> dict[str, Any]:
+def verify_id_token(token: str, keys: Sequence[Key], expected: ExpectedClaims, now: datetime) -> dict[str, Any]:
     """Return the claims of an ID token that is the provider's answer to this sign-in.
 
     1. Three parts of bounded size; an algorithm of ours; no header that must be understood and is not; no other kind

@@ -6,7 +6,7 @@ from datetime import datetime
 from importlib.resources import files
 
 from notifications.errors import StateConflictError
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.sign_in.links import issue_link
 from service.ports.accounts import Account
 from service.ports.alerts_and_mail import ServiceMail
@@ -31,7 +31,13 @@ class Invitation:
 
 
 def invite(
-    tx: AccessTransaction, act: Act, account: Account, *, secret: str, console_url: str | None, provider_name: str
+    tx: AccessTransaction,
+    act: AuditContext,
+    account: Account,
+    *,
+    secret: str,
+    console_url: str | None,
+    provider_name: str,
 ) -> Invitation:
     """Issue the link of a person and queue its mail; links sent before are void.
 
@@ -52,14 +58,20 @@ def invite(
 
 
 def invite_new(
-    tx: AccessTransaction, act: Act, account: Account, *, secret: str, console_url: str | None, provider_name: str
+    tx: AccessTransaction,
+    act: AuditContext,
+    account: Account,
+    *,
+    secret: str,
+    console_url: str | None,
+    provider_name: str,
 ) -> Invitation:
     """As ``invite``, for an account made in this transaction."""
     return _issue(tx, act, account, "invitation", secret, console_url, provider_name)
 
 
 def tell_membership(
-    tx: AccessTransaction, act: Act, account: Account, *, console_url: str | None, provider_name: str
+    tx: AccessTransaction, act: AuditContext, account: Account, *, console_url: str | None, provider_name: str
 ) -> None:
     """Queue the mail to a person that has an account already and acts for one more customer; it names no customer."""
     if console_url is not None and account.active:
@@ -71,7 +83,7 @@ def tell_membership(
 
 def _issue(
     tx: AccessTransaction,
-    act: Act,
+    act: AuditContext,
     account: Account,
     purpose: str,
     secret: str,
@@ -102,7 +114,9 @@ def _issue(
     return Invitation(account, link.expires_at, console_url is not None, shown)
 
 
-def _mail(tx: AccessTransaction, act: Act, account: Account, purpose: str, link: str, provider_name: str) -> None:
+def _mail(
+    tx: AccessTransaction, act: AuditContext, account: Account, purpose: str, link: str, provider_name: str
+) -> None:
     words = _WORDS[purpose][account.language]
     mail = ServiceMail(
         id=act.identifiers.new_id(),

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from notifications.errors import GreffierError
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.ports.accounts import Link
 from service.ports.store import AccessTransaction
 
@@ -27,7 +27,14 @@ def new_link_secret() -> str:
 
 
 def issue_link(
-    tx: AccessTransaction, act: Act, *, purpose: str, subject_id: UUID, binding: str, seconds: float, secret: str
+    tx: AccessTransaction,
+    act: AuditContext,
+    *,
+    purpose: str,
+    subject_id: UUID,
+    binding: str,
+    seconds: float,
+    secret: str,
 ) -> Link:
     """Store a link; ``secret`` comes from ``new_link_secret``, ``binding`` is what must not change until it is used.
 
@@ -57,7 +64,9 @@ def find_link(tx: AccessTransaction, secret: str, purposes: frozenset[str], now:
     return link
 
 
-def redeem_link(tx: AccessTransaction, act: Act, secret: str, purpose: str, *, binding_now: str | None) -> Link:
+def redeem_link(
+    tx: AccessTransaction, act: AuditContext, secret: str, purpose: str, *, binding_now: str | None
+) -> Link:
     """Use the link up and return it; raises LinkVoidError, also where ``binding_now`` is not what it was issued for."""
     link = find_link(tx, secret, frozenset({purpose}), act.now)
     if link.binding != binding_now or not tx.use_link(link.id, act.now):

@@ -11,12 +11,12 @@ import structlog
 
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.ports import Clock, Identifiers
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import session_digest
 from service.auth.caller import Caller, must_enrol
 from service.auth.sign_in.passkeys import PasskeyRefusedError, enrolment_options, new_challenge, verified_enrolment
 from service.auth.sign_in.passwords import Passwords, password_fault
-from service.auth.sign_in.pending_sign_in import HalfWay, SignInOverError
+from service.auth.sign_in.pending_sign_in import PendingSignIns, SignInOverError
 from service.auth.sign_in.second_factors import (
     matching_step,
     new_recovery_codes,
@@ -79,7 +79,7 @@ class OwnCredentials:
         self._store, self._clock, self._identifiers, self._box = store, clock, identifiers, box
         self._settings = settings
         self._throttling = Throttling(store, clock, box)
-        self._half_way = HalfWay(clock, identifiers, box, settings.pending_seconds)
+        self._half_way = PendingSignIns(clock, identifiers, box, settings.pending_seconds)
         self._passwords = Passwords()
 
     async def view(self, caller: Caller) -> OwnCredentialsView:
@@ -111,7 +111,7 @@ class OwnCredentials:
             raise InvalidInputError(Fault("new", fault))
         hashed = await self._passwords.hash(new)
 
-        def work(tx: AccessTransaction, act: Act) -> None:
+        def work(tx: AccessTransaction, act: AuditContext) -> None:
             tx.set_password(Password(caller.account_id, hashed, act.now))
 
         return await self._changed(caller, browser, "password.changed", work)
@@ -138,7 +138,7 @@ class OwnCredentials:
         key, typed = _enrolment_key("totp", caller), "".join(code.split())
         await self._throttling.begin(attempts := self._throttling.of_thing("enrolment", str(caller.account_id), 20))
 
-        def work(tx: AccessTransaction, act: Act) -> None:
+        def work(tx: AccessTransaction, act: AuditContext) -> None:
             pending = self._enrolment(tx, key, "totp_enrolment")
             seed = bytes.fromhex(self._half_way.data(pending)["seed"])
             step = matching_step(seed, typed, act.now, 0)
@@ -155,7 +155,7 @@ class OwnCredentials:
     async def remove_totp(self, caller: Caller, browser: Browser) -> SignedIn:
         """Forget the generator; raises StateConflictError where it is the last second factor and one is required."""
 
-        def work(tx: AccessTransaction, _act: Act) -> None:
+        def work(tx: AccessTransaction, _act: AuditContext) -> None:
             self._verify_another_factor(tx, caller, bool(tx.passkeys(caller.account_id)))
             tx.remove_totp(caller.account_id)
 
@@ -199,7 +199,7 @@ class OwnCredentials:
             _log.warning("passkey.refused", reason=error.reason)
             raise InvalidInputError(Fault("credential", "is no new passkey of this site")) from None
 
-        def work(tx: AccessTransaction, act: Act) -> None:
+        def work(tx: AccessTransaction, act: AuditContext) -> None:
             if tx.passkey(credential_id) is not None:
                 raise StateConflictError("this passkey is known already")
             identifier = act.identifiers.new_id()
@@ -222,7 +222,7 @@ class OwnCredentials:
     async def remove_passkey(self, caller: Caller, passkey_id: UUID, browser: Browser) -> SignedIn:
         """Forget a passkey; raises NotFoundError, StateConflictError as ``remove_totp``."""
 
-        def work(tx: AccessTransaction, _act: Act) -> None:
+        def work(tx: AccessTransaction, _act: AuditContext) -> None:
             passkey = _own_passkey(tx, caller, passkey_id)
             totp = tx.totp(caller.account_id)
             others = len(tx.passkeys(caller.account_id)) > 1
@@ -236,7 +236,7 @@ class OwnCredentials:
     async def new_recovery_codes(self, caller: Caller) -> list[str]:
         """Return ten new codes, shown once; those before count no more."""
         codes = new_recovery_codes()
-        act = Act(caller.actor, self._clock.now(), self._identifiers)
+        act = AuditContext(caller.actor, self._clock.now(), self._identifiers)
 
         def work(tx: AccessTransaction) -> None:
             self._own(tx, caller)
@@ -265,12 +265,12 @@ class OwnCredentials:
         caller: Caller,
         browser: Browser,
         kind: str,
-        change: Callable[[AccessTransaction, Act], None],
+        change: Callable[[AccessTransaction, AuditContext], None],
         *,
         method: str | None = None,
     ) -> SignedIn:
         """Make a change, end every session of the account and start a new one for whoever made it, all at once."""
-        act = Act(caller.actor, self._clock.now(), self._identifiers)
+        act = AuditContext(caller.actor, self._clock.now(), self._identifiers)
         secret, device = new_session_secret(), self._throttling.new_device(caller.account_id)
 
         def work(tx: AccessTransaction) -> SignedIn:

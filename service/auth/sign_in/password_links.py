@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from notifications.errors import Fault, InvalidInputError, StateConflictError
 from notifications.ports import Clock, Identifiers
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.sign_in.links import LinkVoidError, find_link, issue_link, new_link_secret, redeem_link
 from service.auth.sign_in.passwords import Passwords, password_fault
 from service.auth.sign_in.sessions import Browser
@@ -41,18 +41,18 @@ class PasswordLinks:
         self._throttling = Throttling(store, clock, box)
         self._passwords = Passwords()
 
-    def invite(self, tx: AccessTransaction, act: Act, account: Account) -> str:
+    def invite(self, tx: AccessTransaction, act: AuditContext, account: Account) -> str:
         """Issue an invitation in the caller's transaction and return its secret; earlier ones are void.
 
         Raises StateConflictError for an account without an address, or an inactive one.
         """
         return self._issued(tx, act, account, "invitation", self._settings.invitation_seconds)
 
-    def reset(self, tx: AccessTransaction, act: Act, account: Account) -> str:
+    def reset(self, tx: AccessTransaction, act: AuditContext, account: Account) -> str:
         """Issue a reset, as ``invite``; the password goes on until the link is used."""
         return self._issued(tx, act, account, "reset", self._settings.reset_seconds)
 
-    def _issued(self, tx: AccessTransaction, act: Act, account: Account, purpose: str, seconds: float) -> str:
+    def _issued(self, tx: AccessTransaction, act: AuditContext, account: Account, purpose: str, seconds: float) -> str:
         if account.email is None:
             raise StateConflictError("the account has no address to send a link to")
         if not account.active:
@@ -68,7 +68,7 @@ class PasswordLinks:
         return secret
 
     async def request_reset(
-        self, email: str, browser: Browser, mail: Callable[[Act, Account, str], ServiceMail]
+        self, email: str, browser: Browser, mail: Callable[[AuditContext, Account, str], ServiceMail]
     ) -> None:
         """Queue the mail that ``mail`` makes of (act, account, secret) to a person that says it lost its password.
 
@@ -76,7 +76,7 @@ class PasswordLinks:
         """
         named = normal_address(email)
         await self._throttling.begin(self._throttling.of_thing("reset_requests", browser.address, 20))
-        act = Act("system:sign_in", self._clock.now(), self._identifiers)
+        act = AuditContext("system:sign_in", self._clock.now(), self._identifiers)
         key = self._box.mac("throttle", b"reset\n" + named.encode("utf-8", "surrogatepass"))
 
         def work(tx: AccessTransaction) -> None:
@@ -107,7 +107,7 @@ class PasswordLinks:
         if fault is not None:
             raise InvalidInputError(Fault("password", fault))
         hashed = await self._passwords.hash(password)
-        act = Act(f"account:{account.id}", self._clock.now(), self._identifiers)
+        act = AuditContext(f"account:{account.id}", self._clock.now(), self._identifiers)
 
         def work(tx: AccessTransaction) -> None:
             current, purpose = _found(tx, secret, act.now)

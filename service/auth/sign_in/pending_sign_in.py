@@ -23,7 +23,7 @@ class SignInOverError(Exception):
         super().__init__("the sign-in took too long or was ended; start again")
 
 
-class HalfWay:
+class PendingSignIns:
     """Makes, finds and changes sign-ins half way, in the caller's transaction."""
 
     def __init__(self, clock: Clock, identifiers: Identifiers, box: SecretBox, seconds: float) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import session_digest
 from service.auth.caller import must_enrol
 from service.ports.accounts import Account, Session
@@ -53,7 +53,7 @@ def new_session_secret() -> str:
 
 def begin_session(
     tx: AccessTransaction,
-    act: Act,
+    act: AuditContext,
     account: Account,
     method: str,
     browser: Browser,
@@ -80,7 +80,7 @@ def begin_session(
     tx.purge_access(act.now)
     tx.add_session(session)
     tx.append_audit([
-        Act(f"account:{account.id}", act.now, act.identifiers).entry(
+        AuditContext(f"account:{account.id}", act.now, act.identifiers).entry(
             "session.started",
             subjects={"account": str(account.id), "session": str(session.id)},
             detail={"method": method},

@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 
 from notifications.ports import Clock, Identifiers
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.sign_in.passkeys import (
     PasskeyRefusedError,
     answered_credential,
@@ -17,7 +17,7 @@ from service.auth.sign_in.passkeys import (
     verified_count,
 )
 from service.auth.sign_in.passwords import Passwords
-from service.auth.sign_in.pending_sign_in import HalfWay, SignInOverError
+from service.auth.sign_in.pending_sign_in import PendingSignIns, SignInOverError
 from service.auth.sign_in.second_factors import is_generated, matching_step, recovery_digest
 from service.auth.sign_in.sessions import Browser, SignedIn, begin_session, new_session_secret
 from service.auth.sign_in.throttling import Throttling
@@ -91,7 +91,7 @@ class SignIn:
         self._store, self._clock, self._identifiers, self._box = store, clock, identifiers, box
         self._settings = settings
         self._throttling = Throttling(store, clock, box)
-        self._half_way = HalfWay(clock, identifiers, box, settings.pending_seconds)
+        self._half_way = PendingSignIns(clock, identifiers, box, settings.pending_seconds)
         #: shared by whoever hashes in this process, so that memory is bounded
         self.passwords = Passwords()
 
@@ -199,7 +199,7 @@ class SignIn:
         await self._throttling.succeeded(*counted)
         return signed_in
 
-    def _taken(self, tx: AccessTransaction, act: Act, account: Account, code: str) -> str | None:
+    def _taken(self, tx: AccessTransaction, act: AuditContext, account: Account, code: str) -> str | None:
         """Use a code up and return the method that it completes, or None for a wrong one."""
         if is_generated(code):
             totp = tx.totp(account.id)
@@ -324,7 +324,7 @@ class SignIn:
 
     async def sign_out(self, account_id: UUID, session_id: UUID) -> None:
         """End a session of an account; one that is not its own, or has ended, changes nothing."""
-        act = Act(f"account:{account_id}", self._clock.now(), self._identifiers)
+        act = AuditContext(f"account:{account_id}", self._clock.now(), self._identifiers)
 
         def work(tx: AccessTransaction) -> None:
             if any(session.id == session_id for session in tx.sessions(account_id)):
@@ -336,7 +336,7 @@ class SignIn:
 
     async def sign_out_everywhere(self, account_id: UUID, *, but: UUID | None = None) -> int:
         """End every session of an account, but one if it is named; returns how many."""
-        act = Act(f"account:{account_id}", self._clock.now(), self._identifiers)
+        act = AuditContext(f"account:{account_id}", self._clock.now(), self._identifiers)
 
         def work(tx: AccessTransaction) -> int:
             ended = tx.end_sessions(account_id, but=but)
@@ -348,7 +348,14 @@ class SignIn:
         return await self._store.write(work)
 
     def _begun(
-        self, tx: AccessTransaction, act: Act, account: Account, method: str, browser: Browser, secret: str, device: str
+        self,
+        tx: AccessTransaction,
+        act: AuditContext,
+        account: Account,
+        method: str,
+        browser: Browser,
+        secret: str,
+        device: str,
     ) -> SignedIn:
         return begin_session(
             tx,
@@ -362,8 +369,8 @@ class SignIn:
             second_factor_required=self._settings.require_second_factor_at_provider,
         )
 
-    def _act(self, account: Account) -> Act:
-        return Act(f"account:{account.id}", self._clock.now(), self._identifiers)
+    def _act(self, account: Account) -> AuditContext:
+        return AuditContext(f"account:{account.id}", self._clock.now(), self._identifiers)
 
     async def _say_throttled(self, account: Account | None, browser: Browser) -> None:
         """Record that a back-off begins; of an account that does not exist there is nothing to record."""

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from notifications.ports import Clock
 from service.bootstrap.data_folder import is_prepared, prepare_data_folder
-from service.bootstrap.server import Parts, running_parts
+from service.bootstrap.server import ServerParts, build_server
 from service.cli.demo.mail_sink import MailSink
 from service.settings import load_settings
 from service.system.http_server import HttpServer, listening_socket
@@ -33,7 +33,7 @@ class RunningService:
     data: Path
     trust_dir: Path
     sink: MailSink
-    parts: Parts
+    parts: ServerParts
     app: FastAPI
 
 
@@ -51,7 +51,7 @@ async def embedded_service(
         # Nobody is asked about by the clock: what the sink gets is what a demo or a test does.
         relay = {"smtp_host": "127.0.0.1", "smtp_port": sink.port, "smtp_tls": "none", "check_contacts_every_days": 0}
         settings = load_settings(data, **(relay | overrides))
-        async with running_parts(settings, clock=clock) as parts:
+        async with build_server(settings, clock=clock) as parts:
             app = create_app(
                 parts.context,
                 parts.authenticator,

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from notifications.delivery.acknowledgement import Acknowledgement, NoticeOpening
-from notifications.mail.bounce_record import ReturnedMessage
+from notifications.mail.bounce_record import Bounce
 from service.store.sql.flat import FlatTable
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled_text
-from service.store.tables import AcknowledgementRow, NoticeOpeningRow, ReturnedMessageRow
+from service.store.tables import AcknowledgementRow, BounceRow, NoticeOpeningRow
 
-_RETURNED = FlatTable(ReturnedMessage, ReturnedMessageRow)
+_RETURNED = FlatTable(Bounce, BounceRow)
 _OPENINGS = FlatTable(NoticeOpening, NoticeOpeningRow)
 _ACKNOWLEDGEMENTS = FlatTable(Acknowledgement, AcknowledgementRow)
 
@@ -29,17 +29,17 @@ _OPENING_BY, _ACKNOWLEDGEMENT_BY = _OPENINGS.by("notice_id", "by"), _ACKNOWLEDGE
 class ReturnRecords(Records):
     """What came back, and what people did; see ``notifications.ports``."""
 
-    def add_returned_message(self, message: ReturnedMessage) -> None:
+    def add_returned_message(self, message: Bounce) -> None:
         """Record a message that came back."""
         self._session.execute(_RETURNED.insert, _RETURNED.values(message))
         self._changed("returns")
 
-    def returned_message(self, message_id: UUID) -> ReturnedMessage | None:
+    def returned_message(self, message_id: UUID) -> Bounce | None:
         """Return the message."""
         row = self._session.one(_RETURNED_BY_ID, (message_id.bytes,))
         return None if row is None else _RETURNED.record(row)
 
-    def returned_messages(self, delivery_id: UUID | None) -> Sequence[ReturnedMessage]:
+    def returned_messages(self, delivery_id: UUID | None) -> Sequence[Bounce]:
         """Return what came back of a delivery, or of no known one, oldest first."""
         if delivery_id is None:
             rows = self._session.all(_OF_NO_DELIVERY)

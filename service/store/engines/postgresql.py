@@ -30,7 +30,7 @@ from service.store.engines.postgresql_session import (
     PostgresqlSession,
     PostgresqlTransaction,
 )
-from service.store.engines.write_jobs import Work, answer, taken, tell
+from service.store.engines.write_jobs import WriteJob, answer, taken, tell
 from service.store.sql.directory import Directory
 
 ResultT = TypeVar("ResultT")
@@ -77,8 +77,8 @@ class PostgresqlStore:
         self._directory = Directory()
         #: marks what this process tells the others, so that it does not hear itself
         self._name = uuid4().hex
-        self._to_write: dict[bool, SimpleQueue[Work | None]] = {alone: SimpleQueue() for alone in (True, False)}
-        self._to_read: SimpleQueue[Work | None] = SimpleQueue()
+        self._to_write: dict[bool, SimpleQueue[WriteJob | None]] = {alone: SimpleQueue() for alone in (True, False)}
+        self._to_read: SimpleQueue[WriteJob | None] = SimpleQueue()
         #: as ``SqliteStore.on_commit``
         self.on_commit: list[Callable[[set[str]], None]] = []
         self._closed = False
@@ -139,9 +139,9 @@ class PostgresqlStore:
         for thread in (*self._threads, self._listener):
             await asyncio.to_thread(thread.join)
 
-    async def _hand_in(self, queue: SimpleQueue[Work | None], run: Callable[..., ResultT]) -> ResultT:
+    async def _hand_in(self, queue: SimpleQueue[WriteJob | None], run: Callable[..., ResultT]) -> ResultT:
         loop = asyncio.get_running_loop()
-        work = Work(run, loop, loop.create_future())
+        work = WriteJob(run, loop, loop.create_future())
         with self._handing_in:
             if self._closed:
                 raise StoreUnavailableError("the store is closed")
@@ -212,7 +212,9 @@ class PostgresqlStore:
         if connection is not None:
             connection.close()
 
-    def _commit_together(self, works: list[Work], connection: Connection | None, *, alone: bool) -> Connection | None:
+    def _commit_together(
+        self, works: list[WriteJob], connection: Connection | None, *, alone: bool
+    ) -> Connection | None:
         """Run works in one transaction, each in a savepoint, and commit them at once; returns the connection to keep.
 
         What lost a race is run again, as is what was begun on a connection that was dead before anything was done.
@@ -244,7 +246,7 @@ class PostgresqlStore:
         answer(wanted, before=lambda: self._tell(changed) if changed else None)
         return connection
 
-    def _run_group(self, works: list[Work], connection: Connection, *, alone: bool) -> set[str]:
+    def _run_group(self, works: list[WriteJob], connection: Connection, *, alone: bool) -> set[str]:
         """Run works to their commit; returns what kinds of things they changed."""
         changed: set[str] = set()
         session = PostgresqlSession(connection, self._directory)
@@ -268,7 +270,7 @@ class PostgresqlStore:
             raise
         return changed
 
-    def _run_in_savepoint(self, work: Work, session: PostgresqlSession) -> None:
+    def _run_in_savepoint(self, work: WriteJob, session: PostgresqlSession) -> None:
         """Run one work; its failure undoes it alone. Raises what takes the whole transaction with it."""
         session.changed = set()
         appended = len(session.appended)
@@ -300,7 +302,7 @@ class PostgresqlStore:
         if connection is not None:
             connection.close()
 
-    def _read_one(self, work: Work, connection: Connection | None) -> Connection | None:
+    def _read_one(self, work: WriteJob, connection: Connection | None) -> Connection | None:
         for kept in (True, False):
             try:
                 if connection is None or connection.closed or not kept:

@@ -13,7 +13,7 @@ import structlog
 
 from notifications.errors import StoreUnavailableError
 from service.store.engines.transaction import SqlTransaction
-from service.store.engines.write_jobs import Work, answer, taken, tell
+from service.store.engines.write_jobs import WriteJob, answer, taken, tell
 from service.store.sql.directory import Directory
 from service.store.sql.session import Session
 
@@ -62,8 +62,8 @@ class SqliteStore:
     def __init__(self, path: Path, *, readers: int = 2) -> None:
         self._path = path
         self._directory = Directory()
-        self._to_write: SimpleQueue[Work | None] = SimpleQueue()
-        self._to_read: SimpleQueue[Work | None] = SimpleQueue()
+        self._to_write: SimpleQueue[WriteJob | None] = SimpleQueue()
+        self._to_read: SimpleQueue[WriteJob | None] = SimpleQueue()
         #: called with the kinds of things that a commit changed (``audit``, ``log``, ``incidents``, ``decisions``,
         #: ``customers``, ``notices``, ``deliveries``, ``access``, ``messages``), in the event loop of one of the works,
         #: before callers go on
@@ -127,9 +127,9 @@ class SqliteStore:
         self._to_write.put(None)
         await asyncio.to_thread(self._writing.join)
 
-    async def _hand_in(self, queue: SimpleQueue[Work | None], run: Callable[..., ResultT]) -> ResultT:
+    async def _hand_in(self, queue: SimpleQueue[WriteJob | None], run: Callable[..., ResultT]) -> ResultT:
         loop = asyncio.get_running_loop()
-        work = Work(run, loop, loop.create_future())
+        work = WriteJob(run, loop, loop.create_future())
         with self._handing_in:
             if self._closed:
                 raise StoreUnavailableError("the store is closed")
@@ -151,11 +151,11 @@ class SqliteStore:
                 break
         self._writer.close()
 
-    def _commit_together(self, works: list[Work]) -> None:
+    def _commit_together(self, works: list[WriteJob]) -> None:
         """Run works in one transaction, each in a savepoint, and commit them at once."""
         session = Session(self._writer, self._directory)
         changed: set[str] = set()
-        done: list[Work] = []
+        done: list[WriteJob] = []
         try:
             with _transaction(self._writer, "BEGIN IMMEDIATE"):
                 for work in works:
@@ -173,7 +173,7 @@ class SqliteStore:
             done, changed = works, set()
         answer(done, before=lambda: self._tell(changed) if changed else None)
 
-    def _rewrite(self, work: Work) -> None:
+    def _rewrite(self, work: WriteJob) -> None:
         """Make the file anew and empty the write-ahead log; both still hold what was deleted."""
         try:
             self._writer.execute("VACUUM")
@@ -185,7 +185,7 @@ class SqliteStore:
             work.error.__cause__ = error
         answer([work])
 
-    def _run_in_savepoint(self, work: Work, session: Session) -> None:
+    def _run_in_savepoint(self, work: WriteJob, session: Session) -> None:
         """Run one work; its failure undoes it alone.
 
         Raises sqlite3.Error where the engine gave up the whole transaction with it.

@@ -20,14 +20,14 @@ from service.store.incidents.incidents import IncidentRecords
 from service.store.incidents.notices import NoticeRecords
 from service.store.incidents.seals import SealRecords
 from service.store.log.audit import AuditRecords
-from service.store.log.checkpoint_timestamps import StampRecords
+from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.cosignatures import CosignatureRecords
 
 
 class SqlTransaction(
     AuditRecords,
     CosignatureRecords,
-    StampRecords,
+    CheckpointTimestampRecords,
     CustomerRecords,
     ContactRecords,
     IncidentRecords,

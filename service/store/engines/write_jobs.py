@@ -14,7 +14,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, eq=False)
-class Work:
+class WriteJob:
     """One piece of work, who waits for it, and what came of it."""
 
     run: Callable[[SqlTransaction], Any]
@@ -37,7 +37,7 @@ class Work:
 _WORKS_PER_COMMIT = 256
 
 
-def taken(first: Work, queue: SimpleQueue[Work | None]) -> tuple[list[Work], bool]:
+def taken(first: WriteJob, queue: SimpleQueue[WriteJob | None]) -> tuple[list[WriteJob], bool]:
     """Return the first work with those that wait behind it, and whether the end of the queue was among them."""
     works = [first]
     while len(works) < _WORKS_PER_COMMIT:
@@ -51,12 +51,12 @@ def taken(first: Work, queue: SimpleQueue[Work | None]) -> tuple[list[Work], boo
     return works, False
 
 
-def answer(works: Iterable[Work], before: Callable[[], None] | None = None) -> None:
+def answer(works: Iterable[WriteJob], before: Callable[[], None] | None = None) -> None:
     """Answer works in their event loops, with one wake-up per loop; ``before`` runs once, in the first of them.
 
     A loop that is closed has nobody waiting any more: its works are done, and told to no one.
     """
-    by_loop: dict[asyncio.AbstractEventLoop, list[Work]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[WriteJob]] = {}
     for work in works:
         by_loop.setdefault(work.loop, []).append(work)
     for loop, waiting in by_loop.items():
@@ -68,7 +68,7 @@ def answer(works: Iterable[Work], before: Callable[[], None] | None = None) -> N
             before = None
 
 
-def _settle_all(works: list[Work], before: Callable[[], None] | None) -> None:
+def _settle_all(works: list[WriteJob], before: Callable[[], None] | None) -> None:
     if before is not None:
         before()
     for work in works:

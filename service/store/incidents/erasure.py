@@ -148,7 +148,7 @@ class ErasureRecords(Records):
         self._session.execute(_DROP_ORDER, (customer_id.bytes,))
         self._changed("erasures")
 
-    def in_the_way_of_erasure(self, customer_id: UUID) -> dict[str, int]:
+    def erasure_obstacles(self, customer_id: UUID) -> dict[str, int]:
         """Return what the customer is still owed: kind to number, empty for nothing."""
         counts = {kind: self._session.one(statement, (customer_id.bytes,)) for kind, statement in _IN_THE_WAY}
         return {kind: row[0] for kind, row in counts.items() if row is not None and row[0]}

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, select
 
-from notifications.ports import StampedCheckpoint
+from notifications.ports import TimestampedCheckpoint
 from service.store.sql.encoding import from_microseconds, to_microseconds
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, insert_of, limited
@@ -22,7 +22,7 @@ _OF_SIZE = compiled(_stamped.where(_stamps.size == bindparam("size")), "size")
 _NEWEST_STAMPED = limited(_stamped.order_by(_stamps.size.desc()))
 
 
-class StampRecords(Records):
+class CheckpointTimestampRecords(Records):
     """Timestamps, beside the checkpoints that they are over."""
 
     def add_checkpoint_timestamp(self, size: int, token: bytes, made_at: datetime) -> None:
@@ -31,10 +31,10 @@ class StampRecords(Records):
             self._session.execute(_INSERT, (size, token, to_microseconds(made_at)))
             self._changed("timestamps")
 
-    def stamped_checkpoint(self, size: int | None = None) -> StampedCheckpoint | None:
+    def stamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
         """Return the checkpoint of a size, or (None) the newest one, that has a timestamp, or None."""
         row = self._session.one(_NEWEST_STAMPED, (1,)) if size is None else self._session.one(_OF_SIZE, (size,))
-        return None if row is None else StampedCheckpoint(row[0], row[1], row[2], from_microseconds(row[3]))
+        return None if row is None else TimestampedCheckpoint(row[0], row[1], row[2], from_microseconds(row[3]))
 
     def stamped_sizes(self) -> Sequence[int]:
         """Return the sizes of the checkpoints that have a timestamp, rising."""

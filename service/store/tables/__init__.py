@@ -60,13 +60,13 @@ from service.store.tables.notices import (
 )
 from service.store.tables.serving import (
     AcknowledgementRow,
+    BounceRow,
     CallRecordRow,
     CallTaskRow,
     ChannelPauseRow,
     EscalationRow,
     NoticeOpeningRow,
     ReachabilityCheckRow,
-    ReturnedMessageRow,
     WebhookEndpointRow,
     WebhookSecretRow,
 )
@@ -80,6 +80,7 @@ __all__ = [
     "AuditEntryRow",
     "AuditOpeningRow",
     "AuditSubjectRow",
+    "BounceRow",
     "CallRecordRow",
     "CallTaskRow",
     "ChannelPauseRow",
@@ -113,7 +114,6 @@ __all__ = [
     "ProfileRow",
     "ReachabilityCheckRow",
     "RecoveryCodeRow",
-    "ReturnedMessageRow",
     "SealProofRow",
     "SealTimestampRow",
     "SealedNoticeRow",

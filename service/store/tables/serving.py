@@ -44,8 +44,8 @@ class WebhookSecretRow(SQLModel, table=True):
     expires_at: int | None = columns.integer(nullable=True)
 
 
-class ReturnedMessageRow(SQLModel, table=True):
-    """``notifications.mail.bounce_record.ReturnedMessage``."""
+class BounceRow(SQLModel, table=True):
+    """``notifications.mail.bounce_record.Bounce``."""
 
     __tablename__ = "returned_messages"
     position: int | None = columns.position()

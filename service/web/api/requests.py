@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from notifications.errors import Fault, IdempotencyMismatchError, InvalidInputError
 from notifications.ports import Clock, Identifiers, Page, StoredResponse, WebhookChannel
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
-from notifications.use_cases.notices.seal_notice import Sealing
+from notifications.use_cases.notices.seal_notice import SealingDependencies
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.crypto.secret_box import SecretBox
@@ -36,7 +36,7 @@ class ApiContext:
     clock: Clock
     identifiers: Identifiers
     agreements: Agreements
-    sealing: Sealing
+    sealing: SealingDependencies
     #: language given to free text that came without one
     default_language: str
     keys: KeyKeeper
@@ -160,7 +160,7 @@ async def change(
     request: Request,
     access: Access,
     idempotency_key: str | None,
-    work: Callable[[AccessTransaction, Act], Answer],
+    work: Callable[[AccessTransaction, AuditContext], Answer],
 ) -> Response:
     """Run a change of what is within the caller's scope in one transaction and answer once it is durable.
 
@@ -192,7 +192,7 @@ async def change(
     return Response(stored.body, stored.status, dict(stored.headers), media_type="application/json")
 
 
-async def examine(
+async def inspect_request(
     request: Request,
     access: Access,
     idempotency_key: str | None,

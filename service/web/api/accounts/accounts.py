@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.accounts import (
     change_account,
     existing_account,
@@ -56,7 +56,7 @@ async def make(
 ) -> Response:
     """Make an account of a person or of a service. It may do nothing until it is granted a role."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         made = open_account(tx, act, account.to_domain())
         headers = {"ETag": etag(made.version), "Location": f"/api/v1/accounts/{made.id}"}
         return Answer(account_out(view_account(tx, made)), 201, headers)
@@ -94,7 +94,7 @@ async def put(
 ) -> Response:
     """Change name and language, or make the account inactive: then it is signed out and its tokens work no more."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: existing_account(tx, account_id).version)
         changed, _ = change_account(
             tx, act, account_id, version, name=account.name, language=account.language, active=account.active
@@ -114,7 +114,7 @@ async def grant(
 ) -> Response:
     """Grant a role, at a customer or at the provider. Nobody grants themselves one."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(grant_out(grant_role(tx, act, account_id, role.to_domain())), 201)
 
     return await change(request, access, idempotency_key, work)
@@ -124,7 +124,7 @@ async def grant(
 async def revoke(request: Request, access: MayChangeAccounts, account_id: UUID, grant_id: UUID) -> Response:
     """Take a role away, at once; returns what it was. Nobody revokes their own."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(grant_out(revoke_grant(tx, act, account_id, grant_id)))
 
     return await change(request, access, None, work)
@@ -141,7 +141,7 @@ async def send_invitation(
     """Issue the single-use link by which a person sets its password; links before it are void."""
     secret = new_link_secret()
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         made = invite(
             tx,
             act,
@@ -162,7 +162,7 @@ async def end_sessions(
 ) -> Response:
     """End every session of the account; its tokens go on."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(SignOutOut(sessions_ended=sign_out(tx, act, account_id)))
 
     return await change(request, access, idempotency_key, work)
@@ -174,7 +174,7 @@ async def forget_second_factor(
 ) -> Response:
     """Forget generator, passkeys and recovery codes of a person who lost them, and sign it out. The password stays."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(SignOutOut(sessions_ended=reset_second_factor(tx, act, account_id)))
 
     return await change(request, access, idempotency_key, work)

@@ -5,7 +5,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.members import Member, invite_member, members_of, remove_member
 from service.auth.sign_in.links import new_link_secret
 from service.ports.store import AccessTransaction
@@ -42,7 +42,7 @@ async def invite(
     """Let an address act for the customer. The answer is the same whether or not it has an account already."""
     secret = new_link_secret()
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         invited = invite_member(
             tx,
             act,
@@ -63,7 +63,7 @@ async def invite(
 async def remove(request: Request, access: MayChangeMembers, customer_id: UUID, member_id: UUID) -> Response:
     """End a membership, at once; returns who is left. The last manager cannot remove itself."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         remove_member(tx, act, customer_id, member_id)
         return Answer(MemberList.model_construct(items=[_out(member) for member in members_of(tx, customer_id)]))
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from notifications.errors import NotFoundError
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.accounts import existing_account, sign_out
 from service.auth.caller import Caller
 from service.auth.permissions import Permission, permissions_of
@@ -48,7 +48,7 @@ async def end_session(request: Request, access: Oneself, session_id: UUID) -> Re
     """End one of one's sessions."""
     account_id = access.caller.account_id
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         if all(session.id != session_id for session in tx.sessions(account_id)):
             raise NotFoundError("session", session_id)
         tx.end_session(session_id)
@@ -63,7 +63,7 @@ async def end_session(request: Request, access: Oneself, session_id: UUID) -> Re
 async def sign_out_everywhere(request: Request, access: Oneself, idempotency_key: IdempotencyKey = None) -> Response:
     """End every session of one's own, this one too; tokens go on until they are revoked."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(SignOutOut(sessions_ended=sign_out(tx, act, access.caller.account_id)))
 
     return await change(request, access, idempotency_key, work)

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.accounts import existing_account
 from service.auth.issuing import issue_own_token, issue_service_token
 from service.auth.tokens import new_token, revoke_token
@@ -46,7 +46,7 @@ async def issue_own(
     """Issue a token that carries some of one's permissions; by a token, no more than that one carries."""
     token = new_token()
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         issued = issue_own_token(
             tx,
             act,
@@ -66,7 +66,7 @@ async def issue_own(
 async def revoke_own(request: Request, access: Oneself, token_id: UUID) -> Response:
     """Revoke a token of one's own, at once."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(token_out(revoke_token(tx, act, access.caller.account_id, token_id)))
 
     return await change(request, access, None, work)
@@ -99,7 +99,7 @@ async def issue(
     """Issue a token of a service account; never of a person, and none that reads incidents unless you may."""
     token = new_token()
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         issued = issue_service_token(
             tx,
             act,
@@ -119,7 +119,7 @@ async def issue(
 async def revoke(request: Request, access: MayChangeAccounts, account_id: UUID, token_id: UUID) -> Response:
     """Revoke a token of any account, at once: one that leaked does not wait for its owner."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         existing_account(tx, account_id)
         return Answer(token_out(revoke_token(tx, act, account_id, token_id)))
 

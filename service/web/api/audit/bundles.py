@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from notifications.evidence.bundle.contents import CUSTOMER, PROVIDER
 from notifications.ports import Transaction
 from notifications.use_cases.customers.manage_customers import existing_customer
-from notifications.use_cases.evidence.bundle_evidence import Wanted, plan_bundle, record_bundle
+from notifications.use_cases.evidence.bundle_evidence import BundleRequest, plan_bundle, record_bundle
 from service.audit_log.bundle_writer import read_anchors, write_bundle
 from service.auth.caller import customer_scope
 from service.auth.permissions import Permission
@@ -50,7 +50,7 @@ async def read_bundle(
     """
     if access.caller.scope(Permission.NOTICE_READ) is None:
         raise ForbiddenError(Permission.NOTICE_READ)
-    wanted = Wanted(incident_id, notice_id, customer_id, starts_at, ends_at)
+    wanted = BundleRequest(incident_id, notice_id, customer_id, starts_at, ends_at)
     return await _bundle(context, access, access.view, wanted, PROVIDER, language)
 
 
@@ -78,12 +78,12 @@ async def read_customer_bundle(
         await access.read(lambda tx: existing_customer(tx, customer_id))
         raise ForbiddenError(Permission.NOTICE_READ)
     scope = customer_scope(customer_id)
-    wanted = Wanted(incident_id, notice_id, customer_id, starts_at, ends_at)
+    wanted = BundleRequest(incident_id, notice_id, customer_id, starts_at, ends_at)
     return await _bundle(context, access, lambda tx: within(access.view(tx), scope), wanted, CUSTOMER, language)
 
 
 async def _bundle(
-    context: ApiContext, access: Access, view: _View, wanted: Wanted, reader: str, language: str
+    context: ApiContext, access: Access, view: _View, wanted: BundleRequest, reader: str, language: str
 ) -> Response:
     """Make the bundle, record that it was made, then answer: a bundle that cannot be made whole is an error.
 

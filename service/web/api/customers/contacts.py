@@ -10,7 +10,7 @@ from starlette.responses import Response
 from notifications.customer.records import Contact
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import (
     ContactDraft,
     add_contact,
@@ -60,7 +60,7 @@ async def add(
     """
     draft = _stated(access, contact)
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         added = add_contact(tx, act, customer_id, draft)
         _ask_where_unconfirmed(tx, act, context, added)
         return Answer(contact_out(added, act.now), 201, {"ETag": etag(added.version)})
@@ -111,7 +111,7 @@ async def put_contact(
     """
     draft = _stated(access, contact)
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         before = _contact_of(tx, customer_id, contact_id)
         version = expected_version(if_match, lambda: before.version)
         changed = change_contact(tx, act, customer_id, contact_id, version, draft)
@@ -137,7 +137,7 @@ async def ask_again(
 ) -> Response:
     """Queue a new link and void the earlier ones; 409 where it is confirmed, or was asked for minutes ago."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         contact = _contact_of(tx, customer_id, contact_id)
         console_url = context.sealing.provider.console_url
         if console_url is None:
@@ -160,13 +160,13 @@ def _stated(access: Access, contact: ContactIn) -> ContactDraft:
     return contact.to_domain()
 
 
-def _ask_where_unconfirmed(tx: AccessTransaction, act: Act, context: ApiContext, contact: Contact) -> None:
+def _ask_where_unconfirmed(tx: AccessTransaction, act: AuditContext, context: ApiContext, contact: Contact) -> None:
     console_url = context.sealing.provider.console_url
     if contact.verified_at is None and contact.active and console_url is not None:
         _ask(tx, act, context, contact, console_url)
 
 
-def _ask(tx: AccessTransaction, act: Act, context: ApiContext, contact: Contact, console_url: str) -> None:
+def _ask(tx: AccessTransaction, act: AuditContext, context: ApiContext, contact: Contact, console_url: str) -> None:
     send_address_link(
         tx,
         act,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from notifications.customer.records import AgreementBinding, Contact, Customer
 from notifications.errors import Fault, InvalidInputError, StateConflictError
 from notifications.ports import Page, Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.import_customers import (
     CustomerLine,
     ImportReport,
@@ -31,7 +31,7 @@ class Transfer:
     agreements: Agreements
     dry_run: bool
 
-    def work(self, tx: Transaction, act: Act) -> ImportReport:
+    def work(self, tx: Transaction, act: AuditContext) -> ImportReport:
         """Import the lines; raises ImportUndoneError, with the faults of form among the others."""
         try:
             report = import_customers(
@@ -44,7 +44,7 @@ class Transfer:
         return report
 
 
-def told_faults(faults: Sequence[LineFault]) -> list[Fault]:
+def log_faults(faults: Sequence[LineFault]) -> list[Fault]:
     """Return faults by line and column, the first thousand of them."""
     told = [
         Fault(f"line {item.line}.{item.field}" if item.field else f"line {item.line}", item.reason)
@@ -58,7 +58,7 @@ def told_faults(faults: Sequence[LineFault]) -> list[Fault]:
 def verify_no_faults(report: ImportReport) -> None:
     """Raise InvalidInputError where the report has faults."""
     if report.faults:
-        raise InvalidInputError(*told_faults(report.faults))
+        raise InvalidInputError(*log_faults(report.faults))
 
 
 def export_customers(tx: Transaction) -> str:

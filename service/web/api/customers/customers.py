@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import (
     bind_agreement,
     change_customer,
@@ -58,7 +58,7 @@ async def register(
 ) -> Response:
     """Register a customer, bind it to an agreement version from a date, and record the levels it chose, if any."""
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: Transaction, act: AuditContext) -> Answer:
         bound = customer.agreement
         registered = register_customer(
             tx, act, customer.to_domain(), bound.agreement_id, bound.effective_at, context.agreements
@@ -107,7 +107,7 @@ async def put(
 ) -> Response:
     """Replace what is stated of a customer; agreement and profile have their own history."""
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: existing_customer(tx, customer_id).version)
         changed = change_customer(tx, act, customer_id, version, customer.to_domain())
         return Answer(customer_out(changed, list(tx.bindings(customer_id))), headers={"ETag": etag(changed.version)})
@@ -126,7 +126,7 @@ async def bind(
 ) -> Response:
     """Bind the customer to an agreement version from a date (10)."""
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: Transaction, act: AuditContext) -> Answer:
         bound = bind_agreement(tx, act, customer_id, binding.agreement_id, binding.effective_at, context.agreements)
         return Answer(binding_out(bound), 201)
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy, erasure_window
 from notifications.errors import NotFoundError
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import order_erasure, withdraw_erasure
 from notifications.use_cases.customers.manage_customers import existing_customer
 from service.auth.route_guard import open_to_strangers
@@ -98,7 +98,7 @@ async def order(
         console_url=context.settings.console_url,
     )
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         if body.served_by is ServedBy.MAIL:
             order_by_mail(tx, act, customer_id, settings)
         else:
@@ -128,7 +128,7 @@ async def withdraw(
 ) -> Response:
     """Keep the customer after all; returns the order that stood. Whoever withdraws tells the customer."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         stood = _standing(tx, customer_id)
         withdraw_erasure(tx, act, customer_id, reason=body.reason)
         return Answer(stood)
@@ -170,7 +170,7 @@ def _standing(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
     customer, order = existing_customer(tx, customer_id), tx.erasure_order(customer_id)
     if order is None:
         raise NotFoundError("erasure of customer", customer_id)
-    return _order_out(order, customer.time_zone, tx.in_the_way_of_erasure(customer_id))
+    return _order_out(order, customer.time_zone, tx.erasure_obstacles(customer_id))
 
 
 def _order_out(order: ErasureOrder, time_zone: str, in_the_way: dict[str, int]) -> ErasureOrderOut:

@@ -11,7 +11,7 @@ from notifications.customer.records import Customer
 from notifications.decision import Decision, Verdict
 from notifications.incident import Incident
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import choose_profile, existing_customer, verify_choices
 from notifications.use_cases.incidents.dry_run import ProfileDryRun, dry_run_profile
 from service.auth.permissions import Permission
@@ -32,7 +32,7 @@ from service.web.api.requests import (
     MayChangeProfiles,
     MayReadProfiles,
     change,
-    examine,
+    inspect_request,
     json_response,
 )
 
@@ -53,7 +53,7 @@ async def choose(
 ) -> Response:
     """Record the levels the customer chose, from a moment on; earlier versions stay, and stay in force until then."""
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: Transaction, act: AuditContext) -> Answer:
         chosen = choose_profile(
             tx, act, customer_id, choices(profile), profile.effective_at or act.now, context.agreements
         )
@@ -96,7 +96,7 @@ async def dry_run(
         return _dry_run_out(customer, result, since, in_full=reads_incidents)
 
     answer = await access.read_for(customer_id, work)
-    return await examine(request, access, idempotency_key, lambda _tx: answer)
+    return await inspect_request(request, access, idempotency_key, lambda _tx: answer)
 
 
 def _dry_run_out(customer: Customer, result: ProfileDryRun, since: datetime, *, in_full: bool) -> ProfileDryRunOut:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.import_customers import ImportReport, ImportUndoneError
 from service.auth.permissions import Permission
 from service.auth.route_guard import ForbiddenError
@@ -91,7 +91,7 @@ async def import_file(
     lines, faults = await asyncio.to_thread(parse_customers, await request.body())
     transfer = Transfer(lines, faults, context.agreements, dry_run)
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(_out(transfer.work(tx, act), dry_run=False))
 
     try:

@@ -16,7 +16,7 @@ from notifications.delivery.webhook import EndpointState, SignatureKind, Webhook
 from notifications.delivery.webhook_message import public_key_text, shared_secret_text, trial_event
 from notifications.errors import NotFoundError, StateConflictError
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.customers.manage_webhooks import (
     EndpointDraft,
@@ -42,8 +42,8 @@ from service.web.api.requests import (
     MayReadWebhooks,
     change,
     etag,
-    examine,
     expected_version,
+    inspect_request,
     json_response,
 )
 
@@ -167,7 +167,7 @@ def webhook_out(endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret]) -> 
 
 
 def new_secret(
-    context: ApiContext, act: Act, endpoint: WebhookEndpoint, kind: SignatureKind
+    context: ApiContext, act: AuditContext, endpoint: WebhookEndpoint, kind: SignatureKind
 ) -> tuple[WebhookSecret, NewSecretOut]:
     """Return a new secret to store, and as it is shown this once."""
     key = act.identifiers.new_id()
@@ -184,7 +184,7 @@ def new_secret(
 
 
 def added_webhook(
-    tx: AccessTransaction, act: Act, context: ApiContext, customer_id: UUID, draft: EndpointDraft
+    tx: AccessTransaction, act: AuditContext, context: ApiContext, customer_id: UUID, draft: EndpointDraft
 ) -> tuple[WebhookEndpoint, WebhookSecret, NewSecretOut]:
     """Add an endpoint with its first secret, and return that as it is shown this once."""
     endpoint = add_endpoint(tx, act, customer_id, draft)
@@ -195,7 +195,7 @@ def added_webhook(
 
 def added_secret(
     tx: AccessTransaction,
-    act: Act,
+    act: AuditContext,
     context: ApiContext,
     customer_id: UUID,
     endpoint_id: UUID,
@@ -226,7 +226,7 @@ async def posted_trial(context: ApiContext, access: Access, customer_id: UUID, e
         content=trial_event(message_id=message_id, source=source, at=act.now),
     )
 
-    def record(tx: AccessTransaction, act: Act) -> None:
+    def record(tx: AccessTransaction, act: AuditContext) -> None:
         pseudonym = tx.customer_pseudonym(customer_id)
         subjects = {"customer": pseudonym, "endpoint": str(endpoint_id)}
         detail = {"outcome": outcome.kind.value, "code": outcome.code}
@@ -237,7 +237,7 @@ async def posted_trial(context: ApiContext, access: Access, customer_id: UUID, e
 
 
 def queued_replay(
-    tx: AccessTransaction, act: Act, context: ApiContext, customer_id: UUID, endpoint_id: UUID, notice_id: UUID
+    tx: AccessTransaction, act: AuditContext, context: ApiContext, customer_id: UUID, endpoint_id: UUID, notice_id: UUID
 ) -> Delivery:
     """Queue a sealed notice of a customer to its endpoint once more; raises NotFoundError, StateConflictError."""
     endpoint = existing_endpoint(tx, customer_id, endpoint_id)
@@ -260,7 +260,7 @@ async def add(
 ) -> Response:
     """Add an endpoint with a first `v1` secret, shown this once; notices sealed from now on are posted there too."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         endpoint, secret, shown = added_webhook(tx, act, context, customer_id, webhook.to_domain())
         stated = webhook_out(endpoint, [secret]).model_dump()
         return Answer(
@@ -311,7 +311,7 @@ async def put_webhook(
     whatever had disabled it.
     """
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         before = existing_endpoint(tx, customer_id, endpoint_id)
         version = expected_version(if_match, lambda: before.version)
         changed = change_endpoint(tx, act, before, webhook.to_domain(), version)
@@ -337,7 +337,7 @@ async def rotate(
 ) -> Response:
     """Add a secret, shown this once. Until the others expire, what is posted carries a signature by each."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         overlap = timedelta(days=secret.overlap_days)
         shown = added_secret(tx, act, context, customer_id, endpoint_id, SignatureKind(secret.kind), overlap)
         return Answer(shown, 201, kept=shown.model_copy(update={"secret": None}))
@@ -358,7 +358,7 @@ async def remove_secret(
 ) -> Response:
     """Remove a secret at once, such as one that leaked; 409 for the last one in force."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         endpoint = existing_endpoint(tx, customer_id, endpoint_id)
         drop_secret(tx, act, endpoint, secret_id)
         return Answer(webhook_out(endpoint, tx.webhook_secrets(endpoint_id)))
@@ -388,7 +388,7 @@ async def try_webhook(
         tls_version=outcome.tls_version,
         remote=outcome.remote,
     )
-    return await examine(request, access, idempotency_key, lambda _tx: said)
+    return await inspect_request(request, access, idempotency_key, lambda _tx: said)
 
 
 @router.post(
@@ -408,7 +408,7 @@ async def replay(
 ) -> Response:
     """Queue a sealed notice of this customer to the endpoint once more; 409 while it is under way, or out of use."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         delivery = queued_replay(tx, act, context, customer_id, endpoint_id, wanted.notice_id)
         return Answer(ReplayOut(delivery_id=delivery.id, notice_id=delivery.notice_id, endpoint_id=endpoint_id), 202)
 

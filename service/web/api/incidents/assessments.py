@@ -32,7 +32,7 @@ from service.web.api.requests import (
     Limit,
     MayDeclareIncidents,
     MayReadIncidents,
-    examine,
+    inspect_request,
     json_response,
     page_of,
 )
@@ -71,7 +71,7 @@ async def validate(
     result = classification_out(classify(domain, agreement), agreement)
     if idempotency_key is None:
         return json_response(result)
-    return await examine(request, access, idempotency_key, lambda _tx: result)
+    return await inspect_request(request, access, idempotency_key, lambda _tx: result)
 
 
 @router.post("/dry-run", response_model=DryRunOut, summary="Who would be told of these facts")
@@ -85,7 +85,7 @@ async def dry_run(
     def work(tx: Transaction) -> DryRunOut:
         return _dry_run_out(context, dry_run_incident(tx, now, domain, context.agreements))
 
-    return await examine(request, access, idempotency_key, work)
+    return await inspect_request(request, access, idempotency_key, work)
 
 
 def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
@@ -115,7 +115,7 @@ async def dry_run_change(
         facts = patched_facts(context, found_incident(tx, incident_id).facts, patch)
         return _dry_run_out(context, dry_run_incident(tx, now, facts, context.agreements))
 
-    return await examine(request, access, idempotency_key, work)
+    return await inspect_request(request, access, idempotency_key, work)
 
 
 @router.get("/{incident_id}/classification", response_model=ClassificationOut, summary="Why it is what it is")

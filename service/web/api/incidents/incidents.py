@@ -13,7 +13,7 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.incident import Incident, IncidentFacts
 from notifications.notice import Notice
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.change_incident import change_facts, close_incident, reopen_incident
 from notifications.use_cases.incidents.record_incident import IncidentResult, record_incident
 from notifications.use_cases.incidents.release_notice import override_releases, release_drafts
@@ -108,7 +108,7 @@ async def declare(
     """Record it, give it a ticket, classify it, decide for every customer and draft the notices that are owed."""
     domain = facts.to_domain(context.default_language)
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: Transaction, act: AuditContext) -> Answer:
         return _answer(context, record_incident(tx, act, domain, context.agreements), 201)
 
     return await change(request, access, idempotency_key, work)
@@ -207,7 +207,7 @@ async def patch_facts(
 ) -> Response:
     """Re-classify and re-decide: newly owed customers get a notice, those already told an update or a correction."""
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: Transaction, act: AuditContext) -> Answer:
         incident = found_incident(tx, incident_id)
         version = expected_version(if_match, lambda: incident.version)
         facts = patched_facts(context, incident.facts, patch)
@@ -235,7 +235,7 @@ async def put_affected_customer(
     if stated.customer_id != customer_id:
         raise InvalidInputError(Fault("customer_id", "differs from the one in the path"))
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: Transaction, act: AuditContext) -> Answer:
         incident = found_incident(tx, incident_id)
         version = expected_version(if_match, lambda: incident.version)
         others = [
@@ -273,7 +273,7 @@ async def release(
     409 where four eyes are required for one of them and the caller wrote it last.
     """
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
         return _released(release_drafts(tx, act, incident_id, version, context.agreements))
 
@@ -294,7 +294,7 @@ async def release_override(
 ) -> Response:
     """Release all drafts past four eyes, or without an approver. It is alerted, and waits for somebody's review."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
         notices = override_releases(tx, act, incident_id, version, context.agreements, override.reason)
         raise_alerts(tx, act, [override_finding(tx, notice) for notice in notices], context.alerts)
@@ -322,7 +322,7 @@ async def close(
 ) -> Response:
     """Close it and draft a final notice for every customer told; refused while a customer's verdict is pending."""
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
         return _answer(context, close_incident(tx, act, incident_id, version, context.agreements))
 
@@ -340,7 +340,7 @@ async def reopen(
 ) -> Response:
     """Open it again, so that facts found later reach the customers."""
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
         return _answer(context, reopen_incident(tx, act, incident_id, version, context.agreements))
 

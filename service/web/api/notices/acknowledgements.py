@@ -11,10 +11,17 @@ from starlette.responses import Response
 from notifications.delivery.acknowledgement import AcknowledgedVia, Acknowledgement
 from notifications.errors import NotFoundError
 from notifications.evidence.evidence import EVENT_OF_ACT, EvidenceEvent
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.acknowledge_notice import NOTE_MAX_CHARACTERS, acknowledge_notice
 from service.auth.route_guard import Access
-from service.delivery.acknowledgements import Given, IncidentStanding, Opened, Standing, incident_standing, standing
+from service.delivery.acknowledgements import (
+    AcknowledgementsGiven,
+    AcknowledgementStatus,
+    IncidentAcknowledgementStatus,
+    NoticeOpened,
+    incident_standing,
+    standing,
+)
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out, Prose, Schema
 from service.web.api.requests import (
@@ -115,7 +122,7 @@ async def acknowledge(
     """Confirm, in one's own name, that one's customer has the notice. A second time answers as the first."""
     note = None if acknowledgement is None else acknowledgement.note
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         given = acknowledge_notice(tx, act, notice_id, via=AcknowledgedVia.API, note=note)
         return Answer(_acknowledgement_out(given, access.caller.name))
 
@@ -128,7 +135,7 @@ async def acknowledge(
 async def list_of_notice(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return who opened the notice, who acknowledged it, and which contact that got it by mail did not."""
 
-    def work(tx: AccessTransaction) -> Standing:
+    def work(tx: AccessTransaction) -> AcknowledgementStatus:
         notice = tx.notice(notice_id)
         if notice is None:
             raise NotFoundError("notice", notice_id)
@@ -168,13 +175,13 @@ async def list_of_incident(
     )
 
 
-def _of_incident(tx: AccessTransaction, access: Access, incident_id: UUID, limit: int) -> IncidentStanding:
+def _of_incident(tx: AccessTransaction, access: Access, incident_id: UUID, limit: int) -> IncidentAcknowledgementStatus:
     if tx.incident(incident_id) is None:
         raise NotFoundError("incident", incident_id)
     return incident_standing(tx, access, incident_id, limit)
 
 
-def _standing_fields(found: Standing) -> Mapping[str, Any]:
+def _standing_fields(found: AcknowledgementStatus) -> Mapping[str, Any]:
     return {
         "acknowledged": found.is_acknowledged,
         "wanted_by": found.wanted_by,
@@ -186,7 +193,7 @@ def _standing_fields(found: Standing) -> Mapping[str, Any]:
     }
 
 
-def _given_out(given: Given) -> AcknowledgementOut:
+def _given_out(given: AcknowledgementsGiven) -> AcknowledgementOut:
     return _acknowledgement_out(given.acknowledgement, given.name)
 
 
@@ -207,7 +214,7 @@ def _acknowledgement_out(acknowledgement: Acknowledgement, name: str | None) -> 
     )
 
 
-def _opening_out(opened: Opened) -> OpeningOut:
+def _opening_out(opened: NoticeOpened) -> OpeningOut:
     event: EvidenceEvent = EVENT_OF_ACT["notice.opened"]
     return OpeningOut.model_construct(
         by=opened.opening.by,

@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from notifications.delivery.call_task import CallOutcome, CallReason, CallRecord, CallTask, CallTaskState
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.manage_calls import CallReport, close_call_task, record_call, reopen_call_task
 from service.delivery.calls import Task, TaskInFull, open_tasks, task_in_full, tasks_of_state
 from service.ports.store import AccessTransaction
@@ -169,7 +169,7 @@ async def record(
 ) -> Response:
     """Record a call as evidence: it is never changed. A person reached ends the task."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         report = CallReport(
             number=body.number,
             called_at=body.called_at or act.now,
@@ -197,7 +197,7 @@ async def close(
 ) -> Response:
     """Close a task although nobody was reached; no other is opened for the same want."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         close_call_task(tx, act, call_task_id, _expected(tx, call_task_id, if_match), body.reason)
         return _answer(tx, context, access.caller.language, call_task_id, act.now)
 
@@ -216,7 +216,7 @@ async def reopen(
 ) -> Response:
     """Open a task again; 409 where one is open, or the customer has the notice by another way."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         reopen_call_task(tx, act, call_task_id, _expected(tx, call_task_id, if_match), body.reason)
         return _answer(tx, context, access.caller.language, call_task_id, act.now)
 

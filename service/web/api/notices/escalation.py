@@ -7,9 +7,9 @@ from pydantic import Field
 from starlette.responses import Response
 
 from notifications.delivery.call_task import CallTaskState
-from notifications.delivery.escalation_plan import Standing, standing_of
+from notifications.delivery.escalation_plan import EscalationStatus, escalation_status
 from notifications.errors import NotFoundError
-from notifications.use_cases.notices.escalate import standing_watch
+from notifications.use_cases.notices.escalate import notice_clock
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out
 from service.web.api.requests import MayReadCalls, json_response
@@ -21,7 +21,7 @@ class EscalationOut(Out):
     """The clock of one sealed notice."""
 
     notice_id: UUID
-    standing: Standing = Field(
+    standing: EscalationStatus = Field(
         description=(
             "`open`: nothing but the console has it. `told`: sent, and not acknowledged yet. `settled`: nothing more is"
             " owed by it. `superseded`: what was owed passed to a later notice."
@@ -39,13 +39,13 @@ async def show(access: MayReadCalls, notice_id: UUID) -> Response:
 
     def work(tx: AccessTransaction) -> EscalationOut:
         notice = tx.notice(notice_id)
-        watch = None if notice is None else standing_watch(tx, notice)
+        watch = None if notice is None else notice_clock(tx, notice)
         if watch is None:
             raise NotFoundError("escalation", notice_id)
         open_tasks = [task.id for task in watch.call_tasks if task.state is CallTaskState.OPEN]
         return EscalationOut.model_construct(
             notice_id=notice_id,
-            standing=standing_of(watch),
+            standing=escalation_status(watch),
             due_at=watch.escalation.due_at,
             acknowledge_by=watch.escalation.acknowledge_by,
             next_look_at=watch.escalation.next_look_at,

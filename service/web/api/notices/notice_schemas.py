@@ -8,7 +8,7 @@ from pydantic import Field
 
 from notifications.delivery.delivery import Delivery, DeliveryAttempt
 from notifications.evidence.evidence import EvidenceEvent
-from notifications.mail.bounce_record import ReturnedMessage
+from notifications.mail.bounce_record import Bounce
 from notifications.notice import Notice
 from service.web.api.fields import Moment, Out, Prose, Schema
 
@@ -121,9 +121,7 @@ class DeliveryOut(Out):
     returned: list[ReturnedOut] = Field(description="What came back after it was accepted, oldest first.")
 
 
-def delivery_out(
-    delivery: Delivery, attempts: list[DeliveryAttempt], returned: Sequence[ReturnedMessage] = ()
-) -> DeliveryOut:
+def delivery_out(delivery: Delivery, attempts: list[DeliveryAttempt], returned: Sequence[Bounce] = ()) -> DeliveryOut:
     """Return the schema of a delivery with its evidence."""
     return DeliveryOut.model_construct(
         id=delivery.id,

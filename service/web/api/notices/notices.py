@@ -13,7 +13,7 @@ from notifications.errors import NotFoundError
 from notifications.notice import ComposedNotice, Notice
 from notifications.notice.seal import SealedNotice
 from notifications.ports import Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.release_notice import override_release, release_notice, review_override
 from notifications.use_cases.notices.seal_notice import compose_from_store
 from service.auth.route_guard import Access
@@ -141,7 +141,7 @@ async def release(
     409 where four eyes are required and the caller wrote it last.
     """
 
-    def work(tx: Transaction, act: Act) -> Answer:
+    def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: _found(tx, notice_id).version)
         return _changed(release_notice(tx, act, notice_id, version, context.agreements))
 
@@ -160,7 +160,7 @@ async def release_override(
 ) -> Response:
     """Release one draft past four eyes, or without an approver. It is alerted, and waits for somebody's review."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: _found(tx, notice_id).version)
         notice = override_release(tx, act, notice_id, version, context.agreements, override.reason)
         raise_alerts(tx, act, [override_finding(tx, notice)], context.alerts)
@@ -183,7 +183,7 @@ async def review(
 ) -> Response:
     """Record that somebody else than whoever wrote or released it looked at an emergency release."""
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: _found(tx, notice_id).version)
         notice = review_override(tx, act, notice_id, version)
         alert = tx.alert_by_key(override_finding(tx, notice).key)

@@ -17,7 +17,7 @@ from notifications.delivery.webhook import EndpointState
 from notifications.errors import NotFoundError, StateConflictError
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Page, Transaction
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import public_fact_id
 from notifications.use_cases.notices.pause_channel import is_paused
 from service.auth.permissions import Permission
@@ -104,7 +104,7 @@ async def see(
     """Take an alert off the list; whoever says so first is recorded. An emergency release is reviewed instead."""
     reads_incidents = access.may(Permission.INCIDENT_READ)
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         alert = tx.alert(alert_id)
         if alert is None or not (reads_incidents or alert.kind in WITHOUT_INCIDENT):
             raise NotFoundError("alert", alert_id)

@@ -8,7 +8,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from notifications.delivery.delivery import ChannelKind, ChannelPause
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import is_paused, pause_channel, resume_channel
 from service.ports.figures import QueueFigures
 from service.ports.store import AccessTransaction
@@ -87,7 +87,7 @@ async def pause(
     """
     configured = configured_channels(context.settings)
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         pause_channel(tx, act, channel, reason=body.reason, until=body.until)
         return Answer(_one(tx, act.now, configured, channel))
 
@@ -105,7 +105,7 @@ async def resume(
     """Hand over by a channel again, nearest deadline first; 409 where it is not paused."""
     configured = configured_channels(context.settings)
 
-    def work(tx: AccessTransaction, act: Act) -> Answer:
+    def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         resume_channel(tx, act, channel)
         return Answer(_one(tx, act.now, configured, channel))
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.route_guard import Access
 from service.crypto.key_states import KeyState
 from service.key_rotation.rotation import KeyRotation
@@ -103,7 +103,7 @@ async def _rotate(
 ) -> Response:
     async with context.keys.rotating() as rotation:
 
-        def work(tx: AccessTransaction, act: Act) -> Answer:
+        def work(tx: AccessTransaction, act: AuditContext) -> Answer:
             # In the transaction, for the tenth of a second it takes: a repeated request must not prepare anything.
             prepared = prepare(rotation)
             context.keys.announce(tx, act, prepared)

@@ -18,7 +18,7 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires, open_to_strangers
 from service.auth.sign_in.links import LinkVoidError
 from service.delivery.acknowledge_link import AcknowledgeLinks, Linked
-from service.delivery.acknowledgements import Standing, incident_standing
+from service.delivery.acknowledgements import AcknowledgementStatus, incident_standing
 from service.ports.store import AccessTransaction
 from service.web.api.notices.acknowledgements import AcknowledgementIn
 from service.web.console.failures import PageRoute
@@ -68,7 +68,7 @@ def _note(text: str) -> str | None:
 class Entry:
     """How one customer stands."""
 
-    standing: Standing
+    standing: AcknowledgementStatus
     #: its time has passed, and nobody acknowledged
     late: bool
 
@@ -101,7 +101,7 @@ async def of_incident(request: Request, access: MayReadIncidents, incident_id: U
     return page(request, "acknowledgements", access.caller, {"ticket": ticket, "found": entries})
 
 
-def _is_late(standing: Standing, now: datetime) -> bool:
+def _is_late(standing: AcknowledgementStatus, now: datetime) -> bool:
     return standing.wanted_by is not None and standing.wanted_by <= now and not standing.is_acknowledged
 
 

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from notifications.evidence.notification_report import Findings, Line, OverrideKind, Standing
+from notifications.evidence.notification_report import NotificationReport, OverrideKind, ReportLine, ReportStatus
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.web.console.failures import PageRoute
-from service.web.console.pages.period_report import PeriodAccount, account_of_period
+from service.web.console.pages.period_report import PeriodReport, report_for_period
 from service.web.console.rendering import page
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -21,7 +21,7 @@ _DAYS = 90
 _NAME_CHARACTERS = 200
 #: Lines of one list; an incident of 10,000 customers is for the command.
 _SHOWN = 200
-_FIRST = (Standing.MISSING, Standing.LATE)
+_FIRST = (ReportStatus.MISSING, ReportStatus.LATE)
 
 
 @router.get("/audit")
@@ -53,7 +53,7 @@ async def audit_page(
         return page(request, "audit", access.caller, values, status=422)
     # A day ends where the next begins; the calendar's last one has no next.
     after = datetime.max.replace(tzinfo=UTC) if ends == date.max else _midnight(ends + timedelta(days=1))
-    made = await account_of_period(access, _midnight(begins), after, name)
+    made = await report_for_period(access, _midnight(begins), after, name)
     return page(request, "audit", access.caller, values | _shown(made, filtered=bool(name)))
 
 
@@ -68,9 +68,9 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def _shown(made: PeriodAccount, *, filtered: bool) -> dict[str, Any]:
+def _shown(made: PeriodReport, *, filtered: bool) -> dict[str, Any]:
     found = made.findings
-    by_incident: dict[str, list[Line]] = {}
+    by_incident: dict[str, list[ReportLine]] = {}
     for line in found.lines:
         by_incident.setdefault(line.incident, []).append(line)
     incidents = sorted(
@@ -90,6 +90,6 @@ def _shown(made: PeriodAccount, *, filtered: bool) -> dict[str, Any]:
     }
 
 
-def _counts(found: Findings) -> list[tuple[Standing, int]]:
-    counted = [(standing, len(found.standing_at(standing))) for standing in Standing]
+def _counts(found: NotificationReport) -> list[tuple[ReportStatus, int]]:
+    counted = [(standing, len(found.standing_at(standing))) for standing in ReportStatus]
     return [(standing, count) for standing, count in counted if count]

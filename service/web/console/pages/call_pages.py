@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from notifications.delivery.call_task import CallOutcome
 from notifications.errors import Fault, InvalidInputError, StateConflictError, VersionMismatchError
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.manage_calls import CallReport, close_call_task, record_call, reopen_call_task
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
@@ -53,7 +53,7 @@ async def record(request: Request, access: MayChangeCalls, call_task_id: UUID) -
     """Record a call."""
     form = await form_of(request)
 
-    def work(tx: AccessTransaction, act: Act) -> None:
+    def work(tx: AccessTransaction, act: AuditContext) -> None:
         record_call(tx, act, call_task_id, _version(form), _report(tx, act, call_task_id, form))
 
     return await _done(request, access, call_task_id, form, work, "recorded")
@@ -64,7 +64,7 @@ async def close(request: Request, access: MayChangeCalls, call_task_id: UUID) ->
     """Close a task although nobody was reached."""
     form = await form_of(request)
 
-    def work(tx: AccessTransaction, act: Act) -> None:
+    def work(tx: AccessTransaction, act: AuditContext) -> None:
         close_call_task(tx, act, call_task_id, _version(form), _line(form, "reason"))
 
     return await _done(request, access, call_task_id, form, work, "closed")
@@ -75,7 +75,7 @@ async def reopen(request: Request, access: MayChangeCalls, call_task_id: UUID) -
     """Open a task again."""
     form = await form_of(request)
 
-    def work(tx: AccessTransaction, act: Act) -> None:
+    def work(tx: AccessTransaction, act: AuditContext) -> None:
         reopen_call_task(tx, act, call_task_id, _version(form), _line(form, "reason"))
 
     return await _done(request, access, call_task_id, form, work, "reopened")
@@ -109,7 +109,7 @@ def _line(form: Form, name: str) -> str:
     return stated
 
 
-def _report(tx: AccessTransaction, act: Act, call_task_id: UUID, form: Form) -> CallReport:
+def _report(tx: AccessTransaction, act: AuditContext, call_task_id: UUID, form: Form) -> CallReport:
     """Return what a form states of a call; raises InvalidInputError."""
     if form["outcome"] not in set(CallOutcome):
         raise InvalidInputError(Fault("outcome", "must be one of those shown"))

@@ -20,7 +20,13 @@ from notifications.notice import Notice
 from notifications.notice.seal import SealedNotice, SealedRendering
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
-from service.delivery.acknowledgements import Standing, acts_for, own_acknowledgement, record_opening, standing
+from service.delivery.acknowledgements import (
+    AcknowledgementStatus,
+    acts_for,
+    own_acknowledgement,
+    record_opening,
+    standing,
+)
 from service.ports.store import AccessTransaction
 from service.web.console.failures import PageRoute
 from service.web.console.listing import in_language
@@ -49,7 +55,7 @@ class _Found:
     sealed: SealedNotice | None
     served: tuple[Served, ...]
     #: None until it is sealed
-    standing: Standing | None
+    standing: AcknowledgementStatus | None
     #: what the reader itself gave
     own: Acknowledgement | None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifications.audit.entry import parse_leaf
-from notifications.evidence.notification_report import Accounting, Findings
+from notifications.evidence.notification_report import NotificationReport, ReportBuilder
 from notifications.ports import Page, SequencedEntry
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
@@ -26,10 +26,10 @@ _CUSTOMERS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class PeriodAccount:
+class PeriodReport:
     """What the log says of the incidents of a period."""
 
-    findings: Findings
+    findings: NotificationReport
     #: incidents of the period that are not in it, older than those that are
     left_out: int
     #: entries of the log under its checkpoint, as far as one was there
@@ -40,7 +40,7 @@ class PeriodAccount:
     erased: Mapping[str, datetime]
 
 
-async def account_of_period(access: Access, starts_at: datetime, ends_at: datetime, wanted: str) -> PeriodAccount:
+async def report_for_period(access: Access, starts_at: datetime, ends_at: datetime, wanted: str) -> PeriodReport:
     """Return the account of the incidents declared from ``starts_at`` until before ``ends_at``, as the caller sees it.
 
     ``wanted`` is part of a customer's name; of others no line is returned. An auditor's read is logged before it
@@ -55,7 +55,7 @@ async def account_of_period(access: Access, starts_at: datetime, ends_at: dateti
     first = await _first_since(access, starts_at, size)
     declared = await _declared_within(access, first, size, starts_at, ends_at)
     # 2.
-    accounting, read, begun = Accounting(), 0, 0
+    accounting, read, begun = ReportBuilder(), 0, 0
     for incident in reversed(declared):
         if begun == _INCIDENTS_MAX or read >= _ENTRIES_MAX:
             break
@@ -67,7 +67,7 @@ async def account_of_period(access: Access, starts_at: datetime, ends_at: dateti
     findings = _of(findings, customers, wanted.strip().casefold())
     erased = await _erased(access, {line.customer for line in findings.lines} - customers.keys())
     await access.trace()
-    return PeriodAccount(findings, len(declared) - begun, size, customers, erased)
+    return PeriodReport(findings, len(declared) - begun, size, customers, erased)
 
 
 async def _first_since(access: Access, starts_at: datetime, size: int) -> int:
@@ -101,7 +101,7 @@ async def _declared_within(access: Access, first: int, size: int, starts_at: dat
     return found
 
 
-async def _take(access: Access, accounting: Accounting, incident: str) -> int:
+async def _take(access: Access, accounting: ReportBuilder, incident: str) -> int:
     """Take every entry of an incident; returns how many there are."""
     count, cursor = 0, None
     while True:
@@ -127,7 +127,7 @@ def _customers(tx: AccessTransaction) -> dict[str, tuple[str, str]]:
             return known
 
 
-def _of(findings: Findings, customers: Mapping[str, tuple[str, str]], wanted: str) -> Findings:
+def _of(findings: NotificationReport, customers: Mapping[str, tuple[str, str]], wanted: str) -> NotificationReport:
     """Return the findings of the customers whose name holds what is wanted; of all where nothing is."""
 
     def meant(pseudonym: str) -> bool:

@@ -81,7 +81,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class WebhookTest:
     """What a test came to."""
 
     endpoint_id: UUID
@@ -134,7 +134,7 @@ async def test(
         outcome = await posted_trial(context, access, customer_id, endpoint_id)
     except StateConflictError as error:
         return await _shown(request, access, customer_id, error=error)
-    return await _shown(request, access, customer_id, trial=Trial(endpoint_id, outcome))
+    return await _shown(request, access, customer_id, trial=WebhookTest(endpoint_id, outcome))
 
 
 @router.post("/{endpoint_id}/secrets")
@@ -223,7 +223,7 @@ async def _shown(
     *,
     done: str = "",
     error: Exception | None = None,
-    trial: Trial | None = None,
+    trial: WebhookTest | None = None,
     entered: Form | None = None,
 ) -> Response:
     sees_notices, may_change = access.may(Permission.NOTICE_READ), access.may(Permission.WEBHOOK_CHANGE)

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from notifications.customer.records import Contact
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers import manage_customers as keep_customers
 from service.auth.sign_in.links import LinkVoidError, find_link, redeem_link
 from service.ports.store import AccessTransaction
@@ -20,7 +20,7 @@ def contact_of(tx: AccessTransaction, secret: str, now: datetime) -> Contact:
     return contact
 
 
-def confirm_address(tx: AccessTransaction, act: Act, secret: str) -> Contact:
+def confirm_address(tx: AccessTransaction, act: AuditContext, secret: str) -> Contact:
     """Confirm the address of a contact.
 
     1. The link holds, and was sent to the address of today.

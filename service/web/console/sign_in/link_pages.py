@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from notifications.errors import InvalidInputError
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.route_guard import open_to_strangers
 from service.auth.sign_in.links import LinkVoidError
 from service.auth.sign_in.password_links import PasswordLinks
@@ -133,7 +133,7 @@ async def confirm(request: Request, secret: Secret) -> Response:
     """Confirm the address."""
     verify_not_another_site(request)
     context = request.app.state.api_context
-    act = Act(_ACTOR, context.clock.now(), context.identifiers)
+    act = AuditContext(_ACTOR, context.clock.now(), context.identifiers)
     try:
         await context.unit_of_work.write(lambda tx: confirm_address(tx, act, secret))
     except LinkVoidError:

@@ -1,13 +1,13 @@
 """The mail with the link that resets a lost password."""
 
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.ports.accounts import Account
 from service.ports.alerts_and_mail import ServiceMail
 from service.web.console.catalogues import text
 from service.web.console.settings import ConsoleSettings
 
 
-def reset_mail(act: Act, account: Account, secret: str, settings: ConsoleSettings) -> ServiceMail:
+def reset_mail(act: AuditContext, account: Account, secret: str, settings: ConsoleSettings) -> ServiceMail:
     """Return the mail, in the language of the account; the link in it is the only place where the secret stands."""
     language = account.language
     link = f"{settings.origin}/reset/{secret}"

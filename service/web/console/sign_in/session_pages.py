@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from notifications.errors import Fault, InvalidInputError, NotFoundError
-from notifications.use_cases.audit_context import Act
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import SESSION_COOKIE
 from service.auth.issuing import issue_own_token
 from service.auth.permissions import Permission
@@ -52,7 +52,7 @@ async def make_token(request: Request, access: Person) -> Response:
     return page(request, "shown_once", access.caller, {"name": "token", "secrets": [token]})
 
 
-def _issue(tx: AccessTransaction, act: Act, access: Access, form: Form, token: str) -> None:
+def _issue(tx: AccessTransaction, act: AuditContext, access: Access, form: Form, token: str) -> None:
     account = tx.account(access.caller.account_id)
     if account is None:
         raise NotFoundError("account", access.caller.account_id)
