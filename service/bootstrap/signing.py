@@ -26,7 +26,7 @@ _ENTRIES_LOOKED_AT = 10_000
 
 
 def timestamp_authority(
-    settings: Settings, files: KeyFiles, passphrases: Passphrases, stack: contextlib.AsyncExitStack
+    settings: Settings, files: KeyFiles, passphrases: Passphrases, clock: Clock, stack: contextlib.AsyncExitStack
 ) -> TimestampAuthority:
     """Return the authority that the settings name; raises InvalidInputError. The stack closes it."""
     if settings.timestamp_url is None:
@@ -38,6 +38,7 @@ def timestamp_authority(
         load_chain(settings.timestamp_ca_file),
         independent=settings.timestamp_independent,
         timeout_seconds=settings.timestamp_timeout_seconds,
+        clock=clock,
     )
     stack.push_async_callback(authority.aclose)
     return authority
