@@ -18,7 +18,7 @@ from notifications.delivery.webhook import WebhookEndpoint, WebhookSecret
 from notifications.incident import Incident, IncidentFacts
 from notifications.mail.bounce_record import Bounce
 from notifications.notice import Notice
-from notifications.notice.seal import SealedNotice
+from notifications.notice.seal import SealedNotice, UndatedNotice
 
 ResultT = TypeVar("ResultT")
 
@@ -321,6 +321,14 @@ class Transaction(Protocol):
 
     def sealed_without_timestamp(self, limit: int) -> Sequence[UUID]:
         """Return notices whose timestamp is still owed, oldest first."""
+        ...
+
+    def undated_notices(self, limit: int) -> Sequence[UndatedNotice]:
+        """Return notices whose timestamp is still owed, with the authority's reason, oldest first."""
+        ...
+
+    def set_timestamp_refusal(self, reason: str) -> None:
+        """Record why the authority gives none of the timestamps that are owed now."""
         ...
 
     # -- delivery

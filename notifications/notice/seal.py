@@ -41,3 +41,13 @@ class SealedNotice:
     #: one per language and time zone that a contact of the customer reads in; kept, so that a later wording cannot
     #: change sealed words
     renderings: tuple[SealedRendering, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UndatedNotice:
+    """A sealed notice without its timestamp."""
+
+    notice_id: UUID
+    sealed_at: datetime
+    #: why the authority gave none at the last try; None while that is not recorded
+    reason: str | None

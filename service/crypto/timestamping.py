@@ -119,7 +119,9 @@ class HttpTimestampAuthority:
         except TimeoutError as error:
             raise TimestampUnavailableError(f"the authority did not answer in {self._timeout_seconds:g} s") from error
         except httpx.HTTPError as error:
-            raise TimestampUnavailableError(f"the authority cannot be reached: {type(error).__name__}") from error
+            raise TimestampUnavailableError(
+                f"the authority cannot be reached: {error or type(error).__name__}"
+            ) from error
         stated = verify_reply(reply, request, content, self._roots)
         _verify_not_ahead(stated, self._clock.now(), self._ahead_seconds)
         return reply

@@ -85,6 +85,8 @@ class Worker:
         self._failures: dict[str, str] = {}
         #: notices that are held, and the reason that was logged
         self._held: dict[UUID, str] = {}
+        #: why notices have no timestamp, and which, as it is recorded
+        self._undated: tuple[str, Sequence[UUID]] | None = None
         #: notices that are being sealed here, and therefore proven without help
         self._sealing_now: set[UUID] = set()
         self._places_to_seal = asyncio.Semaphore(self._settings.sealing_at_once)
@@ -264,8 +266,12 @@ class Worker:
             try:
                 await obtain_timestamp(notice_id, self._sealing)
             except TimestampUnavailableError as error:
-                _log.warning("timestamp.missed", notices=len(pending), reason=str(error))
-                self._failures["timestamp_authority"] = str(error)
+                reason = str(error)
+                _log.warning("timestamp.missed", notices=len(pending), reason=reason)
+                self._failures["timestamp_authority"] = reason
+                if self._undated != (reason, pending):
+                    await self._sealing.unit_of_work.write(lambda tx, reason=reason: tx.set_timestamp_refusal(reason))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+                    self._undated = reason, pending
                 return 0
         self._failures.pop("timestamp_authority", None)
         return 0

@@ -37,6 +37,7 @@ OPERATING_KINDS = frozenset(
         "witness_disputing",
         "erasure_waiting",
         "head_untimestamped",
+        "notices_undated",
         "log_differs",
         # Of a customer's own system; here, so that it stands on the board like these.
         "webhook_certificate_expiring",

@@ -36,6 +36,10 @@ _ERASURE_NEAR = timedelta(days=3)
 _ERASURES_AT_ONCE = 100
 #: A timestamp over a head may be owed for so long: the next head and the next token cover what lies before.
 _TIMESTAMP_PATIENCE = timedelta(hours=1)
+#: A notice may be without its timestamp for so long: an authority that was restarted gives it meanwhile.
+_UNDATED_PATIENCE = timedelta(minutes=10)
+#: Why a notice is without its timestamp while no try was recorded.
+NO_REASON = "the timestamp authority has not answered"
 _AT_ONCE = 10_000
 _CONTACTS_AT_ONCE = 500
 _HOURS_UNTIL_AGAIN = 4
@@ -51,6 +55,7 @@ _LOOKED_AT = frozenset(
         "witness_disputing",
         "erasure_waiting",
         "head_untimestamped",
+        "notices_undated",
         "log_differs",
     }
 )
@@ -97,6 +102,7 @@ def scan_operations(
        are done and not certified.
     8. Heads that the timestamp authority has not timestamped for long.
     9. A check of the log that found a difference.
+    10. Notices that have been without their timestamp for long.
     """
     figures = tx.store_figures(now)
     pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
@@ -108,6 +114,7 @@ def scan_operations(
         *_witnesses(witnesses, now),
         *_erasures(tx, now),
         *_untimestamped(head_timestamping, now),
+        *_undated(tx, now),
         *_differing(log_check, now),
     ]
     if free_bytes is not None and free_bytes < limits.free_bytes:
@@ -262,7 +269,16 @@ def _differing(check: FsckState | None, now: datetime) -> Iterator[AlertCandidat
 def _untimestamped(state: TimestampingState | None, now: datetime) -> Iterator[AlertCandidate]:
     if state is None or state.failing_since is None or now - state.failing_since < _TIMESTAMP_PATIENCE:
         return
-    yield AlertCandidate(f"head_untimestamped:{_block(now)}", "head_untimestamped", "", count=state.failures)
+    yield AlertCandidate(
+        f"head_untimestamped:{_block(now)}", "head_untimestamped", state.reason or "", count=state.failures
+    )
+
+
+def _undated(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
+    undated = tx.undated_notices(_AT_ONCE)
+    if undated and now - undated[0].sealed_at >= _UNDATED_PATIENCE:
+        reason = undated[0].reason or NO_REASON
+        yield AlertCandidate(f"notices_undated:{_block(now)}", "notices_undated", reason, count=len(undated))
 
 
 def _block(now: datetime) -> str:

@@ -22,6 +22,7 @@ from notifications.errors import (
     VersionMismatchError,
 )
 from notifications.notice import NoticeState
+from notifications.notice.seal import UndatedNotice
 from notifications.ports import DueDelivery, SequencedEntry, TimestampedCheckpoint
 from service.ports.log import PendingLeaf
 
@@ -43,6 +44,7 @@ class Records:
     notices: dict = field(default_factory=dict)
     sealed: dict = field(default_factory=dict)
     sealed_entries: dict = field(default_factory=dict)
+    timestamp_refusals: dict = field(default_factory=dict)
     deliveries: dict = field(default_factory=dict)
     leases: dict = field(default_factory=dict)
     attempts: dict = field(default_factory=dict)
@@ -357,6 +359,17 @@ class MemoryTransaction(ServingRecords):
 
     def sealed_without_timestamp(self, limit):
         return [key for key, item in self._records.sealed.items() if item.timestamp is None][:limit]
+
+    def undated_notices(self, limit):
+        return [
+            UndatedNotice(key, self._records.sealed[key].sealed_at, self._records.timestamp_refusals.get(key))
+            for key in self.sealed_without_timestamp(limit)
+        ]
+
+    def set_timestamp_refusal(self, reason):
+        self._writing()
+        owed = self.sealed_without_timestamp(len(self._records.sealed))
+        self._records.timestamp_refusals.update(dict.fromkeys(owed, reason))
 
     # -- deliveries
 

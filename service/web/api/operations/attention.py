@@ -23,6 +23,7 @@ from notifications.use_cases.notices.pause_channel import is_paused
 from service.auth.permissions import Permission
 from service.delivery.calls import Task, open_tasks
 from service.monitoring.notice_findings import OPERATING_KINDS, WITHOUT_INCIDENT, certificate_key
+from service.monitoring.service_findings import NO_REASON
 from service.ports.alerts_and_mail import Alert
 from service.ports.figures import QueueFigures
 from service.ports.store import AccessTransaction
@@ -42,6 +43,7 @@ class AttentionItem(Out):
         "decision_pending",
         "draft_unreleased",
         "notice_held",
+        "notice_undated",
         "delivery_failing",
         "delivery_failed",
         "override_unreviewed",
@@ -88,10 +90,10 @@ class AttentionList(Out):
 async def list_attention(context: Context, access: MayReadAttention, limit: Limit = 100) -> Response:
     """Return all that waits, nearest deadline first.
 
-    Open questions, unreleased drafts, held notices, deliveries in trouble, emergency releases nobody reviewed, alerts
-    nobody saw; customers that nobody can be told at, contacts whose certificate ends or that failed a check, mails of
-    the service that failed, paused channels, and what is wrong with the service itself. Whoever may not read incidents
-    gets the part after the semicolon alone.
+    Open questions, unreleased drafts, held notices, notices without their timestamp, deliveries in trouble, emergency
+    releases nobody reviewed, alerts nobody saw; customers that nobody can be told at, contacts whose certificate ends
+    or that failed a check, mails of the service that failed, paused channels, and what is wrong with the service
+    itself. Whoever may not read incidents gets the part after the semicolon alone.
     """
     now, reads_incidents = context.clock.now(), access.may(Permission.INCIDENT_READ)
     return json_response(await access.read(lambda tx: attention_list(tx, now, limit, reads_incidents=reads_incidents)))
@@ -132,9 +134,11 @@ def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_in
         pending, all_pending = _pending(tx, now, limit)
         waiting, all_waiting = _waiting(tx, tickets, now, limit)
         troubled = _troubled(tx, tickets, now, limit)
+        undated = _undated(tx, tickets, limit)
         calls, all_calls = open_tasks(tx, limit)
-        items += (*pending, *waiting, *troubled, *_calls(calls, now), *_alerts(tx, open_alerts, tickets, now))
-        complete = complete and all_pending and all_waiting and all_calls and len(troubled) < limit
+        items += (*pending, *waiting, *undated, *troubled, *_calls(calls, now))
+        items += _alerts(tx, open_alerts, tickets, now)
+        complete = complete and all_pending and all_waiting and all_calls and max(len(troubled), len(undated)) < limit
     # What nothing is owed by yet comes last.
     items.sort(key=lambda item: (item.due_at is None, item.due_at or now))
     return AttentionList(items=items, complete=complete)
@@ -377,6 +381,28 @@ def _notice_item(
         notice_id=notice.id,
         what=what,
     )
+
+
+def _undated(tx: Transaction, tickets: _Tickets, limit: int) -> list[AttentionItem]:
+    """Return sealed notices without their timestamp, with the authority's reason; they were sent without it."""
+    items = []
+    for undated in tx.undated_notices(limit):
+        notice = tx.notice(undated.notice_id)
+        if notice is None:
+            raise NotFoundError("notice", undated.notice_id)
+        items.append(
+            AttentionItem(
+                kind="notice_undated",
+                due_at=None,
+                overdue=False,
+                incident_id=notice.incident_id,
+                ticket=tickets.of(notice.incident_id),
+                customer_id=notice.customer_id,
+                notice_id=notice.id,
+                what=undated.reason or NO_REASON,
+            )
+        )
+    return items
 
 
 def _troubled(tx: Transaction, tickets: _Tickets, now: datetime, limit: int) -> list[AttentionItem]:
