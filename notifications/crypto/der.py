@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from notifications.errors import Fault, InvalidInputError
 
 _SEQUENCE, _SET, _OID, _INTEGER, _OCTETS, _BITS = 0x30, 0x31, 0x06, 0x02, 0x04, 0x03
+_UTF8 = 0x0C
 _CONTEXT_0 = 0xA0
 #: directoryName of a GeneralName
 _DIRECTORY_NAME = 0xA4
@@ -262,6 +263,14 @@ def _at_least(count: int, item: _Item) -> list[_Item]:
     items = list(_items(item.body))
     _expect(len(items) >= count, "has another shape")
     return items
+
+
+def parse_utf8_string(data: bytes) -> str:
+    """Return the text of a UTF8String; raises InvalidInputError for anything else."""
+    try:
+        return _only(data, _UTF8).body.decode()
+    except UnicodeDecodeError:
+        raise InvalidInputError(Fault("text", "is not UTF-8")) from None
 
 
 def _expect(holds: bool, otherwise: str) -> None:
