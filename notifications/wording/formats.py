@@ -1,12 +1,13 @@
 """Times, numbers and foreign text as a reader of one language and time zone expects them."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
+
+from notifications.time_zones import time_zone as zone_of
 
 #: CLDR patterns: minutes are enough for a reader; the document has the microseconds.
 _DATE_PATTERNS = {"en": "d MMMM y, HH:mm", "fr": "d MMMM y 'à' HH:mm", "de": "d. MMMM y, HH:mm 'Uhr'"}
@@ -43,20 +44,19 @@ def set_in_french(text: str) -> str:
     return _FRENCH_SPACE_AFTER.sub(NARROW_NO_BREAK_SPACE, spaced).replace("'", "’")
 
 
-@lru_cache(maxsize=256)
-def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):
-        return None
-
-
 def moment(timestamp: str, language: str, time_zone: str) -> str:
     """Return a moment in the reader's zone and in UTC: ``2 March 2026, 09:00 Europe/Paris (2026-03-02 08:00 UTC)``.
 
-    ``timestamp``: as in documents. A zone that is not known is left out, and UTC alone stands.
+    ``timestamp``: as in documents. A zone that IANA removed since it was chosen is left out: the moment is in UTC.
     """
     return _moment(timestamp, language, time_zone)
+
+
+def _zone(name: str) -> tzinfo | None:
+    try:
+        return zone_of(name)
+    except LookupError:
+        return None
 
 
 @lru_cache(maxsize=4_096)

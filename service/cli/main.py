@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from notifications.errors import GreffierError
+from notifications.time_zones import IANA_VERSION
 from service.cli.audit import audit_command
 from service.cli.bundle import bundle_command
 from service.cli.check_contacts import check_command
@@ -27,7 +28,7 @@ _DATA = click.Path(path_type=Path, file_okay=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("greffier"), prog_name="greffier")
+@click.version_option(f"{version('greffier')}, time zones {IANA_VERSION}", prog_name="greffier")
 def cli() -> None:
     """Security-incident notices: declared, decided by the agreement, signed, served, proven."""
 

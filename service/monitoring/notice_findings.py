@@ -38,6 +38,7 @@ OPERATING_KINDS = frozenset(
         "erasure_waiting",
         "head_untimestamped",
         "log_differs",
+        "time_zones_old",
         # Of a customer's own system; here, so that it stands on the board like these.
         "webhook_certificate_expiring",
     }

@@ -12,6 +12,7 @@ from notifications.customer.erasure import erasure_window
 from notifications.delivery.delivery import ChannelKind, ChannelPause, OutcomeKind
 from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, days_to_expiry
 from notifications.ports import Page
+from notifications.time_zones import IANA_VERSION, is_old
 from notifications.use_cases.notices.pause_channel import is_paused
 from service.audit_log.checkpoint_timestamps import TimestampingState
 from service.audit_log.cosigning import WitnessState
@@ -52,6 +53,7 @@ _LOOKED_AT = frozenset(
         "erasure_waiting",
         "head_untimestamped",
         "log_differs",
+        "time_zones_old",
     }
 )
 _CERTIFICATES = frozenset({"service_certificate_expiring"})
@@ -97,6 +99,7 @@ def scan_operations(
        are done and not certified.
     8. Heads that the timestamp authority has not timestamped for long.
     9. A check of the log that found a difference.
+    10. Time zone rules that are older than half a year.
     """
     figures = tx.store_figures(now)
     pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
@@ -109,6 +112,7 @@ def scan_operations(
         *_erasures(tx, now),
         *_untimestamped(head_timestamping, now),
         *_differing(log_check, now),
+        *_old_time_zones(now),
     ]
     if free_bytes is not None and free_bytes < limits.free_bytes:
         standing.append(AlertCandidate(f"disk_low:{_block(now)}", "disk_low", "", count=free_bytes // 2**20))
@@ -263,6 +267,11 @@ def _untimestamped(state: TimestampingState | None, now: datetime) -> Iterator[A
     if state is None or state.failing_since is None or now - state.failing_since < _TIMESTAMP_PATIENCE:
         return
     yield AlertCandidate(f"head_untimestamped:{_block(now)}", "head_untimestamped", "", count=state.failures)
+
+
+def _old_time_zones(now: datetime) -> Iterator[AlertCandidate]:
+    if is_old(now.date()):
+        yield AlertCandidate(f"time_zones_old:{IANA_VERSION}", "time_zones_old", IANA_VERSION)
 
 
 def _block(now: datetime) -> str:

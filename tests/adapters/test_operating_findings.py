@@ -10,9 +10,11 @@ from fakes.records import NOW, make_attempt, make_customer, make_delivery, make_
 from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
 from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
 from notifications.notice import NoticeState
+from notifications.time_zones import IANA_VERSION
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import pause_channel, resume_channel
 from service.audit_log.fsck_schedule import FsckState
+from service.monitoring import service_findings
 from service.monitoring.alert_texts import alert_mail
 from service.monitoring.alerts import AlertSettings, AlertSources, AlertTask
 from service.monitoring.certificate_expiry import CertificateEnd
@@ -262,4 +264,14 @@ async def test_a_log_that_differs_is_told_of_with_the_first_difference_and_settl
     assert await watch.look() == [("log_differs", "tree: node 5 of level 0 is not the hash 2")]
     assert await watch.kinds(minutes=1) == ["log_differs"]
     watch.log_check = FsckState(watch.clock.now(), 7)
+    assert await watch.kinds(minutes=1) == []
+
+
+async def test_time_zones_older_than_half_a_year_are_alerted_once_and_settled_by_newer_ones(watch, monkeypatch):
+    monkeypatch.setattr(service_findings, "is_old", lambda today: today >= watch.clock.now().date())
+    assert await watch.look() == [("time_zones_old", f"{IANA_VERSION} 1")]
+    assert await watch.kinds(days=3) == ["time_zones_old"]
+    keys = [alert.key for alert in await watch.store.read(lambda tx: tx.open_alerts(99))]
+    assert keys == [f"time_zones_old:{IANA_VERSION}"]
+    monkeypatch.setattr(service_findings, "is_old", lambda _: False)
     assert await watch.kinds(minutes=1) == []

@@ -4,7 +4,6 @@ import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field, StringConstraints
@@ -21,15 +20,14 @@ from notifications.customer.records import (
 from notifications.incident import Property
 from notifications.mail.enveloped import certificate_expires_at, certificate_pem, parse_certificate
 from notifications.mail.mail_form import mail_form
+from notifications.time_zones import time_zone_names
 from notifications.use_cases.customers.manage_customers import ContactDraft, CustomerDraft
 from service.web.api.fields import Code, Language, Line, Moment, Out, Schema
 from service.web.api.incidents.assessment_schemas import DecisionOut
 
-_TIME_ZONES = frozenset(available_timezones())
-
 
 def _time_zone(name: str) -> str:
-    if name not in _TIME_ZONES:
+    if name not in time_zone_names():
         raise ValueError("is no IANA time zone, such as Europe/Paris")
     return name
 
