@@ -21,7 +21,7 @@ class Verdict(StrEnum):
 class DueKind(StrEnum):
     """What kind of deadline ``due_at`` is."""
 
-    #: owed by the contract or the law (48 h, DPA art. 7)
+    #: named by the agreement; whether it is a hard limit is said by the clause (48 h "where possible", DPA 7)
     CONTRACTUAL = "contractual"
     #: the provider's own target where the contract says "as soon as possible" (11.1.1.2)
     INTERNAL_TARGET = "internal_target"

@@ -268,7 +268,7 @@ def _why(reader: Reader) -> Section:
     blocks.append(
         Paragraph(
             say(
-                "Deadline for this notice: %(time)s — %(kind)s.",
+                "This notice is due: %(time)s — %(kind)s.",
                 time=reader.when(due["at"]),
                 kind=reader.words(f"due.{due['kind']}"),
             )

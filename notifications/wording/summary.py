@@ -53,7 +53,7 @@ def text(
     compared = say("SHA-256 of the signed document (notice.json), to compare:")
     parts = (
         f"{said}\n{kind_words} — {tlp}: {tlp_words}",
-        *([] if due is None else [say("Deadline for this notice: %(time)s — %(kind)s.")]),
+        *([] if due is None else [say("This notice is due: %(time)s — %(kind)s.")]),
         where,
         words(f"form.{reason}", language),
         f"{compared}\n{digest}",

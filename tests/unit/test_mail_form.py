@@ -173,9 +173,9 @@ class TestSummary:
 
         def deadline(**options):
             words = summary_of(sealed, "en", FormReason.CHOSEN, provider="P", contact="C", console_url=None, **options)
-            return next(line for line in words.text.splitlines() if line.startswith("Deadline"))
+            return next(line for line in words.text.splitlines() if line.startswith("This notice is due"))
 
-        assert deadline() == "Deadline for this notice: 2 March 2026, 08:30 UTC — contractual deadline."
+        assert deadline() == "This notice is due: 2 March 2026, 08:30 UTC — time to meet under the agreement."
         assert "12:30 Indian/Reunion" in deadline(time_zone="Indian/Reunion")
 
 
