@@ -20,6 +20,7 @@ from notifications.use_cases.notices.deliver_notice import (
     begin_attempt,
     cut_short,
     send_attempt,
+    unexpectedly_failed,
 )
 from notifications.use_cases.notices.pause_channel import paused_channels
 from notifications.use_cases.notices.seal_notice import commit_seal, hold_notice, obtain_timestamp, prove_notice
@@ -400,6 +401,10 @@ class Worker:
                 made = await send_attempt(due, self._delivering, begun)
         except TimeoutError:
             made = cut_short(begun)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and recorded as an attempt
+            # One receiver's answer must not stop the others: the attempt is recorded, retried later, and shown.
+            _log.error("channel.failed", delivery_id=str(due.delivery.id), channel=channel.value, exc_info=error)
+            made = unexpectedly_failed(begun, error)
         seconds = loop.time() - began
         before = self._send_seconds.get(channel, seconds)
         self._send_seconds[channel] = before + (seconds - before) / _REMEMBERED_SENDS

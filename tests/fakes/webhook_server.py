@@ -63,8 +63,23 @@ async def hang(writer):
     await asyncio.Event().wait()
 
 
-async def a_byte_at_a_time(writer):
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+async def slow_headers(writer):
+    """Begin a header and never end it."""
+    writer.write(b"HTTP/1.1 200 OK\r\nX: ")
+    await _a_byte_at_a_time(writer)
+
+
+def slow_body(status):
+    """Return what answers with status and headers at once, and a body that never ends."""
+
+    async def reply(writer):
+        writer.write(f"HTTP/1.1 {status} Said\r\nContent-Length: 1000000\r\n\r\n".encode())
+        await _a_byte_at_a_time(writer)
+
+    return reply
+
+
+async def _a_byte_at_a_time(writer):
     while True:
         writer.write(b"x")
         await writer.drain()

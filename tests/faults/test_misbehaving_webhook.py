@@ -10,8 +10,9 @@ import scenario
 from clocks import TurnedClock
 from scenario import ok
 from tls_authority import new_authority
-from webhook_server import a_byte_at_a_time, answer, close_at_once, hang, webhook_server
+from webhook_server import answer, close_at_once, hang, slow_body, slow_headers, webhook_server
 
+from service.channels import webhook_https
 from service.cli.demo.environment import embedded_service
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
@@ -67,7 +68,9 @@ FOR_NOW = [
     (answer(302, Location="https://elsewhere.example/"), 302),
     (close_at_once, None),
     (hang, None),
-    (a_byte_at_a_time, None),
+    (slow_headers, None),
+    (slow_body(500), 500),
+    (answer(503, Retry_After="Sat, 01 Jan 99999999999999999999 00:00:00 GMT"), 503),
     (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000 + b"\r\n", None),
     (b"\x00\xff nonsense\r\n\r\n", None),
 ]
@@ -139,3 +142,30 @@ async def test_success_is_a_2xx_and_a_giant_answer_is_not_read(data_folder, tmp_
         (evidence,) = post["evidence"]
         assert evidence["event"] == "RelayToNonERDS"
         assert len(evidence["text"] or "") <= 200
+
+
+async def test_an_error_that_no_channel_foresees_is_an_attempt_and_nobody_elses(
+    data_folder, tmp_path, service_log, monkeypatch
+):
+    """Whatever one customer's receiver brings about: recorded, tried again, and the service stays ready."""
+    clock = TurnedClock()
+    meaning, broken = webhook_https._meaning, [OverflowError("nobody thought of this")]
+
+    def surprised(*arguments):
+        if broken:
+            raise broken.pop()
+        return meaning(*arguments)
+
+    monkeypatch.setattr(webhook_https, "_meaning", surprised)
+    async with service_before(data_folder, tmp_path, clock) as (running, api, receiver, _):
+        notice = await released(api)
+        post = await post_once(running, api, notice, lambda item: item["attempts"])
+        assert (post["state"], post["attempts"]) == ("queued", 1)
+        assert "OverflowError" in post["last_error"]
+        assert "nobody thought" not in post["last_error"]
+        async with httpx.AsyncClient() as probe:
+            assert (await probe.get(f"{running.url}/readyz")).json()["parts"]["worker"] == "ok"
+        clock.turn(minutes=2)
+        running.parts.worker.wake({"deliveries"})
+        post = await post_once(running, api, notice, lambda item: item["state"] == "sent")
+        assert (post["attempts"], len(receiver.received)) == (2, 2)

@@ -138,6 +138,12 @@ def cut_short(begun: AttemptBegun) -> AttemptMade:
     return AttemptMade(begun, replace(outcome, kind=OutcomeKind.TRANSIENT_FAILURE))
 
 
+def unexpectedly_failed(begun: AttemptBegun, error: Exception) -> AttemptMade:
+    """Return what is to be recorded of a send that ended in an error which no channel foresees: a passing failure."""
+    outcome = _refused(f"unexpected error in the channel ({type(error).__name__}); whether it was taken is not known")
+    return AttemptMade(begun, replace(outcome, kind=OutcomeKind.TRANSIENT_FAILURE))
+
+
 def _unusable(due: DueDelivery, delivering: DeliveryDependencies) -> Outcome | None:
     """Return why there is no way to send it, or None."""
     channel, endpoint = due.delivery.channel, due.endpoint
