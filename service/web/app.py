@@ -50,6 +50,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=_OPENAPI,
+        # A redirect to the path without its slash would repeat the Host that the client claims.
+        redirect_slashes=False,
     )
     app.state.api_context = context
     app.state.authenticator = authenticator

@@ -11,6 +11,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from fakes.pgbouncer import pgbouncer
 from fakes.postgresql_server import own_server, postgresql_server
 from fakes.records import (
     NOW,
@@ -404,3 +405,28 @@ class TestCopy:
         (tmp_path / "x").write_bytes(b"no database")
         with pytest.raises(StoreUnavailableError, match="nothing was copied"):
             copy_store(tmp_path / "x", postgresql_server().empty_database())
+
+
+class TestPgbouncer:
+    """The pooler that many put before PostgreSQL (1.18 here): it refuses what it does not know at the connection."""
+
+    async def test_in_session_mode_everything_works_with_the_time_limits(self):
+        with pgbouncer(postgresql_server().empty_database(), "session") as address:
+            migrate_store(address)
+            store = open_store(address)
+            try:
+                customer = make_customer()
+                await store.write(lambda tx: tx.add_customer(customer, b"s" * 32))
+                assert await store.read(lambda tx: tx.customer(customer.id)) == customer
+                limit = await store.read(lambda tx: tx._session.one("SHOW statement_timeout"))
+                assert limit == ("30s",)
+            finally:
+                await store.close()
+
+    @pytest.mark.parametrize("mode", ["transaction", "statement"])
+    def test_where_clients_share_a_session_it_is_refused_in_one_sentence(self, mode):
+        with (
+            pgbouncer(postgresql_server().database(), mode) as address,
+            pytest.raises(StoreUnavailableError, match="set pool_mode = session in PgBouncer, or name"),
+        ):
+            open_store(address, migrate=False)

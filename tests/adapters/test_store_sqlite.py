@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import os
 import pkgutil
 import shutil
 import signal
@@ -549,3 +550,20 @@ def _statements(value):
     """Return the statements in a value of a module that could walk a table."""
     values = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
     return [item for item in values if isinstance(item, str) and item.startswith(("SELECT ", "UPDATE ", "DELETE "))]
+
+
+async def test_the_files_are_its_owners_whatever_the_folder_and_the_umask_allow(tmp_path):
+    folder = tmp_path / "open"
+    folder.mkdir(mode=0o755)
+    path = folder / "greffier.sqlite3"
+    path.touch(0o644)
+    path.chmod(0o644)
+    before = os.umask(0)
+    try:
+        store = open_store(path)
+        await store.write(lambda tx: tx.add_customer(make_customer(), b"s" * 32))
+        modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+        await store.close()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(["greffier.sqlite3", "greffier.sqlite3-wal", "greffier.sqlite3-shm"], 0o600)

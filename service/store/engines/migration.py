@@ -1,6 +1,7 @@
 """Bring a database up to date by the migrations packaged here."""
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -8,6 +9,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
+
+from service.store.engines.postgresql_session import set_timeouts
 
 _MIGRATIONS = "service.store:migrations"
 #: Held by whoever migrates a PostgreSQL database.
@@ -33,10 +36,15 @@ def postgresql_engine(address: str, *, lock_timeout_seconds: float = 30, idle_se
         "idle_session_timeout": idle_seconds,
         "idle_in_transaction_session_timeout": idle_seconds,
     }
-    options = " ".join(f"-c {name}={int(1000 * value)}" for name, value in seconds.items())
-    return create_engine(
-        f"postgresql+psycopg://{rest}", poolclass=NullPool, connect_args={"options": options, "connect_timeout": 5}
-    )
+    engine = create_engine(f"postgresql+psycopg://{rest}", poolclass=NullPool, connect_args={"connect_timeout": 5})
+
+    def limit(connection: Any, _record: object) -> None:
+        connection.autocommit = True
+        set_timeouts(connection, **seconds)
+        connection.autocommit = False
+
+    event.listen(engine, "connect", limit)
+    return engine
 
 
 def _begin(connection: Connection) -> None:

@@ -29,6 +29,7 @@ from service.store.engines.postgresql_session import (
     Connection,
     PostgresqlSession,
     PostgresqlTransaction,
+    set_timeouts,
 )
 from service.store.engines.write_jobs import WriteJob, answer, taken, tell
 from service.store.sql.directory import Directory
@@ -155,14 +156,9 @@ class PostgresqlStore:
     def _connect(self, name: str) -> Connection:
         """Return a connection as this store needs it; raises StoreUnavailableError."""
         limits = self._limits
-        options = {
-            "statement_timeout": limits.statement_seconds,
-            "lock_timeout": limits.lock_seconds,
-            "idle_in_transaction_session_timeout": limits.idle_in_transaction_seconds,
-            "idle_session_timeout": limits.idle_session_seconds,
-        }
+        connection: Connection | None = None
         try:
-            return psycopg.connect(
+            connection = psycopg.connect(
                 self._address,
                 autocommit=True,
                 connect_timeout=limits.connect_seconds,
@@ -172,10 +168,20 @@ class PostgresqlStore:
                 keepalives_interval=_QUIET_SECONDS,
                 keepalives_count=3,
                 tcp_user_timeout=4000 * _QUIET_SECONDS,
-                options=" ".join(f"-c {key}={int(1000 * seconds)}" for key, seconds in options.items()),
+            )
+            # By a statement: a pooler refuses what it does not know among the parameters of a connection.
+            set_timeouts(
+                connection,
+                statement_timeout=limits.statement_seconds,
+                lock_timeout=limits.lock_seconds,
+                idle_in_transaction_session_timeout=limits.idle_in_transaction_seconds,
+                idle_session_timeout=limits.idle_session_seconds,
             )
         except psycopg.Error as error:
+            if connection is not None:
+                connection.close()
             raise StoreUnavailableError(f"the database cannot be reached: {_one_line(error)}") from error
+        return connection
 
     @contextmanager
     def _connected(self, name: str) -> Iterator[Connection]:

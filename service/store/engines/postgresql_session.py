@@ -1,6 +1,7 @@
 """One PostgreSQL connection at work: the statements of the store in its words, failures by the store's names."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ import psycopg
 from psycopg import errors
 
 from notifications.audit.entry import AuditEntry, leaf_bytes
-from notifications.errors import StateConflictError
+from notifications.errors import StateConflictError, StoreUnavailableError
 from service.store.engines.transaction import SqlTransaction
 from service.store.sql.directory import Directory
 from service.store.sql.session import Row, Session
@@ -18,6 +19,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 #: Held to the end of the transaction: alone by works that are serialised with one another, shared by the others.
 WORKS_LOCK = 7_310_201
+#: How often two connections are asked which server process serves them.
+_LOOKS_AT_SESSIONS = 4
 #: Held while entries of the log get their positions, which rise in the order of commits.
 AUDIT_LOCK = 7_310_202
 
@@ -37,6 +40,38 @@ _INSERT_OPENING = "INSERT INTO audit_openings (position, name, salt, value) VALU
 def in_words_of_the_driver(statement: str) -> str:
     """Return a statement of the store, whose parameters are question marks, as the driver takes it."""
     return statement.replace("%", "%%").replace("?", "%s")
+
+
+def set_timeouts(connection: psycopg.Connection[Any], **seconds: float) -> None:
+    """Set time limits of the session, by the server's names, in seconds."""
+    named = ", ".join(f"set_config('{name}', '{int(1000 * value)}', false)" for name, value in seconds.items())
+    connection.execute(f"SELECT {named}".encode())  # names and numbers of this package
+
+
+def verify_own_sessions(address: str, connect_seconds: int) -> None:
+    """Raise StoreUnavailableError unless each of two connections to an address has a session of its own.
+
+    A pooler that gives a session to each transaction (PgBouncer with ``pool_mode`` transaction or statement) would make
+    every process the leader, since the leader's lock belongs to a session, and would lose what ``LISTEN`` waits for.
+    Connections that share a server while it is idle are found; under load two may be kept apart for a moment.
+    Raises psycopg.Error where the address cannot be reached.
+    """
+    with ExitStack() as stack:
+        pair = [
+            stack.enter_context(psycopg.connect(address, autocommit=True, connect_timeout=connect_seconds))
+            for _ in range(2)
+        ]
+        first = _server_processes(*pair)
+        shared = len(set(first)) == 1 or any(_server_processes(*pair) != first for _ in range(_LOOKS_AT_SESSIONS))
+    if shared:
+        raise StoreUnavailableError(
+            "the database address leads to a pooler that shares one session among its clients: set pool_mode = session"
+            " in PgBouncer, or name the server's own address"
+        )
+
+
+def _server_processes(*connections: Connection) -> list[int]:
+    return [row[0] for item in connections for row in item.execute("SELECT pg_backend_pid()").fetchall()]
 
 
 class PostgresqlSession(Session):
