@@ -22,7 +22,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from notifications.audit.checkpoint import Checkpoint, cosign_checkpoint, parse_checkpoint_note, verify_checkpoint
-from notifications.audit.cosignature import extended, known_log, parse_add_checkpoint, verified_answer
+from notifications.audit.cosignature import parse_add_checkpoint, verified_answer, verify_known_log
 from notifications.audit.note import COSIGNATURE_V1, VerifierKey, parse_verifier_key, verifier_key
 from notifications.errors import Fault, InvalidInputError, LogUnavailableError, VerificationError
 from service.crypto.key_files import load_log_key, private_pem
@@ -82,10 +82,10 @@ class WitnessFolder:
         """
         # 1.
         request = parse_add_checkpoint(body)
-        checkpoint = known_log(request, self.logs())
+        checkpoint = verify_known_log(request, self.logs())
         # 2.
         with self._at_work:
-            extended(request, checkpoint, self._latest(checkpoint.origin))
+            verify_extension(request, checkpoint, self._latest(checkpoint.origin))
             cosigned = cosign_checkpoint(request.note, self.key.name, self._private, self._now())
             line = cosigned[len(request.note) :]
             verified_answer(request.note, line, self.key)
