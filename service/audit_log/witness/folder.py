@@ -22,7 +22,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from notifications.audit.checkpoint import Checkpoint, cosign_checkpoint, parse_checkpoint_note, verify_checkpoint
-from notifications.audit.cosignature import parse_add_checkpoint, verified_answer, verify_known_log
+from notifications.audit.cosignature import parse_add_checkpoint, verified_answer, verify_extension, verify_known_log
 from notifications.audit.note import COSIGNATURE_V1, VerifierKey, parse_verifier_key, verifier_key
 from notifications.errors import Fault, InvalidInputError, LogUnavailableError, VerificationError
 from service.crypto.key_files import load_log_key, private_pem
