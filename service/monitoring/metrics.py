@@ -30,7 +30,7 @@ from notifications.ports import Clock, DueDelivery
 from service.audit_log.cosigning import WitnessState
 from service.audit_log.fsck_schedule import FsckState
 from service.monitoring.certificate_expiry import CertificateEnd
-from service.ports.figures import StoreFigures, hold_kind
+from service.ports.figures import StoreFigures, hold_reason_kind
 from service.ports.store import AccessStore
 
 _log = structlog.get_logger(__name__)
@@ -359,7 +359,7 @@ def _of_witnesses(
 def _by_kind(held: Mapping[str, int]) -> dict[str, int]:
     kinds: dict[str, int] = {}
     for reason, count in held.items():
-        kinds[hold_kind(reason)] = kinds.get(hold_kind(reason), 0) + count
+        kinds[hold_reason_kind(reason)] = kinds.get(hold_reason_kind(reason), 0) + count
     return kinds
 
 
