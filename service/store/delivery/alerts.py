@@ -24,7 +24,7 @@ from service.store.tables import ContactRow, table
 
 _contacts = table(ContactRow).c
 
-# What failed stays in its table for good: what was alerted is left out here, not by whoever asks.
+# Failed records stay in their tables for ever, so these queries leave out those that already have an alert.
 _HELD = compiled_text(
     "SELECT incident_id, coalesce(hold_reason, ''), min(due_at), count(*) FROM notices WHERE state = 'released'"
     " AND (hold_reason IS NOT NULL OR (due_at <= :near AND released_at <= :made_before))"

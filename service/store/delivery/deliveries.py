@@ -44,7 +44,7 @@ _OUTCOME: JsonCodec[Outcome] = JsonCodec(Outcome)
 _deliveries, _attempts, _messages = table(DeliveryRow).c, table(DeliveryAttemptRow).c, table(SentMessageRow).c
 _notices, _inbox = table(NoticeRow).c, table(InboxItemRow).c
 
-#: The columns of a delivery, in the order of its fields; also read beside a lease.
+#: The columns of a delivery, in the order of its fields; also read together with a lease.
 DELIVERY = (
     _deliveries.id, _deliveries.notice_id, _deliveries.customer_id, _deliveries.channel, _deliveries.contact_id,
     _deliveries.message_id, _deliveries.state, _deliveries.attempts, _deliveries.next_attempt_at,
@@ -57,7 +57,7 @@ _ATTEMPT = (
 )  # fmt: skip
 
 _INSERT_DELIVERY = insert_of(DeliveryRow, "leased_until")
-# The deadline is the notice's own, copied so that the queue has its order in one index; the turn is counted.
+# The notice's deadline is copied, so that one index has the order of the queue; the turn counts earlier deliveries.
 _PLACE_OF_NOTICE = compiled_text(
     "SELECT due_at, (SELECT count(*) FROM deliveries WHERE notice_id = notices.id) FROM notices WHERE id = :id", "id"
 )
@@ -77,7 +77,7 @@ _FINISH = compiled_text(
     " last_error = :last_error, sent_at = :sent_at, leased_until = NULL WHERE id = :id AND attempts = :expected",
     "state", "attempts", "next_attempt_at", "last_error", "sent_at", "id", "expected",
 )  # fmt: skip
-# The same with its parameters as rows of a list named ``given``.
+# The same statement with its parameters as rows of a list named ``given``.
 _FINISH_GIVEN = (
     "UPDATE deliveries SET state = given.column1, attempts = given.column2,"
     " next_attempt_at = CAST(given.column3 AS BIGINT), last_error = given.column4,"
@@ -255,7 +255,7 @@ class DeliveryRecords(Records):
         ]
         if self._session.update_many(_FINISH, _FINISH_GIVEN, values) == len(values):
             return
-        # Those that were replaced have the new count now; whoever is told, the work is undone as a whole.
+        # Find one that was not replaced. Replaced ones have the new count now, but the whole job is rolled back anyway.
         for delivery, expected_attempts in standings:
             row = self._session.one(_COUNTED, (delivery.id.bytes,))
             if row is None:

@@ -1,6 +1,6 @@
 """How the service fares, counted in one snapshot. Every statement reads an index that holds what is open, or few rows.
 
-What is done is not counted here: it grows for ever, and is counted as it happens.
+Finished work is not counted here, because it grows for ever; it is counted when it happens.
 """
 
 from collections import Counter
