@@ -29,8 +29,8 @@ def compact_postgresql(address: str) -> None:
     """Rewrite every table that an erasure changes; raises StoreUnavailableError if that fails.
 
     Only the owner of the tables may do this. Each table is locked while it is rewritten. The planner's samples of
-    column values are taken again; for a superuser, the table of these samples is rewritten too. Not covered: the server's
-    write-ahead log, its archives, and backups.
+    column values are taken again; for a superuser, the table of these samples is rewritten too. Not covered: the
+    server's write-ahead log, its archives, and backups.
     """
     try:
         with psycopg.connect(
