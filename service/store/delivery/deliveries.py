@@ -154,7 +154,7 @@ def _inbox_item_of_row(*row: Any) -> InboxItem:
 
 
 class DeliveryRecords(Records):
-    """Deliveries, attempts and the inbox; who takes which delivery stands in ``leases``."""
+    """Deliveries, attempts and the inbox; leases are in ``leases``."""
 
     def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         """Queue deliveries."""
@@ -212,7 +212,7 @@ class DeliveryRecords(Records):
         self.finish_attempts([(delivery, attempt, message)])
 
     def finish_attempts(self, finished: Sequence[tuple[Delivery, DeliveryAttempt, bytes | None]]) -> None:
-        """As ``finish_attempt`` for each of them, by few statements."""
+        """Like ``finish_attempt`` for each of them, with few statements."""
         self._replace_standings([(delivery, attempt.number - 1) for delivery, attempt, _ in finished])
         self._session.execute_many(
             _INSERT_ATTEMPT,
@@ -235,12 +235,12 @@ class DeliveryRecords(Records):
         self._changed("deliveries")
 
     def save_delivery(self, delivery: Delivery, expected_attempts: int) -> None:
-        """Replace where the delivery stands without an attempt; raises VersionMismatchError."""
+        """Replace the state of the delivery without an attempt; raises VersionMismatchError."""
         self._replace_standings([(delivery, expected_attempts)])
         self._changed("deliveries")
 
     def _replace_standings(self, standings: Sequence[tuple[Delivery, int]]) -> None:
-        """Replace where deliveries stand; raises for the first that has not as many attempts as expected."""
+        """Replace the state of deliveries; raises for the first whose number of attempts is not the expected one."""
         values = [
             (
                 delivery.state.value,
@@ -269,12 +269,12 @@ class DeliveryRecords(Records):
         return [_attempt_of_row(row) for row in self._session.all(_ATTEMPTS, (delivery_id.bytes,))]
 
     def message_sent(self, delivery_id: UUID) -> bytes | None:
-        """Return the bytes of the last message handed over, or None."""
+        """Return the bytes of the last message that was sent, or None."""
         row = self._session.one(_LAST_MESSAGE, (delivery_id.bytes, 1))
         return None if row is None else row[0]
 
     def add_inbox_item(self, item: InboxItem) -> None:
-        """Place a notice in the console inbox; a second placing changes nothing."""
+        """Put a notice into the console inbox; does nothing if it is there already."""
         self._session.execute(
             _PLACE,
             (item.notice_id.bytes, item.customer_id.bytes, to_microseconds(item.placed_at), item.notice_id.bytes),

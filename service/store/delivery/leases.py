@@ -1,4 +1,4 @@
-"""Leases: which deliveries are due, who has them, and all that an attempt needs of them."""
+"""Leases of due deliveries, with all data for an attempt."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -77,7 +77,7 @@ _FREE_ALL_NOTICES = compiled_text(
 
 
 def _parts(*groups: Collection[Any]) -> tuple[slice, ...]:
-    """Return where in a row each record stands; the first group is what stands before them."""
+    """Return the slice of each record in a row; the first group has the columns before the records."""
     return tuple(slice(start, end) for start, end in pairwise(accumulate(len(group) for group in groups)))
 
 
@@ -158,7 +158,7 @@ class LeaseRecords(Records):
     """The queue of deliveries."""
 
     def free_leases(self) -> int:
-        """Free every lease and return how many there were.
+        """Release every lease and return how many there were.
 
         Only for the start of the only process of a database: every lease is then from a worker that died.
         """
@@ -175,7 +175,7 @@ class LeaseRecords(Records):
         except_channels: Collection[ChannelKind] = (),
         except_lanes: Collection[str] = (),
     ) -> Sequence[DueDelivery]:
-        """Take deliveries that are queued and due and not leased, whose seal has its log proof."""
+        """Lease deliveries that are queued, due and not leased, and whose seal has its log proof."""
         at = to_microseconds(now)
         channels = _filled([kind.value for kind in except_channels], _CHANNELS)
         lanes = sorted(except_lanes)[: _LANES_PASSED_OVER[-1]]
@@ -192,7 +192,7 @@ class LeaseRecords(Records):
         ]
 
     def release_leases(self, delivery_ids: Collection[UUID]) -> None:
-        """Give leases back before they run out."""
+        """Release leases before they expire."""
         self._session.execute_many(_RELEASE, [(delivery_id.bytes,) for delivery_id in delivery_ids])
 
     def _leased(
