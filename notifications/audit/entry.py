@@ -109,7 +109,7 @@ def leaf_bytes(entry: AuditEntry) -> bytes:
         opening.name: commitment(opening.name, opening.salt, opening.value).hex() for opening in entry.openings
     }
     if len(commitments) != len(entry.openings):
-        raise InvalidInputError(Fault("openings", "a name stands twice"))
+        raise InvalidInputError(Fault("openings", "a name is used twice"))
     texts = [
         '{"actor":"', entry.actor, '","at":"', timestamp_text(entry.at),
         '","commitments":', _object_text(commitments),

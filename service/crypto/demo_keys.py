@@ -104,7 +104,7 @@ def create_demo_keys(
     """
     if not _ADDRESS.fullmatch(address):
         raise InvalidInputError(
-            Fault("address", "must be an ASCII mail address: it stands in the certificate as an rfc822Name")
+            Fault("address", "must be an ASCII mail address, because the certificate contains it as an rfc822Name")
         )
     if not provider_name.strip() or not provider_name.isprintable():
         raise InvalidInputError(Fault("provider_name", "must be a name without control characters"))

@@ -134,8 +134,8 @@ class ContactChecker:
             page = Page(_CUSTOMERS_AT_ONCE, cursor)
             customers, cursor = await self._store.read(lambda tx, page=page: tx.customers(page))  # type: ignore[misc]  # mypy knows no defaults of lambdas
             for customer in customers:
-                told, found = await self._check(customer.id, send=send, actor=actor)
-                lines += told
+                checked, found = await self._check(customer.id, send=send, actor=actor)
+                lines += checked
                 findings += found
             if cursor is None:
                 break

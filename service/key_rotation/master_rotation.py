@@ -50,24 +50,24 @@ class SealedStore(Protocol):
 Resealing = Callable[[SealedRecords, SecretBox], int]
 
 
-def reseal_totp_seeds(tx: SealedRecords, box: SecretBox) -> int:
+def reseal_totp_seeds(tx: SealedRecords, secret_box: SecretBox) -> int:
     """Encrypt every TOTP seed with the current master key; raises SecretUnreadableError if one cannot be decrypted."""
     count = 0
     for totp in tx.all_totps():
-        if not box.is_current(totp.sealed_seed):
+        if not secret_box.is_current(totp.sealed_seed):
             owner = str(totp.account_id)
-            seed = box.open(totp.sealed_seed, purpose="totp", owner=owner)
-            tx.set_totp(replace(totp, sealed_seed=box.seal(seed, purpose="totp", owner=owner)))
+            seed = secret_box.open(totp.sealed_seed, purpose="totp", owner=owner)
+            tx.set_totp(replace(totp, sealed_seed=secret_box.seal(seed, purpose="totp", owner=owner)))
             count += 1
     return count
 
 
-def reseal_webhook_secrets(tx: SealedRecords, box: SecretBox) -> int:
+def reseal_webhook_secrets(tx: SealedRecords, secret_box: SecretBox) -> int:
     """Encrypt every webhook secret with the current master key; raises SecretUnreadableError as above."""
     count = 0
     for secret in tx.webhook_secrets(None):
-        if not box.is_current(secret.sealed):
-            sealed = seal_secret(box, secret.kind, str(secret.id), open_secret(box, secret))
+        if not secret_box.is_current(secret.sealed):
+            sealed = seal_secret(secret_box, secret.kind, str(secret.id), open_secret(secret_box, secret))
             tx.save_webhook_secret(replace(secret, sealed=sealed))
             count += 1
     return count
@@ -96,30 +96,30 @@ async def rotate_master(
     masters = [new_master(), *before]
     write_master_file(settings.master_file, masters)
     # 2.
-    files = await asyncio.to_thread(_encrypt_anew, settings, key_passphrases(settings, masters))
+    files = await asyncio.to_thread(_reencrypt_files, settings, key_passphrases(settings, masters))
     # 3.
-    box = SecretBox(masters)
+    secret_box = SecretBox(masters)
     change = KeyChange("master", master_fingerprint(before[0]), master_fingerprint(masters[0]), overlap_until=None)
 
     def work(tx: SealedRecords) -> int:
-        count = sum(reseal(tx, box) for reseal in resealings)
+        count = sum(reseal(tx, secret_box) for reseal in resealings)
         tx.append_audit([rotation_entry(act, change)])
         return count
 
     return files, await store.write(work)
 
 
-def _encrypt_anew(settings: Settings, passphrases: list[bytes]) -> int:
+def _reencrypt_files(settings: Settings, passphrases: list[bytes]) -> int:
     """Encrypt the private keys of the data folder under the first passphrase; returns how many files."""
     count = 0
     for path in sorted(settings.keys_dir.glob("*")):
         if path.is_file() and PRIVATE_KEY_BLOCK.search(data := path.read_bytes()):
-            replace_file(path, _encrypted_anew(data, passphrases, path), 0o600)
+            replace_file(path, _reencrypted(data, passphrases, path), 0o600)
             count += 1
     return count
 
 
-def _encrypted_anew(data: bytes, passphrases: list[bytes], path: Path) -> bytes:
+def _reencrypted(data: bytes, passphrases: list[bytes], path: Path) -> bytes:
     parts, at = [], 0
     for block in PRIVATE_KEY_BLOCK.finditer(data):
         key: WritableKey = parse_private_key(block[0], passphrases, path)  # type: ignore[assignment]  # files made here hold no other kind

@@ -100,12 +100,12 @@ def raise_alerts(
     reported once.
     """
     raised = [finding for finding in found if _raised(tx, act, finding)]
-    told: dict[tuple[str, UUID | None, str], list[AlertCandidate]] = {}
+    grouped: dict[tuple[str, UUID | None, str], list[AlertCandidate]] = {}
     for finding in (finding for finding in raised if finding.mailed):
         # Findings about the service itself are not grouped by incident.
         about = finding.ticket if finding.kind in OPERATING_KINDS else ""
-        told.setdefault((finding.kind, finding.incident_id, about), []).append(finding)
-    for alike in told.values():
+        grouped.setdefault((finding.kind, finding.incident_id, about), []).append(finding)
+    for alike in grouped.values():
         _mail(tx, act, _combined(alike), settings)
     return raised
 
@@ -152,11 +152,11 @@ def _combined(alike: Sequence[AlertCandidate]) -> AlertCandidate:
 def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, settings: AlertSettings) -> None:
     """Queue one mail to the provider's mailbox and one to each active account with a role that gets this kind."""
     roles = [Role.ANALYST, Role.APPROVER] + [Role.ADMINISTRATOR] * (finding.kind in WITHOUT_INCIDENT)
-    told = {settings.mailbox.casefold(): (settings.mailbox, settings.provider_name, settings.language)}
+    recipients = {settings.mailbox.casefold(): (settings.mailbox, settings.provider_name, settings.language)}
     for account in (account for role in roles for account in tx.holders(role)):
         if account.email is not None:
-            told.setdefault(account.email.casefold(), (account.email, account.name, account.language))
-    for address, name, language in told.values():
+            recipients.setdefault(account.email.casefold(), (account.email, account.name, account.language))
+    for address, name, language in recipients.values():
         words = alert_mail(
             finding.kind, language, ticket=finding.ticket, count=finding.count, due_at=finding.due_at,
             url=settings.console_url,

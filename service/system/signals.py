@@ -18,11 +18,11 @@ def stop_on_signal(stop: Callable[[], None]) -> None:
     Nothing is lost by the second signal: the store is then in the same state as after a crash.
     """
     loop = asyncio.get_running_loop()
-    told: list[signal.Signals] = []
+    received: list[signal.Signals] = []
 
     def on(number: signal.Signals) -> None:
-        told.append(number)
-        if len(told) == 1:
+        received.append(number)
+        if len(received) == 1:
             _log.info("service.stopping", signal=number.name)
             stop()
         else:

@@ -109,7 +109,7 @@ def check_log(
             report = Report(size)
             # 1.
             for name in inspection.unguarded():
-                report.differences.append(Difference(GUARDS, name, "does not stand as it was written"))
+                report.differences.append(Difference(GUARDS, name, "is missing or was changed"))
                 break
             report.differences += _beyond(inspection, size)
         begins(size)
@@ -142,7 +142,7 @@ def _beyond(inspection: Inspection, size: int) -> Iterator[Difference]:
         yield Difference(ENTRIES, f"index {min(size, indices)}", f"is where {indices} indices and the head {size} part")
     for level in range(max(inspection.levels(), size.bit_length())):
         if inspection.nodes_of_level(level) > size >> level:
-            yield Difference(TREE, f"node {size >> level} of level {level}", "stands beyond the head")
+            yield Difference(TREE, f"node {size >> level} of level {level}", "is beyond the head")
             return
 
 
@@ -205,7 +205,7 @@ def _combine(whole: _CombinedRanges, found: RangeFound, inspection: Inspection, 
         for level, index, hashed in whole.spine.add(found.root):
             if TREE not in known and inspection.nodes(level, index, 1) != hashed:
                 report.differences.append(
-                    Difference(TREE, f"node {index} of level {level}", "is not the hash of what stands under it")
+                    Difference(TREE, f"node {index} of level {level}", "is not the hash of its children")
                 )
                 known.add(TREE)
     return True

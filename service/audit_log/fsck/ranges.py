@@ -104,12 +104,12 @@ def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row],
     expected = found.positions[1] + 1 if found.positions[1] else None
     for index, entry in enumerate(entries, start):
         if entry[0] != index:
-            found.differs(ENTRIES, f"index {index}", f"has no entry; the next stands at {entry[0]}")
+            found.differs(ENTRIES, f"index {index}", f"has no entry; the next entry is at {entry[0]}")
             return False
         if expected is not None and entry[1] != expected:
             between = inspection.appended(expected, entry[1] - 1)
             if entry[1] < expected or between:
-                found.differs(ENTRIES, f"index {index}", f"stands at position {entry[1]}, not {expected}")
+                found.differs(ENTRIES, f"index {index}", f"is at position {entry[1]}, not {expected}")
                 return False
         expected = entry[1] + 1
     if len(entries) < end - start:
@@ -119,7 +119,7 @@ def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row],
     for index, _, identifier, leaf in entries:
         at = leaf.find(_ID) + len(_ID)
         if leaf[at : at + _UUID_TEXT].replace(b"-", b"") != identifier.hex().encode():
-            found.differs(ENTRIES, f"index {index}", "stands under another id than its leaf states")
+            found.differs(ENTRIES, f"index {index}", "has another id than its leaf states")
             break
     found.count(ENTRIES, len(entries))
     return True
@@ -179,7 +179,7 @@ def _compare_nodes(found: RangeFound, inspection: Inspection, made: Range) -> No
                 for number in range(count)
                 if stored[number * HASH_BYTES : (number + 1) * HASH_BYTES] != made.node(level, number)
             )
-            what = "is not the hash of what stands under it"
+            what = "is not the hash of its children"
             if len(stored) != len(expected):
                 what += f"; {count - len(stored) // HASH_BYTES} of its level are missing"
             index = first + number

@@ -248,5 +248,5 @@ def rows_without_entries(inspection: Inspection, last_position: int, counts: Map
         ):
             stored = int(inspection.all(statement)[0][0])
             if stored > said[step]:
-                found.append(Difference(step, f"{stored} rows", f"stand where the log speaks of {said[step]}"))
+                found.append(Difference(step, f"{stored} rows", f"exist, but the log has entries for {said[step]}"))
     return found

@@ -68,7 +68,7 @@ def parse_witnesses(texts: Sequence[str]) -> list[Witness]:
     """Return the witnesses of the settings; raises InvalidInputError, also for a duplicate."""
     witnesses = [parse_witness(text) for text in texts]
     if len({witness.key.name for witness in witnesses}) != len(witnesses):
-        raise InvalidInputError(Fault("witnesses", "a witness stands there twice"))
+        raise InvalidInputError(Fault("witnesses", "a witness is listed twice"))
     return witnesses
 
 

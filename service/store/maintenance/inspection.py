@@ -126,8 +126,8 @@ class Inspection:
     def unguarded(self) -> list[str]:
         """Return the names of missing or changed triggers that protect rows from changes."""
         if self.embedded:
-            stands: dict[str, Any] = dict(self._session.all(_TRIGGERS))
-            return [name for name, sql in sqlite_triggers().items() if stands.get(name) != sql]
+            existing: dict[str, Any] = dict(self._session.all(_TRIGGERS))
+            return [name for name, sql in sqlite_triggers().items() if existing.get(name) != sql]
         off = [str(name) for (name,) in self._session.all(_TRIGGERS_OFF)]
         guarded = {str(name) for (name,) in self._session.all(_TRIGGERED)}
         needed = {name.rsplit("_no_", 1)[0] for name in sqlite_triggers()}
