@@ -1,7 +1,7 @@
-"""What is posted to a customer's own system: a CloudEvents 1.0 envelope, signed by Standard Webhooks.
+"""The message that is posted to a customer's system: a CloudEvents 1.0 envelope, signed by Standard Webhooks.
 
-The signature is over ``id.timestamp.body``: by ``v1`` HMAC-SHA256 under a shared secret, by ``v1a`` Ed25519. Several
-stand beside each other while secrets are rotated; a receiver is content with one that it knows. Source: the Standard
+The signature is over ``id.timestamp.body``: ``v1`` is HMAC-SHA256 with a shared secret, ``v1a`` is Ed25519. A message
+has several signatures while secrets are rotated; a receiver needs only one whose key it knows. Source: the Standard
 Webhooks specification 1.0, CloudEvents 1.0.2.
 """
 
@@ -26,7 +26,7 @@ from notifications.notice.seal import SealedNotice
 NOTICE_TYPE = "greffier.notice.v1"
 TRIAL_TYPE = "greffier.test.v1"
 CONTENT_TYPE = "application/cloudevents+json"
-#: How far the clocks of sender and receiver may differ.
+#: Greatest difference between the clocks of sender and receiver.
 TOLERANCE = timedelta(minutes=5)
 _SECRET_PREFIX, _PUBLIC_PREFIX = "whsec_", "whpk_"
 _SECRET_BYTES = range(24, 65)
@@ -34,13 +34,13 @@ _KEY_BYTES = 32
 _WITHOUT_SPACES = re.compile(r"[\x21-\x7f]*")
 _MAX_URL_CHARACTERS = 2000
 _MAX_NAME_CHARACTERS = 253
-#: As names stand in the DNS, letters beyond ASCII in their ``xn--`` form.
+#: A host name as in the DNS; letters beyond ASCII are in ``xn--`` form.
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
 
 
 @dataclass(frozen=True, slots=True)
 class SigningSecret:
-    """One opened secret: the shared bytes of ``v1``, or the private Ed25519 key of ``v1a``. Never shown in a repr."""
+    """One decrypted secret: the shared bytes of ``v1``, or the private Ed25519 key of ``v1a``. Not part of its repr."""
 
     kind: SignatureKind
     secret: bytes
@@ -50,17 +50,17 @@ class SigningSecret:
 
 
 def webhook_id(message_id: str) -> str:
-    """Return the ``webhook-id`` of a delivery: of its Message-ID, without what the signature's syntax forbids."""
+    """Return the ``webhook-id`` of a delivery: its Message-ID without the characters that the signature forbids."""
     return f"msg_{message_id.strip('<>').partition('@')[0]}"
 
 
 def verify_url(url: str) -> None:
-    """Raise InvalidInputError unless a URL can be posted to over TLS; what its name resolves to is looked at later."""
+    """Raise InvalidInputError unless a URL can be posted to over TLS. Not checked: the addresses of its host name."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise InvalidInputError(Fault("url", "is no URL")) from None
+        raise InvalidInputError(Fault("url", "is not a URL")) from None
     if len(url) > _MAX_URL_CHARACTERS or not _WITHOUT_SPACES.fullmatch(url):
         raise InvalidInputError(Fault("url", "must be ASCII without spaces, of 2,000 characters at most"))
     if parts.scheme != "https":
@@ -72,7 +72,7 @@ def verify_url(url: str) -> None:
 
 
 def _is_host(host: str) -> bool:
-    """Whether a resolver can be asked for it; one that cannot must fail here and not where notices go out."""
+    """Return whether a resolver accepts the host name. An invalid name must fail here, not when a notice is sent."""
     if ":" in host:
         try:
             return ipaddress.IPv6Address(host).scope_id is None
@@ -82,9 +82,9 @@ def _is_host(host: str) -> bool:
 
 
 def notice_event(sealed: SealedNotice, *, message_id: str, source: str, console_url: str | None) -> bytes:
-    """Return the event that carries a sealed notice: its exact bytes and all that proves them, in base64.
+    """Return the event with a sealed notice: its exact bytes and all its proofs, in base64.
 
-    The same for every attempt. ``source`` is a URI reference that names the provider.
+    It is the same for every attempt. ``source`` is a URI reference that identifies the provider.
     """
     document = json.loads(sealed.document)
     data = {
@@ -105,7 +105,7 @@ def notice_event(sealed: SealedNotice, *, message_id: str, source: str, console_
 
 
 def trial_event(*, message_id: str, source: str, at: datetime) -> bytes:
-    """Return an event that says that it is a test and carries no notice."""
+    """Return a test event, which says that it is a test and contains no notice."""
     return _event(TRIAL_TYPE, message_id, source, at, "test", {"test": True})
 
 
@@ -136,19 +136,19 @@ def signed_headers(message_id: str, body: bytes, at: datetime, secrets: Sequence
 
 
 def verify_webhook(headers: Mapping[str, str], body: bytes, keys: Sequence[str], now: datetime) -> None:
-    """Raise VerificationError unless a key of the receiver's signed this body a moment ago.
+    """Raise VerificationError unless one of the receiver's keys signed this body within the last five minutes.
 
-    ``keys``: ``whsec_…`` and ``whpk_…`` texts. What a receiver does beside: it remembers the ``webhook-id`` that it has
-    taken, since the same one may come again. Raises InvalidInputError for a key that is none.
+    ``keys``: ``whsec_…`` and ``whpk_…`` texts. Raises InvalidInputError for a malformed key. Not checked: replays. The
+    receiver must remember each ``webhook-id`` that it accepted, because the same message can arrive again.
     """
     lowered = {name.casefold(): value for name, value in headers.items()}
     try:
         identifier, seconds = lowered["webhook-id"], lowered["webhook-timestamp"]
         signatures = lowered["webhook-signature"].split()
     except KeyError as error:
-        raise VerificationError("headers", f"there is no {error.args[0]}") from None
+        raise VerificationError("headers", f"{error.args[0]} is missing") from None
     if not seconds.isdecimal() or not seconds.isascii():
-        raise VerificationError("timestamp", "is no number of seconds")
+        raise VerificationError("timestamp", "is not a number of seconds")
     if abs(now.timestamp() - int(seconds)) > TOLERANCE.total_seconds():
         raise VerificationError("timestamp", "is more than five minutes away")
     content = _signed_content(identifier, seconds, body)
@@ -165,12 +165,12 @@ def verify_webhook(headers: Mapping[str, str], body: bytes, keys: Sequence[str],
 
 
 def shared_secret_text(secret: bytes) -> str:
-    """Return a shared secret as it is shown once: ``whsec_…``."""
+    """Return a shared secret in the form that is shown once: ``whsec_…``."""
     return _SECRET_PREFIX + _text(secret)
 
 
 def public_key_text(private_key: bytes) -> str:
-    """Return what a receiver verifies ``v1a`` with: ``whpk_…``."""
+    """Return the public key with which a receiver verifies ``v1a``: ``whpk_…``."""
     return _PUBLIC_PREFIX + _text(Ed25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw())
 
 
@@ -185,7 +185,7 @@ def _signature(secret: SigningSecret, content: bytes) -> bytes:
 
 
 def _verifier(key: str) -> tuple[str, Callable[[bytes, bytes], bool]]:
-    """Return the scheme of a receiver's key and what tells whether a content was signed by it."""
+    """Return the signature scheme of a receiver's key, and a function that verifies a signature over a content."""
     shared = _decoded(key, _SECRET_PREFIX)
     if shared is not None and len(shared) in _SECRET_BYTES:
         return SignatureKind.V1.value, lambda content, given: hmac.compare_digest(

@@ -9,10 +9,11 @@ from babel.numbers import format_decimal
 
 from notifications.time_zones import time_zone as zone_of
 
-#: CLDR patterns: minutes are enough for a reader; the document has the microseconds.
+#: CLDR patterns. Minutes are precise enough for a reader; the document contains the microseconds.
 _DATE_PATTERNS = {"en": "d MMMM y, HH:mm", "fr": "d MMMM y 'à' HH:mm", "de": "d. MMMM y, HH:mm 'Uhr'"}
 
-#: Controls but line feed and tab; zero-width and direction marks, overrides and isolates; tag characters; surrogates.
+#: Control characters except line feed and tab; zero-width characters; direction marks, overrides and isolates; tag
+#: characters; surrogates.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f\ud800-\udfff]"
@@ -20,15 +21,15 @@ _UNSEEN = re.compile(
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _FRENCH_SPACE_BEFORE = re.compile(r"(?<=\S) (?=[;:!?%»])")
 _FRENCH_SPACE_AFTER = re.compile("(?<=«) ")
-#: No-break spaces stay: they are typography.
+#: No-break spaces are not in it: they are typography.
 _WHITE_SPACE = re.compile("[ \\t\\n]+")
 NARROW_NO_BREAK_SPACE = "\u202f"
 
 
 def visible(text: str) -> str:
-    """Return text in which every character that acts without being seen is named instead, as ``⟨U+202E⟩``.
+    """Return text in which every invisible character is replaced by its name, such as ``⟨U+202E⟩``.
 
-    Line ends become line feeds. So what an analyst pasted can neither reorder nor hide what a reader sees.
+    Line ends become line feeds. So text that an analyst pasted can neither reorder nor hide what a reader sees.
     """
     return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", _LINE_ENDS.sub("\n", text))
 
@@ -39,7 +40,7 @@ def on_one_line(text: str) -> str:
 
 
 def set_in_french(text: str) -> str:
-    """Return French text of ours or of the agreement with its narrow no-break spaces and curved apostrophes."""
+    """Return French text of the template or of the agreement with narrow no-break spaces and curved apostrophes."""
     spaced = _FRENCH_SPACE_BEFORE.sub(NARROW_NO_BREAK_SPACE, text)
     return _FRENCH_SPACE_AFTER.sub(NARROW_NO_BREAK_SPACE, spaced).replace("'", "’")
 

@@ -1,8 +1,8 @@
-"""A backup of the embedded database, made beside a running service and verified before it is called one.
+"""A backup of the embedded database. It can be made while the service runs, and is verified before it counts.
 
-What it holds is one state, committed as a whole. What it does not hold: keys, master key, settings and the log's head
-file. Keys belong somewhere else than the database, and the head must not go back with it: by it a service tells that
-its database went back.
+A backup contains one committed state of the database. It does not contain keys, master key, settings and the log's head
+file. Keys must not be stored with the database. The head file must not be restored with the database, because the
+service recognises by it that its database is an older one.
 """
 
 import contextlib
@@ -30,31 +30,31 @@ _ENTRIES_AT_ONCE = 1000
 
 
 class BackupFaultError(GreffierError):
-    """A backup is not whole: it must not be relied on."""
+    """A backup is damaged or incomplete and must not be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What is said of a backup beside it."""
+    """The description of a backup, stored beside it."""
 
     made_at: str
     version: str
     #: hex SHA-256 of the database file
     sha256: str
     size_bytes: int
-    #: entries under the last checkpoint, and the checkpoint itself; None for a log without entries
+    #: number of entries under the last checkpoint, and the checkpoint itself; None for a log without entries
     log_entries: int
     checkpoint: str | None
-    #: what the database is worth nothing without, and where it stood; to be kept in another place
+    #: paths of the files without which the database is useless; they must be stored in another place
     kept_apart: list[str]
 
 
 async def make_backup(settings: Settings, folder: Path, *, now: datetime, version: str) -> Backup:
     """Write a verified backup into a new folder; raises InvalidInputError, BackupFaultError, OSError.
 
-    1. Copy the database as it is at one moment. Writers go on meanwhile.
-    2. Verify the copy: its pages, its references, and that every entry of its log is what the log's key signed.
-    3. Say so beside it, last: a folder without that is no backup.
+    1. Copy one snapshot of the database. Writers continue in the meantime.
+    2. Verify the copy: its pages, its references, and that the log's key signed every entry of its log.
+    3. Write the description last. A folder without it is not a backup.
     """
     if settings.database_url is not None:
         raise InvalidInputError(
@@ -85,9 +85,9 @@ async def make_backup(settings: Settings, folder: Path, *, now: datetime, versio
 
 
 async def verify_backup(settings: Settings, folder: Path) -> Backup:
-    """Verify a backup made before; raises InvalidInputError where there is none, BackupFaultError where it is damaged.
+    """Verify an existing backup; raises InvalidInputError if there is none, BackupFaultError if it is damaged.
 
-    The file is looked at through a copy of its own, so that it stays as it is.
+    The check reads a copy of the file, so that the file itself is not changed.
     """
     try:
         backup = Backup(**json.loads((folder / MANIFEST).read_bytes()))
@@ -105,7 +105,7 @@ async def verify_backup(settings: Settings, folder: Path) -> Backup:
 
 
 def log_keys(settings: Settings) -> list[VerifierKey]:
-    """Return the keys that the log is verified by: the file that customers have too."""
+    """Return the keys with which the log is verified, from the same file that customers have."""
     path = settings.trust_dir / "log.vkey"
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -121,7 +121,7 @@ def _make_empty(folder: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a database as one read transaction sees it; the file is on disk on return."""
+    """Copy one snapshot of a database; the copy is on disk on return."""
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     with contextlib.closing(sqlite3.connect(source, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
         try:
@@ -135,7 +135,7 @@ def _copy(source: Path, target: Path) -> None:
 
 @contextlib.contextmanager
 def _own_copy(source: Path) -> Iterator[Path]:
-    """Yield a copy beside a database, for whoever must not change it; it is gone afterwards."""
+    """Yield a temporary copy beside a database, for readers that must not change the original."""
     target = source.with_name(f"{source.name}.verifying")
     try:
         _copy(source, target)
@@ -169,7 +169,7 @@ async def _verified(copy: Path, keys: Sequence[VerifierKey]) -> Head:
 
 
 def _verified_log(tx: SqlTransaction, keys: Sequence[VerifierKey]) -> Head:
-    """Return the head of a log whose every entry is what the tree, and so the signed checkpoint, was made over."""
+    """Return the head of the log after verifying that its tree, and so its signed checkpoint, covers every entry."""
     head = verified_head(tx, None, keys)
     size, edge = 0, dict[tuple[int, int], bytes]()
     while size < head.size:

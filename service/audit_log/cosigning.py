@@ -1,4 +1,4 @@
-"""The leader's duty of having each head cosigned: every witness by itself, and none holds up the log or a notice."""
+"""Runs on the leader only: ask witnesses to cosign each head. Each is asked separately; the log never waits for one."""
 
 import asyncio
 import contextlib
@@ -23,45 +23,45 @@ from service.ports.log import CosignatureStore, CosignatureTransaction
 
 _log = structlog.get_logger(__name__)
 
-#: A witness may be told of another size once, while it is asked, by a process that led before.
+#: The size of a witness can change during a request, because an earlier leader may ask it at the same time.
 _TRIES = 3
 
 
 @dataclass(slots=True)
 class WitnessState:
-    """How a witness fares, as far as this process knows."""
+    """The state of a witness, as far as this process knows."""
 
     name: str
-    #: entries under the head that it cosigned last; None while that is not known
+    #: size of the head that it cosigned last; None if not known
     size: int | None = None
-    #: when it cosigned that, by its own clock
+    #: when it cosigned that head, by its own clock
     cosigned_at: datetime | None = None
-    #: it was asked since this process started: until then a size is only what the database says
+    #: whether it answered since this process started; before that, ``size`` comes only from the database
     confirmed: bool = False
-    #: since when it has not cosigned, and why; None while it does
+    #: since when it does not cosign, and why; None if it does
     failing_since: datetime | None = None
     reason: str | None = None
-    #: it says that it cosigned another history, and proved nothing
+    #: whether it claims to have cosigned another history without proving it
     disputes: bool = False
-    #: tries that failed since the process started
+    #: failed attempts since the process started
     failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class WitnessSettings:
-    """How often witnesses are asked."""
+    """The intervals at which witnesses are asked."""
 
-    #: a witness is asked so often at most, however fast the log grows
+    #: shortest time between two requests to a witness, however fast the log grows
     period_seconds: float = 1.0
-    #: how often to look for heads that no commit told of
+    #: longest time until a head is found that no commit hook reported
     poll_seconds: float = 10.0
-    #: wait after a failure; doubles up to the last
+    #: wait after the first failure; it doubles up to ``last_retry_seconds``
     first_retry_seconds: float = 1.0
     last_retry_seconds: float = 60.0
 
 
 class Cosigning:
-    """Asks every witness to cosign the latest head; what lies between two heads is covered by the later one."""
+    """Asks every witness to cosign the latest head; a cosigned head covers all earlier ones."""
 
     def __init__(
         self,
@@ -73,8 +73,9 @@ class Cosigning:
         settings: WitnessSettings | None = None,
         failed: Callable[[str], None] = lambda _name: None,
     ) -> None:
-        """``measure`` takes a head that a witness showed: it raises LogUnavailableError where the log must stop, and
-        VerificationError for what is no head of this log. ``failed`` is told of each try that failed, by witness.
+        """``measure`` compares a head that a witness showed with this log. It raises LogUnavailableError if the log
+        must stop, and VerificationError if the head is not from this log. ``failed`` is called with the name of a
+        witness after each failed attempt.
         """
         self._store, self._clients, self._measure, self._clock = store, clients, measure, clock
         self._failed = failed
@@ -83,7 +84,7 @@ class Cosigning:
         self._wakes = [asyncio.Event() for _ in clients]
 
     def wake(self, changed: set[str]) -> None:
-        """Look again after a commit; called in the event loop with the kinds of things it changed."""
+        """Ask again after a commit; called in the event loop with the kinds of things that it changed."""
         if "log" in changed:
             for wake in self._wakes:
                 wake.set()
@@ -95,7 +96,7 @@ class Cosigning:
                 group.create_task(self._follow(client, state, wake), name=f"witness {client.name}")
 
     async def look(self) -> None:
-        """Ask every witness once; what fails is in ``states``."""
+        """Ask every witness once; failures are recorded in ``states``."""
         await asyncio.gather(*(self._look(*pair) for pair in zip(self._clients, self.states, strict=True)))
 
     async def _follow(self, client: WitnessClient, state: WitnessState, wake: asyncio.Event) -> None:
@@ -113,7 +114,7 @@ class Cosigning:
                 retry_seconds = min(2 * retry_seconds, self._settings.last_retry_seconds)
 
     async def _look(self, client: WitnessClient, state: WitnessState) -> bool:
-        """Have the latest head cosigned; returns whether the witness holds it now. No failure ends the duty."""
+        """Ask for a cosignature of the latest head; return whether the witness has cosigned it. Logs every failure."""
         try:
             await self._have_cosigned(client, state)
         except Exception as error:  # noqa: BLE001 - whatever failed is shown and tried again
@@ -128,12 +129,12 @@ class Cosigning:
         return True
 
     async def _have_cosigned(self, client: WitnessClient, state: WitnessState) -> None:
-        """Have the latest head cosigned, and keep the cosignature.
+        """Get a cosignature of the latest head, and store it.
 
-        1. Read the latest head, and the size that the witness stands at: as known, else as it told by its cosignature.
-        2. Ask it with the proof from there. It may tell another size to begin from.
-        3. Where it stands beyond this log, or sees another history: have it show the head, and measure by that.
-        4. Keep its line.
+        1. Read the latest head, and the size that the witness cosigned last: from this process, else from the store.
+        2. Send the head with a consistency proof from that size. The witness may answer that it needs another size.
+        3. If the witness cosigned a larger tree or another history, ask it for that head and compare it with this log.
+        4. Store its cosignature line.
         """
         for _ in range(_TRIES):
             # 1.
@@ -169,7 +170,7 @@ class Cosigning:
         return at
 
     async def _dispute(self, client: WitnessClient, state: WitnessState, reason: str) -> None:
-        """Raise what became of a dispute: LogUnavailableError where the witness proved it, WitnessDisputeError else."""
+        """Raise the result of a dispute: LogUnavailableError if the witness proved it, else WitnessDisputeError."""
         state.size, state.confirmed = None, False
         note = await client.head(parse_checkpoint_note(await self._latest()).origin)
         if note is None:
@@ -188,6 +189,6 @@ class Cosigning:
 
 
 def _asked(tx: CosignatureTransaction, old: int) -> tuple[int, bytes | None, list[bytes] | None]:
-    """Return size and note of the latest head, and the proof from an older size; None where that is beyond it."""
+    """Return size and note of the latest head, and the proof from an older size; None if that size is larger."""
     size, note = tx.log_size(), tx.log_checkpoint()
     return size, note, consistency_proof(old, size, tx.log_node_hashes) if old <= size else None

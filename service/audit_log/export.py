@@ -1,7 +1,7 @@
 """The log as files, for any web server or object store: ``checkpoint``, ``log.vkey``, ``tile/…``, ``timestamped/…``.
 
-Each file is whole or not there, and on disk before the next step. A checkpoint appears after every tile that it needs,
-so that a reader who comes in the middle of an export finds the log as it was before. Run again, it writes what is new.
+Each file is either complete or absent, and is on disk before the next step. A checkpoint is written after every tile
+that it needs. So a reader during an export finds the previous state of the log. A second run writes only new files.
 """
 
 import os
@@ -26,7 +26,8 @@ from service.audit_log.publishing import (
     stamped_paths,
 )
 
-#: Tiles read from one snapshot: what a tile holds at its width never changes, so that they need not be from one.
+#: Number of tiles that are read from one snapshot. Different tiles may come from different snapshots, because the
+#: contents of a tile of a given width never change.
 _TILES_AT_ONCE = 16
 
 
@@ -35,12 +36,12 @@ async def export_log(
 ) -> Checkpoint | None:
     """Write the log into a folder; returns the checkpoint exported, or None for a log without entries.
 
-    Raises InvalidInputError for a folder that holds another log, or a later state of this one; OSError.
+    Raises InvalidInputError if the folder contains another log, or a later state of this one; OSError.
 
-    1. Take the latest checkpoint. What the folder holds must be an earlier state of the same tree.
-    2. Write the tiles and bundles that are not there, the verifier keys, and bring them to disk.
+    1. Read the latest checkpoint. The folder must be empty or contain an earlier state of the same tree.
+    2. Write the missing tiles and bundles and the verifier keys to disk.
     3. Write the checkpoint.
-    4. Write the heads of before that were timestamped, each with its token, and then the list of them.
+    4. Write the earlier heads that were timestamped, each with its token, and then the list of them.
     """
     # 1.
     note = await read(published_checkpoint)
@@ -67,7 +68,7 @@ async def export_log(
 
 
 async def _export_stamped(read: Reads, folder: Path, size: int) -> None:
-    """Write the timestamped heads up to a size: what is listed is there, whole."""
+    """Write the timestamped heads up to a size. The list is written last, so every listed file is complete."""
     sizes = [stamped for stamped in await read(lambda tx: tx.stamped_sizes()) if stamped <= size]
     for stamped in sizes:
         checkpoint_path, token_path = (folder / path for path in stamped_paths(stamped))
@@ -87,7 +88,7 @@ def _stamped(tx: PublishedTransaction, size: int) -> TimestampedCheckpoint:
 
 
 def tile_count(size: int) -> int:
-    """Return how many tiles and bundles a tree of so many leaves has."""
+    """Return the number of tiles and bundles of a tree with ``size`` leaves."""
     return len(_tiles(size))
 
 
@@ -116,7 +117,7 @@ def _verify_grown(tx: PublishedTransaction, before: bytes, now: Checkpoint, veri
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there as a whole, on disk, or not at all."""
+    """Write a file to disk atomically: after a crash it is complete or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.new")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -140,7 +141,7 @@ def _read(path: Path) -> bytes | None:
 
 
 class ExportedLog:
-    """An exported folder, read back; what it says is verified by whoever verifies the proofs made of it."""
+    """Reads an exported folder. Not checked: its contents; proofs made from wrong contents do not verify."""
 
     def __init__(self, folder: Path) -> None:
         note = _read(folder / CHECKPOINT)
@@ -150,7 +151,7 @@ class ExportedLog:
         self.checkpoint = parse_checkpoint_note(note)
 
     def tile(self, tile: Tile) -> bytes:
-        """Return the contents of a tile; where the exact width is gone, of a wider one. Raises NotFoundError."""
+        """Return the contents of a tile, taken from a wider tile if this width is missing; raises NotFoundError."""
         exact = _read(self.folder / tile_path(tile))
         if exact is not None:
             return exact

@@ -1,6 +1,6 @@
-"""The head file: the checkpoint last published, kept outside the database, and what a database is measured by it.
+"""The head file: the last published checkpoint, stored outside the database and compared with the database.
 
-A database restored from an old backup must not be signed again, so the file must not be restored with it.
+The log must not sign a database that was restored from an old backup. So the head file must not be restored with it.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _MODE = 0o644
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A signed state of the tree."""
+    """A signed state of the tree: size, root and checkpoint."""
 
     size: int
     #: the signed checkpoint; None for the tree without leaves
@@ -31,11 +31,11 @@ class Head:
 
 
 class UnknownKeyError(LogUnavailableError):
-    """A head is signed by no key that this process knows."""
+    """No key that this process knows signed a head."""
 
 
 def read_head(path: Path) -> bytes | None:
-    """Return the checkpoint last published, or None where none was written yet; raises OSError."""
+    """Return the last published checkpoint, or None if there is none yet; raises OSError."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -43,12 +43,12 @@ def read_head(path: Path) -> bytes | None:
 
 
 def write_head(path: Path, checkpoint: bytes) -> None:
-    """Replace the file; on return the new checkpoint is on disk, a crash before leaves the old one.
+    """Replace the file; on return the new checkpoint is on disk. After a crash the file has the old or the new one.
 
-    Processes that share the file write it one after the other, and none writes an earlier head over a later one. Raises
-    OSError, and InvalidInputError where the file holds no checkpoint.
+    A lock makes processes that share the file write one after the other. An earlier head never replaces a later one.
+    Raises OSError, and InvalidInputError if the file does not contain a checkpoint.
     """
-    with _alone(path):
+    with _locked(path):
         before = read_head(path)
         if before is not None and parse_checkpoint_note(before).size >= parse_checkpoint_note(checkpoint).size:
             return
@@ -67,7 +67,7 @@ def write_head(path: Path, checkpoint: bytes) -> None:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[None]:
     descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -77,18 +77,18 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 async def verify_head(store: LogStore, head_path: Path, keys: LogKeys) -> None:
-    """Raise LogUnavailableError where the log would refuse to sign; whoever changes its keys asks before."""
-    # The file first: a checkpoint is in the database before it is in the file.
+    """Raise LogUnavailableError if the log would refuse to sign; called before the log's keys are changed."""
+    # The file is read first, because a checkpoint is written to the database before the file.
     published = await asyncio.to_thread(read_head, head_path)
     known = keys.signers().known
     await store.read(lambda tx: verified_head(tx, published, known))
 
 
 def verified_head(tx: LogTransaction, published: bytes | None, known: Sequence[VerifierKey]) -> Head:
-    """Return the database's head; raises LogUnavailableError where it must not be built upon.
+    """Return the database's head; raises LogUnavailableError if the log must not be extended from it.
 
-    1. The latest checkpoint is signed by a key of this log, covers all that is sequenced, and the tree gives its root.
-    2. The head published last is signed by a key of this log, is not larger than the tree, and is what it was then.
+    1. A key of this log signed the latest checkpoint; it covers every sequenced entry, and the tree has its root.
+    2. A key of this log signed the last published head; it is not larger than the tree, and the tree extends it.
     """
     head = Head(tx.log_size(), tx.log_checkpoint())
     if head.checkpoint is not None:

@@ -1,6 +1,6 @@
-"""The log as it is published: checkpoint with its cosignatures, timestamped heads, tiles, entries, the verifier key.
+"""The published log: checkpoint with its cosignatures, timestamped heads, tiles, entries, the verifier key.
 
-Served over HTTP and exported as files under the same names (C2SP tlog-tiles).
+It is served over HTTP and exported as files under the same names (C2SP tlog-tiles).
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,12 +13,12 @@ from notifications.ports import SequencedEntry, TimestampedCheckpoint
 ResultT = TypeVar("ResultT")
 
 CHECKPOINT, VERIFIER_KEY = "checkpoint", "log.vkey"
-#: The folder of heads that a timestamp authority saw, and in it the list of their sizes, one a line, rising.
+#: The folder of timestamped heads, and the file in it with their sizes, one per line, in increasing order.
 STAMPED, STAMPED_SIZES = "timestamped", "timestamped/sizes"
 
 
 class PublishedTransaction(Protocol):
-    """What publishing needs of a unit of work."""
+    """The unit of work of publishing."""
 
     def log_size(self) -> int:
         """Return the number of leaves under the latest checkpoint."""
@@ -33,48 +33,48 @@ class PublishedTransaction(Protocol):
         ...
 
     def log_entries(self, start: int, limit: int) -> Sequence[SequencedEntry]:
-        """Return sequenced entries from an index on."""
+        """Return at most ``limit`` sequenced entries, beginning at an index."""
         ...
 
     def cosignatures(self, size: int) -> Sequence[str]:
-        """Return the lines that witnesses gave under the checkpoint of a size."""
+        """Return the cosignature lines of the checkpoint of a size."""
         ...
 
     def stamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
-        """Return the checkpoint of a size, or (None) the newest one, that has a timestamp, or None."""
+        """Return the timestamped checkpoint of a size (None: the newest one), or None if there is none."""
         ...
 
     def stamped_sizes(self) -> Sequence[int]:
-        """Return the sizes of the checkpoints that have a timestamp, rising."""
+        """Return the sizes of the timestamped checkpoints, in increasing order."""
         ...
 
 
 class Reads(Protocol):
-    """Runs a work against one snapshot."""
+    """Runs a function against one snapshot."""
 
     def __call__(self, work: Callable[[PublishedTransaction], ResultT]) -> Awaitable[ResultT]:
-        """Return what the work returns."""
+        """Return the result of ``work``."""
         ...
 
 
 def published_checkpoint(tx: PublishedTransaction) -> bytes | None:
-    """Return the latest checkpoint with the cosignatures that it has so far, or None before the first."""
+    """Return the latest checkpoint with its cosignatures so far, or None for an empty log."""
     note = tx.log_checkpoint()
     return None if note is None else note + "".join(tx.cosignatures(tx.log_size())).encode()
 
 
 def published_sizes(tx: PublishedTransaction) -> bytes:
-    """Return the sizes of the timestamped heads, one a line, rising."""
+    """Return the sizes of the timestamped heads, one per line, in increasing order."""
     return "".join(f"{size}\n" for size in tx.stamped_sizes()).encode()
 
 
 def stamped_paths(size: int) -> tuple[str, str]:
-    """Return where a timestamped head and its token stand: the token is over the exact bytes of the other file."""
+    """Return the paths of a timestamped head and of its token; the token is over the exact bytes of the first file."""
     return f"{STAMPED}/{size}.checkpoint", f"{STAMPED}/{size}.tsr"
 
 
 def published_tile(tx: PublishedTransaction, tile: Tile) -> bytes:
-    """Return the contents of a tile; raises NotFoundError beyond the tree."""
+    """Return the contents of a tile; raises NotFoundError if it is outside the tree."""
 
     def leaves(start: int, count: int) -> list[bytes]:
         return [entry.leaf for entry in tx.log_entries(start, count)]

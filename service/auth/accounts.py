@@ -1,4 +1,4 @@
-"""Accounts and their roles: who may be made what by whom, each change with its entry in the log."""
+"""Accounts and their roles: who may give which role to whom; each change has its entry in the log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from notifications.use_cases.audit_context import AuditContext
 from service.ports.accounts import CUSTOMER_ROLES, Account, AccountKind, Grant, Role
 from service.ports.store import AccessTransaction
 
-#: What a service account may hold: nothing that decides about people, money or keys.
+#: Roles that a service account may have; none of them decides about people, money or keys.
 _ROLES_OF_SERVICES = frozenset({Role.SERVICE_ACCOUNT, Role.CUSTOMER_MEMBER, Role.AUDITOR})
 #: One step of a time-based one-time password (RFC 6238, 5.2).
 _TOTP_STEP = timedelta(seconds=30)
@@ -22,7 +22,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class AccountDraft:
-    """What is stated of a new account; form is checked at the border, the address is normalised."""
+    """The data of a new account. The route has checked its form, and the address is normalised."""
 
     kind: AccountKind
     name: str
@@ -42,11 +42,11 @@ class GrantDraft:
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """An account as its administrator sees it: never a hash, a seed or a key."""
+    """An account in the view of an administrator: never a hash, a seed or a key."""
 
     account: Account
     grants: tuple[Grant, ...]
-    #: the latest sign-in that a credential or an open session tells of; None for none
+    #: the latest sign-in known from a credential or an open session; None for none
     last_sign_in_at: datetime | None
     #: whether a generator is confirmed, or a passkey registered
     has_second_factor: bool
@@ -55,7 +55,7 @@ class AccountView:
 
 
 def new_account_id(identifiers: Identifiers) -> UUID:
-    """Return a random identifier: it stands in trails of several customers and must not tell when it was made."""
+    """Return a random identifier. Trails of several customers show it, so it must not reveal its creation time."""
     return UUID(bytes=identifiers.new_salt()[:16], version=4)
 
 
@@ -68,9 +68,9 @@ def existing_account(tx: AccessTransaction, account_id: UUID) -> Account:
 
 
 def view_account(tx: AccessTransaction, account: Account) -> AccountView:
-    """Return the account with its roles and what is told of its credentials.
+    """Return the account with its roles and a summary of its credentials.
 
-    Sessions that ended long ago are forgotten, so that the last sign-in by password may be; none later is missing.
+    Ended sessions are deleted after a time, so ``last_sign_in_at`` may miss an old sign-in by password.
     """
     totp, passkeys = tx.totp(account.id), tx.passkeys(account.id)
     moments = [session.created_at for session in tx.sessions(account.id)]
@@ -87,9 +87,9 @@ def view_account(tx: AccessTransaction, account: Account) -> AccountView:
 
 
 def open_account(tx: AccessTransaction, act: AuditContext, draft: AccountDraft) -> Account:
-    """Make an account, which may do nothing until it is granted a role.
+    """Create an account. It has no permission until it gets a role.
 
-    Raises InvalidInputError for a person without an address, a service with one, or an address that is taken.
+    Raises InvalidInputError for a person without an address, a service account with one, or an address in use.
     """
     if draft.kind is AccountKind.PERSON and draft.email is None:
         raise InvalidInputError(Fault("email", "a person signs in and is reached by an address"))
@@ -122,10 +122,10 @@ def change_account(
     language: str,
     active: bool,
 ) -> tuple[Account, int]:
-    """Replace what is stated of an account; returns it with the number of sessions that this ended.
+    """Replace the data of an account; return the account and the number of sessions that ended.
 
-    One that is made inactive is signed out everywhere; its tokens stand as they were and work no more.
-    Raises InvalidInputError where nobody would be left to administrate.
+    An account that becomes inactive is signed out everywhere; its tokens are not deleted but no longer work.
+    Raises InvalidInputError if no active administrator would be left.
     """
     before = existing_account(tx, account_id)
     if before.version != expected_version:
@@ -142,12 +142,13 @@ def change_account(
 def grant_role(tx: AccessTransaction, act: AuditContext, account_id: UUID, draft: GrantDraft) -> Grant:
     """Give an account a role.
 
-    1. Nobody changes their own roles: an administrator becomes analyst only by another administrator.
-    2. Roles of a customer are held at one that exists, the others at the provider; an auditor may be either.
-    3. Only an auditor has a period, in order.
-    4. A service account holds no role by which people are decided about.
+    1. Nobody changes their own roles. For example, only another administrator can make an administrator an analyst.
+    2. A customer role belongs to an existing customer, other roles to the provider; an auditor may be either.
+    3. Only an auditor has a period, and its start is before its end.
+    4. A service account gets no role that decides about people.
 
-    Raises NotFoundError, StateConflictError for 1. and for a role that is held already, InvalidInputError for 2. to 4.
+    Raises NotFoundError, StateConflictError for 1. and if the account has the role already, InvalidInputError for 2. to
+    4.
     """
     account = existing_account(tx, account_id)
     # 1.
@@ -173,7 +174,7 @@ def grant_role(tx: AccessTransaction, act: AuditContext, account_id: UUID, draft
 
 
 def revoke_grant(tx: AccessTransaction, act: AuditContext, account_id: UUID, grant_id: UUID) -> Grant:
-    """Take a role away; raises NotFoundError, or StateConflictError for one's own and for the last administrator."""
+    """Remove a role; raises NotFoundError, or StateConflictError for one's own role and for the last administrator."""
     existing_account(tx, account_id)
     grant = next((held for held in tx.grants(account_id) if held.id == grant_id), None)
     if grant is None:
@@ -197,10 +198,10 @@ def sign_out(tx: AccessTransaction, act: AuditContext, account_id: UUID) -> int:
 
 
 def reset_second_factor(tx: AccessTransaction, act: AuditContext, account_id: UUID) -> int:
-    """Forget generator, passkeys and recovery codes of a person who lost them; returns how many sessions ended.
+    """Delete generator, passkeys and recovery codes of a person who lost them; return how many sessions ended.
 
-    The password stays: whoever resets learns nothing by which to sign in. Raises StateConflictError for one's own
-    factors, which want a proof of the present one, and for a service account.
+    The password stays, so the administrator cannot sign in as this person. Raises StateConflictError for a service
+    account, and for one's own factors: changing those requires a proof of the current factor.
     """
     account = existing_account(tx, account_id)
     if account.kind is AccountKind.SERVICE:
@@ -225,7 +226,7 @@ def reset_second_factor(tx: AccessTransaction, act: AuditContext, account_id: UU
 
 
 def grant_entry(tx: AccessTransaction, act: AuditContext, kind: str, grant: Grant) -> AuditEntry:
-    """Return the entry of a grant: who granted what to which account; at a customer, part of its trail."""
+    """Return the log entry of a grant: who granted which role to which account. A customer role is in its trail."""
     subjects = {"account": str(grant.account_id), "grant": str(grant.id)}
     if grant.customer_id is not None:
         subjects["customer"] = tx.customer_pseudonym(grant.customer_id)

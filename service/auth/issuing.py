@@ -1,4 +1,4 @@
-"""Who may issue which token: nobody gets by a token what they may not do themselves."""
+"""Rules for issuing tokens: nobody gets a permission by a token that they do not have themselves."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from service.auth.tokens import issue_token
 from service.ports.accounts import Account, AccountKind, ApiToken
 from service.ports.store import AccessTransaction
 
-#: What lets incident content be read; an administrator who is not also analyst hands none of it to a token it sees.
+#: Permissions to read incident content. An administrator sees a new token, so it must not exceed what they may read.
 _CONTENT = frozenset({
     Permission.INCIDENT_READ, Permission.INCIDENT_CHANGE, Permission.NOTICE_READ, Permission.NOTICE_RELEASE,
     Permission.NOTICE_OVERRIDE, Permission.LOG_READ, Permission.TRAIL_READ,
@@ -29,10 +29,10 @@ def issue_own_token(
     expires_at: datetime,
     token: str,
 ) -> ApiToken:
-    """Issue a token of the caller's own account; it carries no more than the caller may do as it calls.
+    """Issue a token of the caller's own account, with at most the permissions of the current request.
 
-    So a token makes none that carries more than itself, and a session that still lacks its second factor none that
-    would do without. Raises InvalidInputError as ``issue_token``, and for a permission that the caller lacks.
+    So a token cannot create a stronger token, and a session without its second factor cannot create a token that needs
+    none. Raises InvalidInputError like ``issue_token``, and for a permission that the caller does not have.
     """
     faults = [
         Fault(f"permissions.{position}", "is no permission that you call with")
@@ -55,10 +55,11 @@ def issue_service_token(
     expires_at: datetime,
     token: str,
 ) -> ApiToken:
-    """Issue a token of a service account, by an administrator, who sees it.
+    """Issue a token of a service account. The administrator who issues it sees the token.
 
-    1. People issue their own tokens: an administrator with an analyst's token would be that analyst.
-    2. For the same reason the token reads no incident content that the administrator may not read itself, at large.
+    1. Only people themselves issue their tokens, because an administrator with an analyst's token could act as that
+       analyst.
+    2. For the same reason the token gives no incident content that the administrator may not read, for all customers.
 
     Raises StateConflictError for 1. and an inactive account, InvalidInputError for 2. and as ``issue_token``.
     """

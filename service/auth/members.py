@@ -1,4 +1,4 @@
-"""Members: who acts for a customer, kept by its managers. Nobody learns of an account what it does elsewhere."""
+"""Members act for a customer; its managers manage them. Managers learn nothing about an account's other roles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from service.ports.store import AccessTransaction
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One role of one account at one customer."""
+    """One role of one account for one customer."""
 
     grant: Grant
     email: str | None
 
 
 def members_of(tx: AccessTransaction, customer_id: UUID) -> Sequence[Member]:
-    """Return who acts for a customer; raises NotFoundError."""
+    """Return the members of a customer; raises NotFoundError."""
     if tx.customer(customer_id) is None:
         raise NotFoundError("customer", customer_id)
     found = []
@@ -44,11 +44,12 @@ def invite_member(
     console_url: str | None,
     provider_name: str,
 ) -> Member:
-    """Let whoever has an address act for a customer.
+    """Make the owner of an address a member of a customer.
 
-    1. An address that acts for this customer already is refused: its own managers see that anyhow.
-    2. One that has an account gets the role; another gets an account, and an invitation to it.
-    The answer and what the customer's trail shows are the same for both.
+    1. An address that is already a member is refused; the managers can see the members anyway.
+    2. If the address has an account, the account gets the role. Otherwise an account is created and invited.
+
+    The response and the customer's trail are equal in both cases, so they do not reveal whether there was an account.
 
     Raises NotFoundError, StateConflictError for 1.
     """
@@ -71,7 +72,7 @@ def invite_member(
 def remove_member(tx: AccessTransaction, act: AuditContext, customer_id: UUID, grant_id: UUID) -> None:
     """End a membership; raises NotFoundError, or StateConflictError for the last manager that removes itself.
 
-    An administrator may remove the last manager: a customer whose people all left is looked after by the provider.
+    An administrator may remove the last manager, for a customer whose people have all left.
     """
     members = members_of(tx, customer_id)
     member = next((member for member in members if member.grant.id == grant_id), None)

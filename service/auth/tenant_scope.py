@@ -1,8 +1,8 @@
-"""Tenant scope, in one place: a transaction that shows a caller what is within its scope and nothing else.
+"""Tenant scope, in one place: a transaction that shows a caller only the records in its scope.
 
-Routes, pages, exports and streams all get their transaction from here. What lies outside does not exist: lookups return
-None, so that a foreign object and one that never was give the same answer. What is not listed here cannot be called
-under a limited scope at all: deny by default.
+Routes, pages, exports and streams all get their transaction from here. Records outside the scope seem not to exist:
+lookups return None, so that an object of another customer and a missing object give the same response. A method that is
+not defined here cannot be called with a limited scope: deny by default.
 """
 
 import json
@@ -45,14 +45,14 @@ from service.ports.store import AccessTransaction
 
 
 class OutOfScopeError(GreffierError):
-    """Code under a limited scope reached for something that is not given there: a defect, refused."""
+    """Code with a limited scope called a method that is not available there. This is a defect of the code."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is not available under a limited scope")
 
 
 def within(tx: AccessTransaction, scope: Scope) -> AccessTransaction:
-    """Return the transaction as a scope shows it: as it is for an unlimited one, else limited."""
+    """Return the transaction limited to a scope; for an unlimited scope, the transaction itself."""
     if scope.is_unlimited:
         return tx
     limited: AccessTransaction = _ScopedTransaction(tx, scope)
@@ -60,7 +60,7 @@ def within(tx: AccessTransaction, scope: Scope) -> AccessTransaction:
 
 
 class _ScopedTransaction:
-    """What is within one scope. A method of ``AccessTransaction`` that is missing here raises OutOfScopeError."""
+    """A transaction within one scope. Methods of ``AccessTransaction`` missing here raise OutOfScopeError."""
 
     def __init__(self, tx: AccessTransaction, scope: Scope) -> None:
         self._tx, self._scope = tx, scope
@@ -68,7 +68,7 @@ class _ScopedTransaction:
     def __getattr__(self, name: str) -> NoReturn:
         raise OutOfScopeError(name)
 
-    # -- what every change needs; an answer is kept under a key that begins with its actor
+    # -- needed by every change; a stored response has a key that begins with its actor
     def append_audit(self, entries: Iterable[AuditEntry]) -> None:
         self._tx.append_audit(entries)
 
@@ -87,7 +87,7 @@ class _ScopedTransaction:
         return self._tx.customer(customer_id) if self._scope.covers_customer(customer_id) else None
 
     def customers(self, page: Page) -> tuple[list[Customer], str | None]:
-        """Return every customer within the scope; few enough for one page, whatever its limit."""
+        """Return every customer in the scope on one page; they are few, so the page's limit is ignored."""
         if self._scope.customer_ids is None:
             return self._tx.customers(page)
         if page.cursor is not None:
@@ -122,7 +122,7 @@ class _ScopedTransaction:
         self._must_cover(contact.customer_id)
         self._tx.save_contact(contact, expected_version)
 
-    # -- notices: to a customer's side they exist once they are sealed
+    # -- notices: for a customer they exist once they are sealed
     def notice(self, notice_id: UUID) -> Notice | None:
         notice = self._tx.notice(notice_id)
         return notice if notice is not None and self._shows(notice) else None
@@ -135,9 +135,9 @@ class _ScopedTransaction:
         customer_id: UUID | None = None,
         state: str | None = None,
     ) -> tuple[list[Notice], str | None]:
-        """Return a page of the notices within; it may hold fewer than its limit and still be followed by another.
+        """Return a page of the notices in the scope; it may have fewer than its limit although more pages follow.
 
-        Whoever acts for several customers states which one is meant: nothing of one stands beside another's.
+        A caller for several customers must state one: a list never mixes notices of different customers.
         """
         ids = self._scope.customer_ids
         if ids is not None and customer_id is None:
@@ -177,11 +177,11 @@ class _ScopedTransaction:
         self._tx.save_delivery(delivery, expected_attempts)
 
     def attempts(self, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
-        # Reached through ``deliveries`` alone, and named by an identifier that nobody can guess.
+        # Callers get the identifier only from ``deliveries``, and nobody can guess it.
         return self._tx.attempts(delivery_id)
 
     def message_sent(self, delivery_id: UUID) -> bytes | None:
-        # As ``attempts``.
+        # Same reason as for ``attempts``.
         return self._tx.message_sent(delivery_id)
 
     def inbox(self, customer_id: UUID, page: Page) -> tuple[list[InboxItem], str | None]:
@@ -190,7 +190,7 @@ class _ScopedTransaction:
         items, following = self._tx.inbox(customer_id, page)
         return [item for item in items if self._scope.covers(customer_id, item.placed_at)], following
 
-    # -- what was done with notices, and what came back of them
+    # -- actions on notices, and bounces
     def returned_messages(self, delivery_id: UUID | None) -> Sequence[Bounce]:
         if delivery_id is None:
             self._at_provider("returned messages of no delivery")
@@ -278,13 +278,13 @@ class _ScopedTransaction:
     def erasure_obstacles(self, customer_id: UUID) -> dict[str, int]:
         return self._tx.erasure_obstacles(customer_id) if self._scope.covers_customer(customer_id) else {}
 
-    # -- incidents: a scope at the provider that is limited in time
+    # -- incidents: only for a scope at the provider, which may be limited in time
     def incident(self, incident_id: UUID) -> Incident | None:
         incident = self._tx.incident(incident_id)
         return incident if incident is not None and self._covers_incident(incident) else None
 
     def incidents(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
-        """Return a page of the incidents within; as for ``notices`` it may hold fewer than its limit."""
+        """Return a page of the incidents in the scope; like for ``notices`` it may have fewer than its limit."""
         self._at_provider("incidents")
         found, following = self._tx.incidents(page, state=state)
         return [incident for incident in found if self._covers_incident(incident)], following
@@ -302,7 +302,7 @@ class _ScopedTransaction:
             ([], None) if self.incident(incident_id) is None else self._tx.decisions(incident_id, page, verdict=verdict)
         )
 
-    # -- the log: hashes for everybody, entries that concern a customer for its side
+    # -- the log: hashes for everybody; entries about a customer for that customer
     def log_size(self) -> int:
         return self._tx.log_size()
 
@@ -335,14 +335,14 @@ class _ScopedTransaction:
     def entry_openings(self, entry_id: UUID) -> dict[str, tuple[bytes, bytes]]:
         return {} if self.log_entry(entry_id) is None else self._tx.entry_openings(entry_id)
 
-    # -- members of a customer, kept by its manager
+    # -- members of a customer, managed by its manager
     def grants_at(self, customer_id: UUID) -> Sequence[Grant]:
         if not self._scope.covers_customer(customer_id):
             return ()
         return [grant for grant in self._tx.grants_at(customer_id) if grant.role in CUSTOMER_ROLES]
 
     def account(self, account_id: UUID) -> Account | None:
-        """Return an account: at the provider any, for accounts have no moment; else one with a role within."""
+        """Return an account: at the provider any account, else one with a role for a customer in the scope."""
         if self._scope.at_provider:
             return self._tx.account(account_id)
         held = any(
@@ -380,11 +380,11 @@ class _ScopedTransaction:
         return self._tx.passkeys(account_id)
 
     def account_by_email(self, email: str) -> Account | None:
-        # Whoever invites states the address; what is told of the account is decided where the invitation is made.
+        # The inviting person enters the address. The code of the invitation decides what it reveals about the account.
         return self._tx.account_by_email(email)
 
     def add_account(self, account: Account) -> None:
-        # An account alone may do nothing; a grant is what counts.
+        # An account without a grant has no permission, so only the grant is checked.
         self._tx.add_account(account)
 
     def add_grant(self, grant: Grant) -> None:
@@ -399,7 +399,7 @@ class _ScopedTransaction:
             raise NotFoundError("grant", grant_id)
         self._tx.remove_grant(grant_id)
 
-    # -- how the service fares, for the provider's side
+    # -- figures of the service, for the provider
     def channel_pauses(self) -> Sequence[ChannelPause]:
         self._at_provider("channel_pauses")
         return self._tx.channel_pauses()
@@ -408,7 +408,7 @@ class _ScopedTransaction:
         self._at_provider("store_figures")
         return self._tx.store_figures(now)
 
-    # -- links and mails that a change within causes
+    # -- links and mails that a change in the scope causes
     def add_link(self, link: Link) -> None:
         self._tx.add_link(link)
 
@@ -426,7 +426,7 @@ class _ScopedTransaction:
     def add_service_mail(self, mail: ServiceMail) -> None:
         self._tx.add_service_mail(mail)
 
-    # -- what is within
+    # -- checks of the scope
     def _must_show(self, notice_id: UUID, customer_id: UUID) -> None:
         notice = self.notice(notice_id)
         if notice is None or notice.customer_id != customer_id:
@@ -453,12 +453,12 @@ class _ScopedTransaction:
         return self._scope.covers(None, incident.opened_at, served=False)
 
     def _shows(self, notice: Notice) -> bool:
-        """Whether a notice is within: by the moment it was made, and, on a customer's side, once it is sealed."""
+        """Return whether a notice is in the scope: by its creation time and, for a customer, only once it is sealed."""
         served = notice.state is NoticeState.SEALED
         return self._scope.covers(notice.customer_id, notice.created_at, served=served)
 
     def _shows_entry(self, entry: SequencedEntry) -> bool:
-        """Whether an entry is within: all of a period at the provider, else those that name a customer within."""
+        """Return whether an entry is in the scope: every entry of the period at the provider, else by its customer."""
         leaf = json.loads(entry.leaf)
         at = datetime.fromisoformat(leaf["at"])
         if self._scope.covers(None, at, served=False):
@@ -472,7 +472,7 @@ class _ScopedTransaction:
         )
 
     def _was_told(self, customer_id: UUID, subjects: dict[str, str]) -> bool:
-        """Whether a customer was served what an entry is about; drafts and incidents not told to it are not shown."""
+        """Return whether the customer was served the entry's notice or incident; it must not see other ones."""
         if "notice" in subjects:
             return self.notice(UUID(subjects["notice"])) is not None
         if "incident" not in subjects:

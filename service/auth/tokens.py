@@ -1,4 +1,4 @@
-"""API tokens: made once, shown once, kept as a digest."""
+"""API tokens: a token is shown once and stored only as a digest."""
 
 import hashlib
 import secrets
@@ -25,7 +25,7 @@ def new_token() -> str:
 
 
 def token_digest(token: str) -> bytes:
-    """Return what is stored of a token."""
+    """Return the digest of a token, which is stored."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
@@ -41,8 +41,8 @@ def issue_token(
 ) -> ApiToken:
     """Store a token of an account.
 
-    Raises InvalidInputError for a permission that the account does not hold, or an expiry that is past or further away
-    than a year: a token that is forgotten must end by itself. ``token`` comes from ``new_token``.
+    Raises InvalidInputError for a permission that the account does not have, or an expiry that is past or more than a
+    year away: a forgotten token must expire. ``token`` comes from ``new_token``.
     """
     wanted = tuple(dict.fromkeys(permissions))
     held = held_permissions(tx, account.id)
@@ -81,7 +81,7 @@ def issue_token(
 
 
 def revoke_token(tx: AccessTransaction, act: AuditContext, account_id: UUID, token_id: UUID) -> ApiToken:
-    """Revoke a token of an account, once; raises NotFoundError where the account has no such token."""
+    """Revoke a token of an account; raises NotFoundError if the account has no such token."""
     token = next((item for item in tx.tokens(account_id) if item.id == token_id), None)
     if token is None:
         raise NotFoundError("token", token_id)
@@ -95,7 +95,7 @@ def revoke_token(tx: AccessTransaction, act: AuditContext, account_id: UUID, tok
 
 
 def held_permissions(tx: AccessTransaction, account_id: UUID) -> frozenset[str]:
-    """Return the names of all permissions that an account's grants give it anywhere."""
+    """Return the names of all permissions that an account's grants give, in any scope."""
     held = {Permission.SELF.value}
     for grant in tx.grants(account_id):
         held |= {item.value for item in permissions_of(grant.role, at_one_customer=grant.customer_id is not None)}

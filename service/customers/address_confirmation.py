@@ -1,4 +1,4 @@
-"""Ask a contact to confirm its address by a mailed link: a mistyped address belongs to a stranger."""
+"""Ask a contact to confirm its address by a mailed link, because a mistyped address belongs to a stranger."""
 
 import tomllib
 from datetime import timedelta
@@ -21,9 +21,9 @@ _WORDS: dict[str, dict[str, str]] = tomllib.loads(
 def send_address_link(
     tx: AccessTransaction, act: AuditContext, contact: Contact, *, secret: str, console_url: str, provider_name: str
 ) -> None:
-    """Queue the mail with a new link; links sent before are void. ``secret`` comes from ``new_link_secret``.
+    """Queue the mail with a new link; earlier links become invalid. ``secret`` comes from ``new_link_secret``.
 
-    Raises StateConflictError where the address is confirmed, or the contact is inactive.
+    Raises StateConflictError if the address is confirmed already, or if the contact is inactive.
     """
     if contact.verified_at is not None:
         raise StateConflictError("the address is confirmed already")

@@ -1,7 +1,7 @@
-"""Check contacts, certificates and webhooks before there is an incident: harmless, and marked as a test.
+"""Check contacts, certificates and webhooks before there is an incident. Messages are harmless and marked as tests.
 
-What is asked of the outside is asked outside any transaction. A relay that cannot be asked says nothing of anybody:
-then no check of an address is recorded, and that is told.
+Requests to other systems are made outside any transaction. If the relay cannot be reached, nothing is known about the
+addresses: then no check of an address is recorded, and the report says so.
 """
 
 import hashlib
@@ -40,45 +40,45 @@ _CUSTOMERS_AT_ONCE = 100
 _WORDS: dict[str, dict[str, str]] = tomllib.loads(
     (files(__package__) / "contact_check.toml").read_text(encoding="utf-8")
 )
-#: A form that every address of a mailbox has; whether there is one is for the relay to say.
+#: The form of every mailbox address. The relay decides whether the mailbox exists.
 _ADDRESS = re.compile(r"[^@\s<>\x00-\x1f\x7f]+@[^@\s<>.\x00-\x1f\x7f]+(\.[^@\s<>.\x00-\x1f\x7f]+)*")
 _MAX_ADDRESS_CHARACTERS = 254
 
 
 class Probe(Protocol):
-    """Asks the relay about a recipient, as ``service.channels.smtp_probe``."""
+    """Asks the relay about a recipient; implemented by ``service.channels.smtp_probe``."""
 
     async def ask(self, recipient: str) -> Outcome:
-        """Return what the relay says; raises RelayUnavailableError."""
+        """Return the relay's answer; raises RelayUnavailableError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CheckDependencies:
-    """What checks are made with; what is None is not checked."""
+    """The dependencies of checks; a check whose dependency is None is skipped."""
 
     signer: Signer
     sender: str
     sender_name: str
-    #: whom a contact writes to, as its test mail says
+    #: contact point of the provider, for the text of test mails
     provider_contact: str
     probe: Probe | None = None
-    #: for test mails
+    #: channel for test mails
     mail: Channel | None = None
-    #: a domain -> why no mail can go there, or None; None too where DNS does not answer
+    #: returns why no mail can go to a domain, or None; also None if DNS does not answer
     domain_fault: Callable[[str], Awaitable[str | None]] | None = None
     #: posts a test event to an endpoint
     webhook: Callable[[WebhookEndpoint, Sequence[WebhookSecret]], Awaitable[Outcome]] | None = None
-    #: when the certificate ends that a URL's receiver showed; None where it is not known
+    #: returns when the TLS certificate of a URL's receiver ends; None if not known
     webhook_certificate_end: Callable[[str], datetime | None] = lambda _url: None
 
 
 @dataclass(frozen=True, slots=True)
 class CheckLine:
-    """What is told of one contact, certificate or webhook, or of a customer as a whole."""
+    """One line of the report: about a contact, a certificate or a webhook, or about the whole customer."""
 
     customer: str
-    #: an address, a URL, or empty for the customer
+    #: an address or a URL; empty for the whole customer
     about: str
     #: ``ok``, ``warning`` or ``failed``
     verdict: str
@@ -87,15 +87,15 @@ class CheckLine:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check found."""
+    """The result of a check."""
 
     lines: tuple[CheckLine, ...]
-    #: why addresses could not be asked about; None where they could
+    #: why the relay could not be asked about addresses; None if it could
     relay_fault: str | None = None
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is wrong; a warning is nothing wrong yet."""
+        """Return whether there is no failure; warnings do not count."""
         return self.relay_fault is None and all(line.verdict != "failed" for line in self.lines)
 
 
@@ -103,7 +103,7 @@ class CheckReport:
 class _Subject:
     customer: Customer
     contacts: tuple[Contact, ...]
-    #: active endpoints with what signs for them
+    #: active endpoints with their signing secrets
     endpoints: tuple[tuple[WebhookEndpoint, tuple[WebhookSecret, ...]], ...]
 
 
@@ -121,11 +121,11 @@ class ContactChecker:
     ) -> None:
         self._store, self._means, self._alerts = store, means, alerts
         self._clock, self._identifiers = clock, identifiers
-        #: why the relay could not be asked; asked no more within this run
+        #: why the relay could not be asked; it is not asked again in this run
         self._relay_fault: str | None = None
 
     async def check_all(self, *, send: bool = False, actor: str = ACTOR) -> CheckReport:
-        """Check every customer; what is found is recorded customer by customer, and alerted together at the end."""
+        """Check every customer; results are recorded per customer, and alerts are raised together at the end."""
         self._relay_fault = None
         lines: list[CheckLine] = []
         findings: list[AlertCandidate] = []
@@ -134,8 +134,8 @@ class ContactChecker:
             page = Page(_CUSTOMERS_AT_ONCE, cursor)
             customers, cursor = await self._store.read(lambda tx, page=page: tx.customers(page))  # type: ignore[misc]  # mypy knows no defaults of lambdas
             for customer in customers:
-                told, found = await self._check(customer.id, send=send, actor=actor)
-                lines += told
+                checked, found = await self._check(customer.id, send=send, actor=actor)
+                lines += checked
                 findings += found
             if cursor is None:
                 break
@@ -145,7 +145,7 @@ class ContactChecker:
     async def check_customer(
         self, customer_id: UUID, *, only: frozenset[UUID] | None = None, send: bool = False, actor: str = ACTOR
     ) -> CheckReport:
-        """Check one customer, or some contacts of it; raises NotFoundError."""
+        """Check one customer, or only some of its contacts; raises NotFoundError."""
         self._relay_fault = None
         lines, findings = await self._check(customer_id, only=only, send=send, actor=actor)
         await self._alert(findings, actor)
@@ -156,9 +156,9 @@ class ContactChecker:
     ) -> tuple[list[CheckLine], list[AlertCandidate]]:
         """Check one customer.
 
-        1. Each active contact: its address, its domain, what the relay says of it, its certificate; a test mail.
-        2. Each active webhook endpoint: a test event.
-        3. Record it; find what is to be alerted of, and settle what is mended.
+        1. Check each active contact: its address, its domain, the relay's answer, its certificate; send a test mail.
+        2. Post a test event to each active webhook endpoint.
+        3. Record the results, return the findings to alert, and close the alerts of repaired faults.
         """
         subject = await self._store.read(lambda tx: _subject(tx, customer_id))
         lines: list[CheckLine] = []
@@ -204,7 +204,7 @@ class ContactChecker:
         return checks
 
     async def _address(self, contact: Contact, now: datetime, *, send: bool) -> ReachabilityCheck | None:
-        """Return what is known of an address, or None where nobody could be asked."""
+        """Return the check of an address, or None if the relay could not be asked."""
         if len(contact.email) > _MAX_ADDRESS_CHARACTERS or not _ADDRESS.fullmatch(contact.email):
             return self._made(contact, CheckSubject.CONTACT, now, ok=False, reason="is no address of a mailbox")
         domain = contact.email.rpartition("@")[2]
@@ -220,7 +220,7 @@ class ContactChecker:
         return self._made(contact, CheckSubject.CONTACT, now, ok=ok, code=outcome.code, reason=reason)
 
     async def _asked(self, contact: Contact, *, send: bool) -> Outcome | None:
-        """Return what the relay says: of a test mail, or when asked; None where it cannot be asked."""
+        """Return the relay's answer to a test mail or to a probe; None if it cannot be asked."""
         if self._relay_fault is not None:
             return None
         if send and self._means.mail is not None:
@@ -239,7 +239,7 @@ class ContactChecker:
         return outcome
 
     async def _sent(self, contact: Contact, mail: Channel) -> Outcome:
-        """Send the test mail in the form that a notice would have now, signed as one."""
+        """Send the test mail in the form and with the signature of a notice."""
         now = self._clock.now()
         words = _WORDS.get(contact.language, _WORDS["en"])
         subject = words["subject"].format(provider=self._means.sender_name)
@@ -309,7 +309,7 @@ class ContactChecker:
             return []
         outcome = await self._means.webhook(endpoint, secrets)
         if outcome.kind is OutcomeKind.REFUSED_HERE:
-            # Ours to mend: it says nothing of the receiver.
+            # The fault is on this side, so it says nothing about the receiver.
             lines.append(CheckLine(customer.name, endpoint.url, "failed", f"nothing was posted: {outcome.text}"))
             return []
         ok = outcome.kind is OutcomeKind.ACCEPTED
@@ -335,7 +335,7 @@ class ContactChecker:
         return None if end is None else (end - self._clock.now()).days
 
     def _ending(self, customer: Customer, endpoint: WebhookEndpoint) -> list[AlertCandidate]:
-        """Return what is to be told of a receiver's certificate: 30, 7 and 1 days before its end."""
+        """Return the findings about a receiver's certificate: 30, 7 and 1 days before its end."""
         end, days = self._means.webhook_certificate_end(endpoint.url), self._webhook_days(endpoint)
         if end is None or days is None or days >= max(EXPIRY_WARNING_DAYS):
             return []
@@ -368,7 +368,7 @@ def _subject(tx: AccessTransaction, customer_id: UUID) -> _Subject:
 def _record(
     tx: AccessTransaction, act: AuditContext, customer: Customer, checks: Sequence[ReachabilityCheck], *, sent: bool
 ) -> list[AlertCandidate]:
-    """Record checks, settle the alerts of what is mended, and return what is to be alerted of."""
+    """Record checks, close the alerts of repaired faults, and return the findings to alert."""
     outcome = record_checks(tx, act, customer.id, checks, sent=sent)
     settle_checks(tx, act, customer.id, outcome.mended, reachable=outcome.reachable)
     at = f"{act.now:%Y-%m-%dT%H:%M:%S.%f}"
@@ -397,7 +397,7 @@ def _record(
 def _new_ending(
     tx: AccessTransaction, act: AuditContext, asked: Sequence[UUID], ending: Sequence[AlertCandidate]
 ) -> list[AlertCandidate]:
-    """Settle what was told of certificates that were renewed since; return what was not told yet."""
+    """Close the alerts about certificates that were renewed; return the findings without an alert."""
     about = tuple(f"webhook_certificate_expiring:{endpoint_id.hex}:" for endpoint_id in asked)
     standing = {finding.key for finding in ending}
     _settle(
@@ -419,7 +419,7 @@ def _settle(tx: AccessTransaction, act: AuditContext, settled: Sequence[Alert]) 
 def settle_checks(
     tx: AccessTransaction, act: AuditContext, customer_id: UUID, mended: Sequence[UUID], *, reachable: bool
 ) -> None:
-    """Take the alerts of what is mended off the list."""
+    """Close the alerts of repaired faults."""
     over = [f"contact_check_failed:{subject_id.hex}:" for subject_id in mended]
     over += [f"customer_check_failed:{customer_id.hex}:"] if reachable and mended else []
     if not over:
@@ -428,7 +428,7 @@ def settle_checks(
 
 
 def _of_customer(subject: _Subject, findings: Sequence[AlertCandidate]) -> list[CheckLine]:
-    """Return what is told of a customer as a whole."""
+    """Return the report lines about the whole customer."""
     name = subject.customer.name
     if not recipients(subject.contacts) and not subject.endpoints:
         return [

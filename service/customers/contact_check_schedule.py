@@ -1,4 +1,4 @@
-"""When contacts are checked: once confirmed, and again after so many days; a duty of whoever leads."""
+"""Runs on the leader only: check contacts once they are confirmed, and again after a number of days."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from service.ports.store import AccessStore
 
 _log = structlog.get_logger(__name__)
 
-#: A contact that was just confirmed is left alone for so long: whoever keeps it may not be done.
+#: Wait after a contact was confirmed, because its data may still be changed.
 _SETTLED = timedelta(minutes=5)
 _LOOK_SECONDS = 300.0
-#: Contacts taken up by one look.
+#: Greatest number of contacts per run.
 _AT_ONCE = 500
 
 
 class ContactChecks:
-    """Checks what is to be checked, a look every few minutes; what a look could not ask comes again with the next."""
+    """Checks due contacts every few minutes; a contact that could not be checked is checked in the next run."""
 
     def __init__(self, store: AccessStore, checker: ContactChecker, *, every_days: float, clock: Clock) -> None:
-        """``every_days`` 0: nothing is checked."""
+        """With ``every_days`` 0 nothing is checked."""
         self._store, self._checker, self._clock = store, checker, clock
         self._every = timedelta(days=every_days)
         self._failure: str | None = None
@@ -47,9 +47,9 @@ class ContactChecks:
                 _log.error("checks.stalled", exc_info=error)
 
     async def look(self) -> int:
-        """Check contacts that are new or due; returns how many were taken up.
+        """Check contacts that are new or due; return how many.
 
-        Of a customer that was checked before everything is checked again; of a new contact only itself.
+        For a contact that was checked before, its whole customer is checked again; for a new contact, only itself.
         """
         if not self._every:
             return 0
@@ -64,7 +64,7 @@ class ContactChecks:
         return len(due)
 
     async def _check(self, customer_id: UUID, contacts: Sequence[ContactToCheck]) -> bool:
-        """Check one customer; returns whether the relay answers."""
+        """Check one customer; return whether the relay answered."""
         again = any(contact.was_checked for contact in contacts)
         only = None if again else frozenset(contact.contact_id for contact in contacts)
         try:

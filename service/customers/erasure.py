@@ -1,7 +1,6 @@
-"""Erasing: sees to it that ordered erasures are done in their time, and certified. A duty of whoever leads.
+"""Runs on the leader only: carry out ordered erasures in time, and certify them.
 
-Nothing is kept in memory: what is left to do follows from the order and from the erasure as they stand, so that a
-process that died in between is made up for.
+No state is in memory. The next step depends only on the stored order and erasure, so the work continues after a crash.
 """
 
 import hashlib
@@ -27,16 +26,16 @@ _AT_ONCE = 100
 
 
 class ErasableStore(AccessStore, Protocol):
-    """A store whose files can be made anew."""
+    """A store whose files can be rewritten."""
 
     async def compact(self) -> None:
-        """Make the files anew, so that nothing of deleted rows is left; raises StoreUnavailableError."""
+        """Rewrite the files, so that nothing of deleted rows is left in them; raises StoreUnavailableError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureCertificates:
-    """What a certificate takes."""
+    """The dependencies for making certificates."""
 
     provider_name: str
     signer: Signer
@@ -44,7 +43,7 @@ class ErasureCertificates:
 
 
 class ErasureTask(PeriodicTask):
-    """Looks at orders and erasures, woken by commits and by the moment the next 21 days are over."""
+    """Carries out orders and erasures, after commits and when the 21 days of an order are over."""
 
     name = "erasing"
     kinds = frozenset({"erasures", "messages", "deliveries", "call_tasks", "notices"})
@@ -58,14 +57,14 @@ class ErasureTask(PeriodicTask):
         self._store, self._certifying, self._identifiers = store, certifying, identifiers
 
     async def look(self) -> datetime | None:
-        """Do what has come due; returns when the next order does.
+        """Do the due steps; return when the next order is due.
 
-        1. An order by mail whose first mail was accepted is served: its 21 days begin.
-        2. An order whose 21 days are over is carried out, unless the customer is still owed something.
-        3. The files are made anew for what was erased.
-        4. It is certified: signed, timestamped, logged.
+        1. When the first mail of an order was accepted, the order is served: record that its 21 days begin.
+        2. When the 21 days of an order are over, erase the customer, unless a notice to it is still open.
+        3. Rewrite the database files after an erasure.
+        4. Make the certificate: signed, timestamped, logged.
 
-        One that cannot be done holds up no other; the first failure is raised once all were looked at.
+        A failure delays no other order; the first failure is raised after all were handled.
         """
         failures: list[Exception] = []
         moments: list[datetime] = []
@@ -89,7 +88,7 @@ class ErasureTask(PeriodicTask):
         return AuditContext(ACTOR, self._clock.now(), self._identifiers)
 
     async def _carry_on(self, order: ErasureOrder) -> list[datetime]:
-        """Return when to look at an order again; nothing for whenever something changes."""
+        """Return when to handle an order again; empty if only a change can make it due."""
         customer = await self._store.read(lambda tx: tx.customer(order.customer_id))
         if customer is None:
             return []
@@ -102,7 +101,7 @@ class ErasureTask(PeriodicTask):
         try:
             erasure = await self._store.write(lambda tx: erase_customer(tx, self._act(), order.customer_id))
         except StateConflictError as error:
-            # What is owed comes first; the alert tells whoever can see to it.
+            # Open obligations to the customer come first; an alert informs the administrators.
             _log.warning("erasure.waiting", customer_id=str(order.customer_id), reason=str(error))
             return []
         _log.info("customer.erased", rows=erasure.erased_rows)
@@ -148,7 +147,7 @@ def _save_compacted(tx: AccessTransaction, erasure: Erasure) -> None:
 
 
 def _note_served(tx: AccessTransaction, act: AuditContext, order: ErasureOrder, time_zone: str) -> None:
-    """Begin the 21 days of an order by mail once the first of its mails was accepted."""
+    """Start the 21 days of an order by mail if one of its mails was accepted."""
     standing = tx.erasure_order(order.customer_id)
     if standing is None or standing.noticed_at is not None:
         return

@@ -1,7 +1,7 @@
 """The formal notice of an erasure, as mails to every contact of the customer: signed, in the contact's language.
 
-It gives the customer the salt of its pseudonym: after the erasure it alone can show which certificate, and which
-entries of the log, are about it.
+It gives the customer the salt of its pseudonym. After the erasure only the customer can show which certificate, and
+which entries of the log, are about it.
 """
 
 import tomllib
@@ -25,19 +25,19 @@ _WORDS: dict[str, dict[str, str]] = tomllib.loads(
 
 @dataclass(frozen=True, slots=True)
 class NoticeSettings:
-    """What the mails say of the provider."""
+    """Information about the provider for the mails."""
 
     provider_name: str
-    #: whom to write to where it is a mistake
+    #: address for objections
     contact_email: str
-    #: None while there are no pages to link to
+    #: None without a console
     console_url: str | None
 
 
 def order_by_mail(
     tx: AccessTransaction, act: AuditContext, customer_id: UUID, settings: NoticeSettings
 ) -> ErasureOrder:
-    """Order an erasure whose formal notice is mailed to every active contact; raises as ``order_erasure``."""
+    """Order an erasure, and mail its formal notice to every active contact; raises like ``order_erasure``."""
     customer = existing_customer(tx, customer_id)
     addresses: dict[str, Contact] = {}
     for contact in tx.contacts(customer_id):

@@ -1,4 +1,4 @@
-"""Prepare what replaces a signing or log key; ``service.key_rotation.staging`` puts it in place."""
+"""Prepare the successor of a signing key or log key; ``service.key_rotation.staging`` installs it."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -33,17 +33,17 @@ from service.crypto.key_states import (
 from service.crypto.log_keys import format_log_keys
 from service.key_rotation.staging import KeyStaging, PreparedRotation, roots_in
 
-#: A note is read with at least 16 signatures (c2sp.org/signed-note); most of them are left to witnesses.
+#: Readers accept at least 16 signatures on a note (c2sp.org/signed-note); most of them are reserved for witnesses.
 _MAX_LOG_KEYS = 4
 
 
 class KeyRotation(KeyStaging):
-    """Prepares rotations of the keys that the settings name. Nothing of one is in use before it is settled."""
+    """Prepares rotations of the keys that the settings name. A new key is not used before ``settle``."""
 
     def prepare_log(self) -> PreparedRotation:
-        """Return a new log key; the old one signs beside it until the overlap ends.
+        """Return a new log key; the old one also signs until the overlap ends.
 
-        Raises SealingUnavailableError without a usable key, StateConflictError where too many sign already.
+        Raises SealingUnavailableError without a usable key, StateConflictError if too many keys sign already.
         """
         now = self._clock.now()
         until = now + timedelta(days=self._settings.log_key_overlap_days)
@@ -63,7 +63,7 @@ class KeyRotation(KeyStaging):
     def prepare_signing(self) -> PreparedRotation:
         """Return a new signing key with a certificate by the demo CA.
 
-        Raises StateConflictError where the one in use is another authority's: it is not replaced by a lesser one.
+        Raises StateConflictError if another authority issued the current certificate: the demo CA is trusted less.
         """
         authority = self._demo_authority()
         if authority is None:
@@ -83,13 +83,13 @@ class KeyRotation(KeyStaging):
         return self._prepared_signing(pem)
 
     def prepare_installed(self, file: Path) -> PreparedRotation:
-        """Return the key and chain of a PEM file that an authority issued, checked as the signer and readers would.
+        """Return the key and chain of a PEM file from an authority, checked as the signer and verifiers would check it.
 
-        1. The signer takes it: purpose, key and certificate belong together, the chain in order, valid now.
-        2. It names the address that notices come from.
-        3. It leads to a root that verifiers have, or that the file brings along.
+        1. The signer accepts it: purpose, key and certificate belong together, the chain is in order, valid now.
+        2. The certificate contains the sender address of notices.
+        3. It chains to a root that verifiers have, or that the file contains.
 
-        Raises InvalidInputError naming what does not hold. The private key is kept encrypted, whatever the file has.
+        Raises InvalidInputError with the failed check. The private key is stored encrypted, even if the file is not.
         """
         # 1.
         signer = CmsSigner(file, file, self._passphrases, self._clock)
@@ -118,7 +118,7 @@ class KeyRotation(KeyStaging):
         return self._prepared_signing(private_pem(key, self._passphrases[0]) + certificates)
 
     def _demo_authority(self) -> tuple[PrivateKeyTypes, x509.Certificate] | None:
-        """Return key and certificate of the demo CA where it issued the certificate in use, or there is none in use."""
+        """Return key and certificate of the demo CA if it issued the current certificate, or if there is none."""
         if self._settings.signing_chain_file is not None or not self.files.ca_key.exists():
             return None
         key = load_private_key(self.files.ca_key, self._passphrases)

@@ -1,14 +1,14 @@
-"""Put replaced signing and log keys in place: announced in the log first, then by one rename.
+"""Install new signing and log keys: first the log announces a key, then one rename installs it.
 
-The new file waits beside the old one under the name ``<file>.next`` and names the log entry that announces it. Whether
-it takes effect is decided by that entry alone::
+The new file waits beside the old one with the name ``<file>.next`` and names the log entry that announces it. Only that
+entry decides whether the file is installed::
 
-    crash before the entry is committed     the waiting file announces nothing: it is thrown away
-    crash after it                          the waiting file is put in place by whoever looks next
+    crash before the entry is committed     no entry announces the waiting file: it is deleted
+    crash after the commit                  the next process that calls ``settle`` installs the waiting file
 
-So the step that ends a rotation and the one that mends it after a crash are the same (``settle``), and no key signs
-before the log says so. What a rotation leaves of the old key stands in ``keys/retired`` and in the trust anchors before
-the new file is in place.
+So the last step of a rotation and the repair after a crash are the same (``settle``), and no key signs before the log
+announces it. The old certificate is in ``keys/retired``, and the trust anchors have both keys, before the new file is
+installed.
 """
 
 import fcntl
@@ -42,14 +42,14 @@ _ANNOUNCED = re.compile(rb"\Aannounced by log entry ([0-9a-f-]{36})\n")
 
 @dataclass(frozen=True, slots=True)
 class PreparedRotation:
-    """A new key that nothing uses yet."""
+    """A new key that is not in use yet."""
 
     change: KeyChange
-    #: the new key as it will stand, and the one before
+    #: the new key in its future state, and the previous one
     key: KeyState
     previous: KeyState | None
     target: Path
-    #: the whole new file, private keys encrypted
+    #: contents of the new file, with encrypted private keys
     content: bytes = field(repr=False)
 
 
@@ -64,16 +64,16 @@ class KeyStaging:
         self.log_file = settings.log_key_file or self.files.log_key
 
     def signer(self) -> CmsSigner:
-        """Return a signer on the files as they are."""
+        """Return a signer with the current files."""
         return CmsSigner(self.signing_key_file, self.signing_file, self._passphrases, self._clock)
 
     def log_keys(self) -> LogKeyFile:
-        """Return the log's keys as they are."""
+        """Return the log's current keys."""
         return LogKeyFile(self.log_file, self._settings.log_origin, self._passphrases, self._clock)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Hold off every other rotation on this folder; raises StateConflictError while one is under way."""
+        """Lock out every other rotation on this folder; raises StateConflictError if one is in progress."""
         data = self._settings.data
         descriptor = os.open(data / "rotation.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -100,12 +100,12 @@ class KeyStaging:
     # -- stage and settle
 
     def stage(self, prepared: PreparedRotation, entry_id: UUID) -> None:
-        """Put the new file beside the old one; called in the transaction that appends the announcing entry."""
+        """Write the new file beside the old one; called in the transaction that appends the announcing entry."""
         announced = f"announced by log entry {entry_id}\n".encode()
         replace_file(_beside(prepared.target), announced + prepared.content, 0o600)
 
     def staged(self) -> list[tuple[Path, UUID | None]]:
-        """Return the files that wait, and the entries that announce them."""
+        """Return the waiting files and the ids of the entries that announce them."""
         found: list[tuple[Path, UUID | None]] = []
         for target in (self.signing_file, self.log_file):
             waiting = _beside(target)
@@ -115,12 +115,12 @@ class KeyStaging:
         return found
 
     def settle(self, is_appended: Callable[[UUID], bool]) -> list[tuple[str, str]]:
-        """Put in place what is announced, throw away what is not; returns (use, fingerprint) of what is in place now.
+        """Install the announced files and delete the others; return (use, fingerprint) of the installed keys.
 
-        1. The old certificate goes to ``keys/retired``.
-        2. Verifiers get what they need of the new key: it is in ``trust`` before it signs.
-        3. The new file takes the old one's place.
-        4. A signing key that stood in a file of its own is removed: its successor stands with its chain.
+        1. Move the old certificate to ``keys/retired``.
+        2. Add the new key's trust anchors to ``trust``, before the key signs.
+        3. Replace the old file by the new one.
+        4. Remove the old signing key if it was in a separate file; the new one is in the file of its chain.
         """
         done = []
         for target, entry_id in self.staged():
@@ -165,11 +165,11 @@ class KeyStaging:
         return "log", log_fingerprint(ring.known[-1])
 
     def write_trusted_log_keys(self, known: tuple[VerifierKey, ...]) -> None:
-        """Add the keys that ``trust/log.vkey`` lacks, at its end: it is oldest first."""
+        """Append the keys that are missing in ``trust/log.vkey``; its order is oldest first."""
         file = self.files.trusted_log
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         read = [parse_verifier_key(line) for line in lines if line.strip()]
-        # A key that some other log left here: verifiers want the keys of one.
+        # Keys of another log in the file are dropped, because verifiers expect the keys of one log.
         there = tuple(key for key in read if key.name == self._settings.log_origin)
         missing = tuple(key for key in known if key not in there)
         if missing:
@@ -177,7 +177,7 @@ class KeyStaging:
             replace_file(file, verifier_lines((*there, *missing)).encode(), 0o644)
 
     def erase_ended_log_keys(self) -> None:
-        """Erase the private part of log keys whose time is over; the log has announced when that would be."""
+        """Erase the private part of log keys whose overlap has ended; the log announced that time."""
         now, ring = self._clock.now(), self.log_keys().ring()
         if ring.signing_at(now) != ring.keys:
             replace_file(self.log_file, format_log_keys(ring.retired_at(now), self._passphrases[0]), 0o600)

@@ -1,8 +1,8 @@
-"""Alerts: what people must know now. Nothing that is due is blocked in silence.
+"""Alerts: what people must know at once. Nothing that is due may be blocked without an alert.
 
-An alert is raised once per key, in the transaction of its audit entry and of the mails that carry it. What there is to
-alert of is looked at again and again, from what the store says now: a wake-up that was missed is made up for, and a
-second look raises nothing twice.
+An alert is raised once per key, in one transaction with its audit entry and its mails. The scan runs again and again
+and depends only on the current state of the store. So a missed wake-up loses nothing, and a second scan raises no alert
+twice.
 """
 
 import asyncio
@@ -48,43 +48,43 @@ from service.system.periodic import PeriodicTask
 _log = structlog.get_logger(__name__)
 
 ACTOR = "system:alerting"
-#: Certificates end by days: how often they are looked at.
+#: Interval between two scans of certificates, whose ends are counted in days.
 _CERTIFICATES_EVERY = timedelta(hours=6)
-#: The service itself is looked at so often at most, whatever is committed meanwhile.
+#: Shortest interval between two scans of the service itself, however many commits there are.
 _OPERATIONS_EVERY = timedelta(seconds=10)
-#: What changes what there is to alert of.
+#: Kinds of changes that can cause an alert.
 _KINDS = frozenset({"notices", "deliveries", "customers", "messages", "call_tasks"})
 
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """Who is told, and how early."""
+    """Who gets alerts, and how early."""
 
-    #: the provider's own mailbox, told of every alert; its language
+    #: the provider's own mailbox, which gets every alert; and its language
     mailbox: str
     language: str
     provider_name: str
-    #: where people look; None while there are no pages
+    #: address of the console; None without a console
     console_url: str | None
-    #: how long before its deadline an unreleased draft is alerted a last time
+    #: time before its deadline at which an unreleased draft raises a last alert
     lead_seconds: float = 15 * 60
-    #: how long a draft is left to its author: a follow-up is due at once, and about to be released
+    #: time that an author gets for a new draft, because a follow-up is due at once and usually released soon
     grace_seconds: float = 2 * 60
-    #: how long a delivery may be due without an attempt, an entry wait for a signed checkpoint
+    #: longest time that a delivery may be due without an attempt, or an entry may wait for a signed checkpoint
     queue_age_seconds: float = 10 * 60
     log_lag_seconds: float = 60
-    #: how much of the disk must be free
+    #: number of bytes of the disk that must be free
     free_bytes: int = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class AlertSources:
-    """What is looked at beside the store; asked in a thread, for it reads files."""
+    """The sources of alerts other than the store. They are called in a thread, because they read files."""
 
     certificates: Callable[[], Sequence[CertificateEnd]] = tuple
-    #: None where that cannot be told
+    #: None if it is not known
     free_bytes: Callable[[], int | None] = lambda: None
-    #: asked in the event loop
+    #: called in the event loop
     witnesses: Callable[[], Sequence[WitnessState]] = tuple
     #: as above
     head_timestamping: Callable[[], TimestampingState | None] = lambda: None
@@ -94,18 +94,19 @@ class AlertSources:
 def raise_alerts(
     tx: AccessTransaction, act: AuditContext, found: Sequence[AlertCandidate], settings: AlertSettings
 ) -> list[AlertCandidate]:
-    """Store an alert with its audit entry for each finding, and mail them; returns those that were not raised before.
+    """Store an alert with its audit entry for each finding, and mail them; return those that were not raised before.
 
-    One mail to each person for all findings of a kind and an incident: what a thousand customers share is told once.
+    Each person gets one mail for all findings of one kind and incident, so a cause that affects a thousand customers is
+    reported once.
     """
     raised = [finding for finding in found if _raised(tx, act, finding)]
-    told: dict[tuple[str, UUID | None, str], list[AlertCandidate]] = {}
+    grouped: dict[tuple[str, UUID | None, str], list[AlertCandidate]] = {}
     for finding in (finding for finding in raised if finding.mailed):
-        # Of the service itself, each thing is told apart.
+        # Findings about the service itself are not grouped by incident.
         about = finding.ticket if finding.kind in OPERATING_KINDS else ""
-        told.setdefault((finding.kind, finding.incident_id, about), []).append(finding)
-    for alike in told.values():
-        _mail(tx, act, _together(alike), settings)
+        grouped.setdefault((finding.kind, finding.incident_id, about), []).append(finding)
+    for alike in grouped.values():
+        _mail(tx, act, _combined(alike), settings)
     return raised
 
 
@@ -120,7 +121,7 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
         notice_id=finding.notice_id,
         customer_id=finding.customer_id,
         what=" ".join(filter(None, (finding.ticket, str(finding.count), due))),
-        # It stands in the list of what waits for as long as it is so, whoever saw it.
+        # The page lists this customer as long as it is unreachable, so the alert needs no acknowledgement.
         seen_at=act.now if finding.kind == "customer_unreachable" else None,
         seen_by=ACTOR if finding.kind == "customer_unreachable" else None,
     )
@@ -142,20 +143,20 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
     return True
 
 
-def _together(alike: Sequence[AlertCandidate]) -> AlertCandidate:
-    """Return findings of one kind and incident as one: all that is counted, by the earliest deadline."""
+def _combined(alike: Sequence[AlertCandidate]) -> AlertCandidate:
+    """Combine findings of one kind and incident: the sum of their counts and the earliest deadline."""
     due = [finding.due_at for finding in alike if finding.due_at is not None]
     return replace(alike[0], count=sum(finding.count for finding in alike), due_at=min(due, default=None))
 
 
 def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, settings: AlertSettings) -> None:
-    """Queue one mail to the provider's mailbox and to each active account that holds a role it concerns."""
+    """Queue one mail to the provider's mailbox and one to each active account with a role that gets this kind."""
     roles = [Role.ANALYST, Role.APPROVER] + [Role.ADMINISTRATOR] * (finding.kind in WITHOUT_INCIDENT)
-    told = {settings.mailbox.casefold(): (settings.mailbox, settings.provider_name, settings.language)}
+    recipients = {settings.mailbox.casefold(): (settings.mailbox, settings.provider_name, settings.language)}
     for account in (account for role in roles for account in tx.holders(role)):
         if account.email is not None:
-            told.setdefault(account.email.casefold(), (account.email, account.name, account.language))
-    for address, name, language in told.values():
+            recipients.setdefault(account.email.casefold(), (account.email, account.name, account.language))
+    for address, name, language in recipients.values():
         words = alert_mail(
             finding.kind, language, ticket=finding.ticket, count=finding.count, due_at=finding.due_at,
             url=settings.console_url,
@@ -174,7 +175,7 @@ def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, set
 
 
 class AlertTask(PeriodicTask):
-    """Looks for what must be alerted, woken by commits and by the moment the next stage is reached."""
+    """Scans for alerts after commits, and when the next stage of a draft is reached."""
 
     name = "alerting"
     kinds = _KINDS
@@ -195,12 +196,12 @@ class AlertTask(PeriodicTask):
         self._identifiers = identifiers
         self._certificates_at: datetime | None = None
         self._operations_at: datetime | None = None
-        #: of the look at the service itself before the next one
+        #: figures of the previous scan of the service itself
         self._figures: StoreFigures | None = None
         self._surroundings = surroundings or AlertSources()
 
     async def look(self) -> datetime | None:
-        """Raise what is to be alerted now; returns when an unreleased draft reaches its next stage."""
+        """Raise the alerts that are due; return when an unreleased draft reaches its next stage."""
         now = self._clock.now()
         stages = Stages(timedelta(seconds=self._settings.lead_seconds), timedelta(seconds=self._settings.grace_seconds))
         following = await self._store.read(lambda tx: tx.next_draft_moment(now, stages.lead, stages.grace))
@@ -216,7 +217,7 @@ class AlertTask(PeriodicTask):
         return following
 
     async def _look_at_operations(self, now: datetime) -> None:
-        """Look at the service itself, and take away the pauses whose end has come."""
+        """Scan the service itself, and remove the pauses that have ended."""
         if any(not is_paused(pause, now) for pause in await self._store.read(lambda tx: tx.channel_pauses())):
             act = AuditContext(ACTOR, now, self._identifiers)
             for pause in await self._store.write(lambda tx: end_pauses(tx, act)):
@@ -247,7 +248,7 @@ class AlertTask(PeriodicTask):
         await self._settle(now, looked.settled)
 
     async def _look_at_certificates(self, now: datetime) -> None:
-        """Look at the certificates of the service, then at those of contacts."""
+        """Scan the certificates of the service, then those of contacts."""
         ends = await asyncio.to_thread(self._surroundings.certificates)
         looked = await self._store.read(lambda tx: scan_certificates(tx, now, ends))
         await self._raise(now, looked.new)
@@ -264,7 +265,7 @@ class AlertTask(PeriodicTask):
         await self._raise(now, found)
 
     async def _bands(self, now: datetime) -> Counter[str]:
-        """Return how many certificates of contacts end when."""
+        """Return the number of contacts' certificates by the time left until their end."""
         bands: Counter[str] = Counter()
         cursor: str | None = None
         while True:
@@ -284,7 +285,7 @@ class AlertTask(PeriodicTask):
             _log.warning("alert.raised", kind=finding.kind, incident_id=incident_id, count=finding.count)
 
     async def _settle(self, now: datetime, settled: Sequence[Alert]) -> None:
-        """Take alerts off the list whose matter is over, so that those that matter are not lost among them."""
+        """Close alerts whose cause is over, so that the remaining ones are not overlooked."""
         if not settled:
             return
         act = AuditContext(ACTOR, now, self._identifiers)

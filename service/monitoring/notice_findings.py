@@ -1,4 +1,4 @@
-"""What there is to alert of, read from what the store says now: no fact of an incident, and nothing that was told."""
+"""Findings about notices and customers, from the current state of the store. They contain no fact of an incident."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -16,15 +16,15 @@ from notifications.ports import Page
 from service.ports.alerts_and_mail import Alert, UnreleasedDrafts, WaitingNotices
 from service.ports.store import AccessTransaction
 
-#: One look takes all there is, so that what has one cause is one mail; a bound for what nobody thought of.
+#: Greatest number of records per scan. It is large, so that normally one scan sees all findings with one cause.
 _AT_ONCE = 10_000
 _CONTACTS_AT_ONCE = 500
 
-#: Kinds that are settled by themselves, once what they tell of waits no more.
+#: Kinds whose alerts are closed automatically once the reported object no longer waits.
 _WHILE_IT_WAITS = frozenset(
     {"draft_half_time", "draft_due_soon", "draft_overdue", "notice_held", "delivery_late", "call_open", "call_overdue"}
 )
-#: Kinds that tell of the service itself, settled once what they tell of is over.
+#: Kinds about the service itself; their alerts are closed once the reported state is over.
 OPERATING_KINDS = frozenset(
     {
         "queue_old",
@@ -39,11 +39,11 @@ OPERATING_KINDS = frozenset(
         "head_untimestamped",
         "log_differs",
         "time_zones_old",
-        # Of a customer's own system; here, so that it stands on the board like these.
+        # It is about a customer's system, but the board shows it together with these kinds.
         "webhook_certificate_expiring",
     }
 )
-#: Kinds that tell of no incident: whoever keeps customers and the service is told too.
+#: Kinds that are not about an incident; administrators get these alerts too.
 WITHOUT_INCIDENT = OPERATING_KINDS | {
     "customer_unreachable",
     "contact_certificate_expiring",
@@ -56,53 +56,53 @@ WITHOUT_INCIDENT = OPERATING_KINDS | {
 
 @dataclass(frozen=True, slots=True)
 class AlertCandidate:
-    """Something to alert of."""
+    """A finding that can become an alert."""
 
-    #: unique for what it is about and how far it has got
+    #: unique for the object and the stage
     key: str
     kind: str
-    #: what people call it: a ticket, a customer's name, the purpose of a mail
+    #: readable name of the object: a ticket, a customer's name, the purpose of a mail
     ticket: str
     count: int = 1
     due_at: datetime | None = None
     incident_id: UUID | None = None
     notice_id: UUID | None = None
     customer_id: UUID | None = None
-    #: False for what no mail is sent of
+    #: False if no mail is sent for it
     mailed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """When what waits is alerted."""
+    """The times at which waiting objects are reported."""
 
-    #: how long before its deadline what is not done is alerted a last time
+    #: time before its deadline at which an unfinished object is reported a last time
     lead: timedelta
-    #: how long a draft is left to its author, a new customer to whoever adds its contacts, a release to its sealing
+    #: time that passes before a new draft, a new customer without contacts, or an unsealed release is reported
     grace: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What a look found."""
+    """The result of a scan."""
 
-    #: to be alerted now, and not alerted before
+    #: findings without an alert so far
     new: tuple[AlertCandidate, ...]
-    #: alerts that nobody saw, of what waits no more or has reached a later stage
+    #: open alerts whose object no longer waits or has reached a later stage
     settled: tuple[Alert, ...]
 
 
 def scan_notices(tx: AccessTransaction, now: datetime, stages: Stages) -> ScanResult:
-    """Return what is to be alerted now and was not yet, and which alerts are settled.
+    """Return the findings that have no alert yet, and the alerts whose cause is over.
 
-    1. Unreleased drafts that reached a stage: half of their time gone, the lead before the deadline, overdue; one
-       finding per incident, deadline and stage, however many customers wait.
-    2. Released notices that something holds, or that are due and not sealed; one per incident and reason, each day.
-    3. Deliveries that failed for good, and those that are due and not done; the latter one per incident and deadline,
-       each day.
-    4. Calls to be made, and those that should have been; one per task and stage.
-    5. Customers that nobody could be told at by mail.
-    6. Mails of this service's own that failed for good; of an alert that could not be mailed no further mail is sent.
+    1. Unreleased drafts that reached a stage: half of their time has passed, the lead before the deadline, overdue. One
+       finding per incident, deadline and stage, for any number of customers.
+    2. Released notices that are held, or due and not sealed. One finding per incident, reason and day.
+    3. Deliveries that failed for good, one finding each; deliveries that are due and not done, one finding per
+       incident, deadline and day.
+    4. Calls that a person must make, or should have made. One finding per task and stage.
+    5. Customers without a contact that mail can reach.
+    6. Mails of the service that failed for good. A failed alert mail causes no further mail.
     """
     waiting = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages), *_calls(tx, now)]
     new = [item for item in waiting if tx.alert_by_key(item.key) is None]
@@ -115,12 +115,12 @@ def scan_notices(tx: AccessTransaction, now: datetime, stages: Stages) -> ScanRe
 
 
 def override_finding(tx: AccessTransaction, notice: Notice) -> AlertCandidate:
-    """Return what is alerted of an emergency release."""
+    """Return the finding about an emergency release."""
     return _of_notice(tx, notice, f"release_overridden:{notice.id}", "release_overridden")
 
 
 def webhook_finding(tx: AccessTransaction, endpoint: WebhookEndpoint) -> AlertCandidate:
-    """Return what is alerted of an endpoint that this service put out of use; once each time that it does."""
+    """Return the finding about an endpoint that this service disabled; there is one each time it does so."""
     customer = tx.customer(endpoint.customer_id)
     key = f"webhook_disabled:{endpoint.id.hex}:{endpoint.version}"
     return AlertCandidate(
@@ -129,9 +129,9 @@ def webhook_finding(tx: AccessTransaction, endpoint: WebhookEndpoint) -> AlertCa
 
 
 def bounce_finding(tx: AccessTransaction, message: Bounce, notice: Notice | None) -> AlertCandidate:
-    """Return what is alerted of a message that came back and that a person must read.
+    """Return the finding about a bounce that a person must read.
 
-    Each stands in the list until somebody saw it; of one incident the first of a day is mailed, whatever follows.
+    Each one is listed until somebody acknowledges it. Only the first of an incident and day is mailed.
     """
     if notice is None:
         return AlertCandidate(f"return_unread:{message.id.hex}", "return_unread", "")
@@ -144,9 +144,9 @@ def bounce_finding(tx: AccessTransaction, message: Bounce, notice: Notice | None
 def certificate_findings(
     tx: AccessTransaction, now: datetime, cursor: str | None
 ) -> tuple[list[AlertCandidate], str | None]:
-    """Return what is to be told of the certificates of a page of contacts, and where to go on; None at the end.
+    """Return the findings about the certificates of one page of contacts, and the next cursor; None at the end.
 
-    A page at a time, since each certificate is read: no other work waits for all of them.
+    The scan goes page by page, because each certificate is parsed and other work must not wait for all of them.
     """
     contacts, following = tx.contacts_with_certificate(Page(_CONTACTS_AT_ONCE, cursor))
     found = []
@@ -167,9 +167,9 @@ def certificate_findings(
 
 
 def certificate_key(contact: Contact, now: datetime) -> str | None:
-    """Return what the alert of a contact's certificate is raised under now; None while it need not be warned of.
+    """Return the current key of the alert about a contact's certificate; None if no warning is due yet.
 
-    How far it has got stands last: so many days before its end, or that it has expired.
+    The last part of the key is the stage: the days before the end, or that it has expired.
     """
     days = days_to_expiry(contact, now)
     if not contact.active or contact.smime_certificate is None or days is None or days >= max(EXPIRY_WARNING_DAYS):
@@ -186,7 +186,7 @@ def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertC
         waiting.setdefault(key, []).append(drafts)
     return [
         AlertCandidate(
-            # Drafts made later, when these are released, are another finding.
+            # Drafts that are made after these are released are a new finding.
             key=":".join(
                 (
                     "draft_unreleased",
@@ -207,7 +207,7 @@ def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertC
 
 
 def _stage(drafts: UnreleasedDrafts, now: datetime, lead: timedelta) -> str:
-    """Return the last stage that drafts of whose time half has gone reached."""
+    """Return the latest stage of drafts for which half of the time has passed."""
     if drafts.due_at <= now:
         return "overdue"
     return "due_soon" if drafts.due_at - lead <= now else "half_time"
@@ -244,7 +244,7 @@ def _calls(tx: AccessTransaction, now: datetime) -> list[AlertCandidate]:
     for task in tasks:
         kind = "call_open" if now < task.due_at else "call_overdue"
         standing = AlertCandidate(f"{kind}:{task.id.hex}", kind, "")
-        # Of what was alerted before nothing is read: a relay that is down may open thousands.
+        # The notice is read only for a new finding, because a relay that is down can open thousands of tasks.
         notice = tx.notice(task.notice_id) if tx.alert_by_key(standing.key) is None else None
         if notice is not None:
             standing = replace(_of_notice(tx, notice, standing.key, kind), due_at=task.due_at)

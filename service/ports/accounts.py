@@ -1,4 +1,4 @@
-"""Accounts, grants and credentials: frozen records of who may call, as stored."""
+"""Accounts, grants and credentials: the stored records of who may use the service."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,49 +7,49 @@ from uuid import UUID
 
 
 class AccountKind(StrEnum):
-    """What stands behind an account."""
+    """Whether an account is for a person or for a program."""
 
-    #: signs in, and may issue itself API tokens
+    #: signs in, and may issue API tokens to itself
     PERSON = "person"
-    #: automation, by API tokens alone
+    #: a program; uses only API tokens
     SERVICE = "service"
 
 
 class Role(StrEnum):
-    """What an account may do; the permissions of each stand in ``service.auth.permissions``."""
+    """What an account may do; ``service.auth.permissions`` defines the permissions of each role."""
 
     #: declares incidents, changes facts, prepares notices
     ANALYST = "analyst"
     #: releases notices
     APPROVER = "approver"
-    #: keeps customers, accounts, keys and settings; sees no incident content
+    #: manages customers, accounts, keys and settings; sees no incident content
     ADMINISTRATOR = "administrator"
-    #: reads what concerns its customer
+    #: reads the data of its customer
     CUSTOMER_MEMBER = "customer_member"
-    #: a member that also keeps its customer's contacts, profile and members
+    #: a member that also manages its customer's contacts, profile and members
     CUSTOMER_MANAGER = "customer_manager"
-    #: reads, of everything or of one customer, of all time or of a period; every read is logged
+    #: reads everything or the data of one customer, of all time or of a period; every read is logged
     AUDITOR = "auditor"
-    #: automation at the provider; each token names which of the role's permissions it has
+    #: a program of the provider; each token has a subset of the role's permissions
     SERVICE_ACCOUNT = "service_account"
 
 
-#: Roles that are held at a customer, never at large.
+#: Roles that always belong to one customer.
 CUSTOMER_ROLES = frozenset({Role.CUSTOMER_MEMBER, Role.CUSTOMER_MANAGER})
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Someone or something that may call."""
+    """A person or a program that may use the service."""
 
     id: UUID
     kind: AccountKind
     name: str
-    #: normalised address by which a person signs in and is reached; None for a service account
+    #: normalised address with which a person signs in and to which mails go; None for a service account
     email: str | None
     #: one of ``LANGUAGES``
     language: str
-    #: an account is made inactive, never removed: the log names it
+    #: an account is deactivated, never deleted, because the log names it
     active: bool
     created_at: datetime
     created_by: str
@@ -59,20 +59,20 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """One role of one account; a group of customers is one grant for each."""
+    """One role of one account. An account with a role for several customers has one grant per customer."""
 
     id: UUID
     account_id: UUID
     role: Role
-    #: the customer that the role is held at; None for a role at the provider, or an auditor of everything
+    #: the customer of the role; None for a role at the provider, or for an auditor of everything
     customer_id: UUID | None
-    #: an auditor's period: records from this moment on, None without a beginning
+    #: start of an auditor's period (inclusive); None for no start
     starts_at: datetime | None
-    #: and before this moment, None without an end
+    #: end of an auditor's period (exclusive); None for no end
     ends_at: datetime | None
     granted_at: datetime
     granted_by: str
-    #: whether it comes from the claims of an identity provider, and is taken away when they no longer give it
+    #: whether it comes from the claims of an identity provider; it is removed when they no longer contain it
     from_claims: bool = False
 
 
@@ -94,9 +94,9 @@ class Totp:
     #: the seed, encrypted by ``service.crypto.secret_box`` for this account
     sealed_seed: bytes = field(repr=False)
     created_at: datetime
-    #: None until a code of it was given once
+    #: when its owner first entered a valid code; None before that
     confirmed_at: datetime | None
-    #: the last time step a code was taken for: no code is taken twice
+    #: time step of the last accepted code, so that no code is accepted twice
     last_step: int
 
 
@@ -117,7 +117,7 @@ class Passkey:
 
 @dataclass(frozen=True, slots=True)
 class RecoveryCode:
-    """A code for the day when no second factor is at hand; taken once."""
+    """A single-use code that replaces a lost second factor."""
 
     account_id: UUID
     #: SHA-256 of the code; it has 80 random bits, so that a fast digest hides it
@@ -128,7 +128,7 @@ class RecoveryCode:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A person who signed in, in one browser."""
+    """A signed-in person in one browser."""
 
     id: UUID
     account_id: UUID
@@ -136,26 +136,26 @@ class Session:
     digest: bytes = field(repr=False)
     #: how the person signed in: ``password``, ``password+totp``, ``password+recovery_code``, ``passkey``, ``oidc``
     method: str
-    #: as the browser named itself, shortened; what its owner tells sessions apart by
+    #: the browser's User-Agent, shortened; its owner distinguishes sessions by it
     user_agent: str
     created_at: datetime
     last_seen_at: datetime
-    #: end, whatever happens
+    #: absolute end, even if the session is in use
     expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ApiToken:
-    """A bearer token; the token itself is shown once and stored nowhere."""
+    """A bearer token. The token itself is shown once and never stored."""
 
     id: UUID
     account_id: UUID
     name: str
     #: SHA-256 of the token; it has 256 random bits, so that a fast digest hides it
     digest: bytes = field(repr=False)
-    #: its first characters, by which its owner tells it apart
+    #: its first characters, so that its owner can recognise it
     hint: str
-    #: names of permissions that it carries; the account must hold them too
+    #: its permissions by name; the account must have them too
     permissions: tuple[str, ...]
     created_at: datetime
     created_by: str
@@ -166,7 +166,7 @@ class ApiToken:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A single-use link that was handed or mailed to someone."""
+    """A single-use link that was given or mailed to a person."""
 
     id: UUID
     #: ``invitation`` (set a first password or passkey), ``reset``, ``address`` (confirm a contact's address)
@@ -175,7 +175,7 @@ class Link:
     subject_id: UUID
     #: SHA-256 of the secret in the link
     digest: bytes = field(repr=False)
-    #: what must be unchanged for the link to hold: the address it was sent to
+    #: the address that it was sent to; the link is invalid once this address has changed
     binding: str
     created_at: datetime
     expires_at: datetime
@@ -184,14 +184,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class PendingSignIn:
-    """A sign-in half way: the first factor is given, or a challenge or an identity provider is being answered."""
+    """A pending sign-in: it waits for a second factor, a passkey or the identity provider."""
 
     id: UUID
     #: SHA-256 of the cookie that binds it to one browser
     digest: bytes = field(repr=False)
     #: ``second_factor``, ``passkey``, ``passkey_enrolment`` or ``oidc``
     purpose: str
-    #: None where the person is not known yet
+    #: None as long as the person is not known
     account_id: UUID | None
     #: state, nonce, code verifier or challenge, encrypted by ``service.crypto.secret_box``
     sealed_data: bytes = field(repr=False)
@@ -200,9 +200,9 @@ class PendingSignIn:
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """How often something failed, and from when it may be tried again."""
+    """The number of failed attempts, and the time from which another attempt is allowed."""
 
-    #: keyed digest of what is throttled: no address and no name in clear
+    #: keyed digest of what is throttled, so that no address or name is stored in clear
     key: bytes
     failures: int
     last_failed_at: datetime
@@ -211,10 +211,10 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class ExternalIdentity:
-    """An account as an OpenID provider knows it."""
+    """The identity of an account at an OpenID provider."""
 
     issuer: str
-    #: the provider's ``sub``: an address may change hands, this does not
+    #: the provider's ``sub``. It never changes its owner; an address can.
     subject: str
     account_id: UUID
     linked_at: datetime

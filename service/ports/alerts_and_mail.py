@@ -1,4 +1,4 @@
-"""Records of what the service says to people on its own account: mails that are no notices, and alerts."""
+"""Records of the service's own messages to people: mails that are not notices, and alerts."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class ServiceMail:
-    """A mail of the service itself, no notice: a link, an alert, a warning. Queued with the act that causes it."""
+    """A mail of the service that is not a notice: a link, an alert, a warning. Queued with its cause."""
 
     id: UUID
     #: ``address_link``, ``invitation``, ``reset``, ``alert`` …
@@ -20,7 +20,7 @@ class ServiceMail:
     #: plain text, LF line ends
     text: str = field(repr=False)  # it may hold a link that is as good as a password
     created_at: datetime
-    #: ``queued``, ``sent``, ``failed`` (for good) or ``dropped`` (of no use any more)
+    #: ``queued``, ``sent``, ``failed`` (for good) or ``dropped`` (expired)
     state: str = "queued"
     attempts: int = 0
     next_attempt_at: datetime | None = None
@@ -29,7 +29,7 @@ class ServiceMail:
 
 @dataclass(frozen=True, slots=True)
 class UnreleasedDrafts:
-    """Drafts of one incident that nobody released, alike in their deadline and in when they were made."""
+    """Unreleased drafts of one incident with the same deadline and the same creation time."""
 
     incident_id: UUID
     due_at: datetime
@@ -39,12 +39,12 @@ class UnreleasedDrafts:
 
 @dataclass(frozen=True, slots=True)
 class WaitingNotices:
-    """Released notices of one incident that do not go out, or deliveries of it that are not done."""
+    """Released notices of one incident that are not sent, or deliveries of it that are not done."""
 
     incident_id: UUID
-    #: why, as recorded; empty for no recorded reason
+    #: the recorded reason; empty if none is recorded
     reason: str
-    #: the earliest
+    #: the earliest deadline among them
     due_at: datetime
     count: int
 
@@ -59,17 +59,18 @@ class FailedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class UnreachableCustomer:
-    """A customer that nobody could be told at by mail."""
+    """A customer without a contact that can be reached by mail."""
 
     customer_id: UUID
     name: str
-    #: the sum of its contacts' versions: one that loses its contacts again is another finding
+    #: the sum of its contacts' versions. It changes with every change of a contact, so that a later loss of all
+    #: contacts raises a new alert
     contacts_state: int
 
 
 @dataclass(frozen=True, slots=True)
 class FailedMail:
-    """A mail of the service's own that failed for good."""
+    """A mail of the service that failed for good."""
 
     mail_id: UUID
     purpose: str
@@ -81,16 +82,16 @@ class ContactToCheck:
 
     customer_id: UUID
     contact_id: UUID
-    #: whether it was checked before, some time ago
+    #: whether it was checked before
     was_checked: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that analysts and approvers must know now; raised once per key."""
+    """An event that analysts and approvers must know at once; raised once per key."""
 
     id: UUID
-    #: what it is about and how far it has got, such as ``draft_near_deadline:<notice>:<stage>``; unique
+    #: unique: the event, its object and its stage, such as ``draft_near_deadline:<notice>:<stage>``
     key: str
     kind: str
     raised_at: datetime

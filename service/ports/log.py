@@ -1,4 +1,4 @@
-"""What the sequencer needs of the store, beside ``notifications.ports``."""
+"""The part of the store that the log needs, in addition to ``notifications.ports``."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -27,7 +27,7 @@ class PendingLeaf(NamedTuple):
 
 
 class LogTransaction(Protocol):
-    """What the sequencer needs of a unit of work."""
+    """The unit of work of the sequencer."""
 
     def log_size(self) -> int:
         """Return the number of leaves under the latest checkpoint."""
@@ -38,15 +38,15 @@ class LogTransaction(Protocol):
         ...
 
     def log_node_hashes(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Return hashes of complete subtrees; raises LogUnavailableError where one is not there."""
+        """Return hashes of complete subtrees; raises LogUnavailableError if one is missing."""
         ...
 
     def log_entry(self, entry_id: UUID) -> SequencedEntry | None:
-        """Return an entry by id once it is sequenced."""
+        """Return an entry by id if it is sequenced, else None."""
         ...
 
     def is_appended(self, entry_id: UUID) -> bool:
-        """Whether the entry exists, pending or sequenced."""
+        """Return whether the entry exists, pending or sequenced."""
         ...
 
     def pending_leaves(self, limit: int) -> list[PendingLeaf]:
@@ -60,7 +60,7 @@ class LogTransaction(Protocol):
         nodes: Sequence[tuple[int, int, bytes]],
         checkpoint: bytes,
     ) -> None:
-        """Give the leaves the next indices, store the new complete nodes (level, index, hash) and the checkpoint.
+        """Give the leaves the next indices, and store the new complete nodes (level, index, hash) and the checkpoint.
 
         Raises StateConflictError unless the tree has ``expected_size`` leaves.
         """
@@ -68,9 +68,9 @@ class LogTransaction(Protocol):
 
 
 class LogStore(Protocol):
-    """Where the log is kept."""
+    """The store of the log."""
 
-    #: hooks after commit, given the kinds of things that changed; ``audit`` is what wakes the sequencer
+    #: hooks after commit; they get the kinds of things that changed. ``audit`` wakes the sequencer.
     on_commit: list[Callable[[set[str]], None]]
 
     async def write(self, work: Callable[[LogTransaction], ResultT]) -> ResultT:
@@ -83,23 +83,23 @@ class LogStore(Protocol):
 
 
 class CosignatureTransaction(LogTransaction, Protocol):
-    """What having heads cosigned needs of a unit of work."""
+    """The unit of work for cosignatures."""
 
     def add_cosignature(self, size: int, witness: str, line: str, cosigned_at: datetime) -> None:
-        """Keep a witness's line under the checkpoint of a size; one that it gave before stays as it is."""
+        """Store a witness's cosignature of the checkpoint of a size; an existing one of this witness is kept."""
         ...
 
     def cosignatures(self, size: int) -> list[str]:
-        """Return the lines that witnesses gave under the checkpoint of a size, by the witness's name."""
+        """Return the cosignature lines of the checkpoint of a size, in the order of the witnesses' names."""
         ...
 
     def last_cosigned(self, witness: str) -> tuple[int, datetime] | None:
-        """Return the largest size that a witness cosigned, and when, or None."""
+        """Return the largest size that a witness cosigned, and the time of that, or None."""
         ...
 
 
 class CosignatureStore(Protocol):
-    """Where cosignatures are kept."""
+    """The store of cosignatures."""
 
     async def write(self, work: Callable[[CosignatureTransaction], ResultT]) -> ResultT:
         """Run in a transaction; durable when it returns."""
@@ -111,7 +111,7 @@ class CosignatureStore(Protocol):
 
 
 class CheckpointTimestampTransaction(Protocol):
-    """What having heads timestamped needs of a unit of work."""
+    """The unit of work for timestamps over checkpoints."""
 
     def log_size(self) -> int:
         """Return the number of leaves under the latest checkpoint."""
@@ -122,16 +122,16 @@ class CheckpointTimestampTransaction(Protocol):
         ...
 
     def stamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
-        """Return the checkpoint of a size, or (None) the newest one, that has a timestamp, or None."""
+        """Return the timestamped checkpoint of a size (None: the newest one), or None if there is none."""
         ...
 
     def add_checkpoint_timestamp(self, size: int, token: bytes, made_at: datetime) -> None:
-        """Keep a token over the checkpoint of a size; one that is there stays as it is."""
+        """Store a token over the checkpoint of a size; an existing token is kept."""
         ...
 
 
 class CheckpointTimestampStore(Protocol):
-    """Where timestamps over heads are kept."""
+    """The store of timestamps over checkpoints."""
 
     async def write(self, work: Callable[[CheckpointTimestampTransaction], ResultT]) -> ResultT:
         """Run in a transaction; durable when it returns."""

@@ -1,4 +1,4 @@
-"""What access needs of the store, beside ``notifications.ports``. Each docstring is a contract."""
+"""The store of accounts and messages, in addition to ``notifications.ports``. Each docstring is a contract."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -40,16 +40,16 @@ ResultT = TypeVar("ResultT")
 
 
 class AccessTransaction(ErasureTransaction, Protocol):
-    """One unit of work that also reaches accounts, credentials and the service's own messages.
+    """One unit of work that also has access to accounts, credentials and the service's own messages.
 
-    As in ``Transaction``: every ``add_*`` of a record whose identity exists raises StateConflictError, lookups return
-    None where there is nothing, lists have a stable order (that of storing unless said otherwise). No audit entry is
-    written here: whoever changes something appends its own.
+    As in ``Transaction``: every ``add_*`` raises StateConflictError if the identity exists; lookups return None if
+    there is nothing; lists have a stable order (insertion order unless stated otherwise). These methods write no audit
+    entry: the caller appends one for each change.
     """
 
     # -- accounts
     def add_account(self, account: Account) -> None:
-        """Store a new account; an address that another account has raises StateConflictError."""
+        """Store a new account; raises StateConflictError if another account has the address."""
         ...
 
     def account(self, account_id: UUID) -> Account | None:
@@ -61,7 +61,7 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def save_account(self, account: Account, expected_version: int) -> None:
-        """Replace the account; as ``save_incident`` for versions."""
+        """Replace the account; ``expected_version`` works as in ``save_incident``."""
         ...
 
     def accounts(self, page: Page) -> tuple[list[Account], str | None]:
@@ -70,11 +70,11 @@ class AccessTransaction(ErasureTransaction, Protocol):
 
     # -- grants
     def add_grant(self, grant: Grant) -> None:
-        """Store a grant; the same role of the same account at the same customer raises StateConflictError."""
+        """Store a grant; raises StateConflictError if the account has this role for this customer already."""
         ...
 
     def remove_grant(self, grant_id: UUID) -> None:
-        """Take a grant away; one that is gone already changes nothing."""
+        """Remove a grant; does nothing if it does not exist."""
         ...
 
     def grants(self, account_id: UUID) -> Sequence[Grant]:
@@ -82,11 +82,11 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def grants_at(self, customer_id: UUID) -> Sequence[Grant]:
-        """Return the grants held at a customer."""
+        """Return the grants for a customer."""
         ...
 
     def holders(self, role: Role) -> Sequence[Account]:
-        """Return the active accounts that hold a role anywhere, each once."""
+        """Return the active accounts that have a role, at the provider or for any customer, each once."""
         ...
 
     # -- credentials
@@ -107,11 +107,11 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def remove_totp(self, account_id: UUID) -> None:
-        """Forget the generator."""
+        """Delete the generator."""
         ...
 
     def add_passkey(self, passkey: Passkey) -> None:
-        """Store a passkey; a credential id that is known raises StateConflictError."""
+        """Store a passkey; raises StateConflictError if the credential id exists."""
         ...
 
     def passkeys(self, account_id: UUID) -> Sequence[Passkey]:
@@ -127,15 +127,15 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def remove_passkey(self, passkey_id: UUID) -> None:
-        """Forget a passkey."""
+        """Delete a passkey."""
         ...
 
     def replace_recovery_codes(self, account_id: UUID, codes: Sequence[RecoveryCode]) -> None:
-        """Put these codes in the place of all that the account had."""
+        """Replace all codes of the account by these."""
         ...
 
     def recovery_codes(self, account_id: UUID) -> Sequence[RecoveryCode]:
-        """Return the codes of an account, used ones too."""
+        """Return the codes of an account, including used ones."""
         ...
 
     def use_recovery_code(self, account_id: UUID, digest: bytes, at: datetime) -> bool:
@@ -143,15 +143,15 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def add_external_identity(self, identity: ExternalIdentity) -> None:
-        """Store how a provider knows an account; the same issuer and subject raise StateConflictError."""
+        """Store an external identity; raises StateConflictError if the issuer and subject exist."""
         ...
 
     def external_identity(self, issuer: str, subject: str) -> ExternalIdentity | None:
-        """Return whom a provider means."""
+        """Return the external identity by issuer and subject."""
         ...
 
     def external_identities(self, account_id: UUID) -> Sequence[ExternalIdentity]:
-        """Return how providers know an account."""
+        """Return the external identities of an account."""
         ...
 
     # -- sessions, tokens, links
@@ -168,15 +168,15 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def touch_session(self, session_id: UUID, at: datetime) -> None:
-        """Record that the session was used; one that has ended changes nothing."""
+        """Record that the session was used; does nothing if it has ended."""
         ...
 
     def end_session(self, session_id: UUID) -> None:
-        """End a session; one that has ended changes nothing."""
+        """End a session; does nothing if it has ended."""
         ...
 
     def end_sessions(self, account_id: UUID, *, but: UUID | None = None) -> int:
-        """End every session of an account, but one if it is named; returns how many."""
+        """End every session of an account except ``but``; returns how many."""
         ...
 
     def add_token(self, token: ApiToken) -> None:
@@ -184,11 +184,11 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def token(self, digest: bytes) -> ApiToken | None:
-        """Return the token by its digest, whatever its state."""
+        """Return the token by its digest, in any state."""
         ...
 
     def tokens(self, account_id: UUID) -> Sequence[ApiToken]:
-        """Return the tokens of an account, revoked ones too."""
+        """Return the tokens of an account, including revoked ones."""
         ...
 
     def touch_token(self, token_id: UUID, at: datetime) -> None:
@@ -196,7 +196,7 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def revoke_token(self, token_id: UUID, at: datetime) -> None:
-        """Revoke a token; one that is revoked keeps its time."""
+        """Revoke a token; a token that is already revoked keeps its time."""
         ...
 
     def add_link(self, link: Link) -> None:
@@ -208,40 +208,40 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def use_link(self, link_id: UUID, at: datetime) -> bool:
-        """Mark a link as used; returns False where it was used before."""
+        """Mark a link as used; returns False if it was used before."""
         ...
 
     def drop_links(self, purpose: str, subject_id: UUID) -> None:
-        """Forget the unused links of a purpose for an account or contact."""
+        """Delete the unused links of a purpose for an account or contact."""
         ...
 
     # -- signing in
     def add_pending_sign_in(self, pending: PendingSignIn) -> None:
-        """Store a sign-in half way."""
+        """Store a pending sign-in."""
         ...
 
     def pending_sign_in(self, digest: bytes) -> PendingSignIn | None:
-        """Return a sign-in half way, expired or not."""
+        """Return a pending sign-in, expired or not."""
         ...
 
     def remove_pending_sign_in(self, pending_id: UUID) -> bool:
-        """End a sign-in half way; returns False where somebody else has: whoever gets True goes on with it, alone."""
+        """Remove a pending sign-in; returns False if it is gone. So only one of two concurrent callers gets True."""
         ...
 
     def throttle(self, key: bytes) -> Throttle | None:
-        """Return how often something failed."""
+        """Return the throttle of a key."""
         ...
 
     def save_throttle(self, throttle: Throttle) -> None:
-        """Store or replace it."""
+        """Store or replace a throttle."""
         ...
 
     def clear_throttle(self, key: bytes) -> None:
-        """Forget the failures."""
+        """Delete the throttle of a key."""
         ...
 
     def purge_access(self, now: datetime) -> int:
-        """Delete sessions, links, sign-ins half way, and throttles a day after ``retry_at``; return how many."""
+        """Delete expired sessions, links, pending sign-ins, and throttles a day after ``retry_at``; return how many."""
         ...
 
     # -- the service's own messages
@@ -254,7 +254,7 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def due_service_mails(self, now: datetime, limit: int) -> Sequence[ServiceMail]:
-        """Return queued mails whose ``next_attempt_at`` (None: at once) has come, oldest first."""
+        """Return queued mails whose ``next_attempt_at`` has passed (None: due at once), oldest first."""
         ...
 
     def troubled_service_mails(self, limit: int) -> Sequence[ServiceMail]:
@@ -262,29 +262,30 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def save_service_mail(self, mail: ServiceMail) -> None:
-        """Replace words (blanked once they are of no use), state, attempts, next attempt and last error."""
+        """Replace text (empty once it is no longer needed), state, attempts, next attempt and last error."""
         ...
 
     def add_alert(self, alert: Alert) -> bool:
-        """Store an alert; returns False, and stores nothing, where its key was raised before."""
+        """Store an alert; returns False and stores nothing if its key exists."""
         ...
 
     def alert_by_key(self, key: str) -> Alert | None:
-        """Return the alert by what it is about."""
+        """Return the alert by its key."""
         ...
 
     def unreleased_drafts(self, now: datetime, made_before: datetime, limit: int) -> Sequence[UnreleasedDrafts]:
-        """Return drafts made before a moment of whose time, until they are due, half has gone; by deadline."""
+        """Return drafts made before ``made_before`` that are past half of the time to their deadline; by deadline."""
         ...
 
     def next_draft_moment(self, now: datetime, lead: timedelta, grace: timedelta) -> datetime | None:
-        """Return when a draft next ends its grace, is past half of its time, the lead before its end, or overdue."""
+        """Return the next time at which a draft ends its grace, reaches half of its time, its lead, or its deadline."""
         ...
 
     def notices_held(self, near: datetime, made_before: datetime, limit: int) -> Sequence[WaitingNotices]:
         """Return released notices that are not sealed, by incident and reason.
 
-        Those that something holds; and, with no reason, those due by ``near`` that were released before a moment.
+        These are notices with a hold reason, and notices without one that are due by ``near`` and were released before
+        ``made_before``.
         """
         ...
 
@@ -297,9 +298,9 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def unreachable_to_alert(self, made_before: datetime, limit: int) -> Sequence[UnreachableCustomer]:
-        """Return customers made before a moment that have no active contact.
+        """Return customers created before a moment that have no active contact.
 
-        Left out are those with an alert ``customer_unreachable:<id in hex>:<sum of their contacts' versions>``.
+        Customers with an alert ``customer_unreachable:<id in hex>:<sum of their contacts' versions>`` are left out.
         """
         ...
 
@@ -310,9 +311,9 @@ class AccessTransaction(ErasureTransaction, Protocol):
     def contacts_to_check(
         self, confirmed_before: datetime, checked_before: datetime, limit: int
     ) -> Sequence[ContactToCheck]:
-        """Return active contacts, oldest first, whose address was confirmed before a moment and not checked since one.
+        """Return active contacts, oldest first, confirmed before one moment and not checked since another.
 
-        An address that nobody confirmed may be a stranger's: it is not among them.
+        Unconfirmed addresses are left out, because they may belong to a stranger.
         """
         ...
 
@@ -333,23 +334,23 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     def see_alert(self, alert_id: UUID, at: datetime, by: str) -> None:
-        """Record who saw an alert first; one that was seen keeps that."""
+        """Record who acknowledged an alert; if somebody did before, that record is kept."""
         ...
 
     def recent_outcomes(self, since: datetime, limit: int) -> Mapping[tuple[ChannelKind, OutcomeKind], int]:
-        """Return how many of the last ``limit`` attempts that ended after a moment came to what, by channel."""
+        """Count the last ``limit`` attempts that ended after a moment, by channel and outcome."""
         ...
 
     def store_figures(self, now: datetime) -> StoreFigures:
-        """Return how the service fares, in numbers. Costs what is open, not what was ever done."""
+        """Return the figures of the service. The cost depends on the open records, not on the whole history."""
         ...
 
 
 class AccessStore(Protocol):
-    """Runs work against the store; as ``notifications.ports.UnitOfWork``, with accounts in reach."""
+    """Runs work against the store, like ``notifications.ports.UnitOfWork`` but with ``AccessTransaction``."""
 
-    #: hooks after commit, given the kinds of things that changed; ``access`` stands for accounts, grants, sessions,
-    #: tokens, ``messages`` for mails and alerts
+    #: hooks after commit; they get the kinds of things that changed. ``access`` means accounts, grants, sessions and
+    #: tokens; ``messages`` means mails and alerts
     on_commit: list[Callable[[set[str]], None]]
 
     async def write(self, work: Callable[[AccessTransaction], ResultT]) -> ResultT:

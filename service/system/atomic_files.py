@@ -1,4 +1,4 @@
-"""Write files that hold keys: never readable by others for a moment, replaced whole or not at all."""
+"""Write files atomically: each file is replaced as a whole, and a file with keys is never readable by others."""
 
 import os
 from pathlib import Path
@@ -7,15 +7,15 @@ _BESIDE = ".new"
 
 
 def write_new(path: Path, data: bytes, mode: int) -> None:
-    """Write a file that must not exist; raises FileExistsError. On return it is on disk."""
+    """Write a new file; raises FileExistsError if it exists. On return it is on disk."""
     _write(path, data, mode, os.O_EXCL)
 
 
 def replace_file(path: Path, data: bytes, mode: int) -> None:
-    """Put a file in the place of another by one rename; on return it is on disk, a crash leaves the old or the new."""
+    """Replace a file by one rename. On return the new file is on disk; after a crash the file is the old or the new."""
     beside = path.with_name(path.name + _BESIDE)
     _write(beside, data, mode, os.O_TRUNC)
-    # Left by a crash, it may have had another mode.
+    # A temporary file that a crash left behind may have another mode.
     beside.chmod(mode)
     move_file(beside, path)
 
@@ -27,7 +27,7 @@ def move_file(source: Path, target: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the folder's own entries on disk."""
+    """Write the directory entries of a folder to disk (fsync)."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -36,7 +36,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def give_to_owner(descriptor: int, of: Path) -> None:
-    """Give a file that root opened to the owner of another one, or of a folder: the service must be able to read it."""
+    """Give a file that root opened to the owner of another file or folder, so that the service can read it."""
     if os.geteuid() == 0:
         status = of.stat()
         os.fchown(descriptor, status.st_uid, status.st_gid)

@@ -1,4 +1,4 @@
-"""The HTTP server as a part among others: says when it is up, and leaves signals to whoever runs the process."""
+"""The HTTP server as one task of a process: it reports when it has started, and does not handle signals."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,10 @@ import uvicorn
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens, port 0 for a free one; raises OSError where the address cannot be had.
+    """Return a listening socket; port 0 chooses a free port. Raises OSError if the address cannot be used.
 
-    Its protocol is named, so that answers are not held back for want of TCP_NODELAY.
+    The socket's protocol is set explicitly, because asyncio sets TCP_NODELAY only then. Responses are delayed without
+    it.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
@@ -30,10 +31,10 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 class HttpServer(uvicorn.Server):
-    """A uvicorn server whose owner decides when it stops: parts that outlive it are stopped after it, in order."""
+    """A uvicorn server that its owner stops. So the owner can stop the other tasks after it, in order."""
 
     def __init__(self, app: Callable[..., Any], *, stop_seconds: float = 30) -> None:
-        """``stop_seconds`` is how long requests that are being answered may take once the server is told to stop."""
+        """``stop_seconds`` is the time that running requests get to finish after ``stop``."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -48,7 +49,7 @@ class HttpServer(uvicorn.Server):
         self.is_up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so; also when it cannot, so that nobody waits for ever."""
+        """Start, and set the event that callers wait for; also after a failure, so that nobody waits for ever."""
         try:
             await super().startup(sockets=sockets)
         finally:
@@ -56,9 +57,9 @@ class HttpServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none: uvicorn would raise them again before the parts that outlive it have stopped."""
+        """Capture no signals: uvicorn would raise them again before the other tasks have stopped."""
         yield
 
     def stop(self) -> None:
-        """Take no more connections, and end once what is in flight is answered."""
+        """Accept no more connections, and end once the running requests are answered."""
         self.should_exit = True

@@ -1,4 +1,4 @@
-"""A duty that is looked after for as long as the process runs: when a commit wakes it, and when the clock strikes."""
+"""A task that runs periodically for as long as the process runs, and also when a commit wakes it."""
 
 import asyncio
 import contextlib
@@ -14,15 +14,15 @@ _log = structlog.get_logger(__name__)
 
 
 class PeriodicTask(ABC):
-    """Looks, does what there is to do, and looks again; no failure ends it, every one is logged and shown."""
+    """Calls ``look`` again and again. A failure does not end it; every failure is logged and shown by ``health``."""
 
-    #: what it is called in the log
+    #: its name in the log
     name: ClassVar[str]
-    #: kinds of things whose change it looks at
+    #: kinds of things whose change wakes it
     kinds: ClassVar[frozenset[str]]
-    #: how often it looks when nothing wakes it
+    #: longest time between two runs when nothing wakes it
     poll_seconds: ClassVar[float] = 30.0
-    #: how long it looks away at least: what many commits change is looked at once
+    #: shortest time between two runs, so that many commits cause only one run
     shortest_seconds: ClassVar[float]
 
     def __init__(self, clock: Clock) -> None:
@@ -32,15 +32,15 @@ class PeriodicTask(ABC):
 
     @abstractmethod
     async def look(self) -> datetime | None:
-        """Do what there is to do now; returns when to look again at the latest, None for no such moment."""
+        """Do the work that is due; return the latest time of the next run, or None if there is none."""
 
     def wake(self, changed: set[str]) -> None:
-        """Look again after a commit; called in the event loop with the kinds of things it changed."""
+        """Run soon if a commit changed one of ``kinds``; called in the event loop with the kinds that it changed."""
         if changed & self.kinds:
             self._wake.set()
 
     def health(self) -> str | None:
-        """Return why the duty is not done, or None."""
+        """Return why the task fails, or None."""
         return self._failure
 
     async def run(self) -> None:

@@ -26,7 +26,7 @@ from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome,
 from notifications.delivery.reachability import CheckSubject
 from notifications.delivery.webhook import EndpointState
 from notifications.notice import NoticeState
-from service.ports.figures import hold_kind
+from service.ports.figures import hold_reason_kind
 from service.store import migrate_store, open_store
 from service.store.delivery import figures as statements
 
@@ -230,4 +230,4 @@ def test_what_is_done_costs_nothing_to_count(name, tmp_path):
     ],
 )
 def test_what_holds_a_notice_is_told_by_kind_and_names_no_file(reason, kind):
-    assert hold_kind(reason) == kind
+    assert hold_reason_kind(reason) == kind

@@ -292,7 +292,7 @@ def test_what_a_person_ended_is_not_opened_again_for_the_same_want():
 def test_without_acknowledgement_the_next_contact_is_asked_then_somebody_calls():
     made = standing(watch(1, fallback=2, within=3600), c0="sent")
     early = plan_escalation(made, after(seconds=3599))
-    assert (early.standing, early.queue, early.next_look_at <= after(hours=1)) == (EscalationStatus.TOLD, (), True)
+    assert (early.standing, early.queue, early.next_look_at <= after(hours=1)) == (EscalationStatus.NOTIFIED, (), True)
     plan = plan_escalation(made, after(hours=1))
     (step,) = plan.queue
     assert (step.contact_id, step.cause) == (made.contacts[1].id, DeliveryCause.ESCALATION)

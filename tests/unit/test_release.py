@@ -108,7 +108,7 @@ class TestRule:
             ("four_eyes = 1", "four_eyes", "true or false"),
             ("four_eyes = true", "four_eyes_clause", "missing"),
             ('four_eyes = true\nfour_eyes_clause = "99"', "four_eyes_clause", "not among the clauses"),
-            ('four_eyes_clause = "7.1"', "four_eyes_clause", "may stand here"),
+            ('four_eyes_clause = "7.1"', "four_eyes_clause", "is not a known key"),
         ],
     )
     def test_a_fault_names_file_key_and_reason(self, lines, key, reason):

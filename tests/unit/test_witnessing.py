@@ -13,12 +13,12 @@ from notifications.audit.cosignature import (
     AddCheckpoint,
     Refusal,
     RefusedError,
-    extended,
     format_add_checkpoint,
-    known_log,
     parse_add_checkpoint,
     parse_conflict,
     verified_answer,
+    verify_extension,
+    verify_known_log,
     with_cosignatures,
 )
 from notifications.audit.merkle import append_leaves, consistency_proof, leaf_hash
@@ -74,8 +74,8 @@ class Tree:
 
 
 def _judge(request, latest=None, keys=(_VKEY,)):
-    checkpoint = known_log(request, keys)
-    extended(request, checkpoint, latest)
+    checkpoint = verify_known_log(request, keys)
+    verify_extension(request, checkpoint, latest)
     return checkpoint
 
 

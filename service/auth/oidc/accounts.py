@@ -1,4 +1,4 @@
-"""Whom a provider means: an identity becomes an account, and the claims' roles become its grants."""
+"""Map a verified identity of an OpenID provider to an account, and the roles in its claims to grants."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _MAX_NAME_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What came of the claims; kept also where it is a refusal, since roles may have been taken away."""
+    """The result of mapping the claims. It is committed even after a refusal, because roles may have been removed."""
 
     account: Account
     #: code of the refusal, or None
@@ -31,16 +31,16 @@ class Admission:
 
 
 def admit(tx: AccessTransaction, act: AuditContext, claims: Mapping[str, Any], settings: OidcSettings) -> Admission:
-    """Return the account that verified claims stand for, with its grants brought in line.
+    """Return the account of verified claims, after updating its grants.
 
-    1. An identity that is known is its account's, whatever address it has by now.
-    2. Else the account with the address that the provider vouches for, if it was made here for somebody to come and
-       nobody has used it: no password, passkey, generator, token, and no other identity.
-    3. Else a new account, where the installation wants that and the claims give at least one role.
-    4. Grants from claims are added and taken away; those given by hand stay. Sessions of an account that is left with
-       none end.
+    1. A known identity belongs to its account, even if its address has changed.
+    2. Otherwise take the account with the verified address, if it was created for a person who has not used it yet: it
+       has no password, passkey, generator, token, and no other identity.
+    3. Otherwise create an account, if the settings allow it and the claims give at least one role.
+    4. Add and remove grants that come from claims; grants made by an administrator stay. If the account has no grant
+       left, end its sessions.
 
-    Raises OidcRefusedError, with nothing changed.
+    Raises OidcRefusedError without any change.
     """
     wanted = {
         (role, customer_id)
@@ -84,7 +84,7 @@ def _is_customer(tx: AccessTransaction, customer_id: UUID) -> bool:
 
 
 def _address(claims: Mapping[str, Any], settings: OidcSettings) -> str:
-    """Return the proven address as accounts hold it; raises OidcRefusedError where there is none."""
+    """Return the verified address in the form of accounts; raises OidcRefusedError if there is none."""
     address = proven_address(claims, settings)
     if address is None:
         raise OidcRefusedError("address_unproven")
@@ -95,7 +95,7 @@ def _address(claims: Mapping[str, Any], settings: OidcSettings) -> str:
 
 
 def _verify_unused(tx: AccessTransaction, account: Account) -> None:
-    """Raise OidcRefusedError unless nobody can have used the account yet: what is somebody's is not taken over."""
+    """Raise OidcRefusedError unless nobody can have used the account yet: a used account must not be taken over."""
     is_used = (
         account.kind is not AccountKind.PERSON
         or tx.password(account.id) is not None
@@ -109,7 +109,7 @@ def _verify_unused(tx: AccessTransaction, account: Account) -> None:
 
 
 def _link(tx: AccessTransaction, act: AuditContext, account: Account, subject: str, settings: OidcSettings) -> None:
-    """Store the identity; an invitation that is still under way sets no password any more."""
+    """Store the identity, and void an open invitation, so that it cannot set a password any more."""
     tx.add_external_identity(ExternalIdentity(settings.issuer, subject, account.id, act.now))
     for purpose in ("invitation", "reset"):
         tx.drop_links(purpose, account.id)
@@ -125,9 +125,10 @@ def _link(tx: AccessTransaction, act: AuditContext, account: Account, subject: s
 def _bring_in_line(
     tx: AccessTransaction, act: AuditContext, account_id: UUID, wanted: set[tuple[Role, UUID | None]]
 ) -> int:
-    """Make the grants from claims what is wanted; returns how many grants the account holds then.
+    """Make the grants from claims equal to ``wanted``; return the number of all grants of the account afterwards.
 
-    A role that is held by hand is not granted again: the hand's may be limited to a period, which no claim undoes.
+    A role that an administrator granted is not granted again: it may be limited to a period, and no claim removes that
+    limit.
     """
     held = {(grant.role, grant.customer_id): grant for grant in tx.grants(account_id)}
     entries = []

@@ -1,4 +1,4 @@
-"""Signing in by an OpenID provider: authorization code flow with PKCE, state and nonce, from the click to the session.
+"""Sign-in by an OpenID provider: authorization code flow with PKCE, state and nonce, from the click to the session.
 
 OpenID Connect Core 1.0; RFC 7636 (PKCE), RFC 9207 (issuer in the callback), RFC 9700 (best current practice).
 """
@@ -34,13 +34,13 @@ _log = structlog.get_logger(__name__)
 
 _PURPOSE = "oidc"
 _MAX_PARAMETER_CHARACTERS = 4000
-#: Sign-ins started, or callbacks given, by one network address.
+#: Rate limit of sign-ins and of callbacks, per network address.
 _PER_SECOND, _AT_ONCE = 1, 60
 
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """What a sign-in half way remembers, sealed."""
+    """The encrypted data of a pending sign-in."""
 
     state: str
     nonce: str
@@ -60,18 +60,18 @@ class OidcSignIn:
         settings: OidcSettings,
         sign_in: SignIn,
     ) -> None:
-        """Raise InvalidInputError for settings by which no provider can be asked."""
+        """Raises InvalidInputError for settings with which no provider can be reached."""
         self._store, self._clock, self._identifiers, self._box = store, clock, identifiers, box
         self._settings, self._sign_in = settings, sign_in
         self._provider = OidcProvider(settings, clock)
         self._rate = RateLimiter(per_second=_PER_SECOND, burst=_AT_ONCE)
 
     async def aclose(self) -> None:
-        """Let go of the connections to the provider."""
+        """Close the connections to the provider."""
         await self._provider.aclose()
 
     async def begin(self, return_to: str, browser: Browser) -> tuple[str, str]:
-        """Return where to send the browser, and the value of ``PENDING_COOKIE`` that binds the answer to it.
+        """Return the URL to send the browser to, and the value of ``PENDING_COOKIE`` that binds the callback to it.
 
         ``return_to`` is a path of this service; the caller has checked it. Raises OidcRefusedError,
         TooManyRequestsError.
@@ -112,15 +112,16 @@ class OidcSignIn:
     async def finish(
         self, parameters: Sequence[tuple[str, str]], pending_secret: str, browser: Browser
     ) -> tuple[SignedIn, str]:
-        """Return the session that a callback leads to, and the path to go on to.
+        """Return the session for a callback, and the path to continue with.
 
-        1. Every parameter once (RFC 6749, 3.1), of bounded length.
-        2. The sign-in that this browser began, not over, whose state this is. Another's callback uses nothing up.
-        3. It is used up: whoever comes second, with the same callback, gets nothing.
-        4. The answer is the asked provider's, and is no error.
-        5. The code is exchanged; the ID token is verified, with keys asked for anew where its key is unknown.
-        6. The claims become an account and its grants.
-        7. A session.
+        1. Each parameter occurs once (RFC 6749, 3.1) and has a bounded length.
+        2. Find the pending sign-in of this browser; it must not be expired, and must have this state. The callback of
+           another browser does not use it up.
+        3. Use the pending sign-in up, so that a second request with the same callback is refused.
+        4. The callback must come from the right provider, and must not be an error.
+        5. Exchange the code and verify the ID token; fetch the provider's keys again if its key is unknown.
+        6. Map the claims to an account and its grants.
+        7. Start a session.
 
         Raises OidcRefusedError, TooManyRequestsError. Each refusal is logged by its reason, without code or token.
         """
@@ -205,7 +206,7 @@ def _told(refusal: OidcRefusedError) -> OidcRefusedError:
 
 
 def _single(parameters: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return the parameters by name; raises OidcRefusedError for one that stands there twice, or is far too long."""
+    """Return the parameters by name; raises OidcRefusedError for a duplicate or a far too long one."""
     given = dict(parameters)
     if len(given) != len(parameters) or any(len(value) > _MAX_PARAMETER_CHARACTERS for value in given.values()):
         raise OidcRefusedError("callback_malformed")

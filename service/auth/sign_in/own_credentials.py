@@ -1,6 +1,6 @@
-"""What a person changes about how it signs in: password, generator, passkeys, recovery codes.
+"""Changes of a person's own credentials: password, generator, passkeys, recovery codes.
 
-Each change replaces the session that makes it and ends all others of the account.
+Each change replaces the current session and ends all other sessions of the account.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ _NAME_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class _Own:
-    """Whoever changes its credentials, and the session it does so in."""
+    """The person who changes their credentials, and the current session."""
 
     account: Account
     session: Session
@@ -47,18 +47,18 @@ class _Own:
 
 @dataclass(frozen=True, slots=True)
 class OwnCredentialsView:
-    """How an account can sign in, for its own page."""
+    """The credentials of an account, for its own page."""
 
     has_password: bool
     totp: Totp | None
     passkeys: tuple[Passkey, ...]
-    #: unused ones
+    #: unused codes
     recovery_codes: tuple[RecoveryCode, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TotpEnrolment:
-    """What a generator application is given; shown once."""
+    """The data for an authenticator application; shown once."""
 
     #: ``otpauth://totp/…``, for a QR code
     uri: str = field(repr=False)
@@ -67,10 +67,10 @@ class TotpEnrolment:
 
 
 class OwnCredentials:
-    """The credentials of whoever is signed in.
+    """The credentials of the signed-in person.
 
-    Every method but ``view`` raises ``sign_in.SignInAgainError`` for a caller by token, or by a session that is not
-    fresh (``SignInSettings.fresh_seconds``). Those that return SignedIn give the browser a new session cookie.
+    Every method except ``view`` raises ``sign_in.SignInAgainError`` for a caller with a token, or with a session that
+    is not fresh (``SignInSettings.fresh_seconds``). Methods that return SignedIn give the browser a new session cookie.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class OwnCredentials:
         return await self._changed(caller, browser, "password.changed", work)
 
     async def begin_totp(self, caller: Caller) -> TotpEnrolment:
-        """Return a new seed; it counts, and replaces the one before, when ``confirm_totp`` is given a code of it."""
+        """Return a new seed; it replaces the previous one when ``confirm_totp`` gets a code of it."""
         seed, now = new_seed(), self._clock.now()
         key = _enrolment_key("totp", caller)
         begun = self._half_way.begun(key, "totp_enrolment", caller.account_id, {"seed": seed.hex()})
@@ -134,7 +134,7 @@ class OwnCredentials:
         return TotpEnrolment(otpauth_uri(seed, named, self._settings.service_name), seed_text(seed))
 
     async def confirm_totp(self, caller: Caller, code: str, browser: Browser) -> SignedIn:
-        """Enrol the generator begun; raises InvalidInputError (field ``code``), StateConflictError if none is begun."""
+        """Enrol the new generator; raises InvalidInputError (field ``code``), StateConflictError without a new one."""
         key, typed = _enrolment_key("totp", caller), "".join(code.split())
         await self._throttling.begin(attempts := self._throttling.of_thing("enrolment", str(caller.account_id), 20))
 
@@ -153,7 +153,7 @@ class OwnCredentials:
         return signed_in
 
     async def remove_totp(self, caller: Caller, browser: Browser) -> SignedIn:
-        """Forget the generator; raises StateConflictError where it is the last second factor and one is required."""
+        """Delete the generator; raises StateConflictError if it is the last second factor and one is required."""
 
         def work(tx: AccessTransaction, _act: AuditContext) -> None:
             self._verify_another_factor(tx, caller, bool(tx.passkeys(caller.account_id)))
@@ -178,9 +178,10 @@ class OwnCredentials:
         )
 
     async def add_passkey(self, caller: Caller, credential_json: str, name: str, browser: Browser) -> SignedIn:
-        """Add a passkey by the browser's answer.
+        """Add a passkey from the browser's response.
 
-        Raises InvalidInputError (fields ``credential``, ``name``), StateConflictError if none is begun or it is known.
+        Raises InvalidInputError (fields ``credential``, ``name``), StateConflictError if no enrolment was begun or if
+        the passkey exists.
         """
         named, key = _checked_name(name), _enrolment_key("passkey", caller)
 
@@ -220,7 +221,7 @@ class OwnCredentials:
         await self._store.write(work)
 
     async def remove_passkey(self, caller: Caller, passkey_id: UUID, browser: Browser) -> SignedIn:
-        """Forget a passkey; raises NotFoundError, StateConflictError as ``remove_totp``."""
+        """Delete a passkey; raises NotFoundError, StateConflictError like ``remove_totp``."""
 
         def work(tx: AccessTransaction, _act: AuditContext) -> None:
             passkey = _own_passkey(tx, caller, passkey_id)
@@ -234,7 +235,7 @@ class OwnCredentials:
         return await self._changed(caller, browser, "passkey.removed", work)
 
     async def new_recovery_codes(self, caller: Caller) -> list[str]:
-        """Return ten new codes, shown once; those before count no more."""
+        """Return ten new codes, shown once; earlier codes become invalid."""
         codes = new_recovery_codes()
         act = AuditContext(caller.actor, self._clock.now(), self._identifiers)
 
@@ -251,7 +252,7 @@ class OwnCredentials:
 
     # -- what every change shares
     def _own(self, tx: AccessTransaction, caller: Caller) -> _Own:
-        """Return the caller's account and session; raises SignInAgainError for a token or a session not fresh."""
+        """Return the caller's account and session; raises SignInAgainError for a token or an old session."""
         account = tx.account(caller.account_id)
         session = next((item for item in tx.sessions(caller.account_id) if item.id == caller.session_id), None)
         if account is None or session is None:
@@ -269,7 +270,7 @@ class OwnCredentials:
         *,
         method: str | None = None,
     ) -> SignedIn:
-        """Make a change, end every session of the account and start a new one for whoever made it, all at once."""
+        """Make a change, end every session of the account and start a new one for the caller, in one transaction."""
         act = AuditContext(caller.actor, self._clock.now(), self._identifiers)
         secret, device = new_session_secret(), self._throttling.new_device(caller.account_id)
 
@@ -305,7 +306,7 @@ class OwnCredentials:
             tx.remove_pending_sign_in(pending.id)
 
     def _verify_another_factor(self, tx: AccessTransaction, caller: Caller, has_another: bool) -> None:
-        """Raise StateConflictError where a second factor is required and no other is left."""
+        """Raise StateConflictError if a second factor is required and no other is left."""
         required = self._settings.require_second_factor_at_provider and must_enrol(
             "password", tuple(tx.grants(caller.account_id))
         )
@@ -314,7 +315,7 @@ class OwnCredentials:
 
 
 def _enrolment_key(what: str, caller: Caller) -> str:
-    """Return what an enrolment is found by: bound to the session, and known to nobody outside."""
+    """Return the key of an enrolment: it is bound to the session and is never sent out."""
     return f"enrolment:{what}:{caller.session_id}"
 
 

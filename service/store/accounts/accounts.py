@@ -36,7 +36,7 @@ _OF_PERSON = _IDENTITIES.by("account_id")
 
 
 class AccountRecords(Records):
-    """Accounts, grants, and how identity providers know them; see ``service.ports.store``."""
+    """Accounts, grants and external identities; see ``service.ports.store``."""
 
     def add_account(self, account: Account) -> None:
         """Store a new account."""
@@ -70,7 +70,7 @@ class AccountRecords(Records):
         self._changed("access")
 
     def remove_grant(self, grant_id: UUID) -> None:
-        """Take a grant away."""
+        """Remove a grant."""
         self._session.execute(_REMOVE_GRANT, (grant_id.bytes,))
         self._changed("access")
 
@@ -79,25 +79,25 @@ class AccountRecords(Records):
         return [_GRANTS.record(row) for row in self._session.all(_OF_ACCOUNT, (account_id.bytes,))]
 
     def grants_at(self, customer_id: UUID) -> Sequence[Grant]:
-        """Return the grants held at a customer."""
+        """Return the grants for a customer."""
         return [_GRANTS.record(row) for row in self._session.all(_AT_CUSTOMER, (customer_id.bytes,))]
 
     def holders(self, role: Role) -> Sequence[Account]:
-        """Return the active accounts that hold a role anywhere, each once."""
+        """Return the active accounts that have a role, at the provider or for any customer, each once."""
         grants = [_GRANTS.record(row) for row in self._session.all(_OF_ROLE, (role.value,))]
         found = (self.account(account_id) for account_id in dict.fromkeys(grant.account_id for grant in grants))
         return [account for account in found if account is not None and account.active]
 
     def add_external_identity(self, identity: ExternalIdentity) -> None:
-        """Store how a provider knows an account."""
+        """Store an external identity."""
         self._session.execute(_IDENTITIES.insert, _IDENTITIES.values(identity))
         self._changed("access")
 
     def external_identity(self, issuer: str, subject: str) -> ExternalIdentity | None:
-        """Return whom a provider means."""
+        """Return the external identity by issuer and subject."""
         row = self._session.one(_IDENTITY, (issuer, subject))
         return None if row is None else _IDENTITIES.record(row)
 
     def external_identities(self, account_id: UUID) -> Sequence[ExternalIdentity]:
-        """Return how providers know an account."""
+        """Return the external identities of an account."""
         return [_IDENTITIES.record(row) for row in self._session.all(_OF_PERSON, (account_id.bytes,))]

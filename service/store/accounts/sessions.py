@@ -1,4 +1,4 @@
-"""Sessions, tokens, links, and sign-ins half way."""
+"""Sessions, tokens, links, pending sign-ins and throttles."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ _THROTTLES_KEPT = timedelta(days=1)
 
 
 class SessionRecords(Records):
-    """Sessions, tokens, links, sign-ins half way, throttles; see ``service.ports.store``."""
+    """Sessions, tokens, links, pending sign-ins, throttles; see ``service.ports.store``."""
 
     def add_session(self, session: Session) -> None:
         """Store a new session."""
@@ -70,7 +70,7 @@ class SessionRecords(Records):
         self._changed("access")
 
     def end_sessions(self, account_id: UUID, *, but: UUID | None = None) -> int:
-        """End every session of an account, but one if it is named; returns how many."""
+        """End every session of an account except ``but``; return how many."""
         cursor = self._session.execute(_END_SESSIONS, (account_id.bytes, b"" if but is None else but.bytes))
         self._changed("access")
         return cursor.rowcount
@@ -81,12 +81,12 @@ class SessionRecords(Records):
         self._changed("access")
 
     def token(self, digest: bytes) -> ApiToken | None:
-        """Return the token by its digest, whatever its state."""
+        """Return the token by its digest, in any state."""
         row = self._session.one(_TOKEN, (digest,))
         return None if row is None else _TOKENS.record(row)
 
     def tokens(self, account_id: UUID) -> Sequence[ApiToken]:
-        """Return the tokens of an account, revoked ones too."""
+        """Return the tokens of an account, including revoked ones."""
         return [_TOKENS.record(row) for row in self._session.all(_TOKENS_OF, (account_id.bytes,))]
 
     def touch_token(self, token_id: UUID, at: datetime) -> None:
@@ -94,7 +94,7 @@ class SessionRecords(Records):
         self._session.execute(_TOUCH_TOKEN, (to_microseconds(at), token_id.bytes))
 
     def revoke_token(self, token_id: UUID, at: datetime) -> None:
-        """Revoke a token; one that is revoked keeps its time."""
+        """Revoke a token; a token that is already revoked keeps its time."""
         self._session.execute(_REVOKE_TOKEN, (to_microseconds(at), token_id.bytes))
         self._changed("access")
 
@@ -109,43 +109,43 @@ class SessionRecords(Records):
         return None if row is None else _LINKS.record(row)
 
     def use_link(self, link_id: UUID, at: datetime) -> bool:
-        """Mark a link as used; returns False where it was used before."""
+        """Mark a link as used; returns False if it was used before."""
         self._changed("access")
         return bool(self._session.execute(_USE_LINK, (to_microseconds(at), link_id.bytes)).rowcount)
 
     def drop_links(self, purpose: str, subject_id: UUID) -> None:
-        """Forget the unused links of a purpose for an account or contact."""
+        """Delete the unused links of a purpose for an account or contact."""
         self._session.execute(_DROP_LINKS, (subject_id.bytes, purpose))
         self._changed("access")
 
     def add_pending_sign_in(self, pending: PendingSignIn) -> None:
-        """Store a sign-in half way."""
+        """Store a pending sign-in."""
         self._session.execute(_PENDING.insert, _PENDING.values(pending))
 
     def pending_sign_in(self, digest: bytes) -> PendingSignIn | None:
-        """Return a sign-in half way, expired or not."""
+        """Return a pending sign-in, expired or not."""
         row = self._session.one(_PENDING_BY_DIGEST, (digest,))
         return None if row is None else _PENDING.record(row)
 
     def remove_pending_sign_in(self, pending_id: UUID) -> bool:
-        """End a sign-in half way; returns False where somebody else has."""
+        """Remove a pending sign-in; returns False if it is gone already."""
         return bool(self._session.execute(_REMOVE_PENDING, (pending_id.bytes,)).rowcount)
 
     def throttle(self, key: bytes) -> Throttle | None:
-        """Return how often something failed."""
+        """Return the throttle of a key."""
         row = self._session.one(_THROTTLE, (key,))
         return None if row is None else _THROTTLES.record(row)
 
     def save_throttle(self, throttle: Throttle) -> None:
-        """Store or replace it."""
+        """Store or replace a throttle."""
         self._session.execute(_SAVE_THROTTLE, _THROTTLES.values(throttle))
 
     def clear_throttle(self, key: bytes) -> None:
-        """Forget the failures."""
+        """Delete the throttle of a key."""
         self._session.execute(_CLEAR_THROTTLE, (key,))
 
     def purge_access(self, now: datetime) -> int:
-        """Delete sessions, links, sign-ins half way, and throttles a day after ``retry_at``; return how many."""
+        """Delete expired sessions, links, pending sign-ins, and throttles a day after ``retry_at``; return how many."""
         count = sum(self._session.execute(statement, (to_microseconds(now),)).rowcount for statement in _PURGES)
         count += self._session.execute(_PURGE_THROTTLES, (to_microseconds(now - _THROTTLES_KEPT),)).rowcount
         if count:

@@ -1,4 +1,4 @@
-"""What is to be alerted of and was not yet, by the keys of ``service.monitoring.notice_findings``."""
+"""Records that need an alert and have none yet, by the keys of ``service.monitoring.notice_findings``."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ from service.store.tables import ContactRow, table
 
 _contacts = table(ContactRow).c
 
-# What failed stays in its table for good: what was alerted is left out here, not by whoever asks.
+# Failed records stay in their tables for ever, so these queries leave out those that already have an alert.
 _HELD = compiled_text(
     "SELECT incident_id, coalesce(hold_reason, ''), min(due_at), count(*) FROM notices WHERE state = 'released'"
     " AND (hold_reason IS NOT NULL OR (due_at <= :near AND released_at <= :made_before))"
@@ -82,10 +82,10 @@ _WITH_CERTIFICATE = limited(
 
 
 class AlertingRecords(Records):
-    """What alerts are raised of; see ``service.ports.store``."""
+    """Queries for alerts; see ``service.ports.store``."""
 
     def notices_held(self, near: datetime, made_before: datetime, limit: int) -> Sequence[WaitingNotices]:
-        """Return released notices that something holds, or that are not sealed although due."""
+        """Return released notices that are held, or due and not sealed."""
         return self._waiting(_HELD, near, made_before, limit)
 
     def deliveries_late(self, near: datetime, made_before: datetime, limit: int) -> Sequence[WaitingNotices]:
@@ -97,23 +97,23 @@ class AlertingRecords(Records):
         return [WaitingNotices(UUID(bytes=row[0]), row[1], from_microseconds(row[2]), row[3]) for row in rows]
 
     def failed_deliveries_to_alert(self, limit: int) -> Sequence[FailedDelivery]:
-        """Return deliveries that failed for good and were not alerted."""
+        """Return deliveries that failed for good and have no alert."""
         rows = self._session.all(_FAILED, (limit,))
         return [FailedDelivery(UUID(bytes=row[0]), UUID(bytes=row[1])) for row in rows]
 
     def unreachable_to_alert(self, made_before: datetime, limit: int) -> Sequence[UnreachableCustomer]:
-        """Return customers without an active contact that were not alerted as they are now."""
+        """Return customers without an active contact that have no alert for the current state of their contacts."""
         rows = self._session.all(_UNREACHABLE, (to_microseconds(made_before), limit))
         return [UnreachableCustomer(UUID(bytes=row[0]), row[1], row[2]) for row in rows]
 
     def failed_mails_to_alert(self, limit: int) -> Sequence[FailedMail]:
-        """Return mails that failed for good and were not alerted."""
+        """Return mails that failed for good and have no alert."""
         return [FailedMail(UUID(bytes=row[0]), row[1]) for row in self._session.all(_FAILED_MAILS, (limit,))]
 
     def contacts_to_check(
         self, confirmed_before: datetime, checked_before: datetime, limit: int
     ) -> Sequence[ContactToCheck]:
-        """Return active contacts with a confirmed address that were not checked of late."""
+        """Return active contacts with a confirmed address that were not checked recently."""
         rows = self._session.all(_TO_CHECK, (to_microseconds(confirmed_before), to_microseconds(checked_before), limit))
         return [ContactToCheck(UUID(bytes=row[0]), UUID(bytes=row[1]), was_checked=bool(row[2])) for row in rows]
 

@@ -1,4 +1,4 @@
-"""What came back of messages, who opened notices, who acknowledged them."""
+"""Bounces, first openings of notices, and acknowledgements."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -27,20 +27,20 @@ _OPENING_BY, _ACKNOWLEDGEMENT_BY = _OPENINGS.by("notice_id", "by"), _ACKNOWLEDGE
 
 
 class ReturnRecords(Records):
-    """What came back, and what people did; see ``notifications.ports``."""
+    """Bounces, openings and acknowledgements; see ``notifications.ports``."""
 
     def add_returned_message(self, message: Bounce) -> None:
-        """Record a message that came back."""
+        """Record a bounce."""
         self._session.execute(_RETURNED.insert, _RETURNED.values(message))
         self._changed("returns")
 
     def returned_message(self, message_id: UUID) -> Bounce | None:
-        """Return the message."""
+        """Return the bounce."""
         row = self._session.one(_RETURNED_BY_ID, (message_id.bytes,))
         return None if row is None else _RETURNED.record(row)
 
     def returned_messages(self, delivery_id: UUID | None) -> Sequence[Bounce]:
-        """Return what came back of a delivery, or of no known one, oldest first."""
+        """Return the bounces of a delivery, or (None) those of no known delivery, oldest first."""
         if delivery_id is None:
             rows = self._session.all(_OF_NO_DELIVERY)
         else:

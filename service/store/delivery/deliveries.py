@@ -44,7 +44,7 @@ _OUTCOME: JsonCodec[Outcome] = JsonCodec(Outcome)
 _deliveries, _attempts, _messages = table(DeliveryRow).c, table(DeliveryAttemptRow).c, table(SentMessageRow).c
 _notices, _inbox = table(NoticeRow).c, table(InboxItemRow).c
 
-#: The columns of a delivery, in the order of its fields; also read beside a lease.
+#: The columns of a delivery, in the order of its fields; also read together with a lease.
 DELIVERY = (
     _deliveries.id, _deliveries.notice_id, _deliveries.customer_id, _deliveries.channel, _deliveries.contact_id,
     _deliveries.message_id, _deliveries.state, _deliveries.attempts, _deliveries.next_attempt_at,
@@ -57,7 +57,7 @@ _ATTEMPT = (
 )  # fmt: skip
 
 _INSERT_DELIVERY = insert_of(DeliveryRow, "leased_until")
-# The deadline is the notice's own, copied so that the queue has its order in one index; the turn is counted.
+# The notice's deadline is copied, so that one index has the order of the queue; the turn counts earlier deliveries.
 _PLACE_OF_NOTICE = compiled_text(
     "SELECT due_at, (SELECT count(*) FROM deliveries WHERE notice_id = notices.id) FROM notices WHERE id = :id", "id"
 )
@@ -77,7 +77,7 @@ _FINISH = compiled_text(
     " last_error = :last_error, sent_at = :sent_at, leased_until = NULL WHERE id = :id AND attempts = :expected",
     "state", "attempts", "next_attempt_at", "last_error", "sent_at", "id", "expected",
 )  # fmt: skip
-# The same with its parameters as rows of a list named ``given``.
+# The same statement with its parameters as rows of a list named ``given``.
 _FINISH_GIVEN = (
     "UPDATE deliveries SET state = given.column1, attempts = given.column2,"
     " next_attempt_at = CAST(given.column3 AS BIGINT), last_error = given.column4,"
@@ -154,7 +154,7 @@ def _inbox_item_of_row(*row: Any) -> InboxItem:
 
 
 class DeliveryRecords(Records):
-    """Deliveries, attempts and the inbox; who takes which delivery stands in ``leases``."""
+    """Deliveries, attempts and the inbox; leases are in ``leases``."""
 
     def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
         """Queue deliveries."""
@@ -212,7 +212,7 @@ class DeliveryRecords(Records):
         self.finish_attempts([(delivery, attempt, message)])
 
     def finish_attempts(self, finished: Sequence[tuple[Delivery, DeliveryAttempt, bytes | None]]) -> None:
-        """As ``finish_attempt`` for each of them, by few statements."""
+        """Like ``finish_attempt`` for each of them, with few statements."""
         self._replace_standings([(delivery, attempt.number - 1) for delivery, attempt, _ in finished])
         self._session.execute_many(
             _INSERT_ATTEMPT,
@@ -235,12 +235,12 @@ class DeliveryRecords(Records):
         self._changed("deliveries")
 
     def save_delivery(self, delivery: Delivery, expected_attempts: int) -> None:
-        """Replace where the delivery stands without an attempt; raises VersionMismatchError."""
+        """Replace the state of the delivery without an attempt; raises VersionMismatchError."""
         self._replace_standings([(delivery, expected_attempts)])
         self._changed("deliveries")
 
     def _replace_standings(self, standings: Sequence[tuple[Delivery, int]]) -> None:
-        """Replace where deliveries stand; raises for the first that has not as many attempts as expected."""
+        """Replace the state of deliveries; raises for the first whose number of attempts is not the expected one."""
         values = [
             (
                 delivery.state.value,
@@ -255,7 +255,7 @@ class DeliveryRecords(Records):
         ]
         if self._session.update_many(_FINISH, _FINISH_GIVEN, values) == len(values):
             return
-        # Those that were replaced have the new count now; whoever is told, the work is undone as a whole.
+        # Find one that was not replaced. Replaced ones have the new count now, but the whole job is rolled back anyway.
         for delivery, expected_attempts in standings:
             row = self._session.one(_COUNTED, (delivery.id.bytes,))
             if row is None:
@@ -269,12 +269,12 @@ class DeliveryRecords(Records):
         return [_attempt_of_row(row) for row in self._session.all(_ATTEMPTS, (delivery_id.bytes,))]
 
     def message_sent(self, delivery_id: UUID) -> bytes | None:
-        """Return the bytes of the last message handed over, or None."""
+        """Return the bytes of the last message that was sent, or None."""
         row = self._session.one(_LAST_MESSAGE, (delivery_id.bytes, 1))
         return None if row is None else row[0]
 
     def add_inbox_item(self, item: InboxItem) -> None:
-        """Place a notice in the console inbox; a second placing changes nothing."""
+        """Put a notice into the console inbox; does nothing if it is there already."""
         self._session.execute(
             _PLACE,
             (item.notice_id.bytes, item.customer_id.bytes, to_microseconds(item.placed_at), item.notice_id.bytes),

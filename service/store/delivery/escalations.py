@@ -1,4 +1,4 @@
-"""Escalation: the clocks of notices, calls to make and made, checks of contacts, paused channels."""
+"""Escalations of notices, call tasks and calls, checks of contacts, paused channels."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -92,17 +92,17 @@ class EscalationRecords(Records):
     """Escalation; see ``notifications.ports``."""
 
     def add_escalation(self, escalation: Escalation) -> None:
-        """Start the clock of a sealed notice."""
+        """Store the escalation of a sealed notice."""
         self._session.execute(_ESCALATIONS.insert, _ESCALATIONS.values(escalation))
         self._changed("escalations")
 
     def escalation(self, notice_id: UUID) -> Escalation | None:
-        """Return the clock of a notice."""
+        """Return the escalation of a notice."""
         row = self._session.one(_OF_NOTICE, (notice_id.bytes,))
         return None if row is None else _ESCALATIONS.record(row)
 
     def save_escalation(self, escalation: Escalation, expected_version: int) -> None:
-        """Replace the clock; raises VersionMismatchError."""
+        """Replace the escalation; raises VersionMismatchError."""
         if escalation.version != expected_version + 1:
             raise ValueError(f"version {escalation.version} does not follow {expected_version}")
         names = ("due_at", "acknowledge_by", "next_look_at", "version", "notice_id")
@@ -115,7 +115,7 @@ class EscalationRecords(Records):
         self._changed("escalations")
 
     def hasten_escalation(self, notice_id: UUID, at: datetime) -> bool:
-        """Look at a notice again by ``at``; returns False where it has no clock."""
+        """Check a notice again at ``at`` or earlier; returns False if it has no escalation."""
         moment = to_microseconds(at)
         hastened: int = self._session.execute(_HASTEN, (moment, moment, notice_id.bytes)).rowcount
         if hastened:
@@ -123,18 +123,18 @@ class EscalationRecords(Records):
         return hastened > 0
 
     def due_escalations(self, now: datetime, limit: int) -> Sequence[Escalation]:
-        """Return clocks whose time has come, earliest first."""
+        """Return the escalations that are due, earliest first."""
         return [_ESCALATIONS.record(row) for row in self._session.all(_DUE, (to_microseconds(now), limit))]
 
     def next_escalation_at(self) -> datetime | None:
-        """Return when the next clock strikes."""
+        """Return when the next escalation is due, or None."""
         row = self._session.one(_NEXT)
         return None if row is None else from_optional_microseconds(row[0])
 
     # -- calls
 
     def add_call_task(self, task: CallTask) -> None:
-        """Open a call task; raises StateConflictError where one is open for the notice."""
+        """Open a call task; raises StateConflictError if one is open for the notice."""
         self._session.execute(_TASKS.insert, _TASKS.values(task))
         self._changed("call_tasks")
 

@@ -1,4 +1,4 @@
-"""Leases: which deliveries are due, who has them, and all that an attempt needs of them."""
+"""Leases of due deliveries, with all data for an attempt."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -34,14 +34,14 @@ from service.store.tables import (
     table,
 )
 
-#: How many leased deliveries are loaded by one query; keeps the number of statement texts small.
+#: Number of leased deliveries per query; keeps the number of different statements small.
 _LOADED_AT_ONCE = 200
 
 _deliveries, _notices = table(DeliveryRow).c, table(NoticeRow).c
 _sealed, _proofs = table(SealedNoticeRow).c, table(SealProofRow).c
 _customers, _contacts = table(CustomerRow).c, table(ContactRow).c
 
-#: How many lanes are passed over: the list is filled up to one of these lengths, so that there are few statements.
+#: Lengths of the list of blocked destinations. A list is padded to the next length, so that there are few statements.
 _LANES_PASSED_OVER = (0, 16, 128, 1024)
 _CHANNELS = len(ChannelKind)
 
@@ -66,18 +66,18 @@ def _due_statement(lanes: int) -> str:
 
 
 _DUE = {lanes: _due_statement(lanes) for lanes in _LANES_PASSED_OVER}
-#: Fills up lists of channels and lanes: nothing has this name.
+#: Padding for lists of channels and destinations; nothing has this name.
 _NOTHING = "-"
 _RELEASE = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE id = :id", "id")
 _FREE_ALL = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL")
-# What is sealed keeps the lease it was sealed under, and nobody asks.
+# A sealed notice keeps the lease under which it was sealed; nothing reads that lease.
 _FREE_ALL_NOTICES = compiled_text(
     "UPDATE notices SET leased_until = NULL WHERE state = 'released' AND leased_until IS NOT NULL"
 )
 
 
 def _parts(*groups: Collection[Any]) -> tuple[slice, ...]:
-    """Return where in a row each record stands; the first group is what stands before them."""
+    """Return the slice of each record in a row; the first group has the columns before the records."""
     return tuple(slice(start, end) for start, end in pairwise(accumulate(len(group) for group in groups)))
 
 
@@ -106,7 +106,7 @@ def _load_statement(count: int) -> str:
     )
 
 
-# A notice goes to many contacts: what they all get is loaded once.
+# A notice goes to many contacts, so their common data is loaded once.
 _OF_NOTICE = compiled(
     select(*NOTICE, *CUSTOMER)
     .select_from(table(NoticeRow).join(table(CustomerRow), _customers.id == _notices.customer_id))
@@ -143,7 +143,7 @@ def _thread_statement(count: int) -> str:
 
 
 _NOTICE_ID = [column.name for column in DELIVERY].index("notice_id")
-#: A shorter list is filled up with positions that no row has.
+#: Padding for shorter lists: a position that no row has.
 _NO_POSITION = -1
 _LOAD_ONE, _LOAD_MANY = _load_statement(1), _load_statement(_LOADED_AT_ONCE)
 _LEASE_ONE, _LEASE_MANY = _lease_statement(1), _lease_statement(_LOADED_AT_ONCE)
@@ -158,9 +158,9 @@ class LeaseRecords(Records):
     """The queue of deliveries."""
 
     def free_leases(self) -> int:
-        """Free every lease and return how many there were.
+        """Release every lease and return how many there were.
 
-        Only for the process that has the database to itself, as it starts: a lease found then is a dead worker's.
+        Only for the start of the only process of a database: every lease is then from a worker that died.
         """
         freed: int = self._session.execute(_FREE_ALL, ()).rowcount
         notices: int = self._session.execute(_FREE_ALL_NOTICES, ()).rowcount
@@ -175,7 +175,7 @@ class LeaseRecords(Records):
         except_channels: Collection[ChannelKind] = (),
         except_lanes: Collection[str] = (),
     ) -> Sequence[DueDelivery]:
-        """Take deliveries that are queued and due and not leased, whose seal has its log proof."""
+        """Lease deliveries that are queued, due and not leased, and whose seal has its log proof."""
         at = to_microseconds(now)
         channels = _filled([kind.value for kind in except_channels], _CHANNELS)
         lanes = sorted(except_lanes)[: _LANES_PASSED_OVER[-1]]
@@ -192,13 +192,13 @@ class LeaseRecords(Records):
         ]
 
     def release_leases(self, delivery_ids: Collection[UUID]) -> None:
-        """Give leases back before they run out."""
+        """Release leases before they expire."""
         self._session.execute_many(_RELEASE, [(delivery_id.bytes,) for delivery_id in delivery_ids])
 
     def _leased(
         self, positions: list[int], until: int, notices: dict[bytes, tuple[Notice, SealedNotice, Customer]]
     ) -> list[DueDelivery]:
-        """Lease deliveries and return them with all that an attempt needs; ``notices`` keeps what they share."""
+        """Lease deliveries and return them with all data for an attempt; ``notices`` caches the data of notices."""
         if len(positions) == 1:
             lease, load, thread, wanted = _LEASE_ONE, _LOAD_ONE, _THREAD_ONE, positions
         else:
@@ -226,7 +226,7 @@ class LeaseRecords(Records):
     def _shared(
         self, notice_id: bytes, notices: dict[bytes, tuple[Notice, SealedNotice, Customer]]
     ) -> tuple[Notice, SealedNotice, Customer]:
-        """Return what all deliveries of a notice share, loaded once."""
+        """Return the common data of a notice's deliveries; it is loaded once."""
         if notice_id not in notices:
             row = self._session.one(_OF_NOTICE, (notice_id,))
             sealed = self._seal(notice_id)
@@ -244,7 +244,7 @@ class LeaseRecords(Records):
         return sealed
 
     def _with_endpoint(self, due: DueDelivery) -> DueDelivery:
-        """Return it with the webhook endpoint that it goes to, if it goes to one."""
+        """Return the delivery with its webhook endpoint, if it has one."""
         endpoint_id = due.delivery.endpoint_id
         if endpoint_id is None:
             return due

@@ -21,7 +21,7 @@ _mails, _alerts = table(ServiceMailRow).c, table(AlertRow).c
 
 _MAIL, _ALERT, _ALERT_BY_KEY = _MAILS.by("id"), _ALERTS.by("id"), _ALERTS.by("key")
 _RAISE_ALERT = f"{_ALERTS.insert} ON CONFLICT (key) DO NOTHING"
-# The conditions stand as in the indexes, so that these are used.
+# The conditions are written as in the partial indexes, because only then are the indexes used.
 _DUE = limited(
     select(*_MAILS.columns)
     .where(text("state = 'queued'"))
@@ -82,25 +82,25 @@ class MessageRecords(Records):
         return [_MAILS.record(row) for row in self._session.all(_TROUBLED, (limit,))]
 
     def save_service_mail(self, mail: ServiceMail) -> None:
-        """Replace words (blanked once they are of no use), state, attempts, next attempt and last error."""
+        """Replace text (empty once it is no longer needed), state, attempts, next attempt and last error."""
         values = _MAILS.some_values(mail, "text", "state", "attempts", "next_attempt_at", "last_error", "id")
         self._session.execute(_SAVE_MAIL, values)
         self._changed("messages")
 
     def add_alert(self, alert: Alert) -> bool:
-        """Store an alert; returns False, and stores nothing, where its key was raised before."""
+        """Store an alert; returns False and stores nothing if its key exists."""
         if self._session.execute(_RAISE_ALERT, _ALERTS.values(alert)).rowcount == 0:
             return False
         self._changed("messages")
         return True
 
     def alert_by_key(self, key: str) -> Alert | None:
-        """Return the alert by what it is about."""
+        """Return the alert by its key."""
         row = self._session.one(_ALERT_BY_KEY, (key,))
         return None if row is None else _ALERTS.record(row)
 
     def unreleased_drafts(self, now: datetime, made_before: datetime, limit: int) -> Sequence[UnreleasedDrafts]:
-        """Return drafts made before a moment of whose time half has gone; by deadline."""
+        """Return drafts made before a moment that are past half of the time to their deadline; by deadline."""
         rows = self._session.all(_UNRELEASED, (2 * to_microseconds(now), to_microseconds(made_before), limit))
         return [
             UnreleasedDrafts(UUID(bytes=row[0]), from_microseconds(row[1]), from_microseconds(row[2]), row[3])
@@ -127,6 +127,6 @@ class MessageRecords(Records):
         return [_ALERTS.record(row) for row in self._session.all(_OPEN_ALERTS, (limit,))]
 
     def see_alert(self, alert_id: UUID, at: datetime, by: str) -> None:
-        """Record who saw an alert first."""
+        """Record who acknowledged an alert first."""
         self._session.execute(_SEE_ALERT, (to_microseconds(at), by, alert_id.bytes))
         self._changed("messages")

@@ -1,4 +1,4 @@
-"""Webhook endpoints and the secrets that sign what is sent to them."""
+"""Webhook endpoints, and the secrets that sign the messages to them."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -75,7 +75,7 @@ class WebhookRecords(Records):
         return [SECRETS.record(row) for row in rows]
 
     def save_webhook_secret(self, secret: WebhookSecret) -> None:
-        """Replace what is sealed and when it expires; raises NotFoundError."""
+        """Replace the encrypted secret and its expiry; raises NotFoundError."""
         values = SECRETS.some_values(secret, "sealed", "expires_at", "id")
         if self._session.execute(_UPDATE_SECRET, values).rowcount != 1:
             raise NotFoundError("webhook secret", secret.id)

@@ -35,9 +35,9 @@ def open_store(
 ) -> Store:
     """Open the store at a path, a ``sqlite:///path`` or a ``postgresql://`` address.
 
-    ``migrate`` brings the tables up to date first; without it a database that is not up to date is refused with
-    StoreUnavailableError, as is an address of another engine. ``readers`` is the number of reading threads, ``limits``
-    what PostgreSQL keeps to; the embedded store has no such limits.
+    ``migrate`` brings the tables up to date first. Without it, a database that is not up to date is refused with
+    StoreUnavailableError; so is an address of another engine. ``readers`` is the number of reader threads, ``limits``
+    has the timeouts of PostgreSQL; the embedded store has no such timeouts.
     """
     if isinstance(location, str) and location.startswith(_POSTGRESQL_PREFIXES):
         return _open_postgresql(location, migrate=migrate, readers=readers, limits=limits)
@@ -75,7 +75,7 @@ def _open_postgresql(address: str, *, migrate: bool, readers: int, limits: Postg
 def migrate_store(location: str | Path, *, role: str | None = None) -> None:
     """Bring the tables at an address up to date, as ``open_store`` does; raises StoreUnavailableError.
 
-    On PostgreSQL ``role`` is granted what the service needs, and no more; see ``service.store.engines.roles``.
+    On PostgreSQL ``role`` gets only the rights that the service needs; see ``service.store.engines.roles``.
     """
     if isinstance(location, str) and location.startswith(_POSTGRESQL_PREFIXES):
         engine, named = postgresql_engine(location), "the database"

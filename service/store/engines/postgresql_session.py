@@ -1,4 +1,4 @@
-"""One PostgreSQL connection at work: the statements of the store in its words, failures by the store's names."""
+"""One PostgreSQL connection: runs the store's statements, and translates errors into those of the store."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -17,11 +17,11 @@ from service.store.sql.session import Row, Session
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-#: Held to the end of the transaction: alone by works that are serialised with one another, shared by the others.
+#: Held until the end of the transaction: exclusively by serialised jobs, shared by concurrent ones.
 WORKS_LOCK = 7_310_201
 #: How often two connections are asked which server process serves them.
 _LOOKS_AT_SESSIONS = 4
-#: Held while entries of the log get their positions, which rise in the order of commits.
+#: Held while log entries get their positions, so that positions are in the order of commits.
 AUDIT_LOCK = 7_310_202
 
 _CONFLICTS = {
@@ -38,7 +38,7 @@ _INSERT_OPENING = "INSERT INTO audit_openings (position, name, salt, value) VALU
 
 @lru_cache(maxsize=1024)
 def in_words_of_the_driver(statement: str) -> str:
-    """Return a statement of the store, whose parameters are question marks, as the driver takes it."""
+    """Return a statement of the store with the driver's parameter marks instead of question marks."""
     return statement.replace("%", "%%").replace("?", "%s")
 
 
@@ -75,7 +75,7 @@ def _server_processes(*connections: Connection) -> list[int]:
 
 
 class PostgresqlSession(Session):
-    """Runs statements of one transaction on one connection; as ``Session`` for failures and what changed."""
+    """Runs statements of one transaction on one connection; errors and changed kinds are as in ``Session``."""
 
     __slots__ = ("appended", "connection")
 
@@ -84,7 +84,7 @@ class PostgresqlSession(Session):
         self.directory = directory
         self.changed: set[str] = set()
         self.directory_changed = False
-        #: entries of the log that get their positions at the end of the transaction, with their leaves
+        #: log entries of this transaction with their leaves; they get their positions at its end
         self.appended: list[tuple[AuditEntry, bytes]] = []
 
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> Any:
@@ -114,13 +114,13 @@ class PostgresqlSession(Session):
 
     @staticmethod
     def skip_locked(statement: str, of: str) -> str:
-        """Return a SELECT that locks the rows it returns of a table, passing over those that somebody else locked."""
+        """Return a SELECT that locks its rows of a table and skips rows that another transaction locked."""
         return f"{statement} FOR UPDATE OF {of} SKIP LOCKED"
 
     # -- the log
 
     def append(self, entries: Iterable[AuditEntry]) -> bool:
-        """Take entries for the end of the transaction; raises StateConflictError for one that is there already."""
+        """Collect entries for the end of the transaction; raises StateConflictError for an existing entry."""
         new = [(entry, leaf_bytes(entry)) for entry in entries]
         if not new:
             return False
@@ -132,13 +132,13 @@ class PostgresqlSession(Session):
         return True
 
     def is_appended_here(self, entry_id: UUID) -> bool:
-        """Whether this transaction took the entry."""
+        """Return whether this transaction collected the entry."""
         return any(entry.id == entry_id for entry, _ in self.appended)
 
     def write_appended(self) -> None:
-        """Give the entries taken their positions and write them: the last act before the commit.
+        """Give the collected entries their positions and write them: the last step before the commit.
 
-        Whoever comes later waits until this transaction is over, so that no position is ever passed by a smaller one.
+        Other transactions wait here until this one is over, so positions are always in the order of commits.
         """
         if not self.appended:
             return
@@ -163,7 +163,7 @@ class PostgresqlSession(Session):
 
 
 class PostgresqlTransaction(SqlTransaction):
-    """As ``SqlTransaction``, but that entries of the log are written at the end of the transaction."""
+    """Like ``SqlTransaction``, but log entries are written at the end of the transaction."""
 
     _session: PostgresqlSession
 

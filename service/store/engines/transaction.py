@@ -1,4 +1,4 @@
-"""One unit of work on SQL: every group of records behind the one port ``notifications.ports.Transaction``."""
+"""One unit of work on SQL: it combines all groups of records for the port ``notifications.ports.Transaction``."""
 
 from service.store.accounts.accounts import AccountRecords
 from service.store.accounts.credentials import CredentialRecords

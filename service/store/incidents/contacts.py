@@ -19,7 +19,7 @@ from service.store.tables import ContactRow, table
 
 _contacts = table(ContactRow).c
 
-#: The columns of a contact, in the order of its fields; also read beside a due delivery.
+#: The columns of a contact, in the order of its fields; also read together with a due delivery.
 CONTACT = (
     _contacts.id, _contacts.customer_id, _contacts.name, _contacts.role, _contacts.email, _contacts.language,
     _contacts.order, _contacts.active, _contacts.created_at, _contacts.version, _contacts.time_zone,

@@ -29,7 +29,7 @@ _CHOICES: JsonCodec[tuple[LevelChoice, ...]] = JsonCodec(tuple[LevelChoice, ...]
 _customers, _salts = table(CustomerRow).c, table(CustomerSaltRow).c
 _bindings, _profiles = table(AgreementBindingRow).c, table(ProfileRow).c
 
-#: The columns of a customer, in the order of its fields; also read beside a due delivery.
+#: The columns of a customer, in the order of its fields; also read together with a due delivery.
 CUSTOMER = (
     _customers.id, _customers.name, _customers.language, _customers.time_zone, _customers.services,
     _customers.regions, _customers.availability_zones, _customers.created_at, _customers.version, _customers.four_eyes,
@@ -126,7 +126,7 @@ def _profile_of_row(row: tuple[Any, ...]) -> ProfileVersion:
 
 
 class CustomerRecords(Records):
-    """Customers and what they agreed to and chose."""
+    """Customers, their agreement bindings and profiles."""
 
     _current_listing: Listing | None = None
 
@@ -189,7 +189,7 @@ class CustomerRecords(Records):
         return self._listing().customers
 
     def customer_pseudonym(self, customer_id: UUID) -> str:
-        """Return the customer's pseudonym in the log; raises NotFoundError where there is no salt."""
+        """Return the customer's pseudonym in the log; raises NotFoundError if there is no salt."""
         if self._current_listing is not None:
             known = self._current_listing.pseudonyms.get(customer_id)
             if known is not None:
@@ -200,7 +200,7 @@ class CustomerRecords(Records):
         return pseudonym(row[0], customer_id)
 
     def customer_salt(self, customer_id: UUID) -> bytes:
-        """Return the salt of a customer's pseudonym; raises NotFoundError where there is none."""
+        """Return the salt of a customer's pseudonym; raises NotFoundError if there is none."""
         row = self._session.one(_SALT, (customer_id.bytes,))
         if row is None:
             raise NotFoundError("customer", customer_id)
@@ -254,7 +254,7 @@ class CustomerRecords(Records):
         self._changed("customers")
 
     def _listing(self) -> Listing:
-        """Return the directory as this transaction sees it, decoded again only where it changed."""
+        """Return the directory as this transaction sees it; it is decoded again only after a change."""
         if self._current_listing is None:
             self._current_listing = self._listing_kept() or self._listing_read()
         return self._current_listing
@@ -276,7 +276,7 @@ class CustomerRecords(Records):
             profiles=tuple(map(_profile_of_row, self._session.all(_ALL_PROFILES))),
             pseudonyms={customer_id: pseudonym(salt, customer_id) for customer_id, salt in salts},
         )
-        # A version number that is not committed can be undone and given again to another content.
+        # An uncommitted version number can be rolled back and then used for other contents, so it is not cached.
         if not self._session.directory_changed:
             self._session.directory.listing = listing
         return listing

@@ -1,6 +1,6 @@
-"""Erasing a customer: every row that is its own goes, whatever else a row says of it is blanked.
+"""Erase a customer: its own rows are deleted, and its data in other rows is blanked.
 
-What stays of it: leaves, tree and subjects, which name it by a pseudonym whose salt is gone, and its erasure.
+What remains: leaves, tree and subjects, which name it by a pseudonym whose salt is deleted, and the erasure record.
 """
 
 import re
@@ -48,7 +48,7 @@ _IN_THE_WAY = (
 
 _NOTICES = "(SELECT id FROM notices WHERE customer_id = ?)"
 _DELIVERIES = "(SELECT id FROM deliveries WHERE customer_id = ?)"
-#: Rows of the customer, in an order in which nothing refers to what is gone. Each takes its identifier once.
+#: Deletes the rows of the customer, in an order that respects references. Each statement has its id as parameter.
 _ROWS_OF_CUSTOMER = (
     f"DELETE FROM sent_messages WHERE delivery_id IN {_DELIVERIES}",  # noqa: S608 - this file's own words, as below
     f"DELETE FROM delivery_attempts WHERE delivery_id IN {_DELIVERIES}",  # noqa: S608
@@ -84,7 +84,7 @@ _ONLY_HERE = (
     "AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.account_id = a.id "
     "AND (g.customer_id IS NULL OR g.customer_id <> ?)) ORDER BY a.position"
 )
-#: Rows of an account that had no other role than at the customer.
+#: Deletes the rows of an account that had no other role than for this customer.
 _ROWS_OF_ACCOUNT = (
     *(
         f"DELETE FROM {name} WHERE account_id = ?"  # noqa: S608
@@ -100,7 +100,7 @@ _OPENINGS_ABOUT = (
     "DELETE FROM audit_openings WHERE position IN "
     "(SELECT position FROM audit_subjects WHERE kind = ? AND identifier = ?)"
 )
-#: What is left open of entries that name no customer: nobody else's openings are looked at.
+#: Openings of entries that name no customer; openings of other customers are not read.
 _OPENINGS_OF_NOBODY = (
     "SELECT o.position, e.id, o.name, o.value FROM audit_openings o JOIN audit_entries e ON e.position = o.position "
     "WHERE (o.position, o.name) > (?, ?) AND NOT EXISTS "
@@ -122,41 +122,41 @@ _AT_ONCE = 1000
 
 
 class ErasureRecords(Records):
-    """Orders to erase, and what was erased."""
+    """Erasure orders and erasures."""
 
     def add_erasure_order(self, order: ErasureOrder) -> None:
-        """Store an order; a second one for the same customer raises StateConflictError."""
+        """Store an order; raises StateConflictError if the customer has one."""
         self._session.execute(_ORDERS.insert, _ORDERS.values(order))
         self._changed("erasures")
 
     def erasure_order(self, customer_id: UUID) -> ErasureOrder | None:
-        """Return the order that stands for a customer."""
+        """Return the open order of a customer."""
         row = self._session.one(_ORDER, (customer_id.bytes,))
         return None if row is None else _ORDERS.record(row)
 
     def erasure_orders(self, limit: int) -> Sequence[ErasureOrder]:
-        """Return the orders that stand, oldest first."""
+        """Return the open orders, oldest first."""
         return [_ORDERS.record(row) for row in self._session.all(_ALL_ORDERS, (limit,))]
 
     def set_erasure_noticed(self, customer_id: UUID, noticed_at: datetime) -> None:
-        """Record when the formal notice was served; it is never changed."""
+        """Record when the formal notice was served; this can never be changed."""
         self._session.execute(_NOTICED, (to_microseconds(noticed_at), customer_id.bytes))
         self._changed("erasures")
 
     def drop_erasure_order(self, customer_id: UUID) -> None:
-        """Take an order back."""
+        """Delete an order."""
         self._session.execute(_DROP_ORDER, (customer_id.bytes,))
         self._changed("erasures")
 
     def erasure_obstacles(self, customer_id: UUID) -> dict[str, int]:
-        """Return what the customer is still owed: kind to number, empty for nothing."""
+        """Return the open obligations to the customer by kind; empty if there are none."""
         counts = {kind: self._session.one(statement, (customer_id.bytes,)) for kind, statement in _IN_THE_WAY}
         return {kind: row[0] for kind, row in counts.items() if row is not None and row[0]}
 
     def erase_customer(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:
-        """Erase everything of a customer, its order last; raises NotFoundError where there is no customer.
+        """Erase all data of a customer, its order last; raises NotFoundError if the customer does not exist.
 
-        The engine refuses unless an order stands whose notice is 21 days old.
+        The engine refuses this without an order whose formal notice is 21 days old.
         """
         key = customer_id.bytes
         named = self._session.one(_NAMES, (key,))
@@ -197,7 +197,7 @@ class ErasureRecords(Records):
         return None if row is None else _ERASURES.record(row)
 
     def erasures(self, after: str, limit: int) -> Sequence[Erasure]:
-        """Return erasures by pseudonym, from behind one on."""
+        """Return erasures in the order of pseudonyms, after a given one."""
         return [_ERASURES.record(row) for row in self._session.all(_ALL_ERASURES, (after, limit))]
 
     def unfinished_erasures(self, limit: int) -> Sequence[Erasure]:
@@ -205,7 +205,7 @@ class ErasureRecords(Records):
         return [_ERASURES.record(row) for row in self._session.all(_UNFINISHED, (limit,))]
 
     def save_erasure(self, erasure: Erasure) -> None:
-        """Add what an erasure did not have yet; the engine refuses to change what it has."""
+        """Set the missing values of an erasure; the engine refuses to change existing ones."""
         names = ("compacted_at", "document", "signature", "timestamp", "certified_at", "pseudonym")
         self._session.execute(_FINISH, _ERASURES.some_values(erasure, *names))
         self._changed("erasures")
@@ -214,7 +214,7 @@ class ErasureRecords(Records):
         return max(0, int(self._session.execute(statement, parameters).rowcount))
 
     def _blank_facts(self, customer_id: UUID) -> int:
-        """Take the customer's part out of the facts of incidents, in every version of them."""
+        """Remove the customer's part from every version of the facts of incidents."""
         rows = self._session.all(_FACTS, (f"%{customer_id}%",))
         for incident_id, version, text in rows:
             facts = _FACTS_CODEC.decode(text)
@@ -224,9 +224,9 @@ class ErasureRecords(Records):
         return len(rows)
 
     def _drop_texts(self, words: Sequence[str], mailboxes: Iterable[str], name: str) -> int:
-        """Drop what was said or answered in words that name the customer: mails, answers kept for a repeat, alerts.
+        """Delete texts that name the customer: mails, stored responses, alerts.
 
-        A mail to somebody else that still waits is left to go out: its words are blanked then.
+        A queued mail to another recipient is still sent; its text is blanked after that.
         """
         sought = [word.casefold().encode() for word in words]
         theirs = {mailbox.casefold() for mailbox in mailboxes}
@@ -248,7 +248,7 @@ class ErasureRecords(Records):
         return dropped
 
     def _drop_openings_of_nobody(self, words: Iterable[str]) -> list[UUID]:
-        """Drop openings of entries that name no customer, and that speak of this one; returns the entries."""
+        """Delete openings that mention this customer, of entries that name no customer; return the entries."""
         sought = [word.casefold().encode() for word in words]
         found: dict[UUID, None] = {}
         after: tuple[int, str] = (0, "")
@@ -264,7 +264,7 @@ class ErasureRecords(Records):
 
 
 def _names(values: Row | Sequence[object], sought: Sequence[bytes]) -> bool:
-    """Whether one of some texts holds one of the words, in whatever case."""
+    """Return whether one of the values contains one of the sought words; case does not matter."""
     for value in values:
         if isinstance(value, str):
             text = value.casefold().encode()

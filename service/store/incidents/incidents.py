@@ -21,8 +21,8 @@ from service.store.sql.statements import compiled, compiled_text, insert_of, lim
 from service.store.tables import IncidentFactsRow, IncidentRow, table
 
 _FACTS: JsonCodec[IncidentFacts] = JsonCodec(IncidentFacts)
-#: Every notice of an incident asks for the same facts: they are decoded once. By the text itself, since a version that
-#: is undone may come again with other facts.
+#: Every notice of an incident reads the same facts, so they are decoded once. The text is the cache key, because a
+#: version that was rolled back may be used again with other facts.
 _decoded_facts = lru_cache(maxsize=16)(_FACTS.decode)
 
 _incidents, _facts = table(IncidentRow).c, table(IncidentFactsRow).c
@@ -84,7 +84,7 @@ class IncidentRecords(Records):
     """Incidents."""
 
     def next_ticket_number(self, year: int) -> int:
-        """Return the next number of the year, from 1; undone with the unit of work, so without gaps."""
+        """Return the next number of the year, from 1; a rollback restores it, so there are no gaps."""
         row = self._session.one(_NEXT_TICKET, (year,))
         assert row is not None  # RETURNING gives the row that was written
         return int(row[0])

@@ -1,4 +1,4 @@
-"""Notices: drafts, releases and what stands of them."""
+"""Notices in every state."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -23,7 +23,7 @@ from service.store.tables import CustomerRow, NoticeRow, table
 
 _notices, _customers = table(NoticeRow).c, table(CustomerRow).c
 
-#: The columns of a notice, in the order of its fields; also read beside a due delivery.
+#: The columns of a notice, in the order of its fields; also read together with a due delivery.
 NOTICE = (
     _notices.id, _notices.incident_id, _notices.customer_id, _notices.sequence, _notices.kind, _notices.state,
     _notices.facts_version, _notices.due_at, _notices.due_kind, _notices.created_at, _notices.created_by,
@@ -80,14 +80,14 @@ def _page_statement(filters: tuple[str, ...]) -> str:
         .order_by(_notices.position.desc())
     )
     for name in filters:
-        # A state has too many notices to start from where something narrower is given: kept off its index.
+        # The index of states is avoided if a narrower filter is given, because a state has too many notices.
         narrower = name == "state" and len(filters) > 1
         column = _FILTERS[name].op("||")(literal_column("''")) if narrower else _FILTERS[name]
         statement = statement.where(column == bindparam(name))
     return limited(statement, "before", *filters)
 
 
-#: The statement of a page, by which filters are set.
+#: The statement of a page, by its filters.
 _PAGES = {
     chosen: _page_statement(tuple(name for name, is_set in zip(_FILTERS, chosen, strict=True) if is_set))
     for chosen in product((False, True), repeat=len(_FILTERS))
@@ -227,7 +227,7 @@ class NoticeRecords(Records):
         return [notice_of_row(*row) for row in self._session.all(_RELEASED, (limit,))]
 
     def lease_released_notices(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Notice]:
-        """Take notices that are released, not sealed yet and not leased."""
+        """Lease notices that are released, not sealed yet and not leased."""
         statement = self._session.skip_locked(_LEASABLE, "notices")
         notices = [notice_of_row(*row) for row in self._session.all(statement, (to_microseconds(now), limit))]
         until = to_microseconds(lease_until)
@@ -235,5 +235,5 @@ class NoticeRecords(Records):
         return notices
 
     def release_notice_leases(self, notice_ids: Collection[UUID]) -> None:
-        """Give leases back before they run out."""
+        """Release leases before they expire."""
         self._session.execute_many(_LEASE, [(None, notice_id.bytes) for notice_id in notice_ids])

@@ -1,7 +1,7 @@
-"""The audit log: entries as they are appended, and the tree that the sequencer grows over them.
+"""The audit log: the appended entries, and the tree that the sequencer builds over them.
 
-An entry is pending from the commit of its change until the sequencer gives it an index; the order of positions is the
-order of commits, because works are serialised.
+An entry is pending from the commit of its change until the sequencer gives it an index. The order of positions is the
+order of commits, because write jobs are serialised.
 """
 
 from collections.abc import Iterable, Sequence
@@ -52,15 +52,15 @@ _PENDING = limited(
 )
 _HEAD_SIZE = compiled(select(func.max(_checkpoints.size)))
 _HEAD = limited(select(_checkpoints.note).order_by(_checkpoints.size.desc()))
-#: a proof takes as many at most
+#: Greatest number of nodes that a proof reads.
 _NODES_AT_ONCE = 64
 
 
 @lru_cache(maxsize=128)
 def _nodes_of(count: int) -> str:
-    """Return the SELECT of so many nodes: one statement costs what one node does by itself."""
+    """Return the SELECT of ``count`` nodes; one statement for all costs as much as one for a single node."""
     places = ", ".join(["(?, ?)"] * count)
-    # The list comes first, so that each node is looked up by its key. IN makes SQLite read the whole table.
+    # With the list first, each node is looked up by its key. With IN, SQLite reads the whole table.
     given = f"(VALUES {places}) AS given CROSS JOIN log_nodes"
     return f"SELECT level, node_index, hash FROM {given} WHERE level = column1 AND node_index = column2"  # noqa: S608
 
@@ -75,7 +75,7 @@ _FROM_INDEX = limited(
     "start",
 )
 _BY_ENTRY_ID = compiled(select(*_SEQUENCED).select_from(_sequenced).where(_entries.id == bindparam("id")), "id")
-# By position, which rises with the index: the key of the subjects gives the page without looking at earlier ones.
+# Ordered by position, which increases with the index. So the key of the subjects finds a page without earlier rows.
 _ABOUT = limited(
     select(_subjects.position, *_SEQUENCED)
     .select_from(
@@ -123,7 +123,7 @@ class AuditRecords(Records):
             openings += [(position, opening.name, opening.salt, opening.value) for opening in entry.openings]
         if leaves:
             self._session.execute_many(_INSERT_ENTRY, leaves)
-            # In the order of their key: the engine then goes through its tree once, not from one end to the other.
+            # In the order of their key, so that the engine walks its tree once and in one direction.
             self._session.execute_many(_INSERT_SUBJECT, sorted(subjects))
             self._session.execute_many(_INSERT_OPENING, openings)
             self._changed("audit")
@@ -144,7 +144,7 @@ class AuditRecords(Records):
         return None if row is None else row[0]
 
     def log_entries(self, start: int, limit: int) -> Sequence[SequencedEntry]:
-        """Return sequenced entries from an index on."""
+        """Return at most ``limit`` sequenced entries, beginning at an index."""
         return [_entry_of_row(*row) for row in self._session.all(_FROM_INDEX, (start, limit))]
 
     def log_entries_about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
@@ -163,7 +163,7 @@ class AuditRecords(Records):
         return {name: (salt, value) for name, salt, value in self._session.all(_OPENINGS, (entry_id.bytes,))}
 
     def log_node_hashes(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Return hashes of complete subtrees; raises LogUnavailableError where one is not there."""
+        """Return hashes of complete subtrees; raises LogUnavailableError if one is missing."""
         found: dict[tuple[int, int], bytes] = {}
         for start in range(0, len(wanted), _NODES_AT_ONCE):
             some = wanted[start : start + _NODES_AT_ONCE]
@@ -177,7 +177,7 @@ class AuditRecords(Records):
     # -- what the sequencer needs beside (``service.ports.log.LogTransaction``)
 
     def is_appended(self, entry_id: UUID) -> bool:
-        """Whether the entry exists, pending or sequenced."""
+        """Return whether the entry exists, pending or sequenced."""
         return self._session.one(_IS_APPENDED, (entry_id.bytes,)) is not None
 
     def pending_leaves(self, limit: int) -> list[PendingLeaf]:
@@ -193,9 +193,9 @@ class AuditRecords(Records):
         nodes: Sequence[tuple[int, int, bytes]],
         checkpoint: bytes,
     ) -> None:
-        """Give the leaves the next indices, store the new complete nodes and the checkpoint over them all.
+        """Give the leaves the next indices, and store the new complete nodes and the new checkpoint.
 
-        Raises StateConflictError unless the tree has ``expected_size`` leaves: another sequencer was quicker.
+        Raises StateConflictError unless the tree has ``expected_size`` leaves: another sequencer was faster.
         """
         size = self.log_size()
         if size != expected_size:
