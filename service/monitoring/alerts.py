@@ -34,7 +34,6 @@ from service.monitoring.notice_findings import (
     scan_notices,
 )
 from service.monitoring.service_findings import (
-    OperatingLimits,
     certificate_bands,
     scan_certificates,
     scan_operations,
@@ -43,6 +42,8 @@ from service.ports.accounts import Role
 from service.ports.alerts_and_mail import Alert, ServiceMail
 from service.ports.figures import StoreFigures
 from service.ports.store import AccessStore, AccessTransaction
+from service.settings.alerts import AlertSettings
+from service.settings.provider import ProviderSettings
 from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
@@ -54,27 +55,6 @@ _CERTIFICATES_EVERY = timedelta(hours=6)
 _OPERATIONS_EVERY = timedelta(seconds=10)
 #: What changes what there is to alert of.
 _KINDS = frozenset({"notices", "deliveries", "customers", "messages", "call_tasks"})
-
-
-@dataclass(frozen=True, slots=True)
-class AlertSettings:
-    """Who is told, and how early."""
-
-    #: the provider's own mailbox, told of every alert; its language
-    mailbox: str
-    language: str
-    provider_name: str
-    #: where people look; None while there are no pages
-    console_url: str | None
-    #: how long before its deadline an unreleased draft is alerted a last time
-    lead_seconds: float = 15 * 60
-    #: how long a draft is left to its author: a follow-up is due at once, and about to be released
-    grace_seconds: float = 2 * 60
-    #: how long a delivery may be due without an attempt, an entry wait for a signed checkpoint
-    queue_age_seconds: float = 10 * 60
-    log_lag_seconds: float = 60
-    #: how much of the disk must be free
-    free_bytes: int = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +72,7 @@ class AlertSources:
 
 
 def raise_alerts(
-    tx: AccessTransaction, act: AuditContext, found: Sequence[AlertCandidate], settings: AlertSettings
+    tx: AccessTransaction, act: AuditContext, found: Sequence[AlertCandidate], provider: ProviderSettings
 ) -> list[AlertCandidate]:
     """Store an alert with its audit entry for each finding, and mail them; returns those that were not raised before.
 
@@ -105,7 +85,7 @@ def raise_alerts(
         about = finding.ticket if finding.kind in OPERATING_KINDS else ""
         told.setdefault((finding.kind, finding.incident_id, about), []).append(finding)
     for alike in told.values():
-        _mail(tx, act, _together(alike), settings)
+        _mail(tx, act, _together(alike), provider)
     return raised
 
 
@@ -148,17 +128,19 @@ def _together(alike: Sequence[AlertCandidate]) -> AlertCandidate:
     return replace(alike[0], count=sum(finding.count for finding in alike), due_at=min(due, default=None))
 
 
-def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, settings: AlertSettings) -> None:
+def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, provider: ProviderSettings) -> None:
     """Queue one mail to the provider's mailbox and to each active account that holds a role it concerns."""
     roles = [Role.ANALYST, Role.APPROVER] + [Role.ADMINISTRATOR] * (finding.kind in WITHOUT_INCIDENT)
-    told = {settings.mailbox.casefold(): (settings.mailbox, settings.provider_name, settings.language)}
+    mailbox = provider.contact_email
+    language: str = provider.default_language
+    told = {mailbox.casefold(): (mailbox, provider.name, language)}
     for account in (account for role in roles for account in tx.holders(role)):
         if account.email is not None:
             told.setdefault(account.email.casefold(), (account.email, account.name, account.language))
     for address, name, language in told.values():
         words = alert_mail(
             finding.kind, language, ticket=finding.ticket, count=finding.count, due_at=finding.due_at,
-            url=settings.console_url,
+            url=provider.console_url,
         )  # fmt: skip
         mail = ServiceMail(
             id=act.identifiers.new_id(),
@@ -184,13 +166,14 @@ class AlertTask(PeriodicTask):
         self,
         store: AccessStore,
         settings: AlertSettings,
+        provider: ProviderSettings,
         *,
         clock: Clock,
         identifiers: Identifiers,
         metrics: Metrics | None = None,
         surroundings: AlertSources | None = None,
     ) -> None:
-        self._store, self._settings, self._metrics = store, settings, metrics
+        self._store, self._settings, self._provider, self._metrics = store, settings, provider, metrics
         super().__init__(clock)
         self._identifiers = identifiers
         self._certificates_at: datetime | None = None
@@ -221,13 +204,6 @@ class AlertTask(PeriodicTask):
             act = AuditContext(ACTOR, now, self._identifiers)
             for pause in await self._store.write(lambda tx: end_pauses(tx, act)):
                 _log.info("channel.resumed", channel=pause.channel.value, by="end")
-        settings = self._settings
-        limits = OperatingLimits(
-            queue_age=timedelta(seconds=settings.queue_age_seconds),
-            log_lag=timedelta(seconds=settings.log_lag_seconds),
-            lead=timedelta(seconds=settings.lead_seconds),
-            free_bytes=settings.free_bytes,
-        )
         free_bytes = await asyncio.to_thread(self._surroundings.free_bytes)
         before, witnesses = self._figures, tuple(self._surroundings.witnesses())
         stamping, checked = self._surroundings.head_timestamping(), self._surroundings.log_check()
@@ -235,7 +211,7 @@ class AlertTask(PeriodicTask):
             lambda tx: scan_operations(
                 tx,
                 now,
-                limits,
+                self._settings,
                 free_bytes=free_bytes,
                 before=before,
                 witnesses=witnesses,
@@ -277,7 +253,7 @@ class AlertTask(PeriodicTask):
         if not found:
             return
         act = AuditContext(ACTOR, now, self._identifiers)
-        for finding in await self._store.write(lambda tx: raise_alerts(tx, act, found, self._settings)):
+        for finding in await self._store.write(lambda tx: raise_alerts(tx, act, found, self._provider)):
             incident_id = None if finding.incident_id is None else str(finding.incident_id)
             if self._metrics is not None:
                 self._metrics.alert_raised(finding.kind)

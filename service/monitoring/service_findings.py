@@ -4,7 +4,6 @@ Each is raised once per stage, or again after four hours where it has no stages,
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifications.canonical_json import timestamp_text
@@ -20,6 +19,7 @@ from service.monitoring.certificate_expiry import CertificateEnd
 from service.monitoring.notice_findings import AlertCandidate, ScanResult
 from service.ports.figures import QueueFigures, StoreFigures
 from service.ports.store import AccessTransaction
+from service.settings.alerts import AlertSettings
 
 #: How much of the past is looked at for bursts, and how many of its attempts.
 _BURST = timedelta(minutes=10)
@@ -57,24 +57,10 @@ _LOOKED_AT = frozenset(
 _CERTIFICATES = frozenset({"service_certificate_expiring"})
 
 
-@dataclass(frozen=True, slots=True)
-class OperatingLimits:
-    """From when on the service itself is alerted of."""
-
-    #: how long a delivery may be due without an attempt
-    queue_age: timedelta
-    #: how long an entry may wait for a signed checkpoint
-    log_lag: timedelta
-    #: how near a deadline is for what a paused channel holds
-    lead: timedelta
-    #: how much of the disk must be free
-    free_bytes: int
-
-
 def scan_operations(
     tx: AccessTransaction,
     now: datetime,
-    limits: OperatingLimits,
+    settings: AlertSettings,
     *,
     free_bytes: int | None,
     before: StoreFigures | None,
@@ -101,16 +87,16 @@ def scan_operations(
     figures = tx.store_figures(now)
     pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
     standing = [
-        *_old_queues(figures, before, now, limits),
-        *_paused(figures, pauses, now, limits),
+        *_old_queues(figures, before, now, settings),
+        *_paused(figures, pauses, now, settings),
         *_bursts(tx, now),
-        *_lag(figures, before, now, limits),
+        *_lag(figures, before, now, settings),
         *_witnesses(witnesses, now),
         *_erasures(tx, now),
         *_untimestamped(head_timestamping, now),
         *_differing(log_check, now),
     ]
-    if free_bytes is not None and free_bytes < limits.free_bytes:
+    if free_bytes is not None and free_bytes < settings.least_free_bytes:
         standing.append(AlertCandidate(f"disk_low:{_block(now)}", "disk_low", "", count=free_bytes // 2**20))
     return _looked(tx, standing, _LOOKED_AT), figures
 
@@ -148,11 +134,13 @@ def _looked(tx: AccessTransaction, standing: Sequence[AlertCandidate], kinds: fr
 
 
 def _old_queues(
-    figures: StoreFigures, before: StoreFigures | None, now: datetime, limits: OperatingLimits
+    figures: StoreFigures, before: StoreFigures | None, now: datetime, settings: AlertSettings
 ) -> Iterator[AlertCandidate]:
     waited = {queue.channel for queue in before.queues if queue.oldest_due_at is not None} if before else set[str]()
     for queue in figures.queues:
-        is_old = queue.oldest_due_at is not None and now - queue.oldest_due_at >= limits.queue_age
+        is_old = queue.oldest_due_at is not None and now - queue.oldest_due_at >= timedelta(
+            seconds=settings.queue_age_seconds
+        )
         if is_old and queue.channel in waited and queue.channel not in figures.paused:
             yield AlertCandidate(
                 key=f"queue_old:{queue.channel}:{_block(now)}",
@@ -164,14 +152,15 @@ def _old_queues(
 
 
 def _paused(
-    figures: StoreFigures, pauses: Sequence[ChannelPause], now: datetime, limits: OperatingLimits
+    figures: StoreFigures, pauses: Sequence[ChannelPause], now: datetime, settings: AlertSettings
 ) -> Iterator[AlertCandidate]:
     queues = {queue.channel: queue for queue in figures.queues}
+    lead = timedelta(seconds=settings.lead_seconds)
     for pause in pauses:
         queue = queues.get(pause.channel.value, QueueFigures(pause.channel.value))
         if not queue.due:
             continue
-        near = queue.nearest_deadline is not None and queue.nearest_deadline - limits.lead <= now
+        near = queue.nearest_deadline is not None and queue.nearest_deadline - lead <= now
         stage = "deadline" if near else "due"
         yield AlertCandidate(
             key=f"channel_paused_due:{pause.channel.value}:{timestamp_text(pause.paused_at)}:{stage}",
@@ -199,12 +188,12 @@ def _bursts(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
 
 
 def _lag(
-    figures: StoreFigures, before: StoreFigures | None, now: datetime, limits: OperatingLimits
+    figures: StoreFigures, before: StoreFigures | None, now: datetime, settings: AlertSettings
 ) -> Iterator[AlertCandidate]:
     oldest = figures.log.oldest_pending_at
     if oldest is None or before is None or before.log.oldest_pending_at != oldest:
         return
-    if now - oldest >= limits.log_lag:
+    if now - oldest >= timedelta(seconds=settings.log_lag_seconds):
         yield AlertCandidate(f"log_lagging:{_block(now)}", "log_lagging", "", count=figures.log.pending)
 
 

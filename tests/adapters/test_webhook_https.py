@@ -22,11 +22,11 @@ from service.channels.webhook_https import (
     RefusedAddressError,
     SystemResolver,
     WebhookHttps,
-    WebhookSettings,
     seal_secret,
     verify_public,
 )
 from service.crypto.secret_box import SecretBox
+from service.settings.webhooks import WebhookSettings
 
 BOX = SecretBox([b"m" * 32])
 SHARED, PRIVATE = b"s" * 32, b"p" * 32
@@ -73,7 +73,7 @@ def channel(authority, tmp_path, clock):
     def make(resolver=None, **changes):
         ca_file = tmp_path / "ca.pem"
         ca_file.write_bytes(authority.pem())
-        given = {"allow_private": True, "total_timeout_seconds": 20} | changes
+        given = {"allow_private": True, "timeout_seconds": 20} | changes
         return WebhookHttps(WebhookSettings(ca_file=ca_file, **given), BOX, clock, resolver or Resolver(["127.0.0.1"]))
 
     return make
@@ -154,7 +154,7 @@ async def test_a_giant_answer_is_not_read_to_its_end(channel, server):
 @pytest.mark.parametrize("reply", [hang, a_byte_at_a_time])
 async def test_whatever_the_other_side_does_it_ends(channel, server, reply):
     server.answers[:] = [reply]
-    posting = asyncio.create_task(post(channel(total_timeout_seconds=1.0), server))
+    posting = asyncio.create_task(post(channel(timeout_seconds=1.0), server))
     outcome = await posting
     # A body that never ends is a failure only where its status did not come.
     assert outcome.kind is OutcomeKind.TRANSIENT_FAILURE

@@ -132,7 +132,7 @@ async def test_metrics_are_for_whoever_may_read_them(running):
 
 
 async def test_the_listener_answers_without_a_token_and_only_for_metrics(data_folder, service_log):
-    async with embedded_service(data_folder, metrics_port=0) as running:
+    async with embedded_service(data_folder, metrics__port=0) as running:
         listening = next(line for line in service_log.getvalue().splitlines() if "metrics.listening" in line)
         port = int(re.search(r'"port": (\d+)', listening)[1])
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as scraper:

@@ -17,7 +17,7 @@ from joserfc.errors import BadSignatureError, ClaimError, ExpiredTokenError, Jos
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from service.auth.oidc.settings import OidcRefusedError
+from service.auth.oidc.refusal import OidcRefusedError
 
 #: What is taken, and the key that each needs: never ``none``, never a MAC, whose key would be the public one.
 ALGORITHMS = {"RS256": ("RSA", None), "PS256": ("RSA", None), "ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519")}
