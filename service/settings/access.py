@@ -16,13 +16,17 @@ class AccessSettings(Part):
     session_idle_seconds: float = Field(
         default=30 * 60, gt=0, description="A session that is unused for this time ends."
     )
-    requests_per_second: float = Field(default=100, gt=0, description="Requests of one account or token.")
-    requests_burst: int = Field(default=1000, ge=1, description="Requests of one account or token at once.")
+    requests_per_second: float = Field(default=100, gt=0, description="Rate of requests of one account or token.")
+    requests_burst: int = Field(
+        default=1000, ge=1, description="Requests of one account or token at once, above the rate."
+    )
     stranger_requests_per_second: float = Field(
-        default=5, gt=0, description="Requests without a valid credential from one network address."
+        default=5, gt=0, description="Rate of requests without a valid credential from one network address."
     )
     stranger_requests_burst: int = Field(
-        default=300, ge=1, description="Requests without a valid credential from one network address at once."
+        default=300,
+        ge=1,
+        description="Requests without a valid credential from one network address at once, above the rate.",
     )
 
 

@@ -17,10 +17,14 @@ class AlertSettings(Part):
         default=2 * 60, ge=0, description="Time for which a draft is left to its author before its first alert."
     )
     queue_age_seconds: float = Field(
-        default=10 * 60, gt=0, description="Time for which a delivery may be due without an attempt."
+        default=10 * 60,
+        gt=0,
+        description="Time for which a delivery may be due without an attempt before that is alerted.",
     )
     log_lag_seconds: float = Field(
-        default=60, gt=0, description="Time for which an entry of the log may wait for a signed checkpoint."
+        default=60,
+        gt=0,
+        description="Time for which an entry of the log may wait for a signed checkpoint before that is alerted.",
     )
     least_free_bytes: int = Field(
         default=256 * 2**20,

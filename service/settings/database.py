@@ -22,8 +22,8 @@ class DatabaseSettings(Part):
     )
     role: str | None = Field(
         default=None,
-        description="Role as which all commands but `greffier migrate` connect. "
-        "Migrating grants this role what it needs, and no more.",
+        description="Role as which the service connects. `greffier migrate` connects as the owner of the tables, and "
+        "grants this role what it needs, and no more.",
     )
 
     def address(self) -> str | None:
