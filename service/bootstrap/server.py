@@ -72,7 +72,7 @@ async def build_server(
     """Start the parts of a process that serves in order and stop them in reverse; raises as ``build_core`` does.
 
     1. The core. An installation without any account gets its first one.
-    2. The backcore tasks, unless other processes run them.
+    2. The background tasks, unless other processes run them.
     3. What requests and pages need.
     """
     first_token = settings.token()

@@ -14,10 +14,6 @@ def test_the_page_is_made_from_the_classes():
     assert (DOCS / "settings.md").read_text(encoding="utf-8") == settings_page()
 
 
-def test_the_guide_for_operators_links_to_it():
-    assert "(settings.md" in (DOCS / "operations.md").read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_setting_says_in_whole_sentences_what_it_is_for(name):
     description = FIELDS[name].description
