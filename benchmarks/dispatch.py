@@ -102,7 +102,7 @@ def facts(now: datetime, harmed: list[UUID]) -> IncidentFacts:
 async def installation(folder: Path, port: int, customers: int, contacts: int) -> AsyncIterator["_Installation"]:
     now = datetime.now(UTC)
     prepare_data_folder(folder, address=_SENDER, provider_name="Bench", now=now)
-    settings = load_settings(folder, smtp_host="127.0.0.1", smtp_port=port, smtp_tls="none", **_OVERRIDES)
+    settings = load_settings(folder, mail__host="127.0.0.1", mail__port=port, mail__tls="none", **_OVERRIDES)
     async with build_server(settings) as parts:
         harmed = await fill(parts.store, customers, contacts, now)
         yield _Installation(parts, customers * (contacts + 1), harmed)
@@ -227,7 +227,7 @@ async def _measure(arguments: argparse.Namespace) -> None:
     customers = arguments.contacts // arguments.contacts_each
     mails = customers * arguments.contacts_each
     with smtp_sink() as port, tempfile.TemporaryDirectory() as folder:
-        _OVERRIDES["smtp_connections"] = arguments.connections
+        _OVERRIDES["mail__connections"] = arguments.connections
         async with installation(Path(folder), port, customers, arguments.contacts_each) as running:
             settle_memory()
             rates, bare, source = [], [], []

@@ -48,7 +48,7 @@ def service_log():
 async def running(data_folder, service_log):
     """A running service."""
     async with embedded_service(
-        data_folder, sequencer_period_seconds=0.01, stranger_requests_burst=5000, requests_burst=20_000
+        data_folder, log__batch_seconds=0.01, access__stranger_requests_burst=5000, access__requests_burst=20_000
     ) as service:
         yield service
 

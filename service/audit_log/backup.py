@@ -56,9 +56,9 @@ async def make_backup(settings: Settings, folder: Path, *, now: datetime, versio
     2. Verify the copy: its pages, its references, and that the log's key signed every entry of its log.
     3. Write the description last. A folder without it is not a backup.
     """
-    if settings.database_url is not None:
+    if settings.database.url is not None:
         raise InvalidInputError(
-            Fault("database_url", "PostgreSQL is backed up by its own tools: see docs/operations.md")
+            Fault("database.url", "PostgreSQL is backed up by its own tools: see docs/operations.md")
         )
     if not settings.database_file.exists():
         raise InvalidInputError(Fault("data", f"{settings.database_file} does not exist"))

@@ -48,8 +48,8 @@ class WitnessState:
 
 
 @dataclass(frozen=True, slots=True)
-class WitnessSettings:
-    """The intervals at which witnesses are asked."""
+class CosigningPace:
+    """How often witnesses are asked."""
 
     #: shortest time between two requests to a witness, however fast the log grows
     period_seconds: float = 1.0
@@ -70,7 +70,7 @@ class Cosigning:
         *,
         measure: Callable[[bytes], Awaitable[None]],
         clock: Clock,
-        settings: WitnessSettings | None = None,
+        pace: CosigningPace | None = None,
         failed: Callable[[str], None] = lambda _name: None,
     ) -> None:
         """``measure`` compares a head that a witness showed with this log. It raises LogUnavailableError if the log
@@ -79,7 +79,7 @@ class Cosigning:
         """
         self._store, self._clients, self._measure, self._clock = store, clients, measure, clock
         self._failed = failed
-        self._settings = settings or WitnessSettings()
+        self._pace = pace or CosigningPace()
         self.states = [WitnessState(client.name) for client in clients]
         self._wakes = [asyncio.Event() for _ in clients]
 
@@ -100,18 +100,18 @@ class Cosigning:
         await asyncio.gather(*(self._look(*pair) for pair in zip(self._clients, self.states, strict=True)))
 
     async def _follow(self, client: WitnessClient, state: WitnessState, wake: asyncio.Event) -> None:
-        retry_seconds = self._settings.first_retry_seconds
+        retry_seconds = self._pace.first_retry_seconds
         while True:
             wake.clear()
             if await self._look(client, state):
-                retry_seconds = self._settings.first_retry_seconds
+                retry_seconds = self._pace.first_retry_seconds
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._settings.poll_seconds):
+                    async with asyncio.timeout(self._pace.poll_seconds):
                         await wake.wait()
-                await asyncio.sleep(self._settings.period_seconds)
+                await asyncio.sleep(self._pace.period_seconds)
             else:
                 await asyncio.sleep(retry_seconds)
-                retry_seconds = min(2 * retry_seconds, self._settings.last_retry_seconds)
+                retry_seconds = min(2 * retry_seconds, self._pace.last_retry_seconds)
 
     async def _look(self, client: WitnessClient, state: WitnessState) -> bool:
         """Ask for a cosignature of the latest head; return whether the witness has cosigned it. Logs every failure."""

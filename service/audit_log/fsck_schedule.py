@@ -119,8 +119,8 @@ def check_by_process(settings: Settings) -> Callable[[], Awaitable[dict[str, Any
 
     async def check() -> dict[str, Any]:
         environment = dict(os.environ)
-        if settings.database_url is not None:
-            environment["GREFFIER_DATABASE_URL"] = settings.database_url
+        if settings.database.url is not None:
+            environment["GREFFIER_DATABASE__URL"] = settings.database.url
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "service.cli", "fsck", "--data", str(settings.data), "--json", "--processes", "1",
             "--share", str(_SHARE), "--niceness", str(_NICENESS),

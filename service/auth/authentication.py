@@ -18,6 +18,7 @@ from service.auth.rate_limits import RateLimiter
 from service.auth.route_guard import UnauthenticatedError
 from service.auth.tokens import token_digest
 from service.ports.store import AccessStore, AccessTransaction
+from service.settings.access import AccessSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -36,22 +37,6 @@ _MAX_KEPT = 10_000
 
 class CsrfError(Exception):
     """The request has a session but no proof (CSRF token) that a page of this service sent it."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccessLimits:
-    """Lifetimes of sessions, and rate limits."""
-
-    #: a session ends after this time without use
-    session_idle_seconds: float = 30 * 60
-    #: whether a person with a role at the provider needs two factors; without them a session has no role
-    require_second_factor_at_provider: bool = True
-    #: rate limit of one account or token
-    requests_per_second: float = 100
-    requests_burst: int = 1000
-    #: rate limit of requests without a valid credential, per network address
-    stranger_requests_per_second: float = 5
-    stranger_requests_burst: int = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +68,16 @@ def client_address(request: Request) -> str:
 class Authenticator:
     """Identifies callers. Caches credentials for a moment; any change of accounts or credentials clears the cache."""
 
-    def __init__(self, store: AccessStore, clock: Clock, limits: AccessLimits | None = None) -> None:
+    def __init__(self, store: AccessStore, clock: Clock, settings: AccessSettings | None = None) -> None:
         self._store, self._clock = store, clock
-        self._limits = limits or AccessLimits()
+        self._settings = settings or AccessSettings()
         self._known: dict[bytes, _Known] = {}
         self._times_forgotten = 0
-        self._of_callers = RateLimiter(per_second=self._limits.requests_per_second, burst=self._limits.requests_burst)
+        self._of_callers = RateLimiter(
+            per_second=self._settings.requests_per_second, burst=self._settings.requests_burst
+        )
         self._of_strangers = RateLimiter(
-            per_second=self._limits.stranger_requests_per_second, burst=self._limits.stranger_requests_burst
+            per_second=self._settings.stranger_requests_per_second, burst=self._settings.stranger_requests_burst
         )
         store.on_commit.append(self._forget)
 
@@ -168,7 +155,7 @@ class Authenticator:
             session = tx.session(digest)
             if session is None:
                 return None
-            idle_end = session.last_seen_at + timedelta(seconds=self._limits.session_idle_seconds)
+            idle_end = session.last_seen_at + timedelta(seconds=self._settings.session_idle_seconds)
             account_id, expires_at = session.account_id, min(session.expires_at, idle_end)
             session_id, touched_at, method = session.id, session.last_seen_at, session.method
             if now >= expires_at:
@@ -177,8 +164,7 @@ class Authenticator:
         if account is None or not account.active:
             return None
         grants = tuple(tx.grants(account.id))
-        required = self._limits.require_second_factor_at_provider
-        enrols_first = required and method is not None and must_enrol(method, grants)
+        enrols_first = method is not None and must_enrol(method, grants)
         caller = Caller(
             account_id=account.id,
             kind=account.kind,

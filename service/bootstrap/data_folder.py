@@ -36,8 +36,7 @@ def prepare_data_folder(
 
     Private keys are encrypted under the passphrase of a file, else under the one that the master key gives. A master
     key file that is named and exists is used as it is; else a new one is written. The log is named ``log_origin``, or
-    after the address's domain. The settings file comes last: a
-    folder without it was not finished and is not used.
+    after the address's domain. The settings file comes last: a folder without it is not finished and not used.
     """
     if is_prepared(data):
         raise InvalidInputError(Fault("data", f"{data} is prepared already"))
@@ -46,7 +45,7 @@ def prepare_data_folder(
         raise InvalidInputError(Fault("address", "must be an ASCII mail address"))
     origin = log_origin or f"{domain}/greffier"
     if any(char.isspace() or char == "+" for char in origin):
-        raise InvalidInputError(Fault("log_origin", "may hold no white space and no +"))
+        raise InvalidInputError(Fault("log.origin", "may hold no white space and no +"))
     passphrase = _first_line(passphrase_file) if passphrase_file else None
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
     master_path = master_key_file or data / "master.key"
@@ -62,21 +61,19 @@ def prepare_data_folder(
     if not master_path.exists():
         write_master_file(master_path, masters, new=True)
     _write_private(data / "api-token", TOKEN_PREFIX + secrets.token_urlsafe(32) + "\n")
-    settings = {
-        "provider_name": provider_name,
-        "contact_name": f"{provider_name} SOC",
-        "contact_email": address,
-        "mail_from": address,
-        "log_origin": origin,
+    tables: dict[str, dict[str, str]] = {
+        "provider": {"name": provider_name, "contact_name": f"{provider_name} SOC", "contact_email": address},
+        "mail": {"sender": address},
+        "log": {"origin": origin},
     }
     if passphrase_file:
-        settings["key_passphrase_file"] = str(passphrase_file.resolve())
+        tables.setdefault("signing", {})["key_passphrase_file"] = str(passphrase_file.resolve())
     if master_key_file:
-        settings["master_key_file"] = str(master_key_file.resolve())
-    lines = [f"{name} = {_toml(value)}" for name, value in settings.items()]
-    _write_private(
-        data / SETTINGS_FILE, "# Settings; an environment variable GREFFIER_<NAME> wins.\n" + "\n".join(lines) + "\n"
-    )
+        tables.setdefault("signing", {})["master_key_file"] = str(master_key_file.resolve())
+    lines = ["# Settings; an environment variable GREFFIER_<TABLE>__<KEY> wins."]
+    for table, values in tables.items():
+        lines += ["", f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+    _write_private(data / SETTINGS_FILE, "\n".join(lines) + "\n")
 
 
 @contextmanager

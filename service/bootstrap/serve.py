@@ -1,4 +1,4 @@
-"""Serve: parts, then the server; in reverse when told to stop."""
+"""Run a process that serves: start the parts, then the HTTP server; stop in reverse."""
 
 import asyncio
 import gc
@@ -15,9 +15,9 @@ from service.web.app import create_app
 
 
 async def serve_until_stopped(settings: Settings, host: str, port: int, *, works: bool = True) -> None:
-    """Start the parts, then the server; stop in reverse. What a part lacks is told before a port is open.
+    """Start the parts, then the server; stop in reverse. Degraded parts are logged before a port is open.
 
-    ``works`` false leaves sealing, delivery and the duties of the leader to other processes.
+    ``works`` false leaves sealing, delivery and the leader's tasks to other processes.
     """
     # A process that dies leaves no copy of its memory: keys and passwords are in it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -28,11 +28,11 @@ async def serve_until_stopped(settings: Settings, host: str, port: int, *, works
             running.authenticator,
             running.probes,
             running.console,
-            max_body_bytes=settings.max_body_bytes,
+            max_body_bytes=settings.limits.max_body_bytes,
             version=version("greffier"),
         )
         with listening_socket(host, port) as listener:
-            server = HttpServer(app, stop_seconds=settings.stop_seconds)
+            server = HttpServer(app, stop_seconds=settings.limits.stop_seconds)
             worker = running.worker
 
             def stop() -> None:
@@ -50,7 +50,7 @@ async def serve_until_stopped(settings: Settings, host: str, port: int, *, works
 
 
 def settle_memory() -> None:
-    """Take what starting made out of the garbage collector's rounds: going over it again would hold up requests."""
+    """Keep the garbage collector away from the objects of the start: going over them again would delay requests."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

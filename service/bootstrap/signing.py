@@ -1,4 +1,4 @@
-"""What seals, wired: signer, timestamp authority, and the keys that the log is told of."""
+"""Build what seals: signer, timestamp authority, witnesses, and the log's record of the keys in use."""
 
 import contextlib
 from collections.abc import Mapping
@@ -29,27 +29,26 @@ def timestamp_authority(
     settings: Settings, files: KeyFiles, passphrases: Passphrases, stack: contextlib.AsyncExitStack
 ) -> TimestampAuthority:
     """Return the authority that the settings name; raises InvalidInputError. The stack closes it."""
-    if settings.timestamp_url is None:
+    timestamps = settings.timestamps
+    if timestamps.url is None:
         return EmbeddedTimestampAuthority(files.timestamp_key, files.timestamp_chain, passphrases)
-    if settings.timestamp_ca_file is None:
-        raise InvalidInputError(Fault("timestamp_ca_file", "is needed with timestamp_url"))
+    if timestamps.ca_file is None:
+        raise InvalidInputError(Fault("timestamps.ca_file", "is needed with timestamps.url"))
     authority = HttpTimestampAuthority(
-        settings.timestamp_url,
-        load_chain(settings.timestamp_ca_file),
-        independent=settings.timestamp_independent,
-        timeout_seconds=settings.timestamp_timeout_seconds,
+        timestamps.url,
+        load_chain(timestamps.ca_file),
+        independent=timestamps.independent,
+        timeout_seconds=timestamps.timeout_seconds,
     )
     stack.push_async_callback(authority.aclose)
     return authority
 
 
 def witness_clients(settings: Settings, stack: contextlib.AsyncExitStack) -> list[WitnessClient]:
-    """Return who cosigns each head; raises InvalidInputError for a setting that names no witness. The stack closes."""
+    """Return the witnesses; raises InvalidInputError for a setting that names no witness. The stack closes them."""
     clients = []
-    for witness in parse_witnesses(settings.witnesses):
-        client = WitnessClient(
-            witness, timeout_seconds=settings.witness_timeout_seconds, ca_file=settings.witness_ca_file
-        )
+    for witness in parse_witnesses(settings.witnesses.cosigners):
+        client = WitnessClient(witness, ca_file=settings.witnesses.ca_file)
         stack.push_async_callback(client.aclose)
         clients.append(client)
     return clients
@@ -64,14 +63,14 @@ def address_or(signer: CmsSigner, otherwise: str) -> str:
 
 
 def signing_health(signer: CmsSigner, sender: str, clock: Clock) -> str | None:
-    """Return why nothing can be signed, or will not be soon; None when all is well."""
+    """Return why nothing can be signed now or soon; None when all is well."""
     try:
         address, not_after = signer.address, signer.not_after
     except SealingUnavailableError as error:
         return str(error)
     days = (not_after - clock.now()).days
     if address.casefold() != sender.casefold():
-        return f"mail_from is {sender}, the signing certificate names {address}"
+        return f"mail.sender is {sender}, the signing certificate names {address}"
     if days < _EXPIRY_WARNING_DAYS:
         return f"the signing certificate {'expired' if days < 0 else f'expires in {days} days'}"
     return None
@@ -80,7 +79,7 @@ def signing_health(signer: CmsSigner, sender: str, clock: Clock) -> str | None:
 async def record_known_keys(
     store: Store, act: AuditContext, signer: CmsSigner, known: Mapping[str, str], authority: TimestampAuthority
 ) -> None:
-    """Tell the log which keys are in use, beside the ``known`` ones, where it does not say so already."""
+    """Log which keys are in use, beside the ``known`` ones, where the log does not say so already."""
     fingerprints = dict(known)
     with contextlib.suppress(SealingUnavailableError):
         fingerprints["signing"] = signer.fingerprint

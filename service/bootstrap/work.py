@@ -1,4 +1,4 @@
-"""Work without serving: seal and deliver, and say how it goes to whoever watches the process; in reverse when told."""
+"""Run a process that works and does not serve: it seals, delivers, and answers for its health."""
 
 import asyncio
 import resource
@@ -19,20 +19,20 @@ from service.web.api.limits import RequestLimits
 
 
 async def work_until_stopped(settings: Settings, health_host: str, health_port: int | None) -> None:
-    """Start the parts and, on a port that is named, health; stop in reverse."""
+    """Start the parts and, where a port is given, answer for health; stop in reverse."""
     # As where it serves: keys and passwords are in its memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     async with build_worker(settings) as running:
         settle_memory()
         if health_port is None:
-            told = asyncio.Event()
-            stop_on_signal(told.set)
+            stopping = asyncio.Event()
+            stop_on_signal(stopping.set)
             click.echo("working", err=True)
-            await told.wait()
+            await stopping.wait()
             return
         app = create_health_app(running.authenticator, running.probes)
         with listening_socket(health_host, health_port) as listener:
-            server = HttpServer(app, stop_seconds=settings.stop_seconds)
+            server = HttpServer(app, stop_seconds=settings.limits.stop_seconds)
 
             def stop() -> None:
                 running.worker.take_no_more()

@@ -14,9 +14,8 @@ from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
 from service.channels.smtp_connection import RefusedError, SmtpConnection, StaleConnectionError
 from service.channels.smtp_envelope import Envelope, SenderUnusableError, UnsendableError, prepare_envelope
 from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, one_line, queue_id
-from service.channels.smtp_settings import SmtpSettings
-
-__all__ = ["EmailSmtp", "SmtpSettings"]
+from service.channels.smtp_tls import tls_context
+from service.settings.mail import MailSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -31,11 +30,13 @@ class EmailSmtp:
     so a caller with leases starts no more at once than it can wait for.
     """
 
-    def __init__(self, settings: SmtpSettings) -> None:
-        self._settings = settings
-        self._tls_context = settings.tls_context()
-        #: an own name where the settings give none; asked of the system once
-        self._local_hostname = settings.local_hostname or ("localhost" if settings.is_loopback else None)
+    def __init__(self, settings: MailSettings, *, idle_seconds: float = 30) -> None:
+        """``idle_seconds``: a connection unused for longer is closed, before the relay does it."""
+        self._settings, self._idle_seconds = settings, idle_seconds
+        self._password = settings.secret()
+        self._tls_context = tls_context(settings)
+        #: asked of the system once, when it is needed
+        self._local_hostname = "localhost" if settings.is_loopback else None
         self._places = asyncio.Semaphore(settings.connections)
         #: unused connections, the longest unused first
         self._idle: deque[SmtpConnection] = deque()
@@ -121,7 +122,7 @@ class EmailSmtp:
         return self._new()
 
     def _new(self) -> SmtpConnection:
-        return SmtpConnection(self._settings, self._tls_context, self._local_hostname)
+        return SmtpConnection(self._settings, self._password, self._tls_context, self._local_hostname)
 
     async def _transact(self, connection: SmtpConnection, envelope: Envelope) -> SMTPResponse:
         if not connection.is_connected:
@@ -144,17 +145,17 @@ class EmailSmtp:
         connection.idle_since = loop.time()
         self._idle.append(connection)
         if self._reaper is None:
-            self._reaper = loop.call_later(self._settings.idle_seconds, self._reap)
+            self._reaper = loop.call_later(self._idle_seconds, self._reap)
 
     def _reap(self) -> None:
         """Close the connections unused for too long, and come back when the next one will be."""
         self._reaper = None
         loop = asyncio.get_running_loop()
-        horizon = loop.time() - self._settings.idle_seconds
+        horizon = loop.time() - self._idle_seconds
         while self._idle and (self._idle[0].idle_since <= horizon or not self._idle[0].is_connected):
             self._idle.popleft().say_goodbye()
         if self._idle:
-            self._reaper = loop.call_at(self._idle[0].idle_since + self._settings.idle_seconds, self._reap)
+            self._reaper = loop.call_at(self._idle[0].idle_since + self._idle_seconds, self._reap)
 
     # -- outcomes
 
@@ -191,7 +192,7 @@ class EmailSmtp:
 
     def _redacted(self, text: str) -> str:
         """Return a relay's text without our password: some relays repeat the command that they refuse."""
-        username, password = self._settings.username, self._settings.password
+        username, password = self._settings.username, self._password
         if username is None or not password:
             return text
         plain = password.encode()

@@ -9,7 +9,8 @@ from notifications.delivery.delivery import Outcome, OutcomeKind
 from service.channels.smtp_connection import RefusedError, SmtpConnection
 from service.channels.smtp_envelope import Envelope, SenderUnusableError, UnsendableError, prepare_envelope
 from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, one_line
-from service.channels.smtp_settings import SmtpSettings
+from service.channels.smtp_tls import tls_context
+from service.settings.mail import MailSettings
 
 _POSITIVE = range(200, 300)
 _CLOSING = 421
@@ -28,9 +29,9 @@ class SmtpProbe:
     later. A no is certain, a yes is not.
     """
 
-    def __init__(self, settings: SmtpSettings, sender: str) -> None:
+    def __init__(self, settings: MailSettings, sender: str) -> None:
         self._settings, self._sender = settings, sender
-        self._tls_context = settings.tls_context()
+        self._password, self._tls_context = settings.secret(), tls_context(settings)
         self._connection: SmtpConnection | None = None
         self._asked = 0
 
@@ -94,8 +95,8 @@ class SmtpProbe:
     async def _open(self) -> SmtpConnection:
         if self._connection is not None and self._connection.is_connected:
             return self._connection
-        name = self._settings.local_hostname or ("localhost" if self._settings.is_loopback else None)
-        connection = SmtpConnection(self._settings, self._tls_context, name or await asyncio.to_thread(socket.getfqdn))
+        name = "localhost" if self._settings.is_loopback else await asyncio.to_thread(socket.getfqdn)
+        connection = SmtpConnection(self._settings, self._password, self._tls_context, name)
         await connection.open()
         self._connection, self._asked = connection, 0
         return connection

@@ -7,10 +7,8 @@ import re
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -23,10 +21,12 @@ from notifications.delivery.webhook_message import CONTENT_TYPE, SigningSecret, 
 from notifications.errors import InvalidInputError
 from notifications.ports import Clock
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
+from service.settings.webhooks import WebhookSettings
 
 _log = structlog.get_logger(__name__)
 
 _HTTPS_PORT = 443
+_CONNECT_SECONDS = 10.0
 _GONE = 410
 _READ_AT_MOST_BYTES = 64 * 1024
 #: A body is evidence at best, and no answer depends on it.
@@ -59,19 +59,6 @@ class SystemResolver:
         return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookSettings:
-    """How customers' systems are reached."""
-
-    #: CA bundle; None for the system's
-    ca_file: Path | None = None
-    #: receivers in the provider's own network, or on this machine in a test
-    allow_private: bool = False
-    connect_timeout_seconds: float = 10
-    #: for the whole of it, whatever the other side does
-    total_timeout_seconds: float = 30
-
-
 class RefusedAddressError(Exception):
     """A name resolves to what nothing is posted to."""
 
@@ -88,7 +75,7 @@ class WebhookHttps:
     ) -> None:
         self._settings, self._box, self._clock = settings, box, clock
         self._resolver = resolver or SystemResolver()
-        self._tls = ssl.create_default_context(cafile=None if settings.ca_file is None else str(settings.ca_file))
+        self._tls = ssl.create_default_context(cafile=settings.ca_file)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         #: receiver -> when the certificate that it showed last ends
         self._certificate_ends: dict[tuple[str, int], datetime] = {}
@@ -130,7 +117,7 @@ class WebhookHttps:
             )
             return _outcome(kind, str(error), remote)
         try:
-            async with asyncio.timeout(self._settings.total_timeout_seconds) as limit:
+            async with asyncio.timeout(self._settings.timeout_seconds) as limit:
                 # 2.
                 addresses = await self._resolver.addresses(host, port)
                 verify_public(addresses, allow_private=self._settings.allow_private)
@@ -161,8 +148,7 @@ class WebhookHttps:
         content: bytes,
         limit: asyncio.Timeout,
     ) -> Outcome:
-        seconds = self._settings.connect_timeout_seconds
-        timeouts = {"connect": seconds, "read": None, "write": None, "pool": None}
+        timeouts = {"connect": _CONNECT_SECONDS, "read": None, "write": None, "pool": None}
         backend = _Pinned(host, addresses)
         async with httpcore.AsyncConnectionPool(
             ssl_context=self._tls, network_backend=backend, http1=True, http2=False, max_keepalive_connections=0

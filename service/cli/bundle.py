@@ -90,8 +90,8 @@ async def _make(
 
     clock = SystemClock()
     passphrases = key_passphrases(settings, load_masters(settings))
-    key_file = settings.log_key_file or KeyFiles(settings.keys_dir, settings.trust_dir).log_key
-    keys = LogKeyFile(key_file, settings.log_origin, passphrases, clock)
+    key_file = settings.log.key_file or KeyFiles(settings.keys_dir, settings.trust_dir).log_key
+    keys = LogKeyFile(key_file, settings.log.origin, passphrases, clock)
     anchors = read_anchors(settings.trust_dir)
     # Beside a running service: it keeps the tables as they are.
     store = open_store(settings.store_location(), migrate=False)

@@ -51,7 +51,6 @@ def check_command(context: click.Context, data: Path, customer: UUID | None, *, 
 async def _check(settings: "Settings", customer_id: UUID | None, *, send: bool) -> "CheckReport":
     from service.bootstrap.contact_checks import contact_checker  # noqa: PLC0415 - as above
     from service.bootstrap.core import webhook_channel  # noqa: PLC0415 - as above
-    from service.bootstrap.delivery import alert_settings, smtp_settings  # noqa: PLC0415 - as above
     from service.bootstrap.signing import address_or  # noqa: PLC0415 - as above
     from service.channels.email_smtp import EmailSmtp  # noqa: PLC0415 - verify starts without the service
     from service.crypto.cms_signer import CmsSigner  # noqa: PLC0415 - as above
@@ -60,24 +59,24 @@ async def _check(settings: "Settings", customer_id: UUID | None, *, send: bool) 
     from service.store import open_store  # noqa: PLC0415 - as above
     from service.system.logging import SystemClock, SystemIdentifiers  # noqa: PLC0415 - as above
 
-    if send and settings.smtp_host is None:
-        raise InvalidInputError(Fault("smtp_host", "is not set: no test mail can be sent"))
+    if send and settings.mail.host is None:
+        raise InvalidInputError(Fault("mail.host", "is not set: no test mail can be sent"))
     clock, identifiers, masters = SystemClock(), SystemIdentifiers(), load_masters(settings)
     files = KeyFiles(settings.keys_dir, settings.trust_dir)
     signer = CmsSigner(
-        settings.signing_key_file or files.signing_key,
-        settings.signing_chain_file or files.signing_chain,
+        settings.signing.key_file or files.signing_key,
+        settings.signing.chain_file or files.signing_chain,
         key_passphrases(settings, masters),
         clock,
     )
-    sender = settings.mail_from or address_or(signer, settings.contact_email)
+    sender = settings.mail.sender or address_or(signer, settings.provider.contact_email)
     async with contextlib.AsyncExitStack() as stack:
         # Beside a running service: it keeps the tables as they are.
         store = open_store(settings.store_location(), migrate=False)
         stack.push_async_callback(store.close)
         mail = None
         if send:
-            mail = EmailSmtp(smtp_settings(settings))
+            mail = EmailSmtp(settings.mail)
             stack.push_async_callback(mail.aclose)
         checker = contact_checker(
             settings,
@@ -85,8 +84,6 @@ async def _check(settings: "Settings", customer_id: UUID | None, *, send: bool) 
             signer,
             sender,
             stack,
-            relay=None if settings.smtp_host is None else smtp_settings(settings),
-            alerts=alert_settings(settings),
             clock=clock,
             identifiers=identifiers,
             mail=mail,

@@ -71,7 +71,7 @@ async def _import(settings: "Settings", content: bytes, *, dry_run: bool) -> "Im
     from service.web.api.customers.customer_transfer import Transfer  # noqa: PLC0415 - as above
 
     lines, faults = parse_customers(content)
-    transfer = Transfer(lines, faults, load_agreements(settings), dry_run)
+    transfer = Transfer(lines, faults, load_agreements(settings.agreements), dry_run)
     act = AuditContext(f"operator:{os.getuid()}", SystemClock().now(), SystemIdentifiers())
     async with contextlib.aclosing(_Opened(settings)) as opened:
         try:
@@ -95,7 +95,7 @@ class _Opened:
         from service.store import open_store  # noqa: PLC0415 - as above
 
         with contextlib.ExitStack() as stack:
-            migrate = settings.database_url is None
+            migrate = settings.database.url is None
             if migrate:
                 try:
                     stack.enter_context(sole_use(settings.data))

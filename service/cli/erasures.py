@@ -39,7 +39,7 @@ def list_erasures(data: Path) -> None:
 def compact(data: Path) -> None:
     """Make the files anew of what was erased, where the service may not: on PostgreSQL, as the owner of the tables.
 
-    The certificate of an erasure is signed after it. Run it with the owner's address in GREFFIER_DATABASE_URL.
+    The certificate of an erasure is signed after it. Run it with the owner's address in GREFFIER_DATABASE__URL.
     """
     number = asyncio.run(_compacted(_settings(data), datetime.now(UTC)))
     click.echo(f"files made anew; {number} erasures can be certified")
@@ -82,7 +82,7 @@ async def _compacted(settings: "Settings", now: datetime) -> int:
     from service.store import open_store  # noqa: PLC0415 - as above
 
     # A database that several processes share needs no folder to itself.
-    with contextlib.nullcontext() if settings.database_url is not None else sole_use(settings.data):
+    with contextlib.nullcontext() if settings.database.url is not None else sole_use(settings.data):
         store = open_store(settings.store_location(), migrate=False, readers=1)
         try:
             await store.compact()

@@ -83,7 +83,7 @@ def _others(settings: "Settings") -> ExternalHeads:
     from service.audit_log.witness.client import parse_witnesses  # noqa: PLC0415 - as above
     from service.cli.verify import load_trust  # noqa: PLC0415 - as above
 
-    witnesses = [witness.key for witness in parse_witnesses(settings.witnesses)]
+    witnesses = [witness.key for witness in parse_witnesses(settings.witnesses.cosigners)]
     return ExternalHeads(load_trust(settings.trust_dir).timestamp_roots, witnesses)
 
 

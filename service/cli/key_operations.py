@@ -64,7 +64,7 @@ def _act() -> AuditContext:
 async def _opened(settings: Settings) -> AsyncIterator[tuple[KeyKeeper, Store]]:
     clock = SystemClock()
     rotation = KeyRotation(settings, key_passphrases(settings, load_masters(settings)), clock)
-    store = open_store(settings.store_location(), migrate=settings.database_url is None)
+    store = open_store(settings.store_location(), migrate=settings.database.url is None)
     try:
         yield (
             KeyKeeper(

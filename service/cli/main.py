@@ -136,7 +136,7 @@ def migrate(data: Path) -> None:
     from service.store import migrate_store
 
     settings = load_settings(data)
-    migrate_store(settings.store_location(), role=settings.database_role)
+    migrate_store(settings.store_location(), role=settings.database.role)
     click.echo("up to date")
 
 

@@ -10,7 +10,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command("succeed-log")
-@click.option("--data", required=True, type=_FOLDER, help="New data folder, with another log_origin.")
+@click.option("--data", required=True, type=_FOLDER, help="New data folder, with another log.origin.")
 @click.option("--old", required=True, type=_FOLDER, help="Data folder of the log that refuses to sign.")
 @click.option("--reason", required=True, help="What happened, in a sentence; the log commits to it.")
 @click.option(

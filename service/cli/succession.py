@@ -59,8 +59,8 @@ async def recover_log(
     if not reason.strip():
         raise InvalidInputError(Fault("reason", "must say why"))
     # 1.
-    if new.log_origin == old.log_origin:
-        raise InvalidInputError(Fault("log_origin", "the new log needs another name: the old one never signs again"))
+    if new.log.origin == old.log.origin:
+        raise InvalidInputError(Fault("log.origin", "the new log needs another name: the old one never signs again"))
     keys = log_keys(old)
     if {key.public_key for key in log_keys(new)} & {key.public_key for key in keys}:
         raise InvalidInputError(Fault("log_key", "the new log needs a key of its own: prepare its folder by init"))
@@ -68,10 +68,10 @@ async def recover_log(
     succession = await _disagreement(old, keys, _published(head_file or old.head_file))
     # 3. and 4.
     with sole_use(new.data):
-        store = open_store(new.store_location(), migrate=new.database_url is None)
+        store = open_store(new.store_location(), migrate=new.database.url is None)
         try:
             act = AuditContext(f"operator:{os.getuid()}", now, identifiers)
-            await store.write(lambda tx: _record(tx, act, new.log_origin, succession, reason.strip()))
+            await store.write(lambda tx: _record(tx, act, new.log.origin, succession, reason.strip()))
         finally:
             await store.close()
     return succession
@@ -92,7 +92,7 @@ async def _disagreement(old: Settings, keys: list[VerifierKey], note: bytes) -> 
     try:
         published = verify_checkpoint(note, *keys)
     except (InvalidInputError, VerificationError) as error:
-        raise InvalidInputError(Fault("head", f"is no head of {old.log_origin}: {error}")) from None
+        raise InvalidInputError(Fault("head", f"is no head of {old.log.origin}: {error}")) from None
     store = open_store(old.store_location(), migrate=False, readers=1)
     try:
         kept = await store.read(lambda tx: Head(tx.log_size(), tx.log_checkpoint()))

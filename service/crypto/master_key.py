@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.system.atomic_files import replace_file, write_new
 
 _MASTER_BYTES = 32
-_FIELD = "master_key_file"
+_FIELD = "signing.master_key_file"
 
 
 def new_master() -> bytes:
@@ -62,8 +62,8 @@ def load_masters(settings: Settings) -> list[bytes]:
     could not decrypt the existing files, and the cause would be hidden.
     """
     path = settings.master_file
-    if settings.master_key_file is None and not path.exists():
-        if settings.key_passphrase_file is None and _holds_encrypted_key(settings.keys_dir):
+    if settings.signing.master_key_file is None and not path.exists():
+        if settings.signing.key_passphrase_file is None and _holds_encrypted_key(settings.keys_dir):
             raise InvalidInputError(
                 Fault(_FIELD, f"{path} is missing, and private keys are encrypted under it: restore it")
             )
@@ -87,7 +87,7 @@ def key_passphrases(settings: Settings, masters: list[bytes]) -> list[bytes]:
 
     The operator's passphrase is first if there is one, then the passphrases derived from the master keys.
     """
-    own = settings.key_passphrase()
+    own = settings.signing.key_passphrase()
     return ([own] if own else []) + [passphrase_of(master) for master in masters]
 
 

@@ -28,10 +28,11 @@ from notifications.ports import Channel, Clock, Identifiers, Page, Signer
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.record_checks import record_checks
 from service.channels.smtp_probe import RelayUnavailableError
-from service.monitoring.alerts import AlertSettings, raise_alerts
+from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import AlertCandidate
 from service.ports.alerts_and_mail import Alert
 from service.ports.store import AccessStore, AccessTransaction
+from service.settings.provider import ProviderSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -114,12 +115,12 @@ class ContactChecker:
         self,
         store: AccessStore,
         means: CheckDependencies,
-        alerts: AlertSettings,
+        provider: ProviderSettings,
         *,
         clock: Clock,
         identifiers: Identifiers,
     ) -> None:
-        self._store, self._means, self._alerts = store, means, alerts
+        self._store, self._means, self._provider = store, means, provider
         self._clock, self._identifiers = clock, identifiers
         #: why the relay could not be asked; it is not asked again in this run
         self._relay_fault: str | None = None
@@ -347,7 +348,7 @@ class ContactChecker:
         if not findings:
             return
         act = AuditContext(actor, self._clock.now(), self._identifiers)
-        await self._store.write(lambda tx: raise_alerts(tx, act, findings, self._alerts))
+        await self._store.write(lambda tx: raise_alerts(tx, act, findings, self._provider))
         for finding in findings:
             _log.warning("alert.raised", kind=finding.kind, customer_id=str(finding.customer_id))
 

@@ -5,7 +5,6 @@ which entries of the log, are about it.
 """
 
 import tomllib
-from dataclasses import dataclass
 from importlib.resources import files
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from notifications.use_cases.customers.erase_customer import order_erasure
 from notifications.use_cases.customers.manage_customers import existing_customer
 from service.ports.alerts_and_mail import ServiceMail
 from service.ports.store import AccessTransaction
+from service.settings.provider import ProviderSettings
 
 PURPOSE = "erasure_notice"
 _WORDS: dict[str, dict[str, str]] = tomllib.loads(
@@ -23,19 +23,8 @@ _WORDS: dict[str, dict[str, str]] = tomllib.loads(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NoticeSettings:
-    """Information about the provider for the mails."""
-
-    provider_name: str
-    #: address for objections
-    contact_email: str
-    #: None without a console
-    console_url: str | None
-
-
 def order_by_mail(
-    tx: AccessTransaction, act: AuditContext, customer_id: UUID, settings: NoticeSettings
+    tx: AccessTransaction, act: AuditContext, customer_id: UUID, provider: ProviderSettings
 ) -> ErasureOrder:
     """Order an erasure, and mail its formal notice to every active contact; raises like ``order_erasure``."""
     customer = existing_customer(tx, customer_id)
@@ -43,7 +32,7 @@ def order_by_mail(
     for contact in tx.contacts(customer_id):
         if contact.active:
             addresses.setdefault(contact.email.casefold(), contact)
-    mails = [_mail(tx, act, customer, contact, settings) for contact in addresses.values()]
+    mails = [_mail(tx, act, customer, contact, provider) for contact in addresses.values()]
     order = order_erasure(
         tx, act, customer_id, served_by=ServedBy.MAIL, mail_ids=[str(mail.id) for mail in mails]
     )  # fmt: skip
@@ -53,20 +42,20 @@ def order_by_mail(
 
 
 def _mail(
-    tx: AccessTransaction, act: AuditContext, customer: Customer, contact: Contact, settings: NoticeSettings
+    tx: AccessTransaction, act: AuditContext, customer: Customer, contact: Contact, provider: ProviderSettings
 ) -> ServiceMail:
     words, pseudonym = _WORDS[contact.language], tx.customer_pseudonym(customer.id)
     where = ""
-    if settings.console_url is not None:
-        where = words["where"].format(url=f"{settings.console_url.rstrip('/')}/erasures/{pseudonym}")
+    if provider.console_url is not None:
+        where = words["where"].format(url=f"{provider.console_url.rstrip('/')}/erasures/{pseudonym}")
     text = words["text"].format(
-        provider=settings.provider_name,
+        provider=provider.name,
         customer=customer.name,
         pseudonym=pseudonym,
         customer_id=customer.id,
         salt=tx.customer_salt(customer.id).hex(),
         where=where,
-        contact=settings.contact_email,
+        contact=provider.contact_email,
     )
     return ServiceMail(
         id=act.identifiers.new_id(),
@@ -74,7 +63,7 @@ def _mail(
         recipient=contact.email,
         recipient_name=contact.name,
         language=contact.language,
-        subject=words["subject"].format(provider=settings.provider_name),
+        subject=words["subject"].format(provider=provider.name),
         text=text,
         created_at=act.now,
     )

@@ -11,9 +11,10 @@ from notifications.mail.return_path import ReturnPath
 from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.process_bounce import ACTOR, BounceResult, process_bounce
-from service.monitoring.alerts import AlertSettings, raise_alerts
+from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import bounce_finding
 from service.ports.store import AccessStore, AccessTransaction
+from service.settings.provider import ProviderSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -24,13 +25,13 @@ class BounceIntake:
     def __init__(
         self,
         store: AccessStore,
-        alerts: AlertSettings,
+        provider: ProviderSettings,
         *,
         clock: Clock,
         identifiers: Identifiers,
         jitter: Callable[[], float],
     ) -> None:
-        self._store, self._alerts = store, alerts
+        self._store, self._provider = store, provider
         self._clock, self._identifiers, self._jitter = clock, identifiers, jitter
 
     async def take_in(self, path: ReturnPath, content: bytes) -> None:
@@ -45,7 +46,7 @@ class BounceIntake:
             act = AuditContext(ACTOR, self._clock.now(), self._identifiers)
             taken = process_bounce(tx, act, path, content, report, jitter=jitter)
             if taken.is_new and (report.kind is BounceKind.UNKNOWN or taken.delivery is None):
-                raise_alerts(tx, act, [bounce_finding(tx, taken.message, taken.notice)], self._alerts)
+                raise_alerts(tx, act, [bounce_finding(tx, taken.message, taken.notice)], self._provider)
             return taken
 
         taken = await self._store.write(work)

@@ -11,11 +11,12 @@ from notifications.customer.records import ContactRole
 from notifications.delivery.webhook import WebhookEndpoint
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
-from service.monitoring.alerts import AlertSettings, raise_alerts
+from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import webhook_finding
 from service.ports.accounts import Role
 from service.ports.alerts_and_mail import ServiceMail
 from service.ports.store import AccessTransaction
+from service.settings.provider import ProviderSettings
 
 _WORDS: dict[str, dict[str, str]] = tomllib.loads(
     (files(__package__) / "webhook_disabled.toml").read_text(encoding="utf-8")
@@ -27,19 +28,19 @@ _TOLD = frozenset({ContactRole.SECURITY, ContactRole.OPERATIONS})
 class EndpointDisabled:
     """Queues the mails in the unit of work that put the endpoint out of use: nobody learns of it by silence."""
 
-    alerts: AlertSettings
+    provider: ProviderSettings
 
     def __call__(self, tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint) -> None:
         """Queue one mail to each person at the customer that it concerns, and raise the alert at the provider."""
         # The store's transaction has both sides; the port of the domain knows no mails of the service's own.
         both = cast(AccessTransaction, tx)
         given = {
-            "provider": self.alerts.provider_name,
+            "provider": self.provider.name,
             "host": urlsplit(endpoint.url).hostname or "",
             "reason": endpoint.state_reason or endpoint.state.value,
             "where": ""
-            if self.alerts.console_url is None
-            else f": {self.alerts.console_url.rstrip('/')}/customers/{endpoint.customer_id}/webhooks",
+            if self.provider.console_url is None
+            else f": {self.provider.console_url.rstrip('/')}/customers/{endpoint.customer_id}/webhooks",
         }
         for address, name, language in _people(both, endpoint):
             words = _WORDS[language]
@@ -55,7 +56,7 @@ class EndpointDisabled:
                     created_at=act.now,
                 )
             )
-        raise_alerts(both, act, [webhook_finding(both, endpoint)], self.alerts)
+        raise_alerts(both, act, [webhook_finding(both, endpoint)], self.provider)
 
 
 def _people(tx: AccessTransaction, endpoint: WebhookEndpoint) -> Sequence[tuple[str, str, str]]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -51,20 +51,30 @@ class WorkerSettings:
     sealing_batch: int = 512
     #: of them, composed and signed at once: the first are proven and sent while the last are composed
     sealing_at_once: int = 8
-    #: deliveries taken and not sent yet: so many, or what goes out within ``ahead_seconds`` where that is more
-    leased_ahead: int = 32
-    #: and at most
-    leased_ahead_most: int = 256
-    #: more than that keeps a notice waiting that is due before those taken already
+    #: mails under way at once: as many as there are connections, so that a send begins at once
+    mails_at_once: int = 8
+    #: deliveries are taken ahead for so long; more than that keeps a notice waiting that is due before those taken
     ahead_seconds: float = 1
-    #: sends under way at once by channel; for mail no more than it has connections, so that a send begins at once
-    sends_at_once: Mapping[ChannelKind, int] = field(
-        default_factory=lambda: {ChannelKind.EMAIL: 8, ChannelKind.WEBHOOK: 32, ChannelKind.CONSOLE: 32}
-    )
     #: how often work is looked for when nothing wakes the worker
     poll_seconds: float = 5
     #: how long a stop waits for what is in flight; what is not done by then is handed back
     stop_seconds: float = 30
+
+    @property
+    def sends_at_once(self) -> Mapping[ChannelKind, int]:
+        """Sends under way at once, by channel."""
+        others = 4 * self.mails_at_once
+        return {ChannelKind.EMAIL: self.mails_at_once, ChannelKind.WEBHOOK: others, ChannelKind.CONSOLE: others}
+
+    @property
+    def leased_ahead(self) -> int:
+        """Deliveries taken and not sent yet, where no more goes out within ``ahead_seconds``."""
+        return 4 * self.mails_at_once
+
+    @property
+    def leased_ahead_most(self) -> int:
+        """Deliveries taken and not sent yet, at most."""
+        return 32 * self.mails_at_once
 
 
 class Worker:

@@ -152,6 +152,6 @@ def all_key_states(settings: Settings, rotation: KeyRotation, ring: LogKeyRing, 
     return [
         *signing_states(rotation.files, rotation.signing_file, rotation.signing_key_file),
         *log_states(ring, now, encrypted=is_encrypted(read_file(rotation.log_file, "key"))),
-        *authority_states(rotation.files, embedded_timestamps=settings.timestamp_url is None),
+        *authority_states(rotation.files, embedded_timestamps=settings.timestamps.url is None),
         *master_states(read_masters(settings.master_file)),
     ]

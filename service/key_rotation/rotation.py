@@ -46,7 +46,7 @@ class KeyRotation(KeyStaging):
         Raises SealingUnavailableError without a usable key, StateConflictError if too many keys sign already.
         """
         now = self._clock.now()
-        until = now + timedelta(days=self._settings.log_key_overlap_days)
+        until = now + timedelta(days=self._settings.log.key_overlap_days)
         ring = self.log_keys().ring()
         signing = ring.signing_at(now)
         if len(signing) >= _MAX_LOG_KEYS:
@@ -76,7 +76,7 @@ class KeyRotation(KeyStaging):
             ca_key,
             ca,
             address=self._sender(),
-            provider_name=self._settings.provider_name,
+            provider_name=self._settings.provider.name,
             now=self._clock.now(),
             passphrase=self._passphrases[0],
         )
@@ -118,8 +118,8 @@ class KeyRotation(KeyStaging):
         return self._prepared_signing(private_pem(key, self._passphrases[0]) + certificates)
 
     def _demo_authority(self) -> tuple[PrivateKeyTypes, x509.Certificate] | None:
-        """Return key and certificate of the demo CA if it issued the current certificate, or if there is none."""
-        if self._settings.signing_chain_file is not None or not self.files.ca_key.exists():
+        """Return key and certificate of the demo CA where it issued the certificate in use, or there is none in use."""
+        if self._settings.signing.chain_file is not None or not self.files.ca_key.exists():
             return None
         key = load_private_key(self.files.ca_key, self._passphrases)
         leaf = self.signing_leaf()
@@ -138,12 +138,12 @@ class KeyRotation(KeyStaging):
         return PreparedRotation(change, new, old, self.signing_file, content)
 
     def _sender(self) -> str:
-        if self._settings.mail_from is not None:
-            return self._settings.mail_from
+        if self._settings.mail.sender is not None:
+            return self._settings.mail.sender
         try:
             return self.signer().address
         except SealingUnavailableError:
-            return self._settings.contact_email
+            return self._settings.provider.contact_email
 
 
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:

@@ -59,17 +59,17 @@ class KeyStaging:
     def __init__(self, settings: Settings, passphrases: list[bytes], clock: Clock) -> None:
         self._settings, self._passphrases, self._clock = settings, passphrases, clock
         self.files = KeyFiles(settings.keys_dir, settings.trust_dir)
-        self.signing_file = settings.signing_chain_file or self.files.signing_chain
-        self.signing_key_file = settings.signing_key_file or self.files.signing_key
-        self.log_file = settings.log_key_file or self.files.log_key
+        self.signing_file = settings.signing.chain_file or self.files.signing_chain
+        self.signing_key_file = settings.signing.key_file or self.files.signing_key
+        self.log_file = settings.log.key_file or self.files.log_key
 
     def signer(self) -> CmsSigner:
         """Return a signer with the current files."""
         return CmsSigner(self.signing_key_file, self.signing_file, self._passphrases, self._clock)
 
     def log_keys(self) -> LogKeyFile:
-        """Return the log's current keys."""
-        return LogKeyFile(self.log_file, self._settings.log_origin, self._passphrases, self._clock)
+        """Return the log's keys as they are."""
+        return LogKeyFile(self.log_file, self._settings.log.origin, self._passphrases, self._clock)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -150,14 +150,14 @@ class KeyStaging:
         # 3.
         move_file(_beside(self.signing_file), self.signing_file)
         # 4.
-        if self._settings.signing_key_file is None:
+        if self._settings.signing.key_file is None:
             self.files.separate_signing_key.unlink(missing_ok=True)
         return "signing", chain[0].fingerprint(hashes.SHA256()).hex()
 
     def _install_log(self) -> tuple[str, str]:
         waiting = _beside(self.log_file)
         data = read_file(waiting, "key")
-        ring = parse_log_keys(data, self._settings.log_origin, self._passphrases, waiting)
+        ring = parse_log_keys(data, self._settings.log.origin, self._passphrases, waiting)
         # 2.
         self.write_trusted_log_keys(ring.known)
         # 3.
@@ -169,8 +169,8 @@ class KeyStaging:
         file = self.files.trusted_log
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         read = [parse_verifier_key(line) for line in lines if line.strip()]
-        # Keys of another log in the file are dropped, because verifiers expect the keys of one log.
-        there = tuple(key for key in read if key.name == self._settings.log_origin)
+        # A key that some other log left here: verifiers want the keys of one.
+        there = tuple(key for key in read if key.name == self._settings.log.origin)
         missing = tuple(key for key in known if key not in there)
         if missing:
             file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

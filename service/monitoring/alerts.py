@@ -34,7 +34,6 @@ from service.monitoring.notice_findings import (
     scan_notices,
 )
 from service.monitoring.service_findings import (
-    OperatingLimits,
     certificate_bands,
     scan_certificates,
     scan_operations,
@@ -43,6 +42,8 @@ from service.ports.accounts import Role
 from service.ports.alerts_and_mail import Alert, ServiceMail
 from service.ports.figures import StoreFigures
 from service.ports.store import AccessStore, AccessTransaction
+from service.settings.alerts import AlertSettings
+from service.settings.provider import ProviderSettings
 from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
@@ -54,27 +55,6 @@ _CERTIFICATES_EVERY = timedelta(hours=6)
 _OPERATIONS_EVERY = timedelta(seconds=10)
 #: Kinds of changes that can cause an alert.
 _KINDS = frozenset({"notices", "deliveries", "customers", "messages", "call_tasks"})
-
-
-@dataclass(frozen=True, slots=True)
-class AlertSettings:
-    """Who gets alerts, and how early."""
-
-    #: the provider's own mailbox, which gets every alert; and its language
-    mailbox: str
-    language: str
-    provider_name: str
-    #: address of the console; None without a console
-    console_url: str | None
-    #: time before its deadline at which an unreleased draft raises a last alert
-    lead_seconds: float = 15 * 60
-    #: time that an author gets for a new draft, because a follow-up is due at once and usually released soon
-    grace_seconds: float = 2 * 60
-    #: longest time that a delivery may be due without an attempt, or an entry may wait for a signed checkpoint
-    queue_age_seconds: float = 10 * 60
-    log_lag_seconds: float = 60
-    #: number of bytes of the disk that must be free
-    free_bytes: int = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +72,7 @@ class AlertSources:
 
 
 def raise_alerts(
-    tx: AccessTransaction, act: AuditContext, found: Sequence[AlertCandidate], settings: AlertSettings
+    tx: AccessTransaction, act: AuditContext, found: Sequence[AlertCandidate], provider: ProviderSettings
 ) -> list[AlertCandidate]:
     """Store an alert with its audit entry for each finding, and mail them; return those that were not raised before.
 
@@ -106,7 +86,7 @@ def raise_alerts(
         about = finding.ticket if finding.kind in OPERATING_KINDS else ""
         grouped.setdefault((finding.kind, finding.incident_id, about), []).append(finding)
     for alike in grouped.values():
-        _mail(tx, act, _combined(alike), settings)
+        _mail(tx, act, _combined(alike), provider)
     return raised
 
 
@@ -149,17 +129,20 @@ def _combined(alike: Sequence[AlertCandidate]) -> AlertCandidate:
     return replace(alike[0], count=sum(finding.count for finding in alike), due_at=min(due, default=None))
 
 
-def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, settings: AlertSettings) -> None:
+def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, provider: ProviderSettings) -> None:
     """Queue one mail to the provider's mailbox and one to each active account with a role that gets this kind."""
     roles = [Role.ANALYST, Role.APPROVER] + [Role.ADMINISTRATOR] * (finding.kind in WITHOUT_INCIDENT)
-    recipients = {settings.mailbox.casefold(): (settings.mailbox, settings.provider_name, settings.language)}
+    mailbox = provider.contact_email
+    recipients: dict[str, tuple[str, str, str]] = {
+        mailbox.casefold(): (mailbox, provider.name, provider.default_language)
+    }
     for account in (account for role in roles for account in tx.holders(role)):
         if account.email is not None:
             recipients.setdefault(account.email.casefold(), (account.email, account.name, account.language))
     for address, name, language in recipients.values():
         words = alert_mail(
             finding.kind, language, ticket=finding.ticket, count=finding.count, due_at=finding.due_at,
-            url=settings.console_url,
+            url=provider.console_url,
         )  # fmt: skip
         mail = ServiceMail(
             id=act.identifiers.new_id(),
@@ -185,13 +168,14 @@ class AlertTask(PeriodicTask):
         self,
         store: AccessStore,
         settings: AlertSettings,
+        provider: ProviderSettings,
         *,
         clock: Clock,
         identifiers: Identifiers,
         metrics: Metrics | None = None,
         surroundings: AlertSources | None = None,
     ) -> None:
-        self._store, self._settings, self._metrics = store, settings, metrics
+        self._store, self._settings, self._provider, self._metrics = store, settings, provider, metrics
         super().__init__(clock)
         self._identifiers = identifiers
         self._certificates_at: datetime | None = None
@@ -222,13 +206,6 @@ class AlertTask(PeriodicTask):
             act = AuditContext(ACTOR, now, self._identifiers)
             for pause in await self._store.write(lambda tx: end_pauses(tx, act)):
                 _log.info("channel.resumed", channel=pause.channel.value, by="end")
-        settings = self._settings
-        limits = OperatingLimits(
-            queue_age=timedelta(seconds=settings.queue_age_seconds),
-            log_lag=timedelta(seconds=settings.log_lag_seconds),
-            lead=timedelta(seconds=settings.lead_seconds),
-            free_bytes=settings.free_bytes,
-        )
         free_bytes = await asyncio.to_thread(self._surroundings.free_bytes)
         before, witnesses = self._figures, tuple(self._surroundings.witnesses())
         stamping, checked = self._surroundings.head_timestamping(), self._surroundings.log_check()
@@ -236,7 +213,7 @@ class AlertTask(PeriodicTask):
             lambda tx: scan_operations(
                 tx,
                 now,
-                limits,
+                self._settings,
                 free_bytes=free_bytes,
                 before=before,
                 witnesses=witnesses,
@@ -278,7 +255,7 @@ class AlertTask(PeriodicTask):
         if not found:
             return
         act = AuditContext(ACTOR, now, self._identifiers)
-        for finding in await self._store.write(lambda tx: raise_alerts(tx, act, found, self._settings)):
+        for finding in await self._store.write(lambda tx: raise_alerts(tx, act, found, self._provider)):
             incident_id = None if finding.incident_id is None else str(finding.incident_id)
             if self._metrics is not None:
                 self._metrics.alert_raised(finding.kind)

@@ -44,14 +44,14 @@ def _private_address(host: str, port: int) -> tuple[str, int]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise InvalidInputError(Fault("metrics_host", f"cannot be resolved: {error}")) from None
+        raise InvalidInputError(Fault("metrics.host", f"cannot be resolved: {error}")) from None
     addresses = [str(item[4][0]) for item in found]
     for text in addresses:
         address = ipaddress.ip_address(text.partition("%")[0])
         # An address such as ::ffff:192.0.2.1 is treated as the IPv4 address in it.
         address = getattr(address, "ipv4_mapped", None) or address
         if address.is_unspecified or not (address.is_loopback or address.is_private):
-            raise InvalidInputError(Fault("metrics_host", f"{text} is neither loopback nor a private address"))
+            raise InvalidInputError(Fault("metrics.host", f"{text} is neither loopback nor a private address"))
     return addresses[0], port
 
 

@@ -4,7 +4,6 @@ Each is raised once per stage, or every four hours if it has no stages, and clos
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifications.canonical_json import timestamp_text
@@ -21,6 +20,7 @@ from service.monitoring.certificate_expiry import CertificateEnd
 from service.monitoring.notice_findings import AlertCandidate, ScanResult
 from service.ports.figures import QueueFigures, StoreFigures
 from service.ports.store import AccessTransaction
+from service.settings.alerts import AlertSettings
 
 #: Period in which bursts are looked for, and the greatest number of attempts that are read.
 _BURST = timedelta(minutes=10)
@@ -59,24 +59,10 @@ _SCANNED_KINDS = frozenset(
 _CERTIFICATES = frozenset({"service_certificate_expiring"})
 
 
-@dataclass(frozen=True, slots=True)
-class OperatingLimits:
-    """The limits beyond which the state of the service is reported."""
-
-    #: longest time that a delivery may be due without an attempt
-    queue_age: timedelta
-    #: longest time that an entry may wait for a signed checkpoint
-    log_lag: timedelta
-    #: time before a deadline at which deliveries of a paused channel are reported again
-    lead: timedelta
-    #: number of bytes of the disk that must be free
-    free_bytes: int
-
-
 def scan_operations(
     tx: AccessTransaction,
     now: datetime,
-    limits: OperatingLimits,
+    settings: AlertSettings,
     *,
     free_bytes: int | None,
     before: StoreFigures | None,
@@ -103,17 +89,17 @@ def scan_operations(
     figures = tx.store_figures(now)
     pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
     current = [
-        *_old_queues(figures, before, now, limits),
-        *_paused(figures, pauses, now, limits),
+        *_old_queues(figures, before, now, settings),
+        *_paused(figures, pauses, now, settings),
         *_bursts(tx, now),
-        *_lag(figures, before, now, limits),
+        *_lag(figures, before, now, settings),
         *_witnesses(witnesses, now),
         *_erasures(tx, now),
         *_untimestamped(head_timestamping, now),
         *_log_differences(log_check, now),
         *_old_time_zones(now),
     ]
-    if free_bytes is not None and free_bytes < limits.free_bytes:
+    if free_bytes is not None and free_bytes < settings.least_free_bytes:
         current.append(AlertCandidate(f"disk_low:{_block(now)}", "disk_low", "", count=free_bytes // 2**20))
     return _scan_result(tx, current, _SCANNED_KINDS), figures
 
@@ -151,11 +137,13 @@ def _scan_result(tx: AccessTransaction, current: Sequence[AlertCandidate], kinds
 
 
 def _old_queues(
-    figures: StoreFigures, before: StoreFigures | None, now: datetime, limits: OperatingLimits
+    figures: StoreFigures, before: StoreFigures | None, now: datetime, settings: AlertSettings
 ) -> Iterator[AlertCandidate]:
     waited = {queue.channel for queue in before.queues if queue.oldest_due_at is not None} if before else set[str]()
     for queue in figures.queues:
-        is_old = queue.oldest_due_at is not None and now - queue.oldest_due_at >= limits.queue_age
+        is_old = queue.oldest_due_at is not None and now - queue.oldest_due_at >= timedelta(
+            seconds=settings.queue_age_seconds
+        )
         if is_old and queue.channel in waited and queue.channel not in figures.paused:
             yield AlertCandidate(
                 key=f"queue_old:{queue.channel}:{_block(now)}",
@@ -167,14 +155,15 @@ def _old_queues(
 
 
 def _paused(
-    figures: StoreFigures, pauses: Sequence[ChannelPause], now: datetime, limits: OperatingLimits
+    figures: StoreFigures, pauses: Sequence[ChannelPause], now: datetime, settings: AlertSettings
 ) -> Iterator[AlertCandidate]:
     queues = {queue.channel: queue for queue in figures.queues}
+    lead = timedelta(seconds=settings.lead_seconds)
     for pause in pauses:
         queue = queues.get(pause.channel.value, QueueFigures(pause.channel.value))
         if not queue.due:
             continue
-        near = queue.nearest_deadline is not None and queue.nearest_deadline - limits.lead <= now
+        near = queue.nearest_deadline is not None and queue.nearest_deadline - lead <= now
         stage = "deadline" if near else "due"
         yield AlertCandidate(
             key=f"channel_paused_due:{pause.channel.value}:{timestamp_text(pause.paused_at)}:{stage}",
@@ -202,12 +191,12 @@ def _bursts(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
 
 
 def _lag(
-    figures: StoreFigures, before: StoreFigures | None, now: datetime, limits: OperatingLimits
+    figures: StoreFigures, before: StoreFigures | None, now: datetime, settings: AlertSettings
 ) -> Iterator[AlertCandidate]:
     oldest = figures.log.oldest_pending_at
     if oldest is None or before is None or before.log.oldest_pending_at != oldest:
         return
-    if now - oldest >= limits.log_lag:
+    if now - oldest >= timedelta(seconds=settings.log_lag_seconds):
         yield AlertCandidate(f"log_lagging:{_block(now)}", "log_lagging", "", count=figures.log.pending)
 
 

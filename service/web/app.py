@@ -92,7 +92,7 @@ def create_app(
     app.include_router(api)
     app.include_router(health.router)
     app.include_router(metrics.router, responses=PROBLEM_RESPONSES)
-    app.include_router(log_router(public=context.settings.log_public), responses=PROBLEM_RESPONSES)
+    app.include_router(log_router(public=context.settings.log.public), responses=PROBLEM_RESPONSES)
     app.add_middleware(RequestLimits, max_body_bytes=max_body_bytes)
     install_error_handlers(app)
     install_console(app, console)

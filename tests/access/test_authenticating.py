@@ -22,11 +22,11 @@ async def stepped(data_folder, service_log):
     async with embedded_service(
         data_folder,
         clock=clock,
-        sequencer_period_seconds=0.01,
-        requests_per_second=1,
-        requests_burst=20,
-        stranger_requests_per_second=1,
-        stranger_requests_burst=10,
+        log__batch_seconds=0.01,
+        access__requests_per_second=1,
+        access__requests_burst=20,
+        access__stranger_requests_per_second=1,
+        access__stranger_requests_burst=10,
     ) as service:
         yield service, clock
 

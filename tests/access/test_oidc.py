@@ -24,11 +24,12 @@ from oidc_provider import (
 
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.oidc.flow import OidcSignIn
-from service.auth.oidc.settings import OidcRefusedError, OidcSettings
+from service.auth.oidc.refusal import OidcRefusedError
 from service.auth.sign_in.sessions import Browser
 from service.auth.sign_in.sign_in import SignIn, SignInSettings
 from service.crypto.secret_box import SecretBox
 from service.ports.accounts import Account, AccountKind, Grant, Password, Role
+from service.settings.oidc import OidcSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
 
@@ -103,7 +104,6 @@ async def make_world(data_folder, service_log, key):
                 "issuer": provider.issuer,
                 "client_id": CLIENT_ID,
                 "client_secret": CLIENT_SECRET,
-                "redirect_uri": REDIRECT,
                 "role_claim": "realm.roles",
                 "roles": {"soc": "analyst", "boss": "approver", "cust": "customer_member", "audit": "customer_auditor"},
                 "customer_claim": "tenants",
@@ -116,6 +116,8 @@ async def make_world(data_folder, service_log, key):
                 box,
                 OidcSettings(**(values | settings)),
                 SignIn(store, clock, identifiers, box, of_sign_in),
+                redirect_uri=REDIRECT,
+                default_language="fr",
             )
             provider.person |= {"realm": {"roles": ["soc"]}}
             try:

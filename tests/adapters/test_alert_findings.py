@@ -21,8 +21,10 @@ from fakes.smime_reader import SmimeReader
 from notifications.delivery.delivery import DeliveryState
 from notifications.notice import NoticeState
 from notifications.ports import Page
-from service.monitoring.alerts import AlertSettings, AlertTask
+from service.monitoring.alerts import AlertTask
 from service.ports.accounts import Role
+from service.settings.alerts import AlertSettings
+from service.settings.provider import ProviderSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
 from service.web.api.operations.attention import attention_list
@@ -31,7 +33,8 @@ MAILBOX = "soc@provider.example"
 SALT = b"s" * 32
 #: Nobody sequences or delivers here: what the service itself is alerted of is tried elsewhere.
 NEVER = 10.0**9
-SETTINGS = AlertSettings(MAILBOX, "en", "Provider", None, queue_age_seconds=NEVER, log_lag_seconds=NEVER)
+SETTINGS = AlertSettings(queue_age_seconds=NEVER, log_lag_seconds=NEVER)
+PROVIDER = ProviderSettings(name="Provider", contact_email=MAILBOX, default_language="en")
 
 
 class Night:
@@ -39,7 +42,7 @@ class Night:
 
     def __init__(self, store):
         self.store, self.clock = store, SteppedClock(NOW)
-        self.alerting = AlertTask(store, SETTINGS, clock=self.clock, identifiers=SystemIdentifiers())
+        self.alerting = AlertTask(store, SETTINGS, PROVIDER, clock=self.clock, identifiers=SystemIdentifiers())
         self.told = 0
 
     async def put(self, *works):

@@ -18,17 +18,18 @@ from notifications.delivery.delivery import Outcome, OutcomeKind
 from notifications.delivery.reachability import CheckSubject
 from notifications.delivery.webhook import EndpointState
 from notifications.errors import NotFoundError
-from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.channels.email_smtp import EmailSmtp
 from service.channels.smtp_probe import SmtpProbe
 from service.customers.contact_check import CheckDependencies, ContactChecker
 from service.customers.contact_check_schedule import ContactChecks
-from service.monitoring.alerts import AlertSettings
+from service.settings.mail import MailSettings
+from service.settings.provider import ProviderSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
 from service.web.api.operations.attention import attention_list
 
 SENDER = "soc@provider.example"
-ALERTS = AlertSettings("board@provider.example", "en", "Provider", None)
+PROVIDER = ProviderSettings(name="Provider", contact_email="board@provider.example", default_language="en")
 
 
 class PlainSigner:
@@ -45,7 +46,7 @@ class House:
 
     def __init__(self, store, relay):
         self.store, self.relay, self.clock = store, relay, SteppedClock(NOW)
-        settings = SmtpSettings("127.0.0.1", relay.port, "none", send_timeout_seconds=5)
+        settings = MailSettings(host="127.0.0.1", port=relay.port, tls="none", send_timeout_seconds=5)
         self.probe, self.mail = SmtpProbe(settings, SENDER), EmailSmtp(settings)
         self.faults, self.answers = {}, []
         self.posted = []
@@ -55,7 +56,7 @@ class House:
 
     @property
     def checker(self):
-        return ContactChecker(self.store, self.means, ALERTS, clock=self.clock, identifiers=SystemIdentifiers())
+        return ContactChecker(self.store, self.means, PROVIDER, clock=self.clock, identifiers=SystemIdentifiers())
 
     async def _post(self, endpoint, secrets):
         self.posted.append(endpoint.url)

@@ -18,7 +18,7 @@ async def filled(data, monkeypatch, target):
     await store.write(lambda tx: (tx.add_customer(customer, SALT), tx.append_audit([make_entry()])))
     await store.close()
     if target is not None:
-        monkeypatch.setenv("GREFFIER_DATABASE_URL", target)
+        monkeypatch.setenv("GREFFIER_DATABASE__URL", target)
     return customer
 
 
@@ -56,4 +56,4 @@ async def test_without_an_address_it_says_what_is_missing(tmp_path, monkeypatch)
     await filled(tmp_path, monkeypatch, None)
     result = copied(tmp_path)
     assert result.exit_code != 0
-    assert "database_url" in f"{result.output}{result.exception}"
+    assert "database.url" in f"{result.output}{result.exception}"

@@ -11,7 +11,9 @@ from fakes.tls_authority import new_authority
 
 from notifications.delivery.delivery import ChannelKind, OutcomeKind
 from notifications.errors import InvalidInputError
-from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.channels.email_smtp import EmailSmtp
+from service.settings import load_settings
+from service.settings.mail import MailSettings
 
 CONTENT = b"Subject: notice\r\nMIME-Version: 1.0\r\n\r\nIl y a eu un incident.\r\n"
 MESSAGE_ID = "<0123456789abcdef0123456789abcdef01234567@greffier.example>"
@@ -51,9 +53,9 @@ async def clear_relay():
 async def channel_to(certificates):
     channels = []
 
-    def build(server, **changes):
+    def build(server, idle_seconds=30, **changes):
         settings = {"tls": "starttls", "ca_file": certificates / "ca.pem", "send_timeout_seconds": 10} | changes
-        channel = EmailSmtp(SmtpSettings(host="127.0.0.1", port=server.port, **settings))
+        channel = EmailSmtp(MailSettings(host="127.0.0.1", port=server.port, **settings), idle_seconds=idle_seconds)
         channels.append(channel)
         return channel
 
@@ -400,12 +402,12 @@ async def test_what_is_injected_in_clear_behind_starttls_is_never_taken_for_the_
 )
 def test_a_relay_elsewhere_without_tls_is_refused_at_construction(host):
     with pytest.raises(InvalidInputError, match="loopback"):
-        SmtpSettings(host=host, port=25, tls="none")
+        MailSettings(host=host, port=25, tls="none")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_a_loopback_relay_without_tls_is_allowed(host):
-    assert EmailSmtp(SmtpSettings(host=host, port=25, tls="none")).kind is ChannelKind.EMAIL
+    assert EmailSmtp(MailSettings(host=host, port=25, tls="none")).kind is ChannelKind.EMAIL
 
 
 @pytest.mark.parametrize(
@@ -419,16 +421,17 @@ def test_a_loopback_relay_without_tls_is_allowed(host):
         {"idle_seconds": -1},
     ],
 )
-def test_settings_that_make_no_sense_are_refused(changes):
+def test_settings_that_make_no_sense_are_refused(tmp_path, changes):
+    given = {"host": "127.0.0.1", "port": 25, "tls": "starttls"} | changes
     with pytest.raises(InvalidInputError):
-        SmtpSettings(**({"host": "127.0.0.1", "port": 25, "tls": "starttls"} | changes))
+        load_settings(tmp_path, **{f"mail__{name}": value for name, value in given.items()})
 
 
 def test_a_ca_file_that_cannot_be_used_is_named(tmp_path):
     (tmp_path / "ca.pem").write_text("no certificate")
     for file in (tmp_path / "missing.pem", tmp_path / "ca.pem"):
-        with pytest.raises(InvalidInputError, match="smtp_ca_file"):
-            EmailSmtp(SmtpSettings(host="mail.example", port=587, tls="starttls", ca_file=file))
+        with pytest.raises(InvalidInputError, match=r"mail\.ca_file"):
+            EmailSmtp(MailSettings(host="mail.example", port=587, tls="starttls", ca_file=file))
 
 
 # -- credentials

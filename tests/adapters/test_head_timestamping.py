@@ -16,11 +16,12 @@ from service.crypto.log_keys import LogKeyFile
 from service.crypto.master_key import key_passphrases, load_masters
 from service.crypto.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
 from service.monitoring.metrics import Metrics
-from service.monitoring.service_findings import OperatingLimits, scan_operations
+from service.monitoring.service_findings import scan_operations
 from service.settings import load_settings
+from service.settings.alerts import AlertSettings
 from service.store import open_store
 
-LIMITS = OperatingLimits(timedelta(minutes=10), timedelta(days=9), timedelta(minutes=15), 0)
+SETTINGS = AlertSettings(log_lag_seconds=9 * 24 * 3600, least_free_bytes=0)
 
 
 class Faltering:
@@ -66,7 +67,7 @@ class House:
     async def alerted(self):
         def work(tx):
             return scan_operations(
-                tx, self.clock.now(), LIMITS, free_bytes=None, before=None, head_timestamping=self.duty.state
+                tx, self.clock.now(), SETTINGS, free_bytes=None, before=None, head_timestamping=self.duty.state
             )
 
         looked, _ = await self.store.read(work)
@@ -80,7 +81,7 @@ async def house(tmp_path, data_folder):
     passphrases = key_passphrases(settings, load_masters(settings))
     authority = EmbeddedTimestampAuthority(files.timestamp_key, files.timestamp_chain, passphrases)
     store = open_store(tmp_path / "store.sqlite3")
-    keys = LogKeyFile(files.log_key, settings.log_origin, passphrases, SteppedClock())
+    keys = LogKeyFile(files.log_key, settings.log.origin, passphrases, SteppedClock())
     yield House(store, tmp_path, keys, authority, settings.trust_dir / "tsa.pem")
     await store.close()
 

@@ -230,7 +230,7 @@ class TestInstall:
         passphrases = key_passphrases(settings_of(data_folder), load_masters(settings_of(data_folder)))
         key.write_bytes(private_pem(load_private_key(chain, passphrases), None))
         chain.write_bytes(b"".join(item.public_bytes(Encoding.PEM) for item in load_chain(chain)))
-        kept = Kept(data_folder, signing_chain_file=chain, signing_key_file=key)
+        kept = Kept(data_folder, signing__chain_file=chain, signing__key_file=key)
         try:
             with pytest.raises(StateConflictError, match="--install FILE"):
                 kept.rotation.prepare_signing()

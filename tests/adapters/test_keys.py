@@ -71,13 +71,13 @@ class TestMasterKey:
         assert settings.master_file == given
         assert load_masters(settings) == [b"m" * 32]
         given.unlink()
-        with pytest.raises(InvalidInputError, match="master_key_file: cannot read"):
+        with pytest.raises(InvalidInputError, match=r"signing\.master_key_file: cannot read"):
             load_masters(settings)
         assert not given.exists()
 
     def test_an_operator_s_passphrase_goes_first_and_the_master_key_s_still_opens(self, data_folder, tmp_path):
         (tmp_path / "words").write_text("operator's own\n")
-        settings = settings_of(data_folder, key_passphrase_file=tmp_path / "words")
+        settings = settings_of(data_folder, signing__key_passphrase_file=tmp_path / "words")
         own, derived = key_passphrases(settings, load_masters(settings))
         assert own == b"operator's own"
         assert load_log_key(data_folder / "keys" / "log.key", [own, derived])
@@ -90,7 +90,7 @@ class TestMasterKey:
     def test_a_file_that_is_none_is_told_and_not_quoted(self, text, reason):
         with pytest.raises(InvalidInputError) as caught:
             parse_masters(text)
-        assert str(caught.value) == f"master_key_file: {reason}"
+        assert str(caught.value) == f"signing.master_key_file: {reason}"
 
     def test_several_lines_the_first_is_current(self):
         masters = [bytes([number]) * 32 for number in range(3)]
@@ -202,7 +202,7 @@ class TestMasterRotation:
             assert load_private_key(path, only_new)
         assert (
             len(
-                LogKeyFile(kept.folder / "keys" / "log.key", kept.settings.log_origin, only_new, kept.clock).ring().keys
+                LogKeyFile(kept.folder / "keys" / "log.key", kept.settings.log.origin, only_new, kept.clock).ring().keys
             )
             == 2
         )

@@ -16,13 +16,16 @@ from notifications.use_cases.notices.pause_channel import pause_channel, resume_
 from service.audit_log.fsck_schedule import FsckState
 from service.monitoring import service_findings
 from service.monitoring.alert_texts import alert_mail
-from service.monitoring.alerts import AlertSettings, AlertSources, AlertTask
+from service.monitoring.alerts import AlertSources, AlertTask
 from service.monitoring.certificate_expiry import CertificateEnd
 from service.monitoring.metrics import Metrics
+from service.settings.alerts import AlertSettings
+from service.settings.provider import ProviderSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
 
-SETTINGS = AlertSettings("soc@provider.example", "en", "Provider", None, lead_seconds=900)
+SETTINGS = AlertSettings(lead_seconds=900)
+PROVIDER = ProviderSettings(name="Provider", contact_email="soc@provider.example", default_language="en")
 REFUSED = Outcome(OutcomeKind.TRANSIENT_FAILURE, 451, "4.7.1", "later", None, None, None, "relay:25")
 
 
@@ -36,6 +39,7 @@ class Watch:
         self.alerting = AlertTask(
             store,
             SETTINGS,
+            PROVIDER,
             clock=self.clock,
             identifiers=SystemIdentifiers(),
             metrics=self.metrics,

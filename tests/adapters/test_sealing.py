@@ -608,7 +608,7 @@ async def test_a_closed_port_is_told(stamping):
      "http://[::1"],
 )  # fmt: skip
 def test_only_https_or_loopback_is_taken(stamping, url):
-    with pytest.raises(InvalidInputError, match="timestamp_url"):
+    with pytest.raises(InvalidInputError, match=r"timestamps\.url"):
         HttpTimestampAuthority(url, stamping.roots, independent=True, timeout_seconds=1)
 
 
@@ -624,7 +624,7 @@ async def test_independence_is_what_the_operator_says(stamping, url, independent
 
 
 def test_an_authority_without_a_root_to_trust_is_refused():
-    with pytest.raises(InvalidInputError, match="timestamp_ca_file"):
+    with pytest.raises(InvalidInputError, match=r"timestamps\.ca_file"):
         HttpTimestampAuthority("https://tsa.example/", [], independent=True, timeout_seconds=1)
 
 

@@ -12,10 +12,11 @@ from clocks import SteppedClock
 from fakes.access_records import make_mail
 from fakes.smtp_server import CLOSE, SmtpServer
 
-from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.channels.email_smtp import EmailSmtp
 from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import KeyFiles, create_demo_keys
 from service.delivery.transactional_mail import MailSender, ServiceMailer
+from service.settings.mail import MailSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
 
@@ -79,7 +80,7 @@ class Post:
 async def post(tmp_path, keys, service_log):
     store = open_store(tmp_path / "store.sqlite3")
     async with SmtpServer() as relay:
-        channel = EmailSmtp(SmtpSettings(host="127.0.0.1", port=relay.port, tls="none", send_timeout_seconds=10))
+        channel = EmailSmtp(MailSettings(host="127.0.0.1", port=relay.port, tls="none", send_timeout_seconds=10))
         yield Post(store, relay, channel, keys)
         await channel.aclose()
     await store.close()

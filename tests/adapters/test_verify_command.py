@@ -90,8 +90,8 @@ def test_init_prepares_a_folder_once_and_never_again(tmp_path):
     ]  # fmt: skip
     assert {path.stat().st_mode & 0o777 for path in (data / "api-token", data / "greffier.toml")} == {0o600}
     settings = tomllib.loads(kept[data / "greffier.toml"].decode())
-    assert settings["mail_from"] == "soc@vrai.example"
-    assert load_settings(data).provider_name == 'Fournisseur "É"'
+    assert settings["mail"]["sender"] == "soc@vrai.example"
+    assert load_settings(data).provider.name == 'Fournisseur "É"'
 
     again = greffier(*words)
     assert (again.returncode, again.stdout) == (2, b"")

@@ -23,11 +23,11 @@ from service.channels.webhook_https import (
     RefusedAddressError,
     SystemResolver,
     WebhookHttps,
-    WebhookSettings,
     seal_secret,
     verify_public,
 )
 from service.crypto.secret_box import SecretBox
+from service.settings.webhooks import WebhookSettings
 
 BOX = SecretBox([b"m" * 32])
 SHARED, PRIVATE = b"s" * 32, b"p" * 32
@@ -74,7 +74,7 @@ def channel(authority, tmp_path, clock):
     def make(resolver=None, **changes):
         ca_file = tmp_path / "ca.pem"
         ca_file.write_bytes(authority.pem())
-        given = {"allow_private": True, "total_timeout_seconds": 20} | changes
+        given = {"allow_private": True, "timeout_seconds": 20} | changes
         return WebhookHttps(WebhookSettings(ca_file=ca_file, **given), BOX, clock, resolver or Resolver(["127.0.0.1"]))
 
     return make
@@ -155,7 +155,7 @@ async def test_a_giant_answer_is_not_read_to_its_end(channel, server):
 @pytest.mark.parametrize("reply", [hang, slow_headers])
 async def test_whatever_the_other_side_does_it_ends(channel, server, reply):
     server.answers[:] = [reply]
-    posting = asyncio.create_task(post(channel(total_timeout_seconds=1.0), server))
+    posting = asyncio.create_task(post(channel(timeout_seconds=1.0), server))
     outcome = await posting
     assert outcome.kind is OutcomeKind.TRANSIENT_FAILURE
     assert "in time" in outcome.text
@@ -196,7 +196,7 @@ async def test_retry_after_beside_a_success_is_not_read(channel, server, value):
 async def test_status_and_headers_decide_however_slow_the_body_is(channel, server, monkeypatch, status, kind):
     monkeypatch.setattr(webhook_https, "_READ_AT_MOST_SECONDS", 0.2)
     server.answers[:] = [slow_body(status)]
-    outcome = await post(channel(total_timeout_seconds=5), server)
+    outcome = await post(channel(timeout_seconds=5), server)
     assert (outcome.kind, outcome.code) == (kind, status)
     assert len(server.received) == 1
 

@@ -16,7 +16,7 @@ from notifications.audit.checkpoint import parse_checkpoint_note, verify_cosigna
 from notifications.audit.cosignature import with_cosignatures
 from notifications.audit.note import COSIGNATURE_V1, verifier_key
 from notifications.errors import InvalidInputError, LogUnavailableError, VerificationError
-from service.audit_log.cosigning import Cosigning, WitnessSettings
+from service.audit_log.cosigning import Cosigning, CosigningPace
 from service.audit_log.published_head import read_head
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.audit_log.witness.client import (
@@ -243,8 +243,8 @@ async def test_what_is_shown_and_is_ours_stops_nothing(house, witness):
 
 
 async def test_the_duty_runs_and_follows_commits(house, witness):
-    fast = WitnessSettings(period_seconds=0, poll_seconds=60)
-    duty = Cosigning(house.store, [witness], measure=house.sequencer.measure, clock=house.clock, settings=fast)
+    fast = CosigningPace(period_seconds=0, poll_seconds=60)
+    duty = Cosigning(house.store, [witness], measure=house.sequencer.measure, clock=house.clock, pace=fast)
     cosigned = asyncio.Event()
     house.store.on_commit += [duty.wake, lambda changed: "log" not in changed and cosigned.set()]
     running = asyncio.create_task(duty.run())

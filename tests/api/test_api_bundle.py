@@ -36,11 +36,15 @@ OWN, FOREIGN = "Hôpital de Valmont", "Klinik Geheim"
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def running(request, data_folder, service_log, monkeypatch):
     """A running service, on either engine; commands that are run beside it find its database."""
-    shared = {} if request.param == "sqlite" else {"database_url": postgresql_server().database()}
+    shared = {} if request.param == "sqlite" else {"database__url": postgresql_server().database()}
     if shared:
-        monkeypatch.setenv("GREFFIER_DATABASE_URL", shared["database_url"])
+        monkeypatch.setenv("GREFFIER_DATABASE__URL", shared["database__url"])
     async with embedded_service(
-        data_folder, sequencer_period_seconds=0.01, stranger_requests_burst=5000, requests_burst=20_000, **shared
+        data_folder,
+        log__batch_seconds=0.01,
+        access__stranger_requests_burst=5000,
+        access__requests_burst=20_000,
+        **shared,
     ) as service:
         yield service
 

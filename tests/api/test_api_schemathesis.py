@@ -49,7 +49,10 @@ class Running:
         self._loop = asyncio.get_running_loop()
         try:
             async with embedded_service(
-                self._folder, sequencer_period_seconds=0.01, requests_burst=10**6, stranger_requests_burst=10**6
+                self._folder,
+                log__batch_seconds=0.01,
+                access__requests_burst=10**6,
+                access__stranger_requests_burst=10**6,
             ) as service:
                 headers = {"Authorization": f"Bearer {service.token}"}
                 async with httpx.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=30) as api:

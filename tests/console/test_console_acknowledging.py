@@ -90,7 +90,11 @@ async def site(prepared_folder, tmp_path_factory):
     origin = f"http://localhost:{port}"
     async with (
         embedded_service(
-            folder, port=port, console_url=origin, sequencer_period_seconds=0.01, stranger_requests_burst=5000
+            folder,
+            port=port,
+            provider__console_url=origin,
+            log__batch_seconds=0.01,
+            access__stranger_requests_burst=5000,
         ) as service,
         httpx.AsyncClient(
             base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30

@@ -26,7 +26,7 @@ async def receiver(tmp_path):
 @pytest.fixture
 async def running(data_folder, receiver, tmp_path):
     async with embedded_service(
-        data_folder, webhook_ca_file=tmp_path / "ca.pem", webhook_allow_private=True, sequencer_period_seconds=0
+        data_folder, webhooks__ca_file=tmp_path / "ca.pem", webhooks__allow_private=True, log__batch_seconds=0
     ) as service:
         yield service
 

@@ -98,14 +98,14 @@ def link_of(mail):
 
 @pytest.fixture
 def options():
-    return {"console_url": CONSOLE}
+    return {"provider__console_url": CONSOLE}
 
 
 @pytest.fixture
 async def case(data_folder, service_log, options):
     clock = TurnedClock()
     async with embedded_service(
-        data_folder, sequencer_period_seconds=0.01, stranger_requests_burst=5000, clock=clock, **options
+        data_folder, log__batch_seconds=0.01, access__stranger_requests_burst=5000, clock=clock, **options
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with (

@@ -29,8 +29,8 @@ async def night(data_folder, service_log):
     """A service whose clock stands still, its API, and the clock."""
     clock = SteppedClock()
     # The clock is turned by hours while real milliseconds pass: nothing is stuck for that.
-    stuck = {"alert_queue_age_seconds": 10.0**9, "alert_log_lag_seconds": 10.0**9}
-    async with embedded_service(data_folder, clock=clock, sequencer_period_seconds=0, **stuck) as running:
+    stuck = {"alerts__queue_age_seconds": 10.0**9, "alerts__log_lag_seconds": 10.0**9}
+    async with embedded_service(data_folder, clock=clock, log__batch_seconds=0, **stuck) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             yield running, api, clock
@@ -206,7 +206,7 @@ async def test_an_administrator_sees_what_is_its_own_and_no_incident(night):
 
 
 async def test_a_commit_alone_wakes_whoever_looks_and_whoever_mails(data_folder, service_log):
-    async with embedded_service(data_folder, alert_grace_seconds=0) as running:
+    async with embedded_service(data_folder, alerts__grace_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers) as api:
             await customer(api, "Silent", contacts=())

@@ -42,7 +42,7 @@ async def until(store, condition):
 async def told(data_folder, service_log, tmp_path):
     """Of an incident that concerns both customers both are told, of the next nobody yet; the log as files beside it."""
     clock = SteppedClock()
-    async with embedded_service(data_folder, clock=clock, sequencer_period_seconds=0) as running:
+    async with embedded_service(data_folder, clock=clock, log__batch_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             owners = [await scenario.customer(api, name) for name in ("Valmont", "Fluss")]
@@ -86,7 +86,7 @@ async def test_who_was_told_and_who_is_awaited(told):
 
 
 async def test_an_emergency_release_is_listed_until_somebody_else_reviewed_it(data_folder, service_log):
-    async with embedded_service(data_folder, clock=SteppedClock(), sequencer_period_seconds=0) as running:
+    async with embedded_service(data_folder, clock=SteppedClock(), log__batch_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             owner = await scenario.customer(api, "Valmont")

@@ -69,7 +69,7 @@ def restored(data, backup, folder, *, head):
 
 async def test_a_backup_restored_elsewhere_goes_on_and_what_was_queued_goes_out(data_folder, tmp_path, service_log):
     # The clock stands still, so that nothing comes to the log by itself behind the backup.
-    standing = {"clock": SteppedClock(), "sequencer_period_seconds": 0.01}
+    standing = {"clock": SteppedClock(), "log__batch_seconds": 0.01}
     async with embedded_service(data_folder, **standing) as running, client(running) as api:
         await ok(api.post("/channels/email/pause", json={"reason": "the relay moves"}))
         hospital = await customer(api)
@@ -86,7 +86,7 @@ async def test_a_backup_restored_elsewhere_goes_on_and_what_was_queued_goes_out(
         assert running.sink.messages == []
     head = (data_folder / "log-head").read_bytes()
     folder = restored(data_folder, tmp_path / "backup", tmp_path / "restored", head=head)
-    async with embedded_service(folder, sequencer_period_seconds=0.01) as running, client(running) as api:
+    async with embedded_service(folder, log__batch_seconds=0.01) as running, client(running) as api:
         assert running.parts.sequencer.health() is None
         assert (await ok(api.get(f"/notices/{notice['id']}")))["state"] == "sealed"
         await ok(api.post("/channels/email/resume"))
@@ -100,7 +100,7 @@ async def test_a_backup_restored_elsewhere_goes_on_and_what_was_queued_goes_out(
 async def test_a_backup_made_in_the_middle_of_work_is_whole_and_when_it_is_old_signs_nothing(
     data_folder, tmp_path, service_log
 ):
-    async with embedded_service(data_folder, sequencer_period_seconds=0) as running, client(running) as api:
+    async with embedded_service(data_folder, log__batch_seconds=0) as running, client(running) as api:
         customers = [await customer(api, f"Customer {number}") for number in range(10)]
         working, backed_up = asyncio.Event(), asyncio.Event()
 
@@ -133,7 +133,7 @@ async def test_a_backup_made_in_the_middle_of_work_is_whole_and_when_it_is_old_s
     # Older than the head that was published since: nothing is signed, and the readiness says why.
     head = (data_folder / "log-head").read_bytes()
     folder = restored(data_folder, tmp_path / "backup", tmp_path / "restored", head=head)
-    async with embedded_service(folder, sequencer_period_seconds=0) as running, client(running) as api:
+    async with embedded_service(folder, log__batch_seconds=0) as running, client(running) as api:
         # It is found out as soon as there is something to sign.
         await api.post("/channels/email/pause", json={"reason": "after a restore"})
         with pytest.raises(LogUnavailableError):
@@ -150,7 +150,7 @@ async def test_a_backup_made_in_the_middle_of_work_is_whole_and_when_it_is_old_s
 
 @pytest.fixture
 async def backup(data_folder, tmp_path):
-    async with embedded_service(data_folder, sequencer_period_seconds=0) as running, client(running) as api:
+    async with embedded_service(data_folder, log__batch_seconds=0) as running, client(running) as api:
         await customer(api)
         await until(running.parts.store, lambda tx: not tx.pending_leaves(1))
     folder = tmp_path / "backup"

@@ -27,8 +27,8 @@ async def greffier(running, *arguments, **settings):
         sys.executable, "-m", "service.cli", *arguments, "--data", str(running.data),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={
-            "GREFFIER_SMTP_HOST": "127.0.0.1", "GREFFIER_SMTP_TLS": "none",
-            "GREFFIER_SMTP_PORT": str(running.sink.port),
+            "GREFFIER_MAIL__HOST": "127.0.0.1", "GREFFIER_MAIL__TLS": "none",
+            "GREFFIER_MAIL__PORT": str(running.sink.port),
             "PATH": "/usr/bin:/bin",
             **{f"GREFFIER_{name.upper()}": str(value) for name, value in settings.items()},
         },
@@ -108,7 +108,7 @@ async def test_a_webhook_gets_an_event_that_says_that_it_is_a_test(data_folder, 
     authority = new_authority()
     (tmp_path / "tls").mkdir()
     (tmp_path / "ca.pem").write_bytes(authority.pem())
-    reach = {"webhook_ca_file": tmp_path / "ca.pem", "webhook_allow_private": True}
+    reach = {"webhooks__ca_file": tmp_path / "ca.pem", "webhooks__allow_private": True}
     async with (
         webhook_server(authority.server_context(tmp_path / "tls", "localhost")) as receiver,
         embedded_service(data_folder, **reach) as running,

@@ -33,7 +33,7 @@ SECRETS = {"title": "Rançongiciel", "summary": "Chiffrement des disques", "meas
 async def served(data_folder, service_log):
     """A service with pages to link to, and its API."""
     async with embedded_service(
-        data_folder, sequencer_period_seconds=0.01, console_url="https://console.provider.example"
+        data_folder, log__batch_seconds=0.01, provider__console_url="https://console.provider.example"
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
@@ -214,8 +214,8 @@ class TestConfirmation:
         self, data_folder, service_log
     ):
         clock = TurnedClock()
-        console = {"console_url": "https://console.provider.example"}
-        async with embedded_service(data_folder, clock=clock, sequencer_period_seconds=0.01, **console) as running:
+        console = {"provider__console_url": "https://console.provider.example"}
+        async with embedded_service(data_folder, clock=clock, log__batch_seconds=0.01, **console) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
             async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
                 owner = await customer(api, contacts=())

@@ -59,10 +59,10 @@ class MovedClock(SystemClock):
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def world(request, data_folder, service_log, tmp_path):
     """A service that told two customers of one incident, each with something of its own."""
-    shared = {} if request.param == "sqlite" else {"database_url": postgresql_server().database()}
+    shared = {} if request.param == "sqlite" else {"database__url": postgresql_server().database()}
     clock = MovedClock()
     async with embedded_service(
-        data_folder, clock=clock, sequencer_period_seconds=0.01, requests_burst=20_000, **shared
+        data_folder, clock=clock, log__batch_seconds=0.01, access__requests_burst=20_000, **shared
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
@@ -255,8 +255,7 @@ async def settled(world):
 
 
 def settings_of(world):
-    settings = load_settings(world.folder)
-    return settings.model_copy(update=world.shared) if world.shared else settings
+    return load_settings(world.folder, **world.shared)
 
 
 async def command(world, name):

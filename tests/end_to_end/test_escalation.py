@@ -128,9 +128,7 @@ class Desk:
 async def desk_of(data_folder, clock, **overrides):
     async with (
         ChoosySmtp() as smtp,
-        embedded_service(
-            data_folder, clock=clock, sequencer_period_seconds=0, smtp_port=smtp.port, **overrides
-        ) as running,
+        embedded_service(data_folder, clock=clock, log__batch_seconds=0, mail__port=smtp.port, **overrides) as running,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
@@ -139,7 +137,7 @@ async def desk_of(data_folder, clock, **overrides):
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def desk(request, data_folder, service_log):
-    shared = {} if request.param == "sqlite" else {"database_url": postgresql_server().database()}
+    shared = {} if request.param == "sqlite" else {"database__url": postgresql_server().database()}
     async with desk_of(data_folder, SteppedClock(), **shared) as opened:
         yield opened
 

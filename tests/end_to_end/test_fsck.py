@@ -50,7 +50,7 @@ class Served:
         return tmp_path / "edited.sqlite3"
 
     def environment(self):
-        return {} if self.address is None else {"GREFFIER_DATABASE_URL": self.address}
+        return {} if self.address is None else {"GREFFIER_DATABASE__URL": self.address}
 
     def checked(self, database=None):
         location = database or self.address or self.settings.store_location()
@@ -62,8 +62,8 @@ class Served:
 async def served(request, data_folder, service_log):
     """A service that told two customers by mail and in the console, one of which acknowledged, and has stopped."""
     address = None if request.param == "sqlite" else postgresql_server().database()
-    shared = {} if address is None else {"database_url": address}
-    async with embedded_service(data_folder, sequencer_period_seconds=0.01, **shared) as running:
+    shared = {} if address is None else {"database__url": address}
+    async with embedded_service(data_folder, log__batch_seconds=0.01, **shared) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             told = [await customer(api, name, ((f"{name}@example.org", "fr"),)) for name in ("eins", "deux")]

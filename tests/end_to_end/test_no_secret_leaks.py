@@ -73,8 +73,8 @@ def private_bytes(folder, settings):
 async def served(data):
     """Run ``greffier serve`` on the folder; yields the process, the address, and what it wrote once it has ended."""
     environment = os.environ | {
-        "GREFFIER_SMTP_HOST": "127.0.0.1", "GREFFIER_SMTP_PORT": "9", "GREFFIER_SMTP_TLS": "starttls",
-        "GREFFIER_SMTP_USERNAME": "greffier", "GREFFIER_SMTP_PASSWORD": SMTP_PASSWORD,
+        "GREFFIER_MAIL__HOST": "127.0.0.1", "GREFFIER_MAIL__PORT": "9", "GREFFIER_MAIL__TLS": "starttls",
+        "GREFFIER_MAIL__USERNAME": "greffier", "GREFFIER_MAIL__PASSWORD": SMTP_PASSWORD,
     }  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service.cli", "serve", "--data", str(data), "--port", "0",

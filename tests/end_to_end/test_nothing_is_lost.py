@@ -108,7 +108,10 @@ async def test_with_an_expired_certificate_nothing_goes_out(data_folder, service
 
 
 async def test_a_from_address_that_the_certificate_does_not_name_is_refused(data_folder, service_log):
-    async with embedded_service(data_folder, mail_from="ceo@elsewhere.example") as running, client_of(running) as api:
+    async with (
+        embedded_service(data_folder, mail__sender="ceo@elsewhere.example") as running,
+        client_of(running) as api,
+    ):
         notice = await released(running, api)
         assert "ceo@elsewhere.example" in await held(running, api, notice)
         assert (await ready(running)).status_code == 503
@@ -116,7 +119,7 @@ async def test_a_from_address_that_the_certificate_does_not_name_is_refused(data
 
 
 async def test_without_a_relay_mails_wait_and_the_console_has_the_notice(data_folder, service_log):
-    async with embedded_service(data_folder, smtp_host=None) as running, client_of(running) as api:
+    async with embedded_service(data_folder, mail__host=None) as running, client_of(running) as api:
         notice = await released(running, api)
 
         async def look():
@@ -165,7 +168,7 @@ def free_port():
 
 async def test_a_relay_that_is_down_is_tried_again_under_the_same_message_id(data_folder, service_log):
     clock, port = TurnedClock(), free_port()
-    async with embedded_service(data_folder, clock=clock, smtp_port=port) as running, client_of(running) as api:
+    async with embedded_service(data_folder, clock=clock, mail__port=port) as running, client_of(running) as api:
         notice = await released(running, api)
 
         async def look():
@@ -183,7 +186,7 @@ async def test_a_relay_that_is_down_is_tried_again_under_the_same_message_id(dat
 
 
 async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_folder, service_log, tmp_path):
-    async with embedded_service(data_folder, sequencer_period_seconds=0) as running, client_of(running) as api:
+    async with embedded_service(data_folder, log__batch_seconds=0) as running, client_of(running) as api:
         await scenario.customer(api)
 
         async def some():
@@ -194,7 +197,7 @@ async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_f
     backup.mkdir()
     for file in data_folder.glob("greffier.sqlite3*"):
         (backup / file.name).write_bytes(file.read_bytes())
-    async with embedded_service(data_folder, sequencer_period_seconds=0) as running, client_of(running) as api:
+    async with embedded_service(data_folder, log__batch_seconds=0) as running, client_of(running) as api:
         size = (await ok(api.get("/audit/entries")))["size"]
         await scenario.customer(api, name="Later")
 
@@ -206,7 +209,7 @@ async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_f
         file.unlink()
     for file in backup.iterdir():
         (data_folder / file.name).write_bytes(file.read_bytes())
-    async with embedded_service(data_folder, sequencer_period_seconds=0) as running, client_of(running) as api:
+    async with embedded_service(data_folder, log__batch_seconds=0) as running, client_of(running) as api:
         await scenario.customer(api, name="Fork")
         notice = await released(running, api)
         assert "log" in await held(running, api, notice)
@@ -219,7 +222,7 @@ async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_f
 async def serving(data, port, sink_port):
     """Run ``greffier serve`` as a process of its own, from when it answers; never leaves it behind."""
     environment = os.environ | {
-        "GREFFIER_SMTP_HOST": "127.0.0.1", "GREFFIER_SMTP_PORT": str(sink_port), "GREFFIER_SMTP_TLS": "none",
+        "GREFFIER_MAIL__HOST": "127.0.0.1", "GREFFIER_MAIL__PORT": str(sink_port), "GREFFIER_MAIL__TLS": "none",
     }  # fmt: skip
     command = [sys.executable, "-m", "service.cli", "serve", "--data", str(data), "--port", str(port)]
     process = await asyncio.create_subprocess_exec(

@@ -40,21 +40,21 @@ class House:
 
     def settings(self, **changes):
         chosen = {
-            "database_url": self.address,
-            "smtp_host": "127.0.0.1",
-            "smtp_port": self.relay.port,
-            "smtp_tls": "none",
-            "smtp_connections": 2,
-            "sequencer_period_seconds": 0,
-            "lease_seconds": LEASE_SECONDS,
-            "requests_burst": 1_000_000,
+            "database__url": self.address,
+            "mail__host": "127.0.0.1",
+            "mail__port": self.relay.port,
+            "mail__tls": "none",
+            "mail__connections": 2,
+            "log__batch_seconds": 0,
+            "limits__lease_seconds": LEASE_SECONDS,
+            "access__requests_burst": 1_000_000,
         }
         return chosen | changes
 
     async def start(self, *arguments, **changes):
         """Start a process with a head file of its own; it is killed at the end, if it is still there."""
         self.heads.append(self.data.parent / f"head-{len(self.heads)}")
-        settings = self.settings(log_head_file=self.heads[-1], **changes)
+        settings = self.settings(log__head_file=self.heads[-1], **changes)
         return await self.stack.enter_async_context(
             greffier(arguments[0], "--data", self.data, *arguments[1:], **settings)
         )
@@ -191,7 +191,7 @@ async def house(prepared_folder, tmp_path, database):
         relay = await stack.enter_async_context(SmtpServer(extensions=("SIZE 10000000", "8BITMIME", "SMTPUTF8")))
         house = House(stack, database.server, data, relay, database.address, database.owner_address)
         migrating = greffier(
-            "migrate", "--data", data, up=False, database_url=database.owner_address, database_role="greffier_app"
+            "migrate", "--data", data, up=False, database__url=database.owner_address, database__role="greffier_app"
         )
         async with migrating as migrated:
             assert await migrated.end() == 0, migrated.lines
@@ -254,7 +254,9 @@ async def test_a_worker_that_is_killed_in_the_middle_loses_nothing(house):
 
 async def test_a_worker_that_is_told_to_stop_hands_back_what_it_holds(house):
     """Leases last for ever here: what comes is what was handed back."""
-    serving, one = await asyncio.gather(house.serve("--no-work"), house.worker(lease_seconds=100_000, stop_seconds=0.2))
+    serving, one = await asyncio.gather(
+        house.serve("--no-work"), house.worker(limits__lease_seconds=100_000, limits__stop_seconds=0.2)
+    )
     api = await house.client(serving)
     house.relay.hold = asyncio.Event()
     notices, addresses = await dispatch(api, "stopped", 12)
@@ -262,7 +264,7 @@ async def test_a_worker_that_is_told_to_stop_hands_back_what_it_holds(house):
     one.signal(signal.SIGTERM)
     assert await one.end() == 0
     house.relay.hold.set()
-    await house.worker(lease_seconds=100_000)
+    await house.worker(limits__lease_seconds=100_000)
     await house.arrived(addresses)
     await house.recorded(api, notices, len(addresses))
     assert all(len(set(of_one)) == 1 for of_one in ids_by_notice(house.relay.messages).values())

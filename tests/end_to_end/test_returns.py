@@ -85,14 +85,14 @@ class House:
 @asynccontextmanager
 async def house_of(data_folder, **settings):
     of_returns = {
-        "bounce_domain": "Bounces.Demo-Cloud.example",
-        "bounce_listen_port": 0,
-        "bounce_listen_protocol": "smtp",
+        "bounces__domain": "Bounces.Demo-Cloud.example",
+        "bounces__listen_port": 0,
+        "bounces__listen_protocol": "smtp",
     }
     async with (
         SmtpServer() as relay,
         embedded_service(
-            data_folder, sequencer_period_seconds=0.01, smtp_port=relay.port, **(of_returns | settings)
+            data_folder, log__batch_seconds=0.01, mail__port=relay.port, **(of_returns | settings)
         ) as running,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
@@ -176,7 +176,7 @@ async def test_what_nobody_can_tell_waits_for_a_person_and_is_mailed_once(house)
     items = [item for item in (await ok(house.api.get("/attention")))["items"] if item["kind"] == "alert"]
     assert [item["notice_id"] for item in items] == [notice, notice]
     assert all(item["what"].startswith("return_unread") for item in items)
-    provider = house.running.parts.context.alerts.mailbox
+    provider = house.running.parts.context.settings.provider.contact_email
     await house.relay.until(lambda: house.to(provider))
     mails = await house.running.parts.store.read(lambda tx: tx.troubled_service_mails(10))
     assert (len(house.to(provider)), list(mails)) == (1, [])
@@ -202,7 +202,7 @@ async def test_nothing_is_accepted_while_the_store_is_down(house):
 
 
 async def test_without_a_domain_failures_go_to_the_sender_and_nothing_listens(data_folder, service_log):
-    async with house_of(data_folder, bounce_domain=None, bounce_listen_port=None) as house:
+    async with house_of(data_folder, bounces__domain=None, bounces__listen_port=None) as house:
         _, mail = await house.notified()
         assert mail.sender == ADDRESS
         assert house.running.parts.returns is None

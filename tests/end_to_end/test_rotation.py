@@ -22,7 +22,7 @@ from service.system.logging import SystemClock
 @asynccontextmanager
 async def serving(data_folder, **settings):
     """A service on a folder, and its client."""
-    async with embedded_service(data_folder, sequencer_period_seconds=0.01, **settings) as running:
+    async with embedded_service(data_folder, log__batch_seconds=0.01, **settings) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             yield api
@@ -218,7 +218,7 @@ async def test_where_the_log_refuses_to_sign_no_key_is_replaced(data_folder, ser
 
 
 async def test_the_settings_are_shown_and_their_secrets_are_not(data_folder, service_log):
-    async with serving(data_folder, api_token=TOKEN) as api:
+    async with serving(data_folder, access__api_token=TOKEN) as api:
         answer = await api.get("/settings")
     assert TOKEN not in answer.text
     values = {item["name"]: item["value"] for item in answer.json()["items"]}

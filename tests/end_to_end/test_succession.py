@@ -50,7 +50,7 @@ def client(running):
 
 async def told(folder, name):
     """Run the service of a folder until a customer holds a notice; returns the mail."""
-    async with embedded_service(folder, sequencer_period_seconds=0) as running, client(running) as api:
+    async with embedded_service(folder, log__batch_seconds=0) as running, client(running) as api:
         incident = await declare(api, affected_customers=[affected(await customer(api, name))], **SERIOUS)
         await release(api, incident)
         mails, seen = [], 0
@@ -90,7 +90,7 @@ def new(begun, tmp_path):
 
 
 async def refuses(folder):
-    async with embedded_service(folder, sequencer_period_seconds=0) as running, client(running) as api:
+    async with embedded_service(folder, log__batch_seconds=0) as running, client(running) as api:
         await api.post("/channels/email/pause", json={"reason": "after a restore"})
         with pytest.raises(LogUnavailableError, match="restored from an older backup"):
             await running.parts.sequencer.sequence_pending()
@@ -115,7 +115,7 @@ async def test_what_was_lost_is_named_in_a_new_log_that_signs_while_the_old_one_
     verified = await asyncio.to_thread(greffier, "verify", tmp_path / "third.eml", "--trust", new / "trust")
     assert verified.returncode == 0, verified.stdout
     store = open_store(new / "greffier.sqlite3", migrate=False)
-    subject = hashlib.sha256(load_settings(old).log_origin.encode()).hexdigest()
+    subject = hashlib.sha256(load_settings(old).log.origin.encode()).hexdigest()
     (entry,), _ = await store.read(lambda tx: tx.log_entries_about("log", subject, Page(5)))
     opened = await store.read(lambda tx: tx.entry_openings(entry.entry_id))
     head = await store.read(lambda tx: tx.log_checkpoint())

@@ -72,8 +72,8 @@ async def witnesses(data_folder, tmp_path):
 @contextlib.asynccontextmanager
 async def service(folder, **settings):
     """A service whose log is for everybody; yields it with a client of its pages."""
-    quick = {"sequencer_period_seconds": 0, "witness_period_seconds": 0, "witness_timeout_seconds": 5}
-    async with embedded_service(folder, **(quick | {"log_public": True} | settings)) as running:
+    quick = {"log__batch_seconds": 0, "witnesses__period_seconds": 0}
+    async with embedded_service(folder, **(quick | {"log__public": True} | settings)) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with (
             httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as client,
@@ -121,7 +121,7 @@ async def test_both_cosign_what_is_served_and_one_that_is_away_holds_up_nothing(
     first, second = NAMES
     async with witnesses.running(second), contextlib.AsyncExitStack() as other:
         await other.enter_async_context(witnesses.running(first))
-        async with service(data_folder, witnesses=witnesses.settings) as running:
+        async with service(data_folder, witnesses__cosigners=witnesses.settings) as running:
             await scenario.customer(running.api)
             note = await cosigned(running, keys)
             size = verify_checkpoint(note, *log).size
@@ -162,7 +162,7 @@ async def test_a_fork_is_refused_by_the_witnesses_and_by_the_service_and_alarms(
             await scenario.customer(running.api)
         # Database and head file are set back together: nothing on this machine knows better.
         shutil.copytree(data_folder, tmp_path / "back")
-        async with service(data_folder, witnesses=witnesses.settings) as running:
+        async with service(data_folder, witnesses__cosigners=witnesses.settings) as running:
             await scenario.customer(running.api, "Forgotten")
             before = verify_checkpoint(
                 await cosigned(running, witnesses.keys.values()), *log_keys(load_settings(data_folder))
@@ -203,7 +203,9 @@ async def _grown(running, size):
 
 
 async def _refuses(folder, witnesses, clock):
-    async with service(folder, witnesses=witnesses.settings, clock=clock, alert_log_lag_seconds=60) as running:
+    async with service(
+        folder, witnesses__cosigners=witnesses.settings, clock=clock, alerts__log_lag_seconds=60
+    ) as running:
         signed = (await running.client.get("/log/checkpoint")).content
         await ok(running.api.post("/channels/email/pause", json={"reason": "something to sign"}))
         # The refusal commits nothing: what wakes the look is what is asked of the service meanwhile.

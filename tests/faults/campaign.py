@@ -307,13 +307,14 @@ class Cell:
 
     def _settings(self, sink):
         settings = {
-            "smtp_host": "127.0.0.1", "smtp_port": sink.server.port, "smtp_tls": "none", "smtp_connections": 4,
-            "smtp_send_timeout_seconds": 5, "sequencer_period_seconds": 0.01, "check_contacts_every_days": 0,
-            "requests_per_second": 10_000, "requests_burst": 100_000, "disk_least_bytes": 0,
-            "webhook_allow_private": True, "webhook_ca_file": str(self.folder / "ca.pem"), "webhook_timeout_seconds": 5,
+            "mail__host": "127.0.0.1", "mail__port": sink.server.port, "mail__tls": "none", "mail__connections": 4,
+            "mail__send_timeout_seconds": 5, "log__batch_seconds": 0.01, "contact_checks__every_days": 0,
+            "access__requests_per_second": 10_000, "access__requests_burst": 100_000, "alerts__least_free_bytes": 0,
+            "webhooks__allow_private": True, "webhooks__ca_file": str(self.folder / "ca.pem"),
+            "webhooks__timeout_seconds": 5,
         }  # fmt: skip
         if self.database is not None:
-            settings |= {"database_url": self.database.address, "lease_seconds": 10}
+            settings |= {"database__url": self.database.address, "limits__lease_seconds": 10}
         return settings
 
     async def run(self):

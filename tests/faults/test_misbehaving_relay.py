@@ -23,7 +23,7 @@ LIMIT_SECONDS = 1
 
 @contextlib.asynccontextmanager
 async def service_before(data_folder, relay, clock, **settings):
-    chosen = {"smtp_port": relay.port, "smtp_send_timeout_seconds": LIMIT_SECONDS, "sequencer_period_seconds": 0}
+    chosen = {"mail__port": relay.port, "mail__send_timeout_seconds": LIMIT_SECONDS, "log__batch_seconds": 0}
     async with embedded_service(data_folder, clock=clock, **(chosen | settings)) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
@@ -185,7 +185,7 @@ async def test_without_good_tls_nothing_is_handed_over_and_it_goes_once_that_is_
     async with SmtpServer(starttls=bad) as relay:
         if fault in {"refused", "closed"}:
             relay.cue("STARTTLS", "454 4.7.0 not now" if fault == "refused" else CLOSE)
-        settings = {"smtp_tls": "starttls", "smtp_host": "localhost", "smtp_ca_file": bundle}
+        settings = {"mail__tls": "starttls", "mail__host": "localhost", "mail__ca_file": bundle}
         async with service_before(data_folder, relay, clock, **settings) as (running, api):
             notice = await released(api)
             mail = await mail_once(running, api, notice, lambda item: item["attempts"])

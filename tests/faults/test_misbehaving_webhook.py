@@ -26,11 +26,11 @@ async def service_before(data_folder, tmp_path, clock, **settings):
     authority = new_authority()
     (tmp_path / "tls").mkdir()
     (tmp_path / "ca.pem").write_bytes(authority.pem())
-    chosen = {"webhook_allow_private": True, "webhook_timeout_seconds": LIMIT_SECONDS, "sequencer_period_seconds": 0}
+    chosen = {"webhooks__allow_private": True, "webhooks__timeout_seconds": LIMIT_SECONDS, "log__batch_seconds": 0}
     async with (
         webhook_server(authority.server_context(tmp_path / "tls", "localhost")) as receiver,
         embedded_service(
-            data_folder, clock=clock, webhook_ca_file=tmp_path / "ca.pem", **(chosen | settings)
+            data_folder, clock=clock, webhooks__ca_file=tmp_path / "ca.pem", **(chosen | settings)
         ) as running,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
@@ -104,7 +104,12 @@ async def test_a_receiver_that_fails_for_days_is_put_out_of_use_and_what_is_owed
     data_folder, tmp_path, service_log
 ):
     clock = TurnedClock()
-    async with service_before(data_folder, tmp_path, clock, webhook_failing_days=0.5) as (running, api, receiver, hook):
+    async with service_before(data_folder, tmp_path, clock, webhooks__failing_days=0.5) as (
+        running,
+        api,
+        receiver,
+        hook,
+    ):
         receiver.answers[:] = [answer(500)]
         first = await released(api)
         await post_once(running, api, first, lambda item: item["attempts"])

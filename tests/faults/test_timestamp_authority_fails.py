@@ -114,10 +114,10 @@ async def test_a_notice_goes_without_its_token_which_is_added_when_a_right_one_c
     async with Authority(stamper) as authority:
         authority.other = stamper_of(other)
         settings = {
-            "timestamp_url": authority.url,
-            "timestamp_ca_file": data_folder / "trust" / "tsa.pem",
-            "timestamp_timeout_seconds": 0.5,
-            "sequencer_period_seconds": 0,
+            "timestamps__url": authority.url,
+            "timestamps__ca_file": data_folder / "trust" / "tsa.pem",
+            "timestamps__timeout_seconds": 0.5,
+            "log__batch_seconds": 0,
         }
         async with embedded_service(data_folder, **settings) as running:
             headers = {"Authorization": f"Bearer {running.token}"}

@@ -50,17 +50,17 @@ def parse_witness(text: str) -> Witness:
         case [url, vkey]:
             key = parse_verifier_key(vkey)
         case _:
-            raise InvalidInputError(Fault("witnesses", "each must be a URL and a verifier key"))
+            raise InvalidInputError(Fault("witnesses.cosigners", "each must be a URL and a verifier key"))
     try:
         parts = urllib.parse.urlsplit(url)
     except ValueError as error:
-        raise InvalidInputError(Fault("witnesses", f"{url} is no URL: {error}")) from None
+        raise InvalidInputError(Fault("witnesses.cosigners", f"{url} is no URL: {error}")) from None
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
-        raise InvalidInputError(Fault("witnesses", f"{url} must be https, or http to a loopback address"))
+        raise InvalidInputError(Fault("witnesses.cosigners", f"{url} must be https, or http to a loopback address"))
     if not parts.hostname or parts.query or parts.fragment:
-        raise InvalidInputError(Fault("witnesses", f"{url} must name a host, and nothing behind its path"))
+        raise InvalidInputError(Fault("witnesses.cosigners", f"{url} must name a host, and nothing behind its path"))
     if key.kind != COSIGNATURE_V1:
-        raise InvalidInputError(Fault("witnesses", f"{key.name} is no cosigner's key"))
+        raise InvalidInputError(Fault("witnesses.cosigners", f"{key.name} is no cosigner's key"))
     return Witness(url.rstrip("/"), key)
 
 
@@ -68,14 +68,14 @@ def parse_witnesses(texts: Sequence[str]) -> list[Witness]:
     """Return the witnesses of the settings; raises InvalidInputError, also for a duplicate."""
     witnesses = [parse_witness(text) for text in texts]
     if len({witness.key.name for witness in witnesses}) != len(witnesses):
-        raise InvalidInputError(Fault("witnesses", "a witness is listed twice"))
+        raise InvalidInputError(Fault("witnesses.cosigners", "a witness stands there twice"))
     return witnesses
 
 
 class WitnessClient:
     """Sends requests to one witness; each request ends within the timeout."""
 
-    def __init__(self, witness: Witness, *, timeout_seconds: float, ca_file: Path | None = None) -> None:
+    def __init__(self, witness: Witness, *, timeout_seconds: float = 5, ca_file: Path | None = None) -> None:
         self.witness, self._timeout_seconds = witness, timeout_seconds
         verify = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
         self._client = httpx.AsyncClient(timeout=timeout_seconds, follow_redirects=False, verify=verify)

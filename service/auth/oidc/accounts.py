@@ -12,9 +12,10 @@ from notifications.incident import LANGUAGES
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.accounts import AccountDraft, grant_entry, open_account
 from service.auth.oidc.claims import granted_roles, proven_address
-from service.auth.oidc.settings import OidcRefusedError, OidcSettings
+from service.auth.oidc.refusal import OidcRefusedError
 from service.ports.accounts import Account, AccountKind, ExternalIdentity, Grant, Role
 from service.ports.store import AccessTransaction
+from service.settings.oidc import OidcSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -30,8 +31,10 @@ class Admission:
     refusal: str | None
 
 
-def admit(tx: AccessTransaction, act: AuditContext, claims: Mapping[str, Any], settings: OidcSettings) -> Admission:
-    """Return the account of verified claims, after updating its grants.
+def admit(
+    tx: AccessTransaction, act: AuditContext, claims: Mapping[str, Any], settings: OidcSettings, default_language: str
+) -> Admission:
+    """Return the account that verified claims stand for, with its grants brought in line.
 
     1. A known identity belongs to its account, even if its address has changed.
     2. Otherwise take the account with the verified address, if it was created for a person who has not used it yet: it
@@ -61,7 +64,9 @@ def admit(tx: AccessTransaction, act: AuditContext, claims: Mapping[str, Any], s
         elif not wanted:
             raise OidcRefusedError("no_role")
         else:
-            draft = AccountDraft(AccountKind.PERSON, _name(claims, address), address, _language(claims, settings))
+            draft = AccountDraft(
+                AccountKind.PERSON, _name(claims, address), address, _language(claims, default_language)
+            )
             account = open_account(tx, act, draft)
         _link(tx, act, account, claims["sub"], settings)
     if not account.active:
@@ -164,7 +169,7 @@ def _name(claims: Mapping[str, Any], address: str) -> str:
     return name.strip()[:_MAX_NAME_CHARACTERS]
 
 
-def _language(claims: Mapping[str, Any], settings: OidcSettings) -> str:
+def _language(claims: Mapping[str, Any], default: str) -> str:
     locale = claims.get("locale")
     language = locale[:2].lower() if isinstance(locale, str) else ""
-    return language if language in LANGUAGES else settings.default_language
+    return language if language in LANGUAGES else default

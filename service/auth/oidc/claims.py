@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from service.auth.oidc.settings import OidcSettings
 from service.ports.accounts import CUSTOMER_ROLES, Role
+from service.settings.oidc import OidcSettings
 
 #: An auditor of the customers in the customer claim. The role ``auditor`` reads everything.
 CUSTOMER_AUDITOR = "customer_auditor"

@@ -21,7 +21,7 @@ from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.oidc.accounts import admit
 from service.auth.oidc.provider import OidcProvider, Tokens, verify_issuer_parameter
-from service.auth.oidc.settings import OidcRefusedError, OidcSettings
+from service.auth.oidc.refusal import OidcRefusedError
 from service.auth.oidc.token import ExpectedClaims, KeyUnknownError, verify_id_token
 from service.auth.rate_limits import RateLimiter
 from service.auth.sign_in.sessions import Browser, SignedIn
@@ -29,12 +29,15 @@ from service.auth.sign_in.sign_in import SignIn, SignInRefusedError
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
 from service.ports.accounts import Account, PendingSignIn
 from service.ports.store import AccessStore, AccessTransaction
+from service.settings.oidc import OidcSettings
 
 _log = structlog.get_logger(__name__)
 
 _PURPOSE = "oidc"
 _MAX_PARAMETER_CHARACTERS = 4000
-#: Rate limit of sign-ins and of callbacks, per network address.
+#: How long a person may take at the provider.
+_PENDING = timedelta(minutes=10)
+#: Sign-ins started, or callbacks given, by one network address.
 _PER_SECOND, _AT_ONCE = 1, 60
 
 
@@ -59,11 +62,19 @@ class OidcSignIn:
         box: SecretBox,
         settings: OidcSettings,
         sign_in: SignIn,
+        *,
+        redirect_uri: str,
+        default_language: str,
     ) -> None:
-        """Raises InvalidInputError for settings with which no provider can be reached."""
+        """``redirect_uri`` is registered at the provider, compared there character by character.
+
+        ``default_language`` is that of an account whose claims name none that there is. Raises InvalidInputError for
+        settings by which no provider can be asked.
+        """
         self._store, self._clock, self._identifiers, self._box = store, clock, identifiers, box
         self._settings, self._sign_in = settings, sign_in
-        self._provider = OidcProvider(settings, clock)
+        self._redirect_uri, self._default_language = redirect_uri, default_language
+        self._provider = OidcProvider(settings, clock, redirect_uri)
         self._rate = RateLimiter(per_second=_PER_SECOND, burst=_AT_ONCE)
 
     async def aclose(self) -> None:
@@ -91,13 +102,13 @@ class OidcSignIn:
             purpose=_PURPOSE,
             account_id=None,
             sealed_data=self._box.seal(_packed(begun), purpose=_PURPOSE, owner=str(pending_id)),
-            expires_at=now + timedelta(seconds=self._settings.pending_seconds),
+            expires_at=now + _PENDING,
         )
         await self._store.write(lambda tx: tx.add_pending_sign_in(pending))
         asked = {
             "response_type": "code",
             "client_id": self._settings.client_id,
-            "redirect_uri": self._settings.redirect_uri,
+            "redirect_uri": self._redirect_uri,
             "scope": self._settings.scopes,
             "state": begun.state,
             "nonce": begun.nonce,
@@ -169,7 +180,7 @@ class OidcSignIn:
     async def _admitted(self, claims: dict[str, Any]) -> Account:
         # 6.
         act = AuditContext("system:oidc", self._clock.now(), self._identifiers)
-        admission = await self._store.write(lambda tx: admit(tx, act, claims, self._settings))
+        admission = await self._store.write(lambda tx: admit(tx, act, claims, self._settings, self._default_language))
         if admission.refusal is not None:
             raise OidcRefusedError(admission.refusal)
         return admission.account

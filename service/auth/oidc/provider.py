@@ -21,8 +21,9 @@ from joserfc.jwk import Key
 
 from notifications.errors import Fault, InvalidInputError
 from notifications.ports import Clock
-from service.auth.oidc.settings import OidcRefusedError, OidcSettings
+from service.auth.oidc.refusal import OidcRefusedError
 from service.auth.oidc.token import MAX_TOKEN_CHARACTERS, parse_keys
+from service.settings.oidc import OidcSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -62,10 +63,10 @@ def verify_issuer_url(issuer: str) -> None:
         _verify_url(issuer, issuer)
     except OidcRefusedError:
         raise InvalidInputError(
-            Fault("oidc_issuer", "must be an https URL without query and fragment; http is taken on loopback alone")
+            Fault("oidc.issuer", "must be an https URL without query and fragment; http is taken on loopback alone")
         ) from None
     if urlsplit(issuer).query:
-        raise InvalidInputError(Fault("oidc_issuer", "must have no query"))
+        raise InvalidInputError(Fault("oidc.issuer", "must have no query"))
 
 
 def _verify_url(url: object, issuer: str) -> str:
@@ -113,10 +114,11 @@ def _is_loopback(host: str) -> bool:
 class OidcProvider:
     """One provider. Its documents are cached for an hour, and there is one request for them at a time."""
 
-    def __init__(self, settings: OidcSettings, clock: Clock) -> None:
-        """Raises InvalidInputError for an issuer that is not allowed, or a CA file that cannot be read."""
+    def __init__(self, settings: OidcSettings, clock: Clock, redirect_uri: str) -> None:
+        """Raise InvalidInputError for an issuer that is not taken, or a file that cannot be read."""
         verify_issuer_url(settings.issuer)
-        self._settings, self._clock = settings, clock
+        self._settings, self._clock, self._redirect_uri = settings, clock, redirect_uri
+        self._client_secret = settings.secret()
         self._client = httpx.AsyncClient(
             follow_redirects=False,
             trust_env=False,
@@ -181,15 +183,15 @@ class OidcProvider:
         form = {
             "grant_type": "authorization_code",
             "code": code,
-            "redirect_uri": settings.redirect_uri,
+            "redirect_uri": self._redirect_uri,
             "code_verifier": verifier,
         }
         credentials: httpx.BasicAuth | None = None
-        if settings.client_secret is None:
+        if self._client_secret is None:
             form["client_id"] = settings.client_id
         else:
-            # RFC 6749, 2.3.1: both are form-encoded before they are joined.
-            credentials = httpx.BasicAuth(quote_plus(settings.client_id), quote_plus(settings.client_secret))
+            # RFC 6749, 2.3.1: both are form-encoded before they are put together.
+            credentials = httpx.BasicAuth(quote_plus(settings.client_id), quote_plus(self._client_secret))
         answer = await self._json("POST", metadata.token_endpoint, form, credentials, refused="code_refused")
         id_token, access_token = answer.get("id_token"), answer.get("access_token")
         if not isinstance(id_token, str) or len(id_token) > MAX_TOKEN_CHARACTERS:
@@ -237,7 +239,7 @@ def _tls(settings: OidcSettings) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise InvalidInputError(Fault("oidc_ca_file", f"cannot be used: {error}")) from None
+        raise InvalidInputError(Fault("oidc.ca_file", f"cannot be used: {error}")) from None
 
 
 def verify_issuer_parameter(stated: str | None, metadata: Metadata, issuer: str) -> None:

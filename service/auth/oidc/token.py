@@ -17,7 +17,7 @@ from joserfc.errors import BadSignatureError, ClaimError, ExpiredTokenError, Jos
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from service.auth.oidc.settings import OidcRefusedError
+from service.auth.oidc.refusal import OidcRefusedError
 
 #: Accepted algorithms, each with its key type and curve. Never ``none``, and never a MAC: its key would be public.
 ALGORITHMS = {"RS256": ("RSA", None), "PS256": ("RSA", None), "ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519")}

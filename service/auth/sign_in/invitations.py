@@ -52,7 +52,9 @@ def invite(
         raise StateConflictError("the account is not active")
     has_credentials = tx.password(account.id) is not None or bool(tx.passkeys(account.id))
     if has_credentials and console_url is None:
-        raise StateConflictError("the account can sign in already, and without console_url no link can be mailed to it")
+        raise StateConflictError(
+            "the account can sign in already, and without provider.console_url no link can be mailed to it"
+        )
     for known in ("invitation", "reset"):
         tx.drop_links(known, account.id)
     return _issue(tx, act, account, "reset" if has_credentials else "invitation", secret, console_url, provider_name)

@@ -49,7 +49,8 @@ async def embedded_service(
         prepare_data_folder(data, address=ADDRESS, provider_name=PROVIDER, now=datetime.now(UTC))
     async with MailSink() as sink:
         # Nobody is asked about by the clock: what the sink gets is what a demo or a test does.
-        relay = {"smtp_host": "127.0.0.1", "smtp_port": sink.port, "smtp_tls": "none", "check_contacts_every_days": 0}
+        relay = {"mail__host": "127.0.0.1", "mail__port": sink.port, "mail__tls": "none"}
+        relay["contact_checks__every_days"] = 0
         settings = load_settings(data, **(relay | overrides))
         async with build_server(settings, clock=clock) as parts:
             app = create_app(
@@ -57,7 +58,7 @@ async def embedded_service(
                 parts.authenticator,
                 parts.probes,
                 parts.console,
-                max_body_bytes=settings.max_body_bytes,
+                max_body_bytes=settings.limits.max_body_bytes,
                 version=version("greffier"),
             )
             async with _serving(app, port) as bound:

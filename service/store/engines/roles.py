@@ -49,6 +49,6 @@ def _verify_role(connection: psycopg.Connection[tuple[object, ...]], role: str) 
         "SELECT rolsuper OR rolname = current_user FROM pg_roles WHERE rolname = %s", (role,)
     ).fetchone()
     if row is None:
-        raise InvalidInputError(Fault("database_role", f"there is no role {role}"))
+        raise InvalidInputError(Fault("database.role", f"there is no role {role}"))
     if row[0]:
-        raise InvalidInputError(Fault("database_role", "must be neither the owner nor a superuser: it could do all"))
+        raise InvalidInputError(Fault("database.role", "must be neither the owner nor a superuser: it could do all"))

@@ -18,7 +18,6 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.crypto.secret_box import SecretBox
 from service.key_rotation.keeper import KeyKeeper
-from service.monitoring.alerts import AlertSettings
 from service.monitoring.metrics import Metrics
 from service.ports.store import AccessStore, AccessTransaction
 from service.settings import Settings
@@ -41,8 +40,6 @@ class ApiContext:
     default_language: str
     keys: KeyKeeper
     settings: Settings
-    #: who is told of what cannot wait
-    alerts: AlertSettings
     metrics: Metrics
     #: seals and opens the secrets of webhooks
     box: SecretBox

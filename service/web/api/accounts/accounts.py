@@ -147,8 +147,8 @@ async def send_invitation(
             act,
             existing_account(tx, account_id),
             secret=secret,
-            console_url=context.settings.console_url,
-            provider_name=context.settings.provider_name,
+            console_url=context.settings.provider.console_url,
+            provider_name=context.settings.provider.name,
         )
         told = InvitationOut(account_id=account_id, expires_at=made.expires_at, mailed=made.mailed, link=made.shown)
         return Answer(told, 201, kept=told.model_copy(update={"link": None}))

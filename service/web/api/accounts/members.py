@@ -51,8 +51,8 @@ async def invite(
             role=member.role,
             language=member.language,
             secret=secret,
-            console_url=context.settings.console_url,
-            provider_name=context.settings.provider_name,
+            console_url=context.settings.provider.console_url,
+            provider_name=context.settings.provider.name,
         )
         return Answer(_out(invited), 201)
 

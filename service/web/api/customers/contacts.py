@@ -141,7 +141,7 @@ async def ask_again(
         contact = _contact_of(tx, customer_id, contact_id)
         console_url = context.sealing.provider.console_url
         if console_url is None:
-            raise StateConflictError("there are no pages to link to: set console_url")
+            raise StateConflictError("there are no pages to link to: set provider.console_url")
         throttle = tx.throttle(_throttle_key(contact))
         if contact.verified_at is not None:
             raise StateConflictError("the address is confirmed already")

@@ -297,7 +297,7 @@ async def release_override(
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
         notices = override_releases(tx, act, incident_id, version, context.agreements, override.reason)
-        raise_alerts(tx, act, [override_finding(tx, notice) for notice in notices], context.alerts)
+        raise_alerts(tx, act, [override_finding(tx, notice) for notice in notices], context.settings.provider)
         overridden[:] = notices
         return _released(notices)
 

@@ -163,7 +163,7 @@ async def release_override(
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: _found(tx, notice_id).version)
         notice = override_release(tx, act, notice_id, version, context.agreements, override.reason)
-        raise_alerts(tx, act, [override_finding(tx, notice)], context.alerts)
+        raise_alerts(tx, act, [override_finding(tx, notice)], context.settings.provider)
         overridden[:] = [notice]
         return _changed(notice)
 

@@ -114,7 +114,7 @@ async def resume(
 
 def configured_channels(settings: Settings) -> frozenset[ChannelKind]:
     """Return the channels that there is what it takes to send by."""
-    mail = {ChannelKind.EMAIL} if settings.smtp_host is not None else set[ChannelKind]()
+    mail = {ChannelKind.EMAIL} if settings.mail.host is not None else set[ChannelKind]()
     return frozenset({ChannelKind.CONSOLE, ChannelKind.WEBHOOK} | mail)
 
 
