@@ -11,7 +11,7 @@ from pathlib import Path
 from notifications.errors import Fault, InvalidInputError
 from service.crypto.demo_keys import KeyFiles, create_demo_keys
 from service.crypto.master_key import new_master, passphrase_of, read_masters, write_master_file
-from service.settings import SETTINGS_FILE
+from service.settings import SETTINGS_FILE, Settings, load_settings
 
 #: Prefix of API tokens, so that leak scanners find them.
 TOKEN_PREFIX = "grf_"  # noqa: S105 - a prefix, not a token
@@ -20,6 +20,13 @@ TOKEN_PREFIX = "grf_"  # noqa: S105 - a prefix, not a token
 def is_prepared(data: Path) -> bool:
     """Return whether a folder was prepared before."""
     return (data / SETTINGS_FILE).exists()
+
+
+def prepared_settings(data: Path) -> Settings:
+    """Return the settings of a data folder; raises InvalidInputError for a folder that was not prepared."""
+    if not is_prepared(data):
+        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
+    return load_settings(data)
 
 
 def prepare_data_folder(

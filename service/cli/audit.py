@@ -20,20 +20,20 @@ from notifications.evidence.completeness import Account, account
 from notifications.evidence.notification_report import NotificationReport
 from service.audit_log.export import ExportedLog
 from service.audit_log.publishing import VERIFIER_KEY
+from service.bootstrap.data_folder import prepared_settings
 from service.cli.audit_report import ReportSource, say, say_as_json
+from service.cli.options import FILE, FOLDER
 from service.cli.verify import load_trust, load_witnesses
+from service.store import SqlTransaction, open_store
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
 _AT_ONCE = 1024
 
 
 @click.command("audit")
-@click.option("--data", type=_FOLDER, help="Data folder; runs beside the service. Customers are named.")
-@click.option("--log", "exported", type=_FOLDER, help="Exported log; customers stand under their pseudonyms.")
-@click.option(
-    "--bundle", type=click.Path(path_type=Path, dir_okay=False), help="Evidence bundle; as far as its entries show."
-)
-@click.option("--trust", type=_FOLDER, help="Folder with log.vkey as you pinned it (for --bundle ca.pem, tsa.pem too).")
+@click.option("--data", type=FOLDER, help="Data folder; runs beside the service. Customers are named.")
+@click.option("--log", "exported", type=FOLDER, help="Exported log; customers stand under their pseudonyms.")
+@click.option("--bundle", type=FILE, help="Evidence bundle; as far as its entries show.")
+@click.option("--trust", type=FOLDER, help="Folder with log.vkey as you pinned it (for --bundle ca.pem, tsa.pem too).")
 @click.option("--as-of", help="A time with an offset, by which deadlines count as over; else now, or the bundle's own.")
 @click.option("--json", "as_json", is_flag=True, help="Say it as one JSON object.")
 def audit_command(
@@ -175,13 +175,7 @@ def _of_files(exported: Path, trust: Path, as_of: datetime) -> tuple[Account, Ch
 
 
 async def _of_store(data: Path, trust: Path | None, as_of: datetime) -> tuple[Account, Checkpoint, Mapping[str, str]]:
-    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
-    from service.settings import load_settings  # noqa: PLC0415 - as above
-    from service.store import SqlTransaction, open_store  # noqa: PLC0415 - as above
-
-    if not is_prepared(data):
-        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
-    settings = load_settings(data)
+    settings = prepared_settings(data)
     keys = _keys(trust or settings.trust_dir)
 
     def work(tx: SqlTransaction) -> tuple[Account, Checkpoint, Mapping[str, str]]:
