@@ -7,7 +7,7 @@ import pytest
 from notifications.errors import InvalidInputError
 from service.auth.oidc.claims import claim_values, granted_roles
 from service.auth.oidc.settings import OidcSettings
-from service.bootstrap.oidc_setup import oidc_settings
+from service.bootstrap.console import oidc_settings
 from service.ports.accounts import Role
 from service.settings import load_settings
 
