@@ -4,7 +4,6 @@ Each file is whole or not there, and on disk before the next step. A checkpoint 
 so that a reader who comes in the middle of an export finds the log as it was before. Run again, it writes what is new.
 """
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from service.audit_log.publishing import (
     published_tile,
     stamped_paths,
 )
+from service.system.atomic_files import replace_file
 
 #: Tiles read from one snapshot: what a tile holds at its width never changes, so that they need not be from one.
 _TILES_AT_ONCE = 16
@@ -56,11 +56,11 @@ async def export_log(
         some = wanted[start : start + _TILES_AT_ONCE]
         contents = await read(partial(_contents, tiles=some))
         for tile, content in zip(some, contents, strict=True):
-            write_whole(folder / tile_path(tile), content)
+            _write(folder / tile_path(tile), content)
         progress(len(some))
-    write_whole(folder / VERIFIER_KEY, verifier_keys.encode())
+    _write(folder / VERIFIER_KEY, verifier_keys.encode())
     # 3.
-    write_whole(folder / CHECKPOINT, note)
+    _write(folder / CHECKPOINT, note)
     # 4.
     await _export_stamped(read, folder, checkpoint.size)
     return checkpoint
@@ -74,9 +74,9 @@ async def _export_stamped(read: Reads, folder: Path, size: int) -> None:
         if token_path.exists() and checkpoint_path.exists():
             continue
         found = await read(partial(_stamped, size=stamped))
-        write_whole(checkpoint_path, found.note)
-        write_whole(token_path, found.token)
-    write_whole(folder / STAMPED_SIZES, "".join(f"{stamped}\n" for stamped in sizes).encode())
+        _write(checkpoint_path, found.note)
+        _write(token_path, found.token)
+    _write(folder / STAMPED_SIZES, "".join(f"{stamped}\n" for stamped in sizes).encode())
 
 
 def _stamped(tx: PublishedTransaction, size: int) -> TimestampedCheckpoint:
@@ -115,21 +115,9 @@ def _verify_grown(tx: PublishedTransaction, before: bytes, now: Checkpoint, veri
         raise InvalidInputError(Fault("folder", f"holds other entries than the first {earlier.size} of this log"))
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there as a whole, on disk, or not at all."""
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, content, 0o644)
 
 
 def _read(path: Path) -> bytes | None:

@@ -17,6 +17,7 @@ from notifications.audit.note import VerifierKey
 from notifications.errors import InvalidInputError, LogUnavailableError, VerificationError
 from service.crypto.log_keys import LogKeys
 from service.ports.log import LogStore, LogTransaction
+from service.system.atomic_files import replace_file
 
 _MODE = 0o644
 
@@ -52,18 +53,7 @@ def write_head(path: Path, checkpoint: bytes) -> None:
         before = read_head(path)
         if before is not None and parse_checkpoint_note(before).size >= parse_checkpoint_note(checkpoint).size:
             return
-        beside = path.with_name(path.name + ".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(checkpoint)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_file(path, checkpoint, _MODE)
 
 
 @contextmanager

@@ -2,19 +2,17 @@
 
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from notifications.errors import Fault, InvalidInputError
+from service.auth.tokens import new_token
 from service.crypto.demo_keys import KeyFiles, create_demo_keys
 from service.crypto.master_key import new_master, passphrase_of, read_masters, write_master_file
 from service.settings import SETTINGS_FILE, Settings, load_settings
-
-#: Prefix of API tokens, so that leak scanners find them.
-TOKEN_PREFIX = "grf_"  # noqa: S105 - a prefix, not a token
+from service.system.atomic_files import write_new
 
 
 def is_prepared(data: Path) -> bool:
@@ -68,7 +66,7 @@ def prepare_data_folder(
     )
     if not master_path.exists():
         write_master_file(master_path, masters, new=True)
-    _write_private(data / "api-token", TOKEN_PREFIX + secrets.token_urlsafe(32) + "\n")
+    write_new(data / "api-token", f"{new_token()}\n".encode(), 0o600)
     settings = {
         "provider_name": provider_name,
         "contact_name": f"{provider_name} SOC",
@@ -81,9 +79,8 @@ def prepare_data_folder(
     if master_key_file:
         settings["master_key_file"] = str(master_key_file.resolve())
     lines = [f"{name} = {_toml(value)}" for name, value in settings.items()]
-    _write_private(
-        data / SETTINGS_FILE, "# Settings; an environment variable GREFFIER_<NAME> wins.\n" + "\n".join(lines) + "\n"
-    )
+    text = "# Settings; an environment variable GREFFIER_<NAME> wins.\n" + "\n".join(lines) + "\n"
+    write_new(data / SETTINGS_FILE, text.encode(), 0o600)
 
 
 @contextmanager
@@ -119,11 +116,3 @@ def _first_line(path: Path) -> bytes:
     if not lines or not lines[0]:
         raise InvalidInputError(Fault("passphrase_file", "its first line is empty"))
     return lines[0]
-
-
-def _write_private(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

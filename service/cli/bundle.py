@@ -17,7 +17,7 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.bundle_evidence import BundlePlan, BundleRequest, plan_bundle, record_bundle
-from service.audit_log.bundle_writer import read_anchors, replaced, write_bundle
+from service.audit_log.bundle_writer import read_anchors, write_bundle
 from service.audit_log.published_head import verify_head
 from service.auth.caller import customer_scope
 from service.auth.tenant_scope import within
@@ -28,6 +28,7 @@ from service.crypto.log_keys import LogKeyFile
 from service.crypto.master_key import key_passphrases, load_masters
 from service.settings import Settings
 from service.store import open_store
+from service.system.atomic_files import replaced
 from service.system.logging import SystemClock, SystemIdentifiers
 
 ResultT = TypeVar("ResultT")
