@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Self
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
@@ -116,6 +117,20 @@ class Outcome:
     #: how long the other side asked to be left alone, or None
     retry_after_seconds: int | None = None
 
+    @classmethod
+    def failure(cls, kind: OutcomeKind, text: str, *, remote: str | None = None) -> Self:
+        """Return the outcome of an attempt that got no answer; ``text`` says why, in one line."""
+        return cls(
+            kind=kind,
+            code=None,
+            enhanced_status=None,
+            text=text,
+            queue_id=None,
+            tls_version=None,
+            tls_cipher=None,
+            remote=remote,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
@@ -141,15 +156,18 @@ def delivery_id(
     return uuid5(_DELIVERIES, f"{notice_id}/{channel.value}/{contact_id or endpoint_id or 'inbox'}")
 
 
-def message_id(notice_id: UUID, contact_id: UUID | None, domain: str, endpoint_id: UUID | None = None) -> str:
-    """Return the Message-ID (or idempotency key) of a delivery: the same on every attempt, and telling nothing.
+def message_id(namespace: str, value: object, domain: str) -> str:
+    """Return a Message-ID (or idempotency key): a digest of what it is for, so that it is the same on every attempt.
 
-    It is a digest of two random identifiers, so that a mail's recipient learns neither of them from it.
+    ``namespace`` names the kind of message. The recipient learns nothing of ``value`` where that cannot be guessed.
     """
-    token = hashlib.sha256(
-        f"greffier/message-id/v1\n{notice_id}/{contact_id or endpoint_id or 'inbox'}".encode()
-    ).hexdigest()[:40]
+    token = hashlib.sha256(f"greffier/{namespace}/v1\n{value}".encode()).hexdigest()[:40]
     return f"<{token}@{domain}>"
+
+
+def delivery_message_id(notice_id: UUID, contact_id: UUID | None, domain: str, endpoint_id: UUID | None = None) -> str:
+    """Return the Message-ID (or idempotency key) of a delivery; it tells neither of the two random identifiers."""
+    return message_id("message-id", f"{notice_id}/{contact_id or endpoint_id or 'inbox'}", domain)
 
 
 def turn_of(number: int) -> int:

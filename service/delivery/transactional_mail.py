@@ -5,18 +5,18 @@ the process died in between, goes out once more under the same Message-ID.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
 
-from notifications.delivery.delivery import Outcome, OutcomeKind, retry_decision
+from notifications.delivery.delivery import Outcome, OutcomeKind, message_id, retry_decision
 from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail.mail import Envelope, assemble_mail, prepare_text
 from notifications.ports import Channel, Clock, Identifiers, Signer
 from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.notices.seal_notice import verify_sender
 from service.ports.alerts_and_mail import ServiceMail
 from service.ports.store import AccessStore, AccessTransaction
 
@@ -117,17 +117,17 @@ class ServiceMailer:
         2. Hand it over.
         3. Commit the state; the words of a mail that went out are forgotten, for its links are secrets.
         """
-        message_id = _message_id(mail, self._sender.address)
+        identifier = message_id("service-mail", mail.id, self._sender.address.rpartition("@")[2])
         try:
             # 1.
-            content = self._assembled(mail, message_id)
+            content = self._assembled(mail, identifier)
         except SealingUnavailableError as error:
-            outcome = _not_sent(OutcomeKind.REFUSED_HERE, str(error))
+            outcome = Outcome.failure(OutcomeKind.REFUSED_HERE, str(error))
         except InvalidInputError as error:
-            outcome = _not_sent(OutcomeKind.PERMANENT_FAILURE, str(error))
+            outcome = Outcome.failure(OutcomeKind.PERMANENT_FAILURE, str(error))
         else:
             # 2.
-            outcome = await self._handed_over(mail, channel, message_id, content)
+            outcome = await self._handed_over(mail, channel, identifier, content)
         # 3.
         await self._save(self._after(mail, outcome), outcome.code)
 
@@ -139,12 +139,10 @@ class ServiceMailer:
         except Exception as error:  # noqa: BLE001 - a defect that one mail meets must not keep all others waiting
             # The name alone: its text may hold the address.
             _log.error("service_mail.crashed", mail_id=str(mail.id), error=type(error).__name__)
-            return _not_sent(OutcomeKind.REFUSED_HERE, type(error).__name__)
+            return Outcome.failure(OutcomeKind.REFUSED_HERE, type(error).__name__)
 
     def _assembled(self, mail: ServiceMail, message_id: str) -> bytes:
-        named = self._sender.signer.address
-        if named.casefold() != self._sender.address.casefold():
-            raise SealingUnavailableError("the From address is not the one the signing certificate names")
+        verify_sender(self._sender.signer, self._sender.address)
         envelope = Envelope(
             sender=self._sender.address,
             sender_name=self._sender.name,
@@ -192,15 +190,3 @@ def _given_up(mail: ServiceMail) -> ServiceMail:
     state = "dropped" if mail.purpose == "alert" else "failed"
     said = "of no use any more" if mail.last_error is None else mail.last_error
     return replace(mail, state=state, text="", next_attempt_at=None, last_error=said)
-
-
-def _message_id(mail: ServiceMail, sender: str) -> str:
-    token = hashlib.sha256(f"greffier/service-mail/v1\n{mail.id}".encode()).hexdigest()[:40]
-    return f"<{token}@{sender.rpartition('@')[2]}>"
-
-
-def _not_sent(kind: OutcomeKind, reason: str) -> Outcome:
-    return Outcome(
-        kind=kind, code=None, enhanced_status=None, text=reason, queue_id=None,
-        tls_version=None, tls_cipher=None, remote=None,
-    )  # fmt: skip
