@@ -7,7 +7,8 @@ the process died in between, goes out once more under the same Message-ID.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import ClassVar
 
 import structlog
 
@@ -19,13 +20,13 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.seal_notice import verify_sender
 from service.ports.alerts_and_mail import ServiceMail
 from service.ports.store import AccessStore, AccessTransaction
+from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
 #: How long a mail is worth sending; links in it end by then. It is given up after.
 _USEFUL = timedelta(days=3)
 _AT_ONCE = 50
-_POLL_SECONDS = 30.0
 ACTOR = "system:mailer"
 
 
@@ -40,8 +41,12 @@ class MailSender:
     name: str
 
 
-class ServiceMailer:
+class ServiceMailer(PeriodicTask):
     """Sends queued mails one after the other, woken by commits and by the clock."""
+
+    name = "service_mails"
+    kinds: ClassVar[frozenset[str]] = frozenset({"messages"})
+    shortest_seconds = 0.0
 
     def __init__(
         self,
@@ -52,44 +57,22 @@ class ServiceMailer:
         identifiers: Identifiers,
         jitter: Callable[[], float],
     ) -> None:
+        super().__init__(clock)
         self._store, self._sender = store, sender
-        self._clock, self._identifiers, self._jitter = clock, identifiers, jitter
-        self._wake = asyncio.Event()
-        self._failure: str | None = None
+        self._identifiers, self._jitter = identifiers, jitter
         self._stopping = False
 
-    def wake(self, changed: set[str]) -> None:
-        """Look for the mails that a commit queued; called in the event loop with the kinds of things it changed."""
-        if "messages" in changed:
-            self._wake.set()
-
-    def health(self) -> str | None:
-        """Return why mails do not go out, or None."""
-        return self._failure
-
-    async def run(self) -> None:
-        """Run until cancelled; the mail that is under way is finished and recorded first."""
+    async def look(self) -> datetime | None:
+        """Send what is due; returns now where there may be more. When cancelled, it ends after the mail under way."""
         self._stopping = False
-        while True:
-            self._wake.clear()
-            sending = asyncio.ensure_future(self.send_due())
-            try:
-                sent = await asyncio.shield(sending)
-                self._failure = None
-            except asyncio.CancelledError:
-                self._stopping = True
-                await asyncio.wait({sending})
-                raise
-            except Exception as error:  # noqa: BLE001 - the loop outlives any failure; it is logged and shown
-                self._failure = f"{type(error).__name__}: {error}"
-                _log.error("service_mails.stalled", exc_info=error)
-                sent = 0
-            if sent == 0:
-                try:
-                    async with asyncio.timeout(_POLL_SECONDS):
-                        await self._wake.wait()
-                except TimeoutError:
-                    continue
+        sending = asyncio.ensure_future(self.send_due())
+        try:
+            sent = await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            self._stopping = True
+            await asyncio.wait({sending})
+            raise
+        return self._clock.now() if sent else None
 
     async def send_due(self) -> int:
         """Attempt mails that are due, and give up those whose use is over; returns how many.
