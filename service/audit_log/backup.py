@@ -16,10 +16,11 @@ from datetime import datetime
 from pathlib import Path
 
 from notifications.audit.merkle import append_leaves, complete_subtrees, leaf_hash
-from notifications.audit.note import VerifierKey, parse_verifier_key
+from notifications.audit.note import VerifierKey
 from notifications.canonical_json import timestamp_text
 from notifications.errors import Fault, GreffierError, InvalidInputError, LogUnavailableError
 from service.audit_log.published_head import Head, verified_head
+from service.audit_log.publishing import read_verifier_keys
 from service.settings import SETTINGS_FILE, Settings
 from service.store import SqlTransaction, open_store
 from service.system.atomic_files import sync, write_new
@@ -106,12 +107,7 @@ async def verify_backup(settings: Settings, folder: Path) -> Backup:
 
 def log_keys(settings: Settings) -> list[VerifierKey]:
     """Return the keys that the log is verified by: the file that customers have too."""
-    path = settings.trust_dir / "log.vkey"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InvalidInputError(Fault("trust", f"{path} cannot be read: {error.strerror}")) from None
-    return [parse_verifier_key(line) for line in lines if line.strip()]
+    return read_verifier_keys(settings.trust_dir)
 
 
 def _make_empty(folder: Path) -> None:

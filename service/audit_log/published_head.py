@@ -4,10 +4,7 @@ A database restored from an old backup must not be signed again, so the file mus
 """
 
 import asyncio
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from notifications.errors import InvalidInputError, LogUnavailableError, Verific
 from service.crypto.log_keys import LogKeys
 from service.ports.log import LogStore, LogTransaction
 from service.system.atomic_files import replace_file
+from service.system.file_lock import file_lock
 
 _MODE = 0o644
 
@@ -49,21 +47,11 @@ def write_head(path: Path, checkpoint: bytes) -> None:
     Processes that share the file write it one after the other, and none writes an earlier head over a later one. Raises
     OSError, and InvalidInputError where the file holds no checkpoint.
     """
-    with _alone(path):
+    with file_lock(path.with_name(path.name + ".lock")):
         before = read_head(path)
         if before is not None and parse_checkpoint_note(before).size >= parse_checkpoint_note(checkpoint).size:
             return
         replace_file(path, checkpoint, _MODE)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 async def verify_head(store: LogStore, head_path: Path, keys: LogKeys) -> None:

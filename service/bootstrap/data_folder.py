@@ -1,9 +1,5 @@
 """Prepare a data folder: demo keys, trust anchors, settings file, interim token. Never overwrites."""
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -81,23 +77,6 @@ def prepare_data_folder(
     lines = [f"{name} = {_toml(value)}" for name, value in settings.items()]
     text = "# Settings; an environment variable GREFFIER_<NAME> wins.\n" + "\n".join(lines) + "\n"
     write_new(data / SETTINGS_FILE, text.encode(), 0o600)
-
-
-@contextmanager
-def sole_use(data: Path) -> Iterator[None]:
-    """Hold a data folder for this process; raises InvalidInputError while another one has it.
-
-    Two services on one embedded folder would send twice what they lease. The lock goes with the process.
-    """
-    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidInputError(Fault("data", f"{data} is in use by another process")) from None
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _toml(text: str) -> str:

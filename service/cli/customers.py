@@ -12,10 +12,11 @@ from notifications.errors import Fault, InvalidInputError
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.import_customers import ImportReport, ImportUndoneError
 from service.bootstrap.agreements import load_agreements
-from service.bootstrap.data_folder import prepared_settings, sole_use
+from service.bootstrap.data_folder import prepared_settings
 from service.cli.options import DATA, FILE, printable
 from service.settings import Settings
 from service.store import Store, open_store
+from service.system.file_lock import sole_use
 from service.system.logging import SystemClock, SystemIdentifiers
 from service.web.api.customers.customer_csv import parse_customers
 from service.web.api.customers.customer_transfer import Transfer, export_customers

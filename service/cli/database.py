@@ -9,11 +9,12 @@ import click
 
 from notifications.errors import Fault, InvalidInputError
 from service.audit_log.backup import BackupFaultError, make_backup, verify_backup
-from service.bootstrap.data_folder import prepared_settings, sole_use
+from service.bootstrap.data_folder import prepared_settings
 from service.cli.options import DATA, FOLDER
 from service.settings import load_settings
 from service.store import migrate_store
 from service.store.maintenance.copy import copy_store
+from service.system.file_lock import sole_use
 
 
 @click.command("backup")

@@ -10,10 +10,11 @@ import click
 
 from notifications.canonical_json import timestamp_text
 from notifications.customer.erasure import erasure_window
-from service.bootstrap.data_folder import prepared_settings, sole_use
+from service.bootstrap.data_folder import prepared_settings
 from service.cli.options import DATA
 from service.settings import Settings
 from service.store import SqlTransaction, open_store
+from service.system.file_lock import sole_use
 
 _AT_ONCE = 1000
 

@@ -11,7 +11,7 @@ import click
 
 from notifications.errors import Fault, InvalidInputError
 from notifications.use_cases.audit_context import AuditContext
-from service.bootstrap.data_folder import is_prepared, sole_use
+from service.bootstrap.data_folder import is_prepared
 from service.cli.options import DATA, FILE
 from service.crypto.key_states import KeyState
 from service.crypto.master_key import key_passphrases, load_masters
@@ -21,6 +21,7 @@ from service.key_rotation.rotation import KeyRotation
 from service.key_rotation.staging import PreparedRotation
 from service.settings import Settings, load_settings
 from service.store import Store, open_store
+from service.system.file_lock import sole_use
 from service.system.logging import SystemClock, SystemIdentifiers, configure_logging
 
 #: Enough of a fingerprint to tell keys apart.

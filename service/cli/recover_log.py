@@ -21,10 +21,10 @@ from notifications.use_cases.audit_context import AuditContext
 from service.audit_log.backup import log_keys
 from service.audit_log.published_head import Head, read_head, verified_head
 from service.audit_log.witness.folder import origin_digest
-from service.bootstrap.data_folder import sole_use
 from service.cli.options import FILE, FOLDER
 from service.settings import Settings, load_settings
 from service.store import SqlTransaction, open_store
+from service.system.file_lock import sole_use
 from service.system.logging import SystemIdentifiers
 
 ENTRY_TYPE = "log.succeeded"

@@ -8,9 +8,10 @@ import click
 
 from notifications.audit.note import parse_verifier_key
 from notifications.errors import Fault, InvalidInputError
-from service.audit_log.witness.folder import WitnessFolder, prepare_witness, witness_alone
+from service.audit_log.witness.folder import WitnessFolder, prepare_witness
 from service.audit_log.witness.server import witness_until_stopped
 from service.cli.options import FOLDER
+from service.system.file_lock import sole_use
 from service.system.logging import configure_logging
 
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
@@ -33,7 +34,7 @@ def witness_command(context: click.Context, data: Path | None, host: str, port: 
         raise click.UsageError("--data is needed")
     if not data.is_dir():
         raise InvalidInputError(Fault("data", f"{data} is no witness's: run greffier witness init"))
-    with witness_alone(data):
+    with sole_use(data):
         witness = WitnessFolder(data, lambda: datetime.now(UTC))
         configure_logging()
 

@@ -10,12 +10,9 @@
 A witness whose ``heads`` were restored from a backup would cosign a fork. It must be given a new name and key instead.
 """
 
-import fcntl
 import hashlib
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -117,17 +114,3 @@ class WitnessFolder:
 def origin_digest(origin: str) -> str:
     """Return a log's name as a name of files and addresses: hex SHA-256."""
     return hashlib.sha256(origin.encode()).hexdigest()
-
-
-@contextmanager
-def witness_alone(folder: Path) -> Iterator[None]:
-    """Hold a witness's folder for this process; raises InvalidInputError while another one has it."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidInputError(Fault("data", f"{folder} is in use by another process")) from None
-        yield
-    finally:
-        os.close(descriptor)
