@@ -382,6 +382,15 @@ class TestSchedule:
         assert await checks.check_due() == 3
         assert await checks.check_due() == 0
 
+    async def test_right_after_a_start_nobody_is_asked(self, house):
+        checks = ContactChecks(house.store, house.checker, every_days=7, clock=house.clock)
+        await house.customer({"email": "new@example.org", "verified_at": NOW - timedelta(days=1)})
+        first_at = await checks.look()
+        assert (first_at - house.clock.now(), house.relay.connections) == (timedelta(minutes=5), 0)
+        house.clock.step(timedelta(minutes=5))
+        assert await checks.look() is None
+        assert house.relay.connections == 1
+
     async def test_with_no_days_nothing_is_checked(self, house):
         await house.customer({"verified_at": NOW})
         house.clock.step(timedelta(days=99))
