@@ -42,35 +42,27 @@ def fact_is(fact: int, accepted: Sequence[str]) -> Rule:
 
 def all_of(rules: Sequence[Rule]) -> Rule:
     """Return the rule that every rule holds."""
-    if len(rules) == 1:
-        return rules[0]
-    evaluates = tuple(rule.evaluate for rule in rules)
-
-    def evaluate(state: State) -> int:
-        result = YES
-        for each in evaluates:
-            outcome = each(state)
-            if outcome == NO:
-                return NO
-            if outcome < 0 <= result:
-                result = outcome
-        return result
-
-    return Rule(evaluate, _facts(rules))
+    return _folded(rules, NO)
 
 
 def any_of(rules: Sequence[Rule]) -> Rule:
     """Return the rule that at least one rule holds."""
+    return _folded(rules, YES)
+
+
+def _folded(rules: Sequence[Rule], dominating: int) -> Rule:
+    """Return the rule that has the dominating outcome once one of the rules has it, and the other where none can."""
     if len(rules) == 1:
         return rules[0]
     evaluates = tuple(rule.evaluate for rule in rules)
+    other = YES - dominating
 
     def evaluate(state: State) -> int:
-        result = NO
+        result = other
         for each in evaluates:
             outcome = each(state)
-            if outcome == YES:
-                return YES
+            if outcome == dominating:
+                return dominating
             if outcome < 0 <= result:
                 result = outcome
         return result

@@ -18,7 +18,7 @@ from notifications.audit.checkpoint import (
     verify_cosignature,
 )
 from notifications.audit.merkle import EMPTY_ROOT, HASH_BYTES, verify_consistency
-from notifications.audit.note import MAX_SIGNATURES, VerifierKey, parse_note, signature_line, signatures_of
+from notifications.audit.note import VerifierKey, parse_note, signature_line, signatures_of
 from notifications.errors import Fault, GreffierError, InvalidInputError, VerificationError
 
 #: No proof needs more lines, because a tree has fewer than 2^63 leaves.
@@ -171,20 +171,6 @@ def verified_answer(note: bytes, answer: bytes, key: VerifierKey) -> Cosignature
         raise VerificationError("cosignature", f"{key.name} did not cosign exactly once")
     line = signature_line(key, lines[0].signature)
     return Cosignature(line, verify_cosignature(_text_of(note) + b"\n" + line.encode(), key))
-
-
-def with_cosignatures(note: bytes, lines: Sequence[str]) -> bytes:
-    """Return the checkpoint with cosignature lines added at its end.
-
-    A line that the checkpoint already has, or has no room for, is left out. Raises InvalidInputError for a malformed
-    line.
-    """
-    has = note.decode().splitlines(keepends=True)
-    room = MAX_SIGNATURES - len(parse_note(note).signatures)
-    added = [line for line in dict.fromkeys(lines) if line not in has][:room]
-    cosigned = note + "".join(added).encode()
-    parse_note(cosigned)
-    return cosigned
 
 
 def parse_conflict(body: bytes) -> int:

@@ -8,7 +8,6 @@ from notifications.audit.tiles import (
     TILE_WIDTH,
     Tile,
     entry_bundle,
-    parse_entry_bundle,
     split_hashes,
     tile_nodes,
     tile_of_node,
@@ -73,14 +72,3 @@ class TileNodes:
             hashes = list(map(node_hash, hashes[::2], hashes[1::2]))
         (hashed,) = hashes
         return hashed
-
-
-def leaf_in(index: int, size: int, read: TileReader) -> bytes:
-    """Return a leaf from its bundle; raises InvalidInputError if it is outside the tree or missing in the bundle."""
-    if not 0 <= index < size:
-        raise InvalidInputError(Fault("index", f"must be from 0 to {size - 1}"))
-    number, offset = divmod(index, TILE_WIDTH)
-    entries = parse_entry_bundle(read(Tile(None, number, width_in(size, None, number))))
-    if offset >= len(entries):
-        raise InvalidInputError(Fault("bundle", f"lacks entry {index}"))
-    return entries[offset]

@@ -30,15 +30,6 @@ class Tile:
     width: int = TILE_WIDTH
 
 
-def partial_widths(size: int) -> list[int]:
-    """Return the width of the partial tile at each level of a tree; 0 if the last tile of a level is full."""
-    widths = []
-    while size:
-        widths.append(size % TILE_WIDTH)
-        size //= TILE_WIDTH
-    return widths
-
-
 def tiles_of(size: int, level: int | None) -> list[Tile]:
     """Return every tile of one level of a tree; the partial tile is last."""
     count = size >> (TILE_HEIGHT * (level or 0))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Self
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
@@ -117,6 +118,20 @@ class Outcome:
     #: wait that the other side asked for (Retry-After), in seconds, or None
     retry_after_seconds: int | None = None
 
+    @classmethod
+    def failure(cls, kind: OutcomeKind, text: str, *, remote: str | None = None) -> Self:
+        """Return the outcome of an attempt that got no answer; ``text`` says why, in one line."""
+        return cls(
+            kind=kind,
+            code=None,
+            enhanced_status=None,
+            text=text,
+            queue_id=None,
+            tls_version=None,
+            tls_cipher=None,
+            remote=remote,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
@@ -142,15 +157,18 @@ def delivery_id(
     return uuid5(_DELIVERIES, f"{notice_id}/{channel.value}/{contact_id or endpoint_id or 'inbox'}")
 
 
-def message_id(notice_id: UUID, contact_id: UUID | None, domain: str, endpoint_id: UUID | None = None) -> str:
-    """Return the Message-ID (or idempotency key) of a delivery; it is the same on every attempt.
+def message_id(namespace: str, value: object, domain: str) -> str:
+    """Return a Message-ID (or idempotency key): a digest of what it is for, so that it is the same on every attempt.
 
-    It is a digest of random identifiers, so that the recipient of a mail cannot learn them from it.
+    ``namespace`` names the kind of message. The recipient learns nothing of ``value`` where that cannot be guessed.
     """
-    token = hashlib.sha256(
-        f"greffier/message-id/v1\n{notice_id}/{contact_id or endpoint_id or 'inbox'}".encode()
-    ).hexdigest()[:40]
+    token = hashlib.sha256(f"greffier/{namespace}/v1\n{value}".encode()).hexdigest()[:40]
     return f"<{token}@{domain}>"
+
+
+def delivery_message_id(notice_id: UUID, contact_id: UUID | None, domain: str, endpoint_id: UUID | None = None) -> str:
+    """Return the Message-ID (or idempotency key) of a delivery; it tells neither of the two random identifiers."""
+    return message_id("message-id", f"{notice_id}/{contact_id or endpoint_id or 'inbox'}", domain)
 
 
 def turn_of(number: int) -> int:

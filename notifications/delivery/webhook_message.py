@@ -10,27 +10,22 @@ import hmac
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from urllib.parse import urlsplit
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from notifications.canonical_json import canonicalize, timestamp_text
 from notifications.delivery.webhook import SignatureKind
-from notifications.errors import Fault, InvalidInputError, VerificationError
+from notifications.errors import Fault, InvalidInputError
 from notifications.notice.seal import SealedNotice
 
 NOTICE_TYPE = "greffier.notice.v1"
 TRIAL_TYPE = "greffier.test.v1"
 CONTENT_TYPE = "application/cloudevents+json"
-#: Greatest difference between the clocks of sender and receiver.
-TOLERANCE = timedelta(minutes=5)
 _SECRET_PREFIX, _PUBLIC_PREFIX = "whsec_", "whpk_"
-_SECRET_BYTES = range(24, 65)
-_KEY_BYTES = 32
 _WITHOUT_SPACES = re.compile(r"[\x21-\x7f]*")
 _MAX_URL_CHARACTERS = 2000
 _MAX_NAME_CHARACTERS = 253
@@ -135,35 +130,6 @@ def signed_headers(message_id: str, body: bytes, at: datetime, secrets: Sequence
     }
 
 
-def verify_webhook(headers: Mapping[str, str], body: bytes, keys: Sequence[str], now: datetime) -> None:
-    """Raise VerificationError unless one of the receiver's keys signed this body within the last five minutes.
-
-    ``keys``: ``whsec_…`` and ``whpk_…`` texts. Raises InvalidInputError for a malformed key. Not checked: replays. The
-    receiver must remember each ``webhook-id`` that it accepted, because the same message can arrive again.
-    """
-    lowered = {name.casefold(): value for name, value in headers.items()}
-    try:
-        identifier, seconds = lowered["webhook-id"], lowered["webhook-timestamp"]
-        signatures = lowered["webhook-signature"].split()
-    except KeyError as error:
-        raise VerificationError("headers", f"{error.args[0]} is missing") from None
-    if not seconds.isdecimal() or not seconds.isascii():
-        raise VerificationError("timestamp", "is not a number of seconds")
-    if abs(now.timestamp() - int(seconds)) > TOLERANCE.total_seconds():
-        raise VerificationError("timestamp", "is more than five minutes away")
-    content = _signed_content(identifier, seconds, body)
-    verifiers = [_verifier(key) for key in keys]
-    for signature in signatures:
-        kind, _, encoded = signature.partition(",")
-        try:
-            raw = base64.b64decode(encoded, validate=True)
-        except ValueError:
-            continue
-        if any(known == kind and verify(content, raw) for known, verify in verifiers):
-            return
-    raise VerificationError("signature", "no signature is by a key that is known")
-
-
 def shared_secret_text(secret: bytes) -> str:
     """Return a shared secret in the form that is shown once: ``whsec_…``."""
     return _SECRET_PREFIX + _text(secret)
@@ -182,35 +148,6 @@ def _signature(secret: SigningSecret, content: bytes) -> bytes:
     if secret.kind is SignatureKind.V1:
         return hmac.digest(secret.secret, content, "sha256")
     return Ed25519PrivateKey.from_private_bytes(secret.secret).sign(content)
-
-
-def _verifier(key: str) -> tuple[str, Callable[[bytes, bytes], bool]]:
-    """Return the signature scheme of a receiver's key, and a function that verifies a signature over a content."""
-    shared = _decoded(key, _SECRET_PREFIX)
-    if shared is not None and len(shared) in _SECRET_BYTES:
-        return SignatureKind.V1.value, lambda content, given: hmac.compare_digest(
-            hmac.digest(shared, content, "sha256"), given
-        )
-    public = _decoded(key, _PUBLIC_PREFIX)
-    if public is not None and len(public) == _KEY_BYTES:
-        verifying = Ed25519PublicKey.from_public_bytes(public)
-        return SignatureKind.V1A.value, lambda content, given: _is_signed(verifying, content, given)
-    raise InvalidInputError(Fault("key", "is neither whsec_ nor whpk_ with its base64"))
-
-
-def _decoded(key: str, prefix: str) -> bytes | None:
-    try:
-        return base64.b64decode(key.removeprefix(prefix), validate=True) if key.startswith(prefix) else None
-    except ValueError:
-        return None
-
-
-def _is_signed(key: Ed25519PublicKey, content: bytes, signature: bytes) -> bool:
-    try:
-        key.verify(signature, content)
-    except InvalidSignature:
-        return False
-    return True
 
 
 def _text(raw: bytes) -> str:

@@ -347,17 +347,3 @@ def _signed_entity(
         delimiter, _CRLF, SIGNATURE_PART_HEADER, base64_lines(sign(signed)), _CRLF,
         delimiter, b"--", _CRLF,
     ]  # fmt: skip
-
-
-def assemble_notice_mail(
-    *,
-    sealed: SealedNotice,
-    language: str,
-    envelope: Envelope,
-    sign: Callable[[bytes], bytes],
-    time_zone: str | None = None,
-    note: str | None = None,
-) -> LinedMail:
-    """Return the message that serves a sealed notice on one contact; ``note``: words of the mail itself beside it."""
-    prepared = prepare_body(sealed, language, time_zone)
-    return assemble_mail(prepared if note is None else with_note(prepared, note), envelope, sign)

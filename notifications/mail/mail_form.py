@@ -109,11 +109,6 @@ class ReachabilityFinding:
     #: for a certificate that expires: the warning that is due, one of ``EXPIRY_WARNING_DAYS``
     within_days: int | None = None
 
-    @property
-    def is_unreachable(self) -> bool:
-        """Whether nobody at the customer gets any mail."""
-        return self.kind is Reach.NO_ACTIVE_CONTACT
-
 
 def reachability(contacts: Sequence[Contact], now: datetime) -> list[ReachabilityFinding]:
     """Return what stands between a customer and its notices by mail, of the contacts served now; empty: nothing.

@@ -16,12 +16,14 @@ from datetime import datetime
 from pathlib import Path
 
 from notifications.audit.merkle import append_leaves, complete_subtrees, leaf_hash
-from notifications.audit.note import VerifierKey, parse_verifier_key
+from notifications.audit.note import VerifierKey
 from notifications.canonical_json import timestamp_text
 from notifications.errors import Fault, GreffierError, InvalidInputError, LogUnavailableError
 from service.audit_log.published_head import Head, verified_head
+from service.audit_log.publishing import read_verifier_keys
 from service.settings import SETTINGS_FILE, Settings
 from service.store import SqlTransaction, open_store
+from service.system.atomic_files import sync, write_new
 
 DATABASE, MANIFEST = "greffier.sqlite3", "backup.json"
 _BUSY_SECONDS = 30.0
@@ -79,8 +81,7 @@ async def make_backup(settings: Settings, folder: Path, *, now: datetime, versio
         checkpoint=None if head.checkpoint is None else head.checkpoint.decode(),
         kept_apart=[str(path) for path in _kept_apart(settings) if path.exists()],
     )
-    _write(folder / MANIFEST, json.dumps(asdict(backup), indent=2, ensure_ascii=False).encode() + b"\n")
-    _sync(folder)
+    write_new(folder / MANIFEST, json.dumps(asdict(backup), indent=2, ensure_ascii=False).encode() + b"\n", 0o600)
     return backup
 
 
@@ -105,13 +106,8 @@ async def verify_backup(settings: Settings, folder: Path) -> Backup:
 
 
 def log_keys(settings: Settings) -> list[VerifierKey]:
-    """Return the keys with which the log is verified, from the same file that customers have."""
-    path = settings.trust_dir / "log.vkey"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InvalidInputError(Fault("trust", f"{path} cannot be read: {error.strerror}")) from None
-    return [parse_verifier_key(line) for line in lines if line.strip()]
+    """Return the keys that the log is verified by: the file that customers have too."""
+    return read_verifier_keys(settings.trust_dir)
 
 
 def _make_empty(folder: Path) -> None:
@@ -129,8 +125,7 @@ def _copy(source: Path, target: Path) -> None:
         except sqlite3.Error as error:
             target.unlink()
             raise BackupFaultError(f"{source} cannot be copied: {error}") from error
-    with target.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(target)
 
 
 @contextlib.contextmanager
@@ -163,8 +158,7 @@ async def _verified(copy: Path, keys: Sequence[VerifierKey]) -> Head:
         raise BackupFaultError(f"{copy} holds a log that does not verify: {error}") from error
     finally:
         await store.close()
-    with copy.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(copy)
     return head
 
 
@@ -203,19 +197,3 @@ def _digest(path: Path) -> tuple[str, int]:
     except OSError as error:
         raise BackupFaultError(f"{path} cannot be read: {error.strerror}") from None
     return digest.hexdigest(), size
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -220,18 +219,3 @@ class _Writing:
 def _spool(folder: Path | None) -> Iterator[BinaryIO]:
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=None if folder is None else str(folder)) as file:
         yield file  # type: ignore[misc]  # a binary file in all but its declared type
-
-
-@contextlib.contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
-    """Yield a temporary file. It replaces ``path`` once it is complete and on disk; after an error it is removed."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

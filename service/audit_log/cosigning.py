@@ -1,10 +1,10 @@
 """Runs on the leader only: ask witnesses to cosign each head. Each is asked separately; the log never waits for one."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import structlog
 
@@ -20,6 +20,7 @@ from service.audit_log.witness.client import (
     WitnessUnavailableError,
 )
 from service.ports.log import CosignatureStore, CosignatureTransaction
+from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
@@ -77,65 +78,74 @@ class Cosigning:
         must stop, and VerificationError if the head is not from this log. ``failed`` is called with the name of a
         witness after each failed attempt.
         """
-        self._store, self._clients, self._measure, self._clock = store, clients, measure, clock
-        self._failed = failed
-        self._pace = pace or CosigningPace()
-        self.states = [WitnessState(client.name) for client in clients]
-        self._wakes = [asyncio.Event() for _ in clients]
+        pace = pace or CosigningPace()
+        self._tasks = [_WitnessTask(store, client, measure, clock, pace, failed) for client in clients]
+        self.states = [task.state for task in self._tasks]
 
     def wake(self, changed: set[str]) -> None:
-        """Ask again after a commit; called in the event loop with the kinds of things that it changed."""
-        if "log" in changed:
-            for wake in self._wakes:
-                wake.set()
+        """Look again after a commit; called in the event loop with the kinds of things it changed."""
+        for task in self._tasks:
+            task.wake(changed)
 
     async def run(self) -> None:
         """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
-            for client, state, wake in zip(self._clients, self.states, self._wakes, strict=True):
-                group.create_task(self._follow(client, state, wake), name=f"witness {client.name}")
+            for task in self._tasks:
+                group.create_task(task.run(), name=f"witness {task.state.name}")
 
     async def look(self) -> None:
-        """Ask every witness once; failures are recorded in ``states``."""
-        await asyncio.gather(*(self._look(*pair) for pair in zip(self._clients, self.states, strict=True)))
+        """Ask every witness once; what fails is in ``states``."""
+        errors = await asyncio.gather(*(task.look() for task in self._tasks), return_exceptions=True)
+        for task, error in zip(self._tasks, errors, strict=True):
+            if isinstance(error, Exception):
+                task.failed(error)
 
-    async def _follow(self, client: WitnessClient, state: WitnessState, wake: asyncio.Event) -> None:
-        retry_seconds = self._pace.first_retry_seconds
-        while True:
-            wake.clear()
-            if await self._look(client, state):
-                retry_seconds = self._pace.first_retry_seconds
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._pace.poll_seconds):
-                        await wake.wait()
-                await asyncio.sleep(self._pace.period_seconds)
-            else:
-                await asyncio.sleep(retry_seconds)
-                retry_seconds = min(2 * retry_seconds, self._pace.last_retry_seconds)
 
-    async def _look(self, client: WitnessClient, state: WitnessState) -> bool:
-        """Ask for a cosignature of the latest head; return whether the witness has cosigned it. Logs every failure."""
-        try:
-            await self._have_cosigned(client, state)
-        except Exception as error:  # noqa: BLE001 - whatever failed is shown and tried again
-            state.failing_since = state.failing_since or self._clock.now()
-            state.reason, state.failures = str(error) or type(error).__name__, state.failures + 1
-            state.disputes = isinstance(error, WitnessDisputeError)
-            self._failed(client.name)
-            unexpected = None if isinstance(error, WitnessUnavailableError | WitnessDisputeError) else error
-            _log.warning("witness.failed", witness=client.name, reason=state.reason, exc_info=unexpected)
-            return False
-        state.failing_since, state.reason, state.disputes = None, None, False
-        return True
+class _WitnessTask(PeriodicTask):
+    """Has one witness cosign the latest head."""
 
-    async def _have_cosigned(self, client: WitnessClient, state: WitnessState) -> None:
-        """Get a cosignature of the latest head, and store it.
+    name = "witness"
+    kinds: ClassVar[frozenset[str]] = frozenset({"log"})
+
+    def __init__(
+        self,
+        store: CosignatureStore,
+        client: WitnessClient,
+        measure: Callable[[bytes], Awaitable[None]],
+        clock: Clock,
+        pace: CosigningPace,
+        count_failure: Callable[[str], None],
+    ) -> None:
+        super().__init__(clock)
+        self.poll_seconds, self.shortest_seconds = pace.poll_seconds, pace.period_seconds
+        self.retry_seconds = (pace.first_retry_seconds, pace.last_retry_seconds)
+        self._store, self._client, self._measure, self._count_failure = store, client, measure, count_failure
+        self.state = WitnessState(client.name)
+
+    async def look(self) -> None:
+        """Have the latest head cosigned; raises whatever keeps the witness from it."""
+        await self._have_cosigned()
+        self.state.failing_since, self.state.reason, self.state.disputes = None, None, False
+
+    def failed(self, error: Exception) -> None:
+        """Keep in ``state`` why the witness does not cosign, and log it."""
+        state = self.state
+        state.failing_since = state.failing_since or self._clock.now()
+        state.reason, state.failures = str(error) or type(error).__name__, state.failures + 1
+        state.disputes = isinstance(error, WitnessDisputeError)
+        self._count_failure(state.name)
+        unexpected = None if isinstance(error, WitnessUnavailableError | WitnessDisputeError) else error
+        _log.warning("witness.failed", witness=state.name, reason=state.reason, exc_info=unexpected)
+
+    async def _have_cosigned(self) -> None:
+        """Have the latest head cosigned, and keep the cosignature.
 
         1. Read the latest head, and the size that the witness cosigned last: from this process, else from the store.
         2. Send the head with a consistency proof from that size. The witness may answer that it needs another size.
         3. If the witness cosigned a larger tree or another history, ask it for that head and compare it with this log.
         4. Store its cosignature line.
         """
+        state, client = self.state, self._client
         for _ in range(_TRIES):
             # 1.
             if state.size is None:
@@ -146,33 +156,34 @@ class Cosigning:
                 return
             # 2.
             if proof is None:
-                await self._dispute(client, state, f"{client.name} cosigned {state.size} entries, here are {size}")
+                await self._dispute(f"{client.name} cosigned {state.size} entries, here are {size}")
             try:
                 cosigned = await client.add_checkpoint(state.size, proof or [], note)
             except WitnessConflictError as conflict:
                 if conflict.size > size or conflict.size == state.size:
                     # 3.
-                    await self._dispute(client, state, f"{client.name}: {conflict}, here are {size}")
+                    await self._dispute(f"{client.name}: {conflict}, here are {size}")
                 state.size = conflict.size
                 continue
             except WitnessDisputeError as error:
-                await self._dispute(client, state, str(error))
+                await self._dispute(str(error))
             # 4.
-            state.cosigned_at = await self._keep(client.name, size, cosigned)
+            state.cosigned_at = await self._keep(size, cosigned)
             state.size, state.confirmed = size, True
             return
         raise WitnessUnavailableError(f"{client.name} tells another size each time")
 
-    async def _keep(self, name: str, size: int, cosigned: Cosignature) -> datetime:
+    async def _keep(self, size: int, cosigned: Cosignature) -> datetime:
+        name = self.state.name
         at = datetime.fromtimestamp(cosigned.seconds, UTC)
         await self._store.write(lambda tx: tx.add_cosignature(size, name, cosigned.line, at))
         _log.debug("witness.cosigned", witness=name, size=size)
         return at
 
-    async def _dispute(self, client: WitnessClient, state: WitnessState, reason: str) -> None:
-        """Raise the result of a dispute: LogUnavailableError if the witness proved it, else WitnessDisputeError."""
-        state.size, state.confirmed = None, False
-        note = await client.head(parse_checkpoint_note(await self._latest()).origin)
+    async def _dispute(self, reason: str) -> None:
+        """Raise what became of a dispute: LogUnavailableError where the witness proved it, WitnessDisputeError else."""
+        self.state.size, self.state.confirmed = None, False
+        note = await self._client.head(parse_checkpoint_note(await self._latest()).origin)
         if note is None:
             raise WitnessDisputeError(f"{reason}; it shows no head that would prove it")
         try:

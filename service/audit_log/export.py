@@ -4,7 +4,6 @@ Each file is either complete or absent, and is on disk before the next step. A c
 that it needs. So a reader during an export finds the previous state of the log. A second run writes only new files.
 """
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from service.audit_log.publishing import (
     published_tile,
     stamped_paths,
 )
+from service.system.atomic_files import replace_file
 
 #: Number of tiles that are read from one snapshot. Different tiles may come from different snapshots, because the
 #: contents of a tile of a given width never change.
@@ -57,11 +57,11 @@ async def export_log(
         some = wanted[start : start + _TILES_AT_ONCE]
         contents = await read(partial(_contents, tiles=some))
         for tile, content in zip(some, contents, strict=True):
-            write_whole(folder / tile_path(tile), content)
+            _write(folder / tile_path(tile), content)
         progress(len(some))
-    write_whole(folder / VERIFIER_KEY, verifier_keys.encode())
+    _write(folder / VERIFIER_KEY, verifier_keys.encode())
     # 3.
-    write_whole(folder / CHECKPOINT, note)
+    _write(folder / CHECKPOINT, note)
     # 4.
     await _export_stamped(read, folder, checkpoint.size)
     return checkpoint
@@ -75,9 +75,9 @@ async def _export_stamped(read: Reads, folder: Path, size: int) -> None:
         if token_path.exists() and checkpoint_path.exists():
             continue
         found = await read(partial(_stamped, size=stamped))
-        write_whole(checkpoint_path, found.note)
-        write_whole(token_path, found.token)
-    write_whole(folder / STAMPED_SIZES, "".join(f"{stamped}\n" for stamped in sizes).encode())
+        _write(checkpoint_path, found.note)
+        _write(token_path, found.token)
+    _write(folder / STAMPED_SIZES, "".join(f"{stamped}\n" for stamped in sizes).encode())
 
 
 def _stamped(tx: PublishedTransaction, size: int) -> TimestampedCheckpoint:
@@ -116,21 +116,9 @@ def _verify_grown(tx: PublishedTransaction, before: bytes, now: Checkpoint, veri
         raise InvalidInputError(Fault("folder", f"holds other entries than the first {earlier.size} of this log"))
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file to disk atomically: after a crash it is complete or absent."""
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, content, 0o644)
 
 
 def _read(path: Path) -> bytes | None:

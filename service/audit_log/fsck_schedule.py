@@ -21,6 +21,7 @@ from notifications.canonical_json import parse_timestamp, timestamp_text
 from notifications.errors import GreffierError
 from notifications.ports import Clock
 from service.settings import Settings
+from service.system.atomic_files import replace_file
 from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
@@ -159,6 +160,5 @@ def _read(path: Path) -> FsckState | None:
 
 
 def _write(path: Path, check: FsckState) -> None:
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(asdict(check) | {"completed_at": timestamp_text(check.completed_at)}), encoding="utf-8")
-    new.replace(path)
+    text = json.dumps(asdict(check) | {"completed_at": timestamp_text(check.completed_at)})
+    replace_file(path, text.encode(), 0o644)

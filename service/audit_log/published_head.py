@@ -4,10 +4,7 @@ The log must not sign a database that was restored from an old backup. So the he
 """
 
 import asyncio
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +14,8 @@ from notifications.audit.note import VerifierKey
 from notifications.errors import InvalidInputError, LogUnavailableError, VerificationError
 from service.crypto.log_keys import LogKeys
 from service.ports.log import LogStore, LogTransaction
+from service.system.atomic_files import replace_file
+from service.system.file_lock import file_lock
 
 _MODE = 0o644
 
@@ -48,32 +47,11 @@ def write_head(path: Path, checkpoint: bytes) -> None:
     A lock makes processes that share the file write one after the other. An earlier head never replaces a later one.
     Raises OSError, and InvalidInputError if the file does not contain a checkpoint.
     """
-    with _locked(path):
+    with file_lock(path.with_name(path.name + ".lock")):
         before = read_head(path)
         if before is not None and parse_checkpoint_note(before).size >= parse_checkpoint_note(checkpoint).size:
             return
-        beside = path.with_name(path.name + ".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(checkpoint)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        replace_file(path, checkpoint, _MODE)
 
 
 async def verify_head(store: LogStore, head_path: Path, keys: LogKeys) -> None:

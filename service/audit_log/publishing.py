@@ -4,10 +4,13 @@ It is served over HTTP and exported as files under the same names (C2SP tlog-til
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Protocol, TypeVar
 
+from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.audit.tile_reading import tile_contents
 from notifications.audit.tiles import Tile
+from notifications.errors import Fault, InvalidInputError
 from notifications.ports import SequencedEntry, TimestampedCheckpoint
 
 ResultT = TypeVar("ResultT")
@@ -80,3 +83,13 @@ def published_tile(tx: PublishedTransaction, tile: Tile) -> bytes:
         return [entry.leaf for entry in tx.log_entries(start, count)]
 
     return tile_contents(tile, tx.log_size(), tx.log_node_hashes, leaves)
+
+
+def read_verifier_keys(trust: Path) -> list[VerifierKey]:
+    """Return the keys that the log is verified by, of a trust folder as customers have it; raises InvalidInputError."""
+    path = trust / VERIFIER_KEY
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InvalidInputError(Fault("trust", f"{path} cannot be read: {error.strerror}")) from None
+    return [parse_verifier_key(line) for line in lines if line.strip()]

@@ -1,10 +1,9 @@
 """Build the checks of contacts, for the leader and for ``greffier check-contacts``."""
 
 import contextlib
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 
-from notifications.delivery.delivery import Outcome
+from notifications.delivery.delivery import Outcome, message_id
 from notifications.delivery.webhook import WebhookEndpoint, WebhookSecret
 from notifications.delivery.webhook_message import trial_event
 from notifications.ports import Channel, Clock, Identifiers, Signer, WebhookChannel
@@ -60,9 +59,8 @@ def _trial(
     source = settings.provider.console_url or f"mailto:{sender}"
 
     async def post(endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret]) -> Outcome:
-        token = hashlib.sha256(f"greffier/check/v1\n{identifiers.new_id()}".encode()).hexdigest()[:40]
-        message_id = f"<{token}@{sender.rpartition('@')[2]}>"
-        content = trial_event(message_id=message_id, source=source, at=clock.now())
-        return await channel.post(endpoint=endpoint, secrets=secrets, message_id=message_id, content=content)
+        key = message_id("check", identifiers.new_id(), sender.rpartition("@")[2])
+        content = trial_event(message_id=key, source=source, at=clock.now())
+        return await channel.post(endpoint=endpoint, secrets=secrets, message_id=key, content=content)
 
     return post

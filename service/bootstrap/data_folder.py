@@ -1,25 +1,26 @@
 """Prepare a data folder: demo keys, trust anchors, settings file, interim token. Never overwrites."""
 
-import fcntl
-import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from notifications.errors import Fault, InvalidInputError
+from service.auth.tokens import new_token
 from service.crypto.demo_keys import KeyFiles, create_demo_keys
 from service.crypto.master_key import new_master, passphrase_of, read_masters, write_master_file
-from service.settings import SETTINGS_FILE
-
-#: Prefix of API tokens, so that leak scanners find them.
-TOKEN_PREFIX = "grf_"  # noqa: S105 - a prefix, not a token
+from service.settings import SETTINGS_FILE, Settings, load_settings
+from service.system.atomic_files import write_new
 
 
 def is_prepared(data: Path) -> bool:
     """Return whether a folder was prepared before."""
     return (data / SETTINGS_FILE).exists()
+
+
+def prepared_settings(data: Path) -> Settings:
+    """Return the settings of a data folder; raises InvalidInputError for a folder that was not prepared."""
+    if not is_prepared(data):
+        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
+    return load_settings(data)
 
 
 def prepare_data_folder(
@@ -60,7 +61,7 @@ def prepare_data_folder(
     )
     if not master_path.exists():
         write_master_file(master_path, masters, new=True)
-    _write_private(data / "api-token", TOKEN_PREFIX + secrets.token_urlsafe(32) + "\n")
+    write_new(data / "api-token", f"{new_token()}\n".encode(), 0o600)
     tables: dict[str, dict[str, str]] = {
         "provider": {"name": provider_name, "contact_name": f"{provider_name} SOC", "contact_email": address},
         "mail": {"sender": address},
@@ -73,24 +74,7 @@ def prepare_data_folder(
     lines = ["# Settings; an environment variable GREFFIER_<TABLE>__<KEY> wins."]
     for table, values in tables.items():
         lines += ["", f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
-    _write_private(data / SETTINGS_FILE, "\n".join(lines) + "\n")
-
-
-@contextmanager
-def sole_use(data: Path) -> Iterator[None]:
-    """Hold a data folder for this process; raises InvalidInputError while another one has it.
-
-    Two services on one embedded folder would send twice what they lease. The lock goes with the process.
-    """
-    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidInputError(Fault("data", f"{data} is in use by another process")) from None
-        yield
-    finally:
-        os.close(descriptor)
+    write_new(data / SETTINGS_FILE, ("\n".join(lines) + "\n").encode(), 0o600)
 
 
 def _toml(text: str) -> str:
@@ -109,11 +93,3 @@ def _first_line(path: Path) -> bytes:
     if not lines or not lines[0]:
         raise InvalidInputError(Fault("passphrase_file", "its first line is empty"))
     return lines[0]
-
-
-def _write_private(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

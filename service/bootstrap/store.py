@@ -5,9 +5,9 @@ import contextlib
 import structlog
 
 from notifications.errors import Fault, InvalidInputError
-from service.bootstrap.data_folder import sole_use
 from service.settings import Settings
 from service.store import SqlTransaction, Store, open_store
+from service.system.file_lock import sole_use
 from service.system.leadership import AdvisoryLockLeadership, Leadership, SoleLeadership
 
 _log = structlog.get_logger(__name__)

@@ -45,14 +45,14 @@ class SmtpProbe:
                 sender=self._sender, recipient=recipient, message_id="<check>", content=b"check\r\n"
             )
         except UnsendableError as error:
-            return _outcome(OutcomeKind.PERMANENT_FAILURE, None, str(error))
+            return Outcome.failure(OutcomeKind.PERMANENT_FAILURE, str(error))
         except SenderUnusableError as error:
             raise RelayUnavailableError(str(error)) from None
         kept = self._connection is not None
         try:
             return await self._asked_in_time(envelope)
         except UnsendableError as error:
-            return _outcome(OutcomeKind.PERMANENT_FAILURE, None, str(error))
+            return Outcome.failure(OutcomeKind.PERMANENT_FAILURE, str(error))
         except (SMTPException, OSError) as error:
             self._drop()
             if kept:
@@ -107,11 +107,11 @@ class SmtpProbe:
             connection.discard()
 
 
-def _outcome(kind: OutcomeKind, code: int | None, text: str) -> Outcome:
+def _outcome(kind: OutcomeKind, code: int, text: str) -> Outcome:
     return Outcome(
         kind=kind,
         code=code,
-        enhanced_status=enhanced_status(text) if code is not None else None,
+        enhanced_status=enhanced_status(text),
         text=text,
         queue_id=None,
         tls_version=None,

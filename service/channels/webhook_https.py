@@ -304,7 +304,7 @@ def _is_success(status: int) -> bool:
 def _outcome(kind: OutcomeKind, text: str, remote: str) -> Outcome:
     _log.info("webhook.refused", kind=kind.value, remote=remote)
     said = " ".join(_CONTROLS.sub(" ", text).split())[:_TEXT_CHARACTERS]
-    return Outcome(kind, None, None, said, None, None, None, remote)
+    return Outcome.failure(kind, said, remote=remote)
 
 
 def _why(error: BaseException) -> str:

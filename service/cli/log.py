@@ -16,12 +16,14 @@ from notifications.audit.tile_reading import TileNodes
 from notifications.errors import Fault, InvalidInputError
 from service.audit_log.export import ExportedLog, export_log, tile_count
 from service.audit_log.publishing import VERIFIER_KEY, PublishedTransaction, Reads, published_checkpoint
+from service.bootstrap.data_folder import prepared_settings
+from service.cli.options import FOLDER
+from service.store import open_store
 
 ResultT = TypeVar("ResultT")
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_DATA = click.option("--data", type=_FOLDER, help="Data folder; runs beside the service.")
-_LOG = click.option("--log", "exported", type=_FOLDER, help="Folder that was exported before.")
+_DATA = click.option("--data", type=FOLDER, help="Data folder; runs beside the service.")
+_LOG = click.option("--log", "exported", type=FOLDER, help="Folder that was exported before.")
 
 
 @click.group("log")
@@ -30,8 +32,8 @@ def log_command() -> None:
 
 
 @log_command.command("export")
-@click.argument("folder", type=_FOLDER)
-@click.option("--data", required=True, type=_FOLDER, help="Data folder; runs beside the service.")
+@click.argument("folder", type=FOLDER)
+@click.option("--data", required=True, type=FOLDER, help="Data folder; runs beside the service.")
 def export(folder: Path, data: Path) -> None:
     """Write checkpoint, verifier keys, tiles and entries as files; run again, it writes what is new."""
 
@@ -99,13 +101,7 @@ def _proven(data: Path | None, exported: Path | None, make: Callable[[int, bytes
 
 async def _with_store(data: Path, run: Callable[[Reads, str], Awaitable[ResultT]]) -> ResultT:
     """Run with reads of a data folder's store, opened beside the service, and with the log's verifier keys."""
-    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
-    from service.settings import load_settings  # noqa: PLC0415 - as above
-    from service.store import open_store  # noqa: PLC0415 - as above
-
-    if not is_prepared(data):
-        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
-    settings = load_settings(data)
+    settings = prepared_settings(data)
     keys = (settings.trust_dir / VERIFIER_KEY).read_text(encoding="utf-8")
     store = open_store(settings.store_location(), migrate=False, readers=1)
     try:

@@ -12,7 +12,9 @@ from rich.text import Text
 
 from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.errors import Fault, InvalidInputError, VerificationError
+from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
 from notifications.evidence.verification import MAIL_STEPS, Trust, VerifiedStep, parse_trust, verify_notice_mail
+from service.cli.options import FOLDER, printable
 
 
 def load_trust(folder: Path) -> Trust:
@@ -58,8 +60,6 @@ def print_bundle_verification(
     bundle: BinaryIO, trust: Trust, console: Console, witnesses: Sequence[VerifierKey] = ()
 ) -> bool:
     """Print each step over a bundle with its result; returns whether all held."""
-    from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle  # noqa: PLC0415 - a mail needs none of it
-
     try:
         for passed in verify_bundle(bundle, trust, witnesses):
             _line(console, passed.number, _state(passed), passed.step, passed.finding)
@@ -85,8 +85,8 @@ def _verdict(console: Console, verdict: str, style: str) -> None:
 
 def _line(console: Console, number: int, state: tuple[str, str], step: str, finding: str) -> None:
     # Everything from the mail goes out as text, not as markup, and without control characters.
-    shown = "".join(char if char.isprintable() else "�" for char in finding)
-    console.print(Text.assemble(f"{number}. ", (f"{state[0]:8}", state[1]), f"{step}: {shown}"), soft_wrap=True)
+    text = Text.assemble(f"{number}. ", (f"{state[0]:8}", state[1]), f"{step}: {printable(finding)}")
+    console.print(text, soft_wrap=True)
 
 
 @click.command("verify")
@@ -95,7 +95,7 @@ def _line(console: Console, number: int, state: tuple[str, str], step: str, find
     "--trust",
     "trust_dir",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Folder with ca.pem, tsa.pem and log.vkey, obtained from the provider by another way than the file.",
 )
 def verify_command(file: Path, trust_dir: Path) -> None:

@@ -4,7 +4,6 @@ Requests to other systems are made outside any transaction. If the relay cannot 
 addresses: then no check of an address is recorded, and the report says so.
 """
 
-import hashlib
 import re
 import tomllib
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,7 +16,7 @@ from uuid import UUID
 import structlog
 
 from notifications.customer.records import Contact, Customer, recipients
-from notifications.delivery.delivery import Outcome, OutcomeKind
+from notifications.delivery.delivery import Outcome, OutcomeKind, message_id
 from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint, WebhookSecret
 from notifications.errors import InvalidInputError, NotFoundError, SealingUnavailableError
@@ -27,6 +26,7 @@ from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, MailForm, days_to_
 from notifications.ports import Channel, Clock, Identifiers, Page, Signer
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.record_checks import record_checks
+from notifications.use_cases.notices.seal_notice import verify_sender
 from service.channels.smtp_probe import RelayUnavailableError
 from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import AlertCandidate
@@ -245,18 +245,17 @@ class ContactChecker:
         words = _WORDS.get(contact.language, _WORDS["en"])
         subject = words["subject"].format(provider=self._means.sender_name)
         text = words["text"].format(provider=self._means.sender_name, contact=self._means.provider_contact)
-        token = hashlib.sha256(f"greffier/check/v1\n{self._identifiers.new_id()}".encode()).hexdigest()[:40]
         envelope = Envelope(
             sender=self._means.sender,
             sender_name=self._means.sender_name,
             recipient=contact.email,
             recipient_name=contact.name,
             date=now,
-            message_id=f"<{token}@{self._means.sender.rpartition('@')[2]}>",
+            message_id=message_id("check", self._identifiers.new_id(), self._means.sender.rpartition("@")[2]),
         )
         signer = self._means.signer
         try:
-            self._verify_sender()
+            verify_sender(signer, self._means.sender)
             prepared = prepare_text(subject, text, contact.language)
             if mail_form(contact, now).form is MailForm.ENCRYPTED and contact.smime_certificate is not None:
                 entity = assemble_entity_to_encrypt(prepared, envelope, signer.sign_detached, subject)
@@ -264,16 +263,12 @@ class ContactChecker:
             else:
                 content = assemble_mail(prepared, envelope, signer.sign_detached)
         except SealingUnavailableError as error:
-            return _not_sent(OutcomeKind.REFUSED_HERE, str(error))
+            return Outcome.failure(OutcomeKind.REFUSED_HERE, str(error))
         except InvalidInputError as error:
-            return _not_sent(OutcomeKind.PERMANENT_FAILURE, str(error))
+            return Outcome.failure(OutcomeKind.PERMANENT_FAILURE, str(error))
         return await mail.send(
             sender=self._means.sender, recipient=contact.email, message_id=envelope.message_id, content=content
         )
-
-    def _verify_sender(self) -> None:
-        if self._means.signer.address.casefold() != self._means.sender.casefold():
-            raise SealingUnavailableError("the From address is not the one the signing certificate names")
 
     def _certificate(self, contact: Contact, now: datetime) -> ReachabilityCheck:
         der = contact.smime_certificate or b""
@@ -445,10 +440,3 @@ def _of_customer(subject: _Subject, findings: Sequence[AlertCandidate]) -> list[
 def _line(customer: Customer, about: str, check: ReachabilityCheck) -> CheckLine:
     verdict = "failed" if not check.ok else "ok" if check.reason is None else "warning"
     return CheckLine(customer.name, about, verdict, check.reason or "")
-
-
-def _not_sent(kind: OutcomeKind, reason: str) -> Outcome:
-    return Outcome(
-        kind=kind, code=None, enhanced_status=None, text=reason, queue_id=None,
-        tls_version=None, tls_cipher=None, remote=None,
-    )  # fmt: skip

@@ -1,8 +1,8 @@
-"""Runs on the leader only: check contacts once they are confirmed, and again after a number of days."""
+"""When contacts are checked: once confirmed, and again after so many days. Runs on the leader only."""
 
-import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import ClassVar
 from uuid import UUID
 
 import structlog
@@ -12,42 +12,41 @@ from notifications.ports import Clock
 from service.customers.contact_check import ContactChecker
 from service.ports.alerts_and_mail import ContactToCheck
 from service.ports.store import AccessStore
+from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
 #: Wait after a contact was confirmed, because its data may still be changed.
 _SETTLED = timedelta(minutes=5)
-_LOOK_SECONDS = 300.0
-#: Greatest number of contacts per run.
+#: Nothing is asked right after a start.
+_FIRST_AFTER = timedelta(minutes=5)
+#: Contacts taken up by one look.
 _AT_ONCE = 500
 
 
-class ContactChecks:
-    """Checks due contacts every few minutes; a contact that could not be checked is checked in the next run."""
+class ContactChecks(PeriodicTask):
+    """Checks what is to be checked, a look every few minutes; what a look could not ask comes again with the next."""
+
+    name = "checks"
+    kinds: ClassVar[frozenset[str]] = frozenset()
+    poll_seconds = 300.0
+    shortest_seconds = 0.0
 
     def __init__(self, store: AccessStore, checker: ContactChecker, *, every_days: float, clock: Clock) -> None:
-        """With ``every_days`` 0 nothing is checked."""
-        self._store, self._checker, self._clock = store, checker, clock
-        self._every = timedelta(days=every_days)
-        self._failure: str | None = None
+        """``every_days`` 0: nothing is checked."""
+        super().__init__(clock)
+        self._store, self._checker, self._every = store, checker, timedelta(days=every_days)
+        self._first_at = clock.now() + _FIRST_AFTER
 
-    def health(self) -> str | None:
-        """Return why contacts are not checked, or None."""
-        return self._failure
+    async def look(self) -> datetime | None:
+        """Check contacts that are new or due; returns when the first look is where that is still to come."""
+        if self._clock.now() < self._first_at:
+            return self._first_at
+        await self.check_due()
+        return None
 
-    async def run(self) -> None:
-        """Run until cancelled."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            try:
-                await self.look()
-                self._failure = None
-            except Exception as error:  # noqa: BLE001 - the loop outlives any failure; it is logged and shown
-                self._failure = f"{type(error).__name__}: {error}"
-                _log.error("checks.stalled", exc_info=error)
-
-    async def look(self) -> int:
-        """Check contacts that are new or due; return how many.
+    async def check_due(self) -> int:
+        """Check contacts that are new or due; returns how many were taken up.
 
         For a contact that was checked before, its whole customer is checked again; for a new contact, only itself.
         """

@@ -11,11 +11,9 @@ announces it. The old certificate is in ``keys/retired``, and the trust anchors 
 installed.
 """
 
-import fcntl
-import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -34,7 +32,8 @@ from service.crypto.key_files import load_chain, parse_chain, read_file
 from service.crypto.key_states import KeyState, log_fingerprint
 from service.crypto.log_keys import LogKeyFile, format_log_keys, parse_log_keys, verifier_lines
 from service.settings import Settings
-from service.system.atomic_files import give_to_owner, move_file, replace_file
+from service.system.atomic_files import move_file, replace_file
+from service.system.file_lock import file_lock
 
 _NEXT = ".next"
 _ANNOUNCED = re.compile(rb"\Aannounced by log entry ([0-9a-f-]{36})\n")
@@ -71,20 +70,10 @@ class KeyStaging:
         """Return the log's keys as they are."""
         return LogKeyFile(self.log_file, self._settings.log.origin, self._passphrases, self._clock)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Lock out every other rotation on this folder; raises StateConflictError if one is in progress."""
-        data = self._settings.data
-        descriptor = os.open(data / "rotation.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            give_to_owner(descriptor, data)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StateConflictError("another rotation of keys is under way; try again when it has ended") from None
-            yield
-        finally:
-            os.close(descriptor)
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold off every other rotation on this folder; raises StateConflictError while one is under way."""
+        taken = StateConflictError("another rotation of keys is under way; try again when it has ended")
+        return file_lock(self._settings.data / "rotation.lock", taken)
 
     def signing_leaf(self) -> x509.Certificate | None:
         """Return the signing certificate in use, or None without a readable one."""

@@ -344,30 +344,30 @@ class TestSchedule:
         await house.customer({"email": "new@example.org", "verified_at": NOW})
         await house.customer({"email": "stranger@example.org", "verified_at": None})
         # Whoever adds it may not be done.
-        assert await checks.look() == 0
+        assert await checks.check_due() == 0
         house.clock.step(timedelta(minutes=6))
-        assert await checks.look() == 1
-        assert await checks.look() == 0
+        assert await checks.check_due() == 1
+        assert await checks.check_due() == 0
         house.clock.step(timedelta(days=6))
-        assert await checks.look() == 0
+        assert await checks.check_due() == 0
         house.clock.step(timedelta(days=1))
-        assert await checks.look() == 1
+        assert await checks.check_due() == 1
         assert [line.split("<")[1].split(">")[0] for line in house.relay.lines("RCPT")] == ["new@example.org"] * 2
 
     async def test_a_new_contact_is_asked_about_alone_and_a_customer_whose_time_has_come_altogether(self, house):
         checks = ContactChecks(house.store, house.checker, every_days=7, clock=house.clock)
         customer, _ = await house.customer({"email": "first@example.org", "verified_at": NOW})
         house.clock.step(timedelta(minutes=6))
-        await checks.look()
+        await checks.check_due()
         second = make_contact(customer, email="second@example.org", verified_at=house.clock.now())
         stranger = make_contact(customer, email="stranger@example.org", verified_at=None)
         await house.store.write(lambda tx: (tx.add_contact(second), tx.add_contact(stranger)))
         house.clock.step(timedelta(minutes=6))
-        await checks.look()
+        await checks.check_due()
         asked = [line.split("<")[1].split("@")[0] for line in house.relay.lines("RCPT")]
         assert asked == ["first", "second"]
         house.clock.step(timedelta(days=7))
-        await checks.look()
+        await checks.check_due()
         asked = [line.split("<")[1].split("@")[0] for line in house.relay.lines("RCPT")]
         assert sorted(asked[2:]) == ["first", "second", "stranger"]
 
@@ -377,14 +377,23 @@ class TestSchedule:
             await house.customer({"email": f"new{number}@example.org", "verified_at": NOW})
         house.clock.step(timedelta(hours=1))
         house.relay.cue("GREETING", CLOSE)
-        assert await checks.look() == 3
+        assert await checks.check_due() == 3
         # After the first failure the relay is left alone.
         assert house.relay.connections == 1
-        assert await checks.look() == 3
-        assert await checks.look() == 0
+        assert await checks.check_due() == 3
+        assert await checks.check_due() == 0
+
+    async def test_right_after_a_start_nobody_is_asked(self, house):
+        checks = ContactChecks(house.store, house.checker, every_days=7, clock=house.clock)
+        await house.customer({"email": "new@example.org", "verified_at": NOW - timedelta(days=1)})
+        first_at = await checks.look()
+        assert (first_at - house.clock.now(), house.relay.connections) == (timedelta(minutes=5), 0)
+        house.clock.step(timedelta(minutes=5))
+        assert await checks.look() is None
+        assert house.relay.connections == 1
 
     async def test_with_no_days_nothing_is_checked(self, house):
         await house.customer({"verified_at": NOW})
         house.clock.step(timedelta(days=99))
-        assert await ContactChecks(house.store, house.checker, every_days=0, clock=house.clock).look() == 0
+        assert await ContactChecks(house.store, house.checker, every_days=0, clock=house.clock).check_due() == 0
         assert house.relay.connections == 0

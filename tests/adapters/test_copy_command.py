@@ -4,10 +4,11 @@ from click.testing import CliRunner
 from fakes.postgresql_server import postgresql_server
 from fakes.records import NOW, SALT, make_customer, make_entry
 
-from service.bootstrap.data_folder import prepare_data_folder, sole_use
+from service.bootstrap.data_folder import prepare_data_folder
 from service.cli.main import cli
 from service.settings import load_settings
 from service.store import open_store
+from service.system.file_lock import sole_use
 
 
 async def filled(data, monkeypatch, target):

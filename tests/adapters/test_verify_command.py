@@ -77,6 +77,26 @@ def test_a_hostile_mail_cannot_write_to_the_terminal(office, tmp_path):
     assert GENUINE not in lines
 
 
+def test_verify_loads_nothing_that_only_the_service_needs(office, genuine, tmp_path):
+    (tmp_path / "mail.eml").write_bytes(genuine)
+    program = (
+        "import sys\n"
+        "from service.cli.main import main\n"
+        "try: main()\n"
+        "finally: print(*sys.modules, sep=',', file=sys.stderr)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program, "verify", tmp_path / "mail.eml", "--trust", office.files.trust],
+        capture_output=True, check=False, timeout=120, text=True,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, GENUINE)
+    loaded = set(ran.stderr.strip().split(","))
+    assert not loaded & {"sqlalchemy", "sqlmodel", "fastapi", "starlette", "pydantic", "uvicorn", "uvloop", "httpx"}
+    assert {name for name in loaded if name.startswith("service.")} == {
+        "service.cli", "service.cli.lazy_commands", "service.cli.main", "service.cli.options", "service.cli.verify",
+    }  # fmt: skip
+
+
 def test_init_prepares_a_folder_once_and_never_again(tmp_path):
     data = tmp_path / "data"
     words = ("init", "--data", data, "--address", "soc@vrai.example", "--provider", 'Fournisseur "É"')

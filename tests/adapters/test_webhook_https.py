@@ -12,11 +12,12 @@ from fakes.clocks import SteppedClock
 from fakes.records import NOW, make_customer
 from fakes.serving_records import make_endpoint, make_secret
 from fakes.tls_authority import new_authority
+from fakes.webhook_receiver import verify_webhook
 from fakes.webhook_server import answer, close_at_once, hang, slow_body, slow_headers, webhook_server
 
 from notifications.delivery.delivery import OutcomeKind
 from notifications.delivery.webhook import EndpointState, SignatureKind
-from notifications.delivery.webhook_message import public_key_text, shared_secret_text, trial_event, verify_webhook
+from notifications.delivery.webhook_message import public_key_text, shared_secret_text, trial_event
 from notifications.errors import VerificationError
 from service.channels import webhook_https
 from service.channels.webhook_https import (

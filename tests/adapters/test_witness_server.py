@@ -18,8 +18,9 @@ from notifications.audit.cosignature import MAX_REQUEST_BYTES, RefusedError, for
 from notifications.audit.merkle import append_leaves, consistency_proof, leaf_hash
 from notifications.audit.note import verifier_key
 from notifications.errors import InvalidInputError, LogUnavailableError
-from service.audit_log.witness.folder import WitnessFolder, prepare_witness, witness_alone
+from service.audit_log.witness.folder import WitnessFolder, prepare_witness
 from service.audit_log.witness.server import SIZE_TYPE, create_witness_app
+from service.system.file_lock import sole_use
 
 _LOG = Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)
 _ORIGIN = "provider.example/log"
@@ -149,7 +150,7 @@ def test_a_folder_is_made_once_and_used_by_one(folder, tmp_path):
         prepare_witness(folder, "witness.example", [])
     with pytest.raises(InvalidInputError, match="init"):
         WitnessFolder(tmp_path, lambda: datetime.now(UTC))
-    with witness_alone(folder), pytest.raises(InvalidInputError, match="in use"), witness_alone(folder):
+    with sole_use(folder), pytest.raises(InvalidInputError, match="in use"), sole_use(folder):
         pass
     assert (folder / "witness.key").stat().st_mode & 0o777 == 0o600
 

@@ -10,7 +10,7 @@ from scenario import ok
 from test_escalation import GONE, desk_of
 
 from notifications.delivery.call_task import CallReason
-from service.delivery.call_script import _WORDS, call_guidance, call_script
+from service.delivery.calls import _WORDS, call_guidance, call_script
 
 SECRET = "Les disques de paie sont chiffrés"
 

@@ -11,12 +11,12 @@ import pytest
 from fakes.records import NOW, make_customer
 from fakes.serving_records import make_endpoint
 from fakes.tls_authority import new_authority
+from fakes.webhook_receiver import verify_webhook
 from fakes.webhook_server import answer, webhook_server
 from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.delivery.delivery import Outcome, OutcomeKind
 from notifications.delivery.webhook import EndpointState
-from notifications.delivery.webhook_message import verify_webhook
 from notifications.errors import VerificationError
 from notifications.use_cases.customers.manage_webhooks import FAILING_FOR, after_attempt
 from service.cli.demo.environment import embedded_service

@@ -24,7 +24,7 @@ from notifications.audit.proof import format_notice_extra, format_proof
 from notifications.canonical_json import canonicalize, timestamp_text
 from notifications.errors import VerificationError
 from notifications.evidence.verification import NoticeFiles, verify_notice_files, verify_notice_mail
-from notifications.mail.mail import Envelope, assemble_notice_mail
+from notifications.mail.mail import Envelope, assemble_mail, prepare_body, with_note
 from notifications.notice.seal import SealedNotice, SealedRendering
 from service.cli.verify import load_trust
 from service.crypto.cms_signer import CmsSigner
@@ -288,3 +288,9 @@ def refused(step, verify, *arguments):
 def body_start(mail):
     """Return where the header of a mail has ended."""
     return mail.index(b"\r\n\r\n") + 4
+
+
+def assemble_notice_mail(*, sealed, language, envelope, sign, time_zone=None, note=None):
+    """Return the mail that serves a sealed notice on one contact; ``note``: words of the mail itself beside it."""
+    prepared = prepare_body(sealed, language, time_zone)
+    return assemble_mail(prepared if note is None else with_note(prepared, note), envelope, sign)

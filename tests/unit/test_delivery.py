@@ -18,11 +18,11 @@ from notifications.delivery.delivery import (
     OutcomeKind,
     RetryPolicy,
     delivery_id,
-    message_id,
     next_state,
     retry_decision,
     turn_of,
 )
+from notifications.delivery.delivery import delivery_message_id as message_id
 
 NOW = datetime(2026, 11, 23, 4, 45, tzinfo=UTC)
 NOTICE, CONTACT = UUID(int=0xA0A0), UUID(int=0xB1B1)

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from sealed_sample import assemble_notice_mail
 
 from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail.mail import (
@@ -18,7 +19,6 @@ from notifications.mail.mail import (
     Envelope,
     LinedMail,
     assemble_mail,
-    assemble_notice_mail,
     base64_lines,
     header_lines,
     prepare_body,

@@ -221,7 +221,9 @@ class TestAlways:
     @given(st.lists(CONTACTS, max_size=4), MOMENTS)
     def test_nobody_is_unreachable_unsaid(self, contacts, now):
         found = reachability(contacts, now)
-        assert any(finding.is_unreachable for finding in found) == (not any(it.active for it in contacts))
+        assert (Reach.NO_ACTIVE_CONTACT in {finding.kind for finding in found}) == (
+            not any(it.active for it in contacts)
+        )
         served = recipients(contacts)
         assert {finding.contact_id for finding in found} - {None} <= {it.id for it in served}
         for it in served:
@@ -236,7 +238,7 @@ class TestAlways:
 class TestReachability:
     def test_nobody_and_nobody_but_a_fallback(self):
         assert [found.kind for found in reachability([contact(active=False)], NOW)] == [Reach.NO_ACTIVE_CONTACT]
-        assert reachability([], NOW)[0].is_unreachable
+        assert reachability([], NOW)[0].kind is Reach.NO_ACTIVE_CONTACT
         assert [found.kind for found in reachability([contact(fallback=True)], NOW)] == [Reach.ONLY_FALLBACK]
         assert reachability([contact(), contact(fallback=True, verified_at=None)], NOW) == []
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
 from records import make_customer, make_incident, make_notice, make_sealed
+from webhook_receiver import verify_webhook
 
 from notifications.delivery.webhook import SignatureKind
 from notifications.delivery.webhook_message import (
@@ -24,7 +25,6 @@ from notifications.delivery.webhook_message import (
     signed_headers,
     trial_event,
     verify_url,
-    verify_webhook,
 )
 from notifications.errors import InvalidInputError, VerificationError
 

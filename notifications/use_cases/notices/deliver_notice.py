@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -122,40 +122,42 @@ def begin_attempt(due: DueDelivery, delivering: DeliveryDependencies) -> Attempt
     try:
         return AttemptBegun(started_at, _message(due, delivering, started_at, form), form, None)
     except SealingUnavailableError as error:
-        return AttemptBegun(started_at, None, form, _refused(str(error)))
+        return AttemptBegun(started_at, None, form, Outcome.failure(OutcomeKind.REFUSED_HERE, str(error)))
 
 
 async def send_attempt(due: DueDelivery, delivering: DeliveryDependencies, begun: AttemptBegun) -> AttemptMade:
     """Do step 2 of ``deliver_notice``."""
     if begun.refused is not None or begun.content is None:
-        return AttemptMade(begun, begun.refused or _refused("nothing was assembled"))
+        refused = begun.refused or Outcome.failure(OutcomeKind.REFUSED_HERE, "nothing was assembled")
+        return AttemptMade(begun, refused)
     return AttemptMade(begun, await _send(due, delivering, begun.content))
 
 
 def cut_short(begun: AttemptBegun) -> AttemptMade:
     """Return what is to be recorded of a send that was given up before it was answered."""
-    outcome = _refused("given up before its lease ended; whether it was taken is not known")
-    return AttemptMade(begun, replace(outcome, kind=OutcomeKind.TRANSIENT_FAILURE))
+    why = "given up before its lease ended; whether it was taken is not known"
+    return AttemptMade(begun, Outcome.failure(OutcomeKind.TRANSIENT_FAILURE, why))
 
 
 def unexpectedly_failed(begun: AttemptBegun, error: Exception) -> AttemptMade:
     """Return what is to be recorded of a send that ended in an error which no channel foresees: a passing failure."""
-    outcome = _refused(f"unexpected error in the channel ({type(error).__name__}); whether it was taken is not known")
-    return AttemptMade(begun, replace(outcome, kind=OutcomeKind.TRANSIENT_FAILURE))
+    why = f"unexpected error in the channel ({type(error).__name__}); whether it was taken is not known"
+    return AttemptMade(begun, Outcome.failure(OutcomeKind.TRANSIENT_FAILURE, why))
 
 
 def _unusable(due: DueDelivery, delivering: DeliveryDependencies) -> Outcome | None:
     """Return why there is no way to send it, or None."""
     channel, endpoint = due.delivery.channel, due.endpoint
-    if channel is not ChannelKind.WEBHOOK:
-        return None if channel in delivering.channels else _refused(f"no {channel.value} channel is configured")
-    if delivering.webhook is None:
-        return _refused(f"no {channel.value} channel is configured")
+    is_webhook = channel is ChannelKind.WEBHOOK
+    if (delivering.webhook is None) if is_webhook else (channel not in delivering.channels):
+        return Outcome.failure(OutcomeKind.REFUSED_HERE, f"no {channel.value} channel is configured")
+    if not is_webhook:
+        return None
     if endpoint is None or not endpoint.customer_id == due.notice.customer_id == due.delivery.customer_id:
         raise LookupError(f"delivery {due.delivery.id} names an endpoint of another customer")
     if endpoint.state is not EndpointState.ACTIVE:
         why = f"the endpoint is out of use: {endpoint.state_reason or endpoint.state.value}"
-        return replace(_refused(why), kind=OutcomeKind.PERMANENT_FAILURE)
+        return Outcome.failure(OutcomeKind.PERMANENT_FAILURE, why)
     return None
 
 
@@ -190,7 +192,7 @@ def _message(due: DueDelivery, delivering: DeliveryDependencies, now: datetime, 
     if not contact.customer_id == due.notice.customer_id == due.delivery.customer_id:
         raise LookupError(f"delivery {due.delivery.id} names a contact of another customer")
     sealing = delivering.sealing
-    verify_sender(sealing)
+    verify_sender(sealing.signer, sealing.sender)
     envelope = Envelope(
         sender=sealing.sender,
         sender_name=delivering.sender_name,
@@ -247,19 +249,6 @@ def _request_to_acknowledge(
         expires_at=link.expires_at,
         wanted_by=None if within is None or sealed_at is None else sealed_at + timedelta(seconds=within),
         time_zone=time_zone,
-    )
-
-
-def _refused(reason: str) -> Outcome:
-    return Outcome(
-        kind=OutcomeKind.REFUSED_HERE,
-        code=None,
-        enhanced_status=None,
-        text=reason,
-        queue_id=None,
-        tls_version=None,
-        tls_cipher=None,
-        remote=None,
     )
 
 

@@ -153,17 +153,10 @@ def _reopened(
     jitter: float,
     policy: RetryPolicy,
 ) -> Delivery:
-    outcome = Outcome(
-        kind=OutcomeKind.PERMANENT_FAILURE,
-        code=None,
-        # Of a report that something failed for good, what failed counts, not the class: a queue that ran out ends in 4.
-        enhanced_status=report.status,
-        text=" ".join(filter(None, (report.status, report.diagnostic))),
-        queue_id=None,
-        tls_version=None,
-        tls_cipher=None,
-        remote=report.reporting_mta,
-    )
+    text = " ".join(filter(None, (report.status, report.diagnostic)))
+    failure = Outcome.failure(OutcomeKind.PERMANENT_FAILURE, text, remote=report.reporting_mta)
+    # Of a report that something failed for good, what failed counts, not the class: a queue that ran out ends in 4.
+    outcome = replace(failure, enhanced_status=report.status)
     decision = retry_decision(
         outcome, attempts=delivery.attempts, now=act.now, due_at=notice.due_at, jitter=jitter, policy=policy
     )

@@ -12,8 +12,8 @@ from notifications.delivery.delivery import (
     DeliveryCause,
     DeliveryState,
     delivery_id,
+    delivery_message_id,
     destination_of,
-    message_id,
 )
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint
 from notifications.notice import Notice, NoticeState
@@ -99,7 +99,7 @@ def delivery_to(
         customer_id=notice.customer_id,
         channel=target.channel,
         contact_id=contact_id,
-        message_id=message_id(notice.id, contact_id, mail_domain, endpoint_id),
+        message_id=delivery_message_id(notice.id, contact_id, mail_domain, endpoint_id),
         state=DeliveryState.QUEUED,
         attempts=0,
         next_attempt_at=act.now,

@@ -105,7 +105,7 @@ async def commit_seal(notice_id: UUID, sealing: SealingDependencies) -> bool:
     composed = prepared.composed
     # 2.
     try:
-        verify_sender(sealing)
+        verify_sender(sealing.signer, sealing.sender)
         signature = sealing.signer.sign_detached(composed.document)
     except SealingUnavailableError as error:
         await hold_notice(notice_id, str(error), sealing)
@@ -135,12 +135,12 @@ async def commit_seal(notice_id: UUID, sealing: SealingDependencies) -> bool:
     return await sealing.unit_of_work.write(_commit(prepared, sealed, sealing), concurrently=True)
 
 
-def verify_sender(sealing: SealingDependencies) -> None:
+def verify_sender(signer: Signer, sender: str) -> None:
     """Raise SealingUnavailableError unless the signing certificate names the address that mails come from."""
-    named = sealing.signer.address
-    if sealing.sender.casefold() != named.casefold():
+    named = signer.address
+    if sender.casefold() != named.casefold():
         raise SealingUnavailableError(
-            f"the From address {sealing.sender} is not the one the signing certificate names ({named})"
+            f"the From address {sender} is not the one the signing certificate names ({named})"
         )
 
 

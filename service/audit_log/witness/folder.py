@@ -10,12 +10,9 @@
 A witness whose ``heads`` were restored from a backup would cosign a fork. It must get a new name and a new key instead.
 """
 
-import fcntl
 import hashlib
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -26,6 +23,7 @@ from notifications.audit.cosignature import parse_add_checkpoint, verified_answe
 from notifications.audit.note import COSIGNATURE_V1, VerifierKey, parse_verifier_key, verifier_key
 from notifications.errors import Fault, InvalidInputError, LogUnavailableError, VerificationError
 from service.crypto.key_files import load_log_key, private_pem
+from service.system.atomic_files import replace_file, write_new
 
 _KEY, _NAME, _LOGS, _HEADS = "witness.key", "witness.vkey", "logs.vkey", "heads"
 
@@ -38,10 +36,10 @@ def prepare_witness(folder: Path, name: str, logs: Sequence[VerifierKey]) -> Ver
     key = verifier_key(name, private, COSIGNATURE_V1)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / _HEADS).mkdir(mode=0o700)
-    _write(folder / _LOGS, "".join(f"{log.text()}\n" for log in logs).encode())
-    _write(folder / _NAME, f"{key.text()}\n".encode())
-    # The key is written last: a folder without it is incomplete.
-    _write(folder / _KEY, private_pem(private, None), mode=0o600)
+    write_new(folder / _LOGS, "".join(f"{log.text()}\n" for log in logs).encode(), 0o644)
+    write_new(folder / _NAME, f"{key.text()}\n".encode(), 0o644)
+    # The key last: a folder without it was not finished.
+    write_new(folder / _KEY, private_pem(private, None), 0o600)
     return key
 
 
@@ -89,7 +87,7 @@ class WitnessFolder:
             cosigned = cosign_checkpoint(request.note, self.key.name, self._private, self._now())
             line = cosigned[len(request.note) :]
             verified_answer(request.note, line, self.key)
-            self._replace(checkpoint.origin, request.note)
+            replace_file(self._path(checkpoint.origin), request.note, 0o600)
         return line
 
     def _latest(self, origin: str) -> Checkpoint | None:
@@ -112,49 +110,7 @@ class WitnessFolder:
     def _path(self, origin: str) -> Path:
         return self._heads / origin_digest(origin)
 
-    def _replace(self, origin: str, note: bytes) -> None:
-        path = self._path(origin)
-        beside = path.with_name(path.name + ".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(note)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        _sync(path.parent)
-
 
 def origin_digest(origin: str) -> str:
     """Return the hex SHA-256 of a log's origin; file names and URLs use it."""
     return hashlib.sha256(origin.encode()).hexdigest()
-
-
-@contextmanager
-def witness_alone(folder: Path) -> Iterator[None]:
-    """Lock a witness's folder for this process; raises InvalidInputError if another process has it."""
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidInputError(Fault("data", f"{folder} is in use by another process")) from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,8 +8,7 @@ from starlette.responses import Response
 
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.accounts import existing_account
-from service.auth.issuing import issue_own_token, issue_service_token
-from service.auth.tokens import new_token, revoke_token
+from service.auth.tokens import issue_own_token, issue_service_token, new_token, revoke_token
 from service.ports.accounts import ApiToken
 from service.ports.store import AccessTransaction
 from service.web.api.accounts.account_schemas import (

@@ -9,10 +9,9 @@ from starlette.responses import Response
 from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import SESSION_COOKIE
-from service.auth.issuing import issue_own_token
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
-from service.auth.tokens import MAX_TOKEN_DAYS, new_token, revoke_token
+from service.auth.tokens import MAX_TOKEN_DAYS, issue_own_token, new_token, revoke_token
 from service.ports.store import AccessTransaction
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, see_other, take_cookie
