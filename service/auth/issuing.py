@@ -8,8 +8,9 @@ from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Caller
 from service.auth.permissions import Permission
 from service.auth.tokens import issue_token
-from service.ports.accounts import Account, AccountKind, ApiToken
+from service.ports.accounts import Account, AccountKind
 from service.ports.store import AccessTransaction
+from service.ports.tokens import ApiToken
 
 #: What lets incident content be read; an administrator who is not also analyst hands none of it to a token it sees.
 _CONTENT = frozenset({

@@ -21,7 +21,7 @@ from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Caller, Scope
 from service.auth.permissions import Permission
-from service.auth.tenant_scope import within
+from service.auth.scope.transaction import within
 from service.ports.store import AccessStore, AccessTransaction
 
 ResultT = TypeVar("ResultT")
@@ -90,7 +90,7 @@ class Access:
         """
 
         def unlimited(tx: AccessTransaction) -> ResultT:
-            if within(tx, self.scope).customer(customer_id) is None:
+            if within(tx, self.scope).customers.get(customer_id) is None:
                 raise NotFoundError("customer", customer_id)
             return work(tx)
 
@@ -102,7 +102,7 @@ class Access:
         """Log the read of an auditor; what was read elsewhere than in the store is followed by this."""
         if self.scope.is_logged:
             act = self.act()
-            await self.store.write(lambda tx: tx.append_audit([self._trace_entry(tx, act)]))
+            await self.store.write(lambda tx: tx.audit.append([self._trace_entry(tx, act)]))
 
     async def write(self, work: Callable[[AccessTransaction, AuditContext], ResultT]) -> ResultT:
         """Run a change in one transaction on what is within the scope."""
@@ -136,7 +136,7 @@ class Access:
         subjects = {_SUBJECTS[name]: value for name, value in self.named if name in _SUBJECTS}
         for name, value in self.named:
             if name == "customer_id":
-                subjects["customer"] = tx.customer_pseudonym(UUID(value))
+                subjects["customer"] = tx.customers.pseudonym(UUID(value))
         return act.entry("record.read", subjects=subjects, detail={"operation": self.operation})
 
 

@@ -48,5 +48,5 @@ async def leadership_of(settings: Settings, stack: contextlib.AsyncExitStack, *,
 
 
 def _free_leases(tx: SqlTransaction) -> None:
-    if freed := tx.free_leases():
+    if freed := tx.deliveries.free_leases():
         _log.warning("leases.freed", deliveries=freed)

@@ -81,7 +81,7 @@ async def _make(
     from service.audit_log.bundle_writer import read_anchors, replaced, write_bundle  # noqa: PLC0415 - as above
     from service.audit_log.published_head import verify_head  # noqa: PLC0415 - as above
     from service.auth.caller import customer_scope  # noqa: PLC0415 - as above
-    from service.auth.tenant_scope import within  # noqa: PLC0415 - as above
+    from service.auth.scope.transaction import within  # noqa: PLC0415 - as above
     from service.crypto.demo_keys import KeyFiles  # noqa: PLC0415 - as above
     from service.crypto.log_keys import LogKeyFile  # noqa: PLC0415 - as above
     from service.crypto.master_key import key_passphrases, load_masters  # noqa: PLC0415 - as above
@@ -132,9 +132,9 @@ async def _make(
 
 def _incident_id(tx: Transaction, named: str) -> UUID:
     try:
-        found = tx.incident(UUID(named))
+        found = tx.incidents.get(UUID(named))
     except ValueError:
-        found = tx.incident_by_ticket(named)
+        found = tx.incidents.by_ticket(named)
     if found is None:
         raise NotFoundError("incident", named)
     return found.id

@@ -17,7 +17,7 @@ from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail.mail import Envelope, assemble_mail, prepare_text
 from notifications.ports import Channel, Clock, Identifiers, Signer
 from notifications.use_cases.audit_context import AuditContext
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessStore, AccessTransaction
 
 _log = structlog.get_logger(__name__)
@@ -97,7 +97,7 @@ class ServiceMailer:
         Without a relay none is attempted: they wait.
         """
         now, channel = self._clock.now(), self._sender.channel
-        due = await self._store.read(lambda tx: list(tx.due_service_mails(now, _AT_ONCE)))
+        due = await self._store.read(lambda tx: list(tx.mails.due(now, _AT_ONCE)))
         over = [mail for mail in due if now >= mail.created_at + _USEFUL]
         for mail in over:
             await self._save(_given_up(mail), None)
@@ -168,8 +168,8 @@ class ServiceMailer:
         )
 
         def work(tx: AccessTransaction) -> None:
-            tx.save_service_mail(after)
-            tx.append_audit([entry])
+            tx.mails.save(after)
+            tx.audit.append([entry])
 
         await self._store.write(work)
 

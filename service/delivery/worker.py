@@ -210,7 +210,7 @@ class Worker:
         now, limit = self._sealing.clock.now(), self._settings.sealing_batch
         until = now + timedelta(seconds=self._settings.lease_seconds)
         released = await self._sealing.unit_of_work.write(
-            lambda tx: list(tx.lease_released_notices(now, until, limit)), concurrently=True
+            lambda tx: list(tx.notices.lease_released(now, until, limit)), concurrently=True
         )
         results = await _each([notice.id for notice in released], self._seal)
         return sum(results)
@@ -232,7 +232,7 @@ class Worker:
             self._sealing_now.discard(notice_id)
             if not sealed:
                 await self._sealing.unit_of_work.write(
-                    lambda tx: tx.release_notice_leases([notice_id]), concurrently=True
+                    lambda tx: tx.notices.release_leases([notice_id]), concurrently=True
                 )
         if not sealed:
             await self._say_what_holds(notice_id)
@@ -240,7 +240,7 @@ class Worker:
 
     async def _say_what_holds(self, notice_id: UUID) -> None:
         """Log why a released notice does not go out, once per reason: it is looked at again every few seconds."""
-        notice = await self._sealing.unit_of_work.read(lambda tx: tx.notice(notice_id))
+        notice = await self._sealing.unit_of_work.read(lambda tx: tx.notices.get(notice_id))
         if notice is None or notice.hold_reason is None or self._held.get(notice_id) == notice.hold_reason:
             return
         self._held[notice_id] = notice.hold_reason
@@ -249,7 +249,7 @@ class Worker:
     async def prove_sealed(self) -> int:
         """Prove what was sealed and, by a crash or a stopped sequencer, not proven yet."""
         limit = self._settings.sealing_batch
-        pending = await self._sealing.unit_of_work.read(lambda tx: tx.sealed_without_proof(limit))
+        pending = await self._sealing.unit_of_work.read(lambda tx: tx.notices.without_log_proof(limit))
         await _each([notice_id for notice_id in pending if notice_id not in self._sealing_now], self._prove)
         return 0
 
@@ -259,7 +259,7 @@ class Worker:
     async def timestamp_sealed(self) -> int:
         """Obtain the timestamps that are still owed."""
         limit = self._settings.sealing_batch
-        pending = await self._sealing.unit_of_work.read(lambda tx: tx.sealed_without_timestamp(limit))
+        pending = await self._sealing.unit_of_work.read(lambda tx: tx.notices.without_timestamp(limit))
         for notice_id in pending:
             try:
                 await obtain_timestamp(notice_id, self._sealing)
@@ -292,8 +292,8 @@ class Worker:
         self._ring_when_reopened(now)
 
         def lease(tx: Transaction) -> list[DueDelivery]:
-            paused = paused_channels(tx.channel_pauses(), now)
-            return list(tx.lease_deliveries(now, until, wanted, except_channels=channels | paused, except_lanes=lanes))
+            paused = paused_channels(tx.deliveries.channel_pauses(), now)
+            return list(tx.deliveries.lease(now, until, wanted, except_channels=channels | paused, except_lanes=lanes))
 
         due = await self._sealing.unit_of_work.write(lease, concurrently=True)
         # A clock that was set ahead ends leases early: what is under way here is not begun a second time. What has made
@@ -333,7 +333,7 @@ class Worker:
         return min(max(settings.leased_ahead, quick), settings.leased_ahead_most)
 
     async def _give_back(self, delivery_ids: Sequence[UUID]) -> None:
-        await self._sealing.unit_of_work.write(lambda tx: tx.release_leases(delivery_ids), concurrently=True)
+        await self._sealing.unit_of_work.write(lambda tx: tx.deliveries.release_leases(delivery_ids), concurrently=True)
 
     def _ring_when_reopened(self, now: datetime) -> None:
         """Look again when the next destination that is left alone takes something."""

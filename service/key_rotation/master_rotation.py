@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
 
-from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.record_keys import KeyChange, rotation_entry
 from service.channels.webhook_https import open_secret, seal_secret
@@ -19,56 +17,33 @@ from service.crypto.master_key import (
     write_master_file,
 )
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Totp
+from service.ports.store import AccessStore, AccessTransaction
 from service.settings import Settings
 from service.system.atomic_files import replace_file
 
-ResultT = TypeVar("ResultT")
-
-
-class SealedRecords(Transaction, Protocol):
-    """A unit of work that reaches every record with something sealed in it."""
-
-    def all_totps(self) -> Sequence[Totp]:
-        """Return every generator."""
-        ...
-
-    def set_totp(self, totp: Totp) -> None:
-        """Replace the generator of an account."""
-        ...
-
-
-class SealedStore(Protocol):
-    """Where these records are kept."""
-
-    async def write(self, work: Callable[[SealedRecords], ResultT]) -> ResultT:
-        """Run in a transaction; durable when it returns."""
-        ...
-
-
 #: What seals the records of one kind anew, and returns how many: one function for each kind that holds secrets.
-Resealing = Callable[[SealedRecords, SecretBox], int]
+Resealing = Callable[[AccessTransaction, SecretBox], int]
 
 
-def reseal_totp_seeds(tx: SealedRecords, box: SecretBox) -> int:
+def reseal_totp_seeds(tx: AccessTransaction, box: SecretBox) -> int:
     """Seal every TOTP seed under the current master key; raises SecretUnreadableError where one does not open."""
     count = 0
-    for totp in tx.all_totps():
+    for totp in tx.credentials.all_totps():
         if not box.is_current(totp.sealed_seed):
             owner = str(totp.account_id)
             seed = box.open(totp.sealed_seed, purpose="totp", owner=owner)
-            tx.set_totp(replace(totp, sealed_seed=box.seal(seed, purpose="totp", owner=owner)))
+            tx.credentials.set_totp(replace(totp, sealed_seed=box.seal(seed, purpose="totp", owner=owner)))
             count += 1
     return count
 
 
-def reseal_webhook_secrets(tx: SealedRecords, box: SecretBox) -> int:
+def reseal_webhook_secrets(tx: AccessTransaction, box: SecretBox) -> int:
     """Seal every secret of a webhook under the current master key; raises SecretUnreadableError as above."""
     count = 0
-    for secret in tx.webhook_secrets(None):
+    for secret in tx.webhooks.secrets(None):
         if not box.is_current(secret.sealed):
             sealed = seal_secret(box, secret.kind, str(secret.id), open_secret(box, secret))
-            tx.save_webhook_secret(replace(secret, sealed=sealed))
+            tx.webhooks.save_secret(replace(secret, sealed=sealed))
             count += 1
     return count
 
@@ -78,7 +53,7 @@ RESEALINGS: tuple[Resealing, ...] = (reseal_totp_seeds, reseal_webhook_secrets)
 
 
 async def rotate_master(
-    settings: Settings, store: SealedStore, act: AuditContext, resealings: Sequence[Resealing] = RESEALINGS
+    settings: Settings, store: AccessStore, act: AuditContext, resealings: Sequence[Resealing] = RESEALINGS
 ) -> tuple[int, int]:
     """Make a new master key the current one; returns how many files and records were encrypted anew.
 
@@ -100,9 +75,9 @@ async def rotate_master(
     box = SecretBox(masters)
     change = KeyChange("master", master_fingerprint(before[0]), master_fingerprint(masters[0]), overlap_until=None)
 
-    def work(tx: SealedRecords) -> int:
+    def work(tx: AccessTransaction) -> int:
         count = sum(reseal(tx, box) for reseal in resealings)
-        tx.append_audit([rotation_entry(act, change)])
+        tx.audit.append([rotation_entry(act, change)])
         return count
 
     return files, await store.write(work)

@@ -40,8 +40,9 @@ from service.monitoring.service_findings import (
     scan_operations,
 )
 from service.ports.accounts import Role
-from service.ports.alerts_and_mail import Alert, ServiceMail
+from service.ports.alerts import Alert
 from service.ports.figures import StoreFigures
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessStore, AccessTransaction
 from service.system.periodic import PeriodicTask
 
@@ -124,7 +125,7 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
         seen_at=act.now if finding.kind == "customer_unreachable" else None,
         seen_by=ACTOR if finding.kind == "customer_unreachable" else None,
     )
-    if not tx.add_alert(alert):
+    if not tx.alerts.add(alert):
         return False
     subjects = {"alert": str(alert.id)}
     if finding.incident_id is not None:
@@ -132,13 +133,13 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
     if finding.notice_id is not None:
         subjects["notice"] = str(finding.notice_id)
     if finding.customer_id is not None:
-        subjects["customer"] = tx.customer_pseudonym(finding.customer_id)
+        subjects["customer"] = tx.customers.pseudonym(finding.customer_id)
     entry = act.entry(
         "alert.raised",
         subjects=subjects,
         detail={"kind": finding.kind, "count": finding.count, "due_at": due or None},
     )
-    tx.append_audit([entry])
+    tx.audit.append([entry])
     return True
 
 
@@ -152,7 +153,7 @@ def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, set
     """Queue one mail to the provider's mailbox and to each active account that holds a role it concerns."""
     roles = [Role.ANALYST, Role.APPROVER] + [Role.ADMINISTRATOR] * (finding.kind in WITHOUT_INCIDENT)
     told = {settings.mailbox.casefold(): (settings.mailbox, settings.provider_name, settings.language)}
-    for account in (account for role in roles for account in tx.holders(role)):
+    for account in (account for role in roles for account in tx.accounts.holders(role)):
         if account.email is not None:
             told.setdefault(account.email.casefold(), (account.email, account.name, account.language))
     for address, name, language in told.values():
@@ -170,7 +171,7 @@ def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, set
             text=words.text,
             created_at=act.now,
         )
-        tx.add_service_mail(mail)
+        tx.mails.add(mail)
 
 
 class AlertTask(PeriodicTask):
@@ -203,7 +204,7 @@ class AlertTask(PeriodicTask):
         """Raise what is to be alerted now; returns when an unreleased draft reaches its next stage."""
         now = self._clock.now()
         stages = Stages(timedelta(seconds=self._settings.lead_seconds), timedelta(seconds=self._settings.grace_seconds))
-        following = await self._store.read(lambda tx: tx.next_draft_moment(now, stages.lead, stages.grace))
+        following = await self._store.read(lambda tx: tx.alerts.next_draft_at(now, stages.lead, stages.grace))
         looked = await self._store.read(lambda tx: scan_notices(tx, now, stages))
         await self._raise(now, looked.new)
         await self._settle(now, looked.settled)
@@ -217,7 +218,9 @@ class AlertTask(PeriodicTask):
 
     async def _look_at_operations(self, now: datetime) -> None:
         """Look at the service itself, and take away the pauses whose end has come."""
-        if any(not is_paused(pause, now) for pause in await self._store.read(lambda tx: tx.channel_pauses())):
+        if any(
+            not is_paused(pause, now) for pause in await self._store.read(lambda tx: tx.deliveries.channel_pauses())
+        ):
             act = AuditContext(ACTOR, now, self._identifiers)
             for pause in await self._store.write(lambda tx: end_pauses(tx, act)):
                 _log.info("channel.resumed", channel=pause.channel.value, by="end")
@@ -291,8 +294,8 @@ class AlertTask(PeriodicTask):
 
         def work(tx: AccessTransaction) -> None:
             for alert in settled:
-                tx.see_alert(alert.id, now, ACTOR)
-            tx.append_audit([
+                tx.alerts.mark_seen(alert.id, now, ACTOR)
+            tx.audit.append([
                 act.entry("alert.settled", subjects={"alert": str(alert.id)}, detail={"kind": alert.kind})
                 for alert in settled
             ])  # fmt: skip

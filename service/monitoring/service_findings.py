@@ -98,8 +98,8 @@ def scan_operations(
     8. Heads that the timestamp authority has not timestamped for long.
     9. A check of the log that found a difference.
     """
-    figures = tx.store_figures(now)
-    pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
+    figures = tx.figures.collect(now)
+    pauses = [pause for pause in tx.deliveries.channel_pauses() if is_paused(pause, now)]
     standing = [
         *_old_queues(figures, before, now, limits),
         *_paused(figures, pauses, now, limits),
@@ -130,7 +130,7 @@ def scan_certificates(tx: AccessTransaction, now: datetime, ends: Sequence[Certi
 
 def certificate_bands(tx: AccessTransaction, now: datetime, cursor: str | None) -> tuple[dict[str, int], str | None]:
     """Return how many certificates of a page of contacts end within 1, 7, 30 days or later; and where to go on."""
-    contacts, following = tx.contacts_with_certificate(Page(_CONTACTS_AT_ONCE, cursor))
+    contacts, following = tx.alerts.contacts_with_certificate(Page(_CONTACTS_AT_ONCE, cursor))
     bands: dict[str, int] = {}
     for contact in contacts:
         days = days_to_expiry(contact, now)
@@ -142,8 +142,8 @@ def certificate_bands(tx: AccessTransaction, now: datetime, cursor: str | None) 
 
 def _looked(tx: AccessTransaction, standing: Sequence[AlertCandidate], kinds: frozenset[str]) -> ScanResult:
     keys = {finding.key for finding in standing}
-    new = tuple(finding for finding in standing if tx.alert_by_key(finding.key) is None)
-    settled = tuple(alert for alert in tx.open_alerts(_AT_ONCE) if alert.kind in kinds and alert.key not in keys)
+    new = tuple(finding for finding in standing if tx.alerts.by_key(finding.key) is None)
+    settled = tuple(alert for alert in tx.alerts.unseen(_AT_ONCE) if alert.kind in kinds and alert.key not in keys)
     return ScanResult(new, settled)
 
 
@@ -183,7 +183,7 @@ def _paused(
 
 
 def _bursts(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
-    outcomes = tx.recent_outcomes(now - _BURST, _BURST_ATTEMPTS)
+    outcomes = tx.figures.recent_outcomes(now - _BURST, _BURST_ATTEMPTS)
     by_channel: dict[ChannelKind, int] = {}
     for (channel, _), count in outcomes.items():
         by_channel[channel] = by_channel.get(channel, 0) + count
@@ -223,8 +223,8 @@ def _witnesses(witnesses: Sequence[WitnessState], now: datetime) -> Iterator[Ale
 
 
 def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
-    for order in tx.erasure_orders(_ERASURES_AT_ONCE):
-        customer = tx.customer(order.customer_id)
+    for order in tx.erasures.orders(_ERASURES_AT_ONCE):
+        customer = tx.customers.get(order.customer_id)
         if customer is None:
             continue
         stage = None
@@ -235,7 +235,7 @@ def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
             stage = "overdue"
         elif now >= window.due_at - _ERASURE_NEAR:
             stage = "due_soon"
-        elif now >= window.not_before and tx.erasure_obstacles(order.customer_id):
+        elif now >= window.not_before and tx.erasures.obstacles(order.customer_id):
             stage = "blocked"
         if stage is not None:
             ordered = timestamp_text(order.ordered_at)
@@ -246,7 +246,7 @@ def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
                 due_at=None if window is None else window.due_at,
                 customer_id=customer.id,
             )
-    for erasure in tx.unfinished_erasures(_ERASURES_AT_ONCE):
+    for erasure in tx.erasures.unfinished(_ERASURES_AT_ONCE):
         if now >= erasure.erased_at + _CERTIFICATE_PATIENCE:
             # By the beginning of its pseudonym: nobody knows its name any more.
             named = erasure.pseudonym[:16]

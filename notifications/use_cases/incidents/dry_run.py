@@ -59,7 +59,7 @@ def dry_run_profile(
 
     The present profile is taken as it was in force at each incident's awareness; the changed one as if always in force.
     """
-    customer = tx.customer(customer_id)
+    customer = tx.customers.get(customer_id)
     if customer is None:
         raise NotFoundError("customer", customer_id)
     case = customer_case(tx, customer)
@@ -74,7 +74,7 @@ def dry_run_profile(
     )
     examined, differing, cursor = 0, list[tuple[Incident, Decision, Decision]](), None
     while True:
-        incidents, cursor = tx.incidents(Page(_PAGE, cursor))
+        incidents, cursor = tx.incidents.page(Page(_PAGE, cursor))
         for incident in incidents:
             if incident.facts.aware_at < since:
                 continue

@@ -10,7 +10,8 @@ from uuid import UUID
 from notifications.ports import Clock, Identifiers
 from service.auth.authentication import session_digest
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Account, PendingSignIn
+from service.ports.accounts import Account
+from service.ports.sessions import PendingSignIn
 from service.ports.store import AccessTransaction
 
 _PURPOSE = "pending_sign_in"
@@ -44,8 +45,8 @@ class PendingSignIns:
 
     def replace(self, tx: AccessTransaction, pending: PendingSignIn, data: Mapping[str, object]) -> None:
         """Put other data into one; its cookie and its end stay."""
-        tx.remove_pending_sign_in(pending.id)
-        tx.add_pending_sign_in(replace(pending, sealed_data=self._sealed(pending.id, data)))
+        tx.sessions.remove_pending(pending.id)
+        tx.sessions.add_pending(replace(pending, sealed_data=self._sealed(pending.id, data)))
 
     def data(self, pending: PendingSignIn) -> dict[str, Any]:
         """Return what is kept in one."""
@@ -56,10 +57,10 @@ class PendingSignIns:
         self, tx: AccessTransaction, secret: str, purposes: Collection[str]
     ) -> tuple[PendingSignIn, Account | None]:
         """Return one by its cookie, and its account, None where it has none; raises SignInOverError."""
-        pending = tx.pending_sign_in(session_digest(secret))
+        pending = tx.sessions.pending(session_digest(secret))
         if pending is None or pending.purpose not in purposes or self._clock.now() >= pending.expires_at:
             raise SignInOverError
-        account = None if pending.account_id is None else tx.account(pending.account_id)
+        account = None if pending.account_id is None else tx.accounts.get(pending.account_id)
         if account is not None and not account.active:
             raise SignInOverError
         return pending, account

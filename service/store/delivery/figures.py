@@ -68,9 +68,9 @@ _LEAF = compiled_text("SELECT leaf FROM audit_entries WHERE position = :position
 
 
 class FigureRecords(Records):
-    """How the service fares; see ``service.ports.store``."""
+    """Implements ``service.ports.figures.FigureRepository``."""
 
-    def store_figures(self, now: datetime) -> StoreFigures:
+    def collect(self, now: datetime) -> StoreFigures:
         """Return the figures as they are now."""
         at = to_microseconds(now)
         calls, customers = self._session.one(_CALLS), self._session.one(_WITHOUT_CONTACT)

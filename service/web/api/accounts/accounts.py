@@ -69,7 +69,7 @@ async def list_accounts(access: MayReadAccounts, limit: Limit = 50, cursor: Curs
     """Return accounts with their roles, oldest first."""
 
     def work(tx: AccessTransaction) -> AccountPage:
-        accounts, following = tx.accounts(page_of(limit, cursor))
+        accounts, following = tx.accounts.page(page_of(limit, cursor))
         items = [account_out(view_account(tx, item)) for item in accounts]
         return AccountPage.model_construct(items=items, next_cursor=following)
 

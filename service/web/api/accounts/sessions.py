@@ -37,7 +37,7 @@ async def oneself(access: Oneself) -> Response:
 async def list_sessions(access: Oneself) -> Response:
     """Return one's sessions."""
     caller = access.caller
-    sessions = await access.read_own(lambda tx: tx.sessions(caller.account_id))
+    sessions = await access.read_own(lambda tx: tx.sessions.of_account(caller.account_id))
     return json_response(
         SessionList.model_construct(items=[session_out(session, caller.session_id) for session in sessions])
     )
@@ -49,11 +49,11 @@ async def end_session(request: Request, access: Oneself, session_id: UUID) -> Re
     account_id = access.caller.account_id
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        if all(session.id != session_id for session in tx.sessions(account_id)):
+        if all(session.id != session_id for session in tx.sessions.of_account(account_id)):
             raise NotFoundError("session", session_id)
-        tx.end_session(session_id)
+        tx.sessions.end(session_id)
         subjects = {"account": str(account_id), "session": str(session_id)}
-        tx.append_audit([act.entry("session.ended", subjects=subjects)])
+        tx.audit.append([act.entry("session.ended", subjects=subjects)])
         return Answer(SignOutOut(sessions_ended=1))
 
     return await change(request, access, None, work)

@@ -10,8 +10,8 @@ from notifications.use_cases.audit_context import AuditContext
 from service.auth.accounts import existing_account
 from service.auth.issuing import issue_own_token, issue_service_token
 from service.auth.tokens import new_token, revoke_token
-from service.ports.accounts import ApiToken
 from service.ports.store import AccessTransaction
+from service.ports.tokens import ApiToken
 from service.web.api.accounts.account_schemas import (
     NewTokenIn,
     NewTokenOut,
@@ -36,7 +36,7 @@ router = APIRouter(tags=["tokens"])
 @router.get("/account/tokens", response_model=TokenList, summary="One's own tokens")
 async def list_own(access: Oneself) -> Response:
     """Return one's tokens, revoked and expired ones too, by their first characters and last use."""
-    return json_response(_list(await access.read_own(lambda tx: tx.tokens(access.caller.account_id))))
+    return json_response(_list(await access.read_own(lambda tx: tx.tokens.of_account(access.caller.account_id))))
 
 
 @router.post("/account/tokens", status_code=201, response_model=NewTokenOut, summary="Issue a token to oneself")
@@ -78,7 +78,7 @@ async def list_tokens(access: MayReadAccounts, account_id: UUID) -> Response:
 
     def work(tx: AccessTransaction) -> TokenList:
         existing_account(tx, account_id)
-        return _list(tx.tokens(account_id))
+        return _list(tx.tokens.of_account(account_id))
 
     return json_response(await access.read(work))
 

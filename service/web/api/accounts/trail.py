@@ -43,7 +43,7 @@ async def list_trail(access: MayReadTrail, customer_id: UUID, limit: Limit = 50,
 
     def work(tx: AccessTransaction) -> TrailPage:
         existing_customer(tx, customer_id)
-        found, following = tx.log_entries_about("customer", tx.customer_pseudonym(customer_id), page_of(limit, cursor))
+        found, following = tx.audit.about("customer", tx.customers.pseudonym(customer_id), page_of(limit, cursor))
         return TrailPage.model_construct(items=[_out(entry) for entry in found], next_cursor=following)
 
     return json_response(await access.read(work))
@@ -56,7 +56,7 @@ async def prove(access: MayReadTrail, customer_id: UUID, index: Index) -> Respon
     def work(tx: AccessTransaction) -> bytes:
         existing_customer(tx, customer_id)
         entry = entry_at(tx, index)
-        if json.loads(entry.leaf)["subjects"].get("customer") != tx.customer_pseudonym(customer_id):
+        if json.loads(entry.leaf)["subjects"].get("customer") != tx.customers.pseudonym(customer_id):
             raise NotFoundError("audit entry", index)
         return entry_proof(tx, entry)
 

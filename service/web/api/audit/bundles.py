@@ -19,7 +19,7 @@ from service.audit_log.bundle_writer import read_anchors, write_bundle
 from service.auth.caller import customer_scope
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, ForbiddenError
-from service.auth.tenant_scope import within
+from service.auth.scope.transaction import within
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Language, Moment
 from service.web.api.requests import ApiContext, Context, MayReadLog, MayReadTrail

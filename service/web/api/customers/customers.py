@@ -67,7 +67,7 @@ async def register(
             effective_at = customer.profile.effective_at or bound.effective_at
             choose_profile(tx, act, registered.id, choices(customer.profile), effective_at, context.agreements)
         return Answer(
-            customer_out(registered, list(tx.bindings(registered.id))),
+            customer_out(registered, list(tx.customers.bindings(registered.id))),
             201,
             {"ETag": etag(1), "Location": f"/api/v1/customers/{registered.id}"},
         )
@@ -80,8 +80,8 @@ async def list_customers(access: MayReadCustomers, limit: Limit = 50, cursor: Cu
     """Return customers by registration, oldest first."""
 
     def work(tx: Transaction) -> CustomerPage:
-        customers, following = tx.customers(page_of(limit, cursor))
-        items = [customer_out(item, list(tx.bindings(item.id))) for item in customers]
+        customers, following = tx.customers.page(page_of(limit, cursor))
+        items = [customer_out(item, list(tx.customers.bindings(item.id))) for item in customers]
         return CustomerPage.model_construct(items=items, next_cursor=following)
 
     return json_response(await access.read(work))
@@ -91,7 +91,7 @@ async def list_customers(access: MayReadCustomers, limit: Limit = 50, cursor: Cu
 async def read(access: MayReadCustomers, customer_id: UUID) -> Response:
     """Return the customer with its agreement bindings."""
     customer, bindings = await access.read(
-        lambda tx: (existing_customer(tx, customer_id), list(tx.bindings(customer_id)))
+        lambda tx: (existing_customer(tx, customer_id), list(tx.customers.bindings(customer_id)))
     )
     return json_response(customer_out(customer, bindings), {"ETag": etag(customer.version)})
 
@@ -110,7 +110,9 @@ async def put(
     def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: existing_customer(tx, customer_id).version)
         changed = change_customer(tx, act, customer_id, version, customer.to_domain())
-        return Answer(customer_out(changed, list(tx.bindings(customer_id))), headers={"ETag": etag(changed.version)})
+        return Answer(
+            customer_out(changed, list(tx.customers.bindings(customer_id))), headers={"ETag": etag(changed.version)}
+        )
 
     return await change(request, access, idempotency_key, work)
 
@@ -139,7 +141,7 @@ async def list_bindings(access: MayReadCustomers, customer_id: UUID) -> Response
 
     def work(tx: Transaction) -> BindingList:
         existing_customer(tx, customer_id)
-        return BindingList.model_construct(items=[binding_out(item) for item in tx.bindings(customer_id)])
+        return BindingList.model_construct(items=[binding_out(item) for item in tx.customers.bindings(customer_id)])
 
     return json_response(await access.read(work))
 
@@ -150,7 +152,7 @@ async def inbox(access: MayReadNotices, customer_id: UUID, limit: Limit = 50, cu
 
     def work(tx: Transaction) -> InboxPage:
         existing_customer(tx, customer_id)
-        items, following = tx.inbox(customer_id, page_of(limit, cursor))
+        items, following = tx.deliveries.inbox(customer_id, page_of(limit, cursor))
         return InboxPage.model_construct(
             items=[
                 InboxItemOut(

@@ -151,7 +151,7 @@ async def read_part(context: Context, pseudonym: Pseudonym, part: str) -> Respon
 
 def existing_erasure(tx: AccessTransaction, pseudonym: str) -> Erasure:
     """Return the erasure of a pseudonym; raises NotFoundError."""
-    erasure = tx.erasure(pseudonym)
+    erasure = tx.erasures.get(pseudonym)
     if erasure is None:
         raise NotFoundError("erasure", pseudonym)
     return erasure
@@ -167,10 +167,10 @@ def certificate_part(erasure: Erasure, part: str) -> bytes:
 
 
 def _standing(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
-    customer, order = existing_customer(tx, customer_id), tx.erasure_order(customer_id)
+    customer, order = existing_customer(tx, customer_id), tx.erasures.order(customer_id)
     if order is None:
         raise NotFoundError("erasure of customer", customer_id)
-    return _order_out(order, customer.time_zone, tx.erasure_obstacles(customer_id))
+    return _order_out(order, customer.time_zone, tx.erasures.obstacles(customer_id))
 
 
 def _order_out(order: ErasureOrder, time_zone: str, in_the_way: dict[str, int]) -> ErasureOrderOut:

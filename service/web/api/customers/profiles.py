@@ -68,7 +68,7 @@ async def list_profiles(access: MayReadProfiles, customer_id: UUID) -> Response:
 
     def work(tx: Transaction) -> ProfileList:
         existing_customer(tx, customer_id)
-        return ProfileList.model_construct(items=[profile_out(item) for item in tx.profiles(customer_id)])
+        return ProfileList.model_construct(items=[profile_out(item) for item in tx.customers.profiles(customer_id)])
 
     return json_response(await access.read(work))
 

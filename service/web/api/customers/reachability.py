@@ -45,11 +45,11 @@ async def read_reachability(access: MayReadContacts, customer_id: UUID) -> Respo
 def reachability_of(tx: Transaction, customer_id: UUID) -> ReachabilityOut:
     """Return it as the API and the console show it; raises NotFoundError."""
     existing_customer(tx, customer_id)
-    contacts = tx.contacts(customer_id)
+    contacts = tx.customers.contacts(customer_id)
     active = {contact.id for contact in contacts if contact.active}
     with_certificate = {contact.id for contact in contacts if contact.active and contact.smime_certificate is not None}
-    endpoints = [item.id for item in tx.webhook_endpoints(customer_id) if item.state is EndpointState.ACTIVE]
-    latest = latest_by_subject(tx.latest_reachability_checks(customer_id))
+    endpoints = [item.id for item in tx.webhooks.endpoints(customer_id) if item.state is EndpointState.ACTIVE]
+    latest = latest_by_subject(tx.customers.latest_reachability_checks(customer_id))
     in_service = {
         CheckSubject.CONTACT: active,
         CheckSubject.CERTIFICATE: with_certificate,

@@ -143,12 +143,12 @@ async def list_assessments(
 
     def work(tx: Transaction) -> tuple[list[StoredDecisionOut], str | None]:
         found_incident(tx, incident_id)
-        decisions, following = tx.decisions(
+        decisions, following = tx.incidents.decisions(
             incident_id, page_of(limit, cursor), verdict=verdict.value if verdict else None
         )
         items = []
         for stored in decisions:
-            customer = tx.customer(stored.decision.customer_id)
+            customer = tx.customers.get(stored.decision.customer_id)
             if customer is not None:
                 items.append(stored_decision_out(customer, stored))
         return items, following
@@ -167,8 +167,8 @@ async def read_assessment(access: MayReadIncidents, incident_id: UUID, customer_
 
     def work(tx: Transaction) -> StoredDecisionOut:
         found_incident(tx, incident_id)
-        customer = tx.customer(customer_id)
-        stored = tx.current_decisions(incident_id).get(customer_id)
+        customer = tx.customers.get(customer_id)
+        stored = tx.incidents.current_decisions(incident_id).get(customer_id)
         if customer is None or stored is None:
             raise NotFoundError("assessment of customer", customer_id)
         return stored_decision_out(customer, stored)

@@ -72,7 +72,7 @@ class NoticeList(Out):
 
 def found_incident(tx: Transaction, incident_id: UUID) -> Incident:
     """Return the incident; raises NotFoundError."""
-    incident = tx.incident(incident_id)
+    incident = tx.incidents.get(incident_id)
     if incident is None:
         raise NotFoundError("incident", incident_id)
     return incident
@@ -123,7 +123,7 @@ async def list_incidents(
     cursor: Cursor = None,
 ) -> Response:
     """Return incidents, newest first."""
-    incidents, following = await access.read(lambda tx: tx.incidents(page_of(limit, cursor), state=state))
+    incidents, following = await access.read(lambda tx: tx.incidents.page(page_of(limit, cursor), state=state))
     return json_response(
         IncidentPage.model_construct(items=[_read_out(context, item) for item in incidents], next_cursor=following)
     )
@@ -152,7 +152,7 @@ async def read_facts(
     def work(tx: Transaction) -> tuple[int, IncidentFacts]:
         incident = found_incident(tx, incident_id)
         wanted = version or incident.version
-        facts = tx.facts_at(incident_id, wanted)
+        facts = tx.incidents.facts_at(incident_id, wanted)
         if facts is None:
             raise NotFoundError("version of the facts", wanted)
         return wanted, facts
@@ -254,7 +254,7 @@ async def list_notices(access: MayReadIncidents, incident_id: UUID) -> Response:
 
     def work(tx: Transaction) -> list[NoticeOut]:
         found_incident(tx, incident_id)
-        return [notice_out(notice, at_provider=True) for notice in tx.notices_of_incident(incident_id)]
+        return [notice_out(notice, at_provider=True) for notice in tx.notices.of_incident(incident_id)]
 
     return json_response(NoticeList.model_construct(items=await access.read(work)))
 

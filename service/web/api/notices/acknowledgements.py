@@ -136,7 +136,7 @@ async def list_of_notice(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return who opened the notice, who acknowledged it, and which contact that got it by mail did not."""
 
     def work(tx: AccessTransaction) -> AcknowledgementStatus:
-        notice = tx.notice(notice_id)
+        notice = tx.notices.get(notice_id)
         if notice is None:
             raise NotFoundError("notice", notice_id)
         return standing(tx, access, notice)
@@ -176,7 +176,7 @@ async def list_of_incident(
 
 
 def _of_incident(tx: AccessTransaction, access: Access, incident_id: UUID, limit: int) -> IncidentAcknowledgementStatus:
-    if tx.incident(incident_id) is None:
+    if tx.incidents.get(incident_id) is None:
         raise NotFoundError("incident", incident_id)
     return incident_standing(tx, access, incident_id, limit)
 

@@ -68,7 +68,7 @@ class DeliveryList(Out):
 
 
 def _found(tx: Transaction, notice_id: UUID) -> Notice:
-    notice = tx.notice(notice_id)
+    notice = tx.notices.get(notice_id)
     if notice is None:
         raise NotFoundError("notice", notice_id)
     return notice
@@ -85,7 +85,9 @@ async def list_notices(
 ) -> Response:
     """Return notices, newest first, narrowed by incident, customer and state."""
     notices, following = await access.read(
-        lambda tx: tx.notices(page_of(limit, cursor), incident_id=incident_id, customer_id=customer_id, state=state)
+        lambda tx: tx.notices.page(
+            page_of(limit, cursor), incident_id=incident_id, customer_id=customer_id, state=state
+        )
     )
     return json_response(
         NoticePage.model_construct(
@@ -186,9 +188,9 @@ async def review(
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: _found(tx, notice_id).version)
         notice = review_override(tx, act, notice_id, version)
-        alert = tx.alert_by_key(override_finding(tx, notice).key)
+        alert = tx.alerts.by_key(override_finding(tx, notice).key)
         if alert is not None:
-            tx.see_alert(alert.id, act.now, act.actor)
+            tx.alerts.mark_seen(alert.id, act.now, act.actor)
         return _changed(notice)
 
     return await change(request, access, idempotency_key, work)
@@ -207,7 +209,7 @@ def _changed(notice: Notice) -> Answer:
 async def _sealed(access: Access, notice_id: UUID) -> SealedNotice:
     def work(tx: Transaction) -> SealedNotice:
         _found(tx, notice_id)
-        sealed = tx.sealed(notice_id)
+        sealed = tx.notices.seal(notice_id)
         if sealed is None:
             raise NotFoundError("seal of notice", notice_id)
         return sealed
@@ -264,8 +266,8 @@ async def deliveries(access: MayReadNotices, notice_id: UUID) -> Response:
     def work(tx: Transaction) -> list[DeliveryOut]:
         _found(tx, notice_id)
         return [
-            delivery_out(item, list(tx.attempts(item.id)), tx.returned_messages(item.id))
-            for item in tx.deliveries(notice_id)
+            delivery_out(item, list(tx.deliveries.attempts(item.id)), tx.deliveries.bounces(item.id))
+            for item in tx.deliveries.of_notice(notice_id)
         ]
 
     return json_response(DeliveryList.model_construct(items=await access.read(work)))
@@ -282,8 +284,8 @@ async def message(request: Request, access: MayReadNotices, notice_id: UUID, del
 
     def work(tx: Transaction) -> bytes | None:
         _found(tx, notice_id)
-        known = any(item.id == delivery_id for item in tx.deliveries(notice_id))
-        return tx.message_sent(delivery_id) if known else None
+        known = any(item.id == delivery_id for item in tx.deliveries.of_notice(notice_id))
+        return tx.deliveries.message_sent(delivery_id) if known else None
 
     content = await access.read(work)
     if content is not None:
@@ -302,8 +304,8 @@ async def returned(access: MayReadReturned, notice_id: UUID, delivery_id: UUID, 
 
     def work(tx: Transaction) -> bytes | None:
         _found(tx, notice_id)
-        known = any(item.id == delivery_id for item in tx.deliveries(notice_id))
-        messages = tx.returned_messages(delivery_id) if known else ()
+        known = any(item.id == delivery_id for item in tx.deliveries.of_notice(notice_id))
+        messages = tx.deliveries.bounces(delivery_id) if known else ()
         return next((message.content for message in messages if message.id == returned_id), None)
 
     return _file(await access.read(work), "message/rfc822", "returned.eml", notice_id)

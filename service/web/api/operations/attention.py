@@ -23,7 +23,7 @@ from notifications.use_cases.notices.pause_channel import is_paused
 from service.auth.permissions import Permission
 from service.delivery.calls import Task, open_tasks
 from service.monitoring.notice_findings import OPERATING_KINDS, WITHOUT_INCIDENT, certificate_key
-from service.ports.alerts_and_mail import Alert
+from service.ports.alerts import Alert
 from service.ports.figures import QueueFigures
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out
@@ -105,14 +105,14 @@ async def see(
     reads_incidents = access.may(Permission.INCIDENT_READ)
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        alert = tx.alert(alert_id)
+        alert = tx.alerts.get(alert_id)
         if alert is None or not (reads_incidents or alert.kind in WITHOUT_INCIDENT):
             raise NotFoundError("alert", alert_id)
         if alert.kind == "release_overridden":
             raise StateConflictError("an emergency release is reviewed: POST /notices/{notice_id}/override-review")
         if alert.seen_at is None:
-            tx.see_alert(alert_id, act.now, act.actor)
-            tx.append_audit([
+            tx.alerts.mark_seen(alert_id, act.now, act.actor)
+            tx.audit.append([
                 act.entry("alert.seen", subjects={"alert": str(alert_id)}, detail={"kind": alert.kind}),
             ])  # fmt: skip
         seen_at, seen_by = (act.now, act.actor) if alert.seen_at is None else (alert.seen_at, alert.seen_by or "")
@@ -124,7 +124,7 @@ async def see(
 def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_incidents: bool) -> AttentionList:
     """Return what waits, as the API and the console show it."""
     tickets = _Tickets(tx)
-    unreachable, open_alerts = _unreachable(tx, limit), tx.open_alerts(limit)
+    unreachable, open_alerts = _unreachable(tx, limit), tx.alerts.unseen(limit)
     items = [*unreachable, *_failed_mails(open_alerts), *_certificates(tx, open_alerts, now)]
     items += (*_checks(tx, open_alerts), *_paused(tx, now), *_operating(open_alerts))
     complete = max(len(unreachable), len(open_alerts)) < limit
@@ -146,7 +146,7 @@ def _unreachable(tx: AccessTransaction, limit: int) -> list[AttentionItem]:
         AttentionItem(
             kind="customer_unreachable", due_at=None, overdue=False, customer_id=customer_id, what="no active contact"
         )
-        for customer_id in tx.customers_without_contact(limit)
+        for customer_id in tx.alerts.customers_without_contact(limit)
     ]
 
 
@@ -201,7 +201,7 @@ def _checks(tx: AccessTransaction, alerts: Sequence[Alert]) -> list[AttentionIte
         if alert.kind != "contact_check_failed" or alert.customer_id is None:
             continue
         about = tuple(alert.key.split(":")[1:3])
-        checks = tx.latest_reachability_checks(alert.customer_id)
+        checks = tx.customers.latest_reachability_checks(alert.customer_id)
         check = next((item for item in checks if (item.subject_id.hex, item.subject.value) == about), None)
         if check is None or check.ok or not _is_in_service(tx, check):
             continue
@@ -221,18 +221,18 @@ def _checks(tx: AccessTransaction, alerts: Sequence[Alert]) -> list[AttentionIte
 
 def _is_in_service(tx: AccessTransaction, check: ReachabilityCheck) -> bool:
     if check.subject is CheckSubject.WEBHOOK:
-        endpoint = tx.webhook_endpoint(check.subject_id)
+        endpoint = tx.webhooks.get(check.subject_id)
         return endpoint is not None and endpoint.state is EndpointState.ACTIVE
-    contact = tx.contact(check.subject_id)
+    contact = tx.customers.contact(check.subject_id)
     return contact is not None and contact.active
 
 
 def _paused(tx: AccessTransaction, now: datetime) -> list[AttentionItem]:
     """Return the channels that somebody paused, with the nearest deadline of what waits for them."""
-    pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
+    pauses = [pause for pause in tx.deliveries.channel_pauses() if is_paused(pause, now)]
     if not pauses:
         return []
-    queues = {queue.channel: queue for queue in tx.store_figures(now).queues}
+    queues = {queue.channel: queue for queue in tx.figures.collect(now).queues}
     items = []
     for pause in pauses:
         queue = queues.get(pause.channel.value, QueueFigures(pause.channel.value))
@@ -269,7 +269,7 @@ def _certificates(tx: AccessTransaction, alerts: Sequence[Alert], now: datetime)
     }
     items = []
     for about, alert in latest.items():
-        contact = tx.contact(UUID(about.split(":")[1]))
+        contact = tx.customers.contact(UUID(about.split(":")[1]))
         key = None if contact is None else certificate_key(contact, now)
         if key is None or key.rpartition(":")[0] != about:
             continue
@@ -293,7 +293,7 @@ def _alerts(tx: AccessTransaction, alerts: Sequence[Alert], tickets: "_Tickets",
     for alert in alerts:
         if alert.kind in WITHOUT_INCIDENT:
             continue
-        notice = None if alert.notice_id is None else tx.notice(alert.notice_id)
+        notice = None if alert.notice_id is None else tx.notices.get(alert.notice_id)
         due_at = None if notice is None else notice.due_at
         items.append(
             AttentionItem(
@@ -320,7 +320,7 @@ class _Tickets:
 
     def of(self, incident_id: UUID) -> str:
         if incident_id not in self._known:
-            incident = self._tx.incident(incident_id)
+            incident = self._tx.incidents.get(incident_id)
             if incident is None:
                 raise NotFoundError("incident", incident_id)
             self._known[incident_id] = incident.ticket
@@ -330,9 +330,9 @@ class _Tickets:
 def _pending(tx: Transaction, now: datetime, limit: int) -> tuple[list[AttentionItem], bool]:
     """Return one item per open incident with pending verdicts: how many customers, which facts, by when."""
     items = []
-    incidents, following = tx.incidents(Page(limit), state="open")
+    incidents, following = tx.incidents.page(Page(limit), state="open")
     for incident in incidents:
-        decisions, more = tx.decisions(incident.id, Page(_DECISIONS), verdict=Verdict.PENDING.value)
+        decisions, more = tx.incidents.decisions(incident.id, Page(_DECISIONS), verdict=Verdict.PENDING.value)
         if not decisions:
             continue
         missing = sorted({public_fact_id(fact) for stored in decisions for fact in stored.decision.missing})
@@ -354,8 +354,8 @@ def _pending(tx: Transaction, now: datetime, limit: int) -> tuple[list[Attention
 
 def _waiting(tx: Transaction, tickets: _Tickets, now: datetime, limit: int) -> tuple[list[AttentionItem], bool]:
     """Return drafts that nobody released, and released notices that something holds."""
-    drafts, more_drafts = tx.notices(Page(limit), state=NoticeState.DRAFT.value)
-    held = [notice for notice in tx.released_notices(limit) if notice.hold_reason is not None]
+    drafts, more_drafts = tx.notices.page(Page(limit), state=NoticeState.DRAFT.value)
+    held = [notice for notice in tx.notices.released(limit) if notice.hold_reason is not None]
     items = [
         _notice_item("draft_unreleased", notice, tickets, now, f"{notice.kind.value} notice to review")
         for notice in drafts
@@ -382,8 +382,8 @@ def _notice_item(
 def _troubled(tx: Transaction, tickets: _Tickets, now: datetime, limit: int) -> list[AttentionItem]:
     """Return deliveries whose last attempt failed, for now or for good."""
     items = []
-    for delivery in tx.troubled_deliveries(limit):
-        notice = tx.notice(delivery.notice_id)
+    for delivery in tx.deliveries.troubled(limit):
+        notice = tx.notices.get(delivery.notice_id)
         if notice is None:
             raise NotFoundError("notice", delivery.notice_id)
         items.append(

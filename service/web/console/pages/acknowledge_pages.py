@@ -89,7 +89,7 @@ async def of_incident(request: Request, access: MayReadIncidents, incident_id: U
     now = access.clock.now()
 
     def work(tx: AccessTransaction) -> tuple[str, Entries]:
-        incident = tx.incident(incident_id)
+        incident = tx.incidents.get(incident_id)
         if incident is None:
             raise NotFoundError("incident", incident_id)
         found = incident_standing(tx, access, incident_id, _SHOWN_MAX)

@@ -83,7 +83,7 @@ async def _waiting(access: Access) -> Waiting | None:
     def work(tx: AccessTransaction) -> Waiting:
         found = attention_list(tx, now, _WAITING_MAX, reads_incidents=reads_incidents)
         customers = {item.customer_id for item in found.items if item.customer_id is not None}
-        named = {each: customer.name for each in customers if (customer := tx.customer(each)) is not None}
+        named = {each: customer.name for each in customers if (customer := tx.customers.get(each)) is not None}
         return Waiting(found.items, found.complete, named)
 
     return await reading.read(work)
@@ -96,12 +96,12 @@ async def _latest(access: Access) -> Sequence[LatestNotice] | None:
         return None
 
     def work(tx: AccessTransaction) -> list[LatestNotice]:
-        found, _ = tx.notices(Page(_LATEST_MAX))
+        found, _ = tx.notices.page(Page(_LATEST_MAX))
         return [_latest_notice(tx, notice) for notice in found]
 
     return await reading.read(work)
 
 
 def _latest_notice(tx: AccessTransaction, notice: Notice) -> LatestNotice:
-    incident = tx.incident(notice.incident_id)
-    return LatestNotice(notice, "" if incident is None else incident.ticket, tx.customer(notice.customer_id))
+    incident = tx.incidents.get(notice.incident_id)
+    return LatestNotice(notice, "" if incident is None else incident.ticket, tx.customers.get(notice.customer_id))

@@ -26,11 +26,11 @@ async def reachability_page(request: Request, access: MayReadContacts, customer_
     """Show what the last checks found, what failed first."""
 
     def work(tx: AccessTransaction) -> tuple[Customer, ReachabilityOut, dict[UUID, Contact], dict[UUID, str]]:
-        customer = tx.customer(customer_id)
+        customer = tx.customers.get(customer_id)
         if customer is None:
             raise NotFoundError("customer", customer_id)
-        contacts = {contact.id: contact for contact in tx.contacts(customer_id)}
-        endpoints = {endpoint.id: endpoint.url for endpoint in tx.webhook_endpoints(customer_id)}
+        contacts = {contact.id: contact for contact in tx.customers.contacts(customer_id)}
+        endpoints = {endpoint.id: endpoint.url for endpoint in tx.webhooks.endpoints(customer_id)}
         return customer, reachability_of(tx, customer_id), contacts, endpoints
 
     customer, found, contacts, endpoints = await access.read(work)

@@ -53,7 +53,7 @@ async def make_token(request: Request, access: Person) -> Response:
 
 
 def _issue(tx: AccessTransaction, act: AuditContext, access: Access, form: Form, token: str) -> None:
-    account = tx.account(access.caller.account_id)
+    account = tx.accounts.get(access.caller.account_id)
     if account is None:
         raise NotFoundError("account", access.caller.account_id)
     name, days = form["name"].strip(), form["days"].strip()
