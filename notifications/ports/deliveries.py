@@ -55,8 +55,8 @@ class DeliveryRepository(Protocol):
     def save(self, delivery: Delivery, expected_attempts: int) -> None:
         """Replace state, next attempt, last error and ``sent_at`` without an attempt, and end the lease.
 
-        For a bounce that arrives later, and for a delivery that is sent again. Raises VersionMismatchError unless the stored delivery
-        counts ``expected_attempts``, NotFoundError where there is none.
+        For a bounce that arrives later, and for a delivery that is sent again. Raises VersionMismatchError unless the
+        stored delivery counts ``expected_attempts``, NotFoundError where there is none.
         """
         ...
 

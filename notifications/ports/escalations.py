@@ -26,7 +26,7 @@ class EscalationRepository(Protocol):
         ...
 
     def hasten(self, notice_id: UUID, at: datetime) -> bool:
-        """Have the clock of a notice looked at by ``at``, after a change to the notice; returns False if it has no clock.
+        """Have the clock of a notice looked at by ``at``, after a change to the notice; returns False without a clock.
 
         The version of the clock rises in any case, so that a look that did not see the change cannot be saved. Any
         number of units of work may do so at once.

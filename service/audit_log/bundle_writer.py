@@ -6,10 +6,10 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -45,23 +45,13 @@ from notifications.evidence.bundle.signers import (
     token_time,
 )
 from notifications.evidence.bundle.texts import readme, report_begin, report_end, report_entries, report_row
-from notifications.ports import Transaction
 from notifications.use_cases.evidence.bundle_evidence import BundlePlan, entry_parts
-
-ResultT = TypeVar("ResultT")
+from service.audit_log.publishing import Reads
 
 #: Entries that are read together: a mail has some 100 kB.
 _AT_ONCE = 16
 #: Beyond it a spool is a file on disk.
 _IN_MEMORY = 1 << 20
-
-
-class Reads(Protocol):
-    """Reads the store as the bundle's reader sees it."""
-
-    def __call__(self, work: Callable[[Transaction], ResultT]) -> Awaitable[ResultT]:
-        """Run ``work`` against one snapshot of what the reader may see."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

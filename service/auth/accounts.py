@@ -59,14 +59,6 @@ def new_account_id(identifiers: Identifiers) -> UUID:
     return UUID(bytes=identifiers.new_salt()[:16], version=4)
 
 
-def existing_account(tx: AccessTransaction, account_id: UUID) -> Account:
-    """Return the account; raises NotFoundError."""
-    account = tx.accounts.get(account_id)
-    if account is None:
-        raise NotFoundError("account", account_id)
-    return account
-
-
 def view_account(tx: AccessTransaction, account: Account) -> AccountView:
     """Return the account with its roles and what is told of its credentials.
 
@@ -127,7 +119,7 @@ def change_account(
     One that is made inactive is signed out everywhere; its tokens stand as they were and work no more.
     Raises InvalidInputError where nobody would be left to administrate.
     """
-    before = existing_account(tx, account_id)
+    before = tx.accounts.require(account_id)
     if before.version != expected_version:
         raise VersionMismatchError("account", account_id, expected_version, before.version)
     if before.active and not active and _is_last_administrator(tx, account_id):
@@ -149,7 +141,7 @@ def grant_role(tx: AccessTransaction, act: AuditContext, account_id: UUID, draft
 
     Raises NotFoundError, StateConflictError for 1. and for a role that is held already, InvalidInputError for 2. to 4.
     """
-    account = existing_account(tx, account_id)
+    account = tx.accounts.require(account_id)
     # 1.
     _verify_not_oneself(act, account_id)
     # 2. to 4.
@@ -176,7 +168,7 @@ def grant_role(tx: AccessTransaction, act: AuditContext, account_id: UUID, draft
 
 def revoke_grant(tx: AccessTransaction, act: AuditContext, account_id: UUID, grant_id: UUID) -> Grant:
     """Take a role away; raises NotFoundError, or StateConflictError for one's own and for the last administrator."""
-    existing_account(tx, account_id)
+    tx.accounts.require(account_id)
     grant = next((held for held in tx.accounts.grants(account_id) if held.id == grant_id), None)
     if grant is None:
         raise NotFoundError("grant", grant_id)
@@ -190,7 +182,7 @@ def revoke_grant(tx: AccessTransaction, act: AuditContext, account_id: UUID, gra
 
 def sign_out(tx: AccessTransaction, act: AuditContext, account_id: UUID) -> int:
     """End every session of an account; returns how many there were."""
-    existing_account(tx, account_id)
+    tx.accounts.require(account_id)
     ended = tx.sessions.end_all(account_id)
     tx.audit.append([
         act.entry("sessions.ended", subjects={"account": str(account_id)}, detail={"sessions": ended}),
@@ -204,7 +196,7 @@ def reset_second_factor(tx: AccessTransaction, act: AuditContext, account_id: UU
     The password stays: whoever resets learns nothing by which to sign in. Raises StateConflictError for one's own
     factors, which want a proof of the present one, and for a service account.
     """
-    account = existing_account(tx, account_id)
+    account = tx.accounts.require(account_id)
     if account.kind is AccountKind.SERVICE:
         raise StateConflictError("a service account has no second factor")
     if act.actor == f"account:{account_id}":

@@ -22,8 +22,7 @@ class Member:
 
 def members_of(tx: AccessTransaction, customer_id: UUID) -> Sequence[Member]:
     """Return who acts for a customer; raises NotFoundError."""
-    if tx.customers.get(customer_id) is None:
-        raise NotFoundError("customer", customer_id)
+    tx.customers.require(customer_id)
     found = []
     for grant in tx.accounts.grants_at(customer_id):
         if grant.role in CUSTOMER_ROLES:

@@ -16,7 +16,6 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute
 
 from notifications.audit.entry import AuditEntry
-from notifications.errors import NotFoundError
 from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Caller, Scope
@@ -90,8 +89,7 @@ class Access:
         """
 
         def unlimited(tx: AccessTransaction) -> ResultT:
-            if within(tx, self.scope).customers.get(customer_id) is None:
-                raise NotFoundError("customer", customer_id)
+            within(tx, self.scope).customers.require(customer_id)
             return work(tx)
 
         result = await self.store.read(unlimited)

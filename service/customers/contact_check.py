@@ -20,7 +20,7 @@ from notifications.customer.records import Contact, Customer, recipients
 from notifications.delivery.delivery import Outcome, OutcomeKind
 from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint, WebhookSecret
-from notifications.errors import InvalidInputError, NotFoundError, SealingUnavailableError
+from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail.enveloped import certificate_fault, encrypt_mail
 from notifications.mail.mail import Envelope, assemble_entity_to_encrypt, assemble_mail, prepare_text
 from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, MailForm, days_to_expiry, mail_form
@@ -353,9 +353,7 @@ class ContactChecker:
 
 
 def _subject(tx: AccessTransaction, customer_id: UUID) -> _Subject:
-    customer = tx.customers.get(customer_id)
-    if customer is None:
-        raise NotFoundError("customer", customer_id)
+    customer = tx.customers.require(customer_id)
     contacts = tuple(contact for contact in tx.customers.contacts(customer_id) if contact.active)
     endpoints = tuple(
         (endpoint, tuple(tx.webhooks.secrets(endpoint.id)))

@@ -13,7 +13,6 @@ from notifications.customer.erasure import ErasureOrder, ServedBy
 from notifications.customer.records import Contact, Customer
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import order_erasure
-from notifications.use_cases.customers.manage_customers import existing_customer
 from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
 
@@ -38,7 +37,7 @@ def order_by_mail(
     tx: AccessTransaction, act: AuditContext, customer_id: UUID, settings: NoticeSettings
 ) -> ErasureOrder:
     """Order an erasure whose formal notice is mailed to every active contact; raises as ``order_erasure``."""
-    customer = existing_customer(tx, customer_id)
+    customer = tx.customers.require(customer_id)
     addresses: dict[str, Contact] = {}
     for contact in tx.customers.contacts(customer_id):
         if contact.active:

@@ -66,9 +66,7 @@ def tasks_of_state(tx: Transaction, page: Page, state: CallTaskState | None) -> 
 
 def task_in_full(tx: Transaction, task_id: UUID, *, provider: str, language: str) -> TaskInFull:
     """Return one task as an analyst reads it in a language; raises NotFoundError."""
-    task = tx.escalations.call_task(task_id)
-    if task is None:
-        raise NotFoundError("call task", task_id)
+    task = tx.escalations.require_call_task(task_id)
     item = _with_subject(tx, task)
     sealed = tx.notices.seal(task.notice_id)
     # Without a seal nothing was served; then nothing is said either.

@@ -16,7 +16,6 @@ from notifications.customer.erasure import (
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.ports import ErasureTransaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import existing_customer
 
 #: Identifiers in one entry at most: a leaf has an end.
 _IDS_IN_ENTRY = 500
@@ -41,7 +40,7 @@ def order_erasure(
     1. The notice is served by mails queued in the same unit of work, or was served by letter.
     2. Store the order with its entry; of a letter, when it was served.
     """
-    customer = existing_customer(tx, customer_id)
+    customer = tx.customers.require(customer_id)
     if tx.erasures.order(customer_id) is not None:
         raise StateConflictError("the erasure of this customer is ordered already")
     # 1.
@@ -108,7 +107,7 @@ def withdraw_erasure(tx: ErasureTransaction, act: AuditContext, customer_id: UUI
 
     What was announced in the mails is not true any more; whoever withdraws tells the customer.
     """
-    existing_customer(tx, customer_id)
+    tx.customers.require(customer_id)
     if tx.erasures.order(customer_id) is None:
         raise NotFoundError("erasure", customer_id)
     if not reason.strip():
@@ -132,7 +131,7 @@ def erase_customer(tx: ErasureTransaction, act: AuditContext, customer_id: UUID)
     """
     # 1.
     order = tx.erasures.order(customer_id)
-    customer = existing_customer(tx, customer_id)
+    customer = tx.customers.require(customer_id)
     if order is None or order.noticed_at is None:
         raise StateConflictError("no erasure is ordered whose formal notice was served")
     if act.now < erasure_window(order.noticed_at, customer.time_zone).not_before:

@@ -88,7 +88,7 @@ def change_customer(
     tx: Transaction, act: AuditContext, customer_id: UUID, expected_version: int, draft: CustomerDraft
 ) -> Customer:
     """Replace what is stated of a customer."""
-    before = existing_customer(tx, customer_id)
+    before = tx.customers.require(customer_id)
     if before.version != expected_version:
         raise VersionMismatchError("customer", customer_id, expected_version, before.version)
     customer = replace(
@@ -117,7 +117,7 @@ def bind_agreement(
     agreements: Agreements,
 ) -> AgreementBinding:
     """Bind a customer to an agreement version from a date on (10); earlier bindings stay as they were."""
-    existing_customer(tx, customer_id)
+    tx.customers.require(customer_id)
     agreements.named(agreement_id)
     binding = AgreementBinding(customer_id, agreement_id, effective_at, act.now)
     tx.customers.add_binding(binding)
@@ -143,7 +143,7 @@ def choose_profile(
 
     Raises InvalidInputError naming a level that no agreement of the customer knows.
     """
-    existing_customer(tx, customer_id)
+    tx.customers.require(customer_id)
     verify_choices(tx, customer_id, choices, agreements)
     version = 1 + max((profile.version for profile in tx.customers.profiles(customer_id)), default=0)
     profile = ProfileVersion(
@@ -193,7 +193,7 @@ def verify_choices(
 
 def add_contact(tx: Transaction, act: AuditContext, customer_id: UUID, draft: ContactDraft) -> Contact:
     """Add a contact that notices are served to."""
-    existing_customer(tx, customer_id)
+    tx.customers.require(customer_id)
     _verify_address_is_new(tx, customer_id, draft.email, None)
     _verify_certificate(draft, None, act)
     contact = Contact(
@@ -261,9 +261,7 @@ def confirm_address(tx: Transaction, act: AuditContext, contact_id: UUID, addres
 
     Raises StateConflictError where the contact has another address by now.
     """
-    before = tx.customers.contact(contact_id)
-    if before is None:
-        raise NotFoundError("contact", contact_id)
+    before = tx.customers.require_contact(contact_id)
     if before.email != address:
         raise StateConflictError("the contact has another address by now")
     if before.verified_at is not None:
@@ -272,14 +270,6 @@ def confirm_address(tx: Transaction, act: AuditContext, contact_id: UUID, addres
     tx.customers.save_contact(contact, before.version)
     tx.audit.append([_confirmed_entry(tx, act, contact, "link")])
     return contact
-
-
-def existing_customer(tx: Transaction, customer_id: UUID) -> Customer:
-    """Return the customer; raises NotFoundError."""
-    customer = tx.customers.get(customer_id)
-    if customer is None:
-        raise NotFoundError("customer", customer_id)
-    return customer
 
 
 def _verify_address_is_new(tx: Transaction, customer_id: UUID, email: str, but: UUID | None) -> None:

@@ -11,7 +11,6 @@ from notifications.delivery.webhook_message import verify_url
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import existing_customer
 
 _GONE = 410
 #: A customer has few systems; a list that grows without end is a mistake.
@@ -42,7 +41,7 @@ def existing_endpoint(tx: Transaction, customer_id: UUID, endpoint_id: UUID) -> 
 
 def add_endpoint(tx: Transaction, act: AuditContext, customer_id: UUID, draft: EndpointDraft) -> WebhookEndpoint:
     """Add an endpoint, which notices sealed from now on go to; raises InvalidInputError, StateConflictError."""
-    existing_customer(tx, customer_id)
+    tx.customers.require(customer_id)
     verify_url(draft.url)
     others = tx.webhooks.endpoints(customer_id)
     if len(others) >= _ENDPOINTS_AT_MOST:

@@ -30,7 +30,6 @@ from notifications.evidence.bundle.contents import (
 from notifications.notice.seal import SealedNotice
 from notifications.ports import Page, SequencedEntry, Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.evidence.prove_entry import entry_at
 
 _ENTRIES_AT_ONCE = 500
@@ -80,7 +79,7 @@ def plan_bundle(tx: Transaction, wanted: BundleRequest, *, reader: str, language
     checkpoint = parse_checkpoint_note(note)
     pseudonym = None
     if wanted.customer_id is not None:
-        existing_customer(tx, wanted.customer_id)
+        tx.customers.require(wanted.customer_id)
         pseudonym = tx.customers.pseudonym(wanted.customer_id)
     scope = Scope(wanted.incident_id, wanted.notice_id, pseudonym, wanted.starts_at, wanted.ends_at)
     indices = array("q")

@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from notifications.decision import Verdict
-from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError
+from notifications.errors import StateConflictError, VersionMismatchError
 from notifications.incident import Incident, IncidentFacts, IncidentState, validate_facts
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
@@ -89,9 +89,7 @@ def reopen_incident(
 
 def incident_as_seen(tx: Transaction, incident_id: UUID, expected_version: int) -> Incident:
     """Return the incident; raises NotFoundError or, when it changed since it was read, VersionMismatchError."""
-    incident = tx.incidents.get(incident_id)
-    if incident is None:
-        raise NotFoundError("incident", incident_id)
+    incident = tx.incidents.require(incident_id)
     if incident.version != expected_version:
         raise VersionMismatchError("incident", incident_id, expected_version, incident.version)
     return incident

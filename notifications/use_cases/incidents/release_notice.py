@@ -112,9 +112,7 @@ def review_override(tx: Transaction, act: AuditContext, notice_id: UUID, expecte
 
 
 def _at_version(tx: Transaction, notice_id: UUID, expected_version: int) -> Notice:
-    notice = tx.notices.get(notice_id)
-    if notice is None:
-        raise NotFoundError("notice", notice_id)
+    notice = tx.notices.require(notice_id)
     if notice.version != expected_version:
         raise VersionMismatchError("notice", notice_id, expected_version, notice.version)
     return notice
@@ -128,9 +126,7 @@ def _draft(tx: Transaction, notice_id: UUID, expected_version: int) -> Notice:
 
 
 def _drafts(tx: Transaction, incident_id: UUID, expected_version: int) -> list[Notice]:
-    incident = tx.incidents.get(incident_id)
-    if incident is None:
-        raise NotFoundError("incident", incident_id)
+    incident = tx.incidents.require(incident_id)
     if incident.version != expected_version:
         raise VersionMismatchError("incident", incident_id, expected_version, incident.version)
     drafts = [notice for notice in tx.notices.of_incident(incident_id) if notice.state is NoticeState.DRAFT]

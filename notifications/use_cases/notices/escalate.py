@@ -24,7 +24,6 @@ from notifications.delivery.escalation_plan import (
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.notices.queue_deliveries import Target, delivery_to, queued_entry, sealed_notices
 
@@ -54,7 +53,7 @@ def begin_escalation(
     tx.escalations.add(
         start_escalation(
             notice,
-            existing_customer(tx, notice.customer_id),
+            tx.customers.require(notice.customer_id),
             now,
             reachable=reachable,
             deadlines=deadlines,
@@ -157,7 +156,7 @@ def _watch(tx: Transaction, notice: Notice, clock: Escalation) -> NoticeClock:
     began = notice.sealed_at or min((delivery.created_at for delivery in deliveries), default=notice.created_at)
     return NoticeClock(
         notice=notice,
-        customer=existing_customer(tx, notice.customer_id),
+        customer=tx.customers.require(notice.customer_id),
         escalation=clock,
         started_at=began,
         contacts=tx.customers.contacts(notice.customer_id),

@@ -28,7 +28,6 @@ from notifications.ports import (
     UnitOfWork,
 )
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.evidence.prove_entry import entry_proof, salts, sequenced_entry
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.incidents.customer_decider import Agreements, KeptDeciders, customer_case
@@ -166,7 +165,7 @@ def compose_from_store(
     facts = tx.incidents.facts_at(notice.incident_id, notice.facts_version)
     if incident is None or facts is None:
         raise LookupError(f"the facts of notice {notice.id} are gone from the store")
-    customer = existing_customer(tx, notice.customer_id)
+    customer = tx.customers.require(notice.customer_id)
     decider = sealing.deciders.of(facts, sealing.agreements)
     decision = decider.decide(customer_case(tx, customer))
     agreement_id = decision.agreement_id or sealing.agreements.reference_id

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from notifications.errors import NotFoundError
 from notifications.use_cases.audit_context import AuditContext
-from service.auth.accounts import existing_account, sign_out
+from service.auth.accounts import sign_out
 from service.auth.caller import Caller
 from service.auth.permissions import Permission, permissions_of
 from service.ports.accounts import Account
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/account", tags=["account"])
 async def oneself(access: Oneself) -> Response:
     """Return who calls, its roles, and what it may do with the credential it used."""
     caller = access.caller
-    account = await access.read_own(lambda tx: existing_account(tx, caller.account_id))
+    account = await access.read_own(lambda tx: tx.accounts.require(caller.account_id))
     return json_response(_oneself_out(caller, account))
 
 

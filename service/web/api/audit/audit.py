@@ -73,8 +73,7 @@ async def list_entries(
     def work(tx: Transaction) -> EntryPage:
         size = tx.log.size()
         if customer_id is not None:
-            if tx.customers.get(customer_id) is None:
-                raise NotFoundError("customer", customer_id)
+            tx.customers.require(customer_id)
             kind, identifier = "customer", tx.customers.pseudonym(customer_id)
         elif named:
             kind, identifier = "incident" if incident_id else "notice", str(named[0])

@@ -15,7 +15,6 @@ from notifications.use_cases.customers.manage_customers import (
     ContactDraft,
     add_contact,
     change_contact,
-    existing_customer,
 )
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
@@ -74,7 +73,7 @@ async def list_contacts(context: Context, access: MayReadContacts, customer_id: 
     now = context.clock.now()
 
     def work(tx: Transaction) -> ContactList:
-        existing_customer(tx, customer_id)
+        tx.customers.require(customer_id)
         return ContactList.model_construct(
             items=[contact_out(item, now) for item in tx.customers.contacts(customer_id)]
         )

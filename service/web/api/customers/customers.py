@@ -11,7 +11,6 @@ from notifications.use_cases.customers.manage_customers import (
     bind_agreement,
     change_customer,
     choose_profile,
-    existing_customer,
     register_customer,
 )
 from service.web.api.customers.customer_schemas import (
@@ -91,7 +90,7 @@ async def list_customers(access: MayReadCustomers, limit: Limit = 50, cursor: Cu
 async def read(access: MayReadCustomers, customer_id: UUID) -> Response:
     """Return the customer with its agreement bindings."""
     customer, bindings = await access.read(
-        lambda tx: (existing_customer(tx, customer_id), list(tx.customers.bindings(customer_id)))
+        lambda tx: (tx.customers.require(customer_id), list(tx.customers.bindings(customer_id)))
     )
     return json_response(customer_out(customer, bindings), {"ETag": etag(customer.version)})
 
@@ -108,7 +107,7 @@ async def put(
     """Replace what is stated of a customer; agreement and profile have their own history."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
-        version = expected_version(if_match, lambda: existing_customer(tx, customer_id).version)
+        version = expected_version(if_match, lambda: tx.customers.require(customer_id).version)
         changed = change_customer(tx, act, customer_id, version, customer.to_domain())
         return Answer(
             customer_out(changed, list(tx.customers.bindings(customer_id))), headers={"ETag": etag(changed.version)}
@@ -140,7 +139,7 @@ async def list_bindings(access: MayReadCustomers, customer_id: UUID) -> Response
     """Return every binding of the customer."""
 
     def work(tx: Transaction) -> BindingList:
-        existing_customer(tx, customer_id)
+        tx.customers.require(customer_id)
         return BindingList.model_construct(items=[binding_out(item) for item in tx.customers.bindings(customer_id)])
 
     return json_response(await access.read(work))
@@ -151,7 +150,7 @@ async def inbox(access: MayReadNotices, customer_id: UUID, limit: Limit = 50, cu
     """Return the notices placed in the customer's console, newest first."""
 
     def work(tx: Transaction) -> InboxPage:
-        existing_customer(tx, customer_id)
+        tx.customers.require(customer_id)
         items, following = tx.deliveries.inbox(customer_id, page_of(limit, cursor))
         return InboxPage.model_construct(
             items=[

@@ -17,7 +17,6 @@ from notifications.delivery.webhook_message import public_key_text, shared_secre
 from notifications.errors import NotFoundError, StateConflictError
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.customers.manage_webhooks import (
     EndpointDraft,
     add_endpoint,
@@ -278,7 +277,7 @@ async def list_webhooks(access: MayReadWebhooks, customer_id: UUID) -> Response:
     """Return the endpoints, oldest first, each with its state and what secrets sign for it."""
 
     def work(tx: Transaction) -> WebhookList:
-        existing_customer(tx, customer_id)
+        tx.customers.require(customer_id)
         endpoints = tx.webhooks.endpoints(customer_id)
         return WebhookList(items=[webhook_out(item, tx.webhooks.secrets(item.id)) for item in endpoints])
 

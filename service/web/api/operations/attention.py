@@ -320,9 +320,7 @@ class _Tickets:
 
     def of(self, incident_id: UUID) -> str:
         if incident_id not in self._known:
-            incident = self._tx.incidents.get(incident_id)
-            if incident is None:
-                raise NotFoundError("incident", incident_id)
+            incident = self._tx.incidents.require(incident_id)
             self._known[incident_id] = incident.ticket
         return self._known[incident_id]
 
@@ -383,9 +381,7 @@ def _troubled(tx: Transaction, tickets: _Tickets, now: datetime, limit: int) -> 
     """Return deliveries whose last attempt failed, for now or for good."""
     items = []
     for delivery in tx.deliveries.troubled(limit):
-        notice = tx.notices.get(delivery.notice_id)
-        if notice is None:
-            raise NotFoundError("notice", delivery.notice_id)
+        notice = tx.notices.require(delivery.notice_id)
         items.append(
             AttentionItem(
                 kind="delivery_failed" if delivery.state is DeliveryState.FAILED else "delivery_failing",

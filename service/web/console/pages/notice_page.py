@@ -61,9 +61,7 @@ class _Found:
 
 
 def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: bool) -> _Found:
-    notice = tx.notices.get(notice_id)
-    if notice is None:
-        raise NotFoundError("notice", notice_id)
+    notice = tx.notices.require(notice_id)
     served = tuple(
         Served(
             delivery,

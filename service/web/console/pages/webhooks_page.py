@@ -229,9 +229,7 @@ async def _shown(
     sees_notices, may_change = access.may(Permission.NOTICE_READ), access.may(Permission.WEBHOOK_CHANGE)
 
     def work(tx: AccessTransaction) -> tuple[Customer, list[Shown]]:
-        customer = tx.customers.get(customer_id)
-        if customer is None:
-            raise NotFoundError("customer", customer_id)
+        customer = tx.customers.require(customer_id)
         notices: list[tuple[Notice, str]] = []
         if sees_notices:
             notices = _latest(tx, customer_id)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from notifications.errors import GreffierError, InvalidInputError, NotFoundError
+from notifications.errors import GreffierError, InvalidInputError
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, ForbiddenError, Requires
 from service.auth.sign_in.own_credentials import OwnCredentials
@@ -70,9 +70,7 @@ def sign_in_of(request: Request) -> SignIn:
 
 def _own(tx: AccessTransaction, account_id: UUID) -> _Own:
     """Return what the page shows of one account; the customers named are those that it holds roles at."""
-    account = tx.accounts.get(account_id)
-    if account is None:
-        raise NotFoundError("account", account_id)
+    account = tx.accounts.require(account_id)
     roles = []
     grants = tuple(tx.accounts.grants(account_id))
     for grant in grants:
