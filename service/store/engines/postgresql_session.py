@@ -10,7 +10,7 @@ from psycopg import errors
 
 from notifications.audit.entry import AuditEntry, leaf_bytes
 from notifications.errors import StateConflictError
-from service.store.engines.transaction import SqlTransaction, repository
+from service.store.engines.transaction import Repository, SqlTransaction
 from service.store.log.audit import AuditRecords
 from service.store.sql.directory import Directory
 from service.store.sql.session import Row, Session
@@ -146,7 +146,7 @@ class _AuditRecords(AuditRecords):
 class PostgresqlTransaction(SqlTransaction):
     """As ``SqlTransaction``, but that entries of the log are written at the end of the transaction."""
 
-    audit = repository(_AuditRecords)
+    audit = Repository(_AuditRecords)
 
 
 def _named(error: psycopg.IntegrityError) -> Exception:
