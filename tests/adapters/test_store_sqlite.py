@@ -404,9 +404,9 @@ _CHILD = """
         while True:
             incident, entry = make_incident(ticket=f"T-{{own}}-{{number}}"), make_entry()
             def work(tx):
-                tx.add_incident(incident)
-                tx.append_audit([entry, make_entry()])
-                return tx.next_ticket_number(2026)
+                tx.incidents.add(incident)
+                tx.audit.append([entry, make_entry()])
+                return tx.incidents.next_ticket_number(2026)
             ticket = await store.write(work)
             # One write call per line: what is on the pipe was acknowledged.
             sys.stdout.write(f"{{incident.id}} {{entry.id}} {{ticket}}\\n")
