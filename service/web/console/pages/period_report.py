@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifications.audit.entry import parse_leaf
-from notifications.evidence.notification_report import NotificationReport, ReportBuilder
+from notifications.evidence.notification_report import NotificationReport
+from notifications.evidence.notification_report_builder import ReportBuilder
 from notifications.ports import Page, SequencedEntry
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
