@@ -149,7 +149,7 @@ class _Installation:
     def __init__(self, parts: ServerParts, owed: int, harmed: list[UUID]) -> None:
         self.parts, self.owed, self._harmed = parts, owed, harmed
         self._done, self._all, self._first_mail = 0, asyncio.Event(), asyncio.Event()
-        delivering = parts.worker._delivering  # noqa: SLF001 - counted where the metrics count
+        delivering = parts.worker.delivery._delivering  # noqa: SLF001 - counted where the metrics count
         object.__setattr__(delivering, "watch", self._count)
 
     def _count(self, _due: DueDelivery, delivery: Delivery, attempt: DeliveryAttempt) -> None:
