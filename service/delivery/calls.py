@@ -11,10 +11,8 @@ from notifications.delivery.call_task import CallRecord, CallTask, CallTaskState
 from notifications.errors import NotFoundError
 from notifications.notice import Notice
 from notifications.ports import Page, Transaction
+from notifications.use_cases.notices.manage_calls import nearest_open_tasks
 from service.delivery.call_script import CallScript, call_guidance, call_script
-
-#: Open tasks that are looked at to find those that are due first.
-_OPEN_AT_MOST = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +51,8 @@ class TaskInFull:
 
 def open_tasks(tx: Transaction, limit: int) -> tuple[list[Task], bool]:
     """Return open tasks, nearest ``due_at`` first, and whether these are all."""
-    found, following = tx.escalations.call_tasks(Page(_OPEN_AT_MOST), state=CallTaskState.OPEN.value)
-    nearest = sorted(found, key=lambda task: (task.due_at, task.id))
-    return [_with_subject(tx, task) for task in nearest[:limit]], following is None and len(found) <= limit
+    nearest, whole = nearest_open_tasks(tx, limit)
+    return [_with_subject(tx, task) for task in nearest], whole
 
 
 def tasks_of_state(tx: Transaction, page: Page, state: CallTaskState | None) -> tuple[list[Task], str | None]:

@@ -22,10 +22,10 @@ from notifications.delivery.delivery import DeliveryState
 from notifications.notice import NoticeState
 from notifications.ports import Page
 from service.monitoring.alerts import AlertSettings, AlertTask
+from service.monitoring.attention import attention_list
 from service.ports.accounts import Role
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
-from service.web.api.operations.attention import attention_list
 
 MAILBOX = "soc@provider.example"
 SALT = b"s" * 32

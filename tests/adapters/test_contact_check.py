@@ -23,9 +23,9 @@ from service.channels.smtp_probe import SmtpProbe
 from service.customers.contact_check import CheckDependencies, ContactChecker
 from service.customers.contact_check_schedule import ContactChecks
 from service.monitoring.alerts import AlertSettings
+from service.monitoring.attention import attention_list
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
-from service.web.api.operations.attention import attention_list
 
 SENDER = "soc@provider.example"
 ALERTS = AlertSettings("board@provider.example", "en", "Provider", None)

@@ -12,7 +12,7 @@ from notifications.delivery.escalation_plan import plan_escalation
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.evidence.evidence import call_evidence
 from notifications.notice import Notice
-from notifications.ports import Transaction
+from notifications.ports import Page, Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice, contact_actor
@@ -20,6 +20,8 @@ from notifications.use_cases.notices.escalate import notice_clock
 
 #: How far ahead of ours the clock of whoever states a time may be.
 _CLOCKS_DIFFER = timedelta(minutes=2)
+#: Open tasks that are looked at to find those that are due first.
+_OPEN_AT_MOST = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,13 @@ def reopen_call_task(tx: Transaction, act: AuditContext, task_id: UUID, expected
     ])  # fmt: skip
     tx.escalations.hasten(notice.id, act.now)
     return opened
+
+
+def nearest_open_tasks(tx: Transaction, limit: int) -> tuple[list[CallTask], bool]:
+    """Return open tasks, nearest ``due_at`` first, and whether these are all."""
+    found, following = tx.escalations.call_tasks(Page(_OPEN_AT_MOST), state=CallTaskState.OPEN.value)
+    nearest = sorted(found, key=lambda task: (task.due_at, task.id))
+    return nearest[:limit], following is None and len(found) <= limit
 
 
 def _task(tx: Transaction, task_id: UUID, expected_version: int) -> tuple[CallTask, Notice]:

@@ -13,8 +13,8 @@ from notifications.notice import Notice
 from notifications.ports import Page
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
+from service.monitoring.attention import AttentionItem, attention_list
 from service.ports.store import AccessTransaction
-from service.web.api.operations.attention import AttentionItem, attention_list
 from service.web.console.failures import PageRoute
 from service.web.console.listing import CustomerSide, access_under, customer_side
 from service.web.console.rendering import page, reader_language
