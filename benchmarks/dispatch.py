@@ -123,10 +123,10 @@ async def fill(store: Store, customers: int, contacts: int, now: datetime) -> li
             for number in numbers:
                 customer = Customer(uuid4(), f"Société {number}", "fr", "Europe/Paris", (), (), (), before)
                 harmed.append(customer.id)
-                tx.add_customer(customer, os.urandom(32))
-                tx.add_binding(AgreementBinding(customer.id, "secnumcloud_iaas_3_0", before, before))
+                tx.customers.add(customer, os.urandom(32))
+                tx.customers.add_binding(AgreementBinding(customer.id, "secnumcloud_iaas_3_0", before, before))
                 for order in range(contacts):
-                    tx.add_contact(
+                    tx.customers.add_contact(
                         Contact(
                             id=uuid4(),
                             customer_id=customer.id,
@@ -149,7 +149,7 @@ class _Installation:
     def __init__(self, parts: ServerParts, owed: int, harmed: list[UUID]) -> None:
         self.parts, self.owed, self._harmed = parts, owed, harmed
         self._done, self._all, self._first_mail = 0, asyncio.Event(), asyncio.Event()
-        delivering = parts.worker._delivering  # noqa: SLF001 - counted where the metrics count
+        delivering = parts.worker.delivery._delivering  # noqa: SLF001 - counted where the metrics count
         object.__setattr__(delivering, "watch", self._count)
 
     def _count(self, _due: DueDelivery, delivery: Delivery, attempt: DeliveryAttempt) -> None:
@@ -181,10 +181,10 @@ class _Installation:
         """Return the bytes of one mail as sent."""
 
         def found(tx: Transaction) -> bytes:
-            for notice in tx.notices(_PAGE)[0]:
-                for delivery in tx.deliveries(notice.id):
+            for notice in tx.notices.page(_PAGE)[0]:
+                for delivery in tx.deliveries.of_notice(notice.id):
                     if delivery.channel is ChannelKind.EMAIL:
-                        return tx.message_sent(delivery.id) or b""
+                        return tx.deliveries.message_sent(delivery.id) or b""
             raise LookupError
 
         return await self.parts.store.read(found)

@@ -167,7 +167,7 @@ def _verified_log(tx: SqlTransaction, keys: Sequence[VerifierKey]) -> Head:
     head = verified_head(tx, None, keys)
     size, edge = 0, dict[tuple[int, int], bytes]()
     while size < head.size:
-        entries = tx.log_entries(size, min(_ENTRIES_AT_ONCE, head.size - size))
+        entries = tx.audit.entries(size, min(_ENTRIES_AT_ONCE, head.size - size))
         known = edge
         growth = append_leaves(
             size,
@@ -175,7 +175,7 @@ def _verified_log(tx: SqlTransaction, keys: Sequence[VerifierKey]) -> Head:
             [leaf_hash(item.leaf) for item in entries],
         )
         made = {(level, index): node for level, index, node in growth.nodes}
-        if not entries or tx.log_node_hashes(list(made)) != list(made.values()):
+        if not entries or tx.log.node_hashes(list(made)) != list(made.values()):
             raise BackupFaultError(f"its log does not verify: the entries from {size} on are not those of its tree")
         edge = {node: made[node] if node in made else known[node] for node in complete_subtrees(0, growth.size)}
         size = growth.size

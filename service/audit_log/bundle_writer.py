@@ -5,10 +5,10 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -44,23 +44,13 @@ from notifications.evidence.bundle.signers import (
     token_time,
 )
 from notifications.evidence.bundle.texts import readme, report_begin, report_end, report_entries, report_row
-from notifications.ports import Transaction
 from notifications.use_cases.evidence.bundle_evidence import BundlePlan, entry_parts
-
-ResultT = TypeVar("ResultT")
+from service.audit_log.publishing import Reads
 
 #: Number of entries that are read together. A mail has about 100 kB.
 _AT_ONCE = 16
 #: A spool with more bytes than this is a file on disk.
 _IN_MEMORY = 1 << 20
-
-
-class Reads(Protocol):
-    """Reads the part of the store that the bundle's reader may see."""
-
-    def __call__(self, work: Callable[[Transaction], ResultT]) -> Awaitable[ResultT]:
-        """Run ``work`` against one snapshot of that part."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import structlog
 
 from notifications.errors import TimestampUnavailableError
 from notifications.ports import Clock, TimestampAuthority
-from service.ports.log import CheckpointTimestampStore, CheckpointTimestampTransaction
+from service.ports.log import LogStore, LogTransaction
 from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ class CheckpointTimestamper(PeriodicTask):
 
     def __init__(
         self,
-        store: CheckpointTimestampStore,
+        store: LogStore,
         authority: TimestampAuthority,
         *,
         every_seconds: float,
@@ -86,7 +86,7 @@ class CheckpointTimestamper(PeriodicTask):
             raise
         # 3.
         made_at = self._clock.now()
-        await self._store.write(lambda tx: tx.add_checkpoint_timestamp(size, token, made_at))
+        await self._store.write(lambda tx: tx.log.add_timestamp(size, token, made_at))
         self.state.stamped_at, self.state.failing_since, self.state.reason = made_at, None, None
         self._again_at, self._retry = None, _FIRST_RETRY
         _log.debug("head.timestamped", size=size)
@@ -101,8 +101,8 @@ class CheckpointTimestamper(PeriodicTask):
         return self._again_at
 
 
-def _newest_heads(tx: CheckpointTimestampTransaction) -> tuple[int, bytes | None, int, datetime | None]:
-    """Return size and note of the latest head, and size and time of the newest timestamped head."""
-    newest = tx.stamped_checkpoint()
+def _newest_heads(tx: LogTransaction) -> tuple[int, bytes | None, int, datetime | None]:
+    """Return size and note of the latest head, size and time of the newest that was timestamped."""
+    newest = tx.log.timestamped_checkpoint()
     size, made_at = (0, None) if newest is None else (newest.size, newest.made_at)
-    return tx.log_size(), tx.log_checkpoint(), size, made_at
+    return tx.log.size(), tx.log.checkpoint(), size, made_at

@@ -19,7 +19,7 @@ from service.audit_log.witness.client import (
     WitnessDisputeError,
     WitnessUnavailableError,
 )
-from service.ports.log import CosignatureStore, CosignatureTransaction
+from service.ports.log import LogStore, LogTransaction
 from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
@@ -66,7 +66,7 @@ class Cosigning:
 
     def __init__(
         self,
-        store: CosignatureStore,
+        store: LogStore,
         clients: Sequence[WitnessClient],
         *,
         measure: Callable[[bytes], Awaitable[None]],
@@ -109,7 +109,7 @@ class _WitnessTask(PeriodicTask):
 
     def __init__(
         self,
-        store: CosignatureStore,
+        store: LogStore,
         client: WitnessClient,
         measure: Callable[[bytes], Awaitable[None]],
         clock: Clock,
@@ -149,7 +149,7 @@ class _WitnessTask(PeriodicTask):
         for _ in range(_TRIES):
             # 1.
             if state.size is None:
-                last = await self._store.read(lambda tx: tx.last_cosigned(client.name))
+                last = await self._store.read(lambda tx: tx.log.last_cosigned(client.name))
                 state.size, state.cosigned_at = (0, None) if last is None else last
             size, note, proof = await self._store.read(lambda tx: _asked(tx, state.size or 0))
             if note is None or (state.confirmed and size == state.size):
@@ -176,7 +176,7 @@ class _WitnessTask(PeriodicTask):
     async def _keep(self, size: int, cosigned: Cosignature) -> datetime:
         name = self.state.name
         at = datetime.fromtimestamp(cosigned.seconds, UTC)
-        await self._store.write(lambda tx: tx.add_cosignature(size, name, cosigned.line, at))
+        await self._store.write(lambda tx: tx.log.add_cosignature(size, name, cosigned.line, at))
         _log.debug("witness.cosigned", witness=name, size=size)
         return at
 
@@ -193,13 +193,13 @@ class _WitnessTask(PeriodicTask):
         raise WitnessUnavailableError(f"{reason}; what it shows is in this log, so it is asked again")
 
     async def _latest(self) -> bytes:
-        note = await self._store.read(lambda tx: tx.log_checkpoint())
+        note = await self._store.read(lambda tx: tx.log.checkpoint())
         if note is None:
             raise LogUnavailableError("the log has no head yet")
         return note
 
 
-def _asked(tx: CosignatureTransaction, old: int) -> tuple[int, bytes | None, list[bytes] | None]:
-    """Return size and note of the latest head, and the proof from an older size; None if that size is larger."""
-    size, note = tx.log_size(), tx.log_checkpoint()
-    return size, note, consistency_proof(old, size, tx.log_node_hashes) if old <= size else None
+def _asked(tx: LogTransaction, old: int) -> tuple[int, bytes | None, list[bytes] | None]:
+    """Return size and note of the latest head, and the proof from an older size; None where that is beyond it."""
+    size, note = tx.log.size(), tx.log.checkpoint()
+    return size, note, consistency_proof(old, size, tx.log.node_hashes) if old <= size else None

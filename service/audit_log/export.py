@@ -13,12 +13,11 @@ from notifications.audit.merkle import tree_root
 from notifications.audit.note import parse_verifier_key
 from notifications.audit.tiles import TILE_WIDTH, Tile, tile_path, tiles_of
 from notifications.errors import Fault, InvalidInputError, NotFoundError, VerificationError
-from notifications.ports import TimestampedCheckpoint
+from notifications.ports import TimestampedCheckpoint, Transaction
 from service.audit_log.publishing import (
     CHECKPOINT,
     STAMPED_SIZES,
     VERIFIER_KEY,
-    PublishedTransaction,
     Reads,
     published_checkpoint,
     published_tile,
@@ -68,8 +67,8 @@ async def export_log(
 
 
 async def _export_stamped(read: Reads, folder: Path, size: int) -> None:
-    """Write the timestamped heads up to a size. The list is written last, so every listed file is complete."""
-    sizes = [stamped for stamped in await read(lambda tx: tx.stamped_sizes()) if stamped <= size]
+    """Write the timestamped heads up to a size: what is listed is there, whole."""
+    sizes = [stamped for stamped in await read(lambda tx: tx.log.timestamped_sizes()) if stamped <= size]
     for stamped in sizes:
         checkpoint_path, token_path = (folder / path for path in stamped_paths(stamped))
         if token_path.exists() and checkpoint_path.exists():
@@ -80,8 +79,8 @@ async def _export_stamped(read: Reads, folder: Path, size: int) -> None:
     _write(folder / STAMPED_SIZES, "".join(f"{stamped}\n" for stamped in sizes).encode())
 
 
-def _stamped(tx: PublishedTransaction, size: int) -> TimestampedCheckpoint:
-    found = tx.stamped_checkpoint(size)
+def _stamped(tx: Transaction, size: int) -> TimestampedCheckpoint:
+    found = tx.log.timestamped_checkpoint(size)
     if found is None:
         raise NotFoundError("timestamped checkpoint", size)
     return found
@@ -100,11 +99,11 @@ def _tiles(size: int) -> list[Tile]:
     return tiles
 
 
-def _contents(tx: PublishedTransaction, tiles: list[Tile]) -> list[bytes]:
+def _contents(tx: Transaction, tiles: list[Tile]) -> list[bytes]:
     return [published_tile(tx, tile) for tile in tiles]
 
 
-def _verify_grown(tx: PublishedTransaction, before: bytes, now: Checkpoint, verifier_keys: str) -> None:
+def _verify_grown(tx: Transaction, before: bytes, now: Checkpoint, verifier_keys: str) -> None:
     keys = [parse_verifier_key(line) for line in verifier_keys.splitlines() if line]
     try:
         earlier = verify_checkpoint(before, *keys)
@@ -112,7 +111,7 @@ def _verify_grown(tx: PublishedTransaction, before: bytes, now: Checkpoint, veri
         raise InvalidInputError(Fault("folder", f"holds a checkpoint that is not of this log: {error}")) from None
     if earlier.size > now.size:
         raise InvalidInputError(Fault("folder", f"holds {earlier.size} entries, the log {now.size}: it went back"))
-    if tree_root(earlier.size, tx.log_node_hashes) != earlier.root:
+    if tree_root(earlier.size, tx.log.node_hashes) != earlier.root:
         raise InvalidInputError(Fault("folder", f"holds other entries than the first {earlier.size} of this log"))
 
 

@@ -68,7 +68,7 @@ def verified_head(tx: LogTransaction, published: bytes | None, known: Sequence[V
     1. A key of this log signed the latest checkpoint; it covers every sequenced entry, and the tree has its root.
     2. A key of this log signed the last published head; it is not larger than the tree, and the tree extends it.
     """
-    head = Head(tx.log_size(), tx.log_checkpoint())
+    head = Head(tx.log.size(), tx.log.checkpoint())
     if head.checkpoint is not None:
         _verify_root(tx, head.checkpoint, "the latest checkpoint in the database", known, head.size)
     if published is not None:
@@ -86,5 +86,5 @@ def _verify_root(tx: LogTransaction, note: bytes, what: str, known: Sequence[Ver
         raise LogUnavailableError(
             f"{what} covers {checkpoint.size} entries, the database holds {size}: it was restored from an older backup"
         )
-    if tree_root(checkpoint.size, tx.log_node_hashes) != checkpoint.root:
+    if tree_root(checkpoint.size, tx.log.node_hashes) != checkpoint.root:
         raise LogUnavailableError(f"the database holds other entries than the {checkpoint.size} that {what} covers")

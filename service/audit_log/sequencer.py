@@ -147,7 +147,9 @@ class Sequencer:
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(entry_id, []).append(future)
         try:
-            entry, is_appended = await self._store.read(lambda tx: (tx.log_entry(entry_id), tx.is_appended(entry_id)))
+            entry, is_appended = await self._store.read(
+                lambda tx: (tx.audit.get(entry_id), tx.audit.is_appended(entry_id))
+            )
             if not is_appended:
                 raise NotFoundError("audit entry", entry_id)
             if entry is not None and entry.index < self._published_size:
@@ -282,13 +284,13 @@ class Sequencer:
         """Commit a growth; returns False without any change if this process is no longer the leader."""
         if not self._leadership.leads:
             return False
-        tx.grow_tree(growth.size_before, growth.leaves, growth.nodes, growth.head.checkpoint or b"")
+        tx.log.grow(growth.size_before, growth.leaves, growth.nodes, growth.head.checkpoint or b"")
         return True
 
     async def _follow(self) -> None:
         """Adopt the leader's head: compare it with the last published head, then publish it here as well."""
         known = self._keys.signers().known
-        size, pending = await self._store.read(lambda tx: (tx.log_size(), tx.pending_leaves(1)))
+        size, pending = await self._store.read(lambda tx: (tx.log.size(), tx.audit.pending(1)))
         self._refuse_smaller_log(size)
         if self._head is None or size != self._head.size or known != self._known:
             await self._compare(known)
@@ -309,10 +311,10 @@ class Sequencer:
         return f"no process sequences: an entry has waited for {seconds:.0f} s"
 
     def _next_growth(self, tx: LogTransaction, signers: LogSigners) -> _Growth:
-        size, leaves = tx.log_size(), tx.pending_leaves(self._settings.batch_entries)
+        size, leaves = tx.log.size(), tx.audit.pending(self._settings.batch_entries)
         if not leaves or not self._leadership.leads:
-            return _Growth(size, (), (), Head(size, tx.log_checkpoint()))
-        grown = append_leaves(size, tx.log_node_hashes, [leaf_hash(pending.leaf) for pending in leaves])
+            return _Growth(size, (), (), Head(size, tx.log.checkpoint()))
+        grown = append_leaves(size, tx.log.node_hashes, [leaf_hash(pending.leaf) for pending in leaves])
         current, *also = signers.keys
         checkpoint = sign_checkpoint(current, Checkpoint(self._keys.origin, grown.size, grown.root), also=also)
         return _Growth(size, leaves, grown.nodes, Head(grown.size, checkpoint))
@@ -331,7 +333,7 @@ class Sequencer:
         """Notify callers that wait for an entry sequenced by another process, or by this one before a failure."""
         if self._waiting:
             waiting = list(self._waiting)
-            for entry in await self._store.read(lambda tx: [tx.log_entry(entry_id) for entry_id in waiting]):
+            for entry in await self._store.read(lambda tx: [tx.audit.get(entry_id) for entry_id in waiting]):
                 if entry is not None and entry.index < self._published_size:
                     self._notify(entry.entry_id, entry.index)
 

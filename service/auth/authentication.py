@@ -146,13 +146,13 @@ class Authenticator:
         session_id: UUID | None = None
         method: str | None = None
         if kind == b"t":
-            token = tx.token(digest)
+            token = tx.tokens.get(digest)
             if token is None or token.revoked_at is not None or now >= token.expires_at:
                 return None
             account_id, expires_at, token_id = token.account_id, token.expires_at, token.id
             permissions, touched_at = frozenset(token.permissions), token.last_used_at or token.created_at
         else:
-            session = tx.session(digest)
+            session = tx.sessions.get(digest)
             if session is None:
                 return None
             idle_end = session.last_seen_at + timedelta(seconds=self._settings.session_idle_seconds)
@@ -160,10 +160,10 @@ class Authenticator:
             session_id, touched_at, method = session.id, session.last_seen_at, session.method
             if now >= expires_at:
                 return None
-        account = tx.account(account_id)
+        account = tx.accounts.get(account_id)
         if account is None or not account.active:
             return None
-        grants = tuple(tx.grants(account.id))
+        grants = tuple(tx.accounts.grants(account.id))
         enrols_first = method is not None and must_enrol(method, grants)
         caller = Caller(
             account_id=account.id,
@@ -185,10 +185,10 @@ class Authenticator:
         caller = known.caller
         if caller.token_id is not None:
             token_id = caller.token_id
-            await self._store.write(lambda tx: tx.touch_token(token_id, now))
+            await self._store.write(lambda tx: tx.tokens.touch(token_id, now))
         elif caller.session_id is not None:
             session_id = caller.session_id
-            await self._store.write(lambda tx: tx.touch_session(session_id, now))
+            await self._store.write(lambda tx: tx.sessions.touch(session_id, now))
 
     def _forget(self, changed: set[str]) -> None:
         if "access" in changed:

@@ -24,7 +24,7 @@ def ensure_first_account(tx: AccessTransaction, act: AuditContext, token: str, l
 
     Revoke the token, or make the account inactive, once people have accounts. It is never created again.
     """
-    existing, _ = tx.accounts(Page(1))
+    existing, _ = tx.accounts.page(Page(1))
     if existing:
         return None
     account = Account(
@@ -37,11 +37,11 @@ def ensure_first_account(tx: AccessTransaction, act: AuditContext, token: str, l
         created_at=act.now,
         created_by=act.actor,
     )
-    tx.add_account(account)
+    tx.accounts.add(account)
     entries = [act.entry("account.created", subjects={"account": str(account.id)}, detail={"kind": account.kind.value})]
     for role in FIRST_ROLES:
         grant = Grant(act.identifiers.new_id(), account.id, role, None, None, None, act.now, act.actor)
-        tx.add_grant(grant)
+        tx.accounts.add_grant(grant)
         entries.append(
             act.entry(
                 "role.granted",
@@ -49,7 +49,7 @@ def ensure_first_account(tx: AccessTransaction, act: AuditContext, token: str, l
                 detail={"role": role.value},
             )
         )
-    tx.append_audit(entries)
+    tx.audit.append(entries)
     held = {Permission.SELF.value} | {item.value for role in FIRST_ROLES for item in ROLE_PERMISSIONS[role]}
     issue_token(
         tx,

@@ -21,13 +21,12 @@ class Member:
 
 
 def members_of(tx: AccessTransaction, customer_id: UUID) -> Sequence[Member]:
-    """Return the members of a customer; raises NotFoundError."""
-    if tx.customer(customer_id) is None:
-        raise NotFoundError("customer", customer_id)
+    """Return who acts for a customer; raises NotFoundError."""
+    tx.customers.require(customer_id)
     found = []
-    for grant in tx.grants_at(customer_id):
+    for grant in tx.accounts.grants_at(customer_id):
         if grant.role in CUSTOMER_ROLES:
-            account = tx.account(grant.account_id)
+            account = tx.accounts.get(grant.account_id)
             found.append(Member(grant, None if account is None else account.email))
     return found
 
@@ -57,15 +56,15 @@ def invite_member(
     if any(member.email == email for member in members_of(tx, customer_id)):
         raise StateConflictError("this address acts for the customer already: remove the member first")
     # 2.
-    account = tx.account_by_email(email)
+    account = tx.accounts.by_email(email)
     if account is None:
         account = open_account(tx, act, AccountDraft(AccountKind.PERSON, email, email, language))
         invite_new(tx, act, account, secret=secret, console_url=console_url, provider_name=provider_name)
     else:
         tell_membership(tx, act, account, console_url=console_url, provider_name=provider_name)
     grant = Grant(act.identifiers.new_id(), account.id, role, customer_id, None, None, act.now, act.actor)
-    tx.add_grant(grant)
-    tx.append_audit([grant_entry(tx, act, "role.granted", grant)])
+    tx.accounts.add_grant(grant)
+    tx.audit.append([grant_entry(tx, act, "role.granted", grant)])
     return Member(grant, email)
 
 
@@ -82,5 +81,5 @@ def remove_member(tx: AccessTransaction, act: AuditContext, customer_id: UUID, g
     managers = [other for other in members if other.grant.role is Role.CUSTOMER_MANAGER]
     if grant.role is Role.CUSTOMER_MANAGER and len(managers) == 1 and act.actor == f"account:{grant.account_id}":
         raise StateConflictError("the last manager cannot leave: name another one first, or ask the provider")
-    tx.remove_grant(grant_id)
-    tx.append_audit([grant_entry(tx, act, "role.revoked", grant)])
+    tx.accounts.remove_grant(grant_id)
+    tx.audit.append([grant_entry(tx, act, "role.revoked", grant)])

@@ -16,12 +16,11 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute
 
 from notifications.audit.entry import AuditEntry
-from notifications.errors import NotFoundError
 from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Caller, Scope
 from service.auth.permissions import Permission
-from service.auth.tenant_scope import within
+from service.auth.scope.transaction import within
 from service.ports.store import AccessStore, AccessTransaction
 
 ResultT = TypeVar("ResultT")
@@ -90,8 +89,7 @@ class Access:
         """
 
         def unlimited(tx: AccessTransaction) -> ResultT:
-            if within(tx, self.scope).customer(customer_id) is None:
-                raise NotFoundError("customer", customer_id)
+            within(tx, self.scope).customers.require(customer_id)
             return work(tx)
 
         result = await self.store.read(unlimited)
@@ -102,7 +100,7 @@ class Access:
         """Log a read by an auditor; called after a read from another source than the store."""
         if self.scope.is_logged:
             act = self.act()
-            await self.store.write(lambda tx: tx.append_audit([self._trace_entry(tx, act)]))
+            await self.store.write(lambda tx: tx.audit.append([self._trace_entry(tx, act)]))
 
     async def write(self, work: Callable[[AccessTransaction, AuditContext], ResultT]) -> ResultT:
         """Run a change of records in the scope, in one transaction."""
@@ -136,7 +134,7 @@ class Access:
         subjects = {_SUBJECTS[name]: value for name, value in self.named if name in _SUBJECTS}
         for name, value in self.named:
             if name == "customer_id":
-                subjects["customer"] = tx.customer_pseudonym(UUID(value))
+                subjects["customer"] = tx.customers.pseudonym(UUID(value))
         return act.entry("record.read", subjects=subjects, detail={"operation": self.operation})
 
 

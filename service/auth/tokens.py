@@ -11,8 +11,9 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError, StateC
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Caller
 from service.auth.permissions import Permission, permissions_of
-from service.ports.accounts import Account, AccountKind, ApiToken
+from service.ports.accounts import Account, AccountKind
 from service.ports.store import AccessTransaction
+from service.ports.tokens import ApiToken
 
 #: Leak scanners find tokens by it.
 TOKEN_PREFIX = "grf_"  # noqa: S105 - a prefix, not a token
@@ -74,8 +75,8 @@ def issue_token(
         created_by=act.actor,
         expires_at=expires_at,
     )
-    tx.add_token(issued)
-    tx.append_audit([
+    tx.tokens.add(issued)
+    tx.audit.append([
         act.entry(
             "token.issued",
             subjects={"account": str(account.id), "token": str(issued.id)},
@@ -165,14 +166,14 @@ def _issue(
 
 
 def revoke_token(tx: AccessTransaction, act: AuditContext, account_id: UUID, token_id: UUID) -> ApiToken:
-    """Revoke a token of an account; raises NotFoundError if the account has no such token."""
-    token = next((item for item in tx.tokens(account_id) if item.id == token_id), None)
+    """Revoke a token of an account, once; raises NotFoundError where the account has no such token."""
+    token = next((item for item in tx.tokens.of_account(account_id) if item.id == token_id), None)
     if token is None:
         raise NotFoundError("token", token_id)
     if token.revoked_at is not None:
         return token
-    tx.revoke_token(token_id, act.now)
-    tx.append_audit([
+    tx.tokens.revoke(token_id, act.now)
+    tx.audit.append([
         act.entry("token.revoked", subjects={"account": str(account_id), "token": str(token_id)}),
     ])  # fmt: skip
     return replace(token, revoked_at=act.now)
@@ -181,6 +182,6 @@ def revoke_token(tx: AccessTransaction, act: AuditContext, account_id: UUID, tok
 def held_permissions(tx: AccessTransaction, account_id: UUID) -> frozenset[str]:
     """Return the names of all permissions that an account's grants give, in any scope."""
     held = {Permission.SELF.value}
-    for grant in tx.grants(account_id):
+    for grant in tx.accounts.grants(account_id):
         held |= {item.value for item in permissions_of(grant.role, at_one_customer=grant.customer_id is not None)}
     return frozenset(held)

@@ -31,7 +31,8 @@ from service.delivery.destinations import DestinationLimits, Destinations
 from service.delivery.escalation import EscalationTask
 from service.delivery.transactional_mail import MailSender, ServiceMailer
 from service.delivery.webhook_disabled_mail import EndpointDisabled
-from service.delivery.worker import Worker, WorkerSettings
+from service.delivery.worker import Worker
+from service.delivery.worker_settings import WorkerSettings
 from service.monitoring.alerts import AlertSources, AlertTask
 from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import free_bytes

@@ -88,7 +88,7 @@ async def record_known_keys(
         fingerprints["timestamp"] = certificate.fingerprint(hashes.SHA256()).hex()
 
     def work(tx: SqlTransaction) -> list[str]:
-        waiting = [parse_leaf(item.leaf) for item in tx.pending_leaves(_ENTRIES_LOOKED_AT)]
+        waiting = [parse_leaf(item.leaf) for item in tx.audit.pending(_ENTRIES_LOOKED_AT)]
         appended = frozenset(leaf.subjects.get("key", "") for leaf in waiting if leaf.type == "key.activated")
         return record_keys(tx, act, fingerprints, appended=appended)
 

@@ -44,5 +44,5 @@ async def start_leadership(settings: Settings, stack: contextlib.AsyncExitStack,
 
 
 def _free_leases(tx: SqlTransaction) -> None:
-    if freed := tx.free_leases():
+    if freed := tx.deliveries.free_leases():
         _log.warning("leases.freed", deliveries=freed)

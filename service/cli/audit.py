@@ -171,17 +171,17 @@ async def _of_store(data: Path, trust: Path | None, as_of: datetime) -> tuple[Ac
     keys = read_verifier_keys(trust or settings.trust_dir)
 
     def work(tx: SqlTransaction) -> tuple[Account, Checkpoint, Mapping[str, str]]:
-        note = tx.log_checkpoint()
+        note = tx.log.checkpoint()
         if note is None:
             raise InvalidInputError(Fault("data", "the log has no entries yet"))
         checkpoint = _verified(note, keys)
 
         def leaves() -> Iterator[bytes]:
             for start in range(0, checkpoint.size, _AT_ONCE):
-                for entry in tx.log_entries(start, min(_AT_ONCE, checkpoint.size - start)):
+                for entry in tx.audit.entries(start, min(_AT_ONCE, checkpoint.size - start)):
                     yield entry.leaf
 
-        names = {tx.customer_pseudonym(item.id): item.name for item in tx.all_customers()}
+        names = {tx.customers.pseudonym(item.id): item.name for item in tx.customers.all()}
         return _accounted(leaves(), checkpoint, as_of), checkpoint, names
 
     store = open_store(settings.store_location(), migrate=False, readers=1)

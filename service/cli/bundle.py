@@ -20,7 +20,7 @@ from notifications.use_cases.evidence.bundle_evidence import BundlePlan, BundleR
 from service.audit_log.bundle_writer import read_anchors, write_bundle
 from service.audit_log.published_head import verify_head
 from service.auth.caller import customer_scope
-from service.auth.tenant_scope import within
+from service.auth.scope.transaction import within
 from service.bootstrap.data_folder import prepared_settings
 from service.cli.options import DATA, FILE
 from service.crypto.demo_keys import KeyFiles
@@ -127,9 +127,9 @@ async def _make(
 
 def _incident_id(tx: Transaction, named: str) -> UUID:
     try:
-        found = tx.incident(UUID(named))
+        found = tx.incidents.get(UUID(named))
     except ValueError:
-        found = tx.incident_by_ticket(named)
+        found = tx.incidents.by_ticket(named)
     if found is None:
         raise NotFoundError("incident", named)
     return found.id

@@ -53,17 +53,17 @@ async def _listed(settings: Settings) -> list[str]:
 
 def _lines(tx: SqlTransaction) -> list[str]:
     lines = []
-    for order in tx.erasure_orders(_AT_ONCE):
-        customer = tx.customer(order.customer_id)
+    for order in tx.erasures.orders(_AT_ONCE):
+        customer = tx.customers.get(order.customer_id)
         if order.noticed_at is None or customer is None:
             lines.append(f"{order.customer_id} ordered, its formal notice not served")
             continue
         window = erasure_window(order.noticed_at, customer.time_zone)
-        owed = ", ".join(f"{number} {kind}" for kind, number in tx.erasure_obstacles(order.customer_id).items())
+        owed = ", ".join(f"{number} {kind}" for kind, number in tx.erasures.obstacles(order.customer_id).items())
         between = f"{timestamp_text(window.not_before)} to {timestamp_text(window.due_at)}"
         lines.append(f"{order.customer_id} to be erased from {between}" + (f"; in the way: {owed}" if owed else ""))
     after = ""
-    while page := tx.erasures(after, _AT_ONCE):
+    while page := tx.erasures.after(after, _AT_ONCE):
         after = page[-1].pseudonym
         for erasure in page:
             state = (
@@ -80,10 +80,10 @@ async def _compacted(settings: Settings, now: datetime) -> int:
         try:
             await store.compact()
 
-            def work(tx: SqlTransaction) -> int:
-                waiting = [erasure for erasure in tx.unfinished_erasures(_AT_ONCE) if erasure.compacted_at is None]
+            def work(tx: "SqlTransaction") -> int:
+                waiting = [erasure for erasure in tx.erasures.unfinished(_AT_ONCE) if erasure.compacted_at is None]
                 for erasure in waiting:
-                    tx.save_erasure(replace(erasure, compacted_at=now))
+                    tx.erasures.save(replace(erasure, compacted_at=now))
                 return len(waiting)
 
             return await store.write(work)

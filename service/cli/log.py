@@ -14,8 +14,9 @@ from notifications.audit.merkle import NodeReader, consistency_proof, inclusion_
 from notifications.audit.proof import format_proof
 from notifications.audit.tile_reading import TileNodes
 from notifications.errors import Fault, InvalidInputError
+from notifications.ports import Transaction
 from service.audit_log.export import ExportedLog, export_log, tile_count
-from service.audit_log.publishing import VERIFIER_KEY, PublishedTransaction, Reads, published_checkpoint
+from service.audit_log.publishing import VERIFIER_KEY, Reads, published_checkpoint
 from service.bootstrap.data_folder import prepared_settings
 from service.cli.options import FOLDER
 from service.store import open_store
@@ -38,7 +39,7 @@ def export(folder: Path, data: Path) -> None:
     """Write checkpoint, verifier keys, tiles and entries as files; run again, it writes what is new."""
 
     async def run(read: Reads, keys: str) -> str:
-        size = await read(lambda tx: tx.log_size())
+        size = await read(lambda tx: tx.log.size())
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("tiles", total=tile_count(size))
@@ -87,11 +88,11 @@ def _proven(data: Path | None, exported: Path | None, make: Callable[[int, bytes
         log = ExportedLog(exported)
         return make(log.checkpoint.size, log.note, TileNodes(log.checkpoint.size, log.tile))
 
-    def work(tx: PublishedTransaction) -> bytes:
+    def work(tx: Transaction) -> bytes:
         note = published_checkpoint(tx)
         if note is None:
             raise InvalidInputError(Fault("data", "the log has no entries yet"))
-        return make(tx.log_size(), note, tx.log_node_hashes)
+        return make(tx.log.size(), note, tx.log.node_hashes)
 
     async def run(read: Reads, _keys: str) -> bytes:
         return await read(work)

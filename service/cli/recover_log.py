@@ -135,7 +135,7 @@ async def _disagreement(old: Settings, keys: list[VerifierKey], note: bytes) -> 
         raise InvalidInputError(Fault("head", f"is no head of {old.log.origin}: {error}")) from None
     store = open_store(old.store_location(), migrate=False, readers=1)
     try:
-        kept = await store.read(lambda tx: Head(tx.log_size(), tx.log_checkpoint()))
+        kept = await store.read(lambda tx: Head(tx.log.size(), tx.log.checkpoint()))
         try:
             await store.read(lambda tx: verified_head(tx, None, keys))
         except LogUnavailableError:
@@ -150,11 +150,11 @@ async def _disagreement(old: Settings, keys: list[VerifierKey], note: bytes) -> 
 
 
 def _record(tx: SqlTransaction, act: AuditContext, origin: str, succession: LogRecovery, reason: str) -> None:
-    head, digest = tx.log_checkpoint(), origin_digest(succession.published.origin)
+    head, digest = tx.log.checkpoint(), origin_digest(succession.published.origin)
     if head is not None and (held := parse_checkpoint_note(head).origin) != origin:
         raise InvalidInputError(Fault("data", f"its database holds the log {held}, not {origin}"))
-    waiting = any(digest.encode() in pending.leaf for pending in tx.pending_leaves(_PENDING_LOOKED_AT))
-    if waiting or tx.log_entries_about("log", digest, Page(1))[0]:
+    waiting = any(digest.encode() in pending.leaf for pending in tx.audit.pending(_PENDING_LOOKED_AT))
+    if waiting or tx.audit.about("log", digest, Page(1))[0]:
         raise InvalidInputError(Fault("data", f"its log says already what became of {succession.published.origin}"))
     kept, lost = succession.kept, succession.lost
     entry = act.entry(
@@ -172,7 +172,7 @@ def _record(tx: SqlTransaction, act: AuditContext, origin: str, succession: LogR
         },
         private={"reason": reason},
     )
-    tx.append_audit([entry])
+    tx.audit.append([entry])
 
 
 def _lines(note: bytes) -> list[str]:

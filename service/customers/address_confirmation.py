@@ -8,7 +8,7 @@ from notifications.customer.records import Contact
 from notifications.errors import StateConflictError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.sign_in.links import issue_link
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
 
 PURPOSE = "address"
@@ -29,7 +29,7 @@ def send_address_link(
         raise StateConflictError("the address is confirmed already")
     if not contact.active:
         raise StateConflictError("the contact is not active")
-    tx.drop_links(PURPOSE, contact.id)
+    tx.sessions.drop_links(PURPOSE, contact.id)
     seconds = timedelta(days=_DAYS).total_seconds()
     issue_link(tx, act, purpose=PURPOSE, subject_id=contact.id, binding=contact.email, seconds=seconds, secret=secret)
     words = _WORDS[contact.language]
@@ -44,11 +44,11 @@ def send_address_link(
         text=words["text"].format(provider=provider_name, link=link, days=_DAYS),
         created_at=act.now,
     )
-    tx.add_service_mail(mail)
-    tx.append_audit([
+    tx.mails.add(mail)
+    tx.audit.append([
         act.entry(
             "contact.confirmation_asked",
-            subjects={"customer": tx.customer_pseudonym(contact.customer_id), "contact": str(contact.id)},
+            subjects={"customer": tx.customers.pseudonym(contact.customer_id), "contact": str(contact.id)},
             detail={"version": contact.version},
         )
     ])  # fmt: skip

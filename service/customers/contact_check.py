@@ -19,7 +19,7 @@ from notifications.customer.records import Contact, Customer, recipients
 from notifications.delivery.delivery import Outcome, OutcomeKind, message_id
 from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint, WebhookSecret
-from notifications.errors import InvalidInputError, NotFoundError, SealingUnavailableError
+from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail.enveloped import certificate_fault, encrypt_mail
 from notifications.mail.mail import Envelope, assemble_entity_to_encrypt, assemble_mail, prepare_text
 from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, MailForm, days_to_expiry, mail_form
@@ -30,7 +30,7 @@ from notifications.use_cases.notices.seal_notice import verify_sender
 from service.channels.smtp_probe import RelayUnavailableError
 from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import AlertCandidate
-from service.ports.alerts_and_mail import Alert
+from service.ports.alerts import Alert
 from service.ports.store import AccessStore, AccessTransaction
 from service.settings.provider import ProviderSettings
 
@@ -133,7 +133,7 @@ class ContactChecker:
         cursor: str | None = None
         while True:
             page = Page(_CUSTOMERS_AT_ONCE, cursor)
-            customers, cursor = await self._store.read(lambda tx, page=page: tx.customers(page))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+            customers, cursor = await self._store.read(lambda tx, page=page: tx.customers.page(page))  # type: ignore[misc]  # mypy knows no defaults of lambdas
             for customer in customers:
                 checked, found = await self._check(customer.id, send=send, actor=actor)
                 lines += checked
@@ -349,13 +349,11 @@ class ContactChecker:
 
 
 def _subject(tx: AccessTransaction, customer_id: UUID) -> _Subject:
-    customer = tx.customer(customer_id)
-    if customer is None:
-        raise NotFoundError("customer", customer_id)
-    contacts = tuple(contact for contact in tx.contacts(customer_id) if contact.active)
+    customer = tx.customers.require(customer_id)
+    contacts = tuple(contact for contact in tx.customers.contacts(customer_id) if contact.active)
     endpoints = tuple(
-        (endpoint, tuple(tx.webhook_secrets(endpoint.id)))
-        for endpoint in tx.webhook_endpoints(customer_id)
+        (endpoint, tuple(tx.webhooks.secrets(endpoint.id)))
+        for endpoint in tx.webhooks.endpoints(customer_id)
         if endpoint.state is EndpointState.ACTIVE
     )
     return _Subject(customer, contacts, endpoints)
@@ -399,15 +397,15 @@ def _new_ending(
     _settle(
         tx,
         act,
-        [alert for alert in tx.open_alerts(10_000) if alert.key.startswith(about) and alert.key not in standing],
+        [alert for alert in tx.alerts.unseen(10_000) if alert.key.startswith(about) and alert.key not in standing],
     )
-    return [finding for finding in ending if tx.alert_by_key(finding.key) is None]
+    return [finding for finding in ending if tx.alerts.by_key(finding.key) is None]
 
 
 def _settle(tx: AccessTransaction, act: AuditContext, settled: Sequence[Alert]) -> None:
     for alert in settled:
-        tx.see_alert(alert.id, act.now, act.actor)
-    tx.append_audit([
+        tx.alerts.mark_seen(alert.id, act.now, act.actor)
+    tx.audit.append([
         act.entry("alert.settled", subjects={"alert": str(alert.id)}, detail={"kind": alert.kind}) for alert in settled
     ])  # fmt: skip
 
@@ -420,7 +418,7 @@ def settle_checks(
     over += [f"customer_check_failed:{customer_id.hex}:"] if reachable and mended else []
     if not over:
         return
-    _settle(tx, act, [alert for alert in tx.open_alerts(10_000) if alert.key.startswith(tuple(over))])
+    _settle(tx, act, [alert for alert in tx.alerts.unseen(10_000) if alert.key.startswith(tuple(over))])
 
 
 def _of_customer(subject: _Subject, findings: Sequence[AlertCandidate]) -> list[CheckLine]:

@@ -10,7 +10,7 @@ import structlog
 from notifications.errors import NotFoundError
 from notifications.ports import Clock
 from service.customers.contact_check import ContactChecker
-from service.ports.alerts_and_mail import ContactToCheck
+from service.ports.alerts import ContactToCheck
 from service.ports.store import AccessStore
 from service.system.periodic import PeriodicTask
 
@@ -53,7 +53,9 @@ class ContactChecks(PeriodicTask):
         if not self._every:
             return 0
         now = self._clock.now()
-        due = await self._store.read(lambda tx: tx.contacts_to_check(now - _SETTLED, now - self._every, _AT_ONCE))
+        due = await self._store.read(
+            lambda tx: tx.alerts.contacts_to_check(now - _SETTLED, now - self._every, _AT_ONCE)
+        )
         by_customer: dict[UUID, list[ContactToCheck]] = {}
         for contact in due:
             by_customer.setdefault(contact.customer_id, []).append(contact)

@@ -68,13 +68,13 @@ class ErasureTask(PeriodicTask):
         """
         failures: list[Exception] = []
         moments: list[datetime] = []
-        for order in await self._store.read(lambda tx: tx.erasure_orders(_AT_ONCE)):
+        for order in await self._store.read(lambda tx: tx.erasures.orders(_AT_ONCE)):
             try:
                 # 1. and 2.
                 moments += await self._carry_on(order)
             except Exception as error:  # noqa: BLE001 - raised below
                 failures.append(error)
-        for erasure in await self._store.read(lambda tx: tx.unfinished_erasures(_AT_ONCE)):
+        for erasure in await self._store.read(lambda tx: tx.erasures.unfinished(_AT_ONCE)):
             try:
                 # 3. and 4.
                 await self._finish(erasure)
@@ -88,8 +88,8 @@ class ErasureTask(PeriodicTask):
         return AuditContext(ACTOR, self._clock.now(), self._identifiers)
 
     async def _carry_on(self, order: ErasureOrder) -> list[datetime]:
-        """Return when to handle an order again; empty if only a change can make it due."""
-        customer = await self._store.read(lambda tx: tx.customer(order.customer_id))
+        """Return when to look at an order again; nothing for whenever something changes."""
+        customer = await self._store.read(lambda tx: tx.customers.get(order.customer_id))
         if customer is None:
             return []
         if order.noticed_at is None:
@@ -121,11 +121,11 @@ class ErasureTask(PeriodicTask):
         certified = replace(erasure, document=document, signature=signature, timestamp=token, certified_at=act.now)
 
         def work(tx: AccessTransaction) -> None:
-            standing = tx.erasure(certified.pseudonym)
+            standing = tx.erasures.get(certified.pseudonym)
             if standing is None or standing.certified_at is not None or standing.compacted_at != certified.compacted_at:
                 return
-            tx.save_erasure(certified)
-            tx.append_audit([
+            tx.erasures.save(certified)
+            tx.audit.append([
                 act.entry(
                     "erasure.certified",
                     subjects={"customer": certified.pseudonym},
@@ -141,16 +141,16 @@ class ErasureTask(PeriodicTask):
 
 
 def _save_compacted(tx: AccessTransaction, erasure: Erasure) -> None:
-    standing = tx.erasure(erasure.pseudonym)
+    standing = tx.erasures.get(erasure.pseudonym)
     if standing is not None and standing.compacted_at is None:
-        tx.save_erasure(erasure)
+        tx.erasures.save(erasure)
 
 
 def _note_served(tx: AccessTransaction, act: AuditContext, order: ErasureOrder, time_zone: str) -> None:
-    """Start the 21 days of an order by mail if one of its mails was accepted."""
-    standing = tx.erasure_order(order.customer_id)
+    """Begin the 21 days of an order by mail once the first of its mails was accepted."""
+    standing = tx.erasures.order(order.customer_id)
     if standing is None or standing.noticed_at is not None:
         return
-    mails = (tx.service_mail(UUID(mail_id)) for mail_id in order.mail_ids)
+    mails = (tx.mails.get(UUID(mail_id)) for mail_id in order.mail_ids)
     if any(mail is not None and mail.state == "sent" for mail in mails):
         notice_served(tx, act, order.customer_id, time_zone, act.now)

@@ -12,8 +12,7 @@ from notifications.customer.erasure import ErasureOrder, ServedBy
 from notifications.customer.records import Contact, Customer
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import order_erasure
-from notifications.use_cases.customers.manage_customers import existing_customer
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
 from service.settings.provider import ProviderSettings
 
@@ -26,10 +25,10 @@ _WORDS: dict[str, dict[str, str]] = tomllib.loads(
 def order_by_mail(
     tx: AccessTransaction, act: AuditContext, customer_id: UUID, provider: ProviderSettings
 ) -> ErasureOrder:
-    """Order an erasure, and mail its formal notice to every active contact; raises like ``order_erasure``."""
-    customer = existing_customer(tx, customer_id)
+    """Order an erasure whose formal notice is mailed to every active contact; raises as ``order_erasure``."""
+    customer = tx.customers.require(customer_id)
     addresses: dict[str, Contact] = {}
-    for contact in tx.contacts(customer_id):
+    for contact in tx.customers.contacts(customer_id):
         if contact.active:
             addresses.setdefault(contact.email.casefold(), contact)
     mails = [_mail(tx, act, customer, contact, provider) for contact in addresses.values()]
@@ -37,14 +36,14 @@ def order_by_mail(
         tx, act, customer_id, served_by=ServedBy.MAIL, mail_ids=[str(mail.id) for mail in mails]
     )  # fmt: skip
     for mail in mails:
-        tx.add_service_mail(mail)
+        tx.mails.add(mail)
     return order
 
 
 def _mail(
     tx: AccessTransaction, act: AuditContext, customer: Customer, contact: Contact, provider: ProviderSettings
 ) -> ServiceMail:
-    words, pseudonym = _WORDS[contact.language], tx.customer_pseudonym(customer.id)
+    words, pseudonym = _WORDS[contact.language], tx.customers.pseudonym(customer.id)
     where = ""
     if provider.console_url is not None:
         where = words["where"].format(url=f"{provider.console_url.rstrip('/')}/erasures/{pseudonym}")
@@ -53,7 +52,7 @@ def _mail(
         customer=customer.name,
         pseudonym=pseudonym,
         customer_id=customer.id,
-        salt=tx.customer_salt(customer.id).hex(),
+        salt=tx.customers.salt(customer.id).hex(),
         where=where,
         contact=provider.contact_email,
     )

@@ -18,7 +18,7 @@ from notifications.mail.mail import Envelope, assemble_mail, prepare_text
 from notifications.ports import Channel, Clock, Identifiers, Signer
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.seal_notice import verify_sender
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessStore, AccessTransaction
 from service.system.periodic import PeriodicTask
 
@@ -80,7 +80,7 @@ class ServiceMailer(PeriodicTask):
         Without a relay none is attempted: they wait.
         """
         now, channel = self._clock.now(), self._sender.channel
-        due = await self._store.read(lambda tx: list(tx.due_service_mails(now, _AT_ONCE)))
+        due = await self._store.read(lambda tx: list(tx.mails.due(now, _AT_ONCE)))
         over = [mail for mail in due if now >= mail.created_at + _USEFUL]
         for mail in over:
             await self._save(_given_up(mail), None)
@@ -149,8 +149,8 @@ class ServiceMailer(PeriodicTask):
         )
 
         def work(tx: AccessTransaction) -> None:
-            tx.save_service_mail(after)
-            tx.append_audit([entry])
+            tx.mails.save(after)
+            tx.audit.append([entry])
 
         await self._store.write(work)
 

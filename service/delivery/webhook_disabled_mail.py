@@ -14,7 +14,7 @@ from notifications.use_cases.audit_context import AuditContext
 from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import webhook_finding
 from service.ports.accounts import Role
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
 from service.settings.provider import ProviderSettings
 
@@ -44,7 +44,7 @@ class EndpointDisabled:
         }
         for address, name, language in _people(both, endpoint):
             words = _WORDS[language]
-            both.add_service_mail(
+            both.mails.add(
                 ServiceMail(
                     id=act.identifiers.new_id(),
                     purpose="webhook_disabled",
@@ -65,11 +65,11 @@ def _people(tx: AccessTransaction, endpoint: WebhookEndpoint) -> Sequence[tuple[
     The active contacts for security or operations, or every active one without these, and whoever may set it in use
     again: the customer's managers.
     """
-    active = [contact for contact in tx.contacts(endpoint.customer_id) if contact.active]
+    active = [contact for contact in tx.customers.contacts(endpoint.customer_id) if contact.active]
     told = [contact for contact in active if contact.role in _TOLD] or active
     found = {contact.email.casefold(): (contact.email, contact.name, contact.language) for contact in told}
-    for grant in tx.grants_at(endpoint.customer_id):
-        account = tx.account(grant.account_id) if grant.role is Role.CUSTOMER_MANAGER else None
+    for grant in tx.accounts.grants_at(endpoint.customer_id):
+        account = tx.accounts.get(grant.account_id) if grant.role is Role.CUSTOMER_MANAGER else None
         if account is not None and account.active and account.email is not None:
             found.setdefault(account.email.casefold(), (account.email, account.name, account.language))
     return list(found.values())

@@ -84,7 +84,7 @@ class KeyKeeper:
         """Stage a prepared rotation and append the entry that announces it, in the caller's transaction."""
         entry = rotation_entry(act, prepared.change)
         self.rotation.stage(prepared, entry.id)
-        tx.append_audit([entry])
+        tx.audit.append([entry])
         return entry
 
     async def settle(self) -> None:
@@ -96,7 +96,7 @@ class KeyKeeper:
         if not waiting:
             return
         ids = [entry_id for entry_id in waiting if entry_id is not None]
-        appended = await self._log_store.write(lambda tx: {item for item in ids if tx.is_appended(item)})
+        appended = await self._log_store.write(lambda tx: {item for item in ids if tx.audit.is_appended(item)})
         placed = dict(await asyncio.to_thread(self.rotation.settle, appended.__contains__))
         if placed:
             act = AuditContext(_ACTOR, self._clock.now(), self._identifiers)

@@ -4,9 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
 
-from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.record_keys import KeyChange, rotation_entry
 from service.channels.webhook_https import open_secret, seal_secret
@@ -19,56 +17,33 @@ from service.crypto.master_key import (
     write_master_file,
 )
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Totp
+from service.ports.store import AccessStore, AccessTransaction
 from service.settings import Settings
 from service.system.atomic_files import replace_file
 
-ResultT = TypeVar("ResultT")
+#: What seals the records of one kind anew, and returns how many: one function for each kind that holds secrets.
+Resealing = Callable[[AccessTransaction, SecretBox], int]
 
 
-class SealedRecords(Transaction, Protocol):
-    """A unit of work with access to every record that contains an encrypted secret."""
-
-    def all_totps(self) -> Sequence[Totp]:
-        """Return every TOTP generator."""
-        ...
-
-    def set_totp(self, totp: Totp) -> None:
-        """Replace the generator of an account."""
-        ...
-
-
-class SealedStore(Protocol):
-    """The store of these records."""
-
-    async def write(self, work: Callable[[SealedRecords], ResultT]) -> ResultT:
-        """Run in a transaction; durable when it returns."""
-        ...
-
-
-#: Encrypts the secrets of one kind of record again, and returns how many; there is one function per kind.
-Resealing = Callable[[SealedRecords, SecretBox], int]
-
-
-def reseal_totp_seeds(tx: SealedRecords, secret_box: SecretBox) -> int:
-    """Encrypt every TOTP seed with the current master key; raises SecretUnreadableError if one cannot be decrypted."""
+def reseal_totp_seeds(tx: AccessTransaction, secret_box: SecretBox) -> int:
+    """Seal every TOTP seed under the current master key; raises SecretUnreadableError where one does not open."""
     count = 0
-    for totp in tx.all_totps():
+    for totp in tx.credentials.all_totps():
         if not secret_box.is_current(totp.sealed_seed):
             owner = str(totp.account_id)
             seed = secret_box.open(totp.sealed_seed, purpose="totp", owner=owner)
-            tx.set_totp(replace(totp, sealed_seed=secret_box.seal(seed, purpose="totp", owner=owner)))
+            tx.credentials.set_totp(replace(totp, sealed_seed=secret_box.seal(seed, purpose="totp", owner=owner)))
             count += 1
     return count
 
 
-def reseal_webhook_secrets(tx: SealedRecords, secret_box: SecretBox) -> int:
-    """Encrypt every webhook secret with the current master key; raises SecretUnreadableError as above."""
+def reseal_webhook_secrets(tx: AccessTransaction, secret_box: SecretBox) -> int:
+    """Seal every secret of a webhook under the current master key; raises SecretUnreadableError as above."""
     count = 0
-    for secret in tx.webhook_secrets(None):
+    for secret in tx.webhooks.secrets(None):
         if not secret_box.is_current(secret.sealed):
             sealed = seal_secret(secret_box, secret.kind, str(secret.id), open_secret(secret_box, secret))
-            tx.save_webhook_secret(replace(secret, sealed=sealed))
+            tx.webhooks.save_secret(replace(secret, sealed=sealed))
             count += 1
     return count
 
@@ -78,7 +53,7 @@ RESEALINGS: tuple[Resealing, ...] = (reseal_totp_seeds, reseal_webhook_secrets)
 
 
 async def rotate_master(
-    settings: Settings, store: SealedStore, act: AuditContext, resealings: Sequence[Resealing] = RESEALINGS
+    settings: Settings, store: AccessStore, act: AuditContext, resealings: Sequence[Resealing] = RESEALINGS
 ) -> tuple[int, int]:
     """Make a new master key the current one; return how many files and records were encrypted again.
 
@@ -101,9 +76,9 @@ async def rotate_master(
     secret_box = SecretBox(masters)
     change = KeyChange("master", master_fingerprint(before[0]), master_fingerprint(masters[0]), overlap_until=None)
 
-    def work(tx: SealedRecords) -> int:
+    def work(tx: AccessTransaction) -> int:
         count = sum(reseal(tx, secret_box) for reseal in resealings)
-        tx.append_audit([rotation_entry(act, change)])
+        tx.audit.append([rotation_entry(act, change)])
         return count
 
     return files, await store.write(work)

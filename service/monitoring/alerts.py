@@ -39,8 +39,9 @@ from service.monitoring.service_findings import (
     scan_operations,
 )
 from service.ports.accounts import Role
-from service.ports.alerts_and_mail import Alert, ServiceMail
+from service.ports.alerts import Alert
 from service.ports.figures import StoreFigures
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessStore, AccessTransaction
 from service.settings.alerts import AlertSettings
 from service.settings.provider import ProviderSettings
@@ -105,7 +106,7 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
         seen_at=act.now if finding.kind == "customer_unreachable" else None,
         seen_by=ACTOR if finding.kind == "customer_unreachable" else None,
     )
-    if not tx.add_alert(alert):
+    if not tx.alerts.add(alert):
         return False
     subjects = {"alert": str(alert.id)}
     if finding.incident_id is not None:
@@ -113,13 +114,13 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
     if finding.notice_id is not None:
         subjects["notice"] = str(finding.notice_id)
     if finding.customer_id is not None:
-        subjects["customer"] = tx.customer_pseudonym(finding.customer_id)
+        subjects["customer"] = tx.customers.pseudonym(finding.customer_id)
     entry = act.entry(
         "alert.raised",
         subjects=subjects,
         detail={"kind": finding.kind, "count": finding.count, "due_at": due or None},
     )
-    tx.append_audit([entry])
+    tx.audit.append([entry])
     return True
 
 
@@ -136,7 +137,7 @@ def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, pro
     recipients: dict[str, tuple[str, str, str]] = {
         mailbox.casefold(): (mailbox, provider.name, provider.default_language)
     }
-    for account in (account for role in roles for account in tx.holders(role)):
+    for account in (account for role in roles for account in tx.accounts.holders(role)):
         if account.email is not None:
             recipients.setdefault(account.email.casefold(), (account.email, account.name, account.language))
     for address, name, language in recipients.values():
@@ -154,7 +155,7 @@ def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, pro
             text=words.text,
             created_at=act.now,
         )
-        tx.add_service_mail(mail)
+        tx.mails.add(mail)
 
 
 class AlertTask(PeriodicTask):
@@ -188,7 +189,7 @@ class AlertTask(PeriodicTask):
         """Raise the alerts that are due; return when an unreleased draft reaches its next stage."""
         now = self._clock.now()
         stages = Stages(timedelta(seconds=self._settings.lead_seconds), timedelta(seconds=self._settings.grace_seconds))
-        following = await self._store.read(lambda tx: tx.next_draft_moment(now, stages.lead, stages.grace))
+        following = await self._store.read(lambda tx: tx.alerts.next_draft_at(now, stages.lead, stages.grace))
         looked = await self._store.read(lambda tx: scan_notices(tx, now, stages))
         await self._raise(now, looked.new)
         await self._settle(now, looked.settled)
@@ -201,8 +202,10 @@ class AlertTask(PeriodicTask):
         return following
 
     async def _look_at_operations(self, now: datetime) -> None:
-        """Scan the service itself, and remove the pauses that have ended."""
-        if any(not is_paused(pause, now) for pause in await self._store.read(lambda tx: tx.channel_pauses())):
+        """Look at the service itself, and take away the pauses whose end has come."""
+        if any(
+            not is_paused(pause, now) for pause in await self._store.read(lambda tx: tx.deliveries.channel_pauses())
+        ):
             act = AuditContext(ACTOR, now, self._identifiers)
             for pause in await self._store.write(lambda tx: end_pauses(tx, act)):
                 _log.info("channel.resumed", channel=pause.channel.value, by="end")
@@ -269,8 +272,8 @@ class AlertTask(PeriodicTask):
 
         def work(tx: AccessTransaction) -> None:
             for alert in settled:
-                tx.see_alert(alert.id, now, ACTOR)
-            tx.append_audit([
+                tx.alerts.mark_seen(alert.id, now, ACTOR)
+            tx.audit.append([
                 act.entry("alert.settled", subjects={"alert": str(alert.id)}, detail={"kind": alert.kind})
                 for alert in settled
             ])  # fmt: skip

@@ -233,7 +233,7 @@ class Metrics:
         now, started = self._clock.now(), time.perf_counter()
         figures: StoreFigures | None = None
         try:
-            figures = await self._store.read(lambda tx: tx.store_figures(now))
+            figures = await self._store.read(lambda tx: tx.figures.collect(now))
         except Exception as error:  # noqa: BLE001 - what this process counted is told all the same
             self._failed_reads.inc()
             _log.error("metrics.unread", exc_info=error)

@@ -13,7 +13,7 @@ from notifications.mail.bounce_record import Bounce
 from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, days_to_expiry
 from notifications.notice import Notice
 from notifications.ports import Page
-from service.ports.alerts_and_mail import Alert, UnreleasedDrafts, WaitingNotices
+from service.ports.alerts import Alert, UnreleasedDrafts, WaitingNotices
 from service.ports.store import AccessTransaction
 
 #: Greatest number of records per scan. It is large, so that normally one scan sees all findings with one cause.
@@ -105,11 +105,11 @@ def scan_notices(tx: AccessTransaction, now: datetime, stages: Stages) -> ScanRe
     6. Mails of the service that failed for good. A failed alert mail causes no further mail.
     """
     waiting = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages), *_calls(tx, now)]
-    new = [item for item in waiting if tx.alert_by_key(item.key) is None]
+    new = [item for item in waiting if tx.alerts.by_key(item.key) is None]
     new += (*_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx))
     standing = {item.key for item in waiting}
     settled = [
-        alert for alert in tx.open_alerts(_AT_ONCE) if alert.kind in _WHILE_IT_WAITS and alert.key not in standing
+        alert for alert in tx.alerts.unseen(_AT_ONCE) if alert.kind in _WHILE_IT_WAITS and alert.key not in standing
     ]
     return ScanResult(tuple(new), tuple(settled))
 
@@ -120,8 +120,8 @@ def override_finding(tx: AccessTransaction, notice: Notice) -> AlertCandidate:
 
 
 def webhook_finding(tx: AccessTransaction, endpoint: WebhookEndpoint) -> AlertCandidate:
-    """Return the finding about an endpoint that this service disabled; there is one each time it does so."""
-    customer = tx.customer(endpoint.customer_id)
+    """Return what is alerted of an endpoint that this service put out of use; once each time that it does."""
+    customer = tx.customers.get(endpoint.customer_id)
     key = f"webhook_disabled:{endpoint.id.hex}:{endpoint.version}"
     return AlertCandidate(
         key, "webhook_disabled", "" if customer is None else customer.name, customer_id=endpoint.customer_id
@@ -136,7 +136,7 @@ def bounce_finding(tx: AccessTransaction, message: Bounce, notice: Notice | None
     if notice is None:
         return AlertCandidate(f"return_unread:{message.id.hex}", "return_unread", "")
     of_day = f"return_unread:{notice.incident_id}:{message.received_at:%Y-%m-%d}"
-    if tx.alert_by_key(of_day) is None:
+    if tx.alerts.by_key(of_day) is None:
         return _of_notice(tx, notice, of_day, "return_unread")
     return replace(_of_notice(tx, notice, f"return_unread:{message.id.hex}", "return_unread"), mailed=False)
 
@@ -148,13 +148,13 @@ def certificate_findings(
 
     The scan goes page by page, because each certificate is parsed and other work must not wait for all of them.
     """
-    contacts, following = tx.contacts_with_certificate(Page(_CONTACTS_AT_ONCE, cursor))
+    contacts, following = tx.alerts.contacts_with_certificate(Page(_CONTACTS_AT_ONCE, cursor))
     found = []
     for contact in contacts:
         key = certificate_key(contact, now)
-        if key is None or tx.alert_by_key(key) is not None:
+        if key is None or tx.alerts.by_key(key) is not None:
             continue
-        customer = tx.customer(contact.customer_id)
+        customer = tx.customers.get(contact.customer_id)
         found.append(
             AlertCandidate(
                 key=key,
@@ -181,7 +181,7 @@ def certificate_key(contact: Contact, now: datetime) -> str | None:
 
 def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertCandidate]:
     waiting: dict[tuple[UUID, datetime, str], list[UnreleasedDrafts]] = {}
-    for drafts in tx.unreleased_drafts(now, now - stages.grace, _AT_ONCE):
+    for drafts in tx.alerts.unreleased_drafts(now, now - stages.grace, _AT_ONCE):
         key = drafts.incident_id, drafts.due_at, _stage(drafts, now, stages.lead)
         waiting.setdefault(key, []).append(drafts)
     return [
@@ -216,14 +216,14 @@ def _stage(drafts: UnreleasedDrafts, now: datetime, lead: timedelta) -> str:
 def _held(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertCandidate]:
     return [
         _waiting(tx, held, "notice_held", now, hashlib.sha256(held.reason.encode()).hexdigest()[:16])
-        for held in tx.notices_held(now + stages.lead, now - stages.grace, _AT_ONCE)
+        for held in tx.alerts.notices_held(now + stages.lead, now - stages.grace, _AT_ONCE)
     ]
 
 
 def _late(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertCandidate]:
     return [
         _waiting(tx, late, "delivery_late", now, timestamp_text(late.due_at))
-        for late in tx.deliveries_late(now + stages.lead, now - stages.grace, _AT_ONCE)
+        for late in tx.alerts.deliveries_late(now + stages.lead, now - stages.grace, _AT_ONCE)
     ]
 
 
@@ -240,12 +240,12 @@ def _waiting(tx: AccessTransaction, waiting: WaitingNotices, kind: str, now: dat
 
 def _calls(tx: AccessTransaction, now: datetime) -> list[AlertCandidate]:
     found = []
-    tasks, _ = tx.call_tasks(Page(_AT_ONCE), state=CallTaskState.OPEN.value)
+    tasks, _ = tx.escalations.call_tasks(Page(_AT_ONCE), state=CallTaskState.OPEN.value)
     for task in tasks:
         kind = "call_open" if now < task.due_at else "call_overdue"
         standing = AlertCandidate(f"{kind}:{task.id.hex}", kind, "")
-        # The notice is read only for a new finding, because a relay that is down can open thousands of tasks.
-        notice = tx.notice(task.notice_id) if tx.alert_by_key(standing.key) is None else None
+        # Of what was alerted before nothing is read: a relay that is down may open thousands.
+        notice = tx.notices.get(task.notice_id) if tx.alerts.by_key(standing.key) is None else None
         if notice is not None:
             standing = replace(_of_notice(tx, notice, standing.key, kind), due_at=task.due_at)
         found.append(standing)
@@ -254,8 +254,8 @@ def _calls(tx: AccessTransaction, now: datetime) -> list[AlertCandidate]:
 
 def _failed(tx: AccessTransaction) -> list[AlertCandidate]:
     found = []
-    for failed in tx.failed_deliveries_to_alert(_AT_ONCE):
-        notice = tx.notice(failed.notice_id)
+    for failed in tx.alerts.failed_deliveries(_AT_ONCE):
+        notice = tx.notices.get(failed.notice_id)
         if notice is not None:
             found.append(_of_notice(tx, notice, f"delivery_failed:{failed.delivery_id.hex}", "delivery_failed"))
     return found
@@ -269,7 +269,7 @@ def _unreachable(tx: AccessTransaction, now: datetime, stages: Stages) -> list[A
             ticket=customer.name,
             customer_id=customer.customer_id,
         )
-        for customer in tx.unreachable_to_alert(now - stages.grace, _AT_ONCE)
+        for customer in tx.alerts.unreachable_customers(now - stages.grace, _AT_ONCE)
     ]
 
 
@@ -281,7 +281,7 @@ def _failed_mails(tx: AccessTransaction) -> list[AlertCandidate]:
             ticket=mail.purpose,
             mailed=mail.purpose != "alert",
         )
-        for mail in tx.failed_mails_to_alert(_AT_ONCE)
+        for mail in tx.alerts.failed_mails(_AT_ONCE)
     ]
 
 
@@ -298,5 +298,5 @@ def _of_notice(tx: AccessTransaction, notice: Notice, key: str, kind: str) -> Al
 
 
 def _ticket(tx: AccessTransaction, incident_id: UUID) -> str:
-    incident = tx.incident(incident_id)
+    incident = tx.incidents.get(incident_id)
     return "" if incident is None else incident.ticket

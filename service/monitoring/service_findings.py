@@ -86,8 +86,8 @@ def scan_operations(
     9. A check of the log that found a difference.
     10. Time zone rules that are older than half a year.
     """
-    figures = tx.store_figures(now)
-    pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
+    figures = tx.figures.collect(now)
+    pauses = [pause for pause in tx.deliveries.channel_pauses() if is_paused(pause, now)]
     current = [
         *_old_queues(figures, before, now, settings),
         *_paused(figures, pauses, now, settings),
@@ -118,8 +118,8 @@ def scan_certificates(tx: AccessTransaction, now: datetime, ends: Sequence[Certi
 
 
 def certificate_bands(tx: AccessTransaction, now: datetime, cursor: str | None) -> tuple[dict[str, int], str | None]:
-    """Count the certificates of a page of contacts that end within 1, 7, 30 days or later; also return the cursor."""
-    contacts, following = tx.contacts_with_certificate(Page(_CONTACTS_AT_ONCE, cursor))
+    """Return how many certificates of a page of contacts end within 1, 7, 30 days or later; and where to go on."""
+    contacts, following = tx.alerts.contacts_with_certificate(Page(_CONTACTS_AT_ONCE, cursor))
     bands: dict[str, int] = {}
     for contact in contacts:
         days = days_to_expiry(contact, now)
@@ -131,8 +131,8 @@ def certificate_bands(tx: AccessTransaction, now: datetime, cursor: str | None) 
 
 def _scan_result(tx: AccessTransaction, current: Sequence[AlertCandidate], kinds: frozenset[str]) -> ScanResult:
     keys = {finding.key for finding in current}
-    new = tuple(finding for finding in current if tx.alert_by_key(finding.key) is None)
-    settled = tuple(alert for alert in tx.open_alerts(_AT_ONCE) if alert.kind in kinds and alert.key not in keys)
+    new = tuple(finding for finding in current if tx.alerts.by_key(finding.key) is None)
+    settled = tuple(alert for alert in tx.alerts.unseen(_AT_ONCE) if alert.kind in kinds and alert.key not in keys)
     return ScanResult(new, settled)
 
 
@@ -175,7 +175,7 @@ def _paused(
 
 
 def _bursts(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
-    outcomes = tx.recent_outcomes(now - _BURST, _BURST_ATTEMPTS)
+    outcomes = tx.figures.recent_outcomes(now - _BURST, _BURST_ATTEMPTS)
     by_channel: dict[ChannelKind, int] = {}
     for (channel, _), count in outcomes.items():
         by_channel[channel] = by_channel.get(channel, 0) + count
@@ -215,8 +215,8 @@ def _witnesses(witnesses: Sequence[WitnessState], now: datetime) -> Iterator[Ale
 
 
 def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
-    for order in tx.erasure_orders(_ERASURES_AT_ONCE):
-        customer = tx.customer(order.customer_id)
+    for order in tx.erasures.orders(_ERASURES_AT_ONCE):
+        customer = tx.customers.get(order.customer_id)
         if customer is None:
             continue
         stage = None
@@ -227,7 +227,7 @@ def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
             stage = "overdue"
         elif now >= window.due_at - _ERASURE_NEAR:
             stage = "due_soon"
-        elif now >= window.not_before and tx.erasure_obstacles(order.customer_id):
+        elif now >= window.not_before and tx.erasures.obstacles(order.customer_id):
             stage = "blocked"
         if stage is not None:
             ordered = timestamp_text(order.ordered_at)
@@ -238,7 +238,7 @@ def _erasures(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
                 due_at=None if window is None else window.due_at,
                 customer_id=customer.id,
             )
-    for erasure in tx.unfinished_erasures(_ERASURES_AT_ONCE):
+    for erasure in tx.erasures.unfinished(_ERASURES_AT_ONCE):
         if now >= erasure.erased_at + _CERTIFICATE_PATIENCE:
             # Named by the start of the pseudonym, because the name of the customer is erased.
             named = erasure.pseudonym[:16]

@@ -1,9 +1,13 @@
-"""Accounts, grants and credentials: the stored records of who may use the service."""
+"""Accounts: who signs in, and what they may do."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
+
+from notifications.ports.paging import Page
 
 
 class AccountKind(StrEnum):
@@ -34,7 +38,6 @@ class Role(StrEnum):
     SERVICE_ACCOUNT = "service_account"
 
 
-#: Roles that always belong to one customer.
 CUSTOMER_ROLES = frozenset({Role.CUSTOMER_MEMBER, Role.CUSTOMER_MANAGER})
 
 
@@ -77,139 +80,6 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Password:
-    """The password of a local account."""
-
-    account_id: UUID
-    #: argon2id, in the PHC string format
-    hash: str = field(repr=False)
-    changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Totp:
-    """A time-based one-time-password generator (RFC 6238)."""
-
-    account_id: UUID
-    #: the seed, encrypted by ``service.crypto.secret_box`` for this account
-    sealed_seed: bytes = field(repr=False)
-    created_at: datetime
-    #: when its owner first entered a valid code; None before that
-    confirmed_at: datetime | None
-    #: time step of the last accepted code, so that no code is accepted twice
-    last_step: int
-
-
-@dataclass(frozen=True, slots=True)
-class Passkey:
-    """A WebAuthn credential."""
-
-    id: UUID
-    account_id: UUID
-    credential_id: bytes
-    #: COSE key
-    public_key: bytes
-    sign_count: int
-    name: str
-    created_at: datetime
-    last_used_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class RecoveryCode:
-    """A single-use code that replaces a lost second factor."""
-
-    account_id: UUID
-    #: SHA-256 of the code; it has 80 random bits, so that a fast digest hides it
-    digest: bytes = field(repr=False)
-    created_at: datetime
-    used_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A signed-in person in one browser."""
-
-    id: UUID
-    account_id: UUID
-    #: SHA-256 of the cookie's value
-    digest: bytes = field(repr=False)
-    #: how the person signed in: ``password``, ``password+totp``, ``password+recovery_code``, ``passkey``, ``oidc``
-    method: str
-    #: the browser's User-Agent, shortened; its owner distinguishes sessions by it
-    user_agent: str
-    created_at: datetime
-    last_seen_at: datetime
-    #: absolute end, even if the session is in use
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ApiToken:
-    """A bearer token. The token itself is shown once and never stored."""
-
-    id: UUID
-    account_id: UUID
-    name: str
-    #: SHA-256 of the token; it has 256 random bits, so that a fast digest hides it
-    digest: bytes = field(repr=False)
-    #: its first characters, so that its owner can recognise it
-    hint: str
-    #: its permissions by name; the account must have them too
-    permissions: tuple[str, ...]
-    created_at: datetime
-    created_by: str
-    expires_at: datetime
-    last_used_at: datetime | None = None
-    revoked_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A single-use link that was given or mailed to a person."""
-
-    id: UUID
-    #: ``invitation`` (set a first password or passkey), ``reset``, ``address`` (confirm a contact's address)
-    purpose: str
-    #: account or contact
-    subject_id: UUID
-    #: SHA-256 of the secret in the link
-    digest: bytes = field(repr=False)
-    #: the address that it was sent to; the link is invalid once this address has changed
-    binding: str
-    created_at: datetime
-    expires_at: datetime
-    used_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PendingSignIn:
-    """A pending sign-in: it waits for a second factor, a passkey or the identity provider."""
-
-    id: UUID
-    #: SHA-256 of the cookie that binds it to one browser
-    digest: bytes = field(repr=False)
-    #: ``second_factor``, ``passkey``, ``passkey_enrolment`` or ``oidc``
-    purpose: str
-    #: None as long as the person is not known
-    account_id: UUID | None
-    #: state, nonce, code verifier or challenge, encrypted by ``service.crypto.secret_box``
-    sealed_data: bytes = field(repr=False)
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Throttle:
-    """The number of failed attempts, and the time from which another attempt is allowed."""
-
-    #: keyed digest of what is throttled, so that no address or name is stored in clear
-    key: bytes
-    failures: int
-    last_failed_at: datetime
-    retry_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class ExternalIdentity:
     """The identity of an account at an OpenID provider."""
 
@@ -218,3 +88,63 @@ class ExternalIdentity:
     subject: str
     account_id: UUID
     linked_at: datetime
+
+
+class AccountRepository(Protocol):
+    """Accounts, their grants, and how identity providers know them."""
+
+    def add(self, account: Account) -> None:
+        """Store a new account; an address that another account has raises StateConflictError."""
+        ...
+
+    def get(self, account_id: UUID) -> Account | None:
+        """Return the account."""
+        ...
+
+    def require(self, account_id: UUID) -> Account:
+        """Return the account; raises NotFoundError where there is none."""
+        ...
+
+    def by_email(self, email: str) -> Account | None:
+        """Return the account by its normalised address."""
+        ...
+
+    def save(self, account: Account, expected_version: int) -> None:
+        """Replace the account; ``Transaction`` has the rule for versions."""
+        ...
+
+    def page(self, page: Page) -> tuple[list[Account], str | None]:
+        """Return accounts, oldest first."""
+        ...
+
+    def add_grant(self, grant: Grant) -> None:
+        """Store a grant; the same role of the same account at the same customer raises StateConflictError."""
+        ...
+
+    def remove_grant(self, grant_id: UUID) -> None:
+        """Take a grant away; one that is gone already changes nothing."""
+        ...
+
+    def grants(self, account_id: UUID) -> Sequence[Grant]:
+        """Return the grants of an account."""
+        ...
+
+    def grants_at(self, customer_id: UUID) -> Sequence[Grant]:
+        """Return the grants held at a customer."""
+        ...
+
+    def holders(self, role: Role) -> Sequence[Account]:
+        """Return the active accounts that hold a role anywhere, each once."""
+        ...
+
+    def add_external_identity(self, identity: ExternalIdentity) -> None:
+        """Store how a provider knows an account; the same issuer and subject raise StateConflictError."""
+        ...
+
+    def external_identity(self, issuer: str, subject: str) -> ExternalIdentity | None:
+        """Return the identity by issuer and subject."""
+        ...
+
+    def external_identities(self, account_id: UUID) -> Sequence[ExternalIdentity]:
+        """Return the identities of an account."""
+        ...

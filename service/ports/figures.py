@@ -1,8 +1,11 @@
-"""Figures from the store for metrics and alerts: only counts and times, never names or contents."""
+"""Numbers about the store, for metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
+
+from notifications.delivery.delivery import ChannelKind, OutcomeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +81,15 @@ def hold_reason_kind(reason: str) -> str:
     if reason.startswith("the From address"):
         return "sender"
     return "signing" if "certificate" in reason or reason.startswith("key ") else "other"
+
+
+class FigureRepository(Protocol):
+    """Numbers about the store, for metrics."""
+
+    def collect(self, now: datetime) -> StoreFigures:
+        """Return how the service fares, in numbers. Costs what is open, not what was ever done."""
+        ...
+
+    def recent_outcomes(self, since: datetime, limit: int) -> Mapping[tuple[ChannelKind, OutcomeKind], int]:
+        """Return how many of the last ``limit`` attempts that ended after a moment came to what, by channel."""
+        ...

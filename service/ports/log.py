@@ -1,11 +1,12 @@
-"""The part of the store that the log needs, in addition to ``notifications.ports``."""
+"""What the sequencer and those who witness or timestamp the log need of the store."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from notifications.ports import SequencedEntry, TimestampedCheckpoint
+from notifications.ports.audit import AuditRepository
+from notifications.ports.log import LogRepository
 
 ResultT = TypeVar("ResultT")
 
@@ -26,34 +27,22 @@ class PendingLeaf(NamedTuple):
         return UUID(bytes=self.id)
 
 
-class LogTransaction(Protocol):
-    """The unit of work of the sequencer."""
-
-    def log_size(self) -> int:
-        """Return the number of leaves under the latest checkpoint."""
-        ...
-
-    def log_checkpoint(self) -> bytes | None:
-        """Return the latest signed checkpoint, or None before the first."""
-        ...
-
-    def log_node_hashes(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Return hashes of complete subtrees; raises LogUnavailableError if one is missing."""
-        ...
-
-    def log_entry(self, entry_id: UUID) -> SequencedEntry | None:
-        """Return an entry by id if it is sequenced, else None."""
-        ...
+class SequencedAuditRepository(AuditRepository, Protocol):
+    """The entries of the audit log, with those that the tree does not have yet."""
 
     def is_appended(self, entry_id: UUID) -> bool:
         """Return whether the entry exists, pending or sequenced."""
         ...
 
-    def pending_leaves(self, limit: int) -> list[PendingLeaf]:
+    def pending(self, limit: int) -> list[PendingLeaf]:
         """Return entries that have no index yet, in the order they were committed."""
         ...
 
-    def grow_tree(
+
+class SequencedLogRepository(LogRepository, Protocol):
+    """The tree over the entries, as it grows and as others confirm it."""
+
+    def grow(
         self,
         expected_size: int,
         leaves: Sequence[PendingLeaf],
@@ -64,6 +53,32 @@ class LogTransaction(Protocol):
 
         Raises StateConflictError unless the tree has ``expected_size`` leaves.
         """
+        ...
+
+    def add_cosignature(self, size: int, witness: str, line: str, cosigned_at: datetime) -> None:
+        """Keep a witness's line under the checkpoint of a size; one that it gave before stays as it is."""
+        ...
+
+    def last_cosigned(self, witness: str) -> tuple[int, datetime] | None:
+        """Return the largest size that a witness cosigned, and when, or None."""
+        ...
+
+    def add_timestamp(self, size: int, token: bytes, made_at: datetime) -> None:
+        """Keep a token over the checkpoint of a size; one that is there stays as it is."""
+        ...
+
+
+class LogTransaction(Protocol):
+    """What keeping the log needs of a unit of work."""
+
+    @property
+    def audit(self) -> SequencedAuditRepository:
+        """The entries of the audit log."""
+        ...
+
+    @property
+    def log(self) -> SequencedLogRepository:
+        """The tree over the entries, and its signed heads."""
         ...
 
 
@@ -78,65 +93,5 @@ class LogStore(Protocol):
         ...
 
     async def read(self, work: Callable[[LogTransaction], ResultT]) -> ResultT:
-        """Run against one snapshot."""
-        ...
-
-
-class CosignatureTransaction(LogTransaction, Protocol):
-    """The unit of work for cosignatures."""
-
-    def add_cosignature(self, size: int, witness: str, line: str, cosigned_at: datetime) -> None:
-        """Store a witness's cosignature of the checkpoint of a size; an existing one of this witness is kept."""
-        ...
-
-    def cosignatures(self, size: int) -> list[str]:
-        """Return the cosignature lines of the checkpoint of a size, in the order of the witnesses' names."""
-        ...
-
-    def last_cosigned(self, witness: str) -> tuple[int, datetime] | None:
-        """Return the largest size that a witness cosigned, and the time of that, or None."""
-        ...
-
-
-class CosignatureStore(Protocol):
-    """The store of cosignatures."""
-
-    async def write(self, work: Callable[[CosignatureTransaction], ResultT]) -> ResultT:
-        """Run in a transaction; durable when it returns."""
-        ...
-
-    async def read(self, work: Callable[[CosignatureTransaction], ResultT]) -> ResultT:
-        """Run against one snapshot."""
-        ...
-
-
-class CheckpointTimestampTransaction(Protocol):
-    """The unit of work for timestamps over checkpoints."""
-
-    def log_size(self) -> int:
-        """Return the number of leaves under the latest checkpoint."""
-        ...
-
-    def log_checkpoint(self) -> bytes | None:
-        """Return the latest signed checkpoint, or None before the first."""
-        ...
-
-    def stamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
-        """Return the timestamped checkpoint of a size (None: the newest one), or None if there is none."""
-        ...
-
-    def add_checkpoint_timestamp(self, size: int, token: bytes, made_at: datetime) -> None:
-        """Store a token over the checkpoint of a size; an existing token is kept."""
-        ...
-
-
-class CheckpointTimestampStore(Protocol):
-    """The store of timestamps over checkpoints."""
-
-    async def write(self, work: Callable[[CheckpointTimestampTransaction], ResultT]) -> ResultT:
-        """Run in a transaction; durable when it returns."""
-        ...
-
-    async def read(self, work: Callable[[CheckpointTimestampTransaction], ResultT]) -> ResultT:
         """Run against one snapshot."""
         ...

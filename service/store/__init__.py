@@ -4,7 +4,7 @@
 and a few readers; SQLite is for one process, PostgreSQL for any number of them::
 
     result = await store.write(lambda tx: record_incident(tx, act, facts, agreements))
-    incident = await store.read(lambda tx: tx.incident(incident_id))
+    incident = await store.read(lambda tx: tx.incidents.get(incident_id))
     store.on_commit.append(lambda changed: ...)   # a set of kinds: "audit", "notices", "deliveries", ...
     await store.close()
 

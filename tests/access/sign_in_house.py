@@ -16,7 +16,8 @@ from service.auth.sign_in.password_links import PasswordLinks
 from service.auth.sign_in.sessions import Browser
 from service.auth.sign_in.sign_in import SignIn, SignInSettings
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Account, AccountKind, Grant, Password
+from service.ports.accounts import Account, AccountKind, Grant
+from service.ports.credentials import Password
 from service.system.logging import SystemIdentifiers
 
 ORIGIN = "https://console.provider.example"
@@ -52,11 +53,13 @@ class House:
 
         def work(tx):
             made = Account(act.identifiers.new_id(), AccountKind.PERSON, "N", email, "en", active, act.now, act.actor)
-            tx.add_account(made)
+            tx.accounts.add(made)
             for role in roles:
-                tx.add_grant(Grant(act.identifiers.new_id(), made.id, role, None, None, None, act.now, act.actor))
+                tx.accounts.add_grant(
+                    Grant(act.identifiers.new_id(), made.id, role, None, None, None, act.now, act.actor)
+                )
             if hashed is not None:
-                tx.set_password(Password(made.id, hashed, act.now))
+                tx.credentials.set_password(Password(made.id, hashed, act.now))
             return made
 
         return await self.store.write(work)
@@ -66,12 +69,12 @@ class House:
         from service.auth.caller import Caller
 
         account = signed_in.account
-        grants = tuple(await self.store.read(lambda tx: tx.grants(account.id)))
+        grants = tuple(await self.store.read(lambda tx: tx.accounts.grants(account.id)))
         return Caller(account.id, account.kind, account.name, "en", grants, session_id=signed_in.session_id)
 
     async def entries(self):
         """Return the types of all audit entries, in order."""
-        pending = await self.store.read(lambda tx: tx.pending_leaves(10_000))
+        pending = await self.store.read(lambda tx: tx.audit.pending(10_000))
         return [json.loads(leaf.leaf) for leaf in pending]
 
 

@@ -163,7 +163,7 @@ async def test_sign_in_at_a_real_provider_and_work_here(flow, service_log):
         assert answer.headers["location"] == "/account"
         assert person.cookies[SESSION_COOKIE] != first
 
-    account = await service.parts.store.read(lambda tx: tx.account_by_email("ana@example.org"))
+    account = await service.parts.store.read(lambda tx: tx.accounts.by_email("ana@example.org"))
     assert account.name == "Ana Martin"
     for secret in (re.search("code=([^&]+)", back)[1], person.cookies[SESSION_COOKIE], "ana@example.org", "s3cret"):
         assert secret not in service_log.getvalue()

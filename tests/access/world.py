@@ -33,10 +33,10 @@ async def account(running, name, *grants, kind=AccountKind.PERSON, permissions=N
         made = Account(
             act.identifiers.new_id(), kind, name, email, "en", active=True, created_at=act.now, created_by=act.actor
         )
-        tx.add_account(made)
+        tx.accounts.add(made)
         held = {"self"}
         for role, customer_id, starts_at, ends_at in grants:
-            tx.add_grant(
+            tx.accounts.add_grant(
                 Grant(act.identifiers.new_id(), made.id, role, customer_id, starts_at, ends_at, act.now, act.actor)
             )
             held |= {item.value for item in permissions_of(role, at_one_customer=customer_id is not None)}

@@ -22,11 +22,9 @@ from service.channels.email_smtp import EmailSmtp
 from service.channels.smtp_probe import SmtpProbe
 from service.customers.contact_check import CheckDependencies, ContactChecker
 from service.customers.contact_check_schedule import ContactChecks
-from service.settings.mail import MailSettings
-from service.settings.provider import ProviderSettings
+from service.monitoring.attention import attention_list
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
-from service.web.api.operations.attention import attention_list
 
 SENDER = "soc@provider.example"
 PROVIDER = ProviderSettings(name="Provider", contact_email="board@provider.example", default_language="en")
@@ -65,18 +63,20 @@ class House:
     async def customer(self, *contacts, **changes):
         made = make_customer(**changes)
         kept = [make_contact(made, phone="+33123456789", **contact) for contact in contacts]
-        await self.store.write(lambda tx: (tx.add_customer(made, b"s" * 32), [tx.add_contact(item) for item in kept]))
+        await self.store.write(
+            lambda tx: (tx.customers.add(made, b"s" * 32), [tx.customers.add_contact(item) for item in kept])
+        )
         return made, kept
 
     async def latest(self, customer):
-        found = await self.store.read(lambda tx: tx.latest_reachability_checks(customer.id))
+        found = await self.store.read(lambda tx: tx.customers.latest_reachability_checks(customer.id))
         return {(check.subject, check.subject_id): check for check in found}
 
     async def alerts(self, kind):
-        return [item for item in await self.store.read(lambda tx: tx.open_alerts(99)) if item.kind == kind]
+        return [item for item in await self.store.read(lambda tx: tx.alerts.unseen(99)) if item.kind == kind]
 
     async def mails(self):
-        return await self.store.read(lambda tx: tx.due_service_mails(self.clock.now(), 99))
+        return await self.store.read(lambda tx: tx.mails.due(self.clock.now(), 99))
 
 
 @pytest.fixture
@@ -226,7 +226,7 @@ async def test_a_certificate_that_does_not_serve_fails_and_one_that_ends_soon_wa
 async def test_a_contact_without_a_phone_or_a_confirmed_address_is_a_warning(house):
     made = make_customer()
     contact = make_contact(made, verified_at=None)
-    await house.store.write(lambda tx: (tx.add_customer(made, b"s" * 32), tx.add_contact(contact)))
+    await house.store.write(lambda tx: (tx.customers.add(made, b"s" * 32), tx.customers.add_contact(contact)))
     report = await house.checker.check_all()
     assert [line.verdict for line in report.lines] == ["ok", "warning", "warning"]
     assert report.is_clean
@@ -249,7 +249,7 @@ async def test_a_test_mail_says_that_it_is_one_in_the_contacts_language_and_is_n
     # Neither a notice nor a delivery, and no mail of the service's own.
     assert await house.mails() == []
     assert (await house.latest(customer))[CheckSubject.CONTACT, contact.id].code == 250
-    entries = await house.store.read(lambda tx: [json.loads(item.leaf) for item in tx.pending_leaves(99)])
+    entries = await house.store.read(lambda tx: [json.loads(item.leaf) for item in tx.audit.pending(99)])
     assert [(leaf["type"], leaf["detail"]) for leaf in entries] == [
         ("contacts.checked", {"checks": 1, "failed": 0, "test_messages": True})
     ]
@@ -282,7 +282,7 @@ async def test_webhooks_get_a_test_event_and_their_answer_is_recorded(house):
     endpoint = make_endpoint(
         customer, url="https://hooks.example.org/in", state=EndpointState.ACTIVE, state_reason=None
     )
-    await house.store.write(lambda tx: tx.add_webhook_endpoint(endpoint))
+    await house.store.write(lambda tx: tx.webhooks.add(endpoint))
     refused = Outcome(OutcomeKind.PERMANENT_FAILURE, 404, None, "Not Found", None, None, None, None)
     house.answers = [refused, replace(refused, kind=OutcomeKind.ACCEPTED, code=204, text="")]
     report = await house.checker.check_all()
@@ -299,7 +299,7 @@ async def test_a_receivers_certificate_is_warned_of_per_stage_and_settled_when_i
     endpoint = make_endpoint(
         customer, url="https://hooks.example.org/in", state=EndpointState.ACTIVE, state_reason=None
     )
-    await house.store.write(lambda tx: tx.add_webhook_endpoint(endpoint))
+    await house.store.write(lambda tx: tx.webhooks.add(endpoint))
     accepted = Outcome(OutcomeKind.ACCEPTED, 204, None, "", None, None, None, None)
     house.answers = [accepted] * 5
     ends[endpoint.url] = NOW + timedelta(days=31)
@@ -361,7 +361,7 @@ class TestSchedule:
         await checks.check_due()
         second = make_contact(customer, email="second@example.org", verified_at=house.clock.now())
         stranger = make_contact(customer, email="stranger@example.org", verified_at=None)
-        await house.store.write(lambda tx: (tx.add_contact(second), tx.add_contact(stranger)))
+        await house.store.write(lambda tx: (tx.customers.add_contact(second), tx.customers.add_contact(stranger)))
         house.clock.step(timedelta(minutes=6))
         await checks.check_due()
         asked = [line.split("<")[1].split("@")[0] for line in house.relay.lines("RCPT")]

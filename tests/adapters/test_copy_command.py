@@ -16,7 +16,7 @@ async def filled(data, monkeypatch, target):
     prepare_data_folder(data, address="soc@x.example", provider_name="Cloud", now=NOW)
     customer = make_customer()
     store = open_store(load_settings(data).database_file)
-    await store.write(lambda tx: (tx.add_customer(customer, SALT), tx.append_audit([make_entry()])))
+    await store.write(lambda tx: (tx.customers.add(customer, SALT), tx.audit.append([make_entry()])))
     await store.close()
     if target is not None:
         monkeypatch.setenv("GREFFIER_DATABASE__URL", target)
@@ -34,7 +34,7 @@ async def test_what_the_folder_held_is_in_the_database_that_the_settings_name(tm
     assert result.exit_code == 0, result.output
     assert "copied and verified" in result.output
     store = open_store(target, migrate=False)
-    assert customer in await store.read(lambda tx: list(tx.all_customers()))
+    assert customer in await store.read(lambda tx: list(tx.customers.all()))
     await store.close()
     again = copied(tmp_path)
     assert again.exit_code != 0
@@ -49,7 +49,7 @@ async def test_a_folder_on_which_a_service_runs_is_not_copied(tmp_path, monkeypa
     assert result.exit_code != 0
     assert "copied and verified" not in result.output
     store = open_store(target)
-    assert await store.read(lambda tx: list(tx.all_customers())) == []
+    assert await store.read(lambda tx: list(tx.customers.all())) == []
     await store.close()
 
 

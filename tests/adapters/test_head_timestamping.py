@@ -54,7 +54,7 @@ class House:
         )
 
     async def grow(self, count=1):
-        await self.store.write(lambda tx: tx.append_audit([make_entry() for _ in range(count)]))
+        await self.store.write(lambda tx: tx.audit.append([make_entry() for _ in range(count)]))
         await self.sequencer.sequence_pending()
 
     async def look(self, **span):
@@ -62,7 +62,7 @@ class House:
         return await self.duty.look()
 
     async def sizes(self):
-        return await self.store.read(lambda tx: tx.stamped_sizes())
+        return await self.store.read(lambda tx: tx.log.timestamped_sizes())
 
     async def alerted(self):
         def work(tx):
@@ -106,8 +106,8 @@ async def test_the_first_head_at_once_and_a_newer_one_an_interval_later(house):
 async def test_openssl_takes_the_token_over_the_exact_bytes_of_the_checkpoint(house, tmp_path):
     await house.grow(2)
     await house.look()
-    found = await house.store.read(lambda tx: tx.stamped_checkpoint())
-    assert found.note == await house.store.read(lambda tx: tx.log_checkpoint())
+    found = await house.store.read(lambda tx: tx.log.timestamped_checkpoint())
+    assert found.note == await house.store.read(lambda tx: tx.log.checkpoint())
     (tmp_path / "token").write_bytes(found.token)
     for content, code in ((found.note, 0), (found.note + b"\n", 1)):
         (tmp_path / "checkpoint").write_bytes(content)
@@ -145,7 +145,7 @@ async def test_what_another_process_had_timestamped_is_not_asked_for_again(house
     house.authority.is_away = True
     await house.grow()
     await house.look()
-    await house.store.write(lambda tx: tx.add_checkpoint_timestamp(1, b"token", NOW))
+    await house.store.write(lambda tx: tx.log.add_timestamp(1, b"token", NOW))
     assert await house.look(seconds=10) is None
     assert house.duty.state.failing_since is None
     assert len(house.authority.asked) == 1

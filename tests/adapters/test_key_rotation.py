@@ -97,8 +97,8 @@ class TestCrashes:
             async with embedded_service(kept.folder):
                 pass
         again = Kept(kept.folder)
-        leaves = await again.store.read(lambda tx: [parse_leaf(item.leaf) for item in tx.log_entries(0, 99)])
-        waits = await again.store.read(lambda tx: [parse_leaf(item.leaf) for item in tx.pending_leaves(99)])
+        leaves = await again.store.read(lambda tx: [parse_leaf(item.leaf) for item in tx.audit.entries(0, 99)])
+        waits = await again.store.read(lambda tx: [parse_leaf(item.leaf) for item in tx.audit.pending(99)])
         await again.store.close()
         about = [leaf.type for leaf in (*leaves, *waits) if leaf.subjects.get("key") == prepared.key.fingerprint]
         assert about == ["key.rotated", "key.activated"]

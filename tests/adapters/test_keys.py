@@ -29,7 +29,8 @@ from service.crypto.log_keys import LogKey, LogKeyFile, LogKeyRing, format_log_k
 from service.crypto.master_key import key_passphrases, load_masters, new_master, parse_masters, write_master_file
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
 from service.key_rotation.master_rotation import rotate_master
-from service.ports.accounts import Account, AccountKind, Totp
+from service.ports.accounts import Account, AccountKind
+from service.ports.credentials import Totp
 
 ORIGIN = "provider.example/greffier"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -187,15 +188,15 @@ class TestMasterRotation:
         seed = box.seal(b"the seed", purpose="totp", owner=str(account.id))
 
         def work(tx):
-            tx.add_account(account)
-            tx.set_totp(Totp(account.id, seed, NOW, NOW, 0))
+            tx.accounts.add(account)
+            tx.credentials.set_totp(Totp(account.id, seed, NOW, NOW, 0))
 
         await kept.store.write(work)
         await kept.rotate()
         assert await rotate_master(kept.settings, kept.store, kept.act()) == (4, 1)
         masters = load_masters(kept.settings)
         assert masters[1:] == old
-        totp = await kept.store.read(lambda tx: tx.totp(account.id))
+        totp = await kept.store.read(lambda tx: tx.credentials.totp(account.id))
         assert SecretBox(masters[:1]).open(totp.sealed_seed, purpose="totp", owner=str(account.id)) == b"the seed"
         only_new = key_passphrases(kept.settings, masters[:1])
         for path in private_files(kept.folder):
@@ -218,13 +219,13 @@ class TestMasterRotation:
         secret = replace(secret, sealed=seal_secret(box, kind, str(secret.id), b"k" * 32))
 
         def work(tx):
-            tx.add_customer(customer, b"s" * 32)
-            tx.add_webhook_endpoint(endpoint)
-            tx.add_webhook_secret(secret)
+            tx.customers.add(customer, b"s" * 32)
+            tx.webhooks.add(endpoint)
+            tx.webhooks.add_secret(secret)
 
         await kept.store.write(work)
         assert await rotate_master(kept.settings, kept.store, kept.act()) == (4, 1)
-        (after,) = await kept.store.read(lambda tx: list(tx.webhook_secrets(endpoint.id)))
+        (after,) = await kept.store.read(lambda tx: list(tx.webhooks.secrets(endpoint.id)))
         only_new = SecretBox(load_masters(kept.settings)[:1])
         assert open_secret(only_new, after) == b"k" * 32
         assert replace(after, sealed=secret.sealed) == secret
@@ -247,8 +248,8 @@ class TestMasterRotation:
         )
 
         def work(tx):
-            tx.add_account(account)
-            tx.set_totp(Totp(account.id, foreign, NOW, NOW, 0))
+            tx.accounts.add(account)
+            tx.credentials.set_totp(Totp(account.id, foreign, NOW, NOW, 0))
 
         await kept.store.write(work)
         with pytest.raises(SecretUnreadableError):

@@ -65,14 +65,14 @@ class Post:
             "last_error": None,
         }
         mail = make_mail(**fresh | changes)
-        await self.store.write(lambda tx: tx.add_service_mail(mail))
+        await self.store.write(lambda tx: tx.mails.add(mail))
         return mail
 
     async def now(self, mail):
-        return await self.store.read(lambda tx: tx.service_mail(mail.id))
+        return await self.store.read(lambda tx: tx.mails.get(mail.id))
 
     async def leaves(self):
-        entries = await self.store.read(lambda tx: tx.pending_leaves(99))
+        entries = await self.store.read(lambda tx: tx.audit.pending(99))
         return [json.loads(entry.leaf) for entry in entries]
 
 
@@ -221,7 +221,7 @@ async def test_the_loop_is_woken_by_the_commit_that_queues_and_ends_after_the_ma
     post.store.on_commit.append(mailer.wake)
     running = asyncio.create_task(mailer.run())
     batch = [make_mail(created_at=post.clock.now(), attempts=0, next_attempt_at=None) for _ in range(2)]
-    await post.store.write(lambda tx: [tx.add_service_mail(mail) for mail in batch])
+    await post.store.write(lambda tx: [tx.mails.add(mail) for mail in batch])
     await post.relay.until(lambda: post.relay.in_content)
     async with asyncio.timeout(30):
         running.cancel()

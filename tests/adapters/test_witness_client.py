@@ -90,7 +90,7 @@ class House:
         self.witnessing = Cosigning(store, clients, measure=self.sequencer.measure, clock=self.clock)
 
     async def grow(self, *numbers):
-        await self.store.write(lambda tx: tx.append_audit([make_entry() for _ in numbers]))
+        await self.store.write(lambda tx: tx.audit.append([make_entry() for _ in numbers]))
         await self.sequencer.sequence_pending()
 
     async def look(self):
@@ -104,7 +104,7 @@ def house(tmp_path, witness):
 
 
 async def _latest(store):
-    return await store.read(lambda tx: (tx.log_size(), tx.log_checkpoint()))
+    return await store.read(lambda tx: (tx.log.size(), tx.log.checkpoint()))
 
 
 async def test_each_head_is_cosigned_and_kept(house, witness):
@@ -114,8 +114,8 @@ async def test_each_head_is_cosigned_and_kept(house, witness):
         state = await house.look()
         assert (state.size, state.reason) == (number, None)
         size, note = await _latest(house.store)
-        lines = await house.store.read(lambda tx, size=size: tx.cosignatures(size))
-        served_note = note + "".join(lines).encode()
+        lines = await house.store.read(lambda tx, size=size: tx.log.cosignatures(size))
+        served_note = with_cosignatures(note, lines)
         assert verify_cosignature(served_note, witness.witness.key) == int(NOW.timestamp())
         assert witness.folder.latest(ORIGIN) == note
 

@@ -38,7 +38,7 @@ class Case:
         """Return the entries of a kind that the log holds by now."""
         store = self.running.parts.store
         leaves = await store.read(
-            lambda tx: [item.leaf for item in (*tx.log_entries(0, 10_000), *tx.pending_leaves(10_000))]
+            lambda tx: [item.leaf for item in (*tx.audit.entries(0, 10_000), *tx.audit.pending(10_000))]
         )
         found = {(leaf := json.loads(each))["id"]: leaf for each in leaves}
         return [leaf for leaf in found.values() if leaf["type"] == kind]

@@ -264,7 +264,7 @@ def everything_in(content):
 
 async def names_of(running, api, incident, customer):
     """Return every identifier, name and pseudonym of a customer."""
-    pseudonym = await running.parts.store.read(lambda tx: tx.customer_pseudonym(UUID(customer["id"])))
+    pseudonym = await running.parts.store.read(lambda tx: tx.customers.pseudonym(UUID(customer["id"])))
     contacts = (await ok(api.get(f"/customers/{customer['id']}/contacts")))["items"]
     names = {customer["id"], customer["name"], pseudonym, "vol-foreign-1", "Datenträger", "klinik"}
     names |= {contact[key] for contact in contacts for key in ("id", "email", "name")}
@@ -282,9 +282,9 @@ async def test_openssl_and_sha256sum_verify_it_by_the_readme_alone(running, api,
     for language in ("fr", "en", "de"):
         # That a bundle was made is of the incident too: each is under a head of its own.
         await sequenced(running)
-        size, note = await store.read(lambda tx: (tx.log_size(), tx.log_checkpoint()))
+        size, note = await store.read(lambda tx: (tx.log.size(), tx.log.checkpoint()))
         token = await authority.timestamp(note)
-        await store.write(lambda tx, at=(size, token): tx.add_checkpoint_timestamp(*at, datetime.now(UTC)))
+        await store.write(lambda tx, at=(size, token): tx.log.add_timestamp(*at, datetime.now(UTC)))
         content = await bundle(api, "/audit/bundle", incident_id=incident["id"], language=language)
         folder = tmp_path / language
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -28,7 +28,7 @@ async def valmont(running, api, caller):
 
 
 async def log_length(running):
-    return await running.parts.store.read(lambda tx: tx.log_size() + len(tx.pending_leaves(10_000)))
+    return await running.parts.store.read(lambda tx: tx.log.size() + len(tx.audit.pending(10_000)))
 
 
 async def test_the_answer_is_the_same_whether_or_not_there_was_an_account(running, api, valmont):

@@ -187,7 +187,9 @@ async def test_what_holds_notices_is_told_by_kind_and_names_no_file(running, api
     await release(api, incident)
 
     async def held():
-        return await running.parts.store.read(lambda tx: bool(tx.store_figures(running.parts.context.clock.now()).held))
+        return await running.parts.store.read(
+            lambda tx: bool(tx.figures.collect(running.parts.context.clock.now()).held)
+        )
 
     await settled(running, held)
     running.parts.context.metrics._read_at = None

@@ -62,7 +62,7 @@ async def test_incidents_of_more_than_a_year_ago_do_not_count(running, api, hosp
 
 async def test_a_dry_run_records_nothing(running, api, hospital):
     def written(tx):
-        return tx.log_size() + len(tx.pending_leaves(10_000))
+        return tx.log.size() + len(tx.audit.pending(10_000))
 
     before = await running.parts.store.read(written)
     await ok(api.post(f"/customers/{hospital['id']}/profiles/dry-run", json=EVERYTHING))

@@ -10,7 +10,8 @@ import httpx
 
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import SESSION_COOKIE, csrf_token, session_digest
-from service.ports.accounts import Account, AccountKind, Grant, Session
+from service.ports.accounts import Account, AccountKind, Grant
+from service.ports.sessions import Session
 
 #: What a browser says when a person opens a page.
 HTML = {"Accept": "text/html,application/xhtml+xml"}
@@ -56,12 +57,12 @@ async def person(running, name, *grants, language="en", email=None, method="pass
             created_at=act.now,
             created_by=act.actor,
         )
-        tx.add_account(made)
+        tx.accounts.add(made)
         for role, customer_id in grants:
             at = None if customer_id is None else UUID(customer_id)
-            tx.add_grant(Grant(act.identifiers.new_id(), made.id, role, at, None, None, act.now, act.actor))
+            tx.accounts.add_grant(Grant(act.identifiers.new_id(), made.id, role, at, None, None, act.now, act.actor))
         ends_at = act.now + timedelta(hours=12)
-        tx.add_session(
+        tx.sessions.add(
             Session(session_id, made.id, session_digest(secret), method, "Browser", act.now, act.now, ends_at)
         )
         return made

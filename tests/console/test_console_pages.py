@@ -314,7 +314,7 @@ async def test_a_token_is_shown_once_works_and_is_revoked(running):
         async with httpx.AsyncClient(base_url=running.url, headers={"Authorization": f"Bearer {token}"}) as program:
             assert (await program.get("/api/v1/incidents")).status_code == 200
             assert (await program.get("/api/v1/notices")).status_code == 403
-            (stored,) = await running.parts.store.read(lambda tx: tx.tokens(analyst.account.id))
+            (stored,) = await running.parts.store.read(lambda tx: tx.tokens.of_account(analyst.account.id))
             revoked = await signed_in.post(f"/account/tokens/{stored.id}/revoke", data=analyst.form())
             assert revoked.status_code == 303
             assert revoked.headers["location"] == "/account?done=token"
@@ -326,11 +326,11 @@ async def test_nobody_revokes_the_token_of_another(running):
     other = await person(running, "Otto", (Role.ANALYST, None))
     async with browser(running, analyst) as signed_in:
         await signed_in.post("/account/tokens", data=analyst.form(name="SIEM", days="30", permissions=["self"]))
-    (stored,) = await running.parts.store.read(lambda tx: tx.tokens(analyst.account.id))
+    (stored,) = await running.parts.store.read(lambda tx: tx.tokens.of_account(analyst.account.id))
     async with browser(running, other) as signed_in:
         answer = await signed_in.post(f"/account/tokens/{stored.id}/revoke", data=other.form())
     assert answer.status_code == 404
-    (stored,) = await running.parts.store.read(lambda tx: tx.tokens(analyst.account.id))
+    (stored,) = await running.parts.store.read(lambda tx: tx.tokens.of_account(analyst.account.id))
     assert stored.revoked_at is None
 
 

@@ -42,11 +42,11 @@ async def manager(running, own):
 
 
 async def endpoints_of(running):
-    return await running.parts.store.read(lambda tx: list(tx.webhook_endpoints(None)))
+    return await running.parts.store.read(lambda tx: list(tx.webhooks.endpoints(None)))
 
 
 async def secrets_of(running):
-    return await running.parts.store.read(lambda tx: list(tx.webhook_secrets(None)))
+    return await running.parts.store.read(lambda tx: list(tx.webhooks.secrets(None)))
 
 
 async def added(page, whom, base, url, **fields):

@@ -78,7 +78,7 @@ class Case:
     async def entries(self, kind):
         """Return the entries of a kind, in the tree or on the way there."""
         leaves = await self.running.parts.store.read(
-            lambda tx: [item.leaf for item in (*tx.log_entries(0, 10_000), *tx.pending_leaves(10_000))]
+            lambda tx: [item.leaf for item in (*tx.audit.entries(0, 10_000), *tx.audit.pending(10_000))]
         )
         found = {(leaf := json.loads(each))["id"]: leaf for each in leaves}
         return [leaf for leaf in found.values() if leaf["type"] == kind]
@@ -380,11 +380,11 @@ async def test_the_click_ends_the_clock_and_calls_off_whoever_was_to_call(case):
                     return
                 await changed.wait()
 
-    await until(lambda tx: any(each.state == "sent" and each.contact_id for each in tx.deliveries(notice_id)))
+    await until(lambda tx: any(each.state == "sent" and each.contact_id for each in tx.deliveries.of_notice(notice_id)))
     case.clock.turn(hours=3)
     await case.running.parts.escalating.look()
-    await until(lambda tx: [each.state for each in tx.call_tasks_of_notice(notice_id)] == ["open"])
+    await until(lambda tx: [each.state for each in tx.escalations.call_tasks_of_notice(notice_id)] == ["open"])
     assert (await case.press(path, await case.page(path))).status_code == 303
     # Nobody looks: the acknowledgement itself wakes whoever does.
-    await until(lambda tx: [each.state for each in tx.call_tasks_of_notice(notice_id)] == ["cancelled"])
-    await until(lambda tx: tx.escalation(notice_id).next_look_at is None)
+    await until(lambda tx: [each.state for each in tx.escalations.call_tasks_of_notice(notice_id)] == ["cancelled"])
+    await until(lambda tx: tx.escalations.get(notice_id).next_look_at is None)

@@ -51,19 +51,19 @@ async def all_gone_out(running):
     running.parts.store.on_commit.append(lambda _kinds: changed.set())
     async with asyncio.timeout(60):
         while await running.parts.store.read(
-            lambda tx: [*tx.notices_held(ever, ever, 9), *tx.deliveries_late(ever, ever, 9)]
+            lambda tx: [*tx.alerts.notices_held(ever, ever, 9), *tx.alerts.deliveries_late(ever, ever, 9)]
         ):
             await changed.wait()
             changed.clear()
 
 
 async def alerts(running):
-    return await running.parts.store.read(lambda tx: [alert.kind for alert in tx.open_alerts(100)])
+    return await running.parts.store.read(lambda tx: [alert.kind for alert in tx.alerts.unseen(100)])
 
 
 async def raised(running):
     """Return the kinds of all that was alerted, as the log tells it."""
-    entries = await running.parts.store.read(lambda tx: [*tx.log_entries(0, 999), *tx.pending_leaves(999)])
+    entries = await running.parts.store.read(lambda tx: [*tx.audit.entries(0, 999), *tx.audit.pending(999)])
     parsed = [json.loads(entry.leaf) for entry in entries]
     return [leaf["detail"]["kind"] for leaf in parsed if leaf["type"] == "alert.raised"]
 
@@ -136,7 +136,7 @@ async def test_many_customers_of_one_incident_are_one_alert(night):
     await drafted(api, clock, hospitals[0], affected_customers=[affected(item) for item in hospitals])
     clock.step(timedelta(minutes=61))
     await running.parts.alerting.look()
-    (alert,) = await running.parts.store.read(lambda tx: list(tx.open_alerts(10)))
+    (alert,) = await running.parts.store.read(lambda tx: list(tx.alerts.unseen(10)))
     assert " 3 " in alert.what
 
 

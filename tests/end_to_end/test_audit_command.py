@@ -24,7 +24,7 @@ def greffier(*arguments):
 
 
 def sent(tx, notice):
-    deliveries = tx.deliveries(notice)
+    deliveries = tx.deliveries.of_notice(notice)
     return deliveries and all(item.state is DeliveryState.SENT for item in deliveries)
 
 
@@ -51,7 +51,7 @@ async def told(data_folder, service_log, tmp_path):
             keys = [UUID(notice["id"]) for notice in released]
             await until(running.parts.store, lambda tx: all(sent(tx, key) for key in keys))
             await ok(api.post("/incidents", json=body | {"affected_customers": [affected(owners[1])]}))
-            await until(running.parts.store, lambda tx: not tx.pending_leaves(1))
+            await until(running.parts.store, lambda tx: not tx.audit.pending(1))
             folder = tmp_path / "log"
             exported = await asyncio.to_thread(greffier, "log", "export", folder, "--data", data_folder)
             assert exported.returncode == 0, exported.stderr
@@ -94,7 +94,7 @@ async def test_an_emergency_release_is_listed_until_somebody_else_reviewed_it(da
             incident = await ok(api.post("/incidents", json=body))
             path, match = f"/incidents/{incident['id']}/release-override", {"If-Match": '"1"'}
             await ok(api.post(path, json={"reason": "night, nobody else awake"}, headers=match))
-            await until(running.parts.store, lambda tx: not tx.pending_leaves(1))
+            await until(running.parts.store, lambda tx: not tx.audit.pending(1))
         said = await asyncio.to_thread(greffier, "audit", "--data", data_folder)
     assert said.returncode == 1
     assert "overridden:" in said.stdout

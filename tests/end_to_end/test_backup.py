@@ -43,7 +43,7 @@ def message_id(mail):
 
 
 def states(tx, notice):
-    return {item.channel.value: item.state.value for item in tx.deliveries(UUID(notice["id"]))}
+    return {item.channel.value: item.state.value for item in tx.deliveries.of_notice(UUID(notice["id"]))}
 
 
 async def until(store, reached):
@@ -78,7 +78,7 @@ async def test_a_backup_restored_elsewhere_goes_on_and_what_was_queued_goes_out(
         # Sealed, placed in the console, and all of it under a checkpoint.
         await until(
             running.parts.store,
-            lambda tx: not tx.pending_leaves(1) and states(tx, notice) == {"email": "queued", "console": "sent"},
+            lambda tx: not tx.audit.pending(1) and states(tx, notice) == {"email": "queued", "console": "sent"},
         )
         code, out, err = await greffier("backup", tmp_path / "backup", "--data", data_folder)
         assert code == 0, err
@@ -121,8 +121,8 @@ async def test_a_backup_made_in_the_middle_of_work_is_whole_and_when_it_is_old_s
             running.parts.store,
             # What is released and not sealed yet has nothing queued.
             lambda tx: (
-                not tx.released_notices(1)
-                and not any(queue.due + queue.leased for queue in tx.store_figures(NOW).queues)
+                not tx.notices.released(1)
+                and not any(queue.due + queue.leased for queue in tx.figures.collect(NOW).queues)
             ),
         )
         sent = {message_id(mail) for mail in running.sink.messages}
@@ -152,7 +152,7 @@ async def test_a_backup_made_in_the_middle_of_work_is_whole_and_when_it_is_old_s
 async def backup(data_folder, tmp_path):
     async with embedded_service(data_folder, log__batch_seconds=0) as running, client(running) as api:
         await customer(api)
-        await until(running.parts.store, lambda tx: not tx.pending_leaves(1))
+        await until(running.parts.store, lambda tx: not tx.audit.pending(1))
     folder = tmp_path / "backup"
     code, _, err = await greffier("backup", folder, "--data", data_folder)
     assert code == 0, err

@@ -72,7 +72,7 @@ async def test_a_test_mail_is_signed_as_real_ones_and_is_no_notice(running, api)
     )  # fmt: skip
     assert await verified.wait() == 0
     assert (await ok(api.get("/notices", params={"customer_id": hospital["id"]})))["items"] == []
-    entries = await running.parts.store.read(lambda tx: [*tx.log_entries(0, 999), *tx.pending_leaves(999)])
+    entries = await running.parts.store.read(lambda tx: [*tx.audit.entries(0, 999), *tx.audit.pending(999)])
     leaves = [json.loads(entry.leaf) for entry in entries]
     (checked,) = [leaf for leaf in leaves if leaf["type"] == "contacts.checked"]
     assert checked["detail"]["test_messages"] is True

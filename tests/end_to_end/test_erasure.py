@@ -121,7 +121,7 @@ class World:
 
     async def sequenced(self):
         store = self.running.parts.store
-        while (await store.read(lambda tx: tx.log_size())) < await store.read(
+        while (await store.read(lambda tx: tx.log.size())) < await store.read(
             lambda tx: tx._session.one("SELECT count(*) FROM audit_entries")[0]
         ):
             await self.running.parts.sequencer.sequence_pending()

@@ -44,7 +44,7 @@ def standing(notice, *states):
     """Whether the mails of a notice stand so, in the order in which they were queued, as a work of the store."""
 
     def work(tx):
-        mails = [item for item in tx.deliveries(notice) if item.contact_id is not None]
+        mails = [item for item in tx.deliveries.of_notice(notice) if item.contact_id is not None]
         found = ["failing" if item.state == "queued" and item.last_error else item.state.value for item in mails]
         return found == list(states)
 
@@ -120,7 +120,7 @@ class Desk:
         await self.running.parts.escalating.look()
 
     async def calls(self, notice):
-        tasks = await self.read(lambda tx: tx.call_tasks_of_notice(notice))
+        tasks = await self.read(lambda tx: tx.escalations.call_tasks_of_notice(notice))
         return [(task.reason.value, task.state.value) for task in tasks]
 
 
@@ -150,8 +150,8 @@ async def test_where_the_first_contact_is_gone_the_next_has_the_notice_before_it
     await desk.smtp.got("direction@valmont.example")
     await desk.stand(notice, "failed", "sent")
     assert await desk.calls(notice) == []
-    sent = await desk.read(lambda tx: tx.deliveries(notice)[-1])
-    assert (sent.cause, sent.sent_at < (await desk.read(lambda tx: tx.notice(notice))).due_at) == (
+    sent = await desk.read(lambda tx: tx.deliveries.of_notice(notice)[-1])
+    assert (sent.cause, sent.sent_at < (await desk.read(lambda tx: tx.notices.get(notice))).due_at) == (
         "fallback",
         True,
     )
@@ -161,7 +161,7 @@ async def test_where_all_refuse_somebody_is_to_call_and_it_is_said_once(desk):
     desk.smtp.refused = {"rssi@valmont.example": GONE, "direction@valmont.example": GONE}
     owner = await desk.customer("rssi@valmont.example", "direction@valmont.example?")
     _, notice = await desk.notified(owner)
-    await desk.until(lambda tx: tx.call_tasks_of_notice(notice))
+    await desk.until(lambda tx: tx.escalations.call_tasks_of_notice(notice))
     for _ in range(3):
         await desk.look(hours=1)
     assert await desk.calls(notice) == [("all_failed", "open")]
@@ -170,7 +170,7 @@ async def test_where_all_refuse_somebody_is_to_call_and_it_is_said_once(desk):
 
 async def test_where_nobody_can_be_written_to_somebody_is_to_call_at_once(desk):
     _, notice = await desk.notified(await desk.customer())
-    await desk.until(lambda tx: tx.call_tasks_of_notice(notice))
+    await desk.until(lambda tx: tx.escalations.call_tasks_of_notice(notice))
     assert await desk.calls(notice) == [("nobody_reachable", "open")]
 
 
@@ -180,7 +180,7 @@ async def test_while_the_first_is_greylisted_the_fallback_has_it_before_the_dead
     _, notice = await desk.notified(owner)
     await desk.stand(notice, "failing")
     await desk.look(minutes=59)
-    assert len(await desk.read(lambda tx: tx.deliveries(notice))) == 2
+    assert len(await desk.read(lambda tx: tx.deliveries.of_notice(notice))) == 2
     await desk.look(minutes=1)
     await desk.smtp.got("direction@valmont.example")
     # The first one is still owed what it was promised, and gets it as soon as its server takes it.
@@ -198,7 +198,9 @@ async def test_a_call_is_off_when_the_mail_goes_through_after_all(desk):
     await desk.look(minutes=105)
     assert await desk.calls(notice) == [("deadline_near", "open")]
     desk.smtp.refused = {}
-    await desk.until_tried_again(lambda tx: tx.call_tasks_of_notice(notice)[0].state == "cancelled", hours=1)
+    await desk.until_tried_again(
+        lambda tx: tx.escalations.call_tasks_of_notice(notice)[0].state == "cancelled", hours=1
+    )
 
 
 async def test_a_notice_that_is_not_acknowledged_escalates_on_its_clock(desk):
@@ -241,11 +243,11 @@ async def test_a_follow_up_goes_to_the_fallback_that_carried_the_notice_too(desk
 async def test_what_an_unreached_customer_is_owed_passes_to_the_follow_up(desk):
     desk.smtp.refused = {"rssi@valmont.example": GONE}
     incident, notice = await desk.notified(await desk.customer("rssi@valmont.example"))
-    await desk.until(lambda tx: tx.call_tasks_of_notice(notice))
+    await desk.until(lambda tx: tx.escalations.call_tasks_of_notice(notice))
     incident = await change(desk.api, incident, summary="More is known.")
     following = await desk.released(incident)
-    await desk.until(lambda tx: tx.call_tasks_of_notice(following))
-    await desk.until(lambda tx: tx.call_tasks_of_notice(notice)[0].state == "cancelled")
+    await desk.until(lambda tx: tx.escalations.call_tasks_of_notice(following))
+    await desk.until(lambda tx: tx.escalations.call_tasks_of_notice(notice)[0].state == "cancelled")
     assert await desk.calls(following) == [("all_failed", "open")]
 
 

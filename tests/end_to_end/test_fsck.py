@@ -78,10 +78,10 @@ async def served(request, data_folder, service_log):
                     via=AcknowledgedVia.CONSOLE, note="Reçu",
                 )
             )  # fmt: skip
-            while (await store.read(lambda tx: tx.log_size())) < await store.read(_appended):
+            while (await store.read(lambda tx: tx.log.size())) < await store.read(_appended):
                 await running.parts.sequencer.sequence_pending()
             async with asyncio.timeout(20):
-                while not await store.read(lambda tx: tx.stamped_sizes()):
+                while not await store.read(lambda tx: tx.log.timestamped_sizes()):
                     continue
     return Served(data_folder, address)
 

@@ -74,7 +74,7 @@ async def test_without_a_usable_key_a_notice_waits_says_why_and_goes_once_it_is_
         notice = await released(running, api)
         reason = await held(running, api, notice)
         assert "signing.pem" in reason
-        await running.parts.worker.seal_released()
+        await running.parts.worker.sealing.seal_released()
         assert service_log.getvalue().count("notice.held") == 1
         readiness = await ready(running)
         assert readiness.status_code == 503
@@ -151,7 +151,7 @@ async def test_a_timestamp_authority_that_is_down_delays_nothing(data_folder, se
         assert [step.step for step in steps if step.pending] == ["timestamp"]
         assert (await api.get(f"/notices/{notice['id']}/timestamp")).status_code == 404
         down = False
-        await running.parts.worker.timestamp_sealed()
+        await running.parts.worker.sealing.timestamp_sealed()
         assert (await api.get(f"/notices/{notice['id']}/timestamp")).status_code == 200
 
         async def look():

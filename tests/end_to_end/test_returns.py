@@ -75,8 +75,8 @@ class House:
         """Return the entries of a kind, sequenced or not."""
         found = await self.running.parts.store.read(
             lambda tx: (
-                [parse_leaf(item.leaf) for item in tx.log_entries(0, 1000)]
-                + [parse_leaf(item.leaf) for item in tx.pending_leaves(1000)]
+                [parse_leaf(item.leaf) for item in tx.audit.entries(0, 1000)]
+                + [parse_leaf(item.leaf) for item in tx.audit.pending(1000)]
             )
         )
         return [leaf for leaf in found if leaf.type == kind]
@@ -165,7 +165,7 @@ async def test_what_is_no_failure_is_shown_and_changes_nothing(house, content, k
     found = await house.mail(notice)
     assert (found["state"], [back["kind"] for back in found["returned"]]) == ("sent", [kind])
     assert (await ok(house.api.get("/attention")))["items"] == []
-    assert not await house.running.parts.store.read(lambda tx: tx.acknowledgements(UUID(notice)))
+    assert not await house.running.parts.store.read(lambda tx: tx.notices.acknowledgements(UUID(notice)))
     assert house.to(SECOND) == []
 
 
@@ -178,7 +178,7 @@ async def test_what_nobody_can_tell_waits_for_a_person_and_is_mailed_once(house)
     assert all(item["what"].startswith("return_unread") for item in items)
     provider = house.running.parts.context.settings.provider.contact_email
     await house.relay.until(lambda: house.to(provider))
-    mails = await house.running.parts.store.read(lambda tx: tx.troubled_service_mails(10))
+    mails = await house.running.parts.store.read(lambda tx: tx.mails.troubled(10))
     assert (len(house.to(provider)), list(mails)) == (1, [])
     for item in items:
         await ok(house.api.post(f"/attention/alerts/{item['alert_id']}/seen"))

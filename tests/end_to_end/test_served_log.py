@@ -256,7 +256,7 @@ async def test_a_bundle_is_under_the_timestamped_head_that_covers_it(data_folder
                 greffier, "bundle", "--data", data_folder, "--incident", incident["ticket"], "-o", tmp_path / "first"
             )
             assert ran.returncode == 0, ran.stderr
-            covered = await client.running.parts.store.read(lambda tx: tx.log_size())
+            covered = await client.running.parts.store.read(lambda tx: tx.log.size())
             sizes = await stamped_sizes(client, 1)
             while sizes[-1] < covered:
                 sizes = await stamped_sizes(client, len(sizes) + 1)

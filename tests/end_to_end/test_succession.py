@@ -116,9 +116,9 @@ async def test_what_was_lost_is_named_in_a_new_log_that_signs_while_the_old_one_
     assert verified.returncode == 0, verified.stdout
     store = open_store(new / "greffier.sqlite3", migrate=False)
     subject = hashlib.sha256(load_settings(old).log.origin.encode()).hexdigest()
-    (entry,), _ = await store.read(lambda tx: tx.log_entries_about("log", subject, Page(5)))
-    opened = await store.read(lambda tx: tx.entry_openings(entry.entry_id))
-    head = await store.read(lambda tx: tx.log_checkpoint())
+    (entry,), _ = await store.read(lambda tx: tx.audit.about("log", subject, Page(5)))
+    opened = await store.read(lambda tx: tx.audit.openings(entry.entry_id))
+    head = await store.read(lambda tx: tx.log.checkpoint())
     await store.close()
     assert entry.index < verify_checkpoint(head, *log_keys(load_settings(new))).size
     leaf = parse_leaf(entry.leaf)

@@ -88,7 +88,7 @@ async def test_a_notice_is_posted_sealed_signed_and_recorded(house, api, receive
         verify_webhook(got.headers, got.body, [shared], now + timedelta(minutes=6))
     event = json.loads(got.body)
     assert (event["specversion"], event["type"]) == ("1.0", "greffier.notice.v1")
-    sealed = await house.parts.store.read(lambda tx: tx.sealed(UUID(notice["id"])))
+    sealed = await house.parts.store.read(lambda tx: tx.notices.seal(UUID(notice["id"])))
     assert base64.b64decode(event["data"]["document"]) == sealed.document
     assert base64.b64decode(event["data"]["signature"]) == sealed.signature
     assert base64.b64decode(event["data"]["log_proof"]) == sealed.log_proof
@@ -148,7 +148,7 @@ async def test_a_gone_endpoint_is_disabled_told_and_the_notice_replayed_under_it
 
 
 async def raised(house):
-    alerts = await house.parts.store.read(lambda tx: list(tx.open_alerts(100)))
+    alerts = await house.parts.store.read(lambda tx: list(tx.alerts.unseen(100)))
     return [(alert.kind, str(alert.customer_id)) for alert in alerts]
 
 

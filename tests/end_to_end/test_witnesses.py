@@ -177,9 +177,9 @@ async def test_a_fork_is_refused_by_the_witnesses_and_by_the_service_and_alarms(
         store = open_store(tmp_path / "fork" / "greffier.sqlite3", migrate=False)
         size, note, proof = await store.read(
             lambda tx: (
-                tx.log_size(),
-                tx.log_checkpoint(),
-                consistency_proof(before.size, tx.log_size(), tx.log_node_hashes),
+                tx.log.size(),
+                tx.log.checkpoint(),
+                consistency_proof(before.size, tx.log.size(), tx.log.node_hashes),
             )
         )
         await store.close()
@@ -199,7 +199,7 @@ async def test_a_fork_is_refused_by_the_witnesses_and_by_the_service_and_alarms(
 
 
 async def _grown(running, size):
-    return True if await running.parts.store.read(lambda tx: tx.log_size() >= size) else None
+    return True if await running.parts.store.read(lambda tx: tx.log.size() >= size) else None
 
 
 async def _refuses(folder, witnesses, clock):
@@ -221,6 +221,6 @@ async def _refuses(folder, witnesses, clock):
         await running.parts.alerting.look()
         clock.turn(minutes=2)
         await running.parts.alerting.look()
-        alerts = await running.parts.store.read(lambda tx: tx.open_alerts(100))
+        alerts = await running.parts.store.read(lambda tx: tx.alerts.unseen(100))
         assert "log_lagging" in {alert.kind for alert in alerts}
         assert (await running.client.get("/log/checkpoint")).content == signed

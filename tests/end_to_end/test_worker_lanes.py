@@ -107,7 +107,8 @@ async def test_what_a_stop_cuts_short_is_handed_back(data_folder, service_log):
 
             async def under_way():
                 return any(
-                    item.delivery.channel is ChannelKind.EMAIL for item in running.parts.worker._in_flight.values()
+                    item.delivery.channel is ChannelKind.EMAIL
+                    for item in running.parts.worker.delivery._in_flight.values()
                 )
 
             await until(running, under_way)
@@ -178,7 +179,7 @@ async def test_what_waited_for_half_of_its_lease_is_not_begun(data_folder, servi
             await smtp.until(lambda: smtp.lines("DATA"))
 
             async def waiting():
-                return worker._sending[ChannelKind.EMAIL] == 2
+                return worker.delivery._sending[ChannelKind.EMAIL] == 2
 
             await until(running, waiting)
             clock.step(timedelta(seconds=200))

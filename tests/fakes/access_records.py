@@ -7,23 +7,12 @@ from uuid import uuid4
 
 from fakes.records import NOW, after
 
-from service.ports.accounts import (
-    Account,
-    AccountKind,
-    ApiToken,
-    ExternalIdentity,
-    Grant,
-    Link,
-    Passkey,
-    Password,
-    PendingSignIn,
-    RecoveryCode,
-    Role,
-    Session,
-    Throttle,
-    Totp,
-)
-from service.ports.alerts_and_mail import Alert, ServiceMail
+from service.ports.accounts import Account, AccountKind, ExternalIdentity, Grant, Role
+from service.ports.alerts import Alert
+from service.ports.credentials import Passkey, Password, RecoveryCode, Totp
+from service.ports.mails import ServiceMail
+from service.ports.sessions import Link, PendingSignIn, Session, Throttle
+from service.ports.tokens import ApiToken
 
 _numbers = count(1)
 

@@ -12,11 +12,11 @@ class InstantLog:
 
     async def included(self, entry_id):
         await self._store.write(self._grow)
-        return (await self._store.read(lambda tx: tx.log_entry(entry_id))).index
+        return (await self._store.read(lambda tx: tx.audit.get(entry_id))).index
 
     def _grow(self, tx):
-        size, leaves = tx.log_size(), tx.pending_leaves(1_000_000)
+        size, leaves = tx.log.size(), tx.audit.pending(1_000_000)
         if leaves:
-            grown = append_leaves(size, tx.log_node_hashes, [leaf_hash(pending.leaf) for pending in leaves])
+            grown = append_leaves(size, tx.log.node_hashes, [leaf_hash(pending.leaf) for pending in leaves])
             head = Checkpoint(self._origin, grown.size, grown.root)
-            tx.grow_tree(size, leaves, grown.nodes, sign_checkpoint(self._private_key, head))
+            tx.log.grow(size, leaves, grown.nodes, sign_checkpoint(self._private_key, head))

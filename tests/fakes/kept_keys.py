@@ -76,7 +76,7 @@ class Kept:
 
     async def logged(self):
         """Return type and new key of what the log holds of keys, oldest first."""
-        leaves = await self.store.read(lambda tx: [parse_leaf(item.leaf) for item in tx.pending_leaves(99)])
+        leaves = await self.store.read(lambda tx: [parse_leaf(item.leaf) for item in tx.audit.pending(99)])
         return [(leaf.type, leaf.subjects["key"]) for leaf in leaves if leaf.type.startswith("key.")]
 
     def fingerprints(self):

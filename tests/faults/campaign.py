@@ -632,7 +632,7 @@ class Cell:
             keys, published = log_keys(settings), read_head(settings.head_file)
             head = await store.read(lambda tx: verified_head(tx, published, keys))
             whole = await store.read(lambda tx: _verified_log(tx, keys))
-            waiting = await store.read(lambda tx: len(tx.pending_leaves(10)))
+            waiting = await store.read(lambda tx: len(tx.audit.pending(10)))
             if published != head.checkpoint or whole.size != head.size:
                 self.findings.wrong.append(f"{name}: the head file is not the head of the log")
             if waiting:

@@ -104,7 +104,7 @@ async def filled(location):
     store = open_store(location, migrate=False)
     for _ in range(ENTRIES):
         entry = make_entry(type="session.ended", openings=[("payload", b"x" * 300)])
-        await store.write(lambda tx, entry=entry: tx.append_audit([entry]))
+        await store.write(lambda tx, entry=entry: tx.audit.append([entry]))
     await store.close()
 
 

@@ -132,11 +132,11 @@ async def test_a_notice_goes_without_its_token_which_is_added_when_a_right_one_c
                     steps = list(verify_notice_mail(message.content, trust))
                     assert [step.step for step in steps if step.pending] == ["timestamp"], fault
                     assert authority.asked > asked, fault
-                    await running.parts.worker.timestamp_sealed()
+                    await running.parts.worker.sealing.timestamp_sealed()
                     assert (await api.get(f"/notices/{notice['id']}/timestamp")).status_code == 404, fault
                     assert "timestamp_authority" in running.parts.worker.health()
                     authority.behave = authority.well
-                    await running.parts.worker.timestamp_sealed()
+                    await running.parts.worker.sealing.timestamp_sealed()
                     assert (await api.get(f"/notices/{notice['id']}/timestamp")).status_code == 200, fault
                     assert running.parts.worker.health() is None
                 (notice,) = await scenario.release(api, await scenario.declare(api, **GRAVE))

@@ -58,12 +58,12 @@ class Desk:
         notice = make_notice(self.incident, customer, drafted_by=drafted_by)
 
         def work(tx):
-            if tx.incident(self.incident.id) is None:
-                tx.add_incident(self.incident)
-            tx.add_customer(customer, b"s" * 32)
+            if tx.incidents.get(self.incident.id) is None:
+                tx.incidents.add(self.incident)
+            tx.customers.add(customer, b"s" * 32)
             if binding is not None:
-                tx.add_binding(make_binding(customer, **binding))
-            tx.add_notices([notice])
+                tx.customers.add_binding(make_binding(customer, **binding))
+            tx.notices.add([notice])
 
         await self.store.write(work)
         return notice
@@ -75,7 +75,7 @@ class Desk:
         return await self.store.write(lambda tx: release_drafts(tx, act(actor), self.incident.id, 1, agreements))
 
     async def states(self):
-        return {item.state for item in await self.store.read(lambda tx: tx.notices_of_incident(self.incident.id))}
+        return {item.state for item in await self.store.read(lambda tx: tx.notices.of_incident(self.incident.id))}
 
 
 @pytest.fixture

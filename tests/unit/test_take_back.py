@@ -84,7 +84,7 @@ class House:
         )
 
     async def now(self):
-        return await self.store.read(lambda tx: tx.delivery(self.delivery.id))
+        return await self.store.read(lambda tx: tx.deliveries.get(self.delivery.id))
 
     async def plan(self, hours=1):
         """Return what escalation would do now."""
@@ -92,10 +92,10 @@ class House:
         return plan_escalation(watch, after(hours=hours))
 
     async def look_at(self):
-        return (await self.store.read(lambda tx: tx.escalation(self.notice.id))).next_look_at
+        return (await self.store.read(lambda tx: tx.escalations.get(self.notice.id))).next_look_at
 
     async def kept(self):
-        return await self.store.read(lambda tx: list(tx.returned_messages(self.delivery.id)))
+        return await self.store.read(lambda tx: list(tx.deliveries.bounces(self.delivery.id)))
 
     def entries(self):
         return [parse_leaf(leaf) for leaf in self.store._records.entries.values()]
@@ -153,7 +153,7 @@ async def test_anything_else_is_kept_and_changes_nothing(content, kind):
 async def test_an_automatic_reply_is_no_acknowledgement():
     house = House()
     await house.back(samples.OUT_OF_OFFICE)
-    assert not await house.store.read(lambda tx: list(tx.acknowledgements(house.notice.id)))
+    assert not await house.store.read(lambda tx: list(tx.notices.acknowledgements(house.notice.id)))
 
 
 async def test_the_same_bytes_are_recorded_once():
@@ -176,13 +176,13 @@ async def test_a_refusal_that_may_not_be_the_customers_is_tried_again():
 
 async def acknowledge(house):
     given = make_acknowledgement(house.notice)
-    await house.store.write(lambda tx: tx.add_acknowledgement(given))
+    await house.store.write(lambda tx: tx.notices.add_acknowledgement(given))
 
 
 async def call(house):
     task = make_call_task(house.notice, state=CallTaskState.DONE)
     record = make_call_record(task, house.contact, outcome=CallOutcome.REACHED)
-    await house.store.write(lambda tx: (tx.add_call_task(task), tx.add_call_record(record)))
+    await house.store.write(lambda tx: (tx.escalations.add_call_task(task), tx.escalations.add_call_record(record)))
 
 
 async def follow(house):

@@ -85,7 +85,7 @@ def import_customers(
     """
     report = ImportReport()
     known: dict[str, list[Customer]] = {}
-    for customer in tx.all_customers():
+    for customer in tx.customers.all():
         known.setdefault(customer.name, []).append(customer)
     grouped: dict[str, list[CustomerLine]] = {}
     for line in lines:
@@ -123,7 +123,7 @@ def _import_one(
             )
     # 3.
     customer, outcome = _customer(tx, act, known, first, agreements, report)
-    contacts = {contact.email: contact for contact in tx.contacts(customer.id) if contact.active}
+    contacts = {contact.email: contact for contact in tx.customers.contacts(customer.id) if contact.active}
     seen: dict[str, int] = {}
     for line in lines:
         done = None
@@ -161,7 +161,7 @@ def _customer(
         before = change_customer(tx, act, before.id, before.version, replace(draft, **stated))
         outcome = "changed"
     if line.agreement_id is not None and line.effective_at is not None:
-        bound = {(binding.agreement_id, binding.effective_at) for binding in tx.bindings(before.id)}
+        bound = {(binding.agreement_id, binding.effective_at) for binding in tx.customers.bindings(before.id)}
         if (line.agreement_id, line.effective_at) not in bound:
             bind_agreement(tx, act, before.id, line.agreement_id, line.effective_at, agreements)
             report.agreements_bound += 1

@@ -266,7 +266,7 @@ async def record_attempt(
         try:
             await unit_of_work.write(partial(_write, records=[record], delivering=delivering), concurrently=True)
         except VersionMismatchError:
-            current = await unit_of_work.read(lambda tx: tx.delivery(due.delivery.id))
+            current = await unit_of_work.read(lambda tx: tx.deliveries.get(due.delivery.id))
             if current is None:
                 raise
             before = current
@@ -324,7 +324,7 @@ def _record(due: DueDelivery, before: Delivery, delivering: DeliveryDependencies
 
 
 def _write(tx: Transaction, records: Sequence[_Record], delivering: DeliveryDependencies) -> None:
-    tx.finish_attempts([(record.delivery, record.attempt, record.message) for record in records])
+    tx.deliveries.finish_attempts([(record.delivery, record.attempt, record.message) for record in records])
     for record in records:
         delivery, act = record.delivery, record.act
         if delivery.endpoint_id is not None:
@@ -333,13 +333,13 @@ def _write(tx: Transaction, records: Sequence[_Record], delivering: DeliveryDepe
             if disabled is not None and delivering.endpoint_disabled is not None:
                 delivering.endpoint_disabled(tx, act, disabled)
         if delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT:
-            tx.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
+            tx.deliveries.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
         if _turns_the_notice(record.before, delivery):
-            tx.hasten_escalation(delivery.notice_id, act.now)
+            tx.escalations.hasten(delivery.notice_id, act.now)
     pseudonyms = {
-        customer: tx.customer_pseudonym(customer) for customer in {item.delivery.customer_id for item in records}
+        customer: tx.customers.pseudonym(customer) for customer in {item.delivery.customer_id for item in records}
     }
-    tx.append_audit([_attempt_entry(record, pseudonyms[record.delivery.customer_id]) for record in records])
+    tx.audit.append([_attempt_entry(record, pseudonyms[record.delivery.customer_id]) for record in records])
 
 
 def _turns_the_notice(before: Delivery, after: Delivery) -> bool:

@@ -88,13 +88,13 @@ def process_bounce(
     # 1.
     digest = hashlib.sha256(content).hexdigest()
     message_id = uuid5(_RETURNED, f"{path.delivery_id}/{digest}")
-    delivery = tx.delivery(path.delivery_id)
-    notice = None if delivery is None else tx.notice(delivery.notice_id)
-    before = tx.returned_message(message_id)
+    delivery = tx.deliveries.get(path.delivery_id)
+    notice = None if delivery is None else tx.notices.get(delivery.notice_id)
+    before = tx.deliveries.bounce(message_id)
     if before is not None:
         return BounceResult(before, delivery, notice, is_new=False)
     known = None if delivery is None else delivery.id
-    earlier = [other.kind for other in tx.returned_messages(known)]
+    earlier = [other.kind for other in tx.deliveries.bounces(known)]
     if delivery is not None and path.is_after(delivery.attempts) and act.now < path.issued_at + _RECORDED_WITHIN:
         raise StateConflictError("the attempt that this came back from is not recorded yet")
     reopens = (
@@ -116,17 +116,17 @@ def process_bounce(
         reporting_mta=report.reporting_mta,
         content=content,
     )
-    tx.add_returned_message(message)
+    tx.deliveries.record_bounce(message)
     if delivery is None or notice is None:
-        tx.append_audit([_entry(tx, act, path, report, digest, None, None)])
+        tx.audit.append([_entry(tx, act, path, report, digest, None, None)])
         return BounceResult(message, None, None)
     # 3.
     after = delivery
     if reopens:
         after = _reopened(tx, act, delivery, notice, report, earlier, jitter, policy)
-        tx.save_delivery(after, delivery.attempts)
-        tx.hasten_escalation(notice.id, act.now)
-    tx.append_audit([_entry(tx, act, path, report, digest, after, notice)])
+        tx.deliveries.save(after, delivery.attempts)
+        tx.escalations.hasten(notice.id, act.now)
+    tx.audit.append([_entry(tx, act, path, report, digest, after, notice)])
     return BounceResult(message, after, notice, reopened=reopens)
 
 
@@ -139,7 +139,7 @@ def _is_overtaken(tx: Transaction, delivery: Delivery, path: ReturnPath) -> bool
         attempt.outcome.kind is OutcomeKind.ACCEPTED
         and path.is_before(attempt.number)
         and attempt.started_at > path.issued_at + _SECOND
-        for attempt in tx.attempts(delivery.id)
+        for attempt in tx.deliveries.attempts(delivery.id)
     )
 
 
@@ -180,11 +180,11 @@ def _held_back(
     decision: RetryDecision,
 ) -> tuple[datetime | None, str]:
     """Return when to send again, and why; never where a second copy could reach somebody who has the first."""
-    contact = None if delivery.contact_id is None else tx.contact(delivery.contact_id)
+    contact = None if delivery.contact_id is None else tx.customers.contact(delivery.contact_id)
     if contact is None or not contact.active:
         return None, "not sent again: the contact is out of use"
     watch = notice_clock(tx, notice)
-    over = bool(tx.acknowledgements(notice.id)) or (
+    over = bool(tx.notices.acknowledgements(notice.id)) or (
         watch is not None
         and escalation_status(replace(watch, deliveries=())) in {EscalationStatus.SETTLED, EscalationStatus.SUPERSEDED}
     )
@@ -209,7 +209,7 @@ def _entry(
 ) -> AuditEntry:
     subjects = {"delivery": str(path.delivery_id)}
     if notice is not None and delivery is not None:
-        subjects |= notice_subjects(notice, tx.customer_pseudonym(notice.customer_id))
+        subjects |= notice_subjects(notice, tx.customers.pseudonym(notice.customer_id))
         subjects |= {"contact": str(delivery.contact_id)} if delivery.contact_id else {}
     record = bounce_evidence(report)
     next_at = None if delivery is None else delivery.next_attempt_at

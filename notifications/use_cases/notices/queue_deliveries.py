@@ -70,7 +70,7 @@ def first_targets(
 
 def sealed_notices(tx: Transaction, notice: Notice) -> list[Notice]:
     """Return the sealed notices of the same incident to the same customer, in sequence."""
-    found = tx.notices_of_incident(notice.incident_id, notice.customer_id)
+    found = tx.notices.of_incident(notice.incident_id, notice.customer_id)
     return [other for other in found if other.state is NoticeState.SEALED]
 
 
@@ -82,9 +82,9 @@ def targets_of(tx: Transaction, notice: Notice) -> list[Target]:
             delivery
             for earlier in sealed_notices(tx, notice)
             if earlier.sequence < notice.sequence
-            for delivery in tx.deliveries(earlier.id)
+            for delivery in tx.deliveries.of_notice(earlier.id)
         ]
-    return first_targets(tx.contacts(notice.customer_id), tx.webhook_endpoints(notice.customer_id), carried)
+    return first_targets(tx.customers.contacts(notice.customer_id), tx.webhooks.endpoints(notice.customer_id), carried)
 
 
 def delivery_to(

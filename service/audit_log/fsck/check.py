@@ -105,7 +105,7 @@ def check_log(
     with inspected(location) as inspection:
         published = read_head(head_path)
         with inspection.snapshot():
-            size, head = inspection.tx.log_size(), inspection.tx.log_checkpoint()
+            size, head = inspection.tx.log.size(), inspection.tx.log.checkpoint()
             report = Report(size)
             # 1.
             for name in inspection.unguarded():
@@ -239,7 +239,7 @@ def _compare_published(
     # The log may have grown, and its head been published, since the check began.
     stored = dict(inspection.checkpoints(checkpoint.size - 1, checkpoint.size)).get(checkpoint.size)
     if stored is None:
-        held = inspection.tx.log_size()
+        held = inspection.tx.log.size()
         yield Difference(
             PUBLISHED,
             f"of size {checkpoint.size}",

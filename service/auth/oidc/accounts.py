@@ -51,12 +51,12 @@ def admit(
         if customer_id is None or _is_customer(tx, customer_id)
     }
     # 1.
-    identity = tx.external_identity(settings.issuer, claims["sub"])
-    account = tx.account(identity.account_id) if identity is not None else None
+    identity = tx.accounts.external_identity(settings.issuer, claims["sub"])
+    account = tx.accounts.get(identity.account_id) if identity is not None else None
     if account is None:
         # 2. and 3.
         address = _address(claims, settings)
-        account = tx.account_by_email(address)
+        account = tx.accounts.by_email(address)
         if account is not None:
             _verify_unused(tx, account)
         elif not settings.create_accounts:
@@ -74,15 +74,15 @@ def admit(
     # 4.
     if _bring_in_line(tx, act, account.id, wanted):
         return Admission(account, None)
-    if ended := tx.end_sessions(account.id):
-        tx.append_audit([
+    if ended := tx.sessions.end_all(account.id):
+        tx.audit.append([
             act.entry("sessions.ended", subjects={"account": str(account.id)}, detail={"sessions": ended}),
         ])  # fmt: skip
     return Admission(account, "no_role")
 
 
 def _is_customer(tx: AccessTransaction, customer_id: UUID) -> bool:
-    if tx.customer(customer_id) is None:
+    if tx.customers.get(customer_id) is None:
         _log.warning("claim.customer_unknown")
         return False
     return True
@@ -103,22 +103,22 @@ def _verify_unused(tx: AccessTransaction, account: Account) -> None:
     """Raise OidcRefusedError unless nobody can have used the account yet: a used account must not be taken over."""
     is_used = (
         account.kind is not AccountKind.PERSON
-        or tx.password(account.id) is not None
-        or tx.totp(account.id) is not None
-        or bool(tx.passkeys(account.id))
-        or bool(tx.tokens(account.id))
-        or bool(tx.external_identities(account.id))
+        or tx.credentials.password(account.id) is not None
+        or tx.credentials.totp(account.id) is not None
+        or bool(tx.credentials.passkeys(account.id))
+        or bool(tx.tokens.of_account(account.id))
+        or bool(tx.accounts.external_identities(account.id))
     )
     if is_used:
         raise OidcRefusedError("address_taken")
 
 
 def _link(tx: AccessTransaction, act: AuditContext, account: Account, subject: str, settings: OidcSettings) -> None:
-    """Store the identity, and void an open invitation, so that it cannot set a password any more."""
-    tx.add_external_identity(ExternalIdentity(settings.issuer, subject, account.id, act.now))
+    """Store the identity; an invitation that is still under way sets no password any more."""
+    tx.accounts.add_external_identity(ExternalIdentity(settings.issuer, subject, account.id, act.now))
     for purpose in ("invitation", "reset"):
-        tx.drop_links(purpose, account.id)
-    tx.append_audit([
+        tx.sessions.drop_links(purpose, account.id)
+    tx.audit.append([
         act.entry(
             "identity.linked",
             subjects={"account": str(account.id)},
@@ -135,11 +135,11 @@ def _bring_in_line(
     A role that an administrator granted is not granted again: it may be limited to a period, and no claim removes that
     limit.
     """
-    held = {(grant.role, grant.customer_id): grant for grant in tx.grants(account_id)}
+    held = {(grant.role, grant.customer_id): grant for grant in tx.accounts.grants(account_id)}
     entries = []
     for place, grant in list(held.items()):
         if grant.from_claims and place not in wanted:
-            tx.remove_grant(grant.id)
+            tx.accounts.remove_grant(grant.id)
             entries.append(grant_entry(tx, act, "role.revoked", grant))
             del held[place]
     for role, customer_id in sorted(wanted - held.keys(), key=str):
@@ -154,11 +154,11 @@ def _bring_in_line(
             granted_by=act.actor,
             from_claims=True,
         )
-        tx.add_grant(grant)
+        tx.accounts.add_grant(grant)
         entries.append(grant_entry(tx, act, "role.granted", grant))
         held[role, customer_id] = grant
     if entries:
-        tx.append_audit(entries)
+        tx.audit.append(entries)
     return len(held)
 
 

@@ -27,7 +27,8 @@ from service.auth.rate_limits import RateLimiter
 from service.auth.sign_in.sessions import Browser, SignedIn
 from service.auth.sign_in.sign_in import SignIn, SignInRefusedError
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
-from service.ports.accounts import Account, PendingSignIn
+from service.ports.accounts import Account
+from service.ports.sessions import PendingSignIn
 from service.ports.store import AccessStore, AccessTransaction
 from service.settings.oidc import OidcSettings
 
@@ -104,7 +105,7 @@ class OidcSignIn:
             sealed_data=self._box.seal(_packed(begun), purpose=_PURPOSE, owner=str(pending_id)),
             expires_at=now + _PENDING,
         )
-        await self._store.write(lambda tx: tx.add_pending_sign_in(pending))
+        await self._store.write(lambda tx: tx.sessions.add_pending(pending))
         asked = {
             "response_type": "code",
             "client_id": self._settings.client_id,
@@ -151,7 +152,7 @@ class OidcSignIn:
 
     async def _taken(self, given: dict[str, str], pending_secret: str) -> _Begun:
         # 2.
-        pending = await self._store.read(lambda tx: tx.pending_sign_in(_digest(pending_secret)))
+        pending = await self._store.read(lambda tx: tx.sessions.pending(_digest(pending_secret)))
         if pending is None or pending.purpose != _PURPOSE or self._clock.now() >= pending.expires_at:
             raise OidcRefusedError("callback_not_begun_here")
         found = pending.id
@@ -208,7 +209,7 @@ class OidcSignIn:
 
 
 def _use_up(tx: AccessTransaction, pending_id: UUID) -> bool:
-    return tx.remove_pending_sign_in(pending_id)
+    return tx.sessions.remove_pending(pending_id)
 
 
 def _told(refusal: OidcRefusedError) -> OidcRefusedError:

@@ -9,7 +9,7 @@ from notifications.errors import StateConflictError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.sign_in.links import issue_link
 from service.ports.accounts import Account
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
 
 #: Lifetime in hours of an invitation, and of a reset that an administrator sends: longer than a weekend.
@@ -50,13 +50,13 @@ def invite(
         raise StateConflictError("a service account signs in by tokens alone: it is not invited")
     if not account.active:
         raise StateConflictError("the account is not active")
-    has_credentials = tx.password(account.id) is not None or bool(tx.passkeys(account.id))
+    has_credentials = tx.credentials.password(account.id) is not None or bool(tx.credentials.passkeys(account.id))
     if has_credentials and console_url is None:
         raise StateConflictError(
             "the account can sign in already, and without provider.console_url no link can be mailed to it"
         )
     for known in ("invitation", "reset"):
-        tx.drop_links(known, account.id)
+        tx.sessions.drop_links(known, account.id)
     return _issue(tx, act, account, "reset" if has_credentials else "invitation", secret, console_url, provider_name)
 
 
@@ -81,7 +81,7 @@ def tell_membership(
         _mail(tx, act, account, "membership", f"{console_url.rstrip('/')}/", provider_name)
     # As many entries as for an invitation, so that the length of the log does not reveal whether there was an account.
     subjects = {"account": str(account.id)}
-    tx.append_audit([act.entry("membership.told", subjects=subjects), act.entry("account.joined", subjects=subjects)])
+    tx.audit.append([act.entry("membership.told", subjects=subjects), act.entry("account.joined", subjects=subjects)])
 
 
 def _issue(
@@ -105,7 +105,7 @@ def _issue(
     path = f"/{purpose}/{secret}"
     if console_url is not None:
         _mail(tx, act, account, purpose, console_url.rstrip("/") + path, provider_name)
-    tx.append_audit([
+    tx.audit.append([
         act.entry(
             f"{purpose}.sent",
             subjects={"account": str(account.id), "link": str(link.id)},
@@ -131,4 +131,4 @@ def _mail(
         text=words["text"].lstrip("\n").format(provider=provider_name, link=link, hours=_HOURS),
         created_at=act.now,
     )
-    tx.add_service_mail(mail)
+    tx.mails.add(mail)

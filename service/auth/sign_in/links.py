@@ -10,7 +10,7 @@ from uuid import UUID
 
 from notifications.errors import GreffierError
 from notifications.use_cases.audit_context import AuditContext
-from service.ports.accounts import Link
+from service.ports.sessions import Link
 from service.ports.store import AccessTransaction
 
 
@@ -49,7 +49,7 @@ def issue_link(
         created_at=act.now,
         expires_at=act.now + timedelta(seconds=seconds),
     )
-    tx.add_link(link)
+    tx.sessions.add_link(link)
     return link
 
 
@@ -58,7 +58,7 @@ def find_link(tx: AccessTransaction, secret: str, purposes: frozenset[str], now:
 
     NOT checked: the binding. The caller must compare ``binding`` with the current address.
     """
-    link = tx.link(_digest(secret))
+    link = tx.sessions.link(_digest(secret))
     if link is None or link.purpose not in purposes or link.used_at is not None or now >= link.expires_at:
         raise LinkVoidError
     return link
@@ -69,7 +69,7 @@ def redeem_link(
 ) -> Link:
     """Use the link up and return it; raises LinkVoidError, also if ``binding_now`` is not the link's binding."""
     link = find_link(tx, secret, frozenset({purpose}), act.now)
-    if link.binding != binding_now or not tx.use_link(link.id, act.now):
+    if link.binding != binding_now or not tx.sessions.use_link(link.id, act.now):
         raise LinkVoidError
     return link
 

@@ -29,7 +29,9 @@ from service.auth.sign_in.sessions import Browser, SignedIn, begin_session, new_
 from service.auth.sign_in.sign_in import SignInAgainError, SignInSettings
 from service.auth.sign_in.throttling import Throttling
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Account, Passkey, Password, PendingSignIn, RecoveryCode, Session, Totp
+from service.ports.accounts import Account
+from service.ports.credentials import Passkey, Password, RecoveryCode, Totp
+from service.ports.sessions import PendingSignIn, Session
 from service.ports.store import AccessStore, AccessTransaction
 
 _log = structlog.get_logger(__name__)
@@ -86,12 +88,14 @@ class OwnCredentials:
         """Return how the caller can sign in."""
 
         def work(tx: AccessTransaction) -> OwnCredentialsView:
-            totp = tx.totp(caller.account_id)
+            totp = tx.credentials.totp(caller.account_id)
             return OwnCredentialsView(
-                has_password=tx.password(caller.account_id) is not None,
+                has_password=tx.credentials.password(caller.account_id) is not None,
                 totp=totp if totp is not None and totp.confirmed_at is not None else None,
-                passkeys=tuple(tx.passkeys(caller.account_id)),
-                recovery_codes=tuple(code for code in tx.recovery_codes(caller.account_id) if code.used_at is None),
+                passkeys=tuple(tx.credentials.passkeys(caller.account_id)),
+                recovery_codes=tuple(
+                    code for code in tx.credentials.recovery_codes(caller.account_id) if code.used_at is None
+                ),
             )
 
         return await self._store.read(work)
@@ -99,7 +103,7 @@ class OwnCredentials:
     async def change_password(self, caller: Caller, old: str, new: str, browser: Browser) -> SignedIn:
         """Change the password; raises InvalidInputError (fields ``old``, ``new``), TooManyRequestsError."""
         account, stored = await self._store.read(
-            lambda tx: (self._own(tx, caller).account, tx.password(caller.account_id))
+            lambda tx: (self._own(tx, caller).account, tx.credentials.password(caller.account_id))
         )
         attempts = self._throttling.of_thing("own_password", str(caller.account_id), 5)
         await self._throttling.begin(attempts)
@@ -112,7 +116,7 @@ class OwnCredentials:
         hashed = await self._passwords.hash(new)
 
         def work(tx: AccessTransaction, act: AuditContext) -> None:
-            tx.set_password(Password(caller.account_id, hashed, act.now))
+            tx.credentials.set_password(Password(caller.account_id, hashed, act.now))
 
         return await self._changed(caller, browser, "password.changed", work)
 
@@ -125,8 +129,8 @@ class OwnCredentials:
         def work(tx: AccessTransaction) -> Account:
             own = self._own(tx, caller)
             self._forget_enrolment(tx, key)
-            tx.purge_access(now)
-            tx.add_pending_sign_in(begun)
+            tx.sessions.purge(now)
+            tx.sessions.add_pending(begun)
             return own.account
 
         account = await self._store.write(work)
@@ -144,9 +148,9 @@ class OwnCredentials:
             step = matching_step(seed, typed, act.now, 0)
             if step is None:
                 raise InvalidInputError(Fault("code", "is not the code of this moment"))
-            tx.remove_pending_sign_in(pending.id)
+            tx.sessions.remove_pending(pending.id)
             sealed = self._box.seal(seed, purpose="totp", owner=str(caller.account_id))
-            tx.set_totp(Totp(caller.account_id, sealed, act.now, act.now, step))
+            tx.credentials.set_totp(Totp(caller.account_id, sealed, act.now, act.now, step))
 
         signed_in = await self._changed(caller, browser, "totp.enrolled", work, method="password+totp")
         await self._throttling.succeeded(attempts)
@@ -156,8 +160,8 @@ class OwnCredentials:
         """Delete the generator; raises StateConflictError if it is the last second factor and one is required."""
 
         def work(tx: AccessTransaction, _act: AuditContext) -> None:
-            self._verify_another_factor(tx, caller, bool(tx.passkeys(caller.account_id)))
-            tx.remove_totp(caller.account_id)
+            self._verify_another_factor(tx, caller, bool(tx.credentials.passkeys(caller.account_id)))
+            tx.credentials.remove_totp(caller.account_id)
 
         return await self._changed(caller, browser, "totp.removed", work)
 
@@ -169,8 +173,8 @@ class OwnCredentials:
         def work(tx: AccessTransaction) -> tuple[Account, list[Passkey]]:
             own = self._own(tx, caller)
             self._forget_enrolment(tx, key)
-            tx.add_pending_sign_in(begun)
-            return own.account, list(tx.passkeys(caller.account_id))
+            tx.sessions.add_pending(begun)
+            return own.account, list(tx.credentials.passkeys(caller.account_id))
 
         account, known = await self._store.write(work)
         return enrolment_options(
@@ -188,7 +192,7 @@ class OwnCredentials:
         def taken(tx: AccessTransaction) -> bytes:
             self._own(tx, caller)
             pending = self._enrolment(tx, key, "passkey_enrolment")
-            tx.remove_pending_sign_in(pending.id)
+            tx.sessions.remove_pending(pending.id)
             return bytes.fromhex(self._half_way.data(pending)["challenge"])
 
         challenge = await self._store.write(taken)
@@ -201,10 +205,10 @@ class OwnCredentials:
             raise InvalidInputError(Fault("credential", "is no new passkey of this site")) from None
 
         def work(tx: AccessTransaction, act: AuditContext) -> None:
-            if tx.passkey(credential_id) is not None:
+            if tx.credentials.passkey(credential_id) is not None:
                 raise StateConflictError("this passkey is known already")
             identifier = act.identifiers.new_id()
-            tx.add_passkey(
+            tx.credentials.add_passkey(
                 Passkey(identifier, caller.account_id, credential_id, public_key, count, named, act.now, None)
             )
 
@@ -216,7 +220,7 @@ class OwnCredentials:
 
         def work(tx: AccessTransaction) -> None:
             self._own(tx, caller)
-            tx.save_passkey(replace(_own_passkey(tx, caller, passkey_id), name=named))
+            tx.credentials.save_passkey(replace(_own_passkey(tx, caller, passkey_id), name=named))
 
         await self._store.write(work)
 
@@ -225,12 +229,12 @@ class OwnCredentials:
 
         def work(tx: AccessTransaction, _act: AuditContext) -> None:
             passkey = _own_passkey(tx, caller, passkey_id)
-            totp = tx.totp(caller.account_id)
-            others = len(tx.passkeys(caller.account_id)) > 1
-            if tx.password(caller.account_id) is None and not others:
+            totp = tx.credentials.totp(caller.account_id)
+            others = len(tx.credentials.passkeys(caller.account_id)) > 1
+            if tx.credentials.password(caller.account_id) is None and not others:
                 raise StateConflictError("without a password the last passkey cannot be removed")
             self._verify_another_factor(tx, caller, others or (totp is not None and totp.confirmed_at is not None))
-            tx.remove_passkey(passkey.id)
+            tx.credentials.remove_passkey(passkey.id)
 
         return await self._changed(caller, browser, "passkey.removed", work)
 
@@ -241,20 +245,22 @@ class OwnCredentials:
 
         def work(tx: AccessTransaction) -> None:
             self._own(tx, caller)
-            tx.replace_recovery_codes(
+            tx.credentials.replace_recovery_codes(
                 caller.account_id,
                 [RecoveryCode(caller.account_id, recovery_digest(code), act.now, None) for code in codes],
             )
-            tx.append_audit([act.entry("recovery_codes.replaced", subjects={"account": str(caller.account_id)})])
+            tx.audit.append([act.entry("recovery_codes.replaced", subjects={"account": str(caller.account_id)})])
 
         await self._store.write(work)
         return codes
 
     # -- what every change shares
     def _own(self, tx: AccessTransaction, caller: Caller) -> _Own:
-        """Return the caller's account and session; raises SignInAgainError for a token or an old session."""
-        account = tx.account(caller.account_id)
-        session = next((item for item in tx.sessions(caller.account_id) if item.id == caller.session_id), None)
+        """Return the caller's account and session; raises SignInAgainError for a token or a session not fresh."""
+        account = tx.accounts.get(caller.account_id)
+        session = next(
+            (item for item in tx.sessions.of_account(caller.account_id) if item.id == caller.session_id), None
+        )
         if account is None or session is None:
             raise SignInAgainError
         if (self._clock.now() - session.created_at).total_seconds() > self._settings.fresh_seconds:
@@ -277,8 +283,8 @@ class OwnCredentials:
         def work(tx: AccessTransaction) -> SignedIn:
             own = self._own(tx, caller)
             change(tx, act)
-            tx.append_audit([act.entry(kind, subjects={"account": str(caller.account_id)})])
-            tx.end_sessions(caller.account_id)
+            tx.audit.append([act.entry(kind, subjects={"account": str(caller.account_id)})])
+            tx.sessions.end_all(caller.account_id)
             return begin_session(
                 tx,
                 act,
@@ -301,14 +307,14 @@ class OwnCredentials:
         return pending
 
     def _forget_enrolment(self, tx: AccessTransaction, key: str) -> None:
-        pending = tx.pending_sign_in(session_digest(key))
+        pending = tx.sessions.pending(session_digest(key))
         if pending is not None:
-            tx.remove_pending_sign_in(pending.id)
+            tx.sessions.remove_pending(pending.id)
 
     def _verify_another_factor(self, tx: AccessTransaction, caller: Caller, has_another: bool) -> None:
         """Raise StateConflictError if a second factor is required and no other is left."""
         required = self._settings.require_second_factor_at_provider and must_enrol(
-            "password", tuple(tx.grants(caller.account_id))
+            "password", tuple(tx.accounts.grants(caller.account_id))
         )
         if required and not has_another:
             raise StateConflictError("a second factor is required at the provider: add another one first")
@@ -320,7 +326,7 @@ def _enrolment_key(what: str, caller: Caller) -> str:
 
 
 def _own_passkey(tx: AccessTransaction, caller: Caller, passkey_id: UUID) -> Passkey:
-    passkey = next((item for item in tx.passkeys(caller.account_id) if item.id == passkey_id), None)
+    passkey = next((item for item in tx.credentials.passkeys(caller.account_id) if item.id == passkey_id), None)
     if passkey is None:
         raise NotFoundError("passkey", passkey_id)
     return passkey

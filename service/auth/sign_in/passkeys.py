@@ -23,7 +23,8 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from service.ports.accounts import Account, Passkey
+from service.ports.accounts import Account
+from service.ports.credentials import Passkey
 
 _MAX_ANSWER_CHARACTERS = 20_000
 _CHALLENGE_BYTES = 32

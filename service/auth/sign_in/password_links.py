@@ -13,8 +13,10 @@ from service.auth.sign_in.sessions import Browser
 from service.auth.sign_in.sign_in import SignInSettings, normal_address
 from service.auth.sign_in.throttling import Throttling
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Account, Password, Throttle
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.accounts import Account
+from service.ports.credentials import Password
+from service.ports.mails import ServiceMail
+from service.ports.sessions import Throttle
 from service.ports.store import AccessStore, AccessTransaction
 
 _PURPOSES = frozenset({"invitation", "reset"})
@@ -57,12 +59,12 @@ class PasswordLinks:
             raise StateConflictError("the account has no address to send a link to")
         if not account.active:
             raise StateConflictError("the account is not active")
-        tx.drop_links(purpose, account.id)
+        tx.sessions.drop_links(purpose, account.id)
         secret = new_link_secret()
         issue_link(
             tx, act, purpose=purpose, subject_id=account.id, binding=account.email, seconds=seconds, secret=secret
         )
-        tx.append_audit([
+        tx.audit.append([
             act.entry("link.issued", subjects={"account": str(account.id)}, detail={"purpose": purpose}),
         ])  # fmt: skip
         return secret
@@ -81,13 +83,13 @@ class PasswordLinks:
         key = self._box.mac("throttle", b"reset\n" + named.encode("utf-8", "surrogatepass"))
 
         def work(tx: AccessTransaction) -> None:
-            throttle = tx.throttle(key)
-            account = tx.account_by_email(named)
+            throttle = tx.sessions.throttle(key)
+            account = tx.accounts.by_email(named)
             if throttle is not None and act.now < throttle.retry_at:
                 return
-            tx.save_throttle(Throttle(key, 1, act.now, act.now + _BETWEEN_RESETS))
+            tx.sessions.save_throttle(Throttle(key, 1, act.now, act.now + _BETWEEN_RESETS))
             if account is not None and account.active and account.email is not None:
-                tx.add_service_mail(mail(act, account, self.reset(tx, act, account)))
+                tx.mails.add(mail(act, account, self.reset(tx, act, account)))
 
         await self._store.write(work)
 
@@ -113,9 +115,9 @@ class PasswordLinks:
         def work(tx: AccessTransaction) -> None:
             current, purpose = _found(tx, secret, act.now)
             redeem_link(tx, act, secret, purpose, binding_now=current.email)
-            tx.set_password(Password(current.id, hashed, act.now))
-            ended = tx.end_sessions(current.id)
-            tx.append_audit([
+            tx.credentials.set_password(Password(current.id, hashed, act.now))
+            ended = tx.sessions.end_all(current.id)
+            tx.audit.append([
                 act.entry(
                     "password.set",
                     subjects={"account": str(current.id)},
@@ -130,7 +132,7 @@ class PasswordLinks:
 def _found(tx: AccessTransaction, secret: str, now: datetime) -> tuple[Account, str]:
     """Return the account and the purpose of a link; raises LinkVoidError, also if the address has changed."""
     link = find_link(tx, secret, _PURPOSES, now)
-    account = tx.account(link.subject_id)
+    account = tx.accounts.get(link.subject_id)
     if account is None or not account.active or account.email != link.binding:
         raise LinkVoidError
     return account, link.purpose

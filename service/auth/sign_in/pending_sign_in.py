@@ -10,7 +10,8 @@ from uuid import UUID
 from notifications.ports import Clock, Identifiers
 from service.auth.authentication import session_digest
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Account, PendingSignIn
+from service.ports.accounts import Account
+from service.ports.sessions import PendingSignIn
 from service.ports.store import AccessTransaction
 
 _PURPOSE = "pending_sign_in"
@@ -43,9 +44,9 @@ class PendingSignIns:
         )
 
     def replace(self, tx: AccessTransaction, pending: PendingSignIn, data: Mapping[str, object]) -> None:
-        """Replace the data of a pending sign-in; its cookie and its expiry stay."""
-        tx.remove_pending_sign_in(pending.id)
-        tx.add_pending_sign_in(replace(pending, sealed_data=self._sealed(pending.id, data)))
+        """Put other data into one; its cookie and its end stay."""
+        tx.sessions.remove_pending(pending.id)
+        tx.sessions.add_pending(replace(pending, sealed_data=self._sealed(pending.id, data)))
 
     def data(self, pending: PendingSignIn) -> dict[str, Any]:
         """Return the data of a pending sign-in."""
@@ -55,11 +56,11 @@ class PendingSignIns:
     def found(
         self, tx: AccessTransaction, secret: str, purposes: Collection[str]
     ) -> tuple[PendingSignIn, Account | None]:
-        """Return a pending sign-in by its cookie, and its account or None; raises SignInOverError."""
-        pending = tx.pending_sign_in(session_digest(secret))
+        """Return one by its cookie, and its account, None where it has none; raises SignInOverError."""
+        pending = tx.sessions.pending(session_digest(secret))
         if pending is None or pending.purpose not in purposes or self._clock.now() >= pending.expires_at:
             raise SignInOverError
-        account = None if pending.account_id is None else tx.account(pending.account_id)
+        account = None if pending.account_id is None else tx.accounts.get(pending.account_id)
         if account is not None and not account.active:
             raise SignInOverError
         return pending, account

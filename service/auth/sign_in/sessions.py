@@ -8,7 +8,8 @@ from uuid import UUID
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import session_digest
 from service.auth.caller import must_enrol
-from service.ports.accounts import Account, Session
+from service.ports.accounts import Account
+from service.ports.sessions import Session
 from service.ports.store import AccessTransaction
 
 #: Binds a pending sign-in to one browser; deleted when the browser closes.
@@ -77,16 +78,16 @@ def begin_session(
         last_seen_at=act.now,
         expires_at=act.now + timedelta(seconds=absolute_seconds),
     )
-    tx.purge_access(act.now)
-    tx.add_session(session)
-    tx.append_audit([
+    tx.sessions.purge(act.now)
+    tx.sessions.add(session)
+    tx.audit.append([
         AuditContext(f"account:{account.id}", act.now, act.identifiers).entry(
             "session.started",
             subjects={"account": str(account.id), "session": str(session.id)},
             detail={"method": method},
         )
     ])  # fmt: skip
-    grants = tuple(tx.grants(account.id))
+    grants = tuple(tx.accounts.grants(account.id))
     return SignedIn(
         account=account,
         session_id=session.id,

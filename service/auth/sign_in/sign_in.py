@@ -22,7 +22,9 @@ from service.auth.sign_in.second_factors import is_generated, matching_step, rec
 from service.auth.sign_in.sessions import Browser, SignedIn, begin_session, new_session_secret
 from service.auth.sign_in.throttling import Throttling
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Account, Passkey, Password, PendingSignIn
+from service.ports.accounts import Account
+from service.ports.credentials import Passkey, Password
+from service.ports.sessions import PendingSignIn
 from service.ports.store import AccessStore, AccessTransaction
 
 _log = structlog.get_logger(__name__)
@@ -134,17 +136,17 @@ class SignIn:
         act = self._act(account)
 
         def work(tx: AccessTransaction) -> SignedIn | SecondFactorWanted | None:
-            current, password = tx.account(account.id), tx.password(account.id)
+            current, password = tx.accounts.get(account.id), tx.credentials.password(account.id)
             if current is None or not current.active or password != stored:
                 return None
             if renewed != stored.hash:
-                tx.set_password(replace(stored, hash=renewed))
-            totp, passkeys = tx.totp(account.id), tx.passkeys(account.id)
+                tx.credentials.set_password(replace(stored, hash=renewed))
+            totp, passkeys = tx.credentials.totp(account.id), tx.credentials.passkeys(account.id)
             confirmed = totp is not None and totp.confirmed_at is not None
             if not confirmed and not passkeys:
                 return self._begun(tx, act, current, "password", browser, secret, device)
-            codes = any(code.used_at is None for code in tx.recovery_codes(account.id))
-            tx.add_pending_sign_in(pending)
+            codes = any(code.used_at is None for code in tx.credentials.recovery_codes(account.id))
+            tx.sessions.add_pending(pending)
             return SecondFactorWanted(secret, confirmed, bool(passkeys), codes)
 
         result = await self._store.write(work)
@@ -179,7 +181,7 @@ class SignIn:
             # 3.
             method = self._taken(tx, act, account, code)
             if method is not None:
-                if not tx.remove_pending_sign_in(current.id):
+                if not tx.sessions.remove_pending(current.id):
                     raise SignInOverError
                 return self._begun(tx, act, account, method, browser, secret, device)
             # 4.
@@ -188,7 +190,7 @@ class SignIn:
             if wrong < _WRONG_CODES:
                 self._half_way.replace(tx, current, data | {"wrong": wrong})
             else:
-                tx.remove_pending_sign_in(current.id)
+                tx.sessions.remove_pending(current.id)
             return None
 
         signed_in = await self._store.write(work)
@@ -203,18 +205,18 @@ class SignIn:
     def _taken(self, tx: AccessTransaction, act: AuditContext, account: Account, code: str) -> str | None:
         """Use a code up and return the method that it completes, or None for a wrong one."""
         if is_generated(code):
-            totp = tx.totp(account.id)
+            totp = tx.credentials.totp(account.id)
             if totp is None or totp.confirmed_at is None:
                 return None
             seed = self._box.open(totp.sealed_seed, purpose="totp", owner=str(account.id))
             step = matching_step(seed, code, act.now, totp.last_step)
             if step is None:
                 return None
-            tx.set_totp(replace(totp, last_step=step))
+            tx.credentials.set_totp(replace(totp, last_step=step))
             return "password+totp"
-        if not tx.use_recovery_code(account.id, recovery_digest(code), act.now):
+        if not tx.credentials.use_recovery_code(account.id, recovery_digest(code), act.now):
             return None
-        tx.append_audit([act.entry("recovery_code.used", subjects={"account": str(account.id)})])
+        tx.audit.append([act.entry("recovery_code.used", subjects={"account": str(account.id)})])
         return "password+recovery_code"
 
     async def passkey_options(self, browser: Browser, pending_secret: str | None = None) -> tuple[str, str]:
@@ -229,7 +231,7 @@ class SignIn:
             await self._throttling.begin(self._throttling.of_thing("passkey_options", browser.address, 100))
             secret = new_session_secret()
             begun = self._half_way.begun(secret, "passkey", None, stated)
-            await self._store.write(lambda tx: tx.add_pending_sign_in(begun))
+            await self._store.write(lambda tx: tx.sessions.add_pending(begun))
             return sign_in_options((), challenge, rp_id=self._settings.rp_id), secret
 
         def work(tx: AccessTransaction) -> list[Passkey]:
@@ -237,7 +239,7 @@ class SignIn:
             if account is None:
                 raise SignInOverError
             self._half_way.replace(tx, current, self._half_way.data(current) | stated)
-            return list(tx.passkeys(account.id))
+            return list(tx.credentials.passkeys(account.id))
 
         known = await self._store.write(work)
         return sign_in_options(known, challenge, rp_id=self._settings.rp_id), pending_secret
@@ -261,12 +263,12 @@ class SignIn:
         act = self._act(account)
 
         def work(tx: AccessTransaction) -> SignedIn | None:
-            current, known = tx.account(account.id), tx.passkey(passkey.credential_id)
+            current, known = tx.accounts.get(account.id), tx.credentials.passkey(passkey.credential_id)
             if current is None or not current.active or known is None or known.sign_count != passkey.sign_count:
                 return None
-            if pending.purpose == "second_factor" and not tx.remove_pending_sign_in(pending.id):
+            if pending.purpose == "second_factor" and not tx.sessions.remove_pending(pending.id):
                 raise SignInOverError
-            tx.save_passkey(used(known, count, act.now))
+            tx.credentials.save_passkey(used(known, count, act.now))
             return self._begun(tx, act, current, method, browser, secret, device)
 
         signed_in = await self._store.write(work)
@@ -299,7 +301,7 @@ class SignIn:
             # The person may still enter a code.
             self._half_way.replace(tx, pending, data)
         else:
-            tx.remove_pending_sign_in(pending.id)
+            tx.sessions.remove_pending(pending.id)
         if not isinstance(challenge, str):
             raise SignInOverError
         return pending, bytes.fromhex(challenge)
@@ -313,7 +315,7 @@ class SignIn:
         device = self._throttling.new_device(account.id)
 
         def work(tx: AccessTransaction) -> SignedIn | None:
-            current = tx.account(account.id)
+            current = tx.accounts.get(account.id)
             if current is None or not current.active:
                 return None
             return self._begun(tx, act, current, method, browser, secret, device)
@@ -328,10 +330,10 @@ class SignIn:
         act = AuditContext(f"account:{account_id}", self._clock.now(), self._identifiers)
 
         def work(tx: AccessTransaction) -> None:
-            if any(session.id == session_id for session in tx.sessions(account_id)):
-                tx.end_session(session_id)
+            if any(session.id == session_id for session in tx.sessions.of_account(account_id)):
+                tx.sessions.end(session_id)
                 subjects = {"account": str(account_id), "session": str(session_id)}
-                tx.append_audit([act.entry("session.ended", subjects=subjects)])
+                tx.audit.append([act.entry("session.ended", subjects=subjects)])
 
         await self._store.write(work)
 
@@ -340,10 +342,10 @@ class SignIn:
         act = AuditContext(f"account:{account_id}", self._clock.now(), self._identifiers)
 
         def work(tx: AccessTransaction) -> int:
-            ended = tx.end_sessions(account_id, but=but)
+            ended = tx.sessions.end_all(account_id, but=but)
             if ended:
                 subjects = {"account": str(account_id)}
-                tx.append_audit([act.entry("sessions.ended", subjects=subjects, detail={"count": ended})])
+                tx.audit.append([act.entry("sessions.ended", subjects=subjects, detail={"count": ended})])
             return ended
 
         return await self._store.write(work)
@@ -381,7 +383,7 @@ class SignIn:
             entry = replace(act, actor="system:sign_in").entry(
                 "sign_in.throttled", subjects={"account": str(account.id)}, detail={"known_device": known}
             )
-            await self._store.write(lambda tx: tx.append_audit([entry]))
+            await self._store.write(lambda tx: tx.audit.append([entry]))
 
 
 def normal_address(email: str) -> str:
@@ -390,10 +392,10 @@ def normal_address(email: str) -> str:
 
 
 def _by_email(tx: AccessTransaction, email: str) -> tuple[Account | None, Password | None]:
-    account = tx.account_by_email(email)
-    return account, None if account is None else tx.password(account.id)
+    account = tx.accounts.by_email(email)
+    return account, None if account is None else tx.credentials.password(account.id)
 
 
 def _by_credential(tx: AccessTransaction, credential_id: bytes) -> tuple[Passkey | None, Account | None]:
-    passkey = tx.passkey(credential_id)
-    return passkey, None if passkey is None else tx.account(passkey.account_id)
+    passkey = tx.credentials.passkey(credential_id)
+    return passkey, None if passkey is None else tx.accounts.get(passkey.account_id)

@@ -19,7 +19,7 @@ from notifications.ports import Clock
 from service.auth.rate_limits import TooManyRequestsError
 from service.auth.sign_in.sessions import Browser
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
-from service.ports.accounts import Throttle
+from service.ports.sessions import Throttle
 from service.ports.store import AccessStore, AccessTransaction
 
 _FIRST_WAIT = timedelta(seconds=2)
@@ -80,12 +80,14 @@ class Throttling:
 
         def work(tx: AccessTransaction) -> None:
             for bucket in buckets:
-                throttle = tx.throttle(bucket.key)
+                throttle = tx.sessions.throttle(bucket.key)
                 if bucket.own:
-                    tx.clear_throttle(bucket.key)
+                    tx.sessions.clear_throttle(bucket.key)
                 elif throttle is not None:
                     failures, at = max(throttle.failures - 1, 0), throttle.last_failed_at
-                    tx.save_throttle(Throttle(bucket.key, failures, at, at + wait_after(failures - bucket.free)))
+                    tx.sessions.save_throttle(
+                        Throttle(bucket.key, failures, at, at + wait_after(failures - bucket.free))
+                    )
 
         await self._store.write(work)
 
@@ -113,7 +115,7 @@ class Throttling:
         begins = False
         counted = []
         for bucket in buckets:
-            throttle = tx.throttle(bucket.key)
+            throttle = tx.sessions.throttle(bucket.key)
             if throttle is not None and now < throttle.retry_at:
                 raise TooManyRequestsError((throttle.retry_at - now).total_seconds())
             stale = throttle is None or now - throttle.last_failed_at > _FORGOTTEN_AFTER
@@ -121,7 +123,7 @@ class Throttling:
             begins = begins or failures == bucket.free + 1
             counted.append(Throttle(bucket.key, failures, now, now + wait_after(failures - bucket.free)))
         for throttle in counted:
-            tx.save_throttle(throttle)
+            tx.sessions.save_throttle(throttle)
         return begins
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from service.ports.accounts import Passkey, Password, RecoveryCode, Totp
+from service.ports.credentials import Passkey, Password, RecoveryCode, Totp
 from service.store.sql.encoding import to_microseconds
 from service.store.sql.flat import FlatTable
 from service.store.sql.records import Records
@@ -31,7 +31,7 @@ _USE_CODE = compiled_text(
 
 
 class CredentialRecords(Records):
-    """Credentials; see ``service.ports.store``."""
+    """Implements ``service.ports.credentials.CredentialRepository``."""
 
     def set_password(self, password: Password) -> None:
         """Store or replace the password of an account."""

@@ -156,7 +156,7 @@ def _inbox_item_of_row(*row: Any) -> InboxItem:
 class DeliveryRecords(Records):
     """Deliveries, attempts and the inbox; leases are in ``leases``."""
 
-    def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+    def add(self, deliveries: Sequence[Delivery]) -> None:
         """Queue deliveries."""
         places: dict[UUID, tuple[int, Iterator[int]]] = {}
         rows = []
@@ -194,16 +194,16 @@ class DeliveryRecords(Records):
             raise StateConflictError(f"notice {notice_id} does not exist")
         return row[0], map(turn_of, count(row[1]))
 
-    def delivery(self, delivery_id: UUID) -> Delivery | None:
+    def get(self, delivery_id: UUID) -> Delivery | None:
         """Return the delivery."""
         row = self._session.one(_BY_ID, (delivery_id.bytes,))
         return None if row is None else delivery_of_row(*row)
 
-    def deliveries(self, notice_id: UUID) -> Sequence[Delivery]:
+    def of_notice(self, notice_id: UUID) -> Sequence[Delivery]:
         """Return the deliveries of a notice, in creation order."""
         return [delivery_of_row(*row) for row in self._session.all(_OF_NOTICE, (notice_id.bytes,))]
 
-    def troubled_deliveries(self, limit: int) -> Sequence[Delivery]:
+    def troubled(self, limit: int) -> Sequence[Delivery]:
         """Return deliveries whose last attempt failed, nearest notice ``due_at`` first."""
         return [delivery_of_row(*row) for row in self._session.all(_TROUBLED, (limit,))]
 
@@ -234,8 +234,8 @@ class DeliveryRecords(Records):
         self._session.execute_many(_INSERT_MESSAGE, sent)
         self._changed("deliveries")
 
-    def save_delivery(self, delivery: Delivery, expected_attempts: int) -> None:
-        """Replace the state of the delivery without an attempt; raises VersionMismatchError."""
+    def save(self, delivery: Delivery, expected_attempts: int) -> None:
+        """Replace where the delivery stands without an attempt; raises VersionMismatchError."""
         self._replace_standings([(delivery, expected_attempts)])
         self._changed("deliveries")
 

@@ -68,10 +68,10 @@ _LEAF = compiled_text("SELECT leaf FROM audit_entries WHERE position = :position
 
 
 class FigureRecords(Records):
-    """Figures of the service; see ``service.ports.store``."""
+    """Implements ``service.ports.figures.FigureRepository``."""
 
-    def store_figures(self, now: datetime) -> StoreFigures:
-        """Return the current figures."""
+    def collect(self, now: datetime) -> StoreFigures:
+        """Return the figures as they are now."""
         at = to_microseconds(now)
         calls, customers = self._session.one(_CALLS), self._session.one(_WITHOUT_CONTACT)
         unsealed = self._session.all(_UNSEALED)

@@ -166,7 +166,7 @@ class LeaseRecords(Records):
         notices: int = self._session.execute(_FREE_ALL_NOTICES, ()).rowcount
         return freed + notices
 
-    def lease_deliveries(
+    def lease(
         self,
         now: datetime,
         lease_until: datetime,

@@ -11,7 +11,8 @@ from psycopg import errors
 
 from notifications.audit.entry import AuditEntry, leaf_bytes
 from notifications.errors import StateConflictError, StoreUnavailableError
-from service.store.engines.transaction import SqlTransaction
+from service.store.engines.transaction import Repository, SqlTransaction
+from service.store.log.audit import AuditRecords
 from service.store.sql.directory import Directory
 from service.store.sql.session import Row, Session
 
@@ -162,12 +163,12 @@ class PostgresqlSession(Session):
         self.appended.clear()
 
 
-class PostgresqlTransaction(SqlTransaction):
-    """Like ``SqlTransaction``, but log entries are written at the end of the transaction."""
+class _AuditRecords(AuditRecords):
+    """As ``AuditRecords``, but that entries are written at the end of the transaction."""
 
     _session: PostgresqlSession
 
-    def append_audit(self, entries: Iterable[AuditEntry]) -> None:
+    def append(self, entries: Iterable[AuditEntry]) -> None:
         """Append entries, pending, in the order given."""
         if self._session.append(entries):
             self._changed("audit")
@@ -175,6 +176,12 @@ class PostgresqlTransaction(SqlTransaction):
     def is_appended(self, entry_id: UUID) -> bool:
         """Whether the entry exists, pending or sequenced."""
         return self._session.is_appended_here(entry_id) or super().is_appended(entry_id)
+
+
+class PostgresqlTransaction(SqlTransaction):
+    """As ``SqlTransaction``, but that entries of the log are written at the end of the transaction."""
+
+    audit = Repository(_AuditRecords)
 
 
 def _named(error: psycopg.IntegrityError) -> Exception:

@@ -124,37 +124,37 @@ _AT_ONCE = 1000
 class ErasureRecords(Records):
     """Erasure orders and erasures."""
 
-    def add_erasure_order(self, order: ErasureOrder) -> None:
-        """Store an order; raises StateConflictError if the customer has one."""
+    def add_order(self, order: ErasureOrder) -> None:
+        """Store an order; a second one for the same customer raises StateConflictError."""
         self._session.execute(_ORDERS.insert, _ORDERS.values(order))
         self._changed("erasures")
 
-    def erasure_order(self, customer_id: UUID) -> ErasureOrder | None:
-        """Return the open order of a customer."""
+    def order(self, customer_id: UUID) -> ErasureOrder | None:
+        """Return the order that stands for a customer."""
         row = self._session.one(_ORDER, (customer_id.bytes,))
         return None if row is None else _ORDERS.record(row)
 
-    def erasure_orders(self, limit: int) -> Sequence[ErasureOrder]:
-        """Return the open orders, oldest first."""
+    def orders(self, limit: int) -> Sequence[ErasureOrder]:
+        """Return the orders that stand, oldest first."""
         return [_ORDERS.record(row) for row in self._session.all(_ALL_ORDERS, (limit,))]
 
-    def set_erasure_noticed(self, customer_id: UUID, noticed_at: datetime) -> None:
-        """Record when the formal notice was served; this can never be changed."""
+    def set_noticed(self, customer_id: UUID, noticed_at: datetime) -> None:
+        """Record when the formal notice was served; it is never changed."""
         self._session.execute(_NOTICED, (to_microseconds(noticed_at), customer_id.bytes))
         self._changed("erasures")
 
-    def drop_erasure_order(self, customer_id: UUID) -> None:
-        """Delete an order."""
+    def drop_order(self, customer_id: UUID) -> None:
+        """Take an order back."""
         self._session.execute(_DROP_ORDER, (customer_id.bytes,))
         self._changed("erasures")
 
-    def erasure_obstacles(self, customer_id: UUID) -> dict[str, int]:
-        """Return the open obligations to the customer by kind; empty if there are none."""
+    def obstacles(self, customer_id: UUID) -> dict[str, int]:
+        """Return what the customer is still owed: kind to number, empty for nothing."""
         counts = {kind: self._session.one(statement, (customer_id.bytes,)) for kind, statement in _IN_THE_WAY}
         return {kind: row[0] for kind, row in counts.items() if row is not None and row[0]}
 
-    def erase_customer(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:
-        """Erase all data of a customer, its order last; raises NotFoundError if the customer does not exist.
+    def erase(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:
+        """Erase everything of a customer, its order last; raises NotFoundError where there is no customer.
 
         The engine refuses this without an order whose formal notice is 21 days old.
         """
@@ -186,26 +186,26 @@ class ErasureRecords(Records):
             self._changed(kind)
         return ErasedRows(rows + len(entries), tuple(UUID(bytes=row[0]) for row in accounts), tuple(entries))
 
-    def add_erasure(self, erasure: Erasure) -> None:
+    def add(self, erasure: Erasure) -> None:
         """Record an erasure that was done."""
         self._session.execute(_ERASURES.insert, _ERASURES.values(erasure))
         self._changed("erasures")
 
-    def erasure(self, pseudonym: str) -> Erasure | None:
+    def get(self, pseudonym: str) -> Erasure | None:
         """Return the erasure of the customer of a pseudonym."""
         row = self._session.one(_ERASURE, (pseudonym,))
         return None if row is None else _ERASURES.record(row)
 
-    def erasures(self, after: str, limit: int) -> Sequence[Erasure]:
-        """Return erasures in the order of pseudonyms, after a given one."""
+    def after(self, after: str, limit: int) -> Sequence[Erasure]:
+        """Return erasures by pseudonym, from behind one on."""
         return [_ERASURES.record(row) for row in self._session.all(_ALL_ERASURES, (after, limit))]
 
-    def unfinished_erasures(self, limit: int) -> Sequence[Erasure]:
+    def unfinished(self, limit: int) -> Sequence[Erasure]:
         """Return erasures that are not certified yet, oldest first."""
         return [_ERASURES.record(row) for row in self._session.all(_UNFINISHED, (limit,))]
 
-    def save_erasure(self, erasure: Erasure) -> None:
-        """Set the missing values of an erasure; the engine refuses to change existing ones."""
+    def save(self, erasure: Erasure) -> None:
+        """Add what an erasure did not have yet; the engine refuses to change what it has."""
         names = ("compacted_at", "document", "signature", "timestamp", "certified_at", "pseudonym")
         self._session.execute(_FINISH, _ERASURES.some_values(erasure, *names))
         self._changed("erasures")

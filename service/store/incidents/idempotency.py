@@ -25,16 +25,16 @@ _BY_KEY = compiled(
 class ResponseRecords(Records):
     """Stored responses."""
 
-    def stored_response(self, key: str) -> StoredResponse | None:
-        """Return the stored response of a key, or None."""
+    def get(self, key: str) -> StoredResponse | None:
+        """Return the answer recorded under the key, or None."""
         row = self._session.one(_BY_KEY, (key,))
         if row is None:
             return None
         fingerprint, status, body, headers = row
         return StoredResponse(fingerprint, status, body, _HEADERS.decode(headers))
 
-    def store_response(self, key: str, response: StoredResponse, at: datetime) -> None:
-        """Store the response of a key."""
+    def add(self, key: str, response: StoredResponse, at: datetime) -> None:
+        """Record the answer under the key."""
         self._session.execute(
             _INSERT,
             (

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, literal_column, select, text
 
+from notifications.errors import required
 from notifications.notice import Notice, NoticeKind, NoticeState
 from notifications.ports import Page
 from service.store.sql.encoding import (
@@ -128,7 +129,7 @@ def notice_of_row(*row: Any) -> Notice:
 class NoticeRecords(Records):
     """Notices."""
 
-    def add_notices(self, notices: Sequence[Notice]) -> None:
+    def add(self, notices: Sequence[Notice]) -> None:
         """Store new notices."""
         self._session.execute_many(
             _INSERT,
@@ -161,12 +162,16 @@ class NoticeRecords(Records):
         if notices:
             self._changed("notices")
 
-    def notice(self, notice_id: UUID) -> Notice | None:
+    def get(self, notice_id: UUID) -> Notice | None:
         """Return the notice."""
         row = self._session.one(_BY_ID, (notice_id.bytes,))
         return None if row is None else notice_of_row(*row)
 
-    def save_notice(self, notice: Notice, expected_version: int) -> None:
+    def require(self, notice_id: UUID) -> Notice:
+        """Return the notice; raises NotFoundError where there is none."""
+        return required("notice", notice_id, self.get(notice_id))
+
+    def save(self, notice: Notice, expected_version: int) -> None:
         """Replace the notice; raises VersionMismatchError."""
         self._replace(
             "notice",
@@ -194,7 +199,7 @@ class NoticeRecords(Records):
         )
         self._changed("notices")
 
-    def notices_of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
+    def of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
         """Return every notice of an incident, or those to one customer, by customer creation then sequence."""
         if customer_id is None:
             rows = self._session.all(_OF_INCIDENT, (incident_id.bytes,))
@@ -202,7 +207,7 @@ class NoticeRecords(Records):
             rows = self._session.all(_TO_CUSTOMER, (incident_id.bytes, customer_id.bytes))
         return [notice_of_row(*row) for row in rows]
 
-    def notices(
+    def page(
         self,
         page: Page,
         *,
@@ -222,18 +227,18 @@ class NoticeRecords(Records):
         rows = self._session.all(statement, (before, *values, page.limit + 1))
         return paged("notices", page, rows, notice_of_row)
 
-    def released_notices(self, limit: int) -> Sequence[Notice]:
+    def released(self, limit: int) -> Sequence[Notice]:
         """Return notices that are released and not sealed yet, earliest ``due_at`` first."""
         return [notice_of_row(*row) for row in self._session.all(_RELEASED, (limit,))]
 
-    def lease_released_notices(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Notice]:
-        """Lease notices that are released, not sealed yet and not leased."""
+    def lease_released(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Notice]:
+        """Take notices that are released, not sealed yet and not leased."""
         statement = self._session.skip_locked(_LEASABLE, "notices")
         notices = [notice_of_row(*row) for row in self._session.all(statement, (to_microseconds(now), limit))]
         until = to_microseconds(lease_until)
         self._session.execute_many(_LEASE, [(until, notice.id.bytes) for notice in notices])
         return notices
 
-    def release_notice_leases(self, notice_ids: Collection[UUID]) -> None:
-        """Release leases before they expire."""
+    def release_leases(self, notice_ids: Collection[UUID]) -> None:
+        """Give leases back before they run out."""
         self._session.execute_many(_LEASE, [(None, notice_id.bytes) for notice_id in notice_ids])

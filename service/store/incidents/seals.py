@@ -69,7 +69,7 @@ def sealed_of_row(*row: Any) -> SealedNotice:
 class SealRecords(Records):
     """Seals and their evidence."""
 
-    def add_sealed(self, sealed: SealedNotice, entry_id: UUID) -> None:
+    def add_seal(self, sealed: SealedNotice, entry_id: UUID) -> None:
         """Store the seal of a notice and the id of its ``notice.sealed`` entry."""
         key = sealed.notice_id.bytes
         self._session.execute(
@@ -95,12 +95,12 @@ class SealRecords(Records):
             self._session.execute(_INSERT_PROOF, (key, sealed.log_proof))
         self._changed("notices")
 
-    def sealed(self, notice_id: UUID) -> SealedNotice | None:
-        """Return the seal with its timestamp and log proof, if they exist."""
+    def seal(self, notice_id: UUID) -> SealedNotice | None:
+        """Return the seal with its timestamp and log proof where they exist already."""
         row = self._session.one(SEAL_OF_NOTICE, (notice_id.bytes,))
         return None if row is None else sealed_of_row(*row)
 
-    def sealed_entry_id(self, notice_id: UUID) -> UUID | None:
+    def seal_entry_id(self, notice_id: UUID) -> UUID | None:
         """Return the id of the audit entry of the seal."""
         row = self._session.one(_ENTRY_ID, (notice_id.bytes,))
         return None if row is None else UUID(bytes=row[0])
@@ -111,8 +111,8 @@ class SealRecords(Records):
         self._session.execute(_INSERT_PROOF, (notice_id.bytes, proof))
         self._changed("deliveries")
 
-    def sealed_without_proof(self, limit: int) -> Sequence[UUID]:
-        """Return notices whose log proof is missing, oldest first."""
+    def without_log_proof(self, limit: int) -> Sequence[UUID]:
+        """Return notices whose log proof is still owed, oldest first."""
         return [UUID(bytes=row[0]) for row in self._session.all(_OWED, (_LOG_PROOF, limit))]
 
     def set_timestamp(self, notice_id: UUID, token: bytes, *, independent: bool) -> None:
@@ -121,8 +121,8 @@ class SealRecords(Records):
         self._session.execute(_INSERT_TIMESTAMP, (notice_id.bytes, token, independent))
         self._changed("notices")
 
-    def sealed_without_timestamp(self, limit: int) -> Sequence[UUID]:
-        """Return notices whose timestamp is missing, oldest first."""
+    def without_timestamp(self, limit: int) -> Sequence[UUID]:
+        """Return notices whose timestamp is still owed, oldest first."""
         return [UUID(bytes=row[0]) for row in self._session.all(_OWED, (_TIMESTAMP, limit))]
 
     def _settle(self, notice_id: UUID, kind: str) -> None:

@@ -25,17 +25,17 @@ _NEWEST_STAMPED = limited(_stamped.order_by(_stamps.size.desc()))
 class CheckpointTimestampRecords(Records):
     """Timestamps over checkpoints."""
 
-    def add_checkpoint_timestamp(self, size: int, token: bytes, made_at: datetime) -> None:
-        """Store a token over the checkpoint of a size; an existing token is kept."""
+    def add_timestamp(self, size: int, token: bytes, made_at: datetime) -> None:
+        """Keep a token over the checkpoint of a size; one that is there stays as it is."""
         if self._session.one(_IS_THERE, (size,)) is None:
             self._session.execute(_INSERT, (size, token, to_microseconds(made_at)))
             self._changed("timestamps")
 
-    def stamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
-        """Return the timestamped checkpoint of a size (None: the newest one), or None if there is none."""
+    def timestamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
+        """Return the checkpoint of a size, or (None) the newest one, that has a timestamp, or None."""
         row = self._session.one(_NEWEST_STAMPED, (1,)) if size is None else self._session.one(_OF_SIZE, (size,))
         return None if row is None else TimestampedCheckpoint(row[0], row[1], row[2], from_microseconds(row[3]))
 
-    def stamped_sizes(self) -> Sequence[int]:
-        """Return the sizes of the timestamped checkpoints, in increasing order."""
+    def timestamped_sizes(self) -> Sequence[int]:
+        """Return the sizes of the checkpoints that have a timestamp, rising."""
         return [size for (size,) in self._session.all(_STAMPED_SIZES)]

@@ -160,14 +160,14 @@ def _set_counter(table: Table, writing: psycopg.Connection[Any]) -> None:
 def _verify_tree(writing: psycopg.Connection[Any]) -> None:
     """Raise VerificationError unless the copied leaves and nodes give the root of the newest checkpoint."""
     tx = PostgresqlTransaction(PostgresqlSession(writing, Directory()))
-    size, note = tx.log_size(), tx.log_checkpoint()
+    size, note = tx.log.size(), tx.log.checkpoint()
     if note is None:
         return
     checkpoint = parse_checkpoint_note(note)
-    if checkpoint.size != size or tree_root(size, tx.log_node_hashes) != checkpoint.root:
+    if checkpoint.size != size or tree_root(size, tx.log.node_hashes) != checkpoint.root:
         raise VerificationError("copy", "the tree does not give the root of the newest checkpoint")
     for start in range(0, size, _ROWS_AT_ONCE):
-        entries = tx.log_entries(start, min(_ROWS_AT_ONCE, size - start))
-        stored = tx.log_node_hashes([(0, entry.index) for entry in entries])
+        entries = tx.audit.entries(start, min(_ROWS_AT_ONCE, size - start))
+        stored = tx.log.node_hashes([(0, entry.index) for entry in entries])
         if [leaf_hash(entry.leaf) for entry in entries] != stored:
             raise VerificationError("copy", f"a leaf from {start} on is not what the tree holds")

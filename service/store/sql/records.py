@@ -7,7 +7,7 @@ from service.store.sql.session import Session
 
 
 class Records:
-    """Base of the groups of records that make up a transaction."""
+    """Base of the groups of records that make up the repositories of a transaction."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -15,6 +15,11 @@ class Records:
     def _changed(self, kind: str) -> None:
         """Record that things of a kind changed."""
         self._session.changed.add(kind)
+
+    def _number(self, statement: str) -> int:
+        """Return the number that a statement gives; 0 where it gives none."""
+        row = self._session.one(statement)
+        return 0 if row is None or row[0] is None else int(row[0])
 
     def _replace(
         self,

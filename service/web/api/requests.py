@@ -174,7 +174,7 @@ async def change(
     key = f"{access.actor}:{idempotency_key}"
 
     def unit(tx: AccessTransaction) -> StoredResponse:
-        stored = tx.stored_response(key)
+        stored = tx.responses.get(key)
         if stored is not None:
             if stored.fingerprint != fingerprint:
                 raise IdempotencyMismatchError("this Idempotency-Key was used with another request")
@@ -182,7 +182,7 @@ async def change(
         answer = work(access.view(tx), act)
         response = StoredResponse(fingerprint, answer.status, answer.content(), tuple(answer.headers.items()))
         kept = response if answer.kept is None else replace(response, body=answer.kept.model_dump_json().encode())
-        tx.store_response(key, kept, act.now)
+        tx.responses.add(key, kept, act.now)
         return response
 
     stored = await access.store.write(unit)

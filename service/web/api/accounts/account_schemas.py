@@ -7,7 +7,9 @@ from pydantic import Field
 
 from service.auth.accounts import AccountDraft, AccountView, GrantDraft
 from service.auth.permissions import Permission
-from service.ports.accounts import AccountKind, ApiToken, Grant, Role, Session
+from service.ports.accounts import AccountKind, Grant, Role
+from service.ports.sessions import Session
+from service.ports.tokens import ApiToken
 from service.web.api.customers.customer_schemas import MailAddress
 from service.web.api.fields import Language, Line, Moment, Out, Schema
 

@@ -15,7 +15,6 @@ from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy, eras
 from notifications.errors import NotFoundError
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import order_erasure, withdraw_erasure
-from notifications.use_cases.customers.manage_customers import existing_customer
 from service.auth.route_guard import open_to_strangers
 from service.customers.erasure_notice import order_by_mail
 from service.ports.store import AccessTransaction
@@ -147,7 +146,7 @@ async def read_part(context: Context, pseudonym: Pseudonym, part: str) -> Respon
 
 def existing_erasure(tx: AccessTransaction, pseudonym: str) -> Erasure:
     """Return the erasure of a pseudonym; raises NotFoundError."""
-    erasure = tx.erasure(pseudonym)
+    erasure = tx.erasures.get(pseudonym)
     if erasure is None:
         raise NotFoundError("erasure", pseudonym)
     return erasure
@@ -163,10 +162,10 @@ def certificate_part(erasure: Erasure, part: str) -> bytes:
 
 
 def _standing(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
-    customer, order = existing_customer(tx, customer_id), tx.erasure_order(customer_id)
+    customer, order = tx.customers.require(customer_id), tx.erasures.order(customer_id)
     if order is None:
         raise NotFoundError("erasure of customer", customer_id)
-    return _order_out(order, customer.time_zone, tx.erasure_obstacles(customer_id))
+    return _order_out(order, customer.time_zone, tx.erasures.obstacles(customer_id))
 
 
 def _order_out(order: ErasureOrder, time_zone: str, in_the_way: dict[str, int]) -> ErasureOrderOut:

@@ -120,8 +120,8 @@ def configured_channels(settings: Settings) -> frozenset[ChannelKind]:
 
 def channels_now(tx: AccessTransaction, now: datetime, configured: frozenset[ChannelKind]) -> list[ChannelOut]:
     """Return the channels as the API and the console show them."""
-    pauses = {item.channel: item for item in tx.channel_pauses() if is_paused(item, now)}
-    queues = {item.channel: item for item in tx.store_figures(now).queues}
+    pauses = {item.channel: item for item in tx.deliveries.channel_pauses() if is_paused(item, now)}
+    queues = {item.channel: item for item in tx.figures.collect(now).queues}
     return [_channel(kind, kind in configured, pauses.get(kind), queues) for kind in ChannelKind]
 
 

@@ -61,21 +61,19 @@ class _Found:
 
 
 def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: bool) -> _Found:
-    notice = tx.notice(notice_id)
-    if notice is None:
-        raise NotFoundError("notice", notice_id)
+    notice = tx.notices.require(notice_id)
     served = tuple(
         Served(
             delivery,
-            tx.contact(delivery.contact_id) if contacts and delivery.contact_id is not None else None,
-            tuple(tx.attempts(delivery.id)),
+            tx.customers.contact(delivery.contact_id) if contacts and delivery.contact_id is not None else None,
+            tuple(tx.deliveries.attempts(delivery.id)),
         )
-        for delivery in tx.deliveries(notice_id)
+        for delivery in tx.deliveries.of_notice(notice_id)
     )
-    sealed = tx.sealed(notice_id)
+    sealed = tx.notices.seal(notice_id)
     return _Found(
         notice,
-        tx.customer(notice.customer_id),
+        tx.customers.get(notice.customer_id),
         sealed,
         served,
         None if sealed is None else standing(tx, access, notice),
@@ -124,7 +122,7 @@ async def sealed_words(request: Request, access: MayReadNotices, notice_id: UUID
     """Return the sealed words as HTML, byte for byte, in a sandbox: no script, no form, no link out of the frame."""
 
     def work(tx: AccessTransaction) -> SealedRendering | None:
-        sealed = None if tx.notice(notice_id) is None else tx.sealed(notice_id)
+        sealed = None if tx.notices.get(notice_id) is None else tx.notices.seal(notice_id)
         return (
             None if sealed is None else next((each for each in _renderings(sealed) if each.language == language), None)
         )

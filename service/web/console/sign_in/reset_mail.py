@@ -2,7 +2,7 @@
 
 from notifications.use_cases.audit_context import AuditContext
 from service.ports.accounts import Account
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
 from service.settings.provider import ProviderSettings
 from service.web.console.catalogues import text
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from notifications.errors import Fault, InvalidInputError, NotFoundError
+from notifications.errors import Fault, InvalidInputError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import SESSION_COOKIE
 from service.auth.permissions import Permission
@@ -52,9 +52,7 @@ async def make_token(request: Request, access: Person) -> Response:
 
 
 def _issue(tx: AccessTransaction, act: AuditContext, access: Access, form: Form, token: str) -> None:
-    account = tx.account(access.caller.account_id)
-    if account is None:
-        raise NotFoundError("account", access.caller.account_id)
+    account = tx.accounts.require(access.caller.account_id)
     name, days = form["name"].strip(), form["days"].strip()
     if not name or len(name) > _NAME_CHARACTERS or not name.isprintable():
         raise InvalidInputError(Fault("name", f"must be one line of at most {_NAME_CHARACTERS} characters"))
