@@ -23,6 +23,8 @@ from service.channels.smtp_probe import SmtpProbe
 from service.customers.contact_check import CheckDependencies, ContactChecker
 from service.customers.contact_check_schedule import ContactChecks
 from service.monitoring.attention import attention_list
+from service.settings.mail import MailSettings
+from service.settings.provider import ProviderSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
 

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 import service.auth
 import service.channels
-from service.ports import alerts_and_mail as messages
+from service.ports import alerts, credentials, mails, sessions, tokens
 from service.settings import Settings
 from service.settings.access import AccessSettings
 from service.settings.mail import MailSettings
@@ -72,10 +72,10 @@ def test_a_secret_in_the_words_of_an_error_is_not_shown(logged, text):
 def test_records_that_hold_secrets_do_not_show_them():
     secret_names = ("hash", "seed", "secret", "password", "passphrase", "digest", "csrf", "sealed", "otpauth", "cookie")
     shown = []
-    modules = [messages]
+    modules = [alerts, credentials, mails, sessions, tokens]
     for package in (service.auth, service.channels):
-        names = [found.name for found in pkgutil.iter_modules(package.__path__)]
-        modules += [importlib.import_module(f"{package.__name__}.{name}") for name in names]
+        found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        modules += [importlib.import_module(item.name) for item in found]
     for module in modules:
         for kind in vars(module).values():
             if isinstance(kind, type) and dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__:
