@@ -24,6 +24,7 @@ from notifications.crypto.der import (
     parse_detached_signature,
 )
 from notifications.errors import InvalidInputError, VerificationError
+from notifications.mail_address import normal_address
 
 #: What reading a certificate raises when it is not well formed; some of it only when a part of it is looked at.
 MALFORMED_CERTIFICATE = (
@@ -47,8 +48,8 @@ class VerifiedSignature:
     addresses: tuple[str, ...]
 
     def names(self, address: str) -> bool:
-        """Return whether the certificate names a mail address, whatever its case."""
-        return address.casefold() in {named.casefold() for named in self.addresses}
+        """Return whether the certificate names a mail address, in whatever case and spelling of its domain."""
+        return normal_address(address) in {normal_address(named) for named in self.addresses}
 
 
 def verify_detached(content: bytes, signature: bytes, step: str) -> VerifiedSignature:

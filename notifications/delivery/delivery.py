@@ -9,6 +9,8 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
+from notifications.mail_address import normal_address
+
 #: Namespace of delivery identifiers: the same notice, channel and contact always give the same delivery.
 _DELIVERIES = UUID("7b0c8a54-1d0e-5c55-9e0e-7d1a4b3f2c11")
 #: Deliveries of a notice that have a turn each, the console's and the first mail, and how many share one after that.
@@ -169,7 +171,7 @@ def destination_of(channel: ChannelKind, address: str | None = None) -> str:
     if address is None or channel is ChannelKind.CONSOLE:
         return channel.value
     if channel is ChannelKind.EMAIL:
-        return f"email:{address.rpartition('@')[2].casefold()}"
+        return f"email:{normal_address(address).rpartition('@')[2]}"
     return f"webhook:{urlsplit(address).netloc.casefold()}"
 
 

@@ -16,6 +16,7 @@ from notifications.delivery.call_task import CallOutcome, CallReason, CallRecord
 from notifications.delivery.delivery import ChannelKind, Delivery, DeliveryCause, DeliveryState
 from notifications.delivery.escalation import Escalation
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint
+from notifications.mail_address import normal_address
 from notifications.notice import Notice
 
 #: Namespace of call tasks: the first task of a notice has the same identifier whoever opens it.
@@ -282,11 +283,11 @@ def _left(watch: NoticeClock) -> list[tuple[UUID | None, UUID | None]]:
     used = {delivery.contact_id for delivery in watch.deliveries} | {
         delivery.endpoint_id for delivery in watch.deliveries
     }
-    known = {contact.email.casefold() for contact in watch.contacts if contact.id in used}
+    known = {normal_address(contact.email) for contact in watch.contacts if contact.id in used}
     left: list[tuple[UUID | None, UUID | None]] = []
     for contact in sorted(watch.contacts, key=_place):
-        if contact.active and contact.id not in used and contact.email.casefold() not in known:
-            known.add(contact.email.casefold())
+        if contact.active and contact.id not in used and normal_address(contact.email) not in known:
+            known.add(normal_address(contact.email))
             left.append((contact.id, None))
     left += [
         (None, endpoint.id)

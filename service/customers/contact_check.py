@@ -24,6 +24,7 @@ from notifications.errors import InvalidInputError, NotFoundError, SealingUnavai
 from notifications.mail.enveloped import certificate_fault, encrypt_mail
 from notifications.mail.mail import Envelope, assemble_entity_to_encrypt, assemble_mail, prepare_text
 from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, MailForm, days_to_expiry, mail_form
+from notifications.mail_address import normal_address
 from notifications.ports import Channel, Clock, Identifiers, Page, Signer
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.record_checks import record_checks
@@ -271,7 +272,7 @@ class ContactChecker:
         )
 
     def _verify_sender(self) -> None:
-        if self._means.signer.address.casefold() != self._means.sender.casefold():
+        if normal_address(self._means.signer.address) != normal_address(self._means.sender):
             raise SealingUnavailableError("the From address is not the one the signing certificate names")
 
     def _certificate(self, contact: Contact, now: datetime) -> ReachabilityCheck:

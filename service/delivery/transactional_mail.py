@@ -15,6 +15,7 @@ import structlog
 from notifications.delivery.delivery import Outcome, OutcomeKind, retry_decision
 from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail.mail import Envelope, assemble_mail, prepare_text
+from notifications.mail_address import normal_address
 from notifications.ports import Channel, Clock, Identifiers, Signer
 from notifications.use_cases.audit_context import AuditContext
 from service.ports.alerts_and_mail import ServiceMail
@@ -143,7 +144,7 @@ class ServiceMailer:
 
     def _assembled(self, mail: ServiceMail, message_id: str) -> bytes:
         named = self._sender.signer.address
-        if named.casefold() != self._sender.address.casefold():
+        if normal_address(named) != normal_address(self._sender.address):
             raise SealingUnavailableError("the From address is not the one the signing certificate names")
         envelope = Envelope(
             sender=self._sender.address,

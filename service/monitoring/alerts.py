@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 
 from notifications.canonical_json import timestamp_text
+from notifications.mail_address import normal_address
 from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import end_pauses, is_paused
@@ -151,10 +152,10 @@ def _together(alike: Sequence[AlertCandidate]) -> AlertCandidate:
 def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, settings: AlertSettings) -> None:
     """Queue one mail to the provider's mailbox and to each active account that holds a role it concerns."""
     roles = [Role.ANALYST, Role.APPROVER] + [Role.ADMINISTRATOR] * (finding.kind in WITHOUT_INCIDENT)
-    told = {settings.mailbox.casefold(): (settings.mailbox, settings.provider_name, settings.language)}
+    told = {normal_address(settings.mailbox): (settings.mailbox, settings.provider_name, settings.language)}
     for account in (account for role in roles for account in tx.holders(role)):
         if account.email is not None:
-            told.setdefault(account.email.casefold(), (account.email, account.name, account.language))
+            told.setdefault(normal_address(account.email), (account.email, account.name, account.language))
     for address, name, language in told.values():
         words = alert_mail(
             finding.kind, language, ticket=finding.ticket, count=finding.count, due_at=finding.due_at,
