@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from notifications.delivery.delivery import SendingLimit
 from notifications.errors import Fault, InvalidInputError
 from notifications.mail.mail import LinedMail
 from notifications.mail_address import a_label_address
@@ -19,6 +20,14 @@ _NOT_XTEXT = re.compile(rb"[^!-*,-<>-~]")
 
 class UnsendableError(Exception):
     """The message cannot go to this recipient by this relay; the text says why."""
+
+
+class RelayLimitError(Exception):
+    """The relay does not offer what the message needs; the text says what. Ours to go round or to repair."""
+
+    def __init__(self, limit: SendingLimit, reason: str) -> None:
+        super().__init__(reason)
+        self.limit = limit
 
 
 class SenderUnusableError(Exception):
@@ -39,19 +48,26 @@ class Envelope:
     internationalised: bool
 
     def mail_command(self, extensions: Mapping[str, str]) -> list[bytes]:
-        """Return MAIL with the parameters that the relay offers; raises UnsendableError where it must offer more."""
+        """Return MAIL with the parameters that the relay offers; raises RelayLimitError where it must offer more."""
         command = [b"MAIL", f"FROM:<{self.sender}>".encode()]
         if self.internationalised:
             if "smtputf8" not in extensions:
-                raise UnsendableError("the relay does not take internationalised addresses (SMTPUTF8)")
+                raise RelayLimitError(
+                    SendingLimit.SMTPUTF8, "our relay does not take internationalised addresses (it offers no SMTPUTF8)"
+                )
             command.append(b"SMTPUTF8")
             if not self.content.isascii():
-                # RFC 6531, 3.1: a server of SMTPUTF8 offers 8BITMIME too.
+                if "8bitmime" not in extensions:
+                    raise RelayLimitError(
+                        SendingLimit.EIGHT_BIT, "our relay does not take bytes beyond ASCII (it offers no 8BITMIME)"
+                    )
                 command.append(b"BODY=8BITMIME")
         if "size" in extensions:
             limit = extensions["size"].strip()
             if limit.isdecimal() and 0 < int(limit) < len(self.content):
-                raise UnsendableError(f"the relay takes {limit} bytes at most, the message has {len(self.content)}")
+                raise RelayLimitError(
+                    SendingLimit.SIZE, f"our relay takes {limit} bytes at most, the message has {len(self.content)}"
+                )
             command.append(f"SIZE={len(self.content)}".encode())
         if "dsn" in extensions:
             command += [b"RET=HDRS", f"ENVID={_xtext(self.envelope_id)}".encode()]

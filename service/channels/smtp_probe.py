@@ -2,12 +2,19 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 
 from aiosmtplib import SMTPException
 
 from notifications.delivery.delivery import Outcome, OutcomeKind
 from service.channels.smtp_connection import RefusedError, SmtpConnection
-from service.channels.smtp_envelope import Envelope, SenderUnusableError, UnsendableError, prepare_envelope
+from service.channels.smtp_envelope import (
+    Envelope,
+    RelayLimitError,
+    SenderUnusableError,
+    UnsendableError,
+    prepare_envelope,
+)
 from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, one_line
 from service.channels.smtp_settings import SmtpSettings
 
@@ -50,8 +57,8 @@ class SmtpProbe:
         kept = self._connection is not None
         try:
             return await self._asked_in_time(envelope)
-        except UnsendableError as error:
-            return _outcome(OutcomeKind.PERMANENT_FAILURE, None, str(error))
+        except RelayLimitError as error:
+            return replace(_outcome(OutcomeKind.REFUSED_HERE, None, str(error)), limit=error.limit)
         except (SMTPException, OSError) as error:
             self._drop()
             if kept:

@@ -120,7 +120,7 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
         incident_id=finding.incident_id,
         notice_id=finding.notice_id,
         customer_id=finding.customer_id,
-        what=" ".join(filter(None, (finding.ticket, str(finding.count), due))),
+        what=" ".join(filter(None, (finding.ticket, str(finding.count), due, finding.said))),
         # It stands in the list of what waits for as long as it is so, whoever saw it.
         seen_at=act.now if finding.kind == "customer_unreachable" else None,
         seen_by=ACTOR if finding.kind == "customer_unreachable" else None,

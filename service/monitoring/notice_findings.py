@@ -9,8 +9,10 @@ from notifications.canonical_json import timestamp_text
 from notifications.customer.records import Contact
 from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.webhook import WebhookEndpoint
+from notifications.mail.bounce_parser import words_to_read
 from notifications.mail.bounce_record import Bounce
 from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, days_to_expiry
+from notifications.mail.mime_reading import one_line
 from notifications.notice import Notice
 from notifications.ports import Page
 from service.ports.alerts_and_mail import Alert, UnreleasedDrafts, WaitingNotices
@@ -19,6 +21,8 @@ from service.ports.store import AccessTransaction
 #: One look takes all there is, so that what has one cause is one mail; a bound for what nobody thought of.
 _AT_ONCE = 10_000
 _CONTACTS_AT_ONCE = 500
+#: Of what came back, so much stands on the board; all of it stands with the delivery.
+_SAID_CHARACTERS = 300
 
 #: Kinds that are settled by themselves, once what they tell of waits no more.
 _WHILE_IT_WAITS = frozenset(
@@ -69,6 +73,8 @@ class AlertCandidate:
     customer_id: UUID | None = None
     #: False for what no mail is sent of
     mailed: bool = True
+    #: what others said of it, in one line, for who looks at the board; in no mail and in no entry
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +108,11 @@ def scan_notices(tx: AccessTransaction, now: datetime, stages: Stages) -> ScanRe
     4. Calls to be made, and those that should have been; one per task and stage.
     5. Customers that nobody could be told at by mail.
     6. Mails of this service's own that failed for good; of an alert that could not be mailed no further mail is sent.
+    7. Notices that go out as summaries because a server on the way takes no more.
     """
     waiting = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages), *_calls(tx, now)]
     new = [item for item in waiting if tx.alert_by_key(item.key) is None]
-    new += (*_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx))
+    new += (*_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx), *_too_large(tx))
     standing = {item.key for item in waiting}
     settled = [
         alert for alert in tx.open_alerts(_AT_ONCE) if alert.kind in _WHILE_IT_WAITS and alert.key not in standing
@@ -132,12 +139,15 @@ def bounce_finding(tx: AccessTransaction, message: Bounce, notice: Notice | None
 
     Each stands in the list until somebody saw it; of one incident the first of a day is mailed, whatever follows.
     """
+    said = " ".join(filter(None, (message.diagnostic, words_to_read(message.content))))
+    said = (one_line(said) or "")[:_SAID_CHARACTERS]
     if notice is None:
-        return AlertCandidate(f"return_unread:{message.id.hex}", "return_unread", "")
+        return AlertCandidate(f"return_unread:{message.id.hex}", "return_unread", "", said=said)
     of_day = f"return_unread:{notice.incident_id}:{message.received_at:%Y-%m-%d}"
     if tx.alert_by_key(of_day) is None:
-        return _of_notice(tx, notice, of_day, "return_unread")
-    return replace(_of_notice(tx, notice, f"return_unread:{message.id.hex}", "return_unread"), mailed=False)
+        return replace(_of_notice(tx, notice, of_day, "return_unread"), said=said)
+    finding = _of_notice(tx, notice, f"return_unread:{message.id.hex}", "return_unread")
+    return replace(finding, mailed=False, said=said)
 
 
 def certificate_findings(
@@ -281,6 +291,15 @@ def _failed_mails(tx: AccessTransaction) -> list[AlertCandidate]:
             mailed=mail.purpose != "alert",
         )
         for mail in tx.failed_mails_to_alert(_AT_ONCE)
+    ]
+
+
+def _too_large(tx: AccessTransaction) -> list[AlertCandidate]:
+    notices = (tx.notice(notice_id) for notice_id in tx.too_large_to_alert(_AT_ONCE))
+    return [
+        _of_notice(tx, notice, f"delivery_too_large:{notice.id.hex}", "delivery_too_large")
+        for notice in notices
+        if notice is not None
     ]
 
 

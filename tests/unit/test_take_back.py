@@ -66,6 +66,7 @@ class House:
         records.escalations[self.notice.id] = make_escalation(self.notice, acknowledge_by=None, next_look_at=None)
         for number in range(1, attempts + 1):
             self.attempted(number)
+        records.messages[self.delivery.id, attempts] = f"To: {ANNA}\r\nSubject: x\r\n\r\n".encode()
 
     def attempted(self, number, kind=OutcomeKind.ACCEPTED):
         began = after(minutes=10 * (number - 1))
@@ -135,7 +136,7 @@ async def test_the_entry_claims_the_failure_and_holds_no_address():
         (samples.succeeded("relayed"), "relayed"),
         (samples.OUT_OF_OFFICE, "auto_reply"),
         (samples.ANSWER, "unknown"),
-        (samples.QMAIL, "unknown"),
+        (samples.QMAIL.replace(b"anna@", b"bob@"), "unknown"),
     ],
 )
 async def test_anything_else_is_kept_and_changes_nothing(content, kind):
