@@ -37,7 +37,7 @@ _GENERIC = re.compile(r"[245]\.0\.0")
 _FAILURE_STATUS = re.compile(r"(?<![\w.])#?(5\.[0-7]\.\d{1,3})(?!\.?\d)")
 _REPLY_CODE = re.compile(
     r"(?:^|[:;,'\"‘’“”«»<>\[\](){}#=|])[ \t]*"
-    r"(5(?:0[0-4]|1[0-7]|2[1-5]|3[048]|4[1-9]|5[0-9]|7[013]))[ \t-]{1,4}(?=[^\W\d]|[<\"'#(]|5\.)",
+    r"(5(?:0[0-4]|1[0-7]|2[1-5]|3[048]|4[1-9]|5[0-9]|7[013]))[ \t:-]{1,4}(?=[^\W\d]|[<\"'#(]|5\.)",
     re.MULTILINE,
 )
 _VERSION = re.compile(r"(?:version|release|build|ver\.?|/|\bv)[ \t]*\Z", re.IGNORECASE)
@@ -201,7 +201,8 @@ def parse_bounce(content: bytes) -> BounceReport:
     if reported or any(name in fields for name in _LIST_FIELDS):
         return unknown
     # 3.
-    if _says_reply(fields) or any(_says_displayed(part) for part in parts):
+    receipts = [part for part in parts if part.media_type == "message/disposition-notification"]
+    if all(_says_displayed(part) for part in receipts) if receipts else _says_reply(fields):
         return replace(unknown, kind=BounceKind.AUTO_REPLY)
     # 4.
     return unknown
@@ -234,9 +235,7 @@ def _auto_submitted(fields: dict[str, str]) -> str:
 
 
 def _says_displayed(part: Part) -> bool:
-    """Whether a part is a receipt that a person's program showed the message; one of a deletion is for a person."""
-    if part.media_type != "message/disposition-notification":
-        return False
+    """Whether a receipt says that the message was displayed; one of a deletion, or a filter's, is for a person."""
     fields = fields_of_lines(text_of_bytes(part.body[:_MAX_SEARCHED_CHARACTERS]).replace("\r\n", "\n").split("\n"))
     return fields.get("disposition", "").rpartition(";")[2].strip().lower().partition("/")[0] == "displayed"
 
