@@ -227,7 +227,8 @@ class ContactOut(Out):
     )
     mail_form: str = Field(description="What its mails are now: `full`, `encrypted` or `summary`.")
     mail_form_reason: str = Field(
-        description="`chosen`, `address_unconfirmed`, `no_certificate` or `certificate_unusable`."
+        description="`chosen`, `address_unconfirmed`, `no_certificate` or `certificate_unusable`; of one delivery, also"
+        " `too_large` (in the log)."
     )
     phone: str | None
     created_at: Moment
