@@ -24,6 +24,7 @@ from notifications.crypto.der import (
     parse_detached_signature,
 )
 from notifications.errors import InvalidInputError, VerificationError
+from notifications.mail_address import normal_address
 
 #: Exceptions of the library for a malformed certificate; it raises some of them only when a part is first accessed.
 MALFORMED_CERTIFICATE = (
@@ -47,8 +48,8 @@ class VerifiedSignature:
     addresses: tuple[str, ...]
 
     def names(self, address: str) -> bool:
-        """Return whether the certificate contains a mail address; upper and lower case are equal."""
-        return address.casefold() in {named.casefold() for named in self.addresses}
+        """Return whether the certificate names a mail address, in whatever case and spelling of its domain."""
+        return normal_address(address) in {normal_address(named) for named in self.addresses}
 
 
 def verify_detached(content: bytes, signature: bytes, step: str) -> VerifiedSignature:

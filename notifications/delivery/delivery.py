@@ -10,7 +10,9 @@ from typing import Self
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
-#: Namespace of delivery identifiers: the same notice, channel and contact always give the same identifier.
+from notifications.mail_address import normal_address
+
+#: Namespace of delivery identifiers: the same notice, channel and contact always give the same delivery.
 _DELIVERIES = UUID("7b0c8a54-1d0e-5c55-9e0e-7d1a4b3f2c11")
 #: The first two deliveries of a notice (the console's and the first mail) have a turn of their own; after that,
 #: sixteen deliveries share a turn.
@@ -52,8 +54,19 @@ class OutcomeKind(StrEnum):
     ACCEPTED = "accepted"
     TRANSIENT_FAILURE = "transient_failure"
     PERMANENT_FAILURE = "permanent_failure"
-    #: this side refused to send: no usable key, wrong From, TLS not offered
+    #: this side refused to send: no usable key, wrong From, TLS not offered, a limit of this side's own relay
     REFUSED_HERE = "refused_here"
+
+
+class SendingLimit(StrEnum):
+    """What a server on the way cannot take: ours to go round or to repair, and no refusal of the customer."""
+
+    #: of the message (RFC 1870): a summary is smaller
+    SIZE = "size"
+    #: no addresses beyond ASCII (RFC 6531): only a local part beyond ASCII needs that
+    SMTPUTF8 = "smtputf8"
+    #: no bytes beyond ASCII (RFC 6152)
+    EIGHT_BIT = "8bitmime"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,8 @@ class Delivery:
     sent_at: datetime | None = None
     #: the destination whose limits apply to it, see ``destination_of``
     lane: str = ""
+    #: when a server said that the whole notice is too large: its mails are summaries from then on; None for never
+    too_large_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +132,8 @@ class Outcome:
     remote: str | None
     #: wait that the other side asked for (Retry-After), in seconds, or None
     retry_after_seconds: int | None = None
+    #: which limit of a server on the way it met, or None
+    limit: SendingLimit | None = None
 
     @classmethod
     def failure(cls, kind: OutcomeKind, text: str, *, remote: str | None = None) -> Self:
@@ -146,7 +163,7 @@ class DeliveryAttempt:
     outcome: Outcome
     #: ETSI EN 319 522 event, such as ``RelayToNonERDS``
     evidence_event: str
-    #: SHA-256 of the bytes that were sent, in hex; None if nothing was sent
+    #: SHA-256 of the bytes handed over, hex; None where nothing was, or where this side's own relay took none of it
     message_sha256: str | None
 
 
@@ -189,7 +206,7 @@ def destination_of(channel: ChannelKind, address: str | None = None) -> str:
     if address is None or channel is ChannelKind.CONSOLE:
         return channel.value
     if channel is ChannelKind.EMAIL:
-        return f"email:{address.rpartition('@')[2].casefold()}"
+        return f"email:{normal_address(address).rpartition('@')[2]}"
     return f"webhook:{urlsplit(address).netloc.casefold()}"
 
 
@@ -241,14 +258,15 @@ def retry_decision(
     due_at: datetime,
     jitter: float,
     policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+    is_summary: bool = False,
 ) -> RetryDecision:
     """Return the next step after an attempt. ``attempts`` includes it; ``jitter`` in [0, 1) spreads the retries.
 
-    1. Accepted: no further attempt.
-    2. Refused on this side (no key, TLS not offered, credentials refused): the operator must repair the fault. Attempts
-       continue at a steady interval for as long as this takes.
-    3. Permanent, about the address or the message: no further attempt. The delivery fails with its reason, and a person
-       must act. Further attempts would only hide the failure.
+    1. Accepted: nothing. Too large, and not a summary yet (``is_summary``): sent as one, at once.
+    2. Refused on this side (no key, TLS not offered, credentials refused, a limit of our own relay): the fault is ours
+       to repair, and the notice waits for us at a steady pace for as long as it takes.
+    3. Permanent, about the address or the message: no further attempt; the delivery stands failed, with its reason, for
+       a person to act on. Trying the same again would only hide it.
     4. Permanent, about policy, routing or protocol: relaying denied, a blocked sender network or a broken filter look
        like this, and are often repaired without the customer. Slow attempts at least until the deadline, then as 3.
     5. Transient: exponential backoff with full jitter. The attempts never end, because a late notice is still owed.
@@ -261,6 +279,8 @@ def retry_decision(
         raise ValueError(f"jitter {jitter} must be in [0, 1) and attempts {attempts} at least 1")
     if outcome.kind is OutcomeKind.ACCEPTED:
         return RetryDecision(None, "accepted")
+    if outcome.limit is SendingLimit.SIZE and not is_summary:
+        return RetryDecision(now, "too large for the way to the customer; sent as a summary at once")
     if outcome.kind is OutcomeKind.REFUSED_HERE:
         # Jitter is added, so that thousands of notices held by one fault are not all retried in the same second.
         wait = timedelta(seconds=policy.refused_here_seconds * (1 + jitter))
@@ -298,21 +318,23 @@ def _spread(
 #: RFC 3463 subjects of a refusal that may be caused by this side or by the path to the customer: mail system, network
 #: and routing, protocol, policy.
 _DOUBTFUL_SUBJECTS = frozenset({"3", "4", "5", "7"})
-_MESSAGE_TOO_BIG = "5.3.4"
+#: More than the mailbox may be sent (X.2.3), more than the system takes (X.3.4).
+TOO_LARGE_STATUSES = frozenset({"5.2.3", "5.3.4"})
 _FINAL_REASONS = {
     "1": "the address is refused for good",
     "2": "the mailbox takes no mail",
-    "3": "the message is too large for the other side",
     "6": "the other side does not take the message's form",
 }
 
 
 def _final_reason(outcome: Outcome) -> str | None:
-    """Return why a permanent refusal is final, or None if it may not be. Without an enhanced status it is final."""
+    """Return why a permanent refusal is final, or None where it may not be. Without a status the code is believed."""
+    if outcome.limit is SendingLimit.SIZE or outcome.enhanced_status in TOO_LARGE_STATUSES:
+        return "the message is too large for the other side"
     if outcome.enhanced_status is None:
         return "refused for good"
     subject = outcome.enhanced_status.split(".")[1]
-    if subject in _DOUBTFUL_SUBJECTS and outcome.enhanced_status != _MESSAGE_TOO_BIG:
+    if subject in _DOUBTFUL_SUBJECTS:
         return None
     return _FINAL_REASONS.get(subject, "refused for good")
 
@@ -347,6 +369,7 @@ def next_state(
         due_at=due_at,
         jitter=jitter,
         policy=policy or RETRY_POLICIES[delivery.channel],
+        is_summary=delivery.too_large_at is not None,
     )
     said = f"{outcome.code} {outcome.text}" if outcome.code is not None else outcome.text
     return replace(
@@ -355,4 +378,12 @@ def next_state(
         attempts=attempts,
         next_attempt_at=decision.next_attempt_at,
         last_error=f"{said} ({decision.reason})",
+        too_large_at=too_large_since(delivery, outcome, now),
     )
+
+
+def too_large_since(delivery: Delivery, outcome: Outcome, now: datetime) -> datetime | None:
+    """Return since when the whole notice is known to be too large for a delivery, after an outcome; None for not."""
+    if delivery.too_large_at is None and outcome.limit is SendingLimit.SIZE:
+        return now
+    return delivery.too_large_at

@@ -16,6 +16,7 @@ from notifications.delivery.call_task import CallOutcome, CallReason, CallRecord
 from notifications.delivery.delivery import ChannelKind, Delivery, DeliveryCause, DeliveryState
 from notifications.delivery.escalation import Escalation
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint
+from notifications.mail_address import normal_address
 from notifications.notice import Notice
 
 #: Namespace of call-task identifiers: the n-th task of a notice has the same identifier in every process.
@@ -285,11 +286,11 @@ def _remaining_targets(clock: NoticeClock) -> list[tuple[UUID | None, UUID | Non
     used = {delivery.contact_id for delivery in clock.deliveries} | {
         delivery.endpoint_id for delivery in clock.deliveries
     }
-    known = {contact.email.casefold() for contact in clock.contacts if contact.id in used}
+    known = {normal_address(contact.email) for contact in clock.contacts if contact.id in used}
     remaining: list[tuple[UUID | None, UUID | None]] = []
     for contact in sorted(clock.contacts, key=_escalation_order):
-        if contact.active and contact.id not in used and contact.email.casefold() not in known:
-            known.add(contact.email.casefold())
+        if contact.active and contact.id not in used and normal_address(contact.email) not in known:
+            known.add(normal_address(contact.email))
             remaining.append((contact.id, None))
     remaining += [
         (None, endpoint.id)

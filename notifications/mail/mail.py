@@ -16,6 +16,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 
 from notifications.errors import Fault, InvalidInputError
+from notifications.mail_address import a_label_address
 from notifications.notice.seal import SealedNotice, SealedRendering
 
 #: Attachment names, in the order in which they stand in the mail.
@@ -280,6 +281,11 @@ def _mailbox(name: str, display: str, address: str) -> str:
     known = _ADDRESS.fullmatch(address) and not _CONTROLS.search(address)
     if not known or len(address.encode()) > _MAX_ADDRESS_BYTES:
         raise InvalidInputError(Fault(name, "is no mail address"))
+    try:
+        # So that no header needs SMTPUTF8 where the local part does not.
+        address = a_label_address(address)
+    except ValueError as error:
+        raise InvalidInputError(Fault(name, f"is no mail address: {error}")) from None
     if not display:
         return address
     if _is_plain(display):

@@ -205,6 +205,9 @@ _MESSAGES = {
     "form.certificate_unusable": N_(
         "This mail is a summary because it may only say more encrypted, and your certificate cannot be used."
     ),
+    "form.too_large": N_(
+        "This mail is a summary because the whole notice is larger than a mail server on the way to you accepts."
+    ),
     # Remarks to the analyst on facts that do not fit together.
     "remark.attack_accidental": N_(
         "The cause is an attack, but the intent is stated as accidental: one of the two should be looked at again."

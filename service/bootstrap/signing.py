@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import hashes
 
 from notifications.audit.entry import parse_leaf
 from notifications.errors import Fault, InvalidInputError, SealingUnavailableError
+from notifications.mail_address import normal_address
 from notifications.ports import Clock, TimestampAuthority
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.record_keys import record_keys
@@ -69,7 +70,7 @@ def signing_health(signer: CmsSigner, sender: str, clock: Clock) -> str | None:
     except SealingUnavailableError as error:
         return str(error)
     days = (not_after - clock.now()).days
-    if address.casefold() != sender.casefold():
+    if normal_address(address) != normal_address(sender):
         return f"mail.sender is {sender}, the signing certificate names {address}"
     if days < _EXPIRY_WARNING_DAYS:
         return f"the signing certificate {'expired' if days < 0 else f'expires in {days} days'}"

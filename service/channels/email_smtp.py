@@ -5,22 +5,29 @@ import base64
 import socket
 import ssl
 from collections import deque
+from dataclasses import replace
 
 import structlog
 from aiosmtplib import SMTPException, SMTPHeloError, SMTPNotSupported, SMTPResponseException
 from aiosmtplib.response import SMTPResponse
 
-from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
+from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind, SendingLimit
 from service.channels.smtp_connection import RefusedError, SmtpConnection, StaleConnectionError
-from service.channels.smtp_envelope import Envelope, SenderUnusableError, UnsendableError, prepare_envelope
-from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, one_line, queue_id
+from service.channels.smtp_envelope import (
+    Envelope,
+    RelayLimitError,
+    SenderUnusableError,
+    UnsendableError,
+    prepare_envelope,
+)
+from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, one_line, queue_id, sending_limit
 from service.channels.smtp_tls import tls_context
 from service.settings.mail import MailSettings
 
 _log = structlog.get_logger(__name__)
 
 #: Failures of the other side, the network, TLS and the protocol; anything else is a defect of ours and is raised.
-_FAILURES = (SMTPException, OSError, UnsendableError)
+_FAILURES = (SMTPException, OSError, RelayLimitError)
 
 
 class EmailSmtp:
@@ -134,7 +141,7 @@ class EmailSmtp:
         return await connection.transact(envelope)
 
     def _give_back(self, connection: SmtpConnection, error: BaseException | None) -> None:
-        usable = isinstance(error, UnsendableError) or connection.may_be_kept_after(error)
+        usable = isinstance(error, RelayLimitError) or connection.may_be_kept_after(error)
         if self._closed or not usable or not connection.is_connected:
             if usable:
                 connection.say_goodbye()
@@ -167,12 +174,14 @@ class EmailSmtp:
         stage = connection.stage if connection is not None else Stage.MAIL
         kind, code, text = _meaning(stage, error)
         outcome = self._outcome(kind, code, one_line(self._redacted(text)) or type(error).__name__, connection, None)
+        outcome = replace(outcome, limit=_limit(stage, error))
         _log.info(
             "smtp.refused",
             stage=stage.value,
             kind=kind.value,
             code=outcome.code,
             enhanced_status=outcome.enhanced_status,
+            limit=None if outcome.limit is None else outcome.limit.value,
         )
         return outcome
 
@@ -205,7 +214,7 @@ def _meaning(stage: Stage, error: Exception) -> tuple[OutcomeKind, int | None, s
     """Return what a failure means, its code if the relay gave one, and its text."""
     if isinstance(error, UnsendableError):
         return OutcomeKind.PERMANENT_FAILURE, None, str(error)
-    if isinstance(error, SenderUnusableError):
+    if isinstance(error, SenderUnusableError | RelayLimitError):
         return OutcomeKind.REFUSED_HERE, None, str(error)
     if isinstance(error, RefusedError | SMTPResponseException):
         if error.code not in range(200, 600):
@@ -221,6 +230,15 @@ def _meaning(stage: Stage, error: Exception) -> tuple[OutcomeKind, int | None, s
     if isinstance(error, TimeoutError):
         return OutcomeKind.TRANSIENT_FAILURE, None, _unanswered(stage, "no answer in time")
     return OutcomeKind.TRANSIENT_FAILURE, None, _unanswered(stage, str(error) or type(error).__name__)
+
+
+def _limit(stage: Stage, error: Exception) -> SendingLimit | None:
+    """Return which limit of the relay a failure states, or None."""
+    if isinstance(error, RelayLimitError):
+        return error.limit
+    if isinstance(error, RefusedError):
+        return sending_limit(stage, error.code, enhanced_status(error.message))
+    return None
 
 
 def _is_tls_failure(error: BaseException) -> bool:

@@ -100,7 +100,7 @@ class SmtpConnection:
 
         Raises RefusedError with the relay's no; StaleConnectionError where a kept connection was dead and nothing of
         the message was sent; otherwise what aiosmtplib and the operating system raise, at the stage that ``stage``
-        names; UnsendableError where the relay does not offer what the message needs, and nothing was said then.
+        names; RelayLimitError where the relay does not offer what the message needs, and nothing was said then.
         """
         self.stage = Stage.MAIL
         kept, self._kept = self._kept, True

@@ -2,12 +2,19 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 
 from aiosmtplib import SMTPException
 
 from notifications.delivery.delivery import Outcome, OutcomeKind
 from service.channels.smtp_connection import RefusedError, SmtpConnection
-from service.channels.smtp_envelope import Envelope, SenderUnusableError, UnsendableError, prepare_envelope
+from service.channels.smtp_envelope import (
+    Envelope,
+    RelayLimitError,
+    SenderUnusableError,
+    UnsendableError,
+    prepare_envelope,
+)
 from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, one_line
 from service.channels.smtp_tls import tls_context
 from service.settings.mail import MailSettings
@@ -51,8 +58,8 @@ class SmtpProbe:
         kept = self._connection is not None
         try:
             return await self._asked_in_time(envelope)
-        except UnsendableError as error:
-            return Outcome.failure(OutcomeKind.PERMANENT_FAILURE, str(error))
+        except RelayLimitError as error:
+            return replace(Outcome.failure(OutcomeKind.REFUSED_HERE, str(error)), limit=error.limit)
         except (SMTPException, OSError) as error:
             self._drop()
             if kept:

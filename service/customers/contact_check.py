@@ -234,7 +234,7 @@ class ContactChecker:
             except RelayUnavailableError as error:
                 self._relay_fault = str(error)
                 return None
-        if outcome.kind is OutcomeKind.REFUSED_HERE:
+        if outcome.kind is OutcomeKind.REFUSED_HERE and outcome.limit is None:
             self._relay_fault = outcome.text
             return None
         return outcome

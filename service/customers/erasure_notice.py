@@ -10,6 +10,7 @@ from uuid import UUID
 
 from notifications.customer.erasure import ErasureOrder, ServedBy
 from notifications.customer.records import Contact, Customer
+from notifications.mail_address import normal_address
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import order_erasure
 from service.ports.mails import ServiceMail
@@ -30,7 +31,7 @@ def order_by_mail(
     addresses: dict[str, Contact] = {}
     for contact in tx.customers.contacts(customer_id):
         if contact.active:
-            addresses.setdefault(contact.email.casefold(), contact)
+            addresses.setdefault(normal_address(contact.email), contact)
     mails = [_mail(tx, act, customer, contact, provider) for contact in addresses.values()]
     order = order_erasure(
         tx, act, customer_id, served_by=ServedBy.MAIL, mail_ids=[str(mail.id) for mail in mails]

@@ -45,17 +45,18 @@ class BounceIntake:
         def work(tx: AccessTransaction) -> BounceResult:
             act = AuditContext(ACTOR, self._clock.now(), self._identifiers)
             taken = process_bounce(tx, act, path, content, report, jitter=jitter)
-            if taken.is_new and (report.kind is BounceKind.UNKNOWN or taken.delivery is None):
+            if taken.is_new and (taken.message.kind is BounceKind.UNKNOWN or taken.delivery is None):
                 raise_alerts(tx, act, [bounce_finding(tx, taken.message, taken.notice)], self._provider)
             return taken
 
         taken = await self._store.write(work)
-        told = _log.warning if taken.reopened or report.kind is BounceKind.UNKNOWN else _log.info
+        kind = taken.message.kind
+        told = _log.warning if taken.reopened or kind is BounceKind.UNKNOWN else _log.info
         told(
             "delivery.returned",
             delivery_id=str(path.delivery_id),
-            kind=report.kind.value,
-            status=report.status,
+            kind=kind.value,
+            status=taken.message.status,
             known=not taken.is_new,
             reopened=taken.reopened,
         )

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from notifications.customer.records import ContactRole
 from notifications.delivery.webhook import WebhookEndpoint
+from notifications.mail_address import normal_address
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from service.monitoring.alerts import raise_alerts
@@ -67,9 +68,9 @@ def _people(tx: AccessTransaction, endpoint: WebhookEndpoint) -> Sequence[tuple[
     """
     active = [contact for contact in tx.customers.contacts(endpoint.customer_id) if contact.active]
     told = [contact for contact in active if contact.role in _TOLD] or active
-    found = {contact.email.casefold(): (contact.email, contact.name, contact.language) for contact in told}
+    found = {normal_address(contact.email): (contact.email, contact.name, contact.language) for contact in told}
     for grant in tx.accounts.grants_at(endpoint.customer_id):
         account = tx.accounts.get(grant.account_id) if grant.role is Role.CUSTOMER_MANAGER else None
         if account is not None and account.active and account.email is not None:
-            found.setdefault(account.email.casefold(), (account.email, account.name, account.language))
+            found.setdefault(normal_address(account.email), (account.email, account.name, account.language))
     return list(found.values())

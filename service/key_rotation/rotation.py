@@ -19,6 +19,7 @@ from notifications.errors import (
     StateConflictError,
     VerificationError,
 )
+from notifications.mail_address import normal_address
 from notifications.use_cases.evidence.record_keys import KeyChange
 from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import issue_signing_pem
@@ -103,7 +104,7 @@ class KeyRotation(KeyStaging):
         if chain[0].fingerprint(hashes.SHA256()).hex() != fingerprint:
             raise InvalidInputError(Fault("install", f"{file} changed while it was read"))
         # 2.
-        if address.casefold() != self._sender().casefold():
+        if normal_address(address) != normal_address(self._sender()):
             raise InvalidInputError(Fault("install", f"names {address}, and notices come from {self._sender()}"))
         # 3.
         try:

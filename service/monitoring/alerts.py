@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 
 from notifications.canonical_json import timestamp_text
+from notifications.mail_address import normal_address
 from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import end_pauses, is_paused
@@ -101,8 +102,8 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
         incident_id=finding.incident_id,
         notice_id=finding.notice_id,
         customer_id=finding.customer_id,
-        what=" ".join(filter(None, (finding.ticket, str(finding.count), due))),
-        # The page lists this customer as long as it is unreachable, so the alert needs no acknowledgement.
+        what=" ".join(filter(None, (finding.ticket, str(finding.count), due, finding.said))),
+        # It stands in the list of what waits for as long as it is so, whoever saw it.
         seen_at=act.now if finding.kind == "customer_unreachable" else None,
         seen_by=ACTOR if finding.kind == "customer_unreachable" else None,
     )
@@ -135,11 +136,11 @@ def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, pro
     roles = [Role.ANALYST, Role.APPROVER] + [Role.ADMINISTRATOR] * (finding.kind in WITHOUT_INCIDENT)
     mailbox = provider.contact_email
     recipients: dict[str, tuple[str, str, str]] = {
-        mailbox.casefold(): (mailbox, provider.name, provider.default_language)
+        normal_address(mailbox): (mailbox, provider.name, provider.default_language)
     }
     for account in (account for role in roles for account in tx.accounts.holders(role)):
         if account.email is not None:
-            recipients.setdefault(account.email.casefold(), (account.email, account.name, account.language))
+            recipients.setdefault(normal_address(account.email), (account.email, account.name, account.language))
     for address, name, language in recipients.values():
         words = alert_mail(
             finding.kind, language, ticket=finding.ticket, count=finding.count, due_at=finding.due_at,

@@ -9,8 +9,10 @@ from notifications.canonical_json import timestamp_text
 from notifications.customer.records import Contact
 from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.webhook import WebhookEndpoint
+from notifications.mail.bounce_parser import words_to_read
 from notifications.mail.bounce_record import Bounce
 from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, days_to_expiry
+from notifications.mail.mime_reading import one_line
 from notifications.notice import Notice
 from notifications.ports import Page
 from service.ports.alerts import Alert, UnreleasedDrafts, WaitingNotices
@@ -19,6 +21,8 @@ from service.ports.store import AccessTransaction
 #: Greatest number of records per scan. It is large, so that normally one scan sees all findings with one cause.
 _AT_ONCE = 10_000
 _CONTACTS_AT_ONCE = 500
+#: Of what came back, so much stands on the board; all of it stands with the delivery.
+_SAID_CHARACTERS = 300
 
 #: Kinds whose alerts are closed automatically once the reported object no longer waits.
 _WHILE_IT_WAITS = frozenset(
@@ -70,6 +74,8 @@ class AlertCandidate:
     customer_id: UUID | None = None
     #: False if no mail is sent for it
     mailed: bool = True
+    #: what others said of it, in one line, for who looks at the board; in no mail and in no entry
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +101,19 @@ class ScanResult:
 def scan_notices(tx: AccessTransaction, now: datetime, stages: Stages) -> ScanResult:
     """Return the findings that have no alert yet, and the alerts whose cause is over.
 
-    1. Unreleased drafts that reached a stage: half of their time has passed, the lead before the deadline, overdue. One
-       finding per incident, deadline and stage, for any number of customers.
-    2. Released notices that are held, or due and not sealed. One finding per incident, reason and day.
-    3. Deliveries that failed for good, one finding each; deliveries that are due and not done, one finding per
-       incident, deadline and day.
-    4. Calls that a person must make, or should have made. One finding per task and stage.
-    5. Customers without a contact that mail can reach.
-    6. Mails of the service that failed for good. A failed alert mail causes no further mail.
+    1. Unreleased drafts that reached a stage: half of their time gone, the lead before the deadline, overdue; one
+       finding per incident, deadline and stage, however many customers wait.
+    2. Released notices that something holds, or that are due and not sealed; one per incident and reason, each day.
+    3. Deliveries that failed for good, and those that are due and not done; the latter one per incident and deadline,
+       each day.
+    4. Calls to be made, and those that should have been; one per task and stage.
+    5. Customers that nobody could be told at by mail.
+    6. Mails of this service's own that failed for good; of an alert that could not be mailed no further mail is sent.
+    7. Notices that go out as summaries because a server on the way takes no more.
     """
     waiting = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages), *_calls(tx, now)]
     new = [item for item in waiting if tx.alerts.by_key(item.key) is None]
-    new += (*_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx))
+    new += (*_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx), *_too_large(tx))
     standing = {item.key for item in waiting}
     settled = [
         alert for alert in tx.alerts.unseen(_AT_ONCE) if alert.kind in _WHILE_IT_WAITS and alert.key not in standing
@@ -133,12 +140,15 @@ def bounce_finding(tx: AccessTransaction, message: Bounce, notice: Notice | None
 
     Each one is listed until somebody acknowledges it. Only the first of an incident and day is mailed.
     """
+    said = " ".join(filter(None, (message.diagnostic, words_to_read(message.content))))
+    said = (one_line(said) or "")[:_SAID_CHARACTERS]
     if notice is None:
-        return AlertCandidate(f"return_unread:{message.id.hex}", "return_unread", "")
+        return AlertCandidate(f"return_unread:{message.id.hex}", "return_unread", "", said=said)
     of_day = f"return_unread:{notice.incident_id}:{message.received_at:%Y-%m-%d}"
     if tx.alerts.by_key(of_day) is None:
-        return _of_notice(tx, notice, of_day, "return_unread")
-    return replace(_of_notice(tx, notice, f"return_unread:{message.id.hex}", "return_unread"), mailed=False)
+        return replace(_of_notice(tx, notice, of_day, "return_unread"), said=said)
+    finding = _of_notice(tx, notice, f"return_unread:{message.id.hex}", "return_unread")
+    return replace(finding, mailed=False, said=said)
 
 
 def certificate_findings(
@@ -282,6 +292,15 @@ def _failed_mails(tx: AccessTransaction) -> list[AlertCandidate]:
             mailed=mail.purpose != "alert",
         )
         for mail in tx.alerts.failed_mails(_AT_ONCE)
+    ]
+
+
+def _too_large(tx: AccessTransaction) -> list[AlertCandidate]:
+    notices = (tx.notices.get(notice_id) for notice_id in tx.alerts.too_large_notices(_AT_ONCE))
+    return [
+        _of_notice(tx, notice, f"delivery_too_large:{notice.id.hex}", "delivery_too_large")
+        for notice in notices
+        if notice is not None
     ]
 
 

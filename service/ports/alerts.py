@@ -132,6 +132,10 @@ class AlertRepository(Protocol):
         """Return deliveries that failed for good without an alert ``delivery_failed:<id in hex>``."""
         ...
 
+    def too_large_notices(self, limit: int) -> Sequence[UUID]:
+        """Return notices with a ``Delivery.too_large_at`` without an alert ``delivery_too_large:<id in hex>``."""
+        ...
+
     def unreachable_customers(self, made_before: datetime, limit: int) -> Sequence[UnreachableCustomer]:
         """Return customers made before a moment that have no active contact.
 

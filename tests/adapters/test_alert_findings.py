@@ -114,6 +114,18 @@ class TestDeliveries:
         assert len(kinds) == 251
         assert mail.text.startswith("1 ")
 
+    async def test_what_is_too_large_is_alerted_once_per_notice_although_it_was_sent(self, night):
+        incident, hospital = await night.incident(), await night.customer()
+        notice = await night.notice(incident, hospital, state=NoticeState.SEALED)
+        sent = {"state": DeliveryState.SENT, "sent_at": NOW, "next_attempt_at": None, "too_large_at": NOW}
+        await night.put(lambda tx: tx.deliveries.add([make_delivery(notice, **sent) for _ in range(3)]))
+        kinds, (mail,) = await night.look()
+        assert kinds == ["delivery_too_large"]
+        assert "1 " in mail.text
+        kinds, mails = await night.look(days=1)
+        assert (kinds, mails) == (["delivery_too_large"], [])
+        assert await night.attention() == ["alert"]
+
     async def test_what_is_due_and_not_done_is_alerted_each_day_until_it_is(self, night):
         late = await night.delivery(await night.incident(), due_at=after(hours=1), last_error="451 later")
         assert await night.look(minutes=40) == ([], [])

@@ -9,7 +9,7 @@ import pytest
 from fakes.smtp_server import CLOSE, HANG, SmtpServer
 from fakes.tls_authority import new_authority
 
-from notifications.delivery.delivery import ChannelKind, OutcomeKind
+from notifications.delivery.delivery import ChannelKind, OutcomeKind, SendingLimit
 from notifications.errors import InvalidInputError
 from service.channels.email_smtp import EmailSmtp
 from service.settings import load_settings
@@ -192,7 +192,16 @@ TRANSIENT, PERMANENT, OURS = OutcomeKind.TRANSIENT_FAILURE, OutcomeKind.PERMANEN
         ("MAIL", "530 5.7.0 log in first", OURS),
         ("MAIL", "550 5.1.8 sender unknown", OURS),
         ("MAIL", "550 we do not like you", OURS),
-        ("MAIL", "552 5.3.4 too big", PERMANENT),
+        ("MAIL", "552 5.3.4 too big", OURS),
+        ("MAIL", "552 too big", OURS),
+        ("MAIL", "553 5.6.7 non-ASCII addresses not permitted", OURS),
+        ("RCPT", "552 5.2.3 too big for this mailbox", OURS),
+        ("RCPT", "552 over quota", PERMANENT),
+        ("DATA", "552 5.3.4 too big", OURS),
+        ("CONTENT", "552 5.3.4 too big", OURS),
+        ("CONTENT", "552 too big", OURS),
+        ("CONTENT", "554 5.6.1 eight bit data not allowed", OURS),
+        ("CONTENT", "552 5.7.0 content refused", PERMANENT),
         ("RCPT", "421 4.7.0 slow down", TRANSIENT),
         ("RCPT", "450 4.2.1 busy", TRANSIENT),
         ("RCPT", "452 4.2.2 mailbox full", TRANSIENT),
@@ -497,14 +506,18 @@ async def test_an_internationalised_address_is_sent_as_such_where_offered(relay,
     ("recipient", "content"),
     [("jérôme@hopital.example", CONTENT), (RECIPIENT, "To: jérôme\r\n\r\n\r\n".encode())],
 )
-async def test_without_smtputf8_an_internationalised_message_fails_for_good_and_says_why(
-    relay, channel_to, recipient, content
+@pytest.mark.parametrize(
+    ("extensions", "limit"), [(("8BITMIME",), SendingLimit.SMTPUTF8), (("SMTPUTF8",), SendingLimit.EIGHT_BIT)]
+)
+async def test_what_the_relay_does_not_offer_is_ours_to_repair_and_says_why(
+    relay, channel_to, recipient, content, extensions, limit
 ):
-    relay.extensions = ("8BITMIME",)
+    relay.extensions = extensions
     channel = channel_to(relay)
+    content = content if limit is SendingLimit.SMTPUTF8 else "To: jérôme\r\n\r\n\r\n".encode()
     outcome = await send(channel, recipient=recipient, content=content)
-    assert (outcome.kind, outcome.code) == (OutcomeKind.PERMANENT_FAILURE, None)
-    assert "SMTPUTF8" in outcome.text
+    assert (outcome.kind, outcome.code, outcome.limit) == (OutcomeKind.REFUSED_HERE, None, limit)
+    assert limit.value.upper() in outcome.text
     assert relay.lines("MAIL") == []
     assert (await send(channel)).kind is OutcomeKind.ACCEPTED
     assert relay.connections == 1
@@ -556,7 +569,7 @@ async def test_a_message_beyond_the_relays_size_is_not_sent_at_all(relay, channe
     relay.extensions = ("SIZE 50",)
     channel = channel_to(relay)
     outcome = await send(channel)
-    assert outcome.kind is OutcomeKind.PERMANENT_FAILURE
+    assert (outcome.kind, outcome.limit) == (OutcomeKind.REFUSED_HERE, SendingLimit.SIZE)
     assert "50 bytes" in outcome.text
     assert relay.lines("MAIL") == []
     assert (await send(channel, content=b"small\r\n")).kind is OutcomeKind.ACCEPTED

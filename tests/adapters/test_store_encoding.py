@@ -80,7 +80,7 @@ def test_the_text_is_compact_and_keyed_by_field():
     codec = JsonCodec(Outcome)
     assert codec.encode(Outcome("accepted", 250, None, "é", None, None, None, None)) == (
         '{"kind":"accepted","code":250,"enhanced_status":null,"text":"é","queue_id":null,"tls_version":null,'
-        '"tls_cipher":null,"remote":null,"retry_after_seconds":null}'
+        '"tls_cipher":null,"remote":null,"retry_after_seconds":null,"limit":null}'
     )
 
 

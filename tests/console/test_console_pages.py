@@ -2,11 +2,13 @@
 
 import hashlib
 import re
+from uuid import UUID
 
 import httpx
 from people import browser, person, visible_text
 from scenario import affected, customer, declare, harm, ok, release
 
+from notifications.mail.bounce_record import Bounce, BounceKind
 from service.auth.authentication import SESSION_COOKIE
 from service.ports.accounts import Role
 from service.web.console.forms import local_path
@@ -255,6 +257,38 @@ async def test_a_notice_shows_its_words_its_proofs_and_whom_it_was_served_on(run
     assert "openssl cms -verify" in text
     assert '<iframe class="words"' in page
     assert " sandbox></iframe>" in page
+
+
+async def test_what_came_back_is_shown_to_the_analyst_alone_and_as_text(running, api):
+    ((own, notice),) = await notified(running, api, "Alpha")
+    store, act = running.parts.store, running.parts.context.identifiers
+    (mail,) = [
+        item
+        for item in await store.read(lambda tx: tx.deliveries.of_notice(UUID(notice["id"])))
+        if item.channel.value == "email"
+    ]
+    held = Bounce(
+        id=act.new_id(),
+        delivery_id=mail.id,
+        received_at=running.parts.context.clock.now(),
+        kind=BounceKind.UNKNOWN,
+        status=None,
+        diagnostic="Message on hold",
+        reporting_mta=None,
+        content=f"Subject: Message on hold\r\n\r\nPlease click {BAD}".encode(),
+    )
+    await store.write(lambda tx: tx.deliveries.record_bounce(held))
+    pages = {}
+    for name, grant in (("Ana", (Role.ANALYST, None)), ("Max", (Role.CUSTOMER_MEMBER, own["id"]))):
+        async with browser(running, await person(running, name, grant)) as signed_in:
+            pages[name] = (await signed_in.get(f"/notices/{notice['id']}")).text
+            if name == "Ana":
+                raw = await signed_in.get(f"/api/v1/notices/{notice['id']}/deliveries/{mail.id}/returned/{held.id}")
+                assert raw.content == held.content
+    assert "Please click &lt;script&gt;alert(1)&lt;/script&gt; evil" in visible_text(pages["Ana"])
+    assert "To be read by a person" in visible_text(pages["Ana"])
+    assert BAD not in pages["Ana"]
+    assert "Message on hold" not in pages["Max"]
 
 
 async def test_a_foreign_notice_and_a_draft_are_nothing(running, api):

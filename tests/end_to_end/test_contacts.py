@@ -318,3 +318,20 @@ async def test_a_certificate_that_does_not_serve_is_refused_at_the_border(api, o
     assert refused.json()["errors"][0]["field"] == "smime_certificate"
     assert reason in refused.json()["errors"][0]["reason"]
     assert (await ok(api.get(f"/customers/{owner['id']}/contacts")))["items"] == []
+
+
+@pytest.mark.parametrize("spelled", ["rssi@h\u00f4pital.example", "RSSI@XN--HPITAL-IXA.example"])
+async def test_two_spellings_of_an_accented_domain_are_one_address(api, spelled):
+    owner = await customer(api, contacts=())
+    made = await contact(api, owner, "rssi@xn--hpital-ixa.example")
+    assert made["email"] == "rssi@xn--hpital-ixa.example"
+    body = {"name": "N", "email": spelled, "language": "en"}
+    refused = await api.post(f"/customers/{owner['id']}/contacts", json=body)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "email")
+    # Spelled otherwise it is no other address: it stays confirmed.
+    changed = await api.put(
+        f"/customers/{owner['id']}/contacts/{made['id']}",
+        json=body | {"email": "rssi@h\u00f4pital.example"},
+        headers={"If-Match": '"1"'},
+    )
+    assert (changed.status_code, changed.json()["verified_at"]) == (200, made["verified_at"])

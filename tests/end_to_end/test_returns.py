@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import asynccontextmanager
 from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
 from uuid import UUID
 
 import aiosmtplib
@@ -15,6 +17,7 @@ from smtp_server import SmtpServer
 from notifications.audit.entry import parse_leaf
 from service.cli.demo.environment import ADDRESS, embedded_service
 
+CAMPAIGN = Path(__file__).parents[1] / "faults" / "returned_mails"
 FIRST, SECOND = "rssi@valmont.example", "direction@valmont.example"
 
 
@@ -155,12 +158,20 @@ async def test_a_forged_return_path_is_refused_and_changes_nothing(house):
     assert (found["state"], found["returned"]) == ("sent", [])
 
 
+def absence(mail):
+    """Return the absence note that the contact's mail program answers a mail with."""
+    subject = message_from_bytes(mail.content, policy=default)["Subject"]
+    header = f"From: <{FIRST}>\nSubject: Automatic reply: {subject}\nAuto-Submitted: auto-replied\n"
+    return samples.message(header, "Away.")
+
+
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [(samples.OUT_OF_OFFICE, "auto_reply"), (samples.delayed(FIRST), "delayed"), (samples.succeeded(), "delivered")],
+    [(absence, "auto_reply"), (samples.delayed(FIRST), "delayed"), (samples.succeeded(), "delivered")],
 )
 async def test_what_is_no_failure_is_shown_and_changes_nothing(house, content, kind):
     notice, mail = await house.notified()
+    content = content(mail) if callable(content) else content
     assert await house.comes_back(mail.sender, content) == 250
     found = await house.mail(notice)
     assert (found["state"], [back["kind"] for back in found["returned"]]) == ("sent", [kind])
@@ -183,6 +194,44 @@ async def test_what_nobody_can_tell_waits_for_a_person_and_is_mailed_once(house)
     for item in items:
         await ok(house.api.post(f"/attention/alerts/{item['alert_id']}/seen"))
     assert [item for item in (await ok(house.api.get("/attention")))["items"] if item["kind"] == "alert"] == []
+
+
+@pytest.mark.parametrize("name", ["icewarp_challenge", "mailman2_moderated", "proofpoint_quarantine_p7s"])
+async def test_a_machine_that_keeps_the_mail_stands_on_the_board_with_what_it_says(house, name):
+    notice, mail = await house.notified()
+    content = (CAMPAIGN / f"{name}.eml").read_bytes().replace(b"rssi@ch-valmont.example", FIRST.encode())
+    assert await house.comes_back(mail.sender, content) == 250
+    found = await house.mail(notice)
+    ((back,), state) = (found["returned"], found["state"])
+    assert (state, back["kind"]) == ("sent", "unknown")
+    said = message_from_bytes(content, policy=default).get_content().split()
+    assert back["text"].split() == said
+    (item,) = [item for item in (await ok(house.api.get("/attention")))["items"] if item["kind"] == "alert"]
+    assert item["what"].startswith("return_unread: ")
+    assert " ".join(said)[:100] in item["what"]
+
+
+async def test_a_report_in_html_without_a_delivery_status_fails_the_delivery_and_the_next_contact_is_told(house):
+    notice, mail = await house.notified()
+    content = (CAMPAIGN / "exchange_ndr_html_it.eml").read_bytes().replace(b"rssi@ch-valmont.example", FIRST.encode())
+    assert await house.comes_back(mail.sender, content) == 250
+    found = await house.mail(notice)
+    assert (found["state"], found["returned"][0]["status"]) == ("failed", "5.1.10")
+    await house.relay.until(lambda: house.to(SECOND))
+
+
+async def test_what_is_too_large_for_the_customer_goes_out_again_as_a_summary(house):
+    notice, mail = await house.notified()
+    content = samples.failed(FIRST, "5.2.3", "552 5.2.3 message too large for this mailbox")
+    assert await house.comes_back(mail.sender, content) == 250
+    await house.relay.until(lambda: len(house.to(FIRST)) == 2)
+    found = await house.stands(notice, FIRST="sent")
+    assert found["too_large_at"] is not None
+    first, second = house.to(FIRST)
+    assert message_from_bytes(first.content)["Message-ID"] == message_from_bytes(second.content)["Message-ID"]
+    assert b'name="notice.json"' in first.content
+    assert b'name="notice.json"' not in second.content
+    assert house.to(SECOND) == []
 
 
 async def test_a_refusal_by_policy_is_tried_again_with_the_same_message_id(house):

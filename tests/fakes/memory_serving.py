@@ -105,7 +105,7 @@ class MemoryDeliveries(MemoryRepository):
             raise NotFoundError("delivery", delivery.id)
         if stored.attempts != expected_attempts:
             raise VersionMismatchError("delivery", delivery.id, expected_attempts, stored.attempts)
-        names = ("state", "attempts", "next_attempt_at", "last_error", "sent_at")
+        names = ("state", "attempts", "next_attempt_at", "last_error", "sent_at", "too_large_at")
         changed = {name: getattr(delivery, name) for name in names}
         self._records.deliveries[delivery.id] = replace(stored, **changed)
         self._records.leases.pop(delivery.id, None)

@@ -123,7 +123,7 @@ async def test_what_fails_for_now_is_evidence_and_comes_again_under_its_message_
 
 @pytest.mark.parametrize(
     ("step", "answer"),
-    [("RCPT", "550 5.1.1 no such user"), ("RCPT", "551 5.1.6 moved away"), ("CONTENT", "552 5.3.4 too big")],
+    [("RCPT", "550 5.1.1 no such user"), ("RCPT", "551 5.1.6 moved away"), ("CONTENT", "554 5.6.0 not this form")],
 )
 async def test_what_is_refused_for_good_stands_failed_with_what_was_said(data_folder, service_log, step, answer):
     async with SmtpServer() as relay:

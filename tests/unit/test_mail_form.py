@@ -74,6 +74,13 @@ class TestForm:
         assert (found.form, found.reason) == expected
         assert (found.certificate_fault is not None) == (certificate == "bad")
 
+    @pytest.mark.parametrize("content", MailContent)
+    def test_what_is_too_large_goes_out_as_a_summary_whatever_is_chosen(self, content):
+        contact = make_contact(CUSTOMER, verified_at=NOW, mail_content=content)
+        decision = mail_form(contact, NOW, too_large=True)
+        assert decision.form is MailForm.SUMMARY
+        assert decision.reason is (FormReason.CHOSEN if content is MailContent.SUMMARY else FormReason.TOO_LARGE)
+
     def test_nothing_in_clear_ever_goes_to_who_takes_it_encrypted_only(self):
         for certificate, verified in product((None, b"", b"\x30\x00", READER.der), (NOW, None)):
             it = contact(mail_content=MailContent.ENCRYPTED_ONLY, smime_certificate=certificate, verified_at=verified)

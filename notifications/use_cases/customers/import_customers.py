@@ -6,6 +6,7 @@ from datetime import datetime
 
 from notifications.customer.records import Contact, Customer
 from notifications.errors import Fault, GreffierError, InvalidInputError
+from notifications.mail_address import normal_address
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import (
@@ -123,18 +124,20 @@ def _import_one(
             )
     # 3.
     customer, outcome = _customer(tx, act, known, first, agreements, report)
-    contacts = {contact.email: contact for contact in tx.customers.contacts(customer.id) if contact.active}
+    contacts = {
+        normal_address(contact.email): contact for contact in tx.customers.contacts(customer.id) if contact.active
+    }
     seen: dict[str, int] = {}
     for line in lines:
         done = None
         if line.contact is not None:
-            earlier = seen.setdefault(line.contact.email, line.number)
+            earlier = seen.setdefault(normal_address(line.contact.email), line.number)
             if earlier != line.number:
                 fault = LineFault(line.number, "email", f"line {earlier} has this address at the same customer")
                 report.faults.append(fault)
                 continue
             try:
-                done = _contact(tx, act, customer, contacts.get(line.contact.email), line, line.contact)
+                done = _contact(tx, act, customer, contacts.get(normal_address(line.contact.email)), line, line.contact)
             except InvalidInputError as error:
                 report.faults += [LineFault(line.number, fault.field, fault.reason) for fault in error.faults]
         report.outcomes.append(LineOutcome(line.number, outcome if line is first else None, done))

@@ -18,6 +18,7 @@ from notifications.customer.records import (
 )
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.mail.enveloped import certificate_fault
+from notifications.mail_address import a_label_address, normal_address
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext, as_json
 from notifications.use_cases.incidents.customer_decider import Agreements
@@ -232,7 +233,7 @@ def change_contact(
         raise VersionMismatchError("contact", contact_id, expected_version, before.version)
     _verify_address_is_new(tx, customer_id, draft.email, contact_id)
     _verify_certificate(draft, before, act)
-    verified_at = before.verified_at if draft.email == before.email else None
+    verified_at = before.verified_at if a_label_address(draft.email) == a_label_address(before.email) else None
     contact = replace(
         before,
         name=draft.name,
@@ -274,7 +275,9 @@ def confirm_address(tx: Transaction, act: AuditContext, contact_id: UUID, addres
 
 def _verify_address_is_new(tx: Transaction, customer_id: UUID, email: str, but: UUID | None) -> None:
     """Refuse the same active address twice at one customer: it would get every notice twice."""
-    if any(other.email == email and other.active and other.id != but for other in tx.customers.contacts(customer_id)):
+    new = normal_address(email)
+    others = (other for other in tx.customers.contacts(customer_id) if other.active and other.id != but)
+    if any(normal_address(other.email) == new for other in others):
         raise InvalidInputError(Fault("email", "another active contact of this customer has this address"))
 
 
@@ -321,7 +324,11 @@ def _customer_entry(tx: Transaction, act: AuditContext, kind: str, customer: Cus
 
 def _answered_for(tx: Transaction, act: AuditContext, before: Contact | None, contact: Contact) -> list[AuditEntry]:
     """Return the entry of an address that whoever adds or changes the contact answers for, where it is newly so."""
-    stood = before is not None and before.verified_at is not None and before.email == contact.email
+    stood = (
+        before is not None
+        and before.verified_at is not None
+        and a_label_address(before.email) == a_label_address(contact.email)
+    )
     return [] if stood or contact.verified_at is None else [_confirmed_entry(tx, act, contact, "out_of_band")]
 
 

@@ -115,7 +115,8 @@ async def attempt_notice(due: DueDelivery, delivering: DeliveryDependencies) -> 
 def begin_attempt(due: DueDelivery, delivering: DeliveryDependencies) -> AttemptBegun:
     """Do step 1 of ``deliver_notice``, for a caller who assembles while the places for sending are taken."""
     started_at = delivering.sealing.clock.now()
-    form = None if due.contact is None else mail_form(due.contact, started_at)
+    too_large = due.delivery.too_large_at is not None
+    form = None if due.contact is None else mail_form(due.contact, started_at, too_large=too_large)
     unusable = _unusable(due, delivering)
     if unusable is not None:
         return AttemptBegun(started_at, None, form, unusable)

@@ -16,6 +16,7 @@ from notifications.errors import (
     StateConflictError,
     TimestampUnavailableError,
 )
+from notifications.mail_address import normal_address
 from notifications.notice import ComposedNotice, Notice, NoticeState, Provider, compose_notice
 from notifications.notice.seal import SealedNotice, SealedRendering
 from notifications.ports import (
@@ -137,7 +138,7 @@ async def commit_seal(notice_id: UUID, sealing: SealingDependencies) -> bool:
 def verify_sender(signer: Signer, sender: str) -> None:
     """Raise SealingUnavailableError unless the signing certificate names the address that mails come from."""
     named = signer.address
-    if sender.casefold() != named.casefold():
+    if normal_address(sender) != normal_address(named):
         raise SealingUnavailableError(
             f"the From address {sender} is not the one the signing certificate names ({named})"
         )

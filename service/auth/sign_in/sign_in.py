@@ -1,9 +1,11 @@
 """Sign-in with a password, a second factor or a passkey: from the browser's input to a session."""
 
+import contextlib
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import idna
 import structlog
 
 from notifications.ports import Clock, Identifiers
@@ -387,8 +389,12 @@ class SignIn:
 
 
 def normal_address(email: str) -> str:
-    """Return an address in the normalised form of accounts. Not checked: that it is an address."""
-    return email.strip().casefold()[:320].encode("utf-8", "replace").decode()
+    """Return an address as accounts keep it, as far as it is one: in lower case, its domain in U-labels."""
+    local_part, at, domain = email.strip().casefold()[:320].encode("utf-8", "replace").decode().rpartition("@")
+    if "xn--" in domain:
+        with contextlib.suppress(idna.IDNAError):
+            domain = idna.decode(domain)
+    return f"{local_part}{at}{domain}"
 
 
 def _by_email(tx: AccessTransaction, email: str) -> tuple[Account | None, Password | None]:

@@ -78,6 +78,12 @@ _FAILED = compiled_text(
     " ORDER BY deliveries.due_at, deliveries.position LIMIT :limit",
     "limit",
 )  # fmt: skip
+_TOO_LARGE = compiled_text(
+    "SELECT deliveries.notice_id FROM deliveries WHERE deliveries.too_large_at IS NOT NULL AND NOT EXISTS"
+    " (SELECT 1 FROM alerts WHERE alerts.key = 'delivery_too_large:' || lower(hex(deliveries.notice_id)))"
+    " GROUP BY deliveries.notice_id ORDER BY deliveries.notice_id LIMIT :limit",
+    "limit",
+)  # fmt: skip
 _UNREACHABLE = compiled_text(
     "SELECT customers.id, customers.name,"
     " (SELECT coalesce(sum(contacts.version), 0) FROM contacts WHERE contacts.customer_id = customers.id)"
@@ -177,6 +183,10 @@ class AlertRecords(Records):
         """Return deliveries that failed for good and were not alerted."""
         rows = self._session.all(_FAILED, (limit,))
         return [FailedDelivery(UUID(bytes=row[0]), UUID(bytes=row[1])) for row in rows]
+
+    def too_large_notices(self, limit: int) -> Sequence[UUID]:
+        """Return notices of which a delivery was refused for its size and that were not alerted."""
+        return [UUID(bytes=row[0]) for row in self._session.all(_TOO_LARGE, (limit,))]
 
     def unreachable_customers(self, made_before: datetime, limit: int) -> Sequence[UnreachableCustomer]:
         """Return customers without an active contact that were not alerted as they are now."""

@@ -49,7 +49,7 @@ DELIVERY = (
     _deliveries.id, _deliveries.notice_id, _deliveries.customer_id, _deliveries.channel, _deliveries.contact_id,
     _deliveries.message_id, _deliveries.state, _deliveries.attempts, _deliveries.next_attempt_at,
     _deliveries.last_error, _deliveries.created_at, _deliveries.endpoint_id, _deliveries.cause, _deliveries.sent_at,
-    _deliveries.lane,
+    _deliveries.lane, _deliveries.too_large_at,
 )  # fmt: skip
 _ATTEMPT = (
     _attempts.id, _attempts.delivery_id, _attempts.number, _attempts.started_at, _attempts.ended_at,
@@ -74,15 +74,16 @@ _TROUBLED = limited(
 _BY_ID = compiled(select(*DELIVERY).where(_deliveries.id == bindparam("id")), "id")
 _FINISH = compiled_text(
     "UPDATE deliveries SET state = :state, attempts = :attempts, next_attempt_at = :next_attempt_at,"
-    " last_error = :last_error, sent_at = :sent_at, leased_until = NULL WHERE id = :id AND attempts = :expected",
-    "state", "attempts", "next_attempt_at", "last_error", "sent_at", "id", "expected",
+    " last_error = :last_error, sent_at = :sent_at, too_large_at = :too_large_at, leased_until = NULL"
+    " WHERE id = :id AND attempts = :expected",
+    "state", "attempts", "next_attempt_at", "last_error", "sent_at", "too_large_at", "id", "expected",
 )  # fmt: skip
 # The same statement with its parameters as rows of a list named ``given``.
 _FINISH_GIVEN = (
     "UPDATE deliveries SET state = given.column1, attempts = given.column2,"
     " next_attempt_at = CAST(given.column3 AS BIGINT), last_error = given.column4,"
-    " sent_at = CAST(given.column5 AS BIGINT), leased_until = NULL"
-    " FROM given WHERE deliveries.id = given.column6 AND deliveries.attempts = given.column7"
+    " sent_at = CAST(given.column5 AS BIGINT), too_large_at = CAST(given.column6 AS BIGINT), leased_until = NULL"
+    " FROM given WHERE deliveries.id = given.column7 AND deliveries.attempts = given.column8"
 )
 _COUNTED = compiled_text("SELECT attempts FROM deliveries WHERE id = :id", "id")
 _ATTEMPTS = compiled(
@@ -113,7 +114,7 @@ def delivery_of_row(*row: Any) -> Delivery:
     """Return the delivery of a row, in the order of ``DELIVERY``."""
     (
         id_bytes, notice_id, customer_id, channel, contact_id, message_id, state, attempts, next_attempt_at,
-        last_error, created_at, endpoint_id, cause, sent_at, lane,
+        last_error, created_at, endpoint_id, cause, sent_at, lane, too_large_at,
     ) = row  # fmt: skip
     return Delivery(
         id=UUID(bytes=id_bytes),
@@ -131,6 +132,7 @@ def delivery_of_row(*row: Any) -> Delivery:
         cause=DeliveryCause(cause),
         sent_at=from_optional_microseconds(sent_at),
         lane=lane,
+        too_large_at=from_optional_microseconds(too_large_at),
     )
 
 
@@ -182,6 +184,7 @@ class DeliveryRecords(Records):
                 delivery.lane,
                 due_at,
                 next(turns),
+                to_optional_microseconds(delivery.too_large_at),
             ))  # fmt: skip
         if rows:
             self._session.execute_many(_INSERT_DELIVERY, rows)
@@ -248,6 +251,7 @@ class DeliveryRecords(Records):
                 to_optional_microseconds(delivery.next_attempt_at),
                 delivery.last_error,
                 to_optional_microseconds(delivery.sent_at),
+                to_optional_microseconds(delivery.too_large_at),
                 delivery.id.bytes,
                 expected_attempts,
             )

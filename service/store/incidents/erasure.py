@@ -14,6 +14,7 @@ from sqlalchemy import bindparam
 from notifications.customer.erasure import ErasedRows, Erasure, ErasureOrder
 from notifications.errors import NotFoundError
 from notifications.incident import IncidentFacts
+from notifications.mail_address import normal_address
 from service.store.sql.encoding import JsonCodec, to_microseconds
 from service.store.sql.flat import FlatTable
 from service.store.sql.records import Records
@@ -166,7 +167,9 @@ class ErasureRecords(Records):
         accounts = self._session.all(_ONLY_HERE, (key, key))
         mailboxes = {str(row[0]) for row in self._session.all(_CONTACTS, (key,))}
         mailboxes |= {str(email) for _, _, email in accounts if email is not None}
-        words = [*sorted(mailboxes), str(customer_id)]
+        # An address stands in what was said in any of its spellings.
+        spelled = mailboxes | {normal_address(mailbox) for mailbox in mailboxes}
+        words = [*sorted(spelled), str(customer_id)]
         rows = self._count(_OPENINGS_ABOUT, ("customer", pseudonym))
         for account_id, _, _ in accounts:
             rows += self._count(_OPENINGS_ABOUT, ("account", str(UUID(bytes=account_id))))
@@ -229,12 +232,12 @@ class ErasureRecords(Records):
         A queued mail to another recipient is still sent; its text is blanked after that.
         """
         sought = [word.casefold().encode() for word in words]
-        theirs = {mailbox.casefold() for mailbox in mailboxes}
+        theirs = {normal_address(mailbox) for mailbox in mailboxes}
         by_name = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
         mails = [
             mail_id
             for mail_id, recipient, state, subject, text in self._session.all(_MAILS)
-            if recipient.casefold() in theirs
+            if normal_address(recipient) in theirs
             or (state != "queued" and (_names((subject, text), sought) or by_name.search(f"{subject}\n{text}")))
         ]
         dropped = sum(self._count("DELETE FROM service_mails WHERE id = ?", (mail_id,)) for mail_id in mails)

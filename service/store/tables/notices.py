@@ -120,6 +120,12 @@ class DeliveryRow(SQLModel, table=True):
             sqlite_where=condition("last_error IS NOT NULL"),
             postgresql_where=condition("last_error IS NOT NULL"),
         ),
+        Index(
+            "ix_deliveries_too_large_notice_id",
+            "notice_id",
+            sqlite_where=condition("too_large_at IS NOT NULL"),
+            postgresql_where=condition("too_large_at IS NOT NULL"),
+        ),
     )
     position: int | None = columns.position()
     id: bytes = columns.identifier(unique=True)
@@ -140,6 +146,7 @@ class DeliveryRow(SQLModel, table=True):
     due_at: int = columns.integer()
     turn: int = columns.integer()
     leased_until: int | None = columns.integer(nullable=True)
+    too_large_at: int | None = columns.integer(nullable=True)
 
 
 class DeliveryAttemptRow(SQLModel, table=True):

@@ -47,7 +47,7 @@ async def invite(
             tx,
             act,
             customer_id,
-            email=member.email.casefold(),
+            email=member.email,
             role=member.role,
             language=member.language,
             secret=secret,

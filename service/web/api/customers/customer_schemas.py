@@ -20,6 +20,7 @@ from notifications.customer.records import (
 from notifications.incident import Property
 from notifications.mail.enveloped import certificate_expires_at, certificate_pem, parse_certificate
 from notifications.mail.mail_form import mail_form
+from notifications.mail_address import a_label_address
 from notifications.time_zones import time_zone_names
 from notifications.use_cases.customers.manage_customers import ContactDraft, CustomerDraft
 from service.web.api.fields import Code, Language, Line, Moment, Out, Schema
@@ -33,9 +34,10 @@ def _time_zone(name: str) -> str:
 
 
 def _mail_address(address: str) -> str:
+    """Return the address as it is kept: as it goes out (``notifications.mail_address``), however it was typed."""
     try:
         # No DNS here: an installation without a resolver still takes contacts; delivery tells what is unreachable.
-        return validate_email(address, check_deliverability=False, test_environment=True).normalized
+        return a_label_address(validate_email(address, check_deliverability=False, test_environment=True).normalized)
     except EmailNotValidError as error:
         raise ValueError(f"is no mail address: {error}") from None
 
@@ -223,7 +225,8 @@ class ContactOut(Out):
     )
     mail_form: str = Field(description="What its mails are now: `full`, `encrypted` or `summary`.")
     mail_form_reason: str = Field(
-        description="`chosen`, `address_unconfirmed`, `no_certificate` or `certificate_unusable`."
+        description="`chosen`, `address_unconfirmed`, `no_certificate` or `certificate_unusable`; of one delivery, also"
+        " `too_large` (in the log)."
     )
     phone: str | None
     created_at: Moment

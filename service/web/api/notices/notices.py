@@ -16,6 +16,7 @@ from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.release_notice import override_release, release_notice, review_override
 from notifications.use_cases.notices.seal_notice import compose_from_store
+from service.auth.permissions import Permission
 from service.auth.route_guard import Access
 from service.delivery.acknowledgements import record_opening, record_reading_of_mail
 from service.monitoring.alerts import raise_alerts
@@ -255,11 +256,14 @@ async def resources(access: MayReadNotices, notice_id: UUID) -> Response:
 @router.get("/{notice_id}/deliveries", response_model=DeliveryList, summary="Deliveries and their evidence")
 async def deliveries(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return who was served by which channel, every attempt, what the other side answered, and what came back."""
+    reads_returned = access.may(Permission.RETURNED_READ)
 
     def work(tx: Transaction) -> list[DeliveryOut]:
         tx.notices.require(notice_id)
         return [
-            delivery_out(item, list(tx.deliveries.attempts(item.id)), tx.deliveries.bounces(item.id))
+            delivery_out(
+                item, list(tx.deliveries.attempts(item.id)), tx.deliveries.bounces(item.id), with_words=reads_returned
+            )
             for item in tx.deliveries.of_notice(notice_id)
         ]
 
