@@ -20,9 +20,10 @@ from notifications.evidence.verification import (
     MAIL_STEPS,
     SCHEMA,
     VerifiedStep,
+    _compare_mail,
     _Files,
     _files,
-    _verify_mail_agrees,
+    _unchanged,
     _verify_mail_signature,
     _well_formed_renderings,
     parse_trust,
@@ -30,6 +31,11 @@ from notifications.evidence.verification import (
 from notifications.mail.mail import PROTECTED_HEADERS
 from notifications.mail.signed_mail import parse_signed_mail
 from service.crypto.key_files import load_log_key, load_private_key
+
+
+def _verify_mail_agrees(parsed, verified):
+    return _unchanged(_compare_mail(parsed, verified))
+
 
 MEMBERS = ("notice_id", "incident_id", "ticket", "sequence", "kind", "facts_version", "tlp", "effect", "renderings")
 
