@@ -255,8 +255,8 @@ def _signed_boundary(fields: Mapping[str, list[str]], body: bytes, differs: _Dif
     found = list(_PARAMETER.finditer(semicolon + rest))
     parameters = [(match["name"].casefold(), match["quoted"] or match["token"] or "") for match in found]
     boundaries = [text for name, text in parameters if name == "boundary"]
-    if len(boundaries) != 1 or not boundaries[0]:
-        raise _refuse("names no boundary of its parts, or two")
+    if not any(boundaries):
+        raise _refuse("names no boundary of its parts")
     stated = {name: text.casefold() for name, text in parameters}
     announced = stated.get("protocol") == _PKCS7_SIGNATURE and stated.get("micalg") in {"sha-256", "sha256"}
     whole = "".join(match[0] for match in found) == semicolon + rest.rstrip(" \t")
