@@ -370,10 +370,10 @@ def _compare_mail(parsed: SignedMail, state: _Files) -> VerifiedStep:
     absent = parsed.stated_outer is not None and not parsed.outer
     changed = [
         f"the header {name} is not the one under the signature"
-        for name in (() if absent else PROTECTED_HEADERS)
+        for name in PROTECTED_HEADERS
         if parsed.outer.get(name) != outside.get(name)
     ]
-    if not (absent or changed) and parsed.outer_addresses != parsed.protected_addresses:
+    if not changed and parsed.outer_addresses != parsed.protected_addresses:
         changed.append("an address only looks like the one under the signature")
     # 2. Without this, whoever has any certificate of the CA could pass a genuine notice on as their own.
     if not state.signed.names(parsed.sender):

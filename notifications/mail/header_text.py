@@ -19,9 +19,10 @@ _MAILBOX = re.compile(
     r'|(?P<bare>[^<>"\s]+)'
 )
 _QUOTED_PAIR = re.compile(r"\\(.)")
-_ADDRESS_IN_TEXT = re.compile(
-    r"[^\s<>()\[\],;:\"@＠﹫]+[@＠﹫][^\s<>()\[\],;:\"@＠﹫]+[.。．｡][^\s<>()\[\],;:\"@＠﹫]+"
-)
+_BETWEEN_ADDRESSES = re.compile(r"[\s<>()\[\],;:\"]+")
+#: The sign and the dot, also as East Asian scripts write them.
+_AT = re.compile(r"[@＠﹫]")
+_DOT_INSIDE = re.compile(r"[^.。．｡][.。．｡][^.。．｡]")
 
 
 def parse_text(value: str) -> str | None:
@@ -76,4 +77,8 @@ def parse_mailbox(value: str) -> tuple[str, str] | None:
 
 def names_another_address(display: str, address: str) -> bool:
     """Return whether a display name holds a mail address that is not the one beside it."""
-    return any(found.casefold() != address.casefold() for found in _ADDRESS_IN_TEXT.findall(display))
+    for word in _BETWEEN_ADDRESSES.split(display):
+        local, *domain = _AT.split(word, maxsplit=1)
+        if local and domain and _DOT_INSIDE.search(domain[0]) and word.casefold() != address.casefold():
+            return True
+    return False

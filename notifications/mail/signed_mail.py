@@ -27,12 +27,14 @@ _MAX_MAIL_BYTES = 64 * 1024 * 1024
 #: Longer ones cost a decoder more time than a header is worth.
 _MAX_HEADER_CHARACTERS = 20_000
 _FIELD = re.compile(rb"([!-9;-~]+):[ \t]?(.*)", re.DOTALL)
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_BLANK_LINE = re.compile(rb"\r\n[ \t]+(?:\r\n|\Z)")
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
 _BOUNDARY = re.compile(r'boundary="(=_[a-z]+_[0-9a-f]{24})"')
 #: A parameter of Content-Type in the form that every program reads alike (RFC 2045, 5.1).
 _PARAMETER = re.compile(
-    r"[ \t]*;[ \t]*(?P<name>[A-Za-z0-9!#$%&'*+.^_`|~-]+)"
-    r'=(?:"(?P<quoted>[^"\\]*)"|(?P<token>[A-Za-z0-9!#$%&\'*+.^_`|~-]+))'
+    r";[ \t]*(?P<name>[A-Za-z0-9!#$%&'*+.^_`|~-]+)"
+    r'=(?:"(?P<quoted>[^"\\]*)"|(?P<token>[A-Za-z0-9!#$%&\'*+.^_`|~-]+))[ \t]*'
 )
 _PARAMETERS = ("protocol", "micalg", "boundary")
 _PKCS7_SIGNATURE = "application/pkcs7-signature"
@@ -204,7 +206,9 @@ def _lined(mail: bytes, differs: _Differs) -> bytes:
 def _fields(header: bytes, differs: _Differs) -> dict[str, list[str]]:
     """Return header values by lower-case name, unfolded, not decoded; what is not in the one form differs."""
     fields: dict[str, list[str]] = {}
-    if re.search(rb"\r\n[ \t]+(?:\r\n|\Z)", header):
+    if _CONTROL.search(header):
+        differs("has a control character among its headers")
+    if _BLANK_LINE.search(header):
         differs("has a blank line among its headers, where some programs end them")
     for line in _FOLD.sub(b"", header).split(b"\r\n"):
         match = _FIELD.fullmatch(line)
@@ -248,7 +252,7 @@ def _signed_boundary(fields: Mapping[str, list[str]], body: bytes, differs: _Dif
         raise _unreadable("is encrypted: decrypt it first (openssl cms -decrypt -in MAIL -inkey KEY -out DECRYPTED)")
     if kind == "application/ms-tnef":
         raise _unreadable("was put into Outlook's own format by a mail server: ask for the mail as .eml")
-    if kind != "multipart/signed" and _SIGNED_INSIDE.search(body):
+    if kind.startswith(("multipart/", "message/")) and kind != "multipart/signed" and _SIGNED_INSIDE.search(body):
         raise _unreadable("holds the signed mail inside another one: open the inner mail and save that one as .eml")
     if kind != "multipart/signed":
         raise _refuse("is not multipart/signed with SHA-256 (S/MIME)")
@@ -259,7 +263,7 @@ def _signed_boundary(fields: Mapping[str, list[str]], body: bytes, differs: _Dif
         raise _refuse("names no boundary of its parts")
     stated = {name: text.casefold() for name, text in parameters}
     announced = stated.get("protocol") == _PKCS7_SIGNATURE and stated.get("micalg") in {"sha-256", "sha256"}
-    whole = "".join(match[0] for match in found) == semicolon + rest.rstrip(" \t")
+    whole = "".join(match[0] for match in found) == semicolon + rest
     if not (announced and whole and len(parameters) == len(_PARAMETERS)):
         differs("is not announced as signed with SHA-256 (S/MIME) in the one form")
     if [version.strip(" \t") for version in fields.get("mime-version", ())] != ["1.0"]:

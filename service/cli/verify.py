@@ -66,7 +66,7 @@ def _print(judgement: Judgement, steps: Sequence[str], what: str, console: Conso
             told = "the signed content is genuine, but the copy was changed outside it; do not believe these parts"
             _verdict(console, f"CHANGED OUTSIDE: {told}: {reasons}", "bold yellow")
         case Verdict.UNREADABLE:
-            _verdict(console, f"NOT READABLE AS SAVED: the {what} {reasons}", "bold yellow")
+            _verdict(console, f"NOT READABLE AS SAVED: the {what} {reasons}; do not trust it before", "bold yellow")
         case Verdict.NOT_GENUINE:
             _verdict(console, f"NOT GENUINE: step {number}, {step}, failed; do not trust this {what}", "bold red")
     return judgement.verdict

@@ -186,7 +186,7 @@ def test_an_encrypted_mail_is_not_readable_as_saved_and_how_to_save_it_is_said(o
     code, lines, error = verify(mail)
     assert (code, error) == (4, "")
     how = "is encrypted: decrypt it first (openssl cms -decrypt -in MAIL -inkey KEY -out DECRYPTED)"
-    assert lines == [f"1. unread  structure: {how}", f"NOT READABLE AS SAVED: the mail {how}"]
+    assert lines == [f"1. unread  structure: {how}", f"NOT READABLE AS SAVED: the mail {how}; do not trust it before"]
 
 
 def test_the_help_says_what_each_exit_code_means(monkeypatch, capfd):

@@ -254,6 +254,10 @@ def part_before(part):
     return lambda of: of.mail.replace(of.first, of.first + part(of) + b"\r\n" + of.first, 1)
 
 
+def words_about_a_signed_part(of):
+    return outer(b"Content-Type", b"text/plain")(of).partition(of.body)[0] + b"\r\nContent-Type: " + SIGNED_TYPE
+
+
 def last_letter(of):
     position = len(of.mail) - 70
     return of.mail[:position] + bytes([of.mail[position] ^ 1]) + of.mail[position + 1 :]
@@ -305,6 +309,9 @@ CHANGED_OUTSIDE = [
     ("two subjects", add(b"Subject: Nothing happened"), "header subject twice"),
     ("another sender", outer(b"From", b"SOC <x@evil.example>"), "header From"),
     ("two senders", after(b"From: SOC <x@evil.example>"), "header from twice"),
+    ("a control character in a header", add(b"X-Other: a\x0cSubject: Nothing happened"), "control character"),
+    ("a blank line in a folded header", add(b"X-Other: a\r\n ", b" b"), "blank line"),
+    ("a line that is no header", add(b"Nothing happened"), "is no header"),
     ("two senders in one header", outer(b"From", b"SOC <soc@provider.example>, x@evil.example"), "header From"),
     ("no sender", outer(b"From", None), "header From"),
     ("another recipient", outer(b"To", b"dpo@valmont.example"), "header To"),
@@ -417,6 +424,7 @@ NOT_TRUE = [
     ("another boundary before it", content_type(SIGNED_TYPE.replace(b"; micalg", b'; boundary="x"; micalg')), ""),
     ("signed by a stranger", lambda of: of.office.mail(of.office.seal(), sign=stranger(of)), ""),
     ("a summary signed by a stranger", summary(stranger), ""),
+    ("words that name a signed part", words_about_a_signed_part, "multipart/signed"),
     ("words only", lambda of: b"Subject: INC-2026-000042\r\n\r\nThere is a notice.\r\n", "content-type"),
     ("nothing", lambda of: b"", "content-type"),
 ]
