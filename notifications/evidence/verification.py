@@ -36,7 +36,8 @@ from notifications.mail.mail import (
     SIGNATURE_NAME,
     TIMESTAMP_NAME,
 )
-from notifications.mail.signed_mail import STRUCTURE, SignedMail, parse_signed_mail
+from notifications.mail.signed_copy import STRUCTURE
+from notifications.mail.signed_mail import SignedMail, parse_signed_mail
 
 SCHEMA = "greffier.notice/1"
 
@@ -132,8 +133,8 @@ def verify_notice_mail(mail: bytes, trust: Trust) -> Iterator[VerifiedStep]:
     2. Mail signature: over the signed part, by a certificate for mail that leads to the CA and names the From address.
     3. to 6. and 8. to 9. as for files.
     7. The mail agrees with the document: outer headers with protected ones, words with the document's digests. Of a
-       mail that was encrypted the outer headers are not here, once it is decrypted: told, and not taken for compared.
-       A request to acknowledge is the mail's own: told as such.
+       mail that was encrypted the outer headers are not here, once it is decrypted: the step says that it did not
+       compare them. A request to acknowledge is the mail's own: the step says so.
     """
     for step in examine_notice_mail(mail, trust):
         yield _unchanged(step)
@@ -366,7 +367,7 @@ def _compare_mail(parsed: SignedMail, state: _Files) -> VerifiedStep:
     document = state.document
     # 1.
     outside = parsed.protected if parsed.stated_outer is None else parsed.stated_outer
-    # Left out are they only where the signature itself says that the mail was encrypted.
+    # Outer headers may be left out only where the signature itself says that the mail was encrypted.
     absent = parsed.stated_outer is not None and not parsed.outer
     changed = [
         f"the header {name} is not the one under the signature"

@@ -354,6 +354,7 @@ CHANGED_OUTSIDE = [
         lambda of: of.head + b"\r\nNothing happened.\r\n" + of.body[2:],
         "before its signed part",
     ),
+    ("dashes before the signed part", lambda of: of.head + b"\r\n-- \r\nNothing.\r\n" + of.body[2:], "before its"),
     ("text after the end", lambda of: of.mail + b"P.S.\r\n", "after its end"),
     (
         "the next mail of an mbox after the end",
