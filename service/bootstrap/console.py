@@ -10,6 +10,7 @@ from service.auth.oidc.provider import verify_issuer_url
 from service.auth.sign_in.own_credentials import OwnCredentials
 from service.auth.sign_in.password_links import PasswordLinks
 from service.auth.sign_in.sign_in import SignIn, SignInSettings
+from service.bootstrap.signing import demonstration_parts
 from service.crypto.secret_box import SecretBox
 from service.delivery.acknowledge_link import AcknowledgeLinks
 from service.ports.store import AccessStore
@@ -50,6 +51,7 @@ def build_console(
         password_links=PasswordLinks(*parts),
         acknowledge_links=AcknowledgeLinks(box, provider.console_url or provider.origin),
         oidc=oidc,
+        demonstration=demonstration_parts(settings),
     )
 
 

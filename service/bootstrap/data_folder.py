@@ -48,7 +48,10 @@ def prepare_data_folder(
     if any(char.isspace() or char == "+" for char in origin):
         raise InvalidInputError(Fault("log.origin", "may hold no white space and no +"))
     passphrase = _first_line(passphrase_file) if passphrase_file else None
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise InvalidInputError(Fault("data", f"{data} cannot be made: {error.strerror}")) from None
     master_path = master_key_file or data / "master.key"
     masters = read_masters(master_path) if master_path.exists() else [new_master()]
     create_demo_keys(

@@ -15,7 +15,7 @@ from service.bootstrap.bounces import start_bounce_listener
 from service.bootstrap.console import build_console
 from service.bootstrap.core import Core, build_core
 from service.bootstrap.delivery import BackgroundTasks, start_background_tasks
-from service.bootstrap.signing import signing_health
+from service.bootstrap.signing import DEMONSTRATION_ADVICE, demonstration_parts, signing_health
 from service.channels.bounce_listener import BounceListener
 from service.crypto.secret_box import SecretBox
 from service.customers.erasure import ErasureTask
@@ -154,6 +154,8 @@ async def _start_monitoring(
         listener = metrics_listener(core.metrics, settings.metrics.host, settings.metrics.port)
         await stack.enter_async_context(listener)
     _log_degraded_parts(probes)
+    for part in demonstration_parts(settings):
+        _log.warning("part.for_demonstration", part=part, advice=DEMONSTRATION_ADVICE[part])
     _log.info("service.ready", data=str(settings.data), log_origin=settings.log.origin)
     return probes
 

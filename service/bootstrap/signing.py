@@ -14,12 +14,17 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.record_keys import record_keys
 from service.audit_log.witness.client import WitnessClient, parse_witnesses
 from service.crypto.cms_signer import CmsSigner
-from service.crypto.demo_keys import KeyFiles
+from service.crypto.demo_keys import DEMO_CA, KeyFiles
 from service.crypto.key_files import Passphrases, load_chain
 from service.crypto.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
 from service.settings import Settings
 from service.store import SqlTransaction, Store
 
+#: What to do about a part that is for demonstration only.
+DEMONSTRATION_ADVICE = {
+    "signing_key": "notices are signed by a demonstration key that nobody outside trusts: set signing.chain_file",
+    "timestamp_authority": "this process dates its own notices, which proves no date: set timestamps.url",
+}
 #: Certificates that expire within so many days are warned of.
 _EXPIRY_WARNING_DAYS = 30
 #: Entries without an index at a start: those that a crash or a command left.
@@ -43,6 +48,23 @@ def timestamp_authority(
     )
     stack.push_async_callback(authority.aclose)
     return authority
+
+
+def demonstration_parts(settings: Settings) -> tuple[str, ...]:
+    """Return what is for demonstration only: ``signing_key`` by a demo CA, ``timestamp_authority`` in this process.
+
+    What they prove rests on the provider's word alone. A certificate that cannot be read is reported elsewhere.
+    """
+    files = KeyFiles(settings.keys_dir, settings.trust_dir)
+    found = []
+    with contextlib.suppress(SealingUnavailableError):
+        issuer = load_chain(settings.signing.chain_file or files.signing_chain)[0].issuer
+        names = issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        if any(str(name.value).endswith(DEMO_CA) for name in names):
+            found.append("signing_key")
+    if settings.timestamps.url is None:
+        found.append("timestamp_authority")
+    return tuple(found)
 
 
 def witness_clients(settings: Settings, stack: contextlib.AsyncExitStack) -> list[WitnessClient]:
