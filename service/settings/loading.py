@@ -60,6 +60,10 @@ def variable(name: str) -> str:
     return _PREFIX + name.replace(".", "__").upper()
 
 
+def _dotted(name: str) -> str:
+    return name.lower().replace("__", ".", 1)
+
+
 def load_settings(data: Path, **overrides: Any) -> Settings:
     """Return the settings of a data folder; raises InvalidInputError naming each wrong setting and its place.
 
@@ -69,17 +73,16 @@ def load_settings(data: Path, **overrides: Any) -> Settings:
     sources = (
         _of_file(data / SETTINGS_FILE),
         _of_environment(os.environ),
-        [_Given(name := key.replace("__", ".", 1), name, value) for key, value in overrides.items()],
+        [_Given(_dotted(key), _dotted(key), value) for key, value in overrides.items()],
     )
     # Later values replace earlier ones.
     given = [item for source in sources for item in sorted(source, key=lambda item: not item.is_old)]
-    known = {item.new_name: item for item in given if item.new_name in FIELDS}
-    faults = [Fault(item.place, "is no setting") for item in given if item.new_name not in FIELDS and not item.is_old]
-    if faults:
+    if faults := [Fault(item.place, "is no setting") for item in given if not item.is_old and item.name not in FIELDS]:
         raise InvalidInputError(*faults)
     tables: dict[str, dict[str, Any]] = {table: {} for table in PARTS}
-    for new_name, item in known.items():
-        table, _, key = str(new_name).partition(".")
+    known = {name: item for item in given if (name := item.new_name) is not None}
+    for name, item in known.items():
+        table, key = name.split(".")
         tables[table][key] = item.value
     try:
         settings = Settings.model_validate({**tables, "data": data})
@@ -108,7 +111,7 @@ def _of_file(path: Path) -> Iterator[_Given]:
 def _of_environment(environment: Mapping[str, str]) -> Iterator[_Given]:
     """Yield what the variables hold; raises InvalidInputError where a list or a mapping is no JSON."""
     for place, text in environment.items():
-        name = place.upper().removeprefix(_PREFIX).lower().replace("__", ".", 1)
+        name = _dotted(place.upper().removeprefix(_PREFIX))
         if not place.upper().startswith(_PREFIX) or _FOREIGN.fullmatch(name):
             continue
         field = FIELDS.get(OLD_NAMES.get(name, name) or "")
@@ -121,7 +124,7 @@ def _of_environment(environment: Mapping[str, str]) -> Iterator[_Given]:
         yield _Given(place, name, value)
 
 
-def _place(location: Iterable[int | str], known: Mapping[str | None, _Given]) -> str:
+def _place(location: Iterable[int | str], known: Mapping[str, _Given]) -> str:
     """Return where the value is that pydantic names by its path; the path itself where no source holds it."""
     path = [str(part) for part in location]
     name = ".".join(path[:2])

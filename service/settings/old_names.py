@@ -1,4 +1,4 @@
-"""The flat names that settings had before they stood in tables. They are read for one release, with a warning."""
+"""The flat names that settings had before there were tables. They are read for one release, with a warning."""
 
 from collections.abc import Mapping
 
