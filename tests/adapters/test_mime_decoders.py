@@ -14,12 +14,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sealed_sample import ADDRESS, Office, body_start
 
 from notifications.errors import VerificationError
 from notifications.evidence.verdict import Verdict, judge_notice_mail
 from notifications.mail.mail import PROTECTED_HEADERS
 from notifications.mail.signed_mail import parse_signed_mail
+from support.sealed_sample import ADDRESS, Office, body_start
 
 FOLDER = Path(__file__).parents[1] / "mime_decoders"
 SUBJECT = "[TLP:AMBER+STRICT] INC-2026-000042 #1 – Störung"

@@ -4,8 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from clocks import SteppedClock
-from fakes.records import NOW, make_attempt, make_customer, make_delivery, make_entry, make_incident, make_notice
 
 from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
 from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
@@ -23,6 +21,8 @@ from service.settings.alerts import AlertSettings
 from service.settings.provider import ProviderSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
+from support.clocks import SteppedClock
+from support.records import NOW, make_attempt, make_customer, make_delivery, make_entry, make_incident, make_notice
 
 SETTINGS = AlertSettings(lead_seconds=900)
 PROVIDER = ProviderSettings(name="Provider", contact_email="soc@provider.example", default_language="en")

@@ -6,28 +6,6 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from fakes.memory_records import Records
-from fakes.memory_store import MemoryStore, MemoryTransaction
-from fakes.postgresql_server import postgresql_server
-from fakes.records import (
-    NOBODY,
-    NOW,
-    SALT,
-    after,
-    make_attempt,
-    make_binding,
-    make_contact,
-    make_customer,
-    make_decision,
-    make_delivery,
-    make_entry,
-    make_facts,
-    make_incident,
-    make_notice,
-    make_profile,
-    make_sealed,
-)
-from fakes.repositories import repositories, verify_signatures
 
 from notifications.audit.entry import leaf_bytes, pseudonym
 from notifications.customer.records import MailContent
@@ -46,6 +24,28 @@ from notifications.ports import InboxItem, Page, StoredResponse, TimestampedChec
 from service.ports.log import LogTransaction
 from service.store import migrate_store, open_store
 from service.store.engines.transaction import SqlTransaction
+from support.memory_records import Records
+from support.memory_store import MemoryStore, MemoryTransaction
+from support.postgresql_server import postgresql_server
+from support.records import (
+    NOBODY,
+    NOW,
+    SALT,
+    after,
+    make_attempt,
+    make_binding,
+    make_contact,
+    make_customer,
+    make_decision,
+    make_delivery,
+    make_entry,
+    make_facts,
+    make_incident,
+    make_notice,
+    make_profile,
+    make_sealed,
+)
+from support.repositories import repositories, verify_signatures
 
 
 @pytest.fixture(scope="session")

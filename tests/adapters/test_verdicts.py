@@ -7,13 +7,13 @@ not genuine or not readable it does not, except where a row says that OpenSSL is
 import subprocess
 
 import pytest
-from saved_copies import CHANGED_OUTSIDE, ROWS, Sample
-from sealed_sample import Office, steps_of_mail
 
 from notifications.errors import VerificationError
 from notifications.evidence.verdict import Verdict, judge, judge_notice_mail
 from notifications.evidence.verification import MAIL_STEPS, verify_notice_mail
 from notifications.mail.signed_mail import parse_signed_mail
+from support.saved_copies import CHANGED_OUTSIDE, ROWS, Sample
+from support.sealed_sample import Office, steps_of_mail
 
 GENUINE, CHANGED, NOT_GENUINE, UNREADABLE = Verdict
 #: What the verifier that raises for any difference comes to.

@@ -7,13 +7,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from sealed_sample import Office
-from smime_reader import SmimeReader
 
 from notifications.evidence.verification import MAIL_STEPS
 from notifications.mail.enveloped import encrypt_mail
 from service.cli.main import main
 from service.settings import load_settings
+from support.sealed_sample import Office
+from support.smime_reader import SmimeReader
 
 GREFFIER = Path(sys.executable).with_name("greffier")
 GENUINE = "GENUINE: signed by the provider, timestamped as shown, and held by its audit log"

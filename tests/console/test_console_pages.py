@@ -5,13 +5,13 @@ import re
 from uuid import UUID
 
 import httpx
-from people import browser, person, visible_text
-from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.mail.bounce_record import Bounce, BounceKind
 from service.auth.authentication import SESSION_COOKIE
 from service.ports.accounts import Role
 from service.web.console.forms import local_path
+from support.people import browser, person, visible_text
+from support.scenario import affected, customer, declare, harm, ok, release
 
 STRICT = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"

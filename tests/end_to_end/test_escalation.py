@@ -8,12 +8,12 @@ from uuid import UUID
 
 import httpx
 import pytest
-from clocks import SteppedClock
-from postgresql_server import postgresql_server
-from scenario import affected, change, facts, ok, release
-from smtp_server import SmtpServer
 
 from service.cli.demo.environment import embedded_service
+from support.clocks import SteppedClock
+from support.postgresql_server import postgresql_server
+from support.scenario import affected, change, facts, ok, release
+from support.smtp_server import SmtpServer
 
 GONE = "550 5.1.1 no such user"
 BUSY = "451 4.7.1 greylisted, come back later"

@@ -4,9 +4,9 @@ import asyncio
 import socket
 
 import pytest
-from processes import greffier
 
 from service.cli.demo.environment import embedded_service
+from support.processes import greffier
 
 
 def lines_of(running):

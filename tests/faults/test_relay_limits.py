@@ -7,13 +7,13 @@ from email.policy import default
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from scenario import ok
-from smtp_server import SmtpServer
 from test_misbehaving_relay import GRAVE, mail_once
 
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.clocks import TurnedClock
+from support.scenario import ok
+from support.smtp_server import SmtpServer
 
 WHOLE = ("SIZE 10000000", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
 

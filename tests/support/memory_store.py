@@ -8,14 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from fakes.memory_records import MemoryRepository, Records, of, page_of
-from fakes.memory_serving import MemoryDeliveries, MemoryEscalations, MemoryWebhooks
-
 from notifications.audit.entry import leaf_bytes, parse_leaf, pseudonym
 from notifications.errors import LogUnavailableError, NotFoundError, StateConflictError, required
 from notifications.notice import NoticeState
 from notifications.ports import SequencedEntry, TimestampedCheckpoint
 from service.ports.log import PendingLeaf
+from support.memory_records import MemoryRepository, Records, of, page_of
+from support.memory_serving import MemoryDeliveries, MemoryEscalations, MemoryWebhooks
 
 
 class MemoryAudit(MemoryRepository):

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
-from sealed_sample import ADDRESS, Office, body_start, write_signer
-from smime_reader import SmimeReader
 
 from notifications.evidence.verdict import Verdict
 from notifications.mail.enveloped import encrypt_mail
 from notifications.mail.mail import assemble_entity_to_encrypt, assemble_mail, base64_lines, prepare_body, prepare_text
 from notifications.mail.signed_mail import parse_signed_mail
+from support.sealed_sample import ADDRESS, Office, body_start, write_signer
+from support.smime_reader import SmimeReader
 
 GENUINE, CHANGED, NOT_GENUINE, UNREADABLE = Verdict
 EVIL = b"x@evil.example"
