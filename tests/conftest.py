@@ -2,15 +2,11 @@
 
 import io
 import shutil
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import pytest
 import structlog
-
-sys.path.insert(0, str(Path(__file__).parent / "fakes"))
 
 from service.bootstrap.data_folder import prepare_data_folder
 from service.cli.demo.environment import ADDRESS, PROVIDER, embedded_service

@@ -8,8 +8,18 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from clocks import SteppedClock
-from oidc_provider import (
+
+from notifications.use_cases.audit_context import AuditContext
+from service.auth.oidc.flow import OidcSignIn
+from service.auth.oidc.settings import OidcRefusedError, OidcSettings
+from service.auth.sign_in.sessions import Browser
+from service.auth.sign_in.sign_in import SignIn, SignInSettings
+from service.crypto.secret_box import SecretBox
+from service.ports.accounts import Account, AccountKind, Grant, Password, Role
+from service.store import open_store
+from service.system.logging import SystemIdentifiers
+from support.clocks import SteppedClock
+from support.oidc_provider import (
     CLIENT_ID,
     CLIENT_SECRET,
     SigningKey,
@@ -21,16 +31,6 @@ from oidc_provider import (
     never,
     nonsense,
 )
-
-from notifications.use_cases.audit_context import AuditContext
-from service.auth.oidc.flow import OidcSignIn
-from service.auth.oidc.settings import OidcRefusedError, OidcSettings
-from service.auth.sign_in.sessions import Browser
-from service.auth.sign_in.sign_in import SignIn, SignInSettings
-from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Account, AccountKind, Grant, Password, Role
-from service.store import open_store
-from service.system.logging import SystemIdentifiers
 
 BROWSER = Browser(address="192.0.2.1")
 REDIRECT = "https://greffier.example/sign-in/oidc/callback"

@@ -6,13 +6,13 @@ from uuid import UUID
 
 import httpx
 import pytest
-from scenario import affected, customer, declare, harm, ok, release
-from world import account, at_customer, at_provider, build_world
 
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Reach, Scope
 from service.auth.tenant_scope import OutOfScopeError, within
 from service.ports.accounts import AccountKind, Role
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.world import account, at_customer, at_provider, build_world
 
 
 @pytest.fixture

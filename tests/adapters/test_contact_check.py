@@ -7,12 +7,6 @@ from email import message_from_bytes
 from email.policy import default as mail_policy
 
 import pytest
-from clocks import SteppedClock
-from fakes.access_records import make_account
-from fakes.records import NOW, make_contact, make_customer
-from fakes.serving_records import make_endpoint
-from fakes.smime_reader import SmimeReader
-from fakes.smtp_server import CLOSE, SmtpServer
 
 from notifications.delivery.delivery import Outcome, OutcomeKind
 from notifications.delivery.reachability import CheckSubject
@@ -26,6 +20,12 @@ from service.monitoring.alerts import AlertSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
 from service.web.api.operations.attention import attention_list
+from support.access_records import make_account
+from support.clocks import SteppedClock
+from support.records import NOW, make_contact, make_customer
+from support.serving_records import make_endpoint
+from support.smime_reader import SmimeReader
+from support.smtp_server import CLOSE, SmtpServer
 
 SENDER = "soc@provider.example"
 ALERTS = AlertSettings("board@provider.example", "en", "Provider", None)

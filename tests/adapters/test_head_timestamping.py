@@ -4,8 +4,6 @@ import subprocess
 from datetime import timedelta
 
 import pytest
-from clocks import SteppedClock
-from fakes.records import NOW, make_entry
 
 from notifications.errors import TimestampUnavailableError
 from service.audit_log.checkpoint_timestamps import CheckpointTimestamper
@@ -19,6 +17,8 @@ from service.monitoring.metrics import Metrics
 from service.monitoring.service_findings import OperatingLimits, scan_operations
 from service.settings import load_settings
 from service.store import open_store
+from support.clocks import SteppedClock
+from support.records import NOW, make_entry
 
 LIMITS = OperatingLimits(timedelta(minutes=10), timedelta(days=9), timedelta(minutes=15), 0)
 

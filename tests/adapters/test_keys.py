@@ -11,10 +11,6 @@ from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fakes.records import make_customer
-from fakes.serving_records import make_endpoint, make_secret
-from kept_keys import Kept, as_released, mode, private_files, settings_of
-from sealed_sample import SetClock
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.note import parse_note, parse_verifier_key, verifier_key
@@ -30,6 +26,10 @@ from service.crypto.master_key import key_passphrases, load_masters, new_master,
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
 from service.key_rotation.master_rotation import rotate_master
 from service.ports.accounts import Account, AccountKind, Totp
+from support.kept_keys import Kept, as_released, mode, private_files, settings_of
+from support.records import make_customer
+from support.sealed_sample import SetClock
+from support.serving_records import make_endpoint, make_secret
 
 ORIGIN = "provider.example/greffier"
 NOW = datetime.now(UTC).replace(microsecond=0)

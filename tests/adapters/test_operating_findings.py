@@ -4,8 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from clocks import SteppedClock
-from fakes.records import NOW, make_attempt, make_customer, make_delivery, make_entry, make_incident, make_notice
 
 from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
 from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
@@ -19,6 +17,8 @@ from service.monitoring.certificate_expiry import CertificateEnd
 from service.monitoring.metrics import Metrics
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
+from support.clocks import SteppedClock
+from support.records import NOW, make_attempt, make_customer, make_delivery, make_entry, make_incident, make_notice
 
 SETTINGS = AlertSettings("soc@provider.example", "en", "Provider", None, lead_seconds=900)
 REFUSED = Outcome(OutcomeKind.TRANSIENT_FAILURE, 451, "4.7.1", "later", None, None, None, "relay:25")

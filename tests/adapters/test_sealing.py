@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from sealed_sample import ADDRESS, ORIGIN, SetClock
 
 from notifications.crypto.cms import verify_chain, verify_detached
 from notifications.errors import InvalidInputError, SealingUnavailableError, TimestampUnavailableError
@@ -28,6 +27,7 @@ from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import KeyFiles, create_demo_keys
 from service.crypto.key_files import load_log_key
 from service.crypto.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority, verify_reply
+from support.sealed_sample import ADDRESS, ORIGIN, SetClock
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 CONTENT = b"what is signed"

@@ -7,26 +7,6 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from fakes.memory_store import MemoryStore, MemoryTransaction
-from fakes.postgresql_server import postgresql_server
-from fakes.records import (
-    NOBODY,
-    NOW,
-    SALT,
-    after,
-    make_attempt,
-    make_binding,
-    make_contact,
-    make_customer,
-    make_decision,
-    make_delivery,
-    make_entry,
-    make_facts,
-    make_incident,
-    make_notice,
-    make_profile,
-    make_sealed,
-)
 
 from notifications.audit.entry import leaf_bytes, pseudonym
 from notifications.customer.records import MailContent
@@ -44,6 +24,26 @@ from notifications.notice import NoticeState
 from notifications.ports import InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
 from service.store import migrate_store, open_store
 from service.store.engines.transaction import SqlTransaction
+from support.memory_store import MemoryStore, MemoryTransaction
+from support.postgresql_server import postgresql_server
+from support.records import (
+    NOBODY,
+    NOW,
+    SALT,
+    after,
+    make_attempt,
+    make_binding,
+    make_contact,
+    make_customer,
+    make_decision,
+    make_delivery,
+    make_entry,
+    make_facts,
+    make_incident,
+    make_notice,
+    make_profile,
+    make_sealed,
+)
 
 
 @pytest.fixture(scope="session")

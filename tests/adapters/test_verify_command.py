@@ -7,11 +7,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from sealed_sample import Office
 
 from notifications.evidence.verification import MAIL_STEPS
 from service.cli.main import main
 from service.settings import load_settings
+from support.sealed_sample import Office
 
 GREFFIER = Path(sys.executable).with_name("greffier")
 GENUINE = "GENUINE: signed by the provider, timestamped as shown, and held by its audit log"

@@ -8,11 +8,6 @@ from email.utils import format_datetime
 from uuid import uuid4
 
 import pytest
-from fakes.clocks import SteppedClock
-from fakes.records import NOW, make_customer
-from fakes.serving_records import make_endpoint, make_secret
-from fakes.tls_authority import new_authority
-from fakes.webhook_server import a_byte_at_a_time, answer, close_at_once, hang, webhook_server
 
 from notifications.delivery.delivery import OutcomeKind
 from notifications.delivery.webhook import EndpointState, SignatureKind
@@ -27,6 +22,11 @@ from service.channels.webhook_https import (
     verify_public,
 )
 from service.crypto.secret_box import SecretBox
+from support.clocks import SteppedClock
+from support.records import NOW, make_customer
+from support.serving_records import make_endpoint, make_secret
+from support.tls_authority import new_authority
+from support.webhook_server import a_byte_at_a_time, answer, close_at_once, hang, webhook_server
 
 BOX = SecretBox([b"m" * 32])
 SHARED, PRIVATE = b"s" * 32, b"p" * 32

@@ -7,10 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from clocks import SteppedClock
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fakes.memory_store import MemoryStore
-from fakes.records import make_entry
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_cosignature
 from notifications.audit.cosignature import with_cosignatures
@@ -33,6 +30,9 @@ from service.audit_log.witness.folder import WitnessFolder, prepare_witness
 from service.audit_log.witness.server import create_witness_app
 from service.crypto.log_keys import LogSigners
 from service.system.http_server import HttpServer, listening_socket
+from support.clocks import SteppedClock
+from support.memory_store import MemoryStore
+from support.records import make_entry
 
 ORIGIN = "log.greffier.test"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)

@@ -5,8 +5,9 @@ import json
 import uuid
 
 import pytest
-import scenario
-from scenario import affected, ago, facts, ok
+
+from support import scenario
+from support.scenario import affected, ago, facts, ok
 
 #: Fixed, so that every run collects the same tests.
 _NOBODY = uuid.UUID(int=0xDEAD)

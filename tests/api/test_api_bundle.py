@@ -14,9 +14,6 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-import scenario
-from postgresql_server import postgresql_server
-from scenario import affected, harm, ok
 from test_api_accounts import caller, service
 from test_api_trail import sequenced
 
@@ -26,6 +23,9 @@ from notifications.use_cases.evidence.bundle_evidence import BundleRequest, plan
 from service.audit_log.bundle_writer import read_anchors, write_bundle
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust
+from support import scenario
+from support.postgresql_server import postgresql_server
+from support.scenario import affected, harm, ok
 
 __all__ = ["caller"]
 

@@ -3,8 +3,9 @@
 from itertools import product
 
 import pytest
-import scenario
-from scenario import affected, facts, harm, ok
+
+from support import scenario
+from support.scenario import affected, facts, harm, ok
 
 MATRIX = {
     ("I1", "C1"): "P1", ("I2", "C1"): "P2", ("I3", "C1"): "P3",

@@ -10,14 +10,14 @@ from uuid import UUID
 import httpx
 import pytest
 import pytest_asyncio
-from people import browser, person
 from playwright.async_api import async_playwright, expect
-from scenario import affected, customer, declare, harm, ok, release
 
 from service.auth.authentication import SESSION_COOKIE
 from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
 from service.system.http_server import listening_socket
+from support.people import browser, person
+from support.scenario import affected, customer, declare, harm, ok, release
 
 # A loaded machine takes its time.
 expect.set_options(timeout=30_000)

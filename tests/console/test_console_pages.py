@@ -4,12 +4,12 @@ import hashlib
 import re
 
 import httpx
-from people import browser, person, visible_text
-from scenario import affected, customer, declare, harm, ok, release
 
 from service.auth.authentication import SESSION_COOKIE
 from service.ports.accounts import Role
 from service.web.console.forms import local_path
+from support.people import browser, person, visible_text
+from support.scenario import affected, customer, declare, harm, ok, release
 
 STRICT = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"

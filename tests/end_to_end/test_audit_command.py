@@ -8,12 +8,12 @@ from uuid import UUID
 
 import httpx
 import pytest
-import scenario
-from clocks import SteppedClock
-from scenario import affected, ok, release
 
 from notifications.delivery.delivery import DeliveryState
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.clocks import SteppedClock
+from support.scenario import affected, ok, release
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I2", "criticality": "C1"}
 

@@ -13,11 +13,11 @@ from uuid import UUID
 
 import httpx
 import pytest
-from clocks import SteppedClock
-from scenario import affected, customer, declare, ok, release
 
 from notifications.errors import LogUnavailableError
 from service.cli.demo.environment import embedded_service
+from support.clocks import SteppedClock
+from support.scenario import affected, customer, declare, ok, release
 
 SERIOUS = {"impact": "I1", "criticality": "C1", "intent": "malicious", "cause": "attack"}
 NOW = datetime.now(UTC)

@@ -5,20 +5,17 @@ import json
 import sys
 from email import message_from_bytes
 from email.policy import default as mail_policy
-from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
-from fakes.tls_authority import new_authority
-from fakes.webhook_server import answer, webhook_server
-from scenario import customer, ok
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "console"))
-from people import browser, person
 
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
+from support.people import browser, person
+from support.scenario import customer, ok
+from support.tls_authority import new_authority
+from support.webhook_server import answer, webhook_server
 
 
 async def greffier(running, *arguments, **settings):

@@ -4,27 +4,23 @@ import asyncio
 import hashlib
 import re
 import subprocess
-import sys
 from email import message_from_bytes
 from email.policy import default as mail_policy
 from io import StringIO
-from pathlib import Path
 
 import httpx
 import pytest
-from clocks import TurnedClock
 from rich.console import Console
-from scenario import affected, customer, declare, harm, ok, release
-from smime_reader import SmimeReader
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import account, at_customer, moment
 
 from notifications.errors import VerificationError
 from notifications.evidence.verification import MAIL_AGREES, verify_notice_mail
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust, print_verification
 from service.ports.accounts import Role
+from support.clocks import TurnedClock
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.smime_reader import SmimeReader
+from support.world import account, at_customer, moment
 
 SECRETS = {"title": "Rançongiciel", "summary": "Chiffrement des disques", "measures_taken": "Isolement du réseau"}
 

@@ -15,8 +15,6 @@ from uuid import UUID
 import httpx
 import pytest
 from click.testing import CliRunner
-from postgresql_server import postgresql_server
-from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import verify_consistency
@@ -30,6 +28,8 @@ from service.cli.main import cli
 from service.cli.verify import load_trust
 from service.settings import load_settings
 from service.system.logging import SystemClock
+from support.postgresql_server import postgresql_server
+from support.scenario import affected, customer, declare, harm, ok, release
 
 #: What nobody may find afterwards: names, addresses, numbers, words and resources of the one customer.
 NAME, BOX, OTHER_BOX, PHONE = (

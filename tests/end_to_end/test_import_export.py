@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import pytest
-import scenario
-from scenario import ok
 
 from service.store import open_store
+from support import scenario
+from support.scenario import ok
 
 HEADER = (
     "name,language,time_zone,services,regions,availability_zones,four_eyes,agreement_id,agreement_effective_at,"

@@ -12,9 +12,6 @@ from email.policy import default
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from scenario import ok
 
 from notifications.errors import TimestampUnavailableError
 from notifications.evidence.verification import verify_notice_mail
@@ -22,6 +19,9 @@ from service.cli.demo.environment import embedded_service
 from service.cli.demo.mail_sink import MailSink
 from service.cli.verify import load_trust
 from service.crypto.timestamping import EmbeddedTimestampAuthority
+from support import scenario
+from support.clocks import TurnedClock
+from support.scenario import ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 

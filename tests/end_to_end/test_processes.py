@@ -13,17 +13,17 @@ from email.policy import default
 import httpx
 import psycopg
 import pytest
-import scenario
-from fakes.postgresql_server import own_server
-from fakes.processes import greffier
-from fakes.smtp_server import SmtpServer
-from scenario import ok
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import leaf_hash, root_of
 from notifications.audit.note import parse_verifier_key
 from notifications.evidence.verification import verify_notice_mail
 from service.cli.verify import load_trust
+from support import scenario
+from support.postgresql_server import own_server
+from support.processes import greffier
+from support.scenario import ok
+from support.smtp_server import SmtpServer
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 #: Longer than any send here takes, and short enough to wait for.

@@ -9,8 +9,6 @@ import zipfile
 
 import httpx
 import pytest
-import scenario
-from scenario import ok
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_checkpoint
 from notifications.audit.merkle import leaf_hash, root_of, tree_root, verify_consistency, verify_inclusion
@@ -19,6 +17,8 @@ from notifications.audit.proof import parse_proof
 from notifications.audit.tile_reading import TileNodes, width_in
 from notifications.audit.tiles import Tile, parse_entry_bundle, tile_path
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.scenario import ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 

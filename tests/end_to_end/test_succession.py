@@ -11,7 +11,6 @@ from email import message_from_bytes
 
 import httpx
 import pytest
-from scenario import affected, customer, declare, release
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.entry import parse_leaf
@@ -21,6 +20,7 @@ from service.audit_log.backup import log_keys
 from service.cli.demo.environment import embedded_service
 from service.settings import load_settings
 from service.store import open_store
+from support.scenario import affected, customer, declare, release
 
 SERIOUS = {"impact": "I1", "criticality": "C1", "intent": "malicious", "cause": "attack"}
 REASON = "the disk of the database was lost, and with it two days"

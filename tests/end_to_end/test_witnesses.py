@@ -11,10 +11,6 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from processes import greffier
-from scenario import ok
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_checkpoint, verify_cosignature
 from notifications.audit.merkle import consistency_proof
@@ -24,6 +20,10 @@ from service.audit_log.witness.client import WitnessClient, WitnessConflictError
 from service.cli.demo.environment import embedded_service
 from service.settings import load_settings
 from service.store import open_store
+from support import scenario
+from support.clocks import TurnedClock
+from support.processes import greffier
+from support.scenario import ok
 
 NAMES = ("witness.customer.example", "witness.authority.example")
 

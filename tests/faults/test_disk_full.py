@@ -5,12 +5,12 @@ from email import message_from_bytes
 from email.policy import default
 
 import httpx
-import scenario
-from clocks import TurnedClock
-from scenario import ok
-from smtp_server import SmtpServer
 
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.clocks import TurnedClock
+from support.scenario import ok
+from support.smtp_server import SmtpServer
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 

@@ -6,9 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 
 import httpx
-import scenario
 from asn1crypto import tsp
-from scenario import ok
 
 from notifications.evidence.verification import verify_notice_mail
 from service.bootstrap.data_folder import prepare_data_folder
@@ -18,6 +16,8 @@ from service.crypto.demo_keys import KeyFiles
 from service.crypto.master_key import key_passphrases, load_masters
 from service.crypto.timestamping import EmbeddedTimestampAuthority
 from service.settings import load_settings
+from support import scenario
+from support.scenario import ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 

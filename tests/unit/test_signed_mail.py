@@ -4,11 +4,11 @@ import re
 from email.header import Header
 
 import pytest
-from sealed_sample import Office, body_start, refused, steps_of_mail
 
 from notifications.evidence.verification import MAIL_AGREES
 from notifications.mail.mail import PROTECTED_HEADERS, base64_lines
 from notifications.mail.signed_mail import STRUCTURE, parse_signed_mail
+from support.sealed_sample import Office, body_start, refused, steps_of_mail
 
 
 @pytest.fixture(scope="module")

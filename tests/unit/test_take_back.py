@@ -5,20 +5,6 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-import returned_samples as samples
-from memory_store import MemoryStore
-from records import (
-    NOW,
-    SALT,
-    after,
-    make_attempt,
-    make_contact,
-    make_customer,
-    make_delivery,
-    make_incident,
-    make_notice,
-)
-from serving_records import make_acknowledgement, make_call_record, make_call_task, make_escalation
 
 from notifications.audit.entry import parse_leaf
 from notifications.delivery.call_task import CallOutcome, CallTaskState
@@ -31,6 +17,20 @@ from notifications.notice import NoticeState
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.escalate import notice_clock
 from notifications.use_cases.notices.process_bounce import ACTOR, process_bounce
+from support import returned_samples as samples
+from support.memory_store import MemoryStore
+from support.records import (
+    NOW,
+    SALT,
+    after,
+    make_attempt,
+    make_contact,
+    make_customer,
+    make_delivery,
+    make_incident,
+    make_notice,
+)
+from support.serving_records import make_acknowledgement, make_call_record, make_call_task, make_escalation
 
 SENT, QUEUED, FAILED = DeliveryState.SENT, DeliveryState.QUEUED, DeliveryState.FAILED
 ANNA = "anna@customer.example"

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sealed_sample import ADDRESS, ORIGIN, Office, files_of, refused, steps_of_files, steps_of_mail
 
 from notifications.audit.note import sign_note
 from notifications.audit.proof import format_proof, parse_proof
@@ -30,6 +29,7 @@ from notifications.evidence.verification import (
 from notifications.mail.mail import PROTECTED_HEADERS
 from notifications.mail.signed_mail import parse_signed_mail
 from service.crypto.key_files import load_log_key, load_private_key
+from support.sealed_sample import ADDRESS, ORIGIN, Office, files_of, refused, steps_of_files, steps_of_mail
 
 MEMBERS = ("notice_id", "incident_id", "ticket", "sequence", "kind", "facts_version", "tlp", "effect", "renderings")
 

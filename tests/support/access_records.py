@@ -5,8 +5,6 @@ from datetime import timedelta
 from itertools import count
 from uuid import uuid4
 
-from fakes.records import NOW, after
-
 from service.ports.accounts import (
     Account,
     AccountKind,
@@ -24,6 +22,7 @@ from service.ports.accounts import (
     Totp,
 )
 from service.ports.alerts_and_mail import Alert, ServiceMail
+from support.records import NOW, after
 
 _numbers = count(1)
 

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from fakes.memory_serving import ServingRecords
-
 from notifications.audit.entry import leaf_bytes, parse_leaf, pseudonym
 from notifications.delivery.delivery import DeliveryState, turn_of
 from notifications.errors import (
@@ -24,6 +22,7 @@ from notifications.errors import (
 from notifications.notice import NoticeState
 from notifications.ports import DueDelivery, SequencedEntry, TimestampedCheckpoint
 from service.ports.log import PendingLeaf
+from support.memory_serving import ServingRecords
 
 
 @dataclass

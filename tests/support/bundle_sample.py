@@ -6,7 +6,6 @@ from dataclasses import replace
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sealed_sample import ORIGIN
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
 from notifications.audit.entry import Opening, leaf_bytes
@@ -28,6 +27,7 @@ from notifications.evidence.bundle.contents import (
 from notifications.evidence.bundle.signers import certificates_of_signature, certificates_of_token, signer_part
 from notifications.evidence.bundle.texts import readme
 from service.crypto.key_files import load_log_key
+from support.sealed_sample import ORIGIN
 
 INCIDENT = UUID(int=9)
 PAYLOAD = b'{"facts":"d\xc3\xa9bit"}'
