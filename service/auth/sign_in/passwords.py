@@ -7,6 +7,7 @@ It is neither shortened nor folded.
 import asyncio
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -42,12 +43,18 @@ def password_fault(password: str, email: str | None) -> str | None:
     return None
 
 
+@cache
+def _nobodys_hash() -> str:
+    """Return what a password is compared with where there is none: it takes as long and never fits."""
+    return _HASHER.hash("nobody has this password \N{SNOWMAN}")
+
+
 class Passwords:
     """Makes and compares hashes, a few at once, in threads."""
 
     def __init__(self) -> None:
-        #: what a password is compared with where there is none: it takes as long and never fits
-        self._nobodys = _HASHER.hash("nobody has this password \N{SNOWMAN}")
+        # Made once a process, and before the first password is compared: the first takes no longer than others.
+        self._nobodys = _nobodys_hash()
         #: comparisons made; known and unknown accounts cost the same number
         self.comparisons = 0
 
