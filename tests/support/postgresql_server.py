@@ -1,6 +1,8 @@
 """A real PostgreSQL for tests: one server for the whole run, a database for each test from a migrated template."""
 
+import atexit
 import os
+import shutil
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ _numbers = count(1)
 
 
 class PostgresqlServer:
-    def __init__(self, folder, *, cleanup="delete"):
+    def __init__(self, folder, *, cleanup):
         self.folder = Path(folder)
         with warnings.catch_warnings():
             # The package looks for a folder of the session's user, and says so where there is none.
@@ -80,8 +82,19 @@ class PostgresqlServer:
 
 @cache
 def postgresql_server():
-    """Return the server of this run; it stops with the process, and its folder goes."""
-    return PostgresqlServer(tempfile.mkdtemp(prefix="greffier-pg-"))
+    """Return the server of this process; it stops with the process, and its folder goes.
+
+    It waits for no disk: what would be left of it after a failure of the machine is nobody's question.
+    """
+    folder = tempfile.mkdtemp(prefix="greffier-pg-")
+    server = PostgresqlServer(folder, cleanup=None)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # At once: the package's own way writes every database to disk first.
+    atexit.register(server.stop)
+    for setting in ("fsync", "full_page_writes"):
+        server.execute(f"ALTER SYSTEM SET {setting} = off")
+    server.execute("SELECT pg_reload_conf()")
+    return server
 
 
 @contextmanager
