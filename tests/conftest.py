@@ -14,6 +14,18 @@ import pytest_asyncio
 import structlog
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_root(tmp_path_factory):
+    """Trust a single root: to load every public one takes 30 ms for each client, and nothing here is signed by any."""
+    from support.tls_authority import new_authority
+
+    file = tmp_path_factory.mktemp("roots") / "root.pem"
+    file.write_bytes(new_authority().pem())
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SSL_CERT_FILE", str(file))
+        yield
+
+
 @pytest.fixture(scope="session")
 def prepared_folder(tmp_path_factory):
     """A data folder with keys and empty tables, made once: both take their time."""
