@@ -2,11 +2,9 @@
 
 import asyncio
 import base64
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -27,6 +25,7 @@ from service.crypto.secret_box import SecretBox, SecretUnreadableError
 from service.key_rotation.master_rotation import rotate_master
 from service.ports.accounts import Account, AccountKind
 from service.ports.credentials import Totp
+from support.commands import run as greffier
 from support.kept_keys import Kept, as_released, mode, private_files, settings_of
 from support.records import make_customer
 from support.sealed_sample import SetClock
@@ -257,12 +256,6 @@ class TestMasterRotation:
         assert await kept.logged() == []
         # The key files are under the new key, which stands in the file with the one before.
         assert Kept(kept.folder).signer().sign_detached(b"x")
-
-
-def greffier(*words):
-    return subprocess.run(
-        [Path(sys.executable).with_name("greffier"), *map(str, words)], capture_output=True, check=False, text=True
-    )
 
 
 class TestCommand:

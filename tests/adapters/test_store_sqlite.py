@@ -434,9 +434,8 @@ class TestDurability:
     @pytest.fixture
     def acknowledged(self, path):
         """What a process that was killed in the middle of writing had been told was durable."""
-        tests = Path(__file__).parents[1]
-        script = textwrap.dedent(_CHILD).format(tests=str(tests), root=str(tests.parent), path=str(path))
-        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as child:
+        script, tests = textwrap.dedent(_CHILD).format(path=str(path)), Path(__file__).parents[1]
+        with subprocess.Popen([sys.executable, "-c", script], cwd=tests, stdout=subprocess.PIPE, text=True) as child:
             lines = [child.stdout.readline() for _ in range(300)]
             child.send_signal(signal.SIGKILL)
             lines += child.stdout.readlines()

@@ -28,7 +28,14 @@ from support.records import NOW, make_customer
 from support.serving_records import make_endpoint, make_secret
 from support.tls_authority import new_authority
 from support.webhook_receiver import verify_webhook
-from support.webhook_server import answer, close_at_once, hang, slow_body, slow_headers, webhook_server
+from support.webhook_server import (
+    answer,
+    close_at_once,
+    hang,
+    slow_body,
+    slow_headers,
+    webhook_server,
+)
 
 BOX = SecretBox([b"m" * 32])
 SHARED, PRIVATE = b"s" * 32, b"p" * 32

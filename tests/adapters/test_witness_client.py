@@ -28,7 +28,7 @@ from service.audit_log.witness.client import (
 from service.audit_log.witness.folder import WitnessFolder, prepare_witness
 from service.audit_log.witness.server import create_witness_app
 from service.crypto.log_keys import LogSigners
-from service.system.http_server import HttpServer, listening_socket
+from service.system.http_server import HttpServer, bound_socket
 from support.clocks import SteppedClock
 from support.memory_store import MemoryStore
 from support.records import make_entry
@@ -52,7 +52,7 @@ class Keys:
 @asynccontextmanager
 async def served(app):
     """An application on a port of loopback; yields its address."""
-    with listening_socket("127.0.0.1", 0) as listener:
+    with bound_socket("127.0.0.1", 0) as listener:
         server = HttpServer(app)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await server.is_up.wait()

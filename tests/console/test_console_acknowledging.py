@@ -15,7 +15,7 @@ from playwright.async_api import async_playwright, expect
 from service.auth.authentication import SESSION_COOKIE
 from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
-from service.system.http_server import listening_socket
+from service.system.http_server import bound_socket
 from support.people import browser, person
 from support.scenario import affected, customer, declare, harm, ok, release
 
@@ -85,7 +85,7 @@ class Site:
 async def site(prepared_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("acknowledging") / "data"
     shutil.copytree(prepared_folder, folder)
-    with listening_socket("127.0.0.1", 0) as free:
+    with bound_socket("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
     origin = f"http://localhost:{port}"
     async with (

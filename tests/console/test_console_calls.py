@@ -4,13 +4,13 @@ import re
 from datetime import timedelta
 
 import pytest
-from test_escalation import GONE, desk_of
 
 from notifications.customer.records import ContactRole
 from notifications.delivery.call_task import CallOutcome, CallReason, CallTaskState
 from service.ports.accounts import Role
 from service.web.console.catalogues import CATALOGUES, text
 from support.clocks import SteppedClock
+from support.desk import GONE, desk_of
 from support.people import browser, person, visible_text
 
 SECRET = "Les disques de paie sont chiffrés"

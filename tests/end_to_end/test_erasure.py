@@ -131,7 +131,7 @@ class World:
         roots = [self.folder]
         if self.shared:
             postgresql_server().execute("CHECKPOINT")
-            roots += [postgresql_server().folder / "base", postgresql_server().folder / "global"]
+            roots += postgresql_server().folders_of(self.shared["database_url"])
         return {path: path.read_bytes() for root in roots for path in Path(root).rglob("*") if path.is_file()}
 
 

@@ -3,13 +3,12 @@
 import csv
 import io
 import os
-import subprocess
-import sys
 
 import pytest
 
 from service.store import open_store
 from support import scenario
+from support.commands import run
 from support.scenario import ok
 
 HEADER = (
@@ -49,8 +48,7 @@ def counts(report):
 
 
 def greffier(*arguments):
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, timeout=120, check=False)
+    return run(*arguments, text=False)
 
 
 async def log_length(store):

@@ -167,7 +167,7 @@ async def leader_of(*processes):
 
 @dataclass
 class Database:
-    """A server of one's own, the address of the owner of the tables, and that of the application's role."""
+    """A server that may be stopped, the address of the owner of the tables, and that of the application's role."""
 
     server: object
     owner_address: str
@@ -177,8 +177,9 @@ class Database:
 @pytest.fixture
 def database():
     with own_server() as server:
-        server.execute("CREATE ROLE greffier_app LOGIN")
         owner = server.empty_database()
+        if not server.has_role("greffier_app"):
+            server.execute("CREATE ROLE greffier_app LOGIN")
         yield Database(server, owner, owner.replace("postgres:@", "greffier_app@"))
 
 

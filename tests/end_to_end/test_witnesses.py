@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import re
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -22,15 +20,11 @@ from service.settings import load_settings
 from service.store import open_store
 from support import scenario
 from support.clocks import TurnedClock
+from support.commands import run as command
 from support.processes import greffier
 from support.scenario import ok
 
 NAMES = ("witness.customer.example", "witness.authority.example")
-
-
-def command(*arguments):
-    words = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 class Witnesses:

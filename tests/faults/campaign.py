@@ -659,7 +659,7 @@ class SharedDatabase:
 
 def shared_database(_number):
     """Start a server of its own for a cell; it ends with this run."""
-    server = PostgresqlServer(tempfile.mkdtemp(prefix="greffier-faults-pg-"))
+    server = PostgresqlServer(tempfile.mkdtemp(prefix="greffier-faults-pg-"), cleanup="delete")
     return SharedDatabase(server, server.database())
 
 

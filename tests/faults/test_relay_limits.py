@@ -21,7 +21,7 @@ WHOLE = ("SIZE 10000000", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
 @contextlib.asynccontextmanager
 async def service_before(data_folder, relay):
     async with embedded_service(
-        data_folder, clock=TurnedClock(), smtp_port=relay.port, sequencer_period_seconds=0
+        data_folder, clock=TurnedClock(), mail__port=relay.port, log__batch_seconds=0
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
