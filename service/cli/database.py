@@ -44,7 +44,7 @@ def backup_command(folder: Path, data: Path, *, verify: bool) -> None:
 @click.command("copy")
 @DATA
 def copy_command(data: Path) -> None:
-    """Copy the embedded database of a data folder to the empty database that its database_url names.
+    """Copy the embedded database of a data folder to the empty database that database.url names.
 
     All of it or nothing; the log verifies as before. No service may run on the folder. Run it as the owner of the
     tables: it makes them.
@@ -52,7 +52,7 @@ def copy_command(data: Path) -> None:
     settings = load_settings(data)
     target = settings.store_location()
     if not isinstance(target, str):
-        raise InvalidInputError(Fault("database_url", "is not set: it names where to copy to"))
+        raise InvalidInputError(Fault("database.url", "is not set: it names where to copy to"))
     if not settings.database_file.exists():
         raise InvalidInputError(Fault("data", f"{settings.database_file} is not there"))
     with sole_use(data):
