@@ -132,7 +132,7 @@ async def build_core(
         clock,
         look_again_seconds=0.05,
     )
-    authority = timestamp_authority(settings, files, passphrases, stack)
+    authority = timestamp_authority(settings, files, passphrases, clock, stack)
     core = Core(
         settings=settings,
         clock=clock,

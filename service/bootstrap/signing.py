@@ -32,7 +32,7 @@ _ENTRIES_LOOKED_AT = 10_000
 
 
 def timestamp_authority(
-    settings: Settings, files: KeyFiles, passphrases: Passphrases, stack: contextlib.AsyncExitStack
+    settings: Settings, files: KeyFiles, passphrases: Passphrases, clock: Clock, stack: contextlib.AsyncExitStack
 ) -> TimestampAuthority:
     """Return the authority that the settings name; raises InvalidInputError. The stack closes it."""
     timestamps = settings.timestamps
@@ -45,6 +45,7 @@ def timestamp_authority(
         load_chain(timestamps.ca_file),
         independent=timestamps.independent,
         timeout_seconds=timestamps.timeout_seconds,
+        clock=clock,
     )
     stack.push_async_callback(authority.aclose)
     return authority

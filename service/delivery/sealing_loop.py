@@ -33,6 +33,8 @@ class SealingLoop:
         self.failures: dict[str, str] = {}
         #: notices that are held, and the reason that was logged
         self._held: dict[UUID, str] = {}
+        #: why notices have no timestamp, and which, as it is stored
+        self._undated: tuple[str, Sequence[UUID]] | None = None
         #: notices that are being sealed here, and therefore proven without help
         self._sealing_now: set[UUID] = set()
         self._places_to_seal = asyncio.Semaphore(settings.sealing_at_once)
@@ -98,11 +100,18 @@ class SealingLoop:
             try:
                 await obtain_timestamp(notice_id, self._sealing)
             except TimestampUnavailableError as error:
-                _log.warning("timestamp.missed", notices=len(pending), reason=str(error))
-                self.failures["timestamp_authority"] = str(error)
+                await self._record_refusal(str(error), pending)
                 return 0
         self.failures.pop("timestamp_authority", None)
         return 0
+
+    async def _record_refusal(self, reason: str, pending: Sequence[UUID]) -> None:
+        """Log and show why the authority gives no timestamp; store it once per reason and set of notices."""
+        _log.warning("timestamp.missed", notices=len(pending), reason=reason)
+        self.failures["timestamp_authority"] = reason
+        if self._undated != (reason, pending):
+            await self._sealing.unit_of_work.write(lambda tx: tx.notices.set_timestamp_refusal(reason))
+            self._undated = reason, pending
 
 
 async def _each(items: Sequence[ItemT], act: Callable[[ItemT], Coroutine[Any, Any, ResultT]]) -> list[ResultT]:
