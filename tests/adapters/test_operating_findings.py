@@ -133,7 +133,7 @@ async def test_notices_without_their_timestamp_are_alerted_with_the_reason_until
 
     await watch.store.write(work)
     assert await watch.kinds(minutes=9) == []
-    await watch.store.write(lambda tx: tx.set_timestamp_refusal("the authority answered rejection"))
+    await watch.store.write(lambda tx: tx.notices.set_timestamp_refusal("the authority answered rejection"))
     assert await watch.look(minutes=2) == [("notices_undated", "the authority answered rejection 1")]
     mails = await watch.store.read(lambda tx: tx.mails.due(watch.clock.now(), 100))
     (mail,) = [mail for mail in mails if mail.subject == "Notices without a timestamp"]

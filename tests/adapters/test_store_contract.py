@@ -506,16 +506,16 @@ class TestSeals:
         first, second, later = [make_sealed(notice) for notice in notices]
         await store.write(lambda tx: [tx.notices.add_seal(item, uuid4()) for item in (first, second)])
         unknown = [UndatedNotice(item.notice_id, item.sealed_at, None) for item in (first, second)]
-        assert list(await store.read(lambda tx: tx.undated_notices(9))) == unknown
+        assert list(await store.read(lambda tx: tx.notices.undated(9))) == unknown
         for reason in ("it is away", "it refuses"):
-            await store.write(lambda tx, reason=reason: tx.set_timestamp_refusal(reason))
+            await store.write(lambda tx, reason=reason: tx.notices.set_timestamp_refusal(reason))
         await store.write(lambda tx: tx.notices.add_seal(later, uuid4()))
         refused = [replace(item, reason="it refuses") for item in unknown]
         found = [*refused, UndatedNotice(later.notice_id, later.sealed_at, None)]
-        assert list(await store.read(lambda tx: tx.undated_notices(9))) == found
-        assert list(await store.read(lambda tx: tx.undated_notices(1))) == refused[:1]
+        assert list(await store.read(lambda tx: tx.notices.undated(9))) == found
+        assert list(await store.read(lambda tx: tx.notices.undated(1))) == refused[:1]
         await store.write(lambda tx: tx.notices.set_timestamp(first.notice_id, b"token", independent=True))
-        assert list(await store.read(lambda tx: tx.undated_notices(9))) == found[1:]
+        assert list(await store.read(lambda tx: tx.notices.undated(9))) == found[1:]
 
     async def test_evidence_is_set_once_and_owed_until_then(self, store, notices):
         sealed = [make_sealed(notice) for notice in notices]

@@ -383,8 +383,8 @@ async def test_cookies_are_bound_to_the_host_and_closed_to_scripts(running):
 
 
 async def test_a_notice_without_its_timestamp_stands_among_what_waits_with_the_reason(data_folder):
-    settings = {"timestamp_url": "http://127.0.0.1:9/", "timestamp_ca_file": data_folder / "trust" / "tsa.pem"}
-    async with embedded_service(data_folder, sequencer_period_seconds=0, **settings) as running:
+    settings = {"timestamps__url": "http://127.0.0.1:9/", "timestamps__ca_file": data_folder / "trust" / "tsa.pem"}
+    async with embedded_service(data_folder, log__batch_seconds=0, **settings) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             await customer(api)

@@ -160,9 +160,9 @@ async def test_notices_without_a_timestamp_stand_on_the_board_with_the_authority
     async with Authority(stamper_of(data_folder)) as authority:
         authority.behave = authority.refusing
         settings = {
-            "timestamp_url": authority.url,
-            "timestamp_ca_file": data_folder / "trust" / "tsa.pem",
-            "sequencer_period_seconds": 0,
+            "timestamps__url": authority.url,
+            "timestamps__ca_file": data_folder / "trust" / "tsa.pem",
+            "log__batch_seconds": 0,
         }
         async with embedded_service(data_folder, **settings) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
@@ -194,7 +194,7 @@ async def test_an_authority_that_writes_its_certificates_in_another_order_dates_
     async with web_server(answering(lambda request: http(backwards(made.reply(request))))) as url:
         root = data_folder / "trust" / "tsa.pem"
         root.write_bytes(made.root_file.read_bytes())
-        settings = {"timestamp_url": url, "timestamp_ca_file": root, "sequencer_period_seconds": 0}
+        settings = {"timestamps__url": url, "timestamps__ca_file": root, "log__batch_seconds": 0}
         async with embedded_service(data_folder, **settings) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
             async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
