@@ -15,7 +15,7 @@ RUN useradd --system --uid 10001 --user-group --home-dir /data --shell /usr/sbin
 COPY --from=build /opt/greffier /opt/greffier
 ENV PATH=/opt/greffier/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
-# Everything written goes to /data, and to /head where a process keeps its own head of the log (GREFFIER_LOG_HEAD_FILE):
+# Everything written goes to /data, and to /head where a process keeps its own head of the log (GREFFIER_LOG__HEAD_FILE):
 # run with --read-only and volumes there.
 VOLUME /data
 EXPOSE 8080

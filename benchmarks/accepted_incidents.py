@@ -79,7 +79,7 @@ async def _measure(arguments: argparse.Namespace, pipe: Connection) -> None:
     paths = {"validate": "/api/v1/incidents/validate", "declare": "/api/v1/incidents"}
     with tempfile.TemporaryDirectory() as folder:
         # One account asks as fast as it can: its rate is not what is measured.
-        async with embedded_service(Path(folder), customers=_CUSTOMERS, requests_burst=10**9) as running:
+        async with embedded_service(Path(folder), customers=_CUSTOMERS, access__requests_burst=10**9) as running:
             loop = asyncio.get_running_loop()
 
             async def run(path: str, seconds: float) -> list[float]:

@@ -28,8 +28,8 @@ async def _fill(folder: Path, notices: int) -> str:
     with smtp_sink() as port:
         async with installation(folder, port, notices, 1) as running:
             await running.dispatch()
-            ticket = await running.parts.store.read(lambda tx: tx.incidents(Page(1))[0][0].ticket)
-            while pending := await running.parts.store.read(lambda tx: tx.pending_leaves(10_000)):
+            ticket = await running.parts.store.read(lambda tx: tx.incidents.page(Page(1))[0][0].ticket)
+            while pending := await running.parts.store.read(lambda tx: tx.audit.pending(10_000)):
                 await running.parts.sequencer.included(pending[-1].entry_id)
     return ticket
 

@@ -102,7 +102,7 @@ def facts(now: datetime, harmed: list[UUID]) -> IncidentFacts:
 async def installation(folder: Path, port: int, customers: int, contacts: int) -> AsyncIterator["_Installation"]:
     now = datetime.now(UTC)
     prepare_data_folder(folder, address=_SENDER, provider_name="Bench", now=now)
-    settings = load_settings(folder, smtp_host="127.0.0.1", smtp_port=port, smtp_tls="none", **_OVERRIDES)
+    settings = load_settings(folder, mail__host="127.0.0.1", mail__port=port, mail__tls="none", **_OVERRIDES)
     async with build_server(settings) as parts:
         harmed = await fill(parts.store, customers, contacts, now)
         yield _Installation(parts, customers * (contacts + 1), harmed)
@@ -123,10 +123,10 @@ async def fill(store: Store, customers: int, contacts: int, now: datetime) -> li
             for number in numbers:
                 customer = Customer(uuid4(), f"Société {number}", "fr", "Europe/Paris", (), (), (), before)
                 harmed.append(customer.id)
-                tx.add_customer(customer, os.urandom(32))
-                tx.add_binding(AgreementBinding(customer.id, "secnumcloud_iaas_3_0", before, before))
+                tx.customers.add(customer, os.urandom(32))
+                tx.customers.add_binding(AgreementBinding(customer.id, "secnumcloud_iaas_3_0", before, before))
                 for order in range(contacts):
-                    tx.add_contact(
+                    tx.customers.add_contact(
                         Contact(
                             id=uuid4(),
                             customer_id=customer.id,
@@ -149,7 +149,7 @@ class _Installation:
     def __init__(self, parts: ServerParts, owed: int, harmed: list[UUID]) -> None:
         self.parts, self.owed, self._harmed = parts, owed, harmed
         self._done, self._all, self._first_mail = 0, asyncio.Event(), asyncio.Event()
-        delivering = parts.worker._delivering  # noqa: SLF001 - counted where the metrics count
+        delivering = parts.worker.delivery._delivering  # noqa: SLF001 - counted where the metrics count
         object.__setattr__(delivering, "watch", self._count)
 
     def _count(self, _due: DueDelivery, delivery: Delivery, attempt: DeliveryAttempt) -> None:
@@ -181,10 +181,10 @@ class _Installation:
         """Return the bytes of one mail as sent."""
 
         def found(tx: Transaction) -> bytes:
-            for notice in tx.notices(_PAGE)[0]:
-                for delivery in tx.deliveries(notice.id):
+            for notice in tx.notices.page(_PAGE)[0]:
+                for delivery in tx.deliveries.of_notice(notice.id):
                     if delivery.channel is ChannelKind.EMAIL:
-                        return tx.message_sent(delivery.id) or b""
+                        return tx.deliveries.message_sent(delivery.id) or b""
             raise LookupError
 
         return await self.parts.store.read(found)
@@ -227,7 +227,7 @@ async def _measure(arguments: argparse.Namespace) -> None:
     customers = arguments.contacts // arguments.contacts_each
     mails = customers * arguments.contacts_each
     with smtp_sink() as port, tempfile.TemporaryDirectory() as folder:
-        _OVERRIDES["smtp_connections"] = arguments.connections
+        _OVERRIDES["mail__connections"] = arguments.connections
         async with installation(Path(folder), port, customers, arguments.contacts_each) as running:
             settle_memory()
             rates, bare, source = [], [], []

@@ -61,7 +61,7 @@ async def _measure(releases: int) -> None:
                 taken.append(running.first_mail_seconds)
             sign = _sign_seconds(running.parts, mail, 200)
             exchange = await _exchange_seconds(port, mail, 200)
-            period = running.parts.context.settings.sequencer_period_seconds
+            period = running.parts.context.settings.log.batch_seconds
     reference, p99 = sign + period + exchange, statistics.quantiles(taken, n=100)[98]
     print(f"{releases} releases: median {1000 * statistics.median(taken):.0f} ms, p99 {1000 * p99:.0f} ms")
     print(f"  sign {1000 * sign:.2f} ms, sequencer period {1000 * period:.0f} ms, exchange {1000 * exchange:.2f} ms")

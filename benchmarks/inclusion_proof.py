@@ -22,7 +22,7 @@ from service.store.maintenance.inspection import Inspection, inspected
 def prove(log: Inspection, size: int, root: bytes, index: int) -> tuple[float, float]:
     """Return seconds and CPU seconds of one proof."""
     began, cpu = time.perf_counter(), time.process_time()
-    proof = inclusion_proof(index, size, log.tx.log_node_hashes)
+    proof = inclusion_proof(index, size, log.tx.log.node_hashes)
     seconds, spent = time.perf_counter() - began, time.process_time() - cpu
     ((_, _, _, leaf),) = log.entries(index, index + 1)
     verify_inclusion(leaf_hash(leaf), index, size, proof, root)
@@ -48,7 +48,7 @@ def main() -> None:
             took: list[list[tuple[float, float]]] = [[], []]
             for _ in range(arguments.proofs):
                 for log, size, times in zip((few, many), arguments.entries, took, strict=True):
-                    checkpoint = parse_checkpoint_note(log.tx.log_checkpoint() or b"")
+                    checkpoint = parse_checkpoint_note(log.tx.log.checkpoint() or b"")
                     times.append(prove(log, size, checkpoint.root, chosen.randrange(size)))
     medians = [statistics.median(seconds for seconds, _ in times) for times in took]
     cpu = [statistics.mean(spent for _, spent in times) for times in took]

@@ -66,12 +66,12 @@ def _held_to(share: float, number: int) -> Iterator[Path | None]:
 
 def _worker(data: Path, address: str, port: int, number: int, group: Path | None) -> subprocess.Popen[bytes]:
     environment = os.environ | {
-        "GREFFIER_DATABASE_URL": address,
-        "GREFFIER_SMTP_HOST": "127.0.0.1",
-        "GREFFIER_SMTP_PORT": str(port),
-        "GREFFIER_SMTP_TLS": "none",
-        "GREFFIER_SMTP_CONNECTIONS": "8",
-        "GREFFIER_LOG_HEAD_FILE": str(data / f"head-{address.partition('?')[0].rpartition('/')[2]}-{number}"),
+        "GREFFIER_DATABASE__URL": address,
+        "GREFFIER_MAIL__HOST": "127.0.0.1",
+        "GREFFIER_MAIL__PORT": str(port),
+        "GREFFIER_MAIL__TLS": "none",
+        "GREFFIER_MAIL__CONNECTIONS": "8",
+        "GREFFIER_LOG__HEAD_FILE": str(data / f"head-{address.partition('?')[0].rpartition('/')[2]}-{number}"),
     }
     command = [sys.executable, "-m", "service.cli", "worker", "--data", str(data), "--health-port", "0"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -84,7 +84,10 @@ async def _run(address: str, data: Path, port: int, workers: int, customers: int
     """Return mails per second with so many workers."""
     settings = load_settings(data)
     store = open_store(address)
-    act, agreements = AuditContext("token:bench", SystemClock().now(), SystemIdentifiers()), load_agreements(settings)
+    act, agreements = (
+        AuditContext("token:bench", SystemClock().now(), SystemIdentifiers()),
+        load_agreements(settings.agreements),
+    )
     harmed = await fill(store, customers, contacts, datetime.now(UTC))
     result = await store.write(lambda tx: record_incident(tx, act, facts(act.now, harmed), agreements))
     groups = contextlib.ExitStack()

@@ -1,6 +1,9 @@
 """Domain errors. None of them knows an HTTP status; ``service.web.api.errors`` maps them in one table."""
 
 from dataclasses import dataclass
+from typing import TypeVar
+
+RecordT = TypeVar("RecordT")
 
 
 class GreffierError(Exception):
@@ -40,6 +43,13 @@ class NotFoundError(GreffierError):
     def __init__(self, kind: str, identifier: object) -> None:
         self.kind, self.identifier = kind, identifier
         super().__init__(f"{kind} {identifier} does not exist")
+
+
+def required(kind: str, identifier: object, record: RecordT | None) -> RecordT:
+    """Return the record; raises NotFoundError where there is none."""
+    if record is None:
+        raise NotFoundError(kind, identifier)
+    return record
 
 
 class StateConflictError(GreffierError):
@@ -86,3 +96,7 @@ class VerificationError(GreffierError):
     def __init__(self, step: str, reason: str) -> None:
         self.step, self.reason = step, reason
         super().__init__(f"{step}: {reason}")
+
+
+class UnreadableMailError(VerificationError):
+    """The file does not hold the mail as it was sent; the reason says what to save instead. Nothing else is known."""

@@ -1,6 +1,6 @@
-"""What the contract says, as data: definitions, matrix, commitments, levels, deadlines, each with its clause.
+"""The contract as data: definitions, priority matrix, commitments, levels and deadlines, each with its clause.
 
-A second agreement is another file: ``parse_agreement`` reads it, no code changes.
+A second agreement is a second file. ``parse_agreement`` reads it; no code changes.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ __all__ = [
 
 @cache
 def bundled_agreements() -> Mapping[str, Agreement]:
-    """Return the agreements that come with the product, by id; raises AgreementError if a file is not usable."""
+    """Return the agreements that are part of the product, by id; raises AgreementError if a file is not valid."""
     agreements: dict[str, Agreement] = {}
     folder = resources.files(__package__)
     for entry in sorted(folder.iterdir(), key=lambda found: found.name):

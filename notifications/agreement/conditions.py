@@ -1,9 +1,9 @@
-"""Conditions as data: what an agreement file may state about facts, and nothing else.
+"""Conditions as data: all that an agreement file can require of facts.
 
 A condition is a table. Each key is a fact with the list of answers that it accepts, or ``all``, ``any`` or ``none``
 with a list of conditions; every key of a table must hold. So ``{ intent = ["accidental"], any = [A, B] }`` reads: the
-intent is accidental, and A or B holds. The empty table always holds. ``unknown`` is never an answer: what is not
-established is worked out by trying every answer (see ``supervaluation``).
+intent is accidental, and A or B holds. The empty table always holds. ``unknown`` is never an answer: a rule over
+facts that are not established is evaluated by trying every answer (see ``three_valued``).
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from notifications.incident import UNKNOWN, Answer, Cause, Controller, Intent, P
 NATURES = ("security_incident", "incident", "event", "outside_perimeter")
 
 _YES_NO = (Answer.YES.value, Answer.NO.value)
-#: Conditions in one another; a file that nests deeper is a mistake, not an agreement.
+#: Greatest nesting of conditions. A file that nests deeper is taken for a mistake.
 _DEPTH_MAX = 16
 
 
@@ -54,12 +54,12 @@ Condition: TypeAlias = FactIs | AllOf | AnyOf | NoneOf
 
 _GROUPS: Mapping[str, Callable[[tuple[Condition, ...]], Condition]] = {"all": AllOf, "any": AnyOf, "none": NoneOf}
 
-#: Holds whatever the facts.
+#: Holds for any facts.
 ALWAYS = AllOf(())
 
 
 def event_vocabulary(impacts: tuple[str, ...], criticalities: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Return the facts of the event itself, that definitions may name, each with its answers.
+    """Return the facts of the event that definitions may name, each with its possible answers.
 
     ``service_harm.<property>`` is harm to the service, ``data_harm.<property>`` to the data of any customer, and
     ``harm.<property>`` to either.
@@ -79,11 +79,11 @@ def event_vocabulary(impacts: tuple[str, ...], criticalities: tuple[str, ...]) -
 def level_vocabulary(
     impacts: tuple[str, ...], criticalities: tuple[str, ...], priorities: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
-    """Return the facts that levels may name: those of the event, and those seen from one customer.
+    """Return the facts that levels may name: the facts of the event, and the facts of one customer.
 
-    ``customer_data_harm.<property>`` is harm to this customer's data. ``touched``: its use of the service is touched.
-    ``concerned``: the service, as this customer uses it, or its data is affected (9.1); a customer is concerned unless
-    it is established that it is not.
+    ``customer_data_harm.<property>`` is harm to this customer's data. ``touched``: the customer's use of the service
+    is affected. ``concerned``: the service, as this customer uses it, or its data is affected (9.1); a customer is
+    concerned unless it is established that it is not.
     """
     return {
         **event_vocabulary(impacts, criticalities),
@@ -106,7 +106,7 @@ def parse_condition(
     fail: Callable[[str, str], NoReturn],
     depth: int = 0,
 ) -> Condition:
-    """Return the condition that a TOML table states; calls ``fail(key, reason)``, which raises, on any fault."""
+    """Return the condition that a TOML table states; on any fault calls ``fail(key, reason)``, which raises."""
     if not isinstance(table, dict):
         fail(key, "must be a table of facts and the answers they accept")
     if depth > _DEPTH_MAX:
@@ -123,7 +123,7 @@ def parse_condition(
             )
             parts.append(_GROUPS[name](members))
         elif name not in vocabulary:
-            fail(here, f"is no fact that may stand here; known are {', '.join(vocabulary)}")
+            fail(here, f"is not a fact that this condition can name; known facts are {', '.join(vocabulary)}")
         else:
             parts.append(_fact_is(name, stated, vocabulary[name], here, fail))
     return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
@@ -134,10 +134,10 @@ def _fact_is(
 ) -> FactIs:
     for answer in stated:
         if answer == UNKNOWN:
-            fail(key, "unknown is no answer that a condition can accept")
+            fail(key, "a condition cannot accept the answer unknown")
         if answer not in answers:
-            fail(key, f"{answer!r} is no answer to this fact; known are {', '.join(answers)}")
+            fail(key, f"{answer!r} is not an answer to this fact; known answers are {', '.join(answers)}")
     accepted = tuple(sorted({str(answer) for answer in stated}))
     if len(accepted) != len(stated):
-        fail(key, "the same answer stands twice")
+        fail(key, "names the same answer twice")
     return FactIs(fact, accepted)

@@ -1,4 +1,4 @@
-"""parse_agreement(data, file): an agreement file, checked to the last key."""
+"""parse_agreement(data, file): read an agreement file and check every key of it."""
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -25,9 +25,9 @@ from notifications.incident import LocalizedText
 SCHEMA = "greffier.agreement/1"
 AGREEMENT_MAX_BYTES = 1_000_000
 
-#: What a ``LegalClock.starts`` may name besides another clock.
+#: The moments that ``LegalClock.starts`` may name; it may also name another clock.
 _MOMENTS = ("aware", "classified")
-#: Reason ids that are not levels; a level of the same id could not be told apart from them.
+#: Reason ids that are not levels. A level with the same id could not be distinguished from them.
 _RESERVED_IDS = frozenset({"profile", "level", "not_bound", *NATURES})
 _SECONDS_MAX = 366 * 86_400
 
@@ -44,9 +44,10 @@ NamedT = TypeVar("NamedT", bound=_Named)
 def parse_agreement(data: bytes, file: str) -> Agreement:
     """Return the agreement in a TOML file; raises AgreementError(file, key, reason) on the first fault.
 
-    Checked: every key known and there, every text in every language, every clause named defined, identifiers unique,
-    the matrix complete, priorities in order, conditions within the vocabulary of ``conditions``, every nature defined
-    once and the last one always true. Not checked: whether the file says what the signed document says.
+    Checked: no key is unknown or missing, every text is in every language, every clause that is named is defined,
+    identifiers are unique, the matrix is complete, priorities are in order, conditions use the vocabulary of
+    ``conditions``, every nature is defined once, and the last definition always holds.
+    Not checked: whether the file agrees with the signed document.
     """
     if len(data) > AGREEMENT_MAX_BYTES:
         raise AgreementError(file, "(file)", f"is larger than {AGREEMENT_MAX_BYTES} bytes")
@@ -72,7 +73,7 @@ def parse_agreement(data: bytes, file: str) -> Agreement:
     plain_table = root.table("plain_incident")
     plain_incident = _level(plain_table, vocabulary, deadlines, clauses)
     if plain_incident.id in {level.id for level in default_levels}:
-        plain_table.fail("id", f"{plain_incident.id!r} is a default level too")
+        plain_table.fail("id", f"{plain_incident.id!r} is also the id of a default level")
     legal_clocks = _legal_clocks(root, clauses)
     four_eyes = root.boolean("four_eyes") if root.has("four_eyes") else False
     four_eyes_clause = _clause(root, clauses, "four_eyes_clause") if four_eyes else None
@@ -105,7 +106,7 @@ def _named(root: Table, key: str, parse: Callable[[Table], NamedT]) -> tuple[Nam
         entry = parse(table)
         table.finish()
         if entry.id in entries:
-            table.fail("id", f"{entry.id!r} stands twice")
+            table.fail("id", f"{entry.id!r} is used twice")
         entries[entry.id] = entry
     return tuple(entries.values())
 
@@ -115,7 +116,7 @@ def _clauses(root: Table) -> Mapping[str, LocalizedText]:
     for table in root.tables("clauses"):
         number = table.words("number")
         if number in clauses:
-            table.fail("number", f"{number!r} stands twice")
+            table.fail("number", f"{number!r} is used twice")
         clauses[number] = table.texts("text")
         table.finish()
     return MappingProxyType(clauses)
@@ -167,7 +168,7 @@ def _matrix(
         for impact in impacts:
             cells[impact, criticality] = row.words(impact)
             if cells[impact, criticality] not in priorities:
-                row.fail(impact, f"{cells[impact, criticality]!r} is no priority of this file")
+                row.fail(impact, f"{cells[impact, criticality]!r} is not a priority of this file")
         row.finish()
     rows.finish()
     table.finish()
@@ -182,7 +183,7 @@ def _definitions(
     for table in root.tables("definitions"):
         nature = table.words("nature")
         if nature not in NATURES:
-            table.fail("nature", f"{nature!r} is no nature; known are {', '.join(NATURES)}")
+            table.fail("nature", f"{nature!r} is not a nature; known natures are {', '.join(NATURES)}")
         if nature in {definition.nature for definition in definitions}:
             table.fail("nature", f"{nature!r} is defined twice")
         clause, title, text = _clause(table, clauses), table.texts("title"), table.texts("text")
@@ -198,7 +199,7 @@ def _definitions(
     for index, definition in enumerate(definitions):
         always, last = ALWAYS in {limb.when for limb in definition.limbs}, index == len(definitions) - 1
         if always and not last:
-            root.fail(f"definitions.{index}.limbs", "a limb without a condition leaves nothing for those that follow")
+            root.fail(f"definitions.{index}.limbs", "a limb without a condition makes later definitions useless")
         if last and not always:
             root.fail(f"definitions.{index}.limbs", "the last definition needs a limb without a condition")
     return tuple(definitions)
@@ -214,7 +215,7 @@ def _limbs(
     for table in tables:
         limb_id = table.identifier("id")
         if limb_id in seen:
-            table.fail("id", f"{limb_id!r} stands twice")
+            table.fail("id", f"{limb_id!r} is used twice")
         seen.add(limb_id)
         when = parse_condition(table.take("when"), vocabulary, "when", table.fail)
         limbs.append(Limb(limb_id, _clause(table, clauses), table.texts("text"), when))
@@ -245,7 +246,7 @@ def _level(
         table.fail("id", f"{level_id!r} is reserved")
     deadline = table.identifier("deadline") if table.has("deadline") else None
     if deadline is not None and deadline not in deadlines:
-        table.fail("deadline", f"{deadline!r} is no deadline of this file")
+        table.fail("deadline", f"{deadline!r} is not a deadline of this file")
     when = parse_condition(table.take("when"), vocabulary, "when", table.fail)
     if when == ALWAYS:
         table.fail("when", "must state at least one fact")
@@ -267,9 +268,9 @@ def _legal_clocks(root: Table, clauses: Mapping[str, LocalizedText]) -> tuple[Le
     def parse(table: Table) -> LegalClock:
         clock_id, starts = table.identifier("id"), table.identifier("starts")
         if starts not in known:
-            table.fail("starts", f"{starts!r} is neither {' nor '.join(_MOMENTS)} nor a clock that stands before")
+            table.fail("starts", f"{starts!r} is neither {' nor '.join(_MOMENTS)} nor a clock defined earlier")
         if table.has("seconds") == table.has("months"):
-            table.fail("seconds", "exactly one of seconds and months must stand")
+            table.fail("seconds", "exactly one of seconds and months must be given")
         known.add(clock_id)
         return LegalClock(
             id=clock_id,

@@ -1,4 +1,4 @@
-"""An agreement made ready to be applied: its conditions as rules over one list of facts."""
+"""An agreement, compiled: its conditions as rules over one list of facts."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,9 +19,9 @@ from notifications.agreement.three_valued import (
 )
 from notifications.incident import Property
 
-#: Every fact that rules are evaluated on, by index. Harm to data is kept apart for the customer in question
-#: (``customer_data_harm``) and for all others (``other_data_harm``): the first weighs in its levels, both in the
-#: nature. ``service_reached``: the service is affected where this customer uses it.
+#: Every fact that rules are evaluated on, by index. Harm to data has two facts: one for the customer in question
+#: (``customer_data_harm``), one for all other customers (``other_data_harm``). Levels use the first, the nature uses
+#: both. ``service_reached``: the service is affected where this customer uses it.
 FACTS: tuple[str, ...] = (
     "inside_perimeter",
     "intent",
@@ -43,11 +43,11 @@ INDEX = MappingProxyType({fact: index for index, fact in enumerate(FACTS)})
 
 @dataclass(frozen=True, slots=True)
 class LevelRule:
-    """A level as a rule, with the parts that every case of it needs, to say which one failed."""
+    """A level as a rule, and the rules of its top-level facts, which explain why the level does not hold."""
 
     level: Level
     rule: Rule
-    #: (fact, rule) of each fact that the level states at its top
+    #: (fact, rule) of each fact at the top level of the condition
     parts: tuple[tuple[str, Rule], ...]
 
 
@@ -55,7 +55,7 @@ class LevelRule:
 class Reading:
     """The rules of one agreement."""
 
-    #: what each fact can turn out to be, by index
+    #: the possible answers of each fact, by index
     answers: tuple[tuple[str, ...], ...]
     #: outcome: index into ``NATURES``
     nature: Rule
@@ -71,7 +71,7 @@ class Reading:
 
 @lru_cache(maxsize=64)
 def reading_of(agreement: Agreement) -> Reading:
-    """Return the rules of an agreement, compiled once."""
+    """Return the rules of an agreement; they are compiled once and cached."""
     impacts, criticalities = agreement.impact_ids, agreement.criticality_ids
     vocabulary = level_vocabulary(impacts, criticalities, agreement.priority_ids)
     yes_no = vocabulary["touched"]
@@ -122,7 +122,7 @@ def _rule(condition: Condition, agreement: Agreement, nature: Rule | None) -> Ru
 
 
 def _fact_rule(fact: str, accepted: tuple[str, ...], agreement: Agreement, nature: Rule | None) -> Rule:
-    """Return the rule of a fact as agreement files name it, in terms of ``FACTS``."""
+    """Return the rule over ``FACTS`` of a fact that an agreement file names."""
     if fact in INDEX:
         return fact_is(INDEX[fact], accepted)
     if fact == "nature":

@@ -1,4 +1,4 @@
-"""A TOML table that is read strictly: every key is known, of its type, and there; faults name file and key."""
+"""Strict reading of a TOML table: no key is unknown, missing or of another type; a fault names file and key."""
 
 import re
 from datetime import date, datetime
@@ -12,7 +12,7 @@ _TEXT_MAX_CHARACTERS = 2_000
 
 
 class Table:
-    """A TOML table that is read key by key; what is left at the end is unknown."""
+    """A TOML table that is read key by key; a key that is left at the end is unknown."""
 
     def __init__(self, file: str, path: str, value: object) -> None:
         self.file, self.path = file, path
@@ -25,13 +25,13 @@ class Table:
         raise AgreementError(self.file, f"{self.path}.{key}" if self.path else key, reason)
 
     def take(self, key: str) -> object:
-        """Return the value of a key that must be there."""
+        """Return the value of a required key."""
         if key not in self._left:
             self.fail(key, "is missing")
         return self._left.pop(key)
 
     def has(self, key: str) -> bool:
-        """Return whether a key is there and not read yet."""
+        """Return whether a key is present and not read yet."""
         return key in self._left
 
     def words(self, key: str) -> str:
@@ -44,10 +44,10 @@ class Table:
         return value
 
     def identifier(self, key: str) -> str:
-        """Return letters, digits and underscores; never ``unknown``, which facts use for themselves."""
+        """Return letters, digits and underscores; never ``unknown``, which is reserved for facts."""
         value = self.words(key)
         if not _ID.fullmatch(value) or value == UNKNOWN:
-            self.fail(key, f"{value!r} is no identifier (letters, digits and underscore, and not {UNKNOWN!r})")
+            self.fail(key, f"{value!r} is not an identifier (letters, digits and underscore, and not {UNKNOWN!r})")
         return value
 
     def texts(self, key: str) -> LocalizedText:
@@ -93,6 +93,6 @@ class Table:
         return [Table(self.file, f"{path}.{index}", entry) for index, entry in enumerate(value)]
 
     def finish(self) -> None:
-        """Raise AgreementError if a key was never read: it would be a rule that nobody follows."""
+        """Raise AgreementError if a key was never read: the product would ignore what it states."""
         for key in self._left:
-            self.fail(key, "is not a key that may stand here")
+            self.fail(key, "is not a known key")

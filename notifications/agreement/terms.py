@@ -1,4 +1,4 @@
-"""What an agreement says, as frozen types."""
+"""The parts of an agreement, as frozen types."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import date
 from notifications.agreement.conditions import Condition
 from notifications.incident import LocalizedText
 
-#: What separates the numbers of a compound clause such as ``7.1, 9.2``.
+#: Separator between the numbers of a compound clause such as ``7.1, 9.2``.
 CLAUSE_SEPARATOR = ", "
 
 
@@ -23,7 +23,7 @@ class Limb:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What makes an event be of one nature. Definitions are tried in order; the first that holds is the nature."""
+    """The definition of one nature. Definitions are tried in order; the first that holds gives the nature."""
 
     #: one of ``conditions.NATURES``
     nature: str
@@ -31,7 +31,7 @@ class Definition:
     title: LocalizedText
     text: LocalizedText
     limbs: tuple[Limb, ...]
-    #: what the limbs leave out on purpose: explains the result, changes none
+    #: cases that the limbs exclude on purpose; they explain the result and never change it
     exclusions: tuple[Limb, ...]
 
 
@@ -46,7 +46,7 @@ class ScaleLevel:
 
 @dataclass(frozen=True, slots=True)
 class Priority:
-    """A priority and what the support commitments promise for it."""
+    """A priority and the support commitments for it."""
 
     id: str
     clause: str
@@ -59,13 +59,13 @@ class Priority:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A rule by which a customer is told."""
+    """A rule that can oblige the provider to notify a customer."""
 
     id: str
     clause: str
     text: LocalizedText
     when: Condition
-    #: whether a chosen profile takes its place
+    #: whether a profile that the customer chose replaces it
     waivable: bool
     #: id of the deadline that it sets; None where the contract says "as soon as possible"
     deadline: str | None
@@ -83,7 +83,7 @@ class Deadline:
 
 @dataclass(frozen=True, slots=True)
 class LegalClock:
-    """A clock of the law that runs for the customer. Exactly one of ``seconds`` and ``months`` is set."""
+    """A legal deadline of the customer. Exactly one of ``seconds`` and ``months`` is set."""
 
     id: str
     clause: str
@@ -97,7 +97,7 @@ class LegalClock:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Agreement:
-    """One version of an agreement. Compared by identity: what is worked out from it is kept beside it."""
+    """One version of an agreement. Compared by identity, so that results computed from it can be cached."""
 
     id: str
     version: str
@@ -113,16 +113,16 @@ class Agreement:
     #: most urgent first
     priorities: tuple[Priority, ...]
     matrix_clause: str
-    #: (impact, criticality) to priority; every cell is there
+    #: (impact, criticality) to priority; complete
     matrix: Mapping[tuple[str, str], str]
     default_levels: tuple[Level, ...]
     #: information on incidents that are not security incidents
     plain_incident: Level
     deadlines: Mapping[str, Deadline]
     legal_clocks: tuple[LegalClock, ...]
-    #: whether notices under it must be released by somebody else than whoever wrote them last
+    #: whether a notice must be released by another person than its last author
     four_eyes: bool = False
-    #: the clause that says so
+    #: the clause that requires it
     four_eyes_clause: str | None = None
 
     @property
@@ -141,21 +141,21 @@ class Agreement:
         return tuple(priority.id for priority in self.priorities)
 
     def gti_seconds(self, priority_id: str) -> int:
-        """Return the guaranteed time to intervention of a priority; KeyError where there is none of this id."""
+        """Return the guaranteed time to intervention of a priority; raises KeyError for an unknown id."""
         for priority in self.priorities:
             if priority.id == priority_id:
                 return priority.gti_seconds
         raise KeyError(priority_id)
 
     def definition(self, nature: str) -> Definition:
-        """Return the definition of a nature; KeyError where there is none."""
+        """Return the definition of a nature; raises KeyError for an unknown one."""
         for definition in self.definitions:
             if definition.nature == nature:
                 return definition
         raise KeyError(nature)
 
     def limb(self, limb_id: str) -> Limb:
-        """Return a limb or an exclusion by id; KeyError where there is none."""
+        """Return a limb or an exclusion by id; raises KeyError for an unknown id."""
         for definition in self.definitions:
             for limb in (*definition.limbs, *definition.exclusions):
                 if limb.id == limb_id:
@@ -163,12 +163,12 @@ class Agreement:
         raise KeyError(limb_id)
 
     def level(self, level_id: str) -> Level:
-        """Return a default level or the rule for plain incidents by id; KeyError where there is none."""
+        """Return a default level or the rule for plain incidents by id; raises KeyError for an unknown id."""
         for level in (*self.default_levels, self.plain_incident):
             if level.id == level_id:
                 return level
         raise KeyError(level_id)
 
     def clause_texts(self, clause: str) -> tuple[tuple[str, LocalizedText], ...]:
-        """Return (number, wording) of each clause named by a clause such as ``7.1, 9.2``."""
+        """Return (number, wording) of each part of a clause such as ``7.1, 9.2``."""
         return tuple((number, self.clauses[number]) for number in clause.split(CLAUSE_SEPARATOR))

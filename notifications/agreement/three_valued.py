@@ -1,8 +1,8 @@
-"""Supervaluation: a result is settled exactly when every way of answering the open facts gives the same result.
+"""Three-valued rules: a result is settled exactly when every way of answering the open facts gives the same result.
 
-Reading unknown as a third truth value would leave results open that are not: with the intent unknown and integrity
-harmed, an event is a security incident either way. So a rule is first evaluated on what is known; where that does not
-settle it, the rule names a fact that it waits for, and each answer to that fact is tried in turn.
+Kleene's logic, which only propagates "unknown", would leave results open that are settled: with the intent unknown and
+integrity harmed, an event is a security incident either way. So a rule is first evaluated on the known facts. If they
+do not settle it, the rule names a fact that it waits for, and each answer to that fact is tried in turn.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from typing import TypeAlias
 #: One answer per fact, by the fact's index; None is unknown.
 State: TypeAlias = list[str | None]
 
-#: Evaluates to an outcome (0 or more), or to ``~index`` of a fact that it waits for.
+#: Evaluates to an outcome (0 or more), or to ``~index`` of an unknown fact that the rule waits for.
 Evaluate: TypeAlias = Callable[[State], int]
 
 NO, YES = 0, 1
@@ -20,7 +20,7 @@ NO, YES = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule over facts. It settles once every fact that it names is known, and often before."""
+    """A rule over facts. It is settled once every fact that it names is known, and often earlier."""
 
     evaluate: Evaluate
     #: indices of the facts that it names
@@ -42,35 +42,27 @@ def fact_is(fact: int, accepted: Sequence[str]) -> Rule:
 
 def all_of(rules: Sequence[Rule]) -> Rule:
     """Return the rule that every rule holds."""
-    if len(rules) == 1:
-        return rules[0]
-    evaluates = tuple(rule.evaluate for rule in rules)
-
-    def evaluate(state: State) -> int:
-        result = YES
-        for each in evaluates:
-            outcome = each(state)
-            if outcome == NO:
-                return NO
-            if outcome < 0 <= result:
-                result = outcome
-        return result
-
-    return Rule(evaluate, _facts(rules))
+    return _folded(rules, NO)
 
 
 def any_of(rules: Sequence[Rule]) -> Rule:
     """Return the rule that at least one rule holds."""
+    return _folded(rules, YES)
+
+
+def _folded(rules: Sequence[Rule], dominating: int) -> Rule:
+    """Return the rule that has the dominating outcome once one of the rules has it, and the other where none can."""
     if len(rules) == 1:
         return rules[0]
     evaluates = tuple(rule.evaluate for rule in rules)
+    other = YES - dominating
 
     def evaluate(state: State) -> int:
-        result = NO
+        result = other
         for each in evaluates:
             outcome = each(state)
-            if outcome == YES:
-                return YES
+            if outcome == dominating:
+                return dominating
             if outcome < 0 <= result:
                 result = outcome
         return result
@@ -119,14 +111,14 @@ def outcome_in(rule: Rule, accepted: Sequence[int]) -> Rule:
 
 
 def constant(outcome: int) -> Rule:
-    """Return the rule that has one outcome whatever the facts."""
+    """Return the rule that has the same outcome for any facts."""
     return Rule(lambda _state: outcome, frozenset())
 
 
 def possible_outcomes(rule: Rule, state: State, answers: Sequence[Sequence[str]], at_most: int) -> frozenset[int]:
     """Return every outcome that the open facts allow; stops early once ``at_most`` different ones are found.
 
-    ``answers`` gives, per fact index, what the fact can turn out to be. ``state`` is left as it was.
+    ``answers`` gives the possible answers by fact index. ``state`` is changed during the search and then restored.
     """
     found: set[int] = set()
     _explore(rule.evaluate, state, answers, at_most, found)
@@ -150,7 +142,7 @@ def _explore(evaluate: Evaluate, state: State, answers: Sequence[Sequence[str]],
 def depends_on(rule: Rule, state: State, answers: Sequence[Sequence[str]], fact: int) -> bool:
     """Return whether an open fact can still change the outcome.
 
-    It can when some way of answering the other open facts leaves the outcome to this one.
+    It can if, for some answers to the other open facts, different answers to this fact give different outcomes.
     """
     if state[fact] is not None or fact not in rule.facts:
         return False

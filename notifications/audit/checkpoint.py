@@ -23,16 +23,16 @@ from notifications.audit.note import (
 )
 from notifications.errors import Fault, InvalidInputError, VerificationError
 
-#: Origin, size, and the 32 bytes of the root in base64.
+#: Origin, size, and the root (32 bytes) in base64.
 _TEXT = re.compile(r"([^\s+]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n")
 _TIME_BYTES = 8
-#: Sizes and times beyond it do not fit the signed integers that other implementations read them into.
+#: Larger sizes and times do not fit the signed integers of other implementations.
 _MAX_SIGNED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A head of the tree: who says it, how many entries, under which root."""
+    """A head of the tree: the log's origin, the number of entries, and the root over them."""
 
     origin: str
     size: int
@@ -40,14 +40,14 @@ class Checkpoint:
 
 
 def format_checkpoint(checkpoint: Checkpoint) -> str:
-    """Return the text of a checkpoint; no extension lines."""
+    """Return the text of a checkpoint, without extension lines."""
     text = f"{checkpoint.origin}\n{checkpoint.size}\n{base64.b64encode(checkpoint.root).decode()}\n"
-    parse_checkpoint(text)  # what nobody could read is never signed; what is read is what was given
+    parse_checkpoint(text)  # a checkpoint that nobody can parse must never be signed
     return text
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
-    """Return the checkpoint of a text; raises InvalidInputError for anything but the three lines in canonical form."""
+    """Return the checkpoint of a text; raises InvalidInputError unless it is three lines in canonical form."""
     match = _TEXT.fullmatch(text)
     if match is None:
         raise InvalidInputError(Fault("checkpoint", "must be origin, size and root, one a line, and nothing else"))
@@ -70,18 +70,18 @@ def parse_checkpoint_note(note: bytes) -> Checkpoint:
 def sign_checkpoint(
     private_key: Ed25519PrivateKey, checkpoint: Checkpoint, *, also: Sequence[Ed25519PrivateKey] = ()
 ) -> bytes:
-    """Return the checkpoint as a note signed by the log; the key's name is the origin.
+    """Return the checkpoint as a note signed by the log; the name of the key is the origin.
 
-    ``also`` are keys that the log had before and still signs with, for verifiers that do not know the new one yet.
+    ``also``: earlier keys of the log that still sign, for verifiers that do not know the new key yet.
     """
     return sign_note(format_checkpoint(checkpoint), checkpoint.origin, private_key, also=also)
 
 
 def verify_checkpoint(note: bytes, *keys: VerifierKey) -> Checkpoint:
-    """Return the checkpoint of a note that one of the log's keys signed; raises VerificationError.
+    """Return the checkpoint of a note that at least one of the log's keys signed; raises VerificationError.
 
-    A line of any given key must hold, also where another one's does. Not checked: whether it extends a head seen before
-    (``verify_consistency``), how old it is, and whether the key was the log's at that time.
+    The signature of every given key that is on the note must be right. Not checked: whether the checkpoint extends an
+    earlier head (``verify_consistency``), how old it is, and whether the key belonged to the log at that time.
     """
     signed, by = verify_note(note, keys)
     try:
@@ -99,9 +99,9 @@ def verify_checkpoint(note: bytes, *keys: VerifierKey) -> Checkpoint:
 def cosign_checkpoint(note: bytes, name: str, private_key: Ed25519PrivateKey, at: datetime) -> bytes:
     """Return the note with a witness's ``cosignature/v1`` added.
 
-    Raises InvalidInputError when the note is no checkpoint or has no room for a signature, or when the time is naive or
-    before 1970. Not checked: that the witness saw no other history, and that its key is not also the log's; both are
-    the witness's duty.
+    Raises InvalidInputError if the note is not a checkpoint or has no room for a signature, or if the time is naive or
+    before 1970. Not checked: that the witness cosigned no other history, and that its key is not also the log's. The
+    witness must check both.
     """
     parsed = parse_note(note)
     parse_checkpoint(parsed.text)
@@ -111,7 +111,7 @@ def cosign_checkpoint(note: bytes, name: str, private_key: Ed25519PrivateKey, at
     seconds = int(at.timestamp())
     signature = private_key.sign(_cosigned(parsed, seconds))
     cosigned = note + signature_line(key, seconds.to_bytes(_TIME_BYTES, "big") + signature).encode()
-    parse_note(cosigned)  # a note with one signature too many would be lost to everybody
+    parse_note(cosigned)  # nobody accepts a note with too many signatures
     return cosigned
 
 

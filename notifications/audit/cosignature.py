@@ -1,7 +1,7 @@
-"""What a log and a witness say to each other (c2sp.org/tlog-witness), and what a witness must refuse.
+"""The messages between a log and a witness (c2sp.org/tlog-witness), and the requests that a witness must refuse.
 
-A witness keeps the last head that it cosigned of each log, and cosigns only what extends it. So of two histories of one
-log it cosigns one; which is what an auditor relies on who has seen the other parties' heads nowhere.
+A witness stores the latest head of each log that it cosigned, and cosigns only a head that extends it. So it cosigns
+only one of two histories of a log. An auditor relies on this, because it cannot see the heads that others received.
 """
 
 import base64
@@ -18,12 +18,12 @@ from notifications.audit.checkpoint import (
     verify_cosignature,
 )
 from notifications.audit.merkle import EMPTY_ROOT, HASH_BYTES, verify_consistency
-from notifications.audit.note import MAX_SIGNATURES, VerifierKey, parse_note, signature_line, signatures_of
+from notifications.audit.note import VerifierKey, parse_note, signature_line, signatures_of
 from notifications.errors import Fault, GreffierError, InvalidInputError, VerificationError
 
-#: More lines no proof needs: a tree has fewer than 2^63 leaves.
+#: No proof needs more lines, because a tree has fewer than 2^63 leaves.
 MAX_PROOF_LINES = 63
-#: A request beyond it is no checkpoint of a log that a witness would know.
+#: No checkpoint of a known log needs a longer request.
 MAX_REQUEST_BYTES = 64 * 1024
 _OLD = re.compile(r"old (0|[1-9][0-9]{0,18})")
 _SIZE = re.compile(rb"(0|[1-9][0-9]{0,18})\n")
@@ -32,13 +32,13 @@ _SIZE = re.compile(rb"(0|[1-9][0-9]{0,18})\n")
 class Refusal(Enum):
     """Why a witness does not cosign."""
 
-    #: the request is malformed, or goes back by its own words
+    #: the request is malformed, or its old size is larger than its checkpoint
     MALFORMED = "malformed"
     UNKNOWN_ORIGIN = "unknown_origin"
     NOT_SIGNED = "not_signed"
-    #: the request starts from another size than the one cosigned last, or gives that size another root
+    #: the request does not start at the size that was cosigned last, or has another root for that size
     CONFLICT = "conflict"
-    #: what is asked for does not extend what was cosigned: another history
+    #: the checkpoint does not extend the one cosigned last: it is another history
     BAD_PROOF = "bad_proof"
 
 
@@ -47,14 +47,14 @@ class RefusedError(GreffierError):
 
     def __init__(self, refusal: Refusal, reason: str, size: int | None = None) -> None:
         self.refusal, self.reason = refusal, reason
-        #: size of the head cosigned last, told with a conflict
+        #: size of the head cosigned last, sent with a conflict
         self.size = size
         super().__init__(reason)
 
 
 @dataclass(frozen=True, slots=True)
 class AddCheckpoint:
-    """A request to cosign. Nothing of it is verified."""
+    """A parsed request to cosign. Nothing in it is verified."""
 
     old_size: int
     proof: tuple[bytes, ...]
@@ -63,7 +63,7 @@ class AddCheckpoint:
 
 
 def format_add_checkpoint(old_size: int, proof: Sequence[bytes], note: bytes) -> bytes:
-    """Return the body of a request; raises InvalidInputError for what would not read back as itself."""
+    """Return the body of a request; raises InvalidInputError if it would not parse to the same values."""
     lines = [f"old {old_size}", *(base64.b64encode(hashed).decode() for hashed in proof)]
     body = "\n".join(lines).encode() + b"\n\n" + note
     if parse_add_checkpoint(body) != AddCheckpoint(old_size, tuple(proof), note):
@@ -72,7 +72,7 @@ def format_add_checkpoint(old_size: int, proof: Sequence[bytes], note: bytes) ->
 
 
 def parse_add_checkpoint(body: bytes) -> AddCheckpoint:
-    """Return what a request asks; raises InvalidInputError for anything but the canonical form."""
+    """Return the request of a body; raises InvalidInputError unless it is in canonical form."""
     if len(body) > MAX_REQUEST_BYTES:
         raise InvalidInputError(Fault("add-checkpoint", f"is longer than {MAX_REQUEST_BYTES} bytes"))
     head, separator, note = body.partition(b"\n\n")
@@ -100,13 +100,13 @@ def _hash(line: str) -> bytes:
     return hashed
 
 
-def known_log(request: AddCheckpoint, keys: Collection[VerifierKey]) -> Checkpoint:
-    """Return the checkpoint of a request once it is known to be a log's own; raises RefusedError.
+def verify_known_log(request: AddCheckpoint, keys: Collection[VerifierKey]) -> Checkpoint:
+    """Return the checkpoint of a request after verifying that a known log signed it; raises RefusedError.
 
-    Steps 1 to 3 of what a witness does; they need nothing of what it cosigned before.
+    These are steps 1 to 3 of a witness. They do not need the checkpoint that it cosigned last.
     1. The origin is that of a log it knows.
-    2. A key of that log signed the checkpoint; lines of other keys are passed over.
-    3. The request does not go back by its own words.
+    2. A key of that log signed the checkpoint; signatures of other keys are ignored.
+    3. The old size of the request is not larger than the checkpoint.
     """
     # 1.
     stated = parse_checkpoint_note(request.note)
@@ -124,13 +124,15 @@ def known_log(request: AddCheckpoint, keys: Collection[VerifierKey]) -> Checkpoi
     return checkpoint
 
 
-def extended(request: AddCheckpoint, checkpoint: Checkpoint, latest: Checkpoint | None) -> None:
-    """Raise RefusedError unless the checkpoint extends the latest that was cosigned (None: none ever was).
+def verify_extension(request: AddCheckpoint, checkpoint: Checkpoint, latest: Checkpoint | None) -> None:
+    """Raise RefusedError unless the checkpoint extends the latest one that was cosigned (None: none was).
 
-    Steps 4 to 6; between them and the storing of the checkpoint as the latest no other request may be judged.
-    4. The request starts where the witness stands.
-    5. One size has one root.
-    6. The proof holds.
+    These are steps 4 to 6 of a witness. The caller must not handle another request of the log between these steps and
+    storing the checkpoint as the latest.
+
+    4. The request starts at the size that the witness cosigned last.
+    5. The same size has the same root.
+    6. The consistency proof holds.
     """
     # 4.
     before = latest or Checkpoint(checkpoint.origin, 0, EMPTY_ROOT)
@@ -148,16 +150,16 @@ def extended(request: AddCheckpoint, checkpoint: Checkpoint, latest: Checkpoint 
 
 @dataclass(frozen=True, slots=True)
 class Cosignature:
-    """A witness's line under a checkpoint, verified."""
+    """A verified signature line of a witness."""
 
     #: the signature line with its line feed
     line: str
-    #: POSIX time at which the witness says it saw the checkpoint
+    #: POSIX time in seconds at which the witness states that it saw the checkpoint
     seconds: int
 
 
 def verified_answer(note: bytes, answer: bytes, key: VerifierKey) -> Cosignature:
-    """Return a witness's cosignature out of its answer; raises VerificationError. Lines of other keys are ignored.
+    """Return the cosignature in a witness's response; raises VerificationError. Lines of other keys are ignored.
 
     Not checked: whether the time is plausible.
     """
@@ -171,21 +173,8 @@ def verified_answer(note: bytes, answer: bytes, key: VerifierKey) -> Cosignature
     return Cosignature(line, verify_cosignature(_text_of(note) + b"\n" + line.encode(), key))
 
 
-def with_cosignatures(note: bytes, lines: Sequence[str]) -> bytes:
-    """Return the checkpoint with cosignature lines after its own; those that it has, or has no room for, are left out.
-
-    Raises InvalidInputError for a line that is none.
-    """
-    has = note.decode().splitlines(keepends=True)
-    room = MAX_SIGNATURES - len(parse_note(note).signatures)
-    added = [line for line in dict.fromkeys(lines) if line not in has][:room]
-    cosigned = note + "".join(added).encode()
-    parse_note(cosigned)
-    return cosigned
-
-
 def parse_conflict(body: bytes) -> int:
-    """Return the size that a witness tells with a conflict; raises InvalidInputError."""
+    """Return the size that a witness sends with a conflict; raises InvalidInputError."""
     match = _SIZE.fullmatch(body)
     if match is None or int(match[1]) >= 1 << MAX_PROOF_LINES:
         raise InvalidInputError(Fault("conflict", "is no size"))

@@ -1,4 +1,4 @@
-"""An audit entry: canonical leaf bytes; commitments instead of personal data."""
+"""An audit entry: its canonical leaf bytes, with commitments in the place of personal data."""
 
 import hashlib
 import hmac
@@ -12,7 +12,7 @@ from uuid import UUID
 from notifications.canonical_json import MAX_INTEGER, parse_canonical, parse_timestamp, timestamp_text
 from notifications.errors import Fault, InvalidInputError, VerificationError
 
-#: C2SP tlog-tiles gives an entry's length as a big-endian uint16.
+#: C2SP tlog-tiles encodes an entry's length as a big-endian uint16.
 MAX_LEAF_BYTES = 65_535
 #: Version of the leaf's shape.
 LEAF_VERSION = 1
@@ -22,10 +22,10 @@ _TYPE = re.compile(r"[a-z][a-z_]{0,30}\.[a-z][a-z_]{0,30}")
 _ACTOR = re.compile(r"[a-z][a-z_]{0,30}:[A-Za-z0-9._-]{1,80}")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-#: A code stays in clear for ever: on one line, no essay, and no address.
+#: A code stays readable for ever. So it is one short line, and contains no mail address.
 _CODE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029@]{0,500}")
 _HEX_SHA256 = re.compile(r"[0-9a-f]{64}")
-#: The same few names stand in every leaf.
+#: Cached, because the same few names are in every leaf.
 _remembered = lru_cache(maxsize=512)
 _is_type, _is_actor = _remembered(_TYPE.fullmatch), _remembered(_ACTOR.fullmatch)
 _is_name, _is_code = _remembered(_NAME.fullmatch), _remembered(_CODE.fullmatch)
@@ -34,7 +34,7 @@ _MEMBERS = frozenset({"v", "id", "type", "at", "actor", "subjects", "detail", "c
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What opens one commitment: the salt and the value. Kept beside the log, erasable; the leaf holds the digest."""
+    """The salt and the value of one commitment. Stored outside the log, so it can be erased; the leaf has a digest."""
 
     #: name of the commitment in the leaf, such as ``document``
     name: str
@@ -45,20 +45,20 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One act, before it is sequenced.
+    """One action, before it is sequenced.
 
-    ``detail`` holds codes, numbers and times only: it stays readable for ever. Whatever may be personal (names,
-    addresses, free text) goes into ``openings``, of which the leaf holds salted digests.
+    ``detail`` contains only codes, numbers and times, because it stays readable for ever. Anything that may be personal
+    (names, addresses, free text) goes into ``openings``; the leaf contains only salted digests of it.
     """
 
     id: UUID
     #: ``noun.verb_past``, such as ``notice.sealed``
     type: str
     at: datetime
-    #: who acted: ``<kind>:<opaque id>``, such as ``token:interim`` or ``system:worker``; never a name
+    #: who acted: ``<kind>:<opaque id>``, such as ``token:interim`` or ``system:worker``; never a person's name
     actor: str
-    #: what it concerns: kind (``incident``, ``customer``, ``notice``, ``contact``, ``delivery``) to opaque id;
-    #: a customer is named by its pseudonym (see ``pseudonym``)
+    #: the objects of the action: kind (``incident``, ``customer``, ``notice``, ``contact``, ``delivery``) to opaque id;
+    #: the id of a customer is its pseudonym (see ``pseudonym``)
     subjects: Mapping[str, str] = field(default_factory=dict)
     detail: Mapping[str, str | int | bool | list[str] | None] = field(default_factory=dict)
     openings: tuple[Opening, ...] = ()
@@ -66,7 +66,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What a leaf says, read back from its bytes."""
+    """The content of a leaf, parsed from its bytes."""
 
     id: UUID
     type: str
@@ -81,8 +81,8 @@ class Leaf:
 def commitment(name: str, salt: bytes, value: bytes) -> bytes:
     """Return the commitment to a value: SHA-256 over a label, the name, the salt and the value.
 
-    Hiding as long as the salt is secret, and binding: the name has no line feed and the salt a fixed length, so no
-    other triple gives the same input.
+    The commitment hides the value as long as the salt is secret. It is binding: the name contains no line feed and the
+    salt has a fixed length, so no other triple gives the same input.
     """
     if not _is_name(name):
         raise InvalidInputError(Fault("name", "is no name for a commitment"))
@@ -92,24 +92,24 @@ def commitment(name: str, salt: bytes, value: bytes) -> bytes:
 
 
 def pseudonym(salt: bytes, customer_id: UUID) -> str:
-    """Return the customer's name in the log, as hex; without the salt it leads back to nobody."""
+    """Return the customer's id in the log, as hex; without the salt nobody can link it to the customer."""
     if len(salt) != SALT_BYTES:
         raise InvalidInputError(Fault("salt", f"must have {SALT_BYTES} bytes"))
     return hashlib.sha256(b"greffier/pseudonym/v1\n" + salt + customer_id.bytes).hexdigest()
 
 
 def leaf_bytes(entry: AuditEntry) -> bytes:
-    """Return the canonical leaf of an entry; raises InvalidInputError where the entry breaks the leaf's rules.
+    """Return the canonical leaf of an entry; raises InvalidInputError if the entry breaks the rules of a leaf.
 
-    It is what ``canonicalize`` returns of the same members, written straight in their order: every entry of the log
-    passes here, and what was checked needs no general encoder.
+    The bytes equal those of ``canonicalize`` for the same members. They are written directly, because this is faster
+    and every entry of the log passes here.
     """
     _check(entry.type, entry.actor, entry.subjects, entry.detail)
     commitments = {
         opening.name: commitment(opening.name, opening.salt, opening.value).hex() for opening in entry.openings
     }
     if len(commitments) != len(entry.openings):
-        raise InvalidInputError(Fault("openings", "a name stands twice"))
+        raise InvalidInputError(Fault("openings", "a name is used twice"))
     texts = [
         '{"actor":"', entry.actor, '","at":"', timestamp_text(entry.at),
         '","commitments":', _object_text(commitments),
@@ -127,12 +127,12 @@ def leaf_bytes(entry: AuditEntry) -> bytes:
 
 
 def _object_text(members: Mapping[str, str | int | list[str] | None]) -> str:
-    """Return checked members as canonical JSON."""
+    """Return members that were checked as canonical JSON."""
     return "{" + ",".join([f'"{name}":{_text_of(members[name])}' for name in _in_order(tuple(members))]) + "}"
 
 
 def _text_of(value: str | int | list[str] | None) -> str:
-    """Return a checked value as canonical JSON: codes have no control characters, and there are no floats."""
+    """Return a value that was checked as canonical JSON: codes have no control characters, and floats do not occur."""
     if isinstance(value, str):
         if '"' in value or "\\" in value:
             value = value.replace("\\", "\\\\").replace('"', '\\"')
@@ -144,14 +144,14 @@ def _text_of(value: str | int | list[str] | None) -> str:
 
 @_remembered
 def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return names in their canonical order; raises InvalidInputError where one is no name."""
+    """Return names in their canonical order; raises InvalidInputError for an invalid name."""
     if not all(map(_is_name, names)):
         raise InvalidInputError(Fault("", "has a member whose name is no name for it"))
     return tuple(sorted(names))
 
 
 def _check(kind: str, actor: str, subjects: Mapping[str, object], detail: Mapping[str, object]) -> None:
-    """Raise InvalidInputError unless the parts keep the leaf's rules; written and read leaves alike."""
+    """Raise InvalidInputError unless the parts follow the rules of a leaf; used for writing and for parsing."""
     if not _is_type(kind):
         raise InvalidInputError(Fault("type", "must be noun.verb_past"))
     if not _is_actor(actor):
@@ -172,7 +172,7 @@ def _check(kind: str, actor: str, subjects: Mapping[str, object], detail: Mappin
 
 
 def parse_leaf(data: bytes) -> Leaf:
-    """Return what a leaf says; raises InvalidInputError unless it is canonical and has exactly the leaf's members."""
+    """Return the content of a leaf; raises InvalidInputError unless it is canonical and has exactly these members."""
     if len(data) > MAX_LEAF_BYTES:
         raise InvalidInputError(Fault("", f"a leaf may have at most {MAX_LEAF_BYTES} bytes"))
     value = parse_canonical(data)

@@ -1,7 +1,8 @@
 """The Merkle tree of RFC 9162 section 2.1: roots, inclusion and consistency proofs, and growing the tree.
 
-A *node* is named by (level, index): the root of the complete subtree over the leaves ``[index << level, (index + 1) <<
-level)``. Only complete subtrees are ever stored; every root and proof of every size is made of them.
+A *node* is identified by (level, index). It is the root of the complete subtree over the leaves
+``[index << level, (index + 1) << level)``. Only complete subtrees are stored; every root and proof is computed from
+them.
 """
 
 import hashlib
@@ -15,7 +16,7 @@ HASH_BYTES = 32
 #: Root of the tree without leaves (RFC 9162, 2.1.1).
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
-#: Reads the hashes of complete subtrees, in the order asked for; raises where one is not there.
+#: Reads the hashes of complete subtrees, in the order of the request; raises if one is missing.
 NodeReader = Callable[[Sequence[tuple[int, int]]], list[bytes]]
 
 
@@ -32,8 +33,8 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def complete_subtrees(start: int, end: int) -> list[tuple[int, int]]:
     """Return the complete subtrees that cover the leaves ``[start, end)`` of the tree, from left to right.
 
-    ``start`` must be a place where a subtree of that span begins, as in every recursion of RFC 9162; levels then fall
-    from left to right.
+    A subtree of this span must be able to begin at ``start``, as in every recursion of RFC 9162. The levels then
+    decrease from left to right.
     """
     nodes = []
     while start < end:
@@ -44,7 +45,7 @@ def complete_subtrees(start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _fold(hashes: Sequence[bytes]) -> bytes:
-    """Return the root over complete subtrees given from left to right, their sizes falling."""
+    """Return the root over complete subtrees given from left to right, in decreasing size."""
     root = hashes[-1]
     for left in reversed(hashes[:-1]):
         root = node_hash(left, root)
@@ -63,18 +64,18 @@ def root_of(leaf_hashes: Sequence[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class TreeGrowth:
-    """What appending leaves made."""
+    """The result of appending leaves."""
 
-    #: every complete subtree that is new, leaves included: (level, index, hash), level by level
+    #: every new complete subtree, leaves included: (level, index, hash), level by level
     nodes: tuple[tuple[int, int, bytes], ...]
     size: int
     root: bytes
 
 
 def append_leaves(size: int, read: NodeReader, leaf_hashes: Iterable[bytes]) -> TreeGrowth:
-    """Return the tree of ``size`` leaves grown by more; reads only the right edge of the old one."""
+    """Append leaves to the tree of ``size`` leaves; reads only the right edge of the old tree."""
     old_edge = complete_subtrees(0, size)
-    #: level to hash of the complete subtrees that make the root
+    #: level to hash of the complete subtrees that the root is computed from
     edge = dict(zip((level for level, _ in old_edge), read(old_edge), strict=True))
     grown = list(leaf_hashes)
     if any(len(hashed) != HASH_BYTES for hashed in grown):
@@ -100,7 +101,7 @@ def _split(span: int) -> int:
 
 
 def _read_spans(spans: Sequence[tuple[int, int]], read: NodeReader) -> list[bytes]:
-    """Return the root of each span of leaves, all read at once."""
+    """Return the root of each span of leaves; reads all nodes in one call."""
     parts = [complete_subtrees(start, end) for start, end in spans]
     hashes = read([node for part in parts for node in part])
     roots, position = [], 0
@@ -128,7 +129,7 @@ def inclusion_proof(index: int, size: int, read: NodeReader) -> list[bytes]:
 
 
 def consistency_proof(old_size: int, new_size: int, read: NodeReader) -> list[bytes]:
-    """Return PROOF(old_size, D_new_size) of RFC 9162 section 2.1.4.1; empty for sizes 0 and equal ones."""
+    """Return PROOF(old_size, D_new_size) of RFC 9162 section 2.1.4.1; empty for old size 0 and for equal sizes."""
     if not 0 <= old_size <= new_size:
         raise InvalidInputError(Fault("old_size", f"must be from 0 to {new_size}"))
     if old_size == 0:
@@ -149,7 +150,7 @@ def consistency_proof(old_size: int, new_size: int, read: NodeReader) -> list[by
 
 
 def verify_inclusion(hashed: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
-    """Raise VerificationError unless the leaf hash stands at ``index`` under ``root`` (RFC 9162, 2.1.3.2)."""
+    """Raise VerificationError unless the leaf hash is at ``index`` in the tree of ``root`` (RFC 9162, 2.1.3.2)."""
     _verify_lengths("inclusion", [hashed, root, *proof])
     # 1. The index lies in the tree.
     if not 0 <= index < size:
@@ -179,7 +180,7 @@ def verify_inclusion(hashed: bytes, index: int, size: int, proof: Sequence[bytes
 def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: bytes, proof: Sequence[bytes]) -> None:
     """Raise VerificationError unless the new tree extends the old one (RFC 9162, 2.1.4.2).
 
-    Every tree extends the empty one, whose root must be the empty root; equal sizes want equal roots and no proof.
+    Every tree extends the empty tree, whose root must be the empty root. Equal sizes need equal roots and no proof.
     """
     _verify_lengths("consistency", [old_root, new_root, *proof])
     if not 0 <= old_size <= new_size:
@@ -193,7 +194,7 @@ def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: 
         if new_size == 0 and not hmac.compare_digest(new_root, EMPTY_ROOT):
             raise VerificationError("consistency", "the empty tree has another root")
         return
-    # 1. and 2. An old tree that is complete is its own first node.
+    # 1. and 2. If the old tree is complete, its root is the first node of the path.
     path = [old_root, *proof] if old_size & (old_size - 1) == 0 else list(proof)
     if not path:
         raise VerificationError("consistency", "the proof is empty")

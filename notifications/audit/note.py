@@ -18,12 +18,12 @@ COSIGNATURE_V1 = 0x04
 _KEY_BYTES = 32
 _SIGNATURE_BYTES = 64
 _ID_BYTES = 4
-#: At least 16 must be taken; more than this is an attack on our time.
+#: The format requires readers to accept at least 16. The limit protects against notes that take long to verify.
 MAX_SIGNATURES = 100
 MAX_NOTE_BYTES = 1_000_000
 _NAME_PATTERN = r"[^\s+\x00-\x1f\x7f\ud800-\udfff]+"
 _NAME = re.compile(_NAME_PATTERN)
-#: C0 controls but the line feed, and DEL.
+#: C0 control characters except the line feed, and DEL.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 _SIGNATURE_LINE = re.compile(rf"— ({_NAME_PATTERN}) ([A-Za-z0-9+/]+={{0,2}})")
 
@@ -65,7 +65,7 @@ class VerifierKey:
 
 
 def parse_verifier_key(text: str) -> VerifierKey:
-    """Return the key of a verifier key text; raises InvalidInputError where any part of it is off."""
+    """Return the key of a verifier key text; raises InvalidInputError if any part of it is invalid."""
     match text.removesuffix("\n").split("+", 2):
         case [name, identifier, encoded] if _NAME.fullmatch(name):
             pass
@@ -98,7 +98,7 @@ class NoteSignature:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A parsed note. Its signatures are not verified."""
+    """A parsed note, whose signatures are not verified."""
 
     #: ends with a line feed
     text: str
@@ -113,8 +113,8 @@ def signature_line(key: VerifierKey, signature: bytes) -> str:
 def sign_note(text: str, name: str, private_key: Ed25519PrivateKey, *, also: Sequence[Ed25519PrivateKey] = ()) -> bytes:
     """Return the text signed under a name, one line per key; ``also`` are further keys of the same signer.
 
-    Several keys of one name differ by their key IDs: whoever knows one of them passes over the lines of the others.
-    Raises InvalidInputError for what ``parse_note`` would not take, or for a key that would sign twice.
+    Keys of the same name differ by their key IDs. A verifier that knows one of them ignores the lines of the others.
+    Raises InvalidInputError if ``parse_note`` would refuse the note, or if a key would sign twice.
     """
     _check_text(text)
     signers = [(verifier_key(name, signer), signer) for signer in (private_key, *also)]
@@ -141,7 +141,7 @@ def _check_text(text: str) -> None:
 
 
 def parse_note(data: bytes) -> Note:
-    """Return text and signature lines of a note; raises InvalidInputError where it is malformed. Verifies nothing."""
+    """Return text and signature lines of a note; raises InvalidInputError if it is malformed. Verifies nothing."""
     _check_length(data)
     try:
         whole = data.decode("utf-8")
@@ -169,10 +169,10 @@ def parse_note(data: bytes) -> Note:
 def verify_note(data: bytes, keys: Sequence[VerifierKey]) -> tuple[Note, tuple[VerifierKey, ...]]:
     """Return the note and the Ed25519 keys that signed it.
 
-    Raises VerificationError when it is malformed, when no given key signed it, when the signature of a given key is
-    wrong, or when a given key signed twice. Signatures of unknown keys are passed over, as the format wants; so
-    whoever passes a note on can add or change such lines, and nothing may be concluded from them. A key of another kind
-    than ``ED25519`` signs no notes and is passed over too: its signatures cover something else than the text.
+    Raises VerificationError if the note is malformed, if no given key signed it, if the signature of a given key is
+    wrong, or if a given key signed twice. Signatures of unknown keys are ignored, as the format requires. So anybody
+    who forwards a note can add or change such lines, and nothing may be concluded from them. Keys of another kind than
+    ``ED25519`` are ignored too, because their signatures do not cover only the text.
     """
     try:
         note = parse_note(data)

@@ -1,4 +1,4 @@
-"""Proofs that travel: ``c2sp.org/tlog-proof@v1``, and what a notice's proof carries beside it."""
+"""Proofs that are sent with a notice: ``c2sp.org/tlog-proof@v1``, and the extra data of a notice's proof."""
 
 import base64
 import re
@@ -12,7 +12,7 @@ from notifications.errors import Fault, InvalidInputError
 
 _HEADER = "c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")
-#: A tree of 2^63 leaves has paths of 63 nodes.
+#: A path in a tree of 2^63 leaves has 63 nodes.
 _MAX_HASHES = 63
 _MAX_BYTES = 1_000_000
 _EXTRA_VERSION = 1
@@ -20,7 +20,7 @@ _EXTRA_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class TlogProof:
-    """A parsed proof. Nothing of it is verified, ``extra`` least of all."""
+    """A parsed proof. Nothing in it is verified; nothing even signs ``extra``."""
 
     index: int
     #: from the leaf's sibling to the root's child
@@ -31,7 +31,7 @@ class TlogProof:
 
 
 def format_proof(index: int, hashes: Sequence[bytes], checkpoint: bytes, extra: bytes | None = None) -> bytes:
-    """Return the proof as text; raises InvalidInputError for what would not read back as itself."""
+    """Return the proof as text; raises InvalidInputError if it would not parse to the same values."""
     lines = [_HEADER]
     if extra is not None:
         lines.append(f"extra {base64.b64encode(extra).decode()}")
@@ -44,7 +44,7 @@ def format_proof(index: int, hashes: Sequence[bytes], checkpoint: bytes, extra: 
 
 
 def parse_proof(data: bytes) -> TlogProof:
-    """Return what a proof says; raises InvalidInputError for anything but the canonical form."""
+    """Return the content of a proof; raises InvalidInputError unless it is in canonical form."""
     if len(data) > _MAX_BYTES:
         raise InvalidInputError(Fault("proof", f"is longer than {_MAX_BYTES} bytes"))
     head, _, checkpoint = data.partition(b"\n\n")
@@ -85,7 +85,7 @@ def _base64(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class NoticeExtra:
-    """What the ``extra`` line of a notice's proof carries: the leaf, and the salts that open its commitments."""
+    """The content of the ``extra`` line of a notice's proof: the leaf, and the salts that open its commitments."""
 
     leaf: bytes
     #: name of the commitment to its salt
@@ -93,7 +93,7 @@ class NoticeExtra:
 
 
 def format_notice_extra(leaf: bytes, salts: Mapping[str, bytes]) -> bytes:
-    """Return the extra data of a notice's proof. The salts open this one leaf, for whoever holds the notice."""
+    """Return the extra data of a notice's proof. With the salts, the holder of the notice can open this one leaf."""
     return canonicalize({
         "v": _EXTRA_VERSION,
         "leaf": base64.b64encode(leaf).decode(),
@@ -102,7 +102,7 @@ def format_notice_extra(leaf: bytes, salts: Mapping[str, bytes]) -> bytes:
 
 
 def parse_notice_extra(data: bytes) -> NoticeExtra:
-    """Return the extra data of a notice's proof; raises InvalidInputError for any other form."""
+    """Return the parsed extra data of a notice's proof; raises InvalidInputError for any other form."""
     value = parse_canonical(data)
     if not isinstance(value, dict) or value.keys() != {"v", "leaf", "openings"}:
         raise InvalidInputError(Fault("extra", "is malformed"))

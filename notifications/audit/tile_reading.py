@@ -1,4 +1,4 @@
-"""Tiles as sources of hashes and as contents: what whoever serves a log and whoever reads one share. No I/O."""
+"""Make the contents of tiles, and read hashes from tiles: shared by the server and the reader of a log. No I/O."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,6 @@ from notifications.audit.tiles import (
     TILE_WIDTH,
     Tile,
     entry_bundle,
-    parse_entry_bundle,
     split_hashes,
     tile_nodes,
     tile_of_node,
@@ -17,43 +16,43 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError
 
 #: Returns the contents of a tile.
 TileReader = Callable[[Tile], bytes]
-#: Returns so many leaves from an index on.
+#: (index, count) to the ``count`` leaves that begin at ``index``.
 LeafReader = Callable[[int, int], Sequence[bytes]]
 
 
 def width_in(size: int, level: int | None, number: int) -> int:
-    """Return how many hashes or entries a tile has in a tree of ``size`` leaves; 0 where there is no such tile."""
+    """Return how many hashes or entries a tile has in a tree of ``size`` leaves; 0 if there is no such tile."""
     count = size >> (TILE_HEIGHT * (level or 0))
     return max(0, min(TILE_WIDTH, count - number * TILE_WIDTH))
 
 
 def tile_contents(tile: Tile, size: int, nodes: NodeReader, leaves: LeafReader) -> bytes:
-    """Return what a tile holds; raises NotFoundError for one that a tree of ``size`` leaves does not have.
+    """Return the contents of a tile; raises NotFoundError if a tree of ``size`` leaves does not have it.
 
-    A partial tile that the tree outgrew is one still: whoever holds an older checkpoint asks for it.
+    A partial tile stays available after the tree has grown, because holders of an older checkpoint ask for it.
     """
     if tile.width > width_in(size, tile.level, tile.number):
         raise NotFoundError("tile", f"{tile.level} {tile.number} of width {tile.width}")
     if tile.level is None:
         entries = leaves(tile.number * TILE_WIDTH, tile.width)
         if len(entries) != tile.width:
-            # Some are not for whoever asks: a bundle with fewer would be another one.
+            # The reader may not see some of the leaves. A bundle with fewer leaves would be a different bundle.
             raise NotFoundError("tile", f"entries {tile.number}")
         return entry_bundle(entries)
     return b"".join(nodes(tile_nodes(tile)))
 
 
 class TileNodes:
-    """The hashes of complete subtrees, out of tiles: a ``NodeReader`` for proofs over a tree of one size.
+    """A ``NodeReader`` that reads the hashes of complete subtrees from tiles, for proofs over a tree of one size.
 
-    What the tiles say is not checked here: a proof made of wrong ones does not verify under the checkpoint.
+    The hashes in the tiles are not checked: a proof made from wrong hashes does not verify under the checkpoint.
     """
 
     def __init__(self, size: int, read: TileReader) -> None:
         self._size, self._read = size, read
 
     def __call__(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Return the hashes; raises InvalidInputError for a tile of another width, or a node beyond the tree."""
+        """Return the hashes; raises InvalidInputError for a tile of wrong width, or a node outside the tree."""
         tiles: dict[Tile, list[bytes]] = {}
         return [self._node(level, index, tiles) for level, index in wanted]
 
@@ -73,14 +72,3 @@ class TileNodes:
             hashes = list(map(node_hash, hashes[::2], hashes[1::2]))
         (hashed,) = hashes
         return hashed
-
-
-def leaf_in(index: int, size: int, read: TileReader) -> bytes:
-    """Return a leaf out of its bundle; raises InvalidInputError for one beyond the tree, or a bundle that lacks it."""
-    if not 0 <= index < size:
-        raise InvalidInputError(Fault("index", f"must be from 0 to {size - 1}"))
-    number, offset = divmod(index, TILE_WIDTH)
-    entries = parse_entry_bundle(read(Tile(None, number, width_in(size, None, number))))
-    if offset >= len(entries):
-        raise InvalidInputError(Fault("bundle", f"lacks entry {index}"))
-    return entries[offset]

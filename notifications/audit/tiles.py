@@ -1,4 +1,4 @@
-"""C2SP tlog-tiles: which tile holds which hash, how tiles are named, what they contain. Arithmetic apart from I/O."""
+"""C2SP tlog-tiles: which tile holds which hash, the names of tiles, and their contents. Only arithmetic, no I/O."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from notifications.audit.merkle import HASH_BYTES
 from notifications.errors import Fault, InvalidInputError
 
-#: A tile is a subtree of this height, and holds the 256 hashes of its lowest level.
+#: A tile is a subtree of this height, and contains the 256 hashes of its lowest level.
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 MAX_ENTRY_BYTES = 65_535
@@ -26,28 +26,19 @@ class Tile:
     #: level of tiles: its hashes are nodes of tree level ``8 * level``; None for a bundle of entries
     level: int | None
     number: int
-    #: how many hashes or entries it holds: 256 when it is full
+    #: number of hashes or entries in it: 256 in a full tile
     width: int = TILE_WIDTH
 
 
-def partial_widths(size: int) -> list[int]:
-    """Return the width of the partial tile at each level of a tree, 0 where the last one is full."""
-    widths = []
-    while size:
-        widths.append(size % TILE_WIDTH)
-        size //= TILE_WIDTH
-    return widths
-
-
 def tiles_of(size: int, level: int | None) -> list[Tile]:
-    """Return every tile of one level of a tree, the partial one last."""
+    """Return every tile of one level of a tree; the partial tile is last."""
     count = size >> (TILE_HEIGHT * (level or 0))
     full, width = divmod(count, TILE_WIDTH)
     return [Tile(level, number) for number in range(full)] + ([Tile(level, full, width)] if width else [])
 
 
 def tile_path(tile: Tile) -> str:
-    """Return where a tile is served: ``tile/0/x001/x234/067``, partial ones with ``.p/<width>``."""
+    """Return the path of a tile, such as ``tile/0/x001/x234/067``; a partial tile ends in ``.p/<width>``."""
     if not 1 <= tile.width <= TILE_WIDTH or tile.number < 0:
         raise InvalidInputError(Fault("tile", f"must have a number from 0 and a width from 1 to {TILE_WIDTH}"))
     if tile.level is not None and not 0 <= tile.level <= _MAX_LEVEL:
@@ -63,7 +54,7 @@ def tile_path(tile: Tile) -> str:
 
 
 def parse_tile_path(path: str) -> Tile:
-    """Return the tile of a path; raises InvalidInputError for any but the one canonical spelling."""
+    """Return the tile of a path; raises InvalidInputError unless the path is the canonical one."""
     match = _PATH.fullmatch(path)
     if match is None:
         raise InvalidInputError(Fault("path", "is no path of a tile"))
@@ -75,7 +66,7 @@ def parse_tile_path(path: str) -> Tile:
 
 
 def tile_nodes(tile: Tile) -> list[tuple[int, int]]:
-    """Return the nodes (level, index) whose hashes, one after the other, are the contents of a tile of hashes."""
+    """Return the nodes (level, index) whose concatenated hashes are the contents of a tile of hashes."""
     if tile.level is None:
         raise InvalidInputError(Fault("tile", "holds entries, not hashes"))
     first = tile.number * TILE_WIDTH
@@ -83,10 +74,10 @@ def tile_nodes(tile: Tile) -> list[tuple[int, int]]:
 
 
 def tile_of_node(level: int, index: int) -> tuple[Tile, int]:
-    """Return the full tile whose lowest level lies at or below a node, and the node's first hash in it.
+    """Return the full tile that a node is in or is computed from, and the position of the node's first hash in it.
 
-    A node of a level that is no multiple of 8 is not stored in a tile; it is the root over ``2 ** (level % 8)`` hashes
-    of the tile returned, from the position returned on.
+    A node whose level is not a multiple of 8 is not stored in a tile. It is the root over the ``2 ** (level % 8)``
+    hashes of the returned tile that begin at the returned position.
     """
     tile_level, rise = divmod(level, TILE_HEIGHT)
     first = index << rise
@@ -94,14 +85,14 @@ def tile_of_node(level: int, index: int) -> tuple[Tile, int]:
 
 
 def split_hashes(data: bytes) -> list[bytes]:
-    """Return the hashes of a tile; raises InvalidInputError unless they are whole and 1 to 256."""
+    """Return the hashes of a tile; raises InvalidInputError unless there are 1 to 256 complete hashes."""
     if not data or len(data) % HASH_BYTES or len(data) > TILE_WIDTH * HASH_BYTES:
         raise InvalidInputError(Fault("tile", "does not hold whole hashes"))
     return [data[start : start + HASH_BYTES] for start in range(0, len(data), HASH_BYTES)]
 
 
 def entry_bundle(entries: Sequence[bytes]) -> bytes:
-    """Return a bundle of 1 to 256 entries: each after its length as big-endian uint16."""
+    """Return a bundle of 1 to 256 entries; the length of each precedes it, as big-endian uint16."""
     if not 1 <= len(entries) <= TILE_WIDTH:
         raise InvalidInputError(_WRONG_COUNT)
     parts = []
@@ -113,7 +104,7 @@ def entry_bundle(entries: Sequence[bytes]) -> bytes:
 
 
 def parse_entry_bundle(data: bytes) -> list[bytes]:
-    """Return the entries of a bundle; raises InvalidInputError where one is cut off, or unless there are 1 to 256."""
+    """Return the entries of a bundle; raises InvalidInputError if one is cut off, or unless there are 1 to 256."""
     entries: list[bytes] = []
     position = 0
     while position < len(data):

@@ -1,4 +1,4 @@
-"""Classification: facts under an agreement -> nature, legal basis clause by clause, priority, open questions."""
+"""Classification of facts by an agreement: nature, legal basis clause by clause, priority, open questions."""
 
 from notifications.classification.classifier import MESSAGE_IDS, classify
 from notifications.classification.result import (

@@ -1,4 +1,4 @@
-"""classify(facts, agreement) -> nature, legal basis, priority; provisional where a fact is unknown."""
+"""classify(facts, agreement): nature, legal basis and priority; provisional if an unknown fact matters."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,15 +29,16 @@ _IMPACT, _CRITICALITY = INDEX["impact"], INDEX["criticality"]
 
 
 def classify(facts: IncidentFacts, agreement: Agreement) -> Classification:
-    """Return what the event is by the agreement's definitions, and its priority (3.2, 7.6.4).
+    """Return the nature of the event by the agreement's definitions, and its priority (3.2, 7.6.4).
 
-    A result is settled when every way of answering the open facts gives it; otherwise the most protective nature that
-    is possible stands, and each open fact that matters is listed with what its answers would change. The cause decides
-    nothing by itself: where it contradicts the other facts, a remark says so. Facts are not validated here.
+    The nature is settled when every way of answering the open facts gives the same one. Otherwise the result is the
+    most protective nature that is possible, and each open fact that matters is listed with what its answers would
+    change. The cause decides nothing; a remark is added where it contradicts the other facts.
+    Not checked: the facts (see ``validate_facts``).
     """
     tally = DataHarmTally.of(facts)
     state = event_state(facts, agreement, tally.without(None))
-    # No customer is in question here: the data of every one of them counts among the others.
+    # Classification looks at no single customer, so harm to any customer's data counts as ``other_data_harm``.
     for harmed in Property:
         state[INDEX[f"customer_data_harm.{harmed.value}"]] = "no"
     key = tuple(state)
@@ -63,7 +64,7 @@ def classify(facts: IncidentFacts, agreement: Agreement) -> Classification:
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
-    """What follows from the state alone, whichever customers stand behind it."""
+    """The part of the result that depends only on the state, so it can be cached across customers."""
 
     #: indices into ``NATURES``
     natures: frozenset[int]

@@ -1,4 +1,4 @@
-"""Declared facts -> one list of answers that rules are evaluated on."""
+"""Convert declared facts into the list of answers that rules are evaluated on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ OTHER_DATA_HARM = tuple((harmed.value, INDEX[f"other_data_harm.{harmed.value}"])
 
 @dataclass(frozen=True, slots=True)
 class DataHarmTally:
-    """How far harm to customers' data is established, counted once so that any one customer can be left out."""
+    """Counts of harm to customers' data, from which the harm without any one customer can be computed."""
 
     #: property to the number of listed customers whose data is harmed
     harmed: dict[str, int]
-    #: property to the listed customers for whom it is not established
+    #: property to the listed customers for whom the harm is not established
     open: dict[str, list[AffectedCustomer]]
-    #: whether it is open for the customers that are not listed
+    #: whether the harm is not established for the customers that are not listed
     unlisted_open: bool
 
     @classmethod
     def of(cls, facts: IncidentFacts) -> "DataHarmTally":
-        """Count, in time linear in the customers listed."""
+        """Count the harm stated in the facts, in time linear in the number of listed customers."""
         harmed = {name: 0 for name, _ in OTHER_DATA_HARM}
         still_open: dict[str, list[AffectedCustomer]] = {name: [] for name, _ in OTHER_DATA_HARM}
         for stated in facts.affected_customers:
@@ -38,9 +38,9 @@ class DataHarmTally:
         return cls(harmed, still_open, facts.unlisted_customers is UnlistedCustomers.UNKNOWN)
 
     def without(self, own: Harm | None) -> tuple[str | None, ...]:
-        """Return, per property, whether data of customers other than one listed with this harm is harmed.
+        """Return, per property, whether data of the other customers is harmed.
 
-        None for ``own``: of all customers.
+        ``own`` is the harm of the one listed customer to leave out; None leaves nobody out.
         """
         counted = harm_answers(own) if own is not None else ()
         left_out = dict(counted)
@@ -67,14 +67,14 @@ def harm_answers(harm: Harm) -> tuple[tuple[str, str | None], ...]:
 
 
 def known(answer: StrEnum | str) -> str | None:
-    """Return the plain answer, or None where it is not established."""
+    """Return the answer as plain text, or None if it is not established."""
     return None if answer == UNKNOWN else str(answer)
 
 
 def event_state(facts: IncidentFacts, agreement: Agreement, other_data_harm: Sequence[str | None]) -> State:
-    """Return the facts of the event as a state of ``FACTS``; nothing is stated yet of a customer in question.
+    """Return the facts of the event as a state of ``FACTS``; the facts of a single customer are still unset.
 
-    A level that the agreement does not know says nothing under it, so it is unknown there.
+    A level that the agreement does not define counts as unknown.
     """
     state: State = [None] * len(FACTS)
     state[INDEX["inside_perimeter"]] = known(facts.inside_perimeter)

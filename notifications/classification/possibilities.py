@@ -1,4 +1,4 @@
-"""What natures and priorities a state still allows; kept, since every question asks for its neighbours."""
+"""The natures and priorities that a state still allows; cached, because open questions ask for similar states."""
 
 from functools import lru_cache
 
@@ -10,7 +10,7 @@ from notifications.incident import Answer
 
 
 def answer_of(outcomes: frozenset[int]) -> Answer:
-    """Return the answer that the possible outcomes of a yes-or-no rule amount to."""
+    """Return the answer of a yes-or-no rule from its possible outcomes; unknown if both are possible."""
     if outcomes == {YES}:
         return Answer.YES
     return Answer.NO if outcomes == {NO} else Answer.UNKNOWN
@@ -25,7 +25,7 @@ def possible_natures(agreement: Agreement, key: tuple[str | None, ...]) -> froze
 
 @lru_cache(maxsize=1_024)
 def possible_priorities(agreement: Agreement, impact: str | None, criticality: str | None) -> tuple[str, ...]:
-    """Return the priorities that the matrix still allows, most urgent first; None is an open level."""
+    """Return the priorities that the matrix still allows, most urgent first; None means an unknown level."""
     impacts = agreement.impact_ids if impact is None else (impact,)
     criticalities = agreement.criticality_ids if criticality is None else (criticality,)
     found = {agreement.matrix[i, c] for i in impacts for c in criticalities}

@@ -1,4 +1,4 @@
-"""Open facts -> questions to the analyst, each with what its answers would change."""
+"""Questions to the analyst about open facts, each with what its answers would change."""
 
 from collections.abc import Collection, Sequence
 
@@ -9,7 +9,7 @@ from notifications.classification.possibilities import natures_of, possible_natu
 from notifications.classification.result import AnswerEffect, Nature, OpenQuestion
 from notifications.incident import AffectedCustomer, UnlistedCustomers
 
-#: Up to so many customers whose data harm is open are asked about one by one; above, once for all of them.
+#: Up to this many customers with open data harm get one question each. With more, one question covers all of them.
 OPEN_CUSTOMERS_ASKED_MAX = 20
 
 _OTHER_DATA_HARM = frozenset(index for _, index in OTHER_DATA_HARM)
@@ -17,7 +17,7 @@ _IMPACT, _CRITICALITY = INDEX["impact"], INDEX["criticality"]
 
 
 def fact_ids(facts: Sequence[int], tally: DataHarmTally) -> tuple[str, ...]:
-    """Return facts as the API names them; harm to data becomes that of the customers for whom it is open."""
+    """Return fact ids as the API names them; harm to data becomes one id per customer for whom it is open."""
     ids: dict[str, None] = {}
     for fact in facts:
         if fact not in _OTHER_DATA_HARM:
@@ -74,7 +74,7 @@ def open_questions(
             continue
         name = FACTS[fact].partition(".")[2]
         waiting = tally.open[name]
-        # "No" for one customer settles the fact only where nobody else's data is in question.
+        # "No" for one customer settles the fact only if the harm is not open for any other customer.
         others_open = tally.unlisted_open or (one_by_one and len(waiting) > 1)
         effects = (effect("yes", {fact: "yes"}), effect("no", {} if others_open else {fact: "no"}))
         if one_by_one:
@@ -84,7 +84,7 @@ def open_questions(
     harm_facts = sorted(facts & _OTHER_DATA_HARM)
     if tally.unlisted_open and harm_facts:
         settled = {fact: "no" for fact in harm_facts if not tally.open[FACTS[fact].partition(".")[2]]}
-        # Any property of their data may be the harmed one, also one that the nature does not depend on.
+        # Any property of their data may be harmed, including one that the nature does not depend on.
         harmed = [effect("affected", {fact: "yes"}) for fact in sorted(_OTHER_DATA_HARM)]
         possible = {nature for each in harmed for nature in each.natures}
         questions.append(

@@ -1,4 +1,4 @@
-"""What classification comes to, as frozen types."""
+"""The result of classification, as frozen types."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from notifications.incident import Answer
 
 
 class Nature(StrEnum):
-    """What the event is by agreement 3.2, most protective first."""
+    """The nature of the event by agreement 3.2, most protective first."""
 
     SECURITY_INCIDENT = "security_incident"
     INCIDENT = "incident"
@@ -24,13 +24,13 @@ class Ground:
     #: clause number, such as ``3.2 (a)``
     clause: str
     holds: Answer
-    #: ids of the facts that this limb waits for; empty unless ``holds`` is unknown
+    #: ids of the unknown facts that this limb depends on; empty unless ``holds`` is unknown
     missing: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerEffect:
-    """What the result would be if one open fact were answered so."""
+    """The result that one answer to an open fact would give."""
 
     answer: str
     natures: tuple[Nature, ...]
@@ -61,11 +61,11 @@ class Classification:
     priority: str | None
     #: every priority that the open facts still allow, most urgent first
     possible_priorities: tuple[str, ...]
-    #: guaranteed time to intervention in seconds of ``priority``; None with it
+    #: guaranteed time to intervention of ``priority``, in seconds; None if the priority is None
     gti_seconds: int | None
-    #: the facts that are missing and what each answer would change; empty when settled
+    #: the unknown facts that matter and what each answer would change; empty when settled
     open_questions: tuple[OpenQuestion, ...]
-    #: contradictions and remarks that the analyst should look at, as message ids with no free text
+    #: contradictions that the analyst should check, as message ids without free text
     remarks: tuple[str, ...] = ()
 
     @property

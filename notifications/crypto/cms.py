@@ -24,8 +24,9 @@ from notifications.crypto.der import (
     parse_detached_signature,
 )
 from notifications.errors import InvalidInputError, VerificationError
+from notifications.mail_address import normal_address
 
-#: What reading a certificate raises when it is not well formed; some of it only when a part of it is looked at.
+#: Exceptions of the library for a malformed certificate; it raises some of them only when a part is first accessed.
 MALFORMED_CERTIFICATE = (
     ValueError,
     x509.InvalidVersion,
@@ -38,33 +39,33 @@ MALFORMED_CERTIFICATE = (
 
 @dataclass(frozen=True, slots=True)
 class VerifiedSignature:
-    """A signature that its certificate's key made. Whether the certificate is trusted is another question."""
+    """A signature verified with its certificate's key. Not verified: whether the certificate is trusted."""
 
     certificate: x509.Certificate
-    #: the other certificates that came with it
+    #: the other certificates in the signature file
     others: tuple[x509.Certificate, ...]
-    #: the mail addresses that the certificate names
+    #: the mail addresses in the certificate
     addresses: tuple[str, ...]
 
     def names(self, address: str) -> bool:
-        """Return whether the certificate names a mail address, whatever its case."""
-        return address.casefold() in {named.casefold() for named in self.addresses}
+        """Return whether the certificate names a mail address, in whatever case and spelling of its domain."""
+        return normal_address(address) in {normal_address(named) for named in self.addresses}
 
 
 def verify_detached(content: bytes, signature: bytes, step: str) -> VerifiedSignature:
-    """Return the signer of the content; raises VerificationError under the step's name.
+    """Return the signer of the content; raises VerificationError with the name of the step.
 
-    1. The file is a detached SignedData of one signer, in the one strict form.
-    2. The signed digest is that of the content.
+    1. The file is a detached SignedData of one signer, in the strict form of ``der``.
+    2. The signed digest is the digest of the content.
     3. Exactly one certificate in it is the signer's, and its key made the signature over the signed attributes.
 
-    Not checked here: whether the certificate is trusted, valid, or meant for this (``verify_chain``).
+    Not checked: whether the certificate is trusted, valid and meant for this use (``verify_chain``).
     """
     # 1.
     try:
         parsed = parse_detached_signature(signature)
         with warnings.catch_warnings():
-            # What the library takes with a warning (a serial number of 0, say) no authority of today issues.
+            # The library only warns about some faults, such as a serial number of 0. No authority issues these today.
             warnings.simplefilter("error", CryptographyDeprecationWarning)
             certificates = [x509.load_der_x509_certificate(data) for data in parsed.certificates]
     except InvalidInputError as error:
@@ -116,10 +117,10 @@ def _verify_signature(parsed: DetachedSignature, certificate: x509.Certificate, 
 
 
 def verify_chain(signed: VerifiedSignature, roots: Sequence[x509.Certificate], at: datetime, step: str) -> None:
-    """Raise VerificationError unless the signer's certificate is for e-mail protection and leads to a root at a moment.
+    """Raise VerificationError unless the signer's certificate is for e-mail protection and chains to a root at ``at``.
 
-    Every certificate that came along must be a link of that chain, so that none can be exchanged unnoticed. Not
-    checked: revocation; the authority's lists are not part of a notice.
+    Every other certificate in the signature file must be part of that chain, so that none can be exchanged unnoticed.
+    Not checked: revocation, because a notice does not contain the authority's revocation lists.
     """
     try:
         verifier = (
@@ -138,7 +139,7 @@ def verify_chain(signed: VerifiedSignature, roots: Sequence[x509.Certificate], a
 
 
 def _leaf_policy() -> ExtensionPolicy:
-    """Return what a signer's certificate must say (RFC 8551, 8550): meant for mail, and for signatures."""
+    """Return the policy for a signer's certificate (RFC 8551, 8550): it is meant for mail and for signatures."""
     return (
         ExtensionPolicy.permit_all()
         .require_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _for_mail)

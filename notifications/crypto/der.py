@@ -1,7 +1,7 @@
 """A strict reader of the two CMS shapes of a seal, DER: detached SignedData of one signer (RFC 5652), timestamp reply.
 
-Everything that the signature does not cover must have its one expected value, so that no byte of a signature file can
-be changed without notice. Only reads; the signature itself is verified in ``notifications.evidence.verification``.
+Everything that the signature does not cover must have its one expected value. So no byte of a signature file can be
+changed unnoticed. This module only parses; ``cms.verify_detached`` verifies the signature.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from notifications.errors import Fault, InvalidInputError
 _SEQUENCE, _SET, _OID, _INTEGER, _OCTETS, _BITS = 0x30, 0x31, 0x06, 0x02, 0x04, 0x03
 _UTF8 = 0x0C
 _CONTEXT_0 = 0xA0
+#: A first length byte from this value on gives the number of length bytes that follow; here at most four (4 GiB).
 #: directoryName of a GeneralName
 _DIRECTORY_NAME = 0xA4
 #: sets of SignedData: digest algorithms, certificates, revocation lists
@@ -19,7 +20,7 @@ _SETS = frozenset({_SET, _CONTEXT_0, 0xA1})
 #: From here on the first byte of a length counts the bytes of the length itself: at most four here, 4 GiB.
 _LONG_FORM = 0x80
 _LENGTH_BYTES = range(1, 5)
-#: An arc of an object identifier that begins so has a digit too many.
+#: First byte of an object identifier's arc that is padded, which DER forbids.
 _PADDING = 0x80
 _NULL = b"\x05\x00"
 _LONG_TAG = 0x1F
@@ -34,7 +35,7 @@ _SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.12", "1
 ECDSA_WITH_SHA256 = "1.2.840.10045.4.3.2"
 RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
 RSA_WITH_SHA256 = "1.2.840.113549.1.1.11"
-#: RSA (alone, with SHA-2, PSS), ECDSA with SHA-2, Ed25519.
+#: RSA (without a digest, with SHA-2, PSS), ECDSA with SHA-2, Ed25519.
 _TOKEN_ALGORITHMS = frozenset({
     RSA_ENCRYPTION, RSA_WITH_SHA256, "1.2.840.113549.1.1.12", "1.2.840.113549.1.1.13", "1.2.840.113549.1.1.10",
     ECDSA_WITH_SHA256, "1.2.840.10045.4.3.3", "1.2.840.10045.4.3.4", "1.3.101.112",
@@ -54,15 +55,15 @@ class _Item:
 
 @dataclass(frozen=True, slots=True)
 class DetachedSignature:
-    """What a detached SignedData says. Nothing of it is verified."""
+    """The parts of a detached SignedData. Nothing in it is verified."""
 
-    #: DER certificates, in the order they stand
+    #: DER certificates, in the order of the file
     certificates: tuple[bytes, ...]
     #: DER of the signer's issuer name
     issuer: bytes
     #: serial number of the signer's certificate
     serial: int
-    #: SHA-256 of the content, as the signed attributes state it
+    #: SHA-256 of the content, from the signed attributes
     message_digest: bytes
     #: the bytes the signature is over: the signed attributes as a SET OF
     signed_attributes: bytes
@@ -102,11 +103,11 @@ class TimestampReply:
 
 
 def parse_detached_signature(data: bytes) -> DetachedSignature:
-    """Return the parts of a detached SignedData; raises InvalidInputError for any other shape.
+    """Return the parts of a detached SignedData; raises InvalidInputError for any other form.
 
-    1. ContentInfo of SignedData, version 1, SHA-256 alone, content type data without content.
+    1. ContentInfo of SignedData, version 1, only SHA-256, content type data without content.
     2. One to ten certificates; no revocation lists.
-    3. One signer, named by issuer and serial number, with signed attributes and none unsigned.
+    3. One signer, identified by issuer and serial number, with signed attributes and without unsigned ones.
     4. Exactly one content type and one message digest among the signed attributes.
     """
     # 1.
@@ -122,7 +123,7 @@ def parse_detached_signature(data: bytes) -> DetachedSignature:
     chain = tuple(item.whole for item in _items(certificates.body))
     _expect(1 <= len(chain) <= _MAX_CERTIFICATES, "holds no certificate, or too many")
     for certificate in chain:
-        # Parsers pass over the count of unused bits, which is outside of what the issuer signed.
+        # Parsers ignore the count of unused bits, and the issuer's signature does not cover it.
         *_, signed = _children(_only(certificate, _SEQUENCE), _SEQUENCE, _SEQUENCE, _BITS)
         _expect(signed.body[:1] == b"\x00", "holds a certificate whose signature is no whole number of bytes")
     # 3.
@@ -150,7 +151,7 @@ def parse_detached_signature(data: bytes) -> DetachedSignature:
         issuer=issuer.whole,
         serial=int.from_bytes(serial.body, "big", signed=True),
         message_digest=message_digest or b"",
-        # RFC 5652, 5.4: the signature is over the attributes with the tag of a SET OF in place of [0].
+        # RFC 5652, 5.4: the signature is over the attributes with the tag SET OF instead of [0].
         signed_attributes=bytes([_SET]) + attributes.whole[1:],
         signature_algorithm=_algorithm(algorithm),
         signature=signature.body,
@@ -283,7 +284,7 @@ def _expect_sha256(item: _Item) -> None:
 
 
 def _is_shortest_integer(body: bytes) -> bool:
-    """Return whether no shorter two's complement says the same (X.690, 8.3.2)."""
+    """Return whether an integer is in the shortest two's complement form (X.690, 8.3.2)."""
     value = int.from_bytes(body, "big", signed=True)
     return len(body) == (value if value >= 0 else ~value).bit_length() // 8 + 1
 
@@ -298,7 +299,7 @@ def _algorithm(item: _Item) -> str:
 
 
 def _items(data: bytes) -> Iterator[_Item]:
-    """Yield the DER items of a body; raises where one is cut off or its length is not in the shortest form."""
+    """Yield the DER items of a body; raises if one is cut off or its length is not in the shortest form."""
     position = 0
     while position < len(data):
         start = position

@@ -1,4 +1,4 @@
-"""A customer, its contacts, profiles and agreement bindings; the rules of erasing it.
+"""A customer, its contacts, profiles and agreement bindings; the rules for erasing a customer.
 
 Imports ``incident`` and below.
 """

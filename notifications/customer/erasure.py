@@ -1,16 +1,16 @@
-"""Erasure at the end of a contract (agreement 9.7, 12): who was told when, from when it may be done, until when.
+"""Erasure of a customer at the end of its contract (agreement 9.7, 12): the formal notice, the window, the certificate.
 
-The agreement owes a formal notice 21 calendar days ahead, erasure within 30 days after it, and a certificate. Both
-times are counted from the moment the notice was served, which satisfies either reading of "after it".
+The agreement requires a formal notice 21 calendar days before the erasure, the erasure within 30 days after "it", and
+a certificate. Both periods are counted from the moment the notice was served. This satisfies either reading of "it".
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from notifications.canonical_json import canonicalize, timestamp_text
+from notifications.time_zones import time_zone as zone_of
 
 #: Calendar days between the formal notice and the erasure; the day of the notice does not count.
 NOTICE_DAYS = 21
@@ -24,31 +24,31 @@ class ServedBy(StrEnum):
 
     #: signed mails to every contact; it counts as served when the first is accepted by a mail server
     MAIL = "mail"
-    #: by other means, such as a registered letter, that whoever orders the erasure answers for
+    #: by other means, such as a registered letter; the person who orders the erasure is responsible for it
     LETTER = "letter"
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureOrder:
-    """An erasure that was ordered and is not done."""
+    """An erasure that was ordered and is not done yet."""
 
     customer_id: UUID
     ordered_at: datetime
     ordered_by: str
     served_by: ServedBy
-    #: of a letter: what it is found by, such as its registration number
+    #: identifies a letter, for instance by its registration number; None for mails
     reference: str | None
-    #: mails that serve the notice, as text
+    #: ids of the mails that serve the notice, as text
     mail_ids: tuple[str, ...]
-    #: when the formal notice was served; None while it is not
+    #: when the formal notice was served; None before that
     noticed_at: datetime | None
-    #: never set in what is committed: it is set and the order is gone in one unit of work
+    #: never set in a committed row: one transaction sets it and deletes the order
     begun_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureWindow:
-    """When an erasure may be done, and by when it must be."""
+    """From when an erasure may be done, and by when it must be done."""
 
     not_before: datetime
     due_at: datetime
@@ -56,28 +56,28 @@ class ErasureWindow:
 
 @dataclass(frozen=True, slots=True)
 class ErasedRows:
-    """What an erasure took away."""
+    """What an erasure removed."""
 
     rows: int
-    #: accounts that had no role anywhere else
+    #: erased accounts: those that had no other role
     accounts: tuple[UUID, ...]
-    #: entries that name no customer, and whose openings spoke of this one
+    #: log entries that name no customer, but whose openings contained data of this one
     entries: tuple[UUID, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """An erasure that was done; names the customer by its pseudonym alone, which leads back to nobody."""
+    """An erasure that was done. It names the customer only by its pseudonym, which identifies nobody any more."""
 
     pseudonym: str
     ordered_at: datetime
     noticed_at: datetime
     erased_at: datetime
-    #: rows that were erased, or blanked in part
+    #: number of rows that were deleted, or blanked in part
     erased_rows: int
-    #: when the files were made anew, so that nothing of the rows is left in them; None while they are not
+    #: when the database files were rewritten, so that they contain nothing of the rows; None before that
     compacted_at: datetime | None = None
-    #: the certificate, its CMS signature and the RFC 3161 token over the signature; None while they are not made
+    #: the certificate, its CMS signature and the RFC 3161 token over the signature; None until they are made
     document: bytes | None = None
     signature: bytes | None = None
     timestamp: bytes | None = None
@@ -85,14 +85,20 @@ class Erasure:
 
 
 def erasure_window(noticed_at: datetime, time_zone: str) -> ErasureWindow:
-    """Return when an erasure may be done whose formal notice was served at a moment.
+    """Return from when and until when an erasure may be done after its formal notice was served at ``noticed_at``.
 
-    Not before the 22nd day after, at its beginning where the customer is: then 21 whole calendar days have gone by; and
-    not before 21 times 24 hours, should a clock have been put forward. Due 30 times 24 hours after the notice.
+    It may begin when the 22nd day after the notice begins in the customer's time zone: 21 whole calendar days are then
+    over. It may never begin earlier than 21 times 24 hours after the notice; this matters when clocks went forward in
+    between. It is due 30 times 24 hours after the notice.
     """
-    zone = ZoneInfo(time_zone)
-    day = noticed_at.astimezone(zone).date() + timedelta(days=NOTICE_DAYS + 1)
-    begins = datetime.combine(day, time(), zone).astimezone(UTC)
+    try:
+        zone = zone_of(time_zone)
+    except LookupError:
+        # IANA removed the zone: 22 times 24 hours are late enough in each zone on earth.
+        begins = noticed_at + timedelta(days=NOTICE_DAYS + 1)
+    else:
+        day = noticed_at.astimezone(zone).date() + timedelta(days=NOTICE_DAYS + 1)
+        begins = datetime.combine(day, time(), zone).astimezone(UTC)
     return ErasureWindow(
         not_before=max(begins, noticed_at + timedelta(days=NOTICE_DAYS)),
         due_at=noticed_at + timedelta(days=ERASED_WITHIN_DAYS),
@@ -100,12 +106,12 @@ def erasure_window(noticed_at: datetime, time_zone: str) -> ErasureWindow:
 
 
 def certificate(erasure: Erasure, *, provider_name: str, issued_at: datetime) -> bytes:
-    """Return the certificate of an erasure: canonical JSON that holds nothing personal.
+    """Return the certificate of an erasure: canonical JSON without personal data.
 
-    Raises ValueError for an erasure whose files were not made anew: it would certify too much.
+    Raises ValueError if the database files were not rewritten yet: the certificate would claim too much.
     """
     if erasure.compacted_at is None:
-        raise ValueError("the files were not made anew")
+        raise ValueError("the database files were not rewritten yet")
     return canonicalize({
         "schema": CERTIFICATE_SCHEMA,
         "provider": provider_name,

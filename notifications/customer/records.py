@@ -10,7 +10,7 @@ from notifications.incident import Property
 
 
 class ContactRole(StrEnum):
-    """What a contact answers for at the customer."""
+    """The responsibility of a contact at the customer."""
 
     SECURITY = "security"
     DPO = "dpo"
@@ -19,13 +19,13 @@ class ContactRole(StrEnum):
 
 
 class MailContent(StrEnum):
-    """How much a mail to a contact may say; the console always has the whole notice."""
+    """How much a mail to a contact may contain; the console always shows the whole notice."""
 
-    #: the notice with its proofs, signed, in clear; encrypted where the contact has a certificate
+    #: the notice with its proofs, signed; encrypted only if the contact has a certificate
     FULL = "full"
-    #: that there is a notice, its ticket, kind and deadline, and where to read it; no fact of the incident
+    #: only that there is a notice, its ticket, kind and deadline, and where to read it; no fact of the incident
     SUMMARY = "summary"
-    #: the notice under the contact's certificate; while there is no usable one, no more than a summary
+    #: the notice, encrypted with the contact's certificate; a summary if there is no usable certificate
     ENCRYPTED_ONLY = "encrypted_only"
 
 
@@ -39,16 +39,16 @@ class Customer:
     language: str
     #: IANA time zone, such as ``Europe/Paris``
     time_zone: str
-    #: what it uses; empty means that nothing narrower than the whole service is recorded
+    #: the services that it uses; empty means the whole service
     services: tuple[str, ...]
     regions: tuple[str, ...]
     availability_zones: tuple[str, ...]
     created_at: datetime
     #: from 1; the entity tag
     version: int = 1
-    #: whether its notices must be released by someone else than whoever wrote them last
+    #: whether its notices must be released by another person than their last author
     four_eyes: bool = False
-    #: within what time it wants to acknowledge a notice, or else be asked again; None for never asked
+    #: time after which a notice that it did not acknowledge is escalated; None: no acknowledgement is asked for
     acknowledge_within_seconds: int | None = None
 
 
@@ -74,18 +74,18 @@ class Contact:
     #: served only while the customer has no other active contact
     fallback: bool = False
     mail_content: MailContent = MailContent.FULL
-    #: X.509 certificate in DER to encrypt to; None for none
+    #: X.509 certificate in DER that mails are encrypted with; None if it has none
     smime_certificate: bytes | None = None
-    #: when its address was confirmed (by its link, or out of band by whoever keeps the customer); until then its mails
-    #: are summaries, since a mistyped address belongs to a stranger
+    #: when its address was confirmed, by the link in a mail or out of band by an operator. Until then its mails are
+    #: summaries, because a mistyped address belongs to a stranger
     verified_at: datetime | None = None
-    #: to be called when nothing else reaches it, as its owner wrote it (E.164 where possible)
+    #: telephone number, called when no channel reaches the customer; as it was entered (E.164 where possible)
     phone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AgreementBinding:
-    """From when a customer is bound to an agreement version (agreement 10)."""
+    """A customer is bound to an agreement version from a moment on (agreement 10)."""
 
     customer_id: UUID
     #: id of an agreement file, such as ``secnumcloud_iaas_3_0``
@@ -96,9 +96,9 @@ class AgreementBinding:
 
 @dataclass(frozen=True, slots=True)
 class LevelChoice:
-    """One choice of a profile: every dimension stated must match; an empty dimension matches all.
+    """One choice of a profile: every dimension must match; an empty dimension always matches.
 
-    ``data_harm`` matches when at least one of the properties of the customer's data named is harmed.
+    ``data_harm`` matches if at least one of the named properties of the customer's data is harmed.
     """
 
     impacts: tuple[str, ...] = ()
@@ -109,10 +109,10 @@ class LevelChoice:
 
 @dataclass(frozen=True, slots=True)
 class ProfileVersion:
-    """The security-incident levels a customer chose (11.1.1.3), from a moment on.
+    """The levels of security incidents that a customer chose (11.1.1.3), in force from a moment on.
 
-    ``choices`` is None for the agreement's default levels, and an empty tuple for none but the
-    levels that cannot be waived. A security incident is owed when any choice matches.
+    ``choices`` is None for the agreement's default levels. An empty tuple means only the levels that cannot be waived.
+    A security incident must be notified if any choice matches.
     """
 
     id: UUID
@@ -126,9 +126,9 @@ class ProfileVersion:
 
 
 def recipients(contacts: Sequence[Contact]) -> list[Contact]:
-    """Return the contacts that a notice is served on: the active ones, or the fallback ones where there are none.
+    """Return the active contacts without the fallback contacts, or the active fallback contacts if there are no others.
 
-    An empty list means that nobody at the customer can be reached by mail: whoever asks must say so to a person.
+    An empty list means that nobody at the customer can be reached by mail. The caller must report this to a person.
     """
     active = [contact for contact in contacts if contact.active]
     return [contact for contact in active if not contact.fallback] or active
@@ -141,6 +141,6 @@ def binding_in_force(bindings: Sequence[AgreementBinding], at: datetime) -> Agre
 
 
 def profile_in_force(profiles: Sequence[ProfileVersion], at: datetime) -> ProfileVersion | None:
-    """Return the profile version in force at a moment, or None where the default levels apply."""
+    """Return the profile version in force at a moment, or None if the default levels apply."""
     effective = [profile for profile in profiles if profile.effective_at <= at]
     return max(effective, key=lambda profile: (profile.effective_at, profile.version), default=None)

@@ -1,4 +1,4 @@
-"""Decision per customer: facts and levels -> notify or not, why, and by when."""
+"""The decision per customer: notify or not, why, and by when. It follows from facts and levels."""
 
 from notifications.decision.decider import Decider, decide
 from notifications.decision.judgement import MESSAGE_IDS

@@ -1,4 +1,4 @@
-"""One customer under the facts: what is established of it, and what is open."""
+"""The situation of one customer: the facts about it that are established, and the open ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ _TOUCHED, _SERVICE_REACHED = INDEX["touched"], INDEX["service_reached"]
 
 
 class ScopeRelation(Enum):
-    """How what a customer uses lies to what the incident affects, by services, regions and availability zones."""
+    """Overlap of what a customer uses with what the incident affects: services, regions and availability zones."""
 
     #: the incident declares no scope
     UNDECLARED = 1
-    #: on some dimension both declare, and nothing is shared
+    #: on at least one dimension both are declared and have nothing in common
     DISJOINT = 2
-    #: on every dimension that the incident declares, the customer declares something shared
+    #: on every dimension that the incident declares, the customer declares something in common
     INSIDE = 3
-    #: nothing is disjoint, but the customer leaves a dimension open that the incident declares
+    #: no dimension is disjoint, but the customer does not declare one that the incident declares
     PARTIAL = 4
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerSituation:
-    """What is established of one customer; None is open. Customers of the same standing are decided alike."""
+    """The established facts about one customer; None is open. Equal situations always get equal decisions."""
 
     listed: bool
     touched: str | None
@@ -62,7 +62,7 @@ def scope_of(facts: IncidentFacts) -> tuple[frozenset[str], ...]:
 
 
 def scope_relation(scope: Sequence[frozenset[str]], used_by_customer: Sequence[tuple[str, ...]]) -> ScopeRelation:
-    """Return how what a customer uses lies to the scope, by dimension. Names are compared as they are written."""
+    """Return how the customer's use overlaps with the scope, both by dimension. Names are compared exactly."""
     relation = ScopeRelation.UNDECLARED
     partial = False
     for affected, used in zip(scope, used_by_customer, strict=True):
@@ -77,11 +77,11 @@ def scope_relation(scope: Sequence[frozenset[str]], used_by_customer: Sequence[t
 
 
 def listed_situation(stated: AffectedCustomer, tally: DataHarmTally) -> CustomerSituation:
-    """Return the standing of a customer that the facts list: what they state is what counts."""
+    """Return the situation of a customer that the facts list: only what they state about it counts."""
     return CustomerSituation(
         listed=True,
         touched=known(stated.affected),
-        # What is stated of the customer's use replaces what its scope would suggest.
+        # The stated effect on the customer's use replaces what its scope would suggest.
         service_reached=Answer.NO.value,
         data_harm=tuple(answer for _, answer in harm_answers(stated.data_harm)),
         other_data_harm=tally.without(stated.data_harm),
@@ -91,10 +91,11 @@ def listed_situation(stated: AffectedCustomer, tally: DataHarmTally) -> Customer
 
 
 def unlisted_situation(relation: ScopeRelation, unlisted: UnlistedCustomers, tally: DataHarmTally) -> CustomerSituation:
-    """Return the standing of a customer that the facts do not list.
+    """Return the situation of a customer that the facts do not list.
 
-    A service that is affected is affected for whoever uses it (9.1): only a disjoint scope establishes that it is not
-    reached. Whether the customer itself is touched, and its data, is open until ``not_affected`` is established.
+    An affected service is affected for everybody who uses it (9.1). Only a disjoint scope establishes that the service
+    is not affected where this customer uses it. Whether the customer's use and data are affected stays open until
+    ``not_affected`` is established.
     """
     established = unlisted is UnlistedCustomers.NOT_AFFECTED
     disjoint = relation is ScopeRelation.DISJOINT
@@ -102,7 +103,7 @@ def unlisted_situation(relation: ScopeRelation, unlisted: UnlistedCustomers, tal
     if disjoint or (established and relation is ScopeRelation.UNDECLARED):
         touched = "no"
     elif established or relation is ScopeRelation.INSIDE:
-        # A customer that records nothing narrower uses the whole service.
+        # A customer without recorded services, regions or zones uses the whole service.
         touched = "yes"
     else:
         touched = None

@@ -1,4 +1,4 @@
-"""decide(facts, classification, agreement, customer, profile) -> notify or not, why, and by when."""
+"""decide(facts, classification, agreement, customer, profile): notify or not, why, and by when."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from notifications.incident import AffectedCustomer, IncidentFacts, PersonalData
 
 _BREACHED = (PersonalDataBreach.SUSPECTED, PersonalDataBreach.CONFIRMED)
 
-#: Facts seen from one customer, as the API names them below ``affected_customers.<id>``.
+#: Facts of one customer, with their names in the API below ``affected_customers.<id>``.
 _OWN_FACTS = {
     "touched": "affected",
     "personal_data_breach": "personal_data.breach",
@@ -34,7 +34,7 @@ _OWN_FACTS = {
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """A decision but for the names of customer and profile."""
+    """A decision without the ids of customer and profile."""
 
     verdict: Verdict
     reasons: tuple[Reason, ...]
@@ -47,8 +47,8 @@ class _Outcome:
 class Decider:
     """Decides one version of the facts for any number of customers under one agreement.
 
-    What customers have in common is worked out once: after the first of its kind, a customer that the facts do not
-    list costs a few look-ups, whatever the number of customers listed.
+    Results are cached per situation. After the first customer of a situation, a customer that the facts do not list
+    costs a few look-ups, however many customers are listed.
     """
 
     def __init__(
@@ -71,8 +71,9 @@ class Decider:
     def decide(self, customer: Customer, profile: ProfileVersion | None) -> Decision:
         """Return the decision for one customer by the profile in force for it, or the default levels (11.1.1.3).
 
-        Notify when every way of answering the open facts obliges, do not when none does, else pending with the facts
-        that decide. Not checked: whether the customer was bound to the agreement, and since when.
+        The verdict is "notify" if every way of answering the open facts obliges, "do not notify" if none does, and
+        "pending" otherwise, with the facts that decide.
+        Not checked: whether the customer was bound to the agreement, and since when.
         """
         choices = None if profile is None else profile.choices
         stated = self._stated.get(customer.id)
@@ -81,8 +82,8 @@ class Decider:
             relation = self._relation(customer)
             outcome = self._unlisted.get((relation, choices))
             if outcome is None:
-                standing = unlisted_situation(relation, self._facts.unlisted_customers, self._tally)
-                outcome = self._outcome(standing, choices, None)
+                situation = unlisted_situation(relation, self._facts.unlisted_customers, self._tally)
+                outcome = self._outcome(situation, choices, None)
                 self._unlisted[relation, choices] = outcome
         else:
             outcome = self._outcome(listed_situation(stated, self._tally), choices, stated)
@@ -112,16 +113,16 @@ class Decider:
         return relation
 
     def _target_seconds(self, internal_target_seconds: Mapping[str, int]) -> int:
-        """Return the provider's own target; of several possible priorities, the shortest."""
+        """Return the provider's own target in seconds; the shortest if several priorities are possible."""
         return min(
             internal_target_seconds.get(priority, self._agreement.gti_seconds(priority))
             for priority in self._classification.possible_priorities
         )
 
     def _outcome(
-        self, standing: CustomerSituation, choices: tuple[LevelChoice, ...] | None, stated: AffectedCustomer | None
+        self, situation: CustomerSituation, choices: tuple[LevelChoice, ...] | None, stated: AffectedCustomer | None
     ) -> _Outcome:
-        judgement = judge(self._agreement, tuple(standing.placed_in(self._event)), choices)
+        judgement = judge(self._agreement, tuple(situation.placed_in(self._event)), choices)
         due_at, due_kind = self._due(judgement)
         return _Outcome(
             verdict=judgement.verdict,
@@ -133,9 +134,10 @@ class Decider:
         )
 
     def _due(self, judgement: Judgement) -> tuple[datetime | None, DueKind | None]:
-        """Return when a notice is or could be due: the contract's deadline where it is the only one that can apply.
+        """Return when a notice is due, or could be due, and what kind of deadline that is.
 
-        Where it may or may not apply, the earlier of it and the internal target.
+        It is the contractual deadline if that deadline certainly applies. If it only may apply, it is the earlier of
+        the contractual deadline and the internal target. If none can apply, it is the internal target.
         """
         if judgement.verdict is Verdict.DO_NOT_NOTIFY:
             return None, None
@@ -150,9 +152,9 @@ class Decider:
         return Reason(finding.id, finding.clause, finding.holds, finding.obliges, finding.message, missing)
 
     def _fact_ids(self, facts: tuple[int, ...], stated: AffectedCustomer | None) -> tuple[str, ...]:
-        """Return facts as the API names them.
+        """Return fact ids as the API names them.
 
-        Facts of other customers are named without saying which (9.1): a decision may be shown to its customer.
+        The ids do not identify other customers (9.1), because a customer may see its decision.
         """
         ids: dict[str, None] = {}
         for fact in facts:
@@ -183,8 +185,8 @@ def decide(
     profile: ProfileVersion | None,
     internal_target_seconds: Mapping[str, int] | None = None,
 ) -> Decision:
-    """Return the decision for one customer; ``Decider`` says how, and is what to use for many.
+    """Return the decision for one customer as ``Decider`` makes it; use ``Decider`` directly for many customers.
 
-    ``internal_target_seconds``: the provider's own targets by priority; the agreement's GTI where there is none.
+    ``internal_target_seconds``: the provider's own targets by priority; the agreement's GTI for a missing priority.
     """
     return Decider(facts, classification, agreement, internal_target_seconds).decide(customer, profile)

@@ -1,4 +1,4 @@
-"""The levels applied to one state: what is owed, by which rule, and what it waits for."""
+"""Apply the levels to one state: which rules oblige to notify, and which unknown facts they depend on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ from notifications.customer.records import LevelChoice
 from notifications.decision.result import Verdict
 from notifications.incident import Answer
 
-#: Every message id that ``Reason.message`` can hold under the bundled agreement. A level of another agreement has the
-#: same endings after its own id; a catalogue that does not know them shows ``reason.level.<ending>`` and the level's
-#: own text.
+#: Every message id that ``Reason.message`` can have under the bundled agreement. The message ids of another
+#: agreement's levels have the same endings. For a level without its own message, a catalogue shows
+#: ``reason.level.<ending>`` and the level's text.
 MESSAGE_IDS = (
     "reason.impact_high.yes",
     "reason.impact_high.no",
@@ -70,12 +70,12 @@ MESSAGE_IDS = (
     "reason.level.replaced",
 )
 
-#: Clause by which the customer chooses its levels.
+#: The clause that lets the customer choose its levels.
 PROFILE_CLAUSE = "11.1.1.3"
 
-#: Why a level does not hold, by the fact of it that fails; the first that fails is told.
+#: (fact, message ending): why a level does not hold. The first fact that fails gives the reason.
 _ENDINGS = (("nature", "other_nature"), ("concerned", "not_concerned"), ("touched", "not_touched"))
-#: Natures that owe nothing by themselves and are told as the reason why.
+#: Natures that oblige to nothing. They appear among the reasons, to explain why nothing is owed.
 _NATURES_NOT_OWED = ("event", "outside_perimeter")
 
 
@@ -88,13 +88,13 @@ class JudgementFinding:
     holds: Answer
     obliges: bool
     message: str
-    #: indices of the facts that it waits for
+    #: indices of the unknown facts that it depends on
     missing: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What follows for every customer of one standing and one set of choices."""
+    """The result for every customer in one situation with one set of choices."""
 
     verdict: Verdict
     #: those that oblige first
@@ -103,7 +103,7 @@ class Judgement:
     missing: tuple[int, ...]
     #: seconds from awareness of each contractual deadline that can apply, shortest first
     deadlines_seconds: tuple[int, ...]
-    #: whether a notice can be owed without a contractual deadline: the internal target counts
+    #: whether a notice can be owed without a contractual deadline; the internal target then applies
     without_deadline: bool
 
 
@@ -167,7 +167,7 @@ def _choice_rule(agreement: Agreement, choice: LevelChoice) -> Rule:
 
 @lru_cache(maxsize=4_096)
 def judge(agreement: Agreement, key: tuple[str | None, ...], choices: tuple[LevelChoice, ...] | None) -> Judgement:
-    """Return what is owed in a state of ``FACTS`` under a customer's choices; None for the default levels."""
+    """Return what is owed in a state of ``FACTS`` under a customer's choices (None: the default levels)."""
     answers, state = reading_of(agreement).answers, list(key)
     rules = _obligations(agreement, choices)
     not_owed = len(rules.deadlines_seconds) + 1
@@ -224,7 +224,7 @@ def _profile_finding(
     state: State,
     answers: Sequence[Sequence[str]],
 ) -> JudgementFinding:
-    assert rules.profile is not None, "asked only where a profile was chosen"
+    assert rules.profile is not None, "called only if the customer chose a profile"
     holds = _holds(rules.profile, state, answers)
     ending = _ending(holds, rules.profile_parts, state) if choices else "none_chosen"
     missing = _missing(rules.profile, state, answers) if holds is Answer.UNKNOWN else ()

@@ -1,4 +1,4 @@
-"""What a decision is, as frozen types."""
+"""A decision and its parts, as frozen types."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,18 +10,18 @@ from notifications.incident import Answer
 
 
 class Verdict(StrEnum):
-    """Whether a customer is told."""
+    """Whether a customer is notified."""
 
     NOTIFY = "notify"
     DO_NOT_NOTIFY = "do_not_notify"
-    #: an open fact decides; stays on the analysts' board with its clock running
+    #: an open fact decides; the case stays on the analysts' board and its deadline runs
     PENDING = "pending"
 
 
 class DueKind(StrEnum):
-    """What kind of deadline ``due_at`` is."""
+    """The kind of deadline that ``due_at`` is."""
 
-    #: owed by the contract or the law (48 h, DPA art. 7)
+    #: named by the agreement; whether it is a hard limit is said by the clause (48 h "where possible", DPA 7)
     CONTRACTUAL = "contractual"
     #: the provider's own target where the contract says "as soon as possible" (11.1.1.2)
     INTERNAL_TARGET = "internal_target"
@@ -29,7 +29,7 @@ class DueKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One level or rule that was examined, and what came of it."""
+    """One level or rule that was examined, and its result."""
 
     #: id in the agreement file, such as ``impact_high`` or ``plain_incident``; ``profile`` for a chosen level
     id: str
@@ -40,7 +40,7 @@ class Reason:
     obliges: bool
     #: why, as a message id of the wording catalogue such as ``reason.impact_high.waived``
     message: str
-    #: fact ids that it waits for, when ``holds`` is unknown
+    #: ids of the unknown facts that it depends on, when ``holds`` is unknown
     missing: tuple[str, ...] = ()
 
 
@@ -57,10 +57,10 @@ class Decision:
     priority: str | None
     #: every rule examined, those that oblige first
     reasons: tuple[Reason, ...]
-    #: when the notice is due; set for ``notify`` and for ``pending`` (then the earliest it could be due)
+    #: when the notice is due; for ``pending`` the earliest time at which it could be due; else None
     due_at: datetime | None
     due_kind: DueKind | None
-    #: the internal target, also where ``due_at`` is contractual and later; None as ``due_at``
+    #: the internal target, even if ``due_at`` is contractual and later; None if ``due_at`` is None
     target_at: datetime | None
     #: fact ids that could still change the verdict
     missing: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What a customer did with a notice: opened it, acknowledged it."""
+"""Evidence that a customer has a notice: it opened it, or acknowledged it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,13 +7,13 @@ from uuid import UUID
 
 
 class AcknowledgedVia(StrEnum):
-    """How an acknowledgement reached us."""
+    """How an acknowledgement was given."""
 
     CONSOLE = "console"
     API = "api"
-    #: the link in a mail, followed and confirmed by a click
+    #: by the link in a mail and the button on its page
     LINK = "link"
-    #: read out on the telephone
+    #: on the telephone
     CALL = "call"
 
 
@@ -30,7 +30,7 @@ class NoticeOpening:
 
 @dataclass(frozen=True, slots=True)
 class MailedLink:
-    """The link in one mail that lets its reader acknowledge."""
+    """The link in one mail with which its reader can acknowledge the notice."""
 
     url: str
     expires_at: datetime
@@ -38,7 +38,7 @@ class MailedLink:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """Somebody of the customer confirmed that they have a notice. Once per notice and person."""
+    """A person at the customer confirmed that they have a notice. At most one per notice and person."""
 
     id: UUID
     notice_id: UUID

@@ -1,4 +1,4 @@
-"""Call tasks: what a person must do when no channel reaches a customer, and what came of it."""
+"""Call tasks: a person must call a customer that no channel reaches, and records the result."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,11 +16,11 @@ class CallReason(StrEnum):
 
 
 class CallTaskState(StrEnum):
-    """Where a call task stands."""
+    """The state of a call task."""
 
     OPEN = "open"
     DONE = "done"
-    #: the customer was told otherwise meanwhile
+    #: the customer was notified by another way in the meantime
     CANCELLED = "cancelled"
 
 
@@ -41,7 +41,7 @@ class CallTask:
 
 
 class CallOutcome(StrEnum):
-    """What a call came to."""
+    """The result of a call."""
 
     REACHED = "reached"
     MESSAGE_LEFT = "message_left"
@@ -52,11 +52,11 @@ class CallOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """Evidence of one call, as whoever called stated it."""
+    """Evidence of one call, as the caller stated it."""
 
     id: UUID
     task_id: UUID
-    #: None where a number was called that is no contact's
+    #: None if the number that was called does not belong to a contact
     contact_id: UUID | None
     #: as dialled
     number: str

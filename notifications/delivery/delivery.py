@@ -1,4 +1,4 @@
-"""Delivery: who gets which notice by which channel, each attempt, and what to do next as data."""
+"""Delivery as data: who gets which notice by which channel, the attempts, and the next step."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,17 +6,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Self
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
+from notifications.mail_address import normal_address
+
 #: Namespace of delivery identifiers: the same notice, channel and contact always give the same delivery.
 _DELIVERIES = UUID("7b0c8a54-1d0e-5c55-9e0e-7d1a4b3f2c11")
-#: Deliveries of a notice that have a turn each, the console's and the first mail, and how many share one after that.
+#: The first two deliveries of a notice (the console's and the first mail) have a turn of their own; after that,
+#: sixteen deliveries share a turn.
 _TURNS_OF_ONE, _IN_ONE_TURN = 2, 16
 
 
 class ChannelKind(StrEnum):
-    """Ways to reach a customer (11.1.1.2: the console, or e-mail to the contact)."""
+    """Channels to a customer (11.1.1.2: the console, or e-mail to the contact)."""
 
     EMAIL = "email"
     CONSOLE = "console"
@@ -28,16 +32,16 @@ class DeliveryCause(StrEnum):
 
     #: with the notice itself
     FIRST = "first"
-    #: because those before it failed, or the deadline drew near
+    #: because earlier deliveries failed, or the deadline is near
     FALLBACK = "fallback"
-    #: because nobody acknowledged
+    #: because nobody acknowledged the notice
     ESCALATION = "escalation"
-    #: because the customer asked to have it again
+    #: because the customer asked for it again
     REPLAY = "replay"
 
 
 class DeliveryState(StrEnum):
-    """Where one delivery stands. ``sent`` means that the next hop accepted it, never that a person has it."""
+    """The state of one delivery. ``sent`` means that the next hop accepted it, not that a person has read it."""
 
     QUEUED = "queued"
     SENT = "sent"
@@ -45,18 +49,29 @@ class DeliveryState(StrEnum):
 
 
 class OutcomeKind(StrEnum):
-    """What one attempt came to."""
+    """The result of one attempt."""
 
     ACCEPTED = "accepted"
     TRANSIENT_FAILURE = "transient_failure"
     PERMANENT_FAILURE = "permanent_failure"
-    #: this side refused to send: no usable key, wrong From, TLS not offered
+    #: this side refused to send: no usable key, wrong From, TLS not offered, a limit of this side's own relay
     REFUSED_HERE = "refused_here"
+
+
+class SendingLimit(StrEnum):
+    """What a server on the way cannot take: ours to go round or to repair, and no refusal of the customer."""
+
+    #: of the message (RFC 1870): a summary is smaller
+    SIZE = "size"
+    #: no addresses beyond ASCII (RFC 6531): only a local part beyond ASCII needs that
+    SMTPUTF8 = "smtputf8"
+    #: no bytes beyond ASCII (RFC 6152)
+    EIGHT_BIT = "8bitmime"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One notice to one contact by one channel (or to the console inbox of the customer, with no contact)."""
+    """One notice to one contact by one channel, or to the console inbox of the customer (then without a contact)."""
 
     id: UUID
     notice_id: UUID
@@ -77,27 +92,29 @@ class Delivery:
     #: the webhook endpoint; None for any other channel
     endpoint_id: UUID | None = None
     cause: DeliveryCause = DeliveryCause.FIRST
-    #: when the next hop took it; None until it did, and again after it came back
+    #: when the next hop accepted it; None before that, and after a bounce
     sent_at: datetime | None = None
-    #: where its next hops stand in one another's way: see ``destination_of``
+    #: the destination whose limits apply to it, see ``destination_of``
     lane: str = ""
+    #: when a server said that the whole notice is too large: its mails are summaries from then on; None for never
+    too_large_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelPause:
-    """A channel that a person stopped; nothing is lost, everything waits."""
+    """A channel that a person paused. Deliveries on it wait; none is lost."""
 
     channel: ChannelKind
     paused_at: datetime
     paused_by: str
     reason: str
-    #: when it resumes by itself; None for never
+    #: when it resumes automatically; None for never
     until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the channel reports of one attempt. Never "delivered" where only "accepted" is known."""
+    """The channel's report on one attempt. It never says "delivered" if only "accepted" is known."""
 
     kind: OutcomeKind
     #: SMTP reply code, HTTP status, or None
@@ -108,13 +125,29 @@ class Outcome:
     text: str
     #: the next hop's queue id, or None
     queue_id: str | None
-    #: ``TLSv1.3``, or None where the connection was clear (loopback only)
+    #: such as ``TLSv1.3``, or None for a connection without TLS (loopback only)
     tls_version: str | None
     tls_cipher: str | None
     #: ``host:port`` of the next hop, or None
     remote: str | None
-    #: how long the other side asked to be left alone, or None
+    #: wait that the other side asked for (Retry-After), in seconds, or None
     retry_after_seconds: int | None = None
+    #: which limit of a server on the way it met, or None
+    limit: SendingLimit | None = None
+
+    @classmethod
+    def failure(cls, kind: OutcomeKind, text: str, *, remote: str | None = None) -> Self:
+        """Return the outcome of an attempt that got no answer; ``text`` says why, in one line."""
+        return cls(
+            kind=kind,
+            code=None,
+            enhanced_status=None,
+            text=text,
+            queue_id=None,
+            tls_version=None,
+            tls_cipher=None,
+            remote=remote,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,72 +163,76 @@ class DeliveryAttempt:
     outcome: Outcome
     #: ETSI EN 319 522 event, such as ``RelayToNonERDS``
     evidence_event: str
-    #: SHA-256 of the bytes handed over, hex; None where nothing was handed over
+    #: SHA-256 of the bytes handed over, hex; None where nothing was, or where this side's own relay took none of it
     message_sha256: str | None
 
 
 def delivery_id(
     notice_id: UUID, channel: ChannelKind, contact_id: UUID | None, endpoint_id: UUID | None = None
 ) -> UUID:
-    """Return the identifier of a delivery: deterministic, so that queueing it twice queues it once."""
+    """Return the identifier of a delivery. It is deterministic, so that queueing a delivery twice has no effect."""
     return uuid5(_DELIVERIES, f"{notice_id}/{channel.value}/{contact_id or endpoint_id or 'inbox'}")
 
 
-def message_id(notice_id: UUID, contact_id: UUID | None, domain: str, endpoint_id: UUID | None = None) -> str:
-    """Return the Message-ID (or idempotency key) of a delivery: the same on every attempt, and telling nothing.
+def message_id(namespace: str, value: object, domain: str) -> str:
+    """Return a Message-ID (or idempotency key): a digest of what it is for, so that it is the same on every attempt.
 
-    It is a digest of two random identifiers, so that a mail's recipient learns neither of them from it.
+    ``namespace`` names the kind of message. The recipient learns nothing of ``value`` where that cannot be guessed.
     """
-    token = hashlib.sha256(
-        f"greffier/message-id/v1\n{notice_id}/{contact_id or endpoint_id or 'inbox'}".encode()
-    ).hexdigest()[:40]
+    token = hashlib.sha256(f"greffier/{namespace}/v1\n{value}".encode()).hexdigest()[:40]
     return f"<{token}@{domain}>"
 
 
-def turn_of(number: int) -> int:
-    """Return the turn of a notice's delivery, by how many were queued before it: lower turns go first.
+def delivery_message_id(notice_id: UUID, contact_id: UUID | None, domain: str, endpoint_id: UUID | None = None) -> str:
+    """Return the Message-ID (or idempotency key) of a delivery; it tells neither of the two random identifiers."""
+    return message_id("message-id", f"{notice_id}/{contact_id or endpoint_id or 'inbox'}", domain)
 
-    The first ones of all notices before any other one, so that every customer is told before one is told in full; then
-    sixteen at a time: what the mails of a notice share is made once for them.
+
+def turn_of(number: int) -> int:
+    """Return the turn of a notice's delivery; ``number`` counts those queued before it. Lower turns are sent first.
+
+    The first deliveries of all notices come first, so that every customer gets one mail before any customer gets all of
+    them. Later deliveries of a notice share a turn by sixteen, so that the parts common to its mails are built once.
     """
     return number if number < _TURNS_OF_ONE else _TURNS_OF_ONE + (number - _TURNS_OF_ONE) // _IN_ONE_TURN
 
 
 def destination_of(channel: ChannelKind, address: str | None = None) -> str:
-    """Return the lane of a delivery: where its next hops stand in one another's way.
+    """Return the destination of a delivery. Limits and circuit breakers apply per destination.
 
-    ``address`` is the mail address or the URL. Mails queue by the domain of the recipient, webhooks by host and port.
+    ``address`` is the mail address or the URL. The destination of a mail is the recipient's domain, that of a webhook
+    its host and port.
     """
     if address is None or channel is ChannelKind.CONSOLE:
         return channel.value
     if channel is ChannelKind.EMAIL:
-        return f"email:{address.rpartition('@')[2].casefold()}"
+        return f"email:{normal_address(address).rpartition('@')[2]}"
     return f"webhook:{urlsplit(address).netloc.casefold()}"
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How patient one channel is, as data. All waits are upper bounds that jitter spreads."""
+    """The waits between the attempts of one channel, as data. Jitter chooses each wait below its upper bound."""
 
-    #: longest wait after the first transient failure; it doubles with every further one
+    #: longest wait after the first transient failure; it doubles with every further failure
     first_seconds: int = 60
-    #: longest wait of all
+    #: longest wait in any case
     longest_seconds: int = 3600
     #: longest wait around the notice's deadline
     urgent_seconds: int = 300
-    #: shortest wait: a destination that just failed is given a moment
+    #: shortest wait, so that a destination that just failed is not tried at once
     shortest_seconds: int = 5
-    #: pace for what is ours to repair; never given up
+    #: interval of attempts while this side has a fault to repair; these attempts never end
     refused_here_seconds: int = 60
-    #: pace for a refusal of which nobody can tell from here whose fault it is
+    #: longest wait after a refusal that may be this side's fault or the customer's
     doubtful_seconds: int = 1800
-    #: after so many attempts, and once the deadline has passed, such a refusal is believed
+    #: after this many attempts, and after the deadline, such a refusal is final
     doubtful_attempts: int = 8
 
 
 DEFAULT_RETRY_POLICY = RetryPolicy()
-#: A mail that is greylisted is wanted again after minutes; a customer's own system that restarts is back in seconds,
-#: and the console is this service itself.
+#: A greylisted mail is accepted after minutes. A customer's own system that restarts is back in seconds. The console is
+#: part of this service.
 RETRY_POLICIES: Mapping[ChannelKind, RetryPolicy] = MappingProxyType({
     ChannelKind.EMAIL: DEFAULT_RETRY_POLICY,
     ChannelKind.WEBHOOK: RetryPolicy(first_seconds=10, longest_seconds=1800, urgent_seconds=120, doubtful_seconds=900),
@@ -205,7 +242,7 @@ RETRY_POLICIES: Mapping[ChannelKind, RetryPolicy] = MappingProxyType({
 
 @dataclass(frozen=True, slots=True)
 class RetryDecision:
-    """What to do after an attempt, as data."""
+    """The next step after an attempt, as data."""
 
     #: when to try again; None when no further attempt is planned
     next_attempt_at: datetime | None
@@ -221,28 +258,31 @@ def retry_decision(
     due_at: datetime,
     jitter: float,
     policy: RetryPolicy = DEFAULT_RETRY_POLICY,
+    is_summary: bool = False,
 ) -> RetryDecision:
-    """Return what follows an attempt. ``attempts`` counts it; ``jitter`` in [0, 1) spreads the retries.
+    """Return the next step after an attempt. ``attempts`` includes it; ``jitter`` in [0, 1) spreads the retries.
 
-    1. Accepted: nothing.
-    2. Refused on this side (no key, TLS not offered, credentials refused): the fault is ours to repair, and the notice
-       waits for us at a steady pace for as long as it takes.
+    1. Accepted: nothing. Too large, and not a summary yet (``is_summary``): sent as one, at once.
+    2. Refused on this side (no key, TLS not offered, credentials refused, a limit of our own relay): the fault is ours
+       to repair, and the notice waits for us at a steady pace for as long as it takes.
     3. Permanent, about the address or the message: no further attempt; the delivery stands failed, with its reason, for
        a person to act on. Trying the same again would only hide it.
     4. Permanent, about policy, routing or protocol: relaying denied, a blocked sender network or a broken filter look
-       like this, and are often mended without the customer. Tried slowly at least until the deadline, then as 3.
-    5. Transient: exponential with full jitter. It never ends the trying, because a late notice is still owed.
+       like this, and are often repaired without the customer. Slow attempts at least until the deadline, then as 3.
+    5. Transient: exponential backoff with full jitter. The attempts never end, because a late notice is still owed.
 
-    In 4 and 5 the longest wait shrinks towards the deadline and grows again only long after it. Where the other side
-    asked to be left alone for a while (Retry-After), that is what it is left, up to the same ceiling: a deadline is
-    never slept through because a server asked for it. Raises ValueError on a jitter or a count that cannot be.
+    In 4 and 5 the longest wait decreases towards the deadline and increases again only long after it. A wait that the
+    other side asks for (Retry-After) is respected up to the same limit, so that no server can delay a notice past its
+    deadline. Raises ValueError for an impossible jitter or count.
     """
     if not 0 <= jitter < 1 or attempts < 1:
         raise ValueError(f"jitter {jitter} must be in [0, 1) and attempts {attempts} at least 1")
     if outcome.kind is OutcomeKind.ACCEPTED:
         return RetryDecision(None, "accepted")
+    if outcome.limit is SendingLimit.SIZE and not is_summary:
+        return RetryDecision(now, "too large for the way to the customer; sent as a summary at once")
     if outcome.kind is OutcomeKind.REFUSED_HERE:
-        # A pace with jitter on top: thousands of notices held by one fault do not all come back in the same second.
+        # Jitter is added, so that thousands of notices held by one fault are not all retried in the same second.
         wait = timedelta(seconds=policy.refused_here_seconds * (1 + jitter))
         return RetryDecision(now + wait, "ours to repair; tried again until it is")
     if outcome.kind is OutcomeKind.PERMANENT_FAILURE:
@@ -262,37 +302,39 @@ def retry_decision(
 def _spread(
     ceiling: float, outcome: Outcome, now: datetime, due_at: datetime, jitter: float, policy: RetryPolicy
 ) -> timedelta:
-    """Return the wait: full jitter below a ceiling that is the lower, the nearer the deadline is on either side."""
+    """Return the wait: full jitter below a ceiling, which is lower the nearer ``now`` is to the deadline."""
     until_due = (due_at - now).total_seconds()
     longest = min(policy.longest_seconds, max(policy.urgent_seconds, abs(until_due) / 8))
     if until_due > 0:
-        # While it can still be kept, the deadline is never slept through.
+        # As long as the deadline can be kept, there is always an attempt before it.
         longest = min(longest, until_due / 2)
     wait = min(ceiling, longest) * jitter
     if outcome.retry_after_seconds is not None:
-        # Jitter on top: all who were sent away together do not come back together.
+        # Jitter is added, so that deliveries that got the same Retry-After are not all retried at once.
         wait = min(max(wait, outcome.retry_after_seconds * (1 + jitter / 8)), longest)
     return timedelta(seconds=max(float(policy.shortest_seconds), wait))
 
 
-#: RFC 3463 subjects of a refusal that may be about this side or the path to the customer, not about the customer:
-#: mail system, network and routing, protocol, policy.
+#: RFC 3463 subjects of a refusal that may be caused by this side or by the path to the customer: mail system, network
+#: and routing, protocol, policy.
 _DOUBTFUL_SUBJECTS = frozenset({"3", "4", "5", "7"})
-_MESSAGE_TOO_BIG = "5.3.4"
+#: More than the mailbox may be sent (X.2.3), more than the system takes (X.3.4).
+TOO_LARGE_STATUSES = frozenset({"5.2.3", "5.3.4"})
 _FINAL_REASONS = {
     "1": "the address is refused for good",
     "2": "the mailbox takes no mail",
-    "3": "the message is too large for the other side",
     "6": "the other side does not take the message's form",
 }
 
 
 def _final_reason(outcome: Outcome) -> str | None:
     """Return why a permanent refusal is final, or None where it may not be. Without a status the code is believed."""
+    if outcome.limit is SendingLimit.SIZE or outcome.enhanced_status in TOO_LARGE_STATUSES:
+        return "the message is too large for the other side"
     if outcome.enhanced_status is None:
         return "refused for good"
     subject = outcome.enhanced_status.split(".")[1]
-    if subject in _DOUBTFUL_SUBJECTS and outcome.enhanced_status != _MESSAGE_TOO_BIG:
+    if subject in _DOUBTFUL_SUBJECTS:
         return None
     return _FINAL_REASONS.get(subject, "refused for good")
 
@@ -306,9 +348,9 @@ def next_state(
     jitter: float,
     policy: RetryPolicy | None = None,
 ) -> Delivery:
-    """Return the delivery as it stands after one more attempt, by the policy given or else that of its channel.
+    """Return the delivery after one more attempt; without ``policy``, the policy of its channel applies.
 
-    What was sent stays sent: a second attempt that raced the first and failed takes nothing back.
+    A delivery that was sent stays sent, even if a concurrent second attempt failed.
     """
     attempts = delivery.attempts + 1
     if delivery.state is DeliveryState.SENT or outcome.kind is OutcomeKind.ACCEPTED:
@@ -327,6 +369,7 @@ def next_state(
         due_at=due_at,
         jitter=jitter,
         policy=policy or RETRY_POLICIES[delivery.channel],
+        is_summary=delivery.too_large_at is not None,
     )
     said = f"{outcome.code} {outcome.text}" if outcome.code is not None else outcome.text
     return replace(
@@ -335,4 +378,12 @@ def next_state(
         attempts=attempts,
         next_attempt_at=decision.next_attempt_at,
         last_error=f"{said} ({decision.reason})",
+        too_large_at=too_large_since(delivery, outcome, now),
     )
+
+
+def too_large_since(delivery: Delivery, outcome: Outcome, now: datetime) -> datetime | None:
+    """Return since when the whole notice is known to be too large for a delivery, after an outcome; None for not."""
+    if delivery.too_large_at is None and outcome.limit is SendingLimit.SIZE:
+        return now
+    return delivery.too_large_at

@@ -1,4 +1,4 @@
-"""The clock of one sealed notice: when to look next whether the customer was told."""
+"""The escalation of one sealed notice: when to check next whether the customer was notified."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,14 +7,14 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """What watches over one sealed notice until the customer has it."""
+    """The schedule by which one sealed notice is checked until the customer has it."""
 
     notice_id: UUID
     customer_id: UUID
     #: the notice's own deadline
     due_at: datetime
-    #: by when the customer wants to have acknowledged; None where it need not
+    #: time by which the customer wants to acknowledge; None if no acknowledgement is asked for
     acknowledge_by: datetime | None
-    #: when to look again; None when nothing more is to come
+    #: time of the next check; None when no further check is needed
     next_look_at: datetime | None
     version: int = 1

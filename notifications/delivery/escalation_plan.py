@@ -1,7 +1,7 @@
-"""What is to be done so that a customer has a sealed notice: fallback, escalation and calls, as data.
+"""Plan the further steps until a customer has a sealed notice: fallback, escalation and calls, as data.
 
-The plan is made from what stands recorded and from the clock, never from what was planned before: made twice it says
-the same, and a look that was missed, came late or came at a moment earlier than the last one loses and doubles nothing.
+The plan depends only on the recorded state and on the current time, never on an earlier plan. So a second run gives the
+same plan, and a check that is missed, late or earlier than the last one neither loses nor repeats a step.
 """
 
 from collections.abc import Sequence
@@ -16,31 +16,33 @@ from notifications.delivery.call_task import CallOutcome, CallReason, CallRecord
 from notifications.delivery.delivery import ChannelKind, Delivery, DeliveryCause, DeliveryState
 from notifications.delivery.escalation import Escalation
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint
+from notifications.mail_address import normal_address
 from notifications.notice import Notice
 
-#: Namespace of call tasks: the first task of a notice has the same identifier whoever opens it.
+#: Namespace of call-task identifiers: the n-th task of a notice has the same identifier in every process.
 _CALL_TASKS = UUID("0d8a1d4e-9a55-5a0f-8d0c-0f3b1f0a6c7e")
 
-#: Deliveries that were queued instead of others.
-_INSTEAD = frozenset({DeliveryCause.FALLBACK, DeliveryCause.ESCALATION})
+#: Causes of deliveries that replace or follow an earlier delivery.
+_REPLACEMENT_CAUSES = frozenset({DeliveryCause.FALLBACK, DeliveryCause.ESCALATION})
 
-#: Of contacts of one order, who is asked first.
+#: Among contacts with the same ``order``, the roles that are written to first.
 _ROLES = (ContactRole.SECURITY, ContactRole.MANAGEMENT, ContactRole.OPERATIONS, ContactRole.DPO)
 
 
 @dataclass(frozen=True, slots=True)
 class EscalationPolicy:
-    """How patient escalation is, as data."""
+    """The times of escalation, as data."""
 
-    #: so long before the deadline at the latest everybody who is left is written to
+    #: at the latest this long before the deadline, all remaining contacts are written to
     fallback_lead_seconds: int = 30 * 60
-    #: so long before the deadline somebody is to call
+    #: this long before the deadline, a person must call
     call_lead_seconds: int = 15 * 60
-    #: a delivery that did not fail yet is given so long before another way is taken, and so is a notice due at once
+    #: time that a delivery without a failure gets before another contact is written to; also the time that a notice
+    #: gets that is due at once
     grace_seconds: int = 5 * 60
-    #: how long somebody has for a call where the deadline gives them less
+    #: shortest time that a person gets for a call
     call_within_seconds: int = 15 * 60
-    #: what is not over is looked at again after so long, or an eighth of its age, whatever else was to wake it
+    #: a notice is checked again at least after this time, or after an eighth of its age if that is longer
     look_seconds: int = 15 * 60
 
 
@@ -48,15 +50,15 @@ DEFAULT_ESCALATION_POLICY = EscalationPolicy()
 
 
 class EscalationStatus(StrEnum):
-    """How far the customer is told."""
+    """How far the customer is notified."""
 
-    #: nothing but its console has it; nobody may be looking
+    #: only its console has the notice, and perhaps nobody reads the console
     OPEN = "open"
-    #: the next hop took it for at least one contact or system, but the customer wants to acknowledge it
-    TOLD = "told"
-    #: nothing more is owed by this notice
+    #: the next hop accepted it for at least one contact or system, but the acknowledgement is missing
+    NOTIFIED = "told"
+    #: nothing more has to be done for this notice
     SETTLED = "settled"
-    #: a later notice states all that this one did; what was owed passed to it
+    #: a later notice replaces this one and takes over its deadline and acknowledgement
     SUPERSEDED = "superseded"
 
 
@@ -70,12 +72,12 @@ class StepReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NoticeClock:
-    """All that a plan is made from: one sealed notice, and whom it can reach."""
+    """The input of a plan: one sealed notice, its deliveries and the ways to reach its customer."""
 
     notice: Notice
     customer: Customer
     escalation: Escalation
-    #: when the clock began: the notice was sealed
+    #: when the notice was sealed
     started_at: datetime
     #: by ``order``, then creation
     contacts: Sequence[Contact] = ()
@@ -84,19 +86,19 @@ class NoticeClock:
     acknowledgements: Sequence[Acknowledgement] = ()
     #: oldest first
     call_tasks: Sequence[CallTask] = ()
-    #: of all tasks
+    #: the calls of all tasks
     calls: Sequence[CallRecord] = ()
-    #: a later notice of the incident to the customer is sealed
+    #: whether a later notice of the incident to the customer is sealed
     superseded: bool = False
-    #: an earlier notice of the incident, whose deadline this one may have taken over, was told
+    #: whether the customer was notified by an earlier notice of the incident, whose deadline this one took over
     earlier_told: bool = False
-    #: the same of its acknowledgement
+    #: whether that earlier notice was acknowledged
     earlier_acknowledged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class QueueDelivery:
-    """A delivery to queue; its identifier follows from whom it goes to, so that queueing it twice queues it once."""
+    """A delivery to queue. Its identifier depends on its recipient, so that queueing it twice has no effect."""
 
     channel: ChannelKind
     contact_id: UUID | None
@@ -116,85 +118,87 @@ class OpenCallTask:
 
 @dataclass(frozen=True, slots=True)
 class EscalationPlan:
-    """What to do now, and when to look again."""
+    """The steps to take now, and the time of the next check."""
 
     standing: EscalationStatus
     queue: tuple[QueueDelivery, ...]
     open_task: OpenCallTask | None
-    #: open tasks that nobody needs to do any more
+    #: open tasks that are no longer needed
     cancel: tuple[CallTask, ...]
-    #: None when nothing more is to come by itself
+    #: None if no further check is needed
     next_look_at: datetime | None
 
 
 def plan_escalation(
-    watch: NoticeClock, now: datetime, policy: EscalationPolicy = DEFAULT_ESCALATION_POLICY
+    clock: NoticeClock, now: datetime, policy: EscalationPolicy = DEFAULT_ESCALATION_POLICY
 ) -> EscalationPlan:
-    """Return what is to be done for one notice.
+    """Return the steps to take for one notice.
 
-    1. Superseded: nothing more goes out but what is queued, and its call is not made; the later notice took over the
-       deadline and the acknowledgement that were open. Acknowledged, or somebody was reached by telephone: over. Told,
-       and nothing to acknowledge: over, until what was taken comes back.
-    2. Not told: for each delivery that failed for good the next contact in order, at once, unless one that has not
-       failed is under way. Near the deadline: everybody who is left.
-    3. Wanted acknowledgement absent at its time: the next contact in order, told or not; one at a time.
-    4. Nobody left to write to, or the last moment to call before the deadline: somebody calls. The same at twice the
-       time of an acknowledgement, or at its time where nobody is left. Never two open tasks of a notice; a task that a
-       person ended is not opened again for the same want.
+    1. If the notice is superseded, queue nothing and cancel its call; the later notice took over its open deadline and
+       acknowledgement. If it was acknowledged, or a call reached somebody, it is settled. If the customer is notified
+       and no acknowledgement is asked for, it is settled until a mail bounces.
+    2. If the customer is not notified, queue the next contact in order for each delivery that failed for good, unless
+       another delivery is in progress without a failure. Near the deadline, queue all remaining contacts.
+    3. If the acknowledgement is overdue, queue the next contact in order, one at a time, even if the customer is
+       notified.
+    4. A person must call if no contact remains, or at the last moment before the deadline. A person must also call when
+       twice the time for the acknowledgement has passed, or once that time has passed if no contact remains. A notice
+       never has two open tasks. A task that a person closed is not opened again for the same reason.
 
-    The console satisfies 11.1.1.2 by the letter, and is evidence; it stops nothing here, since nobody may be looking.
+    The console satisfies the letter of 11.1.1.2 and counts as evidence. It ends no step here, because perhaps nobody
+    reads it.
     """
-    moments = _moments_of(watch, policy)
-    open_tasks = tuple(task for task in watch.call_tasks if task.state is CallTaskState.OPEN)
+    moments = _clock_moments(clock, policy)
+    open_tasks = tuple(task for task in clock.call_tasks if task.state is CallTaskState.OPEN)
     # 1.
-    standing = escalation_status(watch)
-    if standing in {EscalationStatus.SETTLED, EscalationStatus.SUPERSEDED}:
-        return EscalationPlan(standing, (), None, open_tasks, None)
-    told, left = standing is EscalationStatus.TOLD, _left(watch)
+    status = escalation_status(clock)
+    if status in {EscalationStatus.SETTLED, EscalationStatus.SUPERSEDED}:
+        return EscalationPlan(status, (), None, open_tasks, None)
+    notified, remaining = status is EscalationStatus.NOTIFIED, _remaining_targets(clock)
     unacknowledged = moments.acknowledge_by is not None and now >= moments.acknowledge_by
     queue: list[QueueDelivery] = []
     # 2.
-    if not told:
-        queue += _fallback(watch, left, moments, now, policy)
+    if not notified:
+        queue += _fallback(clock, remaining, moments, now, policy)
     # 3.
-    asking = any(_asks_again(delivery, moments, now, policy) for delivery in _outward(watch))
+    asking = any(_asks_for_acknowledgement(delivery, moments, now, policy) for delivery in _outside_deliveries(clock))
     if unacknowledged and not asking and not queue:
-        queue += [_queued(target, DeliveryCause.ESCALATION, StepReason.NOT_ACKNOWLEDGED) for target in left[:1]]
+        queue += [_queued(target, DeliveryCause.ESCALATION, StepReason.NOT_ACKNOWLEDGED) for target in remaining[:1]]
     # 4.
-    reasons = [] if told else _reasons_to_call(watch, moments, now, nobody_left=not left)
+    reasons = [] if notified else _reasons_to_call(clock, moments, now, nobody_remaining=not remaining)
     doubled = moments.call_unacknowledged_at is not None and now >= moments.call_unacknowledged_at
-    if unacknowledged and (doubled or not (left or asking)):
+    if unacknowledged and (doubled or not (remaining or asking)):
         reasons.append(CallReason.NOT_ACKNOWLEDGED)
-    reason = next((reason for reason in reasons if not _ended_by_a_person(watch, reason)), None)
-    # Who was to be called for want of telling is told now.
-    cancel = tuple(task for task in open_tasks if told and task.reason is not CallReason.NOT_ACKNOWLEDGED)
+    reason = next((reason for reason in reasons if not _ended_by_a_person(clock, reason)), None)
+    # The customer is notified now, so a call to notify it is no longer needed.
+    cancel = tuple(task for task in open_tasks if notified and task.reason is not CallReason.NOT_ACKNOWLEDGED)
     open_task = None
     if reason is not None and cancel == open_tasks:
         within = now + timedelta(seconds=policy.call_within_seconds)
         due_at = within if reason is CallReason.NOT_ACKNOWLEDGED else max(moments.due_at, within)
-        open_task = OpenCallTask(call_task_id(watch.notice.id, len(watch.call_tasks) + 1), reason, due_at)
-    under_way = [delivery.created_at for delivery in watch.deliveries if _hopeful(delivery, now, policy)]
-    under_way += [now] if queue else []
-    idle = max(timedelta(seconds=policy.look_seconds), (now - watch.started_at) / 8)
-    next_look_at = _next_look(moments, under_way, now, idle, policy)
-    return EscalationPlan(standing, tuple(queue), open_task, cancel, next_look_at)
+        open_task = OpenCallTask(call_task_id(clock.notice.id, len(clock.call_tasks) + 1), reason, due_at)
+    in_progress_since = [delivery.created_at for delivery in clock.deliveries if _is_in_progress(delivery, now, policy)]
+    in_progress_since += [now] if queue else []
+    idle = max(timedelta(seconds=policy.look_seconds), (now - clock.started_at) / 8)
+    next_look_at = _next_look(moments, in_progress_since, now, idle, policy)
+    return EscalationPlan(status, tuple(queue), open_task, cancel, next_look_at)
 
 
-def escalation_status(watch: NoticeClock) -> EscalationStatus:
-    """Return how far the customer is told of a notice."""
-    if watch.superseded:
+def escalation_status(clock: NoticeClock) -> EscalationStatus:
+    """Return how far the customer is notified of a notice."""
+    if clock.superseded:
         return EscalationStatus.SUPERSEDED
-    if watch.acknowledgements or any(call.outcome is CallOutcome.REACHED for call in watch.calls):
+    if clock.acknowledgements or any(call.outcome is CallOutcome.REACHED for call in clock.calls):
         return EscalationStatus.SETTLED
-    if not was_notified(watch.deliveries):
+    if not was_notified(clock.deliveries):
         return EscalationStatus.OPEN
-    return EscalationStatus.SETTLED if _acknowledge_by(watch) is None else EscalationStatus.TOLD
+    return EscalationStatus.SETTLED if _acknowledge_by(clock) is None else EscalationStatus.NOTIFIED
 
 
 def was_notified(deliveries: Sequence[Delivery]) -> bool:
-    """Whether the next hop took a notice for somebody, and it has not come back.
+    """Return whether the next hop accepted the notice for at least one recipient, and it did not bounce.
 
-    What the customer asks to have once more and cannot be given is no reason to say that it never had it.
+    If the customer asks for the notice again and the replay fails, the customer still counts as notified.
     """
     return any(
         delivery.state is DeliveryState.SENT or delivery.sent_at is not None
@@ -218,11 +222,11 @@ def start_escalation(
     acknowledgements: Sequence[datetime] = (),
     policy: EscalationPolicy = DEFAULT_ESCALATION_POLICY,
 ) -> Escalation:
-    """Return the clock of a notice that is sealed now.
+    """Return the escalation of a notice that is sealed at ``started_at``.
 
-    ``deadlines`` are those of notices that it follows and that nobody was told of, ``acknowledgements`` the times by
-    which others were to be acknowledged and are not: they pass to it, so that a chain of follow-ups puts nothing off.
-    What is past already is given the grace.
+    ``deadlines`` are the deadlines of earlier notices that reached nobody. ``acknowledgements`` are the times of the
+    open acknowledgements of earlier notices. The new notice takes both over, so that follow-ups delay nothing. A time
+    that is already past is replaced by the end of the grace time.
     """
     grace = started_at + timedelta(seconds=policy.grace_seconds)
     due_at = min([notice.due_at, *deadlines])
@@ -237,27 +241,27 @@ def start_escalation(
 
 @dataclass(frozen=True, slots=True)
 class _Moments:
-    """When what is due, from what never changes of a notice."""
+    """The times at which the steps for one notice are due."""
 
     due_at: datetime
     fallback_at: datetime
     call_at: datetime
     acknowledge_by: datetime | None
-    #: twice the time
+    #: when twice the time for the acknowledgement has passed
     call_unacknowledged_at: datetime | None
 
 
-def _moments_of(watch: NoticeClock, policy: EscalationPolicy) -> _Moments:
-    """Return the moments of a watch. What passed from an earlier notice is let go once that one has it."""
-    due_at = watch.notice.due_at if watch.earlier_told else min(watch.notice.due_at, watch.escalation.due_at)
-    return _moments(due_at, _acknowledge_by(watch), watch.started_at, policy)
+def _clock_moments(clock: NoticeClock, policy: EscalationPolicy) -> _Moments:
+    """Return the times for one notice. An earlier deadline no longer counts once the earlier notice was delivered."""
+    due_at = clock.notice.due_at if clock.earlier_told else min(clock.notice.due_at, clock.escalation.due_at)
+    return _moments(due_at, _acknowledge_by(clock), clock.started_at, policy)
 
 
-def _acknowledge_by(watch: NoticeClock) -> datetime | None:
-    acknowledge_by, within = watch.escalation.acknowledge_by, watch.customer.acknowledge_within_seconds
-    if acknowledge_by is None or not watch.earlier_acknowledged:
+def _acknowledge_by(clock: NoticeClock) -> datetime | None:
+    acknowledge_by, within = clock.escalation.acknowledge_by, clock.customer.acknowledge_within_seconds
+    if acknowledge_by is None or not clock.earlier_acknowledged:
         return acknowledge_by
-    return None if within is None else max(acknowledge_by, watch.started_at + timedelta(seconds=within))
+    return None if within is None else max(acknowledge_by, clock.started_at + timedelta(seconds=within))
 
 
 def _moments(
@@ -274,54 +278,54 @@ def _moments(
     )
 
 
-def _left(watch: NoticeClock) -> list[tuple[UUID | None, UUID | None]]:
-    """Return whom nothing was queued to yet, in order, as (contact, endpoint): people first, then systems.
+def _remaining_targets(clock: NoticeClock) -> list[tuple[UUID | None, UUID | None]]:
+    """Return (contact, endpoint) of each recipient without a delivery, in order: people first, then systems.
 
-    An address that was written to for somebody else is not written to again: it would be the same mail twice.
+    A contact is left out if its address got the notice for another contact: it would be the same mail twice.
     """
-    used = {delivery.contact_id for delivery in watch.deliveries} | {
-        delivery.endpoint_id for delivery in watch.deliveries
+    used = {delivery.contact_id for delivery in clock.deliveries} | {
+        delivery.endpoint_id for delivery in clock.deliveries
     }
-    known = {contact.email.casefold() for contact in watch.contacts if contact.id in used}
-    left: list[tuple[UUID | None, UUID | None]] = []
-    for contact in sorted(watch.contacts, key=_place):
-        if contact.active and contact.id not in used and contact.email.casefold() not in known:
-            known.add(contact.email.casefold())
-            left.append((contact.id, None))
-    left += [
+    known = {normal_address(contact.email) for contact in clock.contacts if contact.id in used}
+    remaining: list[tuple[UUID | None, UUID | None]] = []
+    for contact in sorted(clock.contacts, key=_escalation_order):
+        if contact.active and contact.id not in used and normal_address(contact.email) not in known:
+            known.add(normal_address(contact.email))
+            remaining.append((contact.id, None))
+    remaining += [
         (None, endpoint.id)
-        for endpoint in watch.endpoints
+        for endpoint in clock.endpoints
         if endpoint.state is EndpointState.ACTIVE and endpoint.id not in used
     ]
-    return left
+    return remaining
 
 
-def _place(contact: Contact) -> tuple[bool, int, int, datetime, UUID]:
-    """Return the place of a contact in the order of escalation: as the customer said, then by what it answers for."""
+def _escalation_order(contact: Contact) -> tuple[bool, int, int, datetime, UUID]:
+    """Return the sort key of a contact in escalation: the customer's order first, then the role."""
     return contact.fallback, contact.order, _ROLES.index(contact.role), contact.created_at, contact.id
 
 
 def _fallback(
-    watch: NoticeClock,
-    left: Sequence[tuple[UUID | None, UUID | None]],
+    clock: NoticeClock,
+    remaining: Sequence[tuple[UUID | None, UUID | None]],
     moments: _Moments,
     now: datetime,
     policy: EscalationPolicy,
 ) -> list[QueueDelivery]:
-    """Return what is queued for want of telling."""
+    """Return the deliveries to queue because the customer is not notified yet."""
     if now >= moments.fallback_at:
-        return [_queued(target, DeliveryCause.FALLBACK, StepReason.DEADLINE_NEAR) for target in left]
-    outward = _outward(watch)
+        return [_queued(target, DeliveryCause.FALLBACK, StepReason.DEADLINE_NEAR) for target in remaining]
+    outward = _outside_deliveries(clock)
     failed = sum(delivery.state is DeliveryState.FAILED for delivery in outward)
-    instead = sum(delivery.cause in _INSTEAD for delivery in outward)
-    if outward and (failed <= instead or any(_hopeful(delivery, now, policy) for delivery in outward)):
+    replacements = sum(delivery.cause in _REPLACEMENT_CAUSES for delivery in outward)
+    if outward and (failed <= replacements or any(_is_in_progress(delivery, now, policy) for delivery in outward)):
         return []
-    return [_queued(target, DeliveryCause.FALLBACK, StepReason.FAILED) for target in left[:1]]
+    return [_queued(target, DeliveryCause.FALLBACK, StepReason.FAILED) for target in remaining[:1]]
 
 
-def _outward(watch: NoticeClock) -> list[Delivery]:
-    """Return the deliveries that leave the house."""
-    return [delivery for delivery in watch.deliveries if delivery.channel is not ChannelKind.CONSOLE]
+def _outside_deliveries(clock: NoticeClock) -> list[Delivery]:
+    """Return the deliveries by a channel that leaves this service: all except the console's."""
+    return [delivery for delivery in clock.deliveries if delivery.channel is not ChannelKind.CONSOLE]
 
 
 def _queued(target: tuple[UUID | None, UUID | None], cause: DeliveryCause, reason: StepReason) -> QueueDelivery:
@@ -330,8 +334,8 @@ def _queued(target: tuple[UUID | None, UUID | None], cause: DeliveryCause, reaso
     return QueueDelivery(channel, contact_id, endpoint_id, cause, reason)
 
 
-def _hopeful(delivery: Delivery, now: datetime, policy: EscalationPolicy) -> bool:
-    """Whether a delivery is under way, has not failed and has not been under way for long."""
+def _is_in_progress(delivery: Delivery, now: datetime, policy: EscalationPolicy) -> bool:
+    """Return whether a delivery is queued, has not failed yet and is still within the grace time."""
     return (
         delivery.state is DeliveryState.QUEUED
         and delivery.last_error is None
@@ -339,43 +343,45 @@ def _hopeful(delivery: Delivery, now: datetime, policy: EscalationPolicy) -> boo
     )
 
 
-def _asks_again(delivery: Delivery, moments: _Moments, now: datetime, policy: EscalationPolicy) -> bool:
-    """Whether somebody is being asked, or was, since the acknowledgement was missed."""
-    if delivery.cause not in _INSTEAD:
+def _asks_for_acknowledgement(delivery: Delivery, moments: _Moments, now: datetime, policy: EscalationPolicy) -> bool:
+    """Return whether this delivery already asks, or asked, another contact for the overdue acknowledgement."""
+    if delivery.cause not in _REPLACEMENT_CAUSES:
         return False
     if delivery.state is not DeliveryState.SENT:
-        return _hopeful(delivery, now, policy)
+        return _is_in_progress(delivery, now, policy)
     late = moments.acknowledge_by is not None and delivery.created_at >= moments.acknowledge_by
     return late or delivery.cause is DeliveryCause.ESCALATION
 
 
-def _reasons_to_call(watch: NoticeClock, moments: _Moments, now: datetime, *, nobody_left: bool) -> list[CallReason]:
-    """Return why somebody must call a customer that is not told; none while others may still reach it."""
-    outward = _outward(watch)
-    if nobody_left and all(delivery.state is DeliveryState.FAILED for delivery in outward):
+def _reasons_to_call(
+    clock: NoticeClock, moments: _Moments, now: datetime, *, nobody_remaining: bool
+) -> list[CallReason]:
+    """Return why a person must call a customer that is not notified; empty while other ways may still reach it."""
+    outward = _outside_deliveries(clock)
+    if nobody_remaining and all(delivery.state is DeliveryState.FAILED for delivery in outward):
         return [CallReason.ALL_FAILED if outward else CallReason.NOBODY_REACHABLE]
     return [CallReason.DEADLINE_NEAR] if now >= moments.call_at else []
 
 
-def _ended_by_a_person(watch: NoticeClock, reason: CallReason) -> bool:
-    """Whether somebody did a task for the same want already: what they decided stands."""
+def _ended_by_a_person(clock: NoticeClock, reason: CallReason) -> bool:
+    """Return whether a person already closed a task with the same kind of reason; it is then not opened again."""
     return any(
         task.state is CallTaskState.DONE
         and (task.reason is CallReason.NOT_ACKNOWLEDGED) == (reason is CallReason.NOT_ACKNOWLEDGED)
-        for task in watch.call_tasks
+        for task in clock.call_tasks
     )
 
 
 def _next_look(
-    moments: _Moments, under_way: Sequence[datetime], now: datetime, idle: timedelta, policy: EscalationPolicy
+    moments: _Moments, in_progress_since: Sequence[datetime], now: datetime, idle: timedelta, policy: EscalationPolicy
 ) -> datetime:
-    """Return the next moment at which something may have to be done; ``under_way`` is since when what is has been."""
+    """Return the next time at which a step may be due; ``in_progress_since`` has the start of each running delivery."""
     candidates = [
         moments.fallback_at,
         moments.call_at,
         moments.acknowledge_by,
         moments.call_unacknowledged_at,
-        *(since + timedelta(seconds=policy.grace_seconds) for since in under_way),
+        *(since + timedelta(seconds=policy.grace_seconds) for since in in_progress_since),
         now + idle,
     ]
     return min(moment for moment in candidates if moment is not None and moment > now)

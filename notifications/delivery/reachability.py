@@ -1,4 +1,4 @@
-"""What a check of a customer's contacts found before it was needed."""
+"""Results of the regular checks whether a customer's contacts can be reached."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ class CheckSubject(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReachabilityCheck:
-    """One check of one contact, its certificate or one webhook endpoint. The latest one counts."""
+    """One check of one contact, of its certificate or of one webhook endpoint. Only the latest check counts."""
 
     id: UUID
     customer_id: UUID
@@ -27,5 +27,5 @@ class ReachabilityCheck:
     ok: bool
     #: SMTP reply code or HTTP status, or None
     code: int | None = None
-    #: what is wrong, in one line; None when nothing is
+    #: the fault in one line; None if there is none
     reason: str | None = None

@@ -1,4 +1,4 @@
-"""Webhook endpoints of customers and the secrets that sign what is sent to them."""
+"""Webhook endpoints of customers, and the secrets that sign the messages to them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,20 +7,20 @@ from uuid import UUID
 
 
 class EndpointState(StrEnum):
-    """Whether an endpoint is sent to."""
+    """Whether messages are sent to an endpoint, and if not, why."""
 
     ACTIVE = "active"
-    #: by a person
+    #: disabled by a person
     DISABLED = "disabled"
-    #: by this service, after it failed for too long
+    #: disabled by this service, after it failed for too long
     FAILING = "failing"
-    #: by this service, because the endpoint answered 410
+    #: disabled by this service, because the endpoint answered 410
     GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEndpoint:
-    """An address of a customer's own system that notices are posted to."""
+    """A URL of a customer's system to which notices are posted."""
 
     id: UUID
     customer_id: UUID
@@ -28,11 +28,11 @@ class WebhookEndpoint:
     url: str
     description: str
     state: EndpointState
-    #: why it is not active, in one line; None while it is
+    #: why it is not active, in one line; None if it is active
     state_reason: str | None
     created_at: datetime
     created_by: str
-    #: since when every attempt failed; None when the last one did not
+    #: since when every attempt failed; None if the last attempt succeeded
     failing_since: datetime | None = None
     last_success_at: datetime | None = None
     #: from 1; the entity tag
@@ -50,15 +50,15 @@ class SignatureKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WebhookSecret:
-    """One key that signs what goes to an endpoint; several at once while they are rotated."""
+    """One key that signs the messages to an endpoint; there are several during a rotation."""
 
     id: UUID
     endpoint_id: UUID
     kind: SignatureKind
     #: the secret or private key, encrypted at rest
     sealed: bytes
-    #: what the receiver verifies ``v1a`` with; None for ``v1``
+    #: key with which the receiver verifies ``v1a``; None for ``v1``
     public_key: str | None
     created_at: datetime
-    #: when it signs no more; None for not yet decided
+    #: when it stops signing; None if that is not decided yet
     expires_at: datetime | None = None

@@ -16,7 +16,8 @@ from datetime import datetime
 from notifications.audit.entry import parse_leaf
 from notifications.audit.merkle import EMPTY_ROOT, leaf_hash, node_hash
 from notifications.errors import VerificationError
-from notifications.evidence.notification_report import NotificationReport, ReportBuilder
+from notifications.evidence.notification_report import NotificationReport
+from notifications.evidence.notification_report_builder import ReportBuilder
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,16 +89,6 @@ def evidence_event(channel: ChannelKind, outcome: Outcome) -> EvidenceEvent:
     return taken if outcome.kind is OutcomeKind.ACCEPTED else failed
 
 
-def attempt_evidence(channel: ChannelKind, outcome: Outcome) -> EvidenceRecord:
-    """Return the record of an attempt: its event and, where it failed, what the other side or this side said."""
-    event = evidence_event(channel, outcome)
-    if not event.is_negative:
-        return EvidenceRecord(event)
-    code = "" if outcome.code is None else f"{outcome.code} "
-    # A failure without a word still has a reason: its kind.
-    return EvidenceRecord(event, f"{outcome.kind.value}: {code}{outcome.text}".strip(": "))
-
-
 def call_evidence(outcome: CallOutcome, *, consigned: bool) -> EvidenceRecord | None:
     """Return what may be claimed of a telephone call, or None where ETSI has no event for it.
 

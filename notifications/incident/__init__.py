@@ -1,4 +1,4 @@
-"""The incident as it is declared: its facts, its lifecycle, and the rules that facts must keep."""
+"""The incident as an analyst declares it: its facts, its lifecycle, and the validation of its facts."""
 
 from notifications.incident.facts import (
     LANGUAGES,

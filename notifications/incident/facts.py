@@ -1,7 +1,7 @@
 """Declared facts of an incident: what the analyst states, and what is not established yet.
 
-Every fact that may be unknown says so (``unknown``, or ``None`` for texts, counts and times). Unknown is not no
-(agreement 3.2): a fact left out is unknown, and classification says what each answer would change.
+A fact that is not established has the value ``unknown``, or ``None`` for texts, counts and times. Unknown does not
+mean no (agreement 3.2). A fact that is left out is unknown; classification lists what each answer would change.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ UNKNOWN = "unknown"
 
 
 class Answer(StrEnum):
-    """A fact in three values; ``unknown`` is never read as ``no``."""
+    """The answer to a yes-or-no fact; ``unknown`` is never read as ``no``."""
 
     YES = "yes"
     NO = "no"
@@ -35,7 +35,7 @@ class Property(StrEnum):
 
 
 class Intent(StrEnum):
-    """Whether somebody meant the event (agreement 3.2 a and b)."""
+    """Whether somebody caused the event on purpose (agreement 3.2 a and b)."""
 
     MALICIOUS = "malicious"
     ACCIDENTAL = "accidental"
@@ -43,7 +43,7 @@ class Intent(StrEnum):
 
 
 class Cause(StrEnum):
-    """What brought the event about; explains the availability exclusion of 3.2, does not decide it: intent does."""
+    """What caused the event. It explains the availability exclusion of 3.2; the intent decides that exclusion."""
 
     HARDWARE_FAILURE = "hardware_failure"
     BUG = "bug"
@@ -65,7 +65,7 @@ class Tlp(StrEnum):
 
 
 class PersonalDataBreach(StrEnum):
-    """Whether personal data is breached; a suspicion owes a notice like a certainty does (DPA art. 7)."""
+    """Whether personal data is breached; a suspected breach must be notified like a certain one (DPA art. 7)."""
 
     NO = "no"
     SUSPECTED = "suspected"
@@ -74,7 +74,7 @@ class PersonalDataBreach(StrEnum):
 
 
 class Controller(StrEnum):
-    """Who is the controller of the breached personal data (GDPR art. 4(7)), seen from one customer."""
+    """Who is the controller of the breached personal data (GDPR art. 4(7)), from the point of view of one customer."""
 
     CUSTOMER = "customer"
     PROVIDER = "provider"
@@ -83,10 +83,10 @@ class Controller(StrEnum):
 
 
 class UnlistedCustomers(StrEnum):
-    """What is known of customers that the facts do not list.
+    """What is known about the customers that the facts do not list.
 
-    ``not_affected``: established that their data is not harmed and their use is not touched beyond
-    the incident's services, regions and zones. ``unknown``: not established yet.
+    ``not_affected``: it is established that their data is not harmed, and that their use of the service is affected
+    only in the incident's services, regions and zones. ``unknown``: not established yet.
     """
 
     NOT_AFFECTED = "not_affected"
@@ -121,9 +121,9 @@ class LocalizedText:
         return dict(self.texts)
 
     def in_language(self, language: str) -> tuple[str, str]:
-        """Return (language, text): the wanted language, else French, else English, else the first there is.
+        """Return (language, text): in the wanted language, else in French, else in English, else the first text.
 
-        The language that was found is returned too, so that a rendering can mark foreign text as such.
+        The language is returned because a rendering marks text that is not in the reader's language.
         """
         mapping = dict(self.texts)
         for candidate in (language, "fr", "en"):
@@ -146,13 +146,13 @@ class Harm:
         return Answer(getattr(self, harmed.value))
 
 
-#: No property is harmed, established.
+#: It is established that no property is harmed.
 NO_HARM = Harm(Answer.NO, Answer.NO, Answer.NO, Answer.NO)
 
 
 @dataclass(frozen=True, slots=True)
 class PersonalData:
-    """What DPA art. 8 wants said of a personal-data breach; ``None`` is "not known yet"."""
+    """The items that DPA art. 8 requires about a personal-data breach; ``None`` means "not known yet"."""
 
     breach: PersonalDataBreach = PersonalDataBreach.UNKNOWN
     controller: Controller = Controller.UNKNOWN
@@ -177,10 +177,10 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class AffectedCustomer:
-    """The incident as it touches one customer."""
+    """How the incident affects one customer."""
 
     customer_id: UUID
-    #: whether the customer's use of the service is touched
+    #: whether the customer's use of the service is affected
     affected: Answer = Answer.YES
     #: harm to the data this customer entrusted to the service
     data_harm: Harm = field(default_factory=Harm)
@@ -192,12 +192,12 @@ class AffectedCustomer:
 
 @dataclass(frozen=True, slots=True)
 class IncidentFacts:
-    """One version of what is known of an incident. Times are aware UTC."""
+    """One version of the facts of an incident. Times are aware UTC."""
 
     title: LocalizedText
     #: what happened, in words that every notified customer may read
     summary: LocalizedText
-    #: when the provider became aware: every legal clock starts here
+    #: when the provider became aware; every legal deadline is counted from it
     aware_at: datetime
     detected_at: datetime | None = None
     started_at: datetime | None = None
@@ -212,7 +212,7 @@ class IncidentFacts:
     impact: str = UNKNOWN
     #: a level of the agreement, such as ``C2``, or ``unknown``
     criticality: str = UNKNOWN
-    #: RSIT class and type in machine form, such as ``availability`` and ``ddos``; None while not chosen
+    #: RSIT class and type, as identifiers such as ``availability`` and ``ddos``; None while not chosen
     rsit_class: str | None = None
     rsit_type: str | None = None
     tlp: Tlp = Tlp.AMBER_STRICT
@@ -224,17 +224,17 @@ class IncidentFacts:
     unlisted_customers: UnlistedCustomers = UnlistedCustomers.UNKNOWN
     measures_taken: LocalizedText | None = None
     recommendations: LocalizedText | None = None
-    #: what is not known yet, in the analyst's words; open facts are listed without being asked
+    #: what is not known yet, in the analyst's words; a notice lists the open facts in addition
     not_known_yet: LocalizedText | None = None
     next_update_by: datetime | None = None
 
     def for_customer(self, customer_id: UUID) -> AffectedCustomer | None:
-        """Return what is stated for one customer, or None where the facts do not list it."""
+        """Return what the facts state about one customer, or None if they do not list it."""
         return next((stated for stated in self.affected_customers if stated.customer_id == customer_id), None)
 
 
 class IncidentState(StrEnum):
-    """Lifecycle: an open incident takes changes, a closed one takes none."""
+    """Lifecycle: an open incident can be changed, a closed one cannot."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -242,7 +242,7 @@ class IncidentState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """An incident as it stands: identity, ticket, state and the facts in force."""
+    """The current version of an incident: identity, ticket, state and the facts in force."""
 
     id: UUID
     #: unique ticket number (7.6.2), such as ``INC-2026-000042``

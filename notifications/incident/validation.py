@@ -1,4 +1,4 @@
-"""validate_facts(facts, agreement, now): the rules that declared facts must keep before anything is decided on them."""
+"""validate_facts(facts, agreement, now): check declared facts before anything is decided on them."""
 
 import re
 import tomllib
@@ -20,7 +20,7 @@ from notifications.incident.facts import (
     Resource,
 )
 
-#: How far a clock may run ahead of ours before a time counts as being in the future.
+#: How far another clock may be ahead of ours before its time counts as being in the future.
 CLOCK_SKEW_SECONDS = 300
 TITLE_MAX_CHARACTERS = 200
 NAME_MAX_CHARACTERS = 200
@@ -31,15 +31,15 @@ NAMES_MAX = 1_000
 #: The largest integer that every JSON reader keeps exact (RFC 8785).
 COUNT_MAX = 2**53 - 1
 
-#: Controls, line and paragraph separators, direction overrides, lone surrogates: none may stand where a header, a file
-#: name or a table cell is made of the text.
+#: Control characters, line and paragraph separators, direction overrides and lone surrogates. A name must not contain
+#: them, because it becomes part of a header, a file name or a table cell.
 _FORBIDDEN_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-#: The same, but line feed, tab, and the separators and directions that running text may use.
+#: The same without line feed, tab, and the separators and direction marks that running text may use.
 _FORBIDDEN_IN_TEXTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Levels(Protocol):
-    """The levels of an agreement, as far as facts are checked against them."""
+    """The levels of an agreement that facts are checked against."""
 
     @property
     def impact_ids(self) -> Collection[str]:
@@ -63,8 +63,8 @@ def validate_facts(facts: IncidentFacts, agreement: Levels, now: datetime) -> No
     """Raise InvalidInputError with every fault of the facts, each with its dotted field.
 
     Checked: levels against the agreement, RSIT, times (aware, not in the future by more than five minutes, in order),
-    counts, texts and names (length, language, characters), customers listed once, number of resources. Not checked:
-    whether the customers exist, and whether facts agree with one another, which classification remarks upon.
+    counts, texts and names (length, language, characters), customers listed once, number of resources.
+    Not checked: whether the customers exist, and whether the facts contradict one another (``classify`` adds a remark).
     """
     faults = [
         *_level_faults(facts, agreement),
@@ -97,7 +97,7 @@ def _rsit_faults(facts: IncidentFacts) -> Iterable[Fault]:
     taxonomy = rsit_taxonomy()
     if facts.rsit_class is None:
         if facts.rsit_type is not None:
-            yield Fault("rsit_type", "a type needs its class in rsit_class")
+            yield Fault("rsit_type", "needs rsit_class to be given as well")
     elif facts.rsit_class not in taxonomy:
         yield Fault("rsit_class", f"must be a class of RSIT: {', '.join(taxonomy)}")
     elif facts.rsit_type is not None and facts.rsit_type not in taxonomy[facts.rsit_class]:
@@ -139,7 +139,7 @@ def _text_faults(field: str, text: LocalizedText, max_characters: int, forbidden
     seen: set[str] = set()
     for language, words in text.texts:
         if language not in LANGUAGES:
-            # The key is the caller's own: it is quoted in ASCII so that no control character enters the answer.
+            # The caller chose the key. It is quoted in ASCII so that no control character gets into the response.
             yield Fault(field, f"language {language[:20]!a} is not one of {', '.join(LANGUAGES)}")
             continue
         if language in seen:
@@ -166,7 +166,7 @@ def _string_faults(field: str, words: str, max_characters: int, forbidden: re.Pa
     if len(words) > max_characters:
         yield Fault(field, f"must not be longer than {max_characters} characters")
     elif found := forbidden.search(words):
-        yield Fault(field, f"must not hold the character U+{ord(found[0]):04X} (at {found.start()})")
+        yield Fault(field, f"must not contain the character U+{ord(found[0]):04X} (at position {found.start()})")
 
 
 def _customers_faults(customers: tuple[AffectedCustomer, ...]) -> Iterable[Fault]:

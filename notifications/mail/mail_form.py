@@ -38,6 +38,8 @@ class FormReason(StrEnum):
     NO_CERTIFICATE = "no_certificate"
     #: or none that serves
     CERTIFICATE_UNUSABLE = "certificate_unusable"
+    #: a server on the way does not take the whole notice
+    TOO_LARGE = "too_large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,11 @@ class FormDecision:
     certificate_fault: str | None = None
 
 
-def mail_form(contact: Contact, now: datetime) -> FormDecision:
-    """Return how mails to a contact go out now.
+def mail_form(contact: Contact, now: datetime, *, too_large: bool = False) -> FormDecision:
+    """Return how mails to a contact go out now; ``too_large``: the whole notice was refused for its size.
 
     1. An address that nobody confirmed may be a stranger's: a summary, whatever is set.
-    2. Who chose summaries gets them.
+    2. Who chose summaries gets them, and who cannot be sent more.
     3. With a certificate that serves, the notice is encrypted as well as signed.
     4. Without, the notice goes in clear to who takes it so, and a summary to who takes it encrypted only.
     """
@@ -67,6 +69,8 @@ def mail_form(contact: Contact, now: datetime) -> FormDecision:
     # 2.
     if contact.mail_content is MailContent.SUMMARY:
         return FormDecision(MailForm.SUMMARY, FormReason.CHOSEN, fault)
+    if too_large:
+        return FormDecision(MailForm.SUMMARY, FormReason.TOO_LARGE, fault)
     # 3.
     if contact.smime_certificate is not None and fault is None:
         return FormDecision(MailForm.ENCRYPTED, FormReason.CHOSEN)
@@ -108,11 +112,6 @@ class ReachabilityFinding:
     contact_id: UUID | None = None
     #: for a certificate that expires: the warning that is due, one of ``EXPIRY_WARNING_DAYS``
     within_days: int | None = None
-
-    @property
-    def is_unreachable(self) -> bool:
-        """Whether nobody at the customer gets any mail."""
-        return self.kind is Reach.NO_ACTIVE_CONTACT
 
 
 def reachability(contacts: Sequence[Contact], now: datetime) -> list[ReachabilityFinding]:

@@ -66,7 +66,7 @@ class ReturnPaths:
 
     def __post_init__(self) -> None:
         if not _DOMAIN.fullmatch(self.domain):
-            raise InvalidInputError(Fault("bounce_domain", "is no domain name in lower case (A-labels)"))
+            raise InvalidInputError(Fault("bounces.domain", "is no domain name in lower case (A-labels)"))
         if not _PREFIX.fullmatch(self.prefix):
             raise InvalidInputError(Fault("bounce_prefix", "must be 1 to 11 characters of a-z, 0-9 and -"))
         if not self.keys or any(len(key) < _MIN_KEY_BYTES for key in self.keys):

@@ -1,4 +1,4 @@
-"""The notice: one document per (incident, customer, sequence), canonical JSON, and its words in each language."""
+"""The notice: one document per (incident, customer, sequence) in canonical JSON, and its text in each language."""
 
 from notifications.notice.composition import ComposedNotice, compose_notice
 from notifications.notice.document import SCHEMA, Provider

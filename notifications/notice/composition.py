@@ -1,4 +1,4 @@
-"""Incident, decision and customer -> the notice that is sealed: document, words in each language, table."""
+"""Compose the notice of one customer: the document, its text in each language, and the table of resources."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -26,9 +26,9 @@ class ComposedNotice:
     document: bytes
     #: by language, in the customer's time zone
     rendered: Mapping[str, Rendered]
-    #: by language and time zone, for contacts whose time zone is another
+    #: by language and time zone, for contacts whose time zone is not the customer's
     zoned: Mapping[tuple[str, str], Rendered]
-    #: every affected resource, when they are more than the document lists; else None
+    #: all affected resources, if there are more than the document lists; else None
     resources_csv: bytes | None
 
 
@@ -51,16 +51,16 @@ def compose_notice(
 ) -> ComposedNotice:
     """Return the notice of one customer on one version of the facts.
 
-    ``previous_facts``: what the last notice stated; ``supersedes``: its sequence and the SHA-256 of its document, hex.
-    ``timestamp_independent``: whether the timestamp authority is independent of the provider, None when not known.
-    ``zones``: languages and time zones, other than the customer's, that contacts read in.
+    ``previous_facts``: the facts of the previous notice. ``supersedes``: the sequence of that notice and the SHA-256 of
+    its document in hex. ``timestamp_independent``: whether the timestamp authority is independent of the provider; None
+    if not known. ``zones``: the languages and time zones of contacts whose time zone is not the customer's.
 
-    1. Put the affected resources into a table where they are many.
+    1. Put the affected resources into a table if there are many.
     2. Build the document.
-    3. Write it in each language, from the document alone.
-    4. Put the digests of the words into the document, and make its canonical bytes.
+    3. Render the document in each language.
+    4. Put the digests of the renderings into the document, and make its canonical bytes.
 
-    Raises InvalidInputError for text that is no Unicode (a lone surrogate). Facts are not validated here.
+    Raises InvalidInputError for text that is not valid Unicode (a lone surrogate). Not checked: the facts.
     """
     # 1.
     stated = facts.for_customer(customer.id)

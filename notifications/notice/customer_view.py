@@ -1,4 +1,4 @@
-"""The facts as one customer may see them: nothing of any other customer is in it (agreement 9.1)."""
+"""The facts that one customer may see. They contain nothing about any other customer (agreement 9.1)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -27,10 +27,10 @@ _BREACH = "personal_data.breach"
 
 @dataclass(frozen=True, slots=True)
 class CustomerView:
-    """One version of the facts seen from one customer."""
+    """One version of the facts, limited to what one customer may see."""
 
     facts: IncidentFacts
-    #: what is stated of this customer, or what follows for it where the facts do not list it
+    #: what the facts state about this customer, or what follows for it if they do not list it
     own: AffectedCustomer
     services: tuple[str, ...]
     regions: tuple[str, ...]
@@ -40,9 +40,9 @@ class CustomerView:
 
 
 def customer_view(facts: IncidentFacts, customer: Customer) -> CustomerView:
-    """Return what the facts say of one customer.
+    """Return what the facts say about one customer.
 
-    A customer that they do not list is touched as its use lies to the incident's scope, as the decision reads it.
+    For a customer that they do not list, the overlap of its use with the incident's scope counts, as in the decision.
     """
     stated = facts.for_customer(customer.id)
     used = (customer.services, customer.regions, customer.availability_zones)
@@ -61,7 +61,7 @@ def customer_view(facts: IncidentFacts, customer: Customer) -> CustomerView:
 
 
 def _unlisted(facts: IncidentFacts, customer: Customer, relation: ScopeRelation) -> AffectedCustomer:
-    # What is open of other customers' data is not asked for here, so none of them needs counting.
+    # Open questions about other customers' data are not used here, so the listed customers need no counting.
     nobody_listed = DataHarmTally.of(replace(facts, affected_customers=()))
     standing = unlisted_situation(relation, facts.unlisted_customers, nobody_listed)
     harm = {each.value: _answer(answer) for each, answer in zip(Property, standing.data_harm, strict=True)}
@@ -73,7 +73,7 @@ def _answer(established: str | None) -> Answer:
 
 
 def coded_facts(view: CustomerView) -> dict[str, Any]:
-    """Return the facts that are no free text, by id, as JSON values; None is "not known yet"."""
+    """Return the facts that are not free text, by id, as JSON values; None means "not known yet"."""
     facts, own, personal_data = view.facts, view.own, view.own.personal_data
     coded: dict[str, Any] = {
         name: _coded(getattr(facts, name))
@@ -101,10 +101,10 @@ def coded_facts(view: CustomerView) -> dict[str, Any]:
 def changes(
     previous: tuple[CustomerView, Classification], current: tuple[CustomerView, Classification]
 ) -> list[dict[str, Any]]:
-    """Return each coded fact, and what follows from them by the agreement, that has another value now, with both."""
+    """Return each coded fact or classification result that changed, with its old and its new value."""
     was, is_now = (_coded_result(classification) | coded_facts(view) for view, classification in (previous, current))
     if is_now[_BREACH] == "no":
-        # Where no personal data is breached, nobody is its controller and nothing of it is "not known yet".
+        # Without a personal-data breach its other facts (controller, counts) do not exist, not even as "not known yet".
         is_now = {fact: value for fact, value in is_now.items() if fact == _BREACH or not fact.startswith(_OF_BREACH)}
     return [
         {"fact": fact, "from": was[fact], "to": value}
@@ -121,13 +121,13 @@ def _coded_result(classification: Classification) -> dict[str, Any]:
 
 
 def unknown_facts(view: CustomerView, classification: Classification, decision: Decision) -> list[str]:
-    """Return the ids of the facts that are not known yet, those that decide first, each once.
+    """Return the ids of the facts that are not known yet, each once; the facts that decide come first.
 
-    Facts of this customer lose their prefix, such as ``data_harm.confidentiality``; where classification waits for the
-    data of other customers, the id says so without saying whose (9.1).
+    Facts of this customer have no prefix, as in ``data_harm.confidentiality``. The ids of facts about other customers'
+    data do not identify these customers (9.1).
     """
     open_ids = [question.fact for question in classification.open_questions]
-    # What the decision on a customer that is not listed waits for is whether the incident touches it.
+    # For a customer that is not listed, this fact means whether the incident affects it.
     waiting = ("affected" if fact == "unlisted_customers" and not view.listed else fact for fact in decision.missing)
     own = f"{_OWN_PREFIX}{view.own.customer_id}."
     ids = [_seen_by_customer(fact, own) for fact in (*open_ids, *waiting)]

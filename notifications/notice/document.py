@@ -1,6 +1,6 @@
-"""The notice document: what one customer is told at one moment, as JSON in one fixed shape.
+"""The notice document: what one notice says to one customer, as JSON in one fixed shape.
 
-Every key is always there; an optional value that is not known yet is null, never left out.
+Every key is always present. An optional value that is not known yet is null; it is never left out.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from notifications.wording import words
 #: The ``schema`` of every document.
 SCHEMA = "greffier.notice/1"
 
-#: A token is obtained over each notice's own signature.
+#: Each notice gets its own timestamp token, over its signature.
 _TIMESTAMPING = "per_notice"
 
 
@@ -48,7 +48,7 @@ class Provider:
     console_url: str | None = None
 
     def contact_point(self) -> dict[str, Any]:
-        """Return the contact point as the document states it."""
+        """Return the contact point in the form of the document."""
         return {"name": self.contact_name, "email": self.contact_email, "phone": self.contact_phone}
 
 
@@ -68,10 +68,10 @@ def notice_document(
     timestamp_independent: bool | None,
     resources_csv: bytes | None,
 ) -> dict[str, Any]:
-    """Return the document but for its ``renderings``, which are made from it.
+    """Return the document without its ``renderings``, which are made from it.
 
-    It names no other customer (9.1): free texts are the incident's, written for every customer that is notified, or
-    this customer's own. Not checked: that decision and classification were made on these facts.
+    It names no other customer (9.1). Its free texts are either the incident's, written for every notified customer, or
+    written for this customer. Not checked: that decision and classification were made from these facts.
     """
     view = customer_view(facts, customer)
     changed: list[dict[str, Any]] = []
@@ -155,7 +155,7 @@ def _definition_grounds(classification: Classification, agreement: Agreement) ->
 
 
 def _level_grounds(facts: IncidentFacts, classification: Classification, agreement: Agreement) -> list[dict[str, Any]]:
-    """Return the levels that the priority stands on, in the agreement's words: a document explains itself."""
+    """Return the levels that give the priority, in the agreement's words, so that the document explains itself."""
     return [
         {"id": f"{scale}.{level.id}", "clause": level.clause, "holds": "yes", "text": level.text.as_mapping()}
         for scale, levels, stated in (
@@ -169,19 +169,19 @@ def _level_grounds(facts: IncidentFacts, classification: Classification, agreeme
 
 
 def _obliging(decision: Decision) -> list[Reason]:
-    """Return the reasons why the customer is told: those that hold; while it is open, those that may."""
+    """Return the reasons why the customer is notified: those that hold, or, if none does yet, those that may hold."""
     obliging = [reason for reason in decision.reasons if reason.obliges]
     holding = [reason for reason in obliging if reason.holds is Answer.YES]
     return holding or [reason for reason in obliging if reason.holds is Answer.UNKNOWN]
 
 
 def _reason(reason: Reason, agreement: Agreement) -> dict[str, Any]:
-    """Return a reason with the level's own text where it holds; in other cases, why it may."""
+    """Return a reason with the level's text if it holds, else with the text that says why it may hold."""
     holds = reason.holds is Answer.YES
     message = "told.profile" if holds and reason.id == "profile" else reason.message
     texts = {language: words(message, language) for language in LANGUAGES}
     if holds:
-        # A level that the customer chose itself stands in its profile, not in the agreement.
+        # A level that the customer chose is in its profile, not in the agreement.
         with suppress(KeyError):
             texts = agreement.level(reason.id).text.as_mapping()
     return {"id": reason.id, "clause": reason.clause, "text": texts}
@@ -213,7 +213,7 @@ def _resource(resource: Resource) -> dict[str, Any]:
 
 
 def _personal_data(view: CustomerView, provider: Provider) -> dict[str, Any]:
-    """Return every item of DPA art. 8; null where it is not known yet (GDPR art. 33(4))."""
+    """Return every item of DPA art. 8; an item that is not known yet is null (GDPR art. 33(4))."""
     stated = view.own.personal_data
     return {
         "breach": stated.breach.value,

@@ -1,4 +1,4 @@
-"""The life of a notice before and after it is sent."""
+"""The lifecycle of a notice, before and after it is sent."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 
 class NoticeKind(StrEnum):
-    """What a notice is to the customer that reads it."""
+    """The kind of a notice."""
 
     INITIAL = "initial"
     UPDATE = "update"
@@ -16,7 +16,7 @@ class NoticeKind(StrEnum):
 
 
 class NoticeState(StrEnum):
-    """Life of a notice. Only a draft may still be withdrawn; what is released is served."""
+    """Lifecycle of a notice. Only a draft can be withdrawn; a released notice is always served."""
 
     DRAFT = "draft"
     WITHDRAWN = "withdrawn"
@@ -26,7 +26,7 @@ class NoticeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A notice owed to one customer."""
+    """A notice to one customer about one incident."""
 
     id: UUID
     incident_id: UUID
@@ -35,7 +35,7 @@ class Notice:
     sequence: int
     kind: NoticeKind
     state: NoticeState
-    #: version of the incident's facts that the document states; a draft follows the newest
+    #: version of the incident's facts that the document states; for a draft always the newest one
     facts_version: int
     due_at: datetime
     #: a ``decision.DueKind`` value
@@ -45,14 +45,14 @@ class Notice:
     released_at: datetime | None = None
     released_by: str | None = None
     sealed_at: datetime | None = None
-    #: why it is not going out although released (no usable key, log unavailable); None when nothing holds it
+    #: why a released notice is not sent (no usable key, log unavailable); None if it is not held
     hold_reason: str | None = None
     #: from 1; the entity tag
     version: int = 1
-    #: who wrote last what it says: declared or changed the facts that it states; what four eyes is measured against
+    #: its last author, who declared or changed the facts that it states; four eyes requires another person to release
     drafted_by: str = ""
-    #: why it was released past four eyes, by whoever released it; None for a release by the rules
+    #: reason given by the person who released it without a second person; None for a regular release
     override_reason: str | None = None
-    #: who looked at that release afterwards, and when
+    #: who reviewed such a release afterwards, and when
     override_reviewed_by: str | None = None
     override_reviewed_at: datetime | None = None

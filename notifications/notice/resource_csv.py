@@ -1,4 +1,4 @@
-"""The affected resources as a table that a spreadsheet opens without running anything (RFC 4180)."""
+"""The affected resources as CSV (RFC 4180) that a spreadsheet program opens without running any formula."""
 
 import csv
 import io
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from notifications.incident import Resource
 
-#: So many resources stand in the document itself; where there are more, all of them go into the table too.
+#: Number of resources that the document lists. If there are more, the table contains all of them.
 RESOURCES_LISTED_MAX = 50
 
 _COLUMNS = ("kind", "id", "name", "region", "availability_zone")
-#: A cell that begins so is taken for a formula by spreadsheet programs.
+#: Spreadsheet programs take a cell that begins with one of these for a formula.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def resources_csv(resources: Sequence[Resource]) -> bytes:
     """Return the table: header row, CRLF line ends, UTF-8, one row per resource in the order given.
 
-    A value that a spreadsheet would run as a formula is preceded by an apostrophe, so the table is for reading: the
-    document's own list is exact.
+    A value that a spreadsheet would run as a formula is preceded by an apostrophe. So the table is for reading only;
+    the list in the document is exact.
     """
     table = io.StringIO(newline="")
     writer = csv.writer(table, lineterminator="\r\n")

@@ -1,4 +1,4 @@
-"""The seal of a notice: signature, timestamp, proof that the audit log holds it."""
+"""The seal of a notice: the signature, the timestamp, and the proof that the audit log contains it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class SealedRendering:
-    """The words of a notice to one kind of reader, exactly as the document's ``renderings`` digests commit to them."""
+    """The text of a notice for one language and time zone; the document's ``renderings`` have its digests."""
 
     #: one of ``LANGUAGES``
     language: str
@@ -16,30 +16,30 @@ class SealedRendering:
     text: str
     #: text/html body, LF line ends
     html: str
-    #: IANA time zone of its times where it is not the customer's, else None
+    #: IANA time zone of its times; None for the customer's time zone
     time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SealedNotice:
-    """Document + signature + timestamp + log proof. The bytes are final: nothing re-encodes them."""
+    """Document, signature, timestamp and log proof. The bytes are final: nothing encodes them again."""
 
     notice_id: UUID
     #: canonical JSON (RFC 8785) of the document
     document: bytes
     #: detached CMS SignedData over ``document``, DER
     signature: bytes
-    #: RFC 3161 TimeStampResp over ``signature``, DER; None while the authority has not answered
+    #: RFC 3161 TimeStampResp over ``signature``, DER; None until the authority has answered
     timestamp: bytes | None
     #: whether the authority that gave ``timestamp`` is independent of the provider
     timestamp_independent: bool
-    #: CSV of the affected resources when they are many, else None; its digest stands in ``document``
+    #: CSV of the affected resources if there are many, else None; ``document`` contains its digest
     resources_csv: bytes | None
     sealed_at: datetime
-    #: ``c2sp.org/tlog-proof@v1`` text, UTF-8; None until the sequencer has put the entry under a checkpoint
+    #: ``c2sp.org/tlog-proof@v1`` text, UTF-8; None until a checkpoint of the log covers the entry
     log_proof: bytes | None = None
-    #: one per language and time zone that a contact of the customer reads in; kept, so that a later wording cannot
-    #: change sealed words
+    #: one per language and time zone of the customer's contacts; stored, so that a later version of the templates
+    #: cannot change a sealed text
     renderings: tuple[SealedRendering, ...] = ()
 
 

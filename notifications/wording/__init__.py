@@ -1,4 +1,4 @@
-"""The words of a notice in French, English and German, made from its document alone."""
+"""The texts of a notice in French, English and German, made only from its document."""
 
 from notifications.wording.rendering import Rendered, render
 from notifications.wording.vocabulary import words

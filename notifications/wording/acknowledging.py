@@ -1,4 +1,4 @@
-"""The words beside a notice that ask its reader to acknowledge it. They are the mail's, no part of what is sealed."""
+"""The paragraph of a mail that asks its reader to acknowledge the notice. It is not part of the sealed notice."""
 
 from notifications.wording.catalogues import translate
 from notifications.wording.formats import moment
@@ -7,7 +7,7 @@ from notifications.wording.formats import moment
 def invitation(
     language: str, *, ticket: str, sequence: int, link: str, expires_at: str, wanted_by: str | None, time_zone: str
 ) -> str:
-    """Return the paragraph with the link, LF line ends.
+    """Return the paragraph with the link; line ends are LF.
 
     ``wanted_by`` and ``expires_at`` are timestamps as in the document; None where the customer need not acknowledge.
     """

@@ -1,4 +1,4 @@
-"""Message catalogues: English is what the code says, French and German are ``.po`` files beside it."""
+"""Message catalogues: the messages in the code are English; French and German are ``.po`` files beside it."""
 
 from collections.abc import Mapping
 from importlib import resources
@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from babel.messages.pofile import read_po
 
-#: The language of the messages themselves, and of readers whose language there is no catalogue for.
+#: The language of the messages in the code, and the language of readers without a catalogue.
 SOURCE_LANGUAGE = "en"
 _TRANSLATED = ("fr", "de")
 
@@ -16,7 +16,7 @@ def _read(language: str) -> Mapping[str, str]:
         catalogue = read_po(file, locale=language, abort_invalid=True)
     messages: dict[str, str] = {}
     for message in catalogue:
-        # The header has an empty id; a fuzzy translation is a guess that nobody has looked at.
+        # The header has an empty id. A fuzzy translation is a guess that nobody has checked.
         if message.id and isinstance(message.id, str) and isinstance(message.string, str) and not message.fuzzy:
             messages[message.id] = message.string
     return MappingProxyType(messages)
@@ -26,6 +26,6 @@ _CATALOGUES: Mapping[str, Mapping[str, str]] = {language: _read(language) for la
 
 
 def translate(message: str, language: str) -> str:
-    """Return a message in a language; as it is where the catalogue has it not."""
+    """Return a message in a language; in English if the catalogue does not contain it."""
     catalogue = _CATALOGUES.get(language)
     return message if catalogue is None else catalogue.get(message, message)

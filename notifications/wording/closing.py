@@ -1,4 +1,4 @@
-"""What every notice ends with: the customer's own clocks, whom to ask, and how to check that it is genuine."""
+"""The last sections of every notice: the customer's own deadlines, the contact point, and how to verify the notice."""
 
 from notifications.wording.letter import Block, Commands, Items, Paragraph, Phrase, Remark, Rows, Section
 from notifications.wording.personal_data import contact_point
@@ -15,7 +15,7 @@ _GREFFIER_COMMAND = "greffier verify mail.eml --trust DIR"
 
 
 def clocks(reader: Reader) -> Section:
-    """Return the line that lets the customer count: when the provider became aware, and what clocks there are."""
+    """Return when the provider became aware, and the legal deadlines that the customer may have to count from it."""
     say = reader.say
     return Section(
         say("Your own deadlines"),
@@ -46,7 +46,7 @@ def clocks(reader: Reader) -> Section:
 
 
 def contact(reader: Reader) -> Section:
-    """Return whom to ask, through which channel news comes (11.1.1.2), and the right to complain (9.6)."""
+    """Return the contact point, the channel of further news (11.1.1.2), and the right to complain (9.6)."""
     say, provider = reader.say, reader.document["provider"]
     rows = [(say("Contact point"), Phrase(contact_point(reader, provider["contact_point"])))]
     if provider["console_url"] is not None:
@@ -64,7 +64,7 @@ def contact(reader: Reader) -> Section:
 
 
 def checking(reader: Reader) -> Section:
-    """Return how to check that the notice is genuine, and what its timestamp is worth."""
+    """Return how to verify the notice, and how far its timestamp can be trusted."""
     say, document = reader.say, reader.document
     blocks: list[Block] = [
         Paragraph(

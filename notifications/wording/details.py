@@ -1,4 +1,4 @@
-"""What stands below the first screen, section by section in the order in which it is read."""
+"""The sections of a notice below the first screen, in reading order."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def sections(reader: Reader) -> tuple[Section, ...]:
 
 
 def footer(reader: Reader) -> tuple[str, ...]:
-    """Return what names this notice exactly."""
+    """Return the lines that identify this notice exactly."""
     document = reader.document
     return (
         reader.say("Issued: %(time)s", time=reader.when(document["issued_at"])),
@@ -45,7 +45,7 @@ def footer(reader: Reader) -> tuple[str, ...]:
 
 
 def _changes(reader: Reader) -> tuple[Section, ...]:
-    """Return what was not right or has changed since the last notice; a correction keeps what is new apart."""
+    """Return what was wrong in the last notice or has changed since; a correction lists new facts separately."""
     say, document = reader.say, reader.document
     if document["kind"] == "initial":
         return ()
@@ -58,7 +58,7 @@ def _changes(reader: Reader) -> tuple[Section, ...]:
 
 
 def _was_wrong(change: dict[str, Any]) -> bool:
-    """Return whether what was stated is not so; what was open, has grown or is confirmed was not wrong."""
+    """Return whether the earlier statement was wrong; a fact that was open, grew or was confirmed was not wrong."""
     was, is_now = change["from"], change["to"]
     if was is None or (was, is_now) == ("suspected", "confirmed"):
         return False
@@ -155,7 +155,7 @@ def _resources(reader: Reader, effect: dict[str, Any]) -> list[Block]:
 
 
 def _resource_table(reader: Reader, listed: list[dict[str, Any]]) -> Table:
-    """Return the resources; a column that none of them fills is left out."""
+    """Return the table of resources, without the columns that are empty for all of them."""
     say = reader.say
     labels = {"name": say("Name"), "region": say("Region"), "availability_zone": say("Zone")}
     columns = [key for key in labels if any(resource[key] is not None for resource in listed)]
@@ -268,7 +268,7 @@ def _why(reader: Reader) -> Section:
     blocks.append(
         Paragraph(
             say(
-                "Deadline for this notice: %(time)s — %(kind)s.",
+                "This notice is due: %(time)s — %(kind)s.",
                 time=reader.when(due["at"]),
                 kind=reader.words(f"due.{due['kind']}"),
             )

@@ -1,17 +1,19 @@
 """Times, numbers and foreign text as a reader of one language and time zone expects them."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
 
-#: CLDR patterns: minutes are enough for a reader; the document has the microseconds.
+from notifications.time_zones import time_zone as zone_of
+
+#: CLDR patterns. Minutes are precise enough for a reader; the document contains the microseconds.
 _DATE_PATTERNS = {"en": "d MMMM y, HH:mm", "fr": "d MMMM y 'à' HH:mm", "de": "d. MMMM y, HH:mm 'Uhr'"}
 
-#: Controls but line feed and tab; zero-width and direction marks, overrides and isolates; tag characters; surrogates.
+#: Control characters except line feed and tab; zero-width characters; direction marks, overrides and isolates; tag
+#: characters; surrogates.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
     "\U000e0000-\U000e007f\ud800-\udfff]"
@@ -19,15 +21,15 @@ _UNSEEN = re.compile(
 _LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _FRENCH_SPACE_BEFORE = re.compile(r"(?<=\S) (?=[;:!?%»])")
 _FRENCH_SPACE_AFTER = re.compile("(?<=«) ")
-#: No-break spaces stay: they are typography.
+#: No-break spaces are not in it: they are typography.
 _WHITE_SPACE = re.compile("[ \\t\\n]+")
 NARROW_NO_BREAK_SPACE = "\u202f"
 
 
 def visible(text: str) -> str:
-    """Return text in which every character that acts without being seen is named instead, as ``⟨U+202E⟩``.
+    """Return text in which every invisible character is replaced by its name, such as ``⟨U+202E⟩``.
 
-    Line ends become line feeds. So what an analyst pasted can neither reorder nor hide what a reader sees.
+    Line ends become line feeds. So text that an analyst pasted can neither reorder nor hide what a reader sees.
     """
     return _UNSEEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", _LINE_ENDS.sub("\n", text))
 
@@ -38,25 +40,24 @@ def on_one_line(text: str) -> str:
 
 
 def set_in_french(text: str) -> str:
-    """Return French text of ours or of the agreement with its narrow no-break spaces and curved apostrophes."""
+    """Return French text of the template or of the agreement with narrow no-break spaces and curved apostrophes."""
     spaced = _FRENCH_SPACE_BEFORE.sub(NARROW_NO_BREAK_SPACE, text)
     return _FRENCH_SPACE_AFTER.sub(NARROW_NO_BREAK_SPACE, spaced).replace("'", "’")
-
-
-@lru_cache(maxsize=256)
-def _zone(name: str) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name)
-    except (LookupError, ValueError, OSError):
-        return None
 
 
 def moment(timestamp: str, language: str, time_zone: str) -> str:
     """Return a moment in the reader's zone and in UTC: ``2 March 2026, 09:00 Europe/Paris (2026-03-02 08:00 UTC)``.
 
-    ``timestamp``: as in documents. A zone that is not known is left out, and UTC alone stands.
+    ``timestamp``: as in documents. A zone that IANA removed since it was chosen is left out: the moment is in UTC.
     """
     return _moment(timestamp, language, time_zone)
+
+
+def _zone(name: str) -> tzinfo | None:
+    try:
+        return zone_of(name)
+    except LookupError:
+        return None
 
 
 @lru_cache(maxsize=4_096)

@@ -1,4 +1,4 @@
-"""What a rendering is made of: blocks that the text and the HTML template both know, so that both say the same."""
+"""The building blocks of a rendering; the text and the HTML template use the same ones, so both say the same."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ class Phrase:
     """A short text on one line."""
 
     text: str
-    #: language of the text where it is not the reader's; None where it is, or where it has none (a name)
+    #: language of the text if it is not the reader's; None if it is the reader's, or if the text has none (a name)
     language: str | None = None
-    #: says which language, in the reader's; None with ``language``
+    #: names that language in the reader's language; None if ``language`` is None
     language_note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Paragraph:
-    """Words of the provider's own template."""
+    """Text of the provider's template."""
 
     text: str
     strong: bool = False
@@ -33,7 +33,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """Free text as an analyst wrote it: always set apart, so that it cannot pass for words of the template."""
+    """Free text of an analyst. It is always marked as such, so that nobody takes it for text of the template."""
 
     lines: tuple[str, ...]
     language: str | None = None
@@ -43,7 +43,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Labels and what is said under each."""
+    """Labels, each with its text."""
 
     rows: tuple[tuple[str, Phrase], ...]
     kind: str = "rows"
@@ -61,11 +61,11 @@ class Items:
 class Table:
     """Rows under headings; the first cell of a row names it."""
 
-    #: what the table shows, for readers that cannot see it
+    #: description of the table for screen readers
     label: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    #: cells explain themselves: plain text sets a row on one line
+    #: whether cells can be understood without their headings; plain text then puts a row on one line
     compact: bool = False
     kind: str = "table"
 
@@ -83,7 +83,7 @@ Block = Paragraph | Remark | Quote | Rows | Items | Table | Commands
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands under it."""
+    """A heading and the blocks below it."""
 
     heading: str
     blocks: tuple[Block, ...]
@@ -91,16 +91,16 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One notice in one language, before it is text or HTML."""
+    """One notice in one language, before it is rendered as text or HTML."""
 
     language: str
     subject: str
     tlp: str
     #: ``red``, ``amber``, ``green`` or ``clear``
     tlp_colour: str
-    #: what kind of notice it is and of what
+    #: the kind of the notice and the nature of the event
     heading: str
-    #: the first screen: what a reader must know without scrolling
+    #: the first screen, which a reader sees without scrolling
     opening: tuple[Block, ...]
     sections: tuple[Section, ...]
     footer: tuple[str, ...]

@@ -7,7 +7,7 @@ from notifications.wording.letter import Block, Paragraph, Phrase, Remark, Rows
 from notifications.wording.reader import Reader
 
 SUBJECT_MAX_CHARACTERS = 199
-#: Security properties, in the order in which they are named.
+#: Security properties in the order of display.
 PROPERTIES = ("availability", "integrity", "confidentiality", "traceability")
 _ADVICE_MAX_CHARACTERS = 240
 
@@ -27,7 +27,7 @@ def subject(reader: Reader) -> str:
 
 
 def heading(reader: Reader) -> str:
-    """Return what kind of notice it is, and of what."""
+    """Return the kind of the notice and the nature of the event."""
     classification = reader.document["classification"]
     kind = reader.words(f"kind.{reader.document['kind']}")
     nature = reader.words(f"nature.{classification['nature']}")
@@ -52,7 +52,7 @@ def opening(reader: Reader) -> tuple[Block, ...]:
         rows.append((say("Personal-data breach"), Phrase(reader.words(f"breach.{personal_data['breach']}"))))
     rows.append((say("What you should do"), _advice(reader)))
     if personal_data is not None and personal_data["controller"] != "provider":
-        # The customer is the controller, or may be: no first screen may read as if nothing were asked of it by law.
+        # The customer is the controller, or may be. The first screen must not read as if the law required nothing.
         rows.append(
             (say("Your own deadlines"), Phrase(say("may run, such as the 72 hours of GDPR article 33; see below")))
         )
@@ -84,7 +84,7 @@ def affected(reader: Reader) -> str:
 
 
 def properties(reader: Reader, names: list[str]) -> str:
-    """Return security properties in words, in their usual order whatever the order of the document's keys."""
+    """Return security properties in words, in the order of ``PROPERTIES`` and not of the document's keys."""
     return ", ".join(reader.words(f"property.{name}") for name in sorted(names, key=PROPERTIES.index))
 
 

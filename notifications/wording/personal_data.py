@@ -1,4 +1,4 @@
-"""The personal-data section: every item of DPA art. 8, and plainly what is not known yet (GDPR art. 33(4))."""
+"""The personal-data section: every item of DPA art. 8, including the items not known yet (GDPR art. 33(4))."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from notifications.wording.reader import Reader
 
 
 def personal_data(reader: Reader) -> Section | None:
-    """Return the section, or None where the notice is about no personal-data breach."""
+    """Return the section, or None if the notice is not about a personal-data breach."""
     say, stated = reader.say, reader.document["personal_data"]
     if stated is None:
         return None

@@ -1,4 +1,4 @@
-"""One reader of one document: says messages, times, coded values and free texts in the reader's language."""
+"""One reader of one document: its messages, times, coded values and free texts in the reader's language."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from notifications.wording.formats import moment, number, on_one_line, set_in_fr
 from notifications.wording.letter import Phrase, Quote
 from notifications.wording.vocabulary import words
 
-#: Which words a coded fact's values have, by the last part of its id.
+#: The vocabulary of a coded fact's values, by the last part of the fact's id.
 _VALUE_KINDS = {
     "intent": "intent",
     "cause": "cause",
@@ -20,14 +20,14 @@ _ANSWERS = frozenset({"inside_perimeter", "security_measures_harmed", "normal_op
 
 
 class Reader:
-    """Says things in one language; dates in the reader's time zone, by default the customer's."""
+    """Formats a document for one reader: texts in one language, times in its time zone (default: the customer's)."""
 
     def __init__(self, document: Mapping[str, Any], language: str, time_zone: str | None = None) -> None:
         self.document, self.language = document, language
         self._time_zone: str = time_zone or document["customer"]["time_zone"]
 
     def say(self, message: str, **values: object) -> str:
-        """Return a message of the catalogue with its values put in. A percent sign in a message is doubled."""
+        """Return a message of the catalogue with its values filled in. A literal percent sign is written twice."""
         return translate(message, self.language) % values
 
     def words(self, message_id: str) -> str:
@@ -35,21 +35,21 @@ class Reader:
         return words(message_id, self.language)
 
     def when(self, timestamp: str | None) -> str:
-        """Return a moment of the document, or that it is not known yet."""
+        """Return a time of the document as text; None gives "not known yet"."""
         if timestamp is None:
             return self.words("answer.unknown")
         return moment(timestamp, self.language, self._time_zone)
 
     def number(self, value: int) -> str:
-        """Return a count."""
+        """Return a count with the digit groups of the language."""
         return number(value, self.language)
 
     def name(self, text: str) -> str:
-        """Return a name or another short text that somebody typed, on one line."""
+        """Return a name or another short free text on one line."""
         return on_one_line(text)
 
     def names(self, texts: Sequence[str]) -> str:
-        """Return names one after the other."""
+        """Return a list of names as one text."""
         return ", ".join(map(on_one_line, texts))
 
     def contract(self, texts: Mapping[str, str]) -> str:
@@ -86,7 +86,7 @@ class Reader:
         return on_one_line(value)
 
     def _chosen(self, texts: Mapping[str, str]) -> tuple[str, str]:
-        """Return (language, text): the reader's language, else French, else English, else the first there is."""
+        """Return (language, text): in the reader's language, else French, else English, else the first text."""
         for language in (self.language, "fr", SOURCE_LANGUAGE):
             if language in texts:
                 return language, texts[language]

@@ -1,4 +1,4 @@
-"""render(document, language): the notice as subject, plain text and HTML. Same document, same words, for ever."""
+"""render(document, language): the notice as subject, plain text and HTML. It depends only on the document."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _QUOTE_MARGIN = "  | "
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A notice in one language. Bodies are LF-ended; the digests in the document are over their UTF-8 bytes."""
+    """A notice in one language. Line ends are LF; the document has the digests of the bodies' UTF-8 bytes."""
 
     #: shorter than 200 characters, no control character
     subject: str
@@ -31,10 +31,10 @@ class Rendered:
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> str:
-    """Return text in lines of at most 76 columns; a word that is longer stays whole, so that it can be copied."""
+    """Return text in lines of at most 76 columns; a longer word is not broken, so that it can be copied."""
     if len(first) + len(text) <= _TEXT_COLUMNS and "\n" not in text:
         return f"{first}{text}".rstrip(" ")
-    # textwrap does the same at several times the cost, and a notice has up to a hundred such texts.
+    # ``textwrap`` is several times slower, and a notice has up to a hundred such texts.
     lines: list[str] = []
     line, begun = first, False
     for word in text.replace("\n", " ").split(" "):
@@ -44,14 +44,14 @@ def _wrapped(text: str, first: str = "", rest: str = "") -> str:
             line = f"{line} {word}"
         else:
             lines.append(line.rstrip(" "))
-            # Spaces at a break are dropped: a run of them begins no line.
+            # Spaces at a line break are dropped, so no line begins with spaces.
             line, begun = rest + word, bool(word)
     lines.append(line.rstrip(" "))
     return "\n".join(lines)
 
 
 def _quoted(line: str) -> str:
-    """Return a line of free text behind a margin that words of the template never have."""
+    """Return a line of free text behind a margin that text of the template never has."""
     return _wrapped(line, _QUOTE_MARGIN, _QUOTE_MARGIN) if line.strip() else _QUOTE_MARGIN.rstrip()
 
 
@@ -74,7 +74,7 @@ _HTML = _environment(html=True).get_template("letter.html.jinja")
 
 
 def letter(document: Mapping[str, Any], language: str, time_zone: str | None = None) -> Letter:
-    """Return what a notice says in a language, before it is laid out."""
+    """Return the content of a notice in a language, before it is rendered."""
     reader = Reader(document, language, time_zone)
     return Letter(
         language=language,
@@ -89,10 +89,10 @@ def letter(document: Mapping[str, Any], language: str, time_zone: str | None = N
 
 
 def render(document: Mapping[str, Any], language: str, time_zone: str | None = None) -> Rendered:
-    """Return the notice in a language, from the document alone; its ``renderings``, if there, are not looked at.
+    """Return the notice in a language, made only from the document. Its ``renderings`` key is not read.
 
-    ``language`` is one of ``LANGUAGES``, ``time_zone`` an IANA name, None for the customer's. Not checked: that the
-    document is one of ours.
+    ``language`` is one of ``LANGUAGES``; ``time_zone`` is an IANA name, or None for the customer's time zone.
+    Not checked: the shape and the origin of the document.
     """
     said = letter(document, language, time_zone)
     label = Reader(document, language).say

@@ -1,4 +1,4 @@
-"""The words of a summary: that there is a notice, and where to read it. Nothing of what it says."""
+"""The text of a summary mail: there is a notice, and where to read it. It contains no fact of the incident."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from notifications.wording.vocabulary import words
 
 
 def subject(language: str, *, ticket: str, sequence: int, kind: str, tlp: str) -> str:
-    """Return a subject without a fact of the incident."""
+    """Return the subject line; it contains no fact of the incident."""
     values = {"tlp": tlp, "ticket": ticket, "sequence": sequence, "kind": words(f"kind.{kind}", language)}
 
     def say(message: str) -> str:
@@ -32,9 +32,9 @@ def text(
     due: Mapping[str, str] | None,
     time_zone: str,
 ) -> str:
-    """Return the body, LF line ends.
+    """Return the body; line ends are LF.
 
-    ``reason`` is a ``FormReason`` value, ``contact`` how the provider is reached, ``due`` as in the document.
+    ``reason`` is a ``FormReason`` value, ``contact`` the provider's contact point as text, ``due`` as in the document.
     """
     values = {"provider": provider, "ticket": ticket, "sequence": sequence, "contact": contact, "digest": digest}
     if due is not None:
@@ -53,7 +53,7 @@ def text(
     compared = say("SHA-256 of the signed document (notice.json), to compare:")
     parts = (
         f"{said}\n{kind_words} — {tlp}: {tlp_words}",
-        *([] if due is None else [say("Deadline for this notice: %(time)s — %(kind)s.")]),
+        *([] if due is None else [say("This notice is due: %(time)s — %(kind)s.")]),
         where,
         words(f"form.{reason}", language),
         f"{compared}\n{digest}",

@@ -1,4 +1,4 @@
-"""Words for identifiers: enum values, facts, reasons, remarks."""
+"""Texts for identifiers: enum values, facts, reasons, remarks."""
 
 import re
 
@@ -6,7 +6,7 @@ from notifications.wording.catalogues import translate
 
 
 def N_(message: str) -> str:  # noqa: N802 -- the name that extractors of messages look for
-    """Mark a message for translation where it is kept, not where it is shown."""
+    """Mark a message for extraction; it is translated later, where it is shown."""
     return message
 
 
@@ -22,8 +22,8 @@ _MESSAGES = {
     "verdict.notify": N_("to be told"),
     "verdict.do_not_notify": N_("not to be told"),
     "verdict.pending": N_("open until a fact is known"),
-    "due.contractual": N_("contractual deadline"),
-    "due.internal_target": N_("internal target of the provider, not a contractual deadline"),
+    "due.contractual": N_("time to meet under the agreement"),
+    "due.internal_target": N_("internal target of the provider, not a time of the agreement"),
     "kind.initial": N_("Initial notice"),
     "kind.update": N_("Update"),
     "kind.correction": N_("Correction"),
@@ -109,7 +109,7 @@ _MESSAGES = {
     "fact.personal_data.likely_consequences": N_("Likely consequences of the personal-data breach"),
     "fact.measures_taken": N_("Measures taken or proposed"),
     "fact.effect": N_("Potential impact on your data hosted in the cloud"),
-    # Reasons of a decision, by level and by what came of it.
+    # Reasons of a decision, by level and result.
     "reason.impact_high.yes": N_("The security incident interrupts or degrades the service (impact I1 or I2)."),
     "reason.impact_high.no": N_("The impact of the security incident is neither I1 nor I2."),
     "reason.impact_high.unknown": N_(
@@ -205,6 +205,9 @@ _MESSAGES = {
     "form.certificate_unusable": N_(
         "This mail is a summary because it may only say more encrypted, and your certificate cannot be used."
     ),
+    "form.too_large": N_(
+        "This mail is a summary because the whole notice is larger than a mail server on the way to you accepts."
+    ),
     # Remarks to the analyst on facts that do not fit together.
     "remark.attack_accidental": N_(
         "The cause is an attack, but the intent is stated as accidental: one of the two should be looked at again."
@@ -232,17 +235,17 @@ _MESSAGES = {
     ),
 }  # fmt: skip
 
-#: Every identifier that there are words for.
+#: Every identifier that has a text.
 MESSAGE_IDS = tuple(_MESSAGES)
 
 _OF_ONE_CUSTOMER = re.compile(r"fact\.affected_customers\.[0-9a-f]{8}-[0-9a-f-]{27}\.")
 
 
 def words(message_id: str, language: str) -> str:
-    """Return the words for an identifier such as ``reason.impact_high.yes``, ``nature.incident`` or ``fact.intent``.
+    """Return the text for an identifier such as ``reason.impact_high.yes``, ``nature.incident`` or ``fact.intent``.
 
-    A level of another agreement has the words of any level, ``reason.level.<ending>``; an identifier that nothing is
-    known of stands for itself.
+    A level of another agreement has the generic text ``reason.level.<ending>``. An unknown identifier is returned
+    unchanged.
     """
     message = _MESSAGES.get(message_id)
     if message is None and message_id.startswith("reason."):

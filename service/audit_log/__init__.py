@@ -1,4 +1,4 @@
-"""The audit log at work: sequencer, published head, cosignatures, timestamps, export, bundles, backup.
+"""The running audit log: sequencer, published head, cosignatures, timestamps, export, bundles, backup.
 
 Imports ``store``, ``crypto`` and below. The sequencer is the only writer of the tree; nothing here changes an
 entry.

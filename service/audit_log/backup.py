@@ -1,8 +1,8 @@
-"""A backup of the embedded database, made beside a running service and verified before it is called one.
+"""A backup of the embedded database. It can be made while the service runs, and is verified before it counts.
 
-What it holds is one state, committed as a whole. What it does not hold: keys, master key, settings and the log's head
-file. Keys belong somewhere else than the database, and the head must not go back with it: by it a service tells that
-its database went back.
+A backup contains one committed state of the database. It does not contain keys, master key, settings and the log's head
+file. Keys must not be stored with the database. The head file must not be restored with the database, because the
+service recognises by it that its database is an older one.
 """
 
 import contextlib
@@ -16,12 +16,14 @@ from datetime import datetime
 from pathlib import Path
 
 from notifications.audit.merkle import append_leaves, complete_subtrees, leaf_hash
-from notifications.audit.note import VerifierKey, parse_verifier_key
+from notifications.audit.note import VerifierKey
 from notifications.canonical_json import timestamp_text
 from notifications.errors import Fault, GreffierError, InvalidInputError, LogUnavailableError
 from service.audit_log.published_head import Head, verified_head
+from service.audit_log.publishing import read_verifier_keys
 from service.settings import SETTINGS_FILE, Settings
 from service.store import SqlTransaction, open_store
+from service.system.atomic_files import sync, write_new
 
 DATABASE, MANIFEST = "greffier.sqlite3", "backup.json"
 _BUSY_SECONDS = 30.0
@@ -30,35 +32,35 @@ _ENTRIES_AT_ONCE = 1000
 
 
 class BackupFaultError(GreffierError):
-    """A backup is not whole: it must not be relied on."""
+    """A backup is damaged or incomplete and must not be used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """What is said of a backup beside it."""
+    """The description of a backup, stored beside it."""
 
     made_at: str
     version: str
     #: hex SHA-256 of the database file
     sha256: str
     size_bytes: int
-    #: entries under the last checkpoint, and the checkpoint itself; None for a log without entries
+    #: number of entries under the last checkpoint, and the checkpoint itself; None for a log without entries
     log_entries: int
     checkpoint: str | None
-    #: what the database is worth nothing without, and where it stood; to be kept in another place
+    #: paths of the files without which the database is useless; they must be stored in another place
     kept_apart: list[str]
 
 
 async def make_backup(settings: Settings, folder: Path, *, now: datetime, version: str) -> Backup:
     """Write a verified backup into a new folder; raises InvalidInputError, BackupFaultError, OSError.
 
-    1. Copy the database as it is at one moment. Writers go on meanwhile.
-    2. Verify the copy: its pages, its references, and that every entry of its log is what the log's key signed.
-    3. Say so beside it, last: a folder without that is no backup.
+    1. Copy one snapshot of the database. Writers continue in the meantime.
+    2. Verify the copy: its pages, its references, and that the log's key signed every entry of its log.
+    3. Write the description last. A folder without it is not a backup.
     """
-    if settings.database_url is not None:
+    if settings.database.url is not None:
         raise InvalidInputError(
-            Fault("database_url", "PostgreSQL is backed up by its own tools: see docs/operations.md")
+            Fault("database.url", "PostgreSQL is backed up by its own tools: see docs/operations.md")
         )
     if not settings.database_file.exists():
         raise InvalidInputError(Fault("data", f"{settings.database_file} does not exist"))
@@ -79,15 +81,14 @@ async def make_backup(settings: Settings, folder: Path, *, now: datetime, versio
         checkpoint=None if head.checkpoint is None else head.checkpoint.decode(),
         kept_apart=[str(path) for path in _kept_apart(settings) if path.exists()],
     )
-    _write(folder / MANIFEST, json.dumps(asdict(backup), indent=2, ensure_ascii=False).encode() + b"\n")
-    _sync(folder)
+    write_new(folder / MANIFEST, json.dumps(asdict(backup), indent=2, ensure_ascii=False).encode() + b"\n", 0o600)
     return backup
 
 
 async def verify_backup(settings: Settings, folder: Path) -> Backup:
-    """Verify a backup made before; raises InvalidInputError where there is none, BackupFaultError where it is damaged.
+    """Verify an existing backup; raises InvalidInputError if there is none, BackupFaultError if it is damaged.
 
-    The file is looked at through a copy of its own, so that it stays as it is.
+    The check reads a copy of the file, so that the file itself is not changed.
     """
     try:
         backup = Backup(**json.loads((folder / MANIFEST).read_bytes()))
@@ -106,12 +107,7 @@ async def verify_backup(settings: Settings, folder: Path) -> Backup:
 
 def log_keys(settings: Settings) -> list[VerifierKey]:
     """Return the keys that the log is verified by: the file that customers have too."""
-    path = settings.trust_dir / "log.vkey"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InvalidInputError(Fault("trust", f"{path} cannot be read: {error.strerror}")) from None
-    return [parse_verifier_key(line) for line in lines if line.strip()]
+    return read_verifier_keys(settings.trust_dir)
 
 
 def _make_empty(folder: Path) -> None:
@@ -121,7 +117,7 @@ def _make_empty(folder: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a database as one read transaction sees it; the file is on disk on return."""
+    """Copy one snapshot of a database; the copy is on disk on return."""
     os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     with contextlib.closing(sqlite3.connect(source, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
         try:
@@ -129,13 +125,12 @@ def _copy(source: Path, target: Path) -> None:
         except sqlite3.Error as error:
             target.unlink()
             raise BackupFaultError(f"{source} cannot be copied: {error}") from error
-    with target.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(target)
 
 
 @contextlib.contextmanager
 def _own_copy(source: Path) -> Iterator[Path]:
-    """Yield a copy beside a database, for whoever must not change it; it is gone afterwards."""
+    """Yield a temporary copy beside a database, for readers that must not change the original."""
     target = source.with_name(f"{source.name}.verifying")
     try:
         _copy(source, target)
@@ -163,17 +158,16 @@ async def _verified(copy: Path, keys: Sequence[VerifierKey]) -> Head:
         raise BackupFaultError(f"{copy} holds a log that does not verify: {error}") from error
     finally:
         await store.close()
-    with copy.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(copy)
     return head
 
 
 def _verified_log(tx: SqlTransaction, keys: Sequence[VerifierKey]) -> Head:
-    """Return the head of a log whose every entry is what the tree, and so the signed checkpoint, was made over."""
+    """Return the head of the log after verifying that its tree, and so its signed checkpoint, covers every entry."""
     head = verified_head(tx, None, keys)
     size, edge = 0, dict[tuple[int, int], bytes]()
     while size < head.size:
-        entries = tx.log_entries(size, min(_ENTRIES_AT_ONCE, head.size - size))
+        entries = tx.audit.entries(size, min(_ENTRIES_AT_ONCE, head.size - size))
         known = edge
         growth = append_leaves(
             size,
@@ -181,7 +175,7 @@ def _verified_log(tx: SqlTransaction, keys: Sequence[VerifierKey]) -> Head:
             [leaf_hash(item.leaf) for item in entries],
         )
         made = {(level, index): node for level, index, node in growth.nodes}
-        if not entries or tx.log_node_hashes(list(made)) != list(made.values()):
+        if not entries or tx.log.node_hashes(list(made)) != list(made.values()):
             raise BackupFaultError(f"its log does not verify: the entries from {size} on are not those of its tree")
         edge = {node: made[node] if node in made else known[node] for node in complete_subtrees(0, growth.size)}
         size = growth.size
@@ -203,19 +197,3 @@ def _digest(path: Path) -> tuple[str, int]:
     except OSError as error:
         raise BackupFaultError(f"{path} cannot be read: {error.strerror}") from None
     return digest.hexdigest(), size
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

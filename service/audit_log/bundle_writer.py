@@ -1,15 +1,14 @@
-"""Write an evidence bundle to a file: the store is read an entry at a time, and nothing is held that grows with it."""
+"""Write an evidence bundle to a file. The store is read in small parts, so memory does not grow with the bundle."""
 
 import asyncio
 import contextlib
 import hashlib
-import os
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -44,38 +43,28 @@ from notifications.evidence.bundle.signers import (
     signer_part,
 )
 from notifications.evidence.bundle.texts import readme, report_begin, report_end, report_entries, report_row
-from notifications.ports import Transaction
 from notifications.use_cases.evidence.bundle_evidence import BundlePlan, entry_parts
+from service.audit_log.publishing import Reads
 
-ResultT = TypeVar("ResultT")
-
-#: Entries that are read together: a mail has some 100 kB.
+#: Number of entries that are read together. A mail has about 100 kB.
 _AT_ONCE = 16
-#: Beyond it a spool is a file on disk.
+#: A spool with more bytes than this is a file on disk.
 _IN_MEMORY = 1 << 20
-
-
-class Reads(Protocol):
-    """Reads the store as the bundle's reader sees it."""
-
-    def __call__(self, work: Callable[[Transaction], ResultT]) -> Awaitable[ResultT]:
-        """Run ``work`` against one snapshot of what the reader may see."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """What verifiers trust, as files."""
+    """The trust anchors of verifiers, as files."""
 
     ca: bytes
     timestamp_roots: bytes
     log_keys: bytes
-    #: the CA's certificate revocation list, where it gives one
+    #: the CA's certificate revocation list, if it publishes one
     revocations: bytes | None
 
 
 def read_anchors(trust_dir: Path) -> Anchors:
-    """Return the anchors of the folder that customers have too; raises InvalidInputError."""
+    """Return the anchors in the folder of which customers have a copy; raises InvalidInputError."""
     revocations = trust_dir / "ca.crl"
     try:
         return Anchors(
@@ -100,12 +89,12 @@ async def write_bundle(
 ) -> bytes:
     """Write a bundle and return the digest of its sums.
 
-    ``signers`` are the log's keys, the current one first; ``folder`` is where to keep, without a name, what is written
-    at the end.
+    ``signers`` are the log's keys, the current one first. ``folder`` is the folder for unnamed temporary files with the
+    parts that come last in the bundle.
 
-    1. What stands before the entries.
-    2. The entries, some at a time; report and account gain from each.
-    3. The report, the certificates that were met, the sums, and the log's signature over them.
+    1. Write the files that come before the entries.
+    2. Write the entries in small groups, and collect the data of the report from each.
+    3. Write the report, the certificates that were used, the sums, and the log's signature over the sums.
     """
     with contextlib.ExitStack() as stack:
         writing = _Writing(target, stack, plan, folder)
@@ -186,11 +175,11 @@ class _Writing:
         return digest
 
     def _write_report(self) -> None:
-        """Write the report: the account first, which is known last."""
+        """Write the report. Its first part is complete only after the last entry."""
         header = self._plan.header
         self._report.write(report_begin(header))
         for piece in report_section(self._accounting):
-            # Not writelines: the spool would look only after the last whether it has become too large for memory.
+            # Not writelines: the spool would check its size only after the last piece.
             self._report.write(piece)
         self._report.write(report_entries(header))
         self._rows.seek(0)
@@ -219,18 +208,3 @@ class _Writing:
 def _spool(folder: Path | None) -> Iterator[BinaryIO]:
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=None if folder is None else str(folder)) as file:
         yield file  # type: ignore[misc]  # a binary file in all but its declared type
-
-
-@contextlib.contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file that takes a path's place once it is whole and on disk; else nothing is left of it."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

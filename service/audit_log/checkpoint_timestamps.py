@@ -1,6 +1,6 @@
-"""The leader's duty of having a head of the log timestamped now and then: no authority holds up the log or a notice.
+"""Runs on the leader only: get a timestamp over the log's head from time to time. The log never waits for it.
 
-A head that somebody else saw cannot be replaced later by another one, not even by whoever holds the log's key.
+A head that an authority timestamped cannot be replaced later, not even by the holder of the log's key.
 """
 
 from collections.abc import Callable
@@ -12,30 +12,30 @@ import structlog
 
 from notifications.errors import TimestampUnavailableError
 from notifications.ports import Clock, TimestampAuthority
-from service.ports.log import CheckpointTimestampStore, CheckpointTimestampTransaction
+from service.ports.log import LogStore, LogTransaction
 from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
-#: Wait after a failure; doubles up to the last.
+#: Wait after the first failure; it doubles up to the second value.
 _FIRST_RETRY, _LAST_RETRY = timedelta(seconds=5), timedelta(minutes=5)
 
 
 @dataclass(slots=True)
 class TimestampingState:
-    """How heads fare with the authority, as far as this process knows."""
+    """The state of timestamping, as far as this process knows."""
 
-    #: when the newest timestamp was obtained; None while that is not known, or there is none
+    #: when the newest timestamp was obtained; None if there is none, or if this is not known yet
     stamped_at: datetime | None = None
-    #: since when the authority has given none that was due, and why; None while it does
+    #: since when due timestamps fail, and why; None if the last one succeeded
     failing_since: datetime | None = None
     reason: str | None = None
-    #: tries that failed since the process started
+    #: failed attempts since the process started
     failures: int = 0
 
 
 class CheckpointTimestamper(PeriodicTask):
-    """Has the latest head timestamped: the first one at once, later ones an interval after the one before."""
+    """Gets a timestamp over the latest head: the first at once, further ones after an interval each."""
 
     name = "head_timestamping"
     kinds: ClassVar[frozenset[str]] = frozenset({"log"})
@@ -43,33 +43,32 @@ class CheckpointTimestamper(PeriodicTask):
 
     def __init__(
         self,
-        store: CheckpointTimestampStore,
+        store: LogStore,
         authority: TimestampAuthority,
         *,
         every_seconds: float,
         clock: Clock,
         failed: Callable[[], None] = lambda: None,
     ) -> None:
-        """``failed`` is told of each try that failed."""
+        """``failed`` is called after each failed attempt."""
         super().__init__(clock)
         self._store, self._authority, self._failed = store, authority, failed
         self._every = timedelta(seconds=every_seconds)
         self._retry = _FIRST_RETRY
-        #: not before, after a failure
+        #: time of the next attempt after a failure
         self._again_at: datetime | None = None
         self.state = TimestampingState()
 
     async def look(self) -> datetime | None:
-        """Have the latest head timestamped where that is due; returns when it will be, None while nothing was logged.
+        """Get a timestamp over the latest head if it is due; return when the next is due, None for an empty log.
 
-        1. The latest head, and when the newest timestamp was obtained. Nothing is due while there is no newer head.
-        2. The token over the exact bytes of the signed checkpoint, verified by whoever asks for it (see the port), and
-           asked for outside any transaction.
-        3. Keep it.
+        1. Read the latest head and the time of the newest timestamp. Nothing is due if there is no newer head.
+        2. Ask for a token over the exact bytes of the signed checkpoint, outside any transaction. The port verifies it.
+        3. Store the token.
         """
         now = self._clock.now()
         # 1.
-        size, note, stamped_size, self.state.stamped_at = await self._store.read(_looked_at)
+        size, note, stamped_size, self.state.stamped_at = await self._store.read(_newest_heads)
         if note is None or size == stamped_size:
             self.state.failing_since = self.state.reason = None
             return None
@@ -87,7 +86,7 @@ class CheckpointTimestamper(PeriodicTask):
             raise
         # 3.
         made_at = self._clock.now()
-        await self._store.write(lambda tx: tx.add_checkpoint_timestamp(size, token, made_at))
+        await self._store.write(lambda tx: tx.log.add_timestamp(size, token, made_at))
         self.state.stamped_at, self.state.failing_since, self.state.reason = made_at, None, None
         self._again_at, self._retry = None, _FIRST_RETRY
         _log.debug("head.timestamped", size=size)
@@ -102,8 +101,8 @@ class CheckpointTimestamper(PeriodicTask):
         return self._again_at
 
 
-def _looked_at(tx: CheckpointTimestampTransaction) -> tuple[int, bytes | None, int, datetime | None]:
+def _newest_heads(tx: LogTransaction) -> tuple[int, bytes | None, int, datetime | None]:
     """Return size and note of the latest head, size and time of the newest that was timestamped."""
-    newest = tx.stamped_checkpoint()
+    newest = tx.log.timestamped_checkpoint()
     size, made_at = (0, None) if newest is None else (newest.size, newest.made_at)
-    return tx.log_size(), tx.log_checkpoint(), size, made_at
+    return tx.log.size(), tx.log.checkpoint(), size, made_at

@@ -1,7 +1,7 @@
-"""The leader's duty of having the whole log checked now and then, slowly, by a process of its own.
+"""Runs on the leader only: check the whole log from time to time, slowly, in a separate process.
 
-What was rewritten is found while somebody remembers, not at the next audit. A check reads everything and hashes all of
-it: in a process of its own it takes no turn from requests and its memory goes with it; it rests for most of its time.
+So a changed record is found while people still remember, not at the next audit. A check reads and hashes everything. In
+a separate process it does not delay requests, and its memory is released at its end. It pauses for most of its time.
 """
 
 import asyncio
@@ -21,15 +21,16 @@ from notifications.canonical_json import parse_timestamp, timestamp_text
 from notifications.errors import GreffierError
 from notifications.ports import Clock
 from service.settings import Settings
+from service.system.atomic_files import replace_file
 from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
-#: After a start there is more to do; a process that is started over and over must not check over and over.
+#: No check runs right after a start, because a start has other work, and repeated starts must not repeat the check.
 _FIRST_AFTER = timedelta(minutes=10)
-#: Wait after a check that could not be made.
+#: Wait after a check that failed to run.
 _RETRY = timedelta(hours=1)
-#: The share of its time for which a check works.
+#: Share of the time in which a check works; it pauses for the rest.
 _SHARE = 0.25
 _NICENESS = 15
 _SAID_CHARACTERS = 500
@@ -38,24 +39,24 @@ _DIFFERS = 1
 
 @dataclass(frozen=True, slots=True)
 class FsckState:
-    """What the last check came to."""
+    """The result of the last check."""
 
     completed_at: datetime
     entries: int
-    #: how many differences there are, and the first in words; None for a log that is whole
+    #: number of differences, and the first one as text; None if there is none
     differences: int = 0
     first: str | None = None
 
 
 class CheckFailedError(GreffierError):
-    """The log could not be checked; that says nothing of the log."""
+    """The check could not run. This says nothing about the log."""
 
 
 class FsckSchedule(PeriodicTask):
-    """Has the log checked an interval after the last check, whichever process that led made it on this machine."""
+    """Runs a check an interval after the last one, even if another process on this machine made the last one."""
 
     name = "log_checking"
-    #: no commit hastens it
+    #: no commit wakes it
     kinds: ClassVar[frozenset[str]] = frozenset()
     poll_seconds = 600.0
     shortest_seconds = 1.0
@@ -68,21 +69,21 @@ class FsckSchedule(PeriodicTask):
         every_hours: float,
         clock: Clock,
     ) -> None:
-        """``check`` returns what ``greffier fsck --json`` says; raises CheckFailedError."""
+        """``check`` returns the output of ``greffier fsck --json``; raises CheckFailedError."""
         super().__init__(clock)
         self._check, self._result_path, self._every = check, result_path, timedelta(hours=every_hours)
         self._started_at = clock.now()
-        #: not before, after a check that failed
+        #: time of the next attempt after a failed check
         self._again_at: datetime | None = None
-        #: what the last check came to; None while there was none
+        #: result of the last check; None if there was none
         self.last = _read(result_path)
 
     async def look(self) -> datetime:
-        """Have the log checked where that is due; returns when it will be.
+        """Check the log if a check is due; return when the next is due.
 
-        1. Due is an interval after the last check, but not right after a start, nor soon after a failure.
-        2. The check, by a process of its own.
-        3. Keep what it came to beside the data, and tell: the alert follows from it.
+        1. A check is due an interval after the last one, but not right after a start, nor soon after a failure.
+        2. Run the check in a separate process.
+        3. Store its result in the data folder and log it; alerts read the stored result.
         """
         # 1.
         due_at = self._started_at + _FIRST_AFTER
@@ -112,15 +113,15 @@ class FsckSchedule(PeriodicTask):
 
 
 def check_by_process(settings: Settings) -> Callable[[], Awaitable[dict[str, Any]]]:
-    """Return what runs ``greffier fsck`` on the data of these settings, slowly and after everything else.
+    """Return a function that runs ``greffier fsck`` on the data of these settings, slowly and with low priority.
 
-    A process that is given up when the duty ends is killed: it only reads.
+    When the task is cancelled, the process is killed. This is safe, because it only reads.
     """
 
     async def check() -> dict[str, Any]:
         environment = dict(os.environ)
-        if settings.database_url is not None:
-            environment["GREFFIER_DATABASE_URL"] = settings.database_url
+        if settings.database.url is not None:
+            environment["GREFFIER_DATABASE__URL"] = settings.database.url
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "service.cli", "fsck", "--data", str(settings.data), "--json", "--processes", "1",
             "--share", str(_SHARE), "--niceness", str(_NICENESS),
@@ -147,7 +148,7 @@ def check_by_process(settings: Settings) -> Callable[[], Awaitable[dict[str, Any
 
 
 def _read(path: Path) -> FsckState | None:
-    """Return what was kept of the last check; what cannot be read was none."""
+    """Return the stored result of the last check, or None if there is none that can be read."""
     try:
         kept = json.loads(path.read_bytes())
         return FsckState(parse_timestamp(kept.pop("completed_at")), **kept)
@@ -159,6 +160,5 @@ def _read(path: Path) -> FsckState | None:
 
 
 def _write(path: Path, check: FsckState) -> None:
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(asdict(check) | {"completed_at": timestamp_text(check.completed_at)}), encoding="utf-8")
-    new.replace(path)
+    text = json.dumps(asdict(check) | {"completed_at": timestamp_text(check.completed_at)})
+    replace_file(path, text.encode(), 0o644)

@@ -1,13 +1,10 @@
-"""The head file: the checkpoint last published, kept outside the database, and what a database is measured by it.
+"""The head file: the last published checkpoint, stored outside the database and compared with the database.
 
-A database restored from an old backup must not be signed again, so the file must not be restored with it.
+The log must not sign a database that was restored from an old backup. So the head file must not be restored with it.
 """
 
 import asyncio
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +14,15 @@ from notifications.audit.note import VerifierKey
 from notifications.errors import InvalidInputError, LogUnavailableError, VerificationError
 from service.crypto.log_keys import LogKeys
 from service.ports.log import LogStore, LogTransaction
+from service.system.atomic_files import replace_file
+from service.system.file_lock import file_lock
 
 _MODE = 0o644
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A signed state of the tree."""
+    """A signed state of the tree: size, root and checkpoint."""
 
     size: int
     #: the signed checkpoint; None for the tree without leaves
@@ -31,11 +30,11 @@ class Head:
 
 
 class UnknownKeyError(LogUnavailableError):
-    """A head is signed by no key that this process knows."""
+    """No key that this process knows signed a head."""
 
 
 def read_head(path: Path) -> bytes | None:
-    """Return the checkpoint last published, or None where none was written yet; raises OSError."""
+    """Return the last published checkpoint, or None if there is none yet; raises OSError."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -43,54 +42,33 @@ def read_head(path: Path) -> bytes | None:
 
 
 def write_head(path: Path, checkpoint: bytes) -> None:
-    """Replace the file; on return the new checkpoint is on disk, a crash before leaves the old one.
+    """Replace the file; on return the new checkpoint is on disk. After a crash the file has the old or the new one.
 
-    Processes that share the file write it one after the other, and none writes an earlier head over a later one. Raises
-    OSError, and InvalidInputError where the file holds no checkpoint.
+    A lock makes processes that share the file write one after the other. An earlier head never replaces a later one.
+    Raises OSError, and InvalidInputError if the file does not contain a checkpoint.
     """
-    with _alone(path):
+    with file_lock(path.with_name(path.name + ".lock")):
         before = read_head(path)
         if before is not None and parse_checkpoint_note(before).size >= parse_checkpoint_note(checkpoint).size:
             return
-        beside = path.with_name(path.name + ".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(checkpoint)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        replace_file(path, checkpoint, _MODE)
 
 
 async def verify_head(store: LogStore, head_path: Path, keys: LogKeys) -> None:
-    """Raise LogUnavailableError where the log would refuse to sign; whoever changes its keys asks before."""
-    # The file first: a checkpoint is in the database before it is in the file.
+    """Raise LogUnavailableError if the log would refuse to sign; called before the log's keys are changed."""
+    # The file is read first, because a checkpoint is written to the database before the file.
     published = await asyncio.to_thread(read_head, head_path)
     known = keys.signers().known
     await store.read(lambda tx: verified_head(tx, published, known))
 
 
 def verified_head(tx: LogTransaction, published: bytes | None, known: Sequence[VerifierKey]) -> Head:
-    """Return the database's head; raises LogUnavailableError where it must not be built upon.
+    """Return the database's head; raises LogUnavailableError if the log must not be extended from it.
 
-    1. The latest checkpoint is signed by a key of this log, covers all that is sequenced, and the tree gives its root.
-    2. The head published last is signed by a key of this log, is not larger than the tree, and is what it was then.
+    1. A key of this log signed the latest checkpoint; it covers every sequenced entry, and the tree has its root.
+    2. A key of this log signed the last published head; it is not larger than the tree, and the tree extends it.
     """
-    head = Head(tx.log_size(), tx.log_checkpoint())
+    head = Head(tx.log.size(), tx.log.checkpoint())
     if head.checkpoint is not None:
         _verify_root(tx, head.checkpoint, "the latest checkpoint in the database", known, head.size)
     if published is not None:
@@ -108,5 +86,5 @@ def _verify_root(tx: LogTransaction, note: bytes, what: str, known: Sequence[Ver
         raise LogUnavailableError(
             f"{what} covers {checkpoint.size} entries, the database holds {size}: it was restored from an older backup"
         )
-    if tree_root(checkpoint.size, tx.log_node_hashes) != checkpoint.root:
+    if tree_root(checkpoint.size, tx.log.node_hashes) != checkpoint.root:
         raise LogUnavailableError(f"the database holds other entries than the {checkpoint.size} that {what} covers")

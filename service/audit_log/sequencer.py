@@ -1,23 +1,23 @@
-"""The sequencer: pending audit entries -> tree, nodes, signed checkpoint. The only writer of the tree.
+"""The sequencer adds pending audit entries to the tree and signs checkpoints. It is the only writer of the tree.
 
-Each round, numbered, is also the recovery after a crash: it starts from what is committed, whatever was going on.
+A round has four steps. It starts only from committed state, so the same round is also the recovery after a crash.
 
-1. Look at the log's keys, then read the head and the pending entries, oldest first, from one snapshot: no key signs a
-   tree that lacks the entry which announces it.
-2. Hash the leaves, compute the new complete nodes and the root, sign the checkpoint.
-3. Commit indices, nodes and checkpoint in one unit of work that compares-and-swaps the head.
-4. Write the checkpoint to the head file outside the database, then tell those who wait.
+1. Read the log's keys, then read the head and the pending entries, oldest first, from one snapshot. In this order no
+   key signs a tree without the entry that announces the key.
+2. Hash the leaves, compute the new complete nodes and the root, and sign the checkpoint.
+3. Commit indices, nodes and checkpoint in one unit of work that replaces the head by compare-and-swap.
+4. Write the checkpoint to the head file outside the database, then notify the waiting callers.
 
-The head file guards against a database restored from an old backup: a tree that is smaller than, or not consistent
-with, the head last published is never signed again. A head file restored together with the database is found out by the
-heads that witnesses show: they are asked before the first head is built upon, and are measured by like the file. Where
-none of them answers, every mailbox that holds a notice still shows it. A head is ours when any key that the log ever
-had signed it; what is signed by no such key proves nothing and stops nothing.
+The head file protects against a database restored from an old backup. A tree that is smaller than the last published
+head, or not consistent with it, is never signed again. If the head file was restored together with the database,
+witnesses show this. They are asked for their heads before the first head is extended, and these heads are compared like
+the file. If no witness answers, the notices in customers' mailboxes still show it. A head belongs to this log if any
+key that the log ever had signed it. A head signed by another key proves nothing and stops nothing.
 
-Of several processes on one database the leader runs these rounds. The others follow: each compares every head that
-the leader signed with the head published last in its own file, and publishes it there too, so that every process is
-one more witness outside the database. A leader that dies is followed by another process, which starts from what is
-committed.
+If several processes use one database, the leader runs these rounds. The others are followers. A follower compares every
+head that the leader signed with the last published head in its own file, and writes the new head to that file. So every
+process is another witness outside the database. If the leader dies, another process becomes the leader and starts from
+the committed state.
 """
 
 import asyncio
@@ -44,24 +44,24 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SequencerSettings:
-    """How the sequencer batches and retries."""
+    """The batching and the retries of the sequencer."""
 
-    #: how long entries are collected after the first before they get one checkpoint together
+    #: time after the first pending entry in which further entries are collected for the same checkpoint
     batch_seconds: float = 0.2
-    #: entries under one new checkpoint at most
+    #: greatest number of new entries under one checkpoint
     batch_entries: int = 4096
-    #: how often to look for entries that other processes committed
+    #: interval at which entries of other processes are looked for
     poll_seconds: float = 1.0
-    #: wait after a failure; doubles up to the last
+    #: wait after the first failure; it doubles up to ``last_retry_seconds``
     first_retry_seconds: float = 0.5
     last_retry_seconds: float = 5.0
-    #: how long a follower sees an entry wait for its index before it says that nobody leads
+    #: time for which an entry may wait for its index before a follower reports that there is no leader
     patience_seconds: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Growth:
-    """What the next round commits."""
+    """The changes that the next round commits."""
 
     size_before: int
     leaves: Sequence[PendingLeaf]
@@ -70,7 +70,7 @@ class _Growth:
 
 
 class Sequencer:
-    """Implements ``notifications.ports.Log``; one grows the log at a time (a second one loses the compare-and-swap)."""
+    """Implements ``notifications.ports.Log``. If two run at a time, one loses the compare-and-swap."""
 
     def __init__(
         self,
@@ -82,72 +82,74 @@ class Sequencer:
         leadership: Leadership | None = None,
         elsewhere: Callable[[], Awaitable[Sequence[bytes]]] | None = None,
     ) -> None:
-        """Without a leadership this process has the log to itself.
+        """Without a ``leadership`` this process is the only one that uses the log.
 
-        ``elsewhere`` returns heads as witnesses show them, unverified, in bounded time; it raises nothing.
+        ``elsewhere`` returns the heads that witnesses show, unverified, in bounded time; it raises nothing.
         """
         self._elsewhere = elsewhere
         self._store, self._keys, self._head_path = store, keys, head_path
         self._leadership: Leadership = leadership or SoleLeadership()
-        #: the keys by which the head was compared; others make it be compared again
+        #: the keys with which the head was verified; when the keys change, the head is compared again
         self._known: tuple[VerifierKey, ...] = ()
         self._settings = settings or SequencerSettings()
         self._wake = asyncio.Event()
-        #: one round at a time: two would lose to each other
+        #: allows one round at a time; two concurrent rounds would conflict
         self._at_work = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._waiting: dict[UUID, list[asyncio.Future[int]]] = {}
-        #: sequenced here and not told yet, by the bytes of their ids: their checkpoint is not in the head file
+        #: id bytes to index of entries sequenced here whose checkpoint is not in the head file yet
         self._unpublished: dict[bytes, int] = {}
-        #: the head in the database as far as this process knows; None until it was compared with the head file
+        #: the last known head of the database; None until it was compared with the head file
         self._head: Head | None = None
-        #: size of the head in the file
+        #: size of the head in the head file
         self._published_size = 0
-        #: why nothing is signed any more, for good; None while all is well
+        #: why the sequencer refuses to sign for good; None if it does not refuse
         self._refusal: str | None = None
-        #: why the last round failed; None when it did not
+        #: why the last round failed; None if it succeeded
         self._failure: str | None = None
-        #: a follower's oldest entry without an index, and since when (of the event loop's clock) it has been that
+        #: on a follower: the oldest entry without an index, and since when it is the oldest (event loop time)
         self._oldest_waiting: tuple[UUID, float] | None = None
 
     async def start(self) -> None:
-        """Start sequencing in the background. A database that must not be signed shows in ``health``."""
+        """Start sequencing in the background. If the database must not be signed, ``health`` reports it."""
         self._store.on_commit.append(self._wake_on_commit)
-        self._leadership.on_change.append(self._look_anew)
+        self._leadership.on_change.append(self._compare_again)
         self._wake.set()
         self._task = asyncio.create_task(self._run(), name="sequencer")
 
     async def stop(self) -> None:
-        """Stop; entries stay pending, those who wait get LogUnavailableError."""
+        """Stop; entries stay pending, and waiting callers get LogUnavailableError."""
         with contextlib.suppress(ValueError):
             self._store.on_commit.remove(self._wake_on_commit)
-            self._leadership.on_change.remove(self._look_anew)
+            self._leadership.on_change.remove(self._compare_again)
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-        self._turn_away("the sequencer has stopped")
+        self._fail_waiting("the sequencer has stopped")
 
     def health(self) -> str | None:
-        """Return why the log does not move on, or None when it does."""
-        return self._refusal or self._failure or self._nobody_leads()
+        """Return why the log does not grow, or None if it does."""
+        return self._refusal or self._failure or self._missing_leader()
 
     async def included(self, entry_id: UUID) -> int:
         """Return the entry's index once a published checkpoint covers it.
 
-        Raises LogUnavailableError when the sequencer has stopped or refuses to sign, NotFoundError for an entry that
-        does not exist. A failure that may pass is waited out.
+        Raises LogUnavailableError if the sequencer has stopped or refuses to sign, NotFoundError if the entry does not
+        exist. After a temporary failure it keeps waiting.
         """
         if self._refusal is not None:
             raise LogUnavailableError(self._refusal)
         if self._task is None:
             raise LogUnavailableError("the sequencer is not running")
-        # Wait first and look then: an entry sequenced in between is told by one or the other.
+        # Register the future before the look-up, so that an entry sequenced in between is not missed.
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(entry_id, []).append(future)
         try:
-            entry, is_appended = await self._store.read(lambda tx: (tx.log_entry(entry_id), tx.is_appended(entry_id)))
+            entry, is_appended = await self._store.read(
+                lambda tx: (tx.audit.get(entry_id), tx.audit.is_appended(entry_id))
+            )
             if not is_appended:
                 raise NotFoundError("audit entry", entry_id)
             if entry is not None and entry.index < self._published_size:
@@ -158,9 +160,9 @@ class Sequencer:
             self._forget(entry_id, future)
 
     async def sequence_pending(self) -> int:
-        """Run rounds until nothing is pending; return how many entries got their index. A follower gives none.
+        """Run rounds until nothing is pending; return how many entries got their index. On a follower it is always 0.
 
-        Raises LogUnavailableError for a database that must not be signed, and whatever a round fails with.
+        Raises LogUnavailableError if the database must not be signed, and every error of a round.
         """
         async with self._at_work:
             if self._refusal is not None:
@@ -170,13 +172,13 @@ class Sequencer:
                 total += count
             if not self._leadership.leads:
                 await self._follow()
-            await self._tell_those_sequenced_elsewhere()
+            await self._notify_sequenced_elsewhere()
             return total
 
     async def _run(self) -> None:
         retry_seconds = self._settings.first_retry_seconds
         while True:
-            # Not wait_for: in Python 3.11 it may swallow the cancellation of a stop.
+            # Not ``wait_for``: in Python 3.11 it may swallow the cancellation by ``stop``.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.poll_seconds):
                     await self._wake.wait()
@@ -189,7 +191,7 @@ class Sequencer:
                 self._failure = f"the log does not move on: {error}"
                 _log.error("log.stalled", reason=str(error), exc_info=error)
                 if self._refusal is not None:
-                    self._turn_away(self._refusal)
+                    self._fail_waiting(self._refusal)
                     return
                 await asyncio.sleep(retry_seconds)
                 retry_seconds = min(2 * retry_seconds, self._settings.last_retry_seconds)
@@ -200,36 +202,35 @@ class Sequencer:
 
     @property
     def refusal(self) -> str | None:
-        """Why nothing is signed any more, for good; None while that may go on."""
+        """Why the sequencer refuses to sign for good; None if it does not refuse."""
         return self._refusal
 
     async def measure(self, note: bytes) -> None:
-        """Refuse for good where a head that was seen elsewhere, and that this log signed, is none of the database's.
-
-        Raises VerificationError for what no key of this log signed, LogUnavailableError where nothing is signed any
-        more. The head is kept in the file, so that the refusal outlives this process.
+        """Refuse to sign for good if this log signed a head, seen elsewhere, that contradicts the database.
+        Raises VerificationError if no key of this log signed the head, LogUnavailableError if signing is refused. The
+        head is written to the head file, so that the refusal outlives this process.
         """
         known = self._keys.signers().known
         verify_checkpoint(note, *known)
         try:
-            # After the head was seen: what the log published is in the database before.
+            # The database is read after the head was seen, because the log publishes a head only after its commit.
             await self._store.read(lambda tx: verified_head(tx, note, known))
         except UnknownKeyError:
             raise
         except LogUnavailableError as error:
-            # A file that cannot be written, or holds something else, is no reason to sign on.
+            # Even if the file cannot be written, or contains something else, this process refuses to sign.
             with contextlib.suppress(OSError, InvalidInputError):
                 await asyncio.to_thread(write_head, self._head_path, note)
             try:
                 self._refuse(f"a witness shows a head that this log signed: {error}")
             finally:
-                self._turn_away(self._refusal or "")
+                self._fail_waiting(self._refusal or "")
                 self._wake.set()
 
     async def _compare(self, known: tuple[VerifierKey, ...]) -> None:
-        """Take the database's head; refuse for good one that is behind or inconsistent with the head published.
+        """Adopt the database's head; refuse for good if it is behind the published head or inconsistent with it.
 
-        Raises LogUnavailableError, not for good, for a follower that does not know the head's key: its files may lag.
+        Raises LogUnavailableError without refusing for good if a follower does not know the head's key yet.
         """
         if self._head is None and self._elsewhere is not None:
             for note in await self._elsewhere():
@@ -242,13 +243,13 @@ class Sequencer:
             if isinstance(error, UnknownKeyError) and not self._leadership.leads:
                 raise
             self._refuse(str(error))
-        self._refuse_what_went_back(head.size)
+        self._refuse_smaller_log(head.size)
         if published is None and head.size:
             _log.warning("log_head.missing", path=str(self._head_path), size=head.size)
         self._published_size = head.size if published is not None and published == head.checkpoint else 0
         self._head, self._known = head, known
 
-    def _refuse_what_went_back(self, size: int) -> None:
+    def _refuse_smaller_log(self, size: int) -> None:
         if self._head is not None and size < self._head.size:
             self._refuse(f"the database went back from {self._head.size} entries to {size}")
 
@@ -264,9 +265,9 @@ class Sequencer:
         if self._head is None or signers.known != self._known:
             await self._compare(signers.known)
         growth = await self._store.read(lambda tx: self._next_growth(tx, signers))
-        self._refuse_what_went_back(growth.size_before)
+        self._refuse_smaller_log(growth.size_before)
         if self._head is None or growth.size_before != self._head.size:
-            # Another process grew it: what it signed is compared before it is built upon.
+            # Another process extended the tree. Its head is compared before it is extended further.
             await self._compare(signers.known)
             growth = await self._store.read(lambda tx: self._next_growth(tx, signers))
         if growth.leaves:
@@ -280,17 +281,17 @@ class Sequencer:
         return len(growth.leaves)
 
     def _commit(self, tx: LogTransaction, growth: _Growth) -> bool:
-        """Commit a growth; returns False, having done nothing, where this process ceased to lead meanwhile."""
+        """Commit a growth; returns False without any change if this process is no longer the leader."""
         if not self._leadership.leads:
             return False
-        tx.grow_tree(growth.size_before, growth.leaves, growth.nodes, growth.head.checkpoint or b"")
+        tx.log.grow(growth.size_before, growth.leaves, growth.nodes, growth.head.checkpoint or b"")
         return True
 
     async def _follow(self) -> None:
-        """Take the head that the leader signed: compared with what was published before, then published here too."""
+        """Adopt the leader's head: compare it with the last published head, then publish it here as well."""
         known = self._keys.signers().known
-        size, pending = await self._store.read(lambda tx: (tx.log_size(), tx.pending_leaves(1)))
-        self._refuse_what_went_back(size)
+        size, pending = await self._store.read(lambda tx: (tx.log.size(), tx.audit.pending(1)))
+        self._refuse_smaller_log(size)
         if self._head is None or size != self._head.size or known != self._known:
             await self._compare(known)
         if self._head is not None:
@@ -301,7 +302,7 @@ class Sequencer:
         elif self._oldest_waiting is None or self._oldest_waiting[0] != oldest:
             self._oldest_waiting = (oldest, asyncio.get_running_loop().time())
 
-    def _nobody_leads(self) -> str | None:
+    def _missing_leader(self) -> str | None:
         if self._oldest_waiting is None or self._leadership.leads:
             return None
         seconds = asyncio.get_running_loop().time() - self._oldest_waiting[1]
@@ -310,10 +311,10 @@ class Sequencer:
         return f"no process sequences: an entry has waited for {seconds:.0f} s"
 
     def _next_growth(self, tx: LogTransaction, signers: LogSigners) -> _Growth:
-        size, leaves = tx.log_size(), tx.pending_leaves(self._settings.batch_entries)
+        size, leaves = tx.log.size(), tx.audit.pending(self._settings.batch_entries)
         if not leaves or not self._leadership.leads:
-            return _Growth(size, (), (), Head(size, tx.log_checkpoint()))
-        grown = append_leaves(size, tx.log_node_hashes, [leaf_hash(pending.leaf) for pending in leaves])
+            return _Growth(size, (), (), Head(size, tx.log.checkpoint()))
+        grown = append_leaves(size, tx.log.node_hashes, [leaf_hash(pending.leaf) for pending in leaves])
         current, *also = signers.keys
         checkpoint = sign_checkpoint(current, Checkpoint(self._keys.origin, grown.size, grown.root), also=also)
         return _Growth(size, leaves, grown.nodes, Head(grown.size, checkpoint))
@@ -325,23 +326,23 @@ class Sequencer:
             _log.debug("log.grown", size=head.size)
         for entry_id in list(self._waiting):
             if (index := self._unpublished.get(entry_id.bytes)) is not None:
-                self._tell(entry_id, index)
+                self._notify(entry_id, index)
         self._unpublished.clear()
 
-    async def _tell_those_sequenced_elsewhere(self) -> None:
-        """Tell those who wait for an entry that another process, or this one before a failure, sequenced."""
+    async def _notify_sequenced_elsewhere(self) -> None:
+        """Notify callers that wait for an entry sequenced by another process, or by this one before a failure."""
         if self._waiting:
             waiting = list(self._waiting)
-            for entry in await self._store.read(lambda tx: [tx.log_entry(entry_id) for entry_id in waiting]):
+            for entry in await self._store.read(lambda tx: [tx.audit.get(entry_id) for entry_id in waiting]):
                 if entry is not None and entry.index < self._published_size:
-                    self._tell(entry.entry_id, entry.index)
+                    self._notify(entry.entry_id, entry.index)
 
-    def _tell(self, entry_id: UUID, index: int) -> None:
+    def _notify(self, entry_id: UUID, index: int) -> None:
         for future in self._waiting.pop(entry_id, ()):
             if not future.done():
                 future.set_result(index)
 
-    def _turn_away(self, reason: str) -> None:
+    def _fail_waiting(self, reason: str) -> None:
         for futures in self._waiting.values():
             for future in futures:
                 if not future.done():
@@ -359,7 +360,7 @@ class Sequencer:
         if ("audit" if self._leadership.leads else "log") in changed:
             self._wake.set()
 
-    def _look_anew(self) -> None:
-        """Compare the head again before anything: who leads has changed."""
+    def _compare_again(self) -> None:
+        """Forget the compared head, because the leader has changed; the next round compares it again."""
         self._known = ()
         self._wake.set()

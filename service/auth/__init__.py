@@ -1,5 +1,4 @@
-"""Who calls, and what they may see: accounts, tokens, sessions, permissions, tenant scope.
+"""Authentication and authorisation: accounts, tokens, sessions, permissions, tenant scope.
 
-Imports ``store``, ``crypto`` and below. Scope is applied here and nowhere else; what no permission grants is
-denied.
+Imports ``store``, ``crypto`` and below. Scope is applied only here; everything that no permission grants is denied.
 """

@@ -1,4 +1,4 @@
-"""Accounts and their roles: who may be made what by whom, each change with its entry in the log."""
+"""Accounts and their roles: who may give which role to whom; each change has its entry in the log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from notifications.use_cases.audit_context import AuditContext
 from service.ports.accounts import CUSTOMER_ROLES, Account, AccountKind, Grant, Role
 from service.ports.store import AccessTransaction
 
-#: What a service account may hold: nothing that decides about people, money or keys.
+#: Roles that a service account may have; none of them decides about people, money or keys.
 _ROLES_OF_SERVICES = frozenset({Role.SERVICE_ACCOUNT, Role.CUSTOMER_MEMBER, Role.AUDITOR})
 #: One step of a time-based one-time password (RFC 6238, 5.2).
 _TOTP_STEP = timedelta(seconds=30)
@@ -22,7 +22,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class AccountDraft:
-    """What is stated of a new account; form is checked at the border, the address is normalised."""
+    """The data of a new account. The route has checked its form, and the address is normalised."""
 
     kind: AccountKind
     name: str
@@ -42,11 +42,11 @@ class GrantDraft:
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """An account as its administrator sees it: never a hash, a seed or a key."""
+    """An account in the view of an administrator: never a hash, a seed or a key."""
 
     account: Account
     grants: tuple[Grant, ...]
-    #: the latest sign-in that a credential or an open session tells of; None for none
+    #: the latest sign-in known from a credential or an open session; None for none
     last_sign_in_at: datetime | None
     #: whether a generator is confirmed, or a passkey registered
     has_second_factor: bool
@@ -55,47 +55,39 @@ class AccountView:
 
 
 def new_account_id(identifiers: Identifiers) -> UUID:
-    """Return a random identifier: it stands in trails of several customers and must not tell when it was made."""
+    """Return a random identifier. Trails of several customers show it, so it must not reveal its creation time."""
     return UUID(bytes=identifiers.new_salt()[:16], version=4)
 
 
-def existing_account(tx: AccessTransaction, account_id: UUID) -> Account:
-    """Return the account; raises NotFoundError."""
-    account = tx.account(account_id)
-    if account is None:
-        raise NotFoundError("account", account_id)
-    return account
-
-
 def view_account(tx: AccessTransaction, account: Account) -> AccountView:
-    """Return the account with its roles and what is told of its credentials.
+    """Return the account with its roles and a summary of its credentials.
 
-    Sessions that ended long ago are forgotten, so that the last sign-in by password may be; none later is missing.
+    Ended sessions are deleted after a time, so ``last_sign_in_at`` may miss an old sign-in by password.
     """
-    totp, passkeys = tx.totp(account.id), tx.passkeys(account.id)
-    moments = [session.created_at for session in tx.sessions(account.id)]
+    totp, passkeys = tx.credentials.totp(account.id), tx.credentials.passkeys(account.id)
+    moments = [session.created_at for session in tx.sessions.of_account(account.id)]
     moments += [passkey.last_used_at for passkey in passkeys if passkey.last_used_at is not None]
     if totp is not None and totp.confirmed_at is not None:
         moments.append(max(totp.confirmed_at, _EPOCH + totp.last_step * _TOTP_STEP))
     return AccountView(
         account=account,
-        grants=tuple(tx.grants(account.id)),
+        grants=tuple(tx.accounts.grants(account.id)),
         last_sign_in_at=max(moments, default=None),
         has_second_factor=bool(passkeys) or (totp is not None and totp.confirmed_at is not None),
-        has_credentials=bool(passkeys) or tx.password(account.id) is not None,
+        has_credentials=bool(passkeys) or tx.credentials.password(account.id) is not None,
     )
 
 
 def open_account(tx: AccessTransaction, act: AuditContext, draft: AccountDraft) -> Account:
-    """Make an account, which may do nothing until it is granted a role.
+    """Create an account. It has no permission until it gets a role.
 
-    Raises InvalidInputError for a person without an address, a service with one, or an address that is taken.
+    Raises InvalidInputError for a person without an address, a service account with one, or an address in use.
     """
     if draft.kind is AccountKind.PERSON and draft.email is None:
         raise InvalidInputError(Fault("email", "a person signs in and is reached by an address"))
     if draft.kind is AccountKind.SERVICE and draft.email is not None:
         raise InvalidInputError(Fault("email", "a service account signs in by tokens alone and has no address"))
-    if draft.email is not None and tx.account_by_email(draft.email) is not None:
+    if draft.email is not None and tx.accounts.by_email(draft.email) is not None:
         raise InvalidInputError(Fault("email", "another account has this address"))
     account = Account(
         id=new_account_id(act.identifiers),
@@ -107,8 +99,8 @@ def open_account(tx: AccessTransaction, act: AuditContext, draft: AccountDraft) 
         created_at=act.now,
         created_by=act.actor,
     )
-    tx.add_account(account)
-    tx.append_audit([_account_entry(act, "account.created", account)])
+    tx.accounts.add(account)
+    tx.audit.append([_account_entry(act, "account.created", account)])
     return account
 
 
@@ -122,40 +114,43 @@ def change_account(
     language: str,
     active: bool,
 ) -> tuple[Account, int]:
-    """Replace what is stated of an account; returns it with the number of sessions that this ended.
+    """Replace the data of an account; return the account and the number of sessions that ended.
 
-    One that is made inactive is signed out everywhere; its tokens stand as they were and work no more.
-    Raises InvalidInputError where nobody would be left to administrate.
+    An account that becomes inactive is signed out everywhere; its tokens are not deleted but no longer work.
+    Raises InvalidInputError if no active administrator would be left.
     """
-    before = existing_account(tx, account_id)
+    before = tx.accounts.require(account_id)
     if before.version != expected_version:
         raise VersionMismatchError("account", account_id, expected_version, before.version)
     if before.active and not active and _is_last_administrator(tx, account_id):
         raise InvalidInputError(Fault("active", "this is the last active administrator"))
     account = replace(before, name=name, language=language, active=active, version=before.version + 1)
-    tx.save_account(account, before.version)
-    ended = tx.end_sessions(account_id) if before.active and not active else 0
-    tx.append_audit([_account_entry(act, "account.changed", account, ended)])
+    tx.accounts.save(account, before.version)
+    ended = tx.sessions.end_all(account_id) if before.active and not active else 0
+    tx.audit.append([_account_entry(act, "account.changed", account, ended)])
     return account, ended
 
 
 def grant_role(tx: AccessTransaction, act: AuditContext, account_id: UUID, draft: GrantDraft) -> Grant:
     """Give an account a role.
 
-    1. Nobody changes their own roles: an administrator becomes analyst only by another administrator.
-    2. Roles of a customer are held at one that exists, the others at the provider; an auditor may be either.
-    3. Only an auditor has a period, in order.
-    4. A service account holds no role by which people are decided about.
+    1. Nobody changes their own roles. For example, only another administrator can make an administrator an analyst.
+    2. A customer role belongs to an existing customer, other roles to the provider; an auditor may be either.
+    3. Only an auditor has a period, and its start is before its end.
+    4. A service account gets no role that decides about people.
 
-    Raises NotFoundError, StateConflictError for 1. and for a role that is held already, InvalidInputError for 2. to 4.
+    Raises NotFoundError, StateConflictError for 1. and if the account has the role already, InvalidInputError for 2. to
+    4.
     """
-    account = existing_account(tx, account_id)
+    account = tx.accounts.require(account_id)
     # 1.
     _verify_not_oneself(act, account_id)
     # 2. to 4.
     if faults := _faults(tx, account, draft):
         raise InvalidInputError(*faults)
-    if any(held.role is draft.role and held.customer_id == draft.customer_id for held in tx.grants(account_id)):
+    if any(
+        held.role is draft.role and held.customer_id == draft.customer_id for held in tx.accounts.grants(account_id)
+    ):
         raise StateConflictError("the account holds this role already: revoke it before it is granted otherwise")
     grant = Grant(
         id=act.identifiers.new_id(),
@@ -167,54 +162,54 @@ def grant_role(tx: AccessTransaction, act: AuditContext, account_id: UUID, draft
         granted_at=act.now,
         granted_by=act.actor,
     )
-    tx.add_grant(grant)
-    tx.append_audit([grant_entry(tx, act, "role.granted", grant)])
+    tx.accounts.add_grant(grant)
+    tx.audit.append([grant_entry(tx, act, "role.granted", grant)])
     return grant
 
 
 def revoke_grant(tx: AccessTransaction, act: AuditContext, account_id: UUID, grant_id: UUID) -> Grant:
     """Take a role away; raises NotFoundError, or StateConflictError for one's own and for the last administrator."""
-    existing_account(tx, account_id)
-    grant = next((held for held in tx.grants(account_id) if held.id == grant_id), None)
+    tx.accounts.require(account_id)
+    grant = next((held for held in tx.accounts.grants(account_id) if held.id == grant_id), None)
     if grant is None:
         raise NotFoundError("grant", grant_id)
     _verify_not_oneself(act, account_id)
     if grant.role is Role.ADMINISTRATOR and _is_last_administrator(tx, account_id):
         raise StateConflictError("this is the last active administrator")
-    tx.remove_grant(grant_id)
-    tx.append_audit([grant_entry(tx, act, "role.revoked", grant)])
+    tx.accounts.remove_grant(grant_id)
+    tx.audit.append([grant_entry(tx, act, "role.revoked", grant)])
     return grant
 
 
 def sign_out(tx: AccessTransaction, act: AuditContext, account_id: UUID) -> int:
     """End every session of an account; returns how many there were."""
-    existing_account(tx, account_id)
-    ended = tx.end_sessions(account_id)
-    tx.append_audit([
+    tx.accounts.require(account_id)
+    ended = tx.sessions.end_all(account_id)
+    tx.audit.append([
         act.entry("sessions.ended", subjects={"account": str(account_id)}, detail={"sessions": ended}),
     ])  # fmt: skip
     return ended
 
 
 def reset_second_factor(tx: AccessTransaction, act: AuditContext, account_id: UUID) -> int:
-    """Forget generator, passkeys and recovery codes of a person who lost them; returns how many sessions ended.
+    """Delete generator, passkeys and recovery codes of a person who lost them; return how many sessions ended.
 
-    The password stays: whoever resets learns nothing by which to sign in. Raises StateConflictError for one's own
-    factors, which want a proof of the present one, and for a service account.
+    The password stays, so the administrator cannot sign in as this person. Raises StateConflictError for a service
+    account, and for one's own factors: changing those requires a proof of the current factor.
     """
-    account = existing_account(tx, account_id)
+    account = tx.accounts.require(account_id)
     if account.kind is AccountKind.SERVICE:
         raise StateConflictError("a service account has no second factor")
     if act.actor == f"account:{account_id}":
         raise StateConflictError("one's own second factor is changed where one proves it")
-    passkeys = tx.passkeys(account_id)
-    had_totp = tx.totp(account_id) is not None
-    tx.remove_totp(account_id)
+    passkeys = tx.credentials.passkeys(account_id)
+    had_totp = tx.credentials.totp(account_id) is not None
+    tx.credentials.remove_totp(account_id)
     for passkey in passkeys:
-        tx.remove_passkey(passkey.id)
-    tx.replace_recovery_codes(account_id, ())
-    ended = tx.end_sessions(account_id)
-    tx.append_audit([
+        tx.credentials.remove_passkey(passkey.id)
+    tx.credentials.replace_recovery_codes(account_id, ())
+    ended = tx.sessions.end_all(account_id)
+    tx.audit.append([
         act.entry(
             "second_factor.reset",
             subjects={"account": str(account_id)},
@@ -225,10 +220,10 @@ def reset_second_factor(tx: AccessTransaction, act: AuditContext, account_id: UU
 
 
 def grant_entry(tx: AccessTransaction, act: AuditContext, kind: str, grant: Grant) -> AuditEntry:
-    """Return the entry of a grant: who granted what to which account; at a customer, part of its trail."""
+    """Return the log entry of a grant: who granted which role to which account. A customer role is in its trail."""
     subjects = {"account": str(grant.account_id), "grant": str(grant.id)}
     if grant.customer_id is not None:
-        subjects["customer"] = tx.customer_pseudonym(grant.customer_id)
+        subjects["customer"] = tx.customers.pseudonym(grant.customer_id)
     detail = {
         "role": grant.role.value,
         "starts_at": None if grant.starts_at is None else timestamp_text(grant.starts_at),
@@ -259,7 +254,7 @@ def _verify_not_oneself(act: AuditContext, account_id: UUID) -> None:
 
 
 def _is_last_administrator(tx: AccessTransaction, account_id: UUID) -> bool:
-    return [holder.id for holder in tx.holders(Role.ADMINISTRATOR)] == [account_id]
+    return [holder.id for holder in tx.accounts.holders(Role.ADMINISTRATOR)] == [account_id]
 
 
 def _faults(tx: AccessTransaction, account: Account, draft: GrantDraft) -> Sequence[Fault]:
@@ -268,7 +263,7 @@ def _faults(tx: AccessTransaction, account: Account, draft: GrantDraft) -> Seque
         faults.append(Fault("customer_id", f"{draft.role.value} is held at a customer: name it"))
     elif draft.customer_id is not None and draft.role not in CUSTOMER_ROLES | {Role.AUDITOR}:
         faults.append(Fault("customer_id", f"{draft.role.value} is held at the provider, at no customer"))
-    elif draft.customer_id is not None and tx.customer(draft.customer_id) is None:
+    elif draft.customer_id is not None and tx.customers.get(draft.customer_id) is None:
         faults.append(Fault("customer_id", "no such customer"))
     if draft.role is not Role.AUDITOR:
         stated = (("starts_at", draft.starts_at), ("ends_at", draft.ends_at))

@@ -1,4 +1,4 @@
-"""From a request to its caller: a bearer token, or the session cookie with proof that our own page sent the request."""
+"""Find the caller of a request: by a bearer token, or by the session cookie together with a CSRF token."""
 
 import base64
 import hashlib
@@ -18,6 +18,7 @@ from service.auth.rate_limits import RateLimiter
 from service.auth.route_guard import UnauthenticatedError
 from service.auth.tokens import token_digest
 from service.ports.store import AccessStore, AccessTransaction
+from service.settings.access import AccessSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -26,37 +27,21 @@ SESSION_COOKIE = "__Host-greffier"
 CSRF_HEADER = "X-CSRF-Token"
 CSRF_FIELD = "csrf_token"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-#: How long what was read of a credential is used again; a revocation in this process is seen at once all the same.
+#: Lifetime of a cached credential. A revocation in this process still takes effect at once.
 _KEPT = timedelta(seconds=2)
-#: How exact the time of last use is.
+#: Precision of the time of last use.
 _TOUCHED_EVERY = timedelta(seconds=60)
 _MAX_CREDENTIAL_CHARACTERS = 400
 _MAX_KEPT = 10_000
 
 
 class CsrfError(Exception):
-    """The request carries a session, and no proof that a page of ours sent it."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccessLimits:
-    """Ends of sessions, and how often may be asked."""
-
-    #: a session that is not used for so long is over
-    session_idle_seconds: float = 30 * 60
-    #: whether whoever acts at the provider signs in with two factors; until then a session carries no role
-    require_second_factor_at_provider: bool = True
-    #: requests of one account or token
-    requests_per_second: float = 100
-    requests_burst: int = 1000
-    #: requests of one network address that no valid credential came with
-    stranger_requests_per_second: float = 5
-    stranger_requests_burst: int = 300
+    """The request has a session but no proof (CSRF token) that a page of this service sent it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was read of a credential."""
+    """The cached data of a credential."""
 
     caller: Caller
     read_at: datetime
@@ -65,42 +50,44 @@ class _Known:
 
 
 def csrf_token(session_secret: str) -> str:
-    """Return the proof that goes with a session; whoever cannot read the cookie cannot make it."""
+    """Return the CSRF token of a session; only code that knows the cookie's value can compute it."""
     tag = hmac.digest(session_secret.encode(), b"greffier/csrf/v1", "sha256")
     return base64.urlsafe_b64encode(tag).rstrip(b"=").decode()
 
 
 def session_digest(session_secret: str) -> bytes:
-    """Return what is stored of a session cookie."""
+    """Return the digest of a session cookie that is stored."""
     return hashlib.sha256(session_secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def client_address(request: Request) -> str:
-    """Return the network address that a request came from; behind a proxy, the one that the proxy names."""
+    """Return the network address of the client; behind a proxy, the address that the proxy states."""
     return request.client.host if request.client is not None else "unknown"
 
 
 class Authenticator:
-    """Says who calls. Keeps what it read for a moment, and forgets all of it when accounts or credentials change."""
+    """Identifies callers. Caches credentials for a moment; any change of accounts or credentials clears the cache."""
 
-    def __init__(self, store: AccessStore, clock: Clock, limits: AccessLimits | None = None) -> None:
+    def __init__(self, store: AccessStore, clock: Clock, settings: AccessSettings | None = None) -> None:
         self._store, self._clock = store, clock
-        self._limits = limits or AccessLimits()
+        self._settings = settings or AccessSettings()
         self._known: dict[bytes, _Known] = {}
         self._times_forgotten = 0
-        self._of_callers = RateLimiter(per_second=self._limits.requests_per_second, burst=self._limits.requests_burst)
+        self._of_callers = RateLimiter(
+            per_second=self._settings.requests_per_second, burst=self._settings.requests_burst
+        )
         self._of_strangers = RateLimiter(
-            per_second=self._limits.stranger_requests_per_second, burst=self._limits.stranger_requests_burst
+            per_second=self._settings.stranger_requests_per_second, burst=self._settings.stranger_requests_burst
         )
         store.on_commit.append(self._forget)
 
     async def caller(self, request: Request) -> Caller:
-        """Return who calls.
+        """Return the caller.
 
-        1. An address that keeps failing is turned away; a valid credential is looked at all the same.
-        2. A bearer token, where one is sent: valid, not revoked, not expired, its account active.
-        3. Else a session: not over, its account active; for anything but reading, with the CSRF proof.
-        4. Whoever it is keeps to its rate.
+        1. Requests without a valid credential are limited per network address.
+        2. A bearer token, if one is sent, must be valid, not revoked and not expired, and its account active.
+        3. Otherwise a session must not be over, its account active; a request that changes data needs the CSRF token.
+        4. The caller must keep to its rate limit.
 
         Raises UnauthenticatedError, CsrfError, TooManyRequestsError.
         """
@@ -117,7 +104,7 @@ class Authenticator:
         return caller
 
     async def known(self, request: Request) -> Caller | None:
-        """Return who calls, or None for a stranger: for pages that are open and say more to those they know."""
+        """Return the caller, or None without a valid credential; for public pages that show more after a sign-in."""
         return await self._proven(request, self._clock.now())
 
     async def _proven(self, request: Request, now: datetime) -> Caller | None:
@@ -145,7 +132,7 @@ class Authenticator:
                 return None
             if len(self._known) >= _MAX_KEPT:
                 self._known.clear()
-            # What changed while this was read may not be in it.
+            # If the cache was cleared during the read, the result may be outdated and is not cached.
             if forgotten == self._times_forgotten:
                 self._known[key] = known
         if now - known.touched_at > _TOUCHED_EVERY:
@@ -159,32 +146,31 @@ class Authenticator:
         session_id: UUID | None = None
         method: str | None = None
         if kind == b"t":
-            token = tx.token(digest)
+            token = tx.tokens.get(digest)
             if token is None or token.revoked_at is not None or now >= token.expires_at:
                 return None
             account_id, expires_at, token_id = token.account_id, token.expires_at, token.id
             permissions, touched_at = frozenset(token.permissions), token.last_used_at or token.created_at
         else:
-            session = tx.session(digest)
+            session = tx.sessions.get(digest)
             if session is None:
                 return None
-            idle_end = session.last_seen_at + timedelta(seconds=self._limits.session_idle_seconds)
+            idle_end = session.last_seen_at + timedelta(seconds=self._settings.session_idle_seconds)
             account_id, expires_at = session.account_id, min(session.expires_at, idle_end)
             session_id, touched_at, method = session.id, session.last_seen_at, session.method
             if now >= expires_at:
                 return None
-        account = tx.account(account_id)
+        account = tx.accounts.get(account_id)
         if account is None or not account.active:
             return None
-        grants = tuple(tx.grants(account.id))
-        required = self._limits.require_second_factor_at_provider
-        enrols_first = required and method is not None and must_enrol(method, grants)
+        grants = tuple(tx.accounts.grants(account.id))
+        enrols_first = method is not None and must_enrol(method, grants)
         caller = Caller(
             account_id=account.id,
             kind=account.kind,
             name=account.name,
             language=account.language,
-            # Enough to enrol a second factor, and for nothing else.
+            # Without grants the session can only enrol a second factor.
             grants=() if enrols_first else grants,
             token_permissions=permissions,
             token_id=token_id,
@@ -194,15 +180,15 @@ class Authenticator:
         return _Known(caller, now, expires_at, touched_at)
 
     async def _touch(self, key: bytes, known: _Known, now: datetime) -> None:
-        """Record the use, now and then; what was read is read again next time, with its new end."""
+        """Record the use from time to time, and drop the cached data, so that the next read has the new end."""
         self._known.pop(key, None)
         caller = known.caller
         if caller.token_id is not None:
             token_id = caller.token_id
-            await self._store.write(lambda tx: tx.touch_token(token_id, now))
+            await self._store.write(lambda tx: tx.tokens.touch(token_id, now))
         elif caller.session_id is not None:
             session_id = caller.session_id
-            await self._store.write(lambda tx: tx.touch_session(session_id, now))
+            await self._store.write(lambda tx: tx.sessions.touch(session_id, now))
 
     def _forget(self, changed: set[str]) -> None:
         if "access" in changed:
@@ -211,10 +197,10 @@ class Authenticator:
 
 
 async def _verify_csrf(request: Request, caller: Caller) -> None:
-    """Raise CsrfError unless a page of ours sent the request.
+    """Raise CsrfError unless a page of this service sent the request.
 
-    1. The browser says that the request comes from this site, where it says so at all.
-    2. The proof stands in the header, or in the field of a form.
+    1. If the browser states the origin of the request, it must be this site.
+    2. The CSRF token must be in the header or in the form field.
     """
     # 1.
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:

@@ -1,4 +1,4 @@
-"""Who calls, and how far each of its permissions reaches. Pure: what is granted goes in, what is allowed comes out."""
+"""The caller of a request and the scope of each of its permissions. Pure: computed only from the grants."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,21 +10,21 @@ from service.ports.accounts import CUSTOMER_ROLES, AccountKind, Grant, Role
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far one grant carries one permission."""
+    """The records that one grant covers for one permission."""
 
     #: one customer, or None for every customer
     customer_id: UUID | None
-    #: records from this moment on; None without a beginning
+    #: start of the records (inclusive); None for no start
     starts_at: datetime | None
-    #: and before this one; None without an end
+    #: end of the records (exclusive); None for no end
     ends_at: datetime | None
-    #: sees the provider's side: drafts, incidents; else only what was served
+    #: whether it includes the provider's own records (drafts, incidents); otherwise only what was served
     at_provider: bool
     #: every read by this grant is logged
     logged: bool
 
     def covers(self, customer_id: UUID | None, at: datetime | None) -> bool:
-        """Whether a record of a customer (None: of no single one) and of a moment (None: timeless) is within."""
+        """Return whether it covers a record of a customer (None: of no single one) and a time (None: timeless)."""
         if self.customer_id is not None and self.customer_id != customer_id:
             return False
         if at is None:
@@ -34,45 +34,45 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """How far a caller's permission reaches, over all its grants. Never empty."""
+    """The records that a caller's permission covers, over all its grants. Never empty."""
 
     reaches: tuple[Reach, ...]
 
     @property
     def is_unlimited(self) -> bool:
-        """Whether everything of the provider's side is within."""
+        """Whether it covers everything, including all of the provider's own records."""
         return any(_is_unlimited(reach) for reach in self.reaches)
 
     @property
     def is_logged(self) -> bool:
-        """Whether a read has to be logged: it may be by an auditor's grant."""
+        """Whether reads must be logged, because an auditor's grant may be the reason for them."""
         return any(reach.logged for reach in self.reaches) and not any(
             _is_unlimited(reach) and not reach.logged for reach in self.reaches
         )
 
     @property
     def at_provider(self) -> bool:
-        """Whether some grant of the provider's side is among them."""
+        """Whether at least one grant includes the provider's own records."""
         return any(reach.at_provider for reach in self.reaches)
 
     @property
     def customer_ids(self) -> frozenset[UUID] | None:
-        """The customers within, or None for every one."""
+        """The customers that it covers, or None for all."""
         if any(reach.customer_id is None for reach in self.reaches):
             return None
         return frozenset(reach.customer_id for reach in self.reaches if reach.customer_id is not None)
 
     def covers_customer(self, customer_id: UUID) -> bool:
-        """Whether the customer is within, whatever the period."""
+        """Return whether it covers the customer in any period."""
         return any(reach.covers(customer_id, None) for reach in self.reaches)
 
     def covers(self, customer_id: UUID | None, at: datetime, *, served: bool = True) -> bool:
-        """Whether a record is within: its customer, its moment, and, unless it was served, the provider's side."""
+        """Return whether it covers a record: its customer, its time and, if not served, the provider's own records."""
         return any(reach.covers(customer_id, at) and (served or reach.at_provider) for reach in self.reaches)
 
 
 def customer_scope(customer_id: UUID) -> Scope:
-    """Return what a customer itself sees, for what is made for it by somebody else."""
+    """Return the scope of a customer itself, for output that another person makes for it."""
     return Scope((Reach(customer_id, None, None, at_provider=False, logged=False),))
 
 
@@ -80,47 +80,47 @@ def _is_unlimited(reach: Reach) -> bool:
     return reach.customer_id is None and reach.starts_at is None and reach.ends_at is None and reach.at_provider
 
 
-#: Ways to sign in that rest on one factor of ours.
+#: Sign-in methods with only one factor of this service.
 _ONE_FACTOR = frozenset({"password"})
 
 
 def must_enrol(method: str, grants: tuple[Grant, ...]) -> bool:
-    """Whether a session by this method needs a second factor before anything else: at the provider, by password alone.
+    """Return whether a session must enrol a second factor first: it has a role at the provider and only a password.
 
-    What an identity provider asks of its users is that provider's affair: ``oidc`` is not asked for more.
+    An identity provider decides about the factors of its users, so ``oidc`` needs no further factor here.
     """
     return method in _ONE_FACTOR and any(grant.role not in CUSTOMER_ROLES for grant in grants)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An account that has proven itself, by a session or a token."""
+    """An authenticated account, by a session or a token."""
 
     account_id: UUID
     kind: AccountKind
     name: str
     language: str
     grants: tuple[Grant, ...]
-    #: what the token carries; None for a session, which carries all that the account holds
+    #: the permissions of the token; None for a session, which has all permissions of the account
     token_permissions: frozenset[str] | None = None
     token_id: UUID | None = None
     session_id: UUID | None = None
-    #: the value that proves that a form or a script of ours sent the request; None for a token, which needs none
+    #: CSRF token, which proves that a page of this service sent the request; None for a bearer token
     csrf_token: str | None = field(default=None, repr=False)
-    #: a session that has to enrol a second factor first: it carries no role until then
+    #: whether the session must enrol a second factor first; it has no role until then
     must_enrol: bool = False
 
     @property
     def actor(self) -> str:
-        """The name in the audit log: the account, whichever credential it used."""
+        """The name in the audit log: the account, for any of its credentials."""
         return f"account:{self.account_id}"
 
     def roles(self) -> frozenset[Role]:
-        """Return the roles held anywhere."""
+        """Return all roles, at the provider and for customers."""
         return frozenset(grant.role for grant in self.grants)
 
     def scope(self, permission: Permission) -> Scope | None:
-        """Return how far a permission reaches, or None where it is not had."""
+        """Return the scope of a permission, or None if the caller does not have it."""
         if self.token_permissions is not None and permission.value not in self.token_permissions:
             return None
         if permission is Permission.SELF:

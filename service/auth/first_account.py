@@ -1,4 +1,4 @@
-"""The first account of an installation: whoever holds its data folder, by the token in the file ``api-token``."""
+"""The first account of an installation: its holder is the owner of the data folder, with the token in ``api-token``."""
 
 from datetime import timedelta
 
@@ -13,18 +13,18 @@ from service.ports.store import AccessTransaction
 
 _log = structlog.get_logger(__name__)
 
-#: What the holder of the data folder may do: all of the provider's side, to begin with.
+#: Roles of the first account: everything at the provider, to begin with.
 FIRST_ROLES = (Role.ANALYST, Role.APPROVER, Role.ADMINISTRATOR)
-#: Long enough to make real accounts, short enough not to be forgotten.
+#: Long enough to create real accounts, short enough that a forgotten token ends.
 FIRST_TOKEN_DAYS = 90
 
 
 def ensure_first_account(tx: AccessTransaction, act: AuditContext, token: str, language: str) -> Account | None:
-    """Make the first account, with this token, where there is none at all; returns it, or None.
+    """Create the first account, with this token, if there is no account at all; return it, or None.
 
-    Revoke the token, or make the account inactive, once people have their own accounts: it is never made again.
+    Revoke the token, or make the account inactive, once people have accounts. It is never created again.
     """
-    existing, _ = tx.accounts(Page(1))
+    existing, _ = tx.accounts.page(Page(1))
     if existing:
         return None
     account = Account(
@@ -37,11 +37,11 @@ def ensure_first_account(tx: AccessTransaction, act: AuditContext, token: str, l
         created_at=act.now,
         created_by=act.actor,
     )
-    tx.add_account(account)
+    tx.accounts.add(account)
     entries = [act.entry("account.created", subjects={"account": str(account.id)}, detail={"kind": account.kind.value})]
     for role in FIRST_ROLES:
         grant = Grant(act.identifiers.new_id(), account.id, role, None, None, None, act.now, act.actor)
-        tx.add_grant(grant)
+        tx.accounts.add_grant(grant)
         entries.append(
             act.entry(
                 "role.granted",
@@ -49,7 +49,7 @@ def ensure_first_account(tx: AccessTransaction, act: AuditContext, token: str, l
                 detail={"role": role.value},
             )
         )
-    tx.append_audit(entries)
+    tx.audit.append(entries)
     held = {Permission.SELF.value} | {item.value for role in FIRST_ROLES for item in ROLE_PERMISSIONS[role]}
     issue_token(
         tx,

@@ -1,4 +1,4 @@
-"""Members: who acts for a customer, kept by its managers. Nobody learns of an account what it does elsewhere."""
+"""Members act for a customer; its managers manage them. Managers learn nothing about an account's other roles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from service.ports.store import AccessTransaction
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One role of one account at one customer."""
+    """One role of one account for one customer."""
 
     grant: Grant
     email: str | None
@@ -22,12 +22,11 @@ class Member:
 
 def members_of(tx: AccessTransaction, customer_id: UUID) -> Sequence[Member]:
     """Return who acts for a customer; raises NotFoundError."""
-    if tx.customer(customer_id) is None:
-        raise NotFoundError("customer", customer_id)
+    tx.customers.require(customer_id)
     found = []
-    for grant in tx.grants_at(customer_id):
+    for grant in tx.accounts.grants_at(customer_id):
         if grant.role in CUSTOMER_ROLES:
-            account = tx.account(grant.account_id)
+            account = tx.accounts.get(grant.account_id)
             found.append(Member(grant, None if account is None else account.email))
     return found
 
@@ -44,11 +43,12 @@ def invite_member(
     console_url: str | None,
     provider_name: str,
 ) -> Member:
-    """Let whoever has an address act for a customer.
+    """Make the owner of an address a member of a customer.
 
-    1. An address that acts for this customer already is refused: its own managers see that anyhow.
-    2. One that has an account gets the role; another gets an account, and an invitation to it.
-    The answer and what the customer's trail shows are the same for both.
+    1. An address that is already a member is refused; the managers can see the members anyway.
+    2. If the address has an account, the account gets the role. Otherwise an account is created and invited.
+
+    The response and the customer's trail are equal in both cases, so they do not reveal whether there was an account.
 
     Raises NotFoundError, StateConflictError for 1.
     """
@@ -56,22 +56,22 @@ def invite_member(
     if any(member.email == email for member in members_of(tx, customer_id)):
         raise StateConflictError("this address acts for the customer already: remove the member first")
     # 2.
-    account = tx.account_by_email(email)
+    account = tx.accounts.by_email(email)
     if account is None:
         account = open_account(tx, act, AccountDraft(AccountKind.PERSON, email, email, language))
         invite_new(tx, act, account, secret=secret, console_url=console_url, provider_name=provider_name)
     else:
         tell_membership(tx, act, account, console_url=console_url, provider_name=provider_name)
     grant = Grant(act.identifiers.new_id(), account.id, role, customer_id, None, None, act.now, act.actor)
-    tx.add_grant(grant)
-    tx.append_audit([grant_entry(tx, act, "role.granted", grant)])
+    tx.accounts.add_grant(grant)
+    tx.audit.append([grant_entry(tx, act, "role.granted", grant)])
     return Member(grant, email)
 
 
 def remove_member(tx: AccessTransaction, act: AuditContext, customer_id: UUID, grant_id: UUID) -> None:
     """End a membership; raises NotFoundError, or StateConflictError for the last manager that removes itself.
 
-    An administrator may remove the last manager: a customer whose people all left is looked after by the provider.
+    An administrator may remove the last manager, for a customer whose people have all left.
     """
     members = members_of(tx, customer_id)
     member = next((member for member in members if member.grant.id == grant_id), None)
@@ -81,5 +81,5 @@ def remove_member(tx: AccessTransaction, act: AuditContext, customer_id: UUID, g
     managers = [other for other in members if other.grant.role is Role.CUSTOMER_MANAGER]
     if grant.role is Role.CUSTOMER_MANAGER and len(managers) == 1 and act.actor == f"account:{grant.account_id}":
         raise StateConflictError("the last manager cannot leave: name another one first, or ask the provider")
-    tx.remove_grant(grant_id)
-    tx.append_audit([grant_entry(tx, act, "role.revoked", grant)])
+    tx.accounts.remove_grant(grant_id)
+    tx.audit.append([grant_entry(tx, act, "role.revoked", grant)])

@@ -1,4 +1,4 @@
-"""What each role may do. A permission that is not listed here for a role is not had: deny by default."""
+"""The permissions of each role. A role has only the permissions that are listed here: deny by default."""
 
 from enum import StrEnum
 
@@ -6,18 +6,18 @@ from service.ports.accounts import Role
 
 
 class Permission(StrEnum):
-    """Something that may be done; every route declares exactly one."""
+    """A permission; every route declares exactly one."""
 
-    #: one's own account: credentials, sessions, tokens; whoever is signed in has it
+    #: one's own account: credentials, sessions, tokens; every signed-in person has it
     SELF = "self"
     INCIDENT_DECLARE = "incident.declare"
     INCIDENT_READ = "incident.read"
     INCIDENT_CHANGE = "incident.change"
     NOTICE_READ = "notice.read"
-    #: for one's own customer alone: nobody at the provider acknowledges in its name
+    #: only for one's own customer: nobody at the provider acknowledges in its name
     NOTICE_ACKNOWLEDGE = "notice.acknowledge"
     NOTICE_RELEASE = "notice.release"
-    #: the emergency way past four eyes and past the want of an approver
+    #: emergency release without a second person or without an approver
     NOTICE_OVERRIDE = "notice.override"
     CUSTOMER_READ = "customer.read"
     CUSTOMER_CHANGE = "customer.change"
@@ -25,14 +25,14 @@ class Permission(StrEnum):
     CONTACT_CHANGE = "contact.change"
     PROFILE_READ = "profile.read"
     PROFILE_CHANGE = "profile.change"
-    #: who acts for a customer
+    #: the members of a customer
     MEMBER_READ = "member.read"
     MEMBER_CHANGE = "member.change"
     AGREEMENT_READ = "agreement.read"
     ATTENTION_READ = "attention.read"
-    #: the log, whole
+    #: the whole log
     LOG_READ = "log.read"
-    #: checkpoints and proofs: hashes alone
+    #: checkpoints and proofs, which contain only hashes
     LOG_PROVE = "log.prove"
     #: the entries of the log that concern one customer
     TRAIL_READ = "trail.read"
@@ -44,15 +44,15 @@ class Permission(StrEnum):
     #: channels, and whether they are paused
     CHANNEL_READ = "channel.read"
     CHANNEL_CHANGE = "channel.change"
-    #: whom to call, and what came of it
+    #: call tasks and their results
     CALL_READ = "call.read"
     CALL_CHANGE = "call.change"
-    #: the very bytes of what came back of a mail: people may have written them
+    #: the exact bytes of bounces, which may contain text of people
     RETURNED_READ = "returned.read"
-    #: where notices are posted to, and the secrets that sign them
+    #: webhook endpoints, and the secrets that sign messages to them
     WEBHOOK_READ = "webhook.read"
     WEBHOOK_CHANGE = "webhook.change"
-    #: how the service fares, in numbers
+    #: figures of the service
     METRICS_READ = "metrics.read"
 
 
@@ -92,12 +92,12 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.ATTENTION_READ, _P.METRICS_READ},
 }
 
-#: What an auditor of one customer may read: an incident's facts and the log name other customers, so not those.
+#: Permissions of an auditor of one customer. Facts of incidents and the log name other customers, so they are excluded.
 AUDITOR_OF_ONE_CUSTOMER = _OF_EVERYBODY | _READS_CUSTOMERS | {_P.NOTICE_READ, _P.MEMBER_READ}
 
 
 def permissions_of(role: Role, *, at_one_customer: bool) -> frozenset[Permission]:
-    """Return the permissions of a role held at large, or at one customer."""
+    """Return the permissions of a role, for all customers or for one customer."""
     if role is Role.AUDITOR and at_one_customer:
         return AUDITOR_OF_ONE_CUSTOMER
     return ROLE_PERMISSIONS[role]

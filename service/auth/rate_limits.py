@@ -1,14 +1,14 @@
-"""Rate limits: so many requests at once, then so many a second, per whoever asks. In memory: one process, one count."""
+"""Rate limits per caller: a burst of requests, then a number per second. Counted in memory, per process."""
 
 from collections import OrderedDict
 from datetime import datetime, timedelta
 
-#: Keys remembered at most; the one not seen for longest is forgotten first, which can only be generous.
+#: Greatest number of keys in memory. The least recently used key is dropped first; this can only allow more requests.
 _KEYS = 100_000
 
 
 class TooManyRequestsError(Exception):
-    """Too much was asked; nothing was done."""
+    """There were too many requests; this one was not handled."""
 
     def __init__(self, retry_after_seconds: float) -> None:
         self.retry_after_seconds = retry_after_seconds
@@ -25,7 +25,7 @@ class RateLimiter:
         self._full_at: OrderedDict[str, datetime] = OrderedDict()
 
     def take(self, key: str, now: datetime) -> None:
-        """Take one request of a key; raises TooManyRequestsError with the time until the next is to be had."""
+        """Count one request of a key; raises TooManyRequestsError with the time until the next one is allowed."""
         full_at = max(self._full_at.pop(key, now), now)
         following = full_at + self._interval
         if following - now > self._tolerance:
@@ -36,7 +36,7 @@ class RateLimiter:
             self._full_at.popitem(last=False)
 
     def verify(self, key: str, now: datetime) -> None:
-        """Raise TooManyRequestsError as ``take`` would, and take nothing."""
+        """Raise TooManyRequestsError like ``take``, without counting a request."""
         following = max(self._full_at.get(key, now), now) + self._interval
         if following - now > self._tolerance:
             raise TooManyRequestsError((following - now - self._tolerance).total_seconds())

@@ -1,8 +1,8 @@
-"""What stands between a request and the store: who calls, which permission the route wants, how far it reaches.
+"""The guard between a request and the store: the caller, the route's permission, and the scope of that permission.
 
-A route names its permission by a parameter, ``Annotated[Access, Depends(Requires(Permission.X))]``; one that is open to
-strangers says so by ``Depends(open_to_strangers)``. ``verify_every_route_declares`` refuses an application with a route
-that says neither, so that forgetting is found at the start and not by a stranger.
+A route declares its permission by a parameter, ``Annotated[Access, Depends(Requires(Permission.X))]``. A public route
+declares ``Depends(open_to_strangers)``. ``verify_every_route_declares`` refuses an application with a route that
+declares neither, so that a forgotten declaration is found at the start of the service.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,17 +16,16 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute
 
 from notifications.audit.entry import AuditEntry
-from notifications.errors import NotFoundError
 from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Caller, Scope
 from service.auth.permissions import Permission
-from service.auth.tenant_scope import within
+from service.auth.scope.transaction import within
 from service.ports.store import AccessStore, AccessTransaction
 
 ResultT = TypeVar("ResultT")
 
-#: Path parameters that name what was read, in an auditor's trace.
+#: Path parameters that identify the object that was read, for the log entry about an auditor's read.
 _SUBJECTS = {
     "incident_id": "incident",
     "notice_id": "notice",
@@ -38,7 +37,7 @@ _SUBJECTS = {
 
 
 class ForbiddenError(Exception):
-    """The caller is known, and its roles do not carry the permission."""
+    """The caller is known, but none of its roles has the permission."""
 
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
@@ -46,7 +45,7 @@ class ForbiddenError(Exception):
 
 
 class UnauthenticatedError(Exception):
-    """Nobody is signed in, and there is no valid token."""
+    """The request has neither a valid session nor a valid token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +58,9 @@ class Access:
     store: AccessStore
     clock: Clock
     identifiers: Identifiers
-    #: ``GET /api/v1/…`` as the route is written, for an auditor's trace
+    #: the route template, such as ``GET /api/v1/…``, for the log entry about an auditor's read
     operation: str
-    #: what the path names
+    #: the objects that the path names
     named: tuple[tuple[str, str], ...]
 
     @property
@@ -70,28 +69,27 @@ class Access:
         return self.caller.actor
 
     def act(self) -> AuditContext:
-        """Return the act of this moment."""
+        """Return the audit context of this moment."""
         return AuditContext(self.actor, self.clock.now(), self.identifiers)
 
     async def read(self, work: Callable[[AccessTransaction], ResultT]) -> ResultT:
-        """Run ``work`` against one snapshot of what is within the scope.
+        """Run ``work`` against one snapshot of the records in the scope.
 
-        What an auditor reads is in the log before it is answered; a read that fails gives nothing and leaves nothing.
+        A read by an auditor is logged before the response. A read that fails is not logged and returns nothing.
         """
         result = await self.store.read(lambda tx: work(within(tx, self.scope)))
         await self.trace()
         return result
 
     async def read_for(self, customer_id: UUID, work: Callable[[AccessTransaction], ResultT]) -> ResultT:
-        """Run ``work`` against everything, for an answer about one customer within the scope.
+        """Run ``work`` against all records, for a response about one customer in the scope.
 
-        For what is computed from records that the caller may not see, such as a dry run over all incidents: ``work``
-        answers for what it lets out. Raises NotFoundError for a customer that is not within.
+        It is for results that depend on records that the caller may not see, such as a dry run over all incidents.
+        ``work`` is responsible for what it returns. Raises NotFoundError for a customer outside the scope.
         """
 
         def unlimited(tx: AccessTransaction) -> ResultT:
-            if within(tx, self.scope).customer(customer_id) is None:
-                raise NotFoundError("customer", customer_id)
+            within(tx, self.scope).customers.require(customer_id)
             return work(tx)
 
         result = await self.store.read(unlimited)
@@ -99,33 +97,33 @@ class Access:
         return result
 
     async def trace(self) -> None:
-        """Log the read of an auditor; what was read elsewhere than in the store is followed by this."""
+        """Log a read by an auditor; called after a read from another source than the store."""
         if self.scope.is_logged:
             act = self.act()
-            await self.store.write(lambda tx: tx.append_audit([self._trace_entry(tx, act)]))
+            await self.store.write(lambda tx: tx.audit.append([self._trace_entry(tx, act)]))
 
     async def write(self, work: Callable[[AccessTransaction, AuditContext], ResultT]) -> ResultT:
-        """Run a change in one transaction on what is within the scope."""
+        """Run a change of records in the scope, in one transaction."""
         act = self.act()
         return await self.store.write(lambda tx: work(within(tx, self.scope), act))
 
     def view(self, tx: AccessTransaction) -> AccessTransaction:
-        """Return the transaction as this access shows it; for one's own account, which ``work`` keeps to, as it is."""
+        """Return the transaction limited to the scope; unlimited for ``SELF``, where ``work`` uses only its account."""
         return tx if self.permission is Permission.SELF else within(tx, self.scope)
 
     async def read_own(self, work: Callable[[AccessTransaction], ResultT]) -> ResultT:
-        """Run ``work``, which must look at nothing but the caller's own account."""
+        """Run ``work``, which must read only the caller's own account."""
         self._must_be_own()
         return await self.store.read(work)
 
     async def write_own(self, work: Callable[[AccessTransaction, AuditContext], ResultT]) -> ResultT:
-        """Run a change of nothing but the caller's own account."""
+        """Run a change of only the caller's own account."""
         self._must_be_own()
         act = self.act()
         return await self.store.write(lambda tx: work(tx, act))
 
     def may(self, permission: Permission) -> bool:
-        """Whether the caller has another permission too, anywhere: for what an answer says beside its own subject."""
+        """Return whether the caller has another permission in any scope, for additional parts of a response."""
         return self.caller.scope(permission) is not None
 
     def _must_be_own(self) -> None:
@@ -136,22 +134,22 @@ class Access:
         subjects = {_SUBJECTS[name]: value for name, value in self.named if name in _SUBJECTS}
         for name, value in self.named:
             if name == "customer_id":
-                subjects["customer"] = tx.customer_pseudonym(UUID(value))
+                subjects["customer"] = tx.customers.pseudonym(UUID(value))
         return act.entry("record.read", subjects=subjects, detail={"operation": self.operation})
 
 
 class Authenticates(Protocol):
-    """Tells who calls."""
+    """Identifies callers."""
 
     async def caller(self, request: Request) -> Caller:
-        """Return who calls; raises UnauthenticatedError, and whatever else keeps a request out."""
+        """Return the caller; raises UnauthenticatedError, CsrfError or TooManyRequestsError."""
         ...
 
 
 async def authenticated(request: Request) -> Caller:
-    """Return who calls; raises UnauthenticatedError before anything else of the request is looked at.
+    """Return the caller; raises UnauthenticatedError before any other part of the request is read.
 
-    The authenticator is what ``service.bootstrap.server`` put together; it throttles, checks tokens, sessions and CSRF.
+    ``service.bootstrap.server`` builds the authenticator; it throttles and checks tokens, sessions and CSRF tokens.
     """
     authenticator: Authenticates = request.app.state.authenticator
     return await authenticator.caller(request)
@@ -164,7 +162,7 @@ class Requires:
         self.permission = permission
 
     async def __call__(self, request: Request, caller: Annotated[Caller, Depends(authenticated)]) -> Access:
-        """Return the access; raises ForbiddenError where no role of the caller carries the permission."""
+        """Return the access; raises ForbiddenError if no role of the caller has the permission."""
         scope = caller.scope(self.permission)
         if scope is None:
             raise ForbiddenError(self.permission)
@@ -185,11 +183,11 @@ class Requires:
 
 
 async def open_to_strangers() -> None:
-    """Mark a route that whoever calls may use: health, sign-in, links that carry their own secret."""
+    """Mark a public route: health, sign-in, links that contain their own secret."""
 
 
 def declared_permission(route: RouteContext) -> Permission | None:
-    """Return the permission that a route wants, or None for one that is open to strangers.
+    """Return the permission that a route declares, or None for a public route.
 
     Raises LookupError for a route that declares neither, or both, or several.
     """

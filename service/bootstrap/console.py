@@ -1,23 +1,26 @@
-"""What pages need, wired."""
+"""Build what the pages need; the settings of an OpenID provider are checked before anything starts."""
 
 import contextlib
-from urllib.parse import urlsplit
 
+from notifications.errors import Fault, InvalidInputError
 from notifications.ports import Clock, Identifiers
+from service.auth.oidc.claims import MAPPED_ROLES
 from service.auth.oidc.flow import OidcSignIn
+from service.auth.oidc.provider import verify_issuer_url
 from service.auth.sign_in.own_credentials import OwnCredentials
 from service.auth.sign_in.password_links import PasswordLinks
 from service.auth.sign_in.sign_in import SignIn, SignInSettings
-from service.bootstrap.oidc_setup import oidc_settings
+from service.bootstrap.signing import demonstration_parts
 from service.crypto.secret_box import SecretBox
 from service.delivery.acknowledge_link import AcknowledgeLinks
 from service.ports.store import AccessStore
 from service.settings import Settings
+from service.settings.oidc import OidcSettings
 from service.web.console.routes import ConsoleParts
-from service.web.console.settings import ConsoleSettings
+from service.web.console.sign_in.oidc import CALLBACK_PATH
 
 
-def console_parts(
+def build_console(
     settings: Settings,
     store: AccessStore,
     clock: Clock,
@@ -25,27 +28,54 @@ def console_parts(
     box: SecretBox,
     stack: contextlib.AsyncExitStack,
 ) -> ConsoleParts:
-    """Return what pages need; without an address of the console they are meant for this machine."""
-    stated = urlsplit(settings.console_url or "http://localhost")
-    origin = f"{stated.scheme}://{stated.netloc}"
-    of_sign_in = SignInSettings(origin=origin)
-    parts = (store, clock, identifiers, box, of_sign_in)
-    sign_in, of_oidc = SignIn(*parts), oidc_settings(settings)
-    oidc = None if of_oidc is None else OidcSignIn(store, clock, identifiers, box, of_oidc, sign_in)
-    if oidc is not None:
+    """Return what the pages need; the stack closes it. Raises InvalidInputError."""
+    provider = settings.provider
+    parts = (store, clock, identifiers, box, SignInSettings(provider.origin))
+    sign_in, oidc = SignIn(*parts), None
+    if (of_oidc := oidc_settings(settings)) is not None:
+        oidc = OidcSignIn(
+            store,
+            clock,
+            identifiers,
+            box,
+            of_oidc,
+            sign_in,
+            redirect_uri=f"{provider.origin}{CALLBACK_PATH}",
+            default_language=provider.default_language,
+        )
         stack.push_async_callback(oidc.aclose)
     return ConsoleParts(
-        settings=ConsoleSettings(
-            provider_name=settings.provider_name,
-            contact_name=settings.contact_name,
-            contact_email=settings.contact_email,
-            origin=origin,
-            default_language=settings.default_language,
-            oidc_enabled=oidc is not None,
-        ),
+        provider=provider,
         sign_in=sign_in,
         own_credentials=OwnCredentials(*parts),
         password_links=PasswordLinks(*parts),
-        acknowledge_links=AcknowledgeLinks(box, settings.console_url or origin),
+        acknowledge_links=AcknowledgeLinks(box, provider.console_url or provider.origin),
         oidc=oidc,
+        demonstration=demonstration_parts(settings),
     )
+
+
+def oidc_settings(settings: Settings) -> OidcSettings | None:
+    """Return the settings of the provider, checked, or None where none is set; raises InvalidInputError."""
+    oidc = settings.oidc
+    if not oidc.issuer:
+        return None
+    verify_issuer_url(oidc.issuer)
+    faults = [
+        Fault(f"oidc.roles.{value}", f"{role} is none of {', '.join(sorted(MAPPED_ROLES))}")
+        for value, role in oidc.roles.items()
+        if role not in MAPPED_ROLES
+    ]
+    if not oidc.client_id:
+        faults.append(Fault("oidc.client_id", "is needed with oidc.issuer"))
+    if "openid" not in oidc.scopes.split():
+        faults.append(Fault("oidc.scopes", "must hold openid"))
+    if oidc.roles and oidc.role_claim is None:
+        faults.append(Fault("oidc.role_claim", "is needed with oidc.roles"))
+    if settings.provider.console_url is None:
+        reason = "is needed with oidc.issuer: the OpenID provider sends browsers back there"
+        faults.append(Fault("provider.console_url", reason))
+    if faults:
+        raise InvalidInputError(*faults)
+    oidc.secret()
+    return oidc

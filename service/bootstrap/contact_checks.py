@@ -1,19 +1,16 @@
-"""Checks of contacts, wired: for whoever leads, and for ``greffier check-contacts``."""
+"""Build the checks of contacts, for the leader and for ``greffier check-contacts``."""
 
 import contextlib
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 
-from notifications.delivery.delivery import Outcome
+from notifications.delivery.delivery import Outcome, message_id
 from notifications.delivery.webhook import WebhookEndpoint, WebhookSecret
 from notifications.delivery.webhook_message import trial_event
 from notifications.ports import Channel, Clock, Identifiers, Signer, WebhookChannel
 from service.channels.smtp_probe import SmtpProbe
-from service.channels.smtp_settings import SmtpSettings
 from service.channels.webhook_https import WebhookHttps
 from service.customers.contact_check import CheckDependencies, ContactChecker
 from service.customers.mail_domains import mail_domain_fault
-from service.monitoring.alerts import AlertSettings
 from service.ports.store import AccessStore
 from service.settings import Settings
 
@@ -25,47 +22,45 @@ def contact_checker(
     sender: str,
     stack: contextlib.AsyncExitStack,
     *,
-    relay: SmtpSettings | None,
-    alerts: AlertSettings,
     clock: Clock,
     identifiers: Identifiers,
     mail: Channel | None = None,
     webhook: WebhookHttps | None = None,
 ) -> ContactChecker:
-    """Return what checks contacts; without a relay addresses are not asked about, without a channel no webhooks.
+    """Return what checks contacts. Without a relay it asks about no address, without a channel it posts no webhook.
 
     The stack closes the connection to the relay.
     """
+    provider = settings.provider
     probe = None
-    if relay is not None:
-        probe = SmtpProbe(relay, sender)
+    if settings.mail.host is not None:
+        probe = SmtpProbe(settings.mail, sender)
         stack.push_async_callback(probe.aclose)
     means = CheckDependencies(
         signer=signer,
         sender=sender,
-        sender_name=settings.mail_from_name or settings.provider_name,
+        sender_name=settings.mail.sender_name or provider.name,
         provider_contact=" ".join(
-            filter(None, (settings.contact_name, settings.contact_email, settings.contact_phone))
+            filter(None, (provider.contact_name, provider.contact_email, provider.contact_phone))
         ),
         probe=probe,
         mail=mail,
-        domain_fault=mail_domain_fault if settings.check_contacts_dns else None,
+        domain_fault=mail_domain_fault if settings.contact_checks.dns else None,
         webhook=None if webhook is None else _trial(webhook, settings, sender, clock, identifiers),
         webhook_certificate_end=(lambda _url: None) if webhook is None else webhook.certificate_end,
     )
-    return ContactChecker(store, means, alerts, clock=clock, identifiers=identifiers)
+    return ContactChecker(store, means, provider, clock=clock, identifiers=identifiers)
 
 
 def _trial(
     channel: WebhookChannel, settings: Settings, sender: str, clock: Clock, identifiers: Identifiers
 ) -> Callable[[WebhookEndpoint, Sequence[WebhookSecret]], Awaitable[Outcome]]:
-    """Return what posts an event that says that it is a test."""
-    source = settings.console_url or f"mailto:{sender}"
+    """Return the function that posts an event marked as a test."""
+    source = settings.provider.console_url or f"mailto:{sender}"
 
     async def post(endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret]) -> Outcome:
-        token = hashlib.sha256(f"greffier/check/v1\n{identifiers.new_id()}".encode()).hexdigest()[:40]
-        message_id = f"<{token}@{sender.rpartition('@')[2]}>"
-        content = trial_event(message_id=message_id, source=source, at=clock.now())
-        return await channel.post(endpoint=endpoint, secrets=secrets, message_id=message_id, content=content)
+        key = message_id("check", identifiers.new_id(), sender.rpartition("@")[2])
+        content = trial_event(message_id=key, source=source, at=clock.now())
+        return await channel.post(endpoint=endpoint, secrets=secrets, message_id=key, content=content)
 
     return post

@@ -1,8 +1,10 @@
-"""What every process stands on, whatever it does: settings that hold, keys, store, log, and what seals."""
+"""Build what every process needs, whatever it does: agreements, keys, store, log, and what seals."""
 
 import contextlib
 from dataclasses import dataclass
 from importlib.metadata import version
+
+import structlog
 
 from notifications.delivery.escalation_plan import EscalationPolicy
 from notifications.notice import Provider
@@ -12,11 +14,11 @@ from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.notices.seal_notice import SealingDependencies
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.audit_log.witness.client import WitnessClient, heads_elsewhere
-from service.auth.authentication import AccessLimits, Authenticator
+from service.auth.authentication import Authenticator
 from service.bootstrap.agreements import load_agreements
 from service.bootstrap.signing import address_or, record_known_keys, timestamp_authority, witness_clients
-from service.bootstrap.store import leadership_of, opened_store
-from service.channels.webhook_https import WebhookHttps, WebhookSettings
+from service.bootstrap.store import open_configured_store, start_leadership
+from service.channels.webhook_https import WebhookHttps
 from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import KeyFiles
 from service.crypto.key_states import log_fingerprint
@@ -31,10 +33,12 @@ from service.store import Store
 from service.system.leadership import Leadership
 from service.system.logging import SystemClock, SystemIdentifiers
 
+_log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What every process stands on, started."""
+    """What every process needs, started."""
 
     settings: Settings
     clock: Clock
@@ -49,7 +53,7 @@ class Core:
     keeper: KeyKeeper
     leadership: Leadership
     sequencer: Sequencer
-    #: who cosigns each head
+    #: the witnesses that cosign each head
     witnesses: list[WitnessClient]
     signer: CmsSigner
     timestamp_authority: TimestampAuthority
@@ -59,10 +63,10 @@ class Core:
     @property
     def sender_name(self) -> str:
         """The name beside the address that mails come from."""
-        return self.settings.mail_from_name or self.settings.provider_name
+        return self.settings.mail.sender_name or self.settings.provider.name
 
     def act(self) -> AuditContext:
-        """Return an act of the service itself, of this moment."""
+        """Return the context of a change that the service itself makes now."""
         return AuditContext("system:service", self.clock.now(), self.identifiers)
 
 
@@ -78,24 +82,25 @@ async def build_core(
     """Start what every process needs; the stack stops it in reverse. Raises what a part that must be there raises.
 
     1. Settings that must hold: agreements, master key, log key.
-    2. Store, and who leads. Only a process that works stands for the lead.
-    3. Keys: a rotation that a crash interrupted is ended, by a process that serves, for they begin there. Sequencer,
-       guarded by the head file outside the database and by the heads that witnesses show; where another process leads
-       it follows.
-    4. Signer and timestamp authority. A signer without a usable key is no reason not to start: incidents are declared
-       and decided, notices wait, and the readiness says why.
+    2. Store and leader election. Only a process that works is a candidate.
+    3. Keys and sequencer. Only a process that serves begins rotations, so it ends one that a crash interrupted. The
+       head file outside the database and the heads of the witnesses guard the sequencer. Where another process
+       leads, the sequencer follows.
+    4. Signer and timestamp authority. The process also starts without a usable signing key: incidents are declared and
+       decided, notices wait, and the readiness says why.
+    5. A warning of the old names of settings, and the keys in use for the log.
     """
     # 1.
     clock, identifiers = clock or SystemClock(), identifiers or SystemIdentifiers()
-    agreements = load_agreements(settings)
+    agreements = load_agreements(settings.agreements)
     masters = load_masters(settings)
     passphrases = key_passphrases(settings, masters)
     files = KeyFiles(settings.keys_dir, settings.trust_dir)
-    log_keys = LogKeyFile(settings.log_key_file or files.log_key, settings.log_origin, passphrases, clock)
+    log_keys = LogKeyFile(settings.log.key_file or files.log_key, settings.log.origin, passphrases, clock)
     log_keys.ring()
     # 2.
-    store = await opened_store(settings, stack, alone=serves and works)
-    leadership = await leadership_of(settings, stack, stands=works)
+    store = await open_configured_store(settings, stack, alone=serves and works)
+    leadership = await start_leadership(settings, stack, candidate=works)
     # 3.
     keeper = KeyKeeper(
         settings,
@@ -113,7 +118,7 @@ async def build_core(
         store,
         keys=log_keys,
         head_path=settings.head_file,
-        settings=SequencerSettings(batch_seconds=settings.sequencer_period_seconds),
+        settings=SequencerSettings(batch_seconds=settings.log.batch_seconds),
         leadership=leadership,
         elsewhere=lambda: heads_elsewhere(witnesses, log_keys.origin),
     )
@@ -121,14 +126,14 @@ async def build_core(
     stack.push_async_callback(sequencer.stop)
     # 4.
     signer = CmsSigner(
-        settings.signing_key_file or files.signing_key,
-        settings.signing_chain_file or files.signing_chain,
+        settings.signing.key_file or files.signing_key,
+        settings.signing.chain_file or files.signing_chain,
         passphrases,
         clock,
         look_again_seconds=0.05,
     )
     authority = timestamp_authority(settings, files, passphrases, clock, stack)
-    ground = Core(
+    core = Core(
         settings=settings,
         clock=clock,
         identifiers=identifiers,
@@ -136,7 +141,7 @@ async def build_core(
         masters=masters,
         log_keys=log_keys,
         store=store,
-        authenticator=_authenticator(settings, store, clock),
+        authenticator=Authenticator(store, clock, settings.access),
         metrics=Metrics(store, clock, version=version("greffier")),
         keeper=keeper,
         leadership=leadership,
@@ -152,47 +157,20 @@ async def build_core(
             clock=clock,
             identifiers=identifiers,
             agreements=agreements,
-            provider=Provider(
-                name=settings.provider_name,
-                contact_name=settings.contact_name,
-                contact_email=settings.contact_email,
-                contact_phone=settings.contact_phone,
-                console_url=settings.console_url,
-            ),
-            sender=settings.mail_from or address_or(signer, settings.contact_email),
-            escalation=EscalationPolicy(
-                fallback_lead_seconds=settings.fallback_lead_seconds,
-                call_lead_seconds=settings.call_lead_seconds,
-                grace_seconds=settings.escalation_grace_seconds,
-                call_within_seconds=settings.call_within_seconds,
-            ),
+            provider=Provider(**settings.provider.model_dump(exclude={"default_language"})),
+            sender=settings.mail.sender or address_or(signer, settings.provider.contact_email),
+            escalation=EscalationPolicy(**settings.escalation.model_dump()),
         ),
         webhook=webhook_channel(settings, masters, clock),
     )
+    # 5.
+    if settings.old_names:
+        _log.warning("settings.renamed", names=settings.old_names, read_until="the next release")
     in_use = {"log": log_fingerprint(log_keys.ring().known[-1]), "master": master_fingerprint(masters[0])}
-    await record_known_keys(store, ground.act(), signer, in_use, authority)
-    return ground
-
-
-def _authenticator(settings: Settings, store: Store, clock: Clock) -> Authenticator:
-    limits = AccessLimits(
-        session_idle_seconds=settings.session_idle_seconds,
-        requests_per_second=settings.requests_per_second,
-        requests_burst=settings.requests_burst,
-        stranger_requests_per_second=settings.stranger_requests_per_second,
-        stranger_requests_burst=settings.stranger_requests_burst,
-    )
-    return Authenticator(store, clock, limits)
+    await record_known_keys(store, core.act(), signer, in_use, authority)
+    return core
 
 
 def webhook_channel(settings: Settings, masters: list[bytes], clock: Clock) -> WebhookHttps:
-    """Return what posts to customers' own systems."""
-    return WebhookHttps(
-        WebhookSettings(
-            ca_file=settings.webhook_ca_file,
-            allow_private=settings.webhook_allow_private,
-            total_timeout_seconds=settings.webhook_timeout_seconds,
-        ),
-        SecretBox(masters),
-        clock,
-    )
+    """Return the channel that posts to customers' own systems."""
+    return WebhookHttps(settings.webhooks, SecretBox(masters), clock)

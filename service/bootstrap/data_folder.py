@@ -1,25 +1,26 @@
 """Prepare a data folder: demo keys, trust anchors, settings file, interim token. Never overwrites."""
 
-import fcntl
-import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from notifications.errors import Fault, InvalidInputError
+from service.auth.tokens import new_token
 from service.crypto.demo_keys import KeyFiles, create_demo_keys
 from service.crypto.master_key import new_master, passphrase_of, read_masters, write_master_file
-from service.settings import SETTINGS_FILE
-
-#: Prefix of API tokens, so that leak scanners find them.
-TOKEN_PREFIX = "grf_"  # noqa: S105 - a prefix, not a token
+from service.settings import SETTINGS_FILE, Settings, load_settings
+from service.system.atomic_files import write_new
 
 
 def is_prepared(data: Path) -> bool:
     """Return whether a folder was prepared before."""
     return (data / SETTINGS_FILE).exists()
+
+
+def prepared_settings(data: Path) -> Settings:
+    """Return the settings of a data folder; raises InvalidInputError for a folder that was not prepared."""
+    if not is_prepared(data):
+        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
+    return load_settings(data)
 
 
 def prepare_data_folder(
@@ -36,8 +37,7 @@ def prepare_data_folder(
 
     Private keys are encrypted under the passphrase of a file, else under the one that the master key gives. A master
     key file that is named and exists is used as it is; else a new one is written. The log is named ``log_origin``, or
-    after the address's domain. The settings file comes last: a
-    folder without it was not finished and is not used.
+    after the address's domain. The settings file comes last: a folder without it is not finished and not used.
     """
     if is_prepared(data):
         raise InvalidInputError(Fault("data", f"{data} is prepared already"))
@@ -46,9 +46,12 @@ def prepare_data_folder(
         raise InvalidInputError(Fault("address", "must be an ASCII mail address"))
     origin = log_origin or f"{domain}/greffier"
     if any(char.isspace() or char == "+" for char in origin):
-        raise InvalidInputError(Fault("log_origin", "may hold no white space and no +"))
+        raise InvalidInputError(Fault("log.origin", "may hold no white space and no +"))
     passphrase = _first_line(passphrase_file) if passphrase_file else None
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise InvalidInputError(Fault("data", f"{data} cannot be made: {error.strerror}")) from None
     master_path = master_key_file or data / "master.key"
     masters = read_masters(master_path) if master_path.exists() else [new_master()]
     create_demo_keys(
@@ -61,39 +64,20 @@ def prepare_data_folder(
     )
     if not master_path.exists():
         write_master_file(master_path, masters, new=True)
-    _write_private(data / "api-token", TOKEN_PREFIX + secrets.token_urlsafe(32) + "\n")
-    settings = {
-        "provider_name": provider_name,
-        "contact_name": f"{provider_name} SOC",
-        "contact_email": address,
-        "mail_from": address,
-        "log_origin": origin,
+    write_new(data / "api-token", f"{new_token()}\n".encode(), 0o600)
+    tables: dict[str, dict[str, str]] = {
+        "provider": {"name": provider_name, "contact_name": f"{provider_name} SOC", "contact_email": address},
+        "mail": {"sender": address},
+        "log": {"origin": origin},
     }
     if passphrase_file:
-        settings["key_passphrase_file"] = str(passphrase_file.resolve())
+        tables.setdefault("signing", {})["key_passphrase_file"] = str(passphrase_file.resolve())
     if master_key_file:
-        settings["master_key_file"] = str(master_key_file.resolve())
-    lines = [f"{name} = {_toml(value)}" for name, value in settings.items()]
-    _write_private(
-        data / SETTINGS_FILE, "# Settings; an environment variable GREFFIER_<NAME> wins.\n" + "\n".join(lines) + "\n"
-    )
-
-
-@contextmanager
-def sole_use(data: Path) -> Iterator[None]:
-    """Hold a data folder for this process; raises InvalidInputError while another one has it.
-
-    Two services on one embedded folder would send twice what they lease. The lock goes with the process.
-    """
-    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InvalidInputError(Fault("data", f"{data} is in use by another process")) from None
-        yield
-    finally:
-        os.close(descriptor)
+        tables.setdefault("signing", {})["master_key_file"] = str(master_key_file.resolve())
+    lines = ["# Settings; an environment variable GREFFIER_<TABLE>__<KEY> wins."]
+    for table, values in tables.items():
+        lines += ["", f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
+    write_new(data / SETTINGS_FILE, ("\n".join(lines) + "\n").encode(), 0o600)
 
 
 def _toml(text: str) -> str:
@@ -112,11 +96,3 @@ def _first_line(path: Path) -> bytes:
     if not lines or not lines[0]:
         raise InvalidInputError(Fault("passphrase_file", "its first line is empty"))
     return lines[0]
-
-
-def _write_private(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

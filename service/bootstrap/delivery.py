@@ -1,4 +1,4 @@
-"""What delivers, wired: channels by their settings, the worker, and the duties of whoever leads."""
+"""Build and run the background tasks: sealing and delivery in each process that works, the rest in the leader only."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from notifications.customer.records import Contact
@@ -15,13 +16,13 @@ from notifications.delivery.delivery import ChannelKind, Delivery
 from notifications.ports import Channel
 from notifications.use_cases.notices.deliver_notice import DeliveryDependencies
 from service.audit_log.checkpoint_timestamps import CheckpointTimestamper, TimestampingState
-from service.audit_log.cosigning import Cosigning, WitnessSettings, WitnessState
+from service.audit_log.cosigning import Cosigning, CosigningPace, WitnessState
 from service.audit_log.fsck_schedule import FsckSchedule, check_by_process
 from service.bootstrap.bounces import return_path_of
 from service.bootstrap.contact_checks import contact_checker
 from service.bootstrap.core import Core
 from service.channels.console_inbox import ConsoleInbox
-from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.channels.email_smtp import EmailSmtp
 from service.crypto.secret_box import SecretBox
 from service.customers.contact_check_schedule import ContactChecks
 from service.customers.erasure import ErasureCertificates, ErasureTask
@@ -30,8 +31,9 @@ from service.delivery.destinations import DestinationLimits, Destinations
 from service.delivery.escalation import EscalationTask
 from service.delivery.transactional_mail import MailSender, ServiceMailer
 from service.delivery.webhook_disabled_mail import EndpointDisabled
-from service.delivery.worker import Worker, WorkerSettings
-from service.monitoring.alerts import AlertSettings, AlertSources, AlertTask
+from service.delivery.worker import Worker
+from service.delivery.worker_settings import WorkerSettings
+from service.monitoring.alerts import AlertSources, AlertTask
 from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import free_bytes
 from service.settings import Settings
@@ -41,13 +43,31 @@ from service.web.api.health import Probe
 
 _HANDING_BACK_SECONDS = 5.0
 
+Channels = dict[ChannelKind, Channel]
+
+
+@dataclass(frozen=True, slots=True)
+class BackgroundTask:
+    """A task that runs until the process stops."""
+
+    #: in the log of a stop
+    name: str
+    run: Callable[[], Coroutine[Any, Any, None]]
+    #: called after each commit with the kinds of things that it changed; None where no commit hastens the task
+    wake: Callable[[set[str]], None] | None = None
+    #: the part of the readiness that it belongs to, and why it does not do its whole job, or None
+    part: str = ""
+    health: Probe = lambda: None
+    leader_only: bool = True
+    #: False where the settings leave nothing to do
+    is_wanted: bool = True
+
 
 @dataclass(frozen=True, slots=True)
 class BackgroundTasks:
-    """What seals, delivers and tells, running."""
+    """The background tasks of this process, running."""
 
     worker: Worker
-    mailer: ServiceMailer
     alerting: AlertTask
     escalating: EscalationTask
     erasing: ErasureTask
@@ -58,211 +78,193 @@ class BackgroundTasks:
     probes: dict[str, Probe]
 
 
-def start_background_tasks(ground: Core, stack: contextlib.AsyncExitStack) -> BackgroundTasks:
-    """Start sealing and delivering, which every process that works does, and the duties of the one that leads.
+def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> BackgroundTasks:
+    """Build and start every task. The work that an earlier run left is taken up at once.
 
-    What an earlier run left over is taken up at once. The stack stops it all: what is in flight ends, so long as it
-    may, and what does not is handed back.
+    The stack stops the tasks: work in flight may end in time, the rest is handed back.
     """
-    settings = ground.settings
-    channels = _channels(settings, stack)
-    worker = Worker(
-        DeliveryDependencies(
-            sealing=ground.sealing,
-            channels=channels,
-            sender_name=ground.sender_name,
-            # Spreads load and hides nothing: no need to ask the system for each number.
-            jitter=random.Random().random,  # noqa: S311
-            acknowledge_link=_acknowledge_link(ground),
-            return_path_of=return_path_of(settings, ground.masters, ground.clock),
-            webhook=ground.webhook,
-            webhook_failing_for=timedelta(days=settings.webhook_failing_days),
-            endpoint_disabled=EndpointDisabled(alert_settings(settings)),
-            watch=ground.metrics.attempted,
+    log, channels = core.settings.log, _channels(core.settings, stack)
+    worker, mailer = _worker(core, channels), _mailer(core, channels)
+    cosigning, timestamper, fsck = _cosigning(core), _timestamper(core), _fsck(core)
+    alerts, escalation, erasure = _alerts(core, cosigning, timestamper, fsck), _escalation(core), _erasure(core)
+    checks = _contact_checks(core, stack)
+    tasks = [
+        BackgroundTask("worker", worker.run, worker.wake, "worker", worker.health, leader_only=False),
+        BackgroundTask("mailer", mailer.run, mailer.wake, "alerts", mailer.health),
+        BackgroundTask("alerting", alerts.run, alerts.wake, "alerts", alerts.health),
+        BackgroundTask("escalating", escalation.run, escalation.wake, "escalation", escalation.health),
+        BackgroundTask("checks", checks.run, None, "checks", checks.health),
+        BackgroundTask("erasing", erasure.run, erasure.wake, "erasing", erasure.health),
+        BackgroundTask("witnessing", cosigning.run, cosigning.wake, is_wanted=bool(core.witnesses)),
+        BackgroundTask(
+            "head_timestamping", timestamper.run, timestamper.wake, is_wanted=log.timestamp_every_seconds > 0
         ),
-        WorkerSettings(
-            lease_seconds=settings.lease_seconds,
-            leased_ahead=4 * settings.smtp_connections,
-            leased_ahead_most=32 * settings.smtp_connections,
-            sends_at_once={
-                ChannelKind.EMAIL: settings.smtp_connections,
-                ChannelKind.WEBHOOK: 4 * settings.smtp_connections,
-                ChannelKind.CONSOLE: 4 * settings.smtp_connections,
-            },
-            stop_seconds=settings.stop_seconds,
-        ),
-        Destinations(_lane_settings(settings)),
-    )
-    mailer = ServiceMailer(
-        ground.store,
-        MailSender(ground.signer, channels.get(ChannelKind.EMAIL), ground.sealing.sender, ground.sender_name),
-        clock=ground.clock,
-        identifiers=ground.identifiers,
-        jitter=secrets.SystemRandom().random,
-    )
-    witnessing = Cosigning(
-        ground.store,
-        ground.witnesses,
-        measure=ground.sequencer.measure,
-        clock=ground.clock,
-        settings=WitnessSettings(period_seconds=settings.witness_period_seconds),
-        failed=ground.metrics.witness_failed,
-    )
-    stamping = CheckpointTimestamper(
-        ground.store,
-        ground.timestamp_authority,
-        every_seconds=settings.log_timestamp_every_seconds,
-        clock=ground.clock,
-        failed=ground.metrics.head_not_timestamped,
-    )
-    checking = FsckSchedule(
-        check_by_process(settings),
-        settings.data / "log-check.json",
-        every_hours=settings.log_check_every_hours,
-        clock=ground.clock,
-    )
-    alerting = AlertTask(
-        ground.store,
-        alert_settings(settings),
-        clock=ground.clock,
-        identifiers=ground.identifiers,
-        metrics=ground.metrics,
-        surroundings=AlertSources(
-            lambda: certificate_ends(settings),
-            lambda: free_bytes(settings.data),
-            lambda: witnessing.states,
-            lambda: stamping.state,
-            lambda: checking.last,
-        ),
-    )
-    escalating = EscalationTask(
-        ground.store,
-        ground.sealing.escalation,
-        mail_domain=ground.sealing.mail_domain,
-        clock=ground.clock,
-        identifiers=ground.identifiers,
-    )
-    checks = ContactChecks(
-        ground.store,
-        contact_checker(
-            settings,
-            ground.store,
-            ground.signer,
-            ground.sealing.sender,
-            stack,
-            relay=None if settings.smtp_host is None else smtp_settings(settings),
-            alerts=alert_settings(settings),
-            clock=ground.clock,
-            identifiers=ground.identifiers,
-            webhook=ground.webhook,
-        ),
-        every_days=settings.check_contacts_every_days,
-        clock=ground.clock,
-    )
-    erasing = ErasureTask(
-        ground.store,
-        ErasureCertificates(settings.provider_name, ground.signer, ground.timestamp_authority),
-        clock=ground.clock,
-        identifiers=ground.identifiers,
-    )
-    for part in (worker, mailer, alerting, escalating, witnessing, erasing, stamping):
-        ground.store.on_commit.append(part.wake)
-    _run("worker", worker.run, ground, stack)
-    duties = {
-        "mailer": mailer.run,
-        "alerting": alerting.run,
-        "escalating": escalating.run,
-        "checks": checks.run,
-        "erasing": erasing.run,
-    }
-    if ground.witnesses:
-        duties["witnessing"] = witnessing.run
-    if settings.log_timestamp_every_seconds:
-        duties["head_timestamping"] = stamping.run
-    if settings.log_check_every_hours:
-        duties["log_checking"] = checking.run
-    for name, duty in duties.items():
-        _run(name, _duty_of_leader(ground, duty), ground, stack)
+        BackgroundTask("log_checking", fsck.run, None, "log_check", fsck.health, is_wanted=log.check_every_hours > 0),
+    ]
     probes: dict[str, Probe] = {
-        "mail": lambda: None if ChannelKind.EMAIL in channels else "no smtp_host is set: mails wait",
-        "worker": worker.health,
-        "alerts": lambda: mailer.health() or alerting.health(),
-        "escalation": escalating.health,
-        "checks": checks.health,
-        "erasing": erasing.health,
-        "log_check": checking.health,
+        "mail": lambda: None if ChannelKind.EMAIL in channels else "no mail.host is set: mails wait"
     }
-    return BackgroundTasks(
-        worker, mailer, alerting, escalating, erasing, stamping.state, checking, witnessing.states, probes
-    )
+    for task in tasks:
+        if task.wake is not None:
+            core.store.on_commit.append(task.wake)
+        if task.part:
+            probes[task.part] = _both(probes.get(task.part), task.health)
+    for task in tasks:
+        if task.is_wanted:
+            _start(task, core, stack)
+    return BackgroundTasks(worker, alerts, escalation, erasure, timestamper.state, fsck, cosigning.states, probes)
 
 
-def _lane_settings(settings: Settings) -> DestinationLimits:
-    per_minute = {
-        ChannelKind.EMAIL: settings.mails_per_minute_per_domain,
-        ChannelKind.WEBHOOK: settings.webhooks_per_minute_per_host,
-    }
-    return DestinationLimits(
-        concurrent={
-            ChannelKind.EMAIL: settings.mails_at_once_per_domain or settings.smtp_connections,
-            ChannelKind.WEBHOOK: settings.webhooks_at_once_per_host,
-        },
-        per_minute={channel: limit for channel, limit in per_minute.items() if limit is not None},
-    )
+def _start(task: BackgroundTask, core: Core, stack: contextlib.AsyncExitStack) -> None:
+    run = partial(while_leading, core.leadership, task.run) if task.leader_only else task.run
+    running = asyncio.create_task(run(), name=task.name)
+    # A task that bounds its stop by itself ends in this time; the margin is for handing back.
+    stack.push_async_callback(stopped, running, core.settings.limits.stop_seconds + _HANDING_BACK_SECONDS)
 
 
-Running = Callable[[], Coroutine[Any, Any, None]]
+def _both(first: Probe | None, second: Probe) -> Probe:
+    return second if first is None else lambda: first() or second()
 
 
-def _duty_of_leader(ground: Core, duty: Running) -> Running:
-    return lambda: while_leading(ground.leadership, duty)
-
-
-def _acknowledge_link(ground: Core) -> Callable[[Delivery, Contact, datetime], MailedLink] | None:
-    """Return what gives each mail its link to acknowledge by, or None where there are no pages to link to."""
-    console_url = ground.settings.console_url
-    return None if console_url is None else AcknowledgeLinks(SecretBox(ground.masters), console_url).mailed
-
-
-def _run(name: str, run: Running, ground: Core, stack: contextlib.AsyncExitStack) -> None:
-    running = asyncio.create_task(run(), name=name)
-    # A part that bounds its stop by itself ends in this time; the margin is for handing back.
-    stack.push_async_callback(stopped, running, ground.settings.stop_seconds + _HANDING_BACK_SECONDS)
-
-
-def alert_settings(settings: Settings) -> AlertSettings:
-    """Return who is alerted, and how early."""
-    return AlertSettings(
-        mailbox=settings.contact_email,
-        language=settings.default_language,
-        provider_name=settings.provider_name,
-        console_url=settings.console_url,
-        lead_seconds=settings.alert_lead_seconds,
-        grace_seconds=settings.alert_grace_seconds,
-        queue_age_seconds=settings.alert_queue_age_seconds,
-        log_lag_seconds=settings.alert_log_lag_seconds,
-        free_bytes=settings.disk_least_bytes,
-    )
-
-
-def _channels(settings: Settings, stack: contextlib.AsyncExitStack) -> dict[ChannelKind, Channel]:
-    channels: dict[ChannelKind, Channel] = {ChannelKind.CONSOLE: ConsoleInbox()}
-    if settings.smtp_host is not None:
-        mail = EmailSmtp(smtp_settings(settings))
+def _channels(settings: Settings, stack: contextlib.AsyncExitStack) -> Channels:
+    channels: Channels = {ChannelKind.CONSOLE: ConsoleInbox()}
+    if settings.mail.host is not None:
+        mail = EmailSmtp(settings.mail)
         stack.push_async_callback(mail.aclose)
         channels[ChannelKind.EMAIL] = mail
     return channels
 
 
-def smtp_settings(settings: Settings) -> SmtpSettings:
-    """Return how the relay is reached."""
-    return SmtpSettings(
-        host=settings.smtp_host or "",
-        port=settings.smtp_port,
-        tls=settings.smtp_tls,
-        username=settings.smtp_username,
-        password=settings.smtp_secret(),
-        ca_file=settings.smtp_ca_file,
-        connections=settings.smtp_connections,
-        send_timeout_seconds=settings.smtp_send_timeout_seconds,
+def _worker(core: Core, channels: Channels) -> Worker:
+    settings = core.settings
+    dependencies = DeliveryDependencies(
+        sealing=core.sealing,
+        channels=channels,
+        sender_name=core.sender_name,
+        # Spreads load and hides nothing: no need to ask the system for each number.
+        jitter=random.Random().random,  # noqa: S311
+        acknowledge_link=_acknowledge_link(core),
+        return_path_of=return_path_of(settings.bounces, core.masters, core.clock),
+        webhook=core.webhook,
+        webhook_failing_for=timedelta(days=settings.webhooks.failing_days),
+        endpoint_disabled=EndpointDisabled(settings.provider),
+        watch=core.metrics.attempted,
     )
+    pace = WorkerSettings(
+        lease_seconds=settings.limits.lease_seconds,
+        stop_seconds=settings.limits.stop_seconds,
+        mails_at_once=settings.mail.connections,
+    )
+    return Worker(dependencies, pace, Destinations(_destination_limits(settings)))
+
+
+def _destination_limits(settings: Settings) -> DestinationLimits:
+    mail, webhooks = settings.mail, settings.webhooks
+    per_minute = {
+        ChannelKind.EMAIL: mail.per_minute_per_domain,
+        ChannelKind.WEBHOOK: webhooks.per_minute_per_host,
+    }
+    return DestinationLimits(
+        concurrent={
+            ChannelKind.EMAIL: mail.at_once_per_domain or mail.connections,
+            ChannelKind.WEBHOOK: webhooks.at_once_per_host,
+        },
+        per_minute={channel: limit for channel, limit in per_minute.items() if limit is not None},
+    )
+
+
+def _acknowledge_link(core: Core) -> Callable[[Delivery, Contact, datetime], MailedLink] | None:
+    """Return the function that gives each mail its link to acknowledge by, or None without pages to link to."""
+    console_url = core.settings.provider.console_url
+    return None if console_url is None else AcknowledgeLinks(SecretBox(core.masters), console_url).mailed
+
+
+def _mailer(core: Core, channels: Channels) -> ServiceMailer:
+    return ServiceMailer(
+        core.store,
+        MailSender(core.signer, channels.get(ChannelKind.EMAIL), core.sealing.sender, core.sender_name),
+        clock=core.clock,
+        identifiers=core.identifiers,
+        jitter=secrets.SystemRandom().random,
+    )
+
+
+def _cosigning(core: Core) -> Cosigning:
+    return Cosigning(
+        core.store,
+        core.witnesses,
+        measure=core.sequencer.measure,
+        clock=core.clock,
+        pace=CosigningPace(period_seconds=core.settings.witnesses.period_seconds),
+        failed=core.metrics.witness_failed,
+    )
+
+
+def _timestamper(core: Core) -> CheckpointTimestamper:
+    return CheckpointTimestamper(
+        core.store,
+        core.timestamp_authority,
+        every_seconds=core.settings.log.timestamp_every_seconds,
+        clock=core.clock,
+        failed=core.metrics.head_not_timestamped,
+    )
+
+
+def _fsck(core: Core) -> FsckSchedule:
+    settings = core.settings
+    result_path = settings.data / "log-check.json"
+    return FsckSchedule(
+        check_by_process(settings), result_path, every_hours=settings.log.check_every_hours, clock=core.clock
+    )
+
+
+def _alerts(core: Core, cosigning: Cosigning, timestamper: CheckpointTimestamper, fsck: FsckSchedule) -> AlertTask:
+    settings = core.settings
+    return AlertTask(
+        core.store,
+        settings.alerts,
+        settings.provider,
+        clock=core.clock,
+        identifiers=core.identifiers,
+        metrics=core.metrics,
+        surroundings=AlertSources(
+            lambda: certificate_ends(settings),
+            lambda: free_bytes(settings.data),
+            lambda: cosigning.states,
+            lambda: timestamper.state,
+            lambda: fsck.last,
+        ),
+    )
+
+
+def _escalation(core: Core) -> EscalationTask:
+    return EscalationTask(
+        core.store,
+        core.sealing.escalation,
+        mail_domain=core.sealing.mail_domain,
+        clock=core.clock,
+        identifiers=core.identifiers,
+    )
+
+
+def _erasure(core: Core) -> ErasureTask:
+    return ErasureTask(
+        core.store,
+        ErasureCertificates(core.settings.provider.name, core.signer, core.timestamp_authority),
+        clock=core.clock,
+        identifiers=core.identifiers,
+    )
+
+
+def _contact_checks(core: Core, stack: contextlib.AsyncExitStack) -> ContactChecks:
+    checker = contact_checker(
+        core.settings,
+        core.store,
+        core.signer,
+        core.sealing.sender,
+        stack,
+        clock=core.clock,
+        identifiers=core.identifiers,
+        webhook=core.webhook,
+    )
+    return ContactChecks(core.store, checker, every_days=core.settings.contact_checks.every_days, clock=core.clock)

@@ -1,4 +1,4 @@
-"""The only place, with the modules ``wiring_…``, where adapters meet ports: settings in, running parts out."""
+"""Build the two kinds of process, one that serves and one that only works: settings in, running parts out."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -11,16 +11,15 @@ from notifications.ports import Clock, Identifiers
 from service.audit_log.sequencer import Sequencer
 from service.auth.authentication import Authenticator
 from service.auth.first_account import ensure_first_account
-from service.bootstrap.bounces import listening_for_returns
-from service.bootstrap.console import console_parts
+from service.bootstrap.bounces import start_bounce_listener
+from service.bootstrap.console import build_console
 from service.bootstrap.core import Core, build_core
-from service.bootstrap.delivery import BackgroundTasks, alert_settings, start_background_tasks
-from service.bootstrap.signing import signing_health
+from service.bootstrap.delivery import BackgroundTasks, start_background_tasks
+from service.bootstrap.signing import DEMONSTRATION_ADVICE, demonstration_parts, signing_health
 from service.channels.bounce_listener import BounceListener
 from service.crypto.secret_box import SecretBox
 from service.customers.erasure import ErasureTask
 from service.delivery.escalation import EscalationTask
-from service.delivery.transactional_mail import ServiceMailer
 from service.delivery.worker import Worker
 from service.monitoring.alerts import AlertTask
 from service.monitoring.certificate_expiry import certificate_ends
@@ -38,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """A process that works and serves nobody, taken together."""
+    """The parts of a process that works and does not serve."""
 
     authenticator: Authenticator
     probes: dict[str, Probe]
@@ -49,7 +48,7 @@ class WorkerParts:
 
 @dataclass(frozen=True, slots=True)
 class ServerParts:
-    """A process that serves, taken together."""
+    """The parts of a process that serves."""
 
     context: ApiContext
     authenticator: Authenticator
@@ -57,13 +56,12 @@ class ServerParts:
     store: Store
     sequencer: Sequencer
     console: ConsoleParts
-    #: None, as what follows, in a process that only serves
+    #: None, like the next three, in a process that only serves
     worker: Worker | None
-    mailer: ServiceMailer | None
     alerting: AlertTask | None
     escalating: EscalationTask | None
     erasing: ErasureTask | None
-    #: None where no port is set for what comes back
+    #: the listener for bounces; None where no port is set for it
     returns: BounceListener | None
 
 
@@ -73,46 +71,44 @@ async def build_server(
 ) -> AsyncIterator[ServerParts]:
     """Start the parts of a process that serves in order and stop them in reverse; raises as ``build_core`` does.
 
-    1. What every process stands on. An installation without any account gets its first one.
-    2. Work, unless other processes do it.
+    1. The core. An installation without any account gets its first one.
+    2. The background tasks, unless other processes run them.
     3. What requests and pages need.
     """
     first_token = settings.token()
     async with contextlib.AsyncExitStack() as stack:
         # 1.
-        ground = await build_core(settings, clock, identifiers, stack, serves=True, works=works)
-        act, language = ground.act(), settings.default_language
-        await ground.store.write(lambda tx: ensure_first_account(tx, act, first_token, language))
+        core = await build_core(settings, clock, identifiers, stack, serves=True, works=works)
+        act, language = core.act(), settings.provider.default_language
+        await core.store.write(lambda tx: ensure_first_account(tx, act, first_token, language))
         # 2.
-        work = start_background_tasks(ground, stack) if works else None
+        work = start_background_tasks(core, stack) if works else None
         # 3.
-        box = SecretBox(ground.masters)
+        box = SecretBox(core.masters)
         context = ApiContext(
-            unit_of_work=ground.store,
-            clock=ground.clock,
-            identifiers=ground.identifiers,
-            agreements=ground.agreements,
-            sealing=ground.sealing,
-            default_language=settings.default_language,
-            keys=ground.keeper,
+            unit_of_work=core.store,
+            clock=core.clock,
+            identifiers=core.identifiers,
+            agreements=core.agreements,
+            sealing=core.sealing,
+            default_language=settings.provider.default_language,
+            keys=core.keeper,
             settings=settings,
-            alerts=alert_settings(settings),
-            metrics=ground.metrics,
+            metrics=core.metrics,
             box=box,
-            webhook=ground.webhook,
+            webhook=core.webhook,
         )
-        console = console_parts(settings, ground.store, ground.clock, ground.identifiers, box, stack)
-        returns = await listening_for_returns(ground, alert_settings(settings), stack)
-        probes = await _watched(ground, work, stack, returns)
+        console = build_console(settings, core.store, core.clock, core.identifiers, box, stack)
+        returns = await start_bounce_listener(core, stack)
+        probes = await _start_monitoring(core, work, stack, returns)
         yield ServerParts(
             context=context,
-            authenticator=ground.authenticator,
+            authenticator=core.authenticator,
             probes=probes,
-            store=ground.store,
-            sequencer=ground.sequencer,
+            store=core.store,
+            sequencer=core.sequencer,
             console=console,
             worker=None if work is None else work.worker,
-            mailer=None if work is None else work.mailer,
             alerting=None if work is None else work.alerting,
             escalating=None if work is None else work.escalating,
             erasing=None if work is None else work.erasing,
@@ -124,45 +120,47 @@ async def build_server(
 async def build_worker(
     settings: Settings, *, clock: Clock | None = None, identifiers: Identifiers | None = None
 ) -> AsyncIterator[WorkerParts]:
-    """Start the parts of a process that works and serves nobody, and stop them in reverse; raises as above."""
+    """Start the parts of a process that only works, and stop them in reverse; raises as ``build_core`` does."""
     async with contextlib.AsyncExitStack() as stack:
-        ground = await build_core(settings, clock, identifiers, stack, serves=False, works=True)
-        work = start_background_tasks(ground, stack)
-        probes = await _watched(ground, work, stack)
-        yield WorkerParts(ground.authenticator, probes, ground.store, ground.sequencer, work.worker)
+        core = await build_core(settings, clock, identifiers, stack, serves=False, works=True)
+        work = start_background_tasks(core, stack)
+        probes = await _start_monitoring(core, work, stack)
+        yield WorkerParts(core.authenticator, probes, core.store, core.sequencer, work.worker)
 
 
-async def _watched(
-    ground: Core, work: BackgroundTasks | None, stack: contextlib.AsyncExitStack, returns: BounceListener | None = None
+async def _start_monitoring(
+    core: Core, work: BackgroundTasks | None, stack: contextlib.AsyncExitStack, returns: BounceListener | None = None
 ) -> dict[str, Probe]:
-    """Return what tells whether this process does its whole job, once said in the log and told to metrics."""
-    settings, sender = ground.settings, ground.sealing.sender
+    """Return the health probes and hand them to the metrics; log the parts that are degraded already."""
+    settings, sender = core.settings, core.sealing.sender
     probes: dict[str, Probe] = {
-        "log": lambda: ground.sequencer.health() or ground.leadership.health(),
-        "signing": lambda: signing_health(ground.signer, sender, ground.clock),
-        "disk": lambda: disk_health(settings.data, settings.disk_least_bytes),
+        "log": lambda: core.sequencer.health() or core.leadership.health(),
+        "signing": lambda: signing_health(core.signer, sender, core.clock),
+        "disk": lambda: disk_health(settings.data, settings.alerts.least_free_bytes),
         **({} if work is None else work.probes),
         **({} if returns is None else {"returns": returns.health}),
     }
-    ground.metrics.sources = MetricSources(
+    core.metrics.sources = MetricSources(
         probes=probes,
         certificates=lambda: certificate_ends(settings),
         free_bytes=lambda: free_bytes(settings.data),
-        open_circuits=dict if work is None else lambda: work.worker.lanes.open_by_channel(ground.clock.now()),
+        open_circuits=dict if work is None else lambda: work.worker.lanes.open_by_channel(core.clock.now()),
         head_stamped_at=lambda: None if work is None else work.head_timestamping.stamped_at,
         log_check=lambda: None if work is None else work.log_checking.last,
         witnesses=tuple if work is None else lambda: work.witnesses,
-        log_key_since=lambda: ground.log_keys.ring().keys[0].since,
+        log_key_since=lambda: core.log_keys.ring().keys[0].since,
     )
-    if settings.metrics_port is not None:
-        listener = metrics_listener(ground.metrics, settings.metrics_host, settings.metrics_port)
+    if settings.metrics.port is not None:
+        listener = metrics_listener(core.metrics, settings.metrics.host, settings.metrics.port)
         await stack.enter_async_context(listener)
-    _say_what_is_degraded(probes)
-    _log.info("service.ready", data=str(settings.data), log_origin=settings.log_origin)
+    _log_degraded_parts(probes)
+    for part in demonstration_parts(settings):
+        _log.warning("part.for_demonstration", part=part, advice=DEMONSTRATION_ADVICE[part])
+    _log.info("service.ready", data=str(settings.data), log_origin=settings.log.origin)
     return probes
 
 
-def _say_what_is_degraded(probes: Mapping[str, Probe]) -> None:
+def _log_degraded_parts(probes: Mapping[str, Probe]) -> None:
     for name, probe in probes.items():
         if (reason := probe()) is not None:
             _log.warning("part.degraded", part=name, reason=reason)

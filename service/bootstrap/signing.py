@@ -1,4 +1,4 @@
-"""What seals, wired: signer, timestamp authority, and the keys that the log is told of."""
+"""Build what seals: signer, timestamp authority, witnesses, and the log's record of the keys in use."""
 
 import contextlib
 from collections.abc import Mapping
@@ -8,17 +8,23 @@ from cryptography.hazmat.primitives import hashes
 
 from notifications.audit.entry import parse_leaf
 from notifications.errors import Fault, InvalidInputError, SealingUnavailableError
+from notifications.mail_address import normal_address
 from notifications.ports import Clock, TimestampAuthority
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.record_keys import record_keys
 from service.audit_log.witness.client import WitnessClient, parse_witnesses
 from service.crypto.cms_signer import CmsSigner
-from service.crypto.demo_keys import KeyFiles
+from service.crypto.demo_keys import DEMO_CA, KeyFiles
 from service.crypto.key_files import Passphrases, load_chain
 from service.crypto.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
 from service.settings import Settings
 from service.store import SqlTransaction, Store
 
+#: What to do about a part that is for demonstration only.
+DEMONSTRATION_ADVICE = {
+    "signing_key": "notices are signed by a demonstration key that nobody outside trusts: set signing.chain_file",
+    "timestamp_authority": "this process dates its own notices, which proves no date: set timestamps.url",
+}
 #: Certificates that expire within so many days are warned of.
 _EXPIRY_WARNING_DAYS = 30
 #: Entries without an index at a start: those that a crash or a command left.
@@ -29,28 +35,44 @@ def timestamp_authority(
     settings: Settings, files: KeyFiles, passphrases: Passphrases, clock: Clock, stack: contextlib.AsyncExitStack
 ) -> TimestampAuthority:
     """Return the authority that the settings name; raises InvalidInputError. The stack closes it."""
-    if settings.timestamp_url is None:
+    timestamps = settings.timestamps
+    if timestamps.url is None:
         return EmbeddedTimestampAuthority(files.timestamp_key, files.timestamp_chain, passphrases)
-    if settings.timestamp_ca_file is None:
-        raise InvalidInputError(Fault("timestamp_ca_file", "is needed with timestamp_url"))
+    if timestamps.ca_file is None:
+        raise InvalidInputError(Fault("timestamps.ca_file", "is needed with timestamps.url"))
     authority = HttpTimestampAuthority(
-        settings.timestamp_url,
-        load_chain(settings.timestamp_ca_file),
-        independent=settings.timestamp_independent,
-        timeout_seconds=settings.timestamp_timeout_seconds,
+        timestamps.url,
+        load_chain(timestamps.ca_file),
+        independent=timestamps.independent,
+        timeout_seconds=timestamps.timeout_seconds,
         clock=clock,
     )
     stack.push_async_callback(authority.aclose)
     return authority
 
 
+def demonstration_parts(settings: Settings) -> tuple[str, ...]:
+    """Return what is for demonstration only: ``signing_key`` by a demo CA, ``timestamp_authority`` in this process.
+
+    What they prove rests on the provider's word alone. A certificate that cannot be read is reported elsewhere.
+    """
+    files = KeyFiles(settings.keys_dir, settings.trust_dir)
+    found = []
+    with contextlib.suppress(SealingUnavailableError):
+        issuer = load_chain(settings.signing.chain_file or files.signing_chain)[0].issuer
+        names = issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        if any(str(name.value).endswith(DEMO_CA) for name in names):
+            found.append("signing_key")
+    if settings.timestamps.url is None:
+        found.append("timestamp_authority")
+    return tuple(found)
+
+
 def witness_clients(settings: Settings, stack: contextlib.AsyncExitStack) -> list[WitnessClient]:
-    """Return who cosigns each head; raises InvalidInputError for a setting that names no witness. The stack closes."""
+    """Return the witnesses; raises InvalidInputError for a setting that names no witness. The stack closes them."""
     clients = []
-    for witness in parse_witnesses(settings.witnesses):
-        client = WitnessClient(
-            witness, timeout_seconds=settings.witness_timeout_seconds, ca_file=settings.witness_ca_file
-        )
+    for witness in parse_witnesses(settings.witnesses.cosigners):
+        client = WitnessClient(witness, ca_file=settings.witnesses.ca_file)
         stack.push_async_callback(client.aclose)
         clients.append(client)
     return clients
@@ -65,14 +87,14 @@ def address_or(signer: CmsSigner, otherwise: str) -> str:
 
 
 def signing_health(signer: CmsSigner, sender: str, clock: Clock) -> str | None:
-    """Return why nothing can be signed, or will not be soon; None when all is well."""
+    """Return why nothing can be signed now or soon; None when all is well."""
     try:
         address, not_after = signer.address, signer.not_after
     except SealingUnavailableError as error:
         return str(error)
     days = (not_after - clock.now()).days
-    if address.casefold() != sender.casefold():
-        return f"mail_from is {sender}, the signing certificate names {address}"
+    if normal_address(address) != normal_address(sender):
+        return f"mail.sender is {sender}, the signing certificate names {address}"
     if days < _EXPIRY_WARNING_DAYS:
         return f"the signing certificate {'expired' if days < 0 else f'expires in {days} days'}"
     return None
@@ -81,7 +103,7 @@ def signing_health(signer: CmsSigner, sender: str, clock: Clock) -> str | None:
 async def record_known_keys(
     store: Store, act: AuditContext, signer: CmsSigner, known: Mapping[str, str], authority: TimestampAuthority
 ) -> None:
-    """Tell the log which keys are in use, beside the ``known`` ones, where it does not say so already."""
+    """Log which keys are in use, beside the ``known`` ones, where the log does not say so already."""
     fingerprints = dict(known)
     with contextlib.suppress(SealingUnavailableError):
         fingerprints["signing"] = signer.fingerprint
@@ -90,7 +112,7 @@ async def record_known_keys(
         fingerprints["timestamp"] = certificate.fingerprint(hashes.SHA256()).hex()
 
     def work(tx: SqlTransaction) -> list[str]:
-        waiting = [parse_leaf(item.leaf) for item in tx.pending_leaves(_ENTRIES_LOOKED_AT)]
+        waiting = [parse_leaf(item.leaf) for item in tx.audit.pending(_ENTRIES_LOOKED_AT)]
         appended = frozenset(leaf.subjects.get("key", "") for leaf in waiting if leaf.type == "key.activated")
         return record_keys(tx, act, fingerprints, appended=appended)
 

@@ -7,7 +7,7 @@ sent: strangers store nothing here. What it has accepted is on disk.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import structlog
 from aiosmtpd.lmtp import LMTP
@@ -17,6 +17,7 @@ from notifications.errors import Fault, InvalidInputError, StateConflictError, V
 from notifications.mail.return_path import ReturnPath, ReturnPaths
 from notifications.ports import Clock
 from service.auth.rate_limits import RateLimiter, TooManyRequestsError
+from service.settings.mail import BounceSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -29,17 +30,9 @@ TakeIn = Callable[[ReturnPath, bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class ListenerSettings:
-    """Where and how to listen."""
+class ListenerLimits:
+    """What the other side may take up."""
 
-    host: str = "127.0.0.1"
-    #: 0 for a free one
-    port: int = 0
-    protocol: Literal["lmtp", "smtp"] = "lmtp"
-    #: name in the greeting
-    hostname: str = "localhost"
-    #: a whole notice may come back with the report
-    max_bytes: int = 5_000_000
     connections: int = 32
     #: messages taken from everybody together
     per_second: float = 20
@@ -55,9 +48,17 @@ class BounceListener:
     keeps the message and comes again; but InvalidInputError, which will not be otherwise later, 550.
     """
 
-    def __init__(self, paths: ReturnPaths, take_in: TakeIn, clock: Clock, settings: ListenerSettings) -> None:
+    def __init__(
+        self,
+        paths: ReturnPaths,
+        take_in: TakeIn,
+        clock: Clock,
+        settings: BounceSettings,
+        limits: ListenerLimits | None = None,
+    ) -> None:
         self._paths, self._take_in, self._clock, self._settings = paths, take_in, clock, settings
-        self._limiter = RateLimiter(per_second=settings.per_second, burst=settings.burst)
+        self._limits = limits or ListenerLimits()
+        self._limiter = RateLimiter(per_second=self._limits.per_second, burst=self._limits.burst)
         self._server: asyncio.Server | None = None
         self._storing: set[asyncio.Task[None]] = set()
         self._failure: str | None = None
@@ -78,15 +79,17 @@ class BounceListener:
     async def __aenter__(self) -> Self:
         """Listen; raises InvalidInputError where the address cannot be had."""
         settings = self._settings
-        kind = _LmtpConnection if settings.protocol == "lmtp" else _SmtpConnection
+        kind = _LmtpConnection if settings.listen_protocol == "lmtp" else _SmtpConnection
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: kind(self, settings), settings.host, settings.port
+                lambda: kind(self, self._paths.domain, settings.max_bytes, self._limits),
+                settings.listen_host,
+                settings.listen_port,
             )
         except OSError as error:
-            reason = f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}"
-            raise InvalidInputError(Fault("bounce_listen_port", reason)) from None
-        _log.info("returns.listening", host=settings.host, port=self.port, protocol=settings.protocol)
+            reason = f"cannot listen on {settings.listen_host}:{settings.listen_port}: {error.strerror or error}"
+            raise InvalidInputError(Fault("bounces.listen_port", reason)) from None
+        _log.info("returns.listening", host=settings.listen_host, port=self.port, protocol=settings.listen_protocol)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -173,17 +176,17 @@ class _Connection(SMTP):
     #: some servers fold nothing: a report with a long line is still a report
     line_length_limit = 64 * 1024
 
-    def __init__(self, listener: BounceListener, settings: ListenerSettings) -> None:
+    def __init__(self, listener: BounceListener, domain: str, max_bytes: int, limits: ListenerLimits) -> None:
         super().__init__(
             listener,
-            hostname=settings.hostname,
+            hostname=domain,
             ident="returns",
             enable_SMTPUTF8=True,
-            data_size_limit=settings.max_bytes,
-            timeout=settings.timeout_seconds,
+            data_size_limit=max_bytes,
+            timeout=limits.timeout_seconds,
             loop=asyncio.get_running_loop(),
         )
-        self._listener, self._most = listener, settings.connections
+        self._listener, self._most = listener, limits.connections
         self._refused = 0
         self._turned_away = self._closing = False
 

@@ -5,23 +5,29 @@ import base64
 import socket
 import ssl
 from collections import deque
+from dataclasses import replace
 
 import structlog
 from aiosmtplib import SMTPException, SMTPHeloError, SMTPNotSupported, SMTPResponseException
 from aiosmtplib.response import SMTPResponse
 
-from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
+from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind, SendingLimit
 from service.channels.smtp_connection import RefusedError, SmtpConnection, StaleConnectionError
-from service.channels.smtp_envelope import Envelope, SenderUnusableError, UnsendableError, prepare_envelope
-from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, one_line, queue_id
-from service.channels.smtp_settings import SmtpSettings
-
-__all__ = ["EmailSmtp", "SmtpSettings"]
+from service.channels.smtp_envelope import (
+    Envelope,
+    RelayLimitError,
+    SenderUnusableError,
+    UnsendableError,
+    prepare_envelope,
+)
+from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, one_line, queue_id, sending_limit
+from service.channels.smtp_tls import tls_context
+from service.settings.mail import MailSettings
 
 _log = structlog.get_logger(__name__)
 
 #: Failures of the other side, the network, TLS and the protocol; anything else is a defect of ours and is raised.
-_FAILURES = (SMTPException, OSError, UnsendableError)
+_FAILURES = (SMTPException, OSError, RelayLimitError)
 
 
 class EmailSmtp:
@@ -31,11 +37,13 @@ class EmailSmtp:
     so a caller with leases starts no more at once than it can wait for.
     """
 
-    def __init__(self, settings: SmtpSettings) -> None:
-        self._settings = settings
-        self._tls_context = settings.tls_context()
-        #: an own name where the settings give none; asked of the system once
-        self._local_hostname = settings.local_hostname or ("localhost" if settings.is_loopback else None)
+    def __init__(self, settings: MailSettings, *, idle_seconds: float = 30) -> None:
+        """``idle_seconds``: a connection unused for longer is closed, before the relay does it."""
+        self._settings, self._idle_seconds = settings, idle_seconds
+        self._password = settings.secret()
+        self._tls_context = tls_context(settings)
+        #: asked of the system once, when it is needed
+        self._local_hostname = "localhost" if settings.is_loopback else None
         self._places = asyncio.Semaphore(settings.connections)
         #: unused connections, the longest unused first
         self._idle: deque[SmtpConnection] = deque()
@@ -121,7 +129,7 @@ class EmailSmtp:
         return self._new()
 
     def _new(self) -> SmtpConnection:
-        return SmtpConnection(self._settings, self._tls_context, self._local_hostname)
+        return SmtpConnection(self._settings, self._password, self._tls_context, self._local_hostname)
 
     async def _transact(self, connection: SmtpConnection, envelope: Envelope) -> SMTPResponse:
         if not connection.is_connected:
@@ -133,7 +141,7 @@ class EmailSmtp:
         return await connection.transact(envelope)
 
     def _give_back(self, connection: SmtpConnection, error: BaseException | None) -> None:
-        usable = isinstance(error, UnsendableError) or connection.may_be_kept_after(error)
+        usable = isinstance(error, RelayLimitError) or connection.may_be_kept_after(error)
         if self._closed or not usable or not connection.is_connected:
             if usable:
                 connection.say_goodbye()
@@ -144,17 +152,17 @@ class EmailSmtp:
         connection.idle_since = loop.time()
         self._idle.append(connection)
         if self._reaper is None:
-            self._reaper = loop.call_later(self._settings.idle_seconds, self._reap)
+            self._reaper = loop.call_later(self._idle_seconds, self._reap)
 
     def _reap(self) -> None:
         """Close the connections unused for too long, and come back when the next one will be."""
         self._reaper = None
         loop = asyncio.get_running_loop()
-        horizon = loop.time() - self._settings.idle_seconds
+        horizon = loop.time() - self._idle_seconds
         while self._idle and (self._idle[0].idle_since <= horizon or not self._idle[0].is_connected):
             self._idle.popleft().say_goodbye()
         if self._idle:
-            self._reaper = loop.call_at(self._idle[0].idle_since + self._settings.idle_seconds, self._reap)
+            self._reaper = loop.call_at(self._idle[0].idle_since + self._idle_seconds, self._reap)
 
     # -- outcomes
 
@@ -166,12 +174,14 @@ class EmailSmtp:
         stage = connection.stage if connection is not None else Stage.MAIL
         kind, code, text = _meaning(stage, error)
         outcome = self._outcome(kind, code, one_line(self._redacted(text)) or type(error).__name__, connection, None)
+        outcome = replace(outcome, limit=_limit(stage, error))
         _log.info(
             "smtp.refused",
             stage=stage.value,
             kind=kind.value,
             code=outcome.code,
             enhanced_status=outcome.enhanced_status,
+            limit=None if outcome.limit is None else outcome.limit.value,
         )
         return outcome
 
@@ -191,7 +201,7 @@ class EmailSmtp:
 
     def _redacted(self, text: str) -> str:
         """Return a relay's text without our password: some relays repeat the command that they refuse."""
-        username, password = self._settings.username, self._settings.password
+        username, password = self._settings.username, self._password
         if username is None or not password:
             return text
         plain = password.encode()
@@ -204,7 +214,7 @@ def _meaning(stage: Stage, error: Exception) -> tuple[OutcomeKind, int | None, s
     """Return what a failure means, its code if the relay gave one, and its text."""
     if isinstance(error, UnsendableError):
         return OutcomeKind.PERMANENT_FAILURE, None, str(error)
-    if isinstance(error, SenderUnusableError):
+    if isinstance(error, SenderUnusableError | RelayLimitError):
         return OutcomeKind.REFUSED_HERE, None, str(error)
     if isinstance(error, RefusedError | SMTPResponseException):
         if error.code not in range(200, 600):
@@ -220,6 +230,15 @@ def _meaning(stage: Stage, error: Exception) -> tuple[OutcomeKind, int | None, s
     if isinstance(error, TimeoutError):
         return OutcomeKind.TRANSIENT_FAILURE, None, _unanswered(stage, "no answer in time")
     return OutcomeKind.TRANSIENT_FAILURE, None, _unanswered(stage, str(error) or type(error).__name__)
+
+
+def _limit(stage: Stage, error: Exception) -> SendingLimit | None:
+    """Return which limit of the relay a failure states, or None."""
+    if isinstance(error, RelayLimitError):
+        return error.limit
+    if isinstance(error, RefusedError):
+        return sending_limit(stage, error.code, enhanced_status(error.message))
+    return None
 
 
 def _is_tls_failure(error: BaseException) -> bool:

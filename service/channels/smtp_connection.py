@@ -11,7 +11,7 @@ from aiosmtplib.response import SMTPResponse
 
 from service.channels.smtp_envelope import Envelope
 from service.channels.smtp_reply import Stage
-from service.channels.smtp_settings import SmtpSettings
+from service.settings.mail import MailSettings
 
 #: A kept connection must answer its first command within this, or it is taken for dead and replaced.
 _PROBE_SECONDS = 10.0
@@ -37,8 +37,14 @@ class StaleConnectionError(SMTPException):
 class SmtpConnection:
     """A connection to the relay; ``stage`` tells how far the conversation came."""
 
-    def __init__(self, settings: SmtpSettings, tls_context: ssl.SSLContext | None, local_hostname: str | None) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: MailSettings,
+        password: str | None,
+        tls_context: ssl.SSLContext | None,
+        local_hostname: str | None,
+    ) -> None:
+        self._settings, self._password = settings, password
         self.client = aiosmtplib.SMTP(
             hostname=settings.host,
             port=settings.port,
@@ -82,9 +88,9 @@ class SmtpConnection:
                 if not self.is_connected:
                     raise
                 await self.client.helo()
-            if settings.username is not None and settings.password is not None:
+            if settings.username is not None and self._password is not None:
                 self.stage = Stage.AUTH
-                await self.client.login(settings.username, settings.password)
+                await self.client.login(settings.username, self._password)
         except BaseException:
             self.discard()
             raise
@@ -94,7 +100,7 @@ class SmtpConnection:
 
         Raises RefusedError with the relay's no; StaleConnectionError where a kept connection was dead and nothing of
         the message was sent; otherwise what aiosmtplib and the operating system raise, at the stage that ``stage``
-        names; UnsendableError where the relay does not offer what the message needs, and nothing was said then.
+        names; RelayLimitError where the relay does not offer what the message needs, and nothing was said then.
         """
         self.stage = Stage.MAIL
         kept, self._kept = self._kept, True

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import idna
-
+from notifications.delivery.delivery import SendingLimit
 from notifications.errors import Fault, InvalidInputError
 from notifications.mail.mail import LinedMail
+from notifications.mail_address import a_label_address
 
 #: RFC 3461, 4.4: an ENVID has at most 100 characters.
 _MAX_ENVID_CHARACTERS = 100
@@ -22,6 +22,14 @@ class UnsendableError(Exception):
     """The message cannot go to this recipient by this relay; the text says why."""
 
 
+class RelayLimitError(Exception):
+    """The relay does not offer what the message needs; the text says what. Ours to go round or to repair."""
+
+    def __init__(self, limit: SendingLimit, reason: str) -> None:
+        super().__init__(reason)
+        self.limit = limit
+
+
 class SenderUnusableError(Exception):
     """The sender's address cannot be put on the wire; ours to repair."""
 
@@ -33,8 +41,6 @@ class Envelope:
     #: as they go on the wire: the domain as A-labels where the local part is ASCII
     sender: str
     recipient: str
-    #: the recipient as the customer stated it, for ORCPT
-    stated_recipient: str
     #: as much of the Message-ID as an ENVID holds
     envelope_id: str
     content: bytes
@@ -42,19 +48,26 @@ class Envelope:
     internationalised: bool
 
     def mail_command(self, extensions: Mapping[str, str]) -> list[bytes]:
-        """Return MAIL with the parameters that the relay offers; raises UnsendableError where it must offer more."""
+        """Return MAIL with the parameters that the relay offers; raises RelayLimitError where it must offer more."""
         command = [b"MAIL", f"FROM:<{self.sender}>".encode()]
         if self.internationalised:
             if "smtputf8" not in extensions:
-                raise UnsendableError("the relay does not take internationalised addresses (SMTPUTF8)")
+                raise RelayLimitError(
+                    SendingLimit.SMTPUTF8, "our relay does not take internationalised addresses (it offers no SMTPUTF8)"
+                )
             command.append(b"SMTPUTF8")
             if not self.content.isascii():
-                # RFC 6531, 3.1: a server of SMTPUTF8 offers 8BITMIME too.
+                if "8bitmime" not in extensions:
+                    raise RelayLimitError(
+                        SendingLimit.EIGHT_BIT, "our relay does not take bytes beyond ASCII (it offers no 8BITMIME)"
+                    )
                 command.append(b"BODY=8BITMIME")
         if "size" in extensions:
             limit = extensions["size"].strip()
             if limit.isdecimal() and 0 < int(limit) < len(self.content):
-                raise UnsendableError(f"the relay takes {limit} bytes at most, the message has {len(self.content)}")
+                raise RelayLimitError(
+                    SendingLimit.SIZE, f"our relay takes {limit} bytes at most, the message has {len(self.content)}"
+                )
             command.append(f"SIZE={len(self.content)}".encode())
         if "dsn" in extensions:
             command += [b"RET=HDRS", f"ENVID={_xtext(self.envelope_id)}".encode()]
@@ -64,8 +77,8 @@ class Envelope:
         """Return RCPT; where the relay offers DSN (RFC 3461), with a request to hear of success, failure and delay."""
         command = [b"RCPT", f"TO:<{self.recipient}>".encode()]
         if "dsn" in extensions:
-            stated = self.stated_recipient
-            original = f"rfc822;{_xtext(stated)}" if stated.isascii() else f"utf-8;{_utf8_xtext(stated)}"
+            original = self.recipient
+            original = f"rfc822;{_xtext(original)}" if original.isascii() else f"utf-8;{_utf8_xtext(original)}"
             command += [b"NOTIFY=SUCCESS,FAILURE,DELAY", f"ORCPT={original}".encode()]
         return command
 
@@ -100,7 +113,6 @@ def prepare_envelope(*, sender: str, recipient: str, message_id: str, content: b
     return Envelope(
         sender=sender_on_wire,
         recipient=recipient_on_wire,
-        stated_recipient=recipient,
         envelope_id=identifier,
         content=content,
         internationalised=not (sender_on_wire.isascii() and recipient_on_wire.isascii() and content.isascii()),
@@ -116,8 +128,7 @@ def _check_lines(content: bytes) -> None:
 def _wire_address(address: str) -> str:
     """Return the address for a path; raises ValueError where it cannot stand in one.
 
-    A non-ASCII domain under an ASCII local part goes as A-labels (RFC 5891), so that any relay takes it; IDNA 2008,
-    since the older mapping sends ``ß`` to another domain. What an address means is not checked here.
+    A non-ASCII domain under an ASCII local part goes as A-labels. What an address means is not checked here.
     """
     local_part, at, domain = address.rpartition("@")
     if not (local_part and at and domain):
@@ -128,12 +139,7 @@ def _wire_address(address: str) -> str:
         any(character.isspace() for character in local_part) and not local_part.startswith('"')
     ):
         raise ValueError("it holds white space")
-    if local_part.isascii() and not domain.isascii():
-        try:
-            return f"{local_part}@{idna.encode(domain, uts46=True).decode()}"
-        except idna.IDNAError as error:
-            raise ValueError(f"its domain is not valid: {error}") from None
-    return address
+    return a_label_address(address)
 
 
 def _xtext(text: str) -> str:

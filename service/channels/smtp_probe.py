@@ -2,14 +2,22 @@
 
 import asyncio
 import socket
+from dataclasses import replace
 
 from aiosmtplib import SMTPException
 
 from notifications.delivery.delivery import Outcome, OutcomeKind
 from service.channels.smtp_connection import RefusedError, SmtpConnection
-from service.channels.smtp_envelope import Envelope, SenderUnusableError, UnsendableError, prepare_envelope
+from service.channels.smtp_envelope import (
+    Envelope,
+    RelayLimitError,
+    SenderUnusableError,
+    UnsendableError,
+    prepare_envelope,
+)
 from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, one_line
-from service.channels.smtp_settings import SmtpSettings
+from service.channels.smtp_tls import tls_context
+from service.settings.mail import MailSettings
 
 _POSITIVE = range(200, 300)
 _CLOSING = 421
@@ -28,9 +36,9 @@ class SmtpProbe:
     later. A no is certain, a yes is not.
     """
 
-    def __init__(self, settings: SmtpSettings, sender: str) -> None:
+    def __init__(self, settings: MailSettings, sender: str) -> None:
         self._settings, self._sender = settings, sender
-        self._tls_context = settings.tls_context()
+        self._password, self._tls_context = settings.secret(), tls_context(settings)
         self._connection: SmtpConnection | None = None
         self._asked = 0
 
@@ -44,14 +52,14 @@ class SmtpProbe:
                 sender=self._sender, recipient=recipient, message_id="<check>", content=b"check\r\n"
             )
         except UnsendableError as error:
-            return _outcome(OutcomeKind.PERMANENT_FAILURE, None, str(error))
+            return Outcome.failure(OutcomeKind.PERMANENT_FAILURE, str(error))
         except SenderUnusableError as error:
             raise RelayUnavailableError(str(error)) from None
         kept = self._connection is not None
         try:
             return await self._asked_in_time(envelope)
-        except UnsendableError as error:
-            return _outcome(OutcomeKind.PERMANENT_FAILURE, None, str(error))
+        except RelayLimitError as error:
+            return replace(Outcome.failure(OutcomeKind.REFUSED_HERE, str(error)), limit=error.limit)
         except (SMTPException, OSError) as error:
             self._drop()
             if kept:
@@ -94,8 +102,8 @@ class SmtpProbe:
     async def _open(self) -> SmtpConnection:
         if self._connection is not None and self._connection.is_connected:
             return self._connection
-        name = self._settings.local_hostname or ("localhost" if self._settings.is_loopback else None)
-        connection = SmtpConnection(self._settings, self._tls_context, name or await asyncio.to_thread(socket.getfqdn))
+        name = "localhost" if self._settings.is_loopback else await asyncio.to_thread(socket.getfqdn)
+        connection = SmtpConnection(self._settings, self._password, self._tls_context, name)
         await connection.open()
         self._connection, self._asked = connection, 0
         return connection
@@ -106,11 +114,11 @@ class SmtpProbe:
             connection.discard()
 
 
-def _outcome(kind: OutcomeKind, code: int | None, text: str) -> Outcome:
+def _outcome(kind: OutcomeKind, code: int, text: str) -> Outcome:
     return Outcome(
         kind=kind,
         code=code,
-        enhanced_status=enhanced_status(text) if code is not None else None,
+        enhanced_status=enhanced_status(text),
         text=text,
         queue_id=None,
         tls_version=None,

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from enum import StrEnum
 
-from notifications.delivery.delivery import OutcomeKind
+from notifications.delivery.delivery import TOO_LARGE_STATUSES, OutcomeKind, SendingLimit
 
 MAX_TEXT_CHARACTERS = 500
 #: Control, format (direction marks), surrogate (bytes that were no UTF-8), line and paragraph separators.
@@ -78,10 +78,29 @@ _PASSING = frozenset({"5.2.2"})
 #: domain (X.1.7, X.1.8), security features missing (X.7.0 with 530, X.7.8 to X.7.11).
 _OURS = frozenset({"5.1.7", "5.1.8", "5.7.8", "5.7.9", "5.7.10", "5.7.11"})
 _OUR_CODES = frozenset({530, 534, 535, 538})
-#: Refusals of MAIL that are about the message all the same: too big, or its form.
-_OF_THE_MESSAGE = frozenset({"5.2.3", "5.3.4", "5.6.7"})
+#: What a relay cannot take, by the status with which it says so (RFC 3463; RFC 6531, 3.5).
+_LIMIT_STATUSES = {
+    "5.6.1": SendingLimit.EIGHT_BIT,
+    "5.6.3": SendingLimit.EIGHT_BIT,
+    "5.6.7": SendingLimit.SMTPUTF8,
+    "5.6.9": SendingLimit.SMTPUTF8,
+}
 _SIZE_EXCEEDED = 552
 _FIRST_PERMANENT = 500
+
+
+def sending_limit(stage: Stage, code: int, status: str | None) -> SendingLimit | None:
+    """Return which limit of the relay a refusal states, or None.
+
+    A size is refused with X.2.3 or X.3.4, or with a bare 552 (RFC 1870, 6.1); after RCPT a bare 552 is a full mailbox
+    (RFC 5321, 4.2.2). What a relay cannot carry it says before RCPT or after the content: after RCPT it is about one
+    recipient.
+    """
+    if code < _FIRST_PERMANENT or stage not in {Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.CONTENT}:
+        return None
+    if status in TOO_LARGE_STATUSES or (code == _SIZE_EXCEEDED and status is None and stage is not Stage.RCPT):
+        return SendingLimit.SIZE
+    return None if stage is Stage.RCPT or status is None else _LIMIT_STATUSES.get(status)
 
 
 def failure_kind(stage: Stage, code: int, status: str | None) -> OutcomeKind:
@@ -89,16 +108,17 @@ def failure_kind(stage: Stage, code: int, status: str | None) -> OutcomeKind:
 
     4xx passes (RFC 5321, 4.2.1). 5xx is permanent where it concerns this recipient or this message. A 5xx to our
     greeting concerns every message alike and may be mended without us; one to STARTTLS, to our credentials or to our
-    sender is ours to mend. Where a relay gives a sender's fault only after RCPT, as Postfix does, its enhanced status
-    tells. Whether a permanent refusal is believed at once is decided by ``notifications.delivery.delivery``.
+    sender is ours to mend, and so is a limit of the relay (``sending_limit``). Where a relay gives a sender's fault
+    only after RCPT, as Postfix does, its enhanced status tells. Whether a permanent refusal is believed at once is
+    decided by ``notifications.delivery.delivery``.
     """
     if code < _FIRST_PERMANENT or stage is Stage.CONNECT or status in _PASSING:
         return OutcomeKind.TRANSIENT_FAILURE
+    if sending_limit(stage, code, status) is not None:
+        return OutcomeKind.REFUSED_HERE
     if stage is Stage.CONTENT:
         # The bytes have left: whatever the status, this side did not refuse to send.
         return OutcomeKind.PERMANENT_FAILURE
-    if stage in {Stage.TLS, Stage.AUTH} or code in _OUR_CODES or status in _OURS:
-        return OutcomeKind.REFUSED_HERE
-    if stage is Stage.MAIL and code != _SIZE_EXCEEDED and status not in _OF_THE_MESSAGE:
+    if stage in {Stage.TLS, Stage.AUTH, Stage.MAIL} or code in _OUR_CODES or status in _OURS:
         return OutcomeKind.REFUSED_HERE
     return OutcomeKind.PERMANENT_FAILURE

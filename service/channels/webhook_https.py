@@ -7,10 +7,8 @@ import re
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -23,12 +21,16 @@ from notifications.delivery.webhook_message import CONTENT_TYPE, SigningSecret, 
 from notifications.errors import InvalidInputError
 from notifications.ports import Clock
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
+from service.settings.webhooks import WebhookSettings
 
 _log = structlog.get_logger(__name__)
 
 _HTTPS_PORT = 443
+_CONNECT_SECONDS = 10.0
 _GONE = 410
 _READ_AT_MOST_BYTES = 64 * 1024
+#: A body is evidence at best, and no answer depends on it.
+_READ_AT_MOST_SECONDS = 2
 _TEXT_CHARACTERS = 200
 _NO_ANSWER = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 _LONGEST_RETRY_AFTER_SECONDS = 7 * 24 * 3600
@@ -36,6 +38,8 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 #: Addresses that carry an IPv4 address which is where the packets end: 6to4 (RFC 3056) and NAT64 (RFC 6052).
 _6TO4 = ipaddress.ip_network("2002::/16")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: Site-local (RFC 3879): deprecated and still routed inside sites; CPython counts it as global.
+_SITE_LOCAL = ipaddress.ip_network("fec0::/10")
 
 
 class Resolver(Protocol):
@@ -55,19 +59,6 @@ class SystemResolver:
         return list(dict.fromkeys(str(item[4][0]) for item in found))
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookSettings:
-    """How customers' systems are reached."""
-
-    #: CA bundle; None for the system's
-    ca_file: Path | None = None
-    #: receivers in the provider's own network, or on this machine in a test
-    allow_private: bool = False
-    connect_timeout_seconds: float = 10
-    #: for the whole of it, whatever the other side does
-    total_timeout_seconds: float = 30
-
-
 class RefusedAddressError(Exception):
     """A name resolves to what nothing is posted to."""
 
@@ -84,7 +75,7 @@ class WebhookHttps:
     ) -> None:
         self._settings, self._box, self._clock = settings, box, clock
         self._resolver = resolver or SystemResolver()
-        self._tls = ssl.create_default_context(cafile=None if settings.ca_file is None else str(settings.ca_file))
+        self._tls = ssl.create_default_context(cafile=settings.ca_file)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
         #: receiver -> when the certificate that it showed last ends
         self._certificate_ends: dict[tuple[str, int], datetime] = {}
@@ -110,7 +101,7 @@ class WebhookHttps:
         1. Open the secrets in force and sign. None: nothing is sent, for a receiver could not tell it from a forgery.
         2. Resolve the name once; if any address is not public, nothing is sent.
         3. Connect to an address found, verify the certificate for the name, post.
-        4. Read the answer up to a limit; follow nothing.
+        4. Status and headers decide. Read the body up to a limit of bytes and of time; follow nothing.
         """
         remote = "an address that is no URL"
         try:
@@ -126,12 +117,12 @@ class WebhookHttps:
             )
             return _outcome(kind, str(error), remote)
         try:
-            async with asyncio.timeout(self._settings.total_timeout_seconds):
+            async with asyncio.timeout(self._settings.timeout_seconds) as limit:
                 # 2.
                 addresses = await self._resolver.addresses(host, port)
                 verify_public(addresses, allow_private=self._settings.allow_private)
                 # 3. and 4.
-                return await self._exchange(endpoint.url, host, port, addresses, headers, content)
+                return await self._exchange(endpoint.url, host, port, addresses, headers, content, limit)
         except RefusedAddressError as error:
             return _outcome(OutcomeKind.PERMANENT_FAILURE, str(error), remote)
         except TimeoutError:
@@ -148,10 +139,16 @@ class WebhookHttps:
         ]
 
     async def _exchange(
-        self, url: str, host: str, port: int, addresses: Sequence[str], headers: dict[str, str], content: bytes
+        self,
+        url: str,
+        host: str,
+        port: int,
+        addresses: Sequence[str],
+        headers: dict[str, str],
+        content: bytes,
+        limit: asyncio.Timeout,
     ) -> Outcome:
-        seconds = self._settings.connect_timeout_seconds
-        timeouts = {"connect": seconds, "read": None, "write": None, "pool": None}
+        timeouts = {"connect": _CONNECT_SECONDS, "read": None, "write": None, "pool": None}
         backend = _Pinned(host, addresses)
         async with httpcore.AsyncConnectionPool(
             ssl_context=self._tls, network_backend=backend, http1=True, http2=False, max_keepalive_connections=0
@@ -172,11 +169,13 @@ class WebhookHttps:
         ) as response:  # fmt: skip
             version, cipher = _tls_of(response)
             self._note_certificate(host, port, response)
-            text = await _said(response)
+            # The receiver has answered: a body that does not end must not make a failure of it, nor a second post.
+            limit.reschedule(None)
+            text = await _beginning(response)
             return _meaning(
                 response.status,
                 text,
-                _retry_after_seconds(response, self._clock.now()),
+                None if _is_success(response.status) else _retry_after_seconds(response, self._clock.now()),
                 f"{backend.connected or host}:{port}",
                 version,
                 cipher,
@@ -201,7 +200,13 @@ def verify_public(addresses: Sequence[str], *, allow_private: bool) -> None:
         return
     for text in addresses:
         address = _bare(ipaddress.ip_address(text.partition("%")[0]))
-        if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
+        if (
+            not address.is_global
+            or address.is_multicast
+            or address.is_reserved
+            or address.is_unspecified
+            or address in _SITE_LOCAL
+        ):
             raise RefusedAddressError("the name leads to an address that is not public; nothing was sent")
 
 
@@ -255,14 +260,15 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-async def _said(response: httpcore.Response) -> str:
-    """Return the beginning of the answer in one line; what is beyond the limit is not read."""
+async def _beginning(response: httpcore.Response) -> str:
+    """Return the beginning of the body in one line: what comes within the limits of bytes and of time."""
     body = b""
-    with contextlib.suppress(httpcore.RemoteProtocolError, httpcore.ReadError):
-        async for part in response.aiter_stream():
-            body += part
-            if len(body) >= _READ_AT_MOST_BYTES:
-                break
+    with contextlib.suppress(TimeoutError, *_NO_ANSWER, OSError):
+        async with asyncio.timeout(_READ_AT_MOST_SECONDS):
+            async for part in response.aiter_stream():
+                body += part
+                if len(body) >= _READ_AT_MOST_BYTES:
+                    break
     text = body[: 4 * _TEXT_CHARACTERS].decode("utf-8", "replace")
     return " ".join(_CONTROLS.sub(" ", text).split())[:_TEXT_CHARACTERS]
 
@@ -271,7 +277,7 @@ def _meaning(
     status: int, text: str, retry_after: int | None, remote: str, version: str | None, cipher: str | None
 ) -> Outcome:
     kind = OutcomeKind.TRANSIENT_FAILURE
-    if 200 <= status < 300:  # noqa: PLR2004 - success, as HTTP numbers it
+    if _is_success(status):
         kind = OutcomeKind.ACCEPTED
     elif 300 <= status < 400:  # noqa: PLR2004 - redirection
         text = f"a redirect, which is not followed {text}".rstrip()
@@ -287,14 +293,18 @@ def _meaning(
         tls_version=version,
         tls_cipher=cipher,
         remote=remote,
-        retry_after_seconds=None if kind is OutcomeKind.ACCEPTED else retry_after,
+        retry_after_seconds=retry_after,
     )
+
+
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300  # noqa: PLR2004 - as HTTP numbers it
 
 
 def _outcome(kind: OutcomeKind, text: str, remote: str) -> Outcome:
     _log.info("webhook.refused", kind=kind.value, remote=remote)
     said = " ".join(_CONTROLS.sub(" ", text).split())[:_TEXT_CHARACTERS]
-    return Outcome(kind, None, None, said, None, None, None, remote)
+    return Outcome.failure(kind, said, remote=remote)
 
 
 def _why(error: BaseException) -> str:
@@ -325,7 +335,8 @@ def _retry_after_seconds(response: httpcore.Response, now: datetime) -> int | No
                 return min(int(text[:9]), _LONGEST_RETRY_AFTER_SECONDS)
             try:
                 seconds = (parsedate_to_datetime(text) - now).total_seconds()
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, OverflowError):
+                # A header that cannot be read is none: a year of twenty digits overflows.
                 return None
             return min(max(0, round(seconds)), _LONGEST_RETRY_AFTER_SECONDS)
     return None

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from notifications.audit.checkpoint import Checkpoint, verify_checkpoint
-from notifications.audit.note import VerifierKey, parse_verifier_key
+from notifications.audit.note import VerifierKey
 from notifications.audit.tile_reading import width_in
 from notifications.audit.tiles import Tile, parse_entry_bundle
 from notifications.canonical_json import timestamp_text
@@ -19,21 +19,21 @@ from notifications.evidence.bundle.verification import verify_bundle
 from notifications.evidence.completeness import Account, account
 from notifications.evidence.notification_report import NotificationReport
 from service.audit_log.export import ExportedLog
-from service.audit_log.publishing import VERIFIER_KEY
+from service.audit_log.publishing import read_verifier_keys
+from service.bootstrap.data_folder import prepared_settings
 from service.cli.audit_report import ReportSource, say, say_as_json
+from service.cli.options import FILE, FOLDER
 from service.cli.verify import load_trust, load_witnesses
+from service.store import SqlTransaction, open_store
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
 _AT_ONCE = 1024
 
 
 @click.command("audit")
-@click.option("--data", type=_FOLDER, help="Data folder; runs beside the service. Customers are named.")
-@click.option("--log", "exported", type=_FOLDER, help="Exported log; customers stand under their pseudonyms.")
-@click.option(
-    "--bundle", type=click.Path(path_type=Path, dir_okay=False), help="Evidence bundle; as far as its entries show."
-)
-@click.option("--trust", type=_FOLDER, help="Folder with log.vkey as you pinned it (for --bundle ca.pem, tsa.pem too).")
+@click.option("--data", type=FOLDER, help="Data folder; runs beside the service. Customers are named.")
+@click.option("--log", "exported", type=FOLDER, help="Exported log; customers stand under their pseudonyms.")
+@click.option("--bundle", type=FILE, help="Evidence bundle; as far as its entries show.")
+@click.option("--trust", type=FOLDER, help="Folder with log.vkey as you pinned it (for --bundle ca.pem, tsa.pem too).")
 @click.option("--as-of", help="A time with an offset, by which deadlines count as over; else now, or the bundle's own.")
 @click.option("--json", "as_json", is_flag=True, help="Say it as one JSON object.")
 def audit_command(
@@ -139,14 +139,6 @@ def _moment(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _keys(trust: Path) -> list[VerifierKey]:
-    try:
-        lines = (trust / VERIFIER_KEY).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InvalidInputError(Fault("trust", f"{trust / VERIFIER_KEY} cannot be read: {error.strerror}")) from None
-    return [parse_verifier_key(line) for line in lines if line.strip()]
-
-
 def _verified(note: bytes, keys: list[VerifierKey]) -> Checkpoint:
     try:
         return verify_checkpoint(note, *keys)
@@ -163,7 +155,7 @@ def _accounted(leaves: Iterator[bytes], checkpoint: Checkpoint, as_of: datetime)
 
 def _of_files(exported: Path, trust: Path, as_of: datetime) -> tuple[Account, Checkpoint]:
     log = ExportedLog(exported)
-    checkpoint = _verified(log.note, _keys(trust))
+    checkpoint = _verified(log.note, read_verifier_keys(trust))
 
     def leaves() -> Iterator[bytes]:
         number = 0
@@ -175,27 +167,21 @@ def _of_files(exported: Path, trust: Path, as_of: datetime) -> tuple[Account, Ch
 
 
 async def _of_store(data: Path, trust: Path | None, as_of: datetime) -> tuple[Account, Checkpoint, Mapping[str, str]]:
-    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
-    from service.settings import load_settings  # noqa: PLC0415 - as above
-    from service.store import SqlTransaction, open_store  # noqa: PLC0415 - as above
-
-    if not is_prepared(data):
-        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
-    settings = load_settings(data)
-    keys = _keys(trust or settings.trust_dir)
+    settings = prepared_settings(data)
+    keys = read_verifier_keys(trust or settings.trust_dir)
 
     def work(tx: SqlTransaction) -> tuple[Account, Checkpoint, Mapping[str, str]]:
-        note = tx.log_checkpoint()
+        note = tx.log.checkpoint()
         if note is None:
             raise InvalidInputError(Fault("data", "the log has no entries yet"))
         checkpoint = _verified(note, keys)
 
         def leaves() -> Iterator[bytes]:
             for start in range(0, checkpoint.size, _AT_ONCE):
-                for entry in tx.log_entries(start, min(_AT_ONCE, checkpoint.size - start)):
+                for entry in tx.audit.entries(start, min(_AT_ONCE, checkpoint.size - start)):
                     yield entry.leaf
 
-        names = {tx.customer_pseudonym(item.id): item.name for item in tx.all_customers()}
+        names = {tx.customers.pseudonym(item.id): item.name for item in tx.customers.all()}
         return _accounted(leaves(), checkpoint, as_of), checkpoint, names
 
     store = open_store(settings.store_location(), migrate=False, readers=1)

@@ -3,9 +3,10 @@
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import click
@@ -14,17 +15,27 @@ from rich.progress import Progress
 
 from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.ports import Transaction
-from notifications.use_cases.evidence.bundle_evidence import BundleRequest
-
-if TYPE_CHECKING:
-    from notifications.use_cases.evidence.bundle_evidence import BundlePlan
-    from service.settings import Settings
+from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.evidence.bundle_evidence import BundlePlan, BundleRequest, plan_bundle, record_bundle
+from service.audit_log.bundle_writer import read_anchors, write_bundle
+from service.audit_log.published_head import verify_head
+from service.auth.caller import customer_scope
+from service.auth.scope.transaction import within
+from service.bootstrap.data_folder import prepared_settings
+from service.cli.options import DATA, FILE
+from service.crypto.demo_keys import KeyFiles
+from service.crypto.log_keys import LogKeyFile
+from service.crypto.master_key import key_passphrases, load_masters
+from service.settings import Settings
+from service.store import open_store
+from service.system.atomic_files import replaced
+from service.system.logging import SystemClock, SystemIdentifiers
 
 ResultT = TypeVar("ResultT")
 
 
 @click.command("bundle")
-@click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
+@DATA
 @click.option("--incident", help="An incident, by its ticket or id.")
 @click.option("--notice", type=click.UUID, help="A notice.")
 @click.option("--customer", type=click.UUID, help="A customer: what names it, and nothing of another one.")
@@ -36,9 +47,7 @@ ResultT = TypeVar("ResultT")
     type=click.Choice(["customer", "provider"]),
     help="Whose eyes it is made for; without it the customer's where one is named, else the provider's.",
 )
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="File to write, or replace."
-)
+@click.option("-o", "--output", required=True, type=FILE, help="File to write, or replace.")
 def bundle_command(
     data: Path,
     incident: str | None,
@@ -57,7 +66,7 @@ def bundle_command(
     chosen = reader or ("provider" if customer is None else "customer")
     if chosen == "customer" and customer is None:
         raise InvalidInputError(Fault("customer", "must be named for a bundle that is for a customer"))
-    settings = _settings(data)
+    settings = prepared_settings(data)
     plan = asyncio.run(
         _make(settings, incident, _wanted(notice, customer, starts_at, ends_at), chosen, language, output)
     )
@@ -72,26 +81,12 @@ def _wanted(
 
 
 async def _make(
-    settings: "Settings", incident: str | None, wanted: BundleRequest, reader: str, language: str, output: Path
-) -> "BundlePlan":
-    from dataclasses import replace  # noqa: PLC0415 - beside its user
-
-    from notifications.use_cases.audit_context import AuditContext  # noqa: PLC0415 - verify starts without the service
-    from notifications.use_cases.evidence.bundle_evidence import plan_bundle, record_bundle  # noqa: PLC0415 - as above
-    from service.audit_log.bundle_writer import read_anchors, replaced, write_bundle  # noqa: PLC0415 - as above
-    from service.audit_log.published_head import verify_head  # noqa: PLC0415 - as above
-    from service.auth.caller import customer_scope  # noqa: PLC0415 - as above
-    from service.auth.tenant_scope import within  # noqa: PLC0415 - as above
-    from service.crypto.demo_keys import KeyFiles  # noqa: PLC0415 - as above
-    from service.crypto.log_keys import LogKeyFile  # noqa: PLC0415 - as above
-    from service.crypto.master_key import key_passphrases, load_masters  # noqa: PLC0415 - as above
-    from service.store import open_store  # noqa: PLC0415 - as above
-    from service.system.logging import SystemClock, SystemIdentifiers  # noqa: PLC0415 - as above
-
+    settings: Settings, incident: str | None, wanted: BundleRequest, reader: str, language: str, output: Path
+) -> BundlePlan:
     clock = SystemClock()
     passphrases = key_passphrases(settings, load_masters(settings))
-    key_file = settings.log_key_file or KeyFiles(settings.keys_dir, settings.trust_dir).log_key
-    keys = LogKeyFile(key_file, settings.log_origin, passphrases, clock)
+    key_file = settings.log.key_file or KeyFiles(settings.keys_dir, settings.trust_dir).log_key
+    keys = LogKeyFile(key_file, settings.log.origin, passphrases, clock)
     anchors = read_anchors(settings.trust_dir)
     # Beside a running service: it keeps the tables as they are.
     store = open_store(settings.store_location(), migrate=False)
@@ -132,9 +127,9 @@ async def _make(
 
 def _incident_id(tx: Transaction, named: str) -> UUID:
     try:
-        found = tx.incident(UUID(named))
+        found = tx.incidents.get(UUID(named))
     except ValueError:
-        found = tx.incident_by_ticket(named)
+        found = tx.incidents.by_ticket(named)
     if found is None:
         raise NotFoundError("incident", named)
     return found.id
@@ -160,12 +155,3 @@ def _moment(text: str) -> datetime | None:
         raise InvalidInputError(Fault("period", f"{text} is a time without an offset"))
     # A date begins at midnight UTC.
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _settings(data: Path) -> "Settings":
-    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
-    from service.settings import load_settings  # noqa: PLC0415 - as above
-
-    if not is_prepared(data):
-        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
-    return load_settings(data)

@@ -5,20 +5,28 @@ import contextlib
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import click
 
 from notifications.errors import Fault, InvalidInputError
-
-if TYPE_CHECKING:
-    from service.customers.contact_check import CheckReport
-    from service.settings import Settings
+from service.bootstrap.contact_checks import contact_checker
+from service.bootstrap.core import webhook_channel
+from service.bootstrap.data_folder import prepared_settings
+from service.bootstrap.signing import address_or
+from service.channels.email_smtp import EmailSmtp
+from service.cli.options import DATA, printable
+from service.crypto.cms_signer import CmsSigner
+from service.crypto.demo_keys import KeyFiles
+from service.crypto.master_key import key_passphrases, load_masters
+from service.customers.contact_check import CheckReport
+from service.settings import Settings
+from service.store import open_store
+from service.system.logging import SystemClock, SystemIdentifiers, configure_logging
 
 
 @click.command("check-contacts")
-@click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
+@DATA
 @click.option("--customer", type=click.UUID, help="This customer alone.")
 @click.option(
     "--send", is_flag=True, help="Send each contact a signed mail marked [TEST], instead of asking the relay."
@@ -31,53 +39,40 @@ def check_command(context: click.Context, data: Path, customer: UUID | None, *, 
     The relay is asked by MAIL and RCPT, and nothing is handed over; a webhook gets an event marked as a test. Exit code
     1 where something is wrong, 2 for a wrong input.
     """
-    from service.system.logging import configure_logging  # noqa: PLC0415 - verify starts without the service
-
     # What is found is told line by line; standard output is for that alone.
     configure_logging(level=logging.ERROR)
-    report = asyncio.run(_check(_settings(data), customer, send=send))
+    report = asyncio.run(_check(prepared_settings(data), customer, send=send))
     for line in report.lines:
         if quiet and line.verdict == "ok":
             continue
-        parts = (line.verdict, _printable(line.customer), _printable(line.about), _printable(line.what))
+        parts = (line.verdict, printable(line.customer), printable(line.about), printable(line.what))
         click.echo("\t".join(parts).rstrip())
     if report.relay_fault is not None:
-        click.echo(f"greffier: addresses were not asked about: {_printable(report.relay_fault)}", err=True)
+        click.echo(f"greffier: addresses were not asked about: {printable(report.relay_fault)}", err=True)
     counted = [sum(line.verdict == verdict for line in report.lines) for verdict in ("ok", "warning", "failed")]
     click.echo(f"ok {counted[0]}, warning {counted[1]}, failed {counted[2]}", err=True)
     context.exit(0 if report.is_clean else 1)
 
 
-async def _check(settings: "Settings", customer_id: UUID | None, *, send: bool) -> "CheckReport":
-    from service.bootstrap.contact_checks import contact_checker  # noqa: PLC0415 - as above
-    from service.bootstrap.core import webhook_channel  # noqa: PLC0415 - as above
-    from service.bootstrap.delivery import alert_settings, smtp_settings  # noqa: PLC0415 - as above
-    from service.bootstrap.signing import address_or  # noqa: PLC0415 - as above
-    from service.channels.email_smtp import EmailSmtp  # noqa: PLC0415 - verify starts without the service
-    from service.crypto.cms_signer import CmsSigner  # noqa: PLC0415 - as above
-    from service.crypto.demo_keys import KeyFiles  # noqa: PLC0415 - as above
-    from service.crypto.master_key import key_passphrases, load_masters  # noqa: PLC0415 - as above
-    from service.store import open_store  # noqa: PLC0415 - as above
-    from service.system.logging import SystemClock, SystemIdentifiers  # noqa: PLC0415 - as above
-
-    if send and settings.smtp_host is None:
-        raise InvalidInputError(Fault("smtp_host", "is not set: no test mail can be sent"))
+async def _check(settings: Settings, customer_id: UUID | None, *, send: bool) -> CheckReport:
+    if send and settings.mail.host is None:
+        raise InvalidInputError(Fault("mail.host", "is not set: no test mail can be sent"))
     clock, identifiers, masters = SystemClock(), SystemIdentifiers(), load_masters(settings)
     files = KeyFiles(settings.keys_dir, settings.trust_dir)
     signer = CmsSigner(
-        settings.signing_key_file or files.signing_key,
-        settings.signing_chain_file or files.signing_chain,
+        settings.signing.key_file or files.signing_key,
+        settings.signing.chain_file or files.signing_chain,
         key_passphrases(settings, masters),
         clock,
     )
-    sender = settings.mail_from or address_or(signer, settings.contact_email)
+    sender = settings.mail.sender or address_or(signer, settings.provider.contact_email)
     async with contextlib.AsyncExitStack() as stack:
         # Beside a running service: it keeps the tables as they are.
         store = open_store(settings.store_location(), migrate=False)
         stack.push_async_callback(store.close)
         mail = None
         if send:
-            mail = EmailSmtp(smtp_settings(settings))
+            mail = EmailSmtp(settings.mail)
             stack.push_async_callback(mail.aclose)
         checker = contact_checker(
             settings,
@@ -85,8 +80,6 @@ async def _check(settings: "Settings", customer_id: UUID | None, *, send: bool) 
             signer,
             sender,
             stack,
-            relay=None if settings.smtp_host is None else smtp_settings(settings),
-            alerts=alert_settings(settings),
             clock=clock,
             identifiers=identifiers,
             mail=mail,
@@ -96,16 +89,3 @@ async def _check(settings: "Settings", customer_id: UUID | None, *, send: bool) 
         if customer_id is None:
             return await checker.check_all(send=send, actor=actor)
         return await checker.check_customer(customer_id, send=send, actor=actor)
-
-
-def _settings(data: Path) -> "Settings":
-    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
-    from service.settings import load_settings  # noqa: PLC0415 - as above
-
-    if not is_prepared(data):
-        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
-    return load_settings(data)
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "�" for char in text)

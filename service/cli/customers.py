@@ -5,34 +5,36 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from notifications.errors import Fault, InvalidInputError
+from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.customers.import_customers import ImportReport, ImportUndoneError
+from service.bootstrap.agreements import load_agreements
+from service.bootstrap.data_folder import prepared_settings
+from service.cli.options import DATA, FILE, printable
+from service.settings import Settings
+from service.store import Store, open_store
+from service.system.file_lock import sole_use
+from service.system.logging import SystemClock, SystemIdentifiers
+from service.web.api.customers.customer_csv import parse_customers
+from service.web.api.customers.customer_transfer import Transfer, export_customers
 
-if TYPE_CHECKING:
-    from notifications.use_cases.customers.import_customers import ImportReport
-    from service.settings import Settings
-    from service.store import Store
-
-_DATA = click.option(
-    "--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Data folder."
-)  # fmt: skip
 #: Largest file read into memory.
 _MAX_BYTES = 64 * 1024 * 1024
 
 
 @click.command("import")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@_DATA
+@click.argument("file", type=FILE)
+@DATA
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 def import_command(file: Path, data: Path, *, dry_run: bool) -> None:
     """Bring customers and contacts to what a CSV file says: all of it, or nothing. Exit code 2 where it has faults."""
-    report = asyncio.run(_import(_settings(data), _read(file), dry_run=dry_run))
+    report = asyncio.run(_import(prepared_settings(data), _read(file), dry_run=dry_run))
     for fault in report.faults:
         where = f"line {fault.line}: {fault.field}: " if fault.field else f"line {fault.line}: "
-        click.echo(where + _printable(fault.reason), err=True)
+        click.echo(where + printable(fault.reason), err=True)
     if report.faults:
         raise InvalidInputError(Fault("", f"{len(report.faults)} faults; nothing was imported"))
     if dry_run:
@@ -48,11 +50,11 @@ def import_command(file: Path, data: Path, *, dry_run: bool) -> None:
 
 
 @click.command("export")
-@_DATA
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="File to write; standard output if none.")
+@DATA
+@click.option("--out", type=FILE, help="File to write; standard output if none.")
 def export_command(data: Path, out: Path | None) -> None:
     """Write customers and contacts as a CSV file that imports into an empty installation."""
-    content = asyncio.run(_export(_settings(data))).encode()
+    content = asyncio.run(_export(prepared_settings(data))).encode()
     if out is None:
         sys.stdout.buffer.write(content)
         return
@@ -62,16 +64,9 @@ def export_command(data: Path, out: Path | None) -> None:
         file.write(content)
 
 
-async def _import(settings: "Settings", content: bytes, *, dry_run: bool) -> "ImportReport":
-    from notifications.use_cases.audit_context import AuditContext  # noqa: PLC0415 - verify starts without the service
-    from notifications.use_cases.customers.import_customers import ImportUndoneError  # noqa: PLC0415 - as above
-    from service.bootstrap.agreements import load_agreements  # noqa: PLC0415 - as above
-    from service.system.logging import SystemClock, SystemIdentifiers  # noqa: PLC0415 - as above
-    from service.web.api.customers.customer_csv import parse_customers  # noqa: PLC0415 - as above
-    from service.web.api.customers.customer_transfer import Transfer  # noqa: PLC0415 - as above
-
+async def _import(settings: Settings, content: bytes, *, dry_run: bool) -> ImportReport:
     lines, faults = parse_customers(content)
-    transfer = Transfer(lines, faults, load_agreements(settings), dry_run)
+    transfer = Transfer(lines, faults, load_agreements(settings.agreements), dry_run)
     act = AuditContext(f"operator:{os.getuid()}", SystemClock().now(), SystemIdentifiers())
     async with contextlib.aclosing(_Opened(settings)) as opened:
         try:
@@ -80,9 +75,7 @@ async def _import(settings: "Settings", content: bytes, *, dry_run: bool) -> "Im
             return error.report
 
 
-async def _export(settings: "Settings") -> str:
-    from service.web.api.customers.customer_transfer import export_customers  # noqa: PLC0415 - verify starts without the service
-
+async def _export(settings: Settings) -> str:
     async with contextlib.aclosing(_Opened(settings)) as opened:
         return await opened.store.read(export_customers)
 
@@ -90,12 +83,9 @@ async def _export(settings: "Settings") -> str:
 class _Opened:
     """The store of a data folder; its tables are brought up to date where no service has the folder."""
 
-    def __init__(self, settings: "Settings") -> None:
-        from service.bootstrap.data_folder import sole_use  # noqa: PLC0415 - verify starts without the service
-        from service.store import open_store  # noqa: PLC0415 - as above
-
+    def __init__(self, settings: Settings) -> None:
         with contextlib.ExitStack() as stack:
-            migrate = settings.database_url is None
+            migrate = settings.database.url is None
             if migrate:
                 try:
                     stack.enter_context(sole_use(settings.data))
@@ -107,15 +97,6 @@ class _Opened:
         await self.store.close()
 
 
-def _settings(data: Path) -> "Settings":
-    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
-    from service.settings import load_settings  # noqa: PLC0415 - as above
-
-    if not is_prepared(data):
-        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
-    return load_settings(data)
-
-
 def _read(file: Path) -> bytes:
     try:
         with file.open("rb") as stream:
@@ -125,7 +106,3 @@ def _read(file: Path) -> bytes:
     if len(content) > _MAX_BYTES:
         raise InvalidInputError(Fault(str(file), f"is larger than {_MAX_BYTES} bytes"))
     return content
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "�" for char in text)

@@ -1,22 +1,25 @@
-"""``greffier backup``: a verified copy of the embedded database, beside a running service too."""
+"""``greffier backup`` and ``greffier copy``: the database of a data folder."""
 
 import asyncio
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from notifications.errors import Fault, InvalidInputError
-
-if TYPE_CHECKING:
-    from service.settings import Settings
+from service.audit_log.backup import BackupFaultError, make_backup, verify_backup
+from service.bootstrap.data_folder import prepared_settings
+from service.cli.options import DATA, FOLDER
+from service.settings import load_settings
+from service.store import migrate_store
+from service.store.maintenance.copy import copy_store
+from service.system.file_lock import sole_use
 
 
 @click.command("backup")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
+@click.argument("folder", type=FOLDER)
+@DATA
 @click.option("--verify", is_flag=True, help="Verify a backup made before instead of making one.")
 def backup_command(folder: Path, data: Path, *, verify: bool) -> None:
     """Write a backup of the database into a new FOLDER, and verify it. Exit code 1 where it is not whole.
@@ -24,9 +27,7 @@ def backup_command(folder: Path, data: Path, *, verify: bool) -> None:
     Keys, master key and settings are not in it: keep them in another place. The head of the log must not be restored
     with it. How a backup is restored stands in docs/operations.md.
     """
-    from service.audit_log.backup import BackupFaultError, make_backup, verify_backup  # noqa: PLC0415 - verify starts without the service
-
-    settings = _settings(data)
+    settings = prepared_settings(data)
     try:
         if verify:
             backup = asyncio.run(verify_backup(settings, folder))
@@ -40,10 +41,24 @@ def backup_command(folder: Path, data: Path, *, verify: bool) -> None:
         click.echo("to be kept in another place: " + ", ".join(backup.kept_apart))
 
 
-def _settings(data: Path) -> "Settings":
-    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
-    from service.settings import load_settings  # noqa: PLC0415 - as above
+@click.command("copy")
+@DATA
+def copy_command(data: Path) -> None:
+    """Copy the embedded database of a data folder to the empty database that database.url names.
 
-    if not is_prepared(data):
-        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
-    return load_settings(data)
+    All of it or nothing; the log verifies as before. No service may run on the folder. Run it as the owner of the
+    tables: it makes them.
+    """
+    settings = load_settings(data)
+    target = settings.store_location()
+    if not isinstance(target, str):
+        raise InvalidInputError(Fault("database.url", "is not set: it names where to copy to"))
+    if not settings.database_file.exists():
+        raise InvalidInputError(Fault("data", f"{settings.database_file} is not there"))
+    with sole_use(data):
+        migrate_store(settings.database_file)
+        rows = copy_store(
+            settings.database_file, target, lambda table: click.echo(f"{table.rows:10}  {table.name}", err=True)
+        )
+        migrate_store(target, role=settings.database.role)
+    click.echo(f"copied and verified: {rows} rows; the embedded database is kept as it was")

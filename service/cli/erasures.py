@@ -5,19 +5,17 @@ import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from notifications.canonical_json import timestamp_text
 from notifications.customer.erasure import erasure_window
-from notifications.errors import Fault, InvalidInputError
+from service.bootstrap.data_folder import prepared_settings
+from service.cli.options import DATA
+from service.settings import Settings
+from service.store import SqlTransaction, open_store
+from service.system.file_lock import sole_use
 
-if TYPE_CHECKING:
-    from service.settings import Settings
-    from service.store.engines.transaction import SqlTransaction
-
-_DATA = click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
 _AT_ONCE = 1000
 
 
@@ -27,27 +25,25 @@ def erasures_command() -> None:
 
 
 @erasures_command.command("list")
-@_DATA
+@DATA
 def list_erasures(data: Path) -> None:
     """Print one line for each erasure that is ordered or done: when it may be done, until when it must be."""
-    for line in asyncio.run(_listed(_settings(data))):
+    for line in asyncio.run(_listed(prepared_settings(data))):
         click.echo(line)
 
 
 @erasures_command.command("compact")
-@_DATA
+@DATA
 def compact(data: Path) -> None:
     """Make the files anew of what was erased, where the service may not: on PostgreSQL, as the owner of the tables.
 
-    The certificate of an erasure is signed after it. Run it with the owner's address in GREFFIER_DATABASE_URL.
+    The certificate of an erasure is signed after it. Run it with the owner's address in GREFFIER_DATABASE__URL.
     """
-    number = asyncio.run(_compacted(_settings(data), datetime.now(UTC)))
+    number = asyncio.run(_compacted(prepared_settings(data), datetime.now(UTC)))
     click.echo(f"files made anew; {number} erasures can be certified")
 
 
-async def _listed(settings: "Settings") -> list[str]:
-    from service.store import open_store  # noqa: PLC0415 - verify starts without the service
-
+async def _listed(settings: Settings) -> list[str]:
     store = open_store(settings.store_location(), migrate=False, readers=1)
     try:
         return await store.read(_lines)
@@ -55,19 +51,19 @@ async def _listed(settings: "Settings") -> list[str]:
         await store.close()
 
 
-def _lines(tx: "SqlTransaction") -> list[str]:
+def _lines(tx: SqlTransaction) -> list[str]:
     lines = []
-    for order in tx.erasure_orders(_AT_ONCE):
-        customer = tx.customer(order.customer_id)
+    for order in tx.erasures.orders(_AT_ONCE):
+        customer = tx.customers.get(order.customer_id)
         if order.noticed_at is None or customer is None:
             lines.append(f"{order.customer_id} ordered, its formal notice not served")
             continue
         window = erasure_window(order.noticed_at, customer.time_zone)
-        owed = ", ".join(f"{number} {kind}" for kind, number in tx.erasure_obstacles(order.customer_id).items())
+        owed = ", ".join(f"{number} {kind}" for kind, number in tx.erasures.obstacles(order.customer_id).items())
         between = f"{timestamp_text(window.not_before)} to {timestamp_text(window.due_at)}"
         lines.append(f"{order.customer_id} to be erased from {between}" + (f"; in the way: {owed}" if owed else ""))
     after = ""
-    while page := tx.erasures(after, _AT_ONCE):
+    while page := tx.erasures.after(after, _AT_ONCE):
         after = page[-1].pseudonym
         for erasure in page:
             state = (
@@ -77,31 +73,19 @@ def _lines(tx: "SqlTransaction") -> list[str]:
     return lines
 
 
-async def _compacted(settings: "Settings", now: datetime) -> int:
-    from service.bootstrap.data_folder import sole_use  # noqa: PLC0415 - verify starts without the service
-    from service.store import open_store  # noqa: PLC0415 - as above
-
+async def _compacted(settings: Settings, now: datetime) -> int:
     # A database that several processes share needs no folder to itself.
-    with contextlib.nullcontext() if settings.database_url is not None else sole_use(settings.data):
+    with contextlib.nullcontext() if settings.database.url is not None else sole_use(settings.data):
         store = open_store(settings.store_location(), migrate=False, readers=1)
         try:
             await store.compact()
 
             def work(tx: "SqlTransaction") -> int:
-                waiting = [erasure for erasure in tx.unfinished_erasures(_AT_ONCE) if erasure.compacted_at is None]
+                waiting = [erasure for erasure in tx.erasures.unfinished(_AT_ONCE) if erasure.compacted_at is None]
                 for erasure in waiting:
-                    tx.save_erasure(replace(erasure, compacted_at=now))
+                    tx.erasures.save(replace(erasure, compacted_at=now))
                 return len(waiting)
 
             return await store.write(work)
         finally:
             await store.close()
-
-
-def _settings(data: Path) -> "Settings":
-    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
-    from service.settings import load_settings  # noqa: PLC0415 - as above
-
-    if not is_prepared(data):
-        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
-    return load_settings(data)

@@ -1,23 +1,29 @@
 """``greffier fsck``: the whole log made again from its entries, and everything beside it compared."""
 
+import json
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from notifications.errors import Fault, InvalidInputError
+from service.audit_log.backup import log_keys
+from service.audit_log.fsck.check import Report, check_log
+from service.audit_log.fsck.findings import STEPS
 from service.audit_log.fsck.heads import ExternalHeads
-
-if TYPE_CHECKING:
-    from service.audit_log.fsck.check import Report
-    from service.settings import Settings
+from service.audit_log.witness.client import parse_witnesses
+from service.bootstrap.data_folder import prepared_settings
+from service.cli.options import DATA
+from service.cli.verify import load_trust
+from service.settings import Settings
 
 
 @click.command("fsck")
-@click.option("--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Data folder.")
+@DATA
 @click.option(
     "--processes",
     type=click.IntRange(1, 64),
@@ -40,20 +46,10 @@ def fsck_command(
 
     Beside a running service too. Exit code 1 where something differs; the first difference of each step is named.
     """
-    from rich.console import Console  # noqa: PLC0415 - verify starts without the service
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    from service.audit_log.backup import log_keys  # noqa: PLC0415 - as above
-    from service.audit_log.fsck.check import check_log  # noqa: PLC0415 - as above
-    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - as above
-    from service.settings import load_settings  # noqa: PLC0415 - as above
-
-    if not is_prepared(data):
-        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
+    settings = prepared_settings(data)
     if share < 1 and processes != 1:
         raise InvalidInputError(Fault("share", "is for one process: add --processes 1"))
     os.nice(niceness)
-    settings = load_settings(data)
     rest = _rested(share)
     columns = (TextColumn("entries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
@@ -78,12 +74,9 @@ def fsck_command(
         click.get_current_context().exit(1)
 
 
-def _others(settings: "Settings") -> ExternalHeads:
+def _others(settings: Settings) -> ExternalHeads:
     """Return whose word on heads is taken: the authority of the trust folder, the witnesses of the settings."""
-    from service.audit_log.witness.client import parse_witnesses  # noqa: PLC0415 - as above
-    from service.cli.verify import load_trust  # noqa: PLC0415 - as above
-
-    witnesses = [witness.key for witness in parse_witnesses(settings.witnesses)]
+    witnesses = [witness.key for witness in parse_witnesses(settings.witnesses.cosigners)]
     return ExternalHeads(load_trust(settings.trust_dir).timestamp_roots, witnesses)
 
 
@@ -100,9 +93,7 @@ def _rested(share: float) -> Callable[[], None]:
     return rest
 
 
-def _say(report: "Report") -> None:
-    from service.audit_log.fsck.findings import STEPS  # noqa: PLC0415 - as above
-
+def _say(report: Report) -> None:
     found = {difference.step: difference for difference in report.differences}
     for step in STEPS:
         if step in found:
@@ -119,9 +110,7 @@ def _say(report: "Report") -> None:
         click.echo(f"greffier: the first difference is {report.first}", err=True)
 
 
-def _say_as_json(report: "Report") -> None:
-    import json  # noqa: PLC0415 - as above
-
+def _say_as_json(report: Report) -> None:
     click.echo(
         json.dumps({
             "clean": not report.differences,

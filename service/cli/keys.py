@@ -1,21 +1,29 @@
 """``greffier keys``: list the keys of a data folder, and replace them, beside a running service or without one."""
 
 import asyncio
+import os
 import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from notifications.errors import Fault, InvalidInputError
+from notifications.use_cases.audit_context import AuditContext
+from service.bootstrap.data_folder import is_prepared
+from service.cli.options import DATA, FILE
+from service.crypto.key_states import KeyState
+from service.crypto.master_key import key_passphrases, load_masters
+from service.key_rotation.keeper import KeyKeeper, all_key_states
+from service.key_rotation.master_rotation import rotate_master
+from service.key_rotation.rotation import KeyRotation
+from service.key_rotation.staging import PreparedRotation
+from service.settings import Settings, load_settings
+from service.store import Store, open_store
+from service.system.file_lock import sole_use
+from service.system.logging import SystemClock, SystemIdentifiers, configure_logging
 
-if TYPE_CHECKING:
-    from service.key_rotation.staging import PreparedRotation
-    from service.settings import Settings
-
-_DATA = click.option(
-    "--data", required=True, type=click.Path(path_type=Path, file_okay=False), help="Data folder."
-)  # fmt: skip
 #: Enough of a fingerprint to tell keys apart.
 _SHOWN = 16
 
@@ -26,12 +34,10 @@ def keys_command() -> None:
 
 
 @keys_command.command("list")
-@_DATA
+@DATA
 def list_command(data: Path) -> None:
     """List every key: kind, fingerprint, state, validity, and whether it is encrypted at rest."""
-    from service.cli.key_operations import key_states  # noqa: PLC0415 - verify starts without the service
-
-    for state in key_states(_settings(data)):
+    for state in _key_states(_settings(data)):
         since, until = (f"{at:%Y-%m-%d}" if at is not None else "…" for at in (state.not_before, state.not_after))
         words = {None: "", True: "encrypted", False: "NOT ENCRYPTED"}[state.encrypted]
         line = f"{state.kind:9}  {state.fingerprint[:_SHOWN]}  {state.state:11}  {since:10} to {until:10}  {words}"
@@ -44,51 +50,103 @@ def rotate_command() -> None:
 
 
 @rotate_command.command("signing")
-@_DATA
+@DATA
 @click.option(
     "--install",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="PEM file with private key, certificate and intermediates from an authority; without it the demo CA issues.",
 )
 def rotate_signing_command(data: Path, install: Path | None) -> None:
     """Replace the key and certificate that sign notices and mails."""
-    from service.cli.key_operations import rotate_signing  # noqa: PLC0415 - verify starts without the service
-
-    _tell(asyncio.run(rotate_signing(_settings(data), install)), "its certificate is valid until")
+    _tell(asyncio.run(_rotate_signing(_settings(data), install)), "its certificate is valid until")
 
 
 @rotate_command.command("log")
-@_DATA
+@DATA
 def rotate_log_command(data: Path) -> None:
     """Replace the key that signs the log's checkpoints; give customers the new line of trust/log.vkey."""
-    from service.cli.key_operations import rotate_log  # noqa: PLC0415 - verify starts without the service
-
-    _tell(asyncio.run(rotate_log(_settings(data))), "it signs too until")
+    _tell(asyncio.run(_rotate_log(_settings(data))), "it signs too until")
 
 
 @rotate_command.command("master")
-@_DATA
+@DATA
 def rotate_master_command(data: Path) -> None:
     """Replace the master key and encrypt anew what is under it. The service must be stopped."""
-    from service.cli.key_operations import replace_master  # noqa: PLC0415 - verify starts without the service
-
-    files, records = asyncio.run(replace_master(_settings(data)))
+    files, records = asyncio.run(_replace_master(_settings(data)))
     click.echo(f"the master key is replaced; encrypted anew: {files} key files, {records} secrets in the database")
 
 
-def _settings(data: Path) -> "Settings":
-    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
-    from service.settings import load_settings  # noqa: PLC0415 - as above
-    from service.system.logging import configure_logging  # noqa: PLC0415 - as above
-
+def _settings(data: Path) -> Settings:
     if not is_prepared(data):
         raise InvalidInputError(Fault("data", f"{data} is no prepared data folder"))
     configure_logging(sys.stderr)
     return load_settings(data)
 
 
-def _tell(prepared: "PreparedRotation", words: str) -> None:
+def _tell(prepared: PreparedRotation, words: str) -> None:
     click.echo(f"{prepared.key.kind} key {prepared.key.fingerprint[:_SHOWN]} is in place")
     previous, until = prepared.previous, prepared.change.overlap_until
     if previous is not None and until is not None:
         click.echo(f"the key before is {previous.fingerprint[:_SHOWN]}; {words} {until:%Y-%m-%d %H:%M} UTC")
+
+
+def _key_states(settings: Settings) -> list[KeyState]:
+    """Return every key of a data folder; raises GreffierError where one that must be readable is not."""
+    clock = SystemClock()
+    rotation = KeyRotation(settings, key_passphrases(settings, load_masters(settings)), clock)
+    return all_key_states(settings, rotation, rotation.log_keys().ring(), clock.now())
+
+
+async def _rotate_signing(settings: Settings, install: Path | None) -> PreparedRotation:
+    """Replace the signing key by one of the demo CA, or by what a file holds."""
+    return await _rotate(settings, lambda rotation: _prepare_signing(rotation, install))
+
+
+async def _rotate_log(settings: Settings) -> PreparedRotation:
+    """Replace the log's key."""
+    return await _rotate(settings, KeyRotation.prepare_log)
+
+
+async def _replace_master(settings: Settings) -> tuple[int, int]:
+    """Replace the master key; raises InvalidInputError while a service runs on the folder."""
+    with sole_use(settings.data):
+        async with _opened(settings) as (keeper, store), keeper.rotating():
+            return await rotate_master(settings, store, _act())
+
+
+def _prepare_signing(rotation: KeyRotation, install: Path | None) -> PreparedRotation:
+    return rotation.prepare_signing() if install is None else rotation.prepare_installed(install)
+
+
+async def _rotate(settings: Settings, prepare: Callable[[KeyRotation], PreparedRotation]) -> PreparedRotation:
+    async with _opened(settings) as (keeper, store), keeper.rotating() as rotation:
+        prepared = await asyncio.to_thread(prepare, rotation)
+        act = _act()
+        await store.write(lambda tx: keeper.announce(tx, act, prepared))
+        return prepared
+
+
+def _act() -> AuditContext:
+    # The number of the system's account: it names nobody outside this machine.
+    return AuditContext(f"operator:uid-{os.getuid()}", SystemClock().now(), SystemIdentifiers())
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[KeyKeeper, Store]]:
+    clock = SystemClock()
+    rotation = KeyRotation(settings, key_passphrases(settings, load_masters(settings)), clock)
+    store = open_store(settings.store_location(), migrate=settings.database.url is None)
+    try:
+        yield (
+            KeyKeeper(
+                settings,
+                rotation,
+                unit_of_work=store,
+                log_store=store,
+                clock=clock,
+                identifiers=SystemIdentifiers(),
+            ),
+            store,
+        )
+    finally:
+        await store.close()

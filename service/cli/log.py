@@ -14,14 +14,17 @@ from notifications.audit.merkle import NodeReader, consistency_proof, inclusion_
 from notifications.audit.proof import format_proof
 from notifications.audit.tile_reading import TileNodes
 from notifications.errors import Fault, InvalidInputError
+from notifications.ports import Transaction
 from service.audit_log.export import ExportedLog, export_log, tile_count
-from service.audit_log.publishing import VERIFIER_KEY, PublishedTransaction, Reads, published_checkpoint
+from service.audit_log.publishing import VERIFIER_KEY, Reads, published_checkpoint
+from service.bootstrap.data_folder import prepared_settings
+from service.cli.options import FOLDER
+from service.store import open_store
 
 ResultT = TypeVar("ResultT")
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
-_DATA = click.option("--data", type=_FOLDER, help="Data folder; runs beside the service.")
-_LOG = click.option("--log", "exported", type=_FOLDER, help="Folder that was exported before.")
+_DATA = click.option("--data", type=FOLDER, help="Data folder; runs beside the service.")
+_LOG = click.option("--log", "exported", type=FOLDER, help="Folder that was exported before.")
 
 
 @click.group("log")
@@ -30,13 +33,13 @@ def log_command() -> None:
 
 
 @log_command.command("export")
-@click.argument("folder", type=_FOLDER)
-@click.option("--data", required=True, type=_FOLDER, help="Data folder; runs beside the service.")
+@click.argument("folder", type=FOLDER)
+@click.option("--data", required=True, type=FOLDER, help="Data folder; runs beside the service.")
 def export(folder: Path, data: Path) -> None:
     """Write checkpoint, verifier keys, tiles and entries as files; run again, it writes what is new."""
 
     async def run(read: Reads, keys: str) -> str:
-        size = await read(lambda tx: tx.log_size())
+        size = await read(lambda tx: tx.log.size())
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("tiles", total=tile_count(size))
@@ -85,11 +88,11 @@ def _proven(data: Path | None, exported: Path | None, make: Callable[[int, bytes
         log = ExportedLog(exported)
         return make(log.checkpoint.size, log.note, TileNodes(log.checkpoint.size, log.tile))
 
-    def work(tx: PublishedTransaction) -> bytes:
+    def work(tx: Transaction) -> bytes:
         note = published_checkpoint(tx)
         if note is None:
             raise InvalidInputError(Fault("data", "the log has no entries yet"))
-        return make(tx.log_size(), note, tx.log_node_hashes)
+        return make(tx.log.size(), note, tx.log.node_hashes)
 
     async def run(read: Reads, _keys: str) -> bytes:
         return await read(work)
@@ -99,13 +102,7 @@ def _proven(data: Path | None, exported: Path | None, make: Callable[[int, bytes
 
 async def _with_store(data: Path, run: Callable[[Reads, str], Awaitable[ResultT]]) -> ResultT:
     """Run with reads of a data folder's store, opened beside the service, and with the log's verifier keys."""
-    from service.bootstrap.data_folder import is_prepared  # noqa: PLC0415 - verify starts without the service
-    from service.settings import load_settings  # noqa: PLC0415 - as above
-    from service.store import open_store  # noqa: PLC0415 - as above
-
-    if not is_prepared(data):
-        raise InvalidInputError(Fault("data", f"{data} is no data folder: greffier init makes one"))
-    settings = load_settings(data)
+    settings = prepared_settings(data)
     keys = (settings.trust_dir / VERIFIER_KEY).read_text(encoding="utf-8")
     store = open_store(settings.store_location(), migrate=False, readers=1)
     try:

@@ -1,33 +1,51 @@
-"""``greffier succeed-log``: a new log says what became of one that refuses to sign for good."""
+"""``greffier succeed-log``: a new log says what became of one that refuses to sign for good.
+
+A head that was published names entries that the restored database lacks. No command can bring them back, and none makes
+the old log sign again: whoever holds the newer head would hold proof of two histories. What can be done is to begin
+another log, under another name and key, in a folder of its own, and to say in it, for good, what was lost and why.
+"""
 
 import asyncio
+import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+from notifications.audit.checkpoint import Checkpoint, parse_checkpoint_note, verify_checkpoint
+from notifications.audit.note import VerifierKey
+from notifications.errors import Fault, InvalidInputError, LogUnavailableError, VerificationError
+from notifications.ports import Identifiers, Page
+from notifications.use_cases.audit_context import AuditContext
+from service.audit_log.backup import log_keys
+from service.audit_log.published_head import Head, read_head, verified_head
+from service.audit_log.witness.folder import origin_digest
+from service.cli.options import FILE, FOLDER
+from service.settings import Settings, load_settings
+from service.store import SqlTransaction, open_store
+from service.system.file_lock import sole_use
+from service.system.logging import SystemIdentifiers
+
+ENTRY_TYPE = "log.succeeded"
+_PENDING_LOOKED_AT = 10_000
 
 
 @click.command("succeed-log")
-@click.option("--data", required=True, type=_FOLDER, help="New data folder, with another log_origin.")
-@click.option("--old", required=True, type=_FOLDER, help="Data folder of the log that refuses to sign.")
+@click.option("--data", required=True, type=FOLDER, help="New data folder, with another log_origin.")
+@click.option("--old", required=True, type=FOLDER, help="Data folder of the log that refuses to sign.")
 @click.option("--reason", required=True, help="What happened, in a sentence; the log commits to it.")
 @click.option(
     "--head",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="Head that the old database lacks, of a witness or a proof; the old folder's log-head if not given.",
 )
-def succession_command(data: Path, old: Path, reason: str, head: Path | None) -> None:
+def succeed_log_command(data: Path, old: Path, reason: str, head: Path | None) -> None:
     """Record in a new log that an old one was lost: its published head, what is left of it, which indices are not.
 
     It does not make the old log sign again, and brings no entry back: the old name is over. Nothing of the old folder
     is changed; keep it, with its trust folder, for whoever verifies old notices. The new service must be stopped.
     """
-    from service.cli.succession import recover_log  # noqa: PLC0415 - as above
-    from service.settings import load_settings  # noqa: PLC0415 - as above
-    from service.system.logging import SystemIdentifiers  # noqa: PLC0415 - verify starts without the service
-
     done = asyncio.run(
         recover_log(
             load_settings(data),
@@ -46,3 +64,117 @@ def succession_command(data: Path, old: Path, reason: str, head: Path | None) ->
     else:
         click.echo(f"lost for good: entries {done.lost[0]} to {done.lost[1]}")
     click.echo("recorded; the new log says so from its next start on")
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecovery:
+    """What became of the log before."""
+
+    #: the latest head in its database
+    kept: Head
+    #: whether the database agrees with itself: its latest head is signed, and the tree gives its root
+    kept_is_whole: bool
+    #: the head that was published and that the database does not agree with
+    published: Checkpoint
+    #: that head as it was signed
+    note: bytes
+
+    @property
+    def lost(self) -> tuple[int, int] | None:
+        """First and last index that the database lacks; None where it has as many entries, and others."""
+        return None if self.published.size <= self.kept.size else (self.kept.size, self.published.size - 1)
+
+
+async def recover_log(
+    new: Settings, old: Settings, *, reason: str, head_file: Path | None, now: datetime, identifiers: Identifiers
+) -> LogRecovery:
+    """Record in a new log what became of the old one; raises InvalidInputError where there is no need, or no such log.
+
+    1. The new log has another name and another key: what the old one signed is never taken for its own.
+    2. The published head (the old folder's, or that of a file from a witness or a notice's proof) is the old log's own,
+       and its database does not agree with it. Nothing of the old folder is changed, and none of its keys is used.
+    3. The new folder holds no log but the new one, and does not say so already.
+    4. The entry names both heads, whole, and the indices that are lost. It is sequenced when the service starts.
+    """
+    if not reason.strip():
+        raise InvalidInputError(Fault("reason", "must say why"))
+    # 1.
+    if new.log.origin == old.log.origin:
+        raise InvalidInputError(Fault("log_origin", "the new log needs another name: the old one never signs again"))
+    keys = log_keys(old)
+    if {key.public_key for key in log_keys(new)} & {key.public_key for key in keys}:
+        raise InvalidInputError(Fault("log_key", "the new log needs a key of its own: prepare its folder by init"))
+    # 2.
+    succession = await _disagreement(old, keys, _published(head_file or old.head_file))
+    # 3. and 4.
+    with sole_use(new.data):
+        store = open_store(new.store_location(), migrate=new.database.url is None)
+        try:
+            act = AuditContext(f"operator:{os.getuid()}", now, identifiers)
+            await store.write(lambda tx: _record(tx, act, new.log.origin, succession, reason.strip()))
+        finally:
+            await store.close()
+    return succession
+
+
+def _published(path: Path) -> bytes:
+    try:
+        note = read_head(path)
+    except OSError as error:
+        raise InvalidInputError(Fault("head", f"{path} cannot be read: {error.strerror}")) from None
+    if note is None:
+        raise InvalidInputError(Fault("head", f"{path} is not there"))
+    return note
+
+
+async def _disagreement(old: Settings, keys: list[VerifierKey], note: bytes) -> LogRecovery:
+    """Return how the old database and a published head disagree; a running service may read it meanwhile."""
+    try:
+        published = verify_checkpoint(note, *keys)
+    except (InvalidInputError, VerificationError) as error:
+        raise InvalidInputError(Fault("head", f"is no head of {old.log.origin}: {error}")) from None
+    store = open_store(old.store_location(), migrate=False, readers=1)
+    try:
+        kept = await store.read(lambda tx: Head(tx.log.size(), tx.log.checkpoint()))
+        try:
+            await store.read(lambda tx: verified_head(tx, None, keys))
+        except LogUnavailableError:
+            return LogRecovery(kept, kept_is_whole=False, published=published, note=note)
+        try:
+            await store.read(lambda tx: verified_head(tx, note, keys))
+        except LogUnavailableError:
+            return LogRecovery(kept, kept_is_whole=True, published=published, note=note)
+    finally:
+        await store.close()
+    raise InvalidInputError(Fault("head", "the database agrees with it: nothing is lost, the old log may go on"))
+
+
+def _record(tx: SqlTransaction, act: AuditContext, origin: str, succession: LogRecovery, reason: str) -> None:
+    head, digest = tx.log.checkpoint(), origin_digest(succession.published.origin)
+    if head is not None and (held := parse_checkpoint_note(head).origin) != origin:
+        raise InvalidInputError(Fault("data", f"its database holds the log {held}, not {origin}"))
+    waiting = any(digest.encode() in pending.leaf for pending in tx.audit.pending(_PENDING_LOOKED_AT))
+    if waiting or tx.audit.about("log", digest, Page(1))[0]:
+        raise InvalidInputError(Fault("data", f"its log says already what became of {succession.published.origin}"))
+    kept, lost = succession.kept, succession.lost
+    entry = act.entry(
+        ENTRY_TYPE,
+        subjects={"log": digest},
+        detail={
+            "old_origin": succession.published.origin,
+            "published_size": succession.published.size,
+            "published_head": _lines(succession.note),
+            "kept_size": kept.size,
+            "kept_head": [] if kept.checkpoint is None else _lines(kept.checkpoint),
+            "kept_is_whole": succession.kept_is_whole,
+            "lost_from": None if lost is None else lost[0],
+            "lost_to": None if lost is None else lost[1],
+        },
+        private={"reason": reason},
+    )
+    tx.audit.append([entry])
+
+
+def _lines(note: bytes) -> list[str]:
+    """Return a head's lines: joined by line feeds they are the note again, byte by byte, where it is text."""
+    return note.decode(errors="replace").split("\n")

@@ -4,15 +4,24 @@ import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 from rich.console import Console
 from rich.text import Text
 
 from notifications.audit.note import VerifierKey, parse_verifier_key
-from notifications.errors import Fault, InvalidInputError, VerificationError
-from notifications.evidence.verification import MAIL_STEPS, Trust, VerifiedStep, parse_trust, verify_notice_mail
+from notifications.errors import Fault, InvalidInputError
+from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
+from notifications.evidence.verdict import Judgement, Verdict, judge, judge_notice_mail
+from notifications.evidence.verification import MAIL_STEPS, Trust, VerifiedStep, parse_trust
+from service.cli.options import FOLDER, printable
+
+#: 2 is a wrong input, as for every command.
+_EXIT_CODES = {Verdict.GENUINE: 0, Verdict.NOT_GENUINE: 1, Verdict.CHANGED_OUTSIDE: 3, Verdict.UNREADABLE: 4}
+_GENUINE = {
+    "mail": "signed by the provider, timestamped as shown, and held by its audit log",
+    "bundle": "every part is what the provider's audit log commits to",
+}
 
 
 def load_trust(folder: Path) -> Trust:
@@ -38,41 +47,36 @@ def _read(path: Path) -> bytes:
 
 
 def print_verification(mail: bytes, trust: Trust, console: Console) -> bool:
-    """Print each step with its result; returns whether all held. Steps after the first failure are not taken."""
-    done = 0
-    try:
-        for passed in verify_notice_mail(mail, trust):
-            _line(console, passed.number, _state(passed), passed.step, passed.finding)
-            done = passed.number
-    except VerificationError as error:
-        step = error.step
-        number = MAIL_STEPS.index(step) + 1 if step in MAIL_STEPS else done + 1
-        _line(console, number, ("FAILED", "bold red"), step, error.reason)
-        _verdict(console, f"NOT GENUINE: step {number}, {step}, failed; do not trust this mail", "bold red")
-        return False
-    _verdict(console, "GENUINE: signed by the provider, timestamped as shown, and held by its audit log", "bold green")
-    return True
+    """Print the steps over a saved mail and the verdict; returns whether the verdict is *genuine*."""
+    return _print(judge_notice_mail(mail, trust), MAIL_STEPS, "mail", console) is Verdict.GENUINE
 
 
-def print_bundle_verification(
-    bundle: BinaryIO, trust: Trust, console: Console, witnesses: Sequence[VerifierKey] = ()
-) -> bool:
-    """Print each step over a bundle with its result; returns whether all held."""
-    from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle  # noqa: PLC0415 - a mail needs none of it
-
-    try:
-        for passed in verify_bundle(bundle, trust, witnesses):
-            _line(console, passed.number, _state(passed), passed.step, passed.finding)
-    except VerificationError as error:
-        number = BUNDLE_STEPS.index(error.step) + 1
-        _line(console, number, ("FAILED", "bold red"), error.step, error.reason)
-        _verdict(console, f"NOT GENUINE: step {number}, {error.step}, failed; do not trust this bundle", "bold red")
-        return False
-    _verdict(console, "GENUINE: every part is what the provider's audit log commits to", "bold green")
-    return True
+def _print(judgement: Judgement, steps: Sequence[str], what: str, console: Console) -> Verdict:
+    """Print the steps that held, the one that did not, and the verdict. Steps after the first failure are not taken."""
+    for passed in judgement.steps:
+        changed = f"; outside the signed part: {'; '.join(passed.changed)}" if passed.changed else ""
+        _line(console, passed.number, _state(passed), passed.step, passed.finding + changed)
+    step, reasons = judgement.failed_step, "; ".join(judgement.reasons)
+    number = len(judgement.steps) + 1 if step not in steps else steps.index(step) + 1
+    unreadable = judgement.verdict is Verdict.UNREADABLE
+    if step is not None:
+        _line(console, number, ("unread", "yellow") if unreadable else ("FAILED", "bold red"), step, reasons)
+    match judgement.verdict:
+        case Verdict.GENUINE:
+            _verdict(console, f"GENUINE: {_GENUINE[what]}", "bold green")
+        case Verdict.CHANGED_OUTSIDE:
+            told = "the signed content is genuine, but the copy was changed outside it; do not believe these parts"
+            _verdict(console, f"CHANGED OUTSIDE: {told}: {reasons}", "bold yellow")
+        case Verdict.UNREADABLE:
+            _verdict(console, f"NOT READABLE AS SAVED: the {what} {reasons}; do not trust it before", "bold yellow")
+        case Verdict.NOT_GENUINE:
+            _verdict(console, f"NOT GENUINE: step {number}, {step}, failed; do not trust this {what}", "bold red")
+    return judgement.verdict
 
 
 def _state(passed: VerifiedStep) -> tuple[str, str]:
+    if passed.changed:
+        return "changed", "yellow"
     if passed.pending:
         return "follows", "yellow"
     return ("partly", "yellow") if passed.partial else ("ok", "green")
@@ -85,8 +89,8 @@ def _verdict(console: Console, verdict: str, style: str) -> None:
 
 def _line(console: Console, number: int, state: tuple[str, str], step: str, finding: str) -> None:
     # Everything from the mail goes out as text, not as markup, and without control characters.
-    shown = "".join(char if char.isprintable() else "�" for char in finding)
-    console.print(Text.assemble(f"{number}. ", (f"{state[0]:8}", state[1]), f"{step}: {shown}"), soft_wrap=True)
+    text = Text.assemble(f"{number}. ", (f"{state[0]:8}", state[1]), f"{step}: {printable(finding)}")
+    console.print(text, soft_wrap=True)
 
 
 @click.command("verify")
@@ -95,26 +99,34 @@ def _line(console: Console, number: int, state: tuple[str, str], step: str, find
     "--trust",
     "trust_dir",
     required=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Folder with ca.pem, tsa.pem and log.vkey, obtained from the provider by another way than the file.",
 )
 def verify_command(file: Path, trust_dir: Path) -> None:
     """Verify a saved notice mail or an evidence bundle, offline.
 
-    Exit code 0: genuine; 1: not, and the step that failed; 2: no input.
-    """
+    Each step says what is true of it. The verdict is the last line and the exit code:
+
+    \b
+    0  genuine
+    1  not genuine: a step failed, and the line before names it
+    2  no verdict: wrong words, no file, or no trust folder
+    3  the signed content is genuine, but the copy was changed outside it;
+       the verdict names what is not to be believed
+    4  not readable as saved; the verdict says what to save instead
+    """  # noqa: D301 - click keeps the lines of a list as they are after this character
     trust = load_trust(trust_dir)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal or pipe that cannot show a character must not end the command before its verdict.
         sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False)
-    genuine = (
+    verdict = (
         _verify_bundle(file, trust, console, load_witnesses(trust_dir))
         if _is_archive(file)
-        else print_verification(_read(file), trust, console)
+        else _print(judge_notice_mail(_read(file), trust), MAIL_STEPS, "mail", console)
     )
-    if not genuine:
-        raise click.exceptions.Exit(1)
+    if code := _EXIT_CODES[verdict]:
+        raise click.exceptions.Exit(code)
 
 
 def _is_archive(path: Path) -> bool:
@@ -126,6 +138,6 @@ def _is_archive(path: Path) -> bool:
         raise InvalidInputError(Fault(str(path), f"cannot be read: {error.strerror}")) from None
 
 
-def _verify_bundle(path: Path, trust: Trust, console: Console, witnesses: Sequence[VerifierKey]) -> bool:
+def _verify_bundle(path: Path, trust: Trust, console: Console, witnesses: Sequence[VerifierKey]) -> Verdict:
     with path.open("rb") as file:
-        return print_bundle_verification(file, trust, console, witnesses)
+        return _print(judge(verify_bundle(file, trust, witnesses)), BUNDLE_STEPS, "bundle", console)

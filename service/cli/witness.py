@@ -1,17 +1,24 @@
 """``greffier witness``: cosign the heads of logs, for a customer or an authority that watches them."""
 
+import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from notifications.audit.note import parse_verifier_key
 from notifications.errors import Fault, InvalidInputError
+from service.audit_log.witness.folder import WitnessFolder, prepare_witness
+from service.audit_log.witness.server import witness_until_stopped
+from service.cli.options import FOLDER
+from service.system.file_lock import sole_use
+from service.system.logging import configure_logging
 
-_DATA = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.group("witness", invoke_without_command=True)
-@click.option("--data", type=_DATA, help="Folder of the witness, made by greffier witness init.")
+@click.option("--data", type=FOLDER, help="Folder of the witness, made by greffier witness init.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8082, show_default=True, type=click.IntRange(0, 65_535))
 @click.pass_context
@@ -25,16 +32,9 @@ def witness_command(context: click.Context, data: Path | None, host: str, port: 
         return
     if data is None:
         raise click.UsageError("--data is needed")
-    import asyncio  # noqa: PLC0415 - verify starts without the service
-    from datetime import UTC, datetime  # noqa: PLC0415 - as above
-
-    from service.audit_log.witness.folder import WitnessFolder, witness_alone  # noqa: PLC0415 - as above
-    from service.audit_log.witness.server import witness_until_stopped  # noqa: PLC0415 - as above
-    from service.system.logging import configure_logging  # noqa: PLC0415 - as above
-
     if not data.is_dir():
         raise InvalidInputError(Fault("data", f"{data} is no witness's: run greffier witness init"))
-    with witness_alone(data):
+    with sole_use(data):
         witness = WitnessFolder(data, lambda: datetime.now(UTC))
         configure_logging()
 
@@ -45,13 +45,10 @@ def witness_command(context: click.Context, data: Path | None, host: str, port: 
 
 
 @witness_command.command("init")
-@click.option("--data", required=True, type=_DATA, help="Folder to make.")
+@click.option("--data", required=True, type=FOLDER, help="Folder to make.")
 @click.option("--name", required=True, help="Name that it cosigns under, such as witness.customer.example.")
 @click.option("--log", "logs", multiple=True, type=_FILE, help="log.vkey of a log to watch; may be given again.")
 def init_command(data: Path, name: str, logs: tuple[Path, ...]) -> None:
     """Make a witness's key; prints the verifier key that the log's settings are given."""
-    from notifications.audit.note import parse_verifier_key  # noqa: PLC0415 - as above
-    from service.audit_log.witness.folder import prepare_witness  # noqa: PLC0415 - as above
-
     lines = [line for path in logs for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     click.echo(prepare_witness(data, name, [parse_verifier_key(line) for line in lines]).text())

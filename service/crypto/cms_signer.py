@@ -24,7 +24,7 @@ from service.crypto.key_files import (
     stamp_of,
 )
 
-#: What verifiers take at the least (RFC 8551, 4.2).
+#: Smallest RSA key that verifiers accept (RFC 8551, 4.2).
 _MIN_RSA_BITS = 2048
 _OPTIONS = [pkcs7.PKCS7Options.DetachedSignature, pkcs7.PKCS7Options.Binary]
 
@@ -38,11 +38,11 @@ class _Identity:
 
 
 class CmsSigner:
-    """Implements ``notifications.ports.Signer`` on PEM files: key and chain in one, or in one each.
+    """Implements ``notifications.ports.Signer`` on PEM files: key and chain in one file, or in separate files.
 
-    A key in the chain's file is the one that is used, whatever the key's file holds: one file is replaced by one
-    rename, so that key and certificate always belong together. Files are read again when they change, so that a renewed
-    certificate is used without a restart, and looked at again after a failure, so that a mended file is.
+    If the chain's file contains a key, this key is used, and the key file is ignored. One rename then replaces key and
+    certificate together, so they always match. Files are read again when they change, so a renewed certificate is used
+    without a restart. After a failure they are read again too, so a repaired file is used.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class CmsSigner:
         *,
         look_again_seconds: float = 0,
     ) -> None:
-        """Files that were looked at are not looked at again for ``look_again_seconds``."""
+        """Files that were checked are not checked again for ``look_again_seconds``."""
         self._key_file, self._chain_file = key_file, chain_file
         self._look_again_seconds, self._looked_at = look_again_seconds, 0.0
         self._passphrases, self._clock = passphrases, clock
@@ -63,17 +63,17 @@ class CmsSigner:
 
     @property
     def address(self) -> str:
-        """The address that the certificate names; raises SealingUnavailableError without a usable one."""
+        """The mail address in the certificate; raises SealingUnavailableError without a usable certificate."""
         return self._current().address
 
     @property
     def not_after(self) -> datetime:
-        """When the certificate expires; raises SealingUnavailableError without a usable one."""
+        """When the certificate expires; raises SealingUnavailableError without a usable certificate."""
         return self._current().leaf.not_valid_after_utc
 
     @property
     def fingerprint(self) -> str:
-        """Hex SHA-256 of the certificate; raises SealingUnavailableError without a usable one."""
+        """Hex SHA-256 of the certificate; raises SealingUnavailableError without a usable certificate."""
         return self._current().leaf.fingerprint(hashes.SHA256()).hex()
 
     def sign_detached(self, content: bytes) -> bytes:
@@ -115,7 +115,7 @@ class CmsSigner:
                 self._identity = self._load()
             except (SealingUnavailableError, ValueError, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
                 failure = error
-            # Replaced while they were read, the files do not show one state: look again before anything is refused.
+            # If the files were replaced during the read, they may not match: read again before refusing.
             before, stamp = stamp, self._files_stamp()
             if before == stamp:
                 break
@@ -131,7 +131,7 @@ class CmsSigner:
         return stamp_of(self._key_file) + stamp_of(self._chain_file)
 
     def _load(self) -> _Identity:
-        """Load and check: 1. key and chain, 2. they belong together, 3. what the certificate is for, 4. its address."""
+        """Load and check: 1. key and chain, 2. that they match, 3. the purpose of the certificate, 4. its address."""
         # 1.
         chain = read_file(self._chain_file, "certificate")
         together = PRIVATE_KEY_BLOCK.search(chain) is not None
@@ -160,7 +160,7 @@ class CmsSigner:
             addresses = []
         if not addresses:
             raise SealingUnavailableError(f"certificate {self._chain_file} names no mail address (subjectAltName)")
-        # The root is what the reader trusts already: sent along it proves nothing.
+        # The root is not sent: a verifier has it already, and a root that comes with a signature proves nothing.
         intermediates = [certificate for certificate in others if certificate.subject != certificate.issuer]
         self._verify_links([leaf, *intermediates])
         return _Identity(key, leaf, intermediates, addresses[0])

@@ -20,12 +20,14 @@ from notifications.errors import Fault, InvalidInputError
 from service.crypto.key_files import private_pem
 from service.system.atomic_files import write_new
 
+#: How the name of a demonstration CA ends: nobody else vouches for what it certifies.
+DEMO_CA = " demo CA"
 _CA_DAYS = 3650
 _SIGNING_DAYS = 730
 _TSA_DAYS = 1825
-#: Certificates are valid from a little before they are made, for clocks that lag.
+#: Certificates are valid from a little before they are made, because other clocks may be behind.
 _BACKDATE = timedelta(minutes=5)
-#: X.520, ub-common-name; the library counts bytes
+#: X.520, ub-common-name; the library counts bytes.
 _MAX_NAME_BYTES = 64
 
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
@@ -35,7 +37,7 @@ _CertificateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 @dataclass(frozen=True, slots=True)
 class KeyFiles:
-    """Where the files of a data folder stand."""
+    """The paths of the key files in a data folder."""
 
     keys: Path
     trust: Path
@@ -44,13 +46,13 @@ class KeyFiles:
     def signing_key(self) -> Path:
         """Private key of the mail and notice signature.
 
-        It stands with its chain in one file, so that both are replaced at once; in older folders in a file of its own.
+        It is in the file of its chain, so that one rename replaces both; in older folders it is in a separate file.
         """
         return self.separate_signing_key if self.separate_signing_key.exists() else self.signing_chain
 
     @property
     def separate_signing_key(self) -> Path:
-        """Where older folders have the private key of the mail and notice signature."""
+        """Private key of the mail and notice signature in older folders."""
         return self.keys / "signing.key"
 
     @property
@@ -80,31 +82,31 @@ class KeyFiles:
 
     @property
     def retired(self) -> Path:
-        """Folder of the certificates and public keys that were in use before."""
+        """Folder of earlier certificates and public keys."""
         return self.keys / "retired"
 
     @property
     def trusted_ca(self) -> Path:
-        """Roots of the signing certificates, as verifiers get them."""
+        """Roots of the signing certificates, in the form for verifiers."""
         return self.trust / "ca.pem"
 
     @property
     def trusted_log(self) -> Path:
-        """Verifier keys of the log, oldest first, as verifiers get them."""
+        """Verifier keys of the log, oldest first, in the form for verifiers."""
         return self.trust / "log.vkey"
 
 
 def create_demo_keys(
     files: KeyFiles, *, address: str, provider_name: str, log_origin: str, now: datetime, passphrase: bytes | None
 ) -> None:
-    """Create every key and certificate; raises InvalidInputError if any exists already, or for an unusable name.
+    """Create every key and certificate; raises InvalidInputError if one exists already, or for an invalid name.
 
-    ``address`` is the ASCII mail address that notices come from. Private keys are PKCS #8 files of mode 0600, encrypted
-    under the passphrase when there is one; the folders have mode 0700 and 0755.
+    ``address`` is the ASCII sender address of notices. Private keys are PKCS #8 files of mode 0600, encrypted if there
+    is a passphrase; the folders have mode 0700 and 0755.
     """
     if not _ADDRESS.fullmatch(address):
         raise InvalidInputError(
-            Fault("address", "must be an ASCII mail address: it stands in the certificate as an rfc822Name")
+            Fault("address", "must be an ASCII mail address, because the certificate contains it as an rfc822Name")
         )
     if not provider_name.strip() or not provider_name.isprintable():
         raise InvalidInputError(Fault("provider_name", "must be a name without control characters"))
@@ -118,7 +120,7 @@ def create_demo_keys(
     files.trust.mkdir(parents=True, exist_ok=True, mode=0o755)
 
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = _root(ca_key, _name(provider_name, " demo CA"), now, _CA_DAYS)
+    ca = _root(ca_key, _name(provider_name, DEMO_CA), now, _CA_DAYS)
     signing_key = ec.generate_private_key(ec.SECP256R1())
     signing = _signing_certificate(signing_key, ca_key, ca, address, provider_name, now)
     tsa_root_key = rsa.generate_private_key(65537, 3072)
@@ -147,7 +149,7 @@ def issue_signing_pem(
 ) -> bytes:
     """Return a new signing key and its certificate by the demo CA as one PEM; raises InvalidInputError.
 
-    ``address`` is the one that the certificate names, as for ``create_demo_keys``.
+    ``address`` is the mail address in the certificate, as for ``create_demo_keys``.
     """
     if not _ADDRESS.fullmatch(address):
         raise InvalidInputError(Fault("address", "must be an ASCII mail address"))
@@ -158,7 +160,7 @@ def issue_signing_pem(
 
 
 def _name(provider_name: str, role: str) -> x509.Name:
-    """Return a name that ends with the role however long the provider's is: issuer and subject must differ."""
+    """Return a name that ends with the role, even if the provider's name is long: issuer and subject must differ."""
     kept = provider_name.encode()[: _MAX_NAME_BYTES - len(role)].decode("utf-8", "ignore")
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, kept + role)])
 
@@ -231,7 +233,7 @@ def _signing_certificate(
 def _timestamp_certificate(
     key: rsa.RSAPrivateKey, issuer_key: _CertificateKey, issuer: x509.Certificate, provider_name: str, now: datetime
 ) -> x509.Certificate:
-    # RFC 3161, 2.3: the usage is critical and the only one.
+    # RFC 3161, 2.3: the extended key usage is critical and has no other value.
     name = _name(provider_name, " timestamps (not independent)")
     builder = _builder(name, key, now, _TSA_DAYS).add_extension(
         x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True

@@ -1,4 +1,4 @@
-"""Load private keys and certificate chains from PEM files, with reasons that an analyst can act on."""
+"""Load private keys and certificate chains from PEM files; errors say what an operator can do."""
 
 import re
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from notifications.errors import SealingUnavailableError
 
-#: One private key within a file that may hold certificates and other text too (RFC 7468, 5.2).
+#: One private key in a file that may also contain certificates and other text (RFC 7468, 5.2).
 PRIVATE_KEY_BLOCK = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----\r?\n?", re.DOTALL)
 
-#: What opens encrypted keys: none, one, or several to be tried in turn.
+#: Passphrases of encrypted keys: none, one, or several that are tried in order.
 Passphrases = bytes | Sequence[bytes] | None
 
 WritableKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | Ed25519PrivateKey
@@ -29,10 +29,10 @@ def load_private_key(path: Path, passphrases: Passphrases) -> PrivateKeyTypes:
 
 
 def parse_private_key(data: bytes, passphrases: Passphrases, path: Path) -> PrivateKeyTypes:
-    """Return the first private key of what a file held; raises SealingUnavailableError naming the file."""
+    """Return the first private key in a file's contents; raises SealingUnavailableError naming the file."""
     block = PRIVATE_KEY_BLOCK.search(data)
     pem = block[0] if block else data
-    # A passphrase is for encrypted keys only; a folder may hold both kinds.
+    # Only encrypted keys need a passphrase; a folder may have both kinds of keys.
     encrypted = b"ENCRYPTED" in pem
     given = [passphrases] if isinstance(passphrases, bytes) else list(passphrases or ())
     candidates: list[bytes | None] = [item for item in given if item] if encrypted else [None]
@@ -56,7 +56,7 @@ def private_pem(key: WritableKey, passphrase: bytes | None) -> bytes:
 
 
 def is_encrypted(data: bytes) -> bool:
-    """Whether every private key of what a file held is encrypted."""
+    """Return whether every private key in a file's contents is encrypted."""
     return all(b"ENCRYPTED" in match[0] for match in PRIVATE_KEY_BLOCK.finditer(data))
 
 
@@ -66,7 +66,7 @@ def load_chain(path: Path) -> list[x509.Certificate]:
 
 
 def parse_chain(data: bytes, path: Path) -> list[x509.Certificate]:
-    """Return the certificates of what a file held, leaf first; raises SealingUnavailableError naming the file."""
+    """Return the certificates in a file's contents, leaf first; raises SealingUnavailableError naming the file."""
     try:
         return x509.load_pem_x509_certificates(data)
     except ValueError:
@@ -79,7 +79,7 @@ def load_log_key(path: Path, passphrases: Passphrases) -> Ed25519PrivateKey:
 
 
 def ed25519_key(key: PrivateKeyTypes, path: Path) -> Ed25519PrivateKey:
-    """Return the key as what a log needs; raises SealingUnavailableError for another kind."""
+    """Return the key as an Ed25519 key; raises SealingUnavailableError for another kind."""
     if not isinstance(key, Ed25519PrivateKey):
         raise SealingUnavailableError(f"key {path} is no Ed25519 key")
     return key
@@ -94,7 +94,7 @@ def read_file(path: Path, what: str) -> bytes:
 
 
 def stamp_of(path: Path) -> tuple[int, ...]:
-    """Return what changes when a file is replaced or written to; (0,) for one that is not there."""
+    """Return a stamp that changes when a file is replaced or written to; (0,) for a missing file."""
     try:
         status = path.stat()
     except OSError:

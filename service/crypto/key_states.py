@@ -1,4 +1,4 @@
-"""What keys there are, in which state: for ``greffier keys list``, the API and auditors. Nothing private of them."""
+"""The keys and their states, for ``greffier keys list``, the API and auditors. They contain no private data."""
 
 import hashlib
 from collections.abc import Iterable
@@ -27,19 +27,19 @@ class KeyState:
     kind: str
     #: hex SHA-256 of the certificate or the public key; for a master key, of the key under a label
     fingerprint: str
-    #: ``current``, ``overlapping`` (still signs, beside the current one) or ``retired`` (what it signed still verifies)
+    #: ``current``, ``overlapping`` (signs together with the current one) or ``retired`` (its signatures stay valid)
     state: str
     not_before: datetime | None = None
-    #: end of the certificate, or of a log key's signing; None for none
+    #: when the certificate ends, or when a log key stops signing; None for no end
     not_after: datetime | None = None
-    #: whether its private part is encrypted at rest; None where there is none here
+    #: whether its private key is encrypted at rest; None if the private key is not here
     encrypted: bool | None = None
     #: C2SP verifier key of a log key
     verifier_key: str | None = None
 
 
 def log_fingerprint(key: VerifierKey) -> str:
-    """Return the name of a log key in the log: the hex SHA-256 of its public key."""
+    """Return the fingerprint by which log entries name a log key: the hex SHA-256 of its public key."""
     return hashlib.sha256(key.public_key).hexdigest()
 
 
@@ -58,7 +58,7 @@ def certificate_state(
 
 
 def signing_states(files: KeyFiles, chain_file: Path, key_file: Path) -> list[KeyState]:
-    """Return the signing certificate in use, then those before it, the latest first; unreadable ones are left out."""
+    """Return the current signing certificate, then the earlier ones, newest first; unreadable ones are left out."""
     found = _certificate_states("signing", CURRENT, chain_file, key_file)
     retired = [
         state
@@ -70,7 +70,7 @@ def signing_states(files: KeyFiles, chain_file: Path, key_file: Path) -> list[Ke
 
 
 def authority_states(files: KeyFiles, *, embedded_timestamps: bool) -> list[KeyState]:
-    """Return the certificates of the embedded timestamp authority and of the demo CA, where they are in use."""
+    """Return the certificates of the embedded timestamp authority and of the demo CA, if they are in use."""
     found = []
     if embedded_timestamps:
         found += _certificate_states("timestamp", CURRENT, files.timestamp_chain, files.timestamp_key)
@@ -93,7 +93,7 @@ def log_states(ring: LogKeyRing, now: datetime, *, encrypted: bool) -> list[KeyS
 
 
 def master_states(masters: Iterable[bytes]) -> list[KeyState]:
-    """Return the master keys by their names."""
+    """Return the states of the master keys, with their fingerprints."""
     return [
         KeyState("master", master_fingerprint(master), RETIRED if number else CURRENT)
         for number, master in enumerate(masters)

@@ -1,7 +1,7 @@
-"""The keys of the log, in one PEM file: the one that signs, those that still sign beside it, those that did.
+"""The keys of the log, in one PEM file: the current key, the overlapping keys, and the retired keys.
 
-The file is replaced by one rename, so that it always shows one state. Private keys stand in it as PEM blocks, the
-current one first; lines around the blocks (explanatory text, RFC 7468, 5.2) say the rest::
+The file is replaced by one rename, so that a reader always sees one consistent state. Private keys are PEM blocks, the
+current one first. Lines between the blocks (explanatory text, RFC 7468, 5.2) contain the other data::
 
     since 2026-11-23T10:00:00Z
     -----BEGIN ENCRYPTED PRIVATE KEY----- …
@@ -10,7 +10,7 @@ current one first; lines around the blocks (explanatory text, RFC 7468, 5.2) say
     -----BEGIN ENCRYPTED PRIVATE KEY----- …
     retired provider.example/greffier+1a2b3c4d+AQ…
 
-Any other line is a comment, so that a file with one key and nothing else is the file of a log that never changed it.
+Any other line is a comment. A file with only one key is the file of a log that never changed its key.
 """
 
 import re
@@ -42,10 +42,10 @@ _STATEMENT = re.compile(rb"^(since|until|retired) (\S+)\r?$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class LogKey:
-    """A private key of the log, and from when to when it signs."""
+    """A private key of the log, and the period in which it signs."""
 
     private: Ed25519PrivateKey
-    #: None where it is not known
+    #: None if it is not known
     since: datetime | None = None
     #: None for the current one
     until: datetime | None = None
@@ -53,16 +53,16 @@ class LogKey:
 
 @dataclass(frozen=True, slots=True)
 class LogSigners:
-    """What signs a checkpoint now, and what signed earlier ones."""
+    """The keys that sign a checkpoint now, and all keys that may have signed earlier ones."""
 
     #: the current key first
     keys: tuple[Ed25519PrivateKey, ...]
-    #: every key that the log ever had, as far as its file tells, oldest first
+    #: every key that the log ever had according to its file, oldest first
     known: tuple[VerifierKey, ...]
 
 
 class LogKeys(Protocol):
-    """Where the sequencer gets the log's keys from."""
+    """The source of the log's keys for the sequencer."""
 
     @property
     def origin(self) -> str:
@@ -70,23 +70,23 @@ class LogKeys(Protocol):
         ...
 
     def signers(self) -> LogSigners:
-        """Return what signs now; raises SealingUnavailableError where there is no usable key."""
+        """Return the keys that sign now; raises SealingUnavailableError if there is no usable key."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class LogKeyRing:
-    """The log's keys as its file has them."""
+    """The log's keys in its file."""
 
     origin: str
     #: the current key first, then those it replaced, newest first
     keys: tuple[LogKey, ...]
-    #: keys that sign no more, oldest first
+    #: keys that no longer sign, oldest first
     retired: tuple[VerifierKey, ...] = ()
 
     @property
     def current(self) -> LogKey:
-        """The key that signs until it is replaced."""
+        """The current key; it signs until it is replaced."""
         return self.keys[0]
 
     @property
@@ -95,27 +95,27 @@ class LogKeyRing:
         return (*self.retired, *(verifier_key(self.origin, key.private) for key in reversed(self.keys)))
 
     def signing_at(self, now: datetime) -> tuple[LogKey, ...]:
-        """Return the keys that sign at a moment, the current one first."""
+        """Return the keys that sign at ``now``, the current one first."""
         return tuple(key for key in self.keys if key.until is None or now < key.until)
 
     def rotated(self, new: Ed25519PrivateKey, now: datetime, until: datetime) -> "LogKeyRing":
-        """Return the ring with a new current key; the one before signs beside it until a moment.
+        """Return the ring with a new current key; the previous key also signs until ``until``.
 
-        Keys whose time is over are retired: their private part is gone.
+        Keys whose period is over are retired, without their private part.
         """
         kept = self.retired_at(now)
         replaced = replace(kept.current, until=until)
         return replace(kept, keys=(LogKey(new, now), replaced, *kept.keys[1:])).retired_at(now)
 
     def retired_at(self, now: datetime) -> "LogKeyRing":
-        """Return the ring without the private part of keys whose time is over."""
+        """Return the ring without the private part of keys whose period is over."""
         signing = self.signing_at(now)
         ended = [verifier_key(self.origin, key.private) for key in reversed(self.keys) if key not in signing]
         return replace(self, keys=signing, retired=(*self.retired, *ended))
 
 
 def parse_log_keys(data: bytes, origin: str, passphrases: Passphrases, path: Path) -> LogKeyRing:
-    """Return the keys of what a file held; raises SealingUnavailableError naming the file."""
+    """Return the keys in a file's contents; raises SealingUnavailableError naming the file."""
     keys: list[LogKey] = []
     retired: list[VerifierKey] = []
     at = 0
@@ -129,7 +129,7 @@ def parse_log_keys(data: bytes, origin: str, passphrases: Passphrases, path: Pat
     except InvalidInputError as error:
         raise SealingUnavailableError(f"key {path} says something unreadable of its keys: {error}") from None
     if not keys:
-        # For the reason why.
+        # This raises the error with the precise reason.
         ed25519_key(parse_private_key(data, passphrases, path), path)
     if keys[0].until is not None or any(key.until is None for key in keys[1:]):
         raise SealingUnavailableError(f"key {path} must hold the current key first, the others with an end")
@@ -150,7 +150,7 @@ def _stated(text: bytes, retired: list[VerifierKey]) -> dict[str, datetime]:
 
 
 def format_log_keys(ring: LogKeyRing, passphrase: bytes | None) -> bytes:
-    """Return the file of a ring, its private keys encrypted when there is a passphrase."""
+    """Return the file contents of a ring; private keys are encrypted if there is a passphrase."""
     parts = [b"".join(f"retired {key.text()}\n".encode() for key in ring.retired)]
     for key in ring.keys:
         for word, moment in (("since", key.since), ("until", key.until)):
@@ -161,9 +161,9 @@ def format_log_keys(ring: LogKeyRing, passphrase: bytes | None) -> bytes:
 
 
 class LogKeyFile:
-    """Implements ``LogKeys`` on the file; it is read again when it changes, so that a new key signs without a restart.
+    """Implements ``LogKeys`` on the file, and reads it again when it changes: a new key signs without a restart.
 
-    Usable from several threads.
+    Several threads can use it.
     """
 
     def __init__(self, path: Path, origin: str, passphrases: Passphrases, clock: Clock) -> None:
@@ -185,7 +185,7 @@ class LogKeyFile:
     def ring(self) -> LogKeyRing:
         """Return the log's keys; raises SealingUnavailableError."""
         with self._reading:
-            # Before the file is read: one that is replaced meanwhile is read again the next time.
+            # The stamp is taken before the read, so a file that is replaced during the read is read again next time.
             stamp = stamp_of(self._path)
             if self._ring is None or stamp != self._stamp:
                 self._ring = None
@@ -195,15 +195,15 @@ class LogKeyFile:
             return self._ring
 
     def signers(self) -> LogSigners:
-        """Return what signs now; raises SealingUnavailableError."""
+        """Return the keys that sign now; raises SealingUnavailableError."""
         ring = self.ring()
         return LogSigners(tuple(key.private for key in ring.signing_at(self._clock.now())), ring.known)
 
     def verifier_keys_text(self) -> str:
-        """Return the verifier keys, oldest first, one a line; raises SealingUnavailableError."""
+        """Return the verifier keys, oldest first, one per line; raises SealingUnavailableError."""
         return verifier_lines(self.ring().known)
 
 
 def verifier_lines(keys: Sequence[VerifierKey]) -> str:
-    """Return verifier keys as ``log.vkey`` has them."""
+    """Return verifier keys in the format of ``log.vkey``."""
     return "".join(key.text() + "\n" for key in keys)

@@ -1,7 +1,7 @@
-"""The master key: what encrypts private keys and small secrets at rest. It stands in a file, never in the database.
+"""The master key encrypts private keys and small secrets at rest. It is in a file, never in the database.
 
-The file has one key a line, each 32 random bytes or more in base64url: the first is current, the others still open what
-was sealed under them. Lines that begin with ``#`` are comments.
+The file has one key per line, each of 32 random bytes or more in base64url. The first is the current key; the others
+only decrypt what they encrypted earlier. Lines that begin with ``#`` are comments.
 """
 
 import base64
@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.system.atomic_files import replace_file, write_new
 
 _MASTER_BYTES = 32
-_FIELD = "master_key_file"
+_FIELD = "signing.master_key_file"
 
 
 def new_master() -> bytes:
@@ -28,7 +28,7 @@ def new_master() -> bytes:
 
 
 def write_master_file(path: Path, masters: list[bytes], *, new: bool = False) -> None:
-    """Write the master keys, the current one first; ``new`` raises FileExistsError rather than replace a file."""
+    """Write the master keys, the current one first; with ``new``, raises FileExistsError if the file exists."""
     text = "".join(_encoded(master) + "\n" for master in masters).encode()
     if new:
         write_new(path, text, 0o600)
@@ -37,7 +37,7 @@ def write_master_file(path: Path, masters: list[bytes], *, new: bool = False) ->
 
 
 def parse_masters(text: str) -> list[bytes]:
-    """Return the master keys of a file; raises InvalidInputError, which quotes nothing of it."""
+    """Return the master keys of a file; raises InvalidInputError, which never quotes the file."""
     masters = []
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()
@@ -56,14 +56,14 @@ def parse_masters(text: str) -> list[bytes]:
 
 
 def load_masters(settings: Settings) -> list[bytes]:
-    """Return the master keys, the current one first; raises InvalidInputError where there is none.
+    """Return the master keys, the current one first; raises InvalidInputError if the file is missing or invalid.
 
-    A data folder that was made before there were master keys gets its own. One that lost it does not: what is encrypted
-    under the lost one would stay closed, and nobody would know why.
+    A data folder from before master keys existed gets a new one. A folder that lost its master key does not: a new key
+    could not decrypt the existing files, and the cause would be hidden.
     """
     path = settings.master_file
-    if settings.master_key_file is None and not path.exists():
-        if settings.key_passphrase_file is None and _holds_encrypted_key(settings.keys_dir):
+    if settings.signing.master_key_file is None and not path.exists():
+        if settings.signing.key_passphrase_file is None and _holds_encrypted_key(settings.keys_dir):
             raise InvalidInputError(
                 Fault(_FIELD, f"{path} is missing, and private keys are encrypted under it: restore it")
             )
@@ -83,27 +83,27 @@ def read_masters(path: Path) -> list[bytes]:
 
 
 def key_passphrases(settings: Settings, masters: list[bytes]) -> list[bytes]:
-    """Return what private keys are opened with; new ones are written under the first.
+    """Return the passphrases of private keys; the first one encrypts new keys.
 
-    That is the operator's passphrase where there is one, then those that the master keys give.
+    The operator's passphrase is first if there is one, then the passphrases derived from the master keys.
     """
-    own = settings.key_passphrase()
+    own = settings.signing.key_passphrase()
     return ([own] if own else []) + [passphrase_of(master) for master in masters]
 
 
 def passphrase_of(master: bytes) -> bytes:
-    """Return the passphrase that a master key gives to private key files (HKDF, RFC 5869, under a label of its own)."""
+    """Return the passphrase of private key files, derived from a master key (HKDF, RFC 5869, with its own label)."""
     derived = HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"greffier/key-passphrase/v1").derive(master)
     return base64.urlsafe_b64encode(derived).rstrip(b"=")
 
 
 def return_path_key(master: bytes) -> bytes:
-    """Return the key that a master key gives to return paths (HKDF, RFC 5869, under a label of its own)."""
+    """Return the key of return paths, derived from a master key (HKDF, RFC 5869, with its own label)."""
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=b"greffier/return-path-key/v1").derive(master)
 
 
 def master_fingerprint(master: bytes) -> str:
-    """Return the hex name of a master key in the log; it leads back to no key of 256 random bits."""
+    """Return the hex fingerprint of a master key for log entries; it does not reveal a key of 256 random bits."""
     return hashlib.sha256(b"greffier/master-fingerprint/v1\n" + master).hexdigest()
 
 

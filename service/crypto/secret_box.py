@@ -1,7 +1,7 @@
-"""Secrets at rest: TOTP seeds, webhook secrets, sign-ins half way, encrypted under a key that is not in the database.
+"""Secrets at rest (TOTP seeds, webhook secrets, pending sign-ins), encrypted with a key that is not in the database.
 
-AES-256-GCM (NIST SP 800-38D). A sealed value is bound to its purpose and its owner: moved to another record, or used
-for something else, it does not open. Keys are rotated by putting a new one first; what older ones sealed still opens.
+AES-256-GCM (NIST SP 800-38D). A sealed value is bound to its purpose and its owner: in another record, or for another
+purpose, it cannot be decrypted. A rotation puts a new key first; older keys still decrypt what they encrypted.
 """
 
 import hashlib
@@ -23,11 +23,11 @@ MIN_MASTER_BYTES = 32
 
 
 class SecretUnreadableError(GreffierError):
-    """A sealed value does not open: its key is not among ours, or it was changed or moved. Says nothing of it."""
+    """A sealed value cannot be decrypted: its key is unknown, or it was changed or moved. Reveals nothing of it."""
 
 
 class SecretBox:
-    """Seals and opens small secrets under keys derived from master keys."""
+    """Encrypts ("seals") and decrypts ("opens") small secrets with keys derived from the master keys."""
 
     def __init__(self, masters: Sequence[bytes]) -> None:
         """``masters``: at least one, each of 32 random bytes or more, the current one first; raises ValueError."""
@@ -38,7 +38,7 @@ class SecretBox:
         self._mac_keys = [_derived(master, b"greffier/mac/v1") for master in masters]
 
     def seal(self, plaintext: bytes, *, purpose: str, owner: str) -> bytes:
-        """Return the plaintext sealed for one purpose and owner, such as ``totp`` and an account's id."""
+        """Encrypt the plaintext for one purpose and owner, such as ``totp`` and an account's id."""
         nonce = os.urandom(_NONCE_BYTES)
         ciphertext = self._keys[self._current].encrypt(nonce, plaintext, _bound_to(purpose, owner))
         return _VERSION + self._current + nonce + ciphertext
@@ -56,15 +56,15 @@ class SecretBox:
             raise SecretUnreadableError(f"a sealed {purpose} does not open: it was changed or moved") from None
 
     def is_current(self, sealed: bytes) -> bool:
-        """Whether the value is sealed under the current key."""
+        """Return whether the current key encrypted the value."""
         return sealed[1 : 1 + _KEY_ID_BYTES] == self._current
 
     def mac(self, purpose: str, data: bytes) -> bytes:
-        """Return a 32-byte authentication code by the current key."""
+        """Return a 32-byte message authentication code with the current key."""
         return _mac(self._mac_keys[0], purpose, data)
 
     def verify_mac(self, purpose: str, data: bytes, tag: bytes) -> None:
-        """Raise SecretUnreadableError unless the code was made by one of our keys for this purpose and data."""
+        """Raise SecretUnreadableError unless one of the keys made the code for this purpose and data."""
         if not any(hmac.compare_digest(_mac(key, purpose, data), tag) for key in self._mac_keys):
             raise SecretUnreadableError(f"a {purpose} is not of this service")
 

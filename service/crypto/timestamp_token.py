@@ -1,7 +1,7 @@
-"""Timestamp tokens (RFC 3161) of the embedded authority: the one shape that it issues, written as DER by hand.
+"""Timestamp tokens (RFC 3161) of the embedded authority, encoded as DER in the one form that it issues.
 
-RSA PKCS #1 v1.5 with SHA-256, the authority's certificate in the token and bound to it (RFC 5816), nothing optional
-but the nonce and the authority's name. Every token is verified by another implementation before it is used.
+RSA PKCS #1 v1.5 with SHA-256; the authority's certificate is in the token and bound to it (RFC 5816); the only optional
+parts are the nonce and the authority's name. Another implementation verifies every token before it is used.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-#: Under 2.25 anybody may name things by a UUID (ITU-T X.667): the embedded authority's policy, which promises nothing.
+#: Policy of the embedded authority, which promises nothing. Anybody may use a UUID below 2.25 (ITU-T X.667).
 POLICY = "2.25.204126937340410923405018436372741917733"
 
 _INTEGER, _OCTETS, _NULL, _OID, _SEQUENCE, _SET = 0x02, 0x04, 0x05, 0x06, 0x30, 0x31
@@ -34,7 +34,7 @@ def timestamp_reply(
 ) -> bytes:
     """Return a granted TimeStampResp (DER) over a SHA-256 digest.
 
-    1. What is stated (RFC 3161, 2.4.2): policy, digest, serial number, time, nonce, who states it.
+    1. TSTInfo (RFC 3161, 2.4.2): policy, digest, serial number, time, nonce, name of the authority.
     2. The signed attributes (RFC 5652, 11): content type, time, digest of 1., the certificate.
     3. SignedData around 1., with the certificate and the signature over 2., as a granted reply.
     """
@@ -59,7 +59,7 @@ def timestamp_reply(
         _attribute("1.2.840.113549.1.9.3", _oid("1.2.840.113549.1.9.16.1.4")),
         _attribute("1.2.840.113549.1.9.5", _der(_UTC_TIME, f"{moment:%y%m%d%H%M%SZ}".encode())),
         _attribute("1.2.840.113549.1.9.4", _der(_OCTETS, hashlib.sha256(stated).digest())),
-        # signingCertificateV2; SHA-256 is its default and therefore not named.
+        # signingCertificateV2; SHA-256 is its default, so DER leaves the algorithm out.
         _attribute(
             "1.2.840.113549.1.9.16.2.47", _der(_SEQUENCE, _der(_SEQUENCE, _der(_SEQUENCE, certificate_digest)))
         ),
@@ -116,5 +116,5 @@ def _oid(dotted: str) -> bytes:
 
 
 def _generalized_time(moment: datetime) -> bytes:
-    """Return the time as RFC 3161 wants it: to the microsecond, without zeros at the end, in UTC."""
+    """Return the time in the form of RFC 3161: UTC, to the microsecond, without trailing zeros."""
     return (f"{moment:%Y%m%d%H%M%S.%f}".rstrip("0").rstrip(".") + "Z").encode()

@@ -92,13 +92,13 @@ class HttpTimestampAuthority:
         try:
             parts = urllib.parse.urlsplit(url)
         except ValueError as error:
-            raise InvalidInputError(Fault("timestamp_url", f"is no URL: {error}")) from None
+            raise InvalidInputError(Fault("timestamps.url", f"is no URL: {error}")) from None
         if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
-            raise InvalidInputError(Fault("timestamp_url", "must be https, or http to a loopback address"))
+            raise InvalidInputError(Fault("timestamps.url", "must be https, or http to a loopback address"))
         if not parts.hostname:
-            raise InvalidInputError(Fault("timestamp_url", "names no host"))
+            raise InvalidInputError(Fault("timestamps.url", "names no host"))
         if not roots:
-            raise InvalidInputError(Fault("timestamp_ca_file", "holds no certificate"))
+            raise InvalidInputError(Fault("timestamps.ca_file", "holds no certificate"))
         self._url, self._roots, self._independent = url, list(roots), independent
         self._timeout_seconds, self._ahead_seconds = timeout_seconds, ahead_seconds
         self._clock = clock or SystemClock()

@@ -1,4 +1,4 @@
-"""Ask a contact to confirm its address by a mailed link: a mistyped address belongs to a stranger."""
+"""Ask a contact to confirm its address by a mailed link, because a mistyped address belongs to a stranger."""
 
 import tomllib
 from datetime import timedelta
@@ -8,7 +8,7 @@ from notifications.customer.records import Contact
 from notifications.errors import StateConflictError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.sign_in.links import issue_link
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
 
 PURPOSE = "address"
@@ -21,15 +21,15 @@ _WORDS: dict[str, dict[str, str]] = tomllib.loads(
 def send_address_link(
     tx: AccessTransaction, act: AuditContext, contact: Contact, *, secret: str, console_url: str, provider_name: str
 ) -> None:
-    """Queue the mail with a new link; links sent before are void. ``secret`` comes from ``new_link_secret``.
+    """Queue the mail with a new link; earlier links become invalid. ``secret`` comes from ``new_link_secret``.
 
-    Raises StateConflictError where the address is confirmed, or the contact is inactive.
+    Raises StateConflictError if the address is confirmed already, or if the contact is inactive.
     """
     if contact.verified_at is not None:
         raise StateConflictError("the address is confirmed already")
     if not contact.active:
         raise StateConflictError("the contact is not active")
-    tx.drop_links(PURPOSE, contact.id)
+    tx.sessions.drop_links(PURPOSE, contact.id)
     seconds = timedelta(days=_DAYS).total_seconds()
     issue_link(tx, act, purpose=PURPOSE, subject_id=contact.id, binding=contact.email, seconds=seconds, secret=secret)
     words = _WORDS[contact.language]
@@ -44,11 +44,11 @@ def send_address_link(
         text=words["text"].format(provider=provider_name, link=link, days=_DAYS),
         created_at=act.now,
     )
-    tx.add_service_mail(mail)
-    tx.append_audit([
+    tx.mails.add(mail)
+    tx.audit.append([
         act.entry(
             "contact.confirmation_asked",
-            subjects={"customer": tx.customer_pseudonym(contact.customer_id), "contact": str(contact.id)},
+            subjects={"customer": tx.customers.pseudonym(contact.customer_id), "contact": str(contact.id)},
             detail={"version": contact.version},
         )
     ])  # fmt: skip

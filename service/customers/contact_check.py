@@ -1,10 +1,9 @@
-"""Check contacts, certificates and webhooks before there is an incident: harmless, and marked as a test.
+"""Check contacts, certificates and webhooks before there is an incident. Messages are harmless and marked as tests.
 
-What is asked of the outside is asked outside any transaction. A relay that cannot be asked says nothing of anybody:
-then no check of an address is recorded, and that is told.
+Requests to other systems are made outside any transaction. If the relay cannot be reached, nothing is known about the
+addresses: then no check of an address is recorded, and the report says so.
 """
 
-import hashlib
 import re
 import tomllib
 from collections.abc import Awaitable, Callable, Sequence
@@ -17,21 +16,23 @@ from uuid import UUID
 import structlog
 
 from notifications.customer.records import Contact, Customer, recipients
-from notifications.delivery.delivery import Outcome, OutcomeKind
+from notifications.delivery.delivery import Outcome, OutcomeKind, message_id
 from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint, WebhookSecret
-from notifications.errors import InvalidInputError, NotFoundError, SealingUnavailableError
+from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail.enveloped import certificate_fault, encrypt_mail
 from notifications.mail.mail import Envelope, assemble_entity_to_encrypt, assemble_mail, prepare_text
 from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, MailForm, days_to_expiry, mail_form
 from notifications.ports import Channel, Clock, Identifiers, Page, Signer
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.record_checks import record_checks
+from notifications.use_cases.notices.seal_notice import verify_sender
 from service.channels.smtp_probe import RelayUnavailableError
-from service.monitoring.alerts import AlertSettings, raise_alerts
+from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import AlertCandidate
-from service.ports.alerts_and_mail import Alert
+from service.ports.alerts import Alert
 from service.ports.store import AccessStore, AccessTransaction
+from service.settings.provider import ProviderSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -40,45 +41,45 @@ _CUSTOMERS_AT_ONCE = 100
 _WORDS: dict[str, dict[str, str]] = tomllib.loads(
     (files(__package__) / "contact_check.toml").read_text(encoding="utf-8")
 )
-#: A form that every address of a mailbox has; whether there is one is for the relay to say.
+#: The form of every mailbox address. The relay decides whether the mailbox exists.
 _ADDRESS = re.compile(r"[^@\s<>\x00-\x1f\x7f]+@[^@\s<>.\x00-\x1f\x7f]+(\.[^@\s<>.\x00-\x1f\x7f]+)*")
 _MAX_ADDRESS_CHARACTERS = 254
 
 
 class Probe(Protocol):
-    """Asks the relay about a recipient, as ``service.channels.smtp_probe``."""
+    """Asks the relay about a recipient; implemented by ``service.channels.smtp_probe``."""
 
     async def ask(self, recipient: str) -> Outcome:
-        """Return what the relay says; raises RelayUnavailableError."""
+        """Return the relay's answer; raises RelayUnavailableError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CheckDependencies:
-    """What checks are made with; what is None is not checked."""
+    """The dependencies of checks; a check whose dependency is None is skipped."""
 
     signer: Signer
     sender: str
     sender_name: str
-    #: whom a contact writes to, as its test mail says
+    #: contact point of the provider, for the text of test mails
     provider_contact: str
     probe: Probe | None = None
-    #: for test mails
+    #: channel for test mails
     mail: Channel | None = None
-    #: a domain -> why no mail can go there, or None; None too where DNS does not answer
+    #: returns why no mail can go to a domain, or None; also None if DNS does not answer
     domain_fault: Callable[[str], Awaitable[str | None]] | None = None
     #: posts a test event to an endpoint
     webhook: Callable[[WebhookEndpoint, Sequence[WebhookSecret]], Awaitable[Outcome]] | None = None
-    #: when the certificate ends that a URL's receiver showed; None where it is not known
+    #: returns when the TLS certificate of a URL's receiver ends; None if not known
     webhook_certificate_end: Callable[[str], datetime | None] = lambda _url: None
 
 
 @dataclass(frozen=True, slots=True)
 class CheckLine:
-    """What is told of one contact, certificate or webhook, or of a customer as a whole."""
+    """One line of the report: about a contact, a certificate or a webhook, or about the whole customer."""
 
     customer: str
-    #: an address, a URL, or empty for the customer
+    #: an address or a URL; empty for the whole customer
     about: str
     #: ``ok``, ``warning`` or ``failed``
     verdict: str
@@ -87,15 +88,15 @@ class CheckLine:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check found."""
+    """The result of a check."""
 
     lines: tuple[CheckLine, ...]
-    #: why addresses could not be asked about; None where they could
+    #: why the relay could not be asked about addresses; None if it could
     relay_fault: str | None = None
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing is wrong; a warning is nothing wrong yet."""
+        """Return whether there is no failure; warnings do not count."""
         return self.relay_fault is None and all(line.verdict != "failed" for line in self.lines)
 
 
@@ -103,7 +104,7 @@ class CheckReport:
 class _Subject:
     customer: Customer
     contacts: tuple[Contact, ...]
-    #: active endpoints with what signs for them
+    #: active endpoints with their signing secrets
     endpoints: tuple[tuple[WebhookEndpoint, tuple[WebhookSecret, ...]], ...]
 
 
@@ -114,28 +115,28 @@ class ContactChecker:
         self,
         store: AccessStore,
         means: CheckDependencies,
-        alerts: AlertSettings,
+        provider: ProviderSettings,
         *,
         clock: Clock,
         identifiers: Identifiers,
     ) -> None:
-        self._store, self._means, self._alerts = store, means, alerts
+        self._store, self._means, self._provider = store, means, provider
         self._clock, self._identifiers = clock, identifiers
-        #: why the relay could not be asked; asked no more within this run
+        #: why the relay could not be asked; it is not asked again in this run
         self._relay_fault: str | None = None
 
     async def check_all(self, *, send: bool = False, actor: str = ACTOR) -> CheckReport:
-        """Check every customer; what is found is recorded customer by customer, and alerted together at the end."""
+        """Check every customer; results are recorded per customer, and alerts are raised together at the end."""
         self._relay_fault = None
         lines: list[CheckLine] = []
         findings: list[AlertCandidate] = []
         cursor: str | None = None
         while True:
             page = Page(_CUSTOMERS_AT_ONCE, cursor)
-            customers, cursor = await self._store.read(lambda tx, page=page: tx.customers(page))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+            customers, cursor = await self._store.read(lambda tx, page=page: tx.customers.page(page))  # type: ignore[misc]  # mypy knows no defaults of lambdas
             for customer in customers:
-                told, found = await self._check(customer.id, send=send, actor=actor)
-                lines += told
+                checked, found = await self._check(customer.id, send=send, actor=actor)
+                lines += checked
                 findings += found
             if cursor is None:
                 break
@@ -145,7 +146,7 @@ class ContactChecker:
     async def check_customer(
         self, customer_id: UUID, *, only: frozenset[UUID] | None = None, send: bool = False, actor: str = ACTOR
     ) -> CheckReport:
-        """Check one customer, or some contacts of it; raises NotFoundError."""
+        """Check one customer, or only some of its contacts; raises NotFoundError."""
         self._relay_fault = None
         lines, findings = await self._check(customer_id, only=only, send=send, actor=actor)
         await self._alert(findings, actor)
@@ -156,9 +157,9 @@ class ContactChecker:
     ) -> tuple[list[CheckLine], list[AlertCandidate]]:
         """Check one customer.
 
-        1. Each active contact: its address, its domain, what the relay says of it, its certificate; a test mail.
-        2. Each active webhook endpoint: a test event.
-        3. Record it; find what is to be alerted of, and settle what is mended.
+        1. Check each active contact: its address, its domain, the relay's answer, its certificate; send a test mail.
+        2. Post a test event to each active webhook endpoint.
+        3. Record the results, return the findings to alert, and close the alerts of repaired faults.
         """
         subject = await self._store.read(lambda tx: _subject(tx, customer_id))
         lines: list[CheckLine] = []
@@ -204,7 +205,7 @@ class ContactChecker:
         return checks
 
     async def _address(self, contact: Contact, now: datetime, *, send: bool) -> ReachabilityCheck | None:
-        """Return what is known of an address, or None where nobody could be asked."""
+        """Return the check of an address, or None if the relay could not be asked."""
         if len(contact.email) > _MAX_ADDRESS_CHARACTERS or not _ADDRESS.fullmatch(contact.email):
             return self._made(contact, CheckSubject.CONTACT, now, ok=False, reason="is no address of a mailbox")
         domain = contact.email.rpartition("@")[2]
@@ -220,7 +221,7 @@ class ContactChecker:
         return self._made(contact, CheckSubject.CONTACT, now, ok=ok, code=outcome.code, reason=reason)
 
     async def _asked(self, contact: Contact, *, send: bool) -> Outcome | None:
-        """Return what the relay says: of a test mail, or when asked; None where it cannot be asked."""
+        """Return the relay's answer to a test mail or to a probe; None if it cannot be asked."""
         if self._relay_fault is not None:
             return None
         if send and self._means.mail is not None:
@@ -233,29 +234,28 @@ class ContactChecker:
             except RelayUnavailableError as error:
                 self._relay_fault = str(error)
                 return None
-        if outcome.kind is OutcomeKind.REFUSED_HERE:
+        if outcome.kind is OutcomeKind.REFUSED_HERE and outcome.limit is None:
             self._relay_fault = outcome.text
             return None
         return outcome
 
     async def _sent(self, contact: Contact, mail: Channel) -> Outcome:
-        """Send the test mail in the form that a notice would have now, signed as one."""
+        """Send the test mail in the form and with the signature of a notice."""
         now = self._clock.now()
         words = _WORDS.get(contact.language, _WORDS["en"])
         subject = words["subject"].format(provider=self._means.sender_name)
         text = words["text"].format(provider=self._means.sender_name, contact=self._means.provider_contact)
-        token = hashlib.sha256(f"greffier/check/v1\n{self._identifiers.new_id()}".encode()).hexdigest()[:40]
         envelope = Envelope(
             sender=self._means.sender,
             sender_name=self._means.sender_name,
             recipient=contact.email,
             recipient_name=contact.name,
             date=now,
-            message_id=f"<{token}@{self._means.sender.rpartition('@')[2]}>",
+            message_id=message_id("check", self._identifiers.new_id(), self._means.sender.rpartition("@")[2]),
         )
         signer = self._means.signer
         try:
-            self._verify_sender()
+            verify_sender(signer, self._means.sender)
             prepared = prepare_text(subject, text, contact.language)
             if mail_form(contact, now).form is MailForm.ENCRYPTED and contact.smime_certificate is not None:
                 entity = assemble_entity_to_encrypt(prepared, envelope, signer.sign_detached, subject)
@@ -263,16 +263,12 @@ class ContactChecker:
             else:
                 content = assemble_mail(prepared, envelope, signer.sign_detached)
         except SealingUnavailableError as error:
-            return _not_sent(OutcomeKind.REFUSED_HERE, str(error))
+            return Outcome.failure(OutcomeKind.REFUSED_HERE, str(error))
         except InvalidInputError as error:
-            return _not_sent(OutcomeKind.PERMANENT_FAILURE, str(error))
+            return Outcome.failure(OutcomeKind.PERMANENT_FAILURE, str(error))
         return await mail.send(
             sender=self._means.sender, recipient=contact.email, message_id=envelope.message_id, content=content
         )
-
-    def _verify_sender(self) -> None:
-        if self._means.signer.address.casefold() != self._means.sender.casefold():
-            raise SealingUnavailableError("the From address is not the one the signing certificate names")
 
     def _certificate(self, contact: Contact, now: datetime) -> ReachabilityCheck:
         der = contact.smime_certificate or b""
@@ -309,7 +305,7 @@ class ContactChecker:
             return []
         outcome = await self._means.webhook(endpoint, secrets)
         if outcome.kind is OutcomeKind.REFUSED_HERE:
-            # Ours to mend: it says nothing of the receiver.
+            # The fault is on this side, so it says nothing about the receiver.
             lines.append(CheckLine(customer.name, endpoint.url, "failed", f"nothing was posted: {outcome.text}"))
             return []
         ok = outcome.kind is OutcomeKind.ACCEPTED
@@ -335,7 +331,7 @@ class ContactChecker:
         return None if end is None else (end - self._clock.now()).days
 
     def _ending(self, customer: Customer, endpoint: WebhookEndpoint) -> list[AlertCandidate]:
-        """Return what is to be told of a receiver's certificate: 30, 7 and 1 days before its end."""
+        """Return the findings about a receiver's certificate: 30, 7 and 1 days before its end."""
         end, days = self._means.webhook_certificate_end(endpoint.url), self._webhook_days(endpoint)
         if end is None or days is None or days >= max(EXPIRY_WARNING_DAYS):
             return []
@@ -347,19 +343,17 @@ class ContactChecker:
         if not findings:
             return
         act = AuditContext(actor, self._clock.now(), self._identifiers)
-        await self._store.write(lambda tx: raise_alerts(tx, act, findings, self._alerts))
+        await self._store.write(lambda tx: raise_alerts(tx, act, findings, self._provider))
         for finding in findings:
             _log.warning("alert.raised", kind=finding.kind, customer_id=str(finding.customer_id))
 
 
 def _subject(tx: AccessTransaction, customer_id: UUID) -> _Subject:
-    customer = tx.customer(customer_id)
-    if customer is None:
-        raise NotFoundError("customer", customer_id)
-    contacts = tuple(contact for contact in tx.contacts(customer_id) if contact.active)
+    customer = tx.customers.require(customer_id)
+    contacts = tuple(contact for contact in tx.customers.contacts(customer_id) if contact.active)
     endpoints = tuple(
-        (endpoint, tuple(tx.webhook_secrets(endpoint.id)))
-        for endpoint in tx.webhook_endpoints(customer_id)
+        (endpoint, tuple(tx.webhooks.secrets(endpoint.id)))
+        for endpoint in tx.webhooks.endpoints(customer_id)
         if endpoint.state is EndpointState.ACTIVE
     )
     return _Subject(customer, contacts, endpoints)
@@ -368,7 +362,7 @@ def _subject(tx: AccessTransaction, customer_id: UUID) -> _Subject:
 def _record(
     tx: AccessTransaction, act: AuditContext, customer: Customer, checks: Sequence[ReachabilityCheck], *, sent: bool
 ) -> list[AlertCandidate]:
-    """Record checks, settle the alerts of what is mended, and return what is to be alerted of."""
+    """Record checks, close the alerts of repaired faults, and return the findings to alert."""
     outcome = record_checks(tx, act, customer.id, checks, sent=sent)
     settle_checks(tx, act, customer.id, outcome.mended, reachable=outcome.reachable)
     at = f"{act.now:%Y-%m-%dT%H:%M:%S.%f}"
@@ -397,21 +391,21 @@ def _record(
 def _new_ending(
     tx: AccessTransaction, act: AuditContext, asked: Sequence[UUID], ending: Sequence[AlertCandidate]
 ) -> list[AlertCandidate]:
-    """Settle what was told of certificates that were renewed since; return what was not told yet."""
+    """Close the alerts about certificates that were renewed; return the findings without an alert."""
     about = tuple(f"webhook_certificate_expiring:{endpoint_id.hex}:" for endpoint_id in asked)
     standing = {finding.key for finding in ending}
     _settle(
         tx,
         act,
-        [alert for alert in tx.open_alerts(10_000) if alert.key.startswith(about) and alert.key not in standing],
+        [alert for alert in tx.alerts.unseen(10_000) if alert.key.startswith(about) and alert.key not in standing],
     )
-    return [finding for finding in ending if tx.alert_by_key(finding.key) is None]
+    return [finding for finding in ending if tx.alerts.by_key(finding.key) is None]
 
 
 def _settle(tx: AccessTransaction, act: AuditContext, settled: Sequence[Alert]) -> None:
     for alert in settled:
-        tx.see_alert(alert.id, act.now, act.actor)
-    tx.append_audit([
+        tx.alerts.mark_seen(alert.id, act.now, act.actor)
+    tx.audit.append([
         act.entry("alert.settled", subjects={"alert": str(alert.id)}, detail={"kind": alert.kind}) for alert in settled
     ])  # fmt: skip
 
@@ -419,16 +413,16 @@ def _settle(tx: AccessTransaction, act: AuditContext, settled: Sequence[Alert]) 
 def settle_checks(
     tx: AccessTransaction, act: AuditContext, customer_id: UUID, mended: Sequence[UUID], *, reachable: bool
 ) -> None:
-    """Take the alerts of what is mended off the list."""
+    """Close the alerts of repaired faults."""
     over = [f"contact_check_failed:{subject_id.hex}:" for subject_id in mended]
     over += [f"customer_check_failed:{customer_id.hex}:"] if reachable and mended else []
     if not over:
         return
-    _settle(tx, act, [alert for alert in tx.open_alerts(10_000) if alert.key.startswith(tuple(over))])
+    _settle(tx, act, [alert for alert in tx.alerts.unseen(10_000) if alert.key.startswith(tuple(over))])
 
 
 def _of_customer(subject: _Subject, findings: Sequence[AlertCandidate]) -> list[CheckLine]:
-    """Return what is told of a customer as a whole."""
+    """Return the report lines about the whole customer."""
     name = subject.customer.name
     if not recipients(subject.contacts) and not subject.endpoints:
         return [
@@ -444,10 +438,3 @@ def _of_customer(subject: _Subject, findings: Sequence[AlertCandidate]) -> list[
 def _line(customer: Customer, about: str, check: ReachabilityCheck) -> CheckLine:
     verdict = "failed" if not check.ok else "ok" if check.reason is None else "warning"
     return CheckLine(customer.name, about, verdict, check.reason or "")
-
-
-def _not_sent(kind: OutcomeKind, reason: str) -> Outcome:
-    return Outcome(
-        kind=kind, code=None, enhanced_status=None, text=reason, queue_id=None,
-        tls_version=None, tls_cipher=None, remote=None,
-    )  # fmt: skip

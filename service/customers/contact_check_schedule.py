@@ -1,8 +1,8 @@
-"""When contacts are checked: once confirmed, and again after so many days; a duty of whoever leads."""
+"""When contacts are checked: once confirmed, and again after so many days. Runs on the leader only."""
 
-import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import ClassVar
 from uuid import UUID
 
 import structlog
@@ -10,51 +10,52 @@ import structlog
 from notifications.errors import NotFoundError
 from notifications.ports import Clock
 from service.customers.contact_check import ContactChecker
-from service.ports.alerts_and_mail import ContactToCheck
+from service.ports.alerts import ContactToCheck
 from service.ports.store import AccessStore
+from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
-#: A contact that was just confirmed is left alone for so long: whoever keeps it may not be done.
+#: Wait after a contact was confirmed, because its data may still be changed.
 _SETTLED = timedelta(minutes=5)
-_LOOK_SECONDS = 300.0
+#: Nothing is asked right after a start.
+_FIRST_AFTER = timedelta(minutes=5)
 #: Contacts taken up by one look.
 _AT_ONCE = 500
 
 
-class ContactChecks:
+class ContactChecks(PeriodicTask):
     """Checks what is to be checked, a look every few minutes; what a look could not ask comes again with the next."""
+
+    name = "checks"
+    kinds: ClassVar[frozenset[str]] = frozenset()
+    poll_seconds = 300.0
+    shortest_seconds = 0.0
 
     def __init__(self, store: AccessStore, checker: ContactChecker, *, every_days: float, clock: Clock) -> None:
         """``every_days`` 0: nothing is checked."""
-        self._store, self._checker, self._clock = store, checker, clock
-        self._every = timedelta(days=every_days)
-        self._failure: str | None = None
+        super().__init__(clock)
+        self._store, self._checker, self._every = store, checker, timedelta(days=every_days)
+        self._first_at = clock.now() + _FIRST_AFTER
 
-    def health(self) -> str | None:
-        """Return why contacts are not checked, or None."""
-        return self._failure
+    async def look(self) -> datetime | None:
+        """Check contacts that are new or due; returns when the first look is where that is still to come."""
+        if self._clock.now() < self._first_at:
+            return self._first_at
+        await self.check_due()
+        return None
 
-    async def run(self) -> None:
-        """Run until cancelled."""
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            try:
-                await self.look()
-                self._failure = None
-            except Exception as error:  # noqa: BLE001 - the loop outlives any failure; it is logged and shown
-                self._failure = f"{type(error).__name__}: {error}"
-                _log.error("checks.stalled", exc_info=error)
-
-    async def look(self) -> int:
+    async def check_due(self) -> int:
         """Check contacts that are new or due; returns how many were taken up.
 
-        Of a customer that was checked before everything is checked again; of a new contact only itself.
+        For a contact that was checked before, its whole customer is checked again; for a new contact, only itself.
         """
         if not self._every:
             return 0
         now = self._clock.now()
-        due = await self._store.read(lambda tx: tx.contacts_to_check(now - _SETTLED, now - self._every, _AT_ONCE))
+        due = await self._store.read(
+            lambda tx: tx.alerts.contacts_to_check(now - _SETTLED, now - self._every, _AT_ONCE)
+        )
         by_customer: dict[UUID, list[ContactToCheck]] = {}
         for contact in due:
             by_customer.setdefault(contact.customer_id, []).append(contact)
@@ -64,7 +65,7 @@ class ContactChecks:
         return len(due)
 
     async def _check(self, customer_id: UUID, contacts: Sequence[ContactToCheck]) -> bool:
-        """Check one customer; returns whether the relay answers."""
+        """Check one customer; return whether the relay answered."""
         again = any(contact.was_checked for contact in contacts)
         only = None if again else frozenset(contact.contact_id for contact in contacts)
         try:

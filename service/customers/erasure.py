@@ -1,7 +1,6 @@
-"""Erasing: sees to it that ordered erasures are done in their time, and certified. A duty of whoever leads.
+"""Runs on the leader only: carry out ordered erasures in time, and certify them.
 
-Nothing is kept in memory: what is left to do follows from the order and from the erasure as they stand, so that a
-process that died in between is made up for.
+No state is in memory. The next step depends only on the stored order and erasure, so the work continues after a crash.
 """
 
 import hashlib
@@ -27,16 +26,16 @@ _AT_ONCE = 100
 
 
 class ErasableStore(AccessStore, Protocol):
-    """A store whose files can be made anew."""
+    """A store whose files can be rewritten."""
 
     async def compact(self) -> None:
-        """Make the files anew, so that nothing of deleted rows is left; raises StoreUnavailableError."""
+        """Rewrite the files, so that nothing of deleted rows is left in them; raises StoreUnavailableError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureCertificates:
-    """What a certificate takes."""
+    """The dependencies for making certificates."""
 
     provider_name: str
     signer: Signer
@@ -44,7 +43,7 @@ class ErasureCertificates:
 
 
 class ErasureTask(PeriodicTask):
-    """Looks at orders and erasures, woken by commits and by the moment the next 21 days are over."""
+    """Carries out orders and erasures, after commits and when the 21 days of an order are over."""
 
     name = "erasing"
     kinds = frozenset({"erasures", "messages", "deliveries", "call_tasks", "notices"})
@@ -58,24 +57,24 @@ class ErasureTask(PeriodicTask):
         self._store, self._certifying, self._identifiers = store, certifying, identifiers
 
     async def look(self) -> datetime | None:
-        """Do what has come due; returns when the next order does.
+        """Do the due steps; return when the next order is due.
 
-        1. An order by mail whose first mail was accepted is served: its 21 days begin.
-        2. An order whose 21 days are over is carried out, unless the customer is still owed something.
-        3. The files are made anew for what was erased.
-        4. It is certified: signed, timestamped, logged.
+        1. When the first mail of an order was accepted, the order is served: record that its 21 days begin.
+        2. When the 21 days of an order are over, erase the customer, unless a notice to it is still open.
+        3. Rewrite the database files after an erasure.
+        4. Make the certificate: signed, timestamped, logged.
 
-        One that cannot be done holds up no other; the first failure is raised once all were looked at.
+        A failure delays no other order; the first failure is raised after all were handled.
         """
         failures: list[Exception] = []
         moments: list[datetime] = []
-        for order in await self._store.read(lambda tx: tx.erasure_orders(_AT_ONCE)):
+        for order in await self._store.read(lambda tx: tx.erasures.orders(_AT_ONCE)):
             try:
                 # 1. and 2.
                 moments += await self._carry_on(order)
             except Exception as error:  # noqa: BLE001 - raised below
                 failures.append(error)
-        for erasure in await self._store.read(lambda tx: tx.unfinished_erasures(_AT_ONCE)):
+        for erasure in await self._store.read(lambda tx: tx.erasures.unfinished(_AT_ONCE)):
             try:
                 # 3. and 4.
                 await self._finish(erasure)
@@ -90,7 +89,7 @@ class ErasureTask(PeriodicTask):
 
     async def _carry_on(self, order: ErasureOrder) -> list[datetime]:
         """Return when to look at an order again; nothing for whenever something changes."""
-        customer = await self._store.read(lambda tx: tx.customer(order.customer_id))
+        customer = await self._store.read(lambda tx: tx.customers.get(order.customer_id))
         if customer is None:
             return []
         if order.noticed_at is None:
@@ -102,7 +101,7 @@ class ErasureTask(PeriodicTask):
         try:
             erasure = await self._store.write(lambda tx: erase_customer(tx, self._act(), order.customer_id))
         except StateConflictError as error:
-            # What is owed comes first; the alert tells whoever can see to it.
+            # Open obligations to the customer come first; an alert informs the administrators.
             _log.warning("erasure.waiting", customer_id=str(order.customer_id), reason=str(error))
             return []
         _log.info("customer.erased", rows=erasure.erased_rows)
@@ -122,11 +121,11 @@ class ErasureTask(PeriodicTask):
         certified = replace(erasure, document=document, signature=signature, timestamp=token, certified_at=act.now)
 
         def work(tx: AccessTransaction) -> None:
-            standing = tx.erasure(certified.pseudonym)
+            standing = tx.erasures.get(certified.pseudonym)
             if standing is None or standing.certified_at is not None or standing.compacted_at != certified.compacted_at:
                 return
-            tx.save_erasure(certified)
-            tx.append_audit([
+            tx.erasures.save(certified)
+            tx.audit.append([
                 act.entry(
                     "erasure.certified",
                     subjects={"customer": certified.pseudonym},
@@ -142,16 +141,16 @@ class ErasureTask(PeriodicTask):
 
 
 def _save_compacted(tx: AccessTransaction, erasure: Erasure) -> None:
-    standing = tx.erasure(erasure.pseudonym)
+    standing = tx.erasures.get(erasure.pseudonym)
     if standing is not None and standing.compacted_at is None:
-        tx.save_erasure(erasure)
+        tx.erasures.save(erasure)
 
 
 def _note_served(tx: AccessTransaction, act: AuditContext, order: ErasureOrder, time_zone: str) -> None:
     """Begin the 21 days of an order by mail once the first of its mails was accepted."""
-    standing = tx.erasure_order(order.customer_id)
+    standing = tx.erasures.order(order.customer_id)
     if standing is None or standing.noticed_at is not None:
         return
-    mails = (tx.service_mail(UUID(mail_id)) for mail_id in order.mail_ids)
+    mails = (tx.mails.get(UUID(mail_id)) for mail_id in order.mail_ids)
     if any(mail is not None and mail.state == "sent" for mail in mails):
         notice_served(tx, act, order.customer_id, time_zone, act.now)

@@ -1,21 +1,21 @@
 """The formal notice of an erasure, as mails to every contact of the customer: signed, in the contact's language.
 
-It gives the customer the salt of its pseudonym: after the erasure it alone can show which certificate, and which
-entries of the log, are about it.
+It gives the customer the salt of its pseudonym. After the erasure only the customer can show which certificate, and
+which entries of the log, are about it.
 """
 
 import tomllib
-from dataclasses import dataclass
 from importlib.resources import files
 from uuid import UUID
 
 from notifications.customer.erasure import ErasureOrder, ServedBy
 from notifications.customer.records import Contact, Customer
+from notifications.mail_address import normal_address
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import order_erasure
-from notifications.use_cases.customers.manage_customers import existing_customer
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
+from service.settings.provider import ProviderSettings
 
 PURPOSE = "erasure_notice"
 _WORDS: dict[str, dict[str, str]] = tomllib.loads(
@@ -23,50 +23,39 @@ _WORDS: dict[str, dict[str, str]] = tomllib.loads(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class NoticeSettings:
-    """What the mails say of the provider."""
-
-    provider_name: str
-    #: whom to write to where it is a mistake
-    contact_email: str
-    #: None while there are no pages to link to
-    console_url: str | None
-
-
 def order_by_mail(
-    tx: AccessTransaction, act: AuditContext, customer_id: UUID, settings: NoticeSettings
+    tx: AccessTransaction, act: AuditContext, customer_id: UUID, provider: ProviderSettings
 ) -> ErasureOrder:
     """Order an erasure whose formal notice is mailed to every active contact; raises as ``order_erasure``."""
-    customer = existing_customer(tx, customer_id)
+    customer = tx.customers.require(customer_id)
     addresses: dict[str, Contact] = {}
-    for contact in tx.contacts(customer_id):
+    for contact in tx.customers.contacts(customer_id):
         if contact.active:
-            addresses.setdefault(contact.email.casefold(), contact)
-    mails = [_mail(tx, act, customer, contact, settings) for contact in addresses.values()]
+            addresses.setdefault(normal_address(contact.email), contact)
+    mails = [_mail(tx, act, customer, contact, provider) for contact in addresses.values()]
     order = order_erasure(
         tx, act, customer_id, served_by=ServedBy.MAIL, mail_ids=[str(mail.id) for mail in mails]
     )  # fmt: skip
     for mail in mails:
-        tx.add_service_mail(mail)
+        tx.mails.add(mail)
     return order
 
 
 def _mail(
-    tx: AccessTransaction, act: AuditContext, customer: Customer, contact: Contact, settings: NoticeSettings
+    tx: AccessTransaction, act: AuditContext, customer: Customer, contact: Contact, provider: ProviderSettings
 ) -> ServiceMail:
-    words, pseudonym = _WORDS[contact.language], tx.customer_pseudonym(customer.id)
+    words, pseudonym = _WORDS[contact.language], tx.customers.pseudonym(customer.id)
     where = ""
-    if settings.console_url is not None:
-        where = words["where"].format(url=f"{settings.console_url.rstrip('/')}/erasures/{pseudonym}")
+    if provider.console_url is not None:
+        where = words["where"].format(url=f"{provider.console_url.rstrip('/')}/erasures/{pseudonym}")
     text = words["text"].format(
-        provider=settings.provider_name,
+        provider=provider.name,
         customer=customer.name,
         pseudonym=pseudonym,
         customer_id=customer.id,
-        salt=tx.customer_salt(customer.id).hex(),
+        salt=tx.customers.salt(customer.id).hex(),
         where=where,
-        contact=settings.contact_email,
+        contact=provider.contact_email,
     )
     return ServiceMail(
         id=act.identifiers.new_id(),
@@ -74,7 +63,7 @@ def _mail(
         recipient=contact.email,
         recipient_name=contact.name,
         language=contact.language,
-        subject=words["subject"].format(provider=settings.provider_name),
+        subject=words["subject"].format(provider=provider.name),
         text=text,
         created_at=act.now,
     )

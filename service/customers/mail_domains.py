@@ -1,4 +1,4 @@
-"""Whether mail can go to a domain at all, by DNS. An answer that does not come says nothing."""
+"""Find out by DNS whether a domain can receive mail. No answer from DNS counts as no fault."""
 
 import dns.asyncresolver
 import dns.exception
@@ -9,13 +9,13 @@ _LIFETIME_SECONDS = 5.0
 
 
 async def mail_domain_fault(domain: str, resolver: dns.asyncresolver.Resolver | None = None) -> str | None:
-    """Return why no mail can go to a domain, or None where it can, or where nobody knows.
+    """Return why a domain cannot receive mail; None if it can, or if it is not known.
 
     RFC 5321, 5.1: the MX records, else the domain's own addresses. RFC 7505: an MX of ``.`` takes no mail.
     """
     resolver = resolver or dns.asyncresolver.Resolver()
     try:
-        # IDNA 2008, as on the wire: the older mapping asks about another domain.
+        # IDNA 2008, as mail servers use it. The older IDNA 2003 mapping can give another domain.
         name = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except idna.IDNAError as error:
         return f"the domain is not valid: {error}"

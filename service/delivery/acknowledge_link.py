@@ -75,12 +75,12 @@ class AcknowledgeLinks:
         if now >= expires_at:
             raise LinkVoidError
         # 3.
-        delivery = tx.delivery(delivery_id)
+        delivery = tx.deliveries.get(delivery_id)
         if delivery is None or delivery.channel is not ChannelKind.EMAIL or delivery.contact_id is None:
             raise LinkVoidError
-        notice, sealed, contact = tx.notice(delivery.notice_id), tx.sealed(delivery.notice_id), None
+        notice, sealed, contact = tx.notices.get(delivery.notice_id), tx.notices.seal(delivery.notice_id), None
         if notice is not None and sealed is not None and notice.state is NoticeState.SEALED:
-            contact = tx.contact(delivery.contact_id)
+            contact = tx.customers.contact(delivery.contact_id)
         if notice is None or sealed is None or contact is None or not contact.active:
             raise LinkVoidError
         if not contact.customer_id == delivery.customer_id == notice.customer_id or self._address(contact) != address:
@@ -93,10 +93,10 @@ class AcknowledgeLinks:
     def language(self, tx: AccessTransaction, token: str) -> str | None:
         """Return the language of the contact that a link of ours went to, whether it holds or not; else None."""
         try:
-            delivery = tx.delivery(self._claimed(token)[0])
+            delivery = tx.deliveries.get(self._claimed(token)[0])
         except LinkVoidError:
             return None
-        contact = None if delivery is None or delivery.contact_id is None else tx.contact(delivery.contact_id)
+        contact = None if delivery is None or delivery.contact_id is None else tx.customers.contact(delivery.contact_id)
         return None if contact is None else contact.language
 
     def page_code(self, token: str, now: datetime) -> str:

@@ -62,15 +62,15 @@ class AcknowledgementStatus:
 
 def standing(tx: AccessTransaction, access: Access, notice: Notice) -> AcknowledgementStatus:
     """Return how a notice stands, as far as the reader may know."""
-    given, opened = tx.acknowledgements(notice.id), tx.openings(notice.id)
+    given, opened = tx.notices.acknowledgements(notice.id), tx.notices.openings(notice.id)
     by = {each.by for each in given}
     contacts = access.may(Permission.CONTACT_READ)
-    mailed = [each.contact_id for each in tx.deliveries(notice.id) if each.channel is ChannelKind.EMAIL]
+    mailed = [each.contact_id for each in tx.deliveries.of_notice(notice.id) if each.channel is ChannelKind.EMAIL]
     waited_for = [each for each in dict.fromkeys(mailed) if each is not None and contact_actor(each) not in by]
-    found = [tx.contact(each) for each in waited_for] if contacts else []
+    found = [tx.customers.contact(each) for each in waited_for] if contacts else []
     return AcknowledgementStatus(
         notice=notice,
-        customer=tx.customer(notice.customer_id) if access.may(Permission.CUSTOMER_READ) else None,
+        customer=tx.customers.get(notice.customer_id) if access.may(Permission.CUSTOMER_READ) else None,
         wanted_by=wanted_by(tx, notice),
         given=[AcknowledgementsGiven(each, _name(tx, each.by, contacts=contacts)) for each in given],
         opened=[NoticeOpened(each, _name(tx, each.by, contacts=contacts)) for each in opened],
@@ -80,10 +80,10 @@ def standing(tx: AccessTransaction, access: Access, notice: Notice) -> Acknowled
 
 def wanted_by(tx: AccessTransaction, notice: Notice) -> datetime | None:
     """Return by when a sealed notice is to be acknowledged, or None where the customer does not ask for it."""
-    clock = tx.escalation(notice.id)
+    clock = tx.escalations.get(notice.id)
     if clock is not None:
         return clock.acknowledge_by
-    customer = tx.customer(notice.customer_id)
+    customer = tx.customers.get(notice.customer_id)
     if customer is None or customer.acknowledge_within_seconds is None or notice.sealed_at is None:
         return None
     return notice.sealed_at + timedelta(seconds=customer.acknowledge_within_seconds)
@@ -107,12 +107,12 @@ def incident_standing(
     2. Then those that somebody did. At most ``limit`` of all, with names.
     """
     latest: dict[UUID, Notice] = {}
-    for notice in tx.notices_of_incident(incident_id):
+    for notice in tx.notices.of_incident(incident_id):
         if notice.state is NoticeState.SEALED:
             latest[notice.customer_id] = max(
                 latest.get(notice.customer_id, notice), notice, key=lambda item: item.sequence
             )
-    done = {each.id: bool(tx.acknowledgements(each.id)) for each in latest.values()}
+    done = {each.id: bool(tx.notices.acknowledgements(each.id)) for each in latest.values()}
     times: Mapping[UUID, datetime | None] = {each.id: wanted_by(tx, each) for each in latest.values()}
 
     def order(notice: Notice) -> tuple[bool, bool, datetime, datetime]:
@@ -145,12 +145,12 @@ async def record_opening(access: Access, notice_id: UUID, method: str, headers: 
         return
 
     def is_first(tx: AccessTransaction) -> bool:
-        notice = access.view(tx).notice(notice_id)
+        notice = access.view(tx).notices.get(notice_id)
         return (
             notice is not None
             and notice.state is NoticeState.SEALED
             and acts_for(access, notice.customer_id)
-            and all(opening.by != access.actor for opening in tx.openings(notice_id))
+            and all(opening.by != access.actor for opening in tx.notices.openings(notice_id))
         )
 
     if await access.store.read(is_first):
@@ -167,10 +167,10 @@ async def record_reading_of_mail(access: Access, notice_id: UUID, delivery_id: U
         return
 
     def work(tx: AccessTransaction, act: AuditContext) -> None:
-        notice = tx.notice(notice_id)
+        notice = tx.notices.get(notice_id)
         if notice is not None:
-            subjects = notice_subjects(notice, tx.customer_pseudonym(notice.customer_id))
-            tx.append_audit([act.entry("delivery.mail_read", subjects=subjects | {"delivery": str(delivery_id)})])
+            subjects = notice_subjects(notice, tx.customers.pseudonym(notice.customer_id))
+            tx.audit.append([act.entry("delivery.mail_read", subjects=subjects | {"delivery": str(delivery_id)})])
 
     await access.write(work)
 
@@ -184,7 +184,7 @@ def _name(tx: AccessTransaction, by: str, *, contacts: bool) -> str | None:
     """Return who is meant by a name of the log, where there is such a person and the reader may know it."""
     kind, _, identifier = by.partition(":")
     if kind == "contact":
-        contact = tx.contact(UUID(identifier)) if contacts else None
+        contact = tx.customers.contact(UUID(identifier)) if contacts else None
         return None if contact is None else contact.name
-    account = tx.account(UUID(identifier)) if kind == "account" else None
+    account = tx.accounts.get(UUID(identifier)) if kind == "account" else None
     return None if account is None else account.name

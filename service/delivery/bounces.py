@@ -11,9 +11,10 @@ from notifications.mail.return_path import ReturnPath
 from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.process_bounce import ACTOR, BounceResult, process_bounce
-from service.monitoring.alerts import AlertSettings, raise_alerts
+from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import bounce_finding
 from service.ports.store import AccessStore, AccessTransaction
+from service.settings.provider import ProviderSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -24,13 +25,13 @@ class BounceIntake:
     def __init__(
         self,
         store: AccessStore,
-        alerts: AlertSettings,
+        provider: ProviderSettings,
         *,
         clock: Clock,
         identifiers: Identifiers,
         jitter: Callable[[], float],
     ) -> None:
-        self._store, self._alerts = store, alerts
+        self._store, self._provider = store, provider
         self._clock, self._identifiers, self._jitter = clock, identifiers, jitter
 
     async def take_in(self, path: ReturnPath, content: bytes) -> None:
@@ -44,17 +45,18 @@ class BounceIntake:
         def work(tx: AccessTransaction) -> BounceResult:
             act = AuditContext(ACTOR, self._clock.now(), self._identifiers)
             taken = process_bounce(tx, act, path, content, report, jitter=jitter)
-            if taken.is_new and (report.kind is BounceKind.UNKNOWN or taken.delivery is None):
-                raise_alerts(tx, act, [bounce_finding(tx, taken.message, taken.notice)], self._alerts)
+            if taken.is_new and (taken.message.kind is BounceKind.UNKNOWN or taken.delivery is None):
+                raise_alerts(tx, act, [bounce_finding(tx, taken.message, taken.notice)], self._provider)
             return taken
 
         taken = await self._store.write(work)
-        told = _log.warning if taken.reopened or report.kind is BounceKind.UNKNOWN else _log.info
+        kind = taken.message.kind
+        told = _log.warning if taken.reopened or kind is BounceKind.UNKNOWN else _log.info
         told(
             "delivery.returned",
             delivery_id=str(path.delivery_id),
-            kind=report.kind.value,
-            status=report.status,
+            kind=kind.value,
+            status=taken.message.status,
             known=not taken.is_new,
             reopened=taken.reopened,
         )

@@ -60,7 +60,7 @@ class EscalationTask(PeriodicTask):
         failures: list[Exception] = []
         looked: set[UUID] = set()
         while True:
-            due = await self._store.read(lambda tx: tx.due_escalations(now, _AT_ONCE + len(looked)))
+            due = await self._store.read(lambda tx: tx.escalations.due(now, _AT_ONCE + len(looked)))
             batch = [clock.notice_id for clock in due if clock.notice_id not in looked]
             if not batch:
                 break
@@ -69,7 +69,7 @@ class EscalationTask(PeriodicTask):
             failures += [result for result in results if isinstance(result, Exception)]
         if failures:
             raise failures[0]
-        return await self._store.read(lambda tx: tx.next_escalation_at())
+        return await self._store.read(lambda tx: tx.escalations.next_look_at())
 
     async def _escalate(self, notice_id: UUID) -> None:
         act = AuditContext(ACTOR, self._clock.now(), self._identifiers)

@@ -5,27 +5,28 @@ the process died in between, goes out once more under the same Message-ID.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import ClassVar
 
 import structlog
 
-from notifications.delivery.delivery import Outcome, OutcomeKind, retry_decision
+from notifications.delivery.delivery import Outcome, OutcomeKind, message_id, retry_decision
 from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail.mail import Envelope, assemble_mail, prepare_text
 from notifications.ports import Channel, Clock, Identifiers, Signer
 from notifications.use_cases.audit_context import AuditContext
-from service.ports.alerts_and_mail import ServiceMail
+from notifications.use_cases.notices.seal_notice import verify_sender
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessStore, AccessTransaction
+from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
 #: How long a mail is worth sending; links in it end by then. It is given up after.
 _USEFUL = timedelta(days=3)
 _AT_ONCE = 50
-_POLL_SECONDS = 30.0
 ACTOR = "system:mailer"
 
 
@@ -40,8 +41,12 @@ class MailSender:
     name: str
 
 
-class ServiceMailer:
+class ServiceMailer(PeriodicTask):
     """Sends queued mails one after the other, woken by commits and by the clock."""
+
+    name = "service_mails"
+    kinds: ClassVar[frozenset[str]] = frozenset({"messages"})
+    shortest_seconds = 0.0
 
     def __init__(
         self,
@@ -52,44 +57,22 @@ class ServiceMailer:
         identifiers: Identifiers,
         jitter: Callable[[], float],
     ) -> None:
+        super().__init__(clock)
         self._store, self._sender = store, sender
-        self._clock, self._identifiers, self._jitter = clock, identifiers, jitter
-        self._wake = asyncio.Event()
-        self._failure: str | None = None
+        self._identifiers, self._jitter = identifiers, jitter
         self._stopping = False
 
-    def wake(self, changed: set[str]) -> None:
-        """Look for the mails that a commit queued; called in the event loop with the kinds of things it changed."""
-        if "messages" in changed:
-            self._wake.set()
-
-    def health(self) -> str | None:
-        """Return why mails do not go out, or None."""
-        return self._failure
-
-    async def run(self) -> None:
-        """Run until cancelled; the mail that is under way is finished and recorded first."""
+    async def look(self) -> datetime | None:
+        """Send what is due; returns now where there may be more. When cancelled, it ends after the mail under way."""
         self._stopping = False
-        while True:
-            self._wake.clear()
-            sending = asyncio.ensure_future(self.send_due())
-            try:
-                sent = await asyncio.shield(sending)
-                self._failure = None
-            except asyncio.CancelledError:
-                self._stopping = True
-                await asyncio.wait({sending})
-                raise
-            except Exception as error:  # noqa: BLE001 - the loop outlives any failure; it is logged and shown
-                self._failure = f"{type(error).__name__}: {error}"
-                _log.error("service_mails.stalled", exc_info=error)
-                sent = 0
-            if sent == 0:
-                try:
-                    async with asyncio.timeout(_POLL_SECONDS):
-                        await self._wake.wait()
-                except TimeoutError:
-                    continue
+        sending = asyncio.ensure_future(self.send_due())
+        try:
+            sent = await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            self._stopping = True
+            await asyncio.wait({sending})
+            raise
+        return self._clock.now() if sent else None
 
     async def send_due(self) -> int:
         """Attempt mails that are due, and give up those whose use is over; returns how many.
@@ -97,7 +80,7 @@ class ServiceMailer:
         Without a relay none is attempted: they wait.
         """
         now, channel = self._clock.now(), self._sender.channel
-        due = await self._store.read(lambda tx: list(tx.due_service_mails(now, _AT_ONCE)))
+        due = await self._store.read(lambda tx: list(tx.mails.due(now, _AT_ONCE)))
         over = [mail for mail in due if now >= mail.created_at + _USEFUL]
         for mail in over:
             await self._save(_given_up(mail), None)
@@ -117,17 +100,17 @@ class ServiceMailer:
         2. Hand it over.
         3. Commit the state; the words of a mail that went out are forgotten, for its links are secrets.
         """
-        message_id = _message_id(mail, self._sender.address)
+        identifier = message_id("service-mail", mail.id, self._sender.address.rpartition("@")[2])
         try:
             # 1.
-            content = self._assembled(mail, message_id)
+            content = self._assembled(mail, identifier)
         except SealingUnavailableError as error:
-            outcome = _not_sent(OutcomeKind.REFUSED_HERE, str(error))
+            outcome = Outcome.failure(OutcomeKind.REFUSED_HERE, str(error))
         except InvalidInputError as error:
-            outcome = _not_sent(OutcomeKind.PERMANENT_FAILURE, str(error))
+            outcome = Outcome.failure(OutcomeKind.PERMANENT_FAILURE, str(error))
         else:
             # 2.
-            outcome = await self._handed_over(mail, channel, message_id, content)
+            outcome = await self._handed_over(mail, channel, identifier, content)
         # 3.
         await self._save(self._after(mail, outcome), outcome.code)
 
@@ -139,12 +122,10 @@ class ServiceMailer:
         except Exception as error:  # noqa: BLE001 - a defect that one mail meets must not keep all others waiting
             # The name alone: its text may hold the address.
             _log.error("service_mail.crashed", mail_id=str(mail.id), error=type(error).__name__)
-            return _not_sent(OutcomeKind.REFUSED_HERE, type(error).__name__)
+            return Outcome.failure(OutcomeKind.REFUSED_HERE, type(error).__name__)
 
     def _assembled(self, mail: ServiceMail, message_id: str) -> bytes:
-        named = self._sender.signer.address
-        if named.casefold() != self._sender.address.casefold():
-            raise SealingUnavailableError("the From address is not the one the signing certificate names")
+        verify_sender(self._sender.signer, self._sender.address)
         envelope = Envelope(
             sender=self._sender.address,
             sender_name=self._sender.name,
@@ -168,8 +149,8 @@ class ServiceMailer:
         )
 
         def work(tx: AccessTransaction) -> None:
-            tx.save_service_mail(after)
-            tx.append_audit([entry])
+            tx.mails.save(after)
+            tx.audit.append([entry])
 
         await self._store.write(work)
 
@@ -192,15 +173,3 @@ def _given_up(mail: ServiceMail) -> ServiceMail:
     state = "dropped" if mail.purpose == "alert" else "failed"
     said = "of no use any more" if mail.last_error is None else mail.last_error
     return replace(mail, state=state, text="", next_attempt_at=None, last_error=said)
-
-
-def _message_id(mail: ServiceMail, sender: str) -> str:
-    token = hashlib.sha256(f"greffier/service-mail/v1\n{mail.id}".encode()).hexdigest()[:40]
-    return f"<{token}@{sender.rpartition('@')[2]}>"
-
-
-def _not_sent(kind: OutcomeKind, reason: str) -> Outcome:
-    return Outcome(
-        kind=kind, code=None, enhanced_status=None, text=reason, queue_id=None,
-        tls_version=None, tls_cipher=None, remote=None,
-    )  # fmt: skip

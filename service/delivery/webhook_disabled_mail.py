@@ -9,13 +9,15 @@ from urllib.parse import urlsplit
 
 from notifications.customer.records import ContactRole
 from notifications.delivery.webhook import WebhookEndpoint
+from notifications.mail_address import normal_address
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
-from service.monitoring.alerts import AlertSettings, raise_alerts
+from service.monitoring.alerts import raise_alerts
 from service.monitoring.notice_findings import webhook_finding
 from service.ports.accounts import Role
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
+from service.settings.provider import ProviderSettings
 
 _WORDS: dict[str, dict[str, str]] = tomllib.loads(
     (files(__package__) / "webhook_disabled.toml").read_text(encoding="utf-8")
@@ -27,23 +29,23 @@ _TOLD = frozenset({ContactRole.SECURITY, ContactRole.OPERATIONS})
 class EndpointDisabled:
     """Queues the mails in the unit of work that put the endpoint out of use: nobody learns of it by silence."""
 
-    alerts: AlertSettings
+    provider: ProviderSettings
 
     def __call__(self, tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint) -> None:
         """Queue one mail to each person at the customer that it concerns, and raise the alert at the provider."""
         # The store's transaction has both sides; the port of the domain knows no mails of the service's own.
         both = cast(AccessTransaction, tx)
         given = {
-            "provider": self.alerts.provider_name,
+            "provider": self.provider.name,
             "host": urlsplit(endpoint.url).hostname or "",
             "reason": endpoint.state_reason or endpoint.state.value,
             "where": ""
-            if self.alerts.console_url is None
-            else f": {self.alerts.console_url.rstrip('/')}/customers/{endpoint.customer_id}/webhooks",
+            if self.provider.console_url is None
+            else f": {self.provider.console_url.rstrip('/')}/customers/{endpoint.customer_id}/webhooks",
         }
         for address, name, language in _people(both, endpoint):
             words = _WORDS[language]
-            both.add_service_mail(
+            both.mails.add(
                 ServiceMail(
                     id=act.identifiers.new_id(),
                     purpose="webhook_disabled",
@@ -55,7 +57,7 @@ class EndpointDisabled:
                     created_at=act.now,
                 )
             )
-        raise_alerts(both, act, [webhook_finding(both, endpoint)], self.alerts)
+        raise_alerts(both, act, [webhook_finding(both, endpoint)], self.provider)
 
 
 def _people(tx: AccessTransaction, endpoint: WebhookEndpoint) -> Sequence[tuple[str, str, str]]:
@@ -64,11 +66,11 @@ def _people(tx: AccessTransaction, endpoint: WebhookEndpoint) -> Sequence[tuple[
     The active contacts for security or operations, or every active one without these, and whoever may set it in use
     again: the customer's managers.
     """
-    active = [contact for contact in tx.contacts(endpoint.customer_id) if contact.active]
+    active = [contact for contact in tx.customers.contacts(endpoint.customer_id) if contact.active]
     told = [contact for contact in active if contact.role in _TOLD] or active
-    found = {contact.email.casefold(): (contact.email, contact.name, contact.language) for contact in told}
-    for grant in tx.grants_at(endpoint.customer_id):
-        account = tx.account(grant.account_id) if grant.role is Role.CUSTOMER_MANAGER else None
+    found = {normal_address(contact.email): (contact.email, contact.name, contact.language) for contact in told}
+    for grant in tx.accounts.grants_at(endpoint.customer_id):
+        account = tx.accounts.get(grant.account_id) if grant.role is Role.CUSTOMER_MANAGER else None
         if account is not None and account.active and account.email is not None:
-            found.setdefault(account.email.casefold(), (account.email, account.name, account.language))
+            found.setdefault(normal_address(account.email), (account.email, account.name, account.language))
     return list(found.values())

@@ -1,4 +1,4 @@
-"""Replacing a key: prepared, announced in the log, then used.
+"""Key rotation: a new key is prepared, announced in the log, and then used.
 
 Imports ``monitoring``, ``channels`` and below. No key is used before the log names it.
 """

@@ -1,4 +1,4 @@
-"""Keys as a running service or a command keeps them: which there are, and how one is replaced under the log's eyes."""
+"""The keys of a service or a command: their states, and their rotation with an entry in the log."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -32,12 +32,12 @@ from service.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
-#: Who puts keys in place, in the audit log; who ordered it stands in the entry that announced it.
+#: The actor in log entries about installed keys; the entry that announces a key names the person who ordered it.
 _ACTOR = "system:keys"
 
 
 class KeyKeeper:
-    """Replaces keys and tells of them; one per process, several processes may share a data folder."""
+    """Rotates keys and reports their states. One per process; several processes may share a data folder."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class KeyKeeper:
         identifiers: Identifiers,
         refusal: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """``refusal`` tells why a sequencer in this process refuses to sign; the database is asked in any case."""
+        """``refusal`` returns why a sequencer in this process refuses to sign; the database is always checked too."""
         self._settings, self._unit_of_work, self._log_store = settings, unit_of_work, log_store
         self._clock, self._identifiers, self._refusal = clock, identifiers, refusal
         self._log_keys: LogKeyFile = rotation.log_keys()
@@ -59,13 +59,13 @@ class KeyKeeper:
 
     @asynccontextmanager
     async def rotating(self) -> AsyncIterator[KeyRotation]:
-        """Hold off other rotations; inside, prepare one and ``announce`` it in a transaction; then it is put in place.
+        """Lock out other rotations. The caller prepares one inside and calls ``announce`` for it in a transaction.
 
-        1. What an earlier rotation left unfinished is ended first.
-        2. Where the log refuses to sign, no key changes: LogUnavailableError.
-        3. Whatever was announced inside is put in place; what was not is thrown away.
+        1. Finish an earlier rotation that was interrupted.
+        2. Raise LogUnavailableError if the log refuses to sign: no key changes then.
+        3. At the end, install what was announced inside, and discard the rest.
 
-        Raises StateConflictError while another rotation is under way.
+        Raises StateConflictError if another rotation is in progress.
         """
         with self.rotation.alone():
             # 1.
@@ -84,19 +84,19 @@ class KeyKeeper:
         """Stage a prepared rotation and append the entry that announces it, in the caller's transaction."""
         entry = rotation_entry(act, prepared.change)
         self.rotation.stage(prepared, entry.id)
-        tx.append_audit([entry])
+        tx.audit.append([entry])
         return entry
 
     async def settle(self) -> None:
-        """Put in place what the log announces, throw away what it does not; a crash before is mended by this, too.
+        """Install the staged keys that the log announces, and discard the others. This also repairs a crash.
 
-        Asks for the entry behind every write that is under way: one that is just being committed is waited for.
+        The look-up of the announcing entry waits for running transactions, so an entry that is being committed counts.
         """
         waiting = [entry_id for _, entry_id in await asyncio.to_thread(self.rotation.staged)]
         if not waiting:
             return
         ids = [entry_id for entry_id in waiting if entry_id is not None]
-        appended = await self._log_store.write(lambda tx: {item for item in ids if tx.is_appended(item)})
+        appended = await self._log_store.write(lambda tx: {item for item in ids if tx.audit.is_appended(item)})
         placed = dict(await asyncio.to_thread(self.rotation.settle, appended.__contains__))
         if placed:
             act = AuditContext(_ACTOR, self._clock.now(), self._identifiers)
@@ -105,10 +105,10 @@ class KeyKeeper:
                 _log.info("key.activated", use=use, fingerprint=fingerprint)
 
     async def settle_at_start(self) -> None:
-        """Do what a start finds to do; a failure is told and stops nothing, the keys as they are go on.
+        """Finish the pending work at a start. A failure is logged; the service then continues with the current keys.
 
-        1. End a rotation that a crash interrupted. 2. Erase log keys whose time to sign is over. 3. Say which private
-        keys stand unencrypted.
+        1. Finish a rotation that a crash interrupted. 2. Erase log keys that no longer sign. 3. Log which private keys
+        are not encrypted.
         """
         try:
             with self.rotation.alone():
@@ -133,9 +133,9 @@ class KeyKeeper:
         )
 
     async def log_signers(self) -> tuple[Ed25519PrivateKey, ...]:
-        """Return the log's keys that sign now, the current one first, for what is signed beside checkpoints.
+        """Return the log's signing keys, the current one first, for signatures other than those of checkpoints.
 
-        Raises LogUnavailableError where the log refuses to sign, SealingUnavailableError without a usable key.
+        Raises LogUnavailableError if the log refuses to sign, SealingUnavailableError without a usable key.
         """
         if (reason := self._refusal()) is not None:
             raise LogUnavailableError(reason)
@@ -143,15 +143,15 @@ class KeyKeeper:
         return self._log_keys.signers().keys
 
     def log_verifier_keys(self) -> str:
-        """Return the log's verifier keys, oldest first, one a line; raises SealingUnavailableError."""
+        """Return the log's verifier keys, oldest first, one per line; raises SealingUnavailableError."""
         return self._log_keys.verifier_keys_text()
 
 
 def all_key_states(settings: Settings, rotation: KeyRotation, ring: LogKeyRing, now: datetime) -> list[KeyState]:
-    """Return every key by kind, the current one first; looks at files alone."""
+    """Return every key by kind, the current one first; reads only files."""
     return [
         *signing_states(rotation.files, rotation.signing_file, rotation.signing_key_file),
         *log_states(ring, now, encrypted=is_encrypted(read_file(rotation.log_file, "key"))),
-        *authority_states(rotation.files, embedded_timestamps=settings.timestamp_url is None),
+        *authority_states(rotation.files, embedded_timestamps=settings.timestamps.url is None),
         *master_states(read_masters(settings.master_file)),
     ]

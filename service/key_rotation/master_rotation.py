@@ -1,12 +1,10 @@
-"""Replace the master key, and encrypt anew what was encrypted under the ones before."""
+"""Replace the master key, and encrypt again what earlier master keys encrypted."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
 
-from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.record_keys import KeyChange, rotation_entry
 from service.channels.webhook_https import open_secret, seal_secret
@@ -19,106 +17,84 @@ from service.crypto.master_key import (
     write_master_file,
 )
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Totp
+from service.ports.store import AccessStore, AccessTransaction
 from service.settings import Settings
 from service.system.atomic_files import replace_file
 
-ResultT = TypeVar("ResultT")
-
-
-class SealedRecords(Transaction, Protocol):
-    """A unit of work that reaches every record with something sealed in it."""
-
-    def all_totps(self) -> Sequence[Totp]:
-        """Return every generator."""
-        ...
-
-    def set_totp(self, totp: Totp) -> None:
-        """Replace the generator of an account."""
-        ...
-
-
-class SealedStore(Protocol):
-    """Where these records are kept."""
-
-    async def write(self, work: Callable[[SealedRecords], ResultT]) -> ResultT:
-        """Run in a transaction; durable when it returns."""
-        ...
-
-
 #: What seals the records of one kind anew, and returns how many: one function for each kind that holds secrets.
-Resealing = Callable[[SealedRecords, SecretBox], int]
+Resealing = Callable[[AccessTransaction, SecretBox], int]
 
 
-def reseal_totp_seeds(tx: SealedRecords, box: SecretBox) -> int:
+def reseal_totp_seeds(tx: AccessTransaction, secret_box: SecretBox) -> int:
     """Seal every TOTP seed under the current master key; raises SecretUnreadableError where one does not open."""
     count = 0
-    for totp in tx.all_totps():
-        if not box.is_current(totp.sealed_seed):
+    for totp in tx.credentials.all_totps():
+        if not secret_box.is_current(totp.sealed_seed):
             owner = str(totp.account_id)
-            seed = box.open(totp.sealed_seed, purpose="totp", owner=owner)
-            tx.set_totp(replace(totp, sealed_seed=box.seal(seed, purpose="totp", owner=owner)))
+            seed = secret_box.open(totp.sealed_seed, purpose="totp", owner=owner)
+            tx.credentials.set_totp(replace(totp, sealed_seed=secret_box.seal(seed, purpose="totp", owner=owner)))
             count += 1
     return count
 
 
-def reseal_webhook_secrets(tx: SealedRecords, box: SecretBox) -> int:
+def reseal_webhook_secrets(tx: AccessTransaction, secret_box: SecretBox) -> int:
     """Seal every secret of a webhook under the current master key; raises SecretUnreadableError as above."""
     count = 0
-    for secret in tx.webhook_secrets(None):
-        if not box.is_current(secret.sealed):
-            sealed = seal_secret(box, secret.kind, str(secret.id), open_secret(box, secret))
-            tx.save_webhook_secret(replace(secret, sealed=sealed))
+    for secret in tx.webhooks.secrets(None):
+        if not secret_box.is_current(secret.sealed):
+            sealed = seal_secret(secret_box, secret.kind, str(secret.id), open_secret(secret_box, secret))
+            tx.webhooks.save_secret(replace(secret, sealed=sealed))
             count += 1
     return count
 
 
-#: Sign-ins half way are not among them: they end by themselves, and open under the key before until then.
+#: Pending sign-ins are not included: they expire soon, and the previous key can decrypt them until then.
 RESEALINGS: tuple[Resealing, ...] = (reseal_totp_seeds, reseal_webhook_secrets)
 
 
 async def rotate_master(
-    settings: Settings, store: SealedStore, act: AuditContext, resealings: Sequence[Resealing] = RESEALINGS
+    settings: Settings, store: AccessStore, act: AuditContext, resealings: Sequence[Resealing] = RESEALINGS
 ) -> tuple[int, int]:
-    """Make a new master key the current one; returns how many files and records were encrypted anew.
+    """Make a new master key the current one; return how many files and records were encrypted again.
 
-    No service may run on the folder: it would go on with the keys that it read at its start. A crash anywhere leaves a
-    folder in which everything opens, for the keys before stay in the file; running it again encrypts the rest.
+    No service may run on the folder, because it would continue with the keys that it read at its start. After a crash
+    at any point everything can still be decrypted, because earlier keys stay in the file. A second run encrypts the
+    rest.
 
-    1. The new key stands first in the file, by one rename.
-    2. Private keys made here are encrypted anew, each file by one rename.
-    3. Secrets in the store are sealed anew, in one transaction with the entry that says so. It is last: outside this
-       folder nothing shows which master key is in use, and what the log says has happened.
+    1. Write the new key as the first one in the file, by one rename.
+    2. Encrypt the private keys that were made here again, each file by one rename.
+    3. Encrypt the secrets in the store again, in one transaction with the log entry about it. This step is last, so
+       that the log never states a rotation that did not finish.
     """
     # 1.
     before = load_masters(settings)
     masters = [new_master(), *before]
     write_master_file(settings.master_file, masters)
     # 2.
-    files = await asyncio.to_thread(_encrypt_anew, settings, key_passphrases(settings, masters))
+    files = await asyncio.to_thread(_reencrypt_files, settings, key_passphrases(settings, masters))
     # 3.
-    box = SecretBox(masters)
+    secret_box = SecretBox(masters)
     change = KeyChange("master", master_fingerprint(before[0]), master_fingerprint(masters[0]), overlap_until=None)
 
-    def work(tx: SealedRecords) -> int:
-        count = sum(reseal(tx, box) for reseal in resealings)
-        tx.append_audit([rotation_entry(act, change)])
+    def work(tx: AccessTransaction) -> int:
+        count = sum(reseal(tx, secret_box) for reseal in resealings)
+        tx.audit.append([rotation_entry(act, change)])
         return count
 
     return files, await store.write(work)
 
 
-def _encrypt_anew(settings: Settings, passphrases: list[bytes]) -> int:
+def _reencrypt_files(settings: Settings, passphrases: list[bytes]) -> int:
     """Encrypt the private keys of the data folder under the first passphrase; returns how many files."""
     count = 0
     for path in sorted(settings.keys_dir.glob("*")):
         if path.is_file() and PRIVATE_KEY_BLOCK.search(data := path.read_bytes()):
-            replace_file(path, _encrypted_anew(data, passphrases, path), 0o600)
+            replace_file(path, _reencrypted(data, passphrases, path), 0o600)
             count += 1
     return count
 
 
-def _encrypted_anew(data: bytes, passphrases: list[bytes], path: Path) -> bytes:
+def _reencrypted(data: bytes, passphrases: list[bytes], path: Path) -> bytes:
     parts, at = [], 0
     for block in PRIVATE_KEY_BLOCK.finditer(data):
         key: WritableKey = parse_private_key(block[0], passphrases, path)  # type: ignore[assignment]  # files made here hold no other kind

@@ -1,4 +1,4 @@
-"""Prepare what replaces a signing or log key; ``service.key_rotation.staging`` puts it in place."""
+"""Prepare the successor of a signing key or log key; ``service.key_rotation.staging`` installs it."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +19,7 @@ from notifications.errors import (
     StateConflictError,
     VerificationError,
 )
+from notifications.mail_address import normal_address
 from notifications.use_cases.evidence.record_keys import KeyChange
 from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import issue_signing_pem
@@ -33,20 +34,20 @@ from service.crypto.key_states import (
 from service.crypto.log_keys import format_log_keys
 from service.key_rotation.staging import KeyStaging, PreparedRotation, roots_in
 
-#: A note is read with at least 16 signatures (c2sp.org/signed-note); most of them are left to witnesses.
+#: Readers accept at least 16 signatures on a note (c2sp.org/signed-note); most of them are reserved for witnesses.
 _MAX_LOG_KEYS = 4
 
 
 class KeyRotation(KeyStaging):
-    """Prepares rotations of the keys that the settings name. Nothing of one is in use before it is settled."""
+    """Prepares rotations of the keys that the settings name. A new key is not used before ``settle``."""
 
     def prepare_log(self) -> PreparedRotation:
-        """Return a new log key; the old one signs beside it until the overlap ends.
+        """Return a new log key; the old one also signs until the overlap ends.
 
-        Raises SealingUnavailableError without a usable key, StateConflictError where too many sign already.
+        Raises SealingUnavailableError without a usable key, StateConflictError if too many keys sign already.
         """
         now = self._clock.now()
-        until = now + timedelta(days=self._settings.log_key_overlap_days)
+        until = now + timedelta(days=self._settings.log.key_overlap_days)
         ring = self.log_keys().ring()
         signing = ring.signing_at(now)
         if len(signing) >= _MAX_LOG_KEYS:
@@ -63,7 +64,7 @@ class KeyRotation(KeyStaging):
     def prepare_signing(self) -> PreparedRotation:
         """Return a new signing key with a certificate by the demo CA.
 
-        Raises StateConflictError where the one in use is another authority's: it is not replaced by a lesser one.
+        Raises StateConflictError if another authority issued the current certificate: the demo CA is trusted less.
         """
         authority = self._demo_authority()
         if authority is None:
@@ -76,20 +77,20 @@ class KeyRotation(KeyStaging):
             ca_key,
             ca,
             address=self._sender(),
-            provider_name=self._settings.provider_name,
+            provider_name=self._settings.provider.name,
             now=self._clock.now(),
             passphrase=self._passphrases[0],
         )
         return self._prepared_signing(pem)
 
     def prepare_installed(self, file: Path) -> PreparedRotation:
-        """Return the key and chain of a PEM file that an authority issued, checked as the signer and readers would.
+        """Return the key and chain of a PEM file from an authority, checked as the signer and verifiers would check it.
 
-        1. The signer takes it: purpose, key and certificate belong together, the chain in order, valid now.
-        2. It names the address that notices come from.
-        3. It leads to a root that verifiers have, or that the file brings along.
+        1. The signer accepts it: purpose, key and certificate belong together, the chain is in order, valid now.
+        2. The certificate contains the sender address of notices.
+        3. It chains to a root that verifiers have, or that the file contains.
 
-        Raises InvalidInputError naming what does not hold. The private key is kept encrypted, whatever the file has.
+        Raises InvalidInputError with the failed check. The private key is stored encrypted, even if the file is not.
         """
         # 1.
         signer = CmsSigner(file, file, self._passphrases, self._clock)
@@ -103,7 +104,7 @@ class KeyRotation(KeyStaging):
         if chain[0].fingerprint(hashes.SHA256()).hex() != fingerprint:
             raise InvalidInputError(Fault("install", f"{file} changed while it was read"))
         # 2.
-        if address.casefold() != self._sender().casefold():
+        if normal_address(address) != normal_address(self._sender()):
             raise InvalidInputError(Fault("install", f"names {address}, and notices come from {self._sender()}"))
         # 3.
         try:
@@ -119,7 +120,7 @@ class KeyRotation(KeyStaging):
 
     def _demo_authority(self) -> tuple[PrivateKeyTypes, x509.Certificate] | None:
         """Return key and certificate of the demo CA where it issued the certificate in use, or there is none in use."""
-        if self._settings.signing_chain_file is not None or not self.files.ca_key.exists():
+        if self._settings.signing.chain_file is not None or not self.files.ca_key.exists():
             return None
         key = load_private_key(self.files.ca_key, self._passphrases)
         leaf = self.signing_leaf()
@@ -138,12 +139,12 @@ class KeyRotation(KeyStaging):
         return PreparedRotation(change, new, old, self.signing_file, content)
 
     def _sender(self) -> str:
-        if self._settings.mail_from is not None:
-            return self._settings.mail_from
+        if self._settings.mail.sender is not None:
+            return self._settings.mail.sender
         try:
             return self.signer().address
         except SealingUnavailableError:
-            return self._settings.contact_email
+            return self._settings.provider.contact_email
 
 
 def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:

@@ -1,21 +1,19 @@
-"""Put replaced signing and log keys in place: announced in the log first, then by one rename.
+"""Install new signing and log keys: first the log announces a key, then one rename installs it.
 
-The new file waits beside the old one under the name ``<file>.next`` and names the log entry that announces it. Whether
-it takes effect is decided by that entry alone::
+The new file waits beside the old one with the name ``<file>.next`` and names the log entry that announces it. Only that
+entry decides whether the file is installed::
 
-    crash before the entry is committed     the waiting file announces nothing: it is thrown away
-    crash after it                          the waiting file is put in place by whoever looks next
+    crash before the entry is committed     no entry announces the waiting file: it is deleted
+    crash after the commit                  the next process that calls ``settle`` installs the waiting file
 
-So the step that ends a rotation and the one that mends it after a crash are the same (``settle``), and no key signs
-before the log says so. What a rotation leaves of the old key stands in ``keys/retired`` and in the trust anchors before
-the new file is in place.
+So the last step of a rotation and the repair after a crash are the same (``settle``), and no key signs before the log
+announces it. The old certificate is in ``keys/retired``, and the trust anchors have both keys, before the new file is
+installed.
 """
 
-import fcntl
-import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -34,7 +32,8 @@ from service.crypto.key_files import load_chain, parse_chain, read_file
 from service.crypto.key_states import KeyState, log_fingerprint
 from service.crypto.log_keys import LogKeyFile, format_log_keys, parse_log_keys, verifier_lines
 from service.settings import Settings
-from service.system.atomic_files import give_to_owner, move_file, replace_file
+from service.system.atomic_files import move_file, replace_file
+from service.system.file_lock import file_lock
 
 _NEXT = ".next"
 _ANNOUNCED = re.compile(rb"\Aannounced by log entry ([0-9a-f-]{36})\n")
@@ -42,14 +41,14 @@ _ANNOUNCED = re.compile(rb"\Aannounced by log entry ([0-9a-f-]{36})\n")
 
 @dataclass(frozen=True, slots=True)
 class PreparedRotation:
-    """A new key that nothing uses yet."""
+    """A new key that is not in use yet."""
 
     change: KeyChange
-    #: the new key as it will stand, and the one before
+    #: the new key in its future state, and the previous one
     key: KeyState
     previous: KeyState | None
     target: Path
-    #: the whole new file, private keys encrypted
+    #: contents of the new file, with encrypted private keys
     content: bytes = field(repr=False)
 
 
@@ -59,32 +58,22 @@ class KeyStaging:
     def __init__(self, settings: Settings, passphrases: list[bytes], clock: Clock) -> None:
         self._settings, self._passphrases, self._clock = settings, passphrases, clock
         self.files = KeyFiles(settings.keys_dir, settings.trust_dir)
-        self.signing_file = settings.signing_chain_file or self.files.signing_chain
-        self.signing_key_file = settings.signing_key_file or self.files.signing_key
-        self.log_file = settings.log_key_file or self.files.log_key
+        self.signing_file = settings.signing.chain_file or self.files.signing_chain
+        self.signing_key_file = settings.signing.key_file or self.files.signing_key
+        self.log_file = settings.log.key_file or self.files.log_key
 
     def signer(self) -> CmsSigner:
-        """Return a signer on the files as they are."""
+        """Return a signer with the current files."""
         return CmsSigner(self.signing_key_file, self.signing_file, self._passphrases, self._clock)
 
     def log_keys(self) -> LogKeyFile:
         """Return the log's keys as they are."""
-        return LogKeyFile(self.log_file, self._settings.log_origin, self._passphrases, self._clock)
+        return LogKeyFile(self.log_file, self._settings.log.origin, self._passphrases, self._clock)
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Hold off every other rotation on this folder; raises StateConflictError while one is under way."""
-        data = self._settings.data
-        descriptor = os.open(data / "rotation.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            give_to_owner(descriptor, data)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StateConflictError("another rotation of keys is under way; try again when it has ended") from None
-            yield
-        finally:
-            os.close(descriptor)
+        taken = StateConflictError("another rotation of keys is under way; try again when it has ended")
+        return file_lock(self._settings.data / "rotation.lock", taken)
 
     def signing_leaf(self) -> x509.Certificate | None:
         """Return the signing certificate in use, or None without a readable one."""
@@ -100,12 +89,12 @@ class KeyStaging:
     # -- stage and settle
 
     def stage(self, prepared: PreparedRotation, entry_id: UUID) -> None:
-        """Put the new file beside the old one; called in the transaction that appends the announcing entry."""
+        """Write the new file beside the old one; called in the transaction that appends the announcing entry."""
         announced = f"announced by log entry {entry_id}\n".encode()
         replace_file(_beside(prepared.target), announced + prepared.content, 0o600)
 
     def staged(self) -> list[tuple[Path, UUID | None]]:
-        """Return the files that wait, and the entries that announce them."""
+        """Return the waiting files and the ids of the entries that announce them."""
         found: list[tuple[Path, UUID | None]] = []
         for target in (self.signing_file, self.log_file):
             waiting = _beside(target)
@@ -115,12 +104,12 @@ class KeyStaging:
         return found
 
     def settle(self, is_appended: Callable[[UUID], bool]) -> list[tuple[str, str]]:
-        """Put in place what is announced, throw away what is not; returns (use, fingerprint) of what is in place now.
+        """Install the announced files and delete the others; return (use, fingerprint) of the installed keys.
 
-        1. The old certificate goes to ``keys/retired``.
-        2. Verifiers get what they need of the new key: it is in ``trust`` before it signs.
-        3. The new file takes the old one's place.
-        4. A signing key that stood in a file of its own is removed: its successor stands with its chain.
+        1. Move the old certificate to ``keys/retired``.
+        2. Add the new key's trust anchors to ``trust``, before the key signs.
+        3. Replace the old file by the new one.
+        4. Remove the old signing key if it was in a separate file; the new one is in the file of its chain.
         """
         done = []
         for target, entry_id in self.staged():
@@ -150,14 +139,14 @@ class KeyStaging:
         # 3.
         move_file(_beside(self.signing_file), self.signing_file)
         # 4.
-        if self._settings.signing_key_file is None:
+        if self._settings.signing.key_file is None:
             self.files.separate_signing_key.unlink(missing_ok=True)
         return "signing", chain[0].fingerprint(hashes.SHA256()).hex()
 
     def _install_log(self) -> tuple[str, str]:
         waiting = _beside(self.log_file)
         data = read_file(waiting, "key")
-        ring = parse_log_keys(data, self._settings.log_origin, self._passphrases, waiting)
+        ring = parse_log_keys(data, self._settings.log.origin, self._passphrases, waiting)
         # 2.
         self.write_trusted_log_keys(ring.known)
         # 3.
@@ -165,19 +154,19 @@ class KeyStaging:
         return "log", log_fingerprint(ring.known[-1])
 
     def write_trusted_log_keys(self, known: tuple[VerifierKey, ...]) -> None:
-        """Add the keys that ``trust/log.vkey`` lacks, at its end: it is oldest first."""
+        """Append the keys that are missing in ``trust/log.vkey``; its order is oldest first."""
         file = self.files.trusted_log
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         read = [parse_verifier_key(line) for line in lines if line.strip()]
         # A key that some other log left here: verifiers want the keys of one.
-        there = tuple(key for key in read if key.name == self._settings.log_origin)
+        there = tuple(key for key in read if key.name == self._settings.log.origin)
         missing = tuple(key for key in known if key not in there)
         if missing:
             file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             replace_file(file, verifier_lines((*there, *missing)).encode(), 0o644)
 
     def erase_ended_log_keys(self) -> None:
-        """Erase the private part of log keys whose time is over; the log has announced when that would be."""
+        """Erase the private part of log keys whose overlap has ended; the log announced that time."""
         now, ring = self._clock.now(), self.log_keys().ring()
         if ring.signing_at(now) != ring.keys:
             replace_file(self.log_file, format_log_keys(ring.retired_at(now), self._passphrases[0]), 0o600)

@@ -1,4 +1,4 @@
-"""What people must look at: alerts, findings, metrics, certificates that end, disk space.
+"""Monitoring: alerts, findings, metrics, certificate expiry, disk space.
 
 Imports ``audit_log``, ``auth`` and below. Sends nothing to a customer and changes no notice.
 """

@@ -1,4 +1,4 @@
-"""The words of alerts in French, English and German: ticket, number and deadline; no fact of an incident."""
+"""The texts of alerts in French, English and German: ticket, count and deadline; no fact of an incident."""
 
 import tomllib
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ KINDS = frozenset(_WORDS)
 
 @dataclass(frozen=True, slots=True)
 class AlertWords:
-    """An alert as a mail says it."""
+    """The text of an alert in a mail."""
 
     language: str
     subject: str
@@ -26,7 +26,7 @@ class AlertWords:
 def alert_mail(
     kind: str, language: str, *, ticket: str, count: int, due_at: datetime | None, url: str | None
 ) -> AlertWords:
-    """Return the words of an alert; a language without words gets English. Raises KeyError for an unknown kind."""
+    """Return the text of an alert; in English if the language has no texts. Raises KeyError for an unknown kind."""
     language = language if language in _LABELS else "en"
     subject, what, advice = (
         _WORDS[kind][language][part].format(ticket=ticket, count=count) for part in ("subject", "what", "advice")

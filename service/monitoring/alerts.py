@@ -1,8 +1,8 @@
-"""Alerts: what people must know now. Nothing that is due is blocked in silence.
+"""Alerts: what people must know at once. Nothing that is due may be blocked without an alert.
 
-An alert is raised once per key, in the transaction of its audit entry and of the mails that carry it. What there is to
-alert of is looked at again and again, from what the store says now: a wake-up that was missed is made up for, and a
-second look raises nothing twice.
+An alert is raised once per key, in one transaction with its audit entry and its mails. The scan runs again and again
+and depends only on the current state of the store. So a missed wake-up loses nothing, and a second scan raises no alert
+twice.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 
 from notifications.canonical_json import timestamp_text
+from notifications.mail_address import normal_address
 from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import end_pauses, is_paused
@@ -34,57 +35,38 @@ from service.monitoring.notice_findings import (
     scan_notices,
 )
 from service.monitoring.service_findings import (
-    OperatingLimits,
     certificate_bands,
     scan_certificates,
     scan_operations,
 )
 from service.ports.accounts import Role
-from service.ports.alerts_and_mail import Alert, ServiceMail
+from service.ports.alerts import Alert
 from service.ports.figures import StoreFigures
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessStore, AccessTransaction
+from service.settings.alerts import AlertSettings
+from service.settings.provider import ProviderSettings
 from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
 ACTOR = "system:alerting"
-#: Certificates end by days: how often they are looked at.
+#: Interval between two scans of certificates, whose ends are counted in days.
 _CERTIFICATES_EVERY = timedelta(hours=6)
-#: The service itself is looked at so often at most, whatever is committed meanwhile.
+#: Shortest interval between two scans of the service itself, however many commits there are.
 _OPERATIONS_EVERY = timedelta(seconds=10)
-#: What changes what there is to alert of.
+#: Kinds of changes that can cause an alert.
 _KINDS = frozenset({"notices", "deliveries", "customers", "messages", "call_tasks"})
 
 
 @dataclass(frozen=True, slots=True)
-class AlertSettings:
-    """Who is told, and how early."""
-
-    #: the provider's own mailbox, told of every alert; its language
-    mailbox: str
-    language: str
-    provider_name: str
-    #: where people look; None while there are no pages
-    console_url: str | None
-    #: how long before its deadline an unreleased draft is alerted a last time
-    lead_seconds: float = 15 * 60
-    #: how long a draft is left to its author: a follow-up is due at once, and about to be released
-    grace_seconds: float = 2 * 60
-    #: how long a delivery may be due without an attempt, an entry wait for a signed checkpoint
-    queue_age_seconds: float = 10 * 60
-    log_lag_seconds: float = 60
-    #: how much of the disk must be free
-    free_bytes: int = 256 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
 class AlertSources:
-    """What is looked at beside the store; asked in a thread, for it reads files."""
+    """The sources of alerts other than the store. They are called in a thread, because they read files."""
 
     certificates: Callable[[], Sequence[CertificateEnd]] = tuple
-    #: None where that cannot be told
+    #: None if it is not known
     free_bytes: Callable[[], int | None] = lambda: None
-    #: asked in the event loop
+    #: called in the event loop
     witnesses: Callable[[], Sequence[WitnessState]] = tuple
     #: as above
     head_timestamping: Callable[[], TimestampingState | None] = lambda: None
@@ -92,20 +74,21 @@ class AlertSources:
 
 
 def raise_alerts(
-    tx: AccessTransaction, act: AuditContext, found: Sequence[AlertCandidate], settings: AlertSettings
+    tx: AccessTransaction, act: AuditContext, found: Sequence[AlertCandidate], provider: ProviderSettings
 ) -> list[AlertCandidate]:
-    """Store an alert with its audit entry for each finding, and mail them; returns those that were not raised before.
+    """Store an alert with its audit entry for each finding, and mail them; return those that were not raised before.
 
-    One mail to each person for all findings of a kind and an incident: what a thousand customers share is told once.
+    Each person gets one mail for all findings of one kind and incident, so a cause that affects a thousand customers is
+    reported once.
     """
     raised = [finding for finding in found if _raised(tx, act, finding)]
-    told: dict[tuple[str, UUID | None, str], list[AlertCandidate]] = {}
+    grouped: dict[tuple[str, UUID | None, str], list[AlertCandidate]] = {}
     for finding in (finding for finding in raised if finding.mailed):
-        # Of the service itself, each thing is told apart.
+        # Findings about the service itself are not grouped by incident.
         about = finding.ticket if finding.kind in OPERATING_KINDS else ""
-        told.setdefault((finding.kind, finding.incident_id, about), []).append(finding)
-    for alike in told.values():
-        _mail(tx, act, _together(alike), settings)
+        grouped.setdefault((finding.kind, finding.incident_id, about), []).append(finding)
+    for alike in grouped.values():
+        _mail(tx, act, _combined(alike), provider)
     return raised
 
 
@@ -119,12 +102,12 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
         incident_id=finding.incident_id,
         notice_id=finding.notice_id,
         customer_id=finding.customer_id,
-        what=" ".join(filter(None, (finding.ticket, str(finding.count), due))),
+        what=" ".join(filter(None, (finding.ticket, str(finding.count), due, finding.said))),
         # It stands in the list of what waits for as long as it is so, whoever saw it.
         seen_at=act.now if finding.kind == "customer_unreachable" else None,
         seen_by=ACTOR if finding.kind == "customer_unreachable" else None,
     )
-    if not tx.add_alert(alert):
+    if not tx.alerts.add(alert):
         return False
     subjects = {"alert": str(alert.id)}
     if finding.incident_id is not None:
@@ -132,33 +115,36 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
     if finding.notice_id is not None:
         subjects["notice"] = str(finding.notice_id)
     if finding.customer_id is not None:
-        subjects["customer"] = tx.customer_pseudonym(finding.customer_id)
+        subjects["customer"] = tx.customers.pseudonym(finding.customer_id)
     entry = act.entry(
         "alert.raised",
         subjects=subjects,
         detail={"kind": finding.kind, "count": finding.count, "due_at": due or None},
     )
-    tx.append_audit([entry])
+    tx.audit.append([entry])
     return True
 
 
-def _together(alike: Sequence[AlertCandidate]) -> AlertCandidate:
-    """Return findings of one kind and incident as one: all that is counted, by the earliest deadline."""
+def _combined(alike: Sequence[AlertCandidate]) -> AlertCandidate:
+    """Combine findings of one kind and incident: the sum of their counts and the earliest deadline."""
     due = [finding.due_at for finding in alike if finding.due_at is not None]
     return replace(alike[0], count=sum(finding.count for finding in alike), due_at=min(due, default=None))
 
 
-def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, settings: AlertSettings) -> None:
-    """Queue one mail to the provider's mailbox and to each active account that holds a role it concerns."""
+def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, provider: ProviderSettings) -> None:
+    """Queue one mail to the provider's mailbox and one to each active account with a role that gets this kind."""
     roles = [Role.ANALYST, Role.APPROVER] + [Role.ADMINISTRATOR] * (finding.kind in WITHOUT_INCIDENT)
-    told = {settings.mailbox.casefold(): (settings.mailbox, settings.provider_name, settings.language)}
-    for account in (account for role in roles for account in tx.holders(role)):
+    mailbox = provider.contact_email
+    recipients: dict[str, tuple[str, str, str]] = {
+        normal_address(mailbox): (mailbox, provider.name, provider.default_language)
+    }
+    for account in (account for role in roles for account in tx.accounts.holders(role)):
         if account.email is not None:
-            told.setdefault(account.email.casefold(), (account.email, account.name, account.language))
-    for address, name, language in told.values():
+            recipients.setdefault(normal_address(account.email), (account.email, account.name, account.language))
+    for address, name, language in recipients.values():
         words = alert_mail(
             finding.kind, language, ticket=finding.ticket, count=finding.count, due_at=finding.due_at,
-            url=settings.console_url,
+            url=provider.console_url,
         )  # fmt: skip
         mail = ServiceMail(
             id=act.identifiers.new_id(),
@@ -170,11 +156,11 @@ def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, set
             text=words.text,
             created_at=act.now,
         )
-        tx.add_service_mail(mail)
+        tx.mails.add(mail)
 
 
 class AlertTask(PeriodicTask):
-    """Looks for what must be alerted, woken by commits and by the moment the next stage is reached."""
+    """Scans for alerts after commits, and when the next stage of a draft is reached."""
 
     name = "alerting"
     kinds = _KINDS
@@ -184,26 +170,27 @@ class AlertTask(PeriodicTask):
         self,
         store: AccessStore,
         settings: AlertSettings,
+        provider: ProviderSettings,
         *,
         clock: Clock,
         identifiers: Identifiers,
         metrics: Metrics | None = None,
         surroundings: AlertSources | None = None,
     ) -> None:
-        self._store, self._settings, self._metrics = store, settings, metrics
+        self._store, self._settings, self._provider, self._metrics = store, settings, provider, metrics
         super().__init__(clock)
         self._identifiers = identifiers
         self._certificates_at: datetime | None = None
         self._operations_at: datetime | None = None
-        #: of the look at the service itself before the next one
+        #: figures of the previous scan of the service itself
         self._figures: StoreFigures | None = None
         self._surroundings = surroundings or AlertSources()
 
     async def look(self) -> datetime | None:
-        """Raise what is to be alerted now; returns when an unreleased draft reaches its next stage."""
+        """Raise the alerts that are due; return when an unreleased draft reaches its next stage."""
         now = self._clock.now()
         stages = Stages(timedelta(seconds=self._settings.lead_seconds), timedelta(seconds=self._settings.grace_seconds))
-        following = await self._store.read(lambda tx: tx.next_draft_moment(now, stages.lead, stages.grace))
+        following = await self._store.read(lambda tx: tx.alerts.next_draft_at(now, stages.lead, stages.grace))
         looked = await self._store.read(lambda tx: scan_notices(tx, now, stages))
         await self._raise(now, looked.new)
         await self._settle(now, looked.settled)
@@ -217,17 +204,12 @@ class AlertTask(PeriodicTask):
 
     async def _look_at_operations(self, now: datetime) -> None:
         """Look at the service itself, and take away the pauses whose end has come."""
-        if any(not is_paused(pause, now) for pause in await self._store.read(lambda tx: tx.channel_pauses())):
+        if any(
+            not is_paused(pause, now) for pause in await self._store.read(lambda tx: tx.deliveries.channel_pauses())
+        ):
             act = AuditContext(ACTOR, now, self._identifiers)
             for pause in await self._store.write(lambda tx: end_pauses(tx, act)):
                 _log.info("channel.resumed", channel=pause.channel.value, by="end")
-        settings = self._settings
-        limits = OperatingLimits(
-            queue_age=timedelta(seconds=settings.queue_age_seconds),
-            log_lag=timedelta(seconds=settings.log_lag_seconds),
-            lead=timedelta(seconds=settings.lead_seconds),
-            free_bytes=settings.free_bytes,
-        )
         free_bytes = await asyncio.to_thread(self._surroundings.free_bytes)
         before, witnesses = self._figures, tuple(self._surroundings.witnesses())
         stamping, checked = self._surroundings.head_timestamping(), self._surroundings.log_check()
@@ -235,7 +217,7 @@ class AlertTask(PeriodicTask):
             lambda tx: scan_operations(
                 tx,
                 now,
-                limits,
+                self._settings,
                 free_bytes=free_bytes,
                 before=before,
                 witnesses=witnesses,
@@ -247,7 +229,7 @@ class AlertTask(PeriodicTask):
         await self._settle(now, looked.settled)
 
     async def _look_at_certificates(self, now: datetime) -> None:
-        """Look at the certificates of the service, then at those of contacts."""
+        """Scan the certificates of the service, then those of contacts."""
         ends = await asyncio.to_thread(self._surroundings.certificates)
         looked = await self._store.read(lambda tx: scan_certificates(tx, now, ends))
         await self._raise(now, looked.new)
@@ -264,7 +246,7 @@ class AlertTask(PeriodicTask):
         await self._raise(now, found)
 
     async def _bands(self, now: datetime) -> Counter[str]:
-        """Return how many certificates of contacts end when."""
+        """Return the number of contacts' certificates by the time left until their end."""
         bands: Counter[str] = Counter()
         cursor: str | None = None
         while True:
@@ -277,22 +259,22 @@ class AlertTask(PeriodicTask):
         if not found:
             return
         act = AuditContext(ACTOR, now, self._identifiers)
-        for finding in await self._store.write(lambda tx: raise_alerts(tx, act, found, self._settings)):
+        for finding in await self._store.write(lambda tx: raise_alerts(tx, act, found, self._provider)):
             incident_id = None if finding.incident_id is None else str(finding.incident_id)
             if self._metrics is not None:
                 self._metrics.alert_raised(finding.kind)
             _log.warning("alert.raised", kind=finding.kind, incident_id=incident_id, count=finding.count)
 
     async def _settle(self, now: datetime, settled: Sequence[Alert]) -> None:
-        """Take alerts off the list whose matter is over, so that those that matter are not lost among them."""
+        """Close alerts whose cause is over, so that the remaining ones are not overlooked."""
         if not settled:
             return
         act = AuditContext(ACTOR, now, self._identifiers)
 
         def work(tx: AccessTransaction) -> None:
             for alert in settled:
-                tx.see_alert(alert.id, now, ACTOR)
-            tx.append_audit([
+                tx.alerts.mark_seen(alert.id, now, ACTOR)
+            tx.audit.append([
                 act.entry("alert.settled", subjects={"alert": str(alert.id)}, detail={"kind": alert.kind})
                 for alert in settled
             ])  # fmt: skip

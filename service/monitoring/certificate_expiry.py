@@ -1,4 +1,4 @@
-"""When the service's own certificates end: a chain ends with whichever of its certificates ends first."""
+"""Expiry of the service's own certificates. A chain expires when the first of its certificates expires."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class CertificateEnd:
 
 
 def certificate_ends(settings: Settings) -> list[CertificateEnd]:
-    """Return when the chains in use end; one that cannot be read is left out, for the readiness tells of it."""
+    """Return when the chains in use expire. An unreadable chain is left out, because the readiness check reports it."""
     files = KeyFiles(settings.keys_dir, settings.trust_dir)
     chains: Sequence[tuple[str, Path | None]] = (
-        ("signing", settings.signing_chain_file or files.signing_chain),
-        ("timestamp", files.timestamp_chain if settings.timestamp_url is None else settings.timestamp_ca_file),
+        ("signing", settings.signing.chain_file or files.signing_chain),
+        ("timestamp", files.timestamp_chain if settings.timestamps.url is None else settings.timestamps.ca_file),
     )
     return [end for use, path in chains if path is not None for end in _first_to_end(use, path)]
 

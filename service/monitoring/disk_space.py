@@ -1,11 +1,11 @@
-"""How much room is left where the service writes. A full disk loses nothing: what cannot be committed is not done."""
+"""Free space on the disk of the data folder. A full disk loses no data: an action that cannot be committed fails."""
 
 import os
 from pathlib import Path
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Return how many bytes this process may still write in a folder; None where that cannot be told."""
+    """Return how many bytes this process may still write in a folder; None if that is not known."""
     try:
         found = os.statvfs(folder)
     except OSError:
@@ -14,7 +14,7 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def disk_health(folder: Path, least_bytes: int) -> str | None:
-    """Return that the disk is nearly full, or None."""
+    """Return a warning if less than ``least_bytes`` are free, else None."""
     free = free_bytes(folder)
     if free is None or free >= least_bytes:
         return None

@@ -1,7 +1,7 @@
-"""Metrics in the Prometheus exposition format: what happened in this process, and what the store says now.
+"""Metrics in the Prometheus exposition format: counts of this process, and gauges read from the store.
 
-No label names a customer, a person, an address or an identifier: whoever reads metrics learns how the service fares
-and nothing of whom it serves. Each application has its own registry.
+No label names a customer, a person, an address or an identifier. So metrics describe the service and reveal nothing
+about its customers. Each application has its own registry.
 """
 
 import asyncio
@@ -30,25 +30,25 @@ from notifications.ports import Clock, DueDelivery
 from service.audit_log.cosigning import WitnessState
 from service.audit_log.fsck_schedule import FsckState
 from service.monitoring.certificate_expiry import CertificateEnd
-from service.ports.figures import StoreFigures, hold_kind
+from service.ports.figures import StoreFigures, hold_reason_kind
 from service.ports.store import AccessStore
 
 _log = structlog.get_logger(__name__)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-#: Scrapes within so many seconds share one look at the store.
+#: Scrapes within this many seconds share one read of the store.
 _SHARED_SECONDS = 1.0
-#: Notices whose first acceptance was counted are remembered, so many of them.
+#: Number of notices that are remembered as counted after their first acceptance.
 _REMEMBERED_NOTICES = 20_000
-#: Names of HTTP methods that are told apart.
+#: HTTP methods with a label of their own; all others share one.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _SEND_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _RELEASE_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0)
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-#: Name, help and labels of each gauge that is read from the store or from a part of this process when it is scraped.
+#: Name, help and labels of each gauge that is read at a scrape, from the store or from a task of this process.
 _READ: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("greffier_deliveries", "Deliveries that are not done, by state", ("channel", "state")),
     ("greffier_delivery_leases_expired", "Deliveries whose worker did not finish in time", ("channel",)),
@@ -94,28 +94,28 @@ _READ: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class MetricSources:
-    """Where gauges beside the store's come from; each is asked when metrics are scraped, and answers at once."""
+    """The sources of gauges other than the store. Each is called at a scrape and must return at once."""
 
-    #: part of the readiness -> why it is not in order, or None
+    #: part of the readiness -> why it is not ready, or None
     probes: Mapping[str, Callable[[], str | None]] = field(default_factory=dict)
     #: channel -> destinations whose circuit breaker is open
     open_circuits: Callable[[], Mapping[ChannelKind, int]] = dict
-    #: of the disk of the data folder; None where that cannot be told
+    #: free bytes of the disk of the data folder; None if not known
     free_bytes: Callable[[], int | None] = lambda: None
-    #: reads files: asked in a thread
+    #: called in a thread, because it reads files
     certificates: Callable[[], Sequence[CertificateEnd]] = tuple
-    #: when the newest timestamp over a head was obtained; None where there is none, or another process sees to it
+    #: when the newest timestamp over a head was obtained; None if there is none, or if another process obtains them
     head_stamped_at: Callable[[], datetime | None] = lambda: None
-    #: what the last check of the whole log came to; None where there was none, or another process sees to it
+    #: result of the last check of the whole log; None if there is none, or if another process runs the checks
     log_check: Callable[[], FsckState | None] = lambda: None
-    #: who cosigns heads, where this process sees to it
+    #: the witnesses, if this process asks them
     witnesses: Callable[[], Sequence[WitnessState]] = tuple
-    #: since when the current log key signs; None where that is not known; reads files as well
+    #: since when the current log key signs, None if not known; called in a thread as well
     log_key_since: Callable[[], datetime | None] = lambda: None
 
 
 class Metrics:
-    """Counts what happens, and tells it with what the store says."""
+    """Counts events of this process, and returns them together with the figures of the store."""
 
     def __init__(self, store: AccessStore, clock: Clock, *, version: str = "") -> None:
         self._store, self._clock = store, clock
@@ -174,7 +174,7 @@ class Metrics:
     # -- what happens
 
     def attempted(self, due: DueDelivery, delivery: Delivery, attempt: DeliveryAttempt) -> None:
-        """Count an attempt that is recorded."""
+        """Count a recorded attempt."""
         channel, outcome = delivery.channel.value, attempt.outcome.kind
         self._attempts.labels(channel, outcome.value).inc()
         self._send_seconds.labels(channel).observe((attempt.ended_at - attempt.started_at).total_seconds())
@@ -186,7 +186,7 @@ class Metrics:
             self._first_accepted(due, attempt)
 
     def _first_accepted(self, due: DueDelivery, attempt: DeliveryAttempt) -> None:
-        """Observe the first acceptance of a notice that this process sees; what is sent again is none."""
+        """Observe the first acceptance of a notice in this process; a replay does not count."""
         notice = due.notice
         if due.delivery.cause is not DeliveryCause.FIRST or notice.released_at is None or notice.id in self._accepted:
             return
@@ -200,15 +200,15 @@ class Metrics:
         self._alerts.labels(kind).inc()
 
     def head_not_timestamped(self) -> None:
-        """Count a try to have a head of the log timestamped that failed."""
+        """Count a failed attempt to timestamp a head of the log."""
         self._stamp_failures.inc()
 
     def witness_failed(self, name: str) -> None:
-        """Count a try to have a head cosigned that failed."""
+        """Count a failed attempt to have a head cosigned."""
         self._witness_failures.labels(name).inc()
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count an answer to a request; ``route`` is the template, never the path that was asked for."""
+        """Count the response to a request; ``route`` is the route template, never the requested path."""
         named = method if method in _METHODS else "other"
         self._requests.labels(named, route, str(status)).inc()
         self._request_seconds.observe(seconds)
@@ -216,13 +216,13 @@ class Metrics:
             self._rate_limited.inc()
 
     def contact_certificates(self, bands: Mapping[str, int]) -> None:
-        """Take what the last look at the contacts' certificates found: ``expired``, ``1``, ``7``, ``30``, ``later``."""
+        """Set the result of the last scan of contacts' certificates: ``expired``, ``1``, ``7``, ``30``, ``later``."""
         self._read.contact_certificates = dict(bands)
 
     # -- what is scraped
 
     async def exposition(self) -> bytes:
-        """Return the metrics as text. Figures that the store does not give are left out, and that is counted."""
+        """Return the metrics as text. If the store gives no figures, they are left out and the failure is counted."""
         async with self._reading:
             if self._read_at is None or time.monotonic() - self._read_at >= _SHARED_SECONDS:
                 await self._look()
@@ -233,7 +233,7 @@ class Metrics:
         now, started = self._clock.now(), time.perf_counter()
         figures: StoreFigures | None = None
         try:
-            figures = await self._store.read(lambda tx: tx.store_figures(now))
+            figures = await self._store.read(lambda tx: tx.figures.collect(now))
         except Exception as error:  # noqa: BLE001 - what this process counted is told all the same
             self._failed_reads.inc()
             _log.error("metrics.unread", exc_info=error)
@@ -243,24 +243,24 @@ class Metrics:
         try:
             certificates, since = await asyncio.to_thread(lambda: (sources.certificates(), sources.log_key_since()))
         except (GreffierError, OSError) as error:
-            # The readiness says what is wrong with keys; the rest is told.
+            # The readiness check reports the fault of the keys; all other metrics are still returned.
             _log.warning("metrics.keys_unread", reason=str(error))
         self._read.take(figures, sources, certificates, since, now, seconds)
 
 
 class _Read(Collector):
-    """The gauges that are read when metrics are scraped: those of the last look."""
+    """The gauges that are read at a scrape, with the values of the last read."""
 
     def __init__(self) -> None:
         self._values: dict[str, list[tuple[tuple[str, ...], float]]] = {}
         self.contact_certificates: dict[str, int] = {}
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Return the families without values: what names are taken."""
+        """Return the families without values, so that the registry knows their names."""
         return [GaugeMetricFamily(name, words, labels=labels) for name, words, labels in _READ]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Return the families with the values of the last look."""
+        """Return the families with the values of the last read."""
         for name, words, labels in _READ:
             family = GaugeMetricFamily(name, words, labels=labels)
             for values, number in self._values.get(name, ()):
@@ -276,7 +276,7 @@ class _Read(Collector):
         now: datetime,
         seconds: float,
     ) -> None:
-        """Put a look in the place of the one before."""
+        """Replace the values by those of a new read."""
         values = {} if figures is None else _of_store(figures, now)
         values["greffier_part_ready"] = [((part,), float(probe() is None)) for part, probe in sources.probes.items()]
         values["greffier_delivery_circuits_open"] = [
@@ -342,7 +342,7 @@ def _of_store(figures: StoreFigures, now: datetime) -> dict[str, list[tuple[tupl
 def _of_witnesses(
     witnesses: Sequence[WitnessState], figures: StoreFigures | None, now: datetime
 ) -> dict[str, list[tuple[tuple[str, ...], float]]]:
-    """Return what is known of witnesses; nothing yet of those that are not asked in this process."""
+    """Return the gauges of witnesses; a witness that this process has not asked has none."""
     known = [state for state in witnesses if state.size is not None]
     return {
         "greffier_witness_cosignature_age_seconds": [
@@ -359,7 +359,7 @@ def _of_witnesses(
 def _by_kind(held: Mapping[str, int]) -> dict[str, int]:
     kinds: dict[str, int] = {}
     for reason, count in held.items():
-        kinds[hold_kind(reason)] = kinds.get(hold_kind(reason), 0) + count
+        kinds[hold_reason_kind(reason)] = kinds.get(hold_reason_kind(reason), 0) + count
     return kinds
 
 

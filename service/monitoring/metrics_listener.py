@@ -1,4 +1,4 @@
-"""A listener for metrics alone, where no token is asked for: on loopback or a private network, never in public."""
+"""A listener only for metrics, without authentication: on loopback or a private network, never in public."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from service.monitoring.metrics import CONTENT_TYPE, Metrics
 
 _log = structlog.get_logger(__name__)
 
-#: A request of a scraper: one line and a few headers.
+#: The request of a scraper is one line and a few headers.
 _MAX_REQUEST_BYTES = 16 * 1024
 _REQUEST_SECONDS = 10.0
 _CONNECTIONS = 8
@@ -24,8 +24,7 @@ _CONNECTIONS = 8
 async def metrics_listener(metrics: Metrics, host: str, port: int) -> AsyncIterator[int]:
     """Answer ``GET /metrics`` on an address, 0 for a free port; yields the port.
 
-    Raises InvalidInputError for an address that others than this machine or its private network could reach, OSError
-    where it cannot be had.
+    Raises InvalidInputError if the address is neither loopback nor private, OSError if it cannot be used.
     """
     address = _private_address(host, port)
     listener = _Listener(metrics)
@@ -41,23 +40,23 @@ async def metrics_listener(metrics: Metrics, host: str, port: int) -> AsyncItera
 
 
 def _private_address(host: str, port: int) -> tuple[str, int]:
-    """Return the one address to bind; every address that the name has must be a private one."""
+    """Return the address to bind; every address of the host name must be private."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise InvalidInputError(Fault("metrics_host", f"cannot be resolved: {error}")) from None
+        raise InvalidInputError(Fault("metrics.host", f"cannot be resolved: {error}")) from None
     addresses = [str(item[4][0]) for item in found]
     for text in addresses:
         address = ipaddress.ip_address(text.partition("%")[0])
-        # ::ffff:192.0.2.1 is the IPv4 address, and counts as it does.
+        # An address such as ::ffff:192.0.2.1 is treated as the IPv4 address in it.
         address = getattr(address, "ipv4_mapped", None) or address
         if address.is_unspecified or not (address.is_loopback or address.is_private):
-            raise InvalidInputError(Fault("metrics_host", f"{text} is neither loopback nor a private address"))
+            raise InvalidInputError(Fault("metrics.host", f"{text} is neither loopback nor a private address"))
     return addresses[0], port
 
 
 class _Listener:
-    """Answers one request per connection. Nothing of what is asked is repeated."""
+    """Answers one request per connection. A response never contains a part of the request."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -65,12 +64,12 @@ class _Listener:
         self._writers: set[asyncio.StreamWriter] = set()
 
     def stop(self) -> None:
-        """Drop the connections that are open."""
+        """Close the open connections."""
         for writer in list(self._writers):
             writer.transport.abort()
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Read a request, answer it and close; what is no request, or takes too long, gets nothing."""
+        """Read a request, answer it and close the connection; a malformed or slow request gets no answer."""
         self._writers.add(writer)
         try:
             async with asyncio.timeout(_REQUEST_SECONDS), self._places:

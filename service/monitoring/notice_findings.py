@@ -1,4 +1,4 @@
-"""What there is to alert of, read from what the store says now: no fact of an incident, and nothing that was told."""
+"""Findings about notices and customers, from the current state of the store. They contain no fact of an incident."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -9,22 +9,26 @@ from notifications.canonical_json import timestamp_text
 from notifications.customer.records import Contact
 from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.webhook import WebhookEndpoint
+from notifications.mail.bounce_parser import words_to_read
 from notifications.mail.bounce_record import Bounce
 from notifications.mail.mail_form import EXPIRY_WARNING_DAYS, days_to_expiry
+from notifications.mail.mime_reading import one_line
 from notifications.notice import Notice
 from notifications.ports import Page
-from service.ports.alerts_and_mail import Alert, UnreleasedDrafts, WaitingNotices
+from service.ports.alerts import Alert, UnreleasedDrafts, WaitingNotices
 from service.ports.store import AccessTransaction
 
-#: One look takes all there is, so that what has one cause is one mail; a bound for what nobody thought of.
+#: Greatest number of records per scan. It is large, so that normally one scan sees all findings with one cause.
 _AT_ONCE = 10_000
 _CONTACTS_AT_ONCE = 500
+#: Of what came back, so much stands on the board; all of it stands with the delivery.
+_SAID_CHARACTERS = 300
 
-#: Kinds that are settled by themselves, once what they tell of waits no more.
+#: Kinds whose alerts are closed automatically once the reported object no longer waits.
 _WHILE_IT_WAITS = frozenset(
     {"draft_half_time", "draft_due_soon", "draft_overdue", "notice_held", "delivery_late", "call_open", "call_overdue"}
 )
-#: Kinds that tell of the service itself, settled once what they tell of is over.
+#: Kinds about the service itself; their alerts are closed once the reported state is over.
 OPERATING_KINDS = frozenset(
     {
         "queue_old",
@@ -39,11 +43,12 @@ OPERATING_KINDS = frozenset(
         "head_untimestamped",
         "notices_undated",
         "log_differs",
-        # Of a customer's own system; here, so that it stands on the board like these.
+        "time_zones_old",
+        # It is about a customer's system, but the board shows it together with these kinds.
         "webhook_certificate_expiring",
     }
 )
-#: Kinds that tell of no incident: whoever keeps customers and the service is told too.
+#: Kinds that are not about an incident; administrators get these alerts too.
 WITHOUT_INCIDENT = OPERATING_KINDS | {
     "customer_unreachable",
     "contact_certificate_expiring",
@@ -56,44 +61,46 @@ WITHOUT_INCIDENT = OPERATING_KINDS | {
 
 @dataclass(frozen=True, slots=True)
 class AlertCandidate:
-    """Something to alert of."""
+    """A finding that can become an alert."""
 
-    #: unique for what it is about and how far it has got
+    #: unique for the object and the stage
     key: str
     kind: str
-    #: what people call it: a ticket, a customer's name, the purpose of a mail
+    #: readable name of the object: a ticket, a customer's name, the purpose of a mail
     ticket: str
     count: int = 1
     due_at: datetime | None = None
     incident_id: UUID | None = None
     notice_id: UUID | None = None
     customer_id: UUID | None = None
-    #: False for what no mail is sent of
+    #: False if no mail is sent for it
     mailed: bool = True
+    #: what others said of it, in one line, for who looks at the board; in no mail and in no entry
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """When what waits is alerted."""
+    """The times at which waiting objects are reported."""
 
-    #: how long before its deadline what is not done is alerted a last time
+    #: time before its deadline at which an unfinished object is reported a last time
     lead: timedelta
-    #: how long a draft is left to its author, a new customer to whoever adds its contacts, a release to its sealing
+    #: time that passes before a new draft, a new customer without contacts, or an unsealed release is reported
     grace: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What a look found."""
+    """The result of a scan."""
 
-    #: to be alerted now, and not alerted before
+    #: findings without an alert so far
     new: tuple[AlertCandidate, ...]
-    #: alerts that nobody saw, of what waits no more or has reached a later stage
+    #: open alerts whose object no longer waits or has reached a later stage
     settled: tuple[Alert, ...]
 
 
 def scan_notices(tx: AccessTransaction, now: datetime, stages: Stages) -> ScanResult:
-    """Return what is to be alerted now and was not yet, and which alerts are settled.
+    """Return the findings that have no alert yet, and the alerts whose cause is over.
 
     1. Unreleased drafts that reached a stage: half of their time gone, the lead before the deadline, overdue; one
        finding per incident, deadline and stage, however many customers wait.
@@ -103,25 +110,26 @@ def scan_notices(tx: AccessTransaction, now: datetime, stages: Stages) -> ScanRe
     4. Calls to be made, and those that should have been; one per task and stage.
     5. Customers that nobody could be told at by mail.
     6. Mails of this service's own that failed for good; of an alert that could not be mailed no further mail is sent.
+    7. Notices that go out as summaries because a server on the way takes no more.
     """
     waiting = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages), *_calls(tx, now)]
-    new = [item for item in waiting if tx.alert_by_key(item.key) is None]
-    new += (*_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx))
+    new = [item for item in waiting if tx.alerts.by_key(item.key) is None]
+    new += (*_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx), *_too_large(tx))
     standing = {item.key for item in waiting}
     settled = [
-        alert for alert in tx.open_alerts(_AT_ONCE) if alert.kind in _WHILE_IT_WAITS and alert.key not in standing
+        alert for alert in tx.alerts.unseen(_AT_ONCE) if alert.kind in _WHILE_IT_WAITS and alert.key not in standing
     ]
     return ScanResult(tuple(new), tuple(settled))
 
 
 def override_finding(tx: AccessTransaction, notice: Notice) -> AlertCandidate:
-    """Return what is alerted of an emergency release."""
+    """Return the finding about an emergency release."""
     return _of_notice(tx, notice, f"release_overridden:{notice.id}", "release_overridden")
 
 
 def webhook_finding(tx: AccessTransaction, endpoint: WebhookEndpoint) -> AlertCandidate:
     """Return what is alerted of an endpoint that this service put out of use; once each time that it does."""
-    customer = tx.customer(endpoint.customer_id)
+    customer = tx.customers.get(endpoint.customer_id)
     key = f"webhook_disabled:{endpoint.id.hex}:{endpoint.version}"
     return AlertCandidate(
         key, "webhook_disabled", "" if customer is None else customer.name, customer_id=endpoint.customer_id
@@ -129,32 +137,35 @@ def webhook_finding(tx: AccessTransaction, endpoint: WebhookEndpoint) -> AlertCa
 
 
 def bounce_finding(tx: AccessTransaction, message: Bounce, notice: Notice | None) -> AlertCandidate:
-    """Return what is alerted of a message that came back and that a person must read.
+    """Return the finding about a bounce that a person must read.
 
-    Each stands in the list until somebody saw it; of one incident the first of a day is mailed, whatever follows.
+    Each one is listed until somebody acknowledges it. Only the first of an incident and day is mailed.
     """
+    said = " ".join(filter(None, (message.diagnostic, words_to_read(message.content))))
+    said = (one_line(said) or "")[:_SAID_CHARACTERS]
     if notice is None:
-        return AlertCandidate(f"return_unread:{message.id.hex}", "return_unread", "")
+        return AlertCandidate(f"return_unread:{message.id.hex}", "return_unread", "", said=said)
     of_day = f"return_unread:{notice.incident_id}:{message.received_at:%Y-%m-%d}"
-    if tx.alert_by_key(of_day) is None:
-        return _of_notice(tx, notice, of_day, "return_unread")
-    return replace(_of_notice(tx, notice, f"return_unread:{message.id.hex}", "return_unread"), mailed=False)
+    if tx.alerts.by_key(of_day) is None:
+        return replace(_of_notice(tx, notice, of_day, "return_unread"), said=said)
+    finding = _of_notice(tx, notice, f"return_unread:{message.id.hex}", "return_unread")
+    return replace(finding, mailed=False, said=said)
 
 
 def certificate_findings(
     tx: AccessTransaction, now: datetime, cursor: str | None
 ) -> tuple[list[AlertCandidate], str | None]:
-    """Return what is to be told of the certificates of a page of contacts, and where to go on; None at the end.
+    """Return the findings about the certificates of one page of contacts, and the next cursor; None at the end.
 
-    A page at a time, since each certificate is read: no other work waits for all of them.
+    The scan goes page by page, because each certificate is parsed and other work must not wait for all of them.
     """
-    contacts, following = tx.contacts_with_certificate(Page(_CONTACTS_AT_ONCE, cursor))
+    contacts, following = tx.alerts.contacts_with_certificate(Page(_CONTACTS_AT_ONCE, cursor))
     found = []
     for contact in contacts:
         key = certificate_key(contact, now)
-        if key is None or tx.alert_by_key(key) is not None:
+        if key is None or tx.alerts.by_key(key) is not None:
             continue
-        customer = tx.customer(contact.customer_id)
+        customer = tx.customers.get(contact.customer_id)
         found.append(
             AlertCandidate(
                 key=key,
@@ -167,9 +178,9 @@ def certificate_findings(
 
 
 def certificate_key(contact: Contact, now: datetime) -> str | None:
-    """Return what the alert of a contact's certificate is raised under now; None while it need not be warned of.
+    """Return the current key of the alert about a contact's certificate; None if no warning is due yet.
 
-    How far it has got stands last: so many days before its end, or that it has expired.
+    The last part of the key is the stage: the days before the end, or that it has expired.
     """
     days = days_to_expiry(contact, now)
     if not contact.active or contact.smime_certificate is None or days is None or days >= max(EXPIRY_WARNING_DAYS):
@@ -181,12 +192,12 @@ def certificate_key(contact: Contact, now: datetime) -> str | None:
 
 def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertCandidate]:
     waiting: dict[tuple[UUID, datetime, str], list[UnreleasedDrafts]] = {}
-    for drafts in tx.unreleased_drafts(now, now - stages.grace, _AT_ONCE):
+    for drafts in tx.alerts.unreleased_drafts(now, now - stages.grace, _AT_ONCE):
         key = drafts.incident_id, drafts.due_at, _stage(drafts, now, stages.lead)
         waiting.setdefault(key, []).append(drafts)
     return [
         AlertCandidate(
-            # Drafts made later, when these are released, are another finding.
+            # Drafts that are made after these are released are a new finding.
             key=":".join(
                 (
                     "draft_unreleased",
@@ -207,7 +218,7 @@ def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertC
 
 
 def _stage(drafts: UnreleasedDrafts, now: datetime, lead: timedelta) -> str:
-    """Return the last stage that drafts of whose time half has gone reached."""
+    """Return the latest stage of drafts for which half of the time has passed."""
     if drafts.due_at <= now:
         return "overdue"
     return "due_soon" if drafts.due_at - lead <= now else "half_time"
@@ -216,14 +227,14 @@ def _stage(drafts: UnreleasedDrafts, now: datetime, lead: timedelta) -> str:
 def _held(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertCandidate]:
     return [
         _waiting(tx, held, "notice_held", now, hashlib.sha256(held.reason.encode()).hexdigest()[:16])
-        for held in tx.notices_held(now + stages.lead, now - stages.grace, _AT_ONCE)
+        for held in tx.alerts.notices_held(now + stages.lead, now - stages.grace, _AT_ONCE)
     ]
 
 
 def _late(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertCandidate]:
     return [
         _waiting(tx, late, "delivery_late", now, timestamp_text(late.due_at))
-        for late in tx.deliveries_late(now + stages.lead, now - stages.grace, _AT_ONCE)
+        for late in tx.alerts.deliveries_late(now + stages.lead, now - stages.grace, _AT_ONCE)
     ]
 
 
@@ -240,12 +251,12 @@ def _waiting(tx: AccessTransaction, waiting: WaitingNotices, kind: str, now: dat
 
 def _calls(tx: AccessTransaction, now: datetime) -> list[AlertCandidate]:
     found = []
-    tasks, _ = tx.call_tasks(Page(_AT_ONCE), state=CallTaskState.OPEN.value)
+    tasks, _ = tx.escalations.call_tasks(Page(_AT_ONCE), state=CallTaskState.OPEN.value)
     for task in tasks:
         kind = "call_open" if now < task.due_at else "call_overdue"
         standing = AlertCandidate(f"{kind}:{task.id.hex}", kind, "")
         # Of what was alerted before nothing is read: a relay that is down may open thousands.
-        notice = tx.notice(task.notice_id) if tx.alert_by_key(standing.key) is None else None
+        notice = tx.notices.get(task.notice_id) if tx.alerts.by_key(standing.key) is None else None
         if notice is not None:
             standing = replace(_of_notice(tx, notice, standing.key, kind), due_at=task.due_at)
         found.append(standing)
@@ -254,8 +265,8 @@ def _calls(tx: AccessTransaction, now: datetime) -> list[AlertCandidate]:
 
 def _failed(tx: AccessTransaction) -> list[AlertCandidate]:
     found = []
-    for failed in tx.failed_deliveries_to_alert(_AT_ONCE):
-        notice = tx.notice(failed.notice_id)
+    for failed in tx.alerts.failed_deliveries(_AT_ONCE):
+        notice = tx.notices.get(failed.notice_id)
         if notice is not None:
             found.append(_of_notice(tx, notice, f"delivery_failed:{failed.delivery_id.hex}", "delivery_failed"))
     return found
@@ -269,7 +280,7 @@ def _unreachable(tx: AccessTransaction, now: datetime, stages: Stages) -> list[A
             ticket=customer.name,
             customer_id=customer.customer_id,
         )
-        for customer in tx.unreachable_to_alert(now - stages.grace, _AT_ONCE)
+        for customer in tx.alerts.unreachable_customers(now - stages.grace, _AT_ONCE)
     ]
 
 
@@ -281,7 +292,16 @@ def _failed_mails(tx: AccessTransaction) -> list[AlertCandidate]:
             ticket=mail.purpose,
             mailed=mail.purpose != "alert",
         )
-        for mail in tx.failed_mails_to_alert(_AT_ONCE)
+        for mail in tx.alerts.failed_mails(_AT_ONCE)
+    ]
+
+
+def _too_large(tx: AccessTransaction) -> list[AlertCandidate]:
+    notices = (tx.notices.get(notice_id) for notice_id in tx.alerts.too_large_notices(_AT_ONCE))
+    return [
+        _of_notice(tx, notice, f"delivery_too_large:{notice.id.hex}", "delivery_too_large")
+        for notice in notices
+        if notice is not None
     ]
 
 
@@ -298,5 +318,5 @@ def _of_notice(tx: AccessTransaction, notice: Notice, key: str, kind: str) -> Al
 
 
 def _ticket(tx: AccessTransaction, incident_id: UUID) -> str:
-    incident = tx.incident(incident_id)
+    incident = tx.incidents.get(incident_id)
     return "" if incident is None else incident.ticket

@@ -1,8 +1,11 @@
-"""What the store says of how the service fares, in numbers: for metrics and alerts. Nothing of whom or of what."""
+"""Numbers about the store, for metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
+
+from notifications.delivery.delivery import ChannelKind, OutcomeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,17 +13,17 @@ class QueueFigures:
     """The deliveries of one channel that are not done."""
 
     channel: str
-    #: to be attempted now; among them those whose lease ran out
+    #: due now, including those with an expired lease
     due: int = 0
-    #: to be attempted later
+    #: due later
     waiting: int = 0
-    #: under way
+    #: in progress
     leased: int = 0
-    #: taken by a worker that did not finish in time, and free again
+    #: leased by a worker that did not finish in time; they can be leased again
     lease_expired: int = 0
     #: failed for good
     failed: int = 0
-    #: since when the oldest that is due has been due
+    #: since when the oldest due delivery has been due
     oldest_due_at: datetime | None = None
     #: the nearest deadline of a notice that is not delivered
     nearest_deadline: datetime | None = None
@@ -28,35 +31,35 @@ class QueueFigures:
 
 @dataclass(frozen=True, slots=True)
 class LogFigures:
-    """How far the log has come."""
+    """The progress of the log."""
 
-    #: entries under a signed checkpoint
+    #: entries covered by a signed checkpoint
     size: int = 0
-    #: entries that wait for one
+    #: entries that no checkpoint covers yet
     pending: int = 0
-    #: when the oldest of those was written
+    #: when the oldest pending entry was written
     oldest_pending_at: datetime | None = None
-    #: when the newest entry under a checkpoint was written
+    #: when the newest entry covered by a checkpoint was written
     newest_sequenced_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFigures:
-    """All of it, from one snapshot."""
+    """All figures, from one snapshot."""
 
     queues: tuple[QueueFigures, ...]
     log: LogFigures
-    #: notices by state, of those that are not sealed: ``draft``, ``released``
+    #: number of notices that are not sealed, by state: ``draft``, ``released``
     unsealed: Mapping[str, int]
-    #: their nearest deadlines, by state
+    #: nearest deadline of these notices, by state
     unsealed_deadlines: Mapping[str, datetime]
-    #: released notices that something holds, by the reason as recorded
+    #: number of released notices that are held, by recorded reason
     held: Mapping[str, int]
-    #: what seals still lack: ``timestamp``, ``proof``
+    #: number of seals with a missing part, by part: ``timestamp``, ``proof``
     owed: Mapping[str, int]
-    #: mails of the service's own by state: ``queued``, ``failed``
+    #: number of the service's own mails by state: ``queued``, ``failed``
     mails: Mapping[str, int]
-    #: alerts that nobody saw, by kind
+    #: number of alerts that nobody has acknowledged, by kind
     open_alerts: Mapping[str, int]
     #: customers that have no active contact
     without_contact: int = 0
@@ -68,10 +71,25 @@ class StoreFigures:
     paused: frozenset[str] = frozenset()
 
 
-def hold_kind(reason: str) -> str:
-    """Return what kind of thing holds a notice: ``log``, ``signing``, ``sender`` or ``other``; its words name files."""
+def hold_reason_kind(reason: str) -> str:
+    """Return the kind of a hold reason: ``log``, ``signing``, ``sender`` or ``other``.
+
+    Metrics show the kind, because the reason itself may contain file names.
+    """
     if reason.startswith("the audit log"):
         return "log"
     if reason.startswith("the From address"):
         return "sender"
     return "signing" if "certificate" in reason or reason.startswith("key ") else "other"
+
+
+class FigureRepository(Protocol):
+    """Numbers about the store, for metrics."""
+
+    def collect(self, now: datetime) -> StoreFigures:
+        """Return how the service fares, in numbers. Costs what is open, not what was ever done."""
+        ...
+
+    def recent_outcomes(self, since: datetime, limit: int) -> Mapping[tuple[ChannelKind, OutcomeKind], int]:
+        """Return how many of the last ``limit`` attempts that ended after a moment came to what, by channel."""
+        ...

@@ -4,14 +4,14 @@
 and a few readers; SQLite is for one process, PostgreSQL for any number of them::
 
     result = await store.write(lambda tx: record_incident(tx, act, facts, agreements))
-    incident = await store.read(lambda tx: tx.incident(incident_id))
+    incident = await store.read(lambda tx: tx.incidents.get(incident_id))
     store.on_commit.append(lambda changed: ...)   # a set of kinds: "audit", "notices", "deliveries", ...
     await store.close()
 
-``write`` returns once the work is durable on disk. Works that wait together share one commit (group commit), each in a
-savepoint of its own: a failure undoes that work alone. ``read`` sees one snapshot, runs beside the writer and refuses
-to write. Hooks in ``on_commit`` run in the event loop after the commit and before its callers go on; they must be
-quick, and one that raises is logged and harms nobody. ``close`` finishes what was handed in.
+``write`` returns once the work is durable on disk. Jobs that wait at the same time share one commit (group commit).
+Each has its own savepoint, so a failure rolls back only that job. ``read`` sees one snapshot, runs in parallel with the
+writer and cannot write. Hooks in ``on_commit`` run in the event loop after the commit, before its callers continue.
+They must be quick; an error in a hook is logged and has no other effect. ``close`` finishes the accepted jobs.
 
 ``migrate_store(path_or_url)`` brings the tables up to date and opens nothing.
 

@@ -1,4 +1,4 @@
-"""What any running program needs: clock, logging, signals, leader election, atomic files, the HTTP server.
+"""What any running program needs: clock, logging, signals, leader election, atomic files, file locks, the HTTP server.
 
 Imports no other room of ours. Knows nothing of incidents, notices or the log.
 """

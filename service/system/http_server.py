@@ -1,7 +1,8 @@
-"""The HTTP server as a part among others: says when it is up, and leaves signals to whoever runs the process."""
+"""The HTTP server as one task of a process: it reports when it has started, and does not handle signals."""
 
 import asyncio
 import contextlib
+import errno
 import math
 import socket
 from collections.abc import Callable, Iterator
@@ -9,31 +10,50 @@ from typing import Any
 
 import uvicorn
 
+from notifications.errors import Fault, InvalidInputError
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens, port 0 for a free one; raises OSError where the address cannot be had.
+_REASONS = {
+    errno.EADDRINUSE: "is in use by another process: stop it, or choose another port",
+    errno.EADDRNOTAVAIL: "is no address of this machine: choose another host",
+    errno.EACCES: "may not be used by this user: choose a port of 1024 or higher",
+}
 
-    Its protocol is named, so that answers are not held back for want of TCP_NODELAY.
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that holds an address and does not listen yet; port 0 chooses a free port.
+
+    A process takes its port before anything else, so that it does no work for a port that it cannot have. Connections
+    are refused until the server listens. The socket's protocol is set explicitly, because asyncio sets TCP_NODELAY only
+    then, and responses are delayed without it. Raises InvalidInputError if the address cannot be used.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(512)
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise InvalidInputError(Fault("host", f"{host} is no address of this machine: {error.strerror}")) from None
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
     except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
-    return listener
+        bound.close()
+        reason = _REASONS.get(error.errno or 0, str(error.strerror))
+        raise InvalidInputError(Fault("port", f"{host}:{port} {reason}")) from None
+    return bound
+
+
+def address_text(bound: socket.socket) -> str:
+    """Return the address of a socket as it is in a URL: ``127.0.0.1:8080``, ``[::1]:8080``."""
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class HttpServer(uvicorn.Server):
-    """A uvicorn server whose owner decides when it stops: parts that outlive it are stopped after it, in order."""
+    """A uvicorn server that its owner stops. So the owner can stop the other tasks after it, in order."""
 
     def __init__(self, app: Callable[..., Any], *, stop_seconds: float = 30) -> None:
-        """``stop_seconds`` is how long requests that are being answered may take once the server is told to stop."""
+        """``stop_seconds`` is the time that running requests get to finish after ``stop``."""
         super().__init__(
             uvicorn.Config(
                 app,
@@ -48,7 +68,7 @@ class HttpServer(uvicorn.Server):
         self.is_up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so; also when it cannot, so that nobody waits for ever."""
+        """Start, and set the event that callers wait for; also after a failure, so that nobody waits for ever."""
         try:
             await super().startup(sockets=sockets)
         finally:
@@ -56,9 +76,9 @@ class HttpServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none: uvicorn would raise them again before the parts that outlive it have stopped."""
+        """Capture no signals: uvicorn would raise them again before the other tasks have stopped."""
         yield
 
     def stop(self) -> None:
-        """Take no more connections, and end once what is in flight is answered."""
+        """Accept no more connections, and end once the running requests are answered."""
         self.should_exit = True

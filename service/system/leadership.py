@@ -1,9 +1,9 @@
-"""Leadership: which process does what only one may do at a time.
+"""Leader election: which process does the work that only one process should do at a time.
 
-The leader grows the log, raises alerts and sends the service's own mails. With the embedded store this process leads,
-always. On PostgreSQL whoever holds an advisory lock does: the server gives it to one session, and takes it back when
-that session ends, however it ends. Leadership spares work and noise; it is not what safety rests on: a head is
-compared-and-swapped, an alert has its key, a mail its Message-ID.
+The leader extends the log, raises alerts and sends the service's own mails. With the embedded store this process is
+always the leader. On PostgreSQL the leader is the process that holds an advisory lock. The server gives the lock to one
+session and releases it when that session ends for any reason. Leader election only avoids duplicate work and noise.
+Safety does not depend on it: the head is replaced by compare-and-swap, an alert has a unique key, a mail a Message-ID.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 
-#: The lock of the leader, among all advisory locks of one database: the letters ``greffier``.
+#: Number of the leader's advisory lock in the database: the letters ``greffier``.
 LEADER_LOCK = int.from_bytes(b"greffier")
-#: So that a machine that vanished without a word keeps the lock for seconds only; ignored on a local socket.
+#: With these settings a machine that disappears keeps the lock only for seconds. They are ignored on a local socket.
 _SERVER_LOOKS_FOR_US = (
     "SET tcp_keepalives_idle = 5",
     "SET tcp_keepalives_interval = 2",
@@ -28,38 +28,38 @@ _SERVER_LOOKS_FOR_US = (
 
 
 class Leadership(Protocol):
-    """Tells whether this process leads; usable from any thread for that alone."""
+    """Knows whether this process is the leader. Only ``leads`` may be called from any thread."""
 
-    #: called in the event loop after this process began to lead, and after it ceased to
+    #: called in the event loop after this process became the leader, and after it stopped being the leader
     on_change: list[Callable[[], None]]
 
     @property
     def leads(self) -> bool:
-        """Whether this process leads, as far as it knows."""
+        """Return whether this process is the leader, as far as it knows."""
         ...
 
     async def gained(self) -> None:
-        """Return once this process leads."""
+        """Return as soon as this process is the leader."""
         ...
 
     async def lost(self) -> None:
-        """Return once this process does not lead."""
+        """Return as soon as this process is not the leader."""
         ...
 
     def health(self) -> str | None:
-        """Return why this process can neither lead nor know who does, or None."""
+        """Return why this process cannot take part in the election, or None."""
         ...
 
 
 class SoleLeadership:
-    """Implements ``Leadership`` for a process that has its store to itself."""
+    """Implements ``Leadership`` for the only process of a store: it is always the leader."""
 
     def __init__(self) -> None:
         self.on_change: list[Callable[[], None]] = []
 
     @property
     def leads(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     async def gained(self) -> None:
@@ -75,16 +75,16 @@ class SoleLeadership:
 
 
 class AdvisoryLockLeadership:
-    """Implements ``Leadership`` by a session-level advisory lock, on a connection that does nothing else.
+    """Implements ``Leadership`` by a session-level advisory lock, on a connection that is used for nothing else.
 
-    ``stands`` false never asks for the lock. The address must be the server's own, or that of a pooler that keeps one
-    session per connection: a lock that is given back after each transaction would make every process a leader.
+    With ``stands`` false the process never asks for the lock. ``address`` must be the server's, or that of a pooler in
+    session mode. In transaction mode a pooler releases the lock after each transaction, and every process would lead.
     """
 
     def __init__(
         self, address: str, *, stands: bool = True, retry_seconds: float = 1.0, answer_seconds: float = 5.0
     ) -> None:
-        """The lock is asked for every ``retry_seconds``; a silence of ``answer_seconds`` is a lost connection."""
+        """Ask for the lock every ``retry_seconds``. Without an answer in ``answer_seconds`` the connection is lost."""
         self._address, self._stands = address, stands
         self._retry_seconds, self._answer_seconds = retry_seconds, answer_seconds
         self.on_change: list[Callable[[], None]] = []
@@ -96,28 +96,28 @@ class AdvisoryLockLeadership:
 
     @property
     def leads(self) -> bool:
-        """Whether the lock was held when it was last looked at: ``retry_seconds`` and a silence ago, at most."""
+        """Return whether the lock was held at the last check, at most ``retry_seconds`` plus ``answer_seconds`` ago."""
         return self._leads
 
     async def gained(self) -> None:
-        """Return once this process leads."""
+        """Return as soon as this process is the leader."""
         await self._leading.wait()
 
     async def lost(self) -> None:
-        """Return once this process does not lead."""
+        """Return as soon as this process is not the leader."""
         await self._following.wait()
 
     def health(self) -> str | None:
-        """Return why the lock cannot even be asked for, or None."""
+        """Return why the lock cannot be asked for, or None."""
         return self._failure
 
     async def start(self) -> None:
-        """Stand for the lock in the background."""
+        """Start asking for the lock in the background."""
         if self._stands:
             self._task = asyncio.create_task(self._run(), name="leadership")
 
     async def stop(self) -> None:
-        """Stand no more; the lock is free on return."""
+        """Stop asking for the lock, and release it; it is free on return."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -132,7 +132,7 @@ class AdvisoryLockLeadership:
                 try:
                     await self._hold(connection)
                 finally:
-                    # Before the lock can be anybody else's.
+                    # This must happen before another process can get the lock.
                     self._set(leads=False)
                     await connection.close()
             except (psycopg.Error, OSError, TimeoutError) as error:
@@ -141,7 +141,7 @@ class AdvisoryLockLeadership:
             await asyncio.sleep(self._retry_seconds)
 
     async def _hold(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Ask for the lock until it is ours, then see to it that it still is; raises when the connection is lost."""
+        """Ask for the lock until it is granted, then check that it is still held; raises if the connection is lost."""
         for statement in _SERVER_LOOKS_FOR_US:
             await self._answer(connection, statement)
         while not await self._answer(connection, f"SELECT pg_try_advisory_lock({LEADER_LOCK})"):
@@ -154,12 +154,12 @@ class AdvisoryLockLeadership:
             await self._answer(connection, "SELECT true")
 
     async def _answer(self, connection: psycopg.AsyncConnection[Any], statement: str) -> bool:
-        """Return what the server says to a question; raises TimeoutError when it says nothing."""
+        """Return the server's answer to a statement; raises TimeoutError if there is none in time."""
         asking = asyncio.create_task(_asked(connection, statement))
         try:
             await asyncio.wait({asking}, timeout=self._answer_seconds)
             if not asking.done():
-                # First of all: hanging up on a server that is silent takes its time.
+                # This comes first, because closing the connection to a silent server takes time.
                 self._set(leads=False)
                 raise TimeoutError("the server does not answer")
             return asking.result()
@@ -167,7 +167,7 @@ class AdvisoryLockLeadership:
             asking.cancel()
 
     async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Let the time between two looks pass; raises at once when the server closes the connection meanwhile."""
+        """Wait until the next check; raises at once if the server closes the connection in the meantime."""
         async for _ in connection.notifies(timeout=self._retry_seconds):
             pass
 
@@ -189,9 +189,9 @@ async def _asked(connection: psycopg.AsyncConnection[Any], statement: str) -> bo
 
 
 async def while_leading(leadership: Leadership, duty: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Do a duty whenever this process leads, and stop it when it does not any more; runs until cancelled.
+    """Run a leader task while this process is the leader, and cancel it when that ends; runs until cancelled.
 
-    Raises what the duty raises.
+    Raises what the task raises.
     """
     while True:
         await leadership.gained()

@@ -1,4 +1,4 @@
-"""Logs that machines read, and the clock and randomness of the running program."""
+"""Structured logs, and the clock and the randomness of the running program."""
 
 import logging
 import os
@@ -14,13 +14,13 @@ from typing import Any, TextIO
 import structlog
 
 _48_BITS = (1 << 48) - 1
-#: Words in the names of values that never reach a log, and names that end like them without being secret.
+#: Words in the names of values that must never be logged, and names with such a word that are not secret.
 _SECRET_NAME = re.compile(
     r"authorization|token|password|passphrase|secret|cookie|csrf|seed|otp|nonce|verifier|challenge|credential|private"
     r"|master|(^|_)(code|codes|hash|digest|salt|body|headers)$"
 )
 _REDACTED = "[redacted]"
-#: What is secret wherever it stands, in a reason or a trace too: tokens, shared secrets, keys, bearer credentials.
+#: Text that is secret under any name, also inside an error or a traceback: tokens, shared secrets, keys, credentials.
 _SECRET_TEXT = re.compile(
     r"(grf_|whsec_)[A-Za-z0-9_+/=-]{8,}|(Bearer |Basic )[A-Za-z0-9._~+/=-]{8,}"
     r"|(-----BEGIN [A-Z ]*PRIVATE KEY-----)(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
@@ -29,19 +29,19 @@ _SECRET_TEXT = re.compile(
 
 
 class SystemClock:
-    """The system's clock, kept from running backwards."""
+    """The system's clock; it never goes backwards."""
 
     def __init__(self) -> None:
         self._last = datetime.min.replace(tzinfo=UTC)
 
     def now(self) -> datetime:
-        """Return the present as aware UTC, never earlier than a value returned before."""
+        """Return the current time as aware UTC, never earlier than a value returned before."""
         self._last = max(self._last, datetime.now(UTC))
         return self._last
 
 
 class SystemIdentifiers:
-    """Identifiers and salts from the system's secure random source, read in blocks; each byte is given once."""
+    """Identifiers and salts from the system's secure random source, read in blocks; each byte is used once."""
 
     _BLOCK_BYTES = 8192
 
@@ -52,8 +52,8 @@ class SystemIdentifiers:
     def new_id(self) -> uuid.UUID:
         """Return an identifier of version 7 (RFC 9562): milliseconds first, then 74 random bits.
 
-        Identifiers that follow one another in time stand together in every index, so that a commit touches few pages;
-        random ones cost half of the rate at which incidents are accepted.
+        Identifiers made at about the same time are neighbours in every index, so a commit changes few pages. With fully
+        random identifiers the service accepts incidents at half the rate.
         """
         milliseconds = time.time_ns() // 1_000_000
         chance = int.from_bytes(self._take(10), "big")
@@ -80,13 +80,16 @@ def _redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> M
 
 
 def _shown(name: object, value: Any) -> Any:
-    """Return a value as a log may show it under a name; numbers are no secrets: an SMTP code is one, a code is text."""
+    """Return a value in the form that may be logged under a name.
+
+    Numbers are not redacted: an SMTP code is a number, while a secret code (such as a one-time password) is text.
+    """
     is_plain = value is None or isinstance(value, int | float)
     return _REDACTED if not is_plain and _SECRET_NAME.search(str(name).lower()) else _clean(value)
 
 
 def _clean(value: Any) -> Any:
-    """Return a value without what is secret in it."""
+    """Return a value with its secret parts redacted."""
     if isinstance(value, str):
         return _SECRET_TEXT.sub(lambda match: (match[match.lastindex or 0] or "") + _REDACTED, value)
     if isinstance(value, Mapping):
@@ -104,7 +107,7 @@ def configure_logging(stream: TextIO | None = None, *, level: int = logging.INFO
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            # After the trace has become text: an error may quote what it was given.
+            # After the traceback was formatted as text, because an error may quote a secret argument.
             _redact,
             structlog.processors.JSONRenderer(),
         ],

@@ -1,4 +1,4 @@
-"""How a process is told to stop: told once, it finishes or hands back what it has; told twice, it is gone."""
+"""Stopping a process by signals: after the first, it finishes or returns its work; the second ends it at once."""
 
 import asyncio
 import os
@@ -13,16 +13,16 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def stop_on_signal(stop: Callable[[], None]) -> None:
-    """Call ``stop`` in the running event loop at the first SIGTERM or SIGINT; the second ends the process as it is.
+    """Call ``stop`` in the running event loop at the first SIGTERM or SIGINT; the second ends the process at once.
 
-    Nothing is lost by that: what is under way stands in the store as it does after a crash.
+    Nothing is lost by the second signal: the store is then in the same state as after a crash.
     """
     loop = asyncio.get_running_loop()
-    told: list[signal.Signals] = []
+    received: list[signal.Signals] = []
 
     def on(number: signal.Signals) -> None:
-        told.append(number)
-        if len(told) == 1:
+        received.append(number)
+        if len(received) == 1:
             _log.info("service.stopping", signal=number.name)
             stop()
         else:
@@ -35,7 +35,7 @@ def stop_on_signal(stop: Callable[[], None]) -> None:
 
 
 async def stopped(task: asyncio.Task[None], within_seconds: float) -> None:
-    """Cancel a task and wait for its end; what takes longer to finish is cancelled once more, and not waited for."""
+    """Cancel a task and wait for its end; after ``within_seconds`` cancel it again and wait no longer."""
     task.cancel()
     if await _ends(task, within_seconds):
         return

@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from clocks import SteppedClock
-from world import account, at_provider
 
 from service.auth.authentication import SESSION_COOKIE, csrf_token, session_digest
 from service.cli.demo.environment import embedded_service
-from service.ports.accounts import Role, Session
+from service.ports.accounts import Role
+from service.ports.sessions import Session
+from support.clocks import SteppedClock
+from support.world import account, at_provider
 
 DECLARE = {"title": "T", "summary": "S"}
 
@@ -22,11 +23,11 @@ async def stepped(data_folder, service_log):
     async with embedded_service(
         data_folder,
         clock=clock,
-        sequencer_period_seconds=0.01,
-        requests_per_second=1,
-        requests_burst=20,
-        stranger_requests_per_second=1,
-        stranger_requests_burst=10,
+        log__batch_seconds=0.01,
+        access__requests_per_second=1,
+        access__requests_burst=20,
+        access__stranger_requests_per_second=1,
+        access__stranger_requests_burst=10,
     ) as service:
         yield service, clock
 
@@ -44,7 +45,7 @@ async def signed_in(service, made, clock, method="password+totp"):
         last_seen_at=now,
         expires_at=now + timedelta(hours=12),
     )
-    await service.parts.store.write(lambda tx: tx.add_session(session))
+    await service.parts.store.write(lambda tx: tx.sessions.add(session))
     return secret
 
 
@@ -114,7 +115,7 @@ async def test_a_session_ended_elsewhere_is_out_at_once(stepped):
     made, _ = await account(service, "A", at_provider(Role.ANALYST))
     async with browser(service, await signed_in(service, made, clock)) as client:
         assert (await client.get("/incidents")).status_code == 200
-        assert await service.parts.store.write(lambda tx: tx.end_sessions(made.id)) == 1
+        assert await service.parts.store.write(lambda tx: tx.sessions.end_all(made.id)) == 1
         assert (await client.get("/incidents")).status_code == 401
 
 
@@ -190,7 +191,7 @@ async def test_last_use_is_kept_to_the_minute(stepped):
     headers = {"Authorization": f"Bearer {token}"}
 
     async def last_used():
-        return (await service.parts.store.read(lambda tx: tx.tokens(made.id)))[0].last_used_at
+        return (await service.parts.store.read(lambda tx: tx.tokens.of_account(made.id)))[0].last_used_at
 
     async with httpx.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers) as client:
         clock.step(timedelta(minutes=5))

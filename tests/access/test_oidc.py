@@ -8,8 +8,20 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from clocks import SteppedClock
-from oidc_provider import (
+
+from notifications.use_cases.audit_context import AuditContext
+from service.auth.oidc.flow import OidcSignIn
+from service.auth.oidc.refusal import OidcRefusedError
+from service.auth.sign_in.sessions import Browser
+from service.auth.sign_in.sign_in import SignIn, SignInSettings
+from service.crypto.secret_box import SecretBox
+from service.ports.accounts import Account, AccountKind, Grant, Role
+from service.ports.credentials import Password
+from service.settings.oidc import OidcSettings
+from service.store import open_store
+from service.system.logging import SystemIdentifiers
+from support.clocks import SteppedClock
+from support.oidc_provider import (
     CLIENT_ID,
     CLIENT_SECRET,
     SigningKey,
@@ -21,16 +33,6 @@ from oidc_provider import (
     never,
     nonsense,
 )
-
-from notifications.use_cases.audit_context import AuditContext
-from service.auth.oidc.flow import OidcSignIn
-from service.auth.oidc.settings import OidcRefusedError, OidcSettings
-from service.auth.sign_in.sessions import Browser
-from service.auth.sign_in.sign_in import SignIn, SignInSettings
-from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Account, AccountKind, Grant, Password, Role
-from service.store import open_store
-from service.system.logging import SystemIdentifiers
 
 BROWSER = Browser(address="192.0.2.1")
 REDIRECT = "https://greffier.example/sign-in/oidc/callback"
@@ -69,11 +71,11 @@ class World:
 
     async def grants(self, account_id):
         return await self.store.read(
-            lambda tx: {(item.role, item.customer_id, item.from_claims) for item in tx.grants(account_id)}
+            lambda tx: {(item.role, item.customer_id, item.from_claims) for item in tx.accounts.grants(account_id)}
         )
 
     async def entries(self):
-        pending = await self.store.read(lambda tx: [json.loads(item.leaf) for item in tx.pending_leaves(1000)])
+        pending = await self.store.read(lambda tx: [json.loads(item.leaf) for item in tx.audit.pending(1000)])
         return [(item["type"], item["actor"]) for item in pending]
 
     async def account(self, *, used=False, roles=(), active=True):
@@ -81,11 +83,11 @@ class World:
         made = Account(uuid4(), AccountKind.PERSON, "A", "ana@example.org", "en", active, act.now, act.actor)
 
         def work(tx):
-            tx.add_account(made)
+            tx.accounts.add(made)
             for role in roles:
-                tx.add_grant(Grant(uuid4(), made.id, role, None, None, None, act.now, act.actor))
+                tx.accounts.add_grant(Grant(uuid4(), made.id, role, None, None, None, act.now, act.actor))
             if used:
-                tx.set_password(Password(made.id, "$argon2id$", act.now))
+                tx.credentials.set_password(Password(made.id, "$argon2id$", act.now))
 
         await self.store.write(work)
         return made
@@ -103,7 +105,6 @@ async def make_world(data_folder, service_log, key):
                 "issuer": provider.issuer,
                 "client_id": CLIENT_ID,
                 "client_secret": CLIENT_SECRET,
-                "redirect_uri": REDIRECT,
                 "role_claim": "realm.roles",
                 "roles": {"soc": "analyst", "boss": "approver", "cust": "customer_member", "audit": "customer_auditor"},
                 "customer_claim": "tenants",
@@ -116,6 +117,8 @@ async def make_world(data_folder, service_log, key):
                 box,
                 OidcSettings(**(values | settings)),
                 SignIn(store, clock, identifiers, box, of_sign_in),
+                redirect_uri=REDIRECT,
+                default_language="fr",
             )
             provider.person |= {"realm": {"roles": ["soc"]}}
             try:
@@ -274,7 +277,7 @@ class TestClaims:
     async def test_a_claim_that_is_not_as_it_must_be(self, world, claims, reason):
         world.changed(**claims)
         await world.refused(reason)
-        assert await world.store.read(lambda tx: tx.account_by_email("ana@example.org")) is None
+        assert await world.store.read(lambda tx: tx.accounts.by_email("ana@example.org")) is None
 
     @pytest.mark.parametrize(
         ("claim", "seconds", "is_taken"),
@@ -494,7 +497,7 @@ class TestAccounts:
         world.changed(realm={"roles": []})
         await world.refused("no_role")
         assert await world.grants(signed_in.account.id) == set()
-        assert await world.store.read(lambda tx: list(tx.sessions(signed_in.account.id))) == []
+        assert await world.store.read(lambda tx: list(tx.sessions.of_account(signed_in.account.id))) == []
         kinds = [kind for kind, actor in await world.entries() if actor == "system:oidc"]
         assert kinds[2:] == ["role.granted", "role.revoked", "role.granted", "role.revoked", "sessions.ended"]
 

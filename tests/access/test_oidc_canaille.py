@@ -9,18 +9,18 @@ from pathlib import Path
 
 import httpx
 import pytest
-from clocks import TurnedClock
 
 from service.auth.authentication import SESSION_COOKIE, csrf_token
 from service.auth.sign_in.sessions import PENDING_COOKIE
 from service.cli.demo.environment import embedded_service
-from service.system.http_server import listening_socket
+from service.system.http_server import bound_socket
+from support.clocks import TurnedClock
 
-SERVER = Path(__file__).parents[1] / "fakes" / "canaille_server.py"
+SERVER = Path(__file__).parents[1] / "support" / "canaille_server.py"
 
 
 def free_port():
-    with listening_socket("127.0.0.1", 0) as listener:
+    with bound_socket("127.0.0.1", 0) as listener:
         return listener.getsockname()[1]
 
 
@@ -109,16 +109,16 @@ async def flow(data_folder, service_log):
             data_folder,
             port=port,
             clock=clock,
-            console_url=url,
-            sequencer_period_seconds=0.01,
-            oidc_issuer=issuer,
-            oidc_client_id="greffier",
-            oidc_client_secret="s3cret",
-            oidc_scopes="openid email profile groups",
-            oidc_role_claim="groups",
-            oidc_roles={"soc": "analyst"},
-            oidc_create_accounts=True,
-            oidc_trust_email=True,
+            provider__console_url=url,
+            log__batch_seconds=0.01,
+            oidc__issuer=issuer,
+            oidc__client_id="greffier",
+            oidc__client_secret="s3cret",
+            oidc__scopes="openid email profile groups",
+            oidc__role_claim="groups",
+            oidc__roles={"soc": "analyst"},
+            oidc__create_accounts=True,
+            oidc__trust_email=True,
         ) as service,
     ):
         yield service, issuer, rotate, clock
@@ -163,7 +163,7 @@ async def test_sign_in_at_a_real_provider_and_work_here(flow, service_log):
         assert answer.headers["location"] == "/account"
         assert person.cookies[SESSION_COOKIE] != first
 
-    account = await service.parts.store.read(lambda tx: tx.account_by_email("ana@example.org"))
+    account = await service.parts.store.read(lambda tx: tx.accounts.by_email("ana@example.org"))
     assert account.name == "Ana Martin"
     for secret in (re.search("code=([^&]+)", back)[1], person.cookies[SESSION_COOKIE], "ana@example.org", "s3cret"):
         assert secret not in service_log.getvalue()

@@ -6,10 +6,11 @@ import pytest
 
 from notifications.errors import InvalidInputError
 from service.auth.oidc.claims import claim_values, granted_roles
-from service.auth.oidc.settings import OidcSettings
-from service.bootstrap.oidc_setup import oidc_settings
+from service.bootstrap.console import oidc_settings
 from service.ports.accounts import Role
 from service.settings import load_settings
+from service.settings.oidc import OidcSettings
+from service.web.console.sign_in.oidc import CALLBACK_PATH
 
 ONE, TWO = UUID(int=1), UUID(int=2)
 ROLES = {"soc": "analyst", "member": "customer_member", "audit-all": "auditor", "audit": "customer_auditor"}
@@ -17,10 +18,8 @@ ROLES = {"soc": "analyst", "member": "customer_member", "audit-all": "auditor", 
 
 def settings(**values):
     return OidcSettings(
-        "https://id.example",
-        "c",
-        None,
-        "https://x.example/cb",
+        issuer="https://id.example",
+        client_id="c",
         role_claim="r",
         roles=ROLES,
         customer_claim="c",
@@ -72,14 +71,19 @@ def test_with_a_mapping_a_customers_id_is_no_value():
     assert granted_roles({"r": ["member"], "c": ["t-1", str(TWO)]}, mapped) == ((Role.CUSTOMER_MEMBER, ONE),)
 
 
-RIGHT = {"oidc_issuer": "https://id.example", "oidc_client_id": "c", "console_url": "https://greffier.example/"}
+RIGHT = {
+    "oidc__issuer": "https://id.example",
+    "oidc__client_id": "c",
+    "provider__console_url": "https://greffier.example/",
+}
 
 
 def test_settings_become_those_of_one_client(tmp_path):
     (tmp_path / "secret").write_text("s3cret\n")
-    made = oidc_settings(load_settings(tmp_path, **RIGHT, oidc_client_secret_file=tmp_path / "secret"))
-    assert made.redirect_uri == "https://greffier.example/sign-in/oidc/callback"
-    assert made.client_secret == "s3cret"
+    given = load_settings(tmp_path, **RIGHT, oidc__client_secret_file=tmp_path / "secret")
+    made = oidc_settings(given)
+    assert given.provider.origin + CALLBACK_PATH == "https://greffier.example/sign-in/oidc/callback"
+    assert made.secret() == "s3cret"
     assert "s3cret" not in repr(made)
     assert oidc_settings(load_settings(tmp_path)) is None
 
@@ -87,20 +91,20 @@ def test_settings_become_those_of_one_client(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
-        ({"oidc_issuer": "http://id.example"}, "oidc_issuer"),
-        ({"oidc_issuer": "https://id.example?x=1"}, "oidc_issuer"),
-        ({"oidc_issuer": "https://id.example#x"}, "oidc_issuer"),
-        ({"oidc_issuer": "id.example"}, "oidc_issuer"),
-        ({"oidc_issuer": "https://user:pw@id.example"}, "oidc_issuer"),
-        ({"oidc_client_id": ""}, "oidc_client_id"),
-        ({"console_url": None}, "console_url"),
-        ({"oidc_scopes": "email"}, "oidc_scopes"),
-        ({"oidc_roles": {"a": "root"}, "oidc_role_claim": "r"}, "oidc_roles.a"),
-        ({"oidc_roles": {"a": "service_account"}, "oidc_role_claim": "r"}, "oidc_roles.a"),
-        ({"oidc_roles": {"a": "analyst"}}, "oidc_role_claim"),
-        ({"oidc_clock_skew_seconds": 61}, "oidc_clock_skew_seconds"),
-        ({"oidc_customers": {"t-1": "no id"}}, "oidc_customers.t-1"),
-        ({"oidc_client_secret_file": "/nonexistent"}, "oidc_client_secret_file"),
+        ({"oidc__issuer": "http://id.example"}, "oidc.issuer"),
+        ({"oidc__issuer": "https://id.example?x=1"}, "oidc.issuer"),
+        ({"oidc__issuer": "https://id.example#x"}, "oidc.issuer"),
+        ({"oidc__issuer": "id.example"}, "oidc.issuer"),
+        ({"oidc__issuer": "https://user:pw@id.example"}, "oidc.issuer"),
+        ({"oidc__client_id": ""}, "oidc.client_id"),
+        ({"provider__console_url": None}, "provider.console_url"),
+        ({"oidc__scopes": "email"}, "oidc.scopes"),
+        ({"oidc__roles": {"a": "root"}, "oidc__role_claim": "r"}, "oidc.roles.a"),
+        ({"oidc__roles": {"a": "service_account"}, "oidc__role_claim": "r"}, "oidc.roles.a"),
+        ({"oidc__roles": {"a": "analyst"}}, "oidc.role_claim"),
+        ({"oidc__clock_skew_seconds": 61}, "oidc.clock_skew_seconds"),
+        ({"oidc__customers": {"t-1": "no id"}}, "oidc.customers.t-1"),
+        ({"oidc__client_secret_file": "/nonexistent"}, "oidc.client_secret_file"),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(tmp_path, changes, field):

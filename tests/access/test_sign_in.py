@@ -5,12 +5,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from clocks import SteppedClock
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sign_in_house import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
 
 from notifications.errors import InvalidInputError, NotFoundError, StateConflictError
 from service.auth.authentication import session_digest
@@ -23,8 +21,10 @@ from service.auth.sign_in.sessions import SignedIn
 from service.auth.sign_in.sign_in import SecondFactorWanted, SignInAgainError, SignInRefusedError
 from service.auth.sign_in.throttling import wait_after
 from service.ports.accounts import Role
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
 from service.store import open_store
+from support.clocks import SteppedClock
+from support.sign_in_house import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
 
 ADA = "ada@provider.example"
 
@@ -65,7 +65,7 @@ class TestPassword:
     async def test_the_right_one_starts_a_session_and_gives_a_device(self, house):
         await house.person(ADA)
         result = await signed_in(house)
-        stored = await house.store.read(lambda tx: tx.session(session_digest(result.session_secret)))
+        stored = await house.store.read(lambda tx: tx.sessions.get(session_digest(result.session_secret)))
         assert stored.id == result.session_id
         assert stored.method == "password"
         assert not result.must_enrol
@@ -256,12 +256,12 @@ class TestCodes:
         with pytest.raises(SignInRefusedError):
             await house.sign_in.with_code(wanted.pending_secret, codes[1], HOME)
         assert (await by_code(house, renewed[3])).method == "password+recovery_code"
-        stored = await house.store.read(lambda tx: tx.recovery_codes(caller.account_id))
+        stored = await house.store.read(lambda tx: tx.credentials.recovery_codes(caller.account_id))
         assert not any(code.replace("-", "").encode() in item.digest for item in stored for code in renewed)
 
 
 async def with_codes(house):
-    account = await house.store.read(lambda tx: tx.account_by_email(ADA))
+    account = await house.store.read(lambda tx: tx.accounts.by_email(ADA))
     started = await house.sign_in.start_session(account, "passkey", HOME)
     return await house.own.new_recovery_codes(await house.caller_of(started))
 
@@ -274,7 +274,7 @@ async def by_code(house, code):
 async def enrolled(house, authenticator=None):
     """Enrol a passkey for Ada; returns the authenticator."""
     authenticator = authenticator or Authenticator()
-    account = await house.store.read(lambda tx: tx.account_by_email(ADA))
+    account = await house.store.read(lambda tx: tx.accounts.by_email(ADA))
     caller = await house.caller_of(await house.sign_in.start_session(account, "password+totp", HOME))
     options = await house.own.passkey_enrolment_options(caller)
     await house.own.add_passkey(caller, authenticator.create(options), "Laptop", HOME)
@@ -288,7 +288,7 @@ class TestPasskeys:
         options, pending = await house.sign_in.passkey_options(HOME)
         result = await house.sign_in.with_passkey(pending, authenticator.get(options), HOME)
         assert (result.account.email, result.method, result.must_enrol) == (ADA, "passkey", False)
-        (stored,) = await house.store.read(lambda tx: tx.passkeys(result.account.id))
+        (stored,) = await house.store.read(lambda tx: tx.credentials.passkeys(result.account.id))
         assert stored.sign_count == authenticator.count
 
     async def test_it_is_a_second_factor_too(self, house):
@@ -361,7 +361,9 @@ class TestPasskeys:
         await house.person(ADA)
         authenticator = await enrolled(house)
         caller = await house.caller_of(
-            await house.sign_in.start_session(await house.store.read(lambda tx: tx.account_by_email(ADA)), "oidc", HOME)
+            await house.sign_in.start_session(
+                await house.store.read(lambda tx: tx.accounts.by_email(ADA)), "oidc", HOME
+            )
         )
         with pytest.raises(StateConflictError):
             await house.own.add_passkey(caller, "{}", "N", HOME)
@@ -383,7 +385,7 @@ class TestOwnCredentials:
         with pytest.raises(InvalidInputError, match="new"):
             await house.own.change_password(caller, PASSWORD, "short", HOME)
         replaced = await house.own.change_password(caller, PASSWORD, "another horse entirely", HOME)
-        left = await house.store.read(lambda tx: tx.sessions(caller.account_id))
+        left = await house.store.read(lambda tx: tx.sessions.of_account(caller.account_id))
         assert [session.id for session in left] == [replaced.session_id]
         assert replaced.session_secret not in {here.session_secret, there.session_secret}
         with pytest.raises(SignInRefusedError):
@@ -402,28 +404,28 @@ class TestOwnCredentials:
     async def test_the_last_second_factor_stays_where_one_is_required(self, house):
         await house.person(ADA, Role.APPROVER)
         await with_totp(house)
-        account = await house.store.read(lambda tx: tx.account_by_email(ADA))
+        account = await house.store.read(lambda tx: tx.accounts.by_email(ADA))
         caller = await house.caller_of(await house.sign_in.start_session(account, "password+totp", HOME))
         with pytest.raises(StateConflictError, match="second factor is required"):
             await house.own.remove_totp(caller, HOME)
         await enrolled(house)
         caller = await house.caller_of(await house.sign_in.start_session(account, "passkey", HOME))
         await house.own.remove_totp(caller, HOME)
-        assert (await house.store.read(lambda tx: tx.totp(account.id))) is None
+        assert (await house.store.read(lambda tx: tx.credentials.totp(account.id))) is None
 
     async def test_a_seed_is_stored_sealed_and_for_this_account_alone(self, house):
         await house.person(ADA)
         secret = await with_totp(house)
-        account = await house.store.read(lambda tx: tx.account_by_email(ADA))
-        stored = await house.store.read(lambda tx: tx.totp(account.id))
+        account = await house.store.read(lambda tx: tx.accounts.by_email(ADA))
+        stored = await house.store.read(lambda tx: tx.credentials.totp(account.id))
         assert base64.b32decode(secret) not in stored.sealed_seed
         assert house.box.open(stored.sealed_seed, purpose="totp", owner=str(account.id)) == base64.b32decode(secret)
 
     async def test_somebody_elses_passkey_is_not_there(self, house):
         await house.person(ADA)
         await enrolled(house)
-        account = await house.store.read(lambda tx: tx.account_by_email(ADA))
-        (of_ada,) = await house.store.read(lambda tx: tx.passkeys(account.id))
+        account = await house.store.read(lambda tx: tx.accounts.by_email(ADA))
+        (of_ada,) = await house.store.read(lambda tx: tx.credentials.passkeys(account.id))
         eve = await house.person("eve@provider.example")
         caller = await house.caller_of(await house.sign_in.start_session(eve, "oidc", HOME))
         with pytest.raises(NotFoundError):
@@ -438,16 +440,16 @@ class TestSessions:
         first, second, third = [await signed_in(house) for _ in range(3)]
         eve = await house.person("eve@provider.example")
         await house.sign_in.sign_out(eve.id, first.session_id)
-        assert len(await house.store.read(lambda tx: tx.sessions(account.id))) == 3
+        assert len(await house.store.read(lambda tx: tx.sessions.of_account(account.id))) == 3
         await house.sign_in.sign_out(account.id, first.session_id)
         assert await house.sign_in.sign_out_everywhere(account.id, but=third.session_id) == 1
-        left = await house.store.read(lambda tx: tx.sessions(account.id))
+        left = await house.store.read(lambda tx: tx.sessions.of_account(account.id))
         assert [session.id for session in left] == [third.session_id]
         assert second.session_id != third.session_id
 
     async def test_an_account_made_inactive_starts_none(self, house):
         account = await house.person(ADA)
-        await house.store.write(lambda tx: tx.save_account(replace(account, active=False, version=2), 1))
+        await house.store.write(lambda tx: tx.accounts.save(replace(account, active=False, version=2), 1))
         with pytest.raises(SignInRefusedError):
             await house.sign_in.start_session(account, "oidc", HOME)
 
@@ -475,7 +477,7 @@ class TestLinks:
             with pytest.raises(LinkVoidError):
                 await house.links.account_of(void)
         moved = replace(account, email="elsewhere@provider.example", version=2)
-        await house.store.write(lambda tx: tx.save_account(moved, 1))
+        await house.store.write(lambda tx: tx.accounts.save(moved, 1))
         with pytest.raises(LinkVoidError):
             await house.links.accept(second, PASSWORD, HOME)
         third = await house.store.write(lambda tx: house.links.invite(tx, house.act(), moved))
@@ -498,7 +500,7 @@ class TestLinks:
             assert await house.links.request_reset(email, HOME, mail) is None
         assert len(sent) == 1
         await house.links.accept(sent[0], "another horse entirely", HOME)
-        assert await house.store.read(lambda tx: tx.sessions(account.id)) == []
+        assert await house.store.read(lambda tx: tx.sessions.of_account(account.id)) == []
         assert old.session_id
         with pytest.raises(SignInRefusedError):
             await house.sign_in.with_password(ADA, PASSWORD, HOME)

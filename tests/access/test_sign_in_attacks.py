@@ -9,12 +9,10 @@ from datetime import timedelta
 
 import pytest
 from argon2 import PasswordHasher
-from clocks import SteppedClock
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sign_in_house import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 
 from service.auth.rate_limits import TooManyRequestsError
@@ -22,8 +20,10 @@ from service.auth.sign_in.passkeys import PasskeyRefusedError, verified_count, v
 from service.auth.sign_in.pending_sign_in import SignInOverError
 from service.auth.sign_in.sign_in import SecondFactorWanted, SignInRefusedError
 from service.auth.sign_in.throttling import Throttling
-from service.ports.accounts import Password
+from service.ports.credentials import Password
 from service.store import open_store
+from support.clocks import SteppedClock
+from support.sign_in_house import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
 
 ADA = "ada@provider.example"
 WRONG = "guess guess guess"
@@ -120,20 +120,20 @@ async def test_a_password_that_is_reset_while_it_is_compared_starts_no_session(h
     house.sign_in.passwords.fits = slowly
     with pytest.raises(SignInRefusedError):
         await house.sign_in.with_password(ADA, PASSWORD, HOME)
-    assert await house.store.read(lambda tx: tx.sessions(account.id)) == []
+    assert await house.store.read(lambda tx: tx.sessions.of_account(account.id)) == []
 
 
 async def test_a_hash_of_weaker_parameters_is_made_anew_and_nothing_else_changes(house):
     account = await house.person(ADA)
     weak = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     before = Password(account.id, weak, house.clock.now())
-    await house.store.write(lambda tx: tx.set_password(before))
+    await house.store.write(lambda tx: tx.credentials.set_password(before))
     await house.sign_in.with_password(ADA, PASSWORD, HOME)
-    after = await house.store.read(lambda tx: tx.password(account.id))
+    after = await house.store.read(lambda tx: tx.credentials.password(account.id))
     assert after.hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert replace(after, hash=weak) == before
     await house.sign_in.with_password(ADA, PASSWORD, HOME)
-    assert (await house.store.read(lambda tx: tx.password(account.id))) == after
+    assert (await house.store.read(lambda tx: tx.credentials.password(account.id))) == after
 
 
 async def test_one_code_signs_in_once_however_many_send_it_at_once(house):
@@ -250,7 +250,7 @@ def _passkey(credential_id, public_key, count):
     from datetime import UTC, datetime
     from uuid import uuid4
 
-    from service.ports.accounts import Passkey
+    from service.ports.credentials import Passkey
 
     return Passkey(uuid4(), uuid4(), credential_id, public_key, count, "N", datetime.now(UTC), None)
 

@@ -1,18 +1,22 @@
 """Tenant scope from outside: own and foreign objects, an integrator of two customers, an auditor's traces."""
 
+import inspect
 import json
 from datetime import timedelta
 from uuid import UUID
 
 import httpx
 import pytest
-from scenario import affected, customer, declare, harm, ok, release
-from world import account, at_customer, at_provider, build_world
 
 from notifications.use_cases.audit_context import AuditContext
-from service.auth.caller import Reach, Scope
-from service.auth.tenant_scope import OutOfScopeError, within
+from service.auth.caller import Reach, Scope, customer_scope
+from service.auth.scope.transaction import within
+from service.auth.scope.visibility import OutOfScopeError
 from service.ports.accounts import AccountKind, Role
+from service.ports.store import AccessTransaction
+from support.repositories import methods, repositories
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.world import account, at_customer, at_provider, build_world
 
 
 @pytest.fixture
@@ -28,16 +32,69 @@ async def test_what_lies_outside_cannot_be_reached_even_by_a_defect_of_ours(runn
     theirs = await customer(api)
     scope = Scope((Reach(UUID(theirs["id"]), None, None, at_provider=False, logged=False),))
     for reached in (
-        lambda tx: tx.all_customers(),
-        lambda tx: tx.incidents(None),
-        lambda tx: tx.bindings(),
-        lambda tx: tx.released_notices(1),
-        lambda tx: tx.accounts(None),
-        lambda tx: tx.add_customer(None, b""),
-        lambda tx: tx.token(b""),
+        lambda tx: tx.customers.all(),
+        lambda tx: tx.incidents.page(None),
+        lambda tx: tx.customers.bindings(),
+        lambda tx: tx.notices.released(1),
+        lambda tx: tx.accounts.page(None),
+        lambda tx: tx.customers.add(None, b""),
+        lambda tx: tx.tokens.get(b""),
     ):
         with pytest.raises(OutOfScopeError):
             await running.parts.store.read(lambda tx, reached=reached: reached(within(tx, scope)))
+
+
+#: What a limited scope is given of each repository, in a form of its own; a change of this list is a decision.
+SCOPED = {
+    "accounts": "add add_grant by_email get grants grants_at page remove_grant require",
+    "audit": "about append entries get openings",
+    "credentials": "passkeys password totp",
+    "customers": "add_contact add_profile bindings contact contacts get latest_reachability_checks page profiles"
+    " pseudonym require require_contact save_contact",
+    "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
+    "erasures": "obstacles order",
+    "escalations": "call_tasks_of_notice get hasten save save_call_task",
+    "figures": "collect",
+    "incidents": "current_decisions decisions facts_at get page require",
+    "log": "checkpoint cosignatures node_hashes size timestamped_checkpoint timestamped_sizes",
+    "mails": "add",
+    "notices": "acknowledgements add_acknowledgement add_opening get of_incident openings page require seal"
+    " seal_entry_id",
+    "responses": "add get",
+    "sessions": "add_link drop_links of_account save_throttle throttle",
+    "tokens": "of_account",
+    "webhooks": "add add_secret drop_secret endpoints get save save_secret secrets",
+}
+
+
+def test_every_method_of_every_repository_has_a_scoped_form_or_is_refused():
+    scope = customer_scope(UUID(int=1))
+    unlimited = object()  # whatever reaches it fails: it has no repository at all
+    limited = within(unlimited, scope)
+    declared = repositories(AccessTransaction)
+    assert SCOPED.keys() < declared.keys()
+    for repository, protocol in declared.items():
+        scoped = set(SCOPED.get(repository, "").split())
+        assert scoped <= methods(protocol).keys(), repository
+        for name, method in methods(protocol).items():
+            if name in scoped:
+                form = vars(type(getattr(limited, repository)))[name]
+                assert inspect.signature(form).parameters == inspect.signature(method).parameters, (repository, name)
+            else:
+                with pytest.raises(OutOfScopeError):
+                    getattr(getattr(limited, repository), name)
+
+
+def test_what_the_ports_do_not_declare_is_refused_too():
+    limited = within(object(), customer_scope(UUID(int=1)))
+    for reached in (
+        lambda tx: tx.log.grow,
+        lambda tx: tx.audit.pending,
+        lambda tx: tx.deliveries.free_leases,
+        lambda tx: tx.another_repository,
+    ):
+        with pytest.raises(OutOfScopeError):
+            reached(limited)
 
 
 async def test_a_foreign_object_answers_as_one_that_never_was(running, world):
@@ -131,7 +188,7 @@ async def test_an_auditor_of_a_period_sees_what_lies_in_it(running, api, world):
 async def _traces(running):
     """Return the traces of reads, as committed: sequenced or still to be."""
     await running.parts.sequencer.included(await _marker(running))
-    entries = await running.parts.store.read(lambda tx: tx.log_entries(0, 100_000))
+    entries = await running.parts.store.read(lambda tx: tx.audit.entries(0, 100_000))
     leaves = [json.loads(entry.leaf) for entry in entries]
     return [leaf for leaf in leaves if leaf["type"] == "record.read"]
 
@@ -140,7 +197,7 @@ async def _marker(running):
     """Append an entry behind all that is committed and return its id."""
     context = running.parts.context
     entry = AuditContext("operator:test", context.clock.now(), context.identifiers).entry("test.marked", subjects={})
-    await running.parts.store.write(lambda tx: tx.append_audit([entry]))
+    await running.parts.store.write(lambda tx: tx.audit.append([entry]))
     return entry.id
 
 
@@ -172,8 +229,8 @@ async def test_an_account_made_inactive_and_a_token_revoked_or_over_are_out_at_o
     store, clock = running.parts.store, running.parts.context.clock
     async with client(running, token) as theirs:
         assert (await theirs.get("/incidents")).status_code == 200
-        stored = await store.read(lambda tx: tx.tokens(made.id)[0])
-        await store.write(lambda tx: tx.revoke_token(stored.id, clock.now()))
+        stored = await store.read(lambda tx: tx.tokens.of_account(made.id)[0])
+        await store.write(lambda tx: tx.tokens.revoke(stored.id, clock.now()))
         assert (await theirs.get("/incidents")).status_code == 401
 
 

@@ -4,9 +4,20 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from clocks import SteppedClock
-from fakes.access_records import make_account, make_grant, make_mail
-from fakes.records import (
+
+from notifications.delivery.delivery import DeliveryState
+from notifications.notice import NoticeState
+from notifications.ports import Page
+from service.monitoring.alerts import AlertTask
+from service.monitoring.attention import attention_list
+from service.ports.accounts import Role
+from service.settings.alerts import AlertSettings
+from service.settings.provider import ProviderSettings
+from service.store import open_store
+from service.system.logging import SystemIdentifiers
+from support.access_records import make_account, make_grant, make_mail
+from support.clocks import SteppedClock
+from support.records import (
     NOW,
     after,
     make_attempt,
@@ -16,22 +27,14 @@ from fakes.records import (
     make_incident,
     make_notice,
 )
-from fakes.smime_reader import SmimeReader
-
-from notifications.delivery.delivery import DeliveryState
-from notifications.notice import NoticeState
-from notifications.ports import Page
-from service.monitoring.alerts import AlertSettings, AlertTask
-from service.ports.accounts import Role
-from service.store import open_store
-from service.system.logging import SystemIdentifiers
-from service.web.api.operations.attention import attention_list
+from support.smime_reader import SmimeReader
 
 MAILBOX = "soc@provider.example"
 SALT = b"s" * 32
 #: Nobody sequences or delivers here: what the service itself is alerted of is tried elsewhere.
 NEVER = 10.0**9
-SETTINGS = AlertSettings(MAILBOX, "en", "Provider", None, queue_age_seconds=NEVER, log_lag_seconds=NEVER)
+SETTINGS = AlertSettings(queue_age_seconds=NEVER, log_lag_seconds=NEVER)
+PROVIDER = ProviderSettings(name="Provider", contact_email=MAILBOX, default_language="en")
 
 
 class Night:
@@ -39,7 +42,7 @@ class Night:
 
     def __init__(self, store):
         self.store, self.clock = store, SteppedClock(NOW)
-        self.alerting = AlertTask(store, SETTINGS, clock=self.clock, identifiers=SystemIdentifiers())
+        self.alerting = AlertTask(store, SETTINGS, PROVIDER, clock=self.clock, identifiers=SystemIdentifiers())
         self.told = 0
 
     async def put(self, *works):
@@ -48,26 +51,26 @@ class Night:
 
     async def incident(self):
         made = make_incident()
-        await self.put(lambda tx: tx.add_incident(made))
+        await self.put(lambda tx: tx.incidents.add(made))
         return made
 
     async def customer(self, *, contacts=1, **changes):
         made = make_customer(**changes)
         await self.put(
-            lambda tx: tx.add_customer(made, SALT),
-            lambda tx: [tx.add_contact(make_contact(made)) for _ in range(contacts)],
+            lambda tx: tx.customers.add(made, SALT),
+            lambda tx: [tx.customers.add_contact(make_contact(made)) for _ in range(contacts)],
         )
         return made
 
     async def notice(self, incident, customer=None, **changes):
         made = make_notice(incident, customer or await self.customer(), **changes)
-        await self.put(lambda tx: tx.add_notices([made]))
+        await self.put(lambda tx: tx.notices.add([made]))
         return made
 
     async def delivery(self, incident, customer=None, *, due_at=None, **changes):
         sealed = {"state": NoticeState.SEALED} | ({} if due_at is None else {"due_at": due_at})
         made = make_delivery(await self.notice(incident, customer, **sealed), **changes)
-        await self.put(lambda tx: tx.add_deliveries([made]))
+        await self.put(lambda tx: tx.deliveries.add([made]))
         return made
 
     async def look(self, **span):
@@ -75,8 +78,8 @@ class Night:
         self.clock.step(timedelta(**span))
         for _ in range(2):
             await self.alerting.look()
-        alerts = await self.store.read(lambda tx: tx.open_alerts(1000))
-        mails = await self.store.read(lambda tx: tx.due_service_mails(self.clock.now(), 1000))
+        alerts = await self.store.read(lambda tx: tx.alerts.unseen(1000))
+        mails = await self.store.read(lambda tx: tx.mails.due(self.clock.now(), 1000))
         new, self.told = [mail for mail in mails if mail.purpose == "alert"][self.told :], len(mails)
         return [alert.kind for alert in alerts], new
 
@@ -102,7 +105,7 @@ class TestDeliveries:
         incident, hospital = await night.incident(), await night.customer()
         notice = await night.notice(incident, hospital, state=NoticeState.SEALED)
         many = [make_delivery(notice, **FAILED) for _ in range(250)]
-        await night.put(lambda tx: tx.add_deliveries(many))
+        await night.put(lambda tx: tx.deliveries.add(many))
         kinds, (mail,) = await night.look()
         assert kinds == ["delivery_failed"] * 250
         assert "250" in mail.text
@@ -110,6 +113,18 @@ class TestDeliveries:
         kinds, (mail,) = await night.look()
         assert len(kinds) == 251
         assert mail.text.startswith("1 ")
+
+    async def test_what_is_too_large_is_alerted_once_per_notice_although_it_was_sent(self, night):
+        incident, hospital = await night.incident(), await night.customer()
+        notice = await night.notice(incident, hospital, state=NoticeState.SEALED)
+        sent = {"state": DeliveryState.SENT, "sent_at": NOW, "next_attempt_at": None, "too_large_at": NOW}
+        await night.put(lambda tx: tx.deliveries.add([make_delivery(notice, **sent) for _ in range(3)]))
+        kinds, (mail,) = await night.look()
+        assert kinds == ["delivery_too_large"]
+        assert "1 " in mail.text
+        kinds, mails = await night.look(days=1)
+        assert (kinds, mails) == (["delivery_too_large"], [])
+        assert await night.attention() == ["alert"]
 
     async def test_what_is_due_and_not_done_is_alerted_each_day_until_it_is(self, night):
         late = await night.delivery(await night.incident(), due_at=after(hours=1), last_error="451 later")
@@ -121,7 +136,7 @@ class TestDeliveries:
         kinds, mails = await night.look(days=1)
         assert (kinds, len(mails)) == (["delivery_late"], 1)
         done = replace(late, state=DeliveryState.SENT, attempts=1, next_attempt_at=None, last_error=None)
-        await night.put(lambda tx: tx.finish_attempt(done, make_attempt(late), None))
+        await night.put(lambda tx: tx.deliveries.finish_attempt(done, make_attempt(late), None))
         assert await night.look() == ([], [])
 
 
@@ -132,7 +147,7 @@ class TestReleased:
         )
         kinds, mails = await night.look()
         assert (kinds, len(mails)) == (["notice_held"], 1)
-        await night.put(lambda tx: tx.save_notice(replace(held, hold_reason=None, due_at=after(days=9), version=2), 1))
+        await night.put(lambda tx: tx.notices.save(replace(held, hold_reason=None, due_at=after(days=9), version=2), 1))
         assert await night.look() == ([], [])
 
     async def test_what_is_due_and_not_sealed_is_alerted_although_nothing_says_why(self, night):
@@ -149,7 +164,7 @@ class TestDrafts:
         kinds, _ = await night.look(hours=3)
         assert kinds == ["draft_overdue"]
         released = replace(first, state=NoticeState.WITHDRAWN, version=2)
-        await night.put(lambda tx: tx.save_notice(released, 1))
+        await night.put(lambda tx: tx.notices.save(released, 1))
         assert await night.look() == ([], [])
         await night.notice(incident, created_at=night.clock.now())
         kinds, mails = await night.look(minutes=3)
@@ -170,11 +185,11 @@ class TestCustomers:
         assert first.name in mail.text
         assert await night.attention(reads_incidents=False) == ["customer_unreachable"] * 3
         contact = make_contact(first)
-        await night.put(lambda tx: tx.add_contact(contact))
+        await night.put(lambda tx: tx.customers.add_contact(contact))
         assert await night.look() == ([], [])
         assert await night.attention() == ["customer_unreachable"] * 2
         # Losing its contacts again is told again.
-        await night.put(lambda tx: tx.save_contact(replace(contact, active=False, version=2), 1))
+        await night.put(lambda tx: tx.customers.save_contact(replace(contact, active=False, version=2), 1))
         _, (mail,) = await night.look()
         assert mail.text.startswith("1 ")
 
@@ -182,7 +197,7 @@ class TestCustomers:
         hospital = await night.customer()
         reader = SmimeReader("rssi@valmont.example", NOW, days=40)
         contact = make_contact(hospital, email="rssi@valmont.example", smime_certificate=reader.der)
-        await night.put(lambda tx: tx.add_contact(contact))
+        await night.put(lambda tx: tx.customers.add_contact(contact))
         assert await night.look() == ([], [])
         kinds, (mail,) = await night.look(days=11)
         assert kinds == ["contact_certificate_expiring"]
@@ -193,23 +208,23 @@ class TestCustomers:
         # One item: what was said of its coming end is over.
         assert await night.attention() == ["contact_certificate_expiring"]
         renewed = replace(contact, smime_certificate=SmimeReader(contact.email, night.clock.now()).der, version=2)
-        await night.put(lambda tx: tx.save_contact(renewed, 1))
+        await night.put(lambda tx: tx.customers.save_contact(renewed, 1))
         assert await night.attention() == []
 
     async def test_certificates_are_read_by_pages(self, night):
         hospital = await night.customer()
         der = SmimeReader("a@valmont.example", NOW, days=1).der
         made = [make_contact(hospital, smime_certificate=der, active=number != 2) for number in range(5)]
-        await night.put(lambda tx: [tx.add_contact(item) for item in made])
-        first, cursor = await night.store.read(lambda tx: tx.contacts_with_certificate(Page(3)))
-        rest, end = await night.store.read(lambda tx: tx.contacts_with_certificate(Page(3, cursor)))
+        await night.put(lambda tx: [tx.customers.add_contact(item) for item in made])
+        first, cursor = await night.store.read(lambda tx: tx.alerts.contacts_with_certificate(Page(3)))
+        rest, end = await night.store.read(lambda tx: tx.alerts.contacts_with_certificate(Page(3, cursor)))
         assert ([*first, *rest], end) == ([item for item in made if item.active], None)
 
 
 class TestMails:
     async def test_one_that_failed_is_alerted_and_one_of_an_alert_makes_no_further_mail(self, night):
         made = [make_mail(state="failed", purpose=purpose) for purpose in ("reset", "alert")]
-        await night.put(lambda tx: [tx.add_service_mail(item) for item in made])
+        await night.put(lambda tx: [tx.mails.add(item) for item in made])
         kinds, (mail,) = await night.look()
         assert kinds == ["service_mail_failed"] * 2
         assert mail.text.startswith("1 ")
@@ -228,8 +243,8 @@ class TestMails:
             make_grant(member, Role.CUSTOMER_MANAGER, hospital),
         ]
         await night.put(
-            lambda tx: [tx.add_account(item) for item in (both, administrator, gone, member)],
-            lambda tx: [tx.add_grant(item) for item in grants],
+            lambda tx: [tx.accounts.add(item) for item in (both, administrator, gone, member)],
+            lambda tx: [tx.accounts.add_grant(item) for item in grants],
         )
         _, mails = await night.look(minutes=2)
         assert {(mail.recipient, mail.language) for mail in mails} == {

@@ -2,17 +2,17 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-import returned_samples as samples
-from clocks import SteppedClock
 
 from notifications.errors import Fault, InvalidInputError, StateConflictError, StoreUnavailableError
 from notifications.mail.return_path import ReturnPaths
-from service.channels.bounce_listener import BounceListener, ListenerSettings
+from service.channels.bounce_listener import BounceListener, ListenerLimits
+from service.settings.mail import BounceSettings
+from support import returned_samples as samples
+from support.clocks import SteppedClock
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 PATHS = ReturnPaths("bounces.provider.example", [b"k" * 32])
@@ -69,10 +69,13 @@ class Talk:
 
 
 class House:
-    def __init__(self, **settings):
+    def __init__(self, *, protocol="lmtp", max_bytes=5_000_000, **limits):
         self.store, self.clock = Store(), SteppedClock(NOW)
-        self.settings = ListenerSettings(**settings)
-        self.listener = BounceListener(PATHS, self.store, self.clock, self.settings)
+        # Smaller than an operator may set it.
+        self.settings = BounceSettings(listen_port=0, listen_protocol=protocol).model_copy(
+            update={"max_bytes": max_bytes}
+        )
+        self.listener = BounceListener(PATHS, self.store, self.clock, self.settings, ListenerLimits(**limits))
 
     @asynccontextmanager
     async def talk(self, greeting="LHLO mx"):
@@ -288,6 +291,8 @@ async def test_what_is_no_command_ends_nothing_but_itself():
 
 async def test_an_address_that_is_taken_is_said_before_it_starts():
     async with listening() as house:
-        other = BounceListener(PATHS, house.store, house.clock, replace(house.settings, port=house.listener.port))
+        other = BounceListener(
+            PATHS, house.store, house.clock, house.settings.model_copy(update={"listen_port": house.listener.port})
+        )
         with pytest.raises(InvalidInputError, match="cannot listen"):
             await other.__aenter__()

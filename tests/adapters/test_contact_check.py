@@ -7,28 +7,29 @@ from email import message_from_bytes
 from email.policy import default as mail_policy
 
 import pytest
-from clocks import SteppedClock
-from fakes.access_records import make_account
-from fakes.records import NOW, make_contact, make_customer
-from fakes.serving_records import make_endpoint
-from fakes.smime_reader import SmimeReader
-from fakes.smtp_server import CLOSE, SmtpServer
 
 from notifications.delivery.delivery import Outcome, OutcomeKind
 from notifications.delivery.reachability import CheckSubject
 from notifications.delivery.webhook import EndpointState
 from notifications.errors import NotFoundError
-from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.channels.email_smtp import EmailSmtp
 from service.channels.smtp_probe import SmtpProbe
 from service.customers.contact_check import CheckDependencies, ContactChecker
 from service.customers.contact_check_schedule import ContactChecks
-from service.monitoring.alerts import AlertSettings
+from service.monitoring.attention import attention_list
+from service.settings.mail import MailSettings
+from service.settings.provider import ProviderSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
-from service.web.api.operations.attention import attention_list
+from support.access_records import make_account
+from support.clocks import SteppedClock
+from support.records import NOW, make_contact, make_customer
+from support.serving_records import make_endpoint
+from support.smime_reader import SmimeReader
+from support.smtp_server import CLOSE, SmtpServer
 
 SENDER = "soc@provider.example"
-ALERTS = AlertSettings("board@provider.example", "en", "Provider", None)
+PROVIDER = ProviderSettings(name="Provider", contact_email="board@provider.example", default_language="en")
 
 
 class PlainSigner:
@@ -45,7 +46,7 @@ class House:
 
     def __init__(self, store, relay):
         self.store, self.relay, self.clock = store, relay, SteppedClock(NOW)
-        settings = SmtpSettings("127.0.0.1", relay.port, "none", send_timeout_seconds=5)
+        settings = MailSettings(host="127.0.0.1", port=relay.port, tls="none", send_timeout_seconds=5)
         self.probe, self.mail = SmtpProbe(settings, SENDER), EmailSmtp(settings)
         self.faults, self.answers = {}, []
         self.posted = []
@@ -55,7 +56,7 @@ class House:
 
     @property
     def checker(self):
-        return ContactChecker(self.store, self.means, ALERTS, clock=self.clock, identifiers=SystemIdentifiers())
+        return ContactChecker(self.store, self.means, PROVIDER, clock=self.clock, identifiers=SystemIdentifiers())
 
     async def _post(self, endpoint, secrets):
         self.posted.append(endpoint.url)
@@ -64,18 +65,20 @@ class House:
     async def customer(self, *contacts, **changes):
         made = make_customer(**changes)
         kept = [make_contact(made, phone="+33123456789", **contact) for contact in contacts]
-        await self.store.write(lambda tx: (tx.add_customer(made, b"s" * 32), [tx.add_contact(item) for item in kept]))
+        await self.store.write(
+            lambda tx: (tx.customers.add(made, b"s" * 32), [tx.customers.add_contact(item) for item in kept])
+        )
         return made, kept
 
     async def latest(self, customer):
-        found = await self.store.read(lambda tx: tx.latest_reachability_checks(customer.id))
+        found = await self.store.read(lambda tx: tx.customers.latest_reachability_checks(customer.id))
         return {(check.subject, check.subject_id): check for check in found}
 
     async def alerts(self, kind):
-        return [item for item in await self.store.read(lambda tx: tx.open_alerts(99)) if item.kind == kind]
+        return [item for item in await self.store.read(lambda tx: tx.alerts.unseen(99)) if item.kind == kind]
 
     async def mails(self):
-        return await self.store.read(lambda tx: tx.due_service_mails(self.clock.now(), 99))
+        return await self.store.read(lambda tx: tx.mails.due(self.clock.now(), 99))
 
 
 @pytest.fixture
@@ -225,7 +228,7 @@ async def test_a_certificate_that_does_not_serve_fails_and_one_that_ends_soon_wa
 async def test_a_contact_without_a_phone_or_a_confirmed_address_is_a_warning(house):
     made = make_customer()
     contact = make_contact(made, verified_at=None)
-    await house.store.write(lambda tx: (tx.add_customer(made, b"s" * 32), tx.add_contact(contact)))
+    await house.store.write(lambda tx: (tx.customers.add(made, b"s" * 32), tx.customers.add_contact(contact)))
     report = await house.checker.check_all()
     assert [line.verdict for line in report.lines] == ["ok", "warning", "warning"]
     assert report.is_clean
@@ -248,7 +251,7 @@ async def test_a_test_mail_says_that_it_is_one_in_the_contacts_language_and_is_n
     # Neither a notice nor a delivery, and no mail of the service's own.
     assert await house.mails() == []
     assert (await house.latest(customer))[CheckSubject.CONTACT, contact.id].code == 250
-    entries = await house.store.read(lambda tx: [json.loads(item.leaf) for item in tx.pending_leaves(99)])
+    entries = await house.store.read(lambda tx: [json.loads(item.leaf) for item in tx.audit.pending(99)])
     assert [(leaf["type"], leaf["detail"]) for leaf in entries] == [
         ("contacts.checked", {"checks": 1, "failed": 0, "test_messages": True})
     ]
@@ -281,7 +284,7 @@ async def test_webhooks_get_a_test_event_and_their_answer_is_recorded(house):
     endpoint = make_endpoint(
         customer, url="https://hooks.example.org/in", state=EndpointState.ACTIVE, state_reason=None
     )
-    await house.store.write(lambda tx: tx.add_webhook_endpoint(endpoint))
+    await house.store.write(lambda tx: tx.webhooks.add(endpoint))
     refused = Outcome(OutcomeKind.PERMANENT_FAILURE, 404, None, "Not Found", None, None, None, None)
     house.answers = [refused, replace(refused, kind=OutcomeKind.ACCEPTED, code=204, text="")]
     report = await house.checker.check_all()
@@ -298,7 +301,7 @@ async def test_a_receivers_certificate_is_warned_of_per_stage_and_settled_when_i
     endpoint = make_endpoint(
         customer, url="https://hooks.example.org/in", state=EndpointState.ACTIVE, state_reason=None
     )
-    await house.store.write(lambda tx: tx.add_webhook_endpoint(endpoint))
+    await house.store.write(lambda tx: tx.webhooks.add(endpoint))
     accepted = Outcome(OutcomeKind.ACCEPTED, 204, None, "", None, None, None, None)
     house.answers = [accepted] * 5
     ends[endpoint.url] = NOW + timedelta(days=31)
@@ -343,30 +346,30 @@ class TestSchedule:
         await house.customer({"email": "new@example.org", "verified_at": NOW})
         await house.customer({"email": "stranger@example.org", "verified_at": None})
         # Whoever adds it may not be done.
-        assert await checks.look() == 0
+        assert await checks.check_due() == 0
         house.clock.step(timedelta(minutes=6))
-        assert await checks.look() == 1
-        assert await checks.look() == 0
+        assert await checks.check_due() == 1
+        assert await checks.check_due() == 0
         house.clock.step(timedelta(days=6))
-        assert await checks.look() == 0
+        assert await checks.check_due() == 0
         house.clock.step(timedelta(days=1))
-        assert await checks.look() == 1
+        assert await checks.check_due() == 1
         assert [line.split("<")[1].split(">")[0] for line in house.relay.lines("RCPT")] == ["new@example.org"] * 2
 
     async def test_a_new_contact_is_asked_about_alone_and_a_customer_whose_time_has_come_altogether(self, house):
         checks = ContactChecks(house.store, house.checker, every_days=7, clock=house.clock)
         customer, _ = await house.customer({"email": "first@example.org", "verified_at": NOW})
         house.clock.step(timedelta(minutes=6))
-        await checks.look()
+        await checks.check_due()
         second = make_contact(customer, email="second@example.org", verified_at=house.clock.now())
         stranger = make_contact(customer, email="stranger@example.org", verified_at=None)
-        await house.store.write(lambda tx: (tx.add_contact(second), tx.add_contact(stranger)))
+        await house.store.write(lambda tx: (tx.customers.add_contact(second), tx.customers.add_contact(stranger)))
         house.clock.step(timedelta(minutes=6))
-        await checks.look()
+        await checks.check_due()
         asked = [line.split("<")[1].split("@")[0] for line in house.relay.lines("RCPT")]
         assert asked == ["first", "second"]
         house.clock.step(timedelta(days=7))
-        await checks.look()
+        await checks.check_due()
         asked = [line.split("<")[1].split("@")[0] for line in house.relay.lines("RCPT")]
         assert sorted(asked[2:]) == ["first", "second", "stranger"]
 
@@ -376,14 +379,23 @@ class TestSchedule:
             await house.customer({"email": f"new{number}@example.org", "verified_at": NOW})
         house.clock.step(timedelta(hours=1))
         house.relay.cue("GREETING", CLOSE)
-        assert await checks.look() == 3
+        assert await checks.check_due() == 3
         # After the first failure the relay is left alone.
         assert house.relay.connections == 1
-        assert await checks.look() == 3
-        assert await checks.look() == 0
+        assert await checks.check_due() == 3
+        assert await checks.check_due() == 0
+
+    async def test_right_after_a_start_nobody_is_asked(self, house):
+        checks = ContactChecks(house.store, house.checker, every_days=7, clock=house.clock)
+        await house.customer({"email": "new@example.org", "verified_at": NOW - timedelta(days=1)})
+        first_at = await checks.look()
+        assert (first_at - house.clock.now(), house.relay.connections) == (timedelta(minutes=5), 0)
+        house.clock.step(timedelta(minutes=5))
+        assert await checks.look() is None
+        assert house.relay.connections == 1
 
     async def test_with_no_days_nothing_is_checked(self, house):
         await house.customer({"verified_at": NOW})
         house.clock.step(timedelta(days=99))
-        assert await ContactChecks(house.store, house.checker, every_days=0, clock=house.clock).look() == 0
+        assert await ContactChecks(house.store, house.checker, every_days=0, clock=house.clock).check_due() == 0
         assert house.relay.connections == 0

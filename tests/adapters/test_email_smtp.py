@@ -6,12 +6,14 @@ import ssl
 from itertools import pairwise
 
 import pytest
-from fakes.smtp_server import CLOSE, HANG, SmtpServer
-from fakes.tls_authority import new_authority
 
-from notifications.delivery.delivery import ChannelKind, OutcomeKind
+from notifications.delivery.delivery import ChannelKind, OutcomeKind, SendingLimit
 from notifications.errors import InvalidInputError
-from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.channels.email_smtp import EmailSmtp
+from service.settings import load_settings
+from service.settings.mail import MailSettings
+from support.smtp_server import CLOSE, HANG, SmtpServer
+from support.tls_authority import new_authority
 
 CONTENT = b"Subject: notice\r\nMIME-Version: 1.0\r\n\r\nIl y a eu un incident.\r\n"
 MESSAGE_ID = "<0123456789abcdef0123456789abcdef01234567@greffier.example>"
@@ -51,9 +53,9 @@ async def clear_relay():
 async def channel_to(certificates):
     channels = []
 
-    def build(server, **changes):
+    def build(server, idle_seconds=30, **changes):
         settings = {"tls": "starttls", "ca_file": certificates / "ca.pem", "send_timeout_seconds": 10} | changes
-        channel = EmailSmtp(SmtpSettings(host="127.0.0.1", port=server.port, **settings))
+        channel = EmailSmtp(MailSettings(host="127.0.0.1", port=server.port, **settings), idle_seconds=idle_seconds)
         channels.append(channel)
         return channel
 
@@ -190,7 +192,16 @@ TRANSIENT, PERMANENT, OURS = OutcomeKind.TRANSIENT_FAILURE, OutcomeKind.PERMANEN
         ("MAIL", "530 5.7.0 log in first", OURS),
         ("MAIL", "550 5.1.8 sender unknown", OURS),
         ("MAIL", "550 we do not like you", OURS),
-        ("MAIL", "552 5.3.4 too big", PERMANENT),
+        ("MAIL", "552 5.3.4 too big", OURS),
+        ("MAIL", "552 too big", OURS),
+        ("MAIL", "553 5.6.7 non-ASCII addresses not permitted", OURS),
+        ("RCPT", "552 5.2.3 too big for this mailbox", OURS),
+        ("RCPT", "552 over quota", PERMANENT),
+        ("DATA", "552 5.3.4 too big", OURS),
+        ("CONTENT", "552 5.3.4 too big", OURS),
+        ("CONTENT", "552 too big", OURS),
+        ("CONTENT", "554 5.6.1 eight bit data not allowed", OURS),
+        ("CONTENT", "552 5.7.0 content refused", PERMANENT),
         ("RCPT", "421 4.7.0 slow down", TRANSIENT),
         ("RCPT", "450 4.2.1 busy", TRANSIENT),
         ("RCPT", "452 4.2.2 mailbox full", TRANSIENT),
@@ -400,12 +411,12 @@ async def test_what_is_injected_in_clear_behind_starttls_is_never_taken_for_the_
 )
 def test_a_relay_elsewhere_without_tls_is_refused_at_construction(host):
     with pytest.raises(InvalidInputError, match="loopback"):
-        SmtpSettings(host=host, port=25, tls="none")
+        MailSettings(host=host, port=25, tls="none")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_a_loopback_relay_without_tls_is_allowed(host):
-    assert EmailSmtp(SmtpSettings(host=host, port=25, tls="none")).kind is ChannelKind.EMAIL
+    assert EmailSmtp(MailSettings(host=host, port=25, tls="none")).kind is ChannelKind.EMAIL
 
 
 @pytest.mark.parametrize(
@@ -419,16 +430,17 @@ def test_a_loopback_relay_without_tls_is_allowed(host):
         {"idle_seconds": -1},
     ],
 )
-def test_settings_that_make_no_sense_are_refused(changes):
+def test_settings_that_make_no_sense_are_refused(tmp_path, changes):
+    given = {"host": "127.0.0.1", "port": 25, "tls": "starttls"} | changes
     with pytest.raises(InvalidInputError):
-        SmtpSettings(**({"host": "127.0.0.1", "port": 25, "tls": "starttls"} | changes))
+        load_settings(tmp_path, **{f"mail__{name}": value for name, value in given.items()})
 
 
 def test_a_ca_file_that_cannot_be_used_is_named(tmp_path):
     (tmp_path / "ca.pem").write_text("no certificate")
     for file in (tmp_path / "missing.pem", tmp_path / "ca.pem"):
-        with pytest.raises(InvalidInputError, match="smtp_ca_file"):
-            EmailSmtp(SmtpSettings(host="mail.example", port=587, tls="starttls", ca_file=file))
+        with pytest.raises(InvalidInputError, match=r"mail\.ca_file"):
+            EmailSmtp(MailSettings(host="mail.example", port=587, tls="starttls", ca_file=file))
 
 
 # -- credentials
@@ -494,14 +506,18 @@ async def test_an_internationalised_address_is_sent_as_such_where_offered(relay,
     ("recipient", "content"),
     [("jérôme@hopital.example", CONTENT), (RECIPIENT, "To: jérôme\r\n\r\n\r\n".encode())],
 )
-async def test_without_smtputf8_an_internationalised_message_fails_for_good_and_says_why(
-    relay, channel_to, recipient, content
+@pytest.mark.parametrize(
+    ("extensions", "limit"), [(("8BITMIME",), SendingLimit.SMTPUTF8), (("SMTPUTF8",), SendingLimit.EIGHT_BIT)]
+)
+async def test_what_the_relay_does_not_offer_is_ours_to_repair_and_says_why(
+    relay, channel_to, recipient, content, extensions, limit
 ):
-    relay.extensions = ("8BITMIME",)
+    relay.extensions = extensions
     channel = channel_to(relay)
+    content = content if limit is SendingLimit.SMTPUTF8 else "To: jérôme\r\n\r\n\r\n".encode()
     outcome = await send(channel, recipient=recipient, content=content)
-    assert (outcome.kind, outcome.code) == (OutcomeKind.PERMANENT_FAILURE, None)
-    assert "SMTPUTF8" in outcome.text
+    assert (outcome.kind, outcome.code, outcome.limit) == (OutcomeKind.REFUSED_HERE, None, limit)
+    assert limit.value.upper() in outcome.text
     assert relay.lines("MAIL") == []
     assert (await send(channel)).kind is OutcomeKind.ACCEPTED
     assert relay.connections == 1
@@ -553,7 +569,7 @@ async def test_a_message_beyond_the_relays_size_is_not_sent_at_all(relay, channe
     relay.extensions = ("SIZE 50",)
     channel = channel_to(relay)
     outcome = await send(channel)
-    assert outcome.kind is OutcomeKind.PERMANENT_FAILURE
+    assert (outcome.kind, outcome.limit) == (OutcomeKind.REFUSED_HERE, SendingLimit.SIZE)
     assert "50 bytes" in outcome.text
     assert relay.lines("MAIL") == []
     assert (await send(channel, content=b"small\r\n")).kind is OutcomeKind.ACCEPTED

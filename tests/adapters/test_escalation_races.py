@@ -5,8 +5,17 @@ import threading
 from dataclasses import replace
 
 import pytest
-from fakes.postgresql_server import postgresql_server
-from fakes.records import (
+
+from notifications.delivery.delivery import DeliveryState
+from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
+from notifications.errors import VersionMismatchError
+from notifications.notice import NoticeState
+from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.notices.escalate import begin_escalation, escalate
+from service.store import open_store
+from service.system.logging import SystemIdentifiers
+from support.postgresql_server import postgresql_server
+from support.records import (
     NOBODY,
     NOW,
     SALT,
@@ -19,15 +28,6 @@ from fakes.records import (
     make_notice,
     make_sealed,
 )
-
-from notifications.delivery.delivery import DeliveryState
-from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
-from notifications.errors import VersionMismatchError
-from notifications.notice import NoticeState
-from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.notices.escalate import begin_escalation, escalate
-from service.store import open_store
-from service.system.logging import SystemIdentifiers
 
 
 @pytest.fixture
@@ -49,13 +49,13 @@ async def test_a_failure_that_a_look_did_not_see_is_seen_by_the_next(stores, fir
     mail = make_delivery(notice, contact)
 
     def build(tx):
-        tx.add_customer(customer, SALT)
-        tx.add_contact(contact)
-        tx.add_contact(other)
-        tx.add_incident(incident)
-        tx.add_notices([notice])
-        tx.add_sealed(make_sealed(notice, log_proof=b"p"), NOBODY)
-        tx.add_deliveries([mail])
+        tx.customers.add(customer, SALT)
+        tx.customers.add_contact(contact)
+        tx.customers.add_contact(other)
+        tx.incidents.add(incident)
+        tx.notices.add([notice])
+        tx.notices.add_seal(make_sealed(notice, log_proof=b"p"), NOBODY)
+        tx.deliveries.add([mail])
         begin_escalation(tx, notice, NOW, POLICY, reachable=True)
 
     await leader.write(build)
@@ -64,22 +64,22 @@ async def test_a_failure_that_a_look_did_not_see_is_seen_by_the_next(stores, fir
 
     def look(tx):
         """Look before the failure is committed, and set the clock to much later."""
-        clock = tx.escalation(notice.id)
-        assert all(item.state is DeliveryState.QUEUED for item in tx.deliveries(notice.id))
+        clock = tx.escalations.get(notice.id)
+        assert all(item.state is DeliveryState.QUEUED for item in tx.deliveries.of_notice(notice.id))
         looked.set()
         # Either the failure is committed before this look ends, or it waits for the row that this look has changed.
         assert first == "look" or committed.wait(30)
         later = replace(clock, next_look_at=after(hours=4), version=clock.version + 1)
-        tx.save_escalation(later, clock.version)
+        tx.escalations.save(later, clock.version)
         if first == "look":
             hastened.set()
 
     def fail(tx):
         assert looked.wait(30)
         lost = replace(mail, state=DeliveryState.FAILED, attempts=1, next_attempt_at=None, last_error="550 gone")
-        tx.finish_attempt(lost, make_attempt(mail), None)
+        tx.deliveries.finish_attempt(lost, make_attempt(mail), None)
         assert first == "failure" or hastened.wait(30)
-        tx.hasten_escalation(notice.id, act.now)
+        tx.escalations.hasten(notice.id, act.now)
 
     looking = asyncio.ensure_future(leader.write(look, concurrently=True))
     await worker.write(fail, concurrently=True)
@@ -88,7 +88,7 @@ async def test_a_failure_that_a_look_did_not_see_is_seen_by_the_next(stores, fir
         with pytest.raises(VersionMismatchError):
             await looking
     await asyncio.wait({looking})
-    clock = await leader.read(lambda tx: tx.escalation(notice.id))
+    clock = await leader.read(lambda tx: tx.escalations.get(notice.id))
     assert clock.next_look_at == act.now
     plan = await leader.write(lambda tx: escalate(tx, act, notice.id, POLICY, "provider.example"), concurrently=True)
     assert [step.contact_id for step in plan.queue] == [other.id]

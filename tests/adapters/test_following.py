@@ -5,9 +5,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fakes.chosen_leadership import ChosenLeadership
-from fakes.memory_store import MemoryStore
-from fakes.records import make_entry
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from notifications.audit.note import verifier_key
@@ -17,6 +14,9 @@ from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.crypto.log_keys import LogSigners
 from service.store import migrate_store, open_store
 from service.system.leadership import SoleLeadership, while_leading
+from support.chosen_leadership import ChosenLeadership
+from support.memory_store import MemoryStore
+from support.records import make_entry
 
 ORIGIN = "log.greffier.test"
 KEY, NEW = (Ed25519PrivateKey.from_private_bytes(letter * 32) for letter in (b"k", b"n"))
@@ -68,7 +68,7 @@ async def process(store, folder, *, leads, keys=None, **settings):
 
 async def append(store, count=1):
     entries = [make_entry() for _ in range(count)]
-    await store.write(lambda tx: tx.append_audit(entries))
+    await store.write(lambda tx: tx.audit.append(entries))
     return [entry.id for entry in entries]
 
 
@@ -98,7 +98,7 @@ async def test_a_follower_signs_nothing(store, tmp_path):
     await append(store, 3)
     async with process(store, tmp_path / "two", leads=False) as (follower, _):
         assert await follower.sequence_pending() == 0
-    assert await store.read(lambda tx: (tx.log_size(), tx.log_checkpoint())) == (0, None)
+    assert await store.read(lambda tx: (tx.log.size(), tx.log.checkpoint())) == (0, None)
     assert not (tmp_path / "two" / "log-head").exists()
 
 
@@ -128,7 +128,7 @@ async def test_a_leader_that_lost_the_lead_between_looking_and_committing_commit
 
         sequencer._store = type("Losing", (), {"write": staticmethod(losing), "read": staticmethod(store.read)})
         assert await sequencer.sequence_pending() == 0
-        assert [leaf.entry_id for leaf in await store.read(lambda tx: tx.pending_leaves(9))] == ids
+        assert [leaf.entry_id for leaf in await store.read(lambda tx: tx.audit.pending(9))] == ids
         sequencer._store = store
         chosen.choose(leads=True)
         assert await sequencer.sequence_pending() == 2
@@ -143,7 +143,7 @@ async def test_two_that_both_believe_to_lead_grow_one_log(store, tmp_path):
         for _ in range(20):
             ids = await append(store, 3)
             assert await one.included(ids[-1]) == await two.included(ids[-1])
-        assert (await store.read(lambda tx: tx.log_size())) == 60
+        assert (await store.read(lambda tx: tx.log.size())) == 60
         assert (one.refusal, two.refusal) == (None, None)
         await until(lambda: witnessed(tmp_path / "one") == witnessed(tmp_path / "two") == 60)
 
@@ -170,7 +170,7 @@ async def test_a_follower_refuses_a_database_that_went_back_or_forked(store, tmp
             with pytest.raises(LogUnavailableError, match=reason):
                 await follower.sequence_pending()
         assert (tmp_path / "two" / "log-head").read_bytes() == before
-        assert await store.read(lambda tx: tx.log_size()) == 3
+        assert await store.read(lambda tx: tx.log.size()) == 3
 
 
 async def test_a_follower_whose_key_file_lags_waits_for_it(store, tmp_path):

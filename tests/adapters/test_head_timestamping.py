@@ -4,8 +4,6 @@ import subprocess
 from datetime import timedelta
 
 import pytest
-from clocks import SteppedClock
-from fakes.records import NOW, make_entry
 
 from notifications.errors import TimestampUnavailableError
 from service.audit_log.checkpoint_timestamps import CheckpointTimestamper
@@ -16,11 +14,14 @@ from service.crypto.log_keys import LogKeyFile
 from service.crypto.master_key import key_passphrases, load_masters
 from service.crypto.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
 from service.monitoring.metrics import Metrics
-from service.monitoring.service_findings import OperatingLimits, scan_operations
+from service.monitoring.service_findings import scan_operations
 from service.settings import load_settings
+from service.settings.alerts import AlertSettings
 from service.store import open_store
+from support.clocks import SteppedClock
+from support.records import NOW, make_entry
 
-LIMITS = OperatingLimits(timedelta(minutes=10), timedelta(days=9), timedelta(minutes=15), 0)
+SETTINGS = AlertSettings(log_lag_seconds=9 * 24 * 3600, least_free_bytes=0)
 
 
 class Faltering:
@@ -53,7 +54,7 @@ class House:
         )
 
     async def grow(self, count=1):
-        await self.store.write(lambda tx: tx.append_audit([make_entry() for _ in range(count)]))
+        await self.store.write(lambda tx: tx.audit.append([make_entry() for _ in range(count)]))
         await self.sequencer.sequence_pending()
 
     async def look(self, **span):
@@ -61,12 +62,12 @@ class House:
         return await self.duty.look()
 
     async def sizes(self):
-        return await self.store.read(lambda tx: tx.stamped_sizes())
+        return await self.store.read(lambda tx: tx.log.timestamped_sizes())
 
     async def alerted(self):
         def work(tx):
             return scan_operations(
-                tx, self.clock.now(), LIMITS, free_bytes=None, before=None, head_timestamping=self.duty.state
+                tx, self.clock.now(), SETTINGS, free_bytes=None, before=None, head_timestamping=self.duty.state
             )
 
         looked, _ = await self.store.read(work)
@@ -80,7 +81,7 @@ async def house(tmp_path, data_folder):
     passphrases = key_passphrases(settings, load_masters(settings))
     authority = EmbeddedTimestampAuthority(files.timestamp_key, files.timestamp_chain, passphrases)
     store = open_store(tmp_path / "store.sqlite3")
-    keys = LogKeyFile(files.log_key, settings.log_origin, passphrases, SteppedClock())
+    keys = LogKeyFile(files.log_key, settings.log.origin, passphrases, SteppedClock())
     yield House(store, tmp_path, keys, authority, settings.trust_dir / "tsa.pem")
     await store.close()
 
@@ -105,8 +106,8 @@ async def test_the_first_head_at_once_and_a_newer_one_an_interval_later(house):
 async def test_openssl_takes_the_token_over_the_exact_bytes_of_the_checkpoint(house, tmp_path):
     await house.grow(2)
     await house.look()
-    found = await house.store.read(lambda tx: tx.stamped_checkpoint())
-    assert found.note == await house.store.read(lambda tx: tx.log_checkpoint())
+    found = await house.store.read(lambda tx: tx.log.timestamped_checkpoint())
+    assert found.note == await house.store.read(lambda tx: tx.log.checkpoint())
     (tmp_path / "token").write_bytes(found.token)
     for content, code in ((found.note, 0), (found.note + b"\n", 1)):
         (tmp_path / "checkpoint").write_bytes(content)
@@ -144,7 +145,7 @@ async def test_what_another_process_had_timestamped_is_not_asked_for_again(house
     house.authority.is_away = True
     await house.grow()
     await house.look()
-    await house.store.write(lambda tx: tx.add_checkpoint_timestamp(1, b"token", NOW))
+    await house.store.write(lambda tx: tx.log.add_timestamp(1, b"token", NOW))
     assert await house.look(seconds=10) is None
     assert house.duty.state.failing_since is None
     assert len(house.authority.asked) == 1

@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from kept_keys import Authority, Kept, as_released, mode, settings_of
 
 from notifications.audit.entry import parse_leaf
 from notifications.crypto.cms import verify_detached
@@ -19,6 +18,7 @@ from service.crypto.cms_signer import CmsSigner
 from service.crypto.key_files import load_chain, load_private_key, private_pem
 from service.crypto.master_key import key_passphrases, load_masters
 from service.key_rotation import staging as key_placing
+from support.kept_keys import Authority, Kept, as_released, mode, settings_of
 
 
 @pytest.fixture
@@ -97,8 +97,8 @@ class TestCrashes:
             async with embedded_service(kept.folder):
                 pass
         again = Kept(kept.folder)
-        leaves = await again.store.read(lambda tx: [parse_leaf(item.leaf) for item in tx.log_entries(0, 99)])
-        waits = await again.store.read(lambda tx: [parse_leaf(item.leaf) for item in tx.pending_leaves(99)])
+        leaves = await again.store.read(lambda tx: [parse_leaf(item.leaf) for item in tx.audit.entries(0, 99)])
+        waits = await again.store.read(lambda tx: [parse_leaf(item.leaf) for item in tx.audit.pending(99)])
         await again.store.close()
         about = [leaf.type for leaf in (*leaves, *waits) if leaf.subjects.get("key") == prepared.key.fingerprint]
         assert about == ["key.rotated", "key.activated"]
@@ -230,7 +230,7 @@ class TestInstall:
         passphrases = key_passphrases(settings_of(data_folder), load_masters(settings_of(data_folder)))
         key.write_bytes(private_pem(load_private_key(chain, passphrases), None))
         chain.write_bytes(b"".join(item.public_bytes(Encoding.PEM) for item in load_chain(chain)))
-        kept = Kept(data_folder, signing_chain_file=chain, signing_key_file=key)
+        kept = Kept(data_folder, signing__chain_file=chain, signing__key_file=key)
         try:
             with pytest.raises(StateConflictError, match="--install FILE"):
                 kept.rotation.prepare_signing()

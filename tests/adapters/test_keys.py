@@ -2,19 +2,13 @@
 
 import asyncio
 import base64
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fakes.records import make_customer
-from fakes.serving_records import make_endpoint, make_secret
-from kept_keys import Kept, as_released, mode, private_files, settings_of
-from sealed_sample import SetClock
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.note import parse_note, parse_verifier_key, verifier_key
@@ -29,7 +23,13 @@ from service.crypto.log_keys import LogKey, LogKeyFile, LogKeyRing, format_log_k
 from service.crypto.master_key import key_passphrases, load_masters, new_master, parse_masters, write_master_file
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
 from service.key_rotation.master_rotation import rotate_master
-from service.ports.accounts import Account, AccountKind, Totp
+from service.ports.accounts import Account, AccountKind
+from service.ports.credentials import Totp
+from support.commands import run as greffier
+from support.kept_keys import Kept, as_released, mode, private_files, settings_of
+from support.records import make_customer
+from support.sealed_sample import SetClock
+from support.serving_records import make_endpoint, make_secret
 
 ORIGIN = "provider.example/greffier"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -71,13 +71,13 @@ class TestMasterKey:
         assert settings.master_file == given
         assert load_masters(settings) == [b"m" * 32]
         given.unlink()
-        with pytest.raises(InvalidInputError, match="master_key_file: cannot read"):
+        with pytest.raises(InvalidInputError, match=r"signing\.master_key_file: cannot read"):
             load_masters(settings)
         assert not given.exists()
 
     def test_an_operator_s_passphrase_goes_first_and_the_master_key_s_still_opens(self, data_folder, tmp_path):
         (tmp_path / "words").write_text("operator's own\n")
-        settings = settings_of(data_folder, key_passphrase_file=tmp_path / "words")
+        settings = settings_of(data_folder, signing__key_passphrase_file=tmp_path / "words")
         own, derived = key_passphrases(settings, load_masters(settings))
         assert own == b"operator's own"
         assert load_log_key(data_folder / "keys" / "log.key", [own, derived])
@@ -90,7 +90,7 @@ class TestMasterKey:
     def test_a_file_that_is_none_is_told_and_not_quoted(self, text, reason):
         with pytest.raises(InvalidInputError) as caught:
             parse_masters(text)
-        assert str(caught.value) == f"master_key_file: {reason}"
+        assert str(caught.value) == f"signing.master_key_file: {reason}"
 
     def test_several_lines_the_first_is_current(self):
         masters = [bytes([number]) * 32 for number in range(3)]
@@ -187,22 +187,22 @@ class TestMasterRotation:
         seed = box.seal(b"the seed", purpose="totp", owner=str(account.id))
 
         def work(tx):
-            tx.add_account(account)
-            tx.set_totp(Totp(account.id, seed, NOW, NOW, 0))
+            tx.accounts.add(account)
+            tx.credentials.set_totp(Totp(account.id, seed, NOW, NOW, 0))
 
         await kept.store.write(work)
         await kept.rotate()
         assert await rotate_master(kept.settings, kept.store, kept.act()) == (4, 1)
         masters = load_masters(kept.settings)
         assert masters[1:] == old
-        totp = await kept.store.read(lambda tx: tx.totp(account.id))
+        totp = await kept.store.read(lambda tx: tx.credentials.totp(account.id))
         assert SecretBox(masters[:1]).open(totp.sealed_seed, purpose="totp", owner=str(account.id)) == b"the seed"
         only_new = key_passphrases(kept.settings, masters[:1])
         for path in private_files(kept.folder):
             assert load_private_key(path, only_new)
         assert (
             len(
-                LogKeyFile(kept.folder / "keys" / "log.key", kept.settings.log_origin, only_new, kept.clock).ring().keys
+                LogKeyFile(kept.folder / "keys" / "log.key", kept.settings.log.origin, only_new, kept.clock).ring().keys
             )
             == 2
         )
@@ -218,13 +218,13 @@ class TestMasterRotation:
         secret = replace(secret, sealed=seal_secret(box, kind, str(secret.id), b"k" * 32))
 
         def work(tx):
-            tx.add_customer(customer, b"s" * 32)
-            tx.add_webhook_endpoint(endpoint)
-            tx.add_webhook_secret(secret)
+            tx.customers.add(customer, b"s" * 32)
+            tx.webhooks.add(endpoint)
+            tx.webhooks.add_secret(secret)
 
         await kept.store.write(work)
         assert await rotate_master(kept.settings, kept.store, kept.act()) == (4, 1)
-        (after,) = await kept.store.read(lambda tx: list(tx.webhook_secrets(endpoint.id)))
+        (after,) = await kept.store.read(lambda tx: list(tx.webhooks.secrets(endpoint.id)))
         only_new = SecretBox(load_masters(kept.settings)[:1])
         assert open_secret(only_new, after) == b"k" * 32
         assert replace(after, sealed=secret.sealed) == secret
@@ -247,8 +247,8 @@ class TestMasterRotation:
         )
 
         def work(tx):
-            tx.add_account(account)
-            tx.set_totp(Totp(account.id, foreign, NOW, NOW, 0))
+            tx.accounts.add(account)
+            tx.credentials.set_totp(Totp(account.id, foreign, NOW, NOW, 0))
 
         await kept.store.write(work)
         with pytest.raises(SecretUnreadableError):
@@ -256,12 +256,6 @@ class TestMasterRotation:
         assert await kept.logged() == []
         # The key files are under the new key, which stands in the file with the one before.
         assert Kept(kept.folder).signer().sign_detached(b"x")
-
-
-def greffier(*words):
-    return subprocess.run(
-        [Path(sys.executable).with_name("greffier"), *map(str, words)], capture_output=True, check=False, text=True
-    )
 
 
 class TestCommand:

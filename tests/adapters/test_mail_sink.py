@@ -4,12 +4,13 @@ import asyncio
 
 import aiosmtplib
 import pytest
-from fakes.tls_authority import new_authority
 
 from notifications.delivery.delivery import OutcomeKind
 from service.channels.console_inbox import ConsoleInbox
-from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.channels.email_smtp import EmailSmtp
 from service.cli.demo.mail_sink import MailSink
+from service.settings.mail import MailSettings
+from support.tls_authority import new_authority
 
 CONTENT = b"Subject: x\r\n\r\n.dot\r\n..\r\n" + b"y" * 900 + b"\r\n\r\n"
 
@@ -22,7 +23,7 @@ async def send(channel, content=CONTENT, recipient="rssi@hopital.example"):
 
 async def test_messages_are_kept_with_their_envelope_and_in_a_folder(tmp_path):
     async with MailSink(folder=tmp_path / "mails") as sink:
-        channel = EmailSmtp(SmtpSettings(host="127.0.0.1", port=sink.port, tls="none"))
+        channel = EmailSmtp(MailSettings(host="127.0.0.1", port=sink.port, tls="none"))
         waiting = asyncio.create_task(sink.wait_for(2))
         outcomes = [await send(channel), await send(channel, b"second\r\n", "jérôme@hôpital.example")]
         messages = await waiting
@@ -43,12 +44,12 @@ async def test_with_a_certificate_it_takes_mail_after_starttls_only(tmp_path):
     authority = new_authority()
     (tmp_path / "ca.pem").write_bytes(authority.pem())
     async with MailSink(tls_context=authority.server_context(tmp_path, "127.0.0.1")) as sink:
-        channel = EmailSmtp(SmtpSettings(host="127.0.0.1", port=sink.port, tls="starttls", ca_file=tmp_path / "ca.pem"))
+        channel = EmailSmtp(MailSettings(host="127.0.0.1", port=sink.port, tls="starttls", ca_file=tmp_path / "ca.pem"))
         outcome = await send(channel)
         await channel.aclose()
         assert (outcome.kind, outcome.tls_version) == (OutcomeKind.ACCEPTED, "TLSv1.3")
         assert sink.messages[0].tls
-        in_clear = EmailSmtp(SmtpSettings(host="127.0.0.1", port=sink.port, tls="none"))
+        in_clear = EmailSmtp(MailSettings(host="127.0.0.1", port=sink.port, tls="none"))
         assert (await send(in_clear)).kind is OutcomeKind.REFUSED_HERE
         await in_clear.aclose()
         assert len(sink.messages) == 1
@@ -56,7 +57,7 @@ async def test_with_a_certificate_it_takes_mail_after_starttls_only(tmp_path):
 
 async def test_many_at_once_are_all_kept(tmp_path):
     async with MailSink() as sink:
-        channel = EmailSmtp(SmtpSettings(host="127.0.0.1", port=sink.port, tls="none", connections=4))
+        channel = EmailSmtp(MailSettings(host="127.0.0.1", port=sink.port, tls="none", connections=4))
         contents = [b"%d\r\n" % number for number in range(60)]
         await asyncio.gather(*(send(channel, content) for content in contents))
         await channel.aclose()
@@ -67,7 +68,7 @@ async def test_many_at_once_are_all_kept(tmp_path):
 async def test_a_message_that_cannot_be_kept_is_not_accepted(tmp_path):
     async with MailSink(folder=tmp_path / "mails") as sink:
         (tmp_path / "mails").rmdir()
-        channel = EmailSmtp(SmtpSettings(host="127.0.0.1", port=sink.port, tls="none"))
+        channel = EmailSmtp(MailSettings(host="127.0.0.1", port=sink.port, tls="none"))
         outcome = await send(channel)
         await channel.aclose()
         assert (outcome.kind, outcome.code) == (OutcomeKind.TRANSIENT_FAILURE, 452)

@@ -5,8 +5,25 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from clocks import SteppedClock
-from fakes.records import (
+
+from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
+from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
+from notifications.notice import NoticeState
+from notifications.time_zones import IANA_VERSION
+from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.notices.pause_channel import pause_channel, resume_channel
+from service.audit_log.fsck_schedule import FsckState
+from service.monitoring import service_findings
+from service.monitoring.alert_texts import alert_mail
+from service.monitoring.alerts import AlertSources, AlertTask
+from service.monitoring.certificate_expiry import CertificateEnd
+from service.monitoring.metrics import Metrics
+from service.settings.alerts import AlertSettings
+from service.settings.provider import ProviderSettings
+from service.store import open_store
+from service.system.logging import SystemIdentifiers
+from support.clocks import SteppedClock
+from support.records import (
     NOW,
     make_attempt,
     make_customer,
@@ -17,20 +34,8 @@ from fakes.records import (
     make_sealed,
 )
 
-from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
-from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
-from notifications.notice import NoticeState
-from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.notices.pause_channel import pause_channel, resume_channel
-from service.audit_log.fsck_schedule import FsckState
-from service.monitoring.alert_texts import alert_mail
-from service.monitoring.alerts import AlertSettings, AlertSources, AlertTask
-from service.monitoring.certificate_expiry import CertificateEnd
-from service.monitoring.metrics import Metrics
-from service.store import open_store
-from service.system.logging import SystemIdentifiers
-
-SETTINGS = AlertSettings("soc@provider.example", "en", "Provider", None, lead_seconds=900)
+SETTINGS = AlertSettings(lead_seconds=900)
+PROVIDER = ProviderSettings(name="Provider", contact_email="soc@provider.example", default_language="en")
 REFUSED = Outcome(OutcomeKind.TRANSIENT_FAILURE, 451, "4.7.1", "later", None, None, None, "relay:25")
 
 
@@ -44,6 +49,7 @@ class Watch:
         self.alerting = AlertTask(
             store,
             SETTINGS,
+            PROVIDER,
             clock=self.clock,
             identifiers=SystemIdentifiers(),
             metrics=self.metrics,
@@ -60,10 +66,10 @@ class Watch:
         delivery = make_delivery(notice, channel=channel, next_attempt_at=self.clock.now())
 
         def work(tx):
-            tx.add_customer(customer, b"s" * 32)
-            tx.add_incident(incident)
-            tx.add_notices([notice])
-            tx.add_deliveries([delivery])
+            tx.customers.add(customer, b"s" * 32)
+            tx.incidents.add(incident)
+            tx.notices.add([notice])
+            tx.deliveries.add([delivery])
 
         await self.store.write(work)
         return delivery
@@ -77,7 +83,7 @@ class Watch:
             await self._sequence()
         self.clock.step(timedelta(**span))
         await self.alerting.look()
-        kinds = await self.store.read(lambda tx: tx.open_alerts(1000))
+        kinds = await self.store.read(lambda tx: tx.alerts.unseen(1000))
         return [
             (alert.kind, alert.what) for alert in kinds if alert.kind not in {"delivery_late", "customer_unreachable"}
         ]
@@ -87,8 +93,8 @@ class Watch:
 
     async def _sequence(self):
         def work(tx):
-            if leaves := tx.pending_leaves(9999):
-                tx.grow_tree(tx.log_size(), leaves, [], b"checkpoint")
+            if leaves := tx.audit.pending(9999):
+                tx.log.grow(tx.log.size(), leaves, [], b"checkpoint")
 
         await self.store.write(work)
 
@@ -108,7 +114,9 @@ async def test_a_queue_that_is_not_worked_on_is_alerted_and_settled_once_it_is(w
     done = make_attempt(delivery)
 
     def work(tx):
-        tx.finish_attempt(replace(delivery, state=DeliveryState.SENT, attempts=1, next_attempt_at=None), done, None)
+        tx.deliveries.finish_attempt(
+            replace(delivery, state=DeliveryState.SENT, attempts=1, next_attempt_at=None), done, None
+        )
 
     await watch.store.write(work)
     assert await watch.kinds(minutes=1) == []
@@ -117,21 +125,21 @@ async def test_a_queue_that_is_not_worked_on_is_alerted_and_settled_once_it_is(w
 async def test_notices_without_their_timestamp_are_alerted_with_the_reason_until_it_comes(watch):
     delivery = await watch.queued(channel=ChannelKind.CONSOLE)
     done = replace(delivery, state=DeliveryState.SENT, attempts=1, next_attempt_at=None)
-    notice = await watch.store.read(lambda tx: tx.notice(delivery.notice_id))
+    notice = await watch.store.read(lambda tx: tx.notices.get(delivery.notice_id))
 
     def work(tx):
-        tx.finish_attempt(done, make_attempt(delivery), None)
-        tx.add_sealed(make_sealed(notice, sealed_at=watch.clock.now()), uuid4())
+        tx.deliveries.finish_attempt(done, make_attempt(delivery), None)
+        tx.notices.add_seal(make_sealed(notice, sealed_at=watch.clock.now()), uuid4())
 
     await watch.store.write(work)
     assert await watch.kinds(minutes=9) == []
-    await watch.store.write(lambda tx: tx.set_timestamp_refusal("the authority answered rejection"))
+    await watch.store.write(lambda tx: tx.notices.set_timestamp_refusal("the authority answered rejection"))
     assert await watch.look(minutes=2) == [("notices_undated", "the authority answered rejection 1")]
-    mails = await watch.store.read(lambda tx: tx.due_service_mails(watch.clock.now(), 100))
+    mails = await watch.store.read(lambda tx: tx.mails.due(watch.clock.now(), 100))
     (mail,) = [mail for mail in mails if mail.subject == "Notices without a timestamp"]
     assert "1 notice(s) went out without a timestamp" in mail.text
     assert "the authority answered rejection" in mail.text
-    await watch.store.write(lambda tx: tx.set_timestamp(notice.id, b"token", independent=True))
+    await watch.store.write(lambda tx: tx.notices.set_timestamp(notice.id, b"token", independent=True))
     assert await watch.kinds(minutes=1) == []
 
 
@@ -153,7 +161,7 @@ async def test_a_paused_channel_with_something_due_is_alerted_when_it_is_and_nea
     assert await watch.kinds(minutes=30) == ["channel_paused_due"]
     assert await watch.kinds(minutes=80) == ["channel_paused_due"]
     raised = await watch.store.read(
-        lambda tx: [tx.alert_by_key(f"channel_paused_due:email:2026-03-02T10:00:00.123457Z:{stage}") is not None
+        lambda tx: [tx.alerts.by_key(f"channel_paused_due:email:2026-03-02T10:00:00.123457Z:{stage}") is not None
                     for stage in ("due", "deadline")]
     )  # fmt: skip
     assert raised == [True, True]
@@ -165,9 +173,9 @@ async def test_the_end_of_a_pause_takes_it_away(watch):
     until = NOW + timedelta(hours=1)
     await watch.store.write(lambda tx: pause_channel(tx, watch.act(), ChannelKind.WEBHOOK, reason="R", until=until))
     await watch.look(minutes=59)
-    assert len(await watch.store.read(lambda tx: tx.channel_pauses())) == 1
+    assert len(await watch.store.read(lambda tx: tx.deliveries.channel_pauses())) == 1
     await watch.look(minutes=2)
-    assert list(await watch.store.read(lambda tx: tx.channel_pauses())) == []
+    assert list(await watch.store.read(lambda tx: tx.deliveries.channel_pauses())) == []
 
 
 async def test_a_burst_of_failures_of_one_kind_is_alerted_and_is_over_by_itself(watch):
@@ -179,7 +187,9 @@ async def test_a_burst_of_failures_of_one_kind_is_alerted_and_is_over_by_itself(
             after = replace(
                 delivery, attempts=1, next_attempt_at=watch.clock.now() + timedelta(days=9), last_error="451 later"
             )
-            await watch.store.write(lambda tx, after=after, attempt=attempt: tx.finish_attempt(after, attempt, None))
+            await watch.store.write(
+                lambda tx, after=after, attempt=attempt: tx.deliveries.finish_attempt(after, attempt, None)
+            )
 
     accepted = Outcome(OutcomeKind.ACCEPTED, 250, "2.0.0", "Ok", "q", "TLSv1.3", "c", "relay:25")
     await attempts(4, REFUSED)
@@ -195,7 +205,7 @@ async def test_a_burst_of_failures_of_one_kind_is_alerted_and_is_over_by_itself(
 
 
 async def test_a_log_that_does_not_move_on_is_alerted_at_the_second_look(watch):
-    await watch.store.write(lambda tx: tx.append_audit([make_entry(at=watch.clock.now())]))
+    await watch.store.write(lambda tx: tx.audit.append([make_entry(at=watch.clock.now())]))
     assert await watch.kinds(minutes=2, sequenced=False) == []
     assert await watch.kinds(minutes=1, sequenced=False) == ["log_lagging"]
     assert await watch.kinds(seconds=11) == []
@@ -207,9 +217,9 @@ async def test_a_log_that_moves_on_is_not_alerted_whatever_is_pending_at_the_mom
         entry = make_entry(at=watch.clock.now() - timedelta(hours=1))
 
         def work(tx, entry=entry):
-            if leaves := tx.pending_leaves(9999):
-                tx.grow_tree(tx.log_size(), leaves, [], b"checkpoint")
-            tx.append_audit([entry])
+            if leaves := tx.audit.pending(9999):
+                tx.log.grow(tx.log.size(), leaves, [], b"checkpoint")
+            tx.audit.append([entry])
 
         await watch.store.write(work)
         assert await watch.kinds(seconds=30, sequenced=False) == []
@@ -236,7 +246,7 @@ async def test_every_alert_is_mailed_once_and_counted_by_kind(watch):
     watch.free = 0
     for _ in range(3):
         await watch.look(seconds=11)
-    mails = await watch.store.read(lambda tx: tx.due_service_mails(watch.clock.now(), 100))
+    mails = await watch.store.read(lambda tx: tx.mails.due(watch.clock.now(), 100))
     assert [mail.subject for mail in mails] == ["URGENT: the disk is nearly full"]
     assert b'greffier_alerts_raised_total{kind="disk_low"} 1.0' in await watch.metrics.exposition()
 
@@ -255,35 +265,35 @@ class TestErasures:
         order = ErasureOrder(customer.id, NOW, "account:ada", ServedBy.LETTER, "RR 1", (), None)
 
         def work(tx):
-            tx.add_customer(customer, b"s" * 32)
-            tx.add_erasure_order(order)
+            tx.customers.add(customer, b"s" * 32)
+            tx.erasures.add_order(order)
 
         await watch.store.write(work)
         assert await watch.kinds(days=2) == []
         assert await watch.kinds(days=1) == ["erasure_waiting"]
         # Served now: 21 days of quiet.
-        await watch.store.write(lambda tx: tx.set_erasure_noticed(customer.id, watch.clock.now()))
+        await watch.store.write(lambda tx: tx.erasures.set_noticed(customer.id, watch.clock.now()))
         assert await watch.kinds(minutes=1) == []
         assert await watch.kinds(days=22) == []
         draft = make_notice(make_incident(), customer)
 
         def owed(tx):
-            tx.add_incident(replace(make_incident(), id=draft.incident_id))
-            tx.add_notices([replace(draft, state=NoticeState.RELEASED)])
+            tx.incidents.add(replace(make_incident(), id=draft.incident_id))
+            tx.notices.add([replace(draft, state=NoticeState.RELEASED)])
 
         await watch.store.write(owed)
         assert "erasure_waiting" in await watch.kinds(minutes=1)
         assert "erasure_waiting" in await watch.kinds(days=5, hours=1)
         assert "erasure_waiting" in await watch.kinds(days=3)
-        keys = [alert.key.rpartition(":")[2] for alert in await watch.store.read(lambda tx: tx.open_alerts(99))
+        keys = [alert.key.rpartition(":")[2] for alert in await watch.store.read(lambda tx: tx.alerts.unseen(99))
                 if alert.kind == "erasure_waiting"]  # fmt: skip
         assert keys == ["overdue"]
-        await watch.store.write(lambda tx: tx.drop_erasure_order(customer.id))
+        await watch.store.write(lambda tx: tx.erasures.drop_order(customer.id))
         assert "erasure_waiting" not in await watch.kinds(minutes=1)
 
     async def test_one_that_is_done_and_not_certified_is_told_of_after_an_hour(self, watch):
         erasure = Erasure("ab" * 32, NOW, NOW, NOW, 1)
-        await watch.store.write(lambda tx: tx.add_erasure(erasure))
+        await watch.store.write(lambda tx: tx.erasures.add(erasure))
         assert await watch.look(minutes=59) == []
         assert await watch.look(minutes=1) == [("erasure_waiting", "abababababababab 1")]
 
@@ -293,4 +303,14 @@ async def test_a_log_that_differs_is_told_of_with_the_first_difference_and_settl
     assert await watch.look() == [("log_differs", "tree: node 5 of level 0 is not the hash 2")]
     assert await watch.kinds(minutes=1) == ["log_differs"]
     watch.log_check = FsckState(watch.clock.now(), 7)
+    assert await watch.kinds(minutes=1) == []
+
+
+async def test_time_zones_older_than_half_a_year_are_alerted_once_and_settled_by_newer_ones(watch, monkeypatch):
+    monkeypatch.setattr(service_findings, "is_old", lambda today: today >= watch.clock.now().date())
+    assert await watch.look() == [("time_zones_old", f"{IANA_VERSION} 1")]
+    assert await watch.kinds(days=3) == ["time_zones_old"]
+    keys = [alert.key for alert in await watch.store.read(lambda tx: tx.alerts.unseen(99))]
+    assert keys == [f"time_zones_old:{IANA_VERSION}"]
+    monkeypatch.setattr(service_findings, "is_old", lambda _: False)
     assert await watch.kinds(minutes=1) == []

@@ -19,8 +19,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from sealed_sample import ADDRESS, ORIGIN, SetClock
-from timestamp_responder import answering, http, web_server
 
 from notifications.crypto.cms import verify_chain, verify_detached
 from notifications.errors import InvalidInputError, SealingUnavailableError, TimestampUnavailableError
@@ -28,6 +26,8 @@ from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import KeyFiles, create_demo_keys
 from service.crypto.key_files import load_log_key
 from service.crypto.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority, verify_reply
+from support.sealed_sample import ADDRESS, ORIGIN, SetClock
+from support.timestamp_responder import answering, http, web_server
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 CONTENT = b"what is signed"
@@ -569,7 +569,7 @@ async def test_a_closed_port_is_told(stamping):
      "http://[::1"],
 )  # fmt: skip
 def test_only_https_or_loopback_is_taken(stamping, url):
-    with pytest.raises(InvalidInputError, match="timestamp_url"):
+    with pytest.raises(InvalidInputError, match=r"timestamps\.url"):
         HttpTimestampAuthority(url, stamping.roots, independent=True, timeout_seconds=1)
 
 
@@ -585,7 +585,7 @@ async def test_independence_is_what_the_operator_says(stamping, url, independent
 
 
 def test_an_authority_without_a_root_to_trust_is_refused():
-    with pytest.raises(InvalidInputError, match="timestamp_ca_file"):
+    with pytest.raises(InvalidInputError, match=r"timestamps\.ca_file"):
         HttpTimestampAuthority("https://tsa.example/", [], independent=True, timeout_seconds=1)
 
 

@@ -6,9 +6,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fakes.memory_store import MemoryStore
-from fakes.postgresql_server import postgresql_server
-from fakes.records import make_entry
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from notifications.audit.merkle import (
@@ -31,6 +28,9 @@ from service.audit_log.published_head import verify_head
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.crypto.log_keys import LogSigners
 from service.store import migrate_store, open_store
+from support.memory_store import MemoryStore
+from support.postgresql_server import postgresql_server
+from support.records import make_entry
 
 ORIGIN = "log.greffier.test"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
@@ -93,7 +93,7 @@ async def running(store, head_path, **settings):
 
 async def append(store, count=1):
     entries = [make_entry() for _ in range(count)]
-    await store.write(lambda tx: tx.append_audit(entries))
+    await store.write(lambda tx: tx.audit.append(entries))
     return [entry.id for entry in entries]
 
 
@@ -104,7 +104,7 @@ async def until(condition):
 
 
 async def read_checkpoint(store):
-    return verify_checkpoint(await store.read(lambda tx: tx.log_checkpoint()), VERIFIER)
+    return verify_checkpoint(await store.read(lambda tx: tx.log.checkpoint()), VERIFIER)
 
 
 class FailingStore:
@@ -130,7 +130,7 @@ class FailingStore:
 class TestRounds:
     async def test_an_empty_log_gets_no_checkpoint(self, store, head_path):
         assert await make_sequencer(store, head_path).sequence_pending() == 0
-        assert await store.read(lambda tx: (tx.log_size(), tx.log_checkpoint())) == (0, None)
+        assert await store.read(lambda tx: (tx.log.size(), tx.log.checkpoint())) == (0, None)
         assert not head_path.exists()
 
     @pytest.mark.parametrize("batch_entries", [1, 7, 4096])
@@ -139,11 +139,11 @@ class TestRounds:
         sequencer = make_sequencer(store, head_path, batch_entries=batch_entries)
         assert await sequencer.sequence_pending() == 15
         assert await sequencer.sequence_pending() == 0
-        found = await store.read(lambda tx: tx.log_entries(0, 99))
+        found = await store.read(lambda tx: tx.audit.entries(0, 99))
         assert [(item.index, item.entry_id) for item in found] == list(enumerate(ids))
         head = await read_checkpoint(store)
         assert head == Checkpoint(ORIGIN, 15, root_of([leaf_hash(item.leaf) for item in found]))
-        assert head_path.read_bytes() == await store.read(lambda tx: tx.log_checkpoint())
+        assert head_path.read_bytes() == await store.read(lambda tx: tx.log.checkpoint())
 
     @pytest.mark.parametrize("sizes", [(1, 2, 3), (255, 256, 257), (600,)])
     async def test_proofs_from_stored_nodes_verify(self, store, head_path, sizes):
@@ -156,8 +156,8 @@ class TestRounds:
             assert heads[-1].size == size
 
             def prove(tx, size=size):
-                leaves = tx.log_entries(0, size)
-                return [(item, inclusion_proof(item.index, size, tx.log_node_hashes)) for item in leaves]
+                leaves = tx.audit.entries(0, size)
+                return [(item, inclusion_proof(item.index, size, tx.log.node_hashes)) for item in leaves]
 
             proofs = await store.read(prove)
             assert len(proofs) == size
@@ -165,7 +165,7 @@ class TestRounds:
                 verify_inclusion(leaf_hash(item.leaf), item.index, size, proof, heads[-1].root)
         for old in heads:
             proof = await store.read(
-                lambda tx, old=old: consistency_proof(old.size, heads[-1].size, tx.log_node_hashes)
+                lambda tx, old=old: consistency_proof(old.size, heads[-1].size, tx.log.node_hashes)
             )
             verify_consistency(old.size, old.root, heads[-1].size, heads[-1].root, proof)
 
@@ -178,7 +178,7 @@ class TestRounds:
         await append(store, 2)
         with pytest.raises(StateConflictError):
             await store.write(
-                lambda tx: tx.grow_tree(growth.size_before, growth.leaves, growth.nodes, growth.head.checkpoint)
+                lambda tx: tx.log.grow(growth.size_before, growth.leaves, growth.nodes, growth.head.checkpoint)
             )
         assert (await read_checkpoint(store)).size == 3
         assert await late.sequence_pending() == 2
@@ -204,8 +204,8 @@ class TestRounds:
             with pytest.raises((CrashError, StoreUnavailableError)):
                 await dying.sequence_pending()
             await make_sequencer(store, head_path).sequence_pending()
-            assert head_path.read_bytes() == await store.read(lambda tx: tx.log_checkpoint())
-        found = await store.read(lambda tx: tx.log_entries(0, 99))
+            assert head_path.read_bytes() == await store.read(lambda tx: tx.log.checkpoint())
+        found = await store.read(lambda tx: tx.audit.entries(0, 99))
         assert [item.index for item in found] == list(range(11))
         assert len({item.entry_id for item in found}) == 11
         assert (await read_checkpoint(store)).root == root_of([leaf_hash(item.leaf) for item in found])
@@ -230,7 +230,7 @@ class TestWaiting:
             await asyncio.sleep(0)
             tasks[0].cancel()
             found = await asyncio.gather(*tasks[1:])
-            order = [item.entry_id for item in await store.read(lambda tx: tx.log_entries(0, 99))]
+            order = [item.entry_id for item in await store.read(lambda tx: tx.audit.entries(0, 99))]
             assert all(order[index] == entry_id for entry_id, index in found)
             assert sequencer._waiting == {}
 
@@ -257,7 +257,7 @@ class TestWaiting:
         await sequencer.stop()
         with pytest.raises(LogUnavailableError):
             await waiting
-        assert [item.entry_id for item in await store.read(lambda tx: tx.pending_leaves(9))] == ids
+        assert [item.entry_id for item in await store.read(lambda tx: tx.audit.pending(9))] == ids
 
     async def test_failures_that_pass_are_waited_out_and_show_meanwhile(self, store, head_path):
         failing = FailingStore(store, writes=3)
@@ -282,7 +282,7 @@ class TestWaiting:
             ids = await append(store)
             waiting = asyncio.ensure_future(sequencer.included(ids[0]))
             await until(lambda: sequencer.health() is not None)
-            assert (await store.read(lambda tx: tx.log_size())) == 1
+            assert (await store.read(lambda tx: tx.log.size())) == 1
             late = asyncio.ensure_future(sequencer.included(ids[0]))
             await until(lambda: late.done() or len(sequencer._waiting[ids[0]]) == 2)
             for _ in range(20):
@@ -304,7 +304,7 @@ class TestRefusal:
     async def refused(self, store, head_path, reason):
         """The sequencer signs nothing more, says why, and turns those away who wait."""
         await append(store)
-        before = await store.read(lambda tx: (tx.log_size(), tx.log_checkpoint()))
+        before = await store.read(lambda tx: (tx.log.size(), tx.log.checkpoint()))
         file_before = head_path.read_bytes()
         with pytest.raises(LogUnavailableError, match=reason):
             await make_sequencer(store, head_path).sequence_pending()
@@ -317,7 +317,7 @@ class TestRefusal:
             await sequencer.included(entry_id)
         assert reason in sequencer.health()
         await sequencer.stop()
-        assert await store.read(lambda tx: (tx.log_size(), tx.log_checkpoint())) == before
+        assert await store.read(lambda tx: (tx.log.size(), tx.log.checkpoint())) == before
         assert head_path.read_bytes() == file_before
 
     async def test_a_database_behind_the_published_head(self, store, published, head_path):
@@ -390,7 +390,7 @@ class TestKeys:
     NEW_VERIFIER = verifier_key(ORIGIN, NEW)
 
     async def signers_of_head(self, store):
-        note = await store.read(lambda tx: tx.log_checkpoint())
+        note = await store.read(lambda tx: tx.log.checkpoint())
         return [key for key in (VERIFIER, self.NEW_VERIFIER) if signatures_of(parse_note(note), key)]
 
     async def test_a_key_that_is_replaced_while_it_runs_signs_beside_the_new_one_and_then_no_more(
@@ -404,7 +404,7 @@ class TestKeys:
             await append(store)
             assert await sequencer.sequence_pending() == 1
             assert await self.signers_of_head(store) == signed
-        checkpoint = await store.read(lambda tx: tx.log_checkpoint())
+        checkpoint = await store.read(lambda tx: tx.log.checkpoint())
         assert verify_checkpoint(checkpoint, self.NEW_VERIFIER).size == 3
 
     async def test_a_head_by_a_retired_key_is_ours(self, store, head_path):

@@ -8,16 +8,17 @@ from email import message_from_bytes
 from email.policy import default as mail_policy
 
 import pytest
-from clocks import SteppedClock
-from fakes.access_records import make_mail
-from fakes.smtp_server import CLOSE, SmtpServer
 
-from service.channels.email_smtp import EmailSmtp, SmtpSettings
+from service.channels.email_smtp import EmailSmtp
 from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import KeyFiles, create_demo_keys
 from service.delivery.transactional_mail import MailSender, ServiceMailer
+from service.settings.mail import MailSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
+from support.access_records import make_mail
+from support.clocks import SteppedClock
+from support.smtp_server import CLOSE, SmtpServer
 
 ADDRESS = "soc@provider.example"
 SECRET = "https://console.example/links/s3cr3t-t0ken"
@@ -64,14 +65,14 @@ class Post:
             "last_error": None,
         }
         mail = make_mail(**fresh | changes)
-        await self.store.write(lambda tx: tx.add_service_mail(mail))
+        await self.store.write(lambda tx: tx.mails.add(mail))
         return mail
 
     async def now(self, mail):
-        return await self.store.read(lambda tx: tx.service_mail(mail.id))
+        return await self.store.read(lambda tx: tx.mails.get(mail.id))
 
     async def leaves(self):
-        entries = await self.store.read(lambda tx: tx.pending_leaves(99))
+        entries = await self.store.read(lambda tx: tx.audit.pending(99))
         return [json.loads(entry.leaf) for entry in entries]
 
 
@@ -79,7 +80,7 @@ class Post:
 async def post(tmp_path, keys, service_log):
     store = open_store(tmp_path / "store.sqlite3")
     async with SmtpServer() as relay:
-        channel = EmailSmtp(SmtpSettings(host="127.0.0.1", port=relay.port, tls="none", send_timeout_seconds=10))
+        channel = EmailSmtp(MailSettings(host="127.0.0.1", port=relay.port, tls="none", send_timeout_seconds=10))
         yield Post(store, relay, channel, keys)
         await channel.aclose()
     await store.close()
@@ -220,7 +221,7 @@ async def test_the_loop_is_woken_by_the_commit_that_queues_and_ends_after_the_ma
     post.store.on_commit.append(mailer.wake)
     running = asyncio.create_task(mailer.run())
     batch = [make_mail(created_at=post.clock.now(), attempts=0, next_attempt_at=None) for _ in range(2)]
-    await post.store.write(lambda tx: [tx.add_service_mail(mail) for mail in batch])
+    await post.store.write(lambda tx: [tx.mails.add(mail) for mail in batch])
     await post.relay.until(lambda: post.relay.in_content)
     async with asyncio.timeout(30):
         running.cancel()

@@ -1,15 +1,34 @@
 """The contract of ``Transaction`` and ``UnitOfWork``: one suite, run against the store in memory and against SQLite."""
 
 import asyncio
-import inspect
 import shutil
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from fakes.memory_store import MemoryStore, MemoryTransaction
-from fakes.postgresql_server import postgresql_server
-from fakes.records import (
+
+from notifications.audit.entry import leaf_bytes, pseudonym
+from notifications.customer.records import MailContent
+from notifications.decision import Verdict
+from notifications.delivery.delivery import DeliveryState
+from notifications.errors import (
+    InvalidInputError,
+    LogUnavailableError,
+    NotFoundError,
+    StateConflictError,
+    VersionMismatchError,
+)
+from notifications.incident import IncidentState
+from notifications.notice import NoticeState
+from notifications.notice.seal import UndatedNotice
+from notifications.ports import InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
+from service.ports.log import LogTransaction
+from service.store import migrate_store, open_store
+from service.store.engines.transaction import SqlTransaction
+from support.memory_records import Records
+from support.memory_store import MemoryStore, MemoryTransaction
+from support.postgresql_server import postgresql_server
+from support.records import (
     NOBODY,
     NOW,
     SALT,
@@ -27,24 +46,7 @@ from fakes.records import (
     make_profile,
     make_sealed,
 )
-
-from notifications.audit.entry import leaf_bytes, pseudonym
-from notifications.customer.records import MailContent
-from notifications.decision import Verdict
-from notifications.delivery.delivery import DeliveryState
-from notifications.errors import (
-    InvalidInputError,
-    LogUnavailableError,
-    NotFoundError,
-    StateConflictError,
-    VersionMismatchError,
-)
-from notifications.incident import IncidentState
-from notifications.notice import NoticeState
-from notifications.notice.seal import UndatedNotice
-from notifications.ports import InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
-from service.store import migrate_store, open_store
-from service.store.engines.transaction import SqlTransaction
+from support.repositories import repositories, verify_signatures
 
 
 @pytest.fixture(scope="session")
@@ -72,14 +74,14 @@ async def store(request, tmp_path):
 @pytest.fixture
 async def customer(store):
     made = make_customer()
-    await store.write(lambda tx: tx.add_customer(made, SALT))
+    await store.write(lambda tx: tx.customers.add(made, SALT))
     return made
 
 
 @pytest.fixture
 async def incident(store):
     made = make_incident()
-    await store.write(lambda tx: tx.add_incident(made))
+    await store.write(lambda tx: tx.incidents.add(made))
     return made
 
 
@@ -96,16 +98,11 @@ async def read_pages(store, read, limit=2):
         assert len(found) == limit
 
 
-@pytest.mark.parametrize("implementation", [SqlTransaction, MemoryTransaction])
+@pytest.mark.parametrize("implementation", [SqlTransaction(None), MemoryTransaction(Records(), read_only=True)])
 def test_every_method_of_the_port_is_there_with_its_parameters(implementation):
-    for name, declared in inspect.getmembers(Transaction, inspect.isfunction):
-        if name.startswith("_"):
-            continue
-        found = inspect.signature(getattr(implementation, name)).parameters
-        wanted = inspect.signature(declared).parameters
-        assert [(item.name, item.kind, item.default) for item in found.values()] == [
-            (item.name, item.kind, item.default) for item in wanted.values()
-        ], name
+    assert len(repositories(Transaction)) == 9
+    verify_signatures(Transaction, implementation)
+    verify_signatures(LogTransaction, implementation)
 
 
 class TestUnitsOfWork:
@@ -116,23 +113,23 @@ class TestUnitsOfWork:
         made, error = make_customer(), OddError("x")
 
         def work(tx):
-            tx.add_customer(made, SALT)
-            tx.append_audit([make_entry()])
-            tx.next_ticket_number(2026)
+            tx.customers.add(made, SALT)
+            tx.audit.append([make_entry()])
+            tx.incidents.next_ticket_number(2026)
             raise error
 
         with pytest.raises(OddError) as raised:
             await store.write(work)
         assert raised.value is error
-        assert await store.read(lambda tx: (tx.customer(made.id), tx.pending_leaves(9))) == (None, [])
-        assert await store.write(lambda tx: tx.next_ticket_number(2026)) == 1
+        assert await store.read(lambda tx: (tx.customers.get(made.id), tx.audit.pending(9))) == (None, [])
+        assert await store.write(lambda tx: tx.incidents.next_ticket_number(2026)) == 1
 
     async def test_failures_undo_their_own_work_alone_when_works_share_a_commit(self, store):
         customers = [make_customer() for _ in range(40)]
 
         def work(tx, number):
-            tx.add_customer(customers[number], SALT)
-            tx.append_audit([make_entry()])
+            tx.customers.add(customers[number], SALT)
+            tx.audit.append([make_entry()])
             if number % 3 == 0:
                 raise RuntimeError(str(number))
             return number
@@ -141,32 +138,32 @@ class TestUnitsOfWork:
             *(store.write(lambda tx, number=number: work(tx, number)) for number in range(40)), return_exceptions=True
         )
         for number, result in enumerate(results):
-            stored = await store.read(lambda tx, number=number: tx.customer(customers[number].id))
+            stored = await store.read(lambda tx, number=number: tx.customers.get(customers[number].id))
             if number % 3 == 0:
                 assert (str(result), stored) == (str(number), None)
             else:
                 assert (result, stored) == (number, customers[number])
-        assert len(await store.read(lambda tx: tx.pending_leaves(99))) == 26
+        assert len(await store.read(lambda tx: tx.audit.pending(99))) == 26
 
     async def test_a_work_sees_what_it_wrote_and_what_was_written_before_it(self, store):
         first, second = make_customer(), make_customer()
 
         def work(tx):
-            tx.add_customer(second, SALT)
-            return [tx.customer(first.id), tx.customer(second.id), tuple(tx.all_customers())]
+            tx.customers.add(second, SALT)
+            return [tx.customers.get(first.id), tx.customers.get(second.id), tuple(tx.customers.all())]
 
-        before, found = await asyncio.gather(store.write(lambda tx: tx.add_customer(first, SALT)), store.write(work))
+        before, found = await asyncio.gather(store.write(lambda tx: tx.customers.add(first, SALT)), store.write(work))
         assert (before, found) == (None, [first, second, (first, second)])
 
     async def test_a_read_must_not_write(self, store):
         made = make_customer()
         with pytest.raises(RuntimeError, match="a read must not write"):
-            await store.read(lambda tx: tx.add_customer(made, SALT))
-        assert await store.read(lambda tx: tx.customer(made.id)) is None
+            await store.read(lambda tx: tx.customers.add(made, SALT))
+        assert await store.read(lambda tx: tx.customers.get(made.id)) is None
 
     async def test_fifty_writers_at_once_give_fifty_ticket_numbers_without_gaps(self, store):
         async def client():
-            return [await store.write(lambda tx: tx.next_ticket_number(2026)) for _ in range(4)]
+            return [await store.write(lambda tx: tx.incidents.next_ticket_number(2026)) for _ in range(4)]
 
         numbers = await asyncio.gather(*(client() for _ in range(50)))
         assert sorted(number for own in numbers for number in own) == list(range(1, 201))
@@ -175,14 +172,14 @@ class TestUnitsOfWork:
     async def test_hooks_hear_of_commits_what_changed_and_not_of_what_was_undone(self, store, customer):
         heard = []
         store.on_commit.append(heard.append)
-        await store.write(lambda tx: tx.append_audit([make_entry()]))
+        await store.write(lambda tx: tx.audit.append([make_entry()]))
         assert heard.pop() >= {"audit"}
         incident = make_incident()
-        await store.write(lambda tx: (tx.add_incident(incident), tx.add_notices([make_notice(incident, customer)])))
+        await store.write(lambda tx: (tx.incidents.add(incident), tx.notices.add([make_notice(incident, customer)])))
         assert heard.pop() >= {"notices", "incidents"}
 
         def undone(tx):
-            tx.append_audit([make_entry()])
+            tx.audit.append([make_entry()])
             raise RuntimeError
 
         with pytest.raises(RuntimeError):
@@ -194,71 +191,71 @@ class TestIdempotency:
     async def test_the_answer_is_part_of_the_unit_of_work_and_comes_back_verbatim(self, store):
         response = StoredResponse(b"\x00" * 32, 201, b'{"\xc3\xa9":1}', (("ETag", '"1"'), ("Location", "/x")))
         made = make_customer()
-        await store.write(lambda tx: (tx.add_customer(made, SALT), tx.store_response("k", response, NOW)))
-        assert await store.read(lambda tx: tx.stored_response("k")) == response
-        assert await store.read(lambda tx: tx.stored_response("other")) is None
+        await store.write(lambda tx: (tx.customers.add(made, SALT), tx.responses.add("k", response, NOW)))
+        assert await store.read(lambda tx: tx.responses.get("k")) == response
+        assert await store.read(lambda tx: tx.responses.get("other")) is None
 
         other = make_customer()
 
         def again(tx):
-            tx.add_customer(other, SALT)
-            tx.store_response("k", replace(response, status=200), NOW)
+            tx.customers.add(other, SALT)
+            tx.responses.add("k", replace(response, status=200), NOW)
 
         with pytest.raises(StateConflictError):
             await store.write(again)
-        assert await store.read(lambda tx: (tx.stored_response("k"), tx.customer(other.id))) == (response, None)
+        assert await store.read(lambda tx: (tx.responses.get("k"), tx.customers.get(other.id))) == (response, None)
 
 
 class TestCustomers:
     async def test_come_back_equal(self, store, customer):
         other = make_customer(version=1, services=(), name='"[]"', four_eyes=True)
-        await store.write(lambda tx: tx.add_customer(other, bytes(32)))
-        assert await store.read(lambda tx: tx.customer(customer.id)) == customer
-        assert await store.read(lambda tx: tx.customer(NOBODY)) is None
-        assert tuple(await store.read(lambda tx: tx.all_customers())) == (customer, other)
+        await store.write(lambda tx: tx.customers.add(other, bytes(32)))
+        assert await store.read(lambda tx: tx.customers.get(customer.id)) == customer
+        assert await store.read(lambda tx: tx.customers.get(NOBODY)) is None
+        assert tuple(await store.read(lambda tx: tx.customers.all())) == (customer, other)
 
     async def test_the_same_identity_twice_is_a_conflict(self, store, customer):
         with pytest.raises(StateConflictError):
-            await store.write(lambda tx: tx.add_customer(customer, SALT))
+            await store.write(lambda tx: tx.customers.add(customer, SALT))
 
     async def test_pages_are_oldest_first(self, store):
         made = [make_customer() for _ in range(5)]
-        await store.write(lambda tx: [tx.add_customer(item, SALT) for item in made])
-        assert await read_pages(store, lambda tx, page: tx.customers(page)) == made
+        await store.write(lambda tx: [tx.customers.add(item, SALT) for item in made])
+        assert await read_pages(store, lambda tx, page: tx.customers.page(page)) == made
 
     async def test_saving_follows_versions(self, store, customer):
         changed = replace(customer, name="New", services=("x",), four_eyes=True, version=2)
-        await store.write(lambda tx: tx.save_customer(changed, 1))
-        assert await store.read(lambda tx: tx.customer(customer.id)) == changed
-        assert tuple(await store.read(lambda tx: tx.all_customers())) == (changed,)
+        await store.write(lambda tx: tx.customers.save(changed, 1))
+        assert await store.read(lambda tx: tx.customers.get(customer.id)) == changed
+        assert tuple(await store.read(lambda tx: tx.customers.all())) == (changed,)
         with pytest.raises(VersionMismatchError) as raised:
-            await store.write(lambda tx: tx.save_customer(changed, 1))
+            await store.write(lambda tx: tx.customers.save(changed, 1))
         assert (raised.value.expected, raised.value.current) == (1, 2)
         with pytest.raises(ValueError, match="does not follow"):
-            await store.write(lambda tx: tx.save_customer(replace(changed, version=9), 2))
+            await store.write(lambda tx: tx.customers.save(replace(changed, version=9), 2))
         with pytest.raises(NotFoundError):
-            await store.write(lambda tx: tx.save_customer(make_customer(version=2), 1))
-        assert await store.read(lambda tx: tx.customer(customer.id)) == changed
+            await store.write(lambda tx: tx.customers.save(make_customer(version=2), 1))
+        assert await store.read(lambda tx: tx.customers.get(customer.id)) == changed
 
     async def test_the_pseudonym_is_made_with_the_customers_own_salt(self, store, customer):
         other = make_customer()
-        await store.write(lambda tx: tx.add_customer(other, bytes(32)))
+        await store.write(lambda tx: tx.customers.add(other, bytes(32)))
 
         def all_pseudonyms(tx):
-            return [tx.customer_pseudonym(item.id) for item in tx.all_customers()]
+            return [tx.customers.pseudonym(item.id) for item in tx.customers.all()]
 
         expected = [pseudonym(SALT, customer.id), pseudonym(bytes(32), other.id)]
-        assert await store.read(lambda tx: tx.customer_pseudonym(other.id)) == expected[1]
+        assert await store.read(lambda tx: tx.customers.pseudonym(other.id)) == expected[1]
         assert await store.read(all_pseudonyms) == expected
         with pytest.raises(NotFoundError):
-            await store.read(lambda tx: tx.customer_pseudonym(NOBODY))
+            await store.read(lambda tx: tx.customers.pseudonym(NOBODY))
 
     async def test_what_was_listed_before_a_rollback_is_not_listed_after_it(self, store, customer):
         undone, kept = make_customer(), make_customer()
 
         def work(tx):
-            tx.add_customer(undone, SALT)
-            assert undone in tx.all_customers()
+            tx.customers.add(undone, SALT)
+            assert undone in tx.customers.all()
             raise RuntimeError
 
         async def failing():
@@ -266,21 +263,21 @@ class TestCustomers:
                 await store.write(work)
 
         def after_it(tx):
-            tx.add_customer(kept, SALT)
-            return tuple(tx.all_customers())
+            tx.customers.add(kept, SALT)
+            return tuple(tx.customers.all())
 
         _, listed = await asyncio.gather(failing(), store.write(after_it))
         assert listed == (customer, kept)
-        assert tuple(await store.read(lambda tx: tx.all_customers())) == (customer, kept)
+        assert tuple(await store.read(lambda tx: tx.customers.all())) == (customer, kept)
 
     async def test_a_work_that_listed_before_it_changed_lists_the_change(self, store, customer):
         added = make_customer()
 
         def work(tx):
-            before = tuple(tx.all_customers())
-            tx.add_customer(added, SALT)
-            tx.add_binding(make_binding(added))
-            return before, tuple(tx.all_customers()), len(tx.bindings()), tx.customer_pseudonym(added.id)
+            before = tuple(tx.customers.all())
+            tx.customers.add(added, SALT)
+            tx.customers.add_binding(make_binding(added))
+            return before, tuple(tx.customers.all()), len(tx.customers.bindings()), tx.customers.pseudonym(added.id)
 
         expected = (customer,), (customer, added), 1, pseudonym(SALT, added.id)
         assert await store.write(work) == expected
@@ -291,26 +288,26 @@ class TestCustomers:
         profiles = [make_profile(customer), make_profile(other, choices=None), make_profile(customer, 2, choices=())]
 
         def work(tx):
-            tx.add_customer(other, SALT)
+            tx.customers.add(other, SALT)
             for binding in bindings:
-                tx.add_binding(binding)
+                tx.customers.add_binding(binding)
             for profile in profiles:
-                tx.add_profile(profile)
+                tx.customers.add_profile(profile)
 
         await store.write(work)
-        assert list(await store.read(lambda tx: tx.bindings(customer.id))) == [bindings[0], bindings[2]]
-        assert list(await store.read(lambda tx: tx.bindings())) == bindings
-        assert list(await store.read(lambda tx: tx.profiles(customer.id))) == [profiles[0], profiles[2]]
-        assert sorted(await store.read(lambda tx: tx.profiles()), key=profiles.index) == profiles
+        assert list(await store.read(lambda tx: tx.customers.bindings(customer.id))) == [bindings[0], bindings[2]]
+        assert list(await store.read(lambda tx: tx.customers.bindings())) == bindings
+        assert list(await store.read(lambda tx: tx.customers.profiles(customer.id))) == [profiles[0], profiles[2]]
+        assert sorted(await store.read(lambda tx: tx.customers.profiles()), key=profiles.index) == profiles
         with pytest.raises(StateConflictError):
-            await store.write(lambda tx: tx.add_profile(make_profile(customer, 2)))
+            await store.write(lambda tx: tx.customers.add_profile(make_profile(customer, 2)))
 
     async def test_nothing_refers_to_a_customer_that_is_not_there(self, store):
         stranger = make_customer()
         for work in (
-            lambda tx: tx.add_binding(make_binding(stranger)),
-            lambda tx: tx.add_profile(make_profile(stranger)),
-            lambda tx: tx.add_contact(make_contact(stranger)),
+            lambda tx: tx.customers.add_binding(make_binding(stranger)),
+            lambda tx: tx.customers.add_profile(make_profile(stranger)),
+            lambda tx: tx.customers.add_contact(make_contact(stranger)),
         ):
             with pytest.raises(StateConflictError):
                 await store.write(work)
@@ -319,23 +316,26 @@ class TestCustomers:
         made = [make_contact(customer, order=order) for order in (2, 1, 2)]
         reached = {"fallback": True, "mail_content": MailContent.ENCRYPTED_ONLY, "smime_certificate": b"\x30\x00"}
         made.append(make_contact(customer, **reached, time_zone="Asia/Tokyo", verified_at=None))
-        await store.write(lambda tx: [tx.add_contact(item) for item in made])
-        listed = await store.read(lambda tx: tx.contacts(customer.id))
+        await store.write(lambda tx: [tx.customers.add_contact(item) for item in made])
+        listed = await store.read(lambda tx: tx.customers.contacts(customer.id))
         assert list(listed) == [made[1], made[3], made[0], made[2]]
         changed = replace(
             made[0], email="é@exämple.org", active=False, order=1, version=2, time_zone="Europe/Rome",
             verified_at=after(days=1), **reached | {"mail_content": MailContent.SUMMARY},
         )  # fmt: skip
-        await store.write(lambda tx: tx.save_contact(changed, 1))
-        assert await store.read(lambda tx: tx.contact(changed.id)) == changed
+        await store.write(lambda tx: tx.customers.save_contact(changed, 1))
+        assert await store.read(lambda tx: tx.customers.contact(changed.id)) == changed
         with pytest.raises(VersionMismatchError):
-            await store.write(lambda tx: tx.save_contact(changed, 1))
-        assert await store.read(lambda tx: tx.contact(NOBODY)) is None
+            await store.write(lambda tx: tx.customers.save_contact(changed, 1))
+        assert await store.read(lambda tx: tx.customers.contact(NOBODY)) is None
 
 
 class TestIncidents:
     async def test_ticket_numbers_count_per_year(self, store):
-        numbers = [await store.write(lambda tx, y=year: tx.next_ticket_number(y)) for year in (2026, 2026, 2027, 2026)]
+        numbers = [
+            await store.write(lambda tx, y=year: tx.incidents.next_ticket_number(y))
+            for year in (2026, 2026, 2027, 2026)
+        ]
         assert numbers == [1, 2, 1, 3]
 
     async def test_every_version_of_the_facts_stays(self, store, incident):
@@ -343,32 +343,35 @@ class TestIncidents:
             incident, version=2, facts=make_facts(services=("iaas",)), updated_at=after(hours=1),
             state=IncidentState.CLOSED, closed_at=after(hours=1),
         )  # fmt: skip
-        await store.write(lambda tx: tx.save_incident(changed, 1))
-        assert await store.read(lambda tx: tx.incident(incident.id)) == changed
-        assert await store.read(lambda tx: tx.incident_by_ticket(incident.ticket)) == changed
-        assert await store.read(lambda tx: tx.facts_at(incident.id, 1)) == incident.facts
-        assert await store.read(lambda tx: tx.facts_at(incident.id, 2)) == changed.facts
-        assert await store.read(lambda tx: (tx.facts_at(incident.id, 3), tx.incident(NOBODY))) == (None, None)
-        assert await store.read(lambda tx: tx.incident_by_ticket("INC-0")) is None
+        await store.write(lambda tx: tx.incidents.save(changed, 1))
+        assert await store.read(lambda tx: tx.incidents.get(incident.id)) == changed
+        assert await store.read(lambda tx: tx.incidents.by_ticket(incident.ticket)) == changed
+        assert await store.read(lambda tx: tx.incidents.facts_at(incident.id, 1)) == incident.facts
+        assert await store.read(lambda tx: tx.incidents.facts_at(incident.id, 2)) == changed.facts
+        assert await store.read(lambda tx: (tx.incidents.facts_at(incident.id, 3), tx.incidents.get(NOBODY))) == (
+            None,
+            None,
+        )
+        assert await store.read(lambda tx: tx.incidents.by_ticket("INC-0")) is None
         with pytest.raises(VersionMismatchError):
-            await store.write(lambda tx: tx.save_incident(changed, 1))
+            await store.write(lambda tx: tx.incidents.save(changed, 1))
 
     async def test_the_same_ticket_twice_is_a_conflict(self, store, incident):
         with pytest.raises(StateConflictError):
-            await store.write(lambda tx: tx.add_incident(make_incident(ticket=incident.ticket)))
+            await store.write(lambda tx: tx.incidents.add(make_incident(ticket=incident.ticket)))
 
     async def test_pages_are_newest_first_and_can_be_of_one_state(self, store):
         made = [make_incident(state=IncidentState.CLOSED if number % 2 else IncidentState.OPEN) for number in range(7)]
-        await store.write(lambda tx: [tx.add_incident(item) for item in made])
-        assert await read_pages(store, lambda tx, page: tx.incidents(page), 3) == made[::-1]
-        assert await read_pages(store, lambda tx, page: tx.incidents(page, state="open")) == made[::2][::-1]
+        await store.write(lambda tx: [tx.incidents.add(item) for item in made])
+        assert await read_pages(store, lambda tx, page: tx.incidents.page(page), 3) == made[::-1]
+        assert await read_pages(store, lambda tx, page: tx.incidents.page(page, state="open")) == made[::2][::-1]
 
     async def test_a_page_keeps_its_place_when_newer_ones_arrive(self, store):
         made = [make_incident() for _ in range(4)]
-        await store.write(lambda tx: [tx.add_incident(item) for item in made])
-        first, cursor = await store.read(lambda tx: tx.incidents(Page(2)))
-        await store.write(lambda tx: tx.add_incident(make_incident()))
-        second, end = await store.read(lambda tx: tx.incidents(Page(2, cursor)))
+        await store.write(lambda tx: [tx.incidents.add(item) for item in made])
+        first, cursor = await store.read(lambda tx: tx.incidents.page(Page(2)))
+        await store.write(lambda tx: tx.incidents.add(make_incident()))
+        second, end = await store.read(lambda tx: tx.incidents.page(Page(2, cursor)))
         assert ([*first, *second], end) == (made[::-1], None)
 
     async def test_the_latest_decision_per_customer_is_in_force(self, store, incident):
@@ -380,64 +383,66 @@ class TestIncidents:
 
         def work(tx):
             for customer in customers:
-                tx.add_customer(customer, SALT)
-            tx.add_incident(unrelated)
-            tx.add_decisions(first)
-            tx.add_decisions(second)
-            tx.add_decisions(other)
-            tx.add_decisions([])
+                tx.customers.add(customer, SALT)
+            tx.incidents.add(unrelated)
+            tx.incidents.add_decisions(first)
+            tx.incidents.add_decisions(second)
+            tx.incidents.add_decisions(other)
+            tx.incidents.add_decisions([])
 
         await store.write(work)
         expected = [first[4], second[1], first[2], second[0], first[0]]
-        found = await store.read(lambda tx: tx.current_decisions(incident.id))
+        found = await store.read(lambda tx: tx.incidents.current_decisions(incident.id))
         assert found == {stored.decision.customer_id: stored for stored in expected}
-        assert await read_pages(store, lambda tx, page: tx.decisions(incident.id, page)) == expected
-        refused = await read_pages(store, lambda tx, page: tx.decisions(incident.id, page, verdict="do_not_notify"), 1)
+        assert await read_pages(store, lambda tx, page: tx.incidents.decisions(incident.id, page)) == expected
+        refused = await read_pages(
+            store, lambda tx, page: tx.incidents.decisions(incident.id, page, verdict="do_not_notify"), 1
+        )
         assert refused == [second[1], second[0]]
         with pytest.raises(StateConflictError):
-            await store.write(lambda tx: tx.add_decisions([first[0]]))
+            await store.write(lambda tx: tx.incidents.add_decisions([first[0]]))
 
     @pytest.mark.parametrize("cursor", ["", "x", "é", "=", "aW5jaWRlbnRzOi0x", "bm90aWNlczox", "aW5jaWRlbnRzOjEK"])
     async def test_a_bad_cursor_is_named(self, store, incident, cursor):
         with pytest.raises(InvalidInputError) as raised:
-            await store.read(lambda tx: tx.incidents(Page(2, cursor)))
+            await store.read(lambda tx: tx.incidents.page(Page(2, cursor)))
         assert [fault.field for fault in raised.value.faults] == ["cursor"]
 
     async def test_a_cursor_of_another_list_is_refused(self, store, incident, customer):
-        await store.write(lambda tx: (tx.add_incident(make_incident()), tx.add_customer(make_customer(), SALT)))
-        _, cursor = await store.read(lambda tx: tx.customers(Page(1)))
+        await store.write(lambda tx: (tx.incidents.add(make_incident()), tx.customers.add(make_customer(), SALT)))
+        _, cursor = await store.read(lambda tx: tx.customers.page(Page(1)))
         with pytest.raises(InvalidInputError):
-            await store.read(lambda tx: tx.incidents(Page(1, cursor)))
+            await store.read(lambda tx: tx.incidents.page(Page(1, cursor)))
         with pytest.raises(InvalidInputError):
-            await store.read(lambda tx: tx.incidents(Page(0)))
+            await store.read(lambda tx: tx.incidents.page(Page(0)))
 
 
 class TestNotices:
     async def test_come_back_equal_and_follow_versions(self, store, incident, customer):
         notice = make_notice(incident, customer, drafted_by="account:a")
-        await store.write(lambda tx: tx.add_notices([notice]))
-        assert await store.read(lambda tx: tx.notice(notice.id)) == notice
+        await store.write(lambda tx: tx.notices.add([notice]))
+        assert await store.read(lambda tx: tx.notices.get(notice.id)) == notice
         changed = replace(
             notice, state=NoticeState.RELEASED, released_at=after(minutes=1), released_by="token:b",
             sealed_at=after(minutes=2), hold_reason="no key", version=2, facts_version=4, due_at=after(hours=3),
             drafted_by="account:b", override_reason="r", override_reviewed_by="account:c",
             override_reviewed_at=after(minutes=9),
         )  # fmt: skip
-        await store.write(lambda tx: tx.save_notice(changed, 1))
-        assert await store.read(lambda tx: tx.notice(notice.id)) == changed
-        assert await store.read(lambda tx: tx.notice(NOBODY)) is None
+        await store.write(lambda tx: tx.notices.save(changed, 1))
+        assert await store.read(lambda tx: tx.notices.get(notice.id)) == changed
+        assert await store.read(lambda tx: tx.notices.get(NOBODY)) is None
         with pytest.raises(VersionMismatchError):
-            await store.write(lambda tx: tx.save_notice(changed, 1))
+            await store.write(lambda tx: tx.notices.save(changed, 1))
 
     async def test_one_standing_notice_per_incident_customer_and_sequence(self, store, incident, customer):
         notice = make_notice(incident, customer)
-        await store.write(lambda tx: tx.add_notices([notice]))
+        await store.write(lambda tx: tx.notices.add([notice]))
         with pytest.raises(StateConflictError):
-            await store.write(lambda tx: tx.add_notices([make_notice(incident, customer)]))
+            await store.write(lambda tx: tx.notices.add([make_notice(incident, customer)]))
         withdrawn = replace(notice, state=NoticeState.WITHDRAWN, version=2)
         next_one = make_notice(incident, customer)
-        await store.write(lambda tx: (tx.save_notice(withdrawn, 1), tx.add_notices([next_one])))
-        assert list(await store.read(lambda tx: tx.notices_of_incident(incident.id))) == [withdrawn, next_one]
+        await store.write(lambda tx: (tx.notices.save(withdrawn, 1), tx.notices.add([next_one])))
+        assert list(await store.read(lambda tx: tx.notices.of_incident(incident.id))) == [withdrawn, next_one]
 
     async def test_lists(self, store):
         customers, incidents = [make_customer() for _ in range(2)], [make_incident() for _ in range(2)]
@@ -451,14 +456,14 @@ class TestNotices:
 
         def work(tx):
             for customer, incident in zip(customers, incidents, strict=True):
-                tx.add_customer(customer, SALT)
-                tx.add_incident(incident)
-            tx.add_notices(made)
+                tx.customers.add(customer, SALT)
+                tx.incidents.add(incident)
+            tx.notices.add(made)
 
         await store.write(work)
-        of_incident = await store.read(lambda tx: tx.notices_of_incident(incidents[0].id))
+        of_incident = await store.read(lambda tx: tx.notices.of_incident(incidents[0].id))
         assert list(of_incident) == [made[2], made[1], made[0]]
-        assert await read_pages(store, lambda tx, page: tx.notices(page)) == made[::-1]
+        assert await read_pages(store, lambda tx, page: tx.notices.page(page)) == made[::-1]
         for filters, expected in (
             ({"incident_id": incidents[0].id}, [made[2], made[1], made[0]]),
             ({"customer_id": customers[0].id}, [made[3], made[2], made[1]]),
@@ -467,16 +472,16 @@ class TestNotices:
             ({"customer_id": customers[0].id, "state": "draft"}, []),
             ({"incident_id": incidents[1].id, "customer_id": customers[0].id, "state": "released"}, [made[3]]),
         ):
-            found = await read_pages(store, lambda tx, page, filters=filters: tx.notices(page, **filters), 1)
+            found = await read_pages(store, lambda tx, page, filters=filters: tx.notices.page(page, **filters), 1)
             assert found == expected, filters
-        assert list(await store.read(lambda tx: tx.released_notices(2))) == [made[2], made[3]]
+        assert list(await store.read(lambda tx: tx.notices.released(2))) == [made[2], made[3]]
 
 
 class TestSeals:
     @pytest.fixture
     async def notices(self, store, incident, customer):
         made = [make_notice(incident, customer, sequence=number) for number in (1, 2, 3)]
-        await store.write(lambda tx: tx.add_notices(made))
+        await store.write(lambda tx: tx.notices.add(made))
         return made
 
     async def test_come_back_equal(self, store, notices):
@@ -487,59 +492,59 @@ class TestSeals:
 
         def work(tx):
             for sealed, entry_id in zip((plain, full, bare), entries, strict=True):
-                tx.add_sealed(sealed, entry_id)
+                tx.notices.add_seal(sealed, entry_id)
 
         await store.write(work)
-        found = await store.read(lambda tx: [tx.sealed(notice.id) for notice in notices])
+        found = await store.read(lambda tx: [tx.notices.seal(notice.id) for notice in notices])
         assert found == [plain, full, bare]
-        assert await store.read(lambda tx: [tx.sealed_entry_id(notice.id) for notice in notices]) == entries
-        assert await store.read(lambda tx: (tx.sealed(NOBODY), tx.sealed_entry_id(NOBODY))) == (None, None)
+        assert await store.read(lambda tx: [tx.notices.seal_entry_id(notice.id) for notice in notices]) == entries
+        assert await store.read(lambda tx: (tx.notices.seal(NOBODY), tx.notices.seal_entry_id(NOBODY))) == (None, None)
         with pytest.raises(StateConflictError):
-            await store.write(lambda tx: tx.add_sealed(plain, uuid4()))
+            await store.write(lambda tx: tx.notices.add_seal(plain, uuid4()))
 
     async def test_why_a_timestamp_is_owed(self, store, notices):
         first, second, later = [make_sealed(notice) for notice in notices]
-        await store.write(lambda tx: [tx.add_sealed(item, uuid4()) for item in (first, second)])
+        await store.write(lambda tx: [tx.notices.add_seal(item, uuid4()) for item in (first, second)])
         unknown = [UndatedNotice(item.notice_id, item.sealed_at, None) for item in (first, second)]
-        assert list(await store.read(lambda tx: tx.undated_notices(9))) == unknown
+        assert list(await store.read(lambda tx: tx.notices.undated(9))) == unknown
         for reason in ("it is away", "it refuses"):
-            await store.write(lambda tx, reason=reason: tx.set_timestamp_refusal(reason))
-        await store.write(lambda tx: tx.add_sealed(later, uuid4()))
+            await store.write(lambda tx, reason=reason: tx.notices.set_timestamp_refusal(reason))
+        await store.write(lambda tx: tx.notices.add_seal(later, uuid4()))
         refused = [replace(item, reason="it refuses") for item in unknown]
         found = [*refused, UndatedNotice(later.notice_id, later.sealed_at, None)]
-        assert list(await store.read(lambda tx: tx.undated_notices(9))) == found
-        assert list(await store.read(lambda tx: tx.undated_notices(1))) == refused[:1]
-        await store.write(lambda tx: tx.set_timestamp(first.notice_id, b"token", independent=True))
-        assert list(await store.read(lambda tx: tx.undated_notices(9))) == found[1:]
+        assert list(await store.read(lambda tx: tx.notices.undated(9))) == found
+        assert list(await store.read(lambda tx: tx.notices.undated(1))) == refused[:1]
+        await store.write(lambda tx: tx.notices.set_timestamp(first.notice_id, b"token", independent=True))
+        assert list(await store.read(lambda tx: tx.notices.undated(9))) == found[1:]
 
     async def test_evidence_is_set_once_and_owed_until_then(self, store, notices):
         sealed = [make_sealed(notice) for notice in notices]
-        await store.write(lambda tx: [tx.add_sealed(item, uuid4()) for item in sealed])
+        await store.write(lambda tx: [tx.notices.add_seal(item, uuid4()) for item in sealed])
         ids = [notice.id for notice in notices]
-        assert list(await store.read(lambda tx: tx.sealed_without_proof(2))) == ids[:2]
-        assert list(await store.read(lambda tx: tx.sealed_without_timestamp(9))) == ids
-        await store.write(lambda tx: tx.set_log_proof(ids[0], b"proof"))
-        await store.write(lambda tx: tx.set_timestamp(ids[1], b"token", independent=False))
-        assert list(await store.read(lambda tx: tx.sealed_without_proof(9))) == ids[1:]
-        assert list(await store.read(lambda tx: tx.sealed_without_timestamp(9))) == [ids[0], ids[2]]
-        assert await store.read(lambda tx: tx.sealed(ids[0])) == replace(sealed[0], log_proof=b"proof")
-        assert await store.read(lambda tx: tx.sealed(ids[1])) == replace(
+        assert list(await store.read(lambda tx: tx.notices.without_log_proof(2))) == ids[:2]
+        assert list(await store.read(lambda tx: tx.notices.without_timestamp(9))) == ids
+        await store.write(lambda tx: tx.notices.set_log_proof(ids[0], b"proof"))
+        await store.write(lambda tx: tx.notices.set_timestamp(ids[1], b"token", independent=False))
+        assert list(await store.read(lambda tx: tx.notices.without_log_proof(9))) == ids[1:]
+        assert list(await store.read(lambda tx: tx.notices.without_timestamp(9))) == [ids[0], ids[2]]
+        assert await store.read(lambda tx: tx.notices.seal(ids[0])) == replace(sealed[0], log_proof=b"proof")
+        assert await store.read(lambda tx: tx.notices.seal(ids[1])) == replace(
             sealed[1], timestamp=b"token", timestamp_independent=False
         )
         with pytest.raises(StateConflictError):
-            await store.write(lambda tx: tx.set_log_proof(ids[0], b"other"))
+            await store.write(lambda tx: tx.notices.set_log_proof(ids[0], b"other"))
         with pytest.raises(StateConflictError):
-            await store.write(lambda tx: tx.set_timestamp(ids[1], b"other", independent=True))
+            await store.write(lambda tx: tx.notices.set_timestamp(ids[1], b"other", independent=True))
         with pytest.raises(NotFoundError):
-            await store.write(lambda tx: tx.set_log_proof(NOBODY, b"proof"))
-        assert (await store.read(lambda tx: tx.sealed(ids[0]))).log_proof == b"proof"
+            await store.write(lambda tx: tx.notices.set_log_proof(NOBODY, b"proof"))
+        assert (await store.read(lambda tx: tx.notices.seal(ids[0]))).log_proof == b"proof"
 
 
 class TestDeliveries:
     @pytest.fixture
     async def contact(self, store, customer):
         made = make_contact(customer, time_zone="Asia/Tokyo", mail_content=MailContent.SUMMARY, smime_certificate=b"c")
-        await store.write(lambda tx: tx.add_contact(made))
+        await store.write(lambda tx: tx.customers.add_contact(made))
         return made
 
     async def queue(self, store, *items, proven=True):
@@ -547,24 +552,24 @@ class TestDeliveries:
 
         def work(tx):
             for notice, deliveries in items:
-                tx.add_notices([notice])
-                tx.add_sealed(make_sealed(notice, log_proof=b"p" if proven else None), uuid4())
-                tx.add_deliveries(deliveries)
+                tx.notices.add([notice])
+                tx.notices.add_seal(make_sealed(notice, log_proof=b"p" if proven else None), uuid4())
+                tx.deliveries.add(deliveries)
 
         await store.write(work)
 
     async def lease(self, store, now=NOW, until=None, limit=100):
-        return await store.write(lambda tx: tx.lease_deliveries(now, until or after(minutes=5), limit))
+        return await store.write(lambda tx: tx.deliveries.lease(now, until or after(minutes=5), limit))
 
     async def test_come_back_equal_in_creation_order(self, store, incident, customer, contact):
         notice = make_notice(incident, customer)
         made = [make_delivery(notice, contact), make_delivery(notice, next_attempt_at=None, last_error="x")]
         await self.queue(store, (notice, made))
-        assert list(await store.read(lambda tx: tx.deliveries(notice.id))) == made
+        assert list(await store.read(lambda tx: tx.deliveries.of_notice(notice.id))) == made
         with pytest.raises(StateConflictError):
-            await store.write(lambda tx: tx.add_deliveries([made[0]]))
+            await store.write(lambda tx: tx.deliveries.add([made[0]]))
         with pytest.raises(StateConflictError):
-            await store.write(lambda tx: tx.add_deliveries([make_delivery(make_notice(incident, customer))]))
+            await store.write(lambda tx: tx.deliveries.add([make_delivery(make_notice(incident, customer))]))
 
     async def test_trouble_is_listed_by_deadline(self, store, incident, customer):
         late, soon = (
@@ -574,8 +579,8 @@ class TestDeliveries:
         refused = make_delivery(late, state=DeliveryState.FAILED, next_attempt_at=None, last_error="550 no such user")
         deferred = make_delivery(soon, last_error="451 try later")
         await self.queue(store, (late, [refused, make_delivery(late)]), (soon, [deferred]))
-        assert list(await store.read(lambda tx: tx.troubled_deliveries(10))) == [deferred, refused]
-        assert list(await store.read(lambda tx: tx.troubled_deliveries(1))) == [deferred]
+        assert list(await store.read(lambda tx: tx.deliveries.troubled(10))) == [deferred, refused]
+        assert list(await store.read(lambda tx: tx.deliveries.troubled(1))) == [deferred]
 
     async def test_a_lease_brings_all_that_an_attempt_needs(self, store, incident, customer, contact):
         notice = make_notice(incident, customer)
@@ -598,7 +603,7 @@ class TestDeliveries:
         await self.queue(store, (notices[1], [unproven]), proven=False)
         assert [item.delivery for item in await self.lease(store)] == [due]
         assert await self.lease(store) == []
-        await store.write(lambda tx: tx.set_log_proof(notices[1].id, b"p"))
+        await store.write(lambda tx: tx.notices.set_log_proof(notices[1].id, b"p"))
         # Of one deadline the first delivery of each notice comes before any second one.
         assert [item.delivery for item in await self.lease(store, after(seconds=1))] == [unproven, later]
 
@@ -631,7 +636,7 @@ class TestDeliveries:
 
     async def test_a_mail_knows_the_earlier_mails_of_its_thread(self, store, incident, customer, contact):
         other_contact, other_incident = make_contact(customer), make_incident()
-        await store.write(lambda tx: (tx.add_contact(other_contact), tx.add_incident(other_incident)))
+        await store.write(lambda tx: (tx.customers.add_contact(other_contact), tx.incidents.add(other_incident)))
         notices = [make_notice(incident, customer, sequence=number) for number in (2, 1, 3)]
         elsewhere = make_notice(other_incident, customer)
         mails = {notice.sequence: make_delivery(notice, contact) for notice in notices}
@@ -657,38 +662,38 @@ class TestDeliveries:
         await self.lease(store)
         again = replace(delivery, attempts=1, next_attempt_at=after(minutes=1), last_error="451 try later")
         first, second = make_attempt(delivery), make_attempt(delivery, 2, message_sha256=None)
-        await store.write(lambda tx: tx.finish_attempt(again, first, b"mail 1"))
-        assert list(await store.read(lambda tx: tx.deliveries(notice.id))) == [again]
+        await store.write(lambda tx: tx.deliveries.finish_attempt(again, first, b"mail 1"))
+        assert list(await store.read(lambda tx: tx.deliveries.of_notice(notice.id))) == [again]
         assert await self.lease(store) == []
         assert [item.delivery for item in await self.lease(store, now=after(minutes=1))] == [again]
         done = replace(again, attempts=2, state=DeliveryState.SENT, next_attempt_at=None, last_error=None)
-        await store.write(lambda tx: tx.finish_attempt(done, second, b"mail 2"))
+        await store.write(lambda tx: tx.deliveries.finish_attempt(done, second, b"mail 2"))
         assert await self.lease(store, now=after(days=9)) == []
-        assert list(await store.read(lambda tx: tx.attempts(delivery.id))) == [first, second]
-        assert await store.read(lambda tx: tx.message_sent(delivery.id)) == b"mail 2"
+        assert list(await store.read(lambda tx: tx.deliveries.attempts(delivery.id))) == [first, second]
+        assert await store.read(lambda tx: tx.deliveries.message_sent(delivery.id)) == b"mail 2"
 
     async def test_an_attempt_that_handed_nothing_over_keeps_the_message_before(self, store, incident, customer):
         notice = make_notice(incident, customer)
         delivery = make_delivery(notice)
         await self.queue(store, (notice, [delivery]))
-        assert await store.read(lambda tx: tx.message_sent(delivery.id)) is None
+        assert await store.read(lambda tx: tx.deliveries.message_sent(delivery.id)) is None
         once, twice = replace(delivery, attempts=1), replace(delivery, attempts=2)
-        await store.write(lambda tx: tx.finish_attempt(once, make_attempt(delivery), b"mail"))
-        await store.write(lambda tx: tx.finish_attempt(twice, make_attempt(delivery, 2), None))
-        assert await store.read(lambda tx: tx.message_sent(delivery.id)) == b"mail"
+        await store.write(lambda tx: tx.deliveries.finish_attempt(once, make_attempt(delivery), b"mail"))
+        await store.write(lambda tx: tx.deliveries.finish_attempt(twice, make_attempt(delivery, 2), None))
+        assert await store.read(lambda tx: tx.deliveries.message_sent(delivery.id)) == b"mail"
 
     async def test_one_attempt_is_recorded_once(self, store, incident, customer):
         notice = make_notice(incident, customer)
         delivery = make_delivery(notice)
         await self.queue(store, (notice, [delivery]))
         sent = replace(delivery, state=DeliveryState.SENT, attempts=1)
-        await store.write(lambda tx: tx.finish_attempt(sent, make_attempt(delivery), None))
+        await store.write(lambda tx: tx.deliveries.finish_attempt(sent, make_attempt(delivery), None))
         with pytest.raises(VersionMismatchError):
-            await store.write(lambda tx: tx.finish_attempt(sent, make_attempt(delivery), None))
-        assert list(await store.read(lambda tx: tx.deliveries(notice.id))) == [sent]
+            await store.write(lambda tx: tx.deliveries.finish_attempt(sent, make_attempt(delivery), None))
+        assert list(await store.read(lambda tx: tx.deliveries.of_notice(notice.id))) == [sent]
         stranger = make_delivery(notice)
         with pytest.raises(NotFoundError):
-            await store.write(lambda tx: tx.finish_attempt(stranger, make_attempt(stranger), None))
+            await store.write(lambda tx: tx.deliveries.finish_attempt(stranger, make_attempt(stranger), None))
 
     async def test_many_attempts_are_recorded_at_once_or_none(self, store, incident, customer):
         notice = make_notice(incident, customer)
@@ -703,50 +708,52 @@ class TestDeliveries:
         entries = [make_entry({"notice": str(notice.id)}) for _ in finished]
 
         def record(tx):
-            tx.finish_attempts(finished)
-            tx.append_audit(entries)
+            tx.deliveries.finish_attempts(finished)
+            tx.audit.append(entries)
 
         # One that somebody else finished meanwhile, at the end: nothing of the others stays.
-        await store.write(lambda tx: tx.finish_attempt(done[-1], attempts[-1], None))
+        await store.write(lambda tx: tx.deliveries.finish_attempt(done[-1], attempts[-1], None))
         with pytest.raises(VersionMismatchError):
             await store.write(record)
-        assert await store.read(lambda tx: [tx.attempts(item.id) for item in done[:-1]]) == [[]] * 74
-        assert await store.read(lambda tx: tx.pending_leaves(100)) == []
+        assert await store.read(lambda tx: [tx.deliveries.attempts(item.id) for item in done[:-1]]) == [[]] * 74
+        assert await store.read(lambda tx: tx.audit.pending(100)) == []
         finished.pop()
         await store.write(record)
-        assert await store.read(lambda tx: list(tx.deliveries(notice.id))) == done
-        assert await store.read(lambda tx: [list(tx.attempts(item.id)) for item in done]) == [[a] for a in attempts]
-        messages = await store.read(lambda tx: [tx.message_sent(item.id) for item in done])
+        assert await store.read(lambda tx: list(tx.deliveries.of_notice(notice.id))) == done
+        assert await store.read(lambda tx: [list(tx.deliveries.attempts(item.id)) for item in done]) == [
+            [a] for a in attempts
+        ]
+        messages = await store.read(lambda tx: [tx.deliveries.message_sent(item.id) for item in done])
         assert messages == [message for _, _, message in finished] + [None]
-        pending = await store.read(lambda tx: tx.pending_leaves(100))
+        pending = await store.read(lambda tx: tx.audit.pending(100))
         assert [leaf.entry_id for leaf in pending] == [entry.id for entry in entries]
 
     async def test_the_inbox_holds_a_notice_once_newest_first(self, store, incident, customer):
         notices = [make_notice(incident, customer, sequence=number) for number in (1, 2, 3)]
         items = [InboxItem(notice.id, customer.id, after(minutes=notice.sequence)) for notice in notices]
-        await store.write(lambda tx: (tx.add_notices(notices), [tx.add_inbox_item(item) for item in items]))
-        await store.write(lambda tx: tx.add_inbox_item(replace(items[0], placed_at=after(days=1))))
-        assert await read_pages(store, lambda tx, page: tx.inbox(customer.id, page)) == items[::-1]
-        assert await store.read(lambda tx: tx.inbox(NOBODY, Page(5))) == ([], None)
+        await store.write(lambda tx: (tx.notices.add(notices), [tx.deliveries.add_inbox_item(item) for item in items]))
+        await store.write(lambda tx: tx.deliveries.add_inbox_item(replace(items[0], placed_at=after(days=1))))
+        assert await read_pages(store, lambda tx, page: tx.deliveries.inbox(customer.id, page)) == items[::-1]
+        assert await store.read(lambda tx: tx.deliveries.inbox(NOBODY, Page(5))) == ([], None)
 
 
 class TestAuditLog:
     def grow(self, tx, count=100):
         """Sequence what is pending, with nodes that stand for themselves."""
-        size, leaves = tx.log_size(), tx.pending_leaves(count)
+        size, leaves = tx.log.size(), tx.audit.pending(count)
         nodes = [(0, size + offset, bytes([size + offset]) * 32) for offset in range(len(leaves))]
-        tx.grow_tree(size, leaves, nodes, f"checkpoint {size + len(leaves)}".encode())
+        tx.log.grow(size, leaves, nodes, f"checkpoint {size + len(leaves)}".encode())
 
     async def test_entries_are_pending_in_the_order_of_their_commits(self, store):
         entries = [make_entry() for _ in range(60)]
 
         async def client(start):
             for number in range(start, 60, 6):
-                await store.write(lambda tx, number=number: tx.append_audit([entries[number]]))
+                await store.write(lambda tx, number=number: tx.audit.append([entries[number]]))
 
         await asyncio.gather(*(client(start) for start in range(6)))
-        await store.write(lambda tx: tx.append_audit([]))
-        pending = await store.read(lambda tx: tx.pending_leaves(99))
+        await store.write(lambda tx: tx.audit.append([]))
+        pending = await store.read(lambda tx: tx.audit.pending(99))
         order = [[entry.id for entry in entries].index(item.entry_id) for item in pending]
         assert sorted(order) == list(range(60))
         assert all(
@@ -754,18 +761,21 @@ class TestAuditLog:
         )
         assert [item.leaf for item in pending] == [leaf_bytes(entries[number]) for number in order]
         assert [item.position for item in pending] == sorted(item.position for item in pending)
-        assert await store.read(lambda tx: tx.pending_leaves(7)) == pending[:7]
+        assert await store.read(lambda tx: tx.audit.pending(7)) == pending[:7]
 
     async def test_nothing_is_in_the_log_before_it_is_sequenced(self, store):
         entry = make_entry({"incident": "x"})
-        await store.write(lambda tx: tx.append_audit([entry]))
+        await store.write(lambda tx: tx.audit.append([entry]))
 
         def look(tx):
-            about = tx.log_entries_about("incident", "x", Page(5))
-            return tx.log_size(), tx.log_checkpoint(), list(tx.log_entries(0, 9)), about, tx.log_entry(entry.id)
+            about = tx.audit.about("incident", "x", Page(5))
+            return tx.log.size(), tx.log.checkpoint(), list(tx.audit.entries(0, 9)), about, tx.audit.get(entry.id)
 
         assert await store.read(look) == (0, None, [], ([], None), None)
-        assert await store.read(lambda tx: (tx.is_appended(entry.id), tx.is_appended(NOBODY))) == (True, False)
+        assert await store.read(lambda tx: (tx.audit.is_appended(entry.id), tx.audit.is_appended(NOBODY))) == (
+            True,
+            False,
+        )
         await store.write(self.grow)
         size, checkpoint, listed, (about, _), found = await store.read(look)
         assert (size, checkpoint) == (1, b"checkpoint 1")
@@ -774,14 +784,14 @@ class TestAuditLog:
 
     async def test_cosignatures_stay_as_they_were_given(self, store):
         def work(tx):
-            tx.add_cosignature(3, "b.example", "second\n", NOW)
-            tx.add_cosignature(3, "a.example", "first\n", NOW)
-            tx.add_cosignature(5, "a.example", "later\n", NOW)
-            tx.add_cosignature(3, "a.example", "again\n", NOW)
+            tx.log.add_cosignature(3, "b.example", "second\n", NOW)
+            tx.log.add_cosignature(3, "a.example", "first\n", NOW)
+            tx.log.add_cosignature(5, "a.example", "later\n", NOW)
+            tx.log.add_cosignature(3, "a.example", "again\n", NOW)
 
         def look(tx):
-            return [tx.cosignatures(size) for size in (3, 4, 5)], [
-                tx.last_cosigned(name) for name in ("a.example", "c")
+            return [tx.log.cosignatures(size) for size in (3, 4, 5)], [
+                tx.log.last_cosigned(name) for name in ("a.example", "c")
             ]
 
         assert await store.read(look) == ([[], [], []], [None, None])
@@ -789,16 +799,21 @@ class TestAuditLog:
         assert await store.read(look) == ([["first\n", "second\n"], [], ["later\n"]], [(5, NOW), None])
 
     async def test_the_first_timestamp_of_a_checkpoint_stays(self, store):
-        await store.write(lambda tx: tx.append_audit([make_entry() for _ in range(5)]))
+        await store.write(lambda tx: tx.audit.append([make_entry() for _ in range(5)]))
         for count in (2, 1, 2):
             await store.write(lambda tx, count=count: self.grow(tx, count))
 
         def look(tx):
-            return tx.stamped_sizes(), tx.stamped_checkpoint(), tx.stamped_checkpoint(2), tx.stamped_checkpoint(3)
+            return (
+                tx.log.timestamped_sizes(),
+                tx.log.timestamped_checkpoint(),
+                tx.log.timestamped_checkpoint(2),
+                tx.log.timestamped_checkpoint(3),
+            )
 
         assert await store.read(look) == ([], None, None, None)
         for size, token in ((5, b"later"), (2, b"first"), (2, b"again"), (9, b"over none")):
-            await store.write(lambda tx, size=size, token=token: tx.add_checkpoint_timestamp(size, token, NOW))
+            await store.write(lambda tx, size=size, token=token: tx.log.add_timestamp(size, token, NOW))
         five = TimestampedCheckpoint(5, b"checkpoint 5", b"later", NOW)
         two = TimestampedCheckpoint(2, b"checkpoint 2", b"first", NOW)
         assert await store.read(look) == ([2, 5], five, two, None)
@@ -806,56 +821,56 @@ class TestAuditLog:
     async def test_the_tree_grows_contiguously(self, store):
         entries = [make_entry() for _ in range(7)]
         for entry in entries:
-            await store.write(lambda tx, entry=entry: tx.append_audit([entry]))
+            await store.write(lambda tx, entry=entry: tx.audit.append([entry]))
         await store.write(lambda tx: self.grow(tx, 3))
         await store.write(lambda tx: self.grow(tx, 2))
-        assert await store.read(lambda tx: tx.log_size()) == 5
-        assert await store.read(lambda tx: tx.log_checkpoint()) == b"checkpoint 5"
-        found = await store.read(lambda tx: tx.log_entries(1, 3))
+        assert await store.read(lambda tx: tx.log.size()) == 5
+        assert await store.read(lambda tx: tx.log.checkpoint()) == b"checkpoint 5"
+        found = await store.read(lambda tx: tx.audit.entries(1, 3))
         assert [(item.index, item.entry_id) for item in found] == [(n, entries[n].id) for n in (1, 2, 3)]
-        assert [item.entry_id for item in await store.read(lambda tx: tx.pending_leaves(9))] == [
+        assert [item.entry_id for item in await store.read(lambda tx: tx.audit.pending(9))] == [
             entries[5].id, entries[6].id,
         ]  # fmt: skip
 
     async def test_the_head_is_compared_and_swapped(self, store):
-        await store.write(lambda tx: tx.append_audit([make_entry(), make_entry()]))
+        await store.write(lambda tx: tx.audit.append([make_entry(), make_entry()]))
         await store.write(lambda tx: self.grow(tx, 1))
         for size in (0, 2):
             with pytest.raises(StateConflictError):
-                await store.write(lambda tx, size=size: tx.grow_tree(size, tx.pending_leaves(1), [], b"late"))
-        assert await store.read(lambda tx: (tx.log_size(), tx.log_checkpoint())) == (1, b"checkpoint 1")
+                await store.write(lambda tx, size=size: tx.log.grow(size, tx.audit.pending(1), [], b"late"))
+        assert await store.read(lambda tx: (tx.log.size(), tx.log.checkpoint())) == (1, b"checkpoint 1")
 
     async def test_nodes_are_read_as_asked_for_and_a_missing_one_is_said(self, store):
-        await store.write(lambda tx: tx.append_audit([make_entry() for _ in range(3)]))
+        await store.write(lambda tx: tx.audit.append([make_entry() for _ in range(3)]))
         await store.write(self.grow)
-        assert await store.read(lambda tx: tx.log_node_hashes([(0, 2), (0, 0)])) == [b"\x02" * 32, b"\x00" * 32]
-        assert await store.read(lambda tx: tx.log_node_hashes([])) == []
+        assert await store.read(lambda tx: tx.log.node_hashes([(0, 2), (0, 0)])) == [b"\x02" * 32, b"\x00" * 32]
+        assert await store.read(lambda tx: tx.log.node_hashes([])) == []
         with pytest.raises(LogUnavailableError):
-            await store.read(lambda tx: tx.log_node_hashes([(0, 0), (1, 0)]))
+            await store.read(lambda tx: tx.log.node_hashes([(0, 0), (1, 0)]))
 
     async def test_entries_about_one_subject_oldest_first(self, store):
         about = [make_entry({"incident": "a", "customer": "c"}) for _ in range(5)]
         others = [make_entry({"incident": "b", "customer": "a"}) for _ in range(5)]
         for pair in zip(about, others, strict=True):
-            await store.write(lambda tx, pair=pair: tx.append_audit(pair))
+            await store.write(lambda tx, pair=pair: tx.audit.append(pair))
         await store.write(self.grow)
-        found = await read_pages(store, lambda tx, page: tx.log_entries_about("incident", "a", page))
+        found = await read_pages(store, lambda tx, page: tx.audit.about("incident", "a", page))
         assert [item.entry_id for item in found] == [entry.id for entry in about]
         assert [item.index for item in found] == [0, 2, 4, 6, 8]
 
     async def test_openings_stay_beside_the_log(self, store):
         entry = make_entry(openings=[("document", b"value"), ("signature", b"\x00" * 1000)])
-        await store.write(lambda tx: tx.append_audit([make_entry(), entry]))
+        await store.write(lambda tx: tx.audit.append([make_entry(), entry]))
         expected = {item.name: (item.salt, item.value) for item in entry.openings}
-        assert await store.read(lambda tx: tx.entry_openings(entry.id)) == expected
-        assert await store.read(lambda tx: tx.entry_openings(NOBODY)) == {}
-        pending = await store.read(lambda tx: tx.pending_leaves(9))
+        assert await store.read(lambda tx: tx.audit.openings(entry.id)) == expected
+        assert await store.read(lambda tx: tx.audit.openings(NOBODY)) == {}
+        pending = await store.read(lambda tx: tx.audit.pending(9))
         assert entry.openings[1].value not in pending[1].leaf
         assert entry.openings[1].salt not in pending[1].leaf
 
     async def test_the_same_entry_twice_is_a_conflict(self, store):
         entry = make_entry()
-        await store.write(lambda tx: tx.append_audit([entry]))
+        await store.write(lambda tx: tx.audit.append([entry]))
         with pytest.raises(StateConflictError):
-            await store.write(lambda tx: tx.append_audit([make_entry(), entry]))
-        assert len(await store.read(lambda tx: tx.pending_leaves(9))) == 1
+            await store.write(lambda tx: tx.audit.append([make_entry(), entry]))
+        assert len(await store.read(lambda tx: tx.audit.pending(9))) == 1

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
-from fakes.records import make_decision, make_facts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from notifications.decision import Decision
 from notifications.delivery.delivery import Outcome
 from notifications.incident import Answer, IncidentFacts
 from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
+from support.records import make_decision, make_facts
 
 #: Everything that a database text can hold: no lone surrogates.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -80,7 +80,7 @@ def test_the_text_is_compact_and_keyed_by_field():
     codec = JsonCodec(Outcome)
     assert codec.encode(Outcome("accepted", 250, None, "é", None, None, None, None)) == (
         '{"kind":"accepted","code":250,"enhanced_status":null,"text":"é","queue_id":null,"tls_version":null,'
-        '"tls_cipher":null,"remote":null,"retry_after_seconds":null}'
+        '"tls_cipher":null,"remote":null,"retry_after_seconds":null,"limit":null}'
     )
 
 

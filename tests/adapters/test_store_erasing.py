@@ -7,9 +7,21 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from fakes.access_records import make_account, make_alert, make_grant, make_link, make_mail, make_session
-from fakes.postgresql_server import postgresql_server
-from fakes.records import (
+
+from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
+from notifications.delivery.call_task import CallTaskState
+from notifications.delivery.delivery import DeliveryState
+from notifications.errors import GreffierError, NotFoundError, StateConflictError
+from notifications.incident import AffectedCustomer, LocalizedText
+from notifications.notice import NoticeState
+from notifications.ports import InboxItem, Page, StoredResponse
+from service.ports.accounts import Role
+from service.store import open_store
+from service.store.engines.compaction import COMPACTED
+from service.store.tables import metadata
+from support.access_records import make_account, make_alert, make_grant, make_link, make_mail, make_session
+from support.postgresql_server import postgresql_server
+from support.records import (
     NOBODY,
     NOW,
     after,
@@ -26,7 +38,7 @@ from fakes.records import (
     make_profile,
     make_sealed,
 )
-from fakes.serving_records import (
+from support.serving_records import (
     make_acknowledgement,
     make_call_record,
     make_call_task,
@@ -37,18 +49,6 @@ from fakes.serving_records import (
     make_returned,
     make_secret,
 )
-
-from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
-from notifications.delivery.call_task import CallTaskState
-from notifications.delivery.delivery import DeliveryState
-from notifications.errors import GreffierError, NotFoundError, StateConflictError
-from notifications.incident import AffectedCustomer, LocalizedText
-from notifications.notice import NoticeState
-from notifications.ports import InboxItem, Page, StoredResponse
-from service.ports.accounts import Role
-from service.store import open_store
-from service.store.engines.compaction import COMPACTED
-from service.store.tables import metadata
 
 REFUSALS = (sqlite3.IntegrityError, psycopg.IntegrityError)
 _BEGUN_AT_ONCE = (
@@ -125,55 +125,53 @@ class House:
         self.customer = make_customer(name=f"Maison {word}")
         self.contact = make_contact(self.customer, name=word, email=box, phone="+33 1")
         self.notice = make_notice(incident, self.customer, state=NoticeState.SEALED)
-        tx.add_customer(self.customer, salt)
-        self.pseudonym = tx.customer_pseudonym(self.customer.id)
-        tx.add_contact(self.contact)
-        tx.add_binding(make_binding(self.customer))
-        tx.add_profile(make_profile(self.customer))
-        tx.add_decisions([make_decision(incident, self.customer)])
-        tx.add_notices([self.notice])
-        tx.add_sealed(make_sealed(self.notice, document=word.encode(), timestamp=b"t", log_proof=b"p"), NOBODY)
+        tx.customers.add(self.customer, salt)
+        self.pseudonym = tx.customers.pseudonym(self.customer.id)
+        tx.customers.add_contact(self.contact)
+        tx.customers.add_binding(make_binding(self.customer))
+        tx.customers.add_profile(make_profile(self.customer))
+        tx.incidents.add_decisions([make_decision(incident, self.customer)])
+        tx.notices.add([self.notice])
+        tx.notices.add_seal(make_sealed(self.notice, document=word.encode(), timestamp=b"t", log_proof=b"p"), NOBODY)
         delivery = make_delivery(self.notice, self.contact, state=DeliveryState.QUEUED)
-        tx.add_deliveries([delivery])
+        tx.deliveries.add([delivery])
         sent = replace(delivery, state=DeliveryState.SENT, attempts=1)
-        tx.finish_attempt(sent, make_attempt(delivery), f"To: {box}".encode())
-        tx.add_inbox_item(InboxItem(self.notice.id, self.customer.id, NOW))
+        tx.deliveries.finish_attempt(sent, make_attempt(delivery), f"To: {box}".encode())
+        tx.deliveries.add_inbox_item(InboxItem(self.notice.id, self.customer.id, NOW))
         endpoint = make_endpoint(self.customer, url=f"https://{word}.example/")
-        tx.add_webhook_endpoint(endpoint)
-        tx.add_webhook_secret(make_secret(endpoint))
-        tx.add_returned_message(make_returned(delivery, content=f"Final-Recipient: {box}".encode()))
-        tx.add_opening(make_opening(self.notice))
-        tx.add_acknowledgement(make_acknowledgement(self.notice, self.contact, note=word))
-        tx.add_escalation(make_escalation(self.notice))
+        tx.webhooks.add(endpoint)
+        tx.webhooks.add_secret(make_secret(endpoint))
+        tx.deliveries.record_bounce(make_returned(delivery, content=f"Final-Recipient: {box}".encode()))
+        tx.notices.add_opening(make_opening(self.notice))
+        tx.notices.add_acknowledgement(make_acknowledgement(self.notice, self.contact, note=word))
+        tx.escalations.add(make_escalation(self.notice))
         task = make_call_task(self.notice)
-        tx.add_call_task(task)
-        tx.add_call_record(make_call_record(task, self.contact, spoke_to=word))
-        tx.save_call_task(replace(task, state=CallTaskState.DONE, closed_at=NOW, version=2), 1)
-        tx.add_reachability_checks([make_check(self.customer, reason=word)])
-        tx.add_alert(make_alert(key=f"k:{word}", customer_id=self.customer.id, what=f"Maison {word}"))
-        tx.add_link(make_link(subject_id=self.contact.id, binding=box, digest=word.encode().ljust(32)))
-        tx.add_service_mail(make_mail(recipient=box, recipient_name=word))
-        tx.add_service_mail(
-            make_mail(recipient="soc@provider.example", subject=f"Maison {word}: late", state="sent", text="")
-        )
+        tx.escalations.add_call_task(task)
+        tx.escalations.add_call_record(make_call_record(task, self.contact, spoke_to=word))
+        tx.escalations.save_call_task(replace(task, state=CallTaskState.DONE, closed_at=NOW, version=2), 1)
+        tx.customers.add_reachability_checks([make_check(self.customer, reason=word)])
+        tx.alerts.add(make_alert(key=f"k:{word}", customer_id=self.customer.id, what=f"Maison {word}"))
+        tx.sessions.add_link(make_link(subject_id=self.contact.id, binding=box, digest=word.encode().ljust(32)))
+        tx.mails.add(make_mail(recipient=box, recipient_name=word))
+        tx.mails.add(make_mail(recipient="soc@provider.example", subject=f"Maison {word}: late", state="sent", text=""))
         answer = f'{{"id": "{self.customer.id}", "email": "{box}"}}'.encode()
-        tx.store_response(f"k:{word}", StoredResponse(b"f" * 32, 201, answer, ()), NOW)
+        tx.responses.add(f"k:{word}", StoredResponse(b"f" * 32, 201, answer, ()), NOW)
         self.account = make_account(name=word, email=f"account@{word}.example")
-        tx.add_account(self.account)
-        tx.add_grant(make_grant(self.account, Role.CUSTOMER_MANAGER, self.customer))
-        tx.add_session(make_session(self.account, user_agent=word, digest=word.encode().ljust(32)))
+        tx.accounts.add(self.account)
+        tx.accounts.add_grant(make_grant(self.account, Role.CUSTOMER_MANAGER, self.customer))
+        tx.sessions.add(make_session(self.account, user_agent=word, digest=word.encode().ljust(32)))
         private = [("payload", f"to {box}".encode())]
         self.entries = [
             make_entry({"customer": self.pseudonym}, private),
             make_entry({"account": str(self.account.id)}, private),
             make_entry({"delivery": str(delivery.id)}, private),
         ]
-        tx.append_audit(self.entries)
+        tx.audit.append(self.entries)
 
 
 def two_houses(tx):
     incident = make_incident()
-    tx.add_incident(incident)
+    tx.incidents.add(incident)
     return House(tx, "vallees", incident, b"v" * 32), House(tx, "valmont", incident, b"w" * 32)
 
 
@@ -184,8 +182,8 @@ def order_of(house, **changes):
 
 async def noticed(store, house):
     def work(tx):
-        tx.add_erasure_order(order_of(house))
-        tx.set_erasure_noticed(house.customer.id, NOW)
+        tx.erasures.add_order(order_of(house))
+        tx.erasures.set_noticed(house.customer.id, NOW)
 
     await store.write(work)
 
@@ -194,9 +192,9 @@ async def test_all_of_one_customer_goes_and_nothing_of_another(place):
     store, address = place
     gone, stays = await store.write(two_houses)
     await noticed(store, gone)
-    assert await store.read(lambda tx: tx.erasure_obstacles(gone.customer.id)) == {}
+    assert await store.read(lambda tx: tx.erasures.obstacles(gone.customer.id)) == {}
     before = rows_of(address)
-    erased = await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+    erased = await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
     after_it = rows_of(address)
     assert erased.accounts == (gone.account.id,)
     assert erased.entries == (gone.entries[2].id,)
@@ -206,11 +204,11 @@ async def test_all_of_one_customer_goes_and_nothing_of_another(place):
         assert [row for row in rows if "valmont" in row] == kept, name
         if name in COMPACTED and name != "owed_evidence" and len(before[name]) > 1:
             assert len(rows) < len(before[name]), name
-    assert await store.read(lambda tx: tx.erasure_order(gone.customer.id)) is None
-    assert [one.id for one in await store.read(lambda tx: tx.all_customers())] == [stays.customer.id]
-    assert (await store.read(lambda tx: tx.sealed(stays.notice.id))).document == b"valmont"
+    assert await store.read(lambda tx: tx.erasures.order(gone.customer.id)) is None
+    assert [one.id for one in await store.read(lambda tx: tx.customers.all())] == [stays.customer.id]
+    assert (await store.read(lambda tx: tx.notices.seal(stays.notice.id))).document == b"valmont"
     with pytest.raises(NotFoundError):
-        await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+        await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
 
 
 async def test_what_a_customer_shares_with_others_stays_for_them(place):
@@ -225,25 +223,25 @@ async def test_what_a_customer_shares_with_others_stays_for_them(place):
     waiting = make_mail(recipient="soc@provider.example", subject="Maison vallees: late")
 
     def work(tx):
-        tx.add_incident(shared)
-        tx.save_incident(replace(shared, version=2), 1)
-        tx.add_account(auditor)
+        tx.incidents.add(shared)
+        tx.incidents.save(replace(shared, version=2), 1)
+        tx.accounts.add(auditor)
         for house in (gone, stays):
-            tx.add_grant(make_grant(auditor, Role.AUDITOR, house.customer))
-        tx.add_service_mail(waiting)
+            tx.accounts.add_grant(make_grant(auditor, Role.AUDITOR, house.customer))
+        tx.mails.add(waiting)
 
     await store.write(work)
     await noticed(store, gone)
-    erased = await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+    erased = await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
     assert erased.accounts == (gone.account.id,)
     for version in (1, 2):
-        facts = await store.read(lambda tx, version=version: tx.facts_at(shared.id, version))
+        facts = await store.read(lambda tx, version=version: tx.incidents.facts_at(shared.id, version))
         assert facts == replace(shared.facts, affected_customers=(parts[1],))
-    assert await store.read(lambda tx: tx.account(auditor.id)) == auditor
-    (grant,) = await store.read(lambda tx: tx.grants(auditor.id))
+    assert await store.read(lambda tx: tx.accounts.get(auditor.id)) == auditor
+    (grant,) = await store.read(lambda tx: tx.accounts.grants(auditor.id))
     assert grant.customer_id == stays.customer.id
     # A mail to somebody else that has not gone out yet is not lost.
-    assert await store.read(lambda tx: tx.service_mail(waiting.id)) == waiting
+    assert await store.read(lambda tx: tx.mails.get(waiting.id)) == waiting
 
 
 @pytest.mark.parametrize("early", [timedelta(0), DAYS_21 - timedelta(microseconds=1)])
@@ -251,14 +249,14 @@ async def test_no_erasure_begins_before_21_days(place, early):
     store, address = place
     gone, _ = await store.write(two_houses)
     with pytest.raises((*REFUSALS, GreffierError)):
-        await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+        await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
     await noticed(store, gone)
     before = rows_of(address)
     with pytest.raises((*REFUSALS, GreffierError)):
-        await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + early))
+        await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + early))
     assert rows_of(address) == before
     with pytest.raises(StateConflictError):
-        await store.write(lambda tx: tx.add_erasure_order(order_of(gone)))
+        await store.write(lambda tx: tx.erasures.add_order(order_of(gone)))
 
 
 async def test_the_engine_itself_refuses_what_no_erasure_lets(place):
@@ -292,16 +290,16 @@ async def test_the_engine_itself_refuses_what_no_erasure_lets(place):
 async def test_what_is_said_of_an_erasure_is_added_to_and_never_changed(place):
     store, address = place
     erasure = Erasure("ab" * 32, NOW, NOW, after(days=22), 7)
-    await store.write(lambda tx: tx.add_erasure(erasure))
-    assert await store.read(lambda tx: tx.unfinished_erasures(9)) == [erasure]
+    await store.write(lambda tx: tx.erasures.add(erasure))
+    assert await store.read(lambda tx: tx.erasures.unfinished(9)) == [erasure]
     compacted = replace(erasure, compacted_at=after(days=23))
     certified = replace(compacted, document=b"d", signature=b"s", timestamp=b"t", certified_at=after(days=24))
     for one in (compacted, certified):
-        await store.write(lambda tx, one=one: tx.save_erasure(one))
-        assert await store.read(lambda tx: tx.erasure("ab" * 32)) == one
-    assert await store.read(lambda tx: tx.unfinished_erasures(9)) == []
-    assert await store.read(lambda tx: tx.erasures("", 9)) == [certified]
-    assert await store.read(lambda tx: tx.erasures("ab" * 32, 9)) == []
+        await store.write(lambda tx, one=one: tx.erasures.save(one))
+        assert await store.read(lambda tx: tx.erasures.get("ab" * 32)) == one
+    assert await store.read(lambda tx: tx.erasures.unfinished(9)) == []
+    assert await store.read(lambda tx: tx.erasures.after("", 9)) == [certified]
+    assert await store.read(lambda tx: tx.erasures.after("ab" * 32, 9)) == []
     for statement in (
         "DELETE FROM erasures",
         "UPDATE erasures SET document = NULL",
@@ -318,13 +316,13 @@ async def test_what_a_customer_is_owed_is_counted(place):
     draft = make_notice(incident, gone.customer, state=NoticeState.DRAFT)
 
     def work(tx):
-        tx.add_incident(incident)
-        tx.add_notices([draft])
-        tx.add_deliveries([make_delivery(gone.notice, gone.contact)])
-        tx.add_call_task(make_call_task(gone.notice))
+        tx.incidents.add(incident)
+        tx.notices.add([draft])
+        tx.deliveries.add([make_delivery(gone.notice, gone.contact)])
+        tx.escalations.add_call_task(make_call_task(gone.notice))
 
     await store.write(work)
-    owed = await store.read(lambda tx: tx.erasure_obstacles(gone.customer.id))
+    owed = await store.read(lambda tx: tx.erasures.obstacles(gone.customer.id))
     assert owed == {"unserved_notices": 1, "queued_deliveries": 1, "open_call_tasks": 1}
 
 
@@ -335,10 +333,10 @@ async def test_files_are_made_anew_while_works_go_on(place):
         _leave_a_trace(address, "vallees")
         assert b"vallees" in address.read_bytes() + address.with_name("x.sqlite3-wal").read_bytes()
     await noticed(store, gone)
-    await store.write(lambda tx: tx.erase_customer(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
+    await store.write(lambda tx: tx.erasures.erase(gone.customer.id, gone.pseudonym, NOW + DAYS_21))
     await store.compact()
-    await store.write(lambda tx: tx.append_audit([make_entry()]))
-    assert await store.read(lambda tx: tx.customers(Page(9)))
+    await store.write(lambda tx: tx.audit.append([make_entry()]))
+    assert await store.read(lambda tx: tx.customers.page(Page(9)))
     if not isinstance(address, str):
         for path in address.parent.iterdir():
             assert b"vallees" not in path.read_bytes(), path

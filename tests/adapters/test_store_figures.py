@@ -6,9 +6,17 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from fakes.access_records import make_alert, make_mail
-from fakes.postgresql_server import postgresql_server
-from fakes.records import (
+
+from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
+from notifications.delivery.reachability import CheckSubject
+from notifications.delivery.webhook import EndpointState
+from notifications.notice import NoticeState
+from service.ports.figures import hold_reason_kind
+from service.store import migrate_store, open_store
+from service.store.delivery import figures as statements
+from support.access_records import make_alert, make_mail
+from support.postgresql_server import postgresql_server
+from support.records import (
     NOW,
     after,
     make_attempt,
@@ -20,15 +28,7 @@ from fakes.records import (
     make_notice,
     make_sealed,
 )
-from fakes.serving_records import make_call_task, make_check, make_endpoint, make_pause
-
-from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
-from notifications.delivery.reachability import CheckSubject
-from notifications.delivery.webhook import EndpointState
-from notifications.notice import NoticeState
-from service.ports.figures import hold_kind
-from service.store import migrate_store, open_store
-from service.store.delivery import figures as statements
+from support.serving_records import make_call_task, make_check, make_endpoint, make_pause
 
 SALT = b"s" * 32
 
@@ -47,7 +47,9 @@ async def store(request, tmp_path):
 async def house(store):
     customer, incident = make_customer(), make_incident()
     contact = make_contact(customer)
-    await store.write(lambda tx: (tx.add_customer(customer, SALT), tx.add_incident(incident), tx.add_contact(contact)))
+    await store.write(
+        lambda tx: (tx.customers.add(customer, SALT), tx.incidents.add(incident), tx.customers.add_contact(contact))
+    )
     return customer, incident, contact
 
 
@@ -57,7 +59,7 @@ async def put(store, *works):
 
 
 async def figures(store, at=NOW):
-    return await store.read(lambda tx: tx.store_figures(at))
+    return await store.read(lambda tx: tx.figures.collect(at))
 
 
 async def test_an_empty_store_has_nothing_open(store):
@@ -81,7 +83,7 @@ async def test_deliveries_are_counted_by_channel_and_state(store, house):
         )
     )
     placed = make_delivery(notice, next_attempt_at=after(minutes=-1))
-    await put(store, lambda tx: (tx.add_notices([notice]), tx.add_deliveries([due, later, failed, sent, placed])))
+    await put(store, lambda tx: (tx.notices.add([notice]), tx.deliveries.add([due, later, failed, sent, placed])))
     console, email = (await figures(store)).queues
     assert (email.channel, email.due, email.waiting, email.leased, email.failed) == ("email", 1, 1, 0, 1)
     assert (email.oldest_due_at, email.nearest_deadline) == (after(minutes=-7), after(hours=3))
@@ -94,9 +96,9 @@ async def test_a_lease_that_ran_out_is_told_apart(store, house):
     delivery = make_delivery(notice, contact)
     await put(
         store,
-        lambda tx: (tx.add_notices([notice]), tx.add_sealed(make_sealed(notice), make_entry().id)),
-        lambda tx: (tx.set_log_proof(notice.id, b"proof"), tx.add_deliveries([delivery])),
-        lambda tx: tx.lease_deliveries(NOW, after(minutes=5), 10),
+        lambda tx: (tx.notices.add([notice]), tx.notices.add_seal(make_sealed(notice), make_entry().id)),
+        lambda tx: (tx.notices.set_log_proof(notice.id, b"proof"), tx.deliveries.add([delivery])),
+        lambda tx: tx.deliveries.lease(NOW, after(minutes=5), 10),
     )
     (queue,) = (await figures(store, after(minutes=1))).queues
     assert (queue.leased, queue.due, queue.lease_expired, queue.oldest_due_at) == (1, 0, 0, NOW)
@@ -117,7 +119,7 @@ async def test_notices_that_do_not_go_out_are_counted_with_their_deadlines_and_w
         ),
         make_notice(incident, customer, sequence=5, state=NoticeState.WITHDRAWN),
     ]
-    await put(store, lambda tx: tx.add_notices(notices))
+    await put(store, lambda tx: tx.notices.add(notices))
     found = await figures(store)
     assert dict(found.unsealed) == {"draft": 2, "released": 2}
     assert dict(found.unsealed_deadlines) == {"draft": after(hours=1), "released": after(hours=4)}
@@ -130,17 +132,17 @@ async def test_everything_else_that_waits_is_counted(store, house):
     notice = make_notice(incident, customer)
     await put(
         store,
-        lambda tx: (tx.add_customer(silent, SALT), tx.add_notices([notice])),
+        lambda tx: (tx.customers.add(silent, SALT), tx.notices.add([notice])),
         lambda tx: (
-            tx.add_service_mail(make_mail()),
-            tx.add_service_mail(make_mail(state="failed", last_error="550")),
-            tx.add_service_mail(make_mail(state="sent")),
-            tx.add_alert(make_alert(key="a", kind="disk_low", seen_at=None, seen_by=None)),
-            tx.add_alert(make_alert(key="b", kind="disk_low", seen_at=NOW, seen_by="x")),
-            tx.add_webhook_endpoint(make_endpoint(customer, state=EndpointState.GONE)),
-            tx.add_call_task(make_call_task(notice)),
-            tx.pause_channel(make_pause(ChannelKind.EMAIL, until=None)),
-            tx.pause_channel(make_pause(ChannelKind.WEBHOOK, until=NOW)),
+            tx.mails.add(make_mail()),
+            tx.mails.add(make_mail(state="failed", last_error="550")),
+            tx.mails.add(make_mail(state="sent")),
+            tx.alerts.add(make_alert(key="a", kind="disk_low", seen_at=None, seen_by=None)),
+            tx.alerts.add(make_alert(key="b", kind="disk_low", seen_at=NOW, seen_by="x")),
+            tx.webhooks.add(make_endpoint(customer, state=EndpointState.GONE)),
+            tx.escalations.add_call_task(make_call_task(notice)),
+            tx.deliveries.pause_channel(make_pause(ChannelKind.EMAIL, until=None)),
+            tx.deliveries.pause_channel(make_pause(ChannelKind.WEBHOOK, until=NOW)),
         ),
     )
     found = await figures(store)
@@ -152,9 +154,9 @@ async def test_everything_else_that_waits_is_counted(store, house):
 
 async def test_the_log_is_counted_by_what_waits_for_a_checkpoint(store):
     entries = [make_entry(at=after(seconds=number)) for number in range(4)]
-    await put(store, lambda tx: tx.append_audit(entries[:2]))
-    await put(store, lambda tx: tx.grow_tree(0, tx.pending_leaves(9), [], b"checkpoint"))
-    await put(store, lambda tx: tx.append_audit(entries[2:]))
+    await put(store, lambda tx: tx.audit.append(entries[:2]))
+    await put(store, lambda tx: tx.log.grow(0, tx.audit.pending(9), [], b"checkpoint"))
+    await put(store, lambda tx: tx.audit.append(entries[2:]))
     log = (await figures(store)).log
     assert (log.size, log.pending) == (2, 2)
     assert (log.newest_sequenced_at, log.oldest_pending_at) == (entries[1].at, entries[2].at)
@@ -164,17 +166,19 @@ async def test_the_latest_attempts_are_counted_by_channel_and_outcome(store, hou
     customer, incident, contact = house
     notice = make_notice(incident, customer, state=NoticeState.SEALED)
     deliveries = [make_delivery(notice, contact) for _ in range(4)]
-    await put(store, lambda tx: (tx.add_notices([notice]), tx.add_deliveries(deliveries)))
+    await put(store, lambda tx: (tx.notices.add([notice]), tx.deliveries.add(deliveries)))
     accepted = Outcome(OutcomeKind.ACCEPTED, 250, "2.0.0", "Ok", "q", None, None, None)
     ends = (after(minutes=-20), after(minutes=-2), after(minutes=-1), NOW)
     for delivery, ended_at, outcome in zip(deliveries, ends, (None, None, None, accepted), strict=True):
         attempt = make_attempt(delivery, ended_at=ended_at)
         attempt = attempt if outcome is None else replace(attempt, outcome=outcome)
-        await put(store, lambda tx, d=delivery, a=attempt: tx.finish_attempt(replace(d, attempts=1), a, None))
-    counted = await store.read(lambda tx: dict(tx.recent_outcomes(after(minutes=-10), 100)))
+        await put(
+            store, lambda tx, d=delivery, a=attempt: tx.deliveries.finish_attempt(replace(d, attempts=1), a, None)
+        )
+    counted = await store.read(lambda tx: dict(tx.figures.recent_outcomes(after(minutes=-10), 100)))
     transient, taken = (ChannelKind.EMAIL, OutcomeKind.TRANSIENT_FAILURE), (ChannelKind.EMAIL, OutcomeKind.ACCEPTED)
     assert counted == {transient: 2, taken: 1}
-    assert await store.read(lambda tx: dict(tx.recent_outcomes(after(minutes=-10), 1))) == {taken: 1}
+    assert await store.read(lambda tx: dict(tx.figures.recent_outcomes(after(minutes=-10), 1))) == {taken: 1}
 
 
 async def test_contacts_that_were_not_checked_of_late_are_found(store, house):
@@ -190,13 +194,16 @@ async def test_contacts_that_were_not_checked_of_late_are_found(store, house):
         make_check(customer, subject=CheckSubject.CERTIFICATE, subject_id=confirmed.id, checked_at=after(days=8)),
     ]
     added = (confirmed, checked, old, unconfirmed, inactive)
-    await put(store, lambda tx: ([tx.add_contact(item) for item in added], tx.add_reachability_checks(checks)))
-    found = await store.read(lambda tx: tx.contacts_to_check(after(days=9), after(days=2), 99))
+    await put(
+        store,
+        lambda tx: ([tx.customers.add_contact(item) for item in added], tx.customers.add_reachability_checks(checks)),
+    )
+    found = await store.read(lambda tx: tx.alerts.contacts_to_check(after(days=9), after(days=2), 99))
     told = {item.contact_id: item.was_checked for item in found}
     assert told.items() >= {confirmed.id: False, old.id: True}.items()
     assert told.keys().isdisjoint({checked.id, unconfirmed.id, inactive.id})
-    assert await store.read(lambda tx: len(tx.contacts_to_check(after(days=9), after(days=2), 1))) == 1
-    assert await store.read(lambda tx: list(tx.contacts_to_check(after(days=-9), after(days=2), 9))) == []
+    assert await store.read(lambda tx: len(tx.alerts.contacts_to_check(after(days=9), after(days=2), 1))) == 1
+    assert await store.read(lambda tx: list(tx.alerts.contacts_to_check(after(days=-9), after(days=2), 9))) == []
 
 
 #: Statement -> parameters; each reads an index that holds what is open, a key, or a table that stays short.
@@ -230,4 +237,4 @@ def test_what_is_done_costs_nothing_to_count(name, tmp_path):
     ],
 )
 def test_what_holds_a_notice_is_told_by_kind_and_names_no_file(reason, kind):
-    assert hold_kind(reason) == kind
+    assert hold_reason_kind(reason) == kind

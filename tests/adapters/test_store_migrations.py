@@ -9,7 +9,15 @@ from uuid import uuid4
 import pytest
 from alembic import command
 from alembic.config import Config
-from fakes.records import (
+
+from notifications.customer.records import MailContent
+from notifications.errors import StoreUnavailableError
+from notifications.notice import NoticeState
+from notifications.ports import InboxItem, StoredResponse
+from service.store import migrate_store, open_store
+from service.store.engines.migration import sqlite_engine
+from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
+from support.records import (
     NOW,
     SALT,
     after,
@@ -26,14 +34,6 @@ from fakes.records import (
     make_profile,
     make_sealed,
 )
-
-from notifications.customer.records import MailContent
-from notifications.errors import StoreUnavailableError
-from notifications.notice import NoticeState
-from notifications.ports import InboxItem, StoredResponse
-from service.store import migrate_store, open_store
-from service.store.engines.migration import sqlite_engine
-from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
 
 
 def make_database(path, revision):
@@ -80,24 +80,24 @@ DELIVERIES = [make_delivery(NOTICES[0], CONTACTS[0]), make_delivery(NOTICES[1])]
 
 def fill(tx):
     """Put rows into every table that the first release had."""
-    tx.add_customer(CUSTOMER, SALT)
-    tx.add_binding(make_binding(CUSTOMER))
-    tx.add_profile(make_profile(CUSTOMER))
+    tx.customers.add(CUSTOMER, SALT)
+    tx.customers.add_binding(make_binding(CUSTOMER))
+    tx.customers.add_profile(make_profile(CUSTOMER))
     for contact in CONTACTS:
-        tx.add_contact(contact)
-    tx.add_incident(INCIDENT)
-    tx.save_incident(replace(INCIDENT, version=2, facts=make_facts()), 1)
-    tx.next_ticket_number(2026)
-    tx.add_decisions([make_decision(INCIDENT, CUSTOMER)])
-    tx.add_notices(NOTICES)
-    tx.add_sealed(make_sealed(NOTICES[0], timestamp=b"t", log_proof=b"p"), uuid4())
-    tx.add_sealed(make_sealed(NOTICES[1]), uuid4())
-    tx.add_deliveries(DELIVERIES)
-    tx.finish_attempt(DELIVERIES[0], make_attempt(DELIVERIES[0]), b"mail")
-    tx.add_inbox_item(InboxItem(NOTICES[0].id, CUSTOMER.id, NOW))
-    tx.append_audit([make_entry(openings=[("payload", b"x")])])
-    tx.grow_tree(0, tx.pending_leaves(1), [(0, 0, b"h" * 32)], b"checkpoint")
-    tx.store_response("key", StoredResponse(b"\x00" * 32, 201, b"{}", ()), NOW)
+        tx.customers.add_contact(contact)
+    tx.incidents.add(INCIDENT)
+    tx.incidents.save(replace(INCIDENT, version=2, facts=make_facts()), 1)
+    tx.incidents.next_ticket_number(2026)
+    tx.incidents.add_decisions([make_decision(INCIDENT, CUSTOMER)])
+    tx.notices.add(NOTICES)
+    tx.notices.add_seal(make_sealed(NOTICES[0], timestamp=b"t", log_proof=b"p"), uuid4())
+    tx.notices.add_seal(make_sealed(NOTICES[1]), uuid4())
+    tx.deliveries.add(DELIVERIES)
+    tx.deliveries.finish_attempt(DELIVERIES[0], make_attempt(DELIVERIES[0]), b"mail")
+    tx.deliveries.add_inbox_item(InboxItem(NOTICES[0].id, CUSTOMER.id, NOW))
+    tx.audit.append([make_entry(openings=[("payload", b"x")])])
+    tx.log.grow(0, tx.audit.pending(1), [(0, 0, b"h" * 32)], b"checkpoint")
+    tx.responses.add("key", StoredResponse(b"\x00" * 32, 201, b"{}", ()), NOW)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ async def test_what_the_first_release_stored_is_there_unchanged_and_works_on(fir
     assert contents_of(path, tables) == contents
 
     store = open_store(path, migrate=False)
-    assert await store.read(lambda tx: tx.customer(CUSTOMER.id)) == replace(CUSTOMER, four_eyes=False)
+    assert await store.read(lambda tx: tx.customers.get(CUSTOMER.id)) == replace(CUSTOMER, four_eyes=False)
     expected = [
         replace(
             contact, time_zone=None, fallback=False, mail_content=MailContent.FULL, smime_certificate=None,
@@ -131,13 +131,13 @@ async def test_what_the_first_release_stored_is_there_unchanged_and_works_on(fir
         )
         for contact in CONTACTS
     ]  # fmt: skip
-    assert await store.read(lambda tx: tx.contacts(CUSTOMER.id)) == expected
-    notices = await store.read(lambda tx: tx.notices_of_incident(INCIDENT.id))
+    assert await store.read(lambda tx: tx.customers.contacts(CUSTOMER.id)) == expected
+    notices = await store.read(lambda tx: tx.notices.of_incident(INCIDENT.id))
     assert notices == [replace(notice, drafted_by=notice.created_by) for notice in NOTICES]
 
     changed = replace(expected[0], mail_content=MailContent.SUMMARY, version=2)
-    await store.write(lambda tx: tx.save_contact(changed, 1))
-    (due,) = await store.write(lambda tx: tx.lease_deliveries(after(days=1), after(days=2), 9))
+    await store.write(lambda tx: tx.customers.save_contact(changed, 1))
+    (due,) = await store.write(lambda tx: tx.deliveries.lease(after(days=1), after(days=2), 9))
     assert (due.notice, due.contact, due.customer.four_eyes) == (notices[0], changed, False)
     await store.close()
 

@@ -11,8 +11,19 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fakes.postgresql_server import own_server, postgresql_server
-from fakes.records import (
+
+from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
+from notifications.audit.merkle import append_leaves, leaf_hash
+from notifications.errors import InvalidInputError, StateConflictError, StoreUnavailableError, VerificationError
+from notifications.notice import NoticeState
+from service.store import migrate_store, open_store
+from service.store.engines.migration import postgresql_engine
+from service.store.engines.triggers import APPEND_ONLY, BLANKED, ERASABLE
+from service.store.maintenance.copy import copy_store
+from service.store.tables import metadata
+from support.pgbouncer import pgbouncer
+from support.postgresql_server import own_server, postgresql_server
+from support.records import (
     NOW,
     SALT,
     after,
@@ -24,16 +35,6 @@ from fakes.records import (
     make_notice,
     make_sealed,
 )
-
-from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
-from notifications.audit.merkle import append_leaves, leaf_hash
-from notifications.errors import InvalidInputError, StateConflictError, StoreUnavailableError, VerificationError
-from notifications.notice import NoticeState
-from service.store import migrate_store, open_store
-from service.store.engines.migration import postgresql_engine
-from service.store.engines.triggers import APPEND_ONLY, BLANKED, ERASABLE
-from service.store.maintenance.copy import copy_store
-from service.store.tables import metadata
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ async def heard(store):
             future.set_result(changed)
 
     store.on_commit.append(hook)
-    await store.read(lambda tx: tx.log_size())
+    await store.read(lambda tx: tx.log.size())
     return future
 
 
@@ -99,18 +100,18 @@ class TestAppendOnly:
 
     async def test_what_is_there_is_never_replaced(self, pair):
         entry = make_entry()
-        await pair[0].write(lambda tx: tx.append_audit([entry]))
+        await pair[0].write(lambda tx: tx.audit.append([entry]))
         for store in pair:
             with pytest.raises(StateConflictError):
-                await store.write(lambda tx: tx.append_audit([entry]))
+                await store.write(lambda tx: tx.audit.append([entry]))
         with pytest.raises(StateConflictError):
-            await pair[0].write(lambda tx: tx.append_audit([make_entry(), *[make_entry()] * 2]))
+            await pair[0].write(lambda tx: tx.audit.append([make_entry(), *[make_entry()] * 2]))
 
 
 class TestSeveralProcesses:
     async def test_works_are_serialised_across_processes(self, pair):
         numbers = await asyncio.gather(
-            *(store.write(lambda tx: tx.next_ticket_number(2026)) for _ in range(40) for store in pair)
+            *(store.write(lambda tx: tx.incidents.next_ticket_number(2026)) for _ in range(40) for store in pair)
         )
         assert sorted(numbers) == list(range(1, 81))
 
@@ -118,7 +119,7 @@ class TestSeveralProcesses:
         """No reader ever sees a position appear below one that it saw before."""
         writing = [
             asyncio.ensure_future(
-                store.write(lambda tx: tx.append_audit([make_entry(openings=[("payload", b"x")])]), concurrently=beside)
+                store.write(lambda tx: tx.audit.append([make_entry(openings=[("payload", b"x")])]), concurrently=beside)
             )
             for _ in range(60)
             for beside in (True, False)
@@ -126,26 +127,26 @@ class TestSeveralProcesses:
         ]
         seen: list[int] = []
         while not all(work.done() for work in writing):
-            pending = await pair[0].read(lambda tx: tx.pending_leaves(1000))
+            pending = await pair[0].read(lambda tx: tx.audit.pending(1000))
             positions = [item.position for item in pending]
             assert positions[: len(seen)] == seen
             seen = positions
         await asyncio.gather(*writing)
-        pending = await pair[1].read(lambda tx: tx.pending_leaves(1000))
+        pending = await pair[1].read(lambda tx: tx.audit.pending(1000))
         assert [item.position for item in pending] == list(range(1, 241))
 
     async def test_a_work_that_fails_leaves_no_entry_while_its_neighbours_stand(self, pair):
         good, bad = make_entry(), make_entry()
 
         def failing(tx):
-            tx.append_audit([bad])
+            tx.audit.append([bad])
             raise RuntimeError("undone")
 
         results = await asyncio.gather(
-            pair[0].write(lambda tx: tx.append_audit([good])), pair[0].write(failing), return_exceptions=True
+            pair[0].write(lambda tx: tx.audit.append([good])), pair[0].write(failing), return_exceptions=True
         )
         assert isinstance(results[1], RuntimeError)
-        assert [item.entry_id for item in await pair[0].read(lambda tx: tx.pending_leaves(9))] == [good.id]
+        assert [item.entry_id for item in await pair[0].read(lambda tx: tx.audit.pending(9))] == [good.id]
 
     async def test_nobody_leases_what_another_has(self, pair):
         customer, incident = make_customer(), make_incident()
@@ -156,19 +157,19 @@ class TestSeveralProcesses:
         deliveries = [make_delivery(notice) for notice in notices]
 
         def fill(tx):
-            tx.add_customer(customer, SALT)
-            tx.add_incident(incident)
-            tx.add_notices(notices + released)
+            tx.customers.add(customer, SALT)
+            tx.incidents.add(incident)
+            tx.notices.add(notices + released)
             for notice in notices:
-                tx.add_sealed(make_sealed(notice, log_proof=b"p"), notice.id)
-            tx.add_deliveries(deliveries)
+                tx.notices.add_seal(make_sealed(notice, log_proof=b"p"), notice.id)
+            tx.deliveries.add(deliveries)
 
         await pair[0].write(fill)
 
         def lease(tx):
-            due = tx.lease_deliveries(NOW, after(minutes=5), 5)
+            due = tx.deliveries.lease(NOW, after(minutes=5), 5)
             return [item.delivery.id for item in due], [
-                item.id for item in tx.lease_released_notices(NOW, after(minutes=5), 5)
+                item.id for item in tx.notices.lease_released(NOW, after(minutes=5), 5)
             ]
 
         taken = await asyncio.gather(*(store.write(lease, concurrently=True) for _ in range(8) for store in pair))
@@ -182,16 +183,16 @@ class TestSeveralProcesses:
         deliveries = [make_delivery(notice) for _ in range(60)]
         await pair[0].write(
             lambda tx: (
-                tx.add_customer(customer, SALT),
-                tx.add_incident(incident),
-                tx.add_notices([notice]),
-                tx.add_deliveries(deliveries),
+                tx.customers.add(customer, SALT),
+                tx.incidents.add(incident),
+                tx.notices.add([notice]),
+                tx.deliveries.add(deliveries),
             )
         )
 
         def finish(tx, delivery):
-            tx.finish_attempt(replace(delivery, attempts=1), make_attempt(delivery), b"mail")
-            tx.append_audit([make_entry()])
+            tx.deliveries.finish_attempt(replace(delivery, attempts=1), make_attempt(delivery), b"mail")
+            tx.audit.append([make_entry()])
 
         await asyncio.gather(
             *(
@@ -199,13 +200,13 @@ class TestSeveralProcesses:
                 for number, delivery in enumerate(deliveries)
             )
         )
-        assert all(item.attempts == 1 for item in await pair[0].read(lambda tx: tx.deliveries(notice.id)))
-        assert len(await pair[0].read(lambda tx: tx.pending_leaves(100))) == 60
+        assert all(item.attempts == 1 for item in await pair[0].read(lambda tx: tx.deliveries.of_notice(notice.id)))
+        assert len(await pair[0].read(lambda tx: tx.audit.pending(100))) == 60
 
     async def test_the_others_hear_what_a_commit_changed_and_the_author_once(self, pair):
         other, own = await heard(pair[1]), []
         pair[0].on_commit.append(own.append)
-        await pair[0].write(lambda tx: tx.append_audit([make_entry()]))
+        await pair[0].write(lambda tx: tx.audit.append([make_entry()]))
         assert await asyncio.wait_for(other, 20) == {"audit"}
         assert own == [{"audit"}]
 
@@ -221,22 +222,22 @@ class TestSeveralProcesses:
 
     async def test_the_directory_of_another_process_is_not_believed_for_long(self, pair):
         customer = make_customer()
-        assert list(await pair[1].read(lambda tx: tx.all_customers())) == []
-        await pair[0].write(lambda tx: tx.add_customer(customer, SALT))
-        assert list(await pair[1].read(lambda tx: tx.all_customers())) == [customer]
+        assert list(await pair[1].read(lambda tx: tx.customers.all())) == []
+        await pair[0].write(lambda tx: tx.customers.add(customer, SALT))
+        assert list(await pair[1].read(lambda tx: tx.customers.all())) == [customer]
 
 
 class TestServer:
     async def test_a_server_that_restarted_is_found_again_and_everything_looked_at(self):
         with own_server() as server:
             store = open_store(server.database())
-            await store.write(lambda tx: tx.append_audit([make_entry()]))
+            await store.write(lambda tx: tx.audit.append([make_entry()]))
             hears = await heard(store)
             server.restart()
             # The first work finds its connection dead before anything was done, and is run on a new one.
-            await store.write(lambda tx: tx.append_audit([make_entry()]))
-            await store.write(lambda tx: tx.append_audit([make_entry()]), concurrently=True)
-            assert len(await store.read(lambda tx: tx.pending_leaves(9))) == 3
+            await store.write(lambda tx: tx.audit.append([make_entry()]))
+            await store.write(lambda tx: tx.audit.append([make_entry()]), concurrently=True)
+            assert len(await store.read(lambda tx: tx.audit.pending(9))) == 3
             assert "audit" in await asyncio.wait_for(hears, 20)
             await store.close()
 
@@ -246,12 +247,12 @@ class TestServer:
             server.stop()
             for call in (store.write, store.read):
                 with pytest.raises(StoreUnavailableError):
-                    await call(lambda tx: tx.log_size())
+                    await call(lambda tx: tx.log.size())
             server.start()
-            assert await store.write(lambda tx: tx.next_ticket_number(2026)) == 1
+            assert await store.write(lambda tx: tx.incidents.next_ticket_number(2026)) == 1
             await store.close()
             with pytest.raises(StoreUnavailableError, match="closed"):
-                await store.read(lambda tx: tx.log_size())
+                await store.read(lambda tx: tx.log.size())
 
     async def test_a_statement_that_takes_too_long_is_ended_and_its_neighbours_stand(self, address):
         from service.store.engines.postgresql import PostgresqlLimits, PostgresqlStore
@@ -259,7 +260,7 @@ class TestServer:
         store = PostgresqlStore(address, limits=PostgresqlLimits(statement_seconds=0.2))
         slow = store.write(lambda tx: tx._session.execute("SELECT pg_sleep(30)"))
         results = await asyncio.gather(
-            slow, store.write(lambda tx: tx.next_ticket_number(2026)), return_exceptions=True
+            slow, store.write(lambda tx: tx.incidents.next_ticket_number(2026)), return_exceptions=True
         )
         assert isinstance(results[0], StoreUnavailableError)
         assert results[1] == 1
@@ -277,7 +278,7 @@ class TestServer:
         for call in (store.write, store.read):
             with pytest.raises(StoreUnavailableError):
                 await call(wait_for_the_server)
-            assert await call(lambda tx: tx.log_size()) == 0
+            assert await call(lambda tx: tx.log.size()) == 0
         await store.close()
 
 
@@ -297,8 +298,8 @@ class TestRoles:
         address = owner.replace("postgres:@", f"{role}:@")
         store = open_store(address, migrate=False)
         customer = make_customer()
-        await store.write(lambda tx: (tx.add_customer(customer, SALT), tx.append_audit([make_entry()])))
-        await store.write(lambda tx: tx.save_customer(replace(customer, version=2), 1))
+        await store.write(lambda tx: (tx.customers.add(customer, SALT), tx.audit.append([make_entry()])))
+        await store.write(lambda tx: tx.customers.save(replace(customer, version=2), 1))
         # Files are made anew by the owner of the tables alone.
         with pytest.raises(StoreUnavailableError, match="only the owner"):
             await store.compact()
@@ -336,20 +337,20 @@ class TestCopy:
         delivery = make_delivery(notice)
 
         def work(tx):
-            tx.add_customer(customer, SALT)
-            tx.add_incident(incident)
-            tx.add_notices([notice])
-            tx.add_sealed(make_sealed(notice, timestamp=b"t", log_proof=b"p"), notice.id)
-            tx.add_deliveries([delivery])
-            tx.finish_attempt(replace(delivery, attempts=1), make_attempt(delivery), b"mail\x00\xff")
-            tx.append_audit([make_entry(openings=[("payload", b"x")]) for _ in range(leaves)])
+            tx.customers.add(customer, SALT)
+            tx.incidents.add(incident)
+            tx.notices.add([notice])
+            tx.notices.add_seal(make_sealed(notice, timestamp=b"t", log_proof=b"p"), notice.id)
+            tx.deliveries.add([delivery])
+            tx.deliveries.finish_attempt(replace(delivery, attempts=1), make_attempt(delivery), b"mail\x00\xff")
+            tx.audit.append([make_entry(openings=[("payload", b"x")]) for _ in range(leaves)])
 
         await store.write(work)
         key = Ed25519PrivateKey.generate()
-        pending = await store.read(lambda tx: tx.pending_leaves(100))
+        pending = await store.read(lambda tx: tx.audit.pending(100))
         grown = append_leaves(0, lambda _wanted: [], [leaf_hash(item.leaf) for item in pending])
         note = sign_checkpoint(key, Checkpoint("copy.example/log", grown.size, grown.root))
-        await store.write(lambda tx: tx.grow_tree(0, pending, grown.nodes, note))
+        await store.write(lambda tx: tx.log.grow(0, pending, grown.nodes, note))
         await store.close()
         return customer, incident, notice, delivery
 
@@ -362,30 +363,30 @@ class TestCopy:
         assert path.read_bytes() == before
         old, new = open_store(path), open_store(target, migrate=False)
         for read in (
-            lambda tx: list(tx.all_customers()),
-            lambda tx: tx.customer_pseudonym(customer.id),
-            lambda tx: tx.incident(incident.id),
-            lambda tx: tx.sealed(notice.id),
-            lambda tx: tx.attempts(delivery.id),
-            lambda tx: tx.message_sent(delivery.id),
-            lambda tx: (tx.log_size(), tx.log_checkpoint(), list(tx.log_entries(0, 100))),
+            lambda tx: list(tx.customers.all()),
+            lambda tx: tx.customers.pseudonym(customer.id),
+            lambda tx: tx.incidents.get(incident.id),
+            lambda tx: tx.notices.seal(notice.id),
+            lambda tx: tx.deliveries.attempts(delivery.id),
+            lambda tx: tx.deliveries.message_sent(delivery.id),
+            lambda tx: (tx.log.size(), tx.log.checkpoint(), list(tx.audit.entries(0, 100))),
         ):
             assert await old.read(read) == await new.read(read)
         # Counters go on where they stood.
         other = make_customer()
-        await new.write(lambda tx: (tx.add_customer(other, SALT), tx.append_audit([make_entry()])))
-        assert list(await new.read(lambda tx: tx.all_customers())) == [customer, other]
-        assert len(await new.read(lambda tx: tx.pending_leaves(9))) == 1
+        await new.write(lambda tx: (tx.customers.add(other, SALT), tx.audit.append([make_entry()])))
+        assert list(await new.read(lambda tx: tx.customers.all())) == [customer, other]
+        assert len(await new.read(lambda tx: tx.audit.pending(9))) == 1
         await old.close()
         await new.close()
 
     async def test_a_target_in_use_is_refused_and_left_as_it_is(self, tmp_path, address):
         await self.fill(tmp_path / "x.sqlite3")
         store = open_store(address, migrate=False)
-        await store.write(lambda tx: tx.next_ticket_number(2026))
+        await store.write(lambda tx: tx.incidents.next_ticket_number(2026))
         with pytest.raises(StateConflictError, match="in use"):
             copy_store(tmp_path / "x.sqlite3", address)
-        assert list(await store.read(lambda tx: tx.all_customers())) == []
+        assert list(await store.read(lambda tx: tx.customers.all())) == []
         await store.close()
 
     async def test_a_source_whose_tree_was_changed_is_not_copied(self, tmp_path):
@@ -404,3 +405,28 @@ class TestCopy:
         (tmp_path / "x").write_bytes(b"no database")
         with pytest.raises(StoreUnavailableError, match="nothing was copied"):
             copy_store(tmp_path / "x", postgresql_server().empty_database())
+
+
+class TestPgbouncer:
+    """The pooler that many put before PostgreSQL (1.18 here): it refuses what it does not know at the connection."""
+
+    async def test_in_session_mode_everything_works_with_the_time_limits(self):
+        with pgbouncer(postgresql_server().empty_database(), "session") as address:
+            migrate_store(address)
+            store = open_store(address)
+            try:
+                customer = make_customer()
+                await store.write(lambda tx: tx.customers.add(customer, b"s" * 32))
+                assert await store.read(lambda tx: tx.customers.get(customer.id)) == customer
+                limit = await store.read(lambda tx: tx._session.one("SHOW statement_timeout"))
+                assert limit == ("30s",)
+            finally:
+                await store.close()
+
+    @pytest.mark.parametrize("mode", ["transaction", "statement"])
+    def test_where_clients_share_a_session_it_is_refused_in_one_sentence(self, mode):
+        with (
+            pgbouncer(postgresql_server().database(), mode) as address,
+            pytest.raises(StoreUnavailableError, match="set pool_mode = session in PgBouncer, or name"),
+        ):
+            open_store(address, migrate=False)

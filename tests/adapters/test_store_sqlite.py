@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import os
 import pkgutil
 import shutil
 import signal
@@ -18,7 +19,17 @@ from uuid import UUID, uuid4
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from fakes.records import (
+from sqlalchemy import bindparam, select
+
+import service.store
+from notifications.errors import StateConflictError, StoreUnavailableError
+from notifications.ports import InboxItem
+from service.store import migrate_store, open_store
+from service.store.engines.migration import is_current, sqlite_engine, upgrade
+from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
+from service.store.sql.statements import compiled
+from service.store.tables import metadata
+from support.records import (
     NOW,
     SALT,
     make_attempt,
@@ -32,7 +43,7 @@ from fakes.records import (
     make_profile,
     make_sealed,
 )
-from fakes.serving_records import (
+from support.serving_records import (
     make_acknowledgement,
     make_call_record,
     make_call_task,
@@ -40,16 +51,6 @@ from fakes.serving_records import (
     make_opening,
     make_returned,
 )
-from sqlalchemy import bindparam, select
-
-import service.store
-from notifications.errors import StateConflictError, StoreUnavailableError
-from notifications.ports import InboxItem
-from service.store import migrate_store, open_store
-from service.store.engines.migration import is_current, sqlite_engine, upgrade
-from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
-from service.store.sql.statements import compiled
-from service.store.tables import metadata
 
 
 @pytest.fixture(scope="session")
@@ -139,26 +140,26 @@ class TestAppendOnly:
         delivery = make_delivery(notice)
 
         def work(tx):
-            tx.add_customer(customer, SALT)
-            tx.add_binding(make_binding(customer))
-            tx.add_profile(make_profile(customer))
-            tx.add_incident(incident)
-            tx.add_decisions([make_decision(incident, customer)])
-            tx.add_notices([notice])
-            tx.add_sealed(make_sealed(notice, timestamp=b"t", log_proof=b"p"), uuid4())
-            tx.add_deliveries([delivery])
-            tx.finish_attempt(replace(delivery, attempts=1), make_attempt(delivery), b"mail")
-            tx.add_inbox_item(InboxItem(notice.id, customer.id, NOW))
+            tx.customers.add(customer, SALT)
+            tx.customers.add_binding(make_binding(customer))
+            tx.customers.add_profile(make_profile(customer))
+            tx.incidents.add(incident)
+            tx.incidents.add_decisions([make_decision(incident, customer)])
+            tx.notices.add([notice])
+            tx.notices.add_seal(make_sealed(notice, timestamp=b"t", log_proof=b"p"), uuid4())
+            tx.deliveries.add([delivery])
+            tx.deliveries.finish_attempt(replace(delivery, attempts=1), make_attempt(delivery), b"mail")
+            tx.deliveries.add_inbox_item(InboxItem(notice.id, customer.id, NOW))
             task = make_call_task(notice)
-            tx.add_call_task(task)
-            tx.add_call_record(make_call_record(task))
-            tx.add_opening(make_opening(notice))
-            tx.add_acknowledgement(make_acknowledgement(notice))
-            tx.add_returned_message(make_returned(delivery))
-            tx.add_reachability_checks([make_check(customer)])
-            tx.append_audit([make_entry(openings=[("payload", b"x")])])
-            tx.grow_tree(0, tx.pending_leaves(1), [(0, 0, b"h" * 32)], b"checkpoint")
-            tx.add_cosignature(1, "witness.example", "line\n", NOW)
+            tx.escalations.add_call_task(task)
+            tx.escalations.add_call_record(make_call_record(task))
+            tx.notices.add_opening(make_opening(notice))
+            tx.notices.add_acknowledgement(make_acknowledgement(notice))
+            tx.deliveries.record_bounce(make_returned(delivery))
+            tx.customers.add_reachability_checks([make_check(customer)])
+            tx.audit.append([make_entry(openings=[("payload", b"x")])])
+            tx.log.grow(0, tx.audit.pending(1), [(0, 0, b"h" * 32)], b"checkpoint")
+            tx.log.add_cosignature(1, "witness.example", "line\n", NOW)
             tx._session.execute("INSERT INTO checkpoint_timestamps VALUES (?, ?, ?)", (1, b"token", 0))
 
         await store.write(work)
@@ -217,7 +218,7 @@ class TestGroupCommit:
 
         first = asyncio.ensure_future(store.write(hold))
         await asyncio.to_thread(holding.wait, 10)
-        rest = [asyncio.ensure_future(store.write(lambda tx: tx.append_audit([make_entry()]))) for _ in range(30)]
+        rest = [asyncio.ensure_future(store.write(lambda tx: tx.audit.append([make_entry()]))) for _ in range(30)]
         await asyncio.sleep(0)
         release.set()
         await asyncio.gather(first, *rest)
@@ -230,18 +231,18 @@ class TestGroupCommit:
         def hold(tx):
             holding.set()
             assert release.wait(10)
-            tx.add_customer(made[0], SALT)
+            tx.customers.add(made[0], SALT)
 
         started = asyncio.ensure_future(store.write(hold))
         await asyncio.to_thread(holding.wait, 10)
-        queued = asyncio.ensure_future(store.write(lambda tx: tx.add_customer(made[1], SALT)))
+        queued = asyncio.ensure_future(store.write(lambda tx: tx.customers.add(made[1], SALT)))
         await asyncio.sleep(0)
         started.cancel()
         queued.cancel()
         release.set()
         await asyncio.gather(started, queued, return_exceptions=True)
         # The one that had started is carried through.
-        found = await store.write(lambda tx: [tx.customer(customer.id) for customer in made])
+        found = await store.write(lambda tx: [tx.customers.get(customer.id) for customer in made])
         assert found == [made[0], None]
 
     async def test_a_caller_that_goes_away_does_not_keep_the_others_of_its_commit_from_their_answers(self, store):
@@ -259,7 +260,7 @@ class TestGroupCommit:
         first = asyncio.ensure_future(store.write(hold))
         await asyncio.to_thread(holding.wait, 10)
         leaving = asyncio.ensure_future(store.write(slow))
-        staying = asyncio.ensure_future(store.write(lambda tx: tx.next_ticket_number(2026)))
+        staying = asyncio.ensure_future(store.write(lambda tx: tx.incidents.next_ticket_number(2026)))
         await asyncio.sleep(0)
         release.set()
         await first
@@ -275,16 +276,16 @@ class TestGroupCommit:
         made = make_customer()
 
         def hold(tx):
-            tx.add_customer(made, SALT)
+            tx.customers.add(made, SALT)
             holding.set()
             assert release.wait(10)
 
         writing = asyncio.ensure_future(store.write(hold))
         await asyncio.to_thread(holding.wait, 10)
-        assert await store.read(lambda tx: (tx.customer(made.id), tx.all_customers())) == (None, ())
+        assert await store.read(lambda tx: (tx.customers.get(made.id), tx.customers.all())) == (None, ())
         release.set()
         await writing
-        assert await store.read(lambda tx: tx.all_customers()) == (made,)
+        assert await store.read(lambda tx: tx.customers.all()) == (made,)
 
     async def test_a_commit_that_fails_fails_all_its_works_and_the_next_one_succeeds(self, store, path):
         holding, release = threading.Event(), threading.Event()
@@ -301,9 +302,9 @@ class TestGroupCommit:
             # A page limit is how SQLite itself meets a full disk: SQLITE_FULL gives up the whole transaction.
             tx._session.execute(f"PRAGMA max_page_count = {tx._session.one('PRAGMA page_count')[0]}")
             for _ in range(100):
-                tx.append_audit([make_entry(openings=[("payload", b"x" * 100_000)])])
+                tx.audit.append([make_entry(openings=[("payload", b"x" * 100_000)])])
 
-        works = [lambda tx, item=item: tx.add_customer(item, SALT) for item in made]
+        works = [lambda tx, item=item: tx.customers.add(item, SALT) for item in made]
         batch = [asyncio.ensure_future(store.write(work)) for work in (works[0], fill_the_disk, works[1])]
         await asyncio.sleep(0)
         release.set()
@@ -314,27 +315,27 @@ class TestGroupCommit:
 
         await store.write(lambda tx: tx._session.execute("PRAGMA max_page_count = 1000000000").fetchall())
         await store.write(works[2])
-        assert await store.read(lambda tx: tx.all_customers()) == (made[2],)
+        assert await store.read(lambda tx: tx.customers.all()) == (made[2],)
 
     async def test_a_database_locked_by_another_process_is_said(self, store, path, monkeypatch):
         await store.write(lambda tx: tx._session.execute("PRAGMA busy_timeout = 1").fetchall())
         with direct(path) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreUnavailableError, match="locked"):
-                await store.write(lambda tx: tx.next_ticket_number(2026))
+                await store.write(lambda tx: tx.incidents.next_ticket_number(2026))
             other.execute("ROLLBACK")
-        assert await store.write(lambda tx: tx.next_ticket_number(2026)) == 1
+        assert await store.write(lambda tx: tx.incidents.next_ticket_number(2026)) == 1
 
     async def test_a_work_that_ends_its_thread_of_control_harms_nobody_else(self, store):
         def leave(tx):
-            tx.next_ticket_number(2026)
+            tx.incidents.next_ticket_number(2026)
             raise SystemExit(3)
 
-        before = asyncio.ensure_future(store.write(lambda tx: tx.next_ticket_number(2026)))
+        before = asyncio.ensure_future(store.write(lambda tx: tx.incidents.next_ticket_number(2026)))
         with pytest.raises(SystemExit):
             await store.write(leave)
         assert await before == 1
-        assert await store.write(lambda tx: tx.next_ticket_number(2026)) == 2
+        assert await store.write(lambda tx: tx.incidents.next_ticket_number(2026)) == 2
 
     async def test_a_hook_that_fails_harms_nobody(self, store):
         def fail(changed):
@@ -342,12 +343,14 @@ class TestGroupCommit:
 
         heard = []
         store.on_commit += [fail, heard.append]
-        await store.write(lambda tx: tx.append_audit([make_entry()]))
+        await store.write(lambda tx: tx.audit.append([make_entry()]))
         assert heard == [{"audit"}]
 
     async def test_closing_finishes_what_was_handed_in_and_takes_no_more(self, path):
         opened = open_store(path, migrate=False)
-        numbers = [asyncio.ensure_future(opened.write(lambda tx: tx.next_ticket_number(2026))) for _ in range(600)]
+        numbers = [
+            asyncio.ensure_future(opened.write(lambda tx: tx.incidents.next_ticket_number(2026))) for _ in range(600)
+        ]
         await asyncio.sleep(0)
         await opened.close()
         await opened.close()
@@ -359,42 +362,42 @@ class TestGroupCommit:
     async def test_after_closing_the_database_file_alone_holds_everything(self, path):
         for number in range(25):
             opened = open_store(path, migrate=number == 0)
-            await opened.write(lambda tx: tx.add_customer(make_customer(), SALT))
+            await opened.write(lambda tx: tx.customers.add(make_customer(), SALT))
             await opened.close()
             assert not path.with_name(path.name + "-wal").exists()
 
     async def test_what_another_process_changed_is_seen(self, store, path):
         """The directory is kept decoded; another writer of the same file must not be missed."""
         made = [make_customer(), make_customer()]
-        await store.write(lambda tx: tx.add_customer(made[0], SALT))
-        assert await store.read(lambda tx: tx.all_customers()) == (made[0],)
+        await store.write(lambda tx: tx.customers.add(made[0], SALT))
+        assert await store.read(lambda tx: tx.customers.all()) == (made[0],)
         other = open_store(path, migrate=False)
-        await other.write(lambda tx: tx.add_customer(made[1], bytes(32)))
+        await other.write(lambda tx: tx.customers.add(made[1], bytes(32)))
         await other.close()
-        assert await store.read(lambda tx: tx.all_customers()) == tuple(made)
-        assert await store.write(lambda tx: tx.all_customers()) == tuple(made)
+        assert await store.read(lambda tx: tx.customers.all()) == tuple(made)
+        assert await store.write(lambda tx: tx.customers.all()) == tuple(made)
 
     async def test_the_kept_directory_never_serves_what_was_not_committed(self, store):
         """Version numbers of the directory that are undone come again with another content."""
         made = [make_customer(), make_customer()]
 
         def undone(tx):
-            tx.add_customer(made[0], SALT)
-            tx.all_customers()
+            tx.customers.add(made[0], SALT)
+            tx.customers.all()
             raise RuntimeError
 
         with pytest.raises(RuntimeError):
             await store.write(undone)
-        await store.write(lambda tx: tx.add_customer(made[1], SALT))
-        assert await store.write(lambda tx: tx.all_customers()) == (made[1],)
-        assert await store.read(lambda tx: tx.all_customers()) == (made[1],)
+        await store.write(lambda tx: tx.customers.add(made[1], SALT))
+        assert await store.write(lambda tx: tx.customers.all()) == (made[1],)
+        assert await store.read(lambda tx: tx.customers.all()) == (made[1],)
 
 
 _CHILD = """
     import asyncio, sys
     from uuid import UUID
     sys.path[:0] = [{tests!r}, {root!r}]
-    from fakes.records import make_customer, make_entry, make_incident, SALT
+    from support.records import make_customer, make_entry, make_incident, SALT
     from service.store import open_store
 
     async def client(store, own):
@@ -402,9 +405,9 @@ _CHILD = """
         while True:
             incident, entry = make_incident(ticket=f"T-{{own}}-{{number}}"), make_entry()
             def work(tx):
-                tx.add_incident(incident)
-                tx.append_audit([entry, make_entry()])
-                return tx.next_ticket_number(2026)
+                tx.incidents.add(incident)
+                tx.audit.append([entry, make_entry()])
+                return tx.incidents.next_ticket_number(2026)
             ticket = await store.write(work)
             # One write call per line: what is on the pipe was acknowledged.
             sys.stdout.write(f"{{incident.id}} {{entry.id}} {{ticket}}\\n")
@@ -431,9 +434,8 @@ class TestDurability:
     @pytest.fixture
     def acknowledged(self, path):
         """What a process that was killed in the middle of writing had been told was durable."""
-        tests = Path(__file__).parents[1]
-        script = textwrap.dedent(_CHILD).format(tests=str(tests), root=str(tests.parent), path=str(path))
-        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as child:
+        script, tests = textwrap.dedent(_CHILD).format(path=str(path)), Path(__file__).parents[1]
+        with subprocess.Popen([sys.executable, "-c", script], cwd=tests, stdout=subprocess.PIPE, text=True) as child:
             lines = [child.stdout.readline() for _ in range(300)]
             child.send_signal(signal.SIGKILL)
             lines += child.stdout.readlines()
@@ -446,13 +448,13 @@ class TestDurability:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         opened = open_store(path, migrate=False)
-        pending = await opened.read(lambda tx: tx.pending_leaves(1_000_000))
+        pending = await opened.read(lambda tx: tx.audit.pending(1_000_000))
         entries = {item.entry_id for item in pending}
         for incident_id, entry_id, _ in acknowledged:
             assert UUID(entry_id) in entries
-            assert await opened.read(lambda tx, i=incident_id: tx.incident(UUID(i))) is not None
+            assert await opened.read(lambda tx, i=incident_id: tx.incidents.get(UUID(i))) is not None
         # Whole units of work only: an incident, two entries and a ticket number each.
-        next_number = await opened.write(lambda tx: tx.next_ticket_number(2026))
+        next_number = await opened.write(lambda tx: tx.incidents.next_ticket_number(2026))
         assert len(entries) == 2 * (next_number - 1)
         assert [item.position for item in pending] == list(range(1, len(pending) + 1))
         await opened.close()
@@ -460,9 +462,9 @@ class TestDurability:
 
 async def test_an_identity_that_exists_is_a_conflict_also_where_a_trigger_sees_it_first(store):
     entry = make_entry()
-    await store.write(lambda tx: tx.append_audit([entry]))
+    await store.write(lambda tx: tx.audit.append([entry]))
     with pytest.raises(StateConflictError):
-        await store.write(lambda tx: tx.append_audit([entry]))
+        await store.write(lambda tx: tx.audit.append([entry]))
 
 
 class TestStatements:
@@ -549,3 +551,20 @@ def _statements(value):
     """Return the statements in a value of a module that could walk a table."""
     values = value.values() if isinstance(value, dict) else value if isinstance(value, tuple) else [value]
     return [item for item in values if isinstance(item, str) and item.startswith(("SELECT ", "UPDATE ", "DELETE "))]
+
+
+async def test_the_files_are_its_owners_whatever_the_folder_and_the_umask_allow(tmp_path):
+    folder = tmp_path / "open"
+    folder.mkdir(mode=0o755)
+    path = folder / "greffier.sqlite3"
+    path.touch(0o644)
+    path.chmod(0o644)
+    before = os.umask(0)
+    try:
+        store = open_store(path)
+        await store.write(lambda tx: tx.customers.add(make_customer(), b"s" * 32))
+        modes = {file.name: file.stat().st_mode & 0o777 for file in folder.iterdir()}
+        await store.close()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(["greffier.sqlite3", "greffier.sqlite3-wal", "greffier.sqlite3-shm"], 0o600)

@@ -8,12 +8,18 @@ import pytest
 import rfc3161_client
 from asn1crypto import tsp
 from asn1crypto import x509 as asn1_x509
-from clocks import SteppedClock
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from openssl_authority import (
+
+from notifications.crypto.timestamps import certificates_of_token, token_time, verify_timestamp
+from notifications.errors import TimestampUnavailableError, VerificationError
+from notifications.evidence.bundle.signers import verify_token
+from service.crypto.timestamp_token import _der, timestamp_reply
+from service.crypto.timestamping import AHEAD_SECONDS, HttpTimestampAuthority
+from support.clocks import SteppedClock
+from support.openssl_authority import (
     OpensslAuthority,
     binding,
     certificates_of,
@@ -22,14 +28,8 @@ from openssl_authority import (
     with_status,
     without_binding,
 )
-from sealed_sample import Office, files_of, refused, steps_of_files, steps_of_mail
-from timestamp_responder import answering, http, web_server
-
-from notifications.crypto.timestamps import certificates_of_token, token_time, verify_timestamp
-from notifications.errors import TimestampUnavailableError, VerificationError
-from notifications.evidence.bundle.signers import verify_token
-from service.crypto.timestamp_token import _der, timestamp_reply
-from service.crypto.timestamping import AHEAD_SECONDS, HttpTimestampAuthority
+from support.sealed_sample import Office, files_of, refused, steps_of_files, steps_of_mail
+from support.timestamp_responder import answering, http, web_server
 
 CONTENT = b"what is dated"
 ORDERS = {"as openssl writes it": list, "sorted": sorted, "reversed": lambda found: sorted(found, reverse=True)}

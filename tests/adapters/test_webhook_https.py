@@ -8,25 +8,34 @@ from email.utils import format_datetime
 from uuid import uuid4
 
 import pytest
-from fakes.clocks import SteppedClock
-from fakes.records import NOW, make_customer
-from fakes.serving_records import make_endpoint, make_secret
-from fakes.tls_authority import new_authority
-from fakes.webhook_server import a_byte_at_a_time, answer, close_at_once, hang, webhook_server
 
 from notifications.delivery.delivery import OutcomeKind
 from notifications.delivery.webhook import EndpointState, SignatureKind
-from notifications.delivery.webhook_message import public_key_text, shared_secret_text, trial_event, verify_webhook
+from notifications.delivery.webhook_message import public_key_text, shared_secret_text, trial_event
 from notifications.errors import VerificationError
+from service.channels import webhook_https
 from service.channels.webhook_https import (
     RefusedAddressError,
     SystemResolver,
     WebhookHttps,
-    WebhookSettings,
     seal_secret,
     verify_public,
 )
 from service.crypto.secret_box import SecretBox
+from service.settings.webhooks import WebhookSettings
+from support.clocks import SteppedClock
+from support.records import NOW, make_customer
+from support.serving_records import make_endpoint, make_secret
+from support.tls_authority import new_authority
+from support.webhook_receiver import verify_webhook
+from support.webhook_server import (
+    answer,
+    close_at_once,
+    hang,
+    slow_body,
+    slow_headers,
+    webhook_server,
+)
 
 BOX = SecretBox([b"m" * 32])
 SHARED, PRIVATE = b"s" * 32, b"p" * 32
@@ -73,7 +82,7 @@ def channel(authority, tmp_path, clock):
     def make(resolver=None, **changes):
         ca_file = tmp_path / "ca.pem"
         ca_file.write_bytes(authority.pem())
-        given = {"allow_private": True, "total_timeout_seconds": 20} | changes
+        given = {"allow_private": True, "timeout_seconds": 20} | changes
         return WebhookHttps(WebhookSettings(ca_file=ca_file, **given), BOX, clock, resolver or Resolver(["127.0.0.1"]))
 
     return make
@@ -151,12 +160,11 @@ async def test_a_giant_answer_is_not_read_to_its_end(channel, server):
     assert len(outcome.text) <= 200
 
 
-@pytest.mark.parametrize("reply", [hang, a_byte_at_a_time])
+@pytest.mark.parametrize("reply", [hang, slow_headers])
 async def test_whatever_the_other_side_does_it_ends(channel, server, reply):
     server.answers[:] = [reply]
-    posting = asyncio.create_task(post(channel(total_timeout_seconds=1.0), server))
+    posting = asyncio.create_task(post(channel(timeout_seconds=1.0), server))
     outcome = await posting
-    # A body that never ends is a failure only where its status did not come.
     assert outcome.kind is OutcomeKind.TRANSIENT_FAILURE
     assert "in time" in outcome.text
 
@@ -171,12 +179,34 @@ async def test_whatever_the_other_side_does_it_ends(channel, server, reply):
         ("soon", None),
         ("-5", None),
         ("Wed, 99 Foo 2026 00:00:00 GMT", None),
+        ("Sat, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Sat, 01 Jan 0000 00:00:00 GMT", None),
+        ("", None),
     ],
 )
 async def test_retry_after_is_read_as_seconds_or_date(channel, server, value, seconds):
     server.answers[:] = [answer(503, Retry_After=value)]
     outcome = await post(channel(), server)
     assert outcome.retry_after_seconds == pytest.approx(seconds, abs=1) if seconds else not outcome.retry_after_seconds
+
+
+@pytest.mark.parametrize("value", ["Sat, 01 Jan 99999999999999999999 00:00:00 GMT", "120"])
+async def test_retry_after_beside_a_success_is_not_read(channel, server, value):
+    server.answers[:] = [answer(200, Retry_After=value)]
+    outcome = await post(channel(), server)
+    assert (outcome.kind, outcome.retry_after_seconds) == (OutcomeKind.ACCEPTED, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(200, OutcomeKind.ACCEPTED), (410, OutcomeKind.PERMANENT_FAILURE), (500, OutcomeKind.TRANSIENT_FAILURE)],
+)
+async def test_status_and_headers_decide_however_slow_the_body_is(channel, server, monkeypatch, status, kind):
+    monkeypatch.setattr(webhook_https, "_READ_AT_MOST_SECONDS", 0.2)
+    server.answers[:] = [slow_body(status)]
+    outcome = await post(channel(timeout_seconds=5), server)
+    assert (outcome.kind, outcome.code) == (kind, status)
+    assert len(server.received) == 1
 
 
 class TestTls:
@@ -215,7 +245,7 @@ class TestAddresses:
         "127.0.0.1", "0.0.0.0", "10.0.0.1", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "192.0.0.1",
         "198.18.0.1", "224.0.0.1", "239.1.1.1", "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1",
         "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "2002:7f00:1::", "2002:a00:1::1", "64:ff9b::7f00:1",
-        "64:ff9b::a00:1", "64:ff9b:1::1", "2001:db8::1",
+        "64:ff9b::a00:1", "64:ff9b:1::1", "2001:db8::1", "fec0::1", "feff::1",
     )  # fmt: skip
 
     @pytest.mark.parametrize("address", PRIVATE)

@@ -7,16 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from clocks import SteppedClock
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fakes.memory_store import MemoryStore
-from fakes.records import make_entry
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_cosignature
-from notifications.audit.cosignature import with_cosignatures
 from notifications.audit.note import COSIGNATURE_V1, verifier_key
 from notifications.errors import InvalidInputError, LogUnavailableError, VerificationError
-from service.audit_log.cosigning import Cosigning, WitnessSettings
+from service.audit_log.cosigning import Cosigning, CosigningPace
 from service.audit_log.published_head import read_head
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.audit_log.witness.client import (
@@ -32,7 +28,10 @@ from service.audit_log.witness.client import (
 from service.audit_log.witness.folder import WitnessFolder, prepare_witness
 from service.audit_log.witness.server import create_witness_app
 from service.crypto.log_keys import LogSigners
-from service.system.http_server import HttpServer, listening_socket
+from service.system.http_server import HttpServer, bound_socket
+from support.clocks import SteppedClock
+from support.memory_store import MemoryStore
+from support.records import make_entry
 
 ORIGIN = "log.greffier.test"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
@@ -53,7 +52,7 @@ class Keys:
 @asynccontextmanager
 async def served(app):
     """An application on a port of loopback; yields its address."""
-    with listening_socket("127.0.0.1", 0) as listener:
+    with bound_socket("127.0.0.1", 0) as listener:
         server = HttpServer(app)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await server.is_up.wait()
@@ -91,7 +90,7 @@ class House:
         self.witnessing = Cosigning(store, clients, measure=self.sequencer.measure, clock=self.clock)
 
     async def grow(self, *numbers):
-        await self.store.write(lambda tx: tx.append_audit([make_entry() for _ in numbers]))
+        await self.store.write(lambda tx: tx.audit.append([make_entry() for _ in numbers]))
         await self.sequencer.sequence_pending()
 
     async def look(self):
@@ -105,7 +104,7 @@ def house(tmp_path, witness):
 
 
 async def _latest(store):
-    return await store.read(lambda tx: (tx.log_size(), tx.log_checkpoint()))
+    return await store.read(lambda tx: (tx.log.size(), tx.log.checkpoint()))
 
 
 async def test_each_head_is_cosigned_and_kept(house, witness):
@@ -115,8 +114,8 @@ async def test_each_head_is_cosigned_and_kept(house, witness):
         state = await house.look()
         assert (state.size, state.reason) == (number, None)
         size, note = await _latest(house.store)
-        lines = await house.store.read(lambda tx, size=size: tx.cosignatures(size))
-        served_note = with_cosignatures(note, lines)
+        lines = await house.store.read(lambda tx, size=size: tx.log.cosignatures(size))
+        served_note = note + "".join(lines).encode()
         assert verify_cosignature(served_note, witness.witness.key) == int(NOW.timestamp())
         assert witness.folder.latest(ORIGIN) == note
 
@@ -243,8 +242,8 @@ async def test_what_is_shown_and_is_ours_stops_nothing(house, witness):
 
 
 async def test_the_duty_runs_and_follows_commits(house, witness):
-    fast = WitnessSettings(period_seconds=0, poll_seconds=60)
-    duty = Cosigning(house.store, [witness], measure=house.sequencer.measure, clock=house.clock, settings=fast)
+    fast = CosigningPace(period_seconds=0, poll_seconds=60)
+    duty = Cosigning(house.store, [witness], measure=house.sequencer.measure, clock=house.clock, pace=fast)
     cosigned = asyncio.Event()
     house.store.on_commit += [duty.wake, lambda changed: "log" not in changed and cosigned.set()]
     running = asyncio.create_task(duty.run())

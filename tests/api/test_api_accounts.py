@@ -2,8 +2,9 @@
 
 import httpx
 import pytest
-import scenario
-from scenario import ok
+
+from support import scenario
+from support.scenario import ok
 
 
 async def account(api, name="Ada", **changes):
@@ -38,7 +39,7 @@ def faults(answer):
 
 async def entries(running, kind):
     def work(tx):
-        return [*tx.pending_leaves(1000), *tx.log_entries(0, 1000)]
+        return [*tx.audit.pending(1000), *tx.audit.entries(0, 1000)]
 
     leaves = [entry.leaf for entry in await running.parts.store.read(work)]
     return [leaf for leaf in leaves if f'"type":"{kind}"'.encode() in leaf]

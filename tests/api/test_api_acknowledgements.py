@@ -2,18 +2,14 @@
 
 import contextlib
 import json
-import sys
-from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
-from scenario import affected, change, customer, declare, harm, notices, ok, release
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import account, at_customer, at_provider
 
 from service.ports.accounts import Role
+from support.scenario import affected, change, customer, declare, harm, notices, ok, release
+from support.world import account, at_customer, at_provider
 
 
 class Case:
@@ -38,7 +34,7 @@ class Case:
         """Return the entries of a kind that the log holds by now."""
         store = self.running.parts.store
         leaves = await store.read(
-            lambda tx: [item.leaf for item in (*tx.log_entries(0, 10_000), *tx.pending_leaves(10_000))]
+            lambda tx: [item.leaf for item in (*tx.audit.entries(0, 10_000), *tx.audit.pending(10_000))]
         )
         found = {(leaf := json.loads(each))["id"]: leaf for each in leaves}
         return [leaf for leaf in found.values() if leaf["type"] == kind]

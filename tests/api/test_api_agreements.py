@@ -4,11 +4,11 @@ from importlib import resources
 
 import httpx
 import pytest
-import scenario
-from scenario import ok
 
 from notifications.errors import GreffierError
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.scenario import ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I2", "criticality": "C1"}
 
@@ -26,7 +26,7 @@ def second_agreement(tmp_path):
 
 
 async def test_a_second_agreement_without_code(data_folder, service_log, second_agreement):
-    async with embedded_service(data_folder, agreements_dir=second_agreement) as running:
+    async with embedded_service(data_folder, agreements__folder=second_agreement) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             known = {item["id"] for item in (await ok(api.get("/agreements")))["items"]}
@@ -46,7 +46,7 @@ async def test_a_faulty_agreement_file_is_named_with_key_and_reason(data_folder,
     file = second_agreement / "secnumcloud_iaas_4_0.toml"
     file.write_text(file.read_text(encoding="utf-8").replace('id = "P1"', 'id = "P9"', 1), encoding="utf-8")
     with pytest.raises(GreffierError, match=r"secnumcloud_iaas_4_0\.toml: "):
-        async with embedded_service(data_folder, agreements_dir=second_agreement):
+        async with embedded_service(data_folder, agreements__folder=second_agreement):
             pass
 
 

@@ -6,17 +6,12 @@ import io
 import json
 import re
 import subprocess
-import sys
 import zipfile
 from datetime import UTC, datetime
 from email import message_from_bytes
-from pathlib import Path
 from uuid import UUID
 
 import pytest
-import scenario
-from postgresql_server import postgresql_server
-from scenario import affected, harm, ok
 from test_api_accounts import caller, service
 from test_api_trail import sequenced
 
@@ -26,6 +21,10 @@ from notifications.use_cases.evidence.bundle_evidence import BundleRequest, plan
 from service.audit_log.bundle_writer import read_anchors, write_bundle
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust
+from support import scenario
+from support.commands import run_beside
+from support.postgresql_server import postgresql_server
+from support.scenario import affected, harm, ok
 
 __all__ = ["caller"]
 
@@ -36,11 +35,15 @@ OWN, FOREIGN = "Hôpital de Valmont", "Klinik Geheim"
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def running(request, data_folder, service_log, monkeypatch):
     """A running service, on either engine; commands that are run beside it find its database."""
-    shared = {} if request.param == "sqlite" else {"database_url": postgresql_server().database()}
+    shared = {} if request.param == "sqlite" else {"database__url": postgresql_server().database()}
     if shared:
-        monkeypatch.setenv("GREFFIER_DATABASE_URL", shared["database_url"])
+        monkeypatch.setenv("GREFFIER_DATABASE__URL", shared["database__url"])
     async with embedded_service(
-        data_folder, sequencer_period_seconds=0.01, stranger_requests_burst=5000, requests_burst=20_000, **shared
+        data_folder,
+        log__batch_seconds=0.01,
+        access__stranger_requests_burst=5000,
+        access__requests_burst=20_000,
+        **shared,
     ) as service:
         yield service
 
@@ -201,8 +204,7 @@ async def test_the_command_makes_it_beside_the_service_and_another_command_verif
 
 
 async def greffier(*words):
-    command = [str(Path(sys.executable).with_name("greffier")), *map(str, words)]
-    return await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False, timeout=120)
+    return await run_beside(*words, text=False)
 
 
 async def test_a_customer_s_bundle_reveals_nothing_of_another(running, api, caller, shared):
@@ -260,7 +262,7 @@ def everything_in(content):
 
 async def names_of(running, api, incident, customer):
     """Return every identifier, name and pseudonym of a customer."""
-    pseudonym = await running.parts.store.read(lambda tx: tx.customer_pseudonym(UUID(customer["id"])))
+    pseudonym = await running.parts.store.read(lambda tx: tx.customers.pseudonym(UUID(customer["id"])))
     contacts = (await ok(api.get(f"/customers/{customer['id']}/contacts")))["items"]
     names = {customer["id"], customer["name"], pseudonym, "vol-foreign-1", "Datenträger", "klinik"}
     names |= {contact[key] for contact in contacts for key in ("id", "email", "name")}
@@ -278,9 +280,9 @@ async def test_openssl_and_sha256sum_verify_it_by_the_readme_alone(running, api,
     for language in ("fr", "en", "de"):
         # That a bundle was made is of the incident too: each is under a head of its own.
         await sequenced(running)
-        size, note = await store.read(lambda tx: (tx.log_size(), tx.log_checkpoint()))
+        size, note = await store.read(lambda tx: (tx.log.size(), tx.log.checkpoint()))
         token = await authority.timestamp(note)
-        await store.write(lambda tx, at=(size, token): tx.add_checkpoint_timestamp(*at, datetime.now(UTC)))
+        await store.write(lambda tx, at=(size, token): tx.log.add_timestamp(*at, datetime.now(UTC)))
         content = await bundle(api, "/audit/bundle", incident_id=incident["id"], language=language)
         folder = tmp_path / language
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -7,17 +7,17 @@ from uuid import UUID
 
 import httpx
 import pytest
-from clocks import SteppedClock
-from scenario import affected, customer, declare, ok, release
 
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import end_pauses, paused_channels
 from service.cli.demo.environment import embedded_service
+from support.clocks import SteppedClock
+from support.scenario import affected, customer, declare, ok, release
 
 
 async def entries(running, kind):
     """Return the details of the log's entries of a kind, sequenced or not."""
-    found = await running.parts.store.read(lambda tx: [*tx.log_entries(0, 9999), *tx.pending_leaves(9999)])
+    found = await running.parts.store.read(lambda tx: [*tx.audit.entries(0, 9999), *tx.audit.pending(9999)])
     return [leaf for leaf in (json.loads(item.leaf) for item in found) if leaf["type"] == kind]
 
 
@@ -105,7 +105,7 @@ async def placed(running, notice):
     running.parts.store.on_commit.append(lambda _kinds: changed.set())
     async with asyncio.timeout(30):
         while True:
-            found = await running.parts.store.read(lambda tx: tx.deliveries(UUID(notice["id"])))
+            found = await running.parts.store.read(lambda tx: tx.deliveries.of_notice(UUID(notice["id"])))
             if any(item.channel.value == "console" and item.state.value == "sent" for item in found):
                 return
             await changed.wait()
@@ -120,7 +120,7 @@ async def test_a_pause_ends_by_itself_and_says_so(data_folder, service_log):
             until = (clock.now() + timedelta(hours=1)).isoformat()
             await ok(api.post("/channels/webhook/pause", json={"reason": "R", "until": until}))
             store = running.parts.store
-            pauses = await store.read(lambda tx: tx.channel_pauses())
+            pauses = await store.read(lambda tx: tx.deliveries.channel_pauses())
             assert paused_channels(pauses, clock.now()) == {"webhook"}
             assert paused_channels(pauses, clock.now() + timedelta(hours=1)) == frozenset()
             clock.step(timedelta(minutes=61))
@@ -128,5 +128,5 @@ async def test_a_pause_ends_by_itself_and_says_so(data_folder, service_log):
             assert channel(await ok(api.get("/channels")), "webhook")["pause"] is None
             act = AuditContext("system:test", clock.now(), running.parts.context.identifiers)
             await store.write(lambda tx: end_pauses(tx, act))
-            assert await store.read(lambda tx: list(tx.channel_pauses())) == []
+            assert await store.read(lambda tx: list(tx.deliveries.channel_pauses())) == []
             assert [leaf["detail"] for leaf in await entries(running, "channel.resumed")] == [{"by": "end"}]

@@ -1,19 +1,15 @@
 """Four eyes: whoever wrote a notice last does not release it; the emergency way past that stands out."""
 
 import json
-import sys
-from pathlib import Path
 
 import httpx
 import pytest
-from scenario import change, customer, declare, harm, notices, ok
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import account, at_provider
 
 from notifications.agreement import bundled_agreements
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
+from support.scenario import change, customer, declare, harm, notices, ok
+from support.world import account, at_provider
 
 
 def client(running, token):
@@ -79,7 +75,10 @@ async def test_without_a_rule_an_author_who_may_release_does(api, people):
 
 
 async def test_a_setting_requires_it_of_everybody(data_folder, service_log):
-    async with embedded_service(data_folder, four_eyes=True) as running, client(running, running.token) as api:
+    async with (
+        embedded_service(data_folder, agreements__four_eyes=True) as running,
+        client(running, running.token) as api,
+    ):
         await customer(api)
         incident = await declared(api)
         assert (await released(api, incident)).status_code == 409
@@ -94,7 +93,10 @@ async def test_an_agreement_requires_it_of_its_customers(data_folder, service_lo
     (tmp_path / "agreements").mkdir()
     (tmp_path / "agreements" / "strict.toml").write_text(strict, "utf-8")
     folder = tmp_path / "agreements"
-    async with embedded_service(data_folder, agreements_dir=folder) as running, client(running, running.token) as api:
+    async with (
+        embedded_service(data_folder, agreements__folder=folder) as running,
+        client(running, running.token) as api,
+    ):
         shown = await ok(api.get("/agreements/strict"))
         assert (shown["four_eyes"], shown["four_eyes_clause"]) == (True, "7.1")
         assert (await ok(api.get(f"/agreements/{source}")))["four_eyes"] is False

@@ -5,6 +5,8 @@ import re
 import httpx
 import pytest
 
+from notifications.time_zones import IANA_VERSION
+
 OPEN = {"/healthz", "/readyz"}
 
 
@@ -49,7 +51,7 @@ async def test_the_token_is_asked_for_before_the_input_is_looked_at(stranger):
 
 
 async def test_health_is_open_and_tells_no_content(stranger):
-    assert (await stranger.get("/healthz")).json() == {"status": "ok"}
+    assert (await stranger.get("/healthz")).json() == {"status": "ok", "time_zones": IANA_VERSION}
     ready = await stranger.get("/readyz")
     assert ready.status_code == 200, ready.text
     parts = ("log", "signing", "mail", "worker", "alerts", "escalation", "checks", "erasing", "log_check", "disk")

@@ -1,18 +1,11 @@
 """Members: a customer's managers say who acts for it, and learn nothing of anybody's other customers."""
 
-import sys
-from pathlib import Path
-
 import pytest
-import scenario
-from scenario import ok
 from test_api_accounts import account, caller
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-
-import world
-
 from service.ports.accounts import Role
+from support import scenario, world
+from support.scenario import ok
 
 __all__ = ["caller"]
 
@@ -28,7 +21,7 @@ async def valmont(running, api, caller):
 
 
 async def log_length(running):
-    return await running.parts.store.read(lambda tx: tx.log_size() + len(tx.pending_leaves(10_000)))
+    return await running.parts.store.read(lambda tx: tx.log.size() + len(tx.audit.pending(10_000)))
 
 
 async def test_the_answer_is_the_same_whether_or_not_there_was_an_account(running, api, valmont):

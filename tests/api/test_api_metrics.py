@@ -6,11 +6,11 @@ import re
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from scenario import affected, customer, declare, ok, release
 
 from notifications.errors import InvalidInputError
 from service.cli.demo.environment import embedded_service
 from service.monitoring.metrics_listener import metrics_listener
+from support.scenario import affected, customer, declare, ok, release
 
 
 async def scraped(running, headers=None):
@@ -132,7 +132,7 @@ async def test_metrics_are_for_whoever_may_read_them(running):
 
 
 async def test_the_listener_answers_without_a_token_and_only_for_metrics(data_folder, service_log):
-    async with embedded_service(data_folder, metrics_port=0) as running:
+    async with embedded_service(data_folder, metrics__port=0) as running:
         listening = next(line for line in service_log.getvalue().splitlines() if "metrics.listening" in line)
         port = int(re.search(r'"port": (\d+)', listening)[1])
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as scraper:
@@ -153,7 +153,7 @@ async def test_the_listener_answers_without_a_token_and_only_for_metrics(data_fo
     "host", ["0.0.0.0", "::", "8.8.8.8", "2001:4860:4860::8888", "::ffff:8.8.8.8", "no.such.name.invalid"]
 )
 async def test_the_listener_is_refused_where_others_could_reach_it(host, running):
-    with pytest.raises(InvalidInputError, match="metrics_host"):
+    with pytest.raises(InvalidInputError, match=r"metrics\.host"):
         async with metrics_listener(running.parts.context.metrics, host, 0):
             pass
 
@@ -187,7 +187,9 @@ async def test_what_holds_notices_is_told_by_kind_and_names_no_file(running, api
     await release(api, incident)
 
     async def held():
-        return await running.parts.store.read(lambda tx: bool(tx.store_figures(running.parts.context.clock.now()).held))
+        return await running.parts.store.read(
+            lambda tx: bool(tx.figures.collect(running.parts.context.clock.now()).held)
+        )
 
     await settled(running, held)
     running.parts.context.metrics._read_at = None

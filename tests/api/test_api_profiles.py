@@ -1,17 +1,13 @@
 """Changed profiles: from when they hold, what stays, and what a dry run tells to whom."""
 
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
-from scenario import affected, assessment, customer, declare, harm, notices, ok
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import account, at_customer, at_provider
 
 from service.ports.accounts import Role
+from support.scenario import affected, assessment, customer, declare, harm, notices, ok
+from support.world import account, at_customer, at_provider
 
 ONLY_I1 = {"choices": [{"impacts": ["I1"]}]}
 EVERYTHING = {"choices": [{}]}
@@ -62,7 +58,7 @@ async def test_incidents_of_more_than_a_year_ago_do_not_count(running, api, hosp
 
 async def test_a_dry_run_records_nothing(running, api, hospital):
     def written(tx):
-        return tx.log_size() + len(tx.pending_leaves(10_000))
+        return tx.log.size() + len(tx.audit.pending(10_000))
 
     before = await running.parts.store.read(written)
     await ok(api.post(f"/customers/{hospital['id']}/profiles/dry-run", json=EVERYTHING))

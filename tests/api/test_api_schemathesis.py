@@ -3,9 +3,7 @@
 import asyncio
 import io
 import shutil
-import sys
 import threading
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,12 +14,10 @@ from hypothesis import strategies as st
 from schemathesis.checks import load_all_checks, not_a_server_error
 from schemathesis.specs.openapi import checks
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from matrix_rows import ROLES
-from world import build_world
-
 from service.cli.demo.environment import embedded_service
 from service.system.logging import configure_logging
+from support.matrix_rows import ROLES
+from support.world import build_world
 
 load_all_checks()
 _CHECKS = (
@@ -49,7 +45,10 @@ class Running:
         self._loop = asyncio.get_running_loop()
         try:
             async with embedded_service(
-                self._folder, sequencer_period_seconds=0.01, requests_burst=10**6, stranger_requests_burst=10**6
+                self._folder,
+                log__batch_seconds=0.01,
+                access__requests_burst=10**6,
+                access__stranger_requests_burst=10**6,
             ) as service:
                 headers = {"Authorization": f"Bearer {service.token}"}
                 async with httpx.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=30) as api:

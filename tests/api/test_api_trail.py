@@ -4,13 +4,13 @@ import base64
 
 import httpx
 import pytest
-import scenario
-from scenario import ok
 from test_api_accounts import caller, service
 
 from notifications.audit.checkpoint import parse_checkpoint_note
 from notifications.audit.merkle import leaf_hash, verify_inclusion
 from notifications.audit.proof import parse_proof
+from support import scenario
+from support.scenario import ok
 
 __all__ = ["caller"]
 
@@ -41,7 +41,7 @@ async def pages(client: httpx.AsyncClient, customer, limit=3):
 async def sequenced(running):
     """Wait until nothing is pending."""
     context = running.parts.context
-    act_id = await running.parts.store.read(lambda tx: [leaf.entry_id for leaf in tx.pending_leaves(10_000)])
+    act_id = await running.parts.store.read(lambda tx: [leaf.entry_id for leaf in tx.audit.pending(10_000)])
     for entry_id in act_id:
         await running.parts.sequencer.included(entry_id)
     assert context is not None

@@ -8,19 +8,19 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-import scenario
-from people import browser, person, visible_text
-from scenario import affected, ok
 
 from notifications.delivery.delivery import DeliveryState
 from service.ports.accounts import Role
+from support import scenario
+from support.people import browser, person, visible_text
+from support.scenario import affected, ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 NAMES = ("Hôpital de Valmont", "Klinik <b>am Fluss</b>", "Untold Ltd")
 
 
 def told(tx, notice):
-    deliveries = tx.deliveries(UUID(notice["id"]))
+    deliveries = tx.deliveries.of_notice(UUID(notice["id"]))
     return bool(deliveries) and all(item.state is DeliveryState.SENT for item in deliveries)
 
 
@@ -39,7 +39,7 @@ async def incidents(running, api):
     await ok(api.post(path, json={"reason": "Nobody else."}, headers={"If-Match": '"1"'}))
     served = [*await scenario.notices(api, first), drafts[owners[0]["id"]]]
     await until(running, lambda tx: all(told(tx, notice) for notice in served))
-    await until(running, lambda tx: not tx.pending_leaves(1))
+    await until(running, lambda tx: not tx.audit.pending(1))
     return first, late, owners
 
 
@@ -134,8 +134,8 @@ async def test_a_period_that_is_none_is_told(wrong, running):
 
 async def test_what_an_auditor_reads_is_in_the_log(running, api, incidents):
     async def reads():
-        await until(running, lambda tx: not tx.pending_leaves(1))
-        entries = await running.parts.store.read(lambda tx: tx.log_entries(0, 10_000))
+        await until(running, lambda tx: not tx.audit.pending(1))
+        entries = await running.parts.store.read(lambda tx: tx.audit.entries(0, 10_000))
         leaves = [json.loads(entry.leaf) for entry in entries]
         return [leaf["detail"]["operation"] for leaf in leaves if leaf["type"] == "record.read"]
 

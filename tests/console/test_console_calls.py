@@ -1,21 +1,17 @@
 """The pages of calls as an analyst uses them at night: without JavaScript, by forms alone, in three languages."""
 
 import re
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from clocks import SteppedClock
-from people import browser, person, visible_text
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "end_to_end"))
-from test_escalation import GONE, desk_of
 
 from notifications.customer.records import ContactRole
 from notifications.delivery.call_task import CallOutcome, CallReason, CallTaskState
 from service.ports.accounts import Role
 from service.web.console.catalogues import CATALOGUES, text
+from support.clocks import SteppedClock
+from support.desk import GONE, desk_of
+from support.people import browser, person, visible_text
 
 SECRET = "Les disques de paie sont chiffrés"
 
@@ -27,7 +23,7 @@ async def night(data_folder, service_log):
         desk.smtp.refused = {"rssi@valmont.example": GONE, "direction@valmont.example": GONE}
         owner = await desk.customer("rssi@valmont.example", "direction@valmont.example?")
         _, notice = await desk.notified(owner, summary=SECRET, title=SECRET)
-        (task,) = await desk.until(lambda tx: tx.call_tasks_of_notice(notice))
+        (task,) = await desk.until(lambda tx: tx.escalations.call_tasks_of_notice(notice))
         yield desk, task
 
 
@@ -73,7 +69,7 @@ async def test_a_call_is_recorded_by_the_form_and_ends_the_task(night):
         seen = visible_text((await pages.get(answer.headers["location"])).text)
         assert (await pages.get("/calls")).text.count('class="card') == 0
     assert "Mme Roux" in seen
-    (record,) = await desk.read(lambda tx: tx.call_records(task.id))
+    (record,) = await desk.read(lambda tx: tx.escalations.call_records(task.id))
     assert (record.outcome, record.number, record.called_by) == (
         CallOutcome.REACHED, "+33 1 00 00 00 01", f"account:{ada.account.id}"
     )  # fmt: skip
@@ -103,7 +99,7 @@ async def test_what_was_filled_in_is_not_lost_when_it_is_refused(night):
             f"/calls/{task.id}/calls", data=filled(stale.text, ada, outcome="reached", spoke_to="Mme Roux")
         )
         assert again.status_code == 303
-    assert len(await desk.read(lambda tx: tx.call_records(task.id))) == 2
+    assert len(await desk.read(lambda tx: tx.escalations.call_records(task.id))) == 2
 
 
 async def test_a_number_of_nobody_known_is_taken_down(night):
@@ -115,7 +111,7 @@ async def test_a_number_of_nobody_known_is_taken_down(night):
         assert (await pages.post(f"/calls/{task.id}/calls", data=form)).status_code == 303
         strange = form | {"whom": str(task.id), "version": "2"}
         assert (await pages.post(f"/calls/{task.id}/calls", data=strange)).status_code == 422
-    (record,) = await desk.read(lambda tx: tx.call_records(task.id))
+    (record,) = await desk.read(lambda tx: tx.escalations.call_records(task.id))
     assert (record.contact_id, record.number) == (None, "+33 9 99")
 
 

@@ -1,9 +1,9 @@
 """The page of the channels: pausing and resuming by forms, in three languages, for whoever may."""
 
 import pytest
-from people import browser, person
 
 from service.ports.accounts import Role
+from support.people import browser, person
 
 
 @pytest.mark.parametrize(("language", "words"), [("fr", "Suspendre"), ("en", "Pause"), ("de", "Anhalten")])
@@ -37,7 +37,7 @@ async def test_a_wrong_entry_is_told_and_pauses_nothing(wrong, running):
         answer = await page.post("/channels/email/pause", data=ada.form(**({"reason": "R", "hours": ""} | wrong)))
         assert answer.status_code == 422
         assert 'role="alert"' in answer.text
-    assert await running.parts.store.read(lambda tx: list(tx.channel_pauses())) == []
+    assert await running.parts.store.read(lambda tx: list(tx.deliveries.channel_pauses())) == []
 
 
 async def test_who_may_only_read_sees_no_form_and_who_may_not_sees_no_page(running):
@@ -58,4 +58,4 @@ async def test_a_form_of_another_site_pauses_nothing(running):
     async with browser(running, ada) as page:
         answer = await page.post("/channels/email/pause", data={"reason": "R", "csrf_token": "x"})
         assert answer.status_code == 403
-    assert await running.parts.store.read(lambda tx: list(tx.channel_pauses())) == []
+    assert await running.parts.store.read(lambda tx: list(tx.deliveries.channel_pauses())) == []

@@ -2,15 +2,17 @@
 
 import hashlib
 import re
+from uuid import UUID
 
 import httpx
-from people import browser, person, visible_text
-from scenario import affected, customer, declare, harm, ok, release
 
+from notifications.mail.bounce_record import Bounce, BounceKind
 from service.auth.authentication import SESSION_COOKIE
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
 from service.web.console.forms import local_path
+from support.people import browser, person, visible_text
+from support.scenario import affected, customer, declare, harm, ok, release
 
 STRICT = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -258,6 +260,38 @@ async def test_a_notice_shows_its_words_its_proofs_and_whom_it_was_served_on(run
     assert " sandbox></iframe>" in page
 
 
+async def test_what_came_back_is_shown_to_the_analyst_alone_and_as_text(running, api):
+    ((own, notice),) = await notified(running, api, "Alpha")
+    store, act = running.parts.store, running.parts.context.identifiers
+    (mail,) = [
+        item
+        for item in await store.read(lambda tx: tx.deliveries.of_notice(UUID(notice["id"])))
+        if item.channel.value == "email"
+    ]
+    held = Bounce(
+        id=act.new_id(),
+        delivery_id=mail.id,
+        received_at=running.parts.context.clock.now(),
+        kind=BounceKind.UNKNOWN,
+        status=None,
+        diagnostic="Message on hold",
+        reporting_mta=None,
+        content=f"Subject: Message on hold\r\n\r\nPlease click {BAD}".encode(),
+    )
+    await store.write(lambda tx: tx.deliveries.record_bounce(held))
+    pages = {}
+    for name, grant in (("Ana", (Role.ANALYST, None)), ("Max", (Role.CUSTOMER_MEMBER, own["id"]))):
+        async with browser(running, await person(running, name, grant)) as signed_in:
+            pages[name] = (await signed_in.get(f"/notices/{notice['id']}")).text
+            if name == "Ana":
+                raw = await signed_in.get(f"/api/v1/notices/{notice['id']}/deliveries/{mail.id}/returned/{held.id}")
+                assert raw.content == held.content
+    assert "Please click &lt;script&gt;alert(1)&lt;/script&gt; evil" in visible_text(pages["Ana"])
+    assert "To be read by a person" in visible_text(pages["Ana"])
+    assert BAD not in pages["Ana"]
+    assert "Message on hold" not in pages["Max"]
+
+
 async def test_a_foreign_notice_and_a_draft_are_nothing(running, api):
     (own, _), (_, foreign) = await notified(running, api, "Alpha", "Beta")
     incident = await declare(
@@ -315,7 +349,7 @@ async def test_a_token_is_shown_once_works_and_is_revoked(running):
         async with httpx.AsyncClient(base_url=running.url, headers={"Authorization": f"Bearer {token}"}) as program:
             assert (await program.get("/api/v1/incidents")).status_code == 200
             assert (await program.get("/api/v1/notices")).status_code == 403
-            (stored,) = await running.parts.store.read(lambda tx: tx.tokens(analyst.account.id))
+            (stored,) = await running.parts.store.read(lambda tx: tx.tokens.of_account(analyst.account.id))
             revoked = await signed_in.post(f"/account/tokens/{stored.id}/revoke", data=analyst.form())
             assert revoked.status_code == 303
             assert revoked.headers["location"] == "/account?done=token"
@@ -327,11 +361,11 @@ async def test_nobody_revokes_the_token_of_another(running):
     other = await person(running, "Otto", (Role.ANALYST, None))
     async with browser(running, analyst) as signed_in:
         await signed_in.post("/account/tokens", data=analyst.form(name="SIEM", days="30", permissions=["self"]))
-    (stored,) = await running.parts.store.read(lambda tx: tx.tokens(analyst.account.id))
+    (stored,) = await running.parts.store.read(lambda tx: tx.tokens.of_account(analyst.account.id))
     async with browser(running, other) as signed_in:
         answer = await signed_in.post(f"/account/tokens/{stored.id}/revoke", data=other.form())
     assert answer.status_code == 404
-    (stored,) = await running.parts.store.read(lambda tx: tx.tokens(analyst.account.id))
+    (stored,) = await running.parts.store.read(lambda tx: tx.tokens.of_account(analyst.account.id))
     assert stored.revoked_at is None
 
 
@@ -349,8 +383,8 @@ async def test_cookies_are_bound_to_the_host_and_closed_to_scripts(running):
 
 
 async def test_a_notice_without_its_timestamp_stands_among_what_waits_with_the_reason(data_folder):
-    settings = {"timestamp_url": "http://127.0.0.1:9/", "timestamp_ca_file": data_folder / "trust" / "tsa.pem"}
-    async with embedded_service(data_folder, sequencer_period_seconds=0, **settings) as running:
+    settings = {"timestamps__url": "http://127.0.0.1:9/", "timestamps__ca_file": data_folder / "trust" / "tsa.pem"}
+    async with embedded_service(data_folder, log__batch_seconds=0, **settings) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             await customer(api)

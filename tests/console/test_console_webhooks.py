@@ -4,14 +4,14 @@ import html
 import re
 
 import pytest
-from fakes.tls_authority import new_authority
-from fakes.webhook_server import answer, webhook_server
-from people import browser, person
-from scenario import customer
 
 from notifications.delivery.webhook import EndpointState
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
+from support.people import browser, person
+from support.scenario import customer
+from support.tls_authority import new_authority
+from support.webhook_server import answer, webhook_server
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def receiver(tmp_path):
 @pytest.fixture
 async def running(data_folder, receiver, tmp_path):
     async with embedded_service(
-        data_folder, webhook_ca_file=tmp_path / "ca.pem", webhook_allow_private=True, sequencer_period_seconds=0
+        data_folder, webhooks__ca_file=tmp_path / "ca.pem", webhooks__allow_private=True, log__batch_seconds=0
     ) as service:
         yield service
 
@@ -42,11 +42,11 @@ async def manager(running, own):
 
 
 async def endpoints_of(running):
-    return await running.parts.store.read(lambda tx: list(tx.webhook_endpoints(None)))
+    return await running.parts.store.read(lambda tx: list(tx.webhooks.endpoints(None)))
 
 
 async def secrets_of(running):
-    return await running.parts.store.read(lambda tx: list(tx.webhook_secrets(None)))
+    return await running.parts.store.read(lambda tx: list(tx.webhooks.secrets(None)))
 
 
 async def added(page, whom, base, url, **fields):

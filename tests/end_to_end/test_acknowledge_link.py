@@ -6,28 +6,24 @@ import html
 import json
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.policy import default as mail_policy
 from io import StringIO
-from pathlib import Path
 from uuid import UUID
 
 import aiosmtplib
 import httpx
 import pytest
-from clocks import TurnedClock
 from rich.console import Console
-from scenario import affected, customer, declare, harm, ok, release
-from smime_reader import SmimeReader
 
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust, print_verification
 from service.delivery.acknowledge_link import LINK_DAYS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import moment
+from support.clocks import TurnedClock
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.smime_reader import SmimeReader
+from support.world import moment
 
 CONSOLE = "https://console.provider.example"
 LINK = re.compile(rf"^{re.escape(CONSOLE)}(/acknowledge/[A-Za-z0-9_-]+)$", re.MULTILINE)
@@ -78,7 +74,7 @@ class Case:
     async def entries(self, kind):
         """Return the entries of a kind, in the tree or on the way there."""
         leaves = await self.running.parts.store.read(
-            lambda tx: [item.leaf for item in (*tx.log_entries(0, 10_000), *tx.pending_leaves(10_000))]
+            lambda tx: [item.leaf for item in (*tx.audit.entries(0, 10_000), *tx.audit.pending(10_000))]
         )
         found = {(leaf := json.loads(each))["id"]: leaf for each in leaves}
         return [leaf for leaf in found.values() if leaf["type"] == kind]
@@ -98,14 +94,14 @@ def link_of(mail):
 
 @pytest.fixture
 def options():
-    return {"console_url": CONSOLE}
+    return {"provider__console_url": CONSOLE}
 
 
 @pytest.fixture
 async def case(data_folder, service_log, options):
     clock = TurnedClock()
     async with embedded_service(
-        data_folder, sequencer_period_seconds=0.01, stranger_requests_burst=5000, clock=clock, **options
+        data_folder, log__batch_seconds=0.01, access__stranger_requests_burst=5000, clock=clock, **options
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with (
@@ -380,11 +376,11 @@ async def test_the_click_ends_the_clock_and_calls_off_whoever_was_to_call(case):
                     return
                 await changed.wait()
 
-    await until(lambda tx: any(each.state == "sent" and each.contact_id for each in tx.deliveries(notice_id)))
+    await until(lambda tx: any(each.state == "sent" and each.contact_id for each in tx.deliveries.of_notice(notice_id)))
     case.clock.turn(hours=3)
     await case.running.parts.escalating.look()
-    await until(lambda tx: [each.state for each in tx.call_tasks_of_notice(notice_id)] == ["open"])
+    await until(lambda tx: [each.state for each in tx.escalations.call_tasks_of_notice(notice_id)] == ["open"])
     assert (await case.press(path, await case.page(path))).status_code == 303
     # Nobody looks: the acknowledgement itself wakes whoever does.
-    await until(lambda tx: [each.state for each in tx.call_tasks_of_notice(notice_id)] == ["cancelled"])
-    await until(lambda tx: tx.escalation(notice_id).next_look_at is None)
+    await until(lambda tx: [each.state for each in tx.escalations.call_tasks_of_notice(notice_id)] == ["cancelled"])
+    await until(lambda tx: tx.escalations.get(notice_id).next_look_at is None)

@@ -3,23 +3,19 @@
 import asyncio
 import json
 import subprocess
-import sys
 from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default as mail_policy
-from pathlib import Path
 
 import httpx
 import pytest
-from clocks import SteppedClock
-from scenario import affected, change, customer, declare, facts, harm, ok, release
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import account, at_provider
 
 from service.cli.demo.environment import ADDRESS, embedded_service
 from service.monitoring.alert_texts import _WORDS, KINDS, alert_mail
 from service.ports.accounts import Role
+from support.clocks import SteppedClock
+from support.scenario import affected, change, customer, declare, facts, harm, ok, release
+from support.world import account, at_provider
 
 GRACE = timedelta(minutes=2)
 
@@ -29,8 +25,8 @@ async def night(data_folder, service_log):
     """A service whose clock stands still, its API, and the clock."""
     clock = SteppedClock()
     # The clock is turned by hours while real milliseconds pass: nothing is stuck for that.
-    stuck = {"alert_queue_age_seconds": 10.0**9, "alert_log_lag_seconds": 10.0**9}
-    async with embedded_service(data_folder, clock=clock, sequencer_period_seconds=0, **stuck) as running:
+    stuck = {"alerts__queue_age_seconds": 10.0**9, "alerts__log_lag_seconds": 10.0**9}
+    async with embedded_service(data_folder, clock=clock, log__batch_seconds=0, **stuck) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             yield running, api, clock
@@ -51,19 +47,19 @@ async def all_gone_out(running):
     running.parts.store.on_commit.append(lambda _kinds: changed.set())
     async with asyncio.timeout(60):
         while await running.parts.store.read(
-            lambda tx: [*tx.notices_held(ever, ever, 9), *tx.deliveries_late(ever, ever, 9)]
+            lambda tx: [*tx.alerts.notices_held(ever, ever, 9), *tx.alerts.deliveries_late(ever, ever, 9)]
         ):
             await changed.wait()
             changed.clear()
 
 
 async def alerts(running):
-    return await running.parts.store.read(lambda tx: [alert.kind for alert in tx.open_alerts(100)])
+    return await running.parts.store.read(lambda tx: [alert.kind for alert in tx.alerts.unseen(100)])
 
 
 async def raised(running):
     """Return the kinds of all that was alerted, as the log tells it."""
-    entries = await running.parts.store.read(lambda tx: [*tx.log_entries(0, 999), *tx.pending_leaves(999)])
+    entries = await running.parts.store.read(lambda tx: [*tx.audit.entries(0, 999), *tx.audit.pending(999)])
     parsed = [json.loads(entry.leaf) for entry in entries]
     return [leaf["detail"]["kind"] for leaf in parsed if leaf["type"] == "alert.raised"]
 
@@ -136,7 +132,7 @@ async def test_many_customers_of_one_incident_are_one_alert(night):
     await drafted(api, clock, hospitals[0], affected_customers=[affected(item) for item in hospitals])
     clock.step(timedelta(minutes=61))
     await running.parts.alerting.look()
-    (alert,) = await running.parts.store.read(lambda tx: list(tx.open_alerts(10)))
+    (alert,) = await running.parts.store.read(lambda tx: list(tx.alerts.unseen(10)))
     assert " 3 " in alert.what
 
 
@@ -206,7 +202,7 @@ async def test_an_administrator_sees_what_is_its_own_and_no_incident(night):
 
 
 async def test_a_commit_alone_wakes_whoever_looks_and_whoever_mails(data_folder, service_log):
-    async with embedded_service(data_folder, alert_grace_seconds=0) as running:
+    async with embedded_service(data_folder, alerts__grace_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers) as api:
             await customer(api, "Silent", contacts=())

@@ -2,29 +2,23 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from uuid import UUID
 
 import httpx
 import pytest
-import scenario
-from clocks import SteppedClock
-from scenario import affected, ok, release
 
 from notifications.delivery.delivery import DeliveryState
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.clocks import SteppedClock
+from support.commands import run as greffier
+from support.scenario import affected, ok, release
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I2", "criticality": "C1"}
 
 
-def greffier(*arguments):
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def sent(tx, notice):
-    deliveries = tx.deliveries(notice)
+    deliveries = tx.deliveries.of_notice(notice)
     return deliveries and all(item.state is DeliveryState.SENT for item in deliveries)
 
 
@@ -42,7 +36,7 @@ async def until(store, condition):
 async def told(data_folder, service_log, tmp_path):
     """Of an incident that concerns both customers both are told, of the next nobody yet; the log as files beside it."""
     clock = SteppedClock()
-    async with embedded_service(data_folder, clock=clock, sequencer_period_seconds=0) as running:
+    async with embedded_service(data_folder, clock=clock, log__batch_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             owners = [await scenario.customer(api, name) for name in ("Valmont", "Fluss")]
@@ -51,7 +45,7 @@ async def told(data_folder, service_log, tmp_path):
             keys = [UUID(notice["id"]) for notice in released]
             await until(running.parts.store, lambda tx: all(sent(tx, key) for key in keys))
             await ok(api.post("/incidents", json=body | {"affected_customers": [affected(owners[1])]}))
-            await until(running.parts.store, lambda tx: not tx.pending_leaves(1))
+            await until(running.parts.store, lambda tx: not tx.audit.pending(1))
             folder = tmp_path / "log"
             exported = await asyncio.to_thread(greffier, "log", "export", folder, "--data", data_folder)
             assert exported.returncode == 0, exported.stderr
@@ -86,7 +80,7 @@ async def test_who_was_told_and_who_is_awaited(told):
 
 
 async def test_an_emergency_release_is_listed_until_somebody_else_reviewed_it(data_folder, service_log):
-    async with embedded_service(data_folder, clock=SteppedClock(), sequencer_period_seconds=0) as running:
+    async with embedded_service(data_folder, clock=SteppedClock(), log__batch_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             owner = await scenario.customer(api, "Valmont")
@@ -94,7 +88,7 @@ async def test_an_emergency_release_is_listed_until_somebody_else_reviewed_it(da
             incident = await ok(api.post("/incidents", json=body))
             path, match = f"/incidents/{incident['id']}/release-override", {"If-Match": '"1"'}
             await ok(api.post(path, json={"reason": "night, nobody else awake"}, headers=match))
-            await until(running.parts.store, lambda tx: not tx.pending_leaves(1))
+            await until(running.parts.store, lambda tx: not tx.audit.pending(1))
         said = await asyncio.to_thread(greffier, "audit", "--data", data_folder)
     assert said.returncode == 1
     assert "overridden:" in said.stdout

@@ -4,8 +4,6 @@ import asyncio
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -13,11 +11,12 @@ from uuid import UUID
 
 import httpx
 import pytest
-from clocks import SteppedClock
-from scenario import affected, customer, declare, ok, release
 
 from notifications.errors import LogUnavailableError
 from service.cli.demo.environment import embedded_service
+from support.clocks import SteppedClock
+from support.commands import run, run_beside
+from support.scenario import affected, customer, declare, ok, release
 
 SERIOUS = {"impact": "I1", "criticality": "C1", "intent": "malicious", "cause": "attack"}
 NOW = datetime.now(UTC)
@@ -25,12 +24,8 @@ APART = ("master.key", "keys", "trust", "greffier.toml", "api-token")
 
 
 async def greffier(*arguments):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "service.cli", *map(str, arguments),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+    done = await run_beside(*arguments)
+    return done.returncode, done.stdout, done.stderr
 
 
 def client(running):
@@ -43,7 +38,7 @@ def message_id(mail):
 
 
 def states(tx, notice):
-    return {item.channel.value: item.state.value for item in tx.deliveries(UUID(notice["id"]))}
+    return {item.channel.value: item.state.value for item in tx.deliveries.of_notice(UUID(notice["id"]))}
 
 
 async def until(store, reached):
@@ -69,7 +64,7 @@ def restored(data, backup, folder, *, head):
 
 async def test_a_backup_restored_elsewhere_goes_on_and_what_was_queued_goes_out(data_folder, tmp_path, service_log):
     # The clock stands still, so that nothing comes to the log by itself behind the backup.
-    standing = {"clock": SteppedClock(), "sequencer_period_seconds": 0.01}
+    standing = {"clock": SteppedClock(), "log__batch_seconds": 0.01}
     async with embedded_service(data_folder, **standing) as running, client(running) as api:
         await ok(api.post("/channels/email/pause", json={"reason": "the relay moves"}))
         hospital = await customer(api)
@@ -78,7 +73,7 @@ async def test_a_backup_restored_elsewhere_goes_on_and_what_was_queued_goes_out(
         # Sealed, placed in the console, and all of it under a checkpoint.
         await until(
             running.parts.store,
-            lambda tx: not tx.pending_leaves(1) and states(tx, notice) == {"email": "queued", "console": "sent"},
+            lambda tx: not tx.audit.pending(1) and states(tx, notice) == {"email": "queued", "console": "sent"},
         )
         code, out, err = await greffier("backup", tmp_path / "backup", "--data", data_folder)
         assert code == 0, err
@@ -86,7 +81,7 @@ async def test_a_backup_restored_elsewhere_goes_on_and_what_was_queued_goes_out(
         assert running.sink.messages == []
     head = (data_folder / "log-head").read_bytes()
     folder = restored(data_folder, tmp_path / "backup", tmp_path / "restored", head=head)
-    async with embedded_service(folder, sequencer_period_seconds=0.01) as running, client(running) as api:
+    async with embedded_service(folder, log__batch_seconds=0.01) as running, client(running) as api:
         assert running.parts.sequencer.health() is None
         assert (await ok(api.get(f"/notices/{notice['id']}")))["state"] == "sealed"
         await ok(api.post("/channels/email/resume"))
@@ -100,7 +95,7 @@ async def test_a_backup_restored_elsewhere_goes_on_and_what_was_queued_goes_out(
 async def test_a_backup_made_in_the_middle_of_work_is_whole_and_when_it_is_old_signs_nothing(
     data_folder, tmp_path, service_log
 ):
-    async with embedded_service(data_folder, sequencer_period_seconds=0) as running, client(running) as api:
+    async with embedded_service(data_folder, log__batch_seconds=0) as running, client(running) as api:
         customers = [await customer(api, f"Customer {number}") for number in range(10)]
         working, backed_up = asyncio.Event(), asyncio.Event()
 
@@ -121,8 +116,8 @@ async def test_a_backup_made_in_the_middle_of_work_is_whole_and_when_it_is_old_s
             running.parts.store,
             # What is released and not sealed yet has nothing queued.
             lambda tx: (
-                not tx.released_notices(1)
-                and not any(queue.due + queue.leased for queue in tx.store_figures(NOW).queues)
+                not tx.notices.released(1)
+                and not any(queue.due + queue.leased for queue in tx.figures.collect(NOW).queues)
             ),
         )
         sent = {message_id(mail) for mail in running.sink.messages}
@@ -133,7 +128,7 @@ async def test_a_backup_made_in_the_middle_of_work_is_whole_and_when_it_is_old_s
     # Older than the head that was published since: nothing is signed, and the readiness says why.
     head = (data_folder / "log-head").read_bytes()
     folder = restored(data_folder, tmp_path / "backup", tmp_path / "restored", head=head)
-    async with embedded_service(folder, sequencer_period_seconds=0) as running, client(running) as api:
+    async with embedded_service(folder, log__batch_seconds=0) as running, client(running) as api:
         # It is found out as soon as there is something to sign.
         await api.post("/channels/email/pause", json={"reason": "after a restore"})
         with pytest.raises(LogUnavailableError):
@@ -150,9 +145,9 @@ async def test_a_backup_made_in_the_middle_of_work_is_whole_and_when_it_is_old_s
 
 @pytest.fixture
 async def backup(data_folder, tmp_path):
-    async with embedded_service(data_folder, sequencer_period_seconds=0) as running, client(running) as api:
+    async with embedded_service(data_folder, log__batch_seconds=0) as running, client(running) as api:
         await customer(api)
-        await until(running.parts.store, lambda tx: not tx.pending_leaves(1))
+        await until(running.parts.store, lambda tx: not tx.audit.pending(1))
     folder = tmp_path / "backup"
     code, _, err = await greffier("backup", folder, "--data", data_folder)
     assert code == 0, err
@@ -197,12 +192,7 @@ def test_a_wrong_input_is_one_line_and_exit_code_2(case, data_folder, tmp_path):
         "no folder": (tmp_path / "backup", "--data", tmp_path / "nothing"),
         "no backup": (tmp_path, "--data", data_folder, "--verify"),
     }[case]
-    done = subprocess.run(
-        [sys.executable, "-m", "service.cli", "backup", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run("backup", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("greffier: ")
     assert len(done.stderr.splitlines()) == 1

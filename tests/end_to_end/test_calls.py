@@ -5,12 +5,12 @@ import json
 from datetime import timedelta
 
 import pytest
-from clocks import SteppedClock
-from scenario import ok
-from test_escalation import GONE, desk_of
 
 from notifications.delivery.call_task import CallReason
-from service.delivery.call_script import _WORDS, call_guidance, call_script
+from service.delivery.calls import _WORDS, call_guidance, call_script
+from support.clocks import SteppedClock
+from support.desk import GONE, desk_of
+from support.scenario import ok
 
 SECRET = "Les disques de paie sont chiffrés"
 
@@ -23,7 +23,7 @@ async def desk(data_folder, service_log):
 
 async def task_of(desk, notice):
     """Return the open call task of a notice as the API gives it, once there is one."""
-    await desk.until(lambda tx: tx.call_tasks_of_notice(notice))
+    await desk.until(lambda tx: tx.escalations.call_tasks_of_notice(notice))
     (listed,) = (await ok(desk.api.get("/call-tasks")))["items"]
     return await ok(desk.api.get(f"/call-tasks/{listed['id']}"))
 
@@ -87,7 +87,7 @@ async def test_a_person_reached_ends_the_task_and_it_is_no_handover(desk):
     for _ in range(2):
         await desk.look(hours=9)
     assert await desk.calls(notice) == [("all_failed", "done")]
-    assert await desk.read(lambda tx: tx.acknowledgements(notice)) == []
+    assert await desk.read(lambda tx: tx.notices.acknowledgements(notice)) == []
     (entry,) = await logged(desk, "call.recorded", "notice.acknowledged")
     assert entry["detail"]["event"] == "ConsignmentNotification"
     assert entry["actor"] == answer["records"][0]["called_by"]
@@ -98,7 +98,7 @@ async def test_a_notice_read_out_and_confirmed_is_acknowledged_by_the_contact(de
     notice, task = await unreached(desk, acknowledge_within_seconds=600)
     contact = task["callees"][0]["contact_id"]
     await ok(post(desk, task, "calls", call(contact_id=contact, read_out=True)))
-    (given,) = await desk.read(lambda tx: tx.acknowledgements(notice))
+    (given,) = await desk.read(lambda tx: tx.notices.acknowledgements(notice))
     assert (given.via, str(given.contact_id), given.by) == ("call", contact, f"contact:{contact}")
     await desk.look(hours=2)
     assert await desk.calls(notice) == [("all_failed", "done")]
@@ -182,7 +182,7 @@ async def test_a_call_is_alerted_to_people_once_per_stage_and_no_longer_than_it_
 
     async def raised():
         await alerting.look()
-        kinds = await desk.read(lambda tx: [alert.kind for alert in tx.open_alerts(50)])
+        kinds = await desk.read(lambda tx: [alert.kind for alert in tx.alerts.unseen(50)])
         return [kind for kind in kinds if kind.startswith("call_")]
 
     assert await raised() == ["call_open"]

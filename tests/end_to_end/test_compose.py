@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from service.cli.main import cli
-from service.settings import Settings
+from service.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 #: What the compose specification knows, as far as this file may use it.
@@ -92,12 +92,13 @@ def test_the_commands_are_those_of_the_program(ours):
     assert sum(service.get("command", [""])[0] == "worker" for service in ours.values()) == 2
 
 
-def test_the_settings_are_those_of_the_program(ours, tmp_path):
+def test_the_settings_are_those_of_the_program(ours, tmp_path, monkeypatch):
     for name, service in ours.items():
-        given = {key.removeprefix("GREFFIER_").lower(): value for key, value in service.get("environment", {}).items()}
-        assert set(given) <= set(Settings.model_fields), name
-        if given:
-            Settings(**given, data=tmp_path)
+        with monkeypatch.context() as environment:
+            for key, value in service.get("environment", {}).items():
+                environment.setenv(key, value)
+            # An unknown name or a value that cannot be is refused.
+            assert load_settings(tmp_path).old_names == (), name
 
 
 def test_the_health_that_is_asked_for_is_where_the_process_answers(ours):
@@ -143,9 +144,9 @@ def test_secrets_come_by_files_and_the_owner_of_the_tables_is_for_migrating_alon
     owner = {name for name, service in services.items() if "database_owner_password" in service.get("secrets", ())}
     assert owner == {"database", "migrate"}
     roles = {
-        name: re.match(r"postgresql://(\w+)@", service["environment"]["GREFFIER_DATABASE_URL"])[1]
+        name: re.match(r"postgresql://(\w+)@", service["environment"]["GREFFIER_DATABASE__URL"])[1]
         for name, service in services.items()
-        if "GREFFIER_DATABASE_URL" in service.get("environment", {})
+        if "GREFFIER_DATABASE__URL" in service.get("environment", {})
     }
     assert roles == {"migrate": "greffier_owner"} | dict.fromkeys(("serve", "worker-1", "worker-2"), "greffier_app")
     script = compose["configs"]["application_role"]["content"]
@@ -158,8 +159,8 @@ def test_each_process_has_its_own_head_of_the_log_and_workers_only_read_keys(our
     heads = []
     for name, service in ours.items():
         by_target = mounts(service)
-        if service.get("environment", {}).get("GREFFIER_LOG_HEAD_FILE") and name != "migrate":
-            assert service["environment"]["GREFFIER_LOG_HEAD_FILE"].rpartition("/")[0] in by_target
+        if service.get("environment", {}).get("GREFFIER_LOG__HEAD_FILE") and name != "migrate":
+            assert service["environment"]["GREFFIER_LOG__HEAD_FILE"].rpartition("/")[0] in by_target
             heads.append(by_target["/head"][0])
         assert by_target["/data"] == ("keys", name not in {"serve", "init"})
     assert len(heads) == len(set(heads)) == 3
@@ -172,6 +173,6 @@ def test_the_image_has_the_folders_that_are_mounted(ours):
 
 def test_a_stop_has_time_to_hand_back(ours):
     for service in ours.values():
-        limit = service.get("environment", {}).get("GREFFIER_STOP_SECONDS")
+        limit = service.get("environment", {}).get("GREFFIER_LIMITS__STOP_SECONDS")
         if limit:
             assert seconds(service["stop_grace_period"]) > int(limit) + 10

@@ -4,24 +4,15 @@ import asyncio
 import hashlib
 import re
 import subprocess
-import sys
 from dataclasses import replace
 from email import message_from_bytes
 from email.policy import default as mail_policy
 from io import StringIO
-from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
-from clocks import TurnedClock
-from openssl_certificates import EDI, X400, general_names, made_by_openssl, rfc822, utf8_mailbox
 from rich.console import Console
-from scenario import affected, customer, declare, harm, ok, release
-from smime_reader import SmimeReader
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import account, at_customer, moment
 
 from notifications.errors import VerificationError
 from notifications.evidence.verification import MAIL_AGREES, verify_notice_mail
@@ -29,6 +20,11 @@ from notifications.mail.enveloped import parse_certificate
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust, print_verification
 from service.ports.accounts import Role
+from support.clocks import TurnedClock
+from support.openssl_certificates import EDI, X400, general_names, made_by_openssl, rfc822, utf8_mailbox
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.smime_reader import SmimeReader
+from support.world import account, at_customer, moment
 
 SECRETS = {"title": "Rançongiciel", "summary": "Chiffrement des disques", "measures_taken": "Isolement du réseau"}
 
@@ -69,8 +65,8 @@ async def test_a_certificate_that_was_taken_once_is_shown_with_its_fault_and_not
     der = parse_certificate(made_by_openssl(tmp_path, **options))
 
     def take(tx):
-        before = tx.contact(UUID(made["id"]))
-        tx.save_contact(replace(before, smime_certificate=der, version=before.version + 1), before.version)
+        before = tx.customers.contact(UUID(made["id"]))
+        tx.customers.save_contact(replace(before, smime_certificate=der, version=before.version + 1), before.version)
 
     await running.parts.store.write(take)
     (shown,) = (await ok(api.get(f"/customers/{owner['id']}/contacts")))["items"]
@@ -97,7 +93,7 @@ async def test_a_certificate_does_not_stay_beside_a_new_address(api):
 async def served(data_folder, service_log):
     """A service with pages to link to, and its API."""
     async with embedded_service(
-        data_folder, sequencer_period_seconds=0.01, console_url="https://console.provider.example"
+        data_folder, log__batch_seconds=0.01, provider__console_url="https://console.provider.example"
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
@@ -278,8 +274,8 @@ class TestConfirmation:
         self, data_folder, service_log
     ):
         clock = TurnedClock()
-        console = {"console_url": "https://console.provider.example"}
-        async with embedded_service(data_folder, clock=clock, sequencer_period_seconds=0.01, **console) as running:
+        console = {"provider__console_url": "https://console.provider.example"}
+        async with embedded_service(data_folder, clock=clock, log__batch_seconds=0.01, **console) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
             async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
                 owner = await customer(api, contacts=())
@@ -382,3 +378,20 @@ async def test_a_certificate_that_does_not_serve_is_refused_at_the_border(api, o
     assert refused.json()["errors"][0]["field"] == "smime_certificate"
     assert reason in refused.json()["errors"][0]["reason"]
     assert (await ok(api.get(f"/customers/{owner['id']}/contacts")))["items"] == []
+
+
+@pytest.mark.parametrize("spelled", ["rssi@h\u00f4pital.example", "RSSI@XN--HPITAL-IXA.example"])
+async def test_two_spellings_of_an_accented_domain_are_one_address(api, spelled):
+    owner = await customer(api, contacts=())
+    made = await contact(api, owner, "rssi@xn--hpital-ixa.example")
+    assert made["email"] == "rssi@xn--hpital-ixa.example"
+    body = {"name": "N", "email": spelled, "language": "en"}
+    refused = await api.post(f"/customers/{owner['id']}/contacts", json=body)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "email")
+    # Spelled otherwise it is no other address: it stays confirmed.
+    changed = await api.put(
+        f"/customers/{owner['id']}/contacts/{made['id']}",
+        json=body | {"email": "rssi@h\u00f4pital.example"},
+        headers={"If-Match": '"1"'},
+    )
+    assert (changed.status_code, changed.json()["verified_at"]) == (200, made["verified_at"])

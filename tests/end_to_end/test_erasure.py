@@ -15,8 +15,6 @@ from uuid import UUID
 import httpx
 import pytest
 from click.testing import CliRunner
-from postgresql_server import postgresql_server
-from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import verify_consistency
@@ -30,6 +28,8 @@ from service.cli.main import cli
 from service.cli.verify import load_trust
 from service.settings import load_settings
 from service.system.logging import SystemClock
+from support.postgresql_server import postgresql_server
+from support.scenario import affected, customer, declare, harm, ok, release
 
 #: What nobody may find afterwards: names, addresses, numbers, words and resources of the one customer.
 NAME, BOX, OTHER_BOX, PHONE = (
@@ -59,10 +59,10 @@ class MovedClock(SystemClock):
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def world(request, data_folder, service_log, tmp_path):
     """A service that told two customers of one incident, each with something of its own."""
-    shared = {} if request.param == "sqlite" else {"database_url": postgresql_server().database()}
+    shared = {} if request.param == "sqlite" else {"database__url": postgresql_server().database()}
     clock = MovedClock()
     async with embedded_service(
-        data_folder, clock=clock, sequencer_period_seconds=0.01, requests_burst=20_000, **shared
+        data_folder, clock=clock, log__batch_seconds=0.01, access__requests_burst=20_000, **shared
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
@@ -121,7 +121,7 @@ class World:
 
     async def sequenced(self):
         store = self.running.parts.store
-        while (await store.read(lambda tx: tx.log_size())) < await store.read(
+        while (await store.read(lambda tx: tx.log.size())) < await store.read(
             lambda tx: tx._session.one("SELECT count(*) FROM audit_entries")[0]
         ):
             await self.running.parts.sequencer.sequence_pending()
@@ -131,7 +131,7 @@ class World:
         roots = [self.folder]
         if self.shared:
             postgresql_server().execute("CHECKPOINT")
-            roots += [postgresql_server().folder / "base", postgresql_server().folder / "global"]
+            roots += postgresql_server().folders_of(self.shared["database_url"])
         return {path: path.read_bytes() for root in roots for path in Path(root).rglob("*") if path.is_file()}
 
 
@@ -255,8 +255,7 @@ async def settled(world):
 
 
 def settings_of(world):
-    settings = load_settings(world.folder)
-    return settings.model_copy(update=world.shared) if world.shared else settings
+    return load_settings(world.folder, **world.shared)
 
 
 async def command(world, name):

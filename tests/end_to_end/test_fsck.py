@@ -16,8 +16,6 @@ import httpx
 import psycopg
 import pytest
 from click.testing import CliRunner
-from postgresql_server import postgresql_server
-from scenario import affected, customer, declare, release
 
 from notifications.delivery.acknowledgement import AcknowledgedVia
 from notifications.errors import InvalidInputError
@@ -31,6 +29,8 @@ from service.cli.main import cli
 from service.cli.verify import load_trust
 from service.settings import load_settings
 from service.system.logging import SystemIdentifiers
+from support.postgresql_server import postgresql_server
+from support.scenario import affected, customer, declare, release
 
 SERIOUS = {"impact": "I1", "criticality": "C1", "intent": "malicious", "cause": "attack"}
 
@@ -50,7 +50,7 @@ class Served:
         return tmp_path / "edited.sqlite3"
 
     def environment(self):
-        return {} if self.address is None else {"GREFFIER_DATABASE_URL": self.address}
+        return {} if self.address is None else {"GREFFIER_DATABASE__URL": self.address}
 
     def checked(self, database=None):
         location = database or self.address or self.settings.store_location()
@@ -62,8 +62,8 @@ class Served:
 async def served(request, data_folder, service_log):
     """A service that told two customers by mail and in the console, one of which acknowledged, and has stopped."""
     address = None if request.param == "sqlite" else postgresql_server().database()
-    shared = {} if address is None else {"database_url": address}
-    async with embedded_service(data_folder, sequencer_period_seconds=0.01, **shared) as running:
+    shared = {} if address is None else {"database__url": address}
+    async with embedded_service(data_folder, log__batch_seconds=0.01, **shared) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             told = [await customer(api, name, ((f"{name}@example.org", "fr"),)) for name in ("eins", "deux")]
@@ -78,10 +78,10 @@ async def served(request, data_folder, service_log):
                     via=AcknowledgedVia.CONSOLE, note="Reçu",
                 )
             )  # fmt: skip
-            while (await store.read(lambda tx: tx.log_size())) < await store.read(_appended):
+            while (await store.read(lambda tx: tx.log.size())) < await store.read(_appended):
                 await running.parts.sequencer.sequence_pending()
             async with asyncio.timeout(20):
-                while not await store.read(lambda tx: tx.stamped_sizes()):
+                while not await store.read(lambda tx: tx.log.timestamped_sizes()):
                     continue
     return Served(data_folder, address)
 
@@ -168,7 +168,7 @@ async def test_a_whole_log_is_clean_and_whatever_is_edited_is_found_and_named(se
         with psycopg.connect(edited, autocommit=True) as connection:
             connection.execute("ALTER TABLE log_nodes DISABLE TRIGGER log_nodes_no_change")
         named = "log_nodes.log_nodes_no_change"
-    assert str(served.checked(edited).first) == f"append-only rules: {named} does not stand as it was written"
+    assert str(served.checked(edited).first) == f"append-only rules: {named} is missing or was changed"
     _the_command_says_so(served)
 
 

@@ -4,17 +4,16 @@ import base64
 import csv
 import io
 import os
-import subprocess
-import sys
 
 import pytest
-import scenario
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
-from openssl_certificates import X400, general_names, made_by_openssl, rfc822
-from scenario import ok
 
 from service.store import open_store
+from support import scenario
+from support.commands import run
+from support.openssl_certificates import X400, general_names, made_by_openssl, rfc822
+from support.scenario import ok
 
 HEADER = (
     "name,language,time_zone,services,regions,availability_zones,four_eyes,agreement_id,agreement_effective_at,"
@@ -53,12 +52,11 @@ def counts(report):
 
 
 def greffier(*arguments):
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, timeout=120, check=False)
+    return run(*arguments, text=False)
 
 
 async def log_length(store):
-    return await store.read(lambda tx: (tx.log_size(), len(tx.pending_leaves(100_000))))
+    return await store.read(lambda tx: (tx.log.size(), len(tx.audit.pending(100_000))))
 
 
 async def test_a_file_is_tried_imported_and_changes_nothing_the_second_time(api):
@@ -177,7 +175,7 @@ async def test_a_fault_on_the_last_of_ten_thousand_lines_leaves_nothing(data_fol
     assert b"line 10000: agreement_id: no such agreement" in refused.stderr
     store = open_store(data_folder / "greffier.sqlite3")
     try:
-        assert await store.read(lambda tx: len(tx.all_customers())) == 0
+        assert await store.read(lambda tx: len(tx.customers.all())) == 0
         assert await log_length(store) == (0, 0)
     finally:
         await store.close()
@@ -200,9 +198,9 @@ async def test_export_imports_into_an_empty_installation_to_the_same(data_folder
     assert again.read_bytes() == out.read_bytes()
     store = open_store(other / "greffier.sqlite3")
     try:
-        customers = await store.read(lambda tx: tx.all_customers())
+        customers = await store.read(lambda tx: tx.customers.all())
         assert {"=cmd", "'quoted"} <= {customer.name for customer in customers}
-        leaves = await store.read(lambda tx: tx.pending_leaves(1000))
+        leaves = await store.read(lambda tx: tx.audit.pending(1000))
         assert f'"actor":"operator:{os.getuid()}"'.encode() in leaves[-1].leaf
         assert all(b"@" not in leaf.leaf for leaf in leaves)
     finally:

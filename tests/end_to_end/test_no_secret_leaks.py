@@ -16,16 +16,17 @@ from uuid import UUID
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from scenario import affected, customer, declare, facts, harm, ok, release
 
 from service.channels.webhook_https import open_secret
 from service.cli.demo.environment import ADDRESS, PROVIDER
 from service.crypto.key_files import load_private_key
 from service.crypto.master_key import key_passphrases, load_masters, passphrase_of, write_master_file
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Account, AccountKind, Totp
+from service.ports.accounts import Account, AccountKind
+from service.ports.credentials import Totp
 from service.settings import load_settings
 from service.store import open_store
+from support.scenario import affected, customer, declare, facts, harm, ok, release
 
 TOKEN = "grf_" + "CanaryToken" * 4
 UNKNOWN_TOKEN = "grf_" + "StolenToken" * 4
@@ -73,8 +74,8 @@ def private_bytes(folder, settings):
 async def served(data):
     """Run ``greffier serve`` on the folder; yields the process, the address, and what it wrote once it has ended."""
     environment = os.environ | {
-        "GREFFIER_SMTP_HOST": "127.0.0.1", "GREFFIER_SMTP_PORT": "9", "GREFFIER_SMTP_TLS": "starttls",
-        "GREFFIER_SMTP_USERNAME": "greffier", "GREFFIER_SMTP_PASSWORD": SMTP_PASSWORD,
+        "GREFFIER_MAIL__HOST": "127.0.0.1", "GREFFIER_MAIL__PORT": "9", "GREFFIER_MAIL__TLS": "starttls",
+        "GREFFIER_MAIL__USERNAME": "greffier", "GREFFIER_MAIL__PASSWORD": SMTP_PASSWORD,
     }  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "service.cli", "serve", "--data", str(data), "--port", "0",
@@ -215,7 +216,7 @@ async def set_up_webhook(api, unheard, hooks):
 async def webhook_keys(data, settings):
     """Return the secrets of webhooks as the store keeps them, opened."""
     box, store = SecretBox(load_masters(settings)), open_store(data / "greffier.sqlite3", migrate=False)
-    kept = await store.read(lambda tx: list(tx.webhook_secrets(None)))
+    kept = await store.read(lambda tx: list(tx.webhooks.secrets(None)))
     await store.close()
     assert len(kept) == 3
     return {f"webhook {item.kind.value}": open_secret(box, item) for item in kept}
@@ -232,8 +233,8 @@ async def enrol(data):
     sealed = box.seal(SEED, purpose="totp", owner=str(account.id))
 
     def work(tx):
-        tx.add_account(account)
-        tx.set_totp(Totp(account.id, sealed, now, None, 0))
+        tx.accounts.add(account)
+        tx.credentials.set_totp(Totp(account.id, sealed, now, None, 0))
 
     await store.write(work)
     await store.close()

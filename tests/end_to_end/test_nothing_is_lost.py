@@ -2,19 +2,14 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
 import signal
 import socket
-import sys
 from email import message_from_bytes
 from email.policy import default
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from scenario import ok
 
 from notifications.errors import TimestampUnavailableError
 from notifications.evidence.verification import verify_notice_mail
@@ -22,6 +17,10 @@ from service.cli.demo.environment import embedded_service
 from service.cli.demo.mail_sink import MailSink
 from service.cli.verify import load_trust
 from service.crypto.timestamping import EmbeddedTimestampAuthority
+from support import scenario
+from support.clocks import TurnedClock
+from support.processes import greffier
+from support.scenario import ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 
@@ -74,7 +73,7 @@ async def test_without_a_usable_key_a_notice_waits_says_why_and_goes_once_it_is_
         notice = await released(running, api)
         reason = await held(running, api, notice)
         assert "signing.pem" in reason
-        await running.parts.worker.seal_released()
+        await running.parts.worker.sealing.seal_released()
         assert service_log.getvalue().count("notice.held") == 1
         readiness = await ready(running)
         assert readiness.status_code == 503
@@ -108,7 +107,10 @@ async def test_with_an_expired_certificate_nothing_goes_out(data_folder, service
 
 
 async def test_a_from_address_that_the_certificate_does_not_name_is_refused(data_folder, service_log):
-    async with embedded_service(data_folder, mail_from="ceo@elsewhere.example") as running, client_of(running) as api:
+    async with (
+        embedded_service(data_folder, mail__sender="ceo@elsewhere.example") as running,
+        client_of(running) as api,
+    ):
         notice = await released(running, api)
         assert "ceo@elsewhere.example" in await held(running, api, notice)
         assert (await ready(running)).status_code == 503
@@ -116,7 +118,7 @@ async def test_a_from_address_that_the_certificate_does_not_name_is_refused(data
 
 
 async def test_without_a_relay_mails_wait_and_the_console_has_the_notice(data_folder, service_log):
-    async with embedded_service(data_folder, smtp_host=None) as running, client_of(running) as api:
+    async with embedded_service(data_folder, mail__host=None) as running, client_of(running) as api:
         notice = await released(running, api)
 
         async def look():
@@ -148,7 +150,7 @@ async def test_a_timestamp_authority_that_is_down_delays_nothing(data_folder, se
         assert [step.step for step in steps if step.pending] == ["timestamp"]
         assert (await api.get(f"/notices/{notice['id']}/timestamp")).status_code == 404
         down = False
-        await running.parts.worker.timestamp_sealed()
+        await running.parts.worker.sealing.timestamp_sealed()
         assert (await api.get(f"/notices/{notice['id']}/timestamp")).status_code == 200
 
         async def look():
@@ -165,7 +167,7 @@ def free_port():
 
 async def test_a_relay_that_is_down_is_tried_again_under_the_same_message_id(data_folder, service_log):
     clock, port = TurnedClock(), free_port()
-    async with embedded_service(data_folder, clock=clock, smtp_port=port) as running, client_of(running) as api:
+    async with embedded_service(data_folder, clock=clock, mail__port=port) as running, client_of(running) as api:
         notice = await released(running, api)
 
         async def look():
@@ -183,7 +185,7 @@ async def test_a_relay_that_is_down_is_tried_again_under_the_same_message_id(dat
 
 
 async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_folder, service_log, tmp_path):
-    async with embedded_service(data_folder, sequencer_period_seconds=0) as running, client_of(running) as api:
+    async with embedded_service(data_folder, log__batch_seconds=0) as running, client_of(running) as api:
         await scenario.customer(api)
 
         async def some():
@@ -194,7 +196,7 @@ async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_f
     backup.mkdir()
     for file in data_folder.glob("greffier.sqlite3*"):
         (backup / file.name).write_bytes(file.read_bytes())
-    async with embedded_service(data_folder, sequencer_period_seconds=0) as running, client_of(running) as api:
+    async with embedded_service(data_folder, log__batch_seconds=0) as running, client_of(running) as api:
         size = (await ok(api.get("/audit/entries")))["size"]
         await scenario.customer(api, name="Later")
 
@@ -206,7 +208,7 @@ async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_f
         file.unlink()
     for file in backup.iterdir():
         (data_folder / file.name).write_bytes(file.read_bytes())
-    async with embedded_service(data_folder, sequencer_period_seconds=0) as running, client_of(running) as api:
+    async with embedded_service(data_folder, log__batch_seconds=0) as running, client_of(running) as api:
         await scenario.customer(api, name="Fork")
         notice = await released(running, api)
         assert "log" in await held(running, api, notice)
@@ -215,27 +217,10 @@ async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_f
         assert running.sink.messages == []
 
 
-@contextlib.asynccontextmanager
-async def serving(data, port, sink_port):
+def serving(data, port, sink_port):
     """Run ``greffier serve`` as a process of its own, from when it answers; never leaves it behind."""
-    environment = os.environ | {
-        "GREFFIER_SMTP_HOST": "127.0.0.1", "GREFFIER_SMTP_PORT": str(sink_port), "GREFFIER_SMTP_TLS": "none",
-    }  # fmt: skip
-    command = [sys.executable, "-m", "service.cli", "serve", "--data", str(data), "--port", str(port)]
-    process = await asyncio.create_subprocess_exec(
-        *command, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        while line := await process.stderr.readline():
-            if line.startswith(b"serving "):
-                break
-        else:
-            raise AssertionError("greffier serve ended before it answered")
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
+    relay = {"mail__host": "127.0.0.1", "mail__port": sink_port, "mail__tls": "none"}
+    return greffier("serve", "--data", data, "--port", port, **relay)
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 7])
@@ -254,16 +239,15 @@ async def test_killed_in_the_middle_of_a_dispatch_it_goes_on_where_the_store_say
                 incident = await scenario.declare(api, **GRAVE)
                 await scenario.release(api, incident)
             await sink.wait_for(after)
-            process.send_signal(signal.SIGKILL)
-            await process.communicate()
+            process.signal(signal.SIGKILL)
+            await process.end()
         before = len(sink.messages)
         async with serving(data, port, sink.port) as process:
             async with asyncio.timeout(60):
                 while len({message.recipients for message in sink.messages}) < len(contacts):
                     await sink.wait_for(len(sink.messages) + 1, timeout_seconds=60)
-            process.send_signal(signal.SIGTERM)
-            await process.communicate()
-            assert process.returncode == 0
+            process.signal(signal.SIGTERM)
+            assert await process.end() == 0
     ids = {}
     for message in sink.messages:
         ids.setdefault(message.recipients, set()).add(message_from_bytes(message.content, policy=default)["Message-ID"])

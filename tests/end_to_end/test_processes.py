@@ -13,17 +13,17 @@ from email.policy import default
 import httpx
 import psycopg
 import pytest
-import scenario
-from fakes.postgresql_server import own_server
-from fakes.processes import greffier
-from fakes.smtp_server import SmtpServer
-from scenario import ok
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import leaf_hash, root_of
 from notifications.audit.note import parse_verifier_key
 from notifications.evidence.verification import verify_notice_mail
 from service.cli.verify import load_trust
+from support import scenario
+from support.postgresql_server import own_server
+from support.processes import greffier
+from support.scenario import ok
+from support.smtp_server import SmtpServer
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 #: Longer than any send here takes, and short enough to wait for.
@@ -40,21 +40,21 @@ class House:
 
     def settings(self, **changes):
         chosen = {
-            "database_url": self.address,
-            "smtp_host": "127.0.0.1",
-            "smtp_port": self.relay.port,
-            "smtp_tls": "none",
-            "smtp_connections": 2,
-            "sequencer_period_seconds": 0,
-            "lease_seconds": LEASE_SECONDS,
-            "requests_burst": 1_000_000,
+            "database__url": self.address,
+            "mail__host": "127.0.0.1",
+            "mail__port": self.relay.port,
+            "mail__tls": "none",
+            "mail__connections": 2,
+            "log__batch_seconds": 0,
+            "limits__lease_seconds": LEASE_SECONDS,
+            "access__requests_burst": 1_000_000,
         }
         return chosen | changes
 
     async def start(self, *arguments, **changes):
         """Start a process with a head file of its own; it is killed at the end, if it is still there."""
         self.heads.append(self.data.parent / f"head-{len(self.heads)}")
-        settings = self.settings(log_head_file=self.heads[-1], **changes)
+        settings = self.settings(log__head_file=self.heads[-1], **changes)
         return await self.stack.enter_async_context(
             greffier(arguments[0], "--data", self.data, *arguments[1:], **settings)
         )
@@ -167,7 +167,7 @@ async def leader_of(*processes):
 
 @dataclass
 class Database:
-    """A server of one's own, the address of the owner of the tables, and that of the application's role."""
+    """A server that may be stopped, the address of the owner of the tables, and that of the application's role."""
 
     server: object
     owner_address: str
@@ -177,8 +177,9 @@ class Database:
 @pytest.fixture
 def database():
     with own_server() as server:
-        server.execute("CREATE ROLE greffier_app LOGIN")
         owner = server.empty_database()
+        if not server.has_role("greffier_app"):
+            server.execute("CREATE ROLE greffier_app LOGIN")
         yield Database(server, owner, owner.replace("postgres:@", "greffier_app@"))
 
 
@@ -191,7 +192,7 @@ async def house(prepared_folder, tmp_path, database):
         relay = await stack.enter_async_context(SmtpServer(extensions=("SIZE 10000000", "8BITMIME", "SMTPUTF8")))
         house = House(stack, database.server, data, relay, database.address, database.owner_address)
         migrating = greffier(
-            "migrate", "--data", data, up=False, database_url=database.owner_address, database_role="greffier_app"
+            "migrate", "--data", data, up=False, database__url=database.owner_address, database__role="greffier_app"
         )
         async with migrating as migrated:
             assert await migrated.end() == 0, migrated.lines
@@ -254,7 +255,9 @@ async def test_a_worker_that_is_killed_in_the_middle_loses_nothing(house):
 
 async def test_a_worker_that_is_told_to_stop_hands_back_what_it_holds(house):
     """Leases last for ever here: what comes is what was handed back."""
-    serving, one = await asyncio.gather(house.serve("--no-work"), house.worker(lease_seconds=100_000, stop_seconds=0.2))
+    serving, one = await asyncio.gather(
+        house.serve("--no-work"), house.worker(limits__lease_seconds=100_000, limits__stop_seconds=0.2)
+    )
     api = await house.client(serving)
     house.relay.hold = asyncio.Event()
     notices, addresses = await dispatch(api, "stopped", 12)
@@ -262,7 +265,7 @@ async def test_a_worker_that_is_told_to_stop_hands_back_what_it_holds(house):
     one.signal(signal.SIGTERM)
     assert await one.end() == 0
     house.relay.hold.set()
-    await house.worker(lease_seconds=100_000)
+    await house.worker(limits__lease_seconds=100_000)
     await house.arrived(addresses)
     await house.recorded(api, notices, len(addresses))
     assert all(len(set(of_one)) == 1 for of_one in ids_by_notice(house.relay.messages).values())

@@ -3,18 +3,21 @@
 import asyncio
 from contextlib import asynccontextmanager
 from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
 from uuid import UUID
 
 import aiosmtplib
 import httpx
 import pytest
-import returned_samples as samples
-from scenario import affected, customer, declare, harm, ok, release
-from smtp_server import SmtpServer
 
 from notifications.audit.entry import parse_leaf
 from service.cli.demo.environment import ADDRESS, embedded_service
+from support import returned_samples as samples
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.smtp_server import SmtpServer
 
+CAMPAIGN = Path(__file__).parents[1] / "faults" / "returned_mails"
 FIRST, SECOND = "rssi@valmont.example", "direction@valmont.example"
 
 
@@ -75,8 +78,8 @@ class House:
         """Return the entries of a kind, sequenced or not."""
         found = await self.running.parts.store.read(
             lambda tx: (
-                [parse_leaf(item.leaf) for item in tx.log_entries(0, 1000)]
-                + [parse_leaf(item.leaf) for item in tx.pending_leaves(1000)]
+                [parse_leaf(item.leaf) for item in tx.audit.entries(0, 1000)]
+                + [parse_leaf(item.leaf) for item in tx.audit.pending(1000)]
             )
         )
         return [leaf for leaf in found if leaf.type == kind]
@@ -85,14 +88,14 @@ class House:
 @asynccontextmanager
 async def house_of(data_folder, **settings):
     of_returns = {
-        "bounce_domain": "Bounces.Demo-Cloud.example",
-        "bounce_listen_port": 0,
-        "bounce_listen_protocol": "smtp",
+        "bounces__domain": "Bounces.Demo-Cloud.example",
+        "bounces__listen_port": 0,
+        "bounces__listen_protocol": "smtp",
     }
     async with (
         SmtpServer() as relay,
         embedded_service(
-            data_folder, sequencer_period_seconds=0.01, smtp_port=relay.port, **(of_returns | settings)
+            data_folder, log__batch_seconds=0.01, mail__port=relay.port, **(of_returns | settings)
         ) as running,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
@@ -155,17 +158,25 @@ async def test_a_forged_return_path_is_refused_and_changes_nothing(house):
     assert (found["state"], found["returned"]) == ("sent", [])
 
 
+def absence(mail):
+    """Return the absence note that the contact's mail program answers a mail with."""
+    subject = message_from_bytes(mail.content, policy=default)["Subject"]
+    header = f"From: <{FIRST}>\nSubject: Automatic reply: {subject}\nAuto-Submitted: auto-replied\n"
+    return samples.message(header, "Away.")
+
+
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [(samples.OUT_OF_OFFICE, "auto_reply"), (samples.delayed(FIRST), "delayed"), (samples.succeeded(), "delivered")],
+    [(absence, "auto_reply"), (samples.delayed(FIRST), "delayed"), (samples.succeeded(), "delivered")],
 )
 async def test_what_is_no_failure_is_shown_and_changes_nothing(house, content, kind):
     notice, mail = await house.notified()
+    content = content(mail) if callable(content) else content
     assert await house.comes_back(mail.sender, content) == 250
     found = await house.mail(notice)
     assert (found["state"], [back["kind"] for back in found["returned"]]) == ("sent", [kind])
     assert (await ok(house.api.get("/attention")))["items"] == []
-    assert not await house.running.parts.store.read(lambda tx: tx.acknowledgements(UUID(notice)))
+    assert not await house.running.parts.store.read(lambda tx: tx.notices.acknowledgements(UUID(notice)))
     assert house.to(SECOND) == []
 
 
@@ -176,13 +187,51 @@ async def test_what_nobody_can_tell_waits_for_a_person_and_is_mailed_once(house)
     items = [item for item in (await ok(house.api.get("/attention")))["items"] if item["kind"] == "alert"]
     assert [item["notice_id"] for item in items] == [notice, notice]
     assert all(item["what"].startswith("return_unread") for item in items)
-    provider = house.running.parts.context.alerts.mailbox
+    provider = house.running.parts.context.settings.provider.contact_email
     await house.relay.until(lambda: house.to(provider))
-    mails = await house.running.parts.store.read(lambda tx: tx.troubled_service_mails(10))
+    mails = await house.running.parts.store.read(lambda tx: tx.mails.troubled(10))
     assert (len(house.to(provider)), list(mails)) == (1, [])
     for item in items:
         await ok(house.api.post(f"/attention/alerts/{item['alert_id']}/seen"))
     assert [item for item in (await ok(house.api.get("/attention")))["items"] if item["kind"] == "alert"] == []
+
+
+@pytest.mark.parametrize("name", ["icewarp_challenge", "mailman2_moderated", "proofpoint_quarantine_p7s"])
+async def test_a_machine_that_keeps_the_mail_stands_on_the_board_with_what_it_says(house, name):
+    notice, mail = await house.notified()
+    content = (CAMPAIGN / f"{name}.eml").read_bytes().replace(b"rssi@ch-valmont.example", FIRST.encode())
+    assert await house.comes_back(mail.sender, content) == 250
+    found = await house.mail(notice)
+    ((back,), state) = (found["returned"], found["state"])
+    assert (state, back["kind"]) == ("sent", "unknown")
+    said = message_from_bytes(content, policy=default).get_content().split()
+    assert back["text"].split() == said
+    (item,) = [item for item in (await ok(house.api.get("/attention")))["items"] if item["kind"] == "alert"]
+    assert item["what"].startswith("return_unread: ")
+    assert " ".join(said)[:100] in item["what"]
+
+
+async def test_a_report_in_html_without_a_delivery_status_fails_the_delivery_and_the_next_contact_is_told(house):
+    notice, mail = await house.notified()
+    content = (CAMPAIGN / "exchange_ndr_html_it.eml").read_bytes().replace(b"rssi@ch-valmont.example", FIRST.encode())
+    assert await house.comes_back(mail.sender, content) == 250
+    found = await house.mail(notice)
+    assert (found["state"], found["returned"][0]["status"]) == ("failed", "5.1.10")
+    await house.relay.until(lambda: house.to(SECOND))
+
+
+async def test_what_is_too_large_for_the_customer_goes_out_again_as_a_summary(house):
+    notice, mail = await house.notified()
+    content = samples.failed(FIRST, "5.2.3", "552 5.2.3 message too large for this mailbox")
+    assert await house.comes_back(mail.sender, content) == 250
+    await house.relay.until(lambda: len(house.to(FIRST)) == 2)
+    found = await house.stands(notice, FIRST="sent")
+    assert found["too_large_at"] is not None
+    first, second = house.to(FIRST)
+    assert message_from_bytes(first.content)["Message-ID"] == message_from_bytes(second.content)["Message-ID"]
+    assert b'name="notice.json"' in first.content
+    assert b'name="notice.json"' not in second.content
+    assert house.to(SECOND) == []
 
 
 async def test_a_refusal_by_policy_is_tried_again_with_the_same_message_id(house):
@@ -202,7 +251,7 @@ async def test_nothing_is_accepted_while_the_store_is_down(house):
 
 
 async def test_without_a_domain_failures_go_to_the_sender_and_nothing_listens(data_folder, service_log):
-    async with house_of(data_folder, bounce_domain=None, bounce_listen_port=None) as house:
+    async with house_of(data_folder, bounces__domain=None, bounces__listen_port=None) as house:
         _, mail = await house.notified()
         assert mail.sender == ADDRESS
         assert house.running.parts.returns is None

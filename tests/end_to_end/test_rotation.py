@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from notifications.audit.note import parse_note, parse_verifier_key
@@ -17,12 +16,13 @@ from notifications.evidence.verification import verify_notice_mail
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust
 from service.system.logging import SystemClock
+from support.scenario import affected, customer, declare, harm, ok, release
 
 
 @asynccontextmanager
 async def serving(data_folder, **settings):
     """A service on a folder, and its client."""
-    async with embedded_service(data_folder, sequencer_period_seconds=0.01, **settings) as running:
+    async with embedded_service(data_folder, log__batch_seconds=0.01, **settings) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             yield api
@@ -218,7 +218,7 @@ async def test_where_the_log_refuses_to_sign_no_key_is_replaced(data_folder, ser
 
 
 async def test_the_settings_are_shown_and_their_secrets_are_not(data_folder, service_log):
-    async with serving(data_folder, api_token=TOKEN) as api:
+    async with serving(data_folder, access__api_token=TOKEN) as api:
         answer = await api.get("/settings")
     assert TOKEN not in answer.text
     values = {item["name"]: item["value"] for item in answer.json()["items"]}

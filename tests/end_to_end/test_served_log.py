@@ -4,13 +4,10 @@ import asyncio
 import base64
 import io
 import subprocess
-import sys
 import zipfile
 
 import httpx
 import pytest
-import scenario
-from scenario import ok
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_checkpoint
 from notifications.audit.merkle import leaf_hash, root_of, tree_root, verify_consistency, verify_inclusion
@@ -19,6 +16,9 @@ from notifications.audit.proof import parse_proof
 from notifications.audit.tile_reading import TileNodes, width_in
 from notifications.audit.tiles import Tile, parse_entry_bundle, tile_path
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.commands import run
+from support.scenario import ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 
@@ -72,13 +72,12 @@ def verify_with_openssl(folder, token, content, data_folder):
 
 
 def greffier(*arguments):
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, check=False)
+    return run(*arguments, text=False)
 
 
 @pytest.fixture
 async def served(data_folder, service_log):
-    async with embedded_service(data_folder, sequencer_period_seconds=0) as running:
+    async with embedded_service(data_folder, log__batch_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with (
             httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client,
@@ -148,7 +147,7 @@ async def test_strangers_get_it_where_the_settings_say_so_and_not_elsewhere(data
 
 async def test_a_public_log_is_for_everybody_and_for_browsers(data_folder, service_log):
     async with (
-        embedded_service(data_folder, sequencer_period_seconds=0, log_public=True) as running,
+        embedded_service(data_folder, log__batch_seconds=0, log__public=True) as running,
         httpx.AsyncClient(base_url=running.url, timeout=30) as stranger,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
@@ -244,7 +243,7 @@ async def test_timestamped_heads_are_served_exported_and_bundled_and_openssl_tak
 
 async def test_a_bundle_is_under_the_timestamped_head_that_covers_it(data_folder, service_log, tmp_path):
     # Every newer head is timestamped, as often as the duty looks.
-    async with embedded_service(data_folder, sequencer_period_seconds=0, log_timestamp_every_seconds=0.001) as running:
+    async with embedded_service(data_folder, log__batch_seconds=0, log__timestamp_every_seconds=0.001) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with (
             httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client,
@@ -256,7 +255,7 @@ async def test_a_bundle_is_under_the_timestamped_head_that_covers_it(data_folder
                 greffier, "bundle", "--data", data_folder, "--incident", incident["ticket"], "-o", tmp_path / "first"
             )
             assert ran.returncode == 0, ran.stderr
-            covered = await client.running.parts.store.read(lambda tx: tx.log_size())
+            covered = await client.running.parts.store.read(lambda tx: tx.log.size())
             sizes = await stamped_sizes(client, 1)
             while sizes[-1] < covered:
                 sizes = await stamped_sizes(client, len(sizes) + 1)
@@ -273,10 +272,10 @@ async def test_a_bundle_is_under_the_timestamped_head_that_covers_it(data_folder
 async def test_an_authority_that_is_away_holds_up_neither_log_nor_pages(data_folder, service_log):
     async with embedded_service(
         data_folder,
-        sequencer_period_seconds=0,
-        timestamp_url="http://127.0.0.1:9",
-        timestamp_ca_file=data_folder / "trust" / "ca.pem",
-        metrics_port=0,
+        log__batch_seconds=0,
+        timestamps__url="http://127.0.0.1:9",
+        timestamps__ca_file=data_folder / "trust" / "ca.pem",
+        metrics__port=0,
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client:

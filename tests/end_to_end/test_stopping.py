@@ -9,9 +9,10 @@ from email.policy import default
 
 import httpx
 import pytest
-import scenario
-from processes import greffier
-from smtp_server import SmtpServer
+
+from support import scenario
+from support.processes import greffier
+from support.smtp_server import SmtpServer
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 CONTACTS = [(f"contact-{number}@valmont.example", "fr") for number in range(9)]
@@ -26,8 +27,8 @@ async def relay():
 
 
 def serve(data, server, **settings):
-    chosen = {"smtp_host": "127.0.0.1", "smtp_port": server.port, "smtp_tls": "none", "smtp_connections": 2}
-    return greffier("serve", "--data", data, "--port", 0, **(chosen | {"sequencer_period_seconds": 0} | settings))
+    chosen = {"mail__host": "127.0.0.1", "mail__port": server.port, "mail__tls": "none", "mail__connections": 2}
+    return greffier("serve", "--data", data, "--port", 0, **(chosen | {"log__batch_seconds": 0} | settings))
 
 
 async def dispatched(running, data):
@@ -65,7 +66,7 @@ async def test_told_once_it_finishes_what_is_in_flight_and_takes_nothing_more(da
 
 async def test_what_takes_longer_than_the_limit_is_handed_back_and_sent_under_the_same_message_id(data_folder):
     async with relay() as server:
-        async with serve(data_folder, server, stop_seconds=0.2) as running:
+        async with serve(data_folder, server, limits__stop_seconds=0.2) as running:
             await dispatched(running, data_folder)
             await server.until(lambda: server.in_content == 2)
             running.signal(signal.SIGTERM)
@@ -84,7 +85,7 @@ async def test_what_takes_longer_than_the_limit_is_handed_back_and_sent_under_th
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 async def test_told_twice_it_is_gone(data_folder, first):
-    async with relay() as server, serve(data_folder, server, stop_seconds=600) as running:
+    async with relay() as server, serve(data_folder, server, limits__stop_seconds=600) as running:
         await dispatched(running, data_folder)
         await server.until(lambda: server.in_content == 2)
         running.signal(first)

@@ -4,14 +4,11 @@ import asyncio
 import hashlib
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from email import message_from_bytes
 
 import httpx
 import pytest
-from scenario import affected, customer, declare, release
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.entry import parse_leaf
@@ -21,14 +18,11 @@ from service.audit_log.backup import log_keys
 from service.cli.demo.environment import embedded_service
 from service.settings import load_settings
 from service.store import open_store
+from support.commands import run as greffier
+from support.scenario import affected, customer, declare, release
 
 SERIOUS = {"impact": "I1", "criticality": "C1", "intent": "malicious", "cause": "attack"}
 REASON = "the disk of the database was lost, and with it two days"
-
-
-def greffier(*arguments):
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def succeed(new, old, *more, reason=REASON):
@@ -50,7 +44,7 @@ def client(running):
 
 async def told(folder, name):
     """Run the service of a folder until a customer holds a notice; returns the mail."""
-    async with embedded_service(folder, sequencer_period_seconds=0) as running, client(running) as api:
+    async with embedded_service(folder, log__batch_seconds=0) as running, client(running) as api:
         incident = await declare(api, affected_customers=[affected(await customer(api, name))], **SERIOUS)
         await release(api, incident)
         mails, seen = [], 0
@@ -90,7 +84,7 @@ def new(begun, tmp_path):
 
 
 async def refuses(folder):
-    async with embedded_service(folder, sequencer_period_seconds=0) as running, client(running) as api:
+    async with embedded_service(folder, log__batch_seconds=0) as running, client(running) as api:
         await api.post("/channels/email/pause", json={"reason": "after a restore"})
         with pytest.raises(LogUnavailableError, match="restored from an older backup"):
             await running.parts.sequencer.sequence_pending()
@@ -115,10 +109,10 @@ async def test_what_was_lost_is_named_in_a_new_log_that_signs_while_the_old_one_
     verified = await asyncio.to_thread(greffier, "verify", tmp_path / "third.eml", "--trust", new / "trust")
     assert verified.returncode == 0, verified.stdout
     store = open_store(new / "greffier.sqlite3", migrate=False)
-    subject = hashlib.sha256(load_settings(old).log_origin.encode()).hexdigest()
-    (entry,), _ = await store.read(lambda tx: tx.log_entries_about("log", subject, Page(5)))
-    opened = await store.read(lambda tx: tx.entry_openings(entry.entry_id))
-    head = await store.read(lambda tx: tx.log_checkpoint())
+    subject = hashlib.sha256(load_settings(old).log.origin.encode()).hexdigest()
+    (entry,), _ = await store.read(lambda tx: tx.audit.about("log", subject, Page(5)))
+    opened = await store.read(lambda tx: tx.audit.openings(entry.entry_id))
+    head = await store.read(lambda tx: tx.log.checkpoint())
     await store.close()
     assert entry.index < verify_checkpoint(head, *log_keys(load_settings(new))).size
     leaf = parse_leaf(entry.leaf)

@@ -8,18 +8,18 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fakes.records import NOW, make_customer
-from fakes.serving_records import make_endpoint
-from fakes.tls_authority import new_authority
-from fakes.webhook_server import answer, webhook_server
-from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.delivery.delivery import Outcome, OutcomeKind
 from notifications.delivery.webhook import EndpointState
-from notifications.delivery.webhook_message import verify_webhook
 from notifications.errors import VerificationError
 from notifications.use_cases.customers.manage_webhooks import FAILING_FOR, after_attempt
 from service.cli.demo.environment import embedded_service
+from support.records import NOW, make_customer
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.serving_records import make_endpoint
+from support.tls_authority import new_authority
+from support.webhook_receiver import verify_webhook
+from support.webhook_server import answer, webhook_server
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ async def receiver(tmp_path):
 @pytest.fixture
 async def house(data_folder, receiver, tmp_path):
     async with embedded_service(
-        data_folder, webhook_ca_file=tmp_path / "ca.pem", webhook_allow_private=True, sequencer_period_seconds=0
+        data_folder, webhooks__ca_file=tmp_path / "ca.pem", webhooks__allow_private=True, log__batch_seconds=0
     ) as running:
         yield running
 
@@ -88,7 +88,7 @@ async def test_a_notice_is_posted_sealed_signed_and_recorded(house, api, receive
         verify_webhook(got.headers, got.body, [shared], now + timedelta(minutes=6))
     event = json.loads(got.body)
     assert (event["specversion"], event["type"]) == ("1.0", "greffier.notice.v1")
-    sealed = await house.parts.store.read(lambda tx: tx.sealed(UUID(notice["id"])))
+    sealed = await house.parts.store.read(lambda tx: tx.notices.seal(UUID(notice["id"])))
     assert base64.b64decode(event["data"]["document"]) == sealed.document
     assert base64.b64decode(event["data"]["signature"]) == sealed.signature
     assert base64.b64decode(event["data"]["log_proof"]) == sealed.log_proof
@@ -148,7 +148,7 @@ async def test_a_gone_endpoint_is_disabled_told_and_the_notice_replayed_under_it
 
 
 async def raised(house):
-    alerts = await house.parts.store.read(lambda tx: list(tx.open_alerts(100)))
+    alerts = await house.parts.store.read(lambda tx: list(tx.alerts.unseen(100)))
     return [(alert.kind, str(alert.customer_id)) for alert in alerts]
 
 

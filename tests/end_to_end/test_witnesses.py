@@ -4,17 +4,11 @@ import asyncio
 import contextlib
 import re
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from processes import greffier
-from scenario import ok
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_checkpoint, verify_cosignature
 from notifications.audit.merkle import consistency_proof
@@ -24,13 +18,13 @@ from service.audit_log.witness.client import WitnessClient, WitnessConflictError
 from service.cli.demo.environment import embedded_service
 from service.settings import load_settings
 from service.store import open_store
+from support import scenario
+from support.clocks import TurnedClock
+from support.commands import run as command
+from support.processes import greffier
+from support.scenario import ok
 
 NAMES = ("witness.customer.example", "witness.authority.example")
-
-
-def command(*arguments):
-    words = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 class Witnesses:
@@ -72,8 +66,8 @@ async def witnesses(data_folder, tmp_path):
 @contextlib.asynccontextmanager
 async def service(folder, **settings):
     """A service whose log is for everybody; yields it with a client of its pages."""
-    quick = {"sequencer_period_seconds": 0, "witness_period_seconds": 0, "witness_timeout_seconds": 5}
-    async with embedded_service(folder, **(quick | {"log_public": True} | settings)) as running:
+    quick = {"log__batch_seconds": 0, "witnesses__period_seconds": 0}
+    async with embedded_service(folder, **(quick | {"log__public": True} | settings)) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with (
             httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as client,
@@ -121,7 +115,7 @@ async def test_both_cosign_what_is_served_and_one_that_is_away_holds_up_nothing(
     first, second = NAMES
     async with witnesses.running(second), contextlib.AsyncExitStack() as other:
         await other.enter_async_context(witnesses.running(first))
-        async with service(data_folder, witnesses=witnesses.settings) as running:
+        async with service(data_folder, witnesses__cosigners=witnesses.settings) as running:
             await scenario.customer(running.api)
             note = await cosigned(running, keys)
             size = verify_checkpoint(note, *log).size
@@ -162,7 +156,7 @@ async def test_a_fork_is_refused_by_the_witnesses_and_by_the_service_and_alarms(
             await scenario.customer(running.api)
         # Database and head file are set back together: nothing on this machine knows better.
         shutil.copytree(data_folder, tmp_path / "back")
-        async with service(data_folder, witnesses=witnesses.settings) as running:
+        async with service(data_folder, witnesses__cosigners=witnesses.settings) as running:
             await scenario.customer(running.api, "Forgotten")
             before = verify_checkpoint(
                 await cosigned(running, witnesses.keys.values()), *log_keys(load_settings(data_folder))
@@ -177,9 +171,9 @@ async def test_a_fork_is_refused_by_the_witnesses_and_by_the_service_and_alarms(
         store = open_store(tmp_path / "fork" / "greffier.sqlite3", migrate=False)
         size, note, proof = await store.read(
             lambda tx: (
-                tx.log_size(),
-                tx.log_checkpoint(),
-                consistency_proof(before.size, tx.log_size(), tx.log_node_hashes),
+                tx.log.size(),
+                tx.log.checkpoint(),
+                consistency_proof(before.size, tx.log.size(), tx.log.node_hashes),
             )
         )
         await store.close()
@@ -199,11 +193,13 @@ async def test_a_fork_is_refused_by_the_witnesses_and_by_the_service_and_alarms(
 
 
 async def _grown(running, size):
-    return True if await running.parts.store.read(lambda tx: tx.log_size() >= size) else None
+    return True if await running.parts.store.read(lambda tx: tx.log.size() >= size) else None
 
 
 async def _refuses(folder, witnesses, clock):
-    async with service(folder, witnesses=witnesses.settings, clock=clock, alert_log_lag_seconds=60) as running:
+    async with service(
+        folder, witnesses__cosigners=witnesses.settings, clock=clock, alerts__log_lag_seconds=60
+    ) as running:
         signed = (await running.client.get("/log/checkpoint")).content
         await ok(running.api.post("/channels/email/pause", json={"reason": "something to sign"}))
         # The refusal commits nothing: what wakes the look is what is asked of the service meanwhile.
@@ -219,6 +215,6 @@ async def _refuses(folder, witnesses, clock):
         await running.parts.alerting.look()
         clock.turn(minutes=2)
         await running.parts.alerting.look()
-        alerts = await running.parts.store.read(lambda tx: tx.open_alerts(100))
+        alerts = await running.parts.store.read(lambda tx: tx.alerts.unseen(100))
         assert "log_lagging" in {alert.kind for alert in alerts}
         assert (await running.client.get("/log/checkpoint")).content == signed

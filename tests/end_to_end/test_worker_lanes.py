@@ -6,17 +6,17 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import httpx
-from clocks import SteppedClock
-from scenario import affected, customer, declare, harm, ok, release
-from smtp_server import SmtpServer
 
 from notifications.delivery.delivery import ChannelKind
 from service.cli.demo.environment import embedded_service
+from support.clocks import SteppedClock
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.smtp_server import SmtpServer
 
 
 @asynccontextmanager
 async def opened(data_folder, **settings):
-    async with embedded_service(data_folder, sequencer_period_seconds=0, **settings) as running:
+    async with embedded_service(data_folder, log__batch_seconds=0, **settings) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             yield running, api
@@ -67,7 +67,7 @@ async def test_a_paused_channel_sends_nothing_and_loses_nothing(data_folder, ser
 
 async def test_every_customer_has_its_turn(data_folder, service_log):
     """A customer with many contacts does not keep the others waiting."""
-    async with opened(data_folder, smtp_connections=1) as (running, api):
+    async with opened(data_folder, mail__connections=1) as (running, api):
         many = await customer(api, "Many", contacts=tuple((f"c{number}@many.example", "en") for number in range(12)))
         few = [await customer(api, f"Few {n}", contacts=((f"c@few{n}.example", "en"),)) for n in range(3)]
         await ok(api.post("/channels/email/pause", json={"reason": "until all is queued"}))
@@ -84,7 +84,7 @@ async def test_every_customer_has_its_turn(data_folder, service_log):
 
 
 async def test_each_recipient_gets_one_mail_whatever_shares_its_lane(data_folder, service_log):
-    settings = {"mails_at_once_per_domain": 1, "smtp_connections": 2}
+    settings = {"mail__at_once_per_domain": 1, "mail__connections": 2}
     async with opened(data_folder, **settings) as (running, api):
         made = await customer(api, contacts=tuple((f"c{number}@one.example", "en") for number in range(20)))
         await served(api, made)
@@ -101,13 +101,14 @@ async def test_what_a_stop_cuts_short_is_handed_back(data_folder, service_log):
     hanging = await asyncio.start_server(lambda _reader, writer: writers.append(writer), "127.0.0.1", 0)
     port = hanging.sockets[0].getsockname()[1]
     try:
-        async with opened(data_folder, smtp_port=port, stop_seconds=0.2) as (running, api):
+        async with opened(data_folder, mail__port=port, limits__stop_seconds=0.2) as (running, api):
             made = await customer(api)
             (notice,) = await served(api, made)
 
             async def under_way():
                 return any(
-                    item.delivery.channel is ChannelKind.EMAIL for item in running.parts.worker._in_flight.values()
+                    item.delivery.channel is ChannelKind.EMAIL
+                    for item in running.parts.worker.delivery._in_flight.values()
                 )
 
             await until(running, under_way)
@@ -127,7 +128,7 @@ async def test_a_relay_that_is_away_is_left_alone(data_folder, service_log):
     port = listener.sockets[0].getsockname()[1]
     contacts = tuple((f"c{number}@x{number}.example", "en") for number in range(6))
     try:
-        async with opened(data_folder, smtp_port=port) as (running, api):
+        async with opened(data_folder, mail__port=port) as (running, api):
             made = await customer(api, contacts=contacts)
             await served(api, made)
             lanes, clock = running.parts.worker.lanes, running.parts.context.clock
@@ -147,7 +148,7 @@ async def test_a_send_that_outlasts_its_lease_is_given_up_and_said_so(data_folde
     hanging = await asyncio.start_server(lambda _reader, writer: writers.append(writer), "127.0.0.1", 0)
     port = hanging.sockets[0].getsockname()[1]
     try:
-        async with opened(data_folder, smtp_port=port, lease_seconds=1) as (running, api):
+        async with opened(data_folder, mail__port=port, limits__lease_seconds=1) as (running, api):
             (notice,) = await served(api, await customer(api))
 
             async def given_up():
@@ -170,7 +171,7 @@ async def test_what_waited_for_half_of_its_lease_is_not_begun(data_folder, servi
     """The second of two mails waits for the only place: its lease is given back, and it goes out under a new one."""
     clock = SteppedClock()
     async with SmtpServer(hold=asyncio.Event()) as smtp:
-        settings = {"clock": clock, "smtp_port": smtp.port, "smtp_connections": 1}
+        settings = {"clock": clock, "mail__port": smtp.port, "mail__connections": 1}
         async with opened(data_folder, **settings) as (running, api):
             made = await customer(api, contacts=(("a@one.example", "en"), ("b@one.example", "en")))
             await served(api, made)
@@ -178,7 +179,7 @@ async def test_what_waited_for_half_of_its_lease_is_not_begun(data_folder, servi
             await smtp.until(lambda: smtp.lines("DATA"))
 
             async def waiting():
-                return worker._sending[ChannelKind.EMAIL] == 2
+                return worker.delivery._sending[ChannelKind.EMAIL] == 2
 
             await until(running, waiting)
             clock.step(timedelta(seconds=200))

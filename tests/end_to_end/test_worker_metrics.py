@@ -3,13 +3,14 @@
 import json
 
 import httpx
-from fakes.postgresql_server import postgresql_server
-from fakes.processes import greffier
 from prometheus_client.parser import text_string_to_metric_families
+
+from support.postgresql_server import postgresql_server
+from support.processes import greffier
 
 
 async def test_a_worker_has_the_listener(data_folder):
-    shared = {"database_url": postgresql_server().database(), "metrics_port": 0}
+    shared = {"database__url": postgresql_server().database(), "metrics__port": 0}
     async with greffier("worker", "--data", data_folder, **shared) as worker:
         port = json.loads(await worker.line("metrics.listening"))["port"]
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as scraper:

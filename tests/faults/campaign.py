@@ -28,15 +28,8 @@ from email.parser import BytesHeaderParser
 from itertools import product
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-
 import httpx
 import psycopg
-import scenario
-from postgresql_server import PostgresqlServer
-from smtp_server import CLOSE, SmtpServer
-from tls_authority import new_authority
-from webhook_server import answer, close_at_once, webhook_server
 
 from notifications.delivery.webhook_message import webhook_id
 from notifications.errors import GreffierError
@@ -46,6 +39,11 @@ from service.bootstrap.data_folder import prepare_data_folder
 from service.cli.verify import load_trust
 from service.settings import load_settings
 from service.store import migrate_store, open_store
+from support import scenario
+from support.postgresql_server import PostgresqlServer
+from support.smtp_server import CLOSE, SmtpServer
+from support.tls_authority import new_authority
+from support.webhook_server import answer, close_at_once, webhook_server
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 ADDRESS = "soc@demo-cloud.example"
@@ -307,13 +305,14 @@ class Cell:
 
     def _settings(self, sink):
         settings = {
-            "smtp_host": "127.0.0.1", "smtp_port": sink.server.port, "smtp_tls": "none", "smtp_connections": 4,
-            "smtp_send_timeout_seconds": 5, "sequencer_period_seconds": 0.01, "check_contacts_every_days": 0,
-            "requests_per_second": 10_000, "requests_burst": 100_000, "disk_least_bytes": 0,
-            "webhook_allow_private": True, "webhook_ca_file": str(self.folder / "ca.pem"), "webhook_timeout_seconds": 5,
+            "mail__host": "127.0.0.1", "mail__port": sink.server.port, "mail__tls": "none", "mail__connections": 4,
+            "mail__send_timeout_seconds": 5, "log__batch_seconds": 0.01, "contact_checks__every_days": 0,
+            "access__requests_per_second": 10_000, "access__requests_burst": 100_000, "alerts__least_free_bytes": 0,
+            "webhooks__allow_private": True, "webhooks__ca_file": str(self.folder / "ca.pem"),
+            "webhooks__timeout_seconds": 5,
         }  # fmt: skip
         if self.database is not None:
-            settings |= {"database_url": self.database.address, "lease_seconds": 10}
+            settings |= {"database__url": self.database.address, "limits__lease_seconds": 10}
         return settings
 
     async def run(self):
@@ -631,7 +630,7 @@ class Cell:
             keys, published = log_keys(settings), read_head(settings.head_file)
             head = await store.read(lambda tx: verified_head(tx, published, keys))
             whole = await store.read(lambda tx: _verified_log(tx, keys))
-            waiting = await store.read(lambda tx: len(tx.pending_leaves(10)))
+            waiting = await store.read(lambda tx: len(tx.audit.pending(10)))
             if published != head.checkpoint or whole.size != head.size:
                 self.findings.wrong.append(f"{name}: the head file is not the head of the log")
             if waiting:
@@ -660,7 +659,7 @@ class SharedDatabase:
 
 def shared_database(_number):
     """Start a server of its own for a cell; it ends with this run."""
-    server = PostgresqlServer(tempfile.mkdtemp(prefix="greffier-faults-pg-"))
+    server = PostgresqlServer(tempfile.mkdtemp(prefix="greffier-faults-pg-"), cleanup="delete")
     return SharedDatabase(server, server.database())
 
 

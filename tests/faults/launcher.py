@@ -38,23 +38,31 @@ from service.channels.webhook_https import WebhookHttps
 from service.crypto.cms_signer import CmsSigner
 from service.crypto.timestamping import EmbeddedTimestampAuthority
 from service.settings import load_settings
-from service.store import PostgresqlStore, SqliteStore, SqlTransaction
+from service.store import PostgresqlStore, SqliteStore
+from service.store.delivery.deliveries import DeliveryRecords
+from service.store.delivery.leases import LeaseRecords
+from service.store.incidents.idempotency import ResponseRecords
+from service.store.incidents.incidents import IncidentRecords
+from service.store.incidents.notices import NoticeRecords
+from service.store.incidents.seals import SealRecords
+from service.store.log.tree import TreeRecords
+from service.system.http_server import bound_socket
 from service.system.logging import SystemClock, configure_logging
 
 #: The numbered steps, and where each begins and ends, as calls of ports.
 IN_TRANSACTION = {
     # declaring, releasing
-    "add_incident": "a declaration is stored",
-    "store_response": "an answer is stored under its idempotency key",
+    "add_incident": (IncidentRecords, "add"),  # a declaration is stored
+    "store_response": (ResponseRecords, "add"),  # an answer is stored under its idempotency key
     # seal_notice
-    "lease_released_notices": "released notices are taken",
-    "add_sealed": "seal_notice 4: seal, deliveries and entry are stored",
-    "set_log_proof": "seal_notice 5: the proof is stored",
+    "lease_released_notices": (NoticeRecords, "lease_released"),  # released notices are taken
+    "add_sealed": (SealRecords, "add_seal"),  # seal_notice 4: seal, deliveries and entry are stored
+    "set_log_proof": (SealRecords, "set_log_proof"),  # seal_notice 5: the proof is stored
     # the sequencer
-    "grow_tree": "sequencer 3: indices, nodes and checkpoint are stored",
+    "grow_tree": (TreeRecords, "grow"),  # sequencer 3: indices, nodes and checkpoint are stored
     # deliver_notice
-    "lease_deliveries": "deliveries are taken",
-    "finish_attempts": "deliver_notice 3: outcome, evidence and entry are stored",
+    "lease_deliveries": (LeaseRecords, "lease"),  # deliveries are taken
+    "finish_attempts": (DeliveryRecords, "finish_attempts"),  # deliver_notice 3: outcome, evidence, entry are stored
 }
 CALLS = {
     "sign": (CmsSigner, "sign_detached"),  # seal_notice 2, deliver_notice 1
@@ -97,7 +105,8 @@ class Trap:
             setattr(owner, name, self._around(getattr(owner, name)))
             return
         self._current = threading.local()
-        setattr(SqlTransaction, self.point, self._inside(getattr(SqlTransaction, self.point)))
+        owner, name = IN_TRANSACTION[self.point]
+        setattr(owner, name, self._inside(getattr(owner, name)))
         for store in (SqliteStore, PostgresqlStore):
             store.write = self._durable(store.write)
 
@@ -209,7 +218,8 @@ def run(order):
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if order["start"] == "serve":
             works = order.get("works", True)
-            runner.run(service.bootstrap.serve.serve_until_stopped(settings, "127.0.0.1", order["port"], works=works))
+            with bound_socket("127.0.0.1", order["port"]) as bound:
+                runner.run(service.bootstrap.serve.serve_until_stopped(settings, bound, works=works))
         else:
             runner.run(service.bootstrap.work.work_until_stopped(settings, "127.0.0.1", None))
 

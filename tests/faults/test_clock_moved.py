@@ -8,20 +8,20 @@ from email.policy import default
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from scenario import ok
-from smtp_server import SmtpServer
 
 from service.cli.demo.environment import embedded_service
 from service.system.logging import SystemClock
+from support import scenario
+from support.clocks import TurnedClock
+from support.scenario import ok
+from support.smtp_server import SmtpServer
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 
 
 @contextlib.asynccontextmanager
 async def service_at(data_folder, relay, clock):
-    async with embedded_service(data_folder, clock=clock, smtp_port=relay.port, sequencer_period_seconds=0) as running:
+    async with embedded_service(data_folder, clock=clock, mail__port=relay.port, log__batch_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             yield running, api
@@ -57,7 +57,7 @@ async def test_set_ahead_beyond_every_lease_what_is_under_way_is_sent_once(data_
         await relay.until(lambda: relay.in_content == 1)
         clock.turn(hours=hours)
         # The lease is over by the clock, and the worker looks for what is due.
-        assert await running.parts.worker.deliver_due() == 0
+        assert await running.parts.worker.delivery.deliver_due() == 0
         assert relay.in_content == 1
         relay.hold.set()
 
@@ -74,16 +74,16 @@ async def test_a_retry_that_is_due_as_soon_as_it_is_recorded_goes_out(data_folde
     async with SmtpServer() as relay, service_at(data_folder, relay, clock) as (running, api):
         relay.cue("RCPT", "451 4.7.1 greylisted")
         worker, begun = running.parts.worker, []
-        record = worker._recorder.record
+        record = worker.delivery._recorder.record
 
         async def recorded_slowly(due, made):
             result = await record(due, made)
             if result[0].next_attempt_at is not None:
                 clock.turn(hours=30)
-                begun.append(await worker.deliver_due())
+                begun.append(await worker.delivery.deliver_due())
             return result
 
-        monkeypatch.setattr(worker._recorder, "record", recorded_slowly)
+        monkeypatch.setattr(worker.delivery._recorder, "record", recorded_slowly)
         notice = await released(api)
 
         async def sent():
@@ -114,7 +114,7 @@ async def test_set_back_a_retry_comes_when_it_was_due_and_nothing_goes_out_twice
             mail = await until(running, tried)
             behind = timedelta(hours=6)
             # Not due by a clock that stands still.
-            assert await running.parts.worker.deliver_due() == 0
+            assert await running.parts.worker.delivery.deliver_due() == 0
             behind = timedelta(hours=-6)
             running.parts.worker.wake({"deliveries"})
 

@@ -5,18 +5,18 @@ from email import message_from_bytes
 from email.policy import default
 
 import httpx
-import scenario
-from clocks import TurnedClock
-from scenario import ok
-from smtp_server import SmtpServer
 
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.clocks import TurnedClock
+from support.scenario import ok
+from support.smtp_server import SmtpServer
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 
 
 async def test_without_space_a_declaration_is_refused_and_with_space_it_is_taken(data_folder, service_log):
-    async with embedded_service(data_folder, sequencer_period_seconds=0) as running:
+    async with embedded_service(data_folder, log__batch_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             await scenario.customer(api)
@@ -52,7 +52,7 @@ async def test_a_mail_that_was_taken_and_could_not_be_recorded_goes_out_again_as
         await answering.wait()
 
     async with SmtpServer(on_content=held) as relay:
-        settings = {"smtp_port": relay.port, "sequencer_period_seconds": 0, "disk_least_bytes": 0}
+        settings = {"mail__port": relay.port, "log__batch_seconds": 0, "alerts__least_free_bytes": 0}
         async with embedded_service(data_folder, clock=clock, **settings) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
             async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
@@ -80,7 +80,8 @@ async def test_a_mail_that_was_taken_and_could_not_be_recorded_goes_out_again_as
                 clock.turn(minutes=10)
                 running.parts.worker.wake({"deliveries"})
                 async with asyncio.timeout(30):
-                    while (await mail())["state"] != "sent":
+                    # The worker is well again once a round has passed in which everything could be recorded.
+                    while (await mail())["state"] != "sent" or running.parts.worker.health():
                         running.parts.worker.wake({"deliveries"})
                 identifiers = {message_from_bytes(message.content, policy=default)["Message-ID"]
                                for message in relay.messages}  # fmt: skip

@@ -7,14 +7,14 @@ from email.policy import default
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from scenario import ok
-from smtp_server import CLOSE, HANG, SmtpServer
-from tls_authority import new_authority
 
 from service.cli.demo.environment import embedded_service
 from service.delivery.transactional_mail import ServiceMailer
+from support import scenario
+from support.clocks import TurnedClock
+from support.scenario import ok
+from support.smtp_server import CLOSE, HANG, SmtpServer
+from support.tls_authority import new_authority
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 #: No send takes longer, whatever the relay does.
@@ -23,7 +23,7 @@ LIMIT_SECONDS = 1
 
 @contextlib.asynccontextmanager
 async def service_before(data_folder, relay, clock, **settings):
-    chosen = {"smtp_port": relay.port, "smtp_send_timeout_seconds": LIMIT_SECONDS, "sequencer_period_seconds": 0}
+    chosen = {"mail__port": relay.port, "mail__send_timeout_seconds": LIMIT_SECONDS, "log__batch_seconds": 0}
     async with embedded_service(data_folder, clock=clock, **(chosen | settings)) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
@@ -123,7 +123,7 @@ async def test_what_fails_for_now_is_evidence_and_comes_again_under_its_message_
 
 @pytest.mark.parametrize(
     ("step", "answer"),
-    [("RCPT", "550 5.1.1 no such user"), ("RCPT", "551 5.1.6 moved away"), ("CONTENT", "552 5.3.4 too big")],
+    [("RCPT", "550 5.1.1 no such user"), ("RCPT", "551 5.1.6 moved away"), ("CONTENT", "554 5.6.0 not this form")],
 )
 async def test_what_is_refused_for_good_stands_failed_with_what_was_said(data_folder, service_log, step, answer):
     async with SmtpServer() as relay:
@@ -185,7 +185,7 @@ async def test_without_good_tls_nothing_is_handed_over_and_it_goes_once_that_is_
     async with SmtpServer(starttls=bad) as relay:
         if fault in {"refused", "closed"}:
             relay.cue("STARTTLS", "454 4.7.0 not now" if fault == "refused" else CLOSE)
-        settings = {"smtp_tls": "starttls", "smtp_host": "localhost", "smtp_ca_file": bundle}
+        settings = {"mail__tls": "starttls", "mail__host": "localhost", "mail__ca_file": bundle}
         async with service_before(data_folder, relay, clock, **settings) as (running, api):
             notice = await released(api)
             mail = await mail_once(running, api, notice, lambda item: item["attempts"])

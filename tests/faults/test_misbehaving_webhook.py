@@ -6,13 +6,21 @@ import json
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from scenario import ok
-from tls_authority import new_authority
-from webhook_server import a_byte_at_a_time, answer, close_at_once, hang, webhook_server
 
+from service.channels import webhook_https
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.clocks import TurnedClock
+from support.scenario import ok
+from support.tls_authority import new_authority
+from support.webhook_server import (
+    answer,
+    close_at_once,
+    hang,
+    slow_body,
+    slow_headers,
+    webhook_server,
+)
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 #: No post takes longer, whatever the receiver does.
@@ -25,11 +33,11 @@ async def service_before(data_folder, tmp_path, clock, **settings):
     authority = new_authority()
     (tmp_path / "tls").mkdir()
     (tmp_path / "ca.pem").write_bytes(authority.pem())
-    chosen = {"webhook_allow_private": True, "webhook_timeout_seconds": LIMIT_SECONDS, "sequencer_period_seconds": 0}
+    chosen = {"webhooks__allow_private": True, "webhooks__timeout_seconds": LIMIT_SECONDS, "log__batch_seconds": 0}
     async with (
         webhook_server(authority.server_context(tmp_path / "tls", "localhost")) as receiver,
         embedded_service(
-            data_folder, clock=clock, webhook_ca_file=tmp_path / "ca.pem", **(chosen | settings)
+            data_folder, clock=clock, webhooks__ca_file=tmp_path / "ca.pem", **(chosen | settings)
         ) as running,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
@@ -67,7 +75,9 @@ FOR_NOW = [
     (answer(302, Location="https://elsewhere.example/"), 302),
     (close_at_once, None),
     (hang, None),
-    (a_byte_at_a_time, None),
+    (slow_headers, None),
+    (slow_body(500), 500),
+    (answer(503, Retry_After="Sat, 01 Jan 99999999999999999999 00:00:00 GMT"), 503),
     (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000 + b"\r\n", None),
     (b"\x00\xff nonsense\r\n\r\n", None),
 ]
@@ -101,7 +111,12 @@ async def test_a_receiver_that_fails_for_days_is_put_out_of_use_and_what_is_owed
     data_folder, tmp_path, service_log
 ):
     clock = TurnedClock()
-    async with service_before(data_folder, tmp_path, clock, webhook_failing_days=0.5) as (running, api, receiver, hook):
+    async with service_before(data_folder, tmp_path, clock, webhooks__failing_days=0.5) as (
+        running,
+        api,
+        receiver,
+        hook,
+    ):
         receiver.answers[:] = [answer(500)]
         first = await released(api)
         await post_once(running, api, first, lambda item: item["attempts"])
@@ -139,3 +154,30 @@ async def test_success_is_a_2xx_and_a_giant_answer_is_not_read(data_folder, tmp_
         (evidence,) = post["evidence"]
         assert evidence["event"] == "RelayToNonERDS"
         assert len(evidence["text"] or "") <= 200
+
+
+async def test_an_error_that_no_channel_foresees_is_an_attempt_and_nobody_elses(
+    data_folder, tmp_path, service_log, monkeypatch
+):
+    """Whatever one customer's receiver brings about: recorded, tried again, and the service stays ready."""
+    clock = TurnedClock()
+    meaning, broken = webhook_https._meaning, [OverflowError("nobody thought of this")]
+
+    def surprised(*arguments):
+        if broken:
+            raise broken.pop()
+        return meaning(*arguments)
+
+    monkeypatch.setattr(webhook_https, "_meaning", surprised)
+    async with service_before(data_folder, tmp_path, clock) as (running, api, receiver, _):
+        notice = await released(api)
+        post = await post_once(running, api, notice, lambda item: item["attempts"])
+        assert (post["state"], post["attempts"]) == ("queued", 1)
+        assert "OverflowError" in post["last_error"]
+        assert "nobody thought" not in post["last_error"]
+        async with httpx.AsyncClient() as probe:
+            assert (await probe.get(f"{running.url}/readyz")).json()["parts"]["worker"] == "ok"
+        clock.turn(minutes=2)
+        running.parts.worker.wake({"deliveries"})
+        post = await post_once(running, api, notice, lambda item: item["state"] == "sent")
+        assert (post["attempts"], len(receiver.received)) == (2, 2)

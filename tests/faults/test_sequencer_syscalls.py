@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from fakes.postgresql_server import postgresql_server
-from fakes.records import make_entry
 from sequencing import VERIFIER
 
 from service.audit_log.fsck.check import check_log
 from service.store import migrate_store, open_store
+from support.postgresql_server import postgresql_server
+from support.records import make_entry
 
 
 def _may_trace():
@@ -104,7 +104,7 @@ async def filled(location):
     store = open_store(location, migrate=False)
     for _ in range(ENTRIES):
         entry = make_entry(type="session.ended", openings=[("payload", b"x" * 300)])
-        await store.write(lambda tx, entry=entry: tx.append_audit([entry]))
+        await store.write(lambda tx, entry=entry: tx.audit.append([entry]))
     await store.close()
 
 

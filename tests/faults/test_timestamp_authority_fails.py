@@ -7,11 +7,7 @@ import io
 from datetime import UTC, datetime
 
 import httpx
-import scenario
 from asn1crypto import tsp
-from openssl_authority import OpensslAuthority, certificates_of, reordered
-from scenario import ok
-from timestamp_responder import answering, http, web_server
 
 from notifications.evidence.bundle.verification import verify_bundle
 from notifications.evidence.verification import verify_notice_mail
@@ -22,6 +18,10 @@ from service.crypto.demo_keys import KeyFiles
 from service.crypto.master_key import key_passphrases, load_masters
 from service.crypto.timestamping import EmbeddedTimestampAuthority
 from service.settings import load_settings
+from support import scenario
+from support.openssl_authority import OpensslAuthority, certificates_of, reordered
+from support.scenario import ok
+from support.timestamp_responder import answering, http, web_server
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 
@@ -125,10 +125,10 @@ async def test_a_notice_goes_without_its_token_which_is_added_when_a_right_one_c
     async with Authority(stamper) as authority:
         authority.other = stamper_of(other)
         settings = {
-            "timestamp_url": authority.url,
-            "timestamp_ca_file": data_folder / "trust" / "tsa.pem",
-            "timestamp_timeout_seconds": 0.5,
-            "sequencer_period_seconds": 0,
+            "timestamps__url": authority.url,
+            "timestamps__ca_file": data_folder / "trust" / "tsa.pem",
+            "timestamps__timeout_seconds": 0.5,
+            "log__batch_seconds": 0,
         }
         async with embedded_service(data_folder, **settings) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
@@ -143,11 +143,11 @@ async def test_a_notice_goes_without_its_token_which_is_added_when_a_right_one_c
                     steps = list(verify_notice_mail(message.content, trust))
                     assert [step.step for step in steps if step.pending] == ["timestamp"], fault
                     assert authority.asked > asked, fault
-                    await running.parts.worker.timestamp_sealed()
+                    await running.parts.worker.sealing.timestamp_sealed()
                     assert (await api.get(f"/notices/{notice['id']}/timestamp")).status_code == 404, fault
                     assert "timestamp_authority" in running.parts.worker.health()
                     authority.behave = authority.well
-                    await running.parts.worker.timestamp_sealed()
+                    await running.parts.worker.sealing.timestamp_sealed()
                     assert (await api.get(f"/notices/{notice['id']}/timestamp")).status_code == 200, fault
                     assert running.parts.worker.health() is None
                 (notice,) = await scenario.release(api, await scenario.declare(api, **GRAVE))
@@ -160,9 +160,9 @@ async def test_notices_without_a_timestamp_stand_on_the_board_with_the_authority
     async with Authority(stamper_of(data_folder)) as authority:
         authority.behave = authority.refusing
         settings = {
-            "timestamp_url": authority.url,
-            "timestamp_ca_file": data_folder / "trust" / "tsa.pem",
-            "sequencer_period_seconds": 0,
+            "timestamps__url": authority.url,
+            "timestamps__ca_file": data_folder / "trust" / "tsa.pem",
+            "log__batch_seconds": 0,
         }
         async with embedded_service(data_folder, **settings) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
@@ -194,7 +194,7 @@ async def test_an_authority_that_writes_its_certificates_in_another_order_dates_
     async with web_server(answering(lambda request: http(backwards(made.reply(request))))) as url:
         root = data_folder / "trust" / "tsa.pem"
         root.write_bytes(made.root_file.read_bytes())
-        settings = {"timestamp_url": url, "timestamp_ca_file": root, "sequencer_period_seconds": 0}
+        settings = {"timestamps__url": url, "timestamps__ca_file": root, "log__batch_seconds": 0}
         async with embedded_service(data_folder, **settings) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
             async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:

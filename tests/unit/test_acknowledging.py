@@ -1,15 +1,8 @@
 """What a customer does with a notice: recorded once per person, in the name it was done in, with its evidence."""
 
-import sys
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from memory_store import MemoryStore
-from records import SALT, after, make_contact, make_customer, make_incident, make_notice
-from serving_records import make_escalation
 
 from notifications.audit.entry import parse_leaf
 from notifications.delivery.acknowledgement import AcknowledgedVia
@@ -17,6 +10,9 @@ from notifications.errors import InvalidInputError, NotFoundError
 from notifications.notice import NoticeState
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice, contact_actor, open_notice
+from support.memory_store import MemoryStore
+from support.records import SALT, after, make_contact, make_customer, make_incident, make_notice
+from support.serving_records import make_escalation
 
 ANNA, BERT = "account:anna", "account:bert"
 
@@ -62,7 +58,7 @@ class House:
         return [parse_leaf(leaf) for leaf in self.store._records.entries.values()]
 
     async def given(self):
-        return await self.store.read(lambda tx: list(tx.acknowledgements(self.notice.id)))
+        return await self.store.read(lambda tx: list(tx.notices.acknowledgements(self.notice.id)))
 
 
 async def test_an_acknowledgement_claims_handover_and_says_who_and_how():
@@ -141,11 +137,11 @@ async def test_the_clock_is_looked_at_at_once():
     house = House()
     house.store._records.escalations[house.notice.id] = make_escalation(house.notice)
     given = await house.acknowledge(ANNA, 1)
-    clock = await house.store.read(lambda tx: tx.escalation(house.notice.id))
+    clock = await house.store.read(lambda tx: tx.escalations.get(house.notice.id))
     assert clock.next_look_at == given.acknowledged_at
     # A second time changes nothing, so that nobody keeps the clock busy.
     await house.acknowledge(ANNA, 2)
-    assert await house.store.read(lambda tx: tx.escalation(house.notice.id)) == clock
+    assert await house.store.read(lambda tx: tx.escalations.get(house.notice.id)) == clock
 
 
 async def test_an_opening_is_access_once_per_person_and_acknowledges_nothing():
@@ -154,11 +150,11 @@ async def test_an_opening_is_access_once_per_person_and_acknowledges_nothing():
     assert await house.open(ANNA)
     assert not await house.open(ANNA, 1)
     assert await house.open(BERT, 2)
-    opened = await house.store.read(lambda tx: list(tx.openings(house.notice.id)))
+    opened = await house.store.read(lambda tx: list(tx.notices.openings(house.notice.id)))
     assert [(opening.by, opening.opened_at) for opening in opened] == [(ANNA, after()), (BERT, after(minutes=2))]
     assert [(entry.type, entry.actor, entry.detail) for entry in house.entries()] == [
         ("notice.opened", ANNA, {"event": "ContentAccessTracking"}),
         ("notice.opened", BERT, {"event": "ContentAccessTracking"}),
     ]
     assert await house.given() == []
-    assert await house.store.read(lambda tx: tx.escalation(house.notice.id)) == clock
+    assert await house.store.read(lambda tx: tx.escalations.get(house.notice.id)) == clock

@@ -4,12 +4,12 @@ import base64
 import time
 
 import pytest
-import returned_samples as samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifications.mail.bounce_parser import parse_bounce
 from notifications.mail.bounce_record import BounceKind
+from support import returned_samples as samples
 
 ANNA = "anna@customer.example"
 ALL = [value for name, value in vars(samples).items() if name.isupper() and isinstance(value, bytes)] + [
@@ -141,9 +141,7 @@ def test_a_report_inside_a_forwarded_message_speaks_of_something_else():
     assert parse_bounce(content).kind is BounceKind.UNKNOWN
 
 
-@pytest.mark.parametrize(
-    "content", [samples.OUT_OF_OFFICE, samples.VACATION, samples.OLD_VACATION, samples.READ_RECEIPT]
-)
+@pytest.mark.parametrize("content", [samples.OUT_OF_OFFICE, samples.VACATION, samples.READ_RECEIPT])
 def test_an_automatic_reply_is_one(content):
     assert parse_bounce(content).kind is BounceKind.AUTO_REPLY
 
@@ -161,7 +159,9 @@ def test_a_servers_own_words_are_for_a_person_whatever_they_claim_to_be(content,
     assert found.diagnostic
 
 
-@pytest.mark.parametrize("content", [samples.ANSWER, samples.COMPLAINT, b"", b"\r\n", b"\0\xff" * 100, b"nonsense"])
+@pytest.mark.parametrize(
+    "content", [samples.ANSWER, samples.OLD_VACATION, samples.COMPLAINT, b"", b"\r\n", b"\0\xff" * 100, b"nonsense"]
+)
 def test_anything_else_is_for_a_person(content):
     assert parse_bounce(content).kind is BounceKind.UNKNOWN
 

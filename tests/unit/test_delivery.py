@@ -17,12 +17,13 @@ from notifications.delivery.delivery import (
     Outcome,
     OutcomeKind,
     RetryPolicy,
+    SendingLimit,
     delivery_id,
-    message_id,
     next_state,
     retry_decision,
     turn_of,
 )
+from notifications.delivery.delivery import delivery_message_id as message_id
 
 NOW = datetime(2026, 11, 23, 4, 45, tzinfo=UTC)
 NOTICE, CONTACT = UUID(int=0xA0A0), UUID(int=0xB1B1)
@@ -313,3 +314,34 @@ def test_every_notice_has_a_turn_before_one_has_many():
     assert [turn_of(number) for number in range(20)] == [0, 1, *[2] * 16, 3, 3]
     turns = [turn_of(number) for number in range(1000)]
     assert turns == sorted(turns)
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.REFUSED_HERE, OutcomeKind.PERMANENT_FAILURE])
+def test_what_is_too_large_is_sent_as_a_summary_at_once_and_then_decided_by_its_kind(kind):
+    result = replace(outcome(kind, 552, "5.2.3"), limit=SendingLimit.SIZE)
+    moments = {"attempts": 1, "now": NOW, "due_at": NOW + timedelta(days=2), "jitter": 0.5}
+    first = retry_decision(result, **moments)
+    assert first.next_attempt_at == NOW
+    assert "summary" in first.reason
+    assert "refused for good" not in first.reason
+    again = retry_decision(result, **moments, is_summary=True)
+    assert (again.next_attempt_at is None) is (kind is OutcomeKind.PERMANENT_FAILURE)
+    assert ("ours to repair" in again.reason) is (kind is OutcomeKind.REFUSED_HERE)
+    assert "mailbox takes no mail" not in again.reason
+
+
+def test_a_delivery_remembers_since_when_the_notice_is_too_large():
+    delivery = DELIVERY
+    result = replace(outcome(OutcomeKind.REFUSED_HERE, None, None), limit=SendingLimit.SIZE)
+    moments = {"due_at": NOW + timedelta(days=2), "jitter": 0.5}
+    first = next_state(delivery, result, now=NOW, **moments)
+    assert (first.state, first.next_attempt_at, first.too_large_at) == (DeliveryState.QUEUED, NOW, NOW)
+    later = next_state(first, result, now=NOW + timedelta(hours=1), **moments)
+    assert (later.state, later.too_large_at) == (DeliveryState.QUEUED, NOW)
+    assert later.next_attempt_at > NOW + timedelta(hours=1)
+
+
+@pytest.mark.parametrize("limit", [SendingLimit.SMTPUTF8, SendingLimit.EIGHT_BIT])
+def test_another_limit_makes_no_summary_and_is_tried_until_it_is_repaired(limit):
+    result = replace(outcome(OutcomeKind.REFUSED_HERE, None, None), limit=limit)
+    assert wait_seconds(result, jitter=0) == 60

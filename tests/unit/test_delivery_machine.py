@@ -6,23 +6,13 @@ has run out and another worker was quicker.
 """
 
 import asyncio
-import sys
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from clocks import SteppedClock
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from domain_facts import known_facts
-from instant_log import InstantLog
-from memory_store import MemoryStore
-from notice_samples import PROVIDER
-from records import SALT, make_binding, make_contact, make_customer
 
 from notifications.agreement import bundled_agreements
 from notifications.audit.entry import parse_leaf
@@ -45,6 +35,12 @@ from notifications.use_cases.notices.pause_channel import pause_channel, resume_
 from notifications.use_cases.notices.process_bounce import process_bounce
 from notifications.use_cases.notices.seal_notice import SealingDependencies, commit_seal, prove_notice
 from service.system.logging import SystemIdentifiers
+from support.clocks import SteppedClock
+from support.domain_facts import known_facts
+from support.instant_log import InstantLog
+from support.memory_store import MemoryStore
+from support.notice_samples import PROVIDER
+from support.records import SALT, make_binding, make_contact, make_customer
 
 ADDRESS = "soc@provider.example"
 DOMAIN = ADDRESS.partition("@")[2]
@@ -156,11 +152,11 @@ class DeliveryMachine(RuleBasedStateMachine):
         def work(tx):
             for count in contacts:
                 customer = make_customer(acknowledge_within_seconds=3600)
-                tx.add_customer(customer, SALT)
-                tx.add_binding(make_binding(customer, effective_at=self.clock.now() - timedelta(days=30)))
+                tx.customers.add(customer, SALT)
+                tx.customers.add_binding(make_binding(customer, effective_at=self.clock.now() - timedelta(days=30)))
                 for number in range(count):
                     contact = make_contact(customer, order=number, fallback=number == 2, language="en")
-                    tx.add_contact(contact)
+                    tx.customers.add_contact(contact)
                     self.address_of[contact.id] = contact.email
                     self.customer_of[contact.email] = customer.id
 
@@ -227,29 +223,29 @@ class DeliveryMachine(RuleBasedStateMachine):
     def clocks_strike(self):
         now = self.clock.now()
         policy = self.sealing.escalation
-        for clock in self.read(lambda tx: tx.due_escalations(now, 100)):
+        for clock in self.read(lambda tx: tx.escalations.due(now, 100)):
             self.write(lambda tx, of=clock.notice_id: escalate(tx, self.act("system:escalation"), of, policy, DOMAIN))
 
     # -- workers
 
     def seal(self, crash):
         now = self.clock.now()
-        for notice in self.write(lambda tx: tx.lease_released_notices(now, now + LEASE, 2)):
+        for notice in self.write(lambda tx: tx.notices.lease_released(now, now + LEASE, 2)):
             if crash == "leased":
                 continue
             if self.runner.run(commit_seal(notice.id, self.sealing)) and crash != "sealed":
                 self.runner.run(prove_notice(notice.id, self.sealing))
 
     def prove(self):
-        for notice_id in self.read(lambda tx: tx.sealed_without_proof(10)):
+        for notice_id in self.read(lambda tx: tx.notices.without_log_proof(10)):
             self.runner.run(prove_notice(notice_id, self.sealing))
 
     def _leased(self, limit):
         now = self.clock.now()
 
         def work(tx):
-            paused = {pause.channel for pause in tx.channel_pauses()}
-            return list(tx.lease_deliveries(now, now + LEASE, limit, except_channels=paused))
+            paused = {pause.channel for pause in tx.deliveries.channel_pauses()}
+            return list(tx.deliveries.lease(now, now + LEASE, limit, except_channels=paused))
 
         due = self.write(work)
         assert not (self.paused and any(item.delivery.channel is ChannelKind.EMAIL for item in due))
@@ -371,11 +367,11 @@ class DeliveryMachine(RuleBasedStateMachine):
             await self.store.write(lambda tx: resume_channel(tx, self.act(), ChannelKind.EMAIL))
         for _ in range(60):
             now = self.clock.now()
-            for notice in await self.store.write(lambda tx, now=now: tx.lease_released_notices(now, now + LEASE, 50)):
+            for notice in await self.store.write(lambda tx, now=now: tx.notices.lease_released(now, now + LEASE, 50)):
                 await commit_seal(notice.id, self.sealing)
-            for notice_id in await self.store.read(lambda tx: tx.sealed_without_proof(50)):
+            for notice_id in await self.store.read(lambda tx: tx.notices.without_log_proof(50)):
                 await prove_notice(notice_id, self.sealing)
-            for due in await self.store.write(lambda tx, now=now: list(tx.lease_deliveries(now, now + LEASE, 500))):
+            for due in await self.store.write(lambda tx, now=now: list(tx.deliveries.lease(now, now + LEASE, 500))):
                 await record_attempt(due, self.delivering, await attempt_notice(due, self.delivering))
             states = {item.state for item in self.records.deliveries.values()}
             sealed = all(self.records.notices[one].state is NoticeState.SEALED for one in self.released)

@@ -8,10 +8,10 @@ import pytest
 from asn1crypto import cms, core, x509
 from hypothesis import given
 from hypothesis import strategies as st
-from sealed_sample import Office
 
 from notifications.crypto.der import ECDSA_WITH_SHA256, parse_detached_signature, parse_timestamp_reply
 from notifications.errors import InvalidInputError
+from support.sealed_sample import Office
 
 CONTENT = b'{"a":"b"}'
 

@@ -1,26 +1,9 @@
 """Carrying a plan out: each act with its entry, once; what passes to a follow-up; what is taken up from before."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from memory_store import MemoryStore
-from records import (
-    NOBODY,
-    NOW,
-    SALT,
-    after,
-    make_contact,
-    make_customer,
-    make_delivery,
-    make_incident,
-    make_notice,
-    make_sealed,
-)
 
 from notifications.audit.entry import parse_leaf
 from notifications.delivery.acknowledgement import AcknowledgedVia
@@ -39,6 +22,19 @@ from notifications.use_cases.notices.manage_calls import CallReport, record_call
 from notifications.use_cases.notices.queue_deliveries import first_targets
 from service.delivery.escalation import EscalationTask
 from service.system.logging import SystemIdentifiers
+from support.memory_store import MemoryStore
+from support.records import (
+    NOBODY,
+    NOW,
+    SALT,
+    after,
+    make_contact,
+    make_customer,
+    make_delivery,
+    make_incident,
+    make_notice,
+    make_sealed,
+)
 
 DOMAIN = "provider.example"
 
@@ -60,10 +56,10 @@ class House:
         self.contacts += [make_contact(self.customer, order=number, fallback=True) for number in range(fallback)]
 
         def work(tx):
-            tx.add_customer(self.customer, SALT)
-            tx.add_incident(self.incident)
+            tx.customers.add(self.customer, SALT)
+            tx.incidents.add(self.incident)
             for contact in self.contacts:
-                tx.add_contact(contact)
+                tx.customers.add_contact(contact)
 
         await self.store.write(work)
         return self
@@ -78,9 +74,9 @@ class House:
         mail = make_delivery(notice, self.contacts[0], state=state, last_error=error, created_at=at)
 
         def work(tx):
-            tx.add_notices([notice])
-            tx.add_sealed(make_sealed(notice, log_proof=b"p"), NOBODY)
-            tx.add_deliveries([make_delivery(notice, state=DeliveryState.SENT, created_at=at), mail])
+            tx.notices.add([notice])
+            tx.notices.add_seal(make_sealed(notice, log_proof=b"p"), NOBODY)
+            tx.deliveries.add([make_delivery(notice, state=DeliveryState.SENT, created_at=at), mail])
             if clock:
                 begin_escalation(tx, notice, at, POLICY, reachable=True)
 
@@ -105,7 +101,7 @@ async def test_each_act_has_its_entry_and_why_and_a_second_look_adds_nothing():
     assert [kind for kind, _ in house.entries()] == ["delivery.queued", "escalation.advanced"]
     assert house.entries()[0][1] == {"channel": "email", "cause": "fallback"}
     assert house.entries()[1][1] == {"standing": "open", "reasons": ["failed"], "deliveries": 1, "call": None}
-    queued = (await house.read(lambda tx: tx.deliveries(notice.id)))[-1]
+    queued = (await house.read(lambda tx: tx.deliveries.of_notice(notice.id)))[-1]
     assert (queued.contact_id, queued.cause) == (house.contacts[1].id, DeliveryCause.FALLBACK)
     assert queued.message_id.endswith(f"@{DOMAIN}>")
     for _ in range(3):
@@ -118,7 +114,7 @@ async def test_a_call_is_opened_once_and_cancelled_with_its_entry_when_somebody_
     notice = await house.sealed()
     await house.look(notice)
     await house.look(notice, after(hours=9))
-    (task,) = await house.read(lambda tx: tx.call_tasks_of_notice(notice.id))
+    (task,) = await house.read(lambda tx: tx.escalations.call_tasks_of_notice(notice.id))
     await house.store.write(
         lambda tx: acknowledge_notice(tx, act(actor="account:anna"), notice.id, via=AcknowledgedVia.API)
     )
@@ -127,9 +123,9 @@ async def test_a_call_is_opened_once_and_cancelled_with_its_entry_when_somebody_
     assert [kind for kind, _ in house.entries()] == [
         "call_task.opened", "escalation.advanced", "notice.acknowledged", "call_task.cancelled", "escalation.advanced",
     ]  # fmt: skip
-    (task,) = await house.read(lambda tx: tx.call_tasks_of_notice(notice.id))
+    (task,) = await house.read(lambda tx: tx.escalations.call_tasks_of_notice(notice.id))
     assert (task.state, task.version) == (CallTaskState.CANCELLED, 2)
-    assert (await house.read(lambda tx: tx.escalation(notice.id))).next_look_at is None
+    assert (await house.read(lambda tx: tx.escalations.get(notice.id))).next_look_at is None
     assert await house.look(notice, after(days=1)) is None
 
 
@@ -138,10 +134,10 @@ async def test_what_is_open_passes_to_the_follow_up_once():
     first = await house.sealed(due_at=after(hours=2))
     await house.look(first)
     second = await house.sealed(2, at=after(minutes=30), state=DeliveryState.QUEUED, due_at=after(hours=9))
-    clock = await house.read(lambda tx: tx.escalation(second.id))
+    clock = await house.read(lambda tx: tx.escalations.get(second.id))
     assert (clock.due_at, clock.acknowledge_by) == (after(hours=2), after(hours=1))
     assert (await house.look(first, after(minutes=30))).standing is EscalationStatus.SUPERSEDED
-    assert len(await house.read(lambda tx: tx.deliveries(first.id))) == 3
+    assert len(await house.read(lambda tx: tx.deliveries.of_notice(first.id))) == 3
     # The earlier one is acknowledged after all: the later one has its own time again, and is not asked for before.
     await house.store.write(
         lambda tx: acknowledge_notice(tx, act(after(minutes=40), "account:a"), first.id, via=AcknowledgedVia.API)
@@ -154,7 +150,7 @@ async def test_what_was_told_passes_on_no_deadline():
     house = await House().built()
     await house.sealed(state=DeliveryState.SENT, due_at=after(hours=1))
     second = await house.sealed(2, at=after(minutes=5), due_at=after(hours=9))
-    assert (await house.read(lambda tx: tx.escalation(second.id))).due_at == after(hours=9)
+    assert (await house.read(lambda tx: tx.escalations.get(second.id))).due_at == after(hours=9)
 
 
 async def test_failures_from_before_there_were_clocks_are_taken_up_and_nothing_else():
@@ -163,7 +159,7 @@ async def test_failures_from_before_there_were_clocks_are_taken_up_and_nothing_e
     fine = await house.sealed(2, state=DeliveryState.SENT, clock=False)
     adopted = await house.store.write(lambda tx: adopt_failed(tx, act(), 10))
     assert adopted == [failed.id]
-    assert await house.read(lambda tx: tx.escalation(fine.id)) is None
+    assert await house.read(lambda tx: tx.escalations.get(fine.id)) is None
     assert await house.store.write(lambda tx: adopt_failed(tx, act(), 10)) == []
 
 
@@ -171,7 +167,7 @@ async def test_one_notice_that_cannot_be_looked_at_holds_up_no_other():
     house = await House().built()
     bad, good = await house.sealed(), await house.sealed(2)
     for notice in (bad, good):
-        await house.store.write(lambda tx, notice=notice: tx.hasten_escalation(notice.id, NOW))
+        await house.store.write(lambda tx, notice=notice: tx.escalations.hasten(notice.id, NOW))
 
     class Refusing:
         def __init__(self, store):
@@ -194,22 +190,22 @@ async def test_one_notice_that_cannot_be_looked_at_holds_up_no_other():
     )
     with pytest.raises(OSError, match="cannot be read"):
         await escalating.look()
-    assert (await house.read(lambda tx: tx.escalation(good.id))).next_look_at != NOW
-    assert (await house.read(lambda tx: tx.escalation(bad.id))).next_look_at == NOW
+    assert (await house.read(lambda tx: tx.escalations.get(good.id))).next_look_at != NOW
+    assert (await house.read(lambda tx: tx.escalations.get(bad.id))).next_look_at == NOW
 
 
 async def test_a_call_is_not_opened_again_where_the_customer_has_the_notice():
     house = await House().built(fallback=0)
     notice = await house.sealed()
     await house.look(notice)
-    (task,) = await house.read(lambda tx: tx.call_tasks_of_notice(notice.id))
+    (task,) = await house.read(lambda tx: tx.escalations.call_tasks_of_notice(notice.id))
     report = CallReport("+33 1", after(minutes=1), CallOutcome.REACHED, spoke_to="Mme Roux")
     caller = act(after(minutes=1), "account:ada")
     task, _ = await house.store.write(lambda tx: record_call(tx, caller, task.id, 1, report))
     assert task.state is CallTaskState.DONE
-    (mail,) = [item for item in await house.read(lambda tx: tx.deliveries(notice.id)) if item.contact_id]
+    (mail,) = [item for item in await house.read(lambda tx: tx.deliveries.of_notice(notice.id)) if item.contact_id]
     sent = replace(mail, state=DeliveryState.SENT, last_error=None)
-    await house.store.write(lambda tx: tx.save_delivery(sent, mail.attempts))
+    await house.store.write(lambda tx: tx.deliveries.save(sent, mail.attempts))
     with pytest.raises(StateConflictError, match="by another way"):
         await house.store.write(lambda tx: reopen_call_task(tx, caller, task.id, task.version, "Wrong person."))
 

@@ -1,18 +1,12 @@
 """Escalation against a world that does as it likes: notices follow notices, servers refuse, people act, clocks jump."""
 
 import asyncio
-import sys
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from memory_store import MemoryStore
-from records import NOBODY, NOW, SALT, make_contact, make_customer, make_incident, make_notice, make_sealed
 
 from notifications.audit.entry import parse_leaf
 from notifications.delivery.acknowledgement import AcknowledgedVia
@@ -27,6 +21,8 @@ from notifications.use_cases.notices.escalate import ACTOR, begin_escalation, es
 from notifications.use_cases.notices.manage_calls import CallReport, close_call_task, record_call
 from notifications.use_cases.notices.queue_deliveries import delivery_to, targets_of
 from service.system.logging import SystemIdentifiers
+from support.memory_store import MemoryStore
+from support.records import NOBODY, NOW, SALT, make_contact, make_customer, make_incident, make_notice, make_sealed
 
 IDENTIFIERS = SystemIdentifiers()
 WITHIN = timedelta(hours=1)
@@ -60,10 +56,10 @@ class Escalations(RuleBasedStateMachine):
         people += [make_contact(self.customer, order=order, fallback=True) for order in range(fallback)]
 
         def work(tx):
-            tx.add_customer(self.customer, SALT)
-            tx.add_incident(self.incident)
+            tx.customers.add(self.customer, SALT)
+            tx.incidents.add(self.incident)
             for contact in people:
-                tx.add_contact(contact)
+                tx.customers.add_contact(contact)
 
         self.write(work)
         self.seal(timedelta(hours=4))
@@ -80,10 +76,10 @@ class Escalations(RuleBasedStateMachine):
         )  # fmt: skip
 
         def work(tx):
-            tx.add_notices([notice])
-            tx.add_sealed(make_sealed(notice, log_proof=b"p"), NOBODY)
+            tx.notices.add([notice])
+            tx.notices.add_seal(make_sealed(notice, log_proof=b"p"), NOBODY)
             targets = targets_of(tx, notice)
-            tx.add_deliveries([delivery_to(notice, target, self.act(), "x.example") for target in targets])
+            tx.deliveries.add([delivery_to(notice, target, self.act(), "x.example") for target in targets])
             begin_escalation(tx, notice, self.now, POLICY, reachable=len(targets) > 1)
 
         self.write(work)
@@ -106,9 +102,9 @@ class Escalations(RuleBasedStateMachine):
         )
 
         def work(tx):
-            tx.save_delivery(made, item.attempts)
+            tx.deliveries.save(made, item.attempts)
             if fate != "sent" or item.last_error is not None:
-                tx.hasten_escalation(item.notice_id, self.now)
+                tx.escalations.hasten(item.notice_id, self.now)
 
         self.write(work)
 
@@ -140,23 +136,27 @@ class Escalations(RuleBasedStateMachine):
         """The loop looks at what is due; a second and third time at once change nothing."""
         for number in range(times):
             before = len(self.store._records.entries)
-            due = self.read(lambda tx: [clock.notice_id for clock in tx.due_escalations(self.now, 99)])
+            due = self.read(lambda tx: [clock.notice_id for clock in tx.escalations.due(self.now, 99)])
             for notice_id in due:
                 self.write(lambda tx, notice_id=notice_id: escalate(tx, self.act(), notice_id, POLICY, "x.example"))
             assert number == 0 or (not due and before == len(self.store._records.entries))
 
     def outward(self):
-        found = self.read(lambda tx: [item for notice_id in self.notices for item in tx.deliveries(notice_id)])
+        found = self.read(
+            lambda tx: [item for notice_id in self.notices for item in tx.deliveries.of_notice(notice_id)]
+        )
         return [item for item in found if item.channel is not ChannelKind.CONSOLE]
 
     def tasks(self):
-        return self.read(lambda tx: [item for notice_id in self.notices for item in tx.call_tasks_of_notice(notice_id)])
+        return self.read(
+            lambda tx: [item for notice_id in self.notices for item in tx.escalations.call_tasks_of_notice(notice_id)]
+        )
 
     def open_calls(self):
         return [task for task in self.tasks() if task.state is CallTaskState.OPEN]
 
     def standing(self, notice_id):
-        return self.read(lambda tx: escalation_status(notice_clock(tx, tx.notice(notice_id))))
+        return self.read(lambda tx: escalation_status(notice_clock(tx, tx.notices.get(notice_id))))
 
     @invariant()
     def nobody_gets_a_notice_twice(self):
@@ -171,7 +171,7 @@ class Escalations(RuleBasedStateMachine):
     @invariant()
     def nothing_that_is_open_sleeps_for_ever(self):
         for notice_id in self.notices[-1:]:
-            clock = self.read(lambda tx, notice_id=notice_id: tx.escalation(notice_id))
+            clock = self.read(lambda tx, notice_id=notice_id: tx.escalations.get(notice_id))
             assert clock.next_look_at is not None or self.standing(notice_id) is EscalationStatus.SETTLED
 
     @rule()

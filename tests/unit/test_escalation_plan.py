@@ -1,17 +1,12 @@
 """Fallback, escalation and calls as data: what is done when, and that nothing is lost or doubled by any clock."""
 
-import sys
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from records import NOW, after, make_contact, make_customer, make_delivery, make_incident, make_notice
 
 from notifications.customer.records import ContactRole
 from notifications.delivery.acknowledgement import AcknowledgedVia, Acknowledgement
@@ -26,6 +21,7 @@ from notifications.delivery.escalation_plan import (
     start_escalation,
 )
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint
+from support.records import NOW, after, make_contact, make_customer, make_delivery, make_incident, make_notice
 
 POLICY = DEFAULT_ESCALATION_POLICY
 DUE = timedelta(hours=8)
@@ -292,7 +288,7 @@ def test_what_a_person_ended_is_not_opened_again_for_the_same_want():
 def test_without_acknowledgement_the_next_contact_is_asked_then_somebody_calls():
     made = standing(watch(1, fallback=2, within=3600), c0="sent")
     early = plan_escalation(made, after(seconds=3599))
-    assert (early.standing, early.queue, early.next_look_at <= after(hours=1)) == (EscalationStatus.TOLD, (), True)
+    assert (early.standing, early.queue, early.next_look_at <= after(hours=1)) == (EscalationStatus.NOTIFIED, (), True)
     plan = plan_escalation(made, after(hours=1))
     (step,) = plan.queue
     assert (step.contact_id, step.cause) == (made.contacts[1].id, DeliveryCause.ESCALATION)

@@ -8,7 +8,6 @@ from notifications.evidence.evidence import (
     EVENT_OF_ACT,
     EvidenceEvent,
     EvidenceRecord,
-    attempt_evidence,
     evidence_event,
 )
 
@@ -68,23 +67,6 @@ def test_no_attempt_claims_that_anybody_has_the_notice(channel, kind):
         EvidenceEvent.CONTENT_ACCESS_TRACKING,
     }
     assert event.is_negative is (kind is not OutcomeKind.ACCEPTED)
-
-
-@pytest.mark.parametrize("channel", ChannelKind)
-@pytest.mark.parametrize("kind", FAILURES)
-@pytest.mark.parametrize(("code", "text"), [(550, "5.1.1 no such user"), (None, "no usable key"), (None, "")])
-def test_every_negative_record_carries_a_reason(channel, kind, code, text):
-    record = attempt_evidence(channel, outcome(kind, code, text))
-    assert record.event.is_negative
-    assert kind.value in record.reason
-    assert text in record.reason
-    assert code is None or str(code) in record.reason
-
-
-def test_the_reason_says_what_the_other_side_said():
-    record = attempt_evidence(ChannelKind.EMAIL, outcome(OutcomeKind.PERMANENT_FAILURE, 550, "5.1.1 no such user"))
-    assert record.reason == "permanent_failure: 550 5.1.1 no such user"
-    assert attempt_evidence(ChannelKind.EMAIL, outcome(OutcomeKind.ACCEPTED, 250, "Ok")).reason is None
 
 
 @pytest.mark.parametrize("event", [event for event in EvidenceEvent if event.is_negative])

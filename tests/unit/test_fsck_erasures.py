@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime, timedelta
 
-from service.audit_log.fsck.check import Report, _compare_erasures, _Whole
+from service.audit_log.fsck.check import Report, _CombinedRanges, _compare_erasures
 
 TOLD = datetime(2026, 3, 2, 9, tzinfo=UTC)
 DONE = TOLD + timedelta(days=21)
 
 
 def compared(erased, said, *, noticed=TOLD, at=DONE):
-    whole = _Whole(erased=erased, said_erased=said, erasures=[(50, "hers", at)] if said else [])
+    whole = _CombinedRanges(erased=erased, said_erased=said, erasures=[(50, "hers", at)] if said else [])
     if noticed is not None:
         whole.noticed["hers"] = noticed
     report = Report(100)

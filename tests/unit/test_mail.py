@@ -18,7 +18,6 @@ from notifications.mail.mail import (
     Envelope,
     LinedMail,
     assemble_mail,
-    assemble_notice_mail,
     base64_lines,
     header_lines,
     prepare_body,
@@ -26,6 +25,7 @@ from notifications.mail.mail import (
     rendering_for,
 )
 from notifications.notice.seal import SealedNotice, SealedRendering
+from support.sealed_sample import assemble_notice_mail
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 TEXT = "Bonjour,\n\nFrom now on · « été » \n.\n--=_mixed_x\n" + "à" * 200 + "\n"

@@ -3,21 +3,14 @@
 import hashlib
 import json
 import re
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
-from pathlib import Path
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
-from notice_samples import PROVIDER, SAMPLES
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from records import make_contact, make_customer, make_sealed
-from smime_reader import SmimeReader
 
 from notifications.customer.records import MailContent, recipients
 from notifications.errors import InvalidInputError
@@ -32,6 +25,9 @@ from notifications.mail.mail_form import (
     reachability,
     summary_of,
 )
+from support.notice_samples import PROVIDER, SAMPLES
+from support.records import make_contact, make_customer, make_sealed
+from support.smime_reader import SmimeReader
 
 #: Words of ours that a fact may hold by chance.
 COMMON = re.compile(r"[^\W\d_]{4,}")
@@ -73,6 +69,13 @@ class TestForm:
             expected = (MailForm.SUMMARY, FormReason.CERTIFICATE_UNUSABLE)
         assert (found.form, found.reason) == expected
         assert (found.certificate_fault is not None) == (certificate == "bad")
+
+    @pytest.mark.parametrize("content", MailContent)
+    def test_what_is_too_large_goes_out_as_a_summary_whatever_is_chosen(self, content):
+        contact = make_contact(CUSTOMER, verified_at=NOW, mail_content=content)
+        decision = mail_form(contact, NOW, too_large=True)
+        assert decision.form is MailForm.SUMMARY
+        assert decision.reason is (FormReason.CHOSEN if content is MailContent.SUMMARY else FormReason.TOO_LARGE)
 
     def test_nothing_in_clear_ever_goes_to_who_takes_it_encrypted_only(self):
         for certificate, verified in product((None, b"", b"\x30\x00", READER.der), (NOW, None)):
@@ -173,9 +176,9 @@ class TestSummary:
 
         def deadline(**options):
             words = summary_of(sealed, "en", FormReason.CHOSEN, provider="P", contact="C", console_url=None, **options)
-            return next(line for line in words.text.splitlines() if line.startswith("Deadline"))
+            return next(line for line in words.text.splitlines() if line.startswith("This notice is due"))
 
-        assert deadline() == "Deadline for this notice: 2 March 2026, 08:30 UTC — contractual deadline."
+        assert deadline() == "This notice is due: 2 March 2026, 08:30 UTC — time to meet under the agreement."
         assert "12:30 Indian/Reunion" in deadline(time_zone="Indian/Reunion")
 
 
@@ -221,7 +224,9 @@ class TestAlways:
     @given(st.lists(CONTACTS, max_size=4), MOMENTS)
     def test_nobody_is_unreachable_unsaid(self, contacts, now):
         found = reachability(contacts, now)
-        assert any(finding.is_unreachable for finding in found) == (not any(it.active for it in contacts))
+        assert (Reach.NO_ACTIVE_CONTACT in {finding.kind for finding in found}) == (
+            not any(it.active for it in contacts)
+        )
         served = recipients(contacts)
         assert {finding.contact_id for finding in found} - {None} <= {it.id for it in served}
         for it in served:
@@ -236,7 +241,7 @@ class TestAlways:
 class TestReachability:
     def test_nobody_and_nobody_but_a_fallback(self):
         assert [found.kind for found in reachability([contact(active=False)], NOW)] == [Reach.NO_ACTIVE_CONTACT]
-        assert reachability([], NOW)[0].is_unreachable
+        assert reachability([], NOW)[0].kind is Reach.NO_ACTIVE_CONTACT
         assert [found.kind for found in reachability([contact(fallback=True)], NOW)] == [Reach.ONLY_FALLBACK]
         assert reachability([contact(), contact(fallback=True, verified_at=None)], NOW) == []
 

@@ -1,19 +1,15 @@
 """Certificates of recipients, made by openssl: whatever cannot be judged is refused, with its reason."""
 
 import subprocess
-import sys
 from base64 import b64encode
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from openssl_certificates import EDI, X400, account, general_names, made_by_openssl, rfc822, utf8_mailbox
 
 from notifications.errors import InvalidInputError
 from notifications.mail.enveloped import certificate_expires_at, certificate_fault, encrypt_mail, parse_certificate
 from notifications.mail.mail import Envelope
+from support.openssl_certificates import EDI, X400, account, general_names, made_by_openssl, rfc822, utf8_mailbox
 
 ADDRESS = "zoe@valmont.example"
 OTHER = "eve@else.example"

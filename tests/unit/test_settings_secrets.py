@@ -4,6 +4,8 @@ import pytest
 
 from notifications.errors import InvalidInputError
 from service.settings import Settings
+from service.settings.database import DatabaseSettings
+from service.settings.mail import MailSettings
 
 
 @pytest.fixture
@@ -14,7 +16,7 @@ def password_file(tmp_path):
 
 
 def settings(tmp_path, **values):
-    return Settings(data=tmp_path, **values)
+    return Settings(data=tmp_path, database=DatabaseSettings(**values))
 
 
 def test_without_an_address_the_store_is_the_embedded_one(tmp_path):
@@ -23,8 +25,8 @@ def test_without_an_address_the_store_is_the_embedded_one(tmp_path):
 
 def test_the_address_of_a_database_gets_the_password_of_a_file(tmp_path, password_file):
     url = "postgresql://greffier_app@db.example:5433/greffier?sslmode=verify-full"
-    assert settings(tmp_path, database_url=url).store_location() == url
-    given = settings(tmp_path, database_url=url, database_password_file=password_file).store_location()
+    assert settings(tmp_path, url=url).store_location() == url
+    given = settings(tmp_path, url=url, password_file=password_file).store_location()
     assert given == ("postgresql://greffier_app:p%40ss%2Fw%C3%B6rd%3A1@db.example:5433/greffier?sslmode=verify-full")
 
 
@@ -38,7 +40,7 @@ def test_the_address_of_a_database_gets_the_password_of_a_file(tmp_path, passwor
 )
 def test_an_address_that_cannot_be_is_refused_without_quoting_it(tmp_path, password_file, url, reason):
     with pytest.raises(InvalidInputError, match=reason) as caught:
-        settings(tmp_path, database_url=url, database_password_file=password_file).store_location()
+        settings(tmp_path, url=url, password_file=password_file).store_location()
     assert "secret" not in str(caught.value)
 
 
@@ -47,13 +49,13 @@ def test_a_password_file_without_a_password_is_refused(tmp_path, content):
     path = tmp_path / "empty"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InvalidInputError, match="first line is empty"):
-        settings(tmp_path, database_url="postgresql://a@b/c", database_password_file=path).store_location()
+        settings(tmp_path, url="postgresql://a@b/c", password_file=path).store_location()
 
 
 def test_the_password_at_the_relay_comes_from_a_file_too(tmp_path, password_file):
-    assert settings(tmp_path).smtp_secret() is None
+    assert MailSettings().secret() is None
     password_file.write_text("s3cret\n", encoding="utf-8")
-    assert settings(tmp_path, smtp_password_file=password_file).smtp_secret() == "s3cret"
-    assert settings(tmp_path, smtp_password_file=password_file, smtp_password="other").smtp_secret() == "other"
-    with pytest.raises(InvalidInputError, match="smtp_password_file"):
-        settings(tmp_path, smtp_password_file=tmp_path / "nowhere").smtp_secret()
+    assert MailSettings(password_file=password_file).secret() == "s3cret"
+    assert MailSettings(password_file=password_file, password="other").secret() == "other"
+    with pytest.raises(InvalidInputError, match=r"mail\.password_file"):
+        MailSettings(password_file=tmp_path / "nowhere").secret()

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifications.audit.merkle import append_leaves, complete_subtrees, leaf_hash, root_of
+from notifications.audit.tile_reading import width_in
 from notifications.audit.tiles import (
     MAX_ENTRY_BYTES,
     TILE_WIDTH,
@@ -14,7 +15,6 @@ from notifications.audit.tiles import (
     entry_bundle,
     parse_entry_bundle,
     parse_tile_path,
-    partial_widths,
     split_hashes,
     tile_nodes,
     tile_of_node,
@@ -22,6 +22,12 @@ from notifications.audit.tiles import (
     tiles_of,
 )
 from notifications.errors import InvalidInputError
+
+
+def partial_widths(size):
+    """Return the width of the partial tile at each level of a tree, 0 where the last one is full."""
+    levels = range((size.bit_length() + 7) // 8)
+    return [width_in(size, level, size >> 8 * (level + 1)) for level in levels]
 
 
 class TestWidths:

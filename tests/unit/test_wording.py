@@ -12,7 +12,6 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
-from notice_samples import CONFIRMED, MANY, SAMPLES, breach_facts, compose, plain_facts, text
 
 from notifications import classification, decision
 from notifications.agreement.reading import FACTS
@@ -34,6 +33,7 @@ from notifications.notice import NoticeKind
 from notifications.wording import catalogues, render, words
 from notifications.wording.formats import moment, visible
 from notifications.wording.rendering import _wrapped
+from support.notice_samples import CONFIRMED, MANY, SAMPLES, breach_facts, compose, plain_facts, text
 
 FOLDER = resources.files("notifications.wording")
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")
@@ -283,9 +283,19 @@ class TestRendering:
 
     def test_an_internal_target_is_not_passed_off_as_a_deadline_of_the_contract(self):
         plain, security = (re.sub(r"\s+", " ", render(document_of(name), "en").text) for name in ("plain", "security"))
-        assert "internal target of the provider, not a contractual deadline" in plain
+        assert "internal target of the provider, not a time of the agreement" in plain
         assert "internal target" not in security
-        assert "contractual deadline" in security
+        assert "time to meet under the agreement" in security
+
+    @pytest.mark.parametrize(
+        ("language", "possible"), [("fr", "si possible"), ("en", "where possible"), ("de", "soweit möglich")]
+    )
+    def test_48_hours_are_no_hard_limit_where_the_dpa_says_where_possible(self, language, possible):
+        """DPA of 15.01.2025: art. 7 "where possible", art. 8 no number."""
+        text = re.sub(r"\s+", " ", render(document_of("security"), language).text)
+        for sentence in re.findall(r"[^.]*\b48\b[^.]*\.", text):
+            assert possible in sentence
+        assert not re.search("contractual deadline|délai contractuel|vertragliche Frist", text)
 
     def test_every_item_of_dpa_8_is_there_even_when_not_known(self):
         text = render(document_of("security"), "en").text

@@ -14,7 +14,8 @@ from enum import StrEnum
 
 from notifications.audit.entry import Leaf
 from notifications.evidence.bundle.contents import Header
-from notifications.evidence.notification_report import NotificationReport, ReportBuilder
+from notifications.evidence.notification_report import NotificationReport
+from notifications.evidence.notification_report_builder import ReportBuilder
 
 
 class Basis(StrEnum):

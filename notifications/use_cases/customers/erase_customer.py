@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 from uuid import UUID
 
 from notifications.canonical_json import timestamp_text
 from notifications.customer.erasure import (
     ERASED_WITHIN_DAYS,
-    ErasedRows,
     Erasure,
     ErasureOrder,
     ErasureWindow,
@@ -16,72 +14,12 @@ from notifications.customer.erasure import (
     erasure_window,
 )
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
-from notifications.ports import Transaction
+from notifications.ports import ErasureTransaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import existing_customer
 
 #: Identifiers in one entry at most: a leaf has an end.
 _IDS_IN_ENTRY = 500
 _REFERENCE_CHARACTERS = 200
-
-
-class ErasureTransaction(Transaction, Protocol):
-    """One unit of work that also reaches orders to erase, and what was erased."""
-
-    def customer_salt(self, customer_id: UUID) -> bytes:
-        """Return the 32 bytes under which the customer's pseudonym is made; raises NotFoundError."""
-        ...
-
-    def add_erasure_order(self, order: ErasureOrder) -> None:
-        """Store an order; a second one for the same customer raises StateConflictError."""
-        ...
-
-    def erasure_order(self, customer_id: UUID) -> ErasureOrder | None:
-        """Return the order that stands for a customer."""
-        ...
-
-    def erasure_orders(self, limit: int) -> Sequence[ErasureOrder]:
-        """Return the orders that stand, oldest first."""
-        ...
-
-    def set_erasure_noticed(self, customer_id: UUID, noticed_at: datetime) -> None:
-        """Record when the formal notice was served, once."""
-        ...
-
-    def drop_erasure_order(self, customer_id: UUID) -> None:
-        """Take an order back."""
-        ...
-
-    def erasure_obstacles(self, customer_id: UUID) -> dict[str, int]:
-        """Return what the customer is still owed (``unserved_notices``, ``queued_deliveries``, ``open_call_tasks``)."""
-        ...
-
-    def erase_customer(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:
-        """Erase everything of a customer but leaves, tree and subjects of the log; its order goes too.
-
-        Refused by the store itself unless an order stands whose notice was served 21 days before ``begun_at``.
-        """
-        ...
-
-    def add_erasure(self, erasure: Erasure) -> None:
-        """Record an erasure that was done."""
-        ...
-
-    def erasure(self, pseudonym: str) -> Erasure | None:
-        """Return the erasure of the customer of a pseudonym."""
-        ...
-
-    def erasures(self, after: str, limit: int) -> Sequence[Erasure]:
-        """Return erasures by pseudonym, from behind one on."""
-        ...
-
-    def unfinished_erasures(self, limit: int) -> Sequence[Erasure]:
-        """Return erasures that are not certified yet, oldest first."""
-        ...
-
-    def save_erasure(self, erasure: Erasure) -> None:
-        """Add what an erasure did not have yet; what it has stands."""
-        ...
 
 
 def order_erasure(
@@ -102,8 +40,8 @@ def order_erasure(
     1. The notice is served by mails queued in the same unit of work, or was served by letter.
     2. Store the order with its entry; of a letter, when it was served.
     """
-    customer = existing_customer(tx, customer_id)
-    if tx.erasure_order(customer_id) is not None:
+    customer = tx.customers.require(customer_id)
+    if tx.erasures.order(customer_id) is not None:
         raise StateConflictError("the erasure of this customer is ordered already")
     # 1.
     faults = []
@@ -128,18 +66,18 @@ def order_erasure(
         mail_ids=tuple(mail_ids),
         noticed_at=None,
     )
-    tx.add_erasure_order(order)
-    tx.append_audit([
+    tx.erasures.add_order(order)
+    tx.audit.append([
         act.entry(
             "customer.erasure_ordered",
-            subjects={"customer": tx.customer_pseudonym(customer_id)},
+            subjects={"customer": tx.customers.pseudonym(customer_id)},
             detail={"served_by": served_by.value, "mails": len(order.mail_ids)},
             private={"reference": order.reference},
         )
     ])  # fmt: skip
     if served_by is ServedBy.LETTER and served_at is not None:
         notice_served(tx, act, customer_id, customer.time_zone, served_at)
-    stored = tx.erasure_order(customer_id)
+    stored = tx.erasures.order(customer_id)
     assert stored is not None  # it was stored above
     return stored
 
@@ -149,11 +87,11 @@ def notice_served(
 ) -> ErasureWindow:
     """Record that the formal notice was served: the 21 days run from here. Once per order."""
     window = erasure_window(served_at, time_zone)
-    tx.set_erasure_noticed(customer_id, served_at)
-    tx.append_audit([
+    tx.erasures.set_noticed(customer_id, served_at)
+    tx.audit.append([
         act.entry(
             "customer.erasure_noticed",
-            subjects={"customer": tx.customer_pseudonym(customer_id)},
+            subjects={"customer": tx.customers.pseudonym(customer_id)},
             detail={
                 "noticed_at": timestamp_text(served_at),
                 "not_before": timestamp_text(window.not_before),
@@ -169,16 +107,16 @@ def withdraw_erasure(tx: ErasureTransaction, act: AuditContext, customer_id: UUI
 
     What was announced in the mails is not true any more; whoever withdraws tells the customer.
     """
-    existing_customer(tx, customer_id)
-    if tx.erasure_order(customer_id) is None:
+    tx.customers.require(customer_id)
+    if tx.erasures.order(customer_id) is None:
         raise NotFoundError("erasure", customer_id)
     if not reason.strip():
         raise InvalidInputError(Fault("reason", "must say why"))
-    tx.drop_erasure_order(customer_id)
-    tx.append_audit([
+    tx.erasures.drop_order(customer_id)
+    tx.audit.append([
         act.entry(
             "customer.erasure_withdrawn",
-            subjects={"customer": tx.customer_pseudonym(customer_id)},
+            subjects={"customer": tx.customers.pseudonym(customer_id)},
             private={"reason": reason.strip()},
         )
     ])  # fmt: skip
@@ -192,19 +130,19 @@ def erase_customer(tx: ErasureTransaction, act: AuditContext, customer_id: UUID)
     3. The log says so under the pseudonym, with what was opened elsewhere: from here nobody can tell whose it was.
     """
     # 1.
-    order = tx.erasure_order(customer_id)
-    customer = existing_customer(tx, customer_id)
+    order = tx.erasures.order(customer_id)
+    customer = tx.customers.require(customer_id)
     if order is None or order.noticed_at is None:
         raise StateConflictError("no erasure is ordered whose formal notice was served")
     if act.now < erasure_window(order.noticed_at, customer.time_zone).not_before:
         raise StateConflictError("21 calendar days have not gone by since the formal notice")
-    owed = tx.erasure_obstacles(customer_id)
+    owed = tx.erasures.obstacles(customer_id)
     if owed:
         listed = ", ".join(f"{number} {kind}" for kind, number in owed.items())
         raise StateConflictError(f"the customer is still owed: {listed}")
     # 2.
-    pseudonym = tx.customer_pseudonym(customer_id)
-    erased = tx.erase_customer(customer_id, pseudonym, act.now)
+    pseudonym = tx.customers.pseudonym(customer_id)
+    erased = tx.erasures.erase(customer_id, pseudonym, act.now)
     # 3.
     erasure = Erasure(
         pseudonym=pseudonym,
@@ -213,10 +151,10 @@ def erase_customer(tx: ErasureTransaction, act: AuditContext, customer_id: UUID)
         erased_at=act.now,
         erased_rows=erased.rows,
     )
-    tx.add_erasure(erasure)
+    tx.erasures.add(erasure)
     accounts, entries = list(map(str, erased.accounts)), list(map(str, erased.entries))
     for start in range(0, max(len(accounts), len(entries), 1), _IDS_IN_ENTRY):
-        tx.append_audit([
+        tx.audit.append([
             act.entry(
                 "customer.erased",
                 subjects={"customer": pseudonym},

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from notifications.customer.records import Contact, Customer
 from notifications.errors import Fault, GreffierError, InvalidInputError
+from notifications.mail_address import normal_address
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import (
@@ -85,7 +86,7 @@ def import_customers(
     """
     report = ImportReport()
     known: dict[str, list[Customer]] = {}
-    for customer in tx.all_customers():
+    for customer in tx.customers.all():
         known.setdefault(customer.name, []).append(customer)
     grouped: dict[str, list[CustomerLine]] = {}
     for line in lines:
@@ -123,18 +124,20 @@ def _import_one(
             )
     # 3.
     customer, outcome = _customer(tx, act, known, first, agreements, report)
-    contacts = {contact.email: contact for contact in tx.contacts(customer.id) if contact.active}
+    contacts = {
+        normal_address(contact.email): contact for contact in tx.customers.contacts(customer.id) if contact.active
+    }
     seen: dict[str, int] = {}
     for line in lines:
         done = None
         if line.contact is not None:
-            earlier = seen.setdefault(line.contact.email, line.number)
+            earlier = seen.setdefault(normal_address(line.contact.email), line.number)
             if earlier != line.number:
                 fault = LineFault(line.number, "email", f"line {earlier} has this address at the same customer")
                 report.faults.append(fault)
                 continue
             try:
-                done = _contact(tx, act, customer, contacts.get(line.contact.email), line, line.contact)
+                done = _contact(tx, act, customer, contacts.get(normal_address(line.contact.email)), line, line.contact)
             except InvalidInputError as error:
                 report.faults += [LineFault(line.number, fault.field, fault.reason) for fault in error.faults]
         report.outcomes.append(LineOutcome(line.number, outcome if line is first else None, done))
@@ -161,7 +164,7 @@ def _customer(
         before = change_customer(tx, act, before.id, before.version, replace(draft, **stated))
         outcome = "changed"
     if line.agreement_id is not None and line.effective_at is not None:
-        bound = {(binding.agreement_id, binding.effective_at) for binding in tx.bindings(before.id)}
+        bound = {(binding.agreement_id, binding.effective_at) for binding in tx.customers.bindings(before.id)}
         if (line.agreement_id, line.effective_at) not in bound:
             bind_agreement(tx, act, before.id, line.agreement_id, line.effective_at, agreements)
             report.agreements_bound += 1

@@ -18,7 +18,7 @@ from notifications.customer.records import (
 )
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.mail.enveloped import certificate_fault
-from notifications.mail_address import normal_address
+from notifications.mail_address import a_label_address, normal_address
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext, as_json
 from notifications.use_cases.incidents.customer_decider import Agreements
@@ -79,8 +79,8 @@ def register_customer(
         four_eyes=draft.four_eyes,
         acknowledge_within_seconds=draft.acknowledge_within_seconds,
     )
-    tx.add_customer(customer, act.identifiers.new_salt())
-    tx.append_audit([_customer_entry(tx, act, "customer.registered", customer)])
+    tx.customers.add(customer, act.identifiers.new_salt())
+    tx.audit.append([_customer_entry(tx, act, "customer.registered", customer)])
     bind_agreement(tx, act, customer.id, agreement_id, effective_at, agreements)
     return customer
 
@@ -89,7 +89,7 @@ def change_customer(
     tx: Transaction, act: AuditContext, customer_id: UUID, expected_version: int, draft: CustomerDraft
 ) -> Customer:
     """Replace what is stated of a customer."""
-    before = existing_customer(tx, customer_id)
+    before = tx.customers.require(customer_id)
     if before.version != expected_version:
         raise VersionMismatchError("customer", customer_id, expected_version, before.version)
     customer = replace(
@@ -104,8 +104,8 @@ def change_customer(
         acknowledge_within_seconds=draft.acknowledge_within_seconds,
         version=before.version + 1,
     )
-    tx.save_customer(customer, before.version)
-    tx.append_audit([_customer_entry(tx, act, "customer.changed", customer)])
+    tx.customers.save(customer, before.version)
+    tx.audit.append([_customer_entry(tx, act, "customer.changed", customer)])
     return customer
 
 
@@ -118,14 +118,14 @@ def bind_agreement(
     agreements: Agreements,
 ) -> AgreementBinding:
     """Bind a customer to an agreement version from a date on (10); earlier bindings stay as they were."""
-    existing_customer(tx, customer_id)
+    tx.customers.require(customer_id)
     agreements.named(agreement_id)
     binding = AgreementBinding(customer_id, agreement_id, effective_at, act.now)
-    tx.add_binding(binding)
-    tx.append_audit([
+    tx.customers.add_binding(binding)
+    tx.audit.append([
         act.entry(
             "agreement.bound",
-            subjects={"customer": tx.customer_pseudonym(customer_id)},
+            subjects={"customer": tx.customers.pseudonym(customer_id)},
             detail={"agreement": agreement_id, "effective_at": timestamp_text(effective_at)},
         )
     ])  # fmt: skip
@@ -144,9 +144,9 @@ def choose_profile(
 
     Raises InvalidInputError naming a level that no agreement of the customer knows.
     """
-    existing_customer(tx, customer_id)
+    tx.customers.require(customer_id)
     verify_choices(tx, customer_id, choices, agreements)
-    version = 1 + max((profile.version for profile in tx.profiles(customer_id)), default=0)
+    version = 1 + max((profile.version for profile in tx.customers.profiles(customer_id)), default=0)
     profile = ProfileVersion(
         id=act.identifiers.new_id(),
         customer_id=customer_id,
@@ -156,11 +156,11 @@ def choose_profile(
         recorded_at=act.now,
         recorded_by=act.actor,
     )
-    tx.add_profile(profile)
-    tx.append_audit([
+    tx.customers.add_profile(profile)
+    tx.audit.append([
         act.entry(
             "profile.chosen",
-            subjects={"customer": tx.customer_pseudonym(customer_id)},
+            subjects={"customer": tx.customers.pseudonym(customer_id)},
             detail={
                 "version": version,
                 "effective_at": timestamp_text(effective_at),
@@ -175,7 +175,7 @@ def verify_choices(
     tx: Transaction, customer_id: UUID, choices: tuple[LevelChoice, ...] | None, agreements: Agreements
 ) -> None:
     """Raise InvalidInputError where a choice names a level that none of the customer's agreements has."""
-    bound = [agreements.by_id[binding.agreement_id] for binding in tx.bindings(customer_id)]
+    bound = [agreements.by_id[binding.agreement_id] for binding in tx.customers.bindings(customer_id)]
     known = {
         "impacts": {level.id for agreement in bound for level in agreement.impacts},
         "criticalities": {level.id for agreement in bound for level in agreement.criticalities},
@@ -194,7 +194,7 @@ def verify_choices(
 
 def add_contact(tx: Transaction, act: AuditContext, customer_id: UUID, draft: ContactDraft) -> Contact:
     """Add a contact that notices are served to."""
-    existing_customer(tx, customer_id)
+    tx.customers.require(customer_id)
     _verify_address_is_new(tx, customer_id, draft.email, None)
     _verify_certificate(draft, None, act)
     contact = Contact(
@@ -214,8 +214,8 @@ def add_contact(tx: Transaction, act: AuditContext, customer_id: UUID, draft: Co
         verified_at=act.now if draft.address_confirmed else None,
         phone=draft.phone,
     )
-    tx.add_contact(contact)
-    tx.append_audit([_contact_entry(tx, act, "contact.added", contact), *_answered_for(tx, act, None, contact)])
+    tx.customers.add_contact(contact)
+    tx.audit.append([_contact_entry(tx, act, "contact.added", contact), *_answered_for(tx, act, None, contact)])
     return contact
 
 
@@ -226,14 +226,14 @@ def change_contact(
 
     A changed address is unconfirmed again, unless whoever changes it answers for it.
     """
-    before = tx.contact(contact_id)
+    before = tx.customers.contact(contact_id)
     if before is None or before.customer_id != customer_id:
         raise NotFoundError("contact", contact_id)
     if before.version != expected_version:
         raise VersionMismatchError("contact", contact_id, expected_version, before.version)
     _verify_address_is_new(tx, customer_id, draft.email, contact_id)
     _verify_certificate(draft, before, act)
-    verified_at = before.verified_at if draft.email == before.email else None
+    verified_at = before.verified_at if a_label_address(draft.email) == a_label_address(before.email) else None
     contact = replace(
         before,
         name=draft.name,
@@ -250,8 +250,8 @@ def change_contact(
         phone=draft.phone,
         version=before.version + 1,
     )
-    tx.save_contact(contact, before.version)
-    tx.append_audit([_contact_entry(tx, act, "contact.changed", contact), *_answered_for(tx, act, before, contact)])
+    tx.customers.save_contact(contact, before.version)
+    tx.audit.append([_contact_entry(tx, act, "contact.changed", contact), *_answered_for(tx, act, before, contact)])
     return contact
 
 
@@ -262,30 +262,22 @@ def confirm_address(tx: Transaction, act: AuditContext, contact_id: UUID, addres
 
     Raises StateConflictError where the contact has another address by now.
     """
-    before = tx.contact(contact_id)
-    if before is None:
-        raise NotFoundError("contact", contact_id)
+    before = tx.customers.require_contact(contact_id)
     if before.email != address:
         raise StateConflictError("the contact has another address by now")
     if before.verified_at is not None:
         return before
     contact = replace(before, verified_at=act.now, version=before.version + 1)
-    tx.save_contact(contact, before.version)
-    tx.append_audit([_confirmed_entry(tx, act, contact, "link")])
+    tx.customers.save_contact(contact, before.version)
+    tx.audit.append([_confirmed_entry(tx, act, contact, "link")])
     return contact
-
-
-def existing_customer(tx: Transaction, customer_id: UUID) -> Customer:
-    """Return the customer; raises NotFoundError."""
-    customer = tx.customer(customer_id)
-    if customer is None:
-        raise NotFoundError("customer", customer_id)
-    return customer
 
 
 def _verify_address_is_new(tx: Transaction, customer_id: UUID, email: str, but: UUID | None) -> None:
     """Refuse the same active address twice at one customer: it would get every notice twice."""
-    if any(other.email == email and other.active and other.id != but for other in tx.contacts(customer_id)):
+    new = normal_address(email)
+    others = (other for other in tx.customers.contacts(customer_id) if other.active and other.id != but)
+    if any(normal_address(other.email) == new for other in others):
         raise InvalidInputError(Fault("email", "another active contact of this customer has this address"))
 
 
@@ -327,7 +319,7 @@ def _without_certificate(contact: Contact) -> dict[str, object]:
 def _customer_entry(tx: Transaction, act: AuditContext, kind: str, customer: Customer) -> AuditEntry:
     return act.entry(
         kind,
-        subjects={"customer": tx.customer_pseudonym(customer.id)},
+        subjects={"customer": tx.customers.pseudonym(customer.id)},
         detail={
             "version": customer.version,
             "four_eyes": customer.four_eyes,
@@ -339,14 +331,18 @@ def _customer_entry(tx: Transaction, act: AuditContext, kind: str, customer: Cus
 
 def _answered_for(tx: Transaction, act: AuditContext, before: Contact | None, contact: Contact) -> list[AuditEntry]:
     """Return the entry of an address that whoever adds or changes the contact answers for, where it is newly so."""
-    stood = before is not None and before.verified_at is not None and before.email == contact.email
+    stood = (
+        before is not None
+        and before.verified_at is not None
+        and a_label_address(before.email) == a_label_address(contact.email)
+    )
     return [] if stood or contact.verified_at is None else [_confirmed_entry(tx, act, contact, "out_of_band")]
 
 
 def _confirmed_entry(tx: Transaction, act: AuditContext, contact: Contact, way: str) -> AuditEntry:
     return act.entry(
         "contact.address_confirmed",
-        subjects={"customer": tx.customer_pseudonym(contact.customer_id), "contact": str(contact.id)},
+        subjects={"customer": tx.customers.pseudonym(contact.customer_id), "contact": str(contact.id)},
         detail={"version": contact.version, "way": way},
     )
 
@@ -354,7 +350,7 @@ def _confirmed_entry(tx: Transaction, act: AuditContext, contact: Contact, way: 
 def _contact_entry(tx: Transaction, act: AuditContext, kind: str, contact: Contact) -> AuditEntry:
     return act.entry(
         kind,
-        subjects={"customer": tx.customer_pseudonym(contact.customer_id), "contact": str(contact.id)},
+        subjects={"customer": tx.customers.pseudonym(contact.customer_id), "contact": str(contact.id)},
         detail={
             "version": contact.version,
             "role": contact.role.value,

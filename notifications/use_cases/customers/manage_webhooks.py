@@ -11,7 +11,6 @@ from notifications.delivery.webhook_message import verify_url
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import existing_customer
 
 _GONE = 410
 #: A customer has few systems; a list that grows without end is a mistake.
@@ -34,7 +33,7 @@ class EndpointDraft:
 
 def existing_endpoint(tx: Transaction, customer_id: UUID, endpoint_id: UUID) -> WebhookEndpoint:
     """Return an endpoint of a customer; raises NotFoundError."""
-    endpoint = tx.webhook_endpoint(endpoint_id)
+    endpoint = tx.webhooks.get(endpoint_id)
     if endpoint is None or endpoint.customer_id != customer_id:
         raise NotFoundError("webhook endpoint", endpoint_id)
     return endpoint
@@ -42,9 +41,9 @@ def existing_endpoint(tx: Transaction, customer_id: UUID, endpoint_id: UUID) -> 
 
 def add_endpoint(tx: Transaction, act: AuditContext, customer_id: UUID, draft: EndpointDraft) -> WebhookEndpoint:
     """Add an endpoint, which notices sealed from now on go to; raises InvalidInputError, StateConflictError."""
-    existing_customer(tx, customer_id)
+    tx.customers.require(customer_id)
     verify_url(draft.url)
-    others = tx.webhook_endpoints(customer_id)
+    others = tx.webhooks.endpoints(customer_id)
     if len(others) >= _ENDPOINTS_AT_MOST:
         raise StateConflictError(f"a customer has at most {_ENDPOINTS_AT_MOST} webhook endpoints")
     if any(other.url == draft.url for other in others):
@@ -59,7 +58,7 @@ def add_endpoint(tx: Transaction, act: AuditContext, customer_id: UUID, draft: E
         created_at=act.now,
         created_by=act.actor,
     )
-    tx.add_webhook_endpoint(endpoint)
+    tx.webhooks.add(endpoint)
     _log(tx, act, "webhook.added", endpoint)
     return endpoint
 
@@ -71,7 +70,7 @@ def change_endpoint(
     VersionMismatchError.
     """
     verify_url(draft.url)
-    if any(other.url == draft.url for other in tx.webhook_endpoints(endpoint.customer_id) if other.id != endpoint.id):
+    if any(other.url == draft.url for other in tx.webhooks.endpoints(endpoint.customer_id) if other.id != endpoint.id):
         raise InvalidInputError(Fault("url", "is an endpoint of this customer already"))
     if draft.active:
         state, reason = EndpointState.ACTIVE, None
@@ -89,7 +88,7 @@ def change_endpoint(
         failing_since=None if set_in_use else endpoint.failing_since,
         version=expected_version + 1,
     )
-    tx.save_webhook_endpoint(changed, expected_version)
+    tx.webhooks.save(changed, expected_version)
     _log(tx, act, "webhook.changed", changed)
     return changed
 
@@ -101,7 +100,7 @@ def add_secret(
 
     Raises StateConflictError where there are too many.
     """
-    others = tx.webhook_secrets(endpoint.id)
+    others = tx.webhooks.secrets(endpoint.id)
     in_force = [other for other in others if other.expires_at is None or other.expires_at > act.now]
     if len(in_force) >= _SECRETS_AT_MOST:
         raise StateConflictError(f"an endpoint has at most {_SECRETS_AT_MOST} secrets in force: let one expire first")
@@ -110,20 +109,20 @@ def add_secret(
             if other.kind is secret.kind:
                 ends_at = act.now + overlap
                 if other.expires_at is None or other.expires_at > ends_at:
-                    tx.save_webhook_secret(replace(other, expires_at=ends_at))
-    tx.add_webhook_secret(secret)
+                    tx.webhooks.save_secret(replace(other, expires_at=ends_at))
+    tx.webhooks.add_secret(secret)
     _log(tx, act, "webhook.secret_added", endpoint, {"secret": str(secret.id), "kind": secret.kind.value})
 
 
 def drop_secret(tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint, secret_id: UUID) -> None:
     """Remove a secret at once; raises NotFoundError, and StateConflictError for the last one in force."""
-    secrets = tx.webhook_secrets(endpoint.id)
+    secrets = tx.webhooks.secrets(endpoint.id)
     if all(secret.id != secret_id for secret in secrets):
         raise NotFoundError("webhook secret", secret_id)
     left = [item for item in secrets if item.id != secret_id and (item.expires_at is None or item.expires_at > act.now)]
     if not left:
         raise StateConflictError("it is the last secret: add another one first")
-    tx.drop_webhook_secret(secret_id)
+    tx.webhooks.drop_secret(secret_id)
     _log(tx, act, "webhook.secret_removed", endpoint, {"secret": str(secret_id)})
 
 
@@ -152,14 +151,14 @@ def record_attempt_at(
     tx: Transaction, act: AuditContext, endpoint_id: UUID, outcome: Outcome, failing_for: timedelta = FAILING_FOR
 ) -> WebhookEndpoint | None:
     """Store where the endpoint stands after an attempt; returns it where this disabled it, for whoever tells."""
-    before = tx.webhook_endpoint(endpoint_id)
+    before = tx.webhooks.get(endpoint_id)
     if before is None:
         return None
     after = after_attempt(before, outcome, act.now, failing_for)
     if after is before:
         return None
     after = replace(after, version=before.version + 1)
-    tx.save_webhook_endpoint(after, before.version)
+    tx.webhooks.save(after, before.version)
     if after.state is before.state:
         return None
     _log(tx, act, "webhook.disabled", after)
@@ -178,8 +177,8 @@ def _log(
 ) -> None:
     entry = act.entry(
         kind,
-        subjects={"customer": tx.customer_pseudonym(endpoint.customer_id), "endpoint": str(endpoint.id)},
+        subjects={"customer": tx.customers.pseudonym(endpoint.customer_id), "endpoint": str(endpoint.id)},
         detail={"state": endpoint.state.value} | dict(detail or {}),
         private={"url": endpoint.url, "description": endpoint.description, "reason": endpoint.state_reason},
     )
-    tx.append_audit([entry])
+    tx.audit.append([entry])

@@ -34,16 +34,16 @@ def record_checks(
 
     ``sent`` says that test messages went out. A subject that was not checked keeps what was known of it.
     """
-    contacts = tx.contacts(customer_id)
-    endpoints = tuple(item.id for item in tx.webhook_endpoints(customer_id) if item.state == "active")
-    before = latest_by_subject(tx.latest_reachability_checks(customer_id))
+    contacts = tx.customers.contacts(customer_id)
+    endpoints = tuple(item.id for item in tx.webhooks.endpoints(customer_id) if item.state == "active")
+    before = latest_by_subject(tx.customers.latest_reachability_checks(customer_id))
     after = {**before, **{(check.subject, check.subject_id): check for check in checks}}
     if checks:
-        tx.add_reachability_checks(checks)
-        tx.append_audit([
+        tx.customers.add_reachability_checks(checks)
+        tx.audit.append([
             act.entry(
                 "contacts.checked",
-                subjects={"customer": tx.customer_pseudonym(customer_id)},
+                subjects={"customer": tx.customers.pseudonym(customer_id)},
                 detail={
                     "checks": len(checks),
                     "failed": sum(not check.ok for check in checks),

@@ -30,7 +30,6 @@ from notifications.evidence.bundle.contents import (
 from notifications.notice.seal import SealedNotice
 from notifications.ports import Page, SequencedEntry, Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.evidence.prove_entry import entry_at
 
 _ENTRIES_AT_ONCE = 500
@@ -74,14 +73,14 @@ def plan_bundle(tx: Transaction, wanted: BundleRequest, *, reader: str, language
         raise InvalidInputError(Fault("", "name an incident, a notice, a customer or a period"))
     if wanted.starts_at is not None and wanted.ends_at is not None and wanted.ends_at <= wanted.starts_at:
         raise InvalidInputError(Fault("ends_at", "must be after starts_at"))
-    note = tx.log_checkpoint()
+    note = tx.log.checkpoint()
     if note is None:
         raise LogUnavailableError("the log has no checkpoint yet")
     checkpoint = parse_checkpoint_note(note)
     pseudonym = None
     if wanted.customer_id is not None:
-        existing_customer(tx, wanted.customer_id)
-        pseudonym = tx.customer_pseudonym(wanted.customer_id)
+        tx.customers.require(wanted.customer_id)
+        pseudonym = tx.customers.pseudonym(wanted.customer_id)
     scope = Scope(wanted.incident_id, wanted.notice_id, pseudonym, wanted.starts_at, wanted.ends_at)
     indices = array("q")
     for entry in _entries(tx, scope, checkpoint.size):
@@ -89,11 +88,11 @@ def plan_bundle(tx: Transaction, wanted: BundleRequest, *, reader: str, language
             indices.append(entry.index)
     if not indices and (named := wanted.notice_id or wanted.incident_id) is not None:
         raise NotFoundError("evidence of", named)
-    token, stamped = None, tx.stamped_checkpoint()
+    token, stamped = None, tx.log.timestamped_checkpoint()
     if stamped is not None and indices and indices[-1] < stamped.size:
         note, checkpoint, token = stamped.note, parse_checkpoint_note(stamped.note), stamped.token
     header = Header(scope, reader, language, checkpoint.origin, checkpoint.size, len(indices))
-    return BundlePlan(header, note, indices, "".join(tx.cosignatures(checkpoint.size)).encode(), token)
+    return BundlePlan(header, note, indices, "".join(tx.log.cosignatures(checkpoint.size)).encode(), token)
 
 
 def _entries(tx: Transaction, scope: Scope, size: int) -> Iterator[SequencedEntry]:
@@ -105,12 +104,12 @@ def _entries(tx: Transaction, scope: Scope, size: int) -> Iterator[SequencedEntr
         while start < size:
             # Under a limited scope fewer come than there are.
             limit = min(_ENTRIES_AT_ONCE, size - start)
-            yield from tx.log_entries(start, limit)
+            yield from tx.audit.entries(start, limit)
             start += limit
         return
     cursor = None
     while True:
-        found, cursor = tx.log_entries_about(*subject, Page(_ENTRIES_AT_ONCE, cursor))
+        found, cursor = tx.audit.about(*subject, Page(_ENTRIES_AT_ONCE, cursor))
         yield from found
         if cursor is None or (found and found[-1].index >= size):
             return
@@ -125,7 +124,7 @@ def entry_parts(tx: Transaction, plan: BundlePlan, index: int) -> Iterator[tuple
     """
     entry = entry_at(tx, index)
     leaf = parse_leaf(entry.leaf)
-    openings = disclosed(leaf, tx.entry_openings(entry.entry_id), plan.header.reader)
+    openings = disclosed(leaf, tx.audit.openings(entry.entry_id), plan.header.reader)
     # 1.
     parts = _artefacts(tx, leaf, openings)
     salts = {}
@@ -136,7 +135,7 @@ def entry_parts(tx: Transaction, plan: BundlePlan, index: int) -> Iterator[tuple
         if part in parts:
             salts[name] = salt
     # 2.
-    hashes = inclusion_proof(index, plan.header.tree_size, tx.log_node_hashes)
+    hashes = inclusion_proof(index, plan.header.tree_size, tx.log.node_hashes)
     parts[PROOF] = format_proof(index, hashes, plan.checkpoint, format_notice_extra(entry.leaf, salts))
     folder = entry_folder(index)
     for name in sorted(parts):
@@ -152,10 +151,10 @@ def disclosed(
 
 def _artefacts(tx: Transaction, leaf: Leaf, openings: Mapping[str, object]) -> dict[str, bytes]:
     if leaf.type in {"notice.sealed", "notice.timestamped"}:
-        sealed = tx.sealed(UUID(leaf.subjects["notice"]))
+        sealed = tx.notices.seal(UUID(leaf.subjects["notice"]))
         return {} if sealed is None or not openings else _sealed_parts(sealed, leaf)
     if leaf.type == "delivery.attempted" and leaf.detail.get("message_sha256") is not None:
-        message = tx.message_sent(UUID(leaf.subjects["delivery"]))
+        message = tx.deliveries.message_sent(UUID(leaf.subjects["delivery"]))
         # Of several attempts the message of the last one is kept.
         if message is not None and hashlib.sha256(message).hexdigest() == leaf.detail["message_sha256"]:
             return {"message.json" if leaf.detail.get("channel") == "webhook" else "message.eml": message}
@@ -198,4 +197,4 @@ def record_bundle(tx: Transaction, act: AuditContext, plan: BundlePlan, sums_dig
             "sums_sha256": sums_digest.hex(),
         },
     )
-    tx.append_audit([entry])
+    tx.audit.append([entry])

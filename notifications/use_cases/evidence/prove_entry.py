@@ -12,19 +12,19 @@ from notifications.ports import SequencedEntry, Transaction
 
 def entry_proof(tx: Transaction, entry: SequencedEntry, extra: bytes | None = None) -> bytes:
     """Return the proof of one sequenced entry under the latest checkpoint; raises LogUnavailableError without one."""
-    note = tx.log_checkpoint()
+    note = tx.log.checkpoint()
     if note is None:
         raise LogUnavailableError("the log has no checkpoint yet")
     size = parse_checkpoint_note(note).size
     if entry.index >= size:
         raise LogUnavailableError("the latest checkpoint does not cover the entry yet")
-    hashes = inclusion_proof(entry.index, size, tx.log_node_hashes)
+    hashes = inclusion_proof(entry.index, size, tx.log.node_hashes)
     return format_proof(entry.index, hashes, note, extra)
 
 
 def sequenced_entry(tx: Transaction, entry_id: UUID) -> SequencedEntry:
     """Return an entry once it is in the tree; raises NotFoundError before."""
-    entry = tx.log_entry(entry_id)
+    entry = tx.audit.get(entry_id)
     if entry is None:
         raise NotFoundError("audit entry", entry_id)
     return entry
@@ -32,7 +32,7 @@ def sequenced_entry(tx: Transaction, entry_id: UUID) -> SequencedEntry:
 
 def entry_at(tx: Transaction, index: int) -> SequencedEntry:
     """Return the entry at an index; raises NotFoundError beyond the tree."""
-    entries = tx.log_entries(index, 1) if index >= 0 else ()
+    entries = tx.audit.entries(index, 1) if index >= 0 else ()
     if not entries or entries[0].index != index:
         raise NotFoundError("audit entry", index)
     return entries[0]

@@ -48,12 +48,12 @@ def record_keys(
     for use, fingerprint in sorted(fingerprints.items()):
         if fingerprint not in appended and not _is_recorded(tx, fingerprint):
             recorded.append(use)
-            tx.append_audit([
+            tx.audit.append([
                 act.entry("key.activated", subjects={"key": fingerprint}, detail={"use": use}),
             ])  # fmt: skip
     return recorded
 
 
 def _is_recorded(tx: Transaction, fingerprint: str) -> bool:
-    known, _ = tx.log_entries_about("key", fingerprint, Page(_ENTRIES_OF_A_KEY))
+    known, _ = tx.audit.about("key", fingerprint, Page(_ENTRIES_OF_A_KEY))
     return any(parse_leaf(entry.leaf).type == "key.activated" for entry in known)

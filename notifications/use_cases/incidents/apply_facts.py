@@ -26,7 +26,7 @@ def verify_customers_exist(tx: Transaction, facts: IncidentFacts) -> None:
     faults = [
         Fault(f"affected_customers.{position}.customer_id", "no such customer")
         for position, stated in enumerate(facts.affected_customers)
-        if tx.customer(stated.customer_id) is None
+        if tx.customers.get(stated.customer_id) is None
     ]
     if faults:
         raise InvalidInputError(*faults)
@@ -61,9 +61,9 @@ def apply_facts(
     4. Write all of it with its audit entries, in the caller's transaction.
     """
     decider = CustomerDecider(incident.facts, agreements)
-    before = tx.current_decisions(incident.id) if incident.version > 1 else {}
-    standing = _standing_notices(tx.notices_of_incident(incident.id)) if incident.version > 1 else {}
-    told = NotifiedFacts(partial(tx.facts_at, incident.id), agreements)
+    before = tx.incidents.current_decisions(incident.id) if incident.version > 1 else {}
+    standing = _standing_notices(tx.notices.of_incident(incident.id)) if incident.version > 1 else {}
+    told = NotifiedFacts(partial(tx.incidents.facts_at, incident.id), agreements)
     decided: list[StoredDecision] = []
     added: list[Notice] = []
     saved: list[Notice] = []
@@ -74,7 +74,7 @@ def apply_facts(
         decision = decider.decide(case)
         tally[decision.verdict] += 1
         earlier = before.get(customer_id)
-        pseudonym = tx.customer_pseudonym(customer_id)
+        pseudonym = tx.customers.pseudonym(customer_id)
         notice = next_notice(act, incident, case, decider, decision, standing.get(customer_id, ()), told)
         if notice is not None:
             (saved if notice.version > 1 else added).append(notice)
@@ -83,13 +83,13 @@ def apply_facts(
             entries.append(_decision_entry(act, incident, pseudonym, decision, notice))
         elif notice is not None:
             entries.append(_notice_entry(act, notice, incident.ticket, pseudonym))
-    tx.add_decisions(decided)
-    tx.add_notices(added)
+    tx.incidents.add_decisions(decided)
+    tx.notices.add(added)
     for notice in saved:
-        tx.save_notice(notice, notice.version - 1)
+        tx.notices.save(notice, notice.version - 1)
     # It states how many were decided about, and comes first all the same.
     considered = ConsideredCustomer(customers=sum(tally.values()), decisions=len(decided))
-    tx.append_audit([_facts_entry(act, kind, incident, decider.reference, considered), *entries])
+    tx.audit.append([_facts_entry(act, kind, incident, decider.reference, considered), *entries])
     return Consequences(
         classification=decider.reference,
         decided=tuple(decided),
@@ -161,7 +161,7 @@ def _facts_entry(
 
 def _effect_entries(tx: Transaction, act: AuditContext, incident: Incident) -> Iterator[AuditEntry]:
     """Yield an entry for each customer of whom the facts state something else than the version before."""
-    earlier = tx.facts_at(incident.id, incident.version - 1) if incident.version > 1 else None
+    earlier = tx.incidents.facts_at(incident.id, incident.version - 1) if incident.version > 1 else None
     before = {} if earlier is None else {stated.customer_id: stated for stated in earlier.affected_customers}
     stated_now = {stated.customer_id: stated for stated in incident.facts.affected_customers}
     for customer_id in dict.fromkeys((*stated_now, *before)):
@@ -169,7 +169,7 @@ def _effect_entries(tx: Transaction, act: AuditContext, incident: Incident) -> I
         if stated != before.get(customer_id):
             yield act.entry(
                 "incident.effect_stated",
-                subjects={"incident": str(incident.id), "customer": tx.customer_pseudonym(customer_id)},
+                subjects={"incident": str(incident.id), "customer": tx.customers.pseudonym(customer_id)},
                 detail={
                     "ticket": incident.ticket,
                     "version": incident.version,

@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from notifications.decision import Verdict
-from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError
+from notifications.errors import StateConflictError, VersionMismatchError
 from notifications.incident import Incident, IncidentFacts, IncidentState, validate_facts
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
@@ -40,7 +40,7 @@ def change_facts(
     verify_customers_exist(tx, facts)
     # 3.
     changed = replace(incident, facts=facts, version=incident.version + 1, updated_at=act.now)
-    tx.save_incident(changed, incident.version)
+    tx.incidents.save(changed, incident.version)
     # 4.
     return IncidentResult(changed, apply_facts(tx, act, "incident.facts_changed", changed, agreements))
 
@@ -58,7 +58,7 @@ def close_incident(
         raise StateConflictError(f"incident {incident.ticket} is closed already")
     pending = [
         stored.decision
-        for stored in tx.current_decisions(incident.id).values()
+        for stored in tx.incidents.current_decisions(incident.id).values()
         if stored.decision.verdict is Verdict.PENDING
     ]
     if pending:
@@ -69,7 +69,7 @@ def close_incident(
     closed = replace(
         incident, state=IncidentState.CLOSED, version=incident.version + 1, updated_at=act.now, closed_at=act.now
     )
-    tx.save_incident(closed, incident.version)
+    tx.incidents.save(closed, incident.version)
     return IncidentResult(closed, apply_facts(tx, act, "incident.closed", closed, agreements))
 
 
@@ -83,15 +83,13 @@ def reopen_incident(
     opened = replace(
         incident, state=IncidentState.OPEN, version=incident.version + 1, updated_at=act.now, closed_at=None
     )
-    tx.save_incident(opened, incident.version)
+    tx.incidents.save(opened, incident.version)
     return IncidentResult(opened, apply_facts(tx, act, "incident.reopened", opened, agreements))
 
 
 def incident_as_seen(tx: Transaction, incident_id: UUID, expected_version: int) -> Incident:
     """Return the incident; raises NotFoundError or, when it changed since it was read, VersionMismatchError."""
-    incident = tx.incident(incident_id)
-    if incident is None:
-        raise NotFoundError("incident", incident_id)
+    incident = tx.incidents.require(incident_id)
     if incident.version != expected_version:
         raise VersionMismatchError("incident", incident_id, expected_version, incident.version)
     return incident

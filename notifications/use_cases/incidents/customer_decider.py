@@ -58,20 +58,20 @@ class CustomerCase:
 def customer_cases(tx: Transaction) -> list[CustomerCase]:
     """Return every customer with its bindings and profiles, in three queries whatever the number."""
     bindings: dict[UUID, list[AgreementBinding]] = {}
-    for binding in tx.bindings():
+    for binding in tx.customers.bindings():
         bindings.setdefault(binding.customer_id, []).append(binding)
     profiles: dict[UUID, list[ProfileVersion]] = {}
-    for profile in tx.profiles():
+    for profile in tx.customers.profiles():
         profiles.setdefault(profile.customer_id, []).append(profile)
     return [
         CustomerCase(customer, bindings.get(customer.id, ()), profiles.get(customer.id, ()))
-        for customer in tx.all_customers()
+        for customer in tx.customers.all()
     ]
 
 
 def customer_case(tx: Transaction, customer: Customer) -> CustomerCase:
     """Return one customer with its bindings and profiles."""
-    return CustomerCase(customer, tx.bindings(customer.id), tx.profiles(customer.id))
+    return CustomerCase(customer, tx.customers.bindings(customer.id), tx.customers.profiles(customer.id))
 
 
 class CustomerDecider:

@@ -7,7 +7,6 @@ from uuid import UUID
 from notifications.classification import Classification
 from notifications.customer.records import Customer, LevelChoice, ProfileVersion
 from notifications.decision import Decision
-from notifications.errors import NotFoundError
 from notifications.incident import Incident, IncidentFacts, validate_facts
 from notifications.ports import Page, Transaction
 from notifications.use_cases.incidents.apply_facts import verify_customers_exist
@@ -59,9 +58,7 @@ def dry_run_profile(
 
     The present profile is taken as it was in force at each incident's awareness; the changed one as if always in force.
     """
-    customer = tx.customer(customer_id)
-    if customer is None:
-        raise NotFoundError("customer", customer_id)
+    customer = tx.customers.require(customer_id)
     case = customer_case(tx, customer)
     wished = ProfileVersion(
         id=customer_id,
@@ -74,7 +71,7 @@ def dry_run_profile(
     )
     examined, differing, cursor = 0, list[tuple[Incident, Decision, Decision]](), None
     while True:
-        incidents, cursor = tx.incidents(Page(_PAGE, cursor))
+        incidents, cursor = tx.incidents.page(Page(_PAGE, cursor))
         for incident in incidents:
             if incident.facts.aware_at < since:
                 continue

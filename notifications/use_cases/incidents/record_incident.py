@@ -33,7 +33,7 @@ def record_incident(tx: Transaction, act: AuditContext, facts: IncidentFacts, ag
     year = act.now.year
     incident = Incident(
         id=act.identifiers.new_id(),
-        ticket=f"INC-{year}-{tx.next_ticket_number(year):06d}",
+        ticket=f"INC-{year}-{tx.incidents.next_ticket_number(year):06d}",
         state=IncidentState.OPEN,
         version=1,
         facts=facts,
@@ -41,6 +41,6 @@ def record_incident(tx: Transaction, act: AuditContext, facts: IncidentFacts, ag
         updated_at=act.now,
         opened_by=act.actor,
     )
-    tx.add_incident(incident)
+    tx.incidents.add(incident)
     # 3.
     return IncidentResult(incident, apply_facts(tx, act, "incident.declared", incident, agreements))

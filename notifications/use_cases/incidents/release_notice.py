@@ -42,12 +42,12 @@ def four_eyes_rule(tx: Transaction, notice: Notice, agreements: Agreements) -> F
     """
     if agreements.four_eyes:
         return FourEyesRule.SETTING
-    customer, incident = tx.customer(notice.customer_id), tx.incident(notice.incident_id)
+    customer, incident = tx.customers.get(notice.customer_id), tx.incidents.get(notice.incident_id)
     if customer is not None and customer.four_eyes:
         return FourEyesRule.CUSTOMER
     if incident is None:
         raise NotFoundError("incident", notice.incident_id)
-    binding = binding_in_force(tx.bindings(notice.customer_id), incident.facts.aware_at)
+    binding = binding_in_force(tx.customers.bindings(notice.customer_id), incident.facts.aware_at)
     agreement_id = agreements.reference_id if binding is None else binding.agreement_id
     return FourEyesRule.AGREEMENT if agreements.by_id[agreement_id].four_eyes else None
 
@@ -100,11 +100,11 @@ def review_override(tx: Transaction, act: AuditContext, notice_id: UUID, expecte
     if act.actor == notice.released_by:
         raise FourEyesError("an override is reviewed by somebody else than whoever released the notice by it")
     reviewed = replace(notice, override_reviewed_by=act.actor, override_reviewed_at=act.now, version=notice.version + 1)
-    tx.save_notice(reviewed, notice.version)
-    tx.append_audit([
+    tx.notices.save(reviewed, notice.version)
+    tx.audit.append([
         act.entry(
             "override.reviewed",
-            subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+            subjects=notice_subjects(notice, tx.customers.pseudonym(notice.customer_id)),
             detail={"sequence": notice.sequence, "released_by": notice.released_by},
         )
     ])  # fmt: skip
@@ -112,9 +112,7 @@ def review_override(tx: Transaction, act: AuditContext, notice_id: UUID, expecte
 
 
 def _at_version(tx: Transaction, notice_id: UUID, expected_version: int) -> Notice:
-    notice = tx.notice(notice_id)
-    if notice is None:
-        raise NotFoundError("notice", notice_id)
+    notice = tx.notices.require(notice_id)
     if notice.version != expected_version:
         raise VersionMismatchError("notice", notice_id, expected_version, notice.version)
     return notice
@@ -128,12 +126,10 @@ def _draft(tx: Transaction, notice_id: UUID, expected_version: int) -> Notice:
 
 
 def _drafts(tx: Transaction, incident_id: UUID, expected_version: int) -> list[Notice]:
-    incident = tx.incident(incident_id)
-    if incident is None:
-        raise NotFoundError("incident", incident_id)
+    incident = tx.incidents.require(incident_id)
     if incident.version != expected_version:
         raise VersionMismatchError("incident", incident_id, expected_version, incident.version)
-    drafts = [notice for notice in tx.notices_of_incident(incident_id) if notice.state is NoticeState.DRAFT]
+    drafts = [notice for notice in tx.notices.of_incident(incident_id) if notice.state is NoticeState.DRAFT]
     if not drafts:
         raise StateConflictError(f"incident {incident.ticket} has no draft to release")
     return drafts
@@ -152,7 +148,7 @@ def _release(tx: Transaction, act: AuditContext, drafts: list[Notice], agreement
 
 def _names(tx: Transaction, drafts: list[Notice]) -> str:
     """Return whose the drafts are: a few customers by name, the others by their number."""
-    customers = (tx.customer(draft.customer_id) for draft in drafts[:_NAMED])
+    customers = (tx.customers.get(draft.customer_id) for draft in drafts[:_NAMED])
     names = ", ".join(customer.name for customer in customers if customer is not None)
     return names if len(drafts) <= _NAMED else f"{names} and {len(drafts) - _NAMED} other(s)"
 
@@ -163,10 +159,10 @@ def _override(
     if not reason.strip():
         raise InvalidInputError(Fault("reason", "state why this cannot wait for somebody else"))
     released = _released(tx, act, drafts, reason)
-    tx.append_audit([
+    tx.audit.append([
         act.entry(
             "notice.released_by_override",
-            subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+            subjects=notice_subjects(notice, tx.customers.pseudonym(notice.customer_id)),
             detail={
                 "sequence": notice.sequence,
                 "rule": four_eyes_rule(tx, notice, agreements),
@@ -191,11 +187,11 @@ def _released(tx: Transaction, act: AuditContext, drafts: list[Notice], override
             override_reason=override_reason,
             version=draft.version + 1,
         )
-        tx.save_notice(notice, draft.version)
+        tx.notices.save(notice, draft.version)
         entries.append(
             act.entry(
                 "notice.released",
-                subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+                subjects=notice_subjects(notice, tx.customers.pseudonym(notice.customer_id)),
                 detail={
                     "sequence": notice.sequence,
                     "kind": notice.kind.value,
@@ -207,5 +203,5 @@ def _released(tx: Transaction, act: AuditContext, drafts: list[Notice], override
             )
         )
         released.append(notice)
-    tx.append_audit(entries)
+    tx.audit.append(entries)
     return released

@@ -42,7 +42,7 @@ def acknowledge_notice(
     # 1.
     notice = _sealed_notice(tx, notice_id)
     if contact_id is not None:
-        contact = tx.contact(contact_id)
+        contact = tx.customers.contact(contact_id)
         if contact is None or contact.customer_id != notice.customer_id:
             raise NotFoundError("contact", contact_id)
     note = (note or "").strip() or None
@@ -63,11 +63,11 @@ def acknowledge_notice(
         acknowledged_at=act.now,
         note=note,
     )
-    tx.add_acknowledgement(acknowledgement)
-    subjects = notice_subjects(notice, tx.customer_pseudonym(notice.customer_id))
+    tx.notices.add_acknowledgement(acknowledgement)
+    subjects = notice_subjects(notice, tx.customers.pseudonym(notice.customer_id))
     if contact_id is not None:
         subjects |= {"contact": str(contact_id)}
-    tx.append_audit([
+    tx.audit.append([
         act.entry(
             "notice.acknowledged",
             subjects=subjects,
@@ -76,7 +76,7 @@ def acknowledge_notice(
         )
     ])  # fmt: skip
     # 4.
-    tx.hasten_escalation(notice_id, act.now)
+    tx.escalations.hasten(notice_id, act.now)
     return acknowledgement
 
 
@@ -91,12 +91,12 @@ def open_notice(tx: Transaction, act: AuditContext, notice_id: UUID) -> bool:
     # 1.
     notice = _sealed_notice(tx, notice_id)
     # 2.
-    if not tx.add_opening(NoticeOpening(notice_id, notice.customer_id, act.actor, act.now)):
+    if not tx.notices.add_opening(NoticeOpening(notice_id, notice.customer_id, act.actor, act.now)):
         return False
-    tx.append_audit([
+    tx.audit.append([
         act.entry(
             "notice.opened",
-            subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+            subjects=notice_subjects(notice, tx.customers.pseudonym(notice.customer_id)),
             detail={"event": EVENT_OF_ACT["notice.opened"].value},
         )
     ])  # fmt: skip
@@ -105,11 +105,11 @@ def open_notice(tx: Transaction, act: AuditContext, notice_id: UUID) -> bool:
 
 def acknowledgement_by(tx: Transaction, notice_id: UUID, actor: str) -> Acknowledgement | None:
     """Return what somebody gave for a notice, or None."""
-    return next((given for given in tx.acknowledgements(notice_id) if given.by == actor), None)
+    return next((given for given in tx.notices.acknowledgements(notice_id) if given.by == actor), None)
 
 
 def _sealed_notice(tx: Transaction, notice_id: UUID) -> Notice:
-    notice = tx.notice(notice_id)
+    notice = tx.notices.get(notice_id)
     if notice is None or notice.state is not NoticeState.SEALED:
         raise NotFoundError("notice", notice_id)
     return notice

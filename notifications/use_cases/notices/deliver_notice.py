@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -115,41 +115,50 @@ async def attempt_notice(due: DueDelivery, delivering: DeliveryDependencies) -> 
 def begin_attempt(due: DueDelivery, delivering: DeliveryDependencies) -> AttemptBegun:
     """Do step 1 of ``deliver_notice``, for a caller who assembles while the places for sending are taken."""
     started_at = delivering.sealing.clock.now()
-    form = None if due.contact is None else mail_form(due.contact, started_at)
+    too_large = due.delivery.too_large_at is not None
+    form = None if due.contact is None else mail_form(due.contact, started_at, too_large=too_large)
     unusable = _unusable(due, delivering)
     if unusable is not None:
         return AttemptBegun(started_at, None, form, unusable)
     try:
         return AttemptBegun(started_at, _message(due, delivering, started_at, form), form, None)
     except SealingUnavailableError as error:
-        return AttemptBegun(started_at, None, form, _refused(str(error)))
+        return AttemptBegun(started_at, None, form, Outcome.failure(OutcomeKind.REFUSED_HERE, str(error)))
 
 
 async def send_attempt(due: DueDelivery, delivering: DeliveryDependencies, begun: AttemptBegun) -> AttemptMade:
     """Do step 2 of ``deliver_notice``."""
     if begun.refused is not None or begun.content is None:
-        return AttemptMade(begun, begun.refused or _refused("nothing was assembled"))
+        refused = begun.refused or Outcome.failure(OutcomeKind.REFUSED_HERE, "nothing was assembled")
+        return AttemptMade(begun, refused)
     return AttemptMade(begun, await _send(due, delivering, begun.content))
 
 
 def cut_short(begun: AttemptBegun) -> AttemptMade:
     """Return what is to be recorded of a send that was given up before it was answered."""
-    outcome = _refused("given up before its lease ended; whether it was taken is not known")
-    return AttemptMade(begun, replace(outcome, kind=OutcomeKind.TRANSIENT_FAILURE))
+    why = "given up before its lease ended; whether it was taken is not known"
+    return AttemptMade(begun, Outcome.failure(OutcomeKind.TRANSIENT_FAILURE, why))
+
+
+def unexpectedly_failed(begun: AttemptBegun, error: Exception) -> AttemptMade:
+    """Return what is to be recorded of a send that ended in an error which no channel foresees: a passing failure."""
+    why = f"unexpected error in the channel ({type(error).__name__}); whether it was taken is not known"
+    return AttemptMade(begun, Outcome.failure(OutcomeKind.TRANSIENT_FAILURE, why))
 
 
 def _unusable(due: DueDelivery, delivering: DeliveryDependencies) -> Outcome | None:
     """Return why there is no way to send it, or None."""
     channel, endpoint = due.delivery.channel, due.endpoint
-    if channel is not ChannelKind.WEBHOOK:
-        return None if channel in delivering.channels else _refused(f"no {channel.value} channel is configured")
-    if delivering.webhook is None:
-        return _refused(f"no {channel.value} channel is configured")
+    is_webhook = channel is ChannelKind.WEBHOOK
+    if (delivering.webhook is None) if is_webhook else (channel not in delivering.channels):
+        return Outcome.failure(OutcomeKind.REFUSED_HERE, f"no {channel.value} channel is configured")
+    if not is_webhook:
+        return None
     if endpoint is None or not endpoint.customer_id == due.notice.customer_id == due.delivery.customer_id:
         raise LookupError(f"delivery {due.delivery.id} names an endpoint of another customer")
     if endpoint.state is not EndpointState.ACTIVE:
         why = f"the endpoint is out of use: {endpoint.state_reason or endpoint.state.value}"
-        return replace(_refused(why), kind=OutcomeKind.PERMANENT_FAILURE)
+        return Outcome.failure(OutcomeKind.PERMANENT_FAILURE, why)
     return None
 
 
@@ -184,7 +193,7 @@ def _message(due: DueDelivery, delivering: DeliveryDependencies, now: datetime, 
     if not contact.customer_id == due.notice.customer_id == due.delivery.customer_id:
         raise LookupError(f"delivery {due.delivery.id} names a contact of another customer")
     sealing = delivering.sealing
-    verify_sender(sealing)
+    verify_sender(sealing.signer, sealing.sender)
     envelope = Envelope(
         sender=sealing.sender,
         sender_name=delivering.sender_name,
@@ -244,19 +253,6 @@ def _request_to_acknowledge(
     )
 
 
-def _refused(reason: str) -> Outcome:
-    return Outcome(
-        kind=OutcomeKind.REFUSED_HERE,
-        code=None,
-        enhanced_status=None,
-        text=reason,
-        queue_id=None,
-        tls_version=None,
-        tls_cipher=None,
-        remote=None,
-    )
-
-
 async def record_attempt(
     due: DueDelivery, delivering: DeliveryDependencies, sent: AttemptMade
 ) -> tuple[Delivery, DeliveryAttempt]:
@@ -271,7 +267,7 @@ async def record_attempt(
         try:
             await unit_of_work.write(partial(_write, records=[record], delivering=delivering), concurrently=True)
         except VersionMismatchError:
-            current = await unit_of_work.read(lambda tx: tx.delivery(due.delivery.id))
+            current = await unit_of_work.read(lambda tx: tx.deliveries.get(due.delivery.id))
             if current is None:
                 raise
             before = current
@@ -329,7 +325,7 @@ def _record(due: DueDelivery, before: Delivery, delivering: DeliveryDependencies
 
 
 def _write(tx: Transaction, records: Sequence[_Record], delivering: DeliveryDependencies) -> None:
-    tx.finish_attempts([(record.delivery, record.attempt, record.message) for record in records])
+    tx.deliveries.finish_attempts([(record.delivery, record.attempt, record.message) for record in records])
     for record in records:
         delivery, act = record.delivery, record.act
         if delivery.endpoint_id is not None:
@@ -338,13 +334,13 @@ def _write(tx: Transaction, records: Sequence[_Record], delivering: DeliveryDepe
             if disabled is not None and delivering.endpoint_disabled is not None:
                 delivering.endpoint_disabled(tx, act, disabled)
         if delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT:
-            tx.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
+            tx.deliveries.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
         if _turns_the_notice(record.before, delivery):
-            tx.hasten_escalation(delivery.notice_id, act.now)
+            tx.escalations.hasten(delivery.notice_id, act.now)
     pseudonyms = {
-        customer: tx.customer_pseudonym(customer) for customer in {item.delivery.customer_id for item in records}
+        customer: tx.customers.pseudonym(customer) for customer in {item.delivery.customer_id for item in records}
     }
-    tx.append_audit([_attempt_entry(record, pseudonyms[record.delivery.customer_id]) for record in records])
+    tx.audit.append([_attempt_entry(record, pseudonyms[record.delivery.customer_id]) for record in records])
 
 
 def _turns_the_notice(before: Delivery, after: Delivery) -> bool:

@@ -24,7 +24,6 @@ from notifications.delivery.escalation_plan import (
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.notices.queue_deliveries import Target, delivery_to, queued_entry, sealed_notices
 
@@ -42,7 +41,7 @@ def begin_escalation(
     """
     previous = _previous(tx, notice)
     deadlines, acknowledgements = [], []
-    clock = None if previous is None else tx.escalation(previous.id)
+    clock = None if previous is None else tx.escalations.get(previous.id)
     if previous is not None and clock is not None:
         standing = escalation_status(replace(_watch(tx, previous, clock), superseded=False))
         if standing is EscalationStatus.OPEN:
@@ -50,11 +49,11 @@ def begin_escalation(
         if standing is not EscalationStatus.SETTLED and clock.acknowledge_by is not None:
             acknowledgements.append(clock.acknowledge_by)
         if clock.next_look_at is not None:
-            tx.hasten_escalation(previous.id, now)
-    tx.add_escalation(
+            tx.escalations.hasten(previous.id, now)
+    tx.escalations.add(
         start_escalation(
             notice,
-            existing_customer(tx, notice.customer_id),
+            tx.customers.require(notice.customer_id),
             now,
             reachable=reachable,
             deadlines=deadlines,
@@ -75,23 +74,23 @@ def escalate(
     Raises VersionMismatchError where the notice came to stand otherwise meanwhile: it is to be looked at again.
     """
     # 1. The clock first: whatever is changed after it was read raises its version.
-    clock, notice = tx.escalation(notice_id), tx.notice(notice_id)
+    clock, notice = tx.escalations.get(notice_id), tx.notices.get(notice_id)
     if clock is None or clock.next_look_at is None or notice is None:
         return None
     watch = _watch(tx, notice, clock)
     # 2.
     plan = plan_escalation(watch, act.now, policy)
     # 3.
-    pseudonym = tx.customer_pseudonym(notice.customer_id)
+    pseudonym = tx.customers.pseudonym(notice.customer_id)
     subjects = notice_subjects(notice, pseudonym)
     deliveries = [delivery_to(notice, _target(watch, step), act, mail_domain, step.cause) for step in plan.queue]
     entries: list[AuditEntry] = []
     if deliveries:
-        tx.add_deliveries(deliveries)
+        tx.deliveries.add(deliveries)
         entries += [queued_entry(act, notice, pseudonym, delivery) for delivery in deliveries]
     for task in plan.cancel:
         cancelled = replace(task, state=CallTaskState.CANCELLED, closed_at=act.now, version=task.version + 1)
-        tx.save_call_task(cancelled, task.version)
+        tx.escalations.save_call_task(cancelled, task.version)
         entries.append(
             act.entry(
                 "call_task.cancelled",
@@ -101,7 +100,9 @@ def escalate(
         )
     if plan.open_task is not None:
         opened = plan.open_task
-        tx.add_call_task(CallTask(opened.id, notice.id, notice.customer_id, opened.reason, act.now, opened.due_at))
+        tx.escalations.add_call_task(
+            CallTask(opened.id, notice.id, notice.customer_id, opened.reason, act.now, opened.due_at)
+        )
         entries.append(
             act.entry(
                 "call_task.opened",
@@ -111,9 +112,9 @@ def escalate(
         )
     if entries:
         entries.append(act.entry("escalation.advanced", subjects=subjects, detail=_why(plan)))
-        tx.append_audit(entries)
+        tx.audit.append(entries)
     # 4.
-    tx.save_escalation(replace(clock, next_look_at=plan.next_look_at, version=clock.version + 1), clock.version)
+    tx.escalations.save(replace(clock, next_look_at=plan.next_look_at, version=clock.version + 1), clock.version)
     return plan
 
 
@@ -123,43 +124,45 @@ def adopt_failed(tx: Transaction, act: AuditContext, limit: int) -> list[UUID]:
     Returns the notices. Others of that time are left as they are: nobody promised that they would be acknowledged.
     """
     adopted: list[UUID] = []
-    for delivery in tx.troubled_deliveries(limit):
-        if delivery.state is not DeliveryState.FAILED or tx.escalation(delivery.notice_id) is not None:
+    for delivery in tx.deliveries.troubled(limit):
+        if delivery.state is not DeliveryState.FAILED or tx.escalations.get(delivery.notice_id) is not None:
             continue
-        notice = tx.notice(delivery.notice_id)
+        notice = tx.notices.get(delivery.notice_id)
         if notice is None or notice.state is not NoticeState.SEALED:
             continue
-        tx.add_escalation(Escalation(notice.id, notice.customer_id, notice.due_at, None, act.now))
+        tx.escalations.add(Escalation(notice.id, notice.customer_id, notice.due_at, None, act.now))
         adopted.append(notice.id)
     return adopted
 
 
 def notice_clock(tx: Transaction, notice: Notice) -> NoticeClock | None:
     """Return all that is known of how a sealed notice stands, or None where it has no clock."""
-    clock = tx.escalation(notice.id)
+    clock = tx.escalations.get(notice.id)
     return None if clock is None else _watch(tx, notice, clock)
 
 
 def _watch(tx: Transaction, notice: Notice, clock: Escalation) -> NoticeClock:
-    deliveries = tx.deliveries(notice.id)
-    tasks = tx.call_tasks_of_notice(notice.id)
+    deliveries = tx.deliveries.of_notice(notice.id)
+    tasks = tx.escalations.call_tasks_of_notice(notice.id)
     previous = _previous(tx, notice)
-    earlier = None if previous is None else tx.escalation(previous.id)
+    earlier = None if previous is None else tx.escalations.get(previous.id)
     earlier_told = earlier_acknowledged = False
     if previous is not None and earlier is not None:
-        has = bool(tx.acknowledgements(previous.id)) or _was_reached(tx, tx.call_tasks_of_notice(previous.id))
-        earlier_told = has or was_notified(tx.deliveries(previous.id))
+        has = bool(tx.notices.acknowledgements(previous.id)) or _was_reached(
+            tx, tx.escalations.call_tasks_of_notice(previous.id)
+        )
+        earlier_told = has or was_notified(tx.deliveries.of_notice(previous.id))
         earlier_acknowledged = has
     began = notice.sealed_at or min((delivery.created_at for delivery in deliveries), default=notice.created_at)
     return NoticeClock(
         notice=notice,
-        customer=existing_customer(tx, notice.customer_id),
+        customer=tx.customers.require(notice.customer_id),
         escalation=clock,
         started_at=began,
-        contacts=tx.contacts(notice.customer_id),
-        endpoints=tx.webhook_endpoints(notice.customer_id),
+        contacts=tx.customers.contacts(notice.customer_id),
+        endpoints=tx.webhooks.endpoints(notice.customer_id),
         deliveries=deliveries,
-        acknowledgements=tx.acknowledgements(notice.id),
+        acknowledgements=tx.notices.acknowledgements(notice.id),
         call_tasks=tasks,
         calls=_calls(tx, tasks),
         superseded=any(other.sequence > notice.sequence for other in sealed_notices(tx, notice)),
@@ -178,7 +181,9 @@ def _previous(tx: Transaction, notice: Notice) -> Notice | None:
 
 def _calls(tx: Transaction, tasks: Sequence[CallTask]) -> list[CallRecord]:
     """Return the calls that count: a task that somebody opened again has reached nobody, whatever was noted before."""
-    return [call for task in tasks if task.state is not CallTaskState.OPEN for call in tx.call_records(task.id)]
+    return [
+        call for task in tasks if task.state is not CallTaskState.OPEN for call in tx.escalations.call_records(task.id)
+    ]
 
 
 def _was_reached(tx: Transaction, tasks: Sequence[CallTask]) -> bool:

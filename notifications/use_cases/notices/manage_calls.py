@@ -12,7 +12,7 @@ from notifications.delivery.escalation_plan import plan_escalation
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.evidence.evidence import call_evidence
 from notifications.notice import Notice
-from notifications.ports import Transaction
+from notifications.ports import Page, Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice, contact_actor
@@ -20,6 +20,8 @@ from notifications.use_cases.notices.escalate import notice_clock
 
 #: How far ahead of ours the clock of whoever states a time may be.
 _CLOCKS_DIFFER = timedelta(minutes=2)
+#: Open tasks that are looked at to find those that are due first.
+_OPEN_AT_MOST = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +70,10 @@ def record_call(
         spoke_to=(report.spoke_to or "").strip() or None,
         note=(report.note or "").strip() or None,
     )
-    tx.add_call_record(record)
+    tx.escalations.add_call_record(record)
     evidence = call_evidence(record.outcome, consigned=_is_consigned(tx, notice))
     contact = {} if record.contact_id is None else {"contact": str(record.contact_id)}
-    tx.append_audit([
+    tx.audit.append([
         act.entry(
             "call.recorded",
             subjects=_subjects(tx, notice, task) | contact,
@@ -93,8 +95,8 @@ def record_call(
     following = replace(task, version=task.version + 1)
     if record.outcome is CallOutcome.REACHED and task.state is CallTaskState.OPEN:
         following = replace(following, state=CallTaskState.DONE, closed_at=act.now)
-    tx.save_call_task(following, task.version)
-    tx.hasten_escalation(notice.id, act.now)
+    tx.escalations.save_call_task(following, task.version)
+    tx.escalations.hasten(notice.id, act.now)
     # 4.
     if report.read_out and report.contact_id is not None:
         acknowledge_notice(
@@ -117,11 +119,11 @@ def close_call_task(tx: Transaction, act: AuditContext, task_id: UUID, expected_
         raise StateConflictError(f"the call task is {task.state.value} already")
     _verify_reason(reason, "state why nobody is called any more")
     closed = replace(task, state=CallTaskState.DONE, closed_at=act.now, version=task.version + 1)
-    tx.save_call_task(closed, task.version)
-    tx.append_audit([
+    tx.escalations.save_call_task(closed, task.version)
+    tx.audit.append([
         act.entry("call_task.closed", subjects=_subjects(tx, notice, task), private={"reason": reason.strip()})
     ])  # fmt: skip
-    tx.hasten_escalation(notice.id, act.now)
+    tx.escalations.hasten(notice.id, act.now)
     return closed
 
 
@@ -132,25 +134,32 @@ def reopen_call_task(tx: Transaction, act: AuditContext, task_id: UUID, expected
     InvalidInputError, StateConflictError where it is open, or the customer was told otherwise.
     """
     task, notice = _task(tx, task_id, expected_version)
-    others = [other for other in tx.call_tasks_of_notice(notice.id) if other.id != task.id]
+    others = [other for other in tx.escalations.call_tasks_of_notice(notice.id) if other.id != task.id]
     if task.state is CallTaskState.OPEN or any(other.state is CallTaskState.OPEN for other in others):
         raise StateConflictError("a call task of the notice is open already")
     _verify_reason(reason, "state why somebody must call again")
     opened = replace(task, state=CallTaskState.OPEN, closed_at=None, version=task.version + 1)
-    tx.save_call_task(opened, task.version)
+    tx.escalations.save_call_task(opened, task.version)
     watch = notice_clock(tx, notice)
     if watch is not None and opened in plan_escalation(watch, act.now).cancel:
         raise StateConflictError("the customer has the notice by another way, or by a later notice: nobody need call")
-    tx.append_audit([
+    tx.audit.append([
         act.entry("call_task.reopened", subjects=_subjects(tx, notice, task), private={"reason": reason.strip()})
     ])  # fmt: skip
-    tx.hasten_escalation(notice.id, act.now)
+    tx.escalations.hasten(notice.id, act.now)
     return opened
 
 
+def nearest_open_tasks(tx: Transaction, limit: int) -> tuple[list[CallTask], bool]:
+    """Return open tasks, nearest ``due_at`` first, and whether these are all."""
+    found, following = tx.escalations.call_tasks(Page(_OPEN_AT_MOST), state=CallTaskState.OPEN.value)
+    nearest = sorted(found, key=lambda task: (task.due_at, task.id))
+    return nearest[:limit], following is None and len(found) <= limit
+
+
 def _task(tx: Transaction, task_id: UUID, expected_version: int) -> tuple[CallTask, Notice]:
-    task = tx.call_task(task_id)
-    notice = None if task is None else tx.notice(task.notice_id)
+    task = tx.escalations.call_task(task_id)
+    notice = None if task is None else tx.notices.get(task.notice_id)
     if task is None or notice is None:
         raise NotFoundError("call task", task_id)
     if task.version != expected_version:
@@ -168,7 +177,7 @@ def _verify(tx: Transaction, act: AuditContext, notice: Notice, report: CallRepo
         faults.append(Fault("called_at", "is in the future"))
     if report.called_at < (notice.sealed_at or notice.created_at) - _CLOCKS_DIFFER:
         faults.append(Fault("called_at", "is before the notice was sealed"))
-    contact = None if report.contact_id is None else tx.contact(report.contact_id)
+    contact = None if report.contact_id is None else tx.customers.contact(report.contact_id)
     if report.contact_id is not None and (contact is None or contact.customer_id != notice.customer_id):
         faults.append(Fault("contact_id", "is no contact of this customer"))
     if report.read_out and report.outcome is not CallOutcome.REACHED:
@@ -185,12 +194,12 @@ def _verify_reason(reason: str, wanted: str) -> None:
 
 
 def _subjects(tx: Transaction, notice: Notice, task: CallTask) -> dict[str, str]:
-    return notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)) | {"call_task": str(task.id)}
+    return notice_subjects(notice, tx.customers.pseudonym(notice.customer_id)) | {"call_task": str(task.id)}
 
 
 def _is_consigned(tx: Transaction, notice: Notice) -> bool:
     """Whether the notice lies in the customer's console, so that somebody can be told of it there."""
     return any(
         delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT
-        for delivery in tx.deliveries(notice.id)
+        for delivery in tx.deliveries.of_notice(notice.id)
     )

@@ -31,8 +31,8 @@ def pause_channel(
     if faults:
         raise InvalidInputError(*faults)
     pause = ChannelPause(channel, act.now, act.actor, reason.strip(), until)
-    tx.pause_channel(pause)
-    tx.append_audit([
+    tx.deliveries.pause_channel(pause)
+    tx.audit.append([
         act.entry(
             "channel.paused",
             subjects={"channel": channel.value},
@@ -45,17 +45,17 @@ def pause_channel(
 
 def resume_channel(tx: Transaction, act: AuditContext, channel: ChannelKind) -> None:
     """Hand over by a channel again; raises StateConflictError where it is not paused."""
-    if not tx.resume_channel(channel):
+    if not tx.deliveries.resume_channel(channel):
         raise StateConflictError(f"the channel {channel.value} is not paused")
-    tx.append_audit([_resumed(act, channel, by="person")])
+    tx.audit.append([_resumed(act, channel, by="person")])
 
 
 def end_pauses(tx: Transaction, act: AuditContext) -> list[ChannelPause]:
     """Take away the pauses whose end has come, each with its entry; returns them. They count no more in any case."""
-    over = [pause for pause in tx.channel_pauses() if not is_paused(pause, act.now)]
+    over = [pause for pause in tx.deliveries.channel_pauses() if not is_paused(pause, act.now)]
     for pause in over:
-        tx.resume_channel(pause.channel)
-        tx.append_audit([_resumed(act, pause.channel, by="end")])
+        tx.deliveries.resume_channel(pause.channel)
+        tx.audit.append([_resumed(act, pause.channel, by="end")])
     return over
 
 

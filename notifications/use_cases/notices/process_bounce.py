@@ -1,6 +1,7 @@
 """Take back what came to a return path: keep it, say what it is, and open a delivery again that failed after all."""
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid5
@@ -9,20 +10,25 @@ from notifications.audit.entry import AuditEntry
 from notifications.canonical_json import timestamp_text
 from notifications.delivery.delivery import (
     DEFAULT_RETRY_POLICY,
+    TOO_LARGE_STATUSES,
     Delivery,
     DeliveryState,
     Outcome,
     OutcomeKind,
     RetryDecision,
     RetryPolicy,
+    SendingLimit,
     retry_decision,
+    too_large_since,
 )
 from notifications.delivery.escalation_plan import EscalationStatus, escalation_status
 from notifications.errors import Fault, InvalidInputError, StateConflictError
 from notifications.evidence.evidence import bounce_evidence
+from notifications.mail.bounce_judgement import SentMail, judge_bounce, sent_mail
 from notifications.mail.bounce_parser import BounceReport
 from notifications.mail.bounce_record import Bounce, BounceKind
 from notifications.mail.return_path import ReturnPath
+from notifications.mail_address import normal_address
 from notifications.notice import Notice
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
@@ -41,6 +47,10 @@ _RECORDED_WITHIN = timedelta(minutes=15)
 #: Return paths count whole seconds.
 _SECOND = timedelta(seconds=1)
 
+#: RFC 5321, 4.2.2: a full mailbox too, so the words have to speak of a message's size.
+_SIZE_EXCEEDED = re.compile(r"\b552\b")
+_SIZE_WORDS = re.compile(r"\b(?:size|too (?:big|large)|taille|trop (?:gros|volumineux)|größe|zu groß)", re.IGNORECASE)
+_MAILBOX_WORDS = re.compile(r"mailbox|quota|storage|boîte|postfach", re.IGNORECASE)
 _WENT_ON = frozenset({BounceKind.DELIVERED, BounceKind.RELAYED, BounceKind.EXPANDED})
 
 
@@ -72,10 +82,12 @@ def process_bounce(
 
     1. The same bytes came before: nothing. The attempt is not recorded yet: StateConflictError, come again, for what is
        recorded after its failure would hide it. More of a kind than anybody reads: InvalidInputError.
-    2. Keep the bytes, and an entry. Only a failure claims an event (RelayToNonERDSFailure): that a mail was delivered
-       is a server's statement, and stands as that. An automatic reply acknowledges nothing.
+    2. Judge it against the mail that was sent (``judge_bounce``). Keep the bytes, and an entry. Only a failure claims
+       an event (RelayToNonERDSFailure): that a mail was delivered is a server's statement, and stands as that. An
+       automatic reply acknowledges nothing.
     3. A failure of what stood sent opens the delivery again: it stands failed with the reason, or is queued where the
-       refusal may not be the customer's (policy, routing), as if the first server had said so. The notice is looked at
+       refusal may not be the customer's (policy, routing), as if the first server had said so; too large, it is queued
+       as a summary. The notice is looked at
        now, so that somebody else is told. A failure of an attempt that a later accepted one followed changes nothing:
        the later one is reported of by itself.
 
@@ -88,13 +100,15 @@ def process_bounce(
     # 1.
     digest = hashlib.sha256(content).hexdigest()
     message_id = uuid5(_RETURNED, f"{path.delivery_id}/{digest}")
-    delivery = tx.delivery(path.delivery_id)
-    notice = None if delivery is None else tx.notice(delivery.notice_id)
-    before = tx.returned_message(message_id)
+    delivery = tx.deliveries.get(path.delivery_id)
+    notice = None if delivery is None else tx.notices.get(delivery.notice_id)
+    before = tx.deliveries.bounce(message_id)
     if before is not None:
         return BounceResult(before, delivery, notice, is_new=False)
+    if delivery is not None:
+        report = judge_bounce(report, _sent(tx, delivery, report))
     known = None if delivery is None else delivery.id
-    earlier = [other.kind for other in tx.returned_messages(known)]
+    earlier = [other.kind for other in tx.deliveries.bounces(known)]
     if delivery is not None and path.is_after(delivery.attempts) and act.now < path.issued_at + _RECORDED_WITHIN:
         raise StateConflictError("the attempt that this came back from is not recorded yet")
     reopens = (
@@ -116,17 +130,17 @@ def process_bounce(
         reporting_mta=report.reporting_mta,
         content=content,
     )
-    tx.add_returned_message(message)
+    tx.deliveries.record_bounce(message)
     if delivery is None or notice is None:
-        tx.append_audit([_entry(tx, act, path, report, digest, None, None)])
+        tx.audit.append([_entry(tx, act, path, report, digest, None, None)])
         return BounceResult(message, None, None)
     # 3.
     after = delivery
     if reopens:
         after = _reopened(tx, act, delivery, notice, report, earlier, jitter, policy)
-        tx.save_delivery(after, delivery.attempts)
-        tx.hasten_escalation(notice.id, act.now)
-    tx.append_audit([_entry(tx, act, path, report, digest, after, notice)])
+        tx.deliveries.save(after, delivery.attempts)
+        tx.escalations.hasten(notice.id, act.now)
+    tx.audit.append([_entry(tx, act, path, report, digest, after, notice)])
     return BounceResult(message, after, notice, reopened=reopens)
 
 
@@ -139,7 +153,7 @@ def _is_overtaken(tx: Transaction, delivery: Delivery, path: ReturnPath) -> bool
         attempt.outcome.kind is OutcomeKind.ACCEPTED
         and path.is_before(attempt.number)
         and attempt.started_at > path.issued_at + _SECOND
-        for attempt in tx.attempts(delivery.id)
+        for attempt in tx.deliveries.attempts(delivery.id)
     )
 
 
@@ -153,19 +167,20 @@ def _reopened(
     jitter: float,
     policy: RetryPolicy,
 ) -> Delivery:
-    outcome = Outcome(
-        kind=OutcomeKind.PERMANENT_FAILURE,
-        code=None,
-        # Of a report that something failed for good, what failed counts, not the class: a queue that ran out ends in 4.
-        enhanced_status=report.status,
-        text=" ".join(filter(None, (report.status, report.diagnostic))),
-        queue_id=None,
-        tls_version=None,
-        tls_cipher=None,
-        remote=report.reporting_mta,
+    text = " ".join(filter(None, (report.status, report.diagnostic)))
+    failure = Outcome.failure(OutcomeKind.PERMANENT_FAILURE, text, remote=report.reporting_mta)
+    # Of a report that something failed for good, what failed counts, not the class: a queue that ran out ends in 4.
+    outcome = replace(
+        failure, enhanced_status=report.status, limit=SendingLimit.SIZE if _is_too_large(report) else None
     )
     decision = retry_decision(
-        outcome, attempts=delivery.attempts, now=act.now, due_at=notice.due_at, jitter=jitter, policy=policy
+        outcome,
+        attempts=delivery.attempts,
+        now=act.now,
+        due_at=notice.due_at,
+        jitter=jitter,
+        policy=policy,
+        is_summary=delivery.too_large_at is not None,
     )
     if decision.next_attempt_at is not None:
         decision = RetryDecision(*_held_back(tx, delivery, notice, report, earlier, decision))
@@ -175,7 +190,25 @@ def _reopened(
         next_attempt_at=decision.next_attempt_at,
         last_error=f"came back: {outcome.text or 'without a reason'} ({decision.reason})",
         sent_at=None,
+        too_large_at=too_large_since(delivery, outcome, act.now),
     )
+
+
+def _sent(tx: Transaction, delivery: Delivery, report: BounceReport) -> SentMail:
+    """Return what was sent, as far as the report is judged against it."""
+    contact = None if delivery.contact_id is None else tx.customers.contact(delivery.contact_id)
+    # Only what claims to answer is compared with the mail, which may be large.
+    content = tx.deliveries.message_sent(delivery.id) if report.kind is BounceKind.AUTO_REPLY else None
+    return sent_mail("" if contact is None else contact.email, content)
+
+
+def _is_too_large(report: BounceReport) -> bool:
+    """Whether a failure is about the size of the mail: by its status, or by a 552 that speaks of a size."""
+    if report.status is not None and not report.status.endswith(".0.0"):
+        return report.status in TOO_LARGE_STATUSES
+    said = report.diagnostic or ""
+    is_size = _SIZE_EXCEEDED.search(said) is not None and _SIZE_WORDS.search(said) is not None
+    return is_size and _MAILBOX_WORDS.search(said) is None
 
 
 def _held_back(
@@ -187,18 +220,18 @@ def _held_back(
     decision: RetryDecision,
 ) -> tuple[datetime | None, str]:
     """Return when to send again, and why; never where a second copy could reach somebody who has the first."""
-    contact = None if delivery.contact_id is None else tx.contact(delivery.contact_id)
+    contact = None if delivery.contact_id is None else tx.customers.contact(delivery.contact_id)
     if contact is None or not contact.active:
         return None, "not sent again: the contact is out of use"
     watch = notice_clock(tx, notice)
-    over = bool(tx.acknowledgements(notice.id)) or (
+    over = bool(tx.notices.acknowledgements(notice.id)) or (
         watch is not None
         and escalation_status(replace(watch, deliveries=())) in {EscalationStatus.SETTLED, EscalationStatus.SUPERSEDED}
     )
     if over:
         return None, "not sent again: the customer has the notice, or a later one states it"
     finals = [recipient.final_recipient for recipient in report.recipients]
-    if [address.casefold() for address in finals if address] != [contact.email.casefold()]:
+    if [normal_address(address) for address in finals if address] != [normal_address(contact.email)]:
         return None, "not sent again: the report is not of the contact's own address alone"
     if _WENT_ON & set(earlier):
         return None, "not sent again: it was reported before that the mail went on"
@@ -216,7 +249,7 @@ def _entry(
 ) -> AuditEntry:
     subjects = {"delivery": str(path.delivery_id)}
     if notice is not None and delivery is not None:
-        subjects |= notice_subjects(notice, tx.customer_pseudonym(notice.customer_id))
+        subjects |= notice_subjects(notice, tx.customers.pseudonym(notice.customer_id))
         subjects |= {"contact": str(delivery.contact_id)} if delivery.contact_id else {}
     record = bounce_evidence(report)
     next_at = None if delivery is None else delivery.next_attempt_at

@@ -12,8 +12,8 @@ from notifications.delivery.delivery import (
     DeliveryCause,
     DeliveryState,
     delivery_id,
+    delivery_message_id,
     destination_of,
-    message_id,
 )
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint
 from notifications.notice import Notice, NoticeState
@@ -70,7 +70,7 @@ def first_targets(
 
 def sealed_notices(tx: Transaction, notice: Notice) -> list[Notice]:
     """Return the sealed notices of the same incident to the same customer, in sequence."""
-    found = tx.notices_of_incident(notice.incident_id, notice.customer_id)
+    found = tx.notices.of_incident(notice.incident_id, notice.customer_id)
     return [other for other in found if other.state is NoticeState.SEALED]
 
 
@@ -82,9 +82,9 @@ def targets_of(tx: Transaction, notice: Notice) -> list[Target]:
             delivery
             for earlier in sealed_notices(tx, notice)
             if earlier.sequence < notice.sequence
-            for delivery in tx.deliveries(earlier.id)
+            for delivery in tx.deliveries.of_notice(earlier.id)
         ]
-    return first_targets(tx.contacts(notice.customer_id), tx.webhook_endpoints(notice.customer_id), carried)
+    return first_targets(tx.customers.contacts(notice.customer_id), tx.webhooks.endpoints(notice.customer_id), carried)
 
 
 def delivery_to(
@@ -99,7 +99,7 @@ def delivery_to(
         customer_id=notice.customer_id,
         channel=target.channel,
         contact_id=contact_id,
-        message_id=message_id(notice.id, contact_id, mail_domain, endpoint_id),
+        message_id=delivery_message_id(notice.id, contact_id, mail_domain, endpoint_id),
         state=DeliveryState.QUEUED,
         attempts=0,
         next_attempt_at=act.now,

@@ -24,21 +24,21 @@ def replay_notice(
     """
     if notice.state is not NoticeState.SEALED:
         raise StateConflictError("the notice is not sealed yet")
-    known = tx.delivery(delivery_id(notice.id, ChannelKind.WEBHOOK, None, endpoint.id))
-    pseudonym = tx.customer_pseudonym(notice.customer_id)
+    known = tx.deliveries.get(delivery_id(notice.id, ChannelKind.WEBHOOK, None, endpoint.id))
+    pseudonym = tx.customers.pseudonym(notice.customer_id)
     if known is None:
         # 2.
         target = Target(ChannelKind.WEBHOOK, endpoint=endpoint)
         made = delivery_to(notice, target, act, mail_domain, DeliveryCause.REPLAY)
-        tx.add_deliveries([made])
-        tx.append_audit([queued_entry(act, notice, pseudonym, made)])
+        tx.deliveries.add([made])
+        tx.audit.append([queued_entry(act, notice, pseudonym, made)])
         return made
     if known.state is DeliveryState.QUEUED:
         raise StateConflictError("the notice is on its way to this endpoint")
     # 1.
     again = replace(known, state=DeliveryState.QUEUED, next_attempt_at=act.now, last_error=None)
-    tx.save_delivery(again, known.attempts)
+    tx.deliveries.save(again, known.attempts)
     subjects = notice_subjects(notice, pseudonym) | {"delivery": str(known.id), "endpoint": str(endpoint.id)}
     detail = {"channel": known.channel.value, "cause": DeliveryCause.REPLAY.value, "attempts": known.attempts}
-    tx.append_audit([act.entry("delivery.requeued", subjects=subjects, detail=detail)])
+    tx.audit.append([act.entry("delivery.requeued", subjects=subjects, detail=detail)])
     return again

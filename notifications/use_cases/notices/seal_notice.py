@@ -16,6 +16,7 @@ from notifications.errors import (
     StateConflictError,
     TimestampUnavailableError,
 )
+from notifications.mail_address import normal_address
 from notifications.notice import ComposedNotice, Notice, NoticeState, Provider, compose_notice
 from notifications.notice.seal import SealedNotice, SealedRendering
 from notifications.ports import (
@@ -28,7 +29,6 @@ from notifications.ports import (
     UnitOfWork,
 )
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.evidence.prove_entry import entry_proof, salts, sequenced_entry
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.incidents.customer_decider import Agreements, KeptDeciders, customer_case
@@ -105,7 +105,7 @@ async def commit_seal(notice_id: UUID, sealing: SealingDependencies) -> bool:
     composed = prepared.composed
     # 2.
     try:
-        verify_sender(sealing)
+        verify_sender(sealing.signer, sealing.sender)
         signature = sealing.signer.sign_detached(composed.document)
     except SealingUnavailableError as error:
         await hold_notice(notice_id, str(error), sealing)
@@ -135,21 +135,21 @@ async def commit_seal(notice_id: UUID, sealing: SealingDependencies) -> bool:
     return await sealing.unit_of_work.write(_commit(prepared, sealed, sealing), concurrently=True)
 
 
-def verify_sender(sealing: SealingDependencies) -> None:
+def verify_sender(signer: Signer, sender: str) -> None:
     """Raise SealingUnavailableError unless the signing certificate names the address that mails come from."""
-    named = sealing.signer.address
-    if sealing.sender.casefold() != named.casefold():
+    named = signer.address
+    if normal_address(sender) != normal_address(named):
         raise SealingUnavailableError(
-            f"the From address {sealing.sender} is not the one the signing certificate names ({named})"
+            f"the From address {sender} is not the one the signing certificate names ({named})"
         )
 
 
 def _compose(tx: Transaction, notice_id: UUID, sealing: SealingDependencies) -> _Prepared | None:
-    notice = tx.notice(notice_id)
+    notice = tx.notices.get(notice_id)
     if notice is None or notice.state is not NoticeState.RELEASED:
         return None
     # Words for whoever may come to be written to, since they cannot be added once they are sealed.
-    readers = [contact for contact in tx.contacts(notice.customer_id) if contact.active]
+    readers = [contact for contact in tx.customers.contacts(notice.customer_id) if contact.active]
     composed, ticket = compose_from_store(tx, notice, readers, sealing)
     return _Prepared(notice, targets_of(tx, notice), composed, ticket)
 
@@ -162,26 +162,26 @@ def compose_from_store(
     extra_languages: Sequence[str] = (),
 ) -> tuple[ComposedNotice, str]:
     """Return the notice as it would be sealed now, and its ticket; also what a reviewer reads before release."""
-    incident = tx.incident(notice.incident_id)
-    facts = tx.facts_at(notice.incident_id, notice.facts_version)
+    incident = tx.incidents.get(notice.incident_id)
+    facts = tx.incidents.facts_at(notice.incident_id, notice.facts_version)
     if incident is None or facts is None:
         raise LookupError(f"the facts of notice {notice.id} are gone from the store")
-    customer = existing_customer(tx, notice.customer_id)
+    customer = tx.customers.require(notice.customer_id)
     decider = sealing.deciders.of(facts, sealing.agreements)
     decision = decider.decide(customer_case(tx, customer))
     agreement_id = decision.agreement_id or sealing.agreements.reference_id
     earlier = [
         other
-        for other in tx.notices_of_incident(notice.incident_id, notice.customer_id)
+        for other in tx.notices.of_incident(notice.incident_id, notice.customer_id)
         if other.sequence < notice.sequence and other.state in {NoticeState.RELEASED, NoticeState.SEALED}
     ]
     last = max(earlier, key=lambda other: other.sequence, default=None)
-    seal_of_last = tx.sealed(last.id) if last is not None else None
+    seal_of_last = tx.notices.seal(last.id) if last is not None else None
     composed = compose_notice(
         notice=notice,
         incident=incident,
         facts=facts,
-        previous_facts=tx.facts_at(notice.incident_id, last.facts_version) if last is not None else None,
+        previous_facts=tx.incidents.facts_at(notice.incident_id, last.facts_version) if last is not None else None,
         classification=decider.classification(agreement_id),
         decision=decision,
         customer=customer,
@@ -213,10 +213,10 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependenc
         parts["timestamp"] = sealed.timestamp
 
     def work(tx: Transaction) -> bool:
-        current = tx.notice(notice.id)
+        current = tx.notices.get(notice.id)
         if current is None or current.state is not NoticeState.RELEASED:
             return False
-        pseudonym = tx.customer_pseudonym(notice.customer_id)
+        pseudonym = tx.customers.pseudonym(notice.customer_id)
         deliveries = [delivery_to(notice, target, act, sealing.mail_domain) for target in prepared.targets]
         entry = act.entry(
             "notice.sealed",
@@ -232,8 +232,8 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependenc
             },
             digests={name: hashlib.sha256(part).digest() for name, part in parts.items()},
         )
-        tx.add_sealed(sealed, entry.id)
-        tx.save_notice(
+        tx.notices.add_seal(sealed, entry.id)
+        tx.notices.save(
             replace(
                 current,
                 state=NoticeState.SEALED,
@@ -243,10 +243,10 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependenc
             ),
             current.version,
         )
-        tx.add_deliveries(deliveries)
+        tx.deliveries.add(deliveries)
         reachable = any(target.channel is not ChannelKind.CONSOLE for target in prepared.targets)
         begin_escalation(tx, notice, sealed.sealed_at, sealing.escalation, reachable=reachable)
-        tx.append_audit([
+        tx.audit.append([
             entry,
             *(queued_entry(act, notice, pseudonym, delivery) for delivery in deliveries),
         ])  # fmt: skip
@@ -257,22 +257,22 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependenc
 
 async def prove_notice(notice_id: UUID, sealing: SealingDependencies) -> None:
     """Wait until a checkpoint covers the seal's entry and store the proof; raises LogUnavailableError."""
-    entry_id = await sealing.unit_of_work.read(lambda tx: tx.sealed_entry_id(notice_id))
+    entry_id = await sealing.unit_of_work.read(lambda tx: tx.notices.seal_entry_id(notice_id))
     if entry_id is None:
         raise LogUnavailableError(f"the audit entry of notice {notice_id} is not there")
     await sealing.log.included(entry_id)
 
     def proof(tx: Transaction) -> bytes:
         entry = sequenced_entry(tx, entry_id)
-        openings = salts(tx.entry_openings(entry_id))
+        openings = salts(tx.audit.openings(entry_id))
         return entry_proof(tx, entry, format_notice_extra(entry.leaf, openings))
 
     text = await sealing.unit_of_work.read(proof)
 
     def record(tx: Transaction) -> None:
-        sealed = tx.sealed(notice_id)
+        sealed = tx.notices.seal(notice_id)
         if sealed is not None and sealed.log_proof is None:
-            tx.set_log_proof(notice_id, text)
+            tx.notices.set_log_proof(notice_id, text)
 
     # Another process may prove it in the same moment: a proof is a proof.
     with contextlib.suppress(StateConflictError):
@@ -284,14 +284,14 @@ async def hold_notice(notice_id: UUID, reason: str, sealing: SealingDependencies
     act = sealing.act()
 
     def work(tx: Transaction) -> None:
-        notice = tx.notice(notice_id)
+        notice = tx.notices.get(notice_id)
         if notice is None or notice.hold_reason == reason:
             return
-        tx.save_notice(replace(notice, hold_reason=reason, version=notice.version + 1), notice.version)
-        tx.append_audit([
+        tx.notices.save(replace(notice, hold_reason=reason, version=notice.version + 1), notice.version)
+        tx.audit.append([
             act.entry(
                 "notice.held",
-                subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+                subjects=notice_subjects(notice, tx.customers.pseudonym(notice.customer_id)),
                 detail={"sequence": notice.sequence},
                 private={"reason": reason},
             )
@@ -305,21 +305,21 @@ async def obtain_timestamp(notice_id: UUID, sealing: SealingDependencies) -> Non
 
     The token is added as evidence with its own audit entry; mails sent before say that it follows.
     """
-    sealed = await sealing.unit_of_work.read(lambda tx: tx.sealed(notice_id))
+    sealed = await sealing.unit_of_work.read(lambda tx: tx.notices.seal(notice_id))
     if sealed is None or sealed.timestamp is not None:
         return
     token = await sealing.timestamp_authority.timestamp(sealed.signature)
     act = sealing.act()
 
     def work(tx: Transaction) -> None:
-        notice, current = tx.notice(notice_id), tx.sealed(notice_id)
+        notice, current = tx.notices.get(notice_id), tx.notices.seal(notice_id)
         if notice is None or current is None or current.timestamp is not None:
             return
-        tx.set_timestamp(notice_id, token, independent=sealing.timestamp_authority.independent)
-        tx.append_audit([
+        tx.notices.set_timestamp(notice_id, token, independent=sealing.timestamp_authority.independent)
+        tx.audit.append([
             act.entry(
                 "notice.timestamped",
-                subjects=notice_subjects(notice, tx.customer_pseudonym(notice.customer_id)),
+                subjects=notice_subjects(notice, tx.customers.pseudonym(notice.customer_id)),
                 detail={"sequence": notice.sequence},
                 digests={"timestamp": hashlib.sha256(token).digest()},
             )

@@ -1,17 +1,17 @@
-"""Check of the whole log: the tree made again from the entries, and everything that stands beside it compared.
+"""Check of the whole log: rebuild the tree from the entries, and compare every record that depends on the log.
 
-1. The rules that keep rows from being changed stand.
-2. Entries, openings, rows, nodes and checkpoints, a range at a time, by one process or several: ``ranges``.
-3. Ranges put together: nodes above them, the root of every checkpoint, the head in the database and the one published;
-   what the timestamp authority and witnesses said of heads.
-4. What finds the entries: as many subjects as leaves name, and the same ones.
-5. Openings and rows that are gone: a later entry says of their customer that its data was erased, 21 days after it was
-   told (9.7, 12).
-6. No row stands that no entry speaks of.
+1. The database triggers that forbid changes of rows exist.
+2. Entries, openings, rows, nodes and checkpoints are compared range by range, by one process or several: ``ranges``.
+3. The ranges are combined: the nodes above them, the root of every checkpoint, the head in the database, the published
+   head, and the timestamps and cosignatures of heads.
+4. The index of subjects names the same subjects as the leaves, and as many.
+5. For every missing opening or row, a later entry says that its customer was erased, at least 21 days after the formal
+   notice of the erasure (9.7, 12).
+6. Every row has an entry in the log.
 
-Each step tells the first difference it finds. Memory holds one range, whatever the size of the log. The log may grow
-meanwhile; what is checked is the head found at the beginning. Not guarded: a database that was made anew as a whole,
-with head file and log key; witnesses outside, and every notice in a mailbox, are what shows that.
+Each step reports the first difference that it finds. Memory use is bounded by one range. The log may grow during the
+check; the check covers the head that it found at its start. Not detected: an attacker who replaced the whole database
+together with the head file and the log key. External witnesses and the notices in customers' mailboxes show that.
 """
 
 import multiprocessing
@@ -45,42 +45,42 @@ from service.audit_log.fsck.rows import rows_without_entries
 from service.audit_log.published_head import read_head
 from service.store.maintenance.inspection import Inspection, inspected
 
-#: So many entries are looked at together where a difference was found.
+#: Number of entries that are read together when a difference is located.
 _AT_ONCE = 1024
 
 
 @dataclass(slots=True)
 class Report:
-    """What a check found."""
+    """The result of a check."""
 
     #: entries under the checkpoint that was checked
     size: int
     differences: list[Difference] = field(default_factory=list)
-    #: what was compared, by the step
+    #: number of compared records, by step
     counts: dict[str, int] = field(default_factory=dict)
-    #: customers whose data was erased, as the log says, and openings and rows that are gone with it
+    #: number of customers that were erased according to the log, and number of openings and rows erased with them
     erased_customers: int = 0
     erased: int = 0
 
     @property
     def first(self) -> Difference | None:
-        """The first difference, in the order of the steps."""
+        """Return the first difference in the order of the steps, or None."""
         return min(self.differences, key=lambda difference: STEPS.index(difference.step), default=None)
 
 
 @dataclass(slots=True)
-class _Whole:
-    """What the ranges come to, put together from left to right."""
+class _CombinedRanges:
+    """The combined results of the ranges, from left to right."""
 
     spine: RightEdge = field(default_factory=RightEdge)
-    #: last position of each range, and the sum of what finds its entries
+    #: last position of each range, and the sum of its subject hashes
     positions: list[int] = field(default_factory=list)
     subjects: list[int] = field(default_factory=list)
     erased: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     said_erased: dict[str, int] = field(default_factory=dict)
     noticed: dict[str, datetime] = field(default_factory=dict)
     erasures: list[tuple[int, str, datetime]] = field(default_factory=list)
-    #: root and size of the whole, once its last range is there
+    #: size and root of the tree, once the last range was added
     root: tuple[int, bytes] | None = None
 
 
@@ -95,27 +95,28 @@ def check_log(
     breathe: YieldControl = lambda _: None,
     begins: YieldControl = lambda _: None,
 ) -> Report:
-    """Check the log of a database; raises StoreUnavailableError, and OSError where the head file cannot be read.
+    """Check the log of a database; raises StoreUnavailableError, and OSError if the head file cannot be read.
 
-    ``begins`` is told how many entries there are, ``breathe`` now and then how many more were checked. More than one
-    process is used for more than one range. Without ``rows`` the log alone is checked: entries, tree, checkpoints and
-    the published head, not steps 4 to 6 nor the rows of step 2. ``others`` are whose word on heads is verified.
+    ``begins`` is called with the number of entries, ``breathe`` repeatedly with the number of entries checked since the
+    last call. Several processes are used if there are several ranges. Without ``rows`` only the log is checked
+    (entries, tree, checkpoints and the published head), but not steps 4 to 6 and the rows of step 2. ``others`` has the
+    authorities and witnesses whose statements about heads are verified.
     """
     with inspected(location) as inspection:
         published = read_head(head_path)
         with inspection.snapshot():
-            size, head = inspection.tx.log_size(), inspection.tx.log_checkpoint()
+            size, head = inspection.tx.log.size(), inspection.tx.log.checkpoint()
             report = Report(size)
             # 1.
             for name in inspection.unguarded():
-                report.differences.append(Difference(GUARDS, name, "does not stand as it was written"))
+                report.differences.append(Difference(GUARDS, name, "is missing or was changed"))
                 break
             report.differences += _beyond(inspection, size)
         begins(size)
         # 2. and 3.
-        whole = _Whole()
+        whole = _CombinedRanges()
         for found in _ranges(location, inspection, size, keys, processes, breathe, rows=rows):
-            if not _put_together(whole, found, inspection, report):
+            if not _combine(whole, found, inspection, report):
                 return report
         root = whole.root
         if root is not None:
@@ -135,13 +136,13 @@ def check_log(
 
 
 def _beyond(inspection: Inspection, size: int) -> Iterator[Difference]:
-    """Yield what stands behind the head; in one snapshot there is nothing."""
+    """Yield the records beyond the head; one snapshot of an intact log contains none."""
     indices = inspection.indices()
     if indices != size:
         yield Difference(ENTRIES, f"index {min(size, indices)}", f"is where {indices} indices and the head {size} part")
     for level in range(max(inspection.levels(), size.bit_length())):
         if inspection.nodes_of_level(level) > size >> level:
-            yield Difference(TREE, f"node {size >> level} of level {level}", "stands beyond the head")
+            yield Difference(TREE, f"node {size >> level} of level {level}", "is beyond the head")
             return
 
 
@@ -155,29 +156,29 @@ def _ranges(
     *,
     rows: bool,
 ) -> Iterator[RangeFound]:
-    """Yield what was found in each range, from left to right."""
+    """Yield the result of each range, from left to right."""
     starts = range(0, size, RANGE_LEAVES)
     if processes == 1 or len(starts) == 1:
         for start in starts:
             yield check_range(inspection, start, min(start + RANGE_LEAVES, size), keys, breathe, rows=rows)
         return
-    # Forked, so that hashes of texts are the same in all of them, and nothing is loaded again.
+    # Processes are forked, so that ``hash`` of a text is the same in all of them and no module is loaded again.
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(min(processes, len(starts)), mp_context=context) as pool:
         jobs = [(location, start, min(start + RANGE_LEAVES, size), keys, rows) for start in starts]
-        for found in pool.map(_check_apart, jobs):
+        for found in pool.map(_check_in_process, jobs):
             breathe(found.end - found.start)
             yield found
 
 
-def _check_apart(job: tuple[str | Path, int, int, Sequence[VerifierKey], bool]) -> RangeFound:
+def _check_in_process(job: tuple[str | Path, int, int, Sequence[VerifierKey], bool]) -> RangeFound:
     location, start, end, keys, rows = job
     with inspected(location) as inspection:
         return check_range(inspection, start, end, keys, rows=rows)
 
 
-def _put_together(whole: _Whole, found: RangeFound, inspection: Inspection, report: Report) -> bool:
-    """Add what was found in the next range; returns False where nothing more can be compared."""
+def _combine(whole: _CombinedRanges, found: RangeFound, inspection: Inspection, report: Report) -> bool:
+    """Add the result of the next range; return False if nothing more can be compared."""
     known = {difference.step for difference in report.differences}
     report.differences += [difference for difference in found.differences if difference.step not in known]
     for step, count in found.counts.items():
@@ -204,7 +205,7 @@ def _put_together(whole: _Whole, found: RangeFound, inspection: Inspection, repo
         for level, index, hashed in whole.spine.add(found.root):
             if TREE not in known and inspection.nodes(level, index, 1) != hashed:
                 report.differences.append(
-                    Difference(TREE, f"node {index} of level {level}", "is not the hash of what stands under it")
+                    Difference(TREE, f"node {index} of level {level}", "is not the hash of its children")
                 )
                 known.add(TREE)
     return True
@@ -225,10 +226,10 @@ def _compare_head(
 def _compare_published(
     inspection: Inspection, keys: Sequence[VerifierKey], note: bytes | None, size: int
 ) -> Iterator[Difference]:
-    """Compare the head file with the checkpoint of its size, which was compared with the entries before."""
+    """Compare the head file with the checkpoint of its size, which was already compared with the entries."""
     if note is None:
         if size:
-            yield Difference(PUBLISHED, "the head file", "is missing")
+            yield Difference(PUBLISHED, "the head file", "is missing: the setting log.head_file says where it is")
         return
     try:
         checkpoint = verify_checkpoint(note, *keys)
@@ -238,7 +239,7 @@ def _compare_published(
     # The log may have grown, and its head been published, since the check began.
     stored = dict(inspection.checkpoints(checkpoint.size - 1, checkpoint.size)).get(checkpoint.size)
     if stored is None:
-        held = inspection.tx.log_size()
+        held = inspection.tx.log.size()
         yield Difference(
             PUBLISHED,
             f"of size {checkpoint.size}",
@@ -253,8 +254,8 @@ def _compare_published(
             yield Difference(PUBLISHED, f"of size {checkpoint.size}", "is not the checkpoint of that size")
 
 
-def _compare_subjects(inspection: Inspection, whole: _Whole) -> Iterator[Difference]:
-    """Compare what finds the entries with what the leaves name, by sums over each range."""
+def _compare_subjects(inspection: Inspection, whole: _CombinedRanges) -> Iterator[Difference]:
+    """Compare the index of subjects with the subjects in the leaves, by a sum of hashes per range."""
     sums = [0] * len(whole.positions)
     for kind, identifier, position in inspection.subjects(whole.positions[-1]):
         sums[bisect_left(whole.positions, position)] += subject_hash(f'{kind}":"{identifier}', position)
@@ -264,8 +265,8 @@ def _compare_subjects(inspection: Inspection, whole: _Whole) -> Iterator[Differe
             return
 
 
-def _first_other_subject(inspection: Inspection, whole: _Whole, number: int) -> Difference:
-    """Name the first entry of a range that is found by something else than its leaf names."""
+def _first_other_subject(inspection: Inspection, whole: _CombinedRanges, number: int) -> Difference:
+    """Return the first entry of a range whose subjects in the index differ from those in its leaf."""
     last, before = whole.positions[number], whole.positions[number - 1] if number else 0
     stored: dict[int, set[str]] = {}
     for kind, identifier, position in inspection.subjects(last):
@@ -281,8 +282,8 @@ def _first_other_subject(inspection: Inspection, whole: _Whole, number: int) -> 
     return Difference(SUBJECTS, f"positions {before + 1} to {last}", "are found by other subjects than leaves name")
 
 
-def _compare_erasures(report: Report, whole: _Whole) -> None:
-    """Compare what is gone with what the log says was erased, later than all of it and 21 days after a notice."""
+def _compare_erasures(report: Report, whole: _CombinedRanges) -> None:
+    """Check that each missing record belongs to a later erasure in the log, at least 21 days after its notice."""
     for whose, (number, index, last) in sorted(whole.erased.items(), key=_first_index):
         if last < whole.said_erased.get(whose, -1):
             report.erased += number

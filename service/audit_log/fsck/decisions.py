@@ -1,8 +1,8 @@
-"""Rows compared with what was decided and said: facts of incidents, decisions, acknowledgements.
+"""Compare rows with the log: facts of incidents, decisions, acknowledgements.
 
-The log commits to facts and says of each decision and acknowledgement what it was: a row that was edited afterwards
-would show pages and reports another past. The customer of an entry is known by the salt of its pseudonym, while it has
-one.
+The log commits to facts and states each decision and acknowledgement. With a row that was edited afterwards, pages and
+reports would show a wrong past. The customer of an entry is found by the salt of its pseudonym, until the salt is
+erased.
 """
 
 from collections.abc import Mapping
@@ -37,14 +37,14 @@ _GIVEN = 'SELECT via, acknowledged_at, note FROM acknowledgements WHERE notice_i
 
 
 class DecisionChecks:
-    """Compares rows with the entries of one range."""
+    """Compares the rows of decisions with the entries of one range."""
 
     def __init__(self, inspection: Inspection, found: RangeFound) -> None:
         self._inspection, self._found = inspection, found
         self._customers: dict[str, bytes] | None = None
 
     def compare(self, index: int, said: Leaf, opened: Mapping[str, bytes]) -> bool:
-        """Compare the row that an entry speaks of; returns False where that is gone."""
+        """Compare the row of an entry with the entry; return False if the row is missing."""
         if said.type == DECIDED:
             return self._compare_decision(index, said)
         if said.type == ACKNOWLEDGED:
@@ -52,7 +52,7 @@ class DecisionChecks:
         return self._compare_facts(index, said, opened)
 
     def _customer(self, name: str) -> bytes | None:
-        """Return the identifier behind a pseudonym; those of customers that came since are looked up again."""
+        """Return the customer id of a pseudonym; for an unknown one, the customers are read again."""
         if self._customers is None or name not in self._customers:
             self._customers = {
                 pseudonym(bytes(salt), UUID(bytes=bytes(customer))): bytes(customer)
@@ -108,7 +108,7 @@ class DecisionChecks:
             shape = as_json(facts)
             assert isinstance(shape, dict)
             assert isinstance(committed, dict)
-            # Entries of earlier releases commit to what is stated of single customers too.
+            # Entries of earlier releases also commit to the facts about single customers.
             stored = {"facts": {name: shape[name] for name in committed["facts"] if name in shape}}
         if canonicalize(as_json(stored)) != opened["payload"]:
             where = f"version {version} of the facts of incident {incident}, index {index},"

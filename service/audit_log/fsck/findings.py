@@ -1,4 +1,4 @@
-"""What a check of the whole log compares, step by step, and what it says of a difference."""
+"""The steps of a check of the whole log, and the differences that it reports."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +22,7 @@ FACTS = "facts of incidents"
 DECISIONS = "decisions"
 ACKNOWLEDGEMENTS = "acknowledgements"
 
-#: In the order in which they are told.
+#: In the order of the report.
 STEPS = (
     GUARDS, ENTRIES, TREE, CHECKPOINTS, PUBLISHED, HEAD_TIMESTAMPS, COSIGNATURES, OPENINGS, ERASURES, SUBJECTS, FACTS,
     DECISIONS, SEALS, TIMESTAMPS, PROOFS, ATTEMPTS, MAILS, ACKNOWLEDGEMENTS,
@@ -31,10 +31,10 @@ STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where the database is not what the log says, or the log not what its key signed."""
+    """A place where the database differs from the log, or the log from what its key signed."""
 
     step: str
-    #: what differs: an index, a node, a row
+    #: the index, the node or the row that differs
     where: str
     what: str
 
@@ -44,41 +44,41 @@ class Difference:
 
 @dataclass(slots=True)
 class RangeFound:
-    """What the check of one range found."""
+    """The result of checking one range."""
 
     start: int
     end: int
-    #: the first position of the range and its last
+    #: the first and the last position of the range
     positions: tuple[int, int] = (0, 0)
-    #: the first of each step; the check of a step ends there
+    #: the first difference of each step; the check of a step ends there
     differences: list[Difference] = field(default_factory=list)
-    #: entries are missing or out of order: nothing else could be compared
+    #: whether entries are missing or out of order; nothing else was compared then
     broken: bool = False
-    #: root of the range where it is a whole one
+    #: root of the range if it is complete
     root: bytes | None = None
-    #: of each checkpoint in the range: its size, the root it states, and what the range brings to that root
+    #: (size, stated root, part of the root that the range gives) of each checkpoint in the range
     parts: list[tuple[int, bytes, bytes]] = field(default_factory=list)
-    #: what finds the entries, as a sum of hashes of this process and of those it was forked from
+    #: sum of the hashes of the subjects; equal only within one process and its forks
     subjects: int = 0
-    #: openings and rows that are gone, by whose they were: their number, the first and the last index
+    #: missing openings and rows by owner: their number, their first and their last index
     erased: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    #: whose data the log says was erased, and the index that says so
+    #: owners whose data was erased according to the log, and the index of that entry
     said_erased: dict[str, int] = field(default_factory=dict)
-    #: of each customer with a formal notice of its erasure: when it was served; and erasures: index, whose, when
+    #: when the formal notice of the erasure was served, by customer; and the erasures: (index, customer, time)
     noticed: dict[str, datetime] = field(default_factory=dict)
     erasures: list[tuple[int, str, datetime]] = field(default_factory=list)
-    #: rows that were compared, by the step
+    #: number of rows that were compared, by step
     counts: dict[str, int] = field(default_factory=dict)
 
     def differs(self, step: str, where: str, what: str) -> None:
-        """Note a difference, unless one of this step is known."""
+        """Record a difference, unless this step already has one."""
         if not self.is_known(step):
             self.differences.append(Difference(step, where, what))
 
     def is_known(self, step: str) -> bool:
-        """Whether a difference of a step was noted."""
+        """Return whether a step already has a difference."""
         return any(known.step == step for known in self.differences)
 
     def count(self, step: str, number: int = 1) -> None:
-        """Count what was compared."""
+        """Count compared records of a step."""
         self.counts[step] = self.counts.get(step, 0) + number

@@ -1,4 +1,4 @@
-"""What others said of the log's heads, checked: tokens of the timestamp authority, cosignatures of witnesses."""
+"""Check what others signed about the log's heads: tokens of the timestamp authority, cosignatures of witnesses."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,20 +22,20 @@ _LINES = (
     "LEFT JOIN log_checkpoints c ON c.size = s.size WHERE s.size > ? AND s.size <= ? ORDER BY s.size, s.witness"
 )
 _SIZES = "SELECT DISTINCT size FROM checkpoint_cosignatures WHERE size > ? ORDER BY size LIMIT 256"
-#: The clocks of authority and service may differ, and an answer may take its time.
+#: Greatest difference between a stated and a stored time: clocks differ, and a response can be slow.
 _APART_MICROSECONDS = 3600 * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalHeads:
-    """Whose word is taken: what has no root or key here is compared with its checkpoint's size alone."""
+    """The trusted roots and witness keys. For statements of others, only the size of the checkpoint is compared."""
 
     timestamp_roots: Sequence[x509.Certificate] = ()
     witnesses: Sequence[VerifierKey] = ()
 
 
 def compare_heads(inspection: Inspection, others: ExternalHeads, counts: dict[str, int]) -> Iterator[Difference]:
-    """Yield the first token and the first cosignature that does not hold; count what was compared."""
+    """Yield the first invalid token and the first invalid cosignature; count the compared records."""
     yield from _first(_compare_tokens(inspection, others.timestamp_roots, counts))
     keys = {key.name: key for key in others.witnesses}
     yield from _first(_compare_cosignatures(inspection, keys, counts))

@@ -1,7 +1,7 @@
-"""One range of the log, checked: entries, openings and nodes against one another, and what the tree is made of again.
+"""Check one range of the log: entries, openings and stored nodes are compared with the rebuilt tree.
 
-A range needs nothing of the ranges before it, so several processes check one each. ``check`` puts together what
-they found.
+A range does not depend on earlier ranges, so several processes can check one range each. ``check`` combines their
+results.
 """
 
 import hashlib
@@ -18,21 +18,21 @@ from service.store.maintenance.inspection import Inspection
 from service.store.sql.session import Row
 
 _sha256 = hashlib.sha256
-#: So many entries are held at a time.
+#: Number of entries in memory at a time.
 _AT_ONCE = 4096
 _UUID_TEXT = 36
 _COMMITMENT = b"greffier/commitment/v1\n"
-# Members of a canonical leaf stand in order, and no text in it holds a quote that is not escaped: each of these marks
-# stands once, where the member begins. A leaf that is not canonical is another leaf, which the tree tells.
+# The members of a canonical leaf are in order, and every quote inside a text is escaped. So each of these marks occurs
+# exactly once, where its member begins. A leaf that is not canonical is found when the tree is compared.
 _COMMITMENTS, _ID, _TYPE = b'"commitments":{', b'},"id":"', b'},"type":"'
 _SUBJECTS = b'","subjects":{'
 
-#: Called between two parts of the work with the number of entries that were checked since.
+#: Called between two parts of the work with the number of entries checked since the last call.
 YieldControl = Callable[[int], None]
 
 
 def subject_hash(pair: str, position: int) -> int:
-    """Return the hash of one subject of an entry, ``kind":"identifier``; of no use to another program run."""
+    """Return the hash of one subject of an entry, ``kind":"identifier``; it differs between program runs."""
     return hash((pair, position))
 
 
@@ -47,13 +47,13 @@ def check_range(
 ) -> RangeFound:
     """Check the entries from ``start`` to before ``end``, at most one range.
 
-    1. Entries: indices without a gap, in the order of positions, none left out, each row under the id its leaf states.
-    2. Openings: each opens its commitment; those that are gone are told by customer.
-    3. Rows that entries speak of: see ``service.audit_log.fsck.rows``.
-    4. Tree: every complete subtree is the hash of what stands under it.
-    5. Checkpoints: signed by the log, over what the range brings to the root.
+    1. Entries: indices have no gap and are in the order of positions; each row has the id that its leaf states.
+    2. Openings: each opens its commitment; missing openings are reported by customer.
+    3. Rows of entries: see ``service.audit_log.fsck.rows``.
+    4. Tree: every stored node is the hash of its children.
+    5. Checkpoints: each is signed by the log; the range's part of its root is computed.
 
-    Without ``rows`` the log alone is looked at: not ids, and neither 2. nor 3.
+    Without ``rows`` only the log is checked: not the ids, and neither 2. nor 3.
     """
     found = RangeFound(start, end)
     hashes: list[bytes] = []
@@ -61,7 +61,7 @@ def check_range(
     beside = RowChecks(inspection, found, keys)
     for at in range(start, end, _AT_ONCE):
         until = min(at + _AT_ONCE, end)
-        # 1. Of indices without a gap the leaves alone are read; else what is wrong is looked for.
+        # 1. If the indices have no gap, only the leaves are read; otherwise the fault is located.
         if first is not None and len(leaves := inspection.leaves(first + at - start, first + until - start - 1)) == (
             until - at
         ):
@@ -100,16 +100,16 @@ def check_range(
 
 
 def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row], start: int, end: int) -> bool:
-    """Return whether the entries are all there; without them nothing else of the range can be compared."""
+    """Return whether the entries are complete; otherwise nothing else of the range can be compared."""
     expected = found.positions[1] + 1 if found.positions[1] else None
     for index, entry in enumerate(entries, start):
         if entry[0] != index:
-            found.differs(ENTRIES, f"index {index}", f"has no entry; the next stands at {entry[0]}")
+            found.differs(ENTRIES, f"index {index}", f"has no entry; the next entry is at {entry[0]}")
             return False
         if expected is not None and entry[1] != expected:
             between = inspection.appended(expected, entry[1] - 1)
             if entry[1] < expected or between:
-                found.differs(ENTRIES, f"index {index}", f"stands at position {entry[1]}, not {expected}")
+                found.differs(ENTRIES, f"index {index}", f"is at position {entry[1]}, not {expected}")
                 return False
         expected = entry[1] + 1
     if len(entries) < end - start:
@@ -119,7 +119,7 @@ def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row],
     for index, _, identifier, leaf in entries:
         at = leaf.find(_ID) + len(_ID)
         if leaf[at : at + _UUID_TEXT].replace(b"-", b"") != identifier.hex().encode():
-            found.differs(ENTRIES, f"index {index}", "stands under another id than its leaf states")
+            found.differs(ENTRIES, f"index {index}", "has another id than its leaf states")
             break
     found.count(ENTRIES, len(entries))
     return True
@@ -154,7 +154,7 @@ def _compare_openings(found: RangeFound, rows: RowChecks, inspection: Inspection
 
 
 def _by_position(openings: Sequence[Row]) -> Iterator[tuple[int, list[tuple[str, bytes, bytes]]]]:
-    """Yield the openings of one entry after the other."""
+    """Yield the openings, grouped by entry."""
     current: list[tuple[str, bytes, bytes]] = []
     at = None
     for position, name, salt, value in openings:
@@ -179,7 +179,7 @@ def _compare_nodes(found: RangeFound, inspection: Inspection, made: Range) -> No
                 for number in range(count)
                 if stored[number * HASH_BYTES : (number + 1) * HASH_BYTES] != made.node(level, number)
             )
-            what = "is not the hash of what stands under it"
+            what = "is not the hash of its children"
             if len(stored) != len(expected):
                 what += f"; {count - len(stored) // HASH_BYTES} of its level are missing"
             index = first + number

@@ -1,7 +1,7 @@
-"""Rows compared with what the log commits to: seals, timestamps, proofs, attempts, mails as sent.
+"""Compare rows with the commitments of the log: seals, timestamps, proofs, attempts, mails as sent.
 
-A row may be gone only with its customer's data: ``check`` says how an erasure is proven. Each row is found by
-the entry that speaks of it; that no row stands without an entry is compared once, for all of them.
+A row may be missing only if its customer was erased; ``check`` verifies that erasure. Each row is found from its entry.
+A separate check covers all rows at once: every row has an entry.
 """
 
 import hashlib
@@ -35,9 +35,9 @@ from service.store.maintenance.inspection import Inspection
 from service.store.sql.encoding import from_microseconds
 
 _SEALED, _TIMESTAMPED, _ATTEMPTED = "notice.sealed", "notice.timestamped", "delivery.attempted"
-#: The entries by which the log says that a customer's data was erased, and that it was told so before.
+#: Types of the entries that record an erasure and the formal notice before it.
 ERASED, _NOTICED = "customer.erased", "customer.erasure_noticed"
-#: How a leaf ends that speaks of rows; ``type`` and ``v`` are its last members.
+#: Last bytes of the leaves whose entries have rows; ``type`` and ``v`` are the last members of a leaf.
 ROWS_OF = tuple(
     f'"type":"{kind}","v":1}}'.encode() for kind in (_SEALED, _TIMESTAMPED, _ATTEMPTED, ERASED, _NOTICED, *KINDS)
 )
@@ -77,7 +77,7 @@ class RowChecks:
         self._decided = DecisionChecks(inspection, found)
 
     def erased(self, index: int, leaf: bytes, gone: int) -> None:
-        """Note openings that are gone, under whom the entry concerns: a customer, an account, or the entry itself."""
+        """Record missing openings under their owner: the entry's customer, its account, or the entry itself."""
         said = json.loads(leaf)
         subjects = said["subjects"]
         if "customer" in subjects:
@@ -89,11 +89,11 @@ class RowChecks:
         self._gone(index, whose, gone)
 
     def compare(self, index: int, leaf: bytes, opened: Mapping[str, bytes]) -> None:
-        """Compare the rows that an entry speaks of, by the values its openings give."""
+        """Compare the rows of an entry with the values in its openings."""
         try:
             said = parse_leaf(leaf)
         except InvalidInputError:
-            return  # no leaf that this program wrote: the tree says whether it was one before
+            return  # this program did not write the leaf; the comparison of the tree reports it if it was changed
         subjects = said.subjects
         try:
             if said.type == _SEALED:
@@ -108,7 +108,7 @@ class RowChecks:
                 if not self._decided.compare(index, said, opened):
                     self._gone(index, subjects.get("customer", f"entry {said.id}"))
             elif said.type == _NOTICED:
-                # By a letter it was served before the entry was made.
+                # A letter was served before the entry was made.
                 self._found.noticed[subjects["customer"]] = parse_timestamp(str(said.detail["noticed_at"]))
             elif said.type == ERASED:
                 self._note_erasure(index, said)
@@ -116,7 +116,7 @@ class RowChecks:
             self._found.differs(SEALS, f"index {index}", f"names no row: {error}")
 
     def _note_erasure(self, index: int, said: Leaf) -> None:
-        """Note what an erasure takes: what earlier entries say of the customer, of its accounts, or by themselves."""
+        """Record the owners that an erasure covers: the customer, its accounts, and single entries."""
         customer = said.subjects["customer"]
         self._found.said_erased[customer] = index
         for kind, name in (("accounts", "account"), ("entries", "entry")):
@@ -148,7 +148,7 @@ class RowChecks:
             self._compare_proof(index, leaf, proof, where)
 
     def _compare_words(self, where: str, document: bytes, resources_csv: bytes | None, renderings: str) -> None:
-        """Compare what stands beside the document with the digests in it."""
+        """Compare the renderings and the list of resources with the digests in the document."""
         try:
             stated: Any = json.loads(document)
             digests = {item["sha256"] for item in stated.get("renderings", [])}
@@ -200,10 +200,10 @@ class RowChecks:
         if (kept.get("kind"), kept.get("code")) != (detail["outcome"], detail["code"]):
             self._found.differs(ATTEMPTS, where, "has another outcome than the log says")
         times = {"started_at": started_at, "ended_at": ended_at}
-        # Earlier releases said only when it began.
+        # Entries of earlier releases contain only the start time.
         if any(detail.get(name, text) != text for name, text in ((n, _moment(at)) for n, at in times.items())):
             self._found.differs(ATTEMPTS, where, "has other times than the log says")
-        # What is placed in the console is the notice itself: no message is kept of it.
+        # The console shows the notice itself, so no message is stored for it.
         if content is None and digest is not None and detail["channel"] != ChannelKind.CONSOLE.value:
             self._gone(index, customer)
         elif content is not None:
@@ -217,9 +217,10 @@ def _moment(microseconds: int) -> str:
 
 
 def rows_without_entries(inspection: Inspection, last_position: int, counts: Mapping[str, int]) -> list[Difference]:
-    """Return rows that no entry of the log speaks of; ``counts`` are the entries up to a position, by the step.
+    """Return rows without an entry in the log; ``counts`` are the entries up to ``last_position``, by step.
 
-    Of attempts and timestamps, which name no entry, there must be as many as entries, those without an index included.
+    Rows of attempts and timestamps do not name their entry. Their number must equal the number of entries, including
+    entries without an index.
     """
     found = []
     with inspection.snapshot():
@@ -247,5 +248,5 @@ def rows_without_entries(inspection: Inspection, last_position: int, counts: Map
         ):
             stored = int(inspection.all(statement)[0][0])
             if stored > said[step]:
-                found.append(Difference(step, f"{stored} rows", f"stand where the log speaks of {said[step]}"))
+                found.append(Difference(step, f"{stored} rows", f"exist, but the log has entries for {said[step]}"))
     return found

@@ -1,4 +1,4 @@
-"""A witness of a log: its client, its server, and the folder that it keeps.
+"""A witness of a log: its client, its server, and its data folder.
 
 Imports ``audit_log`` and below. A witness cosigns only a head that extends the last one it cosigned.
 """

@@ -1,4 +1,4 @@
-"""A witness as the log asks it, over HTTP (c2sp.org/tlog-witness)."""
+"""The log's client of a witness, over HTTP (c2sp.org/tlog-witness)."""
 
 import asyncio
 import ipaddress
@@ -15,13 +15,13 @@ from notifications.audit.note import COSIGNATURE_V1, VerifierKey, parse_verifier
 from notifications.errors import Fault, GreffierError, InvalidInputError, VerificationError
 from service.audit_log.witness.folder import origin_digest
 
-#: A few signature lines; a checkpoint as a log signed it.
+#: A response is a few signature lines, or a signed checkpoint.
 _MAX_ANSWER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """Who is asked."""
+    """The address and the key of a witness."""
 
     #: ends with no slash
     url: str
@@ -29,11 +29,11 @@ class Witness:
 
 
 class WitnessUnavailableError(GreffierError):
-    """A witness did not cosign now; a later try may succeed. Holds up no notice."""
+    """A witness did not cosign; a later attempt may succeed. No notice waits for it."""
 
 
 class WitnessConflictError(GreffierError):
-    """A witness stands at another size than was told it, or holds another root for that size."""
+    """A witness cosigned another size last than the request stated, or another root for that size."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -41,7 +41,7 @@ class WitnessConflictError(GreffierError):
 
 
 class WitnessDisputeError(GreffierError):
-    """A witness says that this log is none that extends what it cosigned."""
+    """A witness says that this log does not extend the head that it cosigned."""
 
 
 def parse_witness(text: str) -> Witness:
@@ -50,46 +50,46 @@ def parse_witness(text: str) -> Witness:
         case [url, vkey]:
             key = parse_verifier_key(vkey)
         case _:
-            raise InvalidInputError(Fault("witnesses", "each must be a URL and a verifier key"))
+            raise InvalidInputError(Fault("witnesses.cosigners", "each must be a URL and a verifier key"))
     try:
         parts = urllib.parse.urlsplit(url)
     except ValueError as error:
-        raise InvalidInputError(Fault("witnesses", f"{url} is no URL: {error}")) from None
+        raise InvalidInputError(Fault("witnesses.cosigners", f"{url} is no URL: {error}")) from None
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
-        raise InvalidInputError(Fault("witnesses", f"{url} must be https, or http to a loopback address"))
+        raise InvalidInputError(Fault("witnesses.cosigners", f"{url} must be https, or http to a loopback address"))
     if not parts.hostname or parts.query or parts.fragment:
-        raise InvalidInputError(Fault("witnesses", f"{url} must name a host, and nothing behind its path"))
+        raise InvalidInputError(Fault("witnesses.cosigners", f"{url} must name a host, and nothing behind its path"))
     if key.kind != COSIGNATURE_V1:
-        raise InvalidInputError(Fault("witnesses", f"{key.name} is no cosigner's key"))
+        raise InvalidInputError(Fault("witnesses.cosigners", f"{key.name} is no cosigner's key"))
     return Witness(url.rstrip("/"), key)
 
 
 def parse_witnesses(texts: Sequence[str]) -> list[Witness]:
-    """Return the witnesses of the settings; raises InvalidInputError, also for one that stands there twice."""
+    """Return the witnesses of the settings; raises InvalidInputError, also for a duplicate."""
     witnesses = [parse_witness(text) for text in texts]
     if len({witness.key.name for witness in witnesses}) != len(witnesses):
-        raise InvalidInputError(Fault("witnesses", "a witness stands there twice"))
+        raise InvalidInputError(Fault("witnesses.cosigners", "a witness stands there twice"))
     return witnesses
 
 
 class WitnessClient:
-    """Asks one witness; each question ends within its time."""
+    """Sends requests to one witness; each request ends within the timeout."""
 
-    def __init__(self, witness: Witness, *, timeout_seconds: float, ca_file: Path | None = None) -> None:
+    def __init__(self, witness: Witness, *, timeout_seconds: float = 5, ca_file: Path | None = None) -> None:
         self.witness, self._timeout_seconds = witness, timeout_seconds
         verify = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
         self._client = httpx.AsyncClient(timeout=timeout_seconds, follow_redirects=False, verify=verify)
 
     @property
     def name(self) -> str:
-        """What it cosigns under."""
+        """The name under which it cosigns."""
         return self.witness.key.name
 
     async def add_checkpoint(self, old_size: int, proof: Sequence[bytes], note: bytes) -> Cosignature:
         """Return its verified cosignature of a checkpoint.
 
-        Raises WitnessConflictError for a size to begin from, WitnessDisputeError where it sees another history,
-        WitnessUnavailableError for anything else, an answer that does not verify among it.
+        Raises WitnessConflictError if the proof must start at another size, WitnessDisputeError if the witness cosigned
+        another history, WitnessUnavailableError for any other failure, such as a response that does not verify.
         """
         body = format_add_checkpoint(old_size, proof, note)
         status, kind, answer = await self._ask("POST", "/add-checkpoint", body)
@@ -116,9 +116,9 @@ class WitnessClient:
                 raise WitnessUnavailableError(f"{self.name} answered HTTP {status}")
 
     async def head(self, origin: str) -> bytes | None:
-        """Return the checkpoint that it cosigned last of a log, or None where it shows none; nothing is verified.
+        """Return the checkpoint of a log that it cosigned last, or None if it shows none. Nothing is verified.
 
-        A witness need not answer this question; ``greffier witness`` does. Raises WitnessUnavailableError.
+        The protocol does not require this request; ``greffier witness`` supports it. Raises WitnessUnavailableError.
         """
         status, _, answer = await self._ask("GET", f"/checkpoint/{origin_digest(origin)}", b"")
         return answer if status == httpx.codes.OK else None
@@ -149,7 +149,7 @@ class WitnessClient:
 
 
 async def heads_elsewhere(clients: Sequence[WitnessClient], origin: str) -> list[bytes]:
-    """Return the heads that witnesses show of a log; one that does not answer in its time is passed over."""
+    """Return the heads of a log that witnesses show; a witness that does not answer in time is skipped."""
     answers = await asyncio.gather(*(client.head(origin) for client in clients), return_exceptions=True)
     return [answer for answer in answers if isinstance(answer, bytes)]
 

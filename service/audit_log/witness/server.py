@@ -1,7 +1,8 @@
 """A small witness over HTTP (c2sp.org/tlog-witness): ``POST /add-checkpoint``, and the heads that it cosigned.
 
-``GET /checkpoint/<hex SHA-256 of the origin>`` is this witness's own addition: the checkpoint that it cosigned last of
-a log, as the log signed it. By it a log whose database went back is shown its own signature; a size alone is a claim.
+``GET /checkpoint/<hex SHA-256 of the origin>`` is an extension of this witness. It returns the checkpoint of a log that
+it cosigned last, as the log signed it. So a log whose database was restored from a backup sees its own later signature;
+a size without a signature would prove nothing.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from notifications.audit.cosignature import MAX_REQUEST_BYTES, Refusal, RefusedError
 from notifications.errors import GreffierError, InvalidInputError
 from service.audit_log.witness.folder import WitnessFolder, origin_digest
-from service.system.http_server import HttpServer, listening_socket
+from service.system.http_server import HttpServer, bound_socket
 from service.system.signals import stop_on_signal
 
 _log = structlog.get_logger(__name__)
@@ -27,16 +28,16 @@ _STATUS = {
     Refusal.CONFLICT: 409,
     Refusal.BAD_PROOF: 422,
 }
-#: Media type of the size that a conflict tells.
+#: Media type of the size in the response to a conflict.
 SIZE_TYPE = "text/x.tlog.size"
 _TEXT_TYPE = "text/plain; charset=utf-8"
 _BODY_SECONDS = 10.0
-#: Requests at once: each holds a body of bounded length in memory.
+#: Number of concurrent requests; each has a body of bounded length in memory.
 _AT_ONCE = 64
 
 
 def create_witness_app(witness: WitnessFolder) -> FastAPI:
-    """Return the application of a witness; it answers nothing else."""
+    """Return the application of a witness; it has no other routes."""
     app = FastAPI(title="Greffier witness", docs_url=None, redoc_url=None, openapi_url=None)
     places = asyncio.Semaphore(_AT_ONCE)
 
@@ -70,7 +71,7 @@ async def _answer(witness: WitnessFolder, request: Request) -> Response:
     except InvalidInputError as error:
         return _text(400, f"{error}\n".encode())
     except (GreffierError, OSError) as error:
-        # Whatever happened, no cosignature left this process: the log asks again.
+        # No cosignature was sent, so the log will ask again.
         _log.error("witness.failed", exc_info=error)
         return _text(500, b"this witness cannot keep what it cosigns now\n")
     return _text(200, line)
@@ -84,7 +85,7 @@ def _refused(error: RefusedError) -> Response:
 
 
 async def _body(request: Request) -> bytes | None:
-    """Return the body, or None once it is longer than any that is taken."""
+    """Return the body, or None if it is too long."""
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -98,8 +99,8 @@ def _text(status: int, content: bytes, kind: str = _TEXT_TYPE) -> Response:
 
 
 async def witness_until_stopped(witness: WitnessFolder, host: str, port: int, say: Callable[[int], None]) -> None:
-    """Serve until told to stop; ``say`` is given the port that is listened on."""
-    with listening_socket(host, port) as listener:
+    """Serve until a stop signal; ``say`` is called with the listening port."""
+    with bound_socket(host, port) as listener:
         server = HttpServer(create_witness_app(witness))
         stop_on_signal(server.stop)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="witness")

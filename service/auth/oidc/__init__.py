@@ -1,4 +1,4 @@
-"""Signing in through an OpenID provider (authorization code with PKCE).
+"""Sign-in through an OpenID provider (authorization code with PKCE).
 
 Imports ``auth`` and below. Trusts no claim before the token is verified.
 """

@@ -1,4 +1,4 @@
-"""Whom a provider means: an identity becomes an account, and the claims' roles become its grants."""
+"""Map a verified identity of an OpenID provider to an account, and the roles in its claims to grants."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ from notifications.incident import LANGUAGES
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.accounts import AccountDraft, grant_entry, open_account
 from service.auth.oidc.claims import granted_roles, proven_address
-from service.auth.oidc.settings import OidcRefusedError, OidcSettings
+from service.auth.oidc.refusal import OidcRefusedError
 from service.ports.accounts import Account, AccountKind, ExternalIdentity, Grant, Role
 from service.ports.store import AccessTransaction
+from service.settings.oidc import OidcSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -23,24 +24,26 @@ _MAX_NAME_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What came of the claims; kept also where it is a refusal, since roles may have been taken away."""
+    """The result of mapping the claims. It is committed even after a refusal, because roles may have been removed."""
 
     account: Account
     #: code of the refusal, or None
     refusal: str | None
 
 
-def admit(tx: AccessTransaction, act: AuditContext, claims: Mapping[str, Any], settings: OidcSettings) -> Admission:
+def admit(
+    tx: AccessTransaction, act: AuditContext, claims: Mapping[str, Any], settings: OidcSettings, default_language: str
+) -> Admission:
     """Return the account that verified claims stand for, with its grants brought in line.
 
-    1. An identity that is known is its account's, whatever address it has by now.
-    2. Else the account with the address that the provider vouches for, if it was made here for somebody to come and
-       nobody has used it: no password, passkey, generator, token, and no other identity.
-    3. Else a new account, where the installation wants that and the claims give at least one role.
-    4. Grants from claims are added and taken away; those given by hand stay. Sessions of an account that is left with
-       none end.
+    1. A known identity belongs to its account, even if its address has changed.
+    2. Otherwise take the account with the verified address, if it was created for a person who has not used it yet: it
+       has no password, passkey, generator, token, and no other identity.
+    3. Otherwise create an account, if the settings allow it and the claims give at least one role.
+    4. Add and remove grants that come from claims; grants made by an administrator stay. If the account has no grant
+       left, end its sessions.
 
-    Raises OidcRefusedError, with nothing changed.
+    Raises OidcRefusedError without any change.
     """
     wanted = {
         (role, customer_id)
@@ -48,12 +51,12 @@ def admit(tx: AccessTransaction, act: AuditContext, claims: Mapping[str, Any], s
         if customer_id is None or _is_customer(tx, customer_id)
     }
     # 1.
-    identity = tx.external_identity(settings.issuer, claims["sub"])
-    account = tx.account(identity.account_id) if identity is not None else None
+    identity = tx.accounts.external_identity(settings.issuer, claims["sub"])
+    account = tx.accounts.get(identity.account_id) if identity is not None else None
     if account is None:
         # 2. and 3.
         address = _address(claims, settings)
-        account = tx.account_by_email(address)
+        account = tx.accounts.by_email(address)
         if account is not None:
             _verify_unused(tx, account)
         elif not settings.create_accounts:
@@ -61,7 +64,9 @@ def admit(tx: AccessTransaction, act: AuditContext, claims: Mapping[str, Any], s
         elif not wanted:
             raise OidcRefusedError("no_role")
         else:
-            draft = AccountDraft(AccountKind.PERSON, _name(claims, address), address, _language(claims, settings))
+            draft = AccountDraft(
+                AccountKind.PERSON, _name(claims, address), address, _language(claims, default_language)
+            )
             account = open_account(tx, act, draft)
         _link(tx, act, account, claims["sub"], settings)
     if not account.active:
@@ -69,22 +74,22 @@ def admit(tx: AccessTransaction, act: AuditContext, claims: Mapping[str, Any], s
     # 4.
     if _bring_in_line(tx, act, account.id, wanted):
         return Admission(account, None)
-    if ended := tx.end_sessions(account.id):
-        tx.append_audit([
+    if ended := tx.sessions.end_all(account.id):
+        tx.audit.append([
             act.entry("sessions.ended", subjects={"account": str(account.id)}, detail={"sessions": ended}),
         ])  # fmt: skip
     return Admission(account, "no_role")
 
 
 def _is_customer(tx: AccessTransaction, customer_id: UUID) -> bool:
-    if tx.customer(customer_id) is None:
+    if tx.customers.get(customer_id) is None:
         _log.warning("claim.customer_unknown")
         return False
     return True
 
 
 def _address(claims: Mapping[str, Any], settings: OidcSettings) -> str:
-    """Return the proven address as accounts hold it; raises OidcRefusedError where there is none."""
+    """Return the verified address in the form of accounts; raises OidcRefusedError if there is none."""
     address = proven_address(claims, settings)
     if address is None:
         raise OidcRefusedError("address_unproven")
@@ -95,14 +100,14 @@ def _address(claims: Mapping[str, Any], settings: OidcSettings) -> str:
 
 
 def _verify_unused(tx: AccessTransaction, account: Account) -> None:
-    """Raise OidcRefusedError unless nobody can have used the account yet: what is somebody's is not taken over."""
+    """Raise OidcRefusedError unless nobody can have used the account yet: a used account must not be taken over."""
     is_used = (
         account.kind is not AccountKind.PERSON
-        or tx.password(account.id) is not None
-        or tx.totp(account.id) is not None
-        or bool(tx.passkeys(account.id))
-        or bool(tx.tokens(account.id))
-        or bool(tx.external_identities(account.id))
+        or tx.credentials.password(account.id) is not None
+        or tx.credentials.totp(account.id) is not None
+        or bool(tx.credentials.passkeys(account.id))
+        or bool(tx.tokens.of_account(account.id))
+        or bool(tx.accounts.external_identities(account.id))
     )
     if is_used:
         raise OidcRefusedError("address_taken")
@@ -110,10 +115,10 @@ def _verify_unused(tx: AccessTransaction, account: Account) -> None:
 
 def _link(tx: AccessTransaction, act: AuditContext, account: Account, subject: str, settings: OidcSettings) -> None:
     """Store the identity; an invitation that is still under way sets no password any more."""
-    tx.add_external_identity(ExternalIdentity(settings.issuer, subject, account.id, act.now))
+    tx.accounts.add_external_identity(ExternalIdentity(settings.issuer, subject, account.id, act.now))
     for purpose in ("invitation", "reset"):
-        tx.drop_links(purpose, account.id)
-    tx.append_audit([
+        tx.sessions.drop_links(purpose, account.id)
+    tx.audit.append([
         act.entry(
             "identity.linked",
             subjects={"account": str(account.id)},
@@ -125,15 +130,16 @@ def _link(tx: AccessTransaction, act: AuditContext, account: Account, subject: s
 def _bring_in_line(
     tx: AccessTransaction, act: AuditContext, account_id: UUID, wanted: set[tuple[Role, UUID | None]]
 ) -> int:
-    """Make the grants from claims what is wanted; returns how many grants the account holds then.
+    """Make the grants from claims equal to ``wanted``; return the number of all grants of the account afterwards.
 
-    A role that is held by hand is not granted again: the hand's may be limited to a period, which no claim undoes.
+    A role that an administrator granted is not granted again: it may be limited to a period, and no claim removes that
+    limit.
     """
-    held = {(grant.role, grant.customer_id): grant for grant in tx.grants(account_id)}
+    held = {(grant.role, grant.customer_id): grant for grant in tx.accounts.grants(account_id)}
     entries = []
     for place, grant in list(held.items()):
         if grant.from_claims and place not in wanted:
-            tx.remove_grant(grant.id)
+            tx.accounts.remove_grant(grant.id)
             entries.append(grant_entry(tx, act, "role.revoked", grant))
             del held[place]
     for role, customer_id in sorted(wanted - held.keys(), key=str):
@@ -148,11 +154,11 @@ def _bring_in_line(
             granted_by=act.actor,
             from_claims=True,
         )
-        tx.add_grant(grant)
+        tx.accounts.add_grant(grant)
         entries.append(grant_entry(tx, act, "role.granted", grant))
         held[role, customer_id] = grant
     if entries:
-        tx.append_audit(entries)
+        tx.audit.append(entries)
     return len(held)
 
 
@@ -163,7 +169,7 @@ def _name(claims: Mapping[str, Any], address: str) -> str:
     return name.strip()[:_MAX_NAME_CHARACTERS]
 
 
-def _language(claims: Mapping[str, Any], settings: OidcSettings) -> str:
+def _language(claims: Mapping[str, Any], default: str) -> str:
     locale = claims.get("locale")
     language = locale[:2].lower() if isinstance(locale, str) else ""
-    return language if language in LANGUAGES else settings.default_language
+    return language if language in LANGUAGES else default

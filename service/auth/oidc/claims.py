@@ -1,24 +1,24 @@
-"""What the claims of a provider mean here: roles, customers, address. Pure."""
+"""Derive roles, customers and the address from the claims of a provider. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from service.auth.oidc.settings import OidcSettings
 from service.ports.accounts import CUSTOMER_ROLES, Role
+from service.settings.oidc import OidcSettings
 
-#: An auditor of the customers that the customer claim names; ``auditor`` alone reads everything.
+#: An auditor of the customers in the customer claim. The role ``auditor`` reads everything.
 CUSTOMER_AUDITOR = "customer_auditor"
-#: What a claim may be mapped to. A service account is no person and never signs in by a provider.
+#: Roles that a claim may be mapped to. A service account is not a person and never signs in through a provider.
 MAPPED_ROLES = frozenset({role.value for role in Role if role is not Role.SERVICE_ACCOUNT} | {CUSTOMER_AUDITOR})
-#: Values looked at of one claim; directories with more groups let the provider send the relevant ones.
+#: Greatest number of values that are read from one claim. The provider must filter the groups of larger directories.
 _MAX_VALUES = 1000
 
 
 def claim_values(claims: Mapping[str, Any], path: str | None) -> tuple[str, ...]:
-    """Return the texts at a dotted path: one text, or those of a list; nothing for anything else.
+    """Return the texts at a dotted path: one text, or the texts of a list; empty for any other value.
 
-    A name that itself has dots, such as ``https://cloud.example/roles``, is found as it stands.
+    A claim whose name contains dots, such as ``https://cloud.example/roles``, is found by its full name.
     """
     value = None if path is None else _at(claims, path)
     if isinstance(value, str):
@@ -39,10 +39,10 @@ def _at(claims: Mapping[str, Any], path: str) -> object:
 
 
 def granted_roles(claims: Mapping[str, Any], settings: OidcSettings) -> tuple[tuple[Role, UUID | None], ...]:
-    """Return each role that the claims give, with the customer that it is held at.
+    """Return each role that the claims give, with its customer.
 
-    A value without a mapping gives nothing; a role of a customer without a customer gives nothing. No claim widens a
-    role: an auditor of customers whose customer claim is missing reads nothing, and not everything.
+    A value without a mapping gives no role, and so does a customer role without a customer. A missing claim never
+    widens a role: an auditor of customers without a customer claim reads nothing.
     """
     customer_ids = _customers(claims, settings)
     granted: dict[tuple[Role, UUID | None], None] = {}
@@ -71,14 +71,14 @@ def _identifier(value: str) -> UUID | None:
     try:
         return UUID(value)
     except ValueError:
-        # A value that is no identifier names no customer.
+        # A value that is not an identifier names no customer.
         return None
 
 
 def proven_address(claims: Mapping[str, Any], settings: OidcSettings) -> str | None:
-    """Return the address that the provider vouches for, normalised; None where it vouches for none.
+    """Return the address that the provider verified, normalised; None if there is none.
 
-    ``email_verified`` must be the JSON value true: the text "true" is what a person could have typed.
+    ``email_verified`` must be the JSON value true. The text "true" is refused, because a person could have typed it.
     """
     email = claims.get("email")
     is_proven = claims.get("email_verified") is True or (settings.trust_email and "email_verified" not in claims)

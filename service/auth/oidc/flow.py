@@ -1,4 +1,4 @@
-"""Signing in by an OpenID provider: authorization code flow with PKCE, state and nonce, from the click to the session.
+"""Sign-in by an OpenID provider: authorization code flow with PKCE, state and nonce, from the click to the session.
 
 OpenID Connect Core 1.0; RFC 7636 (PKCE), RFC 9207 (issuer in the callback), RFC 9700 (best current practice).
 """
@@ -21,26 +21,30 @@ from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.oidc.accounts import admit
 from service.auth.oidc.provider import OidcProvider, Tokens, verify_issuer_parameter
-from service.auth.oidc.settings import OidcRefusedError, OidcSettings
+from service.auth.oidc.refusal import OidcRefusedError
 from service.auth.oidc.token import ExpectedClaims, KeyUnknownError, verify_id_token
 from service.auth.rate_limits import RateLimiter
 from service.auth.sign_in.sessions import Browser, SignedIn
 from service.auth.sign_in.sign_in import SignIn, SignInRefusedError
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
-from service.ports.accounts import Account, PendingSignIn
+from service.ports.accounts import Account
+from service.ports.sessions import PendingSignIn
 from service.ports.store import AccessStore, AccessTransaction
+from service.settings.oidc import OidcSettings
 
 _log = structlog.get_logger(__name__)
 
 _PURPOSE = "oidc"
 _MAX_PARAMETER_CHARACTERS = 4000
+#: How long a person may take at the provider.
+_PENDING = timedelta(minutes=10)
 #: Sign-ins started, or callbacks given, by one network address.
 _PER_SECOND, _AT_ONCE = 1, 60
 
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """What a sign-in half way remembers, sealed."""
+    """The encrypted data of a pending sign-in."""
 
     state: str
     nonce: str
@@ -59,19 +63,27 @@ class OidcSignIn:
         box: SecretBox,
         settings: OidcSettings,
         sign_in: SignIn,
+        *,
+        redirect_uri: str,
+        default_language: str,
     ) -> None:
-        """Raise InvalidInputError for settings by which no provider can be asked."""
+        """``redirect_uri`` is registered at the provider, compared there character by character.
+
+        ``default_language`` is that of an account whose claims name none that there is. Raises InvalidInputError for
+        settings by which no provider can be asked.
+        """
         self._store, self._clock, self._identifiers, self._box = store, clock, identifiers, box
         self._settings, self._sign_in = settings, sign_in
-        self._provider = OidcProvider(settings, clock)
+        self._redirect_uri, self._default_language = redirect_uri, default_language
+        self._provider = OidcProvider(settings, clock, redirect_uri)
         self._rate = RateLimiter(per_second=_PER_SECOND, burst=_AT_ONCE)
 
     async def aclose(self) -> None:
-        """Let go of the connections to the provider."""
+        """Close the connections to the provider."""
         await self._provider.aclose()
 
     async def begin(self, return_to: str, browser: Browser) -> tuple[str, str]:
-        """Return where to send the browser, and the value of ``PENDING_COOKIE`` that binds the answer to it.
+        """Return the URL to send the browser to, and the value of ``PENDING_COOKIE`` that binds the callback to it.
 
         ``return_to`` is a path of this service; the caller has checked it. Raises OidcRefusedError,
         TooManyRequestsError.
@@ -91,13 +103,13 @@ class OidcSignIn:
             purpose=_PURPOSE,
             account_id=None,
             sealed_data=self._box.seal(_packed(begun), purpose=_PURPOSE, owner=str(pending_id)),
-            expires_at=now + timedelta(seconds=self._settings.pending_seconds),
+            expires_at=now + _PENDING,
         )
-        await self._store.write(lambda tx: tx.add_pending_sign_in(pending))
+        await self._store.write(lambda tx: tx.sessions.add_pending(pending))
         asked = {
             "response_type": "code",
             "client_id": self._settings.client_id,
-            "redirect_uri": self._settings.redirect_uri,
+            "redirect_uri": self._redirect_uri,
             "scope": self._settings.scopes,
             "state": begun.state,
             "nonce": begun.nonce,
@@ -112,15 +124,16 @@ class OidcSignIn:
     async def finish(
         self, parameters: Sequence[tuple[str, str]], pending_secret: str, browser: Browser
     ) -> tuple[SignedIn, str]:
-        """Return the session that a callback leads to, and the path to go on to.
+        """Return the session for a callback, and the path to continue with.
 
-        1. Every parameter once (RFC 6749, 3.1), of bounded length.
-        2. The sign-in that this browser began, not over, whose state this is. Another's callback uses nothing up.
-        3. It is used up: whoever comes second, with the same callback, gets nothing.
-        4. The answer is the asked provider's, and is no error.
-        5. The code is exchanged; the ID token is verified, with keys asked for anew where its key is unknown.
-        6. The claims become an account and its grants.
-        7. A session.
+        1. Each parameter occurs once (RFC 6749, 3.1) and has a bounded length.
+        2. Find the pending sign-in of this browser; it must not be expired, and must have this state. The callback of
+           another browser does not use it up.
+        3. Use the pending sign-in up, so that a second request with the same callback is refused.
+        4. The callback must come from the right provider, and must not be an error.
+        5. Exchange the code and verify the ID token; fetch the provider's keys again if its key is unknown.
+        6. Map the claims to an account and its grants.
+        7. Start a session.
 
         Raises OidcRefusedError, TooManyRequestsError. Each refusal is logged by its reason, without code or token.
         """
@@ -139,7 +152,7 @@ class OidcSignIn:
 
     async def _taken(self, given: dict[str, str], pending_secret: str) -> _Begun:
         # 2.
-        pending = await self._store.read(lambda tx: tx.pending_sign_in(_digest(pending_secret)))
+        pending = await self._store.read(lambda tx: tx.sessions.pending(_digest(pending_secret)))
         if pending is None or pending.purpose != _PURPOSE or self._clock.now() >= pending.expires_at:
             raise OidcRefusedError("callback_not_begun_here")
         found = pending.id
@@ -168,7 +181,7 @@ class OidcSignIn:
     async def _admitted(self, claims: dict[str, Any]) -> Account:
         # 6.
         act = AuditContext("system:oidc", self._clock.now(), self._identifiers)
-        admission = await self._store.write(lambda tx: admit(tx, act, claims, self._settings))
+        admission = await self._store.write(lambda tx: admit(tx, act, claims, self._settings, self._default_language))
         if admission.refusal is not None:
             raise OidcRefusedError(admission.refusal)
         return admission.account
@@ -196,7 +209,7 @@ class OidcSignIn:
 
 
 def _use_up(tx: AccessTransaction, pending_id: UUID) -> bool:
-    return tx.remove_pending_sign_in(pending_id)
+    return tx.sessions.remove_pending(pending_id)
 
 
 def _told(refusal: OidcRefusedError) -> OidcRefusedError:
@@ -205,7 +218,7 @@ def _told(refusal: OidcRefusedError) -> OidcRefusedError:
 
 
 def _single(parameters: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Return the parameters by name; raises OidcRefusedError for one that stands there twice, or is far too long."""
+    """Return the parameters by name; raises OidcRefusedError for a duplicate or a far too long one."""
     given = dict(parameters)
     if len(given) != len(parameters) or any(len(value) > _MAX_PARAMETER_CHARACTERS for value in given.values()):
         raise OidcRefusedError("callback_malformed")

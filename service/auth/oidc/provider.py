@@ -1,7 +1,7 @@
-"""The OpenID provider over HTTPS: what it says of itself, its keys, and codes exchanged for tokens.
+"""The OpenID provider over HTTPS: its discovery document, its keys, and the exchange of codes for tokens.
 
-Only the configured issuer and the endpoints that it names are ever asked; no redirect is followed, and every answer has
-an end in size and in time.
+Requests go only to the configured issuer and to the endpoints that it names. No redirect is followed. Every response is
+bounded in size and time.
 """
 
 import asyncio
@@ -21,25 +21,26 @@ from joserfc.jwk import Key
 
 from notifications.errors import Fault, InvalidInputError
 from notifications.ports import Clock
-from service.auth.oidc.settings import OidcRefusedError, OidcSettings
+from service.auth.oidc.refusal import OidcRefusedError
 from service.auth.oidc.token import MAX_TOKEN_CHARACTERS, parse_keys
+from service.settings.oidc import OidcSettings
 
 _log = structlog.get_logger(__name__)
 
 _MAX_ANSWER_BYTES = 256_000
 _MAX_URL_CHARACTERS = 2000
-#: How long what was read is used again: endpoints and keys change rarely, and keys taken back must go out of use.
+#: Lifetime of cached endpoints and keys. They change rarely, but a withdrawn key must stop being accepted.
 _KEPT = timedelta(hours=1)
-#: How often the keys are asked for again because a token names one that is not among them.
+#: Shortest interval between two fetches of the keys because of a token with an unknown key.
 _KEYS_AGAIN = timedelta(seconds=60)
-#: How long a provider that did not answer is left alone: strangers can start sign-ins.
+#: Time without requests to a provider that did not answer. It limits the load, because anybody can start sign-ins.
 _RESTS = timedelta(seconds=5)
 _OK = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What of a discovery document is used (OpenID Connect Discovery 1.0, 3)."""
+    """The values of a discovery document that are used (OpenID Connect Discovery 1.0, 3)."""
 
     authorization_endpoint: str
     token_endpoint: str
@@ -50,29 +51,30 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a code was exchanged for. Neither is kept."""
+    """The tokens for which a code was exchanged. Neither is stored."""
 
     unverified_id_token: str
     access_token: str | None
 
 
 def verify_issuer_url(issuer: str) -> None:
-    """Raise InvalidInputError unless an issuer can be trusted by its name: https, or http on loopback."""
+    """Raise InvalidInputError unless an issuer's URL is https, or http to a loopback address."""
     try:
         _verify_url(issuer, issuer)
     except OidcRefusedError:
         raise InvalidInputError(
-            Fault("oidc_issuer", "must be an https URL without query and fragment; http is taken on loopback alone")
+            Fault("oidc.issuer", "must be an https URL without query and fragment; http is taken on loopback alone")
         ) from None
     if urlsplit(issuer).query:
-        raise InvalidInputError(Fault("oidc_issuer", "must have no query"))
+        raise InvalidInputError(Fault("oidc.issuer", "must have no query"))
 
 
 def _verify_url(url: object, issuer: str) -> str:
-    """Return an endpoint of the issuer; raises OidcRefusedError for one that leads where nobody configured.
+    """Return an endpoint of the issuer; raises OidcRefusedError for an endpoint that is not allowed.
 
-    On the issuer's own host, its scheme; elsewhere https to a name: no address, so that no provider points us at a
-    machine of our own network by number. Clear http is for loopback alone.
+    On the issuer's host, the scheme must be the issuer's. On another host it must be https, and the host must be a name
+    and not an address, so that no provider can direct requests to a machine in this network. Plain http is only allowed
+    for loopback.
     """
     if not isinstance(url, str) or len(url) > _MAX_URL_CHARACTERS or not url.isascii() or not url.isprintable():
         raise OidcRefusedError("provider_endpoint")
@@ -97,7 +99,7 @@ def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        # Resolvers take numbers in other forms too, such as 0x7f.1: the last label of a name begins with a letter.
+        # Resolvers also accept addresses such as 0x7f.1. Only a last label that begins with a letter is a name.
         return not host.rstrip(".").rpartition(".")[2][:1].isalpha()
     return True
 
@@ -110,12 +112,13 @@ def _is_loopback(host: str) -> bool:
 
 
 class OidcProvider:
-    """One provider. Asked as little as possible: what it said is kept for an hour, by one question at a time."""
+    """One provider. Its documents are cached for an hour, and there is one request for them at a time."""
 
-    def __init__(self, settings: OidcSettings, clock: Clock) -> None:
-        """Raise InvalidInputError for an issuer that is not taken, or a CA file that cannot be read."""
+    def __init__(self, settings: OidcSettings, clock: Clock, redirect_uri: str) -> None:
+        """Raise InvalidInputError for an issuer that is not taken, or a file that cannot be read."""
         verify_issuer_url(settings.issuer)
-        self._settings, self._clock = settings, clock
+        self._settings, self._clock, self._redirect_uri = settings, clock, redirect_uri
+        self._client_secret = settings.secret()
         self._client = httpx.AsyncClient(
             follow_redirects=False,
             trust_env=False,
@@ -130,11 +133,11 @@ class OidcProvider:
         self._failed_at: datetime | None = None
 
     async def aclose(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self._client.aclose()
 
     async def metadata(self) -> Metadata:
-        """Return what the provider says of itself; raises OidcRefusedError."""
+        """Return the provider's metadata; raises OidcRefusedError."""
         async with self._asking:
             now = self._clock.now()
             if self._metadata is None or now - self._metadata[1] > _KEPT:
@@ -163,7 +166,7 @@ class OidcProvider:
         )
 
     async def keys(self, *, again: bool = False) -> tuple[Key, ...]:
-        """Return the provider's signature keys; ``again`` asks anew, but not within a minute of the last time."""
+        """Return the provider's signature keys; ``again`` fetches them again, but at most once a minute."""
         metadata = await self.metadata()
         async with self._asking:
             now = self._clock.now()
@@ -180,15 +183,15 @@ class OidcProvider:
         form = {
             "grant_type": "authorization_code",
             "code": code,
-            "redirect_uri": settings.redirect_uri,
+            "redirect_uri": self._redirect_uri,
             "code_verifier": verifier,
         }
         credentials: httpx.BasicAuth | None = None
-        if settings.client_secret is None:
+        if self._client_secret is None:
             form["client_id"] = settings.client_id
         else:
             # RFC 6749, 2.3.1: both are form-encoded before they are put together.
-            credentials = httpx.BasicAuth(quote_plus(settings.client_id), quote_plus(settings.client_secret))
+            credentials = httpx.BasicAuth(quote_plus(settings.client_id), quote_plus(self._client_secret))
         answer = await self._json("POST", metadata.token_endpoint, form, credentials, refused="code_refused")
         id_token, access_token = answer.get("id_token"), answer.get("access_token")
         if not isinstance(id_token, str) or len(id_token) > MAX_TOKEN_CHARACTERS:
@@ -204,7 +207,7 @@ class OidcProvider:
         *,
         refused: str = "provider_failed",
     ) -> dict[str, Any]:
-        """Return the JSON object that is the answer: 200, whole, not compressed, small, in time."""
+        """Return the JSON object of a response: status 200, complete, uncompressed, small and in time."""
         body = bytearray()
         try:
             async with (
@@ -220,7 +223,7 @@ class OidcProvider:
                     if len(body) > _MAX_ANSWER_BYTES:
                         raise OidcRefusedError("provider_answer_too_large")
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            # The text of these errors may hold the URL; their kind says enough.
+            # The text of these errors may contain the URL, so only their type is logged.
             _log.warning("provider.unreachable", kind=type(error).__name__)
             raise OidcRefusedError("provider_unreachable") from None
         try:
@@ -236,11 +239,11 @@ def _tls(settings: OidcSettings) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=settings.ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise InvalidInputError(Fault("oidc_ca_file", f"cannot be used: {error}")) from None
+        raise InvalidInputError(Fault("oidc.ca_file", f"cannot be used: {error}")) from None
 
 
 def verify_issuer_parameter(stated: str | None, metadata: Metadata, issuer: str) -> None:
-    """Raise OidcRefusedError unless the callback comes from the provider that was asked (RFC 9207, 2.4)."""
+    """Raise OidcRefusedError unless the callback comes from the provider of this sign-in (RFC 9207, 2.4)."""
     if stated is None and not metadata.names_issuer:
         return
     if stated is None or not hmac.compare_digest(stated.encode(), issuer.encode()):

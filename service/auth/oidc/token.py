@@ -1,7 +1,7 @@
-"""An ID token, from what the provider sent to claims that can be believed (OpenID Connect Core 1.0, 3.1.3.7).
+"""Verify an ID token and return its claims (OpenID Connect Core 1.0, 3.1.3.7).
 
-Pure: keys, time and expectations come in. The key is one of the provider's key set, whatever the token's header names
-(``jwk``, ``jku``, ``x5c``, ``x5u`` are not looked at).
+Pure: keys, time and expected values are arguments. The key always comes from the provider's key set; the headers
+``jwk``, ``jku``, ``x5c`` and ``x5u`` of the token are ignored.
 """
 
 import base64
@@ -17,29 +17,29 @@ from joserfc.errors import BadSignatureError, ClaimError, ExpiredTokenError, Jos
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from service.auth.oidc.settings import OidcRefusedError
+from service.auth.oidc.refusal import OidcRefusedError
 
-#: What is taken, and the key that each needs: never ``none``, never a MAC, whose key would be the public one.
+#: Accepted algorithms, each with its key type and curve. Never ``none``, and never a MAC: its key would be public.
 ALGORITHMS = {"RS256": ("RSA", None), "PS256": ("RSA", None), "ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519")}
 MAX_TOKEN_CHARACTERS = 64_000
 _MAX_HEADER_BYTES = 16_000
-#: OpenID Connect Core 1.0, 2: ``sub`` has at most so many ASCII characters.
+#: Greatest length of ``sub`` (OpenID Connect Core 1.0, 2).
 _MAX_SUBJECT_CHARACTERS = 255
 _MIN_RSA_BITS = 2048
 
 
 class KeyUnknownError(Exception):
-    """The token is signed by a key that is not in the set: the provider may have changed its keys."""
+    """The key that signed the token is not in the set; the provider may have changed its keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedClaims:
-    """What a token must say to be the answer to one sign-in."""
+    """The values that the token of one sign-in must have."""
 
     issuer: str
     client_id: str
     nonce: str
-    #: for ``at_hash``; None where the provider gave none
+    #: access token, compared with ``at_hash``; None if the provider gave none
     access_token: str | None
     skew_seconds: float
     require_acr: tuple[str, ...] = ()
@@ -47,21 +47,21 @@ class ExpectedClaims:
 
 
 class _Registry(JWSRegistry):
-    """The algorithms above and no other; headers may be long, since a chain of certificates may stand in them."""
+    """Allows only the algorithms above. Headers may be long, because they may contain a chain of certificates."""
 
     max_header_length = _MAX_HEADER_BYTES
 
     def get_alg(self, name: str) -> Any:
-        # EdDSA is given without the library's warning: RFC 9864 renames it, providers go on using the name.
+        # Avoids the library's warning about EdDSA: RFC 9864 renames it, but providers still use this name.
         if name not in ALGORITHMS:
             raise UnsupportedAlgorithmError("not among the algorithms taken")
         return self.algorithms[name]
 
 
 def parse_keys(document: Mapping[str, Any]) -> tuple[Key, ...]:
-    """Return the signature keys of a JWK set (RFC 7517); others are passed over, symmetric ones above all.
+    """Return the signature keys of a JWK set (RFC 7517); other keys, such as symmetric ones, are ignored.
 
-    Raises OidcRefusedError for what is no set at all.
+    Raises OidcRefusedError if the document is not a JWK set.
     """
     stated = document.get("keys")
     if not isinstance(stated, list):
@@ -85,26 +85,27 @@ def _signature_key(stated: Mapping[str, Any]) -> Sequence[Key]:
             case "OKP" if stated.get("crv") == "Ed25519":
                 return (OKPKey.import_key(public),)
     except (JoseError, ValueError, TypeError, KeyError):
-        # RFC 7517, 5: a key that is not understood is passed over, the others go on.
+        # RFC 7517, 5: a key that is not understood is ignored; the others are used.
         return ()
     return ()
 
 
 def verify_id_token(token: str, keys: Sequence[Key], expected: ExpectedClaims, now: datetime) -> dict[str, Any]:
-    """Return the claims of an ID token that is the provider's answer to this sign-in.
+    """Return the claims of an ID token after verifying that the provider issued it for this sign-in.
 
-    1. Three parts of bounded size; an algorithm of ours; no header that must be understood and is not; no other kind
-       of token of the same provider.
-    2. The key of the provider that the header names, or the only one that fits; of the kind that the algorithm needs.
-    3. The signature.
-    4. ``iss`` is the provider; ``aud`` names us; ``azp`` is us where it is stated, and it is where there are several.
-    5. ``exp`` is to come, ``iat`` and ``nbf`` are not, give or take the skew.
-    6. ``nonce`` is that of this sign-in.
-    7. ``at_hash`` is that of the access token, where it is stated.
-    8. ``sub`` is there; ``acr`` and ``amr`` are what the installation requires.
+    1. It has three parts of bounded size, an accepted algorithm, no unknown critical header, and is not another kind of
+       token of the same provider.
+    2. Its key is the provider's key that the header names, or the only one that fits, of the type of the algorithm.
+    3. The signature is right.
+    4. ``iss`` is the provider and ``aud`` contains this client. If ``azp`` is stated it is this client; it must be
+       stated if ``aud`` has several values.
+    5. ``exp`` is in the future, ``iat`` and ``nbf`` are not, within the allowed skew.
+    6. ``nonce`` is the nonce of this sign-in.
+    7. ``at_hash``, if stated, belongs to the access token.
+    8. ``sub`` is present; ``acr`` and ``amr`` meet the settings.
 
-    Raises KeyUnknownError where another key set may help, OidcRefusedError with the reason. NOT checked: that the token
-    is used once; whoever calls has used up the sign-in that the nonce belongs to.
+    Raises KeyUnknownError if newer keys may help, OidcRefusedError with the reason. NOT checked: that the token is used
+    only once. The caller must have used up the pending sign-in of the nonce.
     """
     # 1.
     header = _header(token)
@@ -154,7 +155,7 @@ def _header(token: str) -> dict[str, Any]:
         raise OidcRefusedError("token_malformed") from None
     if not isinstance(header.get("alg"), str) or header["alg"] not in ALGORITHMS:
         raise OidcRefusedError("token_algorithm")
-    # A logout token or an access token (RFC 9068) is signed by the same keys.
+    # The same keys also sign logout tokens and access tokens (RFC 9068).
     if "crit" in header or str(header.get("typ", "JWT")).upper() != "JWT":
         raise OidcRefusedError("token_type")
     return header
@@ -201,7 +202,7 @@ def _verify_times(claims: Mapping[str, Any], skew_seconds: float, now: datetime)
 
 
 def _verify_at_hash(stated: object, access_token: str | None, algorithm: str) -> None:
-    """Compare the left half of the digest that goes with the algorithm (OpenID Connect Core 1.0, 3.1.3.6)."""
+    """Compare with the left half of the access token's digest (OpenID Connect Core 1.0, 3.1.3.6)."""
     digest = hashlib.sha512 if algorithm == "EdDSA" else hashlib.sha256
     whole = digest((access_token or "").encode()).digest()
     computed = base64.urlsafe_b64encode(whole[: len(whole) // 2]).rstrip(b"=")

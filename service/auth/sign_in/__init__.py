@@ -1,4 +1,4 @@
-"""Signing in: passwords, second factors, passkeys, sessions, invitations, reset links.
+"""Sign-in: passwords, second factors, passkeys, sessions, invitations, reset links.
 
-Imports ``auth`` and below. Shows no page and answers no request: ``web`` does.
+Imports ``auth`` and below. It has no pages and no routes: ``web`` has them.
 """

@@ -1,4 +1,4 @@
-"""Invitations: the link by which a person sets its password, and the mail that brings it."""
+"""Invitations: the link with which a person sets a password, and the mail with the link."""
 
 import tomllib
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from notifications.errors import StateConflictError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.sign_in.links import issue_link
 from service.ports.accounts import Account
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
 
-#: How long an invitation holds, and a reset that an administrator sends; both as long as a weekend.
+#: Lifetime in hours of an invitation, and of a reset that an administrator sends: longer than a weekend.
 _HOURS = 72
 _WORDS: dict[str, dict[str, dict[str, str]]] = tomllib.loads(
     (files(__package__) / "invitations.toml").read_text(encoding="utf-8")
@@ -21,12 +21,12 @@ _WORDS: dict[str, dict[str, dict[str, str]]] = tomllib.loads(
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """A link that was issued."""
+    """An issued link."""
 
     account: Account
     expires_at: datetime
     mailed: bool
-    #: path and secret of the link; None where only the account's own mailbox may know it
+    #: path and secret of the link; None if only the account's mailbox may get it
     shown: str | None
 
 
@@ -39,21 +39,24 @@ def invite(
     console_url: str | None,
     provider_name: str,
 ) -> Invitation:
-    """Issue the link of a person and queue its mail; links sent before are void.
+    """Issue the link of a person and queue its mail; earlier links become invalid.
 
-    A person that cannot sign in yet is invited, and the link is shown to whoever invites too. One that can gets a reset
-    by its own mail alone: whoever administrates accounts must not be able to take one over. ``secret`` comes from
-    ``new_link_secret``. Raises StateConflictError for a service account, an inactive one, or nowhere to link to.
+    A person who cannot sign in yet is invited, and the inviting person sees the link too. A person who can sign in gets
+    a reset link only by mail, so that an administrator cannot take over the account. ``secret`` comes from
+    ``new_link_secret``. Raises StateConflictError for a service account, for an inactive account, and if a mail is
+    needed but ``console_url`` is None.
     """
     if account.email is None:
         raise StateConflictError("a service account signs in by tokens alone: it is not invited")
     if not account.active:
         raise StateConflictError("the account is not active")
-    has_credentials = tx.password(account.id) is not None or bool(tx.passkeys(account.id))
+    has_credentials = tx.credentials.password(account.id) is not None or bool(tx.credentials.passkeys(account.id))
     if has_credentials and console_url is None:
-        raise StateConflictError("the account can sign in already, and without console_url no link can be mailed to it")
+        raise StateConflictError(
+            "the account can sign in already, and without provider.console_url no link can be mailed to it"
+        )
     for known in ("invitation", "reset"):
-        tx.drop_links(known, account.id)
+        tx.sessions.drop_links(known, account.id)
     return _issue(tx, act, account, "reset" if has_credentials else "invitation", secret, console_url, provider_name)
 
 
@@ -66,19 +69,19 @@ def invite_new(
     console_url: str | None,
     provider_name: str,
 ) -> Invitation:
-    """As ``invite``, for an account made in this transaction."""
+    """Like ``invite``, for an account that was created in this transaction."""
     return _issue(tx, act, account, "invitation", secret, console_url, provider_name)
 
 
 def tell_membership(
     tx: AccessTransaction, act: AuditContext, account: Account, *, console_url: str | None, provider_name: str
 ) -> None:
-    """Queue the mail to a person that has an account already and acts for one more customer; it names no customer."""
+    """Queue the mail to a person with an account who acts for one more customer now; it names no customer."""
     if console_url is not None and account.active:
         _mail(tx, act, account, "membership", f"{console_url.rstrip('/')}/", provider_name)
-    # As many entries as an invitation leaves: the length of the log does not tell whether there was an account.
+    # As many entries as for an invitation, so that the length of the log does not reveal whether there was an account.
     subjects = {"account": str(account.id)}
-    tx.append_audit([act.entry("membership.told", subjects=subjects), act.entry("account.joined", subjects=subjects)])
+    tx.audit.append([act.entry("membership.told", subjects=subjects), act.entry("account.joined", subjects=subjects)])
 
 
 def _issue(
@@ -102,7 +105,7 @@ def _issue(
     path = f"/{purpose}/{secret}"
     if console_url is not None:
         _mail(tx, act, account, purpose, console_url.rstrip("/") + path, provider_name)
-    tx.append_audit([
+    tx.audit.append([
         act.entry(
             f"{purpose}.sent",
             subjects={"account": str(account.id), "link": str(link.id)},
@@ -128,4 +131,4 @@ def _mail(
         text=words["text"].lstrip("\n").format(provider=provider_name, link=link, hours=_HOURS),
         created_at=act.now,
     )
-    tx.add_service_mail(mail)
+    tx.mails.add(mail)

@@ -1,6 +1,6 @@
-"""Single-use links: issued in a transaction, redeemed once, void when what they were issued for has changed.
+"""Single-use links: issued in a transaction, redeemed once, invalid once their binding has changed.
 
-Looking at a link changes nothing: mail scanners open links. Only the form on its page (a POST) redeems it.
+Opening a link changes nothing, because mail scanners open links. Only the form on its page (a POST) redeems it.
 """
 
 import hashlib
@@ -10,12 +10,12 @@ from uuid import UUID
 
 from notifications.errors import GreffierError
 from notifications.use_cases.audit_context import AuditContext
-from service.ports.accounts import Link
+from service.ports.sessions import Link
 from service.ports.store import AccessTransaction
 
 
 class LinkVoidError(GreffierError):
-    """The link is unknown, used, expired, or was sent to an address that has changed: told apart nowhere."""
+    """The link is unknown, used, expired, or its address has changed. The error does not say which."""
 
     def __init__(self) -> None:
         super().__init__("this link is not valid any more; ask for a new one")
@@ -36,9 +36,9 @@ def issue_link(
     seconds: float,
     secret: str,
 ) -> Link:
-    """Store a link; ``secret`` comes from ``new_link_secret``, ``binding`` is what must not change until it is used.
+    """Store a link; ``secret`` comes from ``new_link_secret``, ``binding`` is the value that must not change until use.
 
-    Links issued before for the same purpose and subject go on until they expire or ``drop_links`` forgets them.
+    Earlier links for the same purpose and subject stay valid until they expire or ``drop_links`` deletes them.
     """
     link = Link(
         id=act.identifiers.new_id(),
@@ -49,16 +49,16 @@ def issue_link(
         created_at=act.now,
         expires_at=act.now + timedelta(seconds=seconds),
     )
-    tx.add_link(link)
+    tx.sessions.add_link(link)
     return link
 
 
 def find_link(tx: AccessTransaction, secret: str, purposes: frozenset[str], now: datetime) -> Link:
-    """Return the link, unused and not expired, and change nothing; raises LinkVoidError.
+    """Return an unused and unexpired link without changing it; raises LinkVoidError.
 
-    NOT checked: that the binding holds. The caller compares ``binding`` with the address of today.
+    NOT checked: the binding. The caller must compare ``binding`` with the current address.
     """
-    link = tx.link(_digest(secret))
+    link = tx.sessions.link(_digest(secret))
     if link is None or link.purpose not in purposes or link.used_at is not None or now >= link.expires_at:
         raise LinkVoidError
     return link
@@ -67,9 +67,9 @@ def find_link(tx: AccessTransaction, secret: str, purposes: frozenset[str], now:
 def redeem_link(
     tx: AccessTransaction, act: AuditContext, secret: str, purpose: str, *, binding_now: str | None
 ) -> Link:
-    """Use the link up and return it; raises LinkVoidError, also where ``binding_now`` is not what it was issued for."""
+    """Use the link up and return it; raises LinkVoidError, also if ``binding_now`` is not the link's binding."""
     link = find_link(tx, secret, frozenset({purpose}), act.now)
-    if link.binding != binding_now or not tx.use_link(link.id, act.now):
+    if link.binding != binding_now or not tx.sessions.use_link(link.id, act.now):
         raise LinkVoidError
     return link
 

@@ -1,6 +1,6 @@
-"""What a person changes about how it signs in: password, generator, passkeys, recovery codes.
+"""Changes of a person's own credentials: password, generator, passkeys, recovery codes.
 
-Each change replaces the session that makes it and ends all others of the account.
+Each change replaces the current session and ends all other sessions of the account.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,9 @@ from service.auth.sign_in.sessions import Browser, SignedIn, begin_session, new_
 from service.auth.sign_in.sign_in import SignInAgainError, SignInSettings
 from service.auth.sign_in.throttling import Throttling
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Account, Passkey, Password, PendingSignIn, RecoveryCode, Session, Totp
+from service.ports.accounts import Account
+from service.ports.credentials import Passkey, Password, RecoveryCode, Totp
+from service.ports.sessions import PendingSignIn, Session
 from service.ports.store import AccessStore, AccessTransaction
 
 _log = structlog.get_logger(__name__)
@@ -39,7 +41,7 @@ _NAME_CHARACTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class _Own:
-    """Whoever changes its credentials, and the session it does so in."""
+    """The person who changes their credentials, and the current session."""
 
     account: Account
     session: Session
@@ -47,18 +49,18 @@ class _Own:
 
 @dataclass(frozen=True, slots=True)
 class OwnCredentialsView:
-    """How an account can sign in, for its own page."""
+    """The credentials of an account, for its own page."""
 
     has_password: bool
     totp: Totp | None
     passkeys: tuple[Passkey, ...]
-    #: unused ones
+    #: unused codes
     recovery_codes: tuple[RecoveryCode, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TotpEnrolment:
-    """What a generator application is given; shown once."""
+    """The data for an authenticator application; shown once."""
 
     #: ``otpauth://totp/…``, for a QR code
     uri: str = field(repr=False)
@@ -67,10 +69,10 @@ class TotpEnrolment:
 
 
 class OwnCredentials:
-    """The credentials of whoever is signed in.
+    """The credentials of the signed-in person.
 
-    Every method but ``view`` raises ``sign_in.SignInAgainError`` for a caller by token, or by a session that is not
-    fresh (``SignInSettings.fresh_seconds``). Those that return SignedIn give the browser a new session cookie.
+    Every method except ``view`` raises ``sign_in.SignInAgainError`` for a caller with a token, or with a session that
+    is not fresh (``SignInSettings.fresh_seconds``). Methods that return SignedIn give the browser a new session cookie.
     """
 
     def __init__(
@@ -86,12 +88,14 @@ class OwnCredentials:
         """Return how the caller can sign in."""
 
         def work(tx: AccessTransaction) -> OwnCredentialsView:
-            totp = tx.totp(caller.account_id)
+            totp = tx.credentials.totp(caller.account_id)
             return OwnCredentialsView(
-                has_password=tx.password(caller.account_id) is not None,
+                has_password=tx.credentials.password(caller.account_id) is not None,
                 totp=totp if totp is not None and totp.confirmed_at is not None else None,
-                passkeys=tuple(tx.passkeys(caller.account_id)),
-                recovery_codes=tuple(code for code in tx.recovery_codes(caller.account_id) if code.used_at is None),
+                passkeys=tuple(tx.credentials.passkeys(caller.account_id)),
+                recovery_codes=tuple(
+                    code for code in tx.credentials.recovery_codes(caller.account_id) if code.used_at is None
+                ),
             )
 
         return await self._store.read(work)
@@ -99,7 +103,7 @@ class OwnCredentials:
     async def change_password(self, caller: Caller, old: str, new: str, browser: Browser) -> SignedIn:
         """Change the password; raises InvalidInputError (fields ``old``, ``new``), TooManyRequestsError."""
         account, stored = await self._store.read(
-            lambda tx: (self._own(tx, caller).account, tx.password(caller.account_id))
+            lambda tx: (self._own(tx, caller).account, tx.credentials.password(caller.account_id))
         )
         attempts = self._throttling.of_thing("own_password", str(caller.account_id), 5)
         await self._throttling.begin(attempts)
@@ -112,12 +116,12 @@ class OwnCredentials:
         hashed = await self._passwords.hash(new)
 
         def work(tx: AccessTransaction, act: AuditContext) -> None:
-            tx.set_password(Password(caller.account_id, hashed, act.now))
+            tx.credentials.set_password(Password(caller.account_id, hashed, act.now))
 
         return await self._changed(caller, browser, "password.changed", work)
 
     async def begin_totp(self, caller: Caller) -> TotpEnrolment:
-        """Return a new seed; it counts, and replaces the one before, when ``confirm_totp`` is given a code of it."""
+        """Return a new seed; it replaces the previous one when ``confirm_totp`` gets a code of it."""
         seed, now = new_seed(), self._clock.now()
         key = _enrolment_key("totp", caller)
         begun = self._half_way.begun(key, "totp_enrolment", caller.account_id, {"seed": seed.hex()})
@@ -125,8 +129,8 @@ class OwnCredentials:
         def work(tx: AccessTransaction) -> Account:
             own = self._own(tx, caller)
             self._forget_enrolment(tx, key)
-            tx.purge_access(now)
-            tx.add_pending_sign_in(begun)
+            tx.sessions.purge(now)
+            tx.sessions.add_pending(begun)
             return own.account
 
         account = await self._store.write(work)
@@ -134,7 +138,7 @@ class OwnCredentials:
         return TotpEnrolment(otpauth_uri(seed, named, self._settings.service_name), seed_text(seed))
 
     async def confirm_totp(self, caller: Caller, code: str, browser: Browser) -> SignedIn:
-        """Enrol the generator begun; raises InvalidInputError (field ``code``), StateConflictError if none is begun."""
+        """Enrol the new generator; raises InvalidInputError (field ``code``), StateConflictError without a new one."""
         key, typed = _enrolment_key("totp", caller), "".join(code.split())
         await self._throttling.begin(attempts := self._throttling.of_thing("enrolment", str(caller.account_id), 20))
 
@@ -144,20 +148,20 @@ class OwnCredentials:
             step = matching_step(seed, typed, act.now, 0)
             if step is None:
                 raise InvalidInputError(Fault("code", "is not the code of this moment"))
-            tx.remove_pending_sign_in(pending.id)
+            tx.sessions.remove_pending(pending.id)
             sealed = self._box.seal(seed, purpose="totp", owner=str(caller.account_id))
-            tx.set_totp(Totp(caller.account_id, sealed, act.now, act.now, step))
+            tx.credentials.set_totp(Totp(caller.account_id, sealed, act.now, act.now, step))
 
         signed_in = await self._changed(caller, browser, "totp.enrolled", work, method="password+totp")
         await self._throttling.succeeded(attempts)
         return signed_in
 
     async def remove_totp(self, caller: Caller, browser: Browser) -> SignedIn:
-        """Forget the generator; raises StateConflictError where it is the last second factor and one is required."""
+        """Delete the generator; raises StateConflictError if it is the last second factor and one is required."""
 
         def work(tx: AccessTransaction, _act: AuditContext) -> None:
-            self._verify_another_factor(tx, caller, bool(tx.passkeys(caller.account_id)))
-            tx.remove_totp(caller.account_id)
+            self._verify_another_factor(tx, caller, bool(tx.credentials.passkeys(caller.account_id)))
+            tx.credentials.remove_totp(caller.account_id)
 
         return await self._changed(caller, browser, "totp.removed", work)
 
@@ -169,8 +173,8 @@ class OwnCredentials:
         def work(tx: AccessTransaction) -> tuple[Account, list[Passkey]]:
             own = self._own(tx, caller)
             self._forget_enrolment(tx, key)
-            tx.add_pending_sign_in(begun)
-            return own.account, list(tx.passkeys(caller.account_id))
+            tx.sessions.add_pending(begun)
+            return own.account, list(tx.credentials.passkeys(caller.account_id))
 
         account, known = await self._store.write(work)
         return enrolment_options(
@@ -178,16 +182,17 @@ class OwnCredentials:
         )
 
     async def add_passkey(self, caller: Caller, credential_json: str, name: str, browser: Browser) -> SignedIn:
-        """Add a passkey by the browser's answer.
+        """Add a passkey from the browser's response.
 
-        Raises InvalidInputError (fields ``credential``, ``name``), StateConflictError if none is begun or it is known.
+        Raises InvalidInputError (fields ``credential``, ``name``), StateConflictError if no enrolment was begun or if
+        the passkey exists.
         """
         named, key = _checked_name(name), _enrolment_key("passkey", caller)
 
         def taken(tx: AccessTransaction) -> bytes:
             self._own(tx, caller)
             pending = self._enrolment(tx, key, "passkey_enrolment")
-            tx.remove_pending_sign_in(pending.id)
+            tx.sessions.remove_pending(pending.id)
             return bytes.fromhex(self._half_way.data(pending)["challenge"])
 
         challenge = await self._store.write(taken)
@@ -200,10 +205,10 @@ class OwnCredentials:
             raise InvalidInputError(Fault("credential", "is no new passkey of this site")) from None
 
         def work(tx: AccessTransaction, act: AuditContext) -> None:
-            if tx.passkey(credential_id) is not None:
+            if tx.credentials.passkey(credential_id) is not None:
                 raise StateConflictError("this passkey is known already")
             identifier = act.identifiers.new_id()
-            tx.add_passkey(
+            tx.credentials.add_passkey(
                 Passkey(identifier, caller.account_id, credential_id, public_key, count, named, act.now, None)
             )
 
@@ -215,36 +220,36 @@ class OwnCredentials:
 
         def work(tx: AccessTransaction) -> None:
             self._own(tx, caller)
-            tx.save_passkey(replace(_own_passkey(tx, caller, passkey_id), name=named))
+            tx.credentials.save_passkey(replace(_own_passkey(tx, caller, passkey_id), name=named))
 
         await self._store.write(work)
 
     async def remove_passkey(self, caller: Caller, passkey_id: UUID, browser: Browser) -> SignedIn:
-        """Forget a passkey; raises NotFoundError, StateConflictError as ``remove_totp``."""
+        """Delete a passkey; raises NotFoundError, StateConflictError like ``remove_totp``."""
 
         def work(tx: AccessTransaction, _act: AuditContext) -> None:
             passkey = _own_passkey(tx, caller, passkey_id)
-            totp = tx.totp(caller.account_id)
-            others = len(tx.passkeys(caller.account_id)) > 1
-            if tx.password(caller.account_id) is None and not others:
+            totp = tx.credentials.totp(caller.account_id)
+            others = len(tx.credentials.passkeys(caller.account_id)) > 1
+            if tx.credentials.password(caller.account_id) is None and not others:
                 raise StateConflictError("without a password the last passkey cannot be removed")
             self._verify_another_factor(tx, caller, others or (totp is not None and totp.confirmed_at is not None))
-            tx.remove_passkey(passkey.id)
+            tx.credentials.remove_passkey(passkey.id)
 
         return await self._changed(caller, browser, "passkey.removed", work)
 
     async def new_recovery_codes(self, caller: Caller) -> list[str]:
-        """Return ten new codes, shown once; those before count no more."""
+        """Return ten new codes, shown once; earlier codes become invalid."""
         codes = new_recovery_codes()
         act = AuditContext(caller.actor, self._clock.now(), self._identifiers)
 
         def work(tx: AccessTransaction) -> None:
             self._own(tx, caller)
-            tx.replace_recovery_codes(
+            tx.credentials.replace_recovery_codes(
                 caller.account_id,
                 [RecoveryCode(caller.account_id, recovery_digest(code), act.now, None) for code in codes],
             )
-            tx.append_audit([act.entry("recovery_codes.replaced", subjects={"account": str(caller.account_id)})])
+            tx.audit.append([act.entry("recovery_codes.replaced", subjects={"account": str(caller.account_id)})])
 
         await self._store.write(work)
         return codes
@@ -252,8 +257,10 @@ class OwnCredentials:
     # -- what every change shares
     def _own(self, tx: AccessTransaction, caller: Caller) -> _Own:
         """Return the caller's account and session; raises SignInAgainError for a token or a session not fresh."""
-        account = tx.account(caller.account_id)
-        session = next((item for item in tx.sessions(caller.account_id) if item.id == caller.session_id), None)
+        account = tx.accounts.get(caller.account_id)
+        session = next(
+            (item for item in tx.sessions.of_account(caller.account_id) if item.id == caller.session_id), None
+        )
         if account is None or session is None:
             raise SignInAgainError
         if (self._clock.now() - session.created_at).total_seconds() > self._settings.fresh_seconds:
@@ -269,15 +276,15 @@ class OwnCredentials:
         *,
         method: str | None = None,
     ) -> SignedIn:
-        """Make a change, end every session of the account and start a new one for whoever made it, all at once."""
+        """Make a change, end every session of the account and start a new one for the caller, in one transaction."""
         act = AuditContext(caller.actor, self._clock.now(), self._identifiers)
         secret, device = new_session_secret(), self._throttling.new_device(caller.account_id)
 
         def work(tx: AccessTransaction) -> SignedIn:
             own = self._own(tx, caller)
             change(tx, act)
-            tx.append_audit([act.entry(kind, subjects={"account": str(caller.account_id)})])
-            tx.end_sessions(caller.account_id)
+            tx.audit.append([act.entry(kind, subjects={"account": str(caller.account_id)})])
+            tx.sessions.end_all(caller.account_id)
             return begin_session(
                 tx,
                 act,
@@ -300,26 +307,26 @@ class OwnCredentials:
         return pending
 
     def _forget_enrolment(self, tx: AccessTransaction, key: str) -> None:
-        pending = tx.pending_sign_in(session_digest(key))
+        pending = tx.sessions.pending(session_digest(key))
         if pending is not None:
-            tx.remove_pending_sign_in(pending.id)
+            tx.sessions.remove_pending(pending.id)
 
     def _verify_another_factor(self, tx: AccessTransaction, caller: Caller, has_another: bool) -> None:
-        """Raise StateConflictError where a second factor is required and no other is left."""
+        """Raise StateConflictError if a second factor is required and no other is left."""
         required = self._settings.require_second_factor_at_provider and must_enrol(
-            "password", tuple(tx.grants(caller.account_id))
+            "password", tuple(tx.accounts.grants(caller.account_id))
         )
         if required and not has_another:
             raise StateConflictError("a second factor is required at the provider: add another one first")
 
 
 def _enrolment_key(what: str, caller: Caller) -> str:
-    """Return what an enrolment is found by: bound to the session, and known to nobody outside."""
+    """Return the key of an enrolment: it is bound to the session and is never sent out."""
     return f"enrolment:{what}:{caller.session_id}"
 
 
 def _own_passkey(tx: AccessTransaction, caller: Caller, passkey_id: UUID) -> Passkey:
-    passkey = next((item for item in tx.passkeys(caller.account_id) if item.id == passkey_id), None)
+    passkey = next((item for item in tx.credentials.passkeys(caller.account_id) if item.id == passkey_id), None)
     if passkey is None:
         raise NotFoundError("passkey", passkey_id)
     return passkey

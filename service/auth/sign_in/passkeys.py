@@ -1,4 +1,4 @@
-"""Passkeys (WebAuthn level 2): options for the browser, and what it answers, checked by the webauthn library."""
+"""Passkeys (WebAuthn level 2): options for the browser, and its responses, verified by the webauthn library."""
 
 import json
 import secrets
@@ -23,16 +23,17 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from service.ports.accounts import Account, Passkey
+from service.ports.accounts import Account
+from service.ports.credentials import Passkey
 
 _MAX_ANSWER_CHARACTERS = 20_000
 _CHALLENGE_BYTES = 32
-#: What the library raises for answers that are none; its parsers index and compute before they check.
+#: Exceptions of the library for malformed responses; its parsers index and compute before they check.
 _NO_PROOF = (WebAuthnException, ValueError, LookupError, TypeError, AttributeError, struct.error, OverflowError)
 
 
 class PasskeyRefusedError(Exception):
-    """What the browser answered is no proof; ``reason`` is for the log."""
+    """The browser's response proves nothing; ``reason`` is for the log."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -40,7 +41,7 @@ class PasskeyRefusedError(Exception):
 
 
 def new_challenge() -> bytes:
-    """Return a challenge that was never given before."""
+    """Return a new random challenge."""
     return secrets.token_bytes(_CHALLENGE_BYTES)
 
 
@@ -64,7 +65,7 @@ def enrolment_options(
 
 
 def sign_in_options(known: Iterable[Passkey], challenge: bytes, *, rp_id: str) -> str:
-    """Return the JSON for ``navigator.credentials.get``; without known passkeys, for whichever the person has."""
+    """Return the JSON for ``navigator.credentials.get``; without ``known``, any passkey is allowed."""
     options = generate_authentication_options(
         rp_id=rp_id,
         challenge=challenge,
@@ -77,8 +78,8 @@ def sign_in_options(known: Iterable[Passkey], challenge: bytes, *, rp_id: str) -
 def verified_enrolment(answer: str, challenge: bytes, *, rp_id: str, origin: str) -> tuple[bytes, bytes, int]:
     """Return credential id, public key and counter of a new passkey; raises PasskeyRefusedError.
 
-    Checked: challenge, origin, relying party, that the user was there and verified, the attested key. Not checked: who
-    made the authenticator (no attestation is asked for).
+    Checked: challenge, origin, relying party, user presence and verification, the attested key. Not checked: the maker
+    of the authenticator (no attestation is requested).
     """
     try:
         verified = verify_registration_response(
@@ -94,7 +95,7 @@ def verified_enrolment(answer: str, challenge: bytes, *, rp_id: str, origin: str
 
 
 def answered_credential(answer: str) -> tuple[bytes, bytes | None]:
-    """Return which credential an answer is of, and the user that it names; raises PasskeyRefusedError."""
+    """Return the credential id of a response, and the user handle in it; raises PasskeyRefusedError."""
     parsed = _parsed(answer)
     try:
         handle = parsed["response"].get("userHandle")
@@ -106,8 +107,9 @@ def answered_credential(answer: str) -> tuple[bytes, bytes | None]:
 def verified_count(answer: str, challenge: bytes, passkey: Passkey, *, rp_id: str, origin: str) -> int:
     """Return the counter of a sign-in with a passkey; raises PasskeyRefusedError.
 
-    Checked: challenge, origin, relying party, user there and verified, signature, and that the counter does not go back
-    (a copy of the authenticator would). The counter comes last: only what the key signed may say that there is a copy.
+    Checked: challenge, origin, relying party, user presence and verification, signature, and that the counter does not
+    decrease (it would for a copy of the authenticator). The counter is checked last, because only a counter that the
+    key signed may report a copy.
     """
     try:
         verified = verify_authentication_response(

@@ -13,8 +13,10 @@ from service.auth.sign_in.sessions import Browser
 from service.auth.sign_in.sign_in import SignInSettings, normal_address
 from service.auth.sign_in.throttling import Throttling
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Account, Password, Throttle
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.accounts import Account
+from service.ports.credentials import Password
+from service.ports.mails import ServiceMail
+from service.ports.sessions import Throttle
 from service.ports.store import AccessStore, AccessTransaction
 
 _PURPOSES = frozenset({"invitation", "reset"})
@@ -23,15 +25,15 @@ _BETWEEN_RESETS = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class PasswordSet:
-    """A link was used: the person signs in next, with the password it just set."""
+    """A link was used: the person can now sign in with the new password."""
 
     account: Account
-    #: value of ``DEVICE_COOKIE``: the browser that had the link counts as known
+    #: value of ``DEVICE_COOKIE``: the browser that opened the link counts as known
     device: str
 
 
 class PasswordLinks:
-    """Invites, resets, and sets the password at the end of either link."""
+    """Issues invitations and resets, and sets the password with either link."""
 
     def __init__(
         self, store: AccessStore, clock: Clock, identifiers: Identifiers, box: SecretBox, settings: SignInSettings
@@ -42,14 +44,14 @@ class PasswordLinks:
         self._passwords = Passwords()
 
     def invite(self, tx: AccessTransaction, act: AuditContext, account: Account) -> str:
-        """Issue an invitation in the caller's transaction and return its secret; earlier ones are void.
+        """Issue an invitation in the caller's transaction and return its secret; earlier ones become invalid.
 
         Raises StateConflictError for an account without an address, or an inactive one.
         """
         return self._issued(tx, act, account, "invitation", self._settings.invitation_seconds)
 
     def reset(self, tx: AccessTransaction, act: AuditContext, account: Account) -> str:
-        """Issue a reset, as ``invite``; the password goes on until the link is used."""
+        """Issue a reset link, like ``invite``; the old password stays valid until the link is used."""
         return self._issued(tx, act, account, "reset", self._settings.reset_seconds)
 
     def _issued(self, tx: AccessTransaction, act: AuditContext, account: Account, purpose: str, seconds: float) -> str:
@@ -57,12 +59,12 @@ class PasswordLinks:
             raise StateConflictError("the account has no address to send a link to")
         if not account.active:
             raise StateConflictError("the account is not active")
-        tx.drop_links(purpose, account.id)
+        tx.sessions.drop_links(purpose, account.id)
         secret = new_link_secret()
         issue_link(
             tx, act, purpose=purpose, subject_id=account.id, binding=account.email, seconds=seconds, secret=secret
         )
-        tx.append_audit([
+        tx.audit.append([
             act.entry("link.issued", subjects={"account": str(account.id)}, detail={"purpose": purpose}),
         ])  # fmt: skip
         return secret
@@ -70,9 +72,10 @@ class PasswordLinks:
     async def request_reset(
         self, email: str, browser: Browser, mail: Callable[[AuditContext, Account, str], ServiceMail]
     ) -> None:
-        """Queue the mail that ``mail`` makes of (act, account, secret) to a person that says it lost its password.
+        """Queue the mail that ``mail`` makes from (act, account, secret), for a person who reports a lost password.
 
-        Answers the same for whatever address; at most one mail in 15 minutes for each. Raises TooManyRequestsError.
+        The result is the same for every address. Each address gets at most one mail in 15 minutes. Raises
+        TooManyRequestsError.
         """
         named = normal_address(email)
         await self._throttling.begin(self._throttling.of_thing("reset_requests", browser.address, 20))
@@ -80,18 +83,18 @@ class PasswordLinks:
         key = self._box.mac("throttle", b"reset\n" + named.encode("utf-8", "surrogatepass"))
 
         def work(tx: AccessTransaction) -> None:
-            throttle = tx.throttle(key)
-            account = tx.account_by_email(named)
+            throttle = tx.sessions.throttle(key)
+            account = tx.accounts.by_email(named)
             if throttle is not None and act.now < throttle.retry_at:
                 return
-            tx.save_throttle(Throttle(key, 1, act.now, act.now + _BETWEEN_RESETS))
+            tx.sessions.save_throttle(Throttle(key, 1, act.now, act.now + _BETWEEN_RESETS))
             if account is not None and account.active and account.email is not None:
-                tx.add_service_mail(mail(act, account, self.reset(tx, act, account)))
+                tx.mails.add(mail(act, account, self.reset(tx, act, account)))
 
         await self._store.write(work)
 
     async def account_of(self, secret: str) -> Account:
-        """Return whom a link is for, and change nothing; raises LinkVoidError."""
+        """Return the account of a link without changing it; raises LinkVoidError."""
         now = self._clock.now()
         account, _ = await self._store.read(lambda tx: _found(tx, secret, now))
         return account
@@ -99,7 +102,7 @@ class PasswordLinks:
     async def accept(self, secret: str, password: str, browser: Browser) -> PasswordSet:
         """Set the password and use the link up; ends every session of the account.
 
-        Raises LinkVoidError, InvalidInputError (field ``password``; the link holds), TooManyRequestsError.
+        Raises LinkVoidError, InvalidInputError (field ``password``; the link stays valid), TooManyRequestsError.
         """
         await self._throttling.begin(self._throttling.of_thing("links", browser.address, 50))
         account = await self.account_of(secret)
@@ -112,9 +115,9 @@ class PasswordLinks:
         def work(tx: AccessTransaction) -> None:
             current, purpose = _found(tx, secret, act.now)
             redeem_link(tx, act, secret, purpose, binding_now=current.email)
-            tx.set_password(Password(current.id, hashed, act.now))
-            ended = tx.end_sessions(current.id)
-            tx.append_audit([
+            tx.credentials.set_password(Password(current.id, hashed, act.now))
+            ended = tx.sessions.end_all(current.id)
+            tx.audit.append([
                 act.entry(
                     "password.set",
                     subjects={"account": str(current.id)},
@@ -127,9 +130,9 @@ class PasswordLinks:
 
 
 def _found(tx: AccessTransaction, secret: str, now: datetime) -> tuple[Account, str]:
-    """Return whom a link is for and its purpose; raises LinkVoidError, also where the address has changed since."""
+    """Return the account and the purpose of a link; raises LinkVoidError, also if the address has changed."""
     link = find_link(tx, secret, _PURPOSES, now)
-    account = tx.account(link.subject_id)
+    account = tx.accounts.get(link.subject_id)
     if account is None or not account.active or account.email != link.binding:
         raise LinkVoidError
     return account, link.purpose

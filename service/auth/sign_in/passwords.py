@@ -1,12 +1,13 @@
-"""Passwords: argon2id (RFC 9106), at least as strong as OWASP's first recommendation, worked out beside the event loop.
+"""Passwords: argon2id (RFC 9106), at least as strong as OWASP's first recommendation, computed in threads.
 
-A password is taken as it is typed, after Unicode NFC: the same letters typed on another system are the same password.
-It is neither shortened nor folded.
+A password is normalised to Unicode NFC, so the same letters typed on another system are the same password. It is not
+shortened, and its case is not changed.
 """
 
 import asyncio
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -15,11 +16,11 @@ MIN_CHARACTERS = 12
 MAX_CHARACTERS = 256
 #: OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, hash_len=32, salt_len=16, type=Type.ID)
-#: Two at once at most in the whole process: a crowd at the sign-in takes no more memory and no more processors.
+#: At most two hashes at a time in the process, so that many sign-ins do not need more memory or processors.
 _THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="passwords")
-#: Fewer different letters are a pattern.
+#: Passwords with fewer different characters are refused as patterns.
 _FEWEST_DIFFERENT = 5
-#: Of the lists of passwords that everybody tries first, those that are long enough to be taken otherwise.
+#: The well-known passwords that are long enough to pass the other checks.
 _COMMON = frozenset({
     "123456789012", "1234567890123", "12345678901234", "123456123456", "111111111111", "000000000000", "password1234",
     "password12345", "passwordpassword", "qwertyuiop123", "qwertyuiop12", "qwerty123456", "azertyuiop123",
@@ -29,7 +30,7 @@ _COMMON = frozenset({
 
 
 def password_fault(password: str, email: str | None) -> str | None:
-    """Return why a password is not taken, or None. Length counts, not kinds of characters (NIST SP 800-63B, 5.1.1)."""
+    """Return why a password is refused, or None. Length counts, not kinds of characters (NIST SP 800-63B, 5.1.1)."""
     if len(password) < MIN_CHARACTERS:
         return f"must have at least {MIN_CHARACTERS} characters"
     if len(password) > MAX_CHARACTERS:
@@ -42,12 +43,18 @@ def password_fault(password: str, email: str | None) -> str | None:
     return None
 
 
+@cache
+def _nobodys_hash() -> str:
+    """Return what a password is compared with where there is none: it takes as long and never fits."""
+    return _HASHER.hash("nobody has this password \N{SNOWMAN}")
+
+
 class Passwords:
-    """Makes and compares hashes, a few at once, in threads."""
+    """Makes and compares hashes in threads, a few at a time."""
 
     def __init__(self) -> None:
-        #: what a password is compared with where there is none: it takes as long and never fits
-        self._nobodys = _HASHER.hash("nobody has this password \N{SNOWMAN}")
+        # Made once a process, and before the first password is compared: the first takes no longer than others.
+        self._nobodys = _nobodys_hash()
         #: comparisons made; known and unknown accounts cost the same number
         self.comparisons = 0
 
@@ -56,14 +63,14 @@ class Passwords:
         return await asyncio.get_running_loop().run_in_executor(_THREADS, _HASHER.hash, _normal(password))
 
     async def fits(self, password: str, stored: str | None) -> bool:
-        """Whether a password is the one that was hashed; without a hash, False after the same time."""
+        """Return whether a password matches a hash; without a hash, return False after the same time."""
         self.comparisons += 1
         hashed, typed = stored or self._nobodys, _normal(password[: MAX_CHARACTERS + 1])
         fits = await asyncio.get_running_loop().run_in_executor(_THREADS, _compare, hashed, typed)
         return fits and stored is not None
 
     def is_outdated(self, stored: str) -> bool:
-        """Whether a hash was made with other parameters than today's."""
+        """Return whether a hash was made with other parameters than the current ones."""
         return _HASHER.check_needs_rehash(stored)
 
 
@@ -75,5 +82,5 @@ def _compare(stored: str, password: str) -> bool:
 
 
 def _normal(password: str) -> str:
-    # A lone surrogate is no character: it is replaced, or the hasher would refuse to encode it.
+    # A lone surrogate is not a character; it is replaced, because the hasher cannot encode it.
     return unicodedata.normalize("NFC", password).encode("utf-8", "replace").decode()

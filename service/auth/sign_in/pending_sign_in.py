@@ -1,4 +1,4 @@
-"""Sign-ins half way: bound to one browser by a cookie, with what is being answered kept encrypted."""
+"""Pending sign-ins: bound to one browser by a cookie; their data, such as a challenge, is stored encrypted."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -10,28 +10,29 @@ from uuid import UUID
 from notifications.ports import Clock, Identifiers
 from service.auth.authentication import session_digest
 from service.crypto.secret_box import SecretBox
-from service.ports.accounts import Account, PendingSignIn
+from service.ports.accounts import Account
+from service.ports.sessions import PendingSignIn
 from service.ports.store import AccessTransaction
 
 _PURPOSE = "pending_sign_in"
 
 
 class SignInOverError(Exception):
-    """The sign-in half way is over: expired, used, ended by wrong codes, or of another browser. Start again."""
+    """The pending sign-in is over: expired, used, ended by wrong codes, or of another browser. Start again."""
 
     def __init__(self) -> None:
         super().__init__("the sign-in took too long or was ended; start again")
 
 
 class PendingSignIns:
-    """Makes, finds and changes sign-ins half way, in the caller's transaction."""
+    """Creates, finds and changes pending sign-ins, in the caller's transaction."""
 
     def __init__(self, clock: Clock, identifiers: Identifiers, box: SecretBox, seconds: float) -> None:
         self._clock, self._identifiers, self._box = clock, identifiers, box
         self._seconds = seconds
 
     def begun(self, secret: str, purpose: str, account_id: UUID | None, data: Mapping[str, object]) -> PendingSignIn:
-        """Return a new one; ``secret`` is the cookie that binds it, ``data`` is JSON."""
+        """Return a new pending sign-in; ``secret`` is the value of its cookie, ``data`` is JSON."""
         identifier = self._identifiers.new_id()
         return PendingSignIn(
             id=identifier,
@@ -44,11 +45,11 @@ class PendingSignIns:
 
     def replace(self, tx: AccessTransaction, pending: PendingSignIn, data: Mapping[str, object]) -> None:
         """Put other data into one; its cookie and its end stay."""
-        tx.remove_pending_sign_in(pending.id)
-        tx.add_pending_sign_in(replace(pending, sealed_data=self._sealed(pending.id, data)))
+        tx.sessions.remove_pending(pending.id)
+        tx.sessions.add_pending(replace(pending, sealed_data=self._sealed(pending.id, data)))
 
     def data(self, pending: PendingSignIn) -> dict[str, Any]:
-        """Return what is kept in one."""
+        """Return the data of a pending sign-in."""
         data: dict[str, Any] = json.loads(self._box.open(pending.sealed_data, purpose=_PURPOSE, owner=str(pending.id)))
         return data
 
@@ -56,10 +57,10 @@ class PendingSignIns:
         self, tx: AccessTransaction, secret: str, purposes: Collection[str]
     ) -> tuple[PendingSignIn, Account | None]:
         """Return one by its cookie, and its account, None where it has none; raises SignInOverError."""
-        pending = tx.pending_sign_in(session_digest(secret))
+        pending = tx.sessions.pending(session_digest(secret))
         if pending is None or pending.purpose not in purposes or self._clock.now() >= pending.expires_at:
             raise SignInOverError
-        account = None if pending.account_id is None else tx.account(pending.account_id)
+        account = None if pending.account_id is None else tx.accounts.get(pending.account_id)
         if account is not None and not account.active:
             raise SignInOverError
         return pending, account

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 _STEP_SECONDS = 30
 _DIGITS = 6
-#: Steps that a generator's clock may be off, each way.
+#: Number of time steps by which a generator's clock may be wrong, in both directions.
 _DRIFT_STEPS = 1
 _SEED_BYTES = 20
 RECOVERY_CODES = 10
@@ -28,12 +28,12 @@ def new_seed() -> bytes:
 
 
 def seed_text(seed: bytes) -> str:
-    """Return a seed in base32, to be typed."""
+    """Return a seed in base32, for typing."""
     return base64.b32encode(seed).decode()
 
 
 def otpauth_uri(seed: bytes, account: str, issuer: str) -> str:
-    """Return what authenticator applications read, such as from a QR code."""
+    """Return the ``otpauth:`` URI for authenticator applications, usually shown as a QR code."""
     label = f"{quote(issuer, safe='')}:{quote(account, safe='')}"
     return (
         f"otpauth://totp/{label}?secret={seed_text(seed)}&issuer={quote(issuer, safe='')}"
@@ -42,9 +42,10 @@ def otpauth_uri(seed: bytes, account: str, issuer: str) -> str:
 
 
 def matching_step(seed: bytes, code: str, now: datetime, last_step: int) -> int | None:
-    """Return the time step that a code is of, or None for a wrong one; a step is taken once, and never an earlier one.
+    """Return the time step of a code, or None for a wrong code; only steps after ``last_step`` are accepted.
 
-    SHA-1, because no authenticator application is sure to take another hash; HMAC does not rest on its collisions.
+    The hash is SHA-1, because not every authenticator application supports another one. Collisions of SHA-1 do not
+    weaken HMAC.
     """
     if not _CODE.fullmatch(code) or not code.isascii():
         return None
@@ -59,17 +60,17 @@ def matching_step(seed: bytes, code: str, now: datetime, last_step: int) -> int 
 
 
 def is_generated(code: str) -> bool:
-    """Whether a code has the form of a generator's; else it is looked at as a recovery code."""
+    """Return whether a code has the form of a generator's code; otherwise it is treated as a recovery code."""
     return _CODE.fullmatch(code) is not None
 
 
 def new_recovery_codes() -> list[str]:
-    """Return codes of 80 random bits, in groups that are read out easily."""
+    """Return codes of 80 random bits, in groups that are easy to read."""
     return [_grouped(base64.b32encode(secrets.token_bytes(_RECOVERY_BYTES)).decode()) for _ in range(RECOVERY_CODES)]
 
 
 def recovery_digest(code: str) -> bytes:
-    """Return what is stored of a recovery code, however it was typed."""
+    """Return the digest of a recovery code that is stored; spaces, hyphens and case do not matter."""
     plain = _SEPARATORS.sub("", code).upper()
     return hashlib.sha256(b"greffier/recovery-code/v1\n" + plain.encode("utf-8", "surrogatepass")).digest()
 

@@ -1,4 +1,4 @@
-"""Sessions: started with a secret that was never seen before, replaced when a credential changes, ended one or all."""
+"""Sessions: each starts with a new secret, and is replaced when a credential changes."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -8,41 +8,42 @@ from uuid import UUID
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import session_digest
 from service.auth.caller import must_enrol
-from service.ports.accounts import Account, Session
+from service.ports.accounts import Account
+from service.ports.sessions import Session
 from service.ports.store import AccessTransaction
 
-#: Binds a sign-in half way to one browser; gone when the browser closes.
+#: Binds a pending sign-in to one browser; deleted when the browser closes.
 PENDING_COOKIE = "__Host-greffier-pending"
-#: Says that someone signed in from this browser before; outlives sessions.
+#: Marks a browser from which somebody signed in before; outlives sessions.
 DEVICE_COOKIE = "__Host-greffier-device"
 _USER_AGENT_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """What a request says of where it comes from. Nothing of it is believed; ``device`` is checked by its MAC."""
+    """The origin of a request, as the request states it. It is not trusted; ``device`` is verified by its MAC."""
 
-    #: network address, as ``authenticating.client_address`` gives it
+    #: network address from ``authentication.client_address``
     address: str
     user_agent: str = ""
-    #: value of ``DEVICE_COOKIE``, where there is one
+    #: value of ``DEVICE_COOKIE``; None without one
     device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A person is signed in: what its browser is to be given."""
+    """A successful sign-in: the values for the person's browser."""
 
     account: Account
     session_id: UUID
-    #: value of ``SESSION_COOKIE``; new at each sign-in and each change of a credential, never one that was sent to us
+    #: value of ``SESSION_COOKIE``; new at each sign-in and each change of a credential, never a value from a request
     session_secret: str = field(repr=False)
     #: absolute end of the session
     expires_at: datetime
     #: value of ``DEVICE_COOKIE``
     device: str = field(repr=False)
     method: str
-    #: a person at the provider that has no second factor: to be sent to enrolment, and nowhere else
+    #: whether the person has a role at the provider but no second factor; only the enrolment page is then allowed
     must_enrol: bool
 
 
@@ -63,9 +64,9 @@ def begin_session(
     absolute_seconds: float,
     second_factor_required: bool,
 ) -> SignedIn:
-    """Start a session in the caller's transaction; what is over of all accounts is deleted with it.
+    """Start a session in the caller's transaction; also delete expired access records of all accounts.
 
-    ``secret`` comes from ``new_session_secret``: a cookie that a browser sent is never taken over.
+    ``secret`` comes from ``new_session_secret``. A cookie value from a request is never used.
     """
     session = Session(
         id=act.identifiers.new_id(),
@@ -77,16 +78,16 @@ def begin_session(
         last_seen_at=act.now,
         expires_at=act.now + timedelta(seconds=absolute_seconds),
     )
-    tx.purge_access(act.now)
-    tx.add_session(session)
-    tx.append_audit([
+    tx.sessions.purge(act.now)
+    tx.sessions.add(session)
+    tx.audit.append([
         AuditContext(f"account:{account.id}", act.now, act.identifiers).entry(
             "session.started",
             subjects={"account": str(account.id), "session": str(session.id)},
             detail={"method": method},
         )
     ])  # fmt: skip
-    grants = tuple(tx.grants(account.id))
+    grants = tuple(tx.accounts.grants(account.id))
     return SignedIn(
         account=account,
         session_id=session.id,

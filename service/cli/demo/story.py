@@ -44,7 +44,9 @@ async def run_demo(out: Path, *, once: bool, port: int) -> None:
         with contextlib.closing(log):
             configure_logging(log)
             # Links in mails and passkeys name the address that a browser on this machine uses.
-            settings: dict[str, Any] = {} if once or port == 0 else {"console_url": f"http://localhost:{port}"}
+            settings: dict[str, Any] = (
+                {} if once or port == 0 else {"provider__console_url": f"http://localhost:{port}"}
+            )
             async with embedded_service(Path(scratch) / "data", port=0 if once else port, **settings) as running:
                 await tell(running, out, console)
                 if not once:

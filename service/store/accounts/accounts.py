@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam
 
+from notifications.errors import required
 from notifications.ports import Page
 from service.ports.accounts import Account, ExternalIdentity, Grant, Role
 from service.store.sql.flat import FlatTable
@@ -36,30 +37,34 @@ _OF_PERSON = _IDENTITIES.by("account_id")
 
 
 class AccountRecords(Records):
-    """Accounts, grants, and how identity providers know them; see ``service.ports.store``."""
+    """Implements ``service.ports.accounts.AccountRepository``."""
 
-    def add_account(self, account: Account) -> None:
+    def add(self, account: Account) -> None:
         """Store a new account."""
         self._session.execute(_ACCOUNTS.insert, _ACCOUNTS.values(account))
         self._changed("access")
 
-    def account(self, account_id: UUID) -> Account | None:
+    def get(self, account_id: UUID) -> Account | None:
         """Return the account."""
         row = self._session.one(_BY_ID, (account_id.bytes,))
         return None if row is None else _ACCOUNTS.record(row)
 
-    def account_by_email(self, email: str) -> Account | None:
+    def require(self, account_id: UUID) -> Account:
+        """Return the account; raises NotFoundError where there is none."""
+        return required("account", account_id, self.get(account_id))
+
+    def by_email(self, email: str) -> Account | None:
         """Return the account by its normalised address."""
         row = self._session.one(_BY_EMAIL, (email,))
         return None if row is None else _ACCOUNTS.record(row)
 
-    def save_account(self, account: Account, expected_version: int) -> None:
+    def save(self, account: Account, expected_version: int) -> None:
         """Replace the account; raises VersionMismatchError."""
         values = _ACCOUNTS.some_values(account, "kind", "name", "email", "language", "active")
         self._replace("account", account.id, expected_version, account.version, _VERSION, _UPDATE, values)
         self._changed("access")
 
-    def accounts(self, page: Page) -> tuple[list[Account], str | None]:
+    def page(self, page: Page) -> tuple[list[Account], str | None]:
         """Return accounts, oldest first."""
         rows = self._session.all(_PAGE, (start_of("accounts", page, FIRST), page.limit + 1))
         return paged("accounts", page, rows, lambda *row: _ACCOUNTS.record(row))
@@ -70,7 +75,7 @@ class AccountRecords(Records):
         self._changed("access")
 
     def remove_grant(self, grant_id: UUID) -> None:
-        """Take a grant away."""
+        """Remove a grant."""
         self._session.execute(_REMOVE_GRANT, (grant_id.bytes,))
         self._changed("access")
 
@@ -79,25 +84,25 @@ class AccountRecords(Records):
         return [_GRANTS.record(row) for row in self._session.all(_OF_ACCOUNT, (account_id.bytes,))]
 
     def grants_at(self, customer_id: UUID) -> Sequence[Grant]:
-        """Return the grants held at a customer."""
+        """Return the grants for a customer."""
         return [_GRANTS.record(row) for row in self._session.all(_AT_CUSTOMER, (customer_id.bytes,))]
 
     def holders(self, role: Role) -> Sequence[Account]:
-        """Return the active accounts that hold a role anywhere, each once."""
+        """Return the active accounts that have a role, at the provider or for any customer, each once."""
         grants = [_GRANTS.record(row) for row in self._session.all(_OF_ROLE, (role.value,))]
-        found = (self.account(account_id) for account_id in dict.fromkeys(grant.account_id for grant in grants))
+        found = (self.get(account_id) for account_id in dict.fromkeys(grant.account_id for grant in grants))
         return [account for account in found if account is not None and account.active]
 
     def add_external_identity(self, identity: ExternalIdentity) -> None:
-        """Store how a provider knows an account."""
+        """Store an external identity."""
         self._session.execute(_IDENTITIES.insert, _IDENTITIES.values(identity))
         self._changed("access")
 
     def external_identity(self, issuer: str, subject: str) -> ExternalIdentity | None:
-        """Return whom a provider means."""
+        """Return the external identity by issuer and subject."""
         row = self._session.one(_IDENTITY, (issuer, subject))
         return None if row is None else _IDENTITIES.record(row)
 
     def external_identities(self, account_id: UUID) -> Sequence[ExternalIdentity]:
-        """Return how providers know an account."""
+        """Return the external identities of an account."""
         return [_IDENTITIES.record(row) for row in self._session.all(_OF_PERSON, (account_id.bytes,))]

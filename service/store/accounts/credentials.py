@@ -1,10 +1,10 @@
-"""What accounts prove themselves with: passwords, one-time codes, passkeys, recovery codes."""
+"""Credentials of accounts: passwords, one-time codes, passkeys, recovery codes."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from service.ports.accounts import Passkey, Password, RecoveryCode, Totp
+from service.ports.credentials import Passkey, Password, RecoveryCode, Totp
 from service.store.sql.encoding import to_microseconds
 from service.store.sql.flat import FlatTable
 from service.store.sql.records import Records
@@ -31,7 +31,7 @@ _USE_CODE = compiled_text(
 
 
 class CredentialRecords(Records):
-    """Credentials; see ``service.ports.store``."""
+    """Implements ``service.ports.credentials.CredentialRepository``."""
 
     def set_password(self, password: Password) -> None:
         """Store or replace the password of an account."""
@@ -54,11 +54,11 @@ class CredentialRecords(Records):
         return None if row is None else _TOTPS.record(row)
 
     def all_totps(self) -> Sequence[Totp]:
-        """Return every generator: for sealing the seeds anew when the master key is replaced."""
+        """Return every generator; used to encrypt the seeds again when the master key is replaced."""
         return [_TOTPS.record(row) for row in self._session.all(_ALL_TOTPS)]
 
     def remove_totp(self, account_id: UUID) -> None:
-        """Forget the generator."""
+        """Delete the generator."""
         self._session.execute(_REMOVE_TOTP, (account_id.bytes,))
         self._changed("access")
 
@@ -83,18 +83,18 @@ class CredentialRecords(Records):
         self._changed("access")
 
     def remove_passkey(self, passkey_id: UUID) -> None:
-        """Forget a passkey."""
+        """Delete a passkey."""
         self._session.execute(_REMOVE_PASSKEY, (passkey_id.bytes,))
         self._changed("access")
 
     def replace_recovery_codes(self, account_id: UUID, codes: Sequence[RecoveryCode]) -> None:
-        """Put these codes in the place of all that the account had."""
+        """Replace all codes of the account by these."""
         self._session.execute(_FORGET_CODES, (account_id.bytes,))
         self._session.execute_many(_CODES.insert, [_CODES.values(code) for code in codes])
         self._changed("access")
 
     def recovery_codes(self, account_id: UUID) -> Sequence[RecoveryCode]:
-        """Return the codes of an account, used ones too."""
+        """Return the codes of an account, including used ones."""
         return [_CODES.record(row) for row in self._session.all(_CODES_OF, (account_id.bytes,))]
 
     def use_recovery_code(self, account_id: UUID, digest: bytes, at: datetime) -> bool:

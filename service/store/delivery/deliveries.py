@@ -44,12 +44,12 @@ _OUTCOME: JsonCodec[Outcome] = JsonCodec(Outcome)
 _deliveries, _attempts, _messages = table(DeliveryRow).c, table(DeliveryAttemptRow).c, table(SentMessageRow).c
 _notices, _inbox = table(NoticeRow).c, table(InboxItemRow).c
 
-#: The columns of a delivery, in the order of its fields; also read beside a lease.
+#: The columns of a delivery, in the order of its fields; also read together with a lease.
 DELIVERY = (
     _deliveries.id, _deliveries.notice_id, _deliveries.customer_id, _deliveries.channel, _deliveries.contact_id,
     _deliveries.message_id, _deliveries.state, _deliveries.attempts, _deliveries.next_attempt_at,
     _deliveries.last_error, _deliveries.created_at, _deliveries.endpoint_id, _deliveries.cause, _deliveries.sent_at,
-    _deliveries.lane,
+    _deliveries.lane, _deliveries.too_large_at,
 )  # fmt: skip
 _ATTEMPT = (
     _attempts.id, _attempts.delivery_id, _attempts.number, _attempts.started_at, _attempts.ended_at,
@@ -57,7 +57,7 @@ _ATTEMPT = (
 )  # fmt: skip
 
 _INSERT_DELIVERY = insert_of(DeliveryRow, "leased_until")
-# The deadline is the notice's own, copied so that the queue has its order in one index; the turn is counted.
+# The notice's deadline is copied, so that one index has the order of the queue; the turn counts earlier deliveries.
 _PLACE_OF_NOTICE = compiled_text(
     "SELECT due_at, (SELECT count(*) FROM deliveries WHERE notice_id = notices.id) FROM notices WHERE id = :id", "id"
 )
@@ -74,15 +74,16 @@ _TROUBLED = limited(
 _BY_ID = compiled(select(*DELIVERY).where(_deliveries.id == bindparam("id")), "id")
 _FINISH = compiled_text(
     "UPDATE deliveries SET state = :state, attempts = :attempts, next_attempt_at = :next_attempt_at,"
-    " last_error = :last_error, sent_at = :sent_at, leased_until = NULL WHERE id = :id AND attempts = :expected",
-    "state", "attempts", "next_attempt_at", "last_error", "sent_at", "id", "expected",
+    " last_error = :last_error, sent_at = :sent_at, too_large_at = :too_large_at, leased_until = NULL"
+    " WHERE id = :id AND attempts = :expected",
+    "state", "attempts", "next_attempt_at", "last_error", "sent_at", "too_large_at", "id", "expected",
 )  # fmt: skip
-# The same with its parameters as rows of a list named ``given``.
+# The same statement with its parameters as rows of a list named ``given``.
 _FINISH_GIVEN = (
     "UPDATE deliveries SET state = given.column1, attempts = given.column2,"
     " next_attempt_at = CAST(given.column3 AS BIGINT), last_error = given.column4,"
-    " sent_at = CAST(given.column5 AS BIGINT), leased_until = NULL"
-    " FROM given WHERE deliveries.id = given.column6 AND deliveries.attempts = given.column7"
+    " sent_at = CAST(given.column5 AS BIGINT), too_large_at = CAST(given.column6 AS BIGINT), leased_until = NULL"
+    " FROM given WHERE deliveries.id = given.column7 AND deliveries.attempts = given.column8"
 )
 _COUNTED = compiled_text("SELECT attempts FROM deliveries WHERE id = :id", "id")
 _ATTEMPTS = compiled(
@@ -113,7 +114,7 @@ def delivery_of_row(*row: Any) -> Delivery:
     """Return the delivery of a row, in the order of ``DELIVERY``."""
     (
         id_bytes, notice_id, customer_id, channel, contact_id, message_id, state, attempts, next_attempt_at,
-        last_error, created_at, endpoint_id, cause, sent_at, lane,
+        last_error, created_at, endpoint_id, cause, sent_at, lane, too_large_at,
     ) = row  # fmt: skip
     return Delivery(
         id=UUID(bytes=id_bytes),
@@ -131,6 +132,7 @@ def delivery_of_row(*row: Any) -> Delivery:
         cause=DeliveryCause(cause),
         sent_at=from_optional_microseconds(sent_at),
         lane=lane,
+        too_large_at=from_optional_microseconds(too_large_at),
     )
 
 
@@ -154,9 +156,9 @@ def _inbox_item_of_row(*row: Any) -> InboxItem:
 
 
 class DeliveryRecords(Records):
-    """Deliveries, attempts and the inbox; who takes which delivery stands in ``leases``."""
+    """Deliveries, attempts and the inbox; leases are in ``leases``."""
 
-    def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
+    def add(self, deliveries: Sequence[Delivery]) -> None:
         """Queue deliveries."""
         places: dict[UUID, tuple[int, Iterator[int]]] = {}
         rows = []
@@ -182,6 +184,7 @@ class DeliveryRecords(Records):
                 delivery.lane,
                 due_at,
                 next(turns),
+                to_optional_microseconds(delivery.too_large_at),
             ))  # fmt: skip
         if rows:
             self._session.execute_many(_INSERT_DELIVERY, rows)
@@ -194,16 +197,16 @@ class DeliveryRecords(Records):
             raise StateConflictError(f"notice {notice_id} does not exist")
         return row[0], map(turn_of, count(row[1]))
 
-    def delivery(self, delivery_id: UUID) -> Delivery | None:
+    def get(self, delivery_id: UUID) -> Delivery | None:
         """Return the delivery."""
         row = self._session.one(_BY_ID, (delivery_id.bytes,))
         return None if row is None else delivery_of_row(*row)
 
-    def deliveries(self, notice_id: UUID) -> Sequence[Delivery]:
+    def of_notice(self, notice_id: UUID) -> Sequence[Delivery]:
         """Return the deliveries of a notice, in creation order."""
         return [delivery_of_row(*row) for row in self._session.all(_OF_NOTICE, (notice_id.bytes,))]
 
-    def troubled_deliveries(self, limit: int) -> Sequence[Delivery]:
+    def troubled(self, limit: int) -> Sequence[Delivery]:
         """Return deliveries whose last attempt failed, nearest notice ``due_at`` first."""
         return [delivery_of_row(*row) for row in self._session.all(_TROUBLED, (limit,))]
 
@@ -212,7 +215,7 @@ class DeliveryRecords(Records):
         self.finish_attempts([(delivery, attempt, message)])
 
     def finish_attempts(self, finished: Sequence[tuple[Delivery, DeliveryAttempt, bytes | None]]) -> None:
-        """As ``finish_attempt`` for each of them, by few statements."""
+        """Like ``finish_attempt`` for each of them, with few statements."""
         self._replace_standings([(delivery, attempt.number - 1) for delivery, attempt, _ in finished])
         self._session.execute_many(
             _INSERT_ATTEMPT,
@@ -234,13 +237,13 @@ class DeliveryRecords(Records):
         self._session.execute_many(_INSERT_MESSAGE, sent)
         self._changed("deliveries")
 
-    def save_delivery(self, delivery: Delivery, expected_attempts: int) -> None:
+    def save(self, delivery: Delivery, expected_attempts: int) -> None:
         """Replace where the delivery stands without an attempt; raises VersionMismatchError."""
         self._replace_standings([(delivery, expected_attempts)])
         self._changed("deliveries")
 
     def _replace_standings(self, standings: Sequence[tuple[Delivery, int]]) -> None:
-        """Replace where deliveries stand; raises for the first that has not as many attempts as expected."""
+        """Replace the state of deliveries; raises for the first whose number of attempts is not the expected one."""
         values = [
             (
                 delivery.state.value,
@@ -248,6 +251,7 @@ class DeliveryRecords(Records):
                 to_optional_microseconds(delivery.next_attempt_at),
                 delivery.last_error,
                 to_optional_microseconds(delivery.sent_at),
+                to_optional_microseconds(delivery.too_large_at),
                 delivery.id.bytes,
                 expected_attempts,
             )
@@ -255,7 +259,7 @@ class DeliveryRecords(Records):
         ]
         if self._session.update_many(_FINISH, _FINISH_GIVEN, values) == len(values):
             return
-        # Those that were replaced have the new count now; whoever is told, the work is undone as a whole.
+        # Find one that was not replaced. Replaced ones have the new count now, but the whole job is rolled back anyway.
         for delivery, expected_attempts in standings:
             row = self._session.one(_COUNTED, (delivery.id.bytes,))
             if row is None:
@@ -269,12 +273,12 @@ class DeliveryRecords(Records):
         return [_attempt_of_row(row) for row in self._session.all(_ATTEMPTS, (delivery_id.bytes,))]
 
     def message_sent(self, delivery_id: UUID) -> bytes | None:
-        """Return the bytes of the last message handed over, or None."""
+        """Return the bytes of the last message that was sent, or None."""
         row = self._session.one(_LAST_MESSAGE, (delivery_id.bytes, 1))
         return None if row is None else row[0]
 
     def add_inbox_item(self, item: InboxItem) -> None:
-        """Place a notice in the console inbox; a second placing changes nothing."""
+        """Put a notice into the console inbox; does nothing if it is there already."""
         self._session.execute(
             _PLACE,
             (item.notice_id.bytes, item.customer_id.bytes, to_microseconds(item.placed_at), item.notice_id.bytes),

@@ -1,4 +1,4 @@
-"""Escalation: the clocks of notices, calls to make and made, checks of contacts, paused channels."""
+"""Escalation: the clocks of notices, calls to make and calls made."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,30 +7,24 @@ from uuid import UUID
 from sqlalchemy import bindparam
 
 from notifications.delivery.call_task import CallRecord, CallTask
-from notifications.delivery.delivery import ChannelKind, ChannelPause
 from notifications.delivery.escalation import Escalation
-from notifications.delivery.reachability import ReachabilityCheck
-from notifications.errors import NotFoundError, VersionMismatchError
+from notifications.errors import NotFoundError, VersionMismatchError, required
 from notifications.ports import Page
 from service.store.sql.encoding import from_optional_microseconds, to_microseconds
 from service.store.sql.flat import FlatTable
 from service.store.sql.paging import FIRST, paged, start_of
 from service.store.sql.records import Records
-from service.store.sql.statements import compiled, compiled_text, limited
+from service.store.sql.statements import compiled_text, limited
 from service.store.tables import (
     CallRecordRow,
     CallTaskRow,
-    ChannelPauseRow,
     EscalationRow,
-    ReachabilityCheckRow,
     table,
 )
 
 _ESCALATIONS = FlatTable(Escalation, EscalationRow)
 _TASKS, _CALLS = FlatTable(CallTask, CallTaskRow), FlatTable(CallRecord, CallRecordRow)
-_CHECKS = FlatTable(ReachabilityCheck, ReachabilityCheckRow)
-_PAUSES = FlatTable(ChannelPause, ChannelPauseRow)
-_escalations, _tasks, _checks = table(EscalationRow).c, table(CallTaskRow).c, table(ReachabilityCheckRow).c
+_escalations, _tasks = table(EscalationRow).c, table(CallTaskRow).c
 
 _OF_NOTICE = _ESCALATIONS.by("notice_id")
 _SAVE_ESCALATION = compiled_text(
@@ -63,58 +57,34 @@ _SAVE_TASK = compiled_text(
 _TASK_VERSION = compiled_text("SELECT version FROM call_tasks WHERE id = :id", "id")
 _CALLS_OF_TASK = _CALLS.by("task_id", ordered=True)
 
-_later = table(ReachabilityCheckRow).alias("later")
-_latest_checks = (
-    _CHECKS.select()
-    .where(
-        ~(
-            _later.select()
-            .where(
-                _later.c.customer_id == _checks.customer_id,
-                _later.c.subject == _checks.subject,
-                _later.c.subject_id == _checks.subject_id,
-                _later.c.position > _checks.position,
-            )
-            .exists()
-        )
-    )
-    .order_by(_checks.position)
-)
-_LATEST_CHECKS = compiled(_latest_checks)
-_LATEST_CHECKS_OF = compiled(_latest_checks.where(_checks.customer_id == bindparam("customer_id")), "customer_id")
-
-_PAUSE = _PAUSES.upsert("channel")
-_RESUME = compiled_text("DELETE FROM channel_pauses WHERE channel = :channel", "channel")
-_ALL_PAUSES = compiled(_PAUSES.select().order_by(table(ChannelPauseRow).c.channel))
-
 
 class EscalationRecords(Records):
-    """Escalation; see ``notifications.ports``."""
+    """Implements ``notifications.ports.EscalationRepository``."""
 
-    def add_escalation(self, escalation: Escalation) -> None:
+    def add(self, escalation: Escalation) -> None:
         """Start the clock of a sealed notice."""
         self._session.execute(_ESCALATIONS.insert, _ESCALATIONS.values(escalation))
         self._changed("escalations")
 
-    def escalation(self, notice_id: UUID) -> Escalation | None:
+    def get(self, notice_id: UUID) -> Escalation | None:
         """Return the clock of a notice."""
         row = self._session.one(_OF_NOTICE, (notice_id.bytes,))
         return None if row is None else _ESCALATIONS.record(row)
 
-    def save_escalation(self, escalation: Escalation, expected_version: int) -> None:
+    def save(self, escalation: Escalation, expected_version: int) -> None:
         """Replace the clock; raises VersionMismatchError."""
         if escalation.version != expected_version + 1:
             raise ValueError(f"version {escalation.version} does not follow {expected_version}")
         names = ("due_at", "acknowledge_by", "next_look_at", "version", "notice_id")
         values = (*_ESCALATIONS.some_values(escalation, *names), expected_version)
         if self._session.execute(_SAVE_ESCALATION, values).rowcount != 1:
-            current = self.escalation(escalation.notice_id)
+            current = self.get(escalation.notice_id)
             if current is None:
                 raise NotFoundError("escalation", escalation.notice_id)
             raise VersionMismatchError("escalation", escalation.notice_id, expected_version, current.version)
         self._changed("escalations")
 
-    def hasten_escalation(self, notice_id: UUID, at: datetime) -> bool:
+    def hasten(self, notice_id: UUID, at: datetime) -> bool:
         """Look at a notice again by ``at``; returns False where it has no clock."""
         moment = to_microseconds(at)
         hastened: int = self._session.execute(_HASTEN, (moment, moment, notice_id.bytes)).rowcount
@@ -122,11 +92,11 @@ class EscalationRecords(Records):
             self._changed("escalations")
         return hastened > 0
 
-    def due_escalations(self, now: datetime, limit: int) -> Sequence[Escalation]:
+    def due(self, now: datetime, limit: int) -> Sequence[Escalation]:
         """Return clocks whose time has come, earliest first."""
         return [_ESCALATIONS.record(row) for row in self._session.all(_DUE, (to_microseconds(now), limit))]
 
-    def next_escalation_at(self) -> datetime | None:
+    def next_look_at(self) -> datetime | None:
         """Return when the next clock strikes."""
         row = self._session.one(_NEXT)
         return None if row is None else from_optional_microseconds(row[0])
@@ -134,7 +104,7 @@ class EscalationRecords(Records):
     # -- calls
 
     def add_call_task(self, task: CallTask) -> None:
-        """Open a call task; raises StateConflictError where one is open for the notice."""
+        """Open a call task; raises StateConflictError if one is open for the notice."""
         self._session.execute(_TASKS.insert, _TASKS.values(task))
         self._changed("call_tasks")
 
@@ -142,6 +112,10 @@ class EscalationRecords(Records):
         """Return the task."""
         row = self._session.one(_TASK, (task_id.bytes,))
         return None if row is None else _TASKS.record(row)
+
+    def require_call_task(self, task_id: UUID) -> CallTask:
+        """Return the call task; raises NotFoundError where there is none."""
+        return required("call task", task_id, self.call_task(task_id))
 
     def save_call_task(self, task: CallTask, expected_version: int) -> None:
         """Replace the task; raises VersionMismatchError."""
@@ -170,37 +144,3 @@ class EscalationRecords(Records):
     def call_records(self, task_id: UUID) -> Sequence[CallRecord]:
         """Return the calls of a task, oldest first."""
         return [_CALLS.record(row) for row in self._session.all(_CALLS_OF_TASK, (task_id.bytes,))]
-
-    # -- checks
-
-    def add_reachability_checks(self, checks: Sequence[ReachabilityCheck]) -> None:
-        """Record checks."""
-        self._session.execute_many(_CHECKS.insert, [_CHECKS.values(check) for check in checks])
-        if checks:
-            self._changed("checks")
-
-    def latest_reachability_checks(self, customer_id: UUID | None) -> Sequence[ReachabilityCheck]:
-        """Return the latest check of each subject of a customer, or of all."""
-        if customer_id is None:
-            rows = self._session.all(_LATEST_CHECKS)
-        else:
-            rows = self._session.all(_LATEST_CHECKS_OF, (customer_id.bytes,))
-        return [_CHECKS.record(row) for row in rows]
-
-    # -- pauses
-
-    def pause_channel(self, pause: ChannelPause) -> None:
-        """Record that a channel is paused."""
-        self._session.execute(_PAUSE, _PAUSES.values(pause))
-        self._changed("deliveries")
-
-    def resume_channel(self, channel: ChannelKind) -> bool:
-        """End a pause; returns whether there was one."""
-        ended: int = self._session.execute(_RESUME, (channel.value,)).rowcount
-        if ended:
-            self._changed("deliveries")
-        return ended > 0
-
-    def channel_pauses(self) -> Sequence[ChannelPause]:
-        """Return the pauses."""
-        return [_PAUSES.record(row) for row in self._session.all(_ALL_PAUSES)]

@@ -1,6 +1,6 @@
-"""How the service fares, counted in one snapshot. Every statement reads an index that holds what is open, or few rows.
+"""Figures of the service, counted in one snapshot. Every statement reads an index of open records, or only few rows.
 
-What is done is not counted here: it grows for ever, and is counted as it happens.
+Finished work is not counted here, because it grows for ever; it is counted when it happens.
 """
 
 from collections import Counter
@@ -68,9 +68,9 @@ _LEAF = compiled_text("SELECT leaf FROM audit_entries WHERE position = :position
 
 
 class FigureRecords(Records):
-    """How the service fares; see ``service.ports.store``."""
+    """Implements ``service.ports.figures.FigureRepository``."""
 
-    def store_figures(self, now: datetime) -> StoreFigures:
+    def collect(self, now: datetime) -> StoreFigures:
         """Return the figures as they are now."""
         at = to_microseconds(now)
         calls, customers = self._session.one(_CALLS), self._session.one(_WITHOUT_CONTACT)
@@ -92,7 +92,7 @@ class FigureRecords(Records):
         )
 
     def recent_outcomes(self, since: datetime, limit: int) -> Mapping[tuple[ChannelKind, OutcomeKind], int]:
-        """Return what the last attempts came to."""
+        """Count the last attempts by channel and outcome."""
         rows = self._session.all(_RECENT, (limit, to_microseconds(since)))
         return Counter((ChannelKind(channel), _OUTCOME.decode(outcome).kind) for channel, outcome in rows)
 

@@ -1,8 +1,9 @@
-"""Leases: which deliveries are due, who has them, and all that an attempt needs of them."""
+"""Leases of due deliveries, with all data for an attempt."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any
 from uuid import UUID
@@ -34,18 +35,19 @@ from service.store.tables import (
     table,
 )
 
-#: How many leased deliveries are loaded by one query; keeps the number of statement texts small.
+#: Number of leased deliveries per query; keeps the number of different statements small.
 _LOADED_AT_ONCE = 200
 
 _deliveries, _notices = table(DeliveryRow).c, table(NoticeRow).c
 _sealed, _proofs = table(SealedNoticeRow).c, table(SealProofRow).c
 _customers, _contacts = table(CustomerRow).c, table(ContactRow).c
 
-#: How many lanes are passed over: the list is filled up to one of these lengths, so that there are few statements.
+#: Lengths of the list of blocked destinations. A list is padded to the next length, so that there are few statements.
 _LANES_PASSED_OVER = (0, 16, 128, 1024)
 _CHANNELS = len(ChannelKind)
 
 
+@cache
 def _due_statement(lanes: int) -> str:
     channel_names = tuple(f"channel_{number}" for number in range(_CHANNELS))
     lane_names = tuple(f"lane_{number}" for number in range(lanes))
@@ -65,19 +67,18 @@ def _due_statement(lanes: int) -> str:
     return limited(statement, "now", "leased_before", *channel_names, *lane_names)
 
 
-_DUE = {lanes: _due_statement(lanes) for lanes in _LANES_PASSED_OVER}
-#: Fills up lists of channels and lanes: nothing has this name.
+#: Padding for lists of channels and destinations; nothing has this name.
 _NOTHING = "-"
 _RELEASE = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE id = :id", "id")
 _FREE_ALL = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE leased_until IS NOT NULL")
-# What is sealed keeps the lease it was sealed under, and nobody asks.
+# A sealed notice keeps the lease under which it was sealed; nothing reads that lease.
 _FREE_ALL_NOTICES = compiled_text(
     "UPDATE notices SET leased_until = NULL WHERE state = 'released' AND leased_until IS NOT NULL"
 )
 
 
 def _parts(*groups: Collection[Any]) -> tuple[slice, ...]:
-    """Return where in a row each record stands; the first group is what stands before them."""
+    """Return the slice of each record in a row; the first group has the columns before the records."""
     return tuple(slice(start, end) for start, end in pairwise(accumulate(len(group) for group in groups)))
 
 
@@ -89,12 +90,14 @@ def _among(count: int) -> tuple[Any, tuple[str, ...]]:
     return _deliveries.position.in_([bindparam(name) for name in names]), names
 
 
+@cache
 def _lease_statement(count: int) -> str:
     condition, names = _among(count)
     statement = update(table(DeliveryRow)).values(leased_until=bindparam("until")).where(condition)
     return compiled(statement, "until", *names)
 
 
+@cache
 def _load_statement(count: int) -> str:
     condition, names = _among(count)
     return compiled(
@@ -106,7 +109,7 @@ def _load_statement(count: int) -> str:
     )
 
 
-# A notice goes to many contacts: what they all get is loaded once.
+# A notice goes to many contacts, so their common data is loaded once.
 _OF_NOTICE = compiled(
     select(*NOTICE, *CUSTOMER)
     .select_from(table(NoticeRow).join(table(CustomerRow), _customers.id == _notices.customer_id))
@@ -115,6 +118,7 @@ _OF_NOTICE = compiled(
 )
 
 
+@cache
 def _thread_statement(count: int) -> str:
     earlier, before = table(NoticeRow).alias("earlier"), table(DeliveryRow).alias("before")
     condition, names = _among(count)
@@ -143,11 +147,8 @@ def _thread_statement(count: int) -> str:
 
 
 _NOTICE_ID = [column.name for column in DELIVERY].index("notice_id")
-#: A shorter list is filled up with positions that no row has.
+#: Padding for shorter lists: a position that no row has.
 _NO_POSITION = -1
-_LOAD_ONE, _LOAD_MANY = _load_statement(1), _load_statement(_LOADED_AT_ONCE)
-_LEASE_ONE, _LEASE_MANY = _lease_statement(1), _lease_statement(_LOADED_AT_ONCE)
-_THREAD_ONE, _THREAD_MANY = _thread_statement(1), _thread_statement(_LOADED_AT_ONCE)
 
 
 def _filled(names: list[str], length: int) -> list[str]:
@@ -158,15 +159,15 @@ class LeaseRecords(Records):
     """The queue of deliveries."""
 
     def free_leases(self) -> int:
-        """Free every lease and return how many there were.
+        """Release every lease and return how many there were.
 
-        Only for the process that has the database to itself, as it starts: a lease found then is a dead worker's.
+        Only for the start of the only process of a database: every lease is then from a worker that died.
         """
         freed: int = self._session.execute(_FREE_ALL, ()).rowcount
         notices: int = self._session.execute(_FREE_ALL_NOTICES, ()).rowcount
         return freed + notices
 
-    def lease_deliveries(
+    def lease(
         self,
         now: datetime,
         lease_until: datetime,
@@ -175,12 +176,12 @@ class LeaseRecords(Records):
         except_channels: Collection[ChannelKind] = (),
         except_lanes: Collection[str] = (),
     ) -> Sequence[DueDelivery]:
-        """Take deliveries that are queued and due and not leased, whose seal has its log proof."""
+        """Lease deliveries that are queued, due and not leased, and whose seal has its log proof."""
         at = to_microseconds(now)
         channels = _filled([kind.value for kind in except_channels], _CHANNELS)
         lanes = sorted(except_lanes)[: _LANES_PASSED_OVER[-1]]
         length = next(length for length in _LANES_PASSED_OVER if len(lanes) <= length)
-        statement = self._session.skip_locked(_DUE[length], "deliveries")
+        statement = self._session.skip_locked(_due_statement(length), "deliveries")
         parameters = (at, at, *channels, *_filled(lanes, length), limit)
         positions = [row[0] for row in self._session.all(statement, parameters)]
         until = to_microseconds(lease_until)
@@ -192,24 +193,21 @@ class LeaseRecords(Records):
         ]
 
     def release_leases(self, delivery_ids: Collection[UUID]) -> None:
-        """Give leases back before they run out."""
+        """Release leases before they expire."""
         self._session.execute_many(_RELEASE, [(delivery_id.bytes,) for delivery_id in delivery_ids])
 
     def _leased(
         self, positions: list[int], until: int, notices: dict[bytes, tuple[Notice, SealedNotice, Customer]]
     ) -> list[DueDelivery]:
         """Lease deliveries and return them with all that an attempt needs; ``notices`` keeps what they share."""
-        if len(positions) == 1:
-            lease, load, thread, wanted = _LEASE_ONE, _LOAD_ONE, _THREAD_ONE, positions
-        else:
-            lease, load, thread = _LEASE_MANY, _LOAD_MANY, _THREAD_MANY
-            wanted = positions + [_NO_POSITION] * (_LOADED_AT_ONCE - len(positions))
-        self._session.execute(lease, (until, *wanted))
+        count = 1 if len(positions) == 1 else _LOADED_AT_ONCE
+        wanted = positions + [_NO_POSITION] * (count - len(positions))
+        self._session.execute(_lease_statement(count), (until, *wanted))
         threads: dict[int, list[str]] = {}
-        for position, message_id in self._session.all(thread, wanted):
+        for position, message_id in self._session.all(_thread_statement(count), wanted):
             threads.setdefault(position, []).append(message_id)
         leased = []
-        for row in self._session.all(load, wanted):
+        for row in self._session.all(_load_statement(count), wanted):
             delivery, contact = (row[part] for part in _PARTS)
             notice, sealed, customer = self._shared(delivery[_NOTICE_ID], notices)
             due = DueDelivery(
@@ -226,7 +224,7 @@ class LeaseRecords(Records):
     def _shared(
         self, notice_id: bytes, notices: dict[bytes, tuple[Notice, SealedNotice, Customer]]
     ) -> tuple[Notice, SealedNotice, Customer]:
-        """Return what all deliveries of a notice share, loaded once."""
+        """Return the common data of a notice's deliveries; it is loaded once."""
         if notice_id not in notices:
             row = self._session.one(_OF_NOTICE, (notice_id,))
             sealed = self._seal(notice_id)
@@ -244,7 +242,7 @@ class LeaseRecords(Records):
         return sealed
 
     def _with_endpoint(self, due: DueDelivery) -> DueDelivery:
-        """Return it with the webhook endpoint that it goes to, if it goes to one."""
+        """Return the delivery with its webhook endpoint, if it has one."""
         endpoint_id = due.delivery.endpoint_id
         if endpoint_id is None:
             return due

@@ -1,4 +1,4 @@
-"""Webhook endpoints and the secrets that sign what is sent to them."""
+"""Webhook endpoints, and the secrets that sign the messages to them."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -30,17 +30,17 @@ _DROP_SECRET = compiled_text("DELETE FROM webhook_secrets WHERE id = :id", "id")
 class WebhookRecords(Records):
     """Webhooks; see ``notifications.ports``."""
 
-    def add_webhook_endpoint(self, endpoint: WebhookEndpoint) -> None:
+    def add(self, endpoint: WebhookEndpoint) -> None:
         """Store a new endpoint."""
         self._session.execute(ENDPOINTS.insert, ENDPOINTS.values(endpoint))
         self._changed("webhooks")
 
-    def webhook_endpoint(self, endpoint_id: UUID) -> WebhookEndpoint | None:
+    def get(self, endpoint_id: UUID) -> WebhookEndpoint | None:
         """Return the endpoint."""
         row = self._session.one(ENDPOINT_BY_ID, (endpoint_id.bytes,))
         return None if row is None else ENDPOINTS.record(row)
 
-    def save_webhook_endpoint(self, endpoint: WebhookEndpoint, expected_version: int) -> None:
+    def save(self, endpoint: WebhookEndpoint, expected_version: int) -> None:
         """Replace the endpoint; raises VersionMismatchError."""
         self._replace(
             "webhook endpoint",
@@ -53,7 +53,7 @@ class WebhookRecords(Records):
         )
         self._changed("webhooks")
 
-    def webhook_endpoints(self, customer_id: UUID | None) -> Sequence[WebhookEndpoint]:
+    def endpoints(self, customer_id: UUID | None) -> Sequence[WebhookEndpoint]:
         """Return the endpoints of a customer, or of all, oldest first."""
         if customer_id is None:
             rows = self._session.all(_ALL_ENDPOINTS)
@@ -61,12 +61,12 @@ class WebhookRecords(Records):
             rows = self._session.all(_OF_CUSTOMER, (customer_id.bytes,))
         return [ENDPOINTS.record(row) for row in rows]
 
-    def add_webhook_secret(self, secret: WebhookSecret) -> None:
+    def add_secret(self, secret: WebhookSecret) -> None:
         """Store a new secret."""
         self._session.execute(SECRETS.insert, SECRETS.values(secret))
         self._changed("webhooks")
 
-    def webhook_secrets(self, endpoint_id: UUID | None) -> Sequence[WebhookSecret]:
+    def secrets(self, endpoint_id: UUID | None) -> Sequence[WebhookSecret]:
         """Return the secrets of an endpoint, or of all, oldest first."""
         if endpoint_id is None:
             rows = self._session.all(_ALL_SECRETS)
@@ -74,14 +74,14 @@ class WebhookRecords(Records):
             rows = self._session.all(SECRETS_OF_ENDPOINT, (endpoint_id.bytes,))
         return [SECRETS.record(row) for row in rows]
 
-    def save_webhook_secret(self, secret: WebhookSecret) -> None:
+    def save_secret(self, secret: WebhookSecret) -> None:
         """Replace what is sealed and when it expires; raises NotFoundError."""
         values = SECRETS.some_values(secret, "sealed", "expires_at", "id")
         if self._session.execute(_UPDATE_SECRET, values).rowcount != 1:
             raise NotFoundError("webhook secret", secret.id)
         self._changed("webhooks")
 
-    def drop_webhook_secret(self, secret_id: UUID) -> bool:
+    def drop_secret(self, secret_id: UUID) -> bool:
         """Remove a secret; returns whether there was one."""
         removed: int = self._session.execute(_DROP_SECRET, (secret_id.bytes,)).rowcount
         if removed:

@@ -1,6 +1,6 @@
-"""Making PostgreSQL's files anew after an erasure, so that nothing of deleted rows is left in them.
+"""Rewrite PostgreSQL's files after an erasure, so that they contain nothing of the deleted rows.
 
-A plain VACUUM gives space back for use and leaves the bytes; only a table that is written anew is without them.
+A plain VACUUM only marks the space as free, and the bytes stay. Only rewriting a table removes them.
 """
 
 import psycopg
@@ -21,16 +21,16 @@ _NOT_OWNED = (
     "SELECT relname FROM pg_class WHERE relname = ANY(%s) AND relkind = 'r' "
     "AND relnamespace = current_schema::regnamespace AND NOT pg_has_role(current_user, relowner, 'USAGE') ORDER BY 1"
 )
-#: So long a table is waited for; whoever reads it meanwhile waits behind.
+#: Longest wait for the lock of a table. Readers of the table queue behind this wait.
 _LOCK_SECONDS = 30
 
 
 def compact_postgresql(address: str) -> None:
-    """Write anew every table that an erasure touches; raises StoreUnavailableError where that cannot be done.
+    """Rewrite every table that an erasure changes; raises StoreUnavailableError if that fails.
 
-    Only the owner of the tables may. One table after the other is locked while it is written. What the server samples
-    for its planner is sampled anew; a superuser's compaction rewrites the samples too. Not reached: the server's
-    write-ahead log, archives of it, backups.
+    Only the owner of the tables may do this. Each table is locked while it is rewritten. The planner's samples of
+    column values are taken again; for a superuser, the table of these samples is rewritten too. Not covered: the
+    server's write-ahead log, its archives, and backups.
     """
     try:
         with psycopg.connect(

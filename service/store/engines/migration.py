@@ -1,6 +1,7 @@
 """Bring a database up to date by the migrations packaged here."""
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -9,23 +10,26 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
+from service.store.engines.postgresql_session import set_timeouts
+
 _MIGRATIONS = "service.store:migrations"
-#: Held by whoever migrates a PostgreSQL database.
+#: Advisory lock of the process that migrates a PostgreSQL database.
 _MIGRATIONS_LOCK = 7_310_203
 
 
 def sqlite_engine(path: Path) -> Engine:
     """Return an engine for migrations of one SQLite file."""
-    # The driver would begin a transaction at the first change of rows, and leave changes of tables outside of it.
+    # By default the driver begins a transaction at the first change of rows, and changes of tables are not part of it.
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"isolation_level": None})
     event.listen(engine, "begin", _begin)
     return engine
 
 
 def postgresql_engine(address: str, *, lock_timeout_seconds: float = 30, idle_seconds: float = 600) -> Engine:
-    """Return an engine for migrations of one PostgreSQL database; it waits so long for a lock, and then gives up.
+    """Return an engine for migrations of one PostgreSQL database; it waits ``lock_timeout_seconds`` for a lock.
 
-    A server that hears nothing for ``idle_seconds`` hangs up: a message that got lost is not waited for for ever.
+    After ``idle_seconds`` without a message the server closes the connection, so that a lost message does not block for
+    ever.
     """
     _, _, rest = address.partition("://")
     seconds = {
@@ -33,10 +37,15 @@ def postgresql_engine(address: str, *, lock_timeout_seconds: float = 30, idle_se
         "idle_session_timeout": idle_seconds,
         "idle_in_transaction_session_timeout": idle_seconds,
     }
-    options = " ".join(f"-c {name}={int(1000 * value)}" for name, value in seconds.items())
-    return create_engine(
-        f"postgresql+psycopg://{rest}", poolclass=NullPool, connect_args={"options": options, "connect_timeout": 5}
-    )
+    engine = create_engine(f"postgresql+psycopg://{rest}", poolclass=NullPool, connect_args={"connect_timeout": 5})
+
+    def limit(connection: Any, _record: object) -> None:
+        connection.autocommit = True
+        set_timeouts(connection, **seconds)
+        connection.autocommit = False
+
+    event.listen(engine, "connect", limit)
+    return engine
 
 
 def _begin(connection: Connection) -> None:
@@ -47,7 +56,7 @@ def upgrade(engine: Engine) -> None:
     """Run every migration that the database does not have yet, all in one transaction: all of them, or none."""
     if is_current(engine):
         return
-    # Whoever migrates at the same time is waited for, and may have done it.
+    # This waits for a concurrent migration, which may already have done the work.
     with engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATIONS_LOCK})")
@@ -56,7 +65,7 @@ def upgrade(engine: Engine) -> None:
 
 
 def is_current(engine: Engine) -> bool:
-    """Whether the database has every migration."""
+    """Return whether the database has every migration."""
     with engine.connect() as connection:
         return _is_current(connection)
 

@@ -1,13 +1,16 @@
 """Open a store by its address."""
 
+import os
 from pathlib import Path
 from typing import overload
 
+import psycopg
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError
 
 from notifications.errors import StoreUnavailableError
 from service.store.engines.migration import is_current, postgresql_engine, sqlite_engine, upgrade
 from service.store.engines.postgresql import PostgresqlLimits, PostgresqlStore
+from service.store.engines.postgresql_session import verify_own_sessions
 from service.store.engines.roles import grant_application_role
 from service.store.engines.sqlite import SqliteStore
 
@@ -32,13 +35,14 @@ def open_store(
 ) -> Store:
     """Open the store at a path, a ``sqlite:///path`` or a ``postgresql://`` address.
 
-    ``migrate`` brings the tables up to date first; without it a database that is not up to date is refused with
-    StoreUnavailableError, as is an address of another engine. ``readers`` is the number of reading threads, ``limits``
-    what PostgreSQL keeps to; the embedded store has no such limits.
+    ``migrate`` brings the tables up to date first. Without it, a database that is not up to date is refused with
+    StoreUnavailableError; so is an address of another engine. ``readers`` is the number of reader threads, ``limits``
+    has the timeouts of PostgreSQL; the embedded store has no such timeouts.
     """
     if isinstance(location, str) and location.startswith(_POSTGRESQL_PREFIXES):
         return _open_postgresql(location, migrate=migrate, readers=readers, limits=limits)
     path = _path_of(location)
+    _keep_private(path)
     engine = sqlite_engine(path)
     try:
         if migrate:
@@ -56,11 +60,12 @@ def _open_postgresql(address: str, *, migrate: bool, readers: int, limits: Postg
     limits = limits or PostgresqlLimits()
     engine = postgresql_engine(address, idle_seconds=limits.idle_session_seconds)
     try:
+        verify_own_sessions(address, limits.connect_seconds)
         if migrate:
             upgrade(engine)
         elif not is_current(engine):
             raise StoreUnavailableError("the database is not at the newest version of the tables: run greffier migrate")
-    except (OperationalError, InternalError) as error:
+    except (OperationalError, InternalError, psycopg.Error) as error:
         raise StoreUnavailableError(f"the database cannot be opened: {_one_line(error)}") from error
     finally:
         engine.dispose()
@@ -70,12 +75,14 @@ def _open_postgresql(address: str, *, migrate: bool, readers: int, limits: Postg
 def migrate_store(location: str | Path, *, role: str | None = None) -> None:
     """Bring the tables at an address up to date, as ``open_store`` does; raises StoreUnavailableError.
 
-    On PostgreSQL ``role`` is granted what the service needs, and no more; see ``service.store.engines.roles``.
+    On PostgreSQL ``role`` gets only the rights that the service needs; see ``service.store.engines.roles``.
     """
     if isinstance(location, str) and location.startswith(_POSTGRESQL_PREFIXES):
         engine, named = postgresql_engine(location), "the database"
     else:
-        engine, named = sqlite_engine(_path_of(location)), str(location)
+        path = _path_of(location)
+        _keep_private(path)
+        engine, named = sqlite_engine(path), str(location)
     try:
         upgrade(engine)
     except (OperationalError, ProgrammingError) as error:
@@ -84,6 +91,20 @@ def migrate_store(location: str | Path, *, role: str | None = None) -> None:
         engine.dispose()
     if role is not None and isinstance(location, str):
         grant_application_role(location, role)
+
+
+def _keep_private(path: Path) -> None:
+    """Let nobody else read the database, whatever the folder and the umask allow; SQLite's other files take its mode.
+
+    Raises StoreUnavailableError where the file cannot be made or is not ours.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+            if file.exists() and file.stat().st_mode & 0o077:
+                file.chmod(0o600)
+    except OSError as error:
+        raise StoreUnavailableError(f"{path} cannot be opened: {error.strerror}") from error
 
 
 def _path_of(location: str | Path) -> Path:
@@ -98,6 +119,6 @@ def _path_of(location: str | Path) -> Path:
     return Path(location)
 
 
-def _one_line(error: DBAPIError) -> str:
+def _one_line(error: DBAPIError | psycopg.Error) -> str:
     """Return what the driver said; never the address, which may hold a password."""
-    return " ".join(str(error.orig).split())
+    return " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())

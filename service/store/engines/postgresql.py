@@ -1,8 +1,8 @@
 """The PostgreSQL store: any number of processes, each with two writer threads that commit in groups, and readers.
 
-Works are serialised with one another across all processes by an advisory lock held to the end of the transaction.
-Works that may run beside others hold it shared: they stand in the way of the serialised ones, and those in theirs, but
-not of each other. So a work sees what SQLite would show it, whoever else is at work.
+An advisory lock, held until the end of the transaction, serialises write jobs across all processes. Jobs that may run
+concurrently hold the lock shared: they exclude the serialised jobs but not each other. So a serialised job sees the
+same state as on SQLite, whatever other processes do.
 """
 
 import asyncio
@@ -29,6 +29,7 @@ from service.store.engines.postgresql_session import (
     Connection,
     PostgresqlSession,
     PostgresqlTransaction,
+    set_timeouts,
 )
 from service.store.engines.write_jobs import WriteJob, answer, taken, tell
 from service.store.sql.directory import Directory
@@ -38,60 +39,60 @@ ResultT = TypeVar("ResultT")
 _log = structlog.get_logger(__name__)
 
 _CHANNEL = "greffier"
-#: What changed is told to other processes, and everything is looked at again after it may have been missed.
+#: All kinds of changes. They are all reported after notifications of other processes may have been missed.
 _ALL_KINDS = frozenset({
     "access", "acknowledgements", "audit", "call_tasks", "checks", "customers", "decisions", "deliveries",
     "erasures", "escalations", "incidents", "log", "messages", "notices", "returns", "webhooks",
 })  # fmt: skip
-#: A group that lost a race with another is run again so often.
+#: Greatest number of runs of a group of jobs that conflicts with another group.
 _RUNS = 5
 _LOST_RACES = (errors.SerializationFailure, errors.DeadlockDetected)
 _LISTEN_SECONDS = 0.25
-#: After so long without a word the server is asked whether it is there; ignored on a local socket.
+#: Time without a message after which a keepalive is sent to the server; ignored on a local socket.
 _QUIET_SECONDS = 5
 _RECONNECT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class PostgresqlLimits:
-    """How long a connection may wait and work."""
+    """The timeouts of a connection."""
 
     connect_seconds: int = 5
     statement_seconds: float = 30
     lock_seconds: float = 20
     idle_in_transaction_seconds: float = 60
-    #: a message that got lost between here and the server leaves both waiting for each other: it hangs up first
+    #: after a lost message both sides wait for each other; the server closes the connection after this time
     idle_session_seconds: float = 600
-    #: the same where the server does not count itself as idle, amid statements sent together: this process hangs up
+    #: the same between statements that are sent together, when the server is not idle: this process then closes it
     transaction_seconds: float = 600
 
 
 class PostgresqlStore:
     """Implements ``notifications.ports.UnitOfWork`` on one PostgreSQL database, for one of many processes.
 
-    Works may be handed in from any event loop. Hooks in ``on_commit`` also hear of what other processes commit.
+    Any event loop can submit jobs. Hooks in ``on_commit`` are also called for commits of other processes.
     """
 
     def __init__(self, address: str, *, readers: int = 2, limits: PostgresqlLimits | None = None) -> None:
         self._address, self._limits = address, limits or PostgresqlLimits()
         self._directory = Directory()
-        #: marks what this process tells the others, so that it does not hear itself
+        #: marks the notifications of this process, so that it can ignore its own
         self._name = uuid4().hex
         self._to_write: dict[bool, SimpleQueue[WriteJob | None]] = {alone: SimpleQueue() for alone in (True, False)}
         self._to_read: SimpleQueue[WriteJob | None] = SimpleQueue()
-        #: as ``SqliteStore.on_commit``
+        #: like ``SqliteStore.on_commit``
         self.on_commit: list[Callable[[set[str]], None]] = []
         self._closed = False
-        #: connections within a transaction, and since when (monotonic), by thread
+        #: connections in a transaction, and the start of it (monotonic), by thread
         self._at_work: dict[int, tuple[Connection, float]] = {}
-        #: so that nothing is handed in behind the end of a queue
+        #: ensures that no job is submitted after the end marker of a queue
         self._handing_in = threading.Lock()
         self._closing = threading.Event()
-        #: the listener hears what is committed from now on, or has found that it cannot
+        #: set once the listener receives notifications, or has found that it cannot
         self._listens = threading.Event()
-        #: the event loop in which hooks are told of other processes; that of the last work
+        #: the event loop in which hooks are called for other processes: the loop of the last job
         self._loop: asyncio.AbstractEventLoop | None = None
-        # A database that is not there is said at once.
+        # A missing database raises an error at once.
         with self._connected("greffier opens"):
             pass
         self._threads = [
@@ -106,14 +107,14 @@ class PostgresqlStore:
         self._listener = threading.Thread(target=self._listen_until_closed, name="store-listener", daemon=True)
         for thread in (*self._threads, self._listener):
             thread.start()
-        # What others commit once this store is open is heard.
+        # Commits of other processes are noticed from the moment this store is open.
         self._listens.wait(self._limits.connect_seconds)
 
     async def write(self, work: Callable[..., ResultT], *, concurrently: bool = False) -> ResultT:
         """Run ``work`` in a transaction and return its result once it is durable; see the port.
 
-        Raises what ``work`` raises, with all of it undone; StoreUnavailableError when the server could not commit or
-        did not say whether it did, or the store is closed.
+        Raises every error of ``work`` after rolling it back; StoreUnavailableError if the server could not commit, did
+        not confirm the commit, or the store is closed.
         """
         return await self._hand_in(self._to_write[not concurrently], work)
 
@@ -122,11 +123,11 @@ class PostgresqlStore:
         return await self._hand_in(self._to_read, work)
 
     async def compact(self) -> None:
-        """Make the files anew of what an erasure touches; see ``compact_postgresql``."""
+        """Rewrite the tables that an erasure changes; see ``compact_postgresql``."""
         await asyncio.to_thread(compact_postgresql, self._address)
 
     async def close(self) -> None:
-        """Finish the works handed in so far, then let go of the connections. Works that come later are refused."""
+        """Finish the submitted jobs, then close the connections. Later jobs are refused."""
         with self._handing_in:
             if self._closed:
                 return
@@ -153,29 +154,34 @@ class PostgresqlStore:
     # -- connections
 
     def _connect(self, name: str) -> Connection:
-        """Return a connection as this store needs it; raises StoreUnavailableError."""
+        """Return a connection with the settings of this store; raises StoreUnavailableError."""
         limits = self._limits
-        options = {
-            "statement_timeout": limits.statement_seconds,
-            "lock_timeout": limits.lock_seconds,
-            "idle_in_transaction_session_timeout": limits.idle_in_transaction_seconds,
-            "idle_session_timeout": limits.idle_session_seconds,
-        }
+        connection: Connection | None = None
         try:
-            return psycopg.connect(
+            connection = psycopg.connect(
                 self._address,
                 autocommit=True,
                 connect_timeout=limits.connect_seconds,
                 application_name=name,
-                # A server that vanished without a word is given up in this time: libpq by itself waits for ever.
+                # Detects a server that disappeared; libpq by default waits for ever.
                 keepalives_idle=_QUIET_SECONDS,
                 keepalives_interval=_QUIET_SECONDS,
                 keepalives_count=3,
                 tcp_user_timeout=4000 * _QUIET_SECONDS,
-                options=" ".join(f"-c {key}={int(1000 * seconds)}" for key, seconds in options.items()),
+            )
+            # By a statement: a pooler refuses what it does not know among the parameters of a connection.
+            set_timeouts(
+                connection,
+                statement_timeout=limits.statement_seconds,
+                lock_timeout=limits.lock_seconds,
+                idle_in_transaction_session_timeout=limits.idle_in_transaction_seconds,
+                idle_session_timeout=limits.idle_session_seconds,
             )
         except psycopg.Error as error:
+            if connection is not None:
+                connection.close()
             raise StoreUnavailableError(f"the database cannot be reached: {_one_line(error)}") from error
+        return connection
 
     @contextmanager
     def _connected(self, name: str) -> Iterator[Connection]:
@@ -187,7 +193,7 @@ class PostgresqlStore:
 
     @contextmanager
     def _working(self, connection: Connection) -> Iterator[None]:
-        """Have the connection hung up on where what is done within takes too long."""
+        """Close the connection from the watching thread if the transaction takes too long."""
         self._at_work[threading.get_ident()] = connection, monotonic()
         try:
             yield
@@ -215,9 +221,9 @@ class PostgresqlStore:
     def _commit_together(
         self, works: list[WriteJob], connection: Connection | None, *, alone: bool
     ) -> Connection | None:
-        """Run works in one transaction, each in a savepoint, and commit them at once; returns the connection to keep.
+        """Run jobs in one transaction, each in a savepoint, and commit them together; return the connection to keep.
 
-        What lost a race is run again, as is what was begun on a connection that was dead before anything was done.
+        Jobs run again after a conflict, and if the connection was already dead when they began.
         """
         changed: set[str] = set()
         wanted = [work for work in works if not work.future.cancelled()]
@@ -247,7 +253,7 @@ class PostgresqlStore:
         return connection
 
     def _run_group(self, works: list[WriteJob], connection: Connection, *, alone: bool) -> set[str]:
-        """Run works to their commit; returns what kinds of things they changed."""
+        """Run jobs and commit them; return the kinds of things that they changed."""
         changed: set[str] = set()
         session = PostgresqlSession(connection, self._directory)
         connection.execute("BEGIN")
@@ -265,13 +271,13 @@ class PostgresqlStore:
             connection.execute("COMMIT")
         except psycopg.OperationalError as error:
             if connection.closed:
-                # The server may have committed it, and nobody can say.
+                # It is unknown whether the server has committed.
                 raise _UnsureError("the connection was lost while the server committed") from error
             raise
         return changed
 
     def _run_in_savepoint(self, work: WriteJob, session: PostgresqlSession) -> None:
-        """Run one work; its failure undoes it alone. Raises what takes the whole transaction with it."""
+        """Run one job; its failure rolls back only this job. Raises errors that end the whole transaction."""
         session.changed = set()
         appended = len(session.appended)
         session.connection.execute("SAVEPOINT work")
@@ -351,7 +357,7 @@ class PostgresqlStore:
                 if name != self._name:
                     self._tell_in_loop(set(kinds.split()))
             if monotonic() >= until:
-                # A server that is gone is noticed by asking, not by waiting.
+                # Only a query detects a server that is gone; waiting does not.
                 connection.execute("SELECT 1")
 
     def _tell_in_loop(self, changed: set[str]) -> None:
@@ -362,11 +368,11 @@ class PostgresqlStore:
 
 
 class _UnsureError(Exception):
-    """Nobody knows whether it was committed."""
+    """It is unknown whether the transaction was committed."""
 
 
 def _let_go(connection: Connection | None) -> None:
-    """Leave no transaction open; a connection that cannot is closed."""
+    """Roll back an open transaction; if that fails, close the connection."""
     if connection is None or connection.closed:
         return
     try:
@@ -376,7 +382,7 @@ def _let_go(connection: Connection | None) -> None:
 
 
 def _hang_up(connection: Connection) -> None:
-    """End a connection that another thread waits on: it hears of it as of a server that hung up."""
+    """Close a connection that another thread waits on; that thread gets the error of a lost connection."""
     with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as ours:
         ours.shutdown(socket.SHUT_RDWR)
 
@@ -390,7 +396,7 @@ def _unavailable(error: BaseException) -> BaseException:
 
 
 def _named(error: BaseException) -> BaseException:
-    """Return what the caller is told of a failure: the engine's own failures under the domain's name for them."""
+    """Return the error for the caller: errors of the engine become errors of the domain."""
     if isinstance(error, errors.ReadOnlySqlTransaction):
         failure: Exception = RuntimeError("a read must not write")
     elif isinstance(error, psycopg.OperationalError | errors.IdleInTransactionSessionTimeout):

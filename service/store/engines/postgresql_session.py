@@ -1,6 +1,7 @@
-"""One PostgreSQL connection at work: the statements of the store in its words, failures by the store's names."""
+"""One PostgreSQL connection: runs the store's statements, and translates errors into those of the store."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -9,16 +10,19 @@ import psycopg
 from psycopg import errors
 
 from notifications.audit.entry import AuditEntry, leaf_bytes
-from notifications.errors import StateConflictError
-from service.store.engines.transaction import SqlTransaction
+from notifications.errors import StateConflictError, StoreUnavailableError
+from service.store.engines.transaction import Repository, SqlTransaction
+from service.store.log.audit import AuditRecords
 from service.store.sql.directory import Directory
 from service.store.sql.session import Row, Session
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-#: Held to the end of the transaction: alone by works that are serialised with one another, shared by the others.
+#: Held until the end of the transaction: exclusively by serialised jobs, shared by concurrent ones.
 WORKS_LOCK = 7_310_201
-#: Held while entries of the log get their positions, which rise in the order of commits.
+#: How often two connections are asked which server process serves them.
+_LOOKS_AT_SESSIONS = 4
+#: Held while log entries get their positions, so that positions are in the order of commits.
 AUDIT_LOCK = 7_310_202
 
 _CONFLICTS = {
@@ -35,12 +39,44 @@ _INSERT_OPENING = "INSERT INTO audit_openings (position, name, salt, value) VALU
 
 @lru_cache(maxsize=1024)
 def in_words_of_the_driver(statement: str) -> str:
-    """Return a statement of the store, whose parameters are question marks, as the driver takes it."""
+    """Return a statement of the store with the driver's parameter marks instead of question marks."""
     return statement.replace("%", "%%").replace("?", "%s")
 
 
+def set_timeouts(connection: psycopg.Connection[Any], **seconds: float) -> None:
+    """Set time limits of the session, by the server's names, in seconds."""
+    named = ", ".join(f"set_config('{name}', '{int(1000 * value)}', false)" for name, value in seconds.items())
+    connection.execute(f"SELECT {named}".encode())  # names and numbers of this package
+
+
+def verify_own_sessions(address: str, connect_seconds: int) -> None:
+    """Raise StoreUnavailableError unless each of two connections to an address has a session of its own.
+
+    A pooler that gives a session to each transaction (PgBouncer with ``pool_mode`` transaction or statement) would make
+    every process the leader, since the leader's lock belongs to a session, and would lose what ``LISTEN`` waits for.
+    Connections that share a server while it is idle are found; under load two may be kept apart for a moment.
+    Raises psycopg.Error where the address cannot be reached.
+    """
+    with ExitStack() as stack:
+        pair = [
+            stack.enter_context(psycopg.connect(address, autocommit=True, connect_timeout=connect_seconds))
+            for _ in range(2)
+        ]
+        first = _server_processes(*pair)
+        shared = len(set(first)) == 1 or any(_server_processes(*pair) != first for _ in range(_LOOKS_AT_SESSIONS))
+    if shared:
+        raise StoreUnavailableError(
+            "the database address leads to a pooler that shares one session among its clients: set pool_mode = session"
+            " in PgBouncer, or name the server's own address"
+        )
+
+
+def _server_processes(*connections: Connection) -> list[int]:
+    return [row[0] for item in connections for row in item.execute("SELECT pg_backend_pid()").fetchall()]
+
+
 class PostgresqlSession(Session):
-    """Runs statements of one transaction on one connection; as ``Session`` for failures and what changed."""
+    """Runs statements of one transaction on one connection; errors and changed kinds are as in ``Session``."""
 
     __slots__ = ("appended", "connection")
 
@@ -49,7 +85,7 @@ class PostgresqlSession(Session):
         self.directory = directory
         self.changed: set[str] = set()
         self.directory_changed = False
-        #: entries of the log that get their positions at the end of the transaction, with their leaves
+        #: log entries of this transaction with their leaves; they get their positions at its end
         self.appended: list[tuple[AuditEntry, bytes]] = []
 
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> Any:
@@ -79,13 +115,13 @@ class PostgresqlSession(Session):
 
     @staticmethod
     def skip_locked(statement: str, of: str) -> str:
-        """Return a SELECT that locks the rows it returns of a table, passing over those that somebody else locked."""
+        """Return a SELECT that locks its rows of a table and skips rows that another transaction locked."""
         return f"{statement} FOR UPDATE OF {of} SKIP LOCKED"
 
     # -- the log
 
     def append(self, entries: Iterable[AuditEntry]) -> bool:
-        """Take entries for the end of the transaction; raises StateConflictError for one that is there already."""
+        """Collect entries for the end of the transaction; raises StateConflictError for an existing entry."""
         new = [(entry, leaf_bytes(entry)) for entry in entries]
         if not new:
             return False
@@ -97,13 +133,13 @@ class PostgresqlSession(Session):
         return True
 
     def is_appended_here(self, entry_id: UUID) -> bool:
-        """Whether this transaction took the entry."""
+        """Return whether this transaction collected the entry."""
         return any(entry.id == entry_id for entry, _ in self.appended)
 
     def write_appended(self) -> None:
-        """Give the entries taken their positions and write them: the last act before the commit.
+        """Give the collected entries their positions and write them: the last step before the commit.
 
-        Whoever comes later waits until this transaction is over, so that no position is ever passed by a smaller one.
+        Other transactions wait here until this one is over, so positions are always in the order of commits.
         """
         if not self.appended:
             return
@@ -127,12 +163,12 @@ class PostgresqlSession(Session):
         self.appended.clear()
 
 
-class PostgresqlTransaction(SqlTransaction):
-    """As ``SqlTransaction``, but that entries of the log are written at the end of the transaction."""
+class _AuditRecords(AuditRecords):
+    """As ``AuditRecords``, but that entries are written at the end of the transaction."""
 
     _session: PostgresqlSession
 
-    def append_audit(self, entries: Iterable[AuditEntry]) -> None:
+    def append(self, entries: Iterable[AuditEntry]) -> None:
         """Append entries, pending, in the order given."""
         if self._session.append(entries):
             self._changed("audit")
@@ -140,6 +176,12 @@ class PostgresqlTransaction(SqlTransaction):
     def is_appended(self, entry_id: UUID) -> bool:
         """Whether the entry exists, pending or sequenced."""
         return self._session.is_appended_here(entry_id) or super().is_appended(entry_id)
+
+
+class PostgresqlTransaction(SqlTransaction):
+    """As ``SqlTransaction``, but that entries of the log are written at the end of the transaction."""
+
+    audit = Repository(_AuditRecords)
 
 
 def _named(error: psycopg.IntegrityError) -> Exception:

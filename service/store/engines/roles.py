@@ -7,17 +7,17 @@ from notifications.errors import Fault, InvalidInputError, StoreUnavailableError
 from service.store.engines.triggers import APPEND_ONLY, BLANKED, ERASABLE
 from service.store.tables import metadata
 
-#: Erased one by one when a customer's data is, and else never.
+#: Tables whose rows are deleted only by the erasure of a customer, one by one.
 _ERASED = frozenset({"audit_openings", "customer_salts"})
 
 
 def grant_application_role(owner_address: str, role: str) -> None:
-    """Grant a role what the service needs, and nothing else; run by the owner after each migration.
+    """Grant a role only the rights that the service needs; run by the owner after each migration.
 
-    It may read and insert everywhere, change and delete where rows have a state, and never change, delete or truncate
-    what is append-only: the server itself refuses, whatever a trigger says. Rows that go with their customer it may
-    delete; triggers refuse any whose erasure has not begun. Nothing of the log is among them. Raises InvalidInputError
-    for a role that does not exist, is the owner or a superuser; StoreUnavailableError where the server cannot.
+    The role may read and insert everywhere, and may change and delete rows that have a state. It may never change,
+    delete or truncate append-only tables: the server refuses this, independent of triggers. It may delete rows that are
+    erased with their customer, none of them of the log; triggers refuse this before the erasure has begun. Raises
+    InvalidInputError if the role does not exist, is the owner or a superuser; StoreUnavailableError if it fails.
     """
     try:
         with psycopg.connect(owner_address, connect_timeout=5) as connection:
@@ -35,7 +35,7 @@ def grant_application_role(owner_address: str, role: str) -> None:
                 elif table not in APPEND_ONLY:
                     rights += ["UPDATE", "DELETE"]
                 on = sql.Identifier(table)
-                # What an earlier release granted beyond this is taken back.
+                # Rights that an earlier release granted in addition are revoked.
                 run(sql.SQL("REVOKE ALL ON {} FROM {}").format(on, name))
                 run(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(", ".join(rights)), on, name))
             run(sql.SQL("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {}").format(name))
@@ -49,6 +49,6 @@ def _verify_role(connection: psycopg.Connection[tuple[object, ...]], role: str) 
         "SELECT rolsuper OR rolname = current_user FROM pg_roles WHERE rolname = %s", (role,)
     ).fetchone()
     if row is None:
-        raise InvalidInputError(Fault("database_role", f"there is no role {role}"))
+        raise InvalidInputError(Fault("database.role", f"there is no role {role}"))
     if row[0]:
-        raise InvalidInputError(Fault("database_role", "must be neither the owner nor a superuser: it could do all"))
+        raise InvalidInputError(Fault("database.role", "must be neither the owner nor a superuser: it could do all"))

@@ -26,12 +26,12 @@ _BUSY_TIMEOUT_SECONDS = 10.0
 _CACHED_STATEMENTS = 512
 #: 16 MiB of page cache per connection; SQLite takes a negative number as KiB.
 _CACHE_SIZE = -16 * 1024
-#: Pages of WAL after which they go to the database file, 16 MiB: a page that many commits touch goes there once.
+#: Number of WAL pages before a checkpoint (16 MiB); a page that many commits change is then copied only once.
 _CHECKPOINT_PAGES = 4096
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Open a connection as this store needs it: WAL, every commit flushed to disk, foreign keys enforced."""
+    """Open a connection with the settings of this store: WAL, every commit flushed to disk, foreign keys enforced."""
     connection = sqlite3.connect(
         path,
         timeout=_BUSY_TIMEOUT_SECONDS,
@@ -56,7 +56,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
 class SqliteStore:
     """Implements ``notifications.ports.UnitOfWork`` on one SQLite file, for one serving process.
 
-    Works may be handed in from any event loop. Other processes may read, and write between commits.
+    Any event loop can submit jobs. Other processes may read, and write between commits.
     """
 
     def __init__(self, path: Path, *, readers: int = 2) -> None:
@@ -65,11 +65,11 @@ class SqliteStore:
         self._to_write: SimpleQueue[WriteJob | None] = SimpleQueue()
         self._to_read: SimpleQueue[WriteJob | None] = SimpleQueue()
         #: called with the kinds of things that a commit changed (``audit``, ``log``, ``incidents``, ``decisions``,
-        #: ``customers``, ``notices``, ``deliveries``, ``access``, ``messages``), in the event loop of one of the works,
-        #: before callers go on
+        #: ``customers``, ``notices``, ``deliveries``, ``access``, ``messages``), in the event loop of one of the jobs,
+        #: before callers continue
         self.on_commit: list[Callable[[set[str]], None]] = []
         self._closed = False
-        #: so that nothing is handed in behind the end of a queue
+        #: ensures that no job is submitted after the end marker of a queue
         self._handing_in = threading.Lock()
         self._writing = threading.Thread(target=self._write_until_closed, name="store-writer", daemon=True)
         self._readers = [
@@ -88,11 +88,11 @@ class SqliteStore:
     async def write(self, work: Callable[[SqlTransaction], ResultT], *, concurrently: bool = False) -> ResultT:
         """Run ``work`` in a transaction and return its result once it is durable on disk.
 
-        ``concurrently`` makes no difference here: this engine has one writer at a time.
+        ``concurrently`` has no effect here, because this engine has one writer at a time.
 
-        Raises what ``work`` raises, with all of it undone; StoreUnavailableError when the engine could not commit
-        (disk full, locked by another process) or the store is closed. A caller that is cancelled before its work
-        starts takes it back; once started it is carried through.
+        Raises every error of ``work`` after rolling it back; StoreUnavailableError if the engine could not commit (disk
+        full, locked by another process) or the store is closed. If the caller is cancelled before its job starts, the
+        job does not run; a job that has started is finished.
         """
         del concurrently
         return await self._hand_in(self._to_write, work)
@@ -102,19 +102,19 @@ class SqliteStore:
         return await self._hand_in(self._to_read, work)
 
     async def compact(self) -> None:
-        """Make the file anew, so that nothing of deleted rows is left in it or beside it.
+        """Rewrite the file, so that nothing of deleted rows is left in it or in its write-ahead log.
 
-        Works wait meanwhile, some seconds for each gigabyte, and the disk must hold the file twice. Raises
-        StoreUnavailableError where the engine cannot, or another process keeps reading an older state.
+        Jobs wait in the meantime, some seconds per gigabyte, and the disk must have room for a second copy. Raises
+        StoreUnavailableError if the engine fails, or if another process keeps reading an older state.
         """
         await self._hand_in(self._to_write, _rewritten)
 
     async def close(self) -> None:
-        """Finish the works handed in so far, then let go of the file. Works that come later are refused.
+        """Finish the submitted jobs, then close the file. Later jobs are refused.
 
-        On return the database file alone holds everything: SQLite moves the write-ahead log into it when the last
-        connection closes, and two that close at the same moment each take the other for the last. So the writer
-        closes after the readers have.
+        On return the database file contains everything. SQLite moves the write-ahead log into it when the last
+        connection closes. Two connections that close at the same moment may each assume that the other is the last, so
+        the writer closes after the readers.
         """
         with self._handing_in:
             if self._closed:
@@ -152,7 +152,7 @@ class SqliteStore:
         self._writer.close()
 
     def _commit_together(self, works: list[WriteJob]) -> None:
-        """Run works in one transaction, each in a savepoint, and commit them at once."""
+        """Run jobs in one transaction, each in a savepoint, and commit them together."""
         session = Session(self._writer, self._directory)
         changed: set[str] = set()
         done: list[WriteJob] = []
@@ -174,7 +174,7 @@ class SqliteStore:
         answer(done, before=lambda: self._tell(changed) if changed else None)
 
     def _rewrite(self, work: WriteJob) -> None:
-        """Make the file anew and empty the write-ahead log; both still hold what was deleted."""
+        """Rewrite the file and empty the write-ahead log; both still contain deleted data before this."""
         try:
             self._writer.execute("VACUUM")
             row = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -186,9 +186,9 @@ class SqliteStore:
         answer([work])
 
     def _run_in_savepoint(self, work: WriteJob, session: Session) -> None:
-        """Run one work; its failure undoes it alone.
+        """Run one job; its failure rolls back only this job.
 
-        Raises sqlite3.Error where the engine gave up the whole transaction with it.
+        Raises sqlite3.Error if the engine rolled back the whole transaction.
         """
         session.changed = set()
         self._writer.execute("SAVEPOINT work")
@@ -221,12 +221,12 @@ class SqliteStore:
 
 
 def _rewritten(_tx: SqlTransaction) -> None:
-    """Stand in the queue for a file made anew, which no transaction can do."""
+    """Placeholder job for rewriting the file, which cannot run in a transaction."""
 
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
-    """Begin, and commit at the end; whatever fails leaves no transaction open."""
+    """Begin a transaction and commit it at the end; after an error no transaction is open."""
     try:
         connection.execute(begin)
         yield
@@ -237,7 +237,7 @@ def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
 
 
 def _named(error: BaseException) -> BaseException:
-    """Return what the caller is told of a failure: the engine's own failures under the domain's name for them."""
+    """Return the error for the caller: errors of the engine become errors of the domain."""
     if not isinstance(error, sqlite3.OperationalError):
         return error
     failure: Exception = StoreUnavailableError(f"the store could not do it: {error}")

@@ -1,11 +1,12 @@
-"""Append-only by trigger: the engine itself refuses UPDATE, DELETE and REPLACE, whoever asks.
+"""Append-only by trigger: the engine refuses UPDATE, DELETE and REPLACE from every client.
 
-What may be erased (salts, openings) and what has a state (incidents, notices, deliveries) is not listed. Rows of a
-customer whose erasure has begun (9.7, 12) may go; an erasure begins at the earliest 21 days after its formal notice.
+Not listed are tables whose rows may be erased (salts, openings) or have a state (incidents, notices, deliveries). Rows
+of a customer may be deleted once its erasure has begun (9.7, 12). An erasure begins at the earliest 21 days after its
+formal notice.
 """
 
-#: Tables that only grow, and what identifies a row: every key by which REPLACE could push an older row out.
-#: ``audit_subjects`` has none to guard, because all its columns are the key.
+#: Append-only tables, and every unique key of each, because REPLACE could replace an older row by any of them.
+#: ``audit_subjects`` needs none, because its key has all its columns.
 APPEND_ONLY: dict[str, tuple[tuple[str, ...], ...]] = {
     "acknowledgements": (("position",), ("id",), ("notice_id", "by")),
     "agreement_bindings": (("position",),),
@@ -37,7 +38,7 @@ _OF_NOTICE = f"{_BEGUN} AND o.customer_id = (SELECT n.customer_id FROM notices n
 _OF_DELIVERY = f"{_BEGUN} AND o.customer_id = (SELECT d.customer_id FROM deliveries d WHERE d.id = OLD.delivery_id)"  # noqa: S608 - this file's own words
 _OF_TASK = f"{_BEGUN} AND o.customer_id = (SELECT t.customer_id FROM call_tasks t WHERE t.id = OLD.task_id)"  # noqa: S608 - this file's own words
 
-#: Append-only tables that rows of a customer may go from, and the erasure that lets them, by the row ``OLD``.
+#: Append-only tables from which an erasure may delete rows of a customer, and the condition for the row ``OLD``.
 ERASABLE: dict[str, str] = {
     "acknowledgements": _OF_CUSTOMER,
     "agreement_bindings": _OF_CUSTOMER,
@@ -48,14 +49,14 @@ ERASABLE: dict[str, str] = {
     "notice_openings": _OF_CUSTOMER,
     "profiles": _OF_CUSTOMER,
     "reachability_checks": _OF_CUSTOMER,
-    # One that belongs to no delivery may still name a person: any erasure may take it.
+    # A bounce without a delivery may still name a person, so any erasure may delete it.
     "returned_messages": f"{_OF_DELIVERY} UNION ALL {_BEGUN} AND OLD.delivery_id IS NULL",
     "seal_proofs": _OF_NOTICE,
     "seal_timestamps": _OF_NOTICE,
     "sealed_notices": _OF_NOTICE,
     "sent_messages": _OF_DELIVERY,
 }
-#: The facts of an incident are of several customers: an erasure takes one customer's part out of them.
+#: The facts of an incident are about several customers, so an erasure only removes one customer's part.
 BLANKED: dict[str, str] = {
     "incident_facts": f"{_BEGUN} AND OLD.incident_id = NEW.incident_id AND OLD.version = NEW.version",
 }
@@ -72,7 +73,7 @@ _ERASURE_KEEPS = (
 
 
 def order_rules(unequal: str) -> dict[str, tuple[str, str, str, str]]:
-    """Return name to (table, event, condition that refuses, what is said) for orders and erasures.
+    """Return name to (table, event, refusing condition, message) for orders and erasures.
 
     ``unequal`` is the engine's operator for "differs, null included".
     """
@@ -96,7 +97,7 @@ def order_rules(unequal: str) -> dict[str, tuple[str, str, str, str]]:
 
 
 def sqlite_triggers() -> dict[str, str]:
-    """Return name to CREATE TRIGGER statement, as they must stand in a SQLite database."""
+    """Return the name and the CREATE TRIGGER statement of every trigger of a SQLite database."""
     triggers = {}
     for table, keys in APPEND_ONLY.items():
         for event, unless in (("delete", ERASABLE.get(table)), ("update", BLANKED.get(table))):
@@ -124,5 +125,5 @@ def _exists(table: str, key: tuple[str, ...]) -> str:
 
 
 def _quoted(column: str) -> str:
-    # The one name among them that SQL keeps for itself.
+    # The only column name that is a reserved word of SQL.
     return '"by"' if column == "by" else column

@@ -1,4 +1,4 @@
-"""Works on their way: from the event loop that asks to the thread that runs them, and the answers back."""
+"""Write jobs: they pass from an event loop to the writer thread, and their results back."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(slots=True, eq=False)
 class WriteJob:
-    """One piece of work, who waits for it, and what came of it."""
+    """One job, its waiting caller, and its result."""
 
     run: Callable[[SqlTransaction], Any]
     loop: asyncio.AbstractEventLoop
@@ -24,7 +24,7 @@ class WriteJob:
     error: BaseException | None = None
 
     def settle(self) -> None:
-        """Answer the caller; runs in its event loop. A caller that went away gets none."""
+        """Give the result to the caller, in its event loop; a cancelled caller gets none."""
         if self.future.done():
             return
         if self.error is None:
@@ -33,12 +33,12 @@ class WriteJob:
             self.future.set_exception(self.error)
 
 
-#: Works that share one commit at most: bounds what a failed commit takes down and how long the first of them waits.
+#: Greatest number of jobs per commit. It limits the damage of a failed commit and the wait of the first job.
 _WORKS_PER_COMMIT = 256
 
 
 def taken(first: WriteJob, queue: SimpleQueue[WriteJob | None]) -> tuple[list[WriteJob], bool]:
-    """Return the first work with those that wait behind it, and whether the end of the queue was among them."""
+    """Return the first job with the jobs that wait behind it, and whether the end marker of the queue was reached."""
     works = [first]
     while len(works) < _WORKS_PER_COMMIT:
         try:
@@ -52,9 +52,9 @@ def taken(first: WriteJob, queue: SimpleQueue[WriteJob | None]) -> tuple[list[Wr
 
 
 def answer(works: Iterable[WriteJob], before: Callable[[], None] | None = None) -> None:
-    """Answer works in their event loops, with one wake-up per loop; ``before`` runs once, in the first of them.
+    """Return the results of jobs in their event loops, with one wake-up per loop; ``before`` runs once, in the first.
 
-    A loop that is closed has nobody waiting any more: its works are done, and told to no one.
+    A closed loop has no waiting callers, so the results of its jobs are dropped.
     """
     by_loop: dict[asyncio.AbstractEventLoop, list[WriteJob]] = {}
     for work in works:
@@ -76,7 +76,7 @@ def _settle_all(works: list[WriteJob], before: Callable[[], None] | None) -> Non
 
 
 def tell(hooks: Iterable[Callable[[set[str]], None]], changed: set[str]) -> None:
-    """Tell every hook what a commit changed; one that raises is logged and harms nobody."""
+    """Call every hook with the changes of a commit; an error in a hook is logged and has no other effect."""
     for hook in hooks:
         try:
             hook(set(changed))

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from notifications.customer.records import Contact, ContactRole, MailContent
+from notifications.errors import required
 from service.store.sql.encoding import (
     from_microseconds,
     from_optional_microseconds,
@@ -19,7 +20,7 @@ from service.store.tables import ContactRow, table
 
 _contacts = table(ContactRow).c
 
-#: The columns of a contact, in the order of its fields; also read beside a due delivery.
+#: The columns of a contact, in the order of its fields; also read together with a due delivery.
 CONTACT = (
     _contacts.id, _contacts.customer_id, _contacts.name, _contacts.role, _contacts.email, _contacts.language,
     _contacts.order, _contacts.active, _contacts.created_at, _contacts.version, _contacts.time_zone,
@@ -101,6 +102,10 @@ class ContactRecords(Records):
         """Return the contact."""
         row = self._session.one(_CONTACT_BY_ID, (contact_id.bytes,))
         return None if row is None else contact_of_row(*row)
+
+    def require_contact(self, contact_id: UUID) -> Contact:
+        """Return the contact; raises NotFoundError where there is none."""
+        return required("contact", contact_id, self.contact(contact_id))
 
     def save_contact(self, contact: Contact, expected_version: int) -> None:
         """Replace the contact; raises VersionMismatchError."""

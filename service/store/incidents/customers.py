@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, select
 
 from notifications.audit.entry import pseudonym
 from notifications.customer.records import AgreementBinding, Customer, LevelChoice, ProfileVersion
-from notifications.errors import NotFoundError
+from notifications.errors import NotFoundError, required
 from notifications.ports import Page
 from service.store.sql.directory import Listing
 from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
@@ -29,7 +29,7 @@ _CHOICES: JsonCodec[tuple[LevelChoice, ...]] = JsonCodec(tuple[LevelChoice, ...]
 _customers, _salts = table(CustomerRow).c, table(CustomerSaltRow).c
 _bindings, _profiles = table(AgreementBindingRow).c, table(ProfileRow).c
 
-#: The columns of a customer, in the order of its fields; also read beside a due delivery.
+#: The columns of a customer, in the order of its fields; also read together with a due delivery.
 CUSTOMER = (
     _customers.id, _customers.name, _customers.language, _customers.time_zone, _customers.services,
     _customers.regions, _customers.availability_zones, _customers.created_at, _customers.version, _customers.four_eyes,
@@ -126,11 +126,11 @@ def _profile_of_row(row: tuple[Any, ...]) -> ProfileVersion:
 
 
 class CustomerRecords(Records):
-    """Customers and what they agreed to and chose."""
+    """Customers, their agreement bindings and profiles."""
 
     _current_listing: Listing | None = None
 
-    def add_customer(self, customer: Customer, pseudonym_salt: bytes) -> None:
+    def add(self, customer: Customer, pseudonym_salt: bytes) -> None:
         """Store a new customer and the salt of its pseudonym."""
         self._session.execute(
             _INSERT_CUSTOMER,
@@ -151,12 +151,16 @@ class CustomerRecords(Records):
         self._session.execute(_INSERT_SALT, (customer.id.bytes, pseudonym_salt))
         self._directory_changed()
 
-    def customer(self, customer_id: UUID) -> Customer | None:
+    def get(self, customer_id: UUID) -> Customer | None:
         """Return the customer."""
         row = self._session.one(_CUSTOMER_BY_ID, (customer_id.bytes,))
         return None if row is None else customer_of_row(*row)
 
-    def save_customer(self, customer: Customer, expected_version: int) -> None:
+    def require(self, customer_id: UUID) -> Customer:
+        """Return the customer; raises NotFoundError where there is none."""
+        return required("customer", customer_id, self.get(customer_id))
+
+    def save(self, customer: Customer, expected_version: int) -> None:
         """Replace the customer; raises VersionMismatchError."""
         self._replace(
             "customer",
@@ -178,17 +182,17 @@ class CustomerRecords(Records):
         )
         self._directory_changed()
 
-    def customers(self, page: Page) -> tuple[list[Customer], str | None]:
+    def page(self, page: Page) -> tuple[list[Customer], str | None]:
         """Return customers by creation, oldest first."""
         after = start_of("customers", page, FIRST)
         rows = self._session.all(_CUSTOMERS_PAGE, (after, page.limit + 1))
         return paged("customers", page, rows, customer_of_row)
 
-    def all_customers(self) -> Sequence[Customer]:
+    def all(self) -> Sequence[Customer]:
         """Return every customer, oldest first."""
         return self._listing().customers
 
-    def customer_pseudonym(self, customer_id: UUID) -> str:
+    def pseudonym(self, customer_id: UUID) -> str:
         """Return the customer's pseudonym in the log; raises NotFoundError where there is no salt."""
         if self._current_listing is not None:
             known = self._current_listing.pseudonyms.get(customer_id)
@@ -199,7 +203,7 @@ class CustomerRecords(Records):
             raise NotFoundError("customer", customer_id)
         return pseudonym(row[0], customer_id)
 
-    def customer_salt(self, customer_id: UUID) -> bytes:
+    def salt(self, customer_id: UUID) -> bytes:
         """Return the salt of a customer's pseudonym; raises NotFoundError where there is none."""
         row = self._session.one(_SALT, (customer_id.bytes,))
         if row is None:
@@ -254,29 +258,25 @@ class CustomerRecords(Records):
         self._changed("customers")
 
     def _listing(self) -> Listing:
-        """Return the directory as this transaction sees it, decoded again only where it changed."""
+        """Return the directory as this transaction sees it; it is decoded again only after a change."""
         if self._current_listing is None:
             self._current_listing = self._listing_kept() or self._listing_read()
         return self._current_listing
 
-    def _directory_version(self) -> int:
-        row = self._session.one(_DIRECTORY_VERSION)
-        return 0 if row is None else int(row[0])
-
     def _listing_kept(self) -> Listing | None:
         kept = self._session.directory.listing
-        return kept if kept is not None and kept.version == self._directory_version() else None
+        return kept if kept is not None and kept.version == self._number(_DIRECTORY_VERSION) else None
 
     def _listing_read(self) -> Listing:
         salts = [(UUID(bytes=row[0]), row[1]) for row in self._session.all(_ALL_SALTS)]
         listing = Listing(
-            version=self._directory_version(),
+            version=self._number(_DIRECTORY_VERSION),
             customers=tuple(customer_of_row(*row) for row in self._session.all(_ALL_CUSTOMERS)),
             bindings=tuple(map(_binding_of_row, self._session.all(_ALL_BINDINGS))),
             profiles=tuple(map(_profile_of_row, self._session.all(_ALL_PROFILES))),
             pseudonyms={customer_id: pseudonym(salt, customer_id) for customer_id, salt in salts},
         )
-        # A version number that is not committed can be undone and given again to another content.
+        # An uncommitted version number can be rolled back and then used for other contents, so it is not cached.
         if not self._session.directory_changed:
             self._session.directory.listing = listing
         return listing

@@ -1,6 +1,7 @@
-"""Decisions: one per customer and version of the facts, thousands at a time and nearly all alike.
+"""Decisions: one per customer and version of the facts, thousands at a time and nearly all equal.
 
-What is stored of a decision leaves its customer out, so that alike decisions have one text, encoded and decoded once.
+The stored text of a decision does not contain its customer. So equal decisions have one text, which is encoded and
+decoded once.
 """
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ _CURRENT_DECISIONS = compiled(
     .order_by(_decisions.position),
     "incident_id",
 )
-# From the customers in order, so that a page reads a page's worth of decisions and not the incident's.
+# Starts from the customers in order, so that a page reads only its own decisions and not all of the incident.
 _latest_of_walked = (
     select(func.max(_later.c.position))
     .where(_later.c.incident_id == bindparam("incident_id"), _later.c.customer_id == _customers.id)
@@ -61,15 +62,15 @@ _DECISIONS_PAGE_BY_VERDICT = limited(
 
 
 class _Alike:
-    """Encodes and decodes the decisions of one call, each text once."""
+    """Encodes and decodes the decisions of one call; each different text is handled once."""
 
     def __init__(self) -> None:
         self._texts: dict[tuple[object, ...], str] = {}
         self._values: dict[str, Decision] = {}
 
     def text_of(self, decision: Decision) -> str:
-        # Reasons are told apart by identity: deciding shares them, and hashing them costs as much as encoding. The
-        # caller holds the decisions, so no identity is given to another object meanwhile.
+        # Reasons are compared by identity: equal decisions share the object, and hashing costs as much as encoding.
+        # The caller keeps the decisions alive, so no identity is reused in the meantime.
         key = (id(decision.reasons), *_without_reasons(decision))
         text = self._texts.get(key)
         if text is None:

@@ -1,6 +1,6 @@
-"""Erasing a customer: every row that is its own goes, whatever else a row says of it is blanked.
+"""Erase a customer: its own rows are deleted, and its data in other rows is blanked.
 
-What stays of it: leaves, tree and subjects, which name it by a pseudonym whose salt is gone, and its erasure.
+What remains: leaves, tree and subjects, which name it by a pseudonym whose salt is deleted, and the erasure record.
 """
 
 import re
@@ -14,6 +14,7 @@ from sqlalchemy import bindparam
 from notifications.customer.erasure import ErasedRows, Erasure, ErasureOrder
 from notifications.errors import NotFoundError
 from notifications.incident import IncidentFacts
+from notifications.mail_address import normal_address
 from service.store.sql.encoding import JsonCodec, to_microseconds
 from service.store.sql.flat import FlatTable
 from service.store.sql.records import Records
@@ -48,7 +49,7 @@ _IN_THE_WAY = (
 
 _NOTICES = "(SELECT id FROM notices WHERE customer_id = ?)"
 _DELIVERIES = "(SELECT id FROM deliveries WHERE customer_id = ?)"
-#: Rows of the customer, in an order in which nothing refers to what is gone. Each takes its identifier once.
+#: Deletes the rows of the customer, in an order that respects references. Each statement has its id as parameter.
 _ROWS_OF_CUSTOMER = (
     f"DELETE FROM sent_messages WHERE delivery_id IN {_DELIVERIES}",  # noqa: S608 - this file's own words, as below
     f"DELETE FROM delivery_attempts WHERE delivery_id IN {_DELIVERIES}",  # noqa: S608
@@ -84,7 +85,7 @@ _ONLY_HERE = (
     "AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.account_id = a.id "
     "AND (g.customer_id IS NULL OR g.customer_id <> ?)) ORDER BY a.position"
 )
-#: Rows of an account that had no other role than at the customer.
+#: Deletes the rows of an account that had no other role than for this customer.
 _ROWS_OF_ACCOUNT = (
     *(
         f"DELETE FROM {name} WHERE account_id = ?"  # noqa: S608
@@ -100,7 +101,7 @@ _OPENINGS_ABOUT = (
     "DELETE FROM audit_openings WHERE position IN "
     "(SELECT position FROM audit_subjects WHERE kind = ? AND identifier = ?)"
 )
-#: What is left open of entries that name no customer: nobody else's openings are looked at.
+#: Openings of entries that name no customer; openings of other customers are not read.
 _OPENINGS_OF_NOBODY = (
     "SELECT o.position, e.id, o.name, o.value FROM audit_openings o JOIN audit_entries e ON e.position = o.position "
     "WHERE (o.position, o.name) > (?, ?) AND NOT EXISTS "
@@ -122,41 +123,41 @@ _AT_ONCE = 1000
 
 
 class ErasureRecords(Records):
-    """Orders to erase, and what was erased."""
+    """Erasure orders and erasures."""
 
-    def add_erasure_order(self, order: ErasureOrder) -> None:
+    def add_order(self, order: ErasureOrder) -> None:
         """Store an order; a second one for the same customer raises StateConflictError."""
         self._session.execute(_ORDERS.insert, _ORDERS.values(order))
         self._changed("erasures")
 
-    def erasure_order(self, customer_id: UUID) -> ErasureOrder | None:
+    def order(self, customer_id: UUID) -> ErasureOrder | None:
         """Return the order that stands for a customer."""
         row = self._session.one(_ORDER, (customer_id.bytes,))
         return None if row is None else _ORDERS.record(row)
 
-    def erasure_orders(self, limit: int) -> Sequence[ErasureOrder]:
+    def orders(self, limit: int) -> Sequence[ErasureOrder]:
         """Return the orders that stand, oldest first."""
         return [_ORDERS.record(row) for row in self._session.all(_ALL_ORDERS, (limit,))]
 
-    def set_erasure_noticed(self, customer_id: UUID, noticed_at: datetime) -> None:
+    def set_noticed(self, customer_id: UUID, noticed_at: datetime) -> None:
         """Record when the formal notice was served; it is never changed."""
         self._session.execute(_NOTICED, (to_microseconds(noticed_at), customer_id.bytes))
         self._changed("erasures")
 
-    def drop_erasure_order(self, customer_id: UUID) -> None:
+    def drop_order(self, customer_id: UUID) -> None:
         """Take an order back."""
         self._session.execute(_DROP_ORDER, (customer_id.bytes,))
         self._changed("erasures")
 
-    def erasure_obstacles(self, customer_id: UUID) -> dict[str, int]:
+    def obstacles(self, customer_id: UUID) -> dict[str, int]:
         """Return what the customer is still owed: kind to number, empty for nothing."""
         counts = {kind: self._session.one(statement, (customer_id.bytes,)) for kind, statement in _IN_THE_WAY}
         return {kind: row[0] for kind, row in counts.items() if row is not None and row[0]}
 
-    def erase_customer(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:
+    def erase(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:
         """Erase everything of a customer, its order last; raises NotFoundError where there is no customer.
 
-        The engine refuses unless an order stands whose notice is 21 days old.
+        The engine refuses this without an order whose formal notice is 21 days old.
         """
         key = customer_id.bytes
         named = self._session.one(_NAMES, (key,))
@@ -166,7 +167,9 @@ class ErasureRecords(Records):
         accounts = self._session.all(_ONLY_HERE, (key, key))
         mailboxes = {str(row[0]) for row in self._session.all(_CONTACTS, (key,))}
         mailboxes |= {str(email) for _, _, email in accounts if email is not None}
-        words = [*sorted(mailboxes), str(customer_id)]
+        # An address stands in what was said in any of its spellings.
+        spelled = mailboxes | {normal_address(mailbox) for mailbox in mailboxes}
+        words = [*sorted(spelled), str(customer_id)]
         rows = self._count(_OPENINGS_ABOUT, ("customer", pseudonym))
         for account_id, _, _ in accounts:
             rows += self._count(_OPENINGS_ABOUT, ("account", str(UUID(bytes=account_id))))
@@ -186,25 +189,25 @@ class ErasureRecords(Records):
             self._changed(kind)
         return ErasedRows(rows + len(entries), tuple(UUID(bytes=row[0]) for row in accounts), tuple(entries))
 
-    def add_erasure(self, erasure: Erasure) -> None:
+    def add(self, erasure: Erasure) -> None:
         """Record an erasure that was done."""
         self._session.execute(_ERASURES.insert, _ERASURES.values(erasure))
         self._changed("erasures")
 
-    def erasure(self, pseudonym: str) -> Erasure | None:
+    def get(self, pseudonym: str) -> Erasure | None:
         """Return the erasure of the customer of a pseudonym."""
         row = self._session.one(_ERASURE, (pseudonym,))
         return None if row is None else _ERASURES.record(row)
 
-    def erasures(self, after: str, limit: int) -> Sequence[Erasure]:
+    def after(self, after: str, limit: int) -> Sequence[Erasure]:
         """Return erasures by pseudonym, from behind one on."""
         return [_ERASURES.record(row) for row in self._session.all(_ALL_ERASURES, (after, limit))]
 
-    def unfinished_erasures(self, limit: int) -> Sequence[Erasure]:
+    def unfinished(self, limit: int) -> Sequence[Erasure]:
         """Return erasures that are not certified yet, oldest first."""
         return [_ERASURES.record(row) for row in self._session.all(_UNFINISHED, (limit,))]
 
-    def save_erasure(self, erasure: Erasure) -> None:
+    def save(self, erasure: Erasure) -> None:
         """Add what an erasure did not have yet; the engine refuses to change what it has."""
         names = ("compacted_at", "document", "signature", "timestamp", "certified_at", "pseudonym")
         self._session.execute(_FINISH, _ERASURES.some_values(erasure, *names))
@@ -214,7 +217,7 @@ class ErasureRecords(Records):
         return max(0, int(self._session.execute(statement, parameters).rowcount))
 
     def _blank_facts(self, customer_id: UUID) -> int:
-        """Take the customer's part out of the facts of incidents, in every version of them."""
+        """Remove the customer's part from every version of the facts of incidents."""
         rows = self._session.all(_FACTS, (f"%{customer_id}%",))
         for incident_id, version, text in rows:
             facts = _FACTS_CODEC.decode(text)
@@ -224,17 +227,17 @@ class ErasureRecords(Records):
         return len(rows)
 
     def _drop_texts(self, words: Sequence[str], mailboxes: Iterable[str], name: str) -> int:
-        """Drop what was said or answered in words that name the customer: mails, answers kept for a repeat, alerts.
+        """Delete texts that name the customer: mails, stored responses, alerts.
 
-        A mail to somebody else that still waits is left to go out: its words are blanked then.
+        A queued mail to another recipient is still sent; its text is blanked after that.
         """
         sought = [word.casefold().encode() for word in words]
-        theirs = {mailbox.casefold() for mailbox in mailboxes}
+        theirs = {normal_address(mailbox) for mailbox in mailboxes}
         by_name = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
         mails = [
             mail_id
             for mail_id, recipient, state, subject, text in self._session.all(_MAILS)
-            if recipient.casefold() in theirs
+            if normal_address(recipient) in theirs
             or (state != "queued" and (_names((subject, text), sought) or by_name.search(f"{subject}\n{text}")))
         ]
         dropped = sum(self._count("DELETE FROM service_mails WHERE id = ?", (mail_id,)) for mail_id in mails)
@@ -248,7 +251,7 @@ class ErasureRecords(Records):
         return dropped
 
     def _drop_openings_of_nobody(self, words: Iterable[str]) -> list[UUID]:
-        """Drop openings of entries that name no customer, and that speak of this one; returns the entries."""
+        """Delete openings that mention this customer, of entries that name no customer; return the entries."""
         sought = [word.casefold().encode() for word in words]
         found: dict[UUID, None] = {}
         after: tuple[int, str] = (0, "")
@@ -264,7 +267,7 @@ class ErasureRecords(Records):
 
 
 def _names(values: Row | Sequence[object], sought: Sequence[bytes]) -> bool:
-    """Whether one of some texts holds one of the words, in whatever case."""
+    """Return whether one of the values contains one of the sought words; case does not matter."""
     for value in values:
         if isinstance(value, str):
             text = value.casefold().encode()

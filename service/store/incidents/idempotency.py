@@ -1,4 +1,4 @@
-"""Answers kept under idempotency keys, in the unit of work that they answer."""
+"""Responses stored by idempotency key, in the same transaction as the change that they answer."""
 
 from datetime import datetime
 
@@ -25,7 +25,7 @@ _BY_KEY = compiled(
 class ResponseRecords(Records):
     """Stored responses."""
 
-    def stored_response(self, key: str) -> StoredResponse | None:
+    def get(self, key: str) -> StoredResponse | None:
         """Return the answer recorded under the key, or None."""
         row = self._session.one(_BY_KEY, (key,))
         if row is None:
@@ -33,7 +33,7 @@ class ResponseRecords(Records):
         fingerprint, status, body, headers = row
         return StoredResponse(fingerprint, status, body, _HEADERS.decode(headers))
 
-    def store_response(self, key: str, response: StoredResponse, at: datetime) -> None:
+    def add(self, key: str, response: StoredResponse, at: datetime) -> None:
         """Record the answer under the key."""
         self._session.execute(
             _INSERT,

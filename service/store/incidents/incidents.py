@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
+from notifications.errors import required
 from notifications.incident import Incident, IncidentFacts, IncidentState
 from notifications.ports import Page
 from service.store.sql.encoding import (
@@ -21,8 +22,8 @@ from service.store.sql.statements import compiled, compiled_text, insert_of, lim
 from service.store.tables import IncidentFactsRow, IncidentRow, table
 
 _FACTS: JsonCodec[IncidentFacts] = JsonCodec(IncidentFacts)
-#: Every notice of an incident asks for the same facts: they are decoded once. By the text itself, since a version that
-#: is undone may come again with other facts.
+#: Every notice of an incident reads the same facts, so they are decoded once. The text is the cache key, because a
+#: version that was rolled back may be used again with other facts.
 _decoded_facts = lru_cache(maxsize=16)(_FACTS.decode)
 
 _incidents, _facts = table(IncidentRow).c, table(IncidentFactsRow).c
@@ -84,12 +85,12 @@ class IncidentRecords(Records):
     """Incidents."""
 
     def next_ticket_number(self, year: int) -> int:
-        """Return the next number of the year, from 1; undone with the unit of work, so without gaps."""
+        """Return the next number of the year, from 1; a rollback restores it, so there are no gaps."""
         row = self._session.one(_NEXT_TICKET, (year,))
         assert row is not None  # RETURNING gives the row that was written
         return int(row[0])
 
-    def add_incident(self, incident: Incident) -> None:
+    def add(self, incident: Incident) -> None:
         """Store a new incident with its first facts."""
         id_bytes = incident.id.bytes
         self._session.execute(
@@ -108,12 +109,16 @@ class IncidentRecords(Records):
         self._session.execute(_INSERT_FACTS, (id_bytes, incident.version, _FACTS.encode(incident.facts)))
         self._changed("incidents")
 
-    def incident(self, incident_id: UUID) -> Incident | None:
+    def get(self, incident_id: UUID) -> Incident | None:
         """Return the incident with the facts in force."""
         row = self._session.one(_INCIDENT_BY_ID, (incident_id.bytes,))
         return None if row is None else _incident_of_row(*row)
 
-    def incident_by_ticket(self, ticket: str) -> Incident | None:
+    def require(self, incident_id: UUID) -> Incident:
+        """Return the incident; raises NotFoundError where there is none."""
+        return required("incident", incident_id, self.get(incident_id))
+
+    def by_ticket(self, ticket: str) -> Incident | None:
         """Return the incident by its ticket number."""
         row = self._session.one(_INCIDENT_BY_TICKET, (ticket,))
         return None if row is None else _incident_of_row(*row)
@@ -123,7 +128,7 @@ class IncidentRecords(Records):
         row = self._session.one(_FACTS_AT, (incident_id.bytes, version))
         return None if row is None else _decoded_facts(row[0])
 
-    def save_incident(self, incident: Incident, expected_version: int) -> None:
+    def save(self, incident: Incident, expected_version: int) -> None:
         """Replace the incident and add its facts as a new version; raises VersionMismatchError."""
         self._replace(
             "incident",
@@ -142,7 +147,7 @@ class IncidentRecords(Records):
         self._session.execute(_INSERT_FACTS, (incident.id.bytes, incident.version, _FACTS.encode(incident.facts)))
         self._changed("incidents")
 
-    def incidents(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
+    def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
         """Return incidents, newest first, as a page."""
         before = start_of("incidents", page, LAST)
         if state is None:

@@ -1,4 +1,4 @@
-"""Notices: drafts, releases and what stands of them."""
+"""Notices in every state."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, literal_column, select, text
 
+from notifications.errors import required
 from notifications.notice import Notice, NoticeKind, NoticeState
 from notifications.ports import Page
 from service.store.sql.encoding import (
@@ -23,7 +24,7 @@ from service.store.tables import CustomerRow, NoticeRow, table
 
 _notices, _customers = table(NoticeRow).c, table(CustomerRow).c
 
-#: The columns of a notice, in the order of its fields; also read beside a due delivery.
+#: The columns of a notice, in the order of its fields; also read together with a due delivery.
 NOTICE = (
     _notices.id, _notices.incident_id, _notices.customer_id, _notices.sequence, _notices.kind, _notices.state,
     _notices.facts_version, _notices.due_at, _notices.due_kind, _notices.created_at, _notices.created_by,
@@ -80,14 +81,14 @@ def _page_statement(filters: tuple[str, ...]) -> str:
         .order_by(_notices.position.desc())
     )
     for name in filters:
-        # A state has too many notices to start from where something narrower is given: kept off its index.
+        # The index of states is avoided if a narrower filter is given, because a state has too many notices.
         narrower = name == "state" and len(filters) > 1
         column = _FILTERS[name].op("||")(literal_column("''")) if narrower else _FILTERS[name]
         statement = statement.where(column == bindparam(name))
     return limited(statement, "before", *filters)
 
 
-#: The statement of a page, by which filters are set.
+#: The statement of a page, by its filters.
 _PAGES = {
     chosen: _page_statement(tuple(name for name, is_set in zip(_FILTERS, chosen, strict=True) if is_set))
     for chosen in product((False, True), repeat=len(_FILTERS))
@@ -128,7 +129,7 @@ def notice_of_row(*row: Any) -> Notice:
 class NoticeRecords(Records):
     """Notices."""
 
-    def add_notices(self, notices: Sequence[Notice]) -> None:
+    def add(self, notices: Sequence[Notice]) -> None:
         """Store new notices."""
         self._session.execute_many(
             _INSERT,
@@ -161,12 +162,16 @@ class NoticeRecords(Records):
         if notices:
             self._changed("notices")
 
-    def notice(self, notice_id: UUID) -> Notice | None:
+    def get(self, notice_id: UUID) -> Notice | None:
         """Return the notice."""
         row = self._session.one(_BY_ID, (notice_id.bytes,))
         return None if row is None else notice_of_row(*row)
 
-    def save_notice(self, notice: Notice, expected_version: int) -> None:
+    def require(self, notice_id: UUID) -> Notice:
+        """Return the notice; raises NotFoundError where there is none."""
+        return required("notice", notice_id, self.get(notice_id))
+
+    def save(self, notice: Notice, expected_version: int) -> None:
         """Replace the notice; raises VersionMismatchError."""
         self._replace(
             "notice",
@@ -194,7 +199,7 @@ class NoticeRecords(Records):
         )
         self._changed("notices")
 
-    def notices_of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
+    def of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
         """Return every notice of an incident, or those to one customer, by customer creation then sequence."""
         if customer_id is None:
             rows = self._session.all(_OF_INCIDENT, (incident_id.bytes,))
@@ -202,7 +207,7 @@ class NoticeRecords(Records):
             rows = self._session.all(_TO_CUSTOMER, (incident_id.bytes, customer_id.bytes))
         return [notice_of_row(*row) for row in rows]
 
-    def notices(
+    def page(
         self,
         page: Page,
         *,
@@ -222,11 +227,11 @@ class NoticeRecords(Records):
         rows = self._session.all(statement, (before, *values, page.limit + 1))
         return paged("notices", page, rows, notice_of_row)
 
-    def released_notices(self, limit: int) -> Sequence[Notice]:
+    def released(self, limit: int) -> Sequence[Notice]:
         """Return notices that are released and not sealed yet, earliest ``due_at`` first."""
         return [notice_of_row(*row) for row in self._session.all(_RELEASED, (limit,))]
 
-    def lease_released_notices(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Notice]:
+    def lease_released(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Notice]:
         """Take notices that are released, not sealed yet and not leased."""
         statement = self._session.skip_locked(_LEASABLE, "notices")
         notices = [notice_of_row(*row) for row in self._session.all(statement, (to_microseconds(now), limit))]
@@ -234,6 +239,6 @@ class NoticeRecords(Records):
         self._session.execute_many(_LEASE, [(until, notice.id.bytes) for notice in notices])
         return notices
 
-    def release_notice_leases(self, notice_ids: Collection[UUID]) -> None:
+    def release_leases(self, notice_ids: Collection[UUID]) -> None:
         """Give leases back before they run out."""
         self._session.execute_many(_LEASE, [(None, notice_id.bytes) for notice_id in notice_ids])

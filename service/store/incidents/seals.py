@@ -1,4 +1,4 @@
-"""Seals: the final bytes of a notice, and the evidence that is obtained for them once."""
+"""Seals: the final bytes of a notice, and their timestamp and log proof, each obtained once."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,19 +15,19 @@ from service.store.sql.statements import compiled, compiled_text, insert_of
 from service.store.tables import SealedNoticeRow, SealProofRow, SealTimestampRow, table
 
 _RENDERINGS: JsonCodec[tuple[SealedRendering, ...]] = JsonCodec(tuple[SealedRendering, ...])
-#: Every delivery of a notice asks for the same words: they are decoded once.
+#: Every delivery of a notice reads the same renderings, so they are decoded once.
 _decoded_renderings = lru_cache(maxsize=64)(_RENDERINGS.decode)
 _TIMESTAMP, _LOG_PROOF = "timestamp", "log_proof"
 
 _sealed, _timestamps, _proofs = table(SealedNoticeRow).c, table(SealTimestampRow).c, table(SealProofRow).c
 
-#: The columns of a seal with its evidence; also read beside a due delivery.
+#: The columns of a seal with its evidence; also read together with a due delivery.
 SEALED = (
     _sealed.notice_id, _sealed.document, _sealed.signature, _timestamps.token, _timestamps.independent,
     _sealed.timestamp_independent, _sealed.resources_csv, _sealed.sealed_at, _proofs.proof, _sealed.renderings,
 )  # fmt: skip
 
-#: The seals with the evidence that they have.
+#: The seals with their evidence so far.
 SEALED_WITH_EVIDENCE = (
     table(SealedNoticeRow)
     .outerjoin(table(SealTimestampRow), _timestamps.notice_id == _sealed.notice_id)
@@ -76,7 +76,7 @@ def sealed_of_row(*row: Any) -> SealedNotice:
 class SealRecords(Records):
     """Seals and their evidence."""
 
-    def add_sealed(self, sealed: SealedNotice, entry_id: UUID) -> None:
+    def add_seal(self, sealed: SealedNotice, entry_id: UUID) -> None:
         """Store the seal of a notice and the id of its ``notice.sealed`` entry."""
         key = sealed.notice_id.bytes
         self._session.execute(
@@ -102,12 +102,12 @@ class SealRecords(Records):
             self._session.execute(_INSERT_PROOF, (key, sealed.log_proof))
         self._changed("notices")
 
-    def sealed(self, notice_id: UUID) -> SealedNotice | None:
+    def seal(self, notice_id: UUID) -> SealedNotice | None:
         """Return the seal with its timestamp and log proof where they exist already."""
         row = self._session.one(SEAL_OF_NOTICE, (notice_id.bytes,))
         return None if row is None else sealed_of_row(*row)
 
-    def sealed_entry_id(self, notice_id: UUID) -> UUID | None:
+    def seal_entry_id(self, notice_id: UUID) -> UUID | None:
         """Return the id of the audit entry of the seal."""
         row = self._session.one(_ENTRY_ID, (notice_id.bytes,))
         return None if row is None else UUID(bytes=row[0])
@@ -118,7 +118,7 @@ class SealRecords(Records):
         self._session.execute(_INSERT_PROOF, (notice_id.bytes, proof))
         self._changed("deliveries")
 
-    def sealed_without_proof(self, limit: int) -> Sequence[UUID]:
+    def without_log_proof(self, limit: int) -> Sequence[UUID]:
         """Return notices whose log proof is still owed, oldest first."""
         return [UUID(bytes=row[0]) for row in self._session.all(_OWED, (_LOG_PROOF, limit))]
 
@@ -128,11 +128,11 @@ class SealRecords(Records):
         self._session.execute(_INSERT_TIMESTAMP, (notice_id.bytes, token, independent))
         self._changed("notices")
 
-    def sealed_without_timestamp(self, limit: int) -> Sequence[UUID]:
+    def without_timestamp(self, limit: int) -> Sequence[UUID]:
         """Return notices whose timestamp is still owed, oldest first."""
         return [UUID(bytes=row[0]) for row in self._session.all(_OWED, (_TIMESTAMP, limit))]
 
-    def undated_notices(self, limit: int) -> Sequence[UndatedNotice]:
+    def undated(self, limit: int) -> Sequence[UndatedNotice]:
         """Return notices whose timestamp is still owed, with the authority's reason, oldest first."""
         rows = self._session.all(_UNDATED, (_TIMESTAMP, limit))
         return [UndatedNotice(UUID(bytes=row[0]), from_microseconds(row[1]), row[2]) for row in rows]
@@ -142,7 +142,7 @@ class SealRecords(Records):
         self._session.execute(_REFUSE, (reason, _TIMESTAMP))
 
     def _settle(self, notice_id: UUID, kind: str) -> None:
-        """Take a piece of evidence off the list; raises StateConflictError when it is not owed, NotFoundError."""
+        """Mark evidence as obtained; raises StateConflictError if it is not missing, NotFoundError."""
         if self._session.execute(_SETTLE, (notice_id.bytes, kind)).rowcount != 1:
             if self._session.one(_ENTRY_ID, (notice_id.bytes,)) is None:
                 raise NotFoundError("sealed notice", notice_id)

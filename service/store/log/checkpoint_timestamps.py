@@ -1,4 +1,4 @@
-"""The tokens that a timestamp authority gave over the log's checkpoints."""
+"""The tokens of a timestamp authority over the log's checkpoints."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -23,19 +23,19 @@ _NEWEST_STAMPED = limited(_stamped.order_by(_stamps.size.desc()))
 
 
 class CheckpointTimestampRecords(Records):
-    """Timestamps, beside the checkpoints that they are over."""
+    """Timestamps over checkpoints."""
 
-    def add_checkpoint_timestamp(self, size: int, token: bytes, made_at: datetime) -> None:
+    def add_timestamp(self, size: int, token: bytes, made_at: datetime) -> None:
         """Keep a token over the checkpoint of a size; one that is there stays as it is."""
         if self._session.one(_IS_THERE, (size,)) is None:
             self._session.execute(_INSERT, (size, token, to_microseconds(made_at)))
             self._changed("timestamps")
 
-    def stamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
+    def timestamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
         """Return the checkpoint of a size, or (None) the newest one, that has a timestamp, or None."""
         row = self._session.one(_NEWEST_STAMPED, (1,)) if size is None else self._session.one(_OF_SIZE, (size,))
         return None if row is None else TimestampedCheckpoint(row[0], row[1], row[2], from_microseconds(row[3]))
 
-    def stamped_sizes(self) -> Sequence[int]:
+    def timestamped_sizes(self) -> Sequence[int]:
         """Return the sizes of the checkpoints that have a timestamp, rising."""
         return [size for (size,) in self._session.all(_STAMPED_SIZES)]

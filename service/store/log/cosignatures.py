@@ -1,4 +1,4 @@
-"""The lines that witnesses gave under the log's checkpoints."""
+"""The cosignatures of witnesses under the log's checkpoints."""
 
 from datetime import datetime
 
@@ -24,19 +24,19 @@ _LAST = limited(
 
 
 class CosignatureRecords(Records):
-    """Cosignatures, beside the checkpoints that they are under."""
+    """Cosignatures of checkpoints."""
 
     def add_cosignature(self, size: int, witness: str, line: str, cosigned_at: datetime) -> None:
-        """Keep a witness's line under the checkpoint of a size; one that it gave before stays as it is."""
+        """Store a witness's cosignature of the checkpoint of a size; an existing one of this witness is kept."""
         if not any(name == witness for name, _ in self._session.all(_LINES, (size,))):
             self._session.execute(_INSERT, (size, witness, line, to_microseconds(cosigned_at)))
             self._changed("cosignatures")
 
     def cosignatures(self, size: int) -> list[str]:
-        """Return the lines that witnesses gave under the checkpoint of a size, by the witness's name."""
+        """Return the cosignature lines of the checkpoint of a size, in the order of the witnesses' names."""
         return [line for _, line in sorted(self._session.all(_LINES, (size,)))]
 
     def last_cosigned(self, witness: str) -> tuple[int, datetime] | None:
-        """Return the largest size that a witness cosigned, and when, or None."""
+        """Return the largest size that a witness cosigned, and the time of that, or None."""
         row = self._session.one(_LAST, (witness, 1))
         return None if row is None else (row[0], from_microseconds(row[1]))

@@ -1,6 +1,7 @@
-"""Copy everything from SQLite to PostgreSQL: all of it or nothing, and the log verifies as before.
+"""Copy everything from SQLite to PostgreSQL: all or nothing, and the log verifies as before.
 
-Bytes are copied, never computed again: leaves, signatures, proofs and checkpoints stay what outsiders hold.
+Bytes are copied and never computed again. So leaves, signatures, proofs and checkpoints stay equal to those that
+customers and witnesses have.
 """
 
 import hashlib
@@ -28,23 +29,23 @@ _ROWS_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class CopiedTable:
-    """What was copied of one table."""
+    """The result of copying one table."""
 
     name: str
     rows: int
 
 
 def copy_store(source: Path, target: str, told: Callable[[CopiedTable], None] = lambda _table: None) -> int:
-    """Copy the database file into an empty PostgreSQL database; returns how many rows.
+    """Copy the database file into an empty PostgreSQL database; return the number of rows.
 
-    The caller sees to it that no service runs on the source. Raises StateConflictError where the target holds rows,
-    VerificationError where the copy is not what the source is, StoreUnavailableError where an engine cannot.
+    The caller must ensure that no service runs on the source. Raises StateConflictError if the target has rows,
+    VerificationError if the copy differs from the source, StoreUnavailableError if an engine fails.
 
-    1. The target gets its tables, and must hold no row.
-    2. One transaction: every table in the order of its references, row by row; a digest of what is read.
-    3. Counters go on where the source's stood.
-    4. Every table is read back and must have the same rows and digest; the tree must give the root of the newest
-       checkpoint, from leaves hashed anew. Then it is committed.
+    1. Create the tables in the target; it must not have a row.
+    2. In one transaction, copy every table row by row, in the order of references, and compute a digest of its rows.
+    3. Set the counters to the source's values.
+    4. Read every table back: rows and digest must be equal. Hash the leaves again: the tree must have the root of the
+       newest checkpoint. Then commit.
     """
     # 1.
     migrate_store(target)
@@ -116,7 +117,7 @@ def _sqlite_rows(table: Table, reading: sqlite3.Connection) -> Iterator[Sequence
 
 def _postgresql_rows(table: Table, writing: psycopg.Connection[Any]) -> Iterator[Sequence[object]]:
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)
-    # Texts by their bytes, as SQLite orders them.
+    # Texts are ordered by their bytes, as in SQLite.
     order = sql.SQL(", ").join(
         sql.SQL('{} COLLATE "C"').format(sql.Identifier(column.name))
         if column.type.python_type is str
@@ -159,14 +160,14 @@ def _set_counter(table: Table, writing: psycopg.Connection[Any]) -> None:
 def _verify_tree(writing: psycopg.Connection[Any]) -> None:
     """Raise VerificationError unless the copied leaves and nodes give the root of the newest checkpoint."""
     tx = PostgresqlTransaction(PostgresqlSession(writing, Directory()))
-    size, note = tx.log_size(), tx.log_checkpoint()
+    size, note = tx.log.size(), tx.log.checkpoint()
     if note is None:
         return
     checkpoint = parse_checkpoint_note(note)
-    if checkpoint.size != size or tree_root(size, tx.log_node_hashes) != checkpoint.root:
+    if checkpoint.size != size or tree_root(size, tx.log.node_hashes) != checkpoint.root:
         raise VerificationError("copy", "the tree does not give the root of the newest checkpoint")
     for start in range(0, size, _ROWS_AT_ONCE):
-        entries = tx.log_entries(start, min(_ROWS_AT_ONCE, size - start))
-        stored = tx.log_node_hashes([(0, entry.index) for entry in entries])
+        entries = tx.audit.entries(start, min(_ROWS_AT_ONCE, size - start))
+        stored = tx.log.node_hashes([(0, entry.index) for entry in entries])
         if [leaf_hash(entry.leaf) for entry in entries] != stored:
             raise VerificationError("copy", f"a leaf from {start} on is not what the tree holds")

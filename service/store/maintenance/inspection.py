@@ -1,7 +1,7 @@
-"""Reading a database as it stands, for a check of the whole: beside the store, by a connection of its own.
+"""Read a database for a check of the whole log, on a separate connection, without the store.
 
-What is read is ranges of rows in the order of the log. Rows of the log never change, so that ranges need no snapshot
-together; what does change is read within ``snapshot``.
+Rows are read in ranges, in the order of the log. Rows of the log never change, so different ranges need no common
+snapshot. Rows that change are read within ``snapshot``.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _ENTRIES = (
     "SELECT l.leaf_index, e.position, e.id, e.leaf FROM log_leaves l JOIN audit_entries e ON e.position = l.position "
     "WHERE l.leaf_index >= ? AND l.leaf_index < ? ORDER BY l.leaf_index"
 )
-# One entry has one index, in the order of positions: then indices and positions differ by the same everywhere.
+# Each entry has one index, in the order of positions. So the difference of index and position is the same everywhere.
 _SPAN = (
     "SELECT count(*), min(position), max(position), min(position - leaf_index), max(position - leaf_index) "
     "FROM log_leaves WHERE leaf_index >= ? AND leaf_index < ?"
@@ -70,27 +70,27 @@ class Inspection:
         return self._session.all(_ENTRIES, (start, end))
 
     def first_position(self, start: int, end: int) -> int | None:
-        """Return the position of the first of some indices; None unless they stand at positions without a gap."""
+        """Return the position of the first of some indices; None if their positions have a gap."""
         row = self._session.one(_SPAN, (start, end))
         if row is None or row[0] != end - start or row[3] != row[4] or row[2] - row[1] != end - start - 1:
             return None
         return int(row[1])
 
     def leaves(self, first: int, last: int) -> list[Row]:
-        """Return the leaves of the entries at positions from first to last, one a row, in order."""
+        """Return the leaves of the entries at positions from first to last, one per row, in order."""
         return self._session.all(_LEAVES, (first, last))
 
     def appended(self, first: int, last: int) -> int:
-        """Return how many entries stand at the positions from ``first`` to ``last``, with or without an index."""
+        """Return how many entries have a position from ``first`` to ``last``, with or without an index."""
         return self._number(_APPENDED, (first, last))
 
     def leaves_after(self, position: int) -> Iterator[bytes]:
-        """Yield the leaves of the entries behind a position."""
+        """Yield the leaves of the entries after a position."""
         for (leaf,) in self._session.execute(_PENDING, (position,)):
             yield bytes(leaf)
 
     def nodes(self, level: int, first: int, count: int) -> bytes:
-        """Return the hashes of nodes of a level, one after the other; of those that are there."""
+        """Return the concatenated hashes of the existing nodes of a level."""
         statement = _NODES_SQLITE if self.embedded else _NODES_POSTGRESQL
         row = self._session.one(statement, (level, first, first + count))
         return b"" if row is None or row[0] is None else bytes(row[0])
@@ -116,7 +116,7 @@ class Inspection:
         return self._session.all(_OPENINGS, (first, last))
 
     def subjects(self, last: int) -> Iterator[tuple[str, str, int]]:
-        """Yield what the entries up to a position are found by, in no order."""
+        """Yield the subjects of the entries up to a position, in no order."""
         yield from self._session.execute(_SUBJECTS, (last,))
 
     def all(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -124,10 +124,10 @@ class Inspection:
         return self._session.all(statement, parameters)
 
     def unguarded(self) -> list[str]:
-        """Return what should keep rows from being changed and is not there, or not as it was written."""
+        """Return the names of missing or changed triggers that protect rows from changes."""
         if self.embedded:
-            stands: dict[str, Any] = dict(self._session.all(_TRIGGERS))
-            return [name for name, sql in sqlite_triggers().items() if stands.get(name) != sql]
+            existing: dict[str, Any] = dict(self._session.all(_TRIGGERS))
+            return [name for name, sql in sqlite_triggers().items() if existing.get(name) != sql]
         off = [str(name) for (name,) in self._session.all(_TRIGGERS_OFF)]
         guarded = {str(name) for (name,) in self._session.all(_TRIGGERED)}
         needed = {name.rsplit("_no_", 1)[0] for name in sqlite_triggers()}
@@ -135,7 +135,7 @@ class Inspection:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """See one state of the database within."""
+        """Read one snapshot of the database inside."""
         self._session.execute("BEGIN" if self.embedded else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         try:
             yield
@@ -149,7 +149,7 @@ class Inspection:
 
 @contextmanager
 def inspected(location: str | Path) -> Iterator[Inspection]:
-    """Open a database to read it; raises StoreUnavailableError where it cannot be opened or read."""
+    """Open a database for reading; raises StoreUnavailableError if it cannot be opened or read."""
     try:
         if isinstance(location, str) and location.startswith(_POSTGRESQL):
             with psycopg.connect(location, autocommit=True, application_name="greffier inspects") as connection:

@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection it is given; there is no other way in."""
+"""Runs the migrations on a connection from the caller; there is no other way to run them."""
 
 from alembic import context
 

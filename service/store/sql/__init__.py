@@ -1,4 +1,4 @@
-"""How statements are made and run: sessions, encodings, flat records, paging.
+"""Making and running statements: sessions, encodings, flat records, paging.
 
 Imports ``ports`` and the tables. Knows no domain record.
 """

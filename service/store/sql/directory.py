@@ -1,6 +1,6 @@
-"""What is kept decoded: the directory (customers, bindings, profiles), which every decision reads and few acts change.
+"""Caches of decoded records: the directory (customers, bindings, profiles), which every decision reads and few changes.
 
-And seals that are whole, which every delivery of a notice reads and nothing changes.
+Also complete seals, which every delivery of a notice reads and nothing changes.
 """
 
 import threading
@@ -11,15 +11,15 @@ from uuid import UUID
 from notifications.customer.records import AgreementBinding, Customer, ProfileVersion
 from notifications.notice.seal import SealedNotice
 
-#: Seals kept at most; one with its words has some tens of kilobytes.
+#: Greatest number of cached seals; one with its renderings has some tens of kilobytes.
 _KEPT_SEALS = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Everything in the directory at one version of it."""
+    """The contents of the directory at one version."""
 
-    #: the store counts it up with every change
+    #: increased by the store with every change
     version: int
     customers: tuple[Customer, ...]
     bindings: tuple[AgreementBinding, ...]
@@ -29,10 +29,10 @@ class Listing:
 
 
 class Directory:
-    """Holds the listing last read of a committed state; shared by the connections of one store.
+    """Caches the last listing read from a committed state; shared by the connections of one store.
 
-    A listing is used only where its version is the one that the transaction sees, so no connection and no other
-    process can make it stale.
+    A listing is used only if the transaction sees the same version, so it is never outdated, whatever other connections
+    and processes write.
     """
 
     __slots__ = ("_keeping", "_seals", "listing")
@@ -43,11 +43,11 @@ class Directory:
         self._keeping = threading.Lock()
 
     def kept_seal(self, notice_id: bytes) -> SealedNotice | None:
-        """Return the seal of a notice if it is kept."""
+        """Return the seal of a notice if it is cached."""
         return self._seals.get(notice_id)
 
     def keep_seal(self, notice_id: bytes, sealed: SealedNotice) -> None:
-        """Keep a seal that has its timestamp and its proof: from then on no byte of it changes. The oldest goes."""
+        """Cache a seal with timestamp and proof, which never changes again; the oldest cached seal is dropped."""
         if sealed.timestamp is None or sealed.log_proof is None:
             return
         with self._keeping:
@@ -56,6 +56,6 @@ class Directory:
                 del self._seals[next(iter(self._seals))]
 
     def forget_seals(self) -> None:
-        """Keep no seal: some of them are being erased."""
+        """Clear the cached seals, because some of them are being erased."""
         with self._keeping:
             self._seals.clear()

@@ -1,4 +1,4 @@
-"""Encode the domain's frozen records for the store, and back: equal to what was written, to the microsecond.
+"""Encode and decode the domain's frozen records for the store, without loss: times are exact to the microsecond.
 
 Columns: a time is an integer, microseconds since 1970-01-01T00:00:00Z (exact, sorts, portable); an identifier is its
 16 bytes. Nested records are compact JSON text with the record's field names as keys; in JSON a time is ISO 8601 in
@@ -24,7 +24,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _ATOMS = (str, int, bool)
 
 _Convert = Callable[[Any], Any]
-#: how a JSON atom or a record becomes JSON-ready and back; None where the value is its own JSON
+#: (to JSON, from JSON) of a value or a record; None if the value is already JSON
 _Pair = tuple[_Convert | None, _Convert | None]
 
 
@@ -66,8 +66,8 @@ _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circu
 class JsonCodec(Generic[ValueT]):
     """Turns values of one type into compact JSON text and back.
 
-    Raises TypeError when built for a type it has no shape for. ``decode`` raises KeyError, TypeError or ValueError on
-    text that ``encode`` did not write.
+    Raises TypeError for a type that it does not support. ``decode`` raises KeyError, TypeError or ValueError for text
+    that ``encode`` did not write.
     """
 
     def __init__(self, kind: Any) -> None:

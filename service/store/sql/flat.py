@@ -1,4 +1,4 @@
-"""Flat records: a table that has a column for each field of a frozen record, under the field's name."""
+"""Flat records: the table has a column for each field of a frozen record, with the field's name."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -30,7 +30,7 @@ class FlatTable(Generic[RecordT]):
         *,
         extra: Mapping[str, Callable[[RecordT], object]] | None = None,
     ) -> None:
-        """``extra``: columns that no field has, and what stands in them. Raises ValueError where the two differ."""
+        """``extra``: columns without a field, with a function for their value. Raises ValueError if the two differ."""
         self._kind, self._row = kind, row
         self._extra = dict(extra or {})
         hints = get_type_hints(kind)
@@ -61,7 +61,7 @@ class FlatTable(Generic[RecordT]):
         return self._kind(*converted)
 
     def by(self, *names: str, ordered: bool = False) -> str:
-        """Return the SELECT of the records whose columns equal parameters, in order of storing where asked."""
+        """Return the SELECT of the records whose columns equal parameters, optionally in insertion order."""
         columns = table(self._row).c
         statement = select(*self.columns).where(*(columns[name] == bindparam(name) for name in names))
         return compiled(statement.order_by(columns.position) if ordered else statement, *names)
@@ -87,7 +87,7 @@ class FlatTable(Generic[RecordT]):
 
 
 def _pair(kind: Any) -> tuple[_Convert, _Convert]:
-    """Return how a value of a type becomes a column's, and back."""
+    """Return the conversions of a type to and from a column's value."""
     members = get_args(kind)
     if NoneType in members:
         (only,) = (member for member in members if member is not NoneType)

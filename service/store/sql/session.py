@@ -1,4 +1,4 @@
-"""One connection at work: runs constant SQL, names constraint failures, remembers what kinds of things changed."""
+"""One connection: runs constant SQL, translates constraint errors, and records the kinds of things that changed."""
 
 import re
 import sqlite3
@@ -20,14 +20,14 @@ _CONFLICTS = {
 }
 
 
-#: So many rows go into the tables by one statement: the interpreter is let go of, and waited for, by statement.
+#: Rows per INSERT. Each statement releases and retakes the GIL, so fewer, larger statements are faster.
 _ROWS_AT_ONCE = (256, 64, 8)
 _PLAIN_VALUES = re.compile(r"INSERT .* VALUES (?P<row>\((?:\?, )*\?\))", re.DOTALL)
 
 
 @lru_cache(maxsize=256)
 def _inserting(statement: str, rows: int) -> str | None:
-    """Return an INSERT of plain values as one of so many rows; None for any other statement."""
+    """Return an INSERT of plain values as an INSERT of ``rows`` rows; None for any other statement."""
     match = _PLAIN_VALUES.fullmatch(statement)
     return None if match is None else statement + f", {match['row']}" * (rows - 1)
 
@@ -35,14 +35,14 @@ def _inserting(statement: str, rows: int) -> str | None:
 @lru_cache(maxsize=32)
 def _updating(given: str, columns: int, rows: int) -> str:
     row = f"({', '.join('?' * columns)})"
-    # Not WITH: the driver counts the rows of what begins with UPDATE alone.
+    # Not WITH, because the driver counts rows only for statements that begin with UPDATE.
     return given.replace("FROM given", f"FROM (VALUES {', '.join([row] * rows)}) AS given")
 
 
 class Session:
     """Runs statements of one transaction on one connection.
 
-    A broken unique or foreign key raises StateConflictError; every other failure of the engine comes through as it is.
+    A violated unique or foreign key raises StateConflictError; every other error of the engine is raised unchanged.
     """
 
     __slots__ = ("_connection", "changed", "directory", "directory_changed")
@@ -52,7 +52,7 @@ class Session:
         self.directory = directory
         #: kinds of things that this transaction changed, for the hooks after commit
         self.changed: set[str] = set()
-        #: whether customers, bindings or profiles changed since the last commit: the kept listing does not hold here
+        #: whether customers, bindings or profiles changed since the last commit; the cached listing is invalid then
         self.directory_changed = False
 
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
@@ -63,13 +63,13 @@ class Session:
             raise _named(error) from error
 
     def execute_many(self, statement: str, rows: Iterable[Sequence[object]]) -> int:
-        """Run one statement for every row; returns how many rows that touched."""
+        """Run one statement for every row; return the number of affected rows."""
         return self._by_lists(statement, list(rows), lambda count: _inserting(statement, count))
 
     def update_many(self, statement: str, given: str, rows: Sequence[Sequence[object]]) -> int:
-        """Run one UPDATE for every row; returns how many rows that touched.
+        """Run one UPDATE for every row; return the number of affected rows.
 
-        ``given`` says the same FROM a list named ``given`` with columns ``column1`` and on, in one statement.
+        ``given`` is the same UPDATE for many rows at once: FROM a list named ``given`` with columns ``column1``, ….
         """
         return self._by_lists(statement, list(rows), lambda count: _updating(given, len(rows[0]), count))
 
@@ -98,9 +98,9 @@ class Session:
 
     @staticmethod
     def skip_locked(statement: str, of: str) -> str:
-        """Return a SELECT that locks the rows it returns of a table, passing over those that somebody else locked.
+        """Return a SELECT that locks its rows of a table and skips rows that another transaction locked.
 
-        Here the statement as it is: this engine has one writer at a time.
+        Here the statement is unchanged, because this engine has one writer at a time.
         """
         del of
         return statement

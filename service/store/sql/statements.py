@@ -1,7 +1,7 @@
-"""Statements: written once against the tables, compiled once to the constant SQL text that the engine runs.
+"""Statements: written once with the tables, and compiled once to constant SQL text for the engine.
 
-A statement names its parameters in the order in which they stand in the text; that the order is so is checked when the
-module is imported, so that parameters can be passed as plain tuples.
+A statement lists its parameters in the order of the text. This order is checked at import, so that parameters can be
+passed as plain tuples.
 """
 
 from typing import Any
@@ -29,18 +29,18 @@ def compiled(statement: ClauseElement, *parameters: str, dialect: Dialect = _SQL
 
 
 def limited(statement: ClauseElement, *parameters: str) -> str:
-    """As ``compiled``, with one more parameter at the end: at most so many rows."""
+    """Like ``compiled``, with the greatest number of rows as an additional last parameter."""
     # Written here because the SQLite construct adds an OFFSET with a literal parameter.
     return f"{compiled(statement, *parameters)} LIMIT ?"
 
 
 def compiled_text(statement: str, *parameters: str) -> str:
-    """As ``compiled``, of portable SQL with ``:name`` parameters, for what has no portable construct."""
+    """Like ``compiled``, for portable SQL text with ``:name`` parameters, where no portable construct exists."""
     return compiled(sql_text(statement), *parameters)
 
 
 def inserted_columns(row: type[SQLModel], *without: str) -> tuple[str, ...]:
-    """Return the columns of a table in order, without the ``position`` that the engine counts and those named."""
+    """Return the columns of a table in order, without ``position``, which the engine sets, and without those named."""
     return tuple(
         column.name for column in table(row).columns if column.autoincrement is not True and column.name not in without
     )

@@ -1,8 +1,8 @@
-"""Tables of the store. Shapes only: what a row means stands with the domain type that it holds.
+"""Tables of the store. Only their shape is here; the domain types describe the meaning of their rows.
 
-Conventions: ``position`` is the order in which rows were stored and the sort key of lists; ``*_at``, ``*_until`` are
-microseconds since the epoch, UTC; identifiers are 16 bytes; columns that hold nested values are JSON text. Which
-tables refuse UPDATE and DELETE stands in ``service.store.engines.triggers``.
+Conventions: ``position`` is the insertion order and the sort key of lists; ``*_at`` and ``*_until`` are microseconds
+since the epoch, UTC; identifiers are 16 bytes; columns with nested values are JSON text. The tables that refuse UPDATE
+and DELETE are listed in ``service.store.engines.triggers``.
 """
 
 from service.store.tables.access import (

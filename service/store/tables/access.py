@@ -1,4 +1,4 @@
-"""Accounts, grants, credentials, sessions: ``service.ports.accounts``, a column for each field under its name."""
+"""Accounts, grants, credentials, sessions of ``service.ports.accounts``: one column per field, with its name."""
 
 from sqlalchemy import Index
 from sqlmodel import SQLModel
@@ -23,7 +23,7 @@ class AccountRow(SQLModel, table=True):
 
 
 class GrantRow(SQLModel, table=True):
-    """``Grant``. ``held_at`` is the customer's id, or empty: NULLs would not keep a pair unique."""
+    """``Grant``. ``held_at`` is the customer's id, or empty, because a unique constraint ignores NULL."""
 
     __tablename__ = "grants"
     __table_args__ = (

@@ -14,13 +14,13 @@ SQLModel.metadata.naming_convention = {
 
 metadata = SQLModel.metadata
 
-#: SQLite makes only a column of type INTEGER its row number.
+#: SQLite uses only a column of type INTEGER as its row number.
 ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")
 _ID_BYTES = 16
 
 
 def position() -> Any:
-    """The order of storing, counted by the engine."""
+    """The insertion order, set by the engine."""
     return Field(default=None, sa_column=Column(ROW_NUMBER, primary_key=True, autoincrement=True))
 
 
@@ -45,7 +45,7 @@ def boolean(**options: Any) -> Any:
 
 
 def identifier(references: str | None = None, **options: Any) -> Any:
-    """An identifier, that of a record elsewhere when ``references`` names its column."""
+    """An identifier; a foreign key if ``references`` names a column."""
     constraints = [] if references is None else [ForeignKey(references)]
     return Field(sa_column=Column(LargeBinary(_ID_BYTES), *constraints, **{"nullable": False} | options))
 

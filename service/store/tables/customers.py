@@ -1,4 +1,4 @@
-"""Customers and what they agreed to and chose."""
+"""Customers, their agreement bindings, profiles and contacts."""
 
 from sqlalchemy import Index
 from sqlmodel import SQLModel
@@ -25,7 +25,7 @@ class CustomerRow(SQLModel, table=True):
 
 
 class CustomerSaltRow(SQLModel, table=True):
-    """The salt of a customer's pseudonym in the log; erasable, and with it the link to the log."""
+    """The salt of a customer's pseudonym in the log; erasing it removes the link between customer and log."""
 
     __tablename__ = "customer_salts"
     customer_id: bytes = columns.identifier("customers.id", primary_key=True)
@@ -82,7 +82,7 @@ class ContactRow(SQLModel, table=True):
 
 
 class DirectoryVersionRow(SQLModel, table=True):
-    """One row, counted up with every change of customers, bindings or profiles, so that they can be kept decoded."""
+    """One row with a number that every change of customers, bindings or profiles increases; caches compare it."""
 
     __tablename__ = "directory_version"
     id: int = columns.integer(primary_key=True)

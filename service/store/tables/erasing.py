@@ -1,4 +1,4 @@
-"""Erasures that are ordered, and those that were done."""
+"""Erasure orders, and erasures that were done."""
 
 from sqlmodel import SQLModel
 
@@ -6,7 +6,7 @@ from service.store.tables import columns
 
 
 class ErasureOrderRow(SQLModel, table=True):
-    """``notifications.customer.erasure.ErasureOrder``; it goes with the customer, so it refers to none."""
+    """``notifications.customer.erasure.ErasureOrder``; no foreign key, because the customer is deleted before it."""
 
     __tablename__ = "erasure_orders"
     customer_id: bytes = columns.identifier(primary_key=True)

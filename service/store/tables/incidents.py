@@ -1,4 +1,4 @@
-"""Incidents, decisions, and the answers to requests."""
+"""Incidents, decisions, and stored responses to requests."""
 
 from sqlalchemy import Index
 from sqlmodel import SQLModel
@@ -15,7 +15,7 @@ class TicketCounterRow(SQLModel, table=True):
 
 
 class IncidentRow(SQLModel, table=True):
-    """``notifications.incident.Incident`` but its facts."""
+    """``notifications.incident.Incident`` without its facts."""
 
     __tablename__ = "incidents"
     __table_args__ = (Index("ix_incidents_state_position", "state", "position"),)
@@ -40,7 +40,7 @@ class IncidentFactsRow(SQLModel, table=True):
 
 
 class DecisionRow(SQLModel, table=True):
-    """``notifications.ports.StoredDecision``; the one of a customer with the highest position is in force."""
+    """``notifications.ports.StoredDecision``; a customer's decision with the highest position is in force."""
 
     __tablename__ = "decisions"
     __table_args__ = (Index("ix_decisions_incident_id_customer_id_position", "incident_id", "customer_id", "position"),)
@@ -55,7 +55,7 @@ class DecisionRow(SQLModel, table=True):
 
 
 class StoredResponseRow(SQLModel, table=True):
-    """``notifications.ports.StoredResponse`` under its idempotency key."""
+    """``notifications.ports.StoredResponse`` with its idempotency key."""
 
     __tablename__ = "stored_responses"
     key: str = columns.text(primary_key=True)

@@ -16,7 +16,7 @@ class AuditEntryRow(SQLModel, table=True):
 
 
 class AuditSubjectRow(SQLModel, table=True):
-    """What an entry concerns; finds the entries about one thing."""
+    """A subject of an entry; used to find the entries about one thing."""
 
     __tablename__ = "audit_subjects"
     __table_args__ = {"sqlite_with_rowid": False}
@@ -30,7 +30,7 @@ class AuditSubjectRow(SQLModel, table=True):
 
 
 class AuditOpeningRow(SQLModel, table=True):
-    """Salt and value behind a commitment; erasable, the leaf holds the digest alone."""
+    """Salt and value of a commitment. It can be erased; the leaf contains only the digest."""
 
     __tablename__ = "audit_openings"
     position: int = Field(
@@ -44,7 +44,7 @@ class AuditOpeningRow(SQLModel, table=True):
 
 
 class LogLeafRow(SQLModel, table=True):
-    """Which entry stands at which index of the tree."""
+    """The index of an entry in the tree."""
 
     __tablename__ = "log_leaves"
     leaf_index: int = Field(sa_column=Column(columns.ROW_NUMBER, primary_key=True, autoincrement=False))
@@ -64,7 +64,7 @@ class LogNodeRow(SQLModel, table=True):
 
 
 class LogCheckpointRow(SQLModel, table=True):
-    """Every signed checkpoint; the one of the greatest size is the head."""
+    """Every signed checkpoint; the checkpoint with the greatest size is the head."""
 
     __tablename__ = "log_checkpoints"
     size: int = Field(sa_column=Column(columns.ROW_NUMBER, primary_key=True, autoincrement=False))
@@ -72,7 +72,7 @@ class LogCheckpointRow(SQLModel, table=True):
 
 
 class CheckpointTimestampRow(SQLModel, table=True):
-    """The token of a timestamp authority over a checkpoint, exactly as it was signed."""
+    """The token of a timestamp authority over the exact bytes of a signed checkpoint."""
 
     __tablename__ = "checkpoint_timestamps"
     size: int = Field(sa_column=Column(columns.ROW_NUMBER, primary_key=True, autoincrement=False))

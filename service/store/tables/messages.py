@@ -1,4 +1,4 @@
-"""Alerts and the service's own mails: ``service.ports.alerts_and_mail``, a column for each field under its name."""
+"""Alerts and the service's own mails: a column for each field of ``Alert`` and ``ServiceMail``, under its name."""
 
 from sqlalchemy import Index, text
 from sqlmodel import SQLModel

@@ -13,7 +13,7 @@ class NoticeRow(SQLModel, table=True):
     __tablename__ = "notices"
     __table_args__ = (
         Index("ix_notices_incident_id_customer_id_sequence", "incident_id", "customer_id", "sequence"),
-        # One document per incident, customer and sequence: a withdrawn draft leaves its number to the next.
+        # One notice per incident, customer and sequence; the number of a withdrawn draft is used again.
         Index(
             "uq_notices_standing",
             "incident_id",
@@ -52,7 +52,7 @@ class NoticeRow(SQLModel, table=True):
 
 
 class SealedNoticeRow(SQLModel, table=True):
-    """``notifications.notice.seal.SealedNotice`` as sealed; what is obtained later is in tables of its own."""
+    """``notifications.notice.seal.SealedNotice`` as sealed; evidence that is obtained later is in other tables."""
 
     __tablename__ = "sealed_notices"
     position: int | None = columns.position()
@@ -84,7 +84,7 @@ class SealProofRow(SQLModel, table=True):
 
 
 class OwedEvidenceRow(SQLModel, table=True):
-    """What a seal still lacks: a to-do list that stays short, so that finding the next costs nothing."""
+    """Missing evidence of seals: a short list, so that the next one is found quickly."""
 
     __tablename__ = "owed_evidence"
     __table_args__ = (
@@ -101,8 +101,8 @@ class OwedEvidenceRow(SQLModel, table=True):
 class DeliveryRow(SQLModel, table=True):
     """``notifications.delivery.delivery.Delivery``, its lease, and its place in the queue.
 
-    The place is the notice's deadline, then ``turn`` (``notifications.delivery.delivery.turn_of``). ``lane`` is
-    where its next hops stand in one another's way.
+    The place is the notice's deadline, then ``turn`` (``notifications.delivery.delivery.turn_of``). ``lane`` is the
+    destination, whose limits apply to the delivery.
     """
 
     __tablename__ = "deliveries"
@@ -121,6 +121,12 @@ class DeliveryRow(SQLModel, table=True):
             "position",
             sqlite_where=condition("last_error IS NOT NULL"),
             postgresql_where=condition("last_error IS NOT NULL"),
+        ),
+        Index(
+            "ix_deliveries_too_large_notice_id",
+            "notice_id",
+            sqlite_where=condition("too_large_at IS NOT NULL"),
+            postgresql_where=condition("too_large_at IS NOT NULL"),
         ),
     )
     position: int | None = columns.position()
@@ -142,6 +148,7 @@ class DeliveryRow(SQLModel, table=True):
     due_at: int = columns.integer()
     turn: int = columns.integer()
     leased_until: int | None = columns.integer(nullable=True)
+    too_large_at: int | None = columns.integer(nullable=True)
 
 
 class DeliveryAttemptRow(SQLModel, table=True):
@@ -161,7 +168,7 @@ class DeliveryAttemptRow(SQLModel, table=True):
 
 
 class SentMessageRow(SQLModel, table=True):
-    """The bytes handed over at an attempt."""
+    """The bytes that were sent in an attempt."""
 
     __tablename__ = "sent_messages"
     delivery_id: bytes = columns.identifier("deliveries.id", primary_key=True)

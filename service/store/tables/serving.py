@@ -1,6 +1,6 @@
-"""What surrounds deliveries: webhooks, what came back, what people did, escalation, calls, checks, pauses.
+"""Records around deliveries: webhooks, bounces, acknowledgements, escalation, calls, checks, pauses.
 
-A column for each field of the domain's record, under its name.
+One column per field of the domain's record, with its name.
 """
 
 from sqlalchemy import Index, text

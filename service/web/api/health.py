@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from notifications.time_zones import IANA_VERSION
 from service.auth.authentication import Authenticator
 from service.auth.permissions import Permission
 from service.auth.route_guard import open_to_strangers
@@ -20,6 +21,8 @@ class HealthOut(BaseModel):
     """The process answers."""
 
     status: str
+    #: release of the IANA time zones in use, such as 2026f
+    time_zones: str
 
 
 class ReadinessOut(BaseModel):
@@ -32,7 +35,7 @@ class ReadinessOut(BaseModel):
 @router.get("/healthz", response_model=HealthOut, summary="The process answers")
 async def healthz() -> Response:
     """Return 200 as long as the process answers at all."""
-    return Response(HealthOut(status="ok").model_dump_json(), media_type="application/json")
+    return Response(HealthOut(status="ok", time_zones=IANA_VERSION).model_dump_json(), media_type="application/json")
 
 
 @router.get(

@@ -18,7 +18,6 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.crypto.secret_box import SecretBox
 from service.key_rotation.keeper import KeyKeeper
-from service.monitoring.alerts import AlertSettings
 from service.monitoring.metrics import Metrics
 from service.ports.store import AccessStore, AccessTransaction
 from service.settings import Settings
@@ -41,8 +40,6 @@ class ApiContext:
     default_language: str
     keys: KeyKeeper
     settings: Settings
-    #: who is told of what cannot wait
-    alerts: AlertSettings
     metrics: Metrics
     #: seals and opens the secrets of webhooks
     box: SecretBox
@@ -177,7 +174,7 @@ async def change(
     key = f"{access.actor}:{idempotency_key}"
 
     def unit(tx: AccessTransaction) -> StoredResponse:
-        stored = tx.stored_response(key)
+        stored = tx.responses.get(key)
         if stored is not None:
             if stored.fingerprint != fingerprint:
                 raise IdempotencyMismatchError("this Idempotency-Key was used with another request")
@@ -185,7 +182,7 @@ async def change(
         answer = work(access.view(tx), act)
         response = StoredResponse(fingerprint, answer.status, answer.content(), tuple(answer.headers.items()))
         kept = response if answer.kept is None else replace(response, body=answer.kept.model_dump_json().encode())
-        tx.store_response(key, kept, act.now)
+        tx.responses.add(key, kept, act.now)
         return response
 
     stored = await access.store.write(unit)

@@ -55,15 +55,15 @@ def access_under(access: Access, permission: Permission) -> Access | None:
 
 def customer_side(tx: AccessTransaction, customer_id: UUID, language: str) -> CustomerSide | None:
     """Return the newest notices that were served on a customer, or None where it is not within the scope."""
-    customer = tx.customer(customer_id)
+    customer = tx.customers.get(customer_id)
     if customer is None:
         return None
-    found, following = tx.notices(Page(LISTED_MAX), customer_id=customer_id, state="sealed")
-    placed, _ = tx.inbox(customer_id, Page(LISTED_MAX))
+    found, following = tx.notices.page(Page(LISTED_MAX), customer_id=customer_id, state="sealed")
+    placed, _ = tx.deliveries.inbox(customer_id, Page(LISTED_MAX))
     placed_at = {item.notice_id: item.placed_at for item in placed}
     listed = []
     for notice in found:
-        sealed = tx.sealed(notice.id)
+        sealed = tx.notices.seal(notice.id)
         if sealed is not None:
             listed.append(_listed(notice, json.loads(sealed.document), placed_at.get(notice.id), language))
     return CustomerSide(customer, tuple(listed), following is not None)

@@ -13,8 +13,8 @@ from notifications.wording import words
 from notifications.wording.formats import moment
 from service.auth.caller import Caller
 from service.auth.permissions import Permission
+from service.settings.provider import ProviderSettings
 from service.web.console.catalogues import language_of, text
-from service.web.console.settings import ConsoleSettings
 from service.web.console.static_files import static_path
 
 _POLICY = (
@@ -31,17 +31,17 @@ _environment = Environment(
 )
 
 
-def console_settings(request: Request) -> ConsoleSettings:
-    """Return the settings of the running console."""
-    settings: ConsoleSettings = request.app.state.console
-    return settings
+def provider_of(request: Request) -> ProviderSettings:
+    """Return how the provider names itself on its pages."""
+    provider: ProviderSettings = request.app.state.provider
+    return provider
 
 
 def reader_language(request: Request, caller: Caller | None) -> str:
     """Return the language to speak: the account's, else the browser's, else the installation's."""
     if caller is not None:
         return caller.language
-    return language_of(request.headers.get("accept-language", ""), console_settings(request).default_language)
+    return language_of(request.headers.get("accept-language", ""), provider_of(request).default_language)
 
 
 def page(
@@ -80,7 +80,8 @@ def page(
         language=language,
         caller=caller,
         may=lambda name: caller is not None and caller.scope(Permission(name)) is not None,
-        console=console_settings(request),
+        provider=provider_of(request),
+        demonstration=request.app.state.demonstration,
     )
     policy = f"{_POLICY}; frame-src 'self'" if frames else _POLICY
     return HTMLResponse(

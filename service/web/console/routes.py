@@ -9,6 +9,7 @@ from service.auth.sign_in.own_credentials import OwnCredentials
 from service.auth.sign_in.password_links import PasswordLinks
 from service.auth.sign_in.sign_in import SignIn
 from service.delivery.acknowledge_link import AcknowledgeLinks
+from service.settings.provider import ProviderSettings
 from service.web.console import static_files
 from service.web.console.failures import install_page_errors
 from service.web.console.pages import (
@@ -23,7 +24,6 @@ from service.web.console.pages import (
     verify_page,
     webhooks_page,
 )
-from service.web.console.settings import ConsoleSettings
 from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
 
 
@@ -31,23 +31,26 @@ from service.web.console.sign_in import credential_pages, link_pages, oidc, sess
 class ConsoleParts:
     """What pages need beside what the API has."""
 
-    settings: ConsoleSettings
+    provider: ProviderSettings
     sign_in: SignIn
     own_credentials: OwnCredentials
     password_links: PasswordLinks
     acknowledge_links: AcknowledgeLinks
     #: None where no OpenID provider is set
     oidc: OidcSignIn | None = None
+    #: parts that are for demonstration only, such as ``signing_key``; each page says so
+    demonstration: tuple[str, ...] = ()
 
 
 def install_console(app: FastAPI, parts: ConsoleParts) -> None:
     """Add pages and their error pages; after the error handlers of the API, which stay as they are under ``/api``."""
-    app.state.console = parts.settings
+    app.state.provider = parts.provider
     app.state.sign_in = parts.sign_in
     app.state.own_credentials = parts.own_credentials
     app.state.password_links = parts.password_links
     app.state.acknowledge_links = parts.acknowledge_links
     app.state.oidc = parts.oidc
+    app.state.demonstration = parts.demonstration
     for router in (
         static_files.router,
         verify_page.router,

@@ -1,15 +1,28 @@
 """Schemas of accounts, roles, members, tokens and sessions. No hash, seed or digest is in any of them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, Field
 
 from service.auth.accounts import AccountDraft, AccountView, GrantDraft
 from service.auth.permissions import Permission
-from service.ports.accounts import AccountKind, ApiToken, Grant, Role, Session
-from service.web.api.customers.customer_schemas import MailAddress
+from service.ports.accounts import AccountKind, Grant, Role
+from service.ports.sessions import Session
+from service.ports.tokens import ApiToken
 from service.web.api.fields import Language, Line, Moment, Out, Schema
+
+
+def _account_address(address: str) -> str:
+    """Return an address as accounts keep it: its domain in U-labels, in lower case, as it is typed to sign in."""
+    try:
+        return validate_email(address, check_deliverability=False, test_environment=True).normalized.casefold()
+    except EmailNotValidError as error:
+        raise ValueError(f"is no mail address: {error}") from None
+
+
+AccountAddress = Annotated[str, Field(max_length=320), AfterValidator(_account_address)]
 
 
 class NewAccountIn(Schema):
@@ -17,12 +30,12 @@ class NewAccountIn(Schema):
 
     kind: AccountKind = AccountKind.PERSON
     name: Line
-    email: MailAddress | None = Field(None, description="A person's; a service account has none.")
+    email: AccountAddress | None = Field(None, description="A person's; a service account has none.")
     language: Language = "fr"
 
     def to_domain(self) -> AccountDraft:
         """Return the domain record; addresses are told apart without regard to case."""
-        return AccountDraft(self.kind, self.name, None if self.email is None else self.email.casefold(), self.language)
+        return AccountDraft(self.kind, self.name, self.email, self.language)
 
 
 class AccountIn(Schema):
@@ -180,7 +193,7 @@ class OneselfOut(Out):
 class MemberIn(Schema):
     """Whom to let act for the customer."""
 
-    email: MailAddress
+    email: AccountAddress
     role: Literal[Role.CUSTOMER_MEMBER, Role.CUSTOMER_MANAGER] = Role.CUSTOMER_MEMBER
     language: Language = Field("fr", description="Of the invitation.")
 

@@ -8,7 +8,6 @@ from starlette.responses import Response
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.accounts import (
     change_account,
-    existing_account,
     grant_role,
     open_account,
     reset_second_factor,
@@ -69,7 +68,7 @@ async def list_accounts(access: MayReadAccounts, limit: Limit = 50, cursor: Curs
     """Return accounts with their roles, oldest first."""
 
     def work(tx: AccessTransaction) -> AccountPage:
-        accounts, following = tx.accounts(page_of(limit, cursor))
+        accounts, following = tx.accounts.page(page_of(limit, cursor))
         items = [account_out(view_account(tx, item)) for item in accounts]
         return AccountPage.model_construct(items=items, next_cursor=following)
 
@@ -79,7 +78,7 @@ async def list_accounts(access: MayReadAccounts, limit: Limit = 50, cursor: Curs
 @router.get("/{account_id}", response_model=AccountOut, summary="Read an account")
 async def read(access: MayReadAccounts, account_id: UUID) -> Response:
     """Return one account with its roles."""
-    view = await access.read(lambda tx: view_account(tx, existing_account(tx, account_id)))
+    view = await access.read(lambda tx: view_account(tx, tx.accounts.require(account_id)))
     return json_response(account_out(view), {"ETag": etag(view.account.version)})
 
 
@@ -95,7 +94,7 @@ async def put(
     """Change name and language, or make the account inactive: then it is signed out and its tokens work no more."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        version = expected_version(if_match, lambda: existing_account(tx, account_id).version)
+        version = expected_version(if_match, lambda: tx.accounts.require(account_id).version)
         changed, _ = change_account(
             tx, act, account_id, version, name=account.name, language=account.language, active=account.active
         )
@@ -145,10 +144,10 @@ async def send_invitation(
         made = invite(
             tx,
             act,
-            existing_account(tx, account_id),
+            tx.accounts.require(account_id),
             secret=secret,
-            console_url=context.settings.console_url,
-            provider_name=context.settings.provider_name,
+            console_url=context.settings.provider.console_url,
+            provider_name=context.settings.provider.name,
         )
         told = InvitationOut(account_id=account_id, expires_at=made.expires_at, mailed=made.mailed, link=made.shown)
         return Answer(told, 201, kept=told.model_copy(update={"link": None}))

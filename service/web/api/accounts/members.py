@@ -47,12 +47,12 @@ async def invite(
             tx,
             act,
             customer_id,
-            email=member.email.casefold(),
+            email=member.email,
             role=member.role,
             language=member.language,
             secret=secret,
-            console_url=context.settings.console_url,
-            provider_name=context.settings.provider_name,
+            console_url=context.settings.provider.console_url,
+            provider_name=context.settings.provider.name,
         )
         return Answer(_out(invited), 201)
 

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from notifications.errors import NotFoundError
 from notifications.use_cases.audit_context import AuditContext
-from service.auth.accounts import existing_account, sign_out
+from service.auth.accounts import sign_out
 from service.auth.caller import Caller
 from service.auth.permissions import Permission, permissions_of
 from service.ports.accounts import Account
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/account", tags=["account"])
 async def oneself(access: Oneself) -> Response:
     """Return who calls, its roles, and what it may do with the credential it used."""
     caller = access.caller
-    account = await access.read_own(lambda tx: existing_account(tx, caller.account_id))
+    account = await access.read_own(lambda tx: tx.accounts.require(caller.account_id))
     return json_response(_oneself_out(caller, account))
 
 
@@ -37,7 +37,7 @@ async def oneself(access: Oneself) -> Response:
 async def list_sessions(access: Oneself) -> Response:
     """Return one's sessions."""
     caller = access.caller
-    sessions = await access.read_own(lambda tx: tx.sessions(caller.account_id))
+    sessions = await access.read_own(lambda tx: tx.sessions.of_account(caller.account_id))
     return json_response(
         SessionList.model_construct(items=[session_out(session, caller.session_id) for session in sessions])
     )
@@ -49,11 +49,11 @@ async def end_session(request: Request, access: Oneself, session_id: UUID) -> Re
     account_id = access.caller.account_id
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        if all(session.id != session_id for session in tx.sessions(account_id)):
+        if all(session.id != session_id for session in tx.sessions.of_account(account_id)):
             raise NotFoundError("session", session_id)
-        tx.end_session(session_id)
+        tx.sessions.end(session_id)
         subjects = {"account": str(account_id), "session": str(session_id)}
-        tx.append_audit([act.entry("session.ended", subjects=subjects)])
+        tx.audit.append([act.entry("session.ended", subjects=subjects)])
         return Answer(SignOutOut(sessions_ended=1))
 
     return await change(request, access, None, work)

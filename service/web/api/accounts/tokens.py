@@ -7,11 +7,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from notifications.use_cases.audit_context import AuditContext
-from service.auth.accounts import existing_account
-from service.auth.issuing import issue_own_token, issue_service_token
-from service.auth.tokens import new_token, revoke_token
-from service.ports.accounts import ApiToken
+from service.auth.tokens import issue_own_token, issue_service_token, new_token, revoke_token
 from service.ports.store import AccessTransaction
+from service.ports.tokens import ApiToken
 from service.web.api.accounts.account_schemas import (
     NewTokenIn,
     NewTokenOut,
@@ -36,7 +34,7 @@ router = APIRouter(tags=["tokens"])
 @router.get("/account/tokens", response_model=TokenList, summary="One's own tokens")
 async def list_own(access: Oneself) -> Response:
     """Return one's tokens, revoked and expired ones too, by their first characters and last use."""
-    return json_response(_list(await access.read_own(lambda tx: tx.tokens(access.caller.account_id))))
+    return json_response(_list(await access.read_own(lambda tx: tx.tokens.of_account(access.caller.account_id))))
 
 
 @router.post("/account/tokens", status_code=201, response_model=NewTokenOut, summary="Issue a token to oneself")
@@ -51,7 +49,7 @@ async def issue_own(
             tx,
             act,
             access.caller,
-            existing_account(tx, access.caller.account_id),
+            tx.accounts.require(access.caller.account_id),
             name=wanted.name,
             permissions=wanted.permissions,
             expires_at=wanted.expires_at,
@@ -77,8 +75,8 @@ async def list_tokens(access: MayReadAccounts, account_id: UUID) -> Response:
     """Return the tokens of an account, by their first characters and last use."""
 
     def work(tx: AccessTransaction) -> TokenList:
-        existing_account(tx, account_id)
-        return _list(tx.tokens(account_id))
+        tx.accounts.require(account_id)
+        return _list(tx.tokens.of_account(account_id))
 
     return json_response(await access.read(work))
 
@@ -104,7 +102,7 @@ async def issue(
             tx,
             act,
             access.caller,
-            existing_account(tx, account_id),
+            tx.accounts.require(account_id),
             name=wanted.name,
             permissions=wanted.permissions,
             expires_at=wanted.expires_at,
@@ -120,7 +118,7 @@ async def revoke(request: Request, access: MayChangeAccounts, account_id: UUID, 
     """Revoke a token of any account, at once: one that leaked does not wait for its owner."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        existing_account(tx, account_id)
+        tx.accounts.require(account_id)
         return Answer(token_out(revoke_token(tx, act, account_id, token_id)))
 
     return await change(request, access, None, work)

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from notifications.errors import NotFoundError
 from notifications.ports import SequencedEntry
-from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.evidence.prove_entry import entry_at, entry_proof
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Out
@@ -42,8 +41,8 @@ async def list_trail(access: MayReadTrail, customer_id: UUID, limit: Limit = 50,
     """Return the entries that name the customer, oldest first. A page may hold fewer than its limit and go on."""
 
     def work(tx: AccessTransaction) -> TrailPage:
-        existing_customer(tx, customer_id)
-        found, following = tx.log_entries_about("customer", tx.customer_pseudonym(customer_id), page_of(limit, cursor))
+        tx.customers.require(customer_id)
+        found, following = tx.audit.about("customer", tx.customers.pseudonym(customer_id), page_of(limit, cursor))
         return TrailPage.model_construct(items=[_out(entry) for entry in found], next_cursor=following)
 
     return json_response(await access.read(work))
@@ -54,9 +53,9 @@ async def prove(access: MayReadTrail, customer_id: UUID, index: Index) -> Respon
     """Return ``c2sp.org/tlog-proof@v1`` for an entry that names the customer; any other one does not exist here."""
 
     def work(tx: AccessTransaction) -> bytes:
-        existing_customer(tx, customer_id)
+        tx.customers.require(customer_id)
         entry = entry_at(tx, index)
-        if json.loads(entry.leaf)["subjects"].get("customer") != tx.customer_pseudonym(customer_id):
+        if json.loads(entry.leaf)["subjects"].get("customer") != tx.customers.pseudonym(customer_id):
             raise NotFoundError("audit entry", index)
         return entry_proof(tx, entry)
 

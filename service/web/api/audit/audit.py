@@ -71,20 +71,19 @@ async def list_entries(
         raise InvalidInputError(Fault("incident_id", "name one subject at a time"))
 
     def work(tx: Transaction) -> EntryPage:
-        size = tx.log_size()
+        size = tx.log.size()
         if customer_id is not None:
-            if tx.customer(customer_id) is None:
-                raise NotFoundError("customer", customer_id)
-            kind, identifier = "customer", tx.customer_pseudonym(customer_id)
+            tx.customers.require(customer_id)
+            kind, identifier = "customer", tx.customers.pseudonym(customer_id)
         elif named:
             kind, identifier = "incident" if incident_id else "notice", str(named[0])
         else:
             if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
                 raise InvalidInputError(Fault("cursor", "is not a cursor of this list"))
-            entries = list(tx.log_entries(int(cursor or 0), limit))
+            entries = list(tx.audit.entries(int(cursor or 0), limit))
             following = str(entries[-1].index + 1) if entries and entries[-1].index + 1 < size else None
             return EntryPage.model_construct(items=[_out(item) for item in entries], next_cursor=following, size=size)
-        found, following = tx.log_entries_about(kind, identifier, page_of(limit, cursor))
+        found, following = tx.audit.about(kind, identifier, page_of(limit, cursor))
         return EntryPage.model_construct(items=[_out(item) for item in found], next_cursor=following, size=size)
 
     return json_response(await access.read(work))
@@ -106,7 +105,7 @@ async def read_proof(access: MayReadLog, index: int) -> Response:
 @router.get("/checkpoint", response_class=Response, summary="Latest signed checkpoint")
 async def checkpoint(access: MayProveLog) -> Response:
     """Return the latest checkpoint (C2SP signed note)."""
-    note = await access.read(lambda tx: tx.log_checkpoint())
+    note = await access.read(lambda tx: tx.log.checkpoint())
     if note is None:
         raise NotFoundError("checkpoint", "latest")
     return Response(note, media_type="text/plain; charset=utf-8")
@@ -127,12 +126,12 @@ async def consistency(access: MayProveLog, old_size: Index, new_size: Index | No
     """Return the consistency proof between an old size and a newer one, by default the latest."""
 
     def work(tx: Transaction) -> ConsistencyOut:
-        note = tx.log_checkpoint()
+        note = tx.log.checkpoint()
         size = parse_checkpoint_note(note).size if note else 0
         wanted = size if new_size is None else new_size
         if not old_size <= wanted <= size:
             raise InvalidInputError(Fault("old_size", f"wants old_size <= new_size <= {size}"))
-        hashes = consistency_proof(old_size, wanted, tx.log_node_hashes)
+        hashes = consistency_proof(old_size, wanted, tx.log.node_hashes)
         return ConsistencyOut(
             old_size=old_size, new_size=wanted, hashes=[base64.b64encode(item).decode() for item in hashes]
         )

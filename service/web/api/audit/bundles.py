@@ -13,13 +13,12 @@ from starlette.responses import Response, StreamingResponse
 
 from notifications.evidence.bundle.contents import CUSTOMER, PROVIDER
 from notifications.ports import Transaction
-from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.evidence.bundle_evidence import BundleRequest, plan_bundle, record_bundle
 from service.audit_log.bundle_writer import read_anchors, write_bundle
 from service.auth.caller import customer_scope
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, ForbiddenError
-from service.auth.tenant_scope import within
+from service.auth.scope.transaction import within
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Language, Moment
 from service.web.api.requests import ApiContext, Context, MayReadLog, MayReadTrail
@@ -75,7 +74,7 @@ async def read_customer_bundle(
     notices = access.caller.scope(Permission.NOTICE_READ)
     if notices is None or not notices.covers_customer(customer_id):
         # A foreign customer does not exist; whoever may not read the notices of its own is told so.
-        await access.read(lambda tx: existing_customer(tx, customer_id))
+        await access.read(lambda tx: tx.customers.require(customer_id))
         raise ForbiddenError(Permission.NOTICE_READ)
     scope = customer_scope(customer_id)
     wanted = BundleRequest(incident_id, notice_id, customer_id, starts_at, ends_at)

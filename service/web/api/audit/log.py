@@ -135,7 +135,7 @@ async def _checkpoint(read: Reads, known: str | None, whose: str) -> Response:
 
 
 async def _stamped(read: Reads, size: int, known: str | None, whose: str, *, token: bool) -> Response:
-    found = await read(lambda tx: tx.stamped_checkpoint(size))
+    found = await read(lambda tx: tx.log.timestamped_checkpoint(size))
     if found is None:
         raise NotFoundError("timestamped checkpoint", size)
     content, kind = (found.token, _REPLY) if token else (found.note, _TEXT)

@@ -15,13 +15,12 @@ from notifications.use_cases.customers.manage_customers import (
     ContactDraft,
     add_contact,
     change_contact,
-    existing_customer,
 )
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
 from service.auth.sign_in.links import new_link_secret
 from service.customers.address_confirmation import send_address_link
-from service.ports.accounts import Throttle
+from service.ports.sessions import Throttle
 from service.ports.store import AccessTransaction
 from service.web.api.customers.customer_schemas import ContactIn, ContactList, ContactOut, contact_out
 from service.web.api.requests import (
@@ -74,14 +73,16 @@ async def list_contacts(context: Context, access: MayReadContacts, customer_id: 
     now = context.clock.now()
 
     def work(tx: Transaction) -> ContactList:
-        existing_customer(tx, customer_id)
-        return ContactList.model_construct(items=[contact_out(item, now) for item in tx.contacts(customer_id)])
+        tx.customers.require(customer_id)
+        return ContactList.model_construct(
+            items=[contact_out(item, now) for item in tx.customers.contacts(customer_id)]
+        )
 
     return json_response(await access.read(work))
 
 
 def _contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact:
-    contact = tx.contact(contact_id)
+    contact = tx.customers.contact(contact_id)
     if contact is None or contact.customer_id != customer_id:
         raise NotFoundError("contact", contact_id)
     return contact
@@ -141,8 +142,8 @@ async def ask_again(
         contact = _contact_of(tx, customer_id, contact_id)
         console_url = context.sealing.provider.console_url
         if console_url is None:
-            raise StateConflictError("there are no pages to link to: set console_url")
-        throttle = tx.throttle(_throttle_key(contact))
+            raise StateConflictError("there are no pages to link to: set provider.console_url")
+        throttle = tx.sessions.throttle(_throttle_key(contact))
         if contact.verified_at is not None:
             raise StateConflictError("the address is confirmed already")
         if throttle is not None and act.now < throttle.retry_at:
@@ -175,7 +176,7 @@ def _ask(tx: AccessTransaction, act: AuditContext, context: ApiContext, contact:
         console_url=console_url,
         provider_name=context.sealing.provider.name,
     )
-    tx.save_throttle(Throttle(_throttle_key(contact), 1, act.now, act.now + _BETWEEN_LINKS))
+    tx.sessions.save_throttle(Throttle(_throttle_key(contact), 1, act.now, act.now + _BETWEEN_LINKS))
 
 
 def _throttle_key(contact: Contact) -> bytes:

@@ -1,4 +1,8 @@
-"""Customers and contacts as CSV (RFC 4180, UTF-8): one line per contact, its customer's columns repeated on each."""
+"""Customers and contacts as CSV: one line per contact, its customer's columns repeated on each.
+
+Written: RFC 4180 in UTF-8, separated by commas. Read: that, and what spreadsheets save in France and Germany:
+semicolons or tabs, in Windows-1252 or UTF-16, with a ``sep=`` line, VRAI or WAHR, and empty columns or rows at the end.
+"""
 
 import base64
 import binascii
@@ -35,10 +39,16 @@ _CONTACT = {
 COLUMNS = (*_CUSTOMER, *_AGREEMENT, *_CONTACT)
 _LISTS = frozenset({"services", "regions", "availability_zones"})
 _FLAGS = frozenset({"four_eyes", "contact_fallback", "contact_address_confirmed"})
-_FLAG_VALUES = {"true": True, "false": False}
-#: A spreadsheet takes a cell that begins so for a formula; apostrophes before it are doubled, so that it comes back.
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+#: As spreadsheets write them in English, French and German.
+_FLAG_VALUES = {"true": True, "false": False, "vrai": True, "faux": False, "wahr": True, "falsch": False}
+#: Where a spreadsheet may begin a cell: at the start, and after whatever it may take for a separator.
+_CELL_BEGINS = r"((?:^|[;,|\t\r\n])[ \"]*)"
+#: A cell that begins so is a formula to a spreadsheet. One apostrophe is put before it, and taken away when it is read.
+_FORMULA_BEGINS = r"[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]"
+_FORMULA = re.compile(f"{_CELL_BEGINS}(?='*{_FORMULA_BEGINS})")
+_GUARDED = re.compile(f"{_CELL_BEGINS}'(?='*{_FORMULA_BEGINS})")
+_SEPARATORS = (",", ";", "\t")
+_SEPARATOR_LINE = re.compile(r"\"?sep=([,;\t|])\"?\r?\n", re.IGNORECASE)
 #: Longest cell: a certificate in base64.
 _MAX_CELL = 20_000
 #: Most lines of one file: what one transaction and one report can be asked to hold.
@@ -50,35 +60,70 @@ def parse_customers(content: bytes) -> tuple[list[CustomerLine], list[LineFault]
 
     NOT checked here: what depends on what is stored, such as agreements and whether a certificate serves.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return [], [LineFault(line, "", "is not UTF-8")]
+    text = _decoded(content)
+    if text is None:
+        return [], [LineFault(1, "", "is neither UTF-8 nor UTF-16 nor Windows-1252: save the file as CSV UTF-8")]
+    named = _SEPARATOR_LINE.match(text)
+    if named is not None:
+        text = text[named.end() :]
+    skipped = 0 if named is None else 1
+    separator = _separator(text) if named is None else named[1]
     lines, faults = list[CustomerLine](), list[LineFault]()
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] | None = None
     while True:
-        number = reader.line_num + 1
+        number = reader.line_num + skipped + 1
         try:
             cells = next(reader)
         except StopIteration:
             break
         except csv.Error as error:
             return lines, [*faults, LineFault(number, "", f"is no CSV as RFC 4180 has it: {error}")]
+        if not any(cells):
+            # Spreadsheets end a file with rows of separators.
+            continue
         if header is None:
-            header = cells
+            header = _without_empty_end(cells, 0)
             if found := list(_header_faults(header)):
-                return [], [LineFault(1, name, reason) for name, reason in found]
+                return [], [LineFault(number, name, reason) for name, reason in found]
         elif len(lines) >= MAX_LINES:
             return lines, [*faults, LineFault(number, "", f"a file may have {MAX_LINES} lines")]
-        elif cells:
-            parsed = _line(number, header, cells, faults)
+        else:
+            parsed = _line(number, header, _without_empty_end(cells, len(header)), faults)
             if parsed is not None:
                 lines.append(parsed)
     if header is None:
         return [], [LineFault(1, "", "the file is empty: its first line names the columns")]
     return lines, faults
+
+
+def _decoded(content: bytes) -> str | None:
+    """Return the text of a file by its byte order mark, else as UTF-8, else as Windows-1252; None where it is none."""
+    encodings = ("utf-16",) if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
+    for encoding in encodings:
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _separator(text: str) -> str:
+    """Return the separator by which the first line names most columns; a comma where none does."""
+    first = text.lstrip("\r\n").partition("\n")[0].replace('"', "").strip()
+
+    def named(separator: str) -> int:
+        return len(set(first.split(separator)) & set(COLUMNS))
+
+    return max(_SEPARATORS, key=named)
+
+
+def _without_empty_end(cells: list[str], least: int) -> list[str]:
+    """Return the cells without the empty ones at the end, but at least so many."""
+    end = len(cells)
+    while end > least and not cells[end - 1]:
+        end -= 1
+    return cells[:end]
 
 
 def format_customers(
@@ -118,14 +163,15 @@ def _text(value: object) -> str:
 
 
 def _guarded(cell: str) -> str:
-    return f"'{cell}" if _FORMULA.match(cell) else cell
+    return _FORMULA.sub(r"\1'", cell)
+
+
+def _unguarded(cell: str) -> str:
+    return _GUARDED.sub(r"\1", cell)
 
 
 def _header_faults(header: Sequence[str]) -> Iterator[tuple[str, str]]:
     known = ", ".join(COLUMNS)
-    if len(header) == 1 and ";" in header[0]:
-        yield "", "columns are separated by commas"
-        return
     for position, name in enumerate(header):
         if name not in COLUMNS:
             yield name[:100], f"is no column; known are {known}"
@@ -146,7 +192,7 @@ def _line(number: int, header: Sequence[str], cells: Sequence[str], faults: list
         if len(cell) > _MAX_CELL:
             faults.append(LineFault(number, column, f"is longer than {_MAX_CELL} characters"))
         elif cell != "":
-            value = _value(column, cell[1:] if _GUARDED.match(cell) else cell)
+            value = _value(column, _unguarded(cell))
             if value is None:
                 reason = "must be true or false" if column in _FLAGS else "must be the base64 of a certificate in DER"
                 faults.append(LineFault(number, column, reason))

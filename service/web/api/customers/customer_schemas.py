@@ -4,7 +4,6 @@ import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
-from zoneinfo import available_timezones
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field, StringConstraints
@@ -21,23 +20,24 @@ from notifications.customer.records import (
 from notifications.incident import Property
 from notifications.mail.enveloped import certificate_expires_at, certificate_pem, parse_certificate
 from notifications.mail.mail_form import mail_form
+from notifications.mail_address import a_label_address
+from notifications.time_zones import time_zone_names
 from notifications.use_cases.customers.manage_customers import ContactDraft, CustomerDraft
 from service.web.api.fields import Code, Language, Line, Moment, Out, Schema
 from service.web.api.incidents.assessment_schemas import DecisionOut
 
-_TIME_ZONES = frozenset(available_timezones())
-
 
 def _time_zone(name: str) -> str:
-    if name not in _TIME_ZONES:
+    if name not in time_zone_names():
         raise ValueError("is no IANA time zone, such as Europe/Paris")
     return name
 
 
 def _mail_address(address: str) -> str:
+    """Return the address as it is kept: as it goes out (``notifications.mail_address``), however it was typed."""
     try:
         # No DNS here: an installation without a resolver still takes contacts; delivery tells what is unreachable.
-        return validate_email(address, check_deliverability=False, test_environment=True).normalized
+        return a_label_address(validate_email(address, check_deliverability=False, test_environment=True).normalized)
     except EmailNotValidError as error:
         raise ValueError(f"is no mail address: {error}") from None
 
@@ -225,7 +225,8 @@ class ContactOut(Out):
     )
     mail_form: str = Field(description="What its mails are now: `full`, `encrypted` or `summary`.")
     mail_form_reason: str = Field(
-        description="`chosen`, `address_unconfirmed`, `no_certificate` or `certificate_unusable`."
+        description="`chosen`, `address_unconfirmed`, `no_certificate` or `certificate_unusable`; of one delivery, also"
+        " `too_large` (in the log)."
     )
     phone: str | None
     created_at: Moment

@@ -74,8 +74,8 @@ def export_customers(tx: Transaction) -> str:
 def _customers(tx: Transaction) -> Iterator[tuple[Customer, Sequence[AgreementBinding], Sequence[Contact]]]:
     cursor: str | None = None
     while True:
-        customers, cursor = tx.customers(Page(_PAGE, cursor))
+        customers, cursor = tx.customers.page(Page(_PAGE, cursor))
         for customer in customers:
-            yield customer, tx.bindings(customer.id), tx.contacts(customer.id)
+            yield customer, tx.customers.bindings(customer.id), tx.customers.contacts(customer.id)
         if cursor is None:
             return

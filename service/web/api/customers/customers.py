@@ -11,7 +11,6 @@ from notifications.use_cases.customers.manage_customers import (
     bind_agreement,
     change_customer,
     choose_profile,
-    existing_customer,
     register_customer,
 )
 from service.web.api.customers.customer_schemas import (
@@ -67,7 +66,7 @@ async def register(
             effective_at = customer.profile.effective_at or bound.effective_at
             choose_profile(tx, act, registered.id, choices(customer.profile), effective_at, context.agreements)
         return Answer(
-            customer_out(registered, list(tx.bindings(registered.id))),
+            customer_out(registered, list(tx.customers.bindings(registered.id))),
             201,
             {"ETag": etag(1), "Location": f"/api/v1/customers/{registered.id}"},
         )
@@ -80,8 +79,8 @@ async def list_customers(access: MayReadCustomers, limit: Limit = 50, cursor: Cu
     """Return customers by registration, oldest first."""
 
     def work(tx: Transaction) -> CustomerPage:
-        customers, following = tx.customers(page_of(limit, cursor))
-        items = [customer_out(item, list(tx.bindings(item.id))) for item in customers]
+        customers, following = tx.customers.page(page_of(limit, cursor))
+        items = [customer_out(item, list(tx.customers.bindings(item.id))) for item in customers]
         return CustomerPage.model_construct(items=items, next_cursor=following)
 
     return json_response(await access.read(work))
@@ -91,7 +90,7 @@ async def list_customers(access: MayReadCustomers, limit: Limit = 50, cursor: Cu
 async def read(access: MayReadCustomers, customer_id: UUID) -> Response:
     """Return the customer with its agreement bindings."""
     customer, bindings = await access.read(
-        lambda tx: (existing_customer(tx, customer_id), list(tx.bindings(customer_id)))
+        lambda tx: (tx.customers.require(customer_id), list(tx.customers.bindings(customer_id)))
     )
     return json_response(customer_out(customer, bindings), {"ETag": etag(customer.version)})
 
@@ -108,9 +107,11 @@ async def put(
     """Replace what is stated of a customer; agreement and profile have their own history."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
-        version = expected_version(if_match, lambda: existing_customer(tx, customer_id).version)
+        version = expected_version(if_match, lambda: tx.customers.require(customer_id).version)
         changed = change_customer(tx, act, customer_id, version, customer.to_domain())
-        return Answer(customer_out(changed, list(tx.bindings(customer_id))), headers={"ETag": etag(changed.version)})
+        return Answer(
+            customer_out(changed, list(tx.customers.bindings(customer_id))), headers={"ETag": etag(changed.version)}
+        )
 
     return await change(request, access, idempotency_key, work)
 
@@ -138,8 +139,8 @@ async def list_bindings(access: MayReadCustomers, customer_id: UUID) -> Response
     """Return every binding of the customer."""
 
     def work(tx: Transaction) -> BindingList:
-        existing_customer(tx, customer_id)
-        return BindingList.model_construct(items=[binding_out(item) for item in tx.bindings(customer_id)])
+        tx.customers.require(customer_id)
+        return BindingList.model_construct(items=[binding_out(item) for item in tx.customers.bindings(customer_id)])
 
     return json_response(await access.read(work))
 
@@ -149,8 +150,8 @@ async def inbox(access: MayReadNotices, customer_id: UUID, limit: Limit = 50, cu
     """Return the notices placed in the customer's console, newest first."""
 
     def work(tx: Transaction) -> InboxPage:
-        existing_customer(tx, customer_id)
-        items, following = tx.inbox(customer_id, page_of(limit, cursor))
+        tx.customers.require(customer_id)
+        items, following = tx.deliveries.inbox(customer_id, page_of(limit, cursor))
         return InboxPage.model_construct(
             items=[
                 InboxItemOut(

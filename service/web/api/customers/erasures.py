@@ -15,9 +15,8 @@ from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy, eras
 from notifications.errors import NotFoundError
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.erase_customer import order_erasure, withdraw_erasure
-from notifications.use_cases.customers.manage_customers import existing_customer
 from service.auth.route_guard import open_to_strangers
-from service.customers.erasure_notice import NoticeSettings, order_by_mail
+from service.customers.erasure_notice import order_by_mail
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Line, Moment, Out, Schema
 from service.web.api.requests import (
@@ -92,15 +91,11 @@ async def order(
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Serve the formal notice and erase the customer 21 days after (9.7, 12). It can be taken back until then."""
-    settings = NoticeSettings(
-        provider_name=context.settings.provider_name,
-        contact_email=context.settings.contact_email,
-        console_url=context.settings.console_url,
-    )
+    provider = context.settings.provider
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         if body.served_by is ServedBy.MAIL:
-            order_by_mail(tx, act, customer_id, settings)
+            order_by_mail(tx, act, customer_id, provider)
         else:
             order_erasure(
                 tx, act, customer_id, served_by=body.served_by, reference=body.reference, served_at=body.served_at
@@ -151,7 +146,7 @@ async def read_part(context: Context, pseudonym: Pseudonym, part: str) -> Respon
 
 def existing_erasure(tx: AccessTransaction, pseudonym: str) -> Erasure:
     """Return the erasure of a pseudonym; raises NotFoundError."""
-    erasure = tx.erasure(pseudonym)
+    erasure = tx.erasures.get(pseudonym)
     if erasure is None:
         raise NotFoundError("erasure", pseudonym)
     return erasure
@@ -167,10 +162,10 @@ def certificate_part(erasure: Erasure, part: str) -> bytes:
 
 
 def _standing(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
-    customer, order = existing_customer(tx, customer_id), tx.erasure_order(customer_id)
+    customer, order = tx.customers.require(customer_id), tx.erasures.order(customer_id)
     if order is None:
         raise NotFoundError("erasure of customer", customer_id)
-    return _order_out(order, customer.time_zone, tx.erasure_obstacles(customer_id))
+    return _order_out(order, customer.time_zone, tx.erasures.obstacles(customer_id))
 
 
 def _order_out(order: ErasureOrder, time_zone: str, in_the_way: dict[str, int]) -> ErasureOrderOut:

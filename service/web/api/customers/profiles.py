@@ -12,7 +12,7 @@ from notifications.decision import Decision, Verdict
 from notifications.incident import Incident
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import choose_profile, existing_customer, verify_choices
+from notifications.use_cases.customers.manage_customers import choose_profile, verify_choices
 from notifications.use_cases.incidents.dry_run import ProfileDryRun, dry_run_profile
 from service.auth.permissions import Permission
 from service.web.api.customers.customer_schemas import (
@@ -67,8 +67,8 @@ async def list_profiles(access: MayReadProfiles, customer_id: UUID) -> Response:
     """Return every profile version of the customer; none means that the default levels apply."""
 
     def work(tx: Transaction) -> ProfileList:
-        existing_customer(tx, customer_id)
-        return ProfileList.model_construct(items=[profile_out(item) for item in tx.profiles(customer_id)])
+        tx.customers.require(customer_id)
+        return ProfileList.model_construct(items=[profile_out(item) for item in tx.customers.profiles(customer_id)])
 
     return json_response(await access.read(work))
 
@@ -90,7 +90,7 @@ async def dry_run(
     reads_incidents = access.may(Permission.INCIDENT_READ)
 
     def work(tx: Transaction) -> ProfileDryRunOut:
-        customer = existing_customer(tx, customer_id)
+        customer = tx.customers.require(customer_id)
         verify_choices(tx, customer_id, choices(profile), context.agreements)
         result = dry_run_profile(tx, customer_id, choices(profile), since, context.agreements)
         return _dry_run_out(customer, result, since, in_full=reads_incidents)

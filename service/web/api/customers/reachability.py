@@ -9,7 +9,6 @@ from starlette.responses import Response
 from notifications.delivery.reachability import CheckSubject
 from notifications.delivery.webhook import EndpointState
 from notifications.ports import Transaction
-from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.customers.record_checks import is_reachable, latest_by_subject
 from service.web.api.fields import Moment, Out
 from service.web.api.requests import MayReadContacts, json_response
@@ -44,12 +43,12 @@ async def read_reachability(access: MayReadContacts, customer_id: UUID) -> Respo
 
 def reachability_of(tx: Transaction, customer_id: UUID) -> ReachabilityOut:
     """Return it as the API and the console show it; raises NotFoundError."""
-    existing_customer(tx, customer_id)
-    contacts = tx.contacts(customer_id)
+    tx.customers.require(customer_id)
+    contacts = tx.customers.contacts(customer_id)
     active = {contact.id for contact in contacts if contact.active}
     with_certificate = {contact.id for contact in contacts if contact.active and contact.smime_certificate is not None}
-    endpoints = [item.id for item in tx.webhook_endpoints(customer_id) if item.state is EndpointState.ACTIVE]
-    latest = latest_by_subject(tx.latest_reachability_checks(customer_id))
+    endpoints = [item.id for item in tx.webhooks.endpoints(customer_id) if item.state is EndpointState.ACTIVE]
+    latest = latest_by_subject(tx.customers.latest_reachability_checks(customer_id))
     in_service = {
         CheckSubject.CONTACT: active,
         CheckSubject.CERTIFICATE: with_certificate,

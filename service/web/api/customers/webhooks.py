@@ -17,7 +17,6 @@ from notifications.delivery.webhook_message import public_key_text, shared_secre
 from notifications.errors import NotFoundError, StateConflictError
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.customers.manage_customers import existing_customer
 from notifications.use_cases.customers.manage_webhooks import (
     EndpointDraft,
     add_endpoint,
@@ -214,7 +213,7 @@ async def posted_trial(context: ApiContext, access: Access, customer_id: UUID, e
     if context.webhook is None:
         raise StateConflictError("webhooks are not set up in this installation")
     endpoint, secrets = await access.read(
-        lambda tx: (existing_endpoint(tx, customer_id, endpoint_id), tx.webhook_secrets(endpoint_id))
+        lambda tx: (existing_endpoint(tx, customer_id, endpoint_id), tx.webhooks.secrets(endpoint_id))
     )
     act = access.act()
     message_id = f"<test-{act.identifiers.new_id().hex}@{context.sealing.mail_domain}>"
@@ -227,10 +226,10 @@ async def posted_trial(context: ApiContext, access: Access, customer_id: UUID, e
     )
 
     def record(tx: AccessTransaction, act: AuditContext) -> None:
-        pseudonym = tx.customer_pseudonym(customer_id)
+        pseudonym = tx.customers.pseudonym(customer_id)
         subjects = {"customer": pseudonym, "endpoint": str(endpoint_id)}
         detail = {"outcome": outcome.kind.value, "code": outcome.code}
-        tx.append_audit([act.entry("webhook.tested", subjects=subjects, detail=detail)])
+        tx.audit.append([act.entry("webhook.tested", subjects=subjects, detail=detail)])
 
     await access.write(record)
     return outcome
@@ -243,7 +242,7 @@ def queued_replay(
     endpoint = existing_endpoint(tx, customer_id, endpoint_id)
     if endpoint.state is not EndpointState.ACTIVE:
         raise StateConflictError("the endpoint is out of use")
-    notice = tx.notice(notice_id)
+    notice = tx.notices.get(notice_id)
     if notice is None or notice.customer_id != customer_id:
         raise NotFoundError("notice", notice_id)
     return replay_notice(tx, act, notice, endpoint, context.sealing.mail_domain)
@@ -278,9 +277,9 @@ async def list_webhooks(access: MayReadWebhooks, customer_id: UUID) -> Response:
     """Return the endpoints, oldest first, each with its state and what secrets sign for it."""
 
     def work(tx: Transaction) -> WebhookList:
-        existing_customer(tx, customer_id)
-        endpoints = tx.webhook_endpoints(customer_id)
-        return WebhookList(items=[webhook_out(item, tx.webhook_secrets(item.id)) for item in endpoints])
+        tx.customers.require(customer_id)
+        endpoints = tx.webhooks.endpoints(customer_id)
+        return WebhookList(items=[webhook_out(item, tx.webhooks.secrets(item.id)) for item in endpoints])
 
     return json_response(await access.read(work))
 
@@ -291,7 +290,7 @@ async def read_webhook(access: MayReadWebhooks, customer_id: UUID, endpoint_id: 
 
     def work(tx: Transaction) -> WebhookOut:
         endpoint = existing_endpoint(tx, customer_id, endpoint_id)
-        return webhook_out(endpoint, tx.webhook_secrets(endpoint_id))
+        return webhook_out(endpoint, tx.webhooks.secrets(endpoint_id))
 
     stated = await access.read(work)
     return json_response(stated, {"ETag": etag(stated.version)})
@@ -315,7 +314,7 @@ async def put_webhook(
         before = existing_endpoint(tx, customer_id, endpoint_id)
         version = expected_version(if_match, lambda: before.version)
         changed = change_endpoint(tx, act, before, webhook.to_domain(), version)
-        return Answer(webhook_out(changed, tx.webhook_secrets(endpoint_id)), headers={"ETag": etag(changed.version)})
+        return Answer(webhook_out(changed, tx.webhooks.secrets(endpoint_id)), headers={"ETag": etag(changed.version)})
 
     return await change(request, access, idempotency_key, work)
 
@@ -361,7 +360,7 @@ async def remove_secret(
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         endpoint = existing_endpoint(tx, customer_id, endpoint_id)
         drop_secret(tx, act, endpoint, secret_id)
-        return Answer(webhook_out(endpoint, tx.webhook_secrets(endpoint_id)))
+        return Answer(webhook_out(endpoint, tx.webhooks.secrets(endpoint_id)))
 
     return await change(request, access, idempotency_key, work)
 

@@ -132,7 +132,9 @@ class DecisionOut(Out):
     profile_version: int | None = Field(description="Null where the default levels of 11.1.1.3 applied.")
     reasons: list[ReasonOut]
     due_at: Moment | None
-    due_kind: str | None = Field(description="`contractual` (48 h, DPA art. 7) or `internal_target` (not contractual).")
+    due_kind: str | None = Field(
+        description="`contractual`: the time of the agreement (48 h where possible, DPA 7); `internal_target`: ours."
+    )
     target_at: Moment | None = Field(description="The provider's internal target; not contractual.")
     missing: list[str]
     personal_data_breach: bool

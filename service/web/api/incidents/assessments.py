@@ -23,7 +23,7 @@ from service.web.api.incidents.assessment_schemas import (
     stored_decision_out,
 )
 from service.web.api.incidents.incident_schemas import FactsIn
-from service.web.api.incidents.incidents import Patch, found_incident, patched_facts
+from service.web.api.incidents.incidents import Patch, patched_facts
 from service.web.api.requests import (
     ApiContext,
     Context,
@@ -112,7 +112,7 @@ async def dry_run_change(
     now = context.clock.now()
 
     def work(tx: Transaction) -> DryRunOut:
-        facts = patched_facts(context, found_incident(tx, incident_id).facts, patch)
+        facts = patched_facts(context, tx.incidents.require(incident_id).facts, patch)
         return _dry_run_out(context, dry_run_incident(tx, now, facts, context.agreements))
 
     return await inspect_request(request, access, idempotency_key, work)
@@ -126,7 +126,7 @@ async def read_classification(
     agreement_id: Annotated[str | None, Query(description="The provider's reference agreement by default.")] = None,
 ) -> Response:
     """Return nature, legal basis clause by clause, priority, and what the open facts could still change."""
-    incident = await access.read(lambda tx: found_incident(tx, incident_id))
+    incident = await access.read(lambda tx: tx.incidents.require(incident_id))
     agreement = context.agreements.named(agreement_id or context.agreements.reference_id)
     return json_response(classification_out(classify(incident.facts, agreement), agreement))
 
@@ -142,13 +142,13 @@ async def list_assessments(
     """Return the latest decision per customer: who is told, who is not, who waits, and why."""
 
     def work(tx: Transaction) -> tuple[list[StoredDecisionOut], str | None]:
-        found_incident(tx, incident_id)
-        decisions, following = tx.decisions(
+        tx.incidents.require(incident_id)
+        decisions, following = tx.incidents.decisions(
             incident_id, page_of(limit, cursor), verdict=verdict.value if verdict else None
         )
         items = []
         for stored in decisions:
-            customer = tx.customer(stored.decision.customer_id)
+            customer = tx.customers.get(stored.decision.customer_id)
             if customer is not None:
                 items.append(stored_decision_out(customer, stored))
         return items, following
@@ -166,9 +166,9 @@ async def read_assessment(access: MayReadIncidents, incident_id: UUID, customer_
     """Return the latest decision for one customer."""
 
     def work(tx: Transaction) -> StoredDecisionOut:
-        found_incident(tx, incident_id)
-        customer = tx.customer(customer_id)
-        stored = tx.current_decisions(incident_id).get(customer_id)
+        tx.incidents.require(incident_id)
+        customer = tx.customers.get(customer_id)
+        stored = tx.incidents.current_decisions(incident_id).get(customer_id)
         if customer is None or stored is None:
             raise NotFoundError("assessment of customer", customer_id)
         return stored_decision_out(customer, stored)

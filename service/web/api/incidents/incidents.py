@@ -70,14 +70,6 @@ class NoticeList(Out):
     items: list[NoticeOut]
 
 
-def found_incident(tx: Transaction, incident_id: UUID) -> Incident:
-    """Return the incident; raises NotFoundError."""
-    incident = tx.incident(incident_id)
-    if incident is None:
-        raise NotFoundError("incident", incident_id)
-    return incident
-
-
 def _read_out(context: ApiContext, incident: Incident) -> IncidentOut:
     agreement = context.agreements.reference
     return incident_out(incident, classification_out(classify(incident.facts, agreement), agreement))
@@ -123,7 +115,7 @@ async def list_incidents(
     cursor: Cursor = None,
 ) -> Response:
     """Return incidents, newest first."""
-    incidents, following = await access.read(lambda tx: tx.incidents(page_of(limit, cursor), state=state))
+    incidents, following = await access.read(lambda tx: tx.incidents.page(page_of(limit, cursor), state=state))
     return json_response(
         IncidentPage.model_construct(items=[_read_out(context, item) for item in incidents], next_cursor=following)
     )
@@ -132,7 +124,7 @@ async def list_incidents(
 @router.get("/{incident_id}", response_model=IncidentOut, summary="Read an incident")
 async def read(context: Context, access: MayReadIncidents, incident_id: UUID) -> Response:
     """Return the incident with the facts in force and how the agreement reads them."""
-    incident = await access.read(lambda tx: found_incident(tx, incident_id))
+    incident = await access.read(lambda tx: tx.incidents.require(incident_id))
     return json_response(_read_out(context, incident), {"ETag": etag(incident.version)})
 
 
@@ -150,9 +142,9 @@ async def read_facts(
     """Return the facts in force, or an earlier version of them."""
 
     def work(tx: Transaction) -> tuple[int, IncidentFacts]:
-        incident = found_incident(tx, incident_id)
+        incident = tx.incidents.require(incident_id)
         wanted = version or incident.version
-        facts = tx.facts_at(incident_id, wanted)
+        facts = tx.incidents.facts_at(incident_id, wanted)
         if facts is None:
             raise NotFoundError("version of the facts", wanted)
         return wanted, facts
@@ -208,7 +200,7 @@ async def patch_facts(
     """Re-classify and re-decide: newly owed customers get a notice, those already told an update or a correction."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
-        incident = found_incident(tx, incident_id)
+        incident = tx.incidents.require(incident_id)
         version = expected_version(if_match, lambda: incident.version)
         facts = patched_facts(context, incident.facts, patch)
         return _answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
@@ -236,7 +228,7 @@ async def put_affected_customer(
         raise InvalidInputError(Fault("customer_id", "differs from the one in the path"))
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
-        incident = found_incident(tx, incident_id)
+        incident = tx.incidents.require(incident_id)
         version = expected_version(if_match, lambda: incident.version)
         others = [
             item for item in facts_json(incident.facts)["affected_customers"] if item["customer_id"] != str(customer_id)
@@ -253,8 +245,8 @@ async def list_notices(access: MayReadIncidents, incident_id: UUID) -> Response:
     """Return every notice of the incident, drafts and withdrawn ones too, by customer and sequence."""
 
     def work(tx: Transaction) -> list[NoticeOut]:
-        found_incident(tx, incident_id)
-        return [notice_out(notice, at_provider=True) for notice in tx.notices_of_incident(incident_id)]
+        tx.incidents.require(incident_id)
+        return [notice_out(notice, at_provider=True) for notice in tx.notices.of_incident(incident_id)]
 
     return json_response(NoticeList.model_construct(items=await access.read(work)))
 
@@ -274,7 +266,7 @@ async def release(
     """
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
-        version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
+        version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
         return _released(release_drafts(tx, act, incident_id, version, context.agreements))
 
     return await change(request, access, idempotency_key, work)
@@ -295,9 +287,9 @@ async def release_override(
     """Release all drafts past four eyes, or without an approver. It is alerted, and waits for somebody's review."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
+        version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
         notices = override_releases(tx, act, incident_id, version, context.agreements, override.reason)
-        raise_alerts(tx, act, [override_finding(tx, notice) for notice in notices], context.alerts)
+        raise_alerts(tx, act, [override_finding(tx, notice) for notice in notices], context.settings.provider)
         overridden[:] = notices
         return _released(notices)
 
@@ -323,7 +315,7 @@ async def close(
     """Close it and draft a final notice for every customer told; refused while a customer's verdict is pending."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
-        version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
+        version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
         return _answer(context, close_incident(tx, act, incident_id, version, context.agreements))
 
     return await change(request, access, idempotency_key, work)
@@ -341,7 +333,7 @@ async def reopen(
     """Open it again, so that facts found later reach the customers."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
-        version = expected_version(if_match, lambda: found_incident(tx, incident_id).version)
+        version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
         return _answer(context, reopen_incident(tx, act, incident_id, version, context.agreements))
 
     return await change(request, access, idempotency_key, work)

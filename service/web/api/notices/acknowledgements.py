@@ -9,7 +9,6 @@ from pydantic import Field
 from starlette.responses import Response
 
 from notifications.delivery.acknowledgement import AcknowledgedVia, Acknowledgement
-from notifications.errors import NotFoundError
 from notifications.evidence.evidence import EVENT_OF_ACT, EvidenceEvent
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.acknowledge_notice import NOTE_MAX_CHARACTERS, acknowledge_notice
@@ -136,9 +135,7 @@ async def list_of_notice(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return who opened the notice, who acknowledged it, and which contact that got it by mail did not."""
 
     def work(tx: AccessTransaction) -> AcknowledgementStatus:
-        notice = tx.notice(notice_id)
-        if notice is None:
-            raise NotFoundError("notice", notice_id)
+        notice = tx.notices.require(notice_id)
         return standing(tx, access, notice)
 
     found = await access.read(work)
@@ -176,8 +173,7 @@ async def list_of_incident(
 
 
 def _of_incident(tx: AccessTransaction, access: Access, incident_id: UUID, limit: int) -> IncidentAcknowledgementStatus:
-    if tx.incident(incident_id) is None:
-        raise NotFoundError("incident", incident_id)
+    tx.incidents.require(incident_id)
     return incident_standing(tx, access, incident_id, limit)
 
 

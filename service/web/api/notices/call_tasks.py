@@ -225,7 +225,7 @@ async def reopen(
 
 def _expected(tx: AccessTransaction, call_task_id: UUID, if_match: str | None) -> int:
     def current() -> int:
-        task = tx.call_task(call_task_id)
+        task = tx.escalations.call_task(call_task_id)
         return 0 if task is None else task.version
 
     return expected_version(if_match, current)

@@ -38,7 +38,7 @@ async def show(access: MayReadCalls, notice_id: UUID) -> Response:
     """Return how far the customer is told; 404 for a notice that is not sealed, or was before there were clocks."""
 
     def work(tx: AccessTransaction) -> EscalationOut:
-        notice = tx.notice(notice_id)
+        notice = tx.notices.get(notice_id)
         watch = None if notice is None else notice_clock(tx, notice)
         if watch is None:
             raise NotFoundError("escalation", notice_id)

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from notifications.delivery.delivery import Delivery, DeliveryAttempt
 from notifications.evidence.evidence import EvidenceEvent
-from notifications.mail.bounce_record import Bounce
+from notifications.mail.bounce_parser import words_to_read
+from notifications.mail.bounce_record import Bounce, BounceKind
 from notifications.notice import Notice
 from service.web.api.fields import Moment, Out, Prose, Schema
 
@@ -89,6 +90,9 @@ class AttemptOut(Out):
     tls_cipher: str | None
     remote: str | None
     message_sha256: str | None
+    limit: str | None = Field(
+        description="Limit of the relay that was met: `size`, `smtputf8` or `8bitmime`; no refusal of the customer."
+    )
 
 
 class ReturnedOut(Out):
@@ -104,6 +108,9 @@ class ReturnedOut(Out):
     diagnostic: str | None
     reporting_mta: str | None
     octets: int
+    text: str | None = Field(
+        description="Of `unknown`: its words as plain text, for who may read what came back. Strangers wrote them."
+    )
 
 
 class DeliveryOut(Out):
@@ -117,12 +124,21 @@ class DeliveryOut(Out):
     attempts: int
     next_attempt_at: Moment | None
     last_error: str | None
+    too_large_at: Moment | None = Field(
+        description="When a mail server refused the whole notice for its size; its mails are summaries since."
+    )
     evidence: list[AttemptOut]
     returned: list[ReturnedOut] = Field(description="What came back after it was accepted, oldest first.")
 
 
-def delivery_out(delivery: Delivery, attempts: list[DeliveryAttempt], returned: Sequence[Bounce] = ()) -> DeliveryOut:
-    """Return the schema of a delivery with its evidence."""
+def delivery_out(
+    delivery: Delivery,
+    attempts: list[DeliveryAttempt],
+    returned: Sequence[Bounce] = (),
+    *,
+    with_words: bool = False,
+) -> DeliveryOut:
+    """Return the schema of a delivery with its evidence; ``with_words``: with the words of what came back."""
     return DeliveryOut.model_construct(
         id=delivery.id,
         channel=delivery.channel.value,
@@ -132,6 +148,7 @@ def delivery_out(delivery: Delivery, attempts: list[DeliveryAttempt], returned: 
         attempts=delivery.attempts,
         next_attempt_at=delivery.next_attempt_at,
         last_error=delivery.last_error,
+        too_large_at=delivery.too_large_at,
         evidence=[
             AttemptOut.model_construct(
                 number=attempt.number,
@@ -148,6 +165,7 @@ def delivery_out(delivery: Delivery, attempts: list[DeliveryAttempt], returned: 
                 tls_cipher=attempt.outcome.tls_cipher,
                 remote=attempt.outcome.remote,
                 message_sha256=attempt.message_sha256,
+                limit=None if attempt.outcome.limit is None else attempt.outcome.limit.value,
             )
             for attempt in attempts
         ],
@@ -160,6 +178,7 @@ def delivery_out(delivery: Delivery, attempts: list[DeliveryAttempt], returned: 
                 diagnostic=message.diagnostic,
                 reporting_mta=message.reporting_mta,
                 octets=len(message.content),
+                text=words_to_read(message.content) if with_words and message.kind is BounceKind.UNKNOWN else None,
             )
             for message in returned
         ],

@@ -16,6 +16,7 @@ from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.release_notice import override_release, release_notice, review_override
 from notifications.use_cases.notices.seal_notice import compose_from_store
+from service.auth.permissions import Permission
 from service.auth.route_guard import Access
 from service.delivery.acknowledgements import record_opening, record_reading_of_mail
 from service.monitoring.alerts import raise_alerts
@@ -67,13 +68,6 @@ class DeliveryList(Out):
     items: list[DeliveryOut]
 
 
-def _found(tx: Transaction, notice_id: UUID) -> Notice:
-    notice = tx.notice(notice_id)
-    if notice is None:
-        raise NotFoundError("notice", notice_id)
-    return notice
-
-
 @router.get("", response_model=NoticePage, summary="List notices")
 async def list_notices(
     access: MayReadNotices,
@@ -85,7 +79,9 @@ async def list_notices(
 ) -> Response:
     """Return notices, newest first, narrowed by incident, customer and state."""
     notices, following = await access.read(
-        lambda tx: tx.notices(page_of(limit, cursor), incident_id=incident_id, customer_id=customer_id, state=state)
+        lambda tx: tx.notices.page(
+            page_of(limit, cursor), incident_id=incident_id, customer_id=customer_id, state=state
+        )
     )
     return json_response(
         NoticePage.model_construct(
@@ -98,7 +94,7 @@ async def list_notices(
 @router.get("/{notice_id}", response_model=NoticeOut, summary="Read a notice")
 async def read(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return where the notice stands; a draft's ETag is what release wants."""
-    notice = await access.read(lambda tx: _found(tx, notice_id))
+    notice = await access.read(lambda tx: tx.notices.require(notice_id))
     return json_response(notice_out(notice, at_provider=access.scope.at_provider), {"ETag": etag(notice.version)})
 
 
@@ -109,7 +105,7 @@ async def preview(
     """Return the words that would go out if the draft were released and sealed now; nothing is recorded."""
 
     def work(tx: Transaction) -> tuple[Notice, ComposedNotice]:
-        notice = _found(tx, notice_id)
+        notice = tx.notices.require(notice_id)
         composed, _ = compose_from_store(tx, notice, [], context.sealing, extra_languages=(language,))
         return notice, composed
 
@@ -142,7 +138,7 @@ async def release(
     """
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
-        version = expected_version(if_match, lambda: _found(tx, notice_id).version)
+        version = expected_version(if_match, lambda: tx.notices.require(notice_id).version)
         return _changed(release_notice(tx, act, notice_id, version, context.agreements))
 
     return await change(request, access, idempotency_key, work)
@@ -161,9 +157,9 @@ async def release_override(
     """Release one draft past four eyes, or without an approver. It is alerted, and waits for somebody's review."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        version = expected_version(if_match, lambda: _found(tx, notice_id).version)
+        version = expected_version(if_match, lambda: tx.notices.require(notice_id).version)
         notice = override_release(tx, act, notice_id, version, context.agreements, override.reason)
-        raise_alerts(tx, act, [override_finding(tx, notice)], context.alerts)
+        raise_alerts(tx, act, [override_finding(tx, notice)], context.settings.provider)
         overridden[:] = [notice]
         return _changed(notice)
 
@@ -184,11 +180,11 @@ async def review(
     """Record that somebody else than whoever wrote or released it looked at an emergency release."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        version = expected_version(if_match, lambda: _found(tx, notice_id).version)
+        version = expected_version(if_match, lambda: tx.notices.require(notice_id).version)
         notice = review_override(tx, act, notice_id, version)
-        alert = tx.alert_by_key(override_finding(tx, notice).key)
+        alert = tx.alerts.by_key(override_finding(tx, notice).key)
         if alert is not None:
-            tx.see_alert(alert.id, act.now, act.actor)
+            tx.alerts.mark_seen(alert.id, act.now, act.actor)
         return _changed(notice)
 
     return await change(request, access, idempotency_key, work)
@@ -206,8 +202,8 @@ def _changed(notice: Notice) -> Answer:
 
 async def _sealed(access: Access, notice_id: UUID) -> SealedNotice:
     def work(tx: Transaction) -> SealedNotice:
-        _found(tx, notice_id)
-        sealed = tx.sealed(notice_id)
+        tx.notices.require(notice_id)
+        sealed = tx.notices.seal(notice_id)
         if sealed is None:
             raise NotFoundError("seal of notice", notice_id)
         return sealed
@@ -260,12 +256,15 @@ async def resources(access: MayReadNotices, notice_id: UUID) -> Response:
 @router.get("/{notice_id}/deliveries", response_model=DeliveryList, summary="Deliveries and their evidence")
 async def deliveries(access: MayReadNotices, notice_id: UUID) -> Response:
     """Return who was served by which channel, every attempt, what the other side answered, and what came back."""
+    reads_returned = access.may(Permission.RETURNED_READ)
 
     def work(tx: Transaction) -> list[DeliveryOut]:
-        _found(tx, notice_id)
+        tx.notices.require(notice_id)
         return [
-            delivery_out(item, list(tx.attempts(item.id)), tx.returned_messages(item.id))
-            for item in tx.deliveries(notice_id)
+            delivery_out(
+                item, list(tx.deliveries.attempts(item.id)), tx.deliveries.bounces(item.id), with_words=reads_returned
+            )
+            for item in tx.deliveries.of_notice(notice_id)
         ]
 
     return json_response(DeliveryList.model_construct(items=await access.read(work)))
@@ -281,9 +280,9 @@ async def message(request: Request, access: MayReadNotices, notice_id: UUID, del
     """
 
     def work(tx: Transaction) -> bytes | None:
-        _found(tx, notice_id)
-        known = any(item.id == delivery_id for item in tx.deliveries(notice_id))
-        return tx.message_sent(delivery_id) if known else None
+        tx.notices.require(notice_id)
+        known = any(item.id == delivery_id for item in tx.deliveries.of_notice(notice_id))
+        return tx.deliveries.message_sent(delivery_id) if known else None
 
     content = await access.read(work)
     if content is not None:
@@ -301,9 +300,9 @@ async def returned(access: MayReadReturned, notice_id: UUID, delivery_id: UUID, 
     """Return the bytes that came to the delivery's return path. Strangers' servers wrote them: open them with care."""
 
     def work(tx: Transaction) -> bytes | None:
-        _found(tx, notice_id)
-        known = any(item.id == delivery_id for item in tx.deliveries(notice_id))
-        messages = tx.returned_messages(delivery_id) if known else ()
+        tx.notices.require(notice_id)
+        known = any(item.id == delivery_id for item in tx.deliveries.of_notice(notice_id))
+        messages = tx.deliveries.bounces(delivery_id) if known else ()
         return next((message.content for message in messages if message.id == returned_id), None)
 
     return _file(await access.read(work), "message/rfc822", "returned.eml", notice_id)

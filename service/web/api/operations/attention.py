@@ -1,62 +1,27 @@
-"""What waits for a person: open questions with their clocks, drafts, held notices, deliveries in trouble."""
+"""What waits for a person, and alerts that somebody saw."""
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from notifications.canonical_json import timestamp_text
-from notifications.decision import Verdict
-from notifications.delivery.delivery import DeliveryState
-from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
-from notifications.delivery.webhook import EndpointState
 from notifications.errors import NotFoundError, StateConflictError
-from notifications.notice import Notice, NoticeState
-from notifications.ports import Page, Transaction
 from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.incidents.apply_facts import public_fact_id
-from notifications.use_cases.notices.pause_channel import is_paused
 from service.auth.permissions import Permission
-from service.delivery.calls import Task, open_tasks
-from service.monitoring.notice_findings import OPERATING_KINDS, WITHOUT_INCIDENT, certificate_key
-from service.monitoring.service_findings import NO_REASON
-from service.ports.alerts_and_mail import Alert
-from service.ports.figures import QueueFigures
+from service.monitoring.attention import AttentionKind, attention_list
+from service.monitoring.notice_findings import WITHOUT_INCIDENT
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out
 from service.web.api.requests import Answer, Context, IdempotencyKey, Limit, MayReadAttention, change, json_response
 
 router = APIRouter(prefix="/attention", tags=["attention"])
 
-#: Pending decisions read per incident to find the facts they wait for.
-_DECISIONS = 200
-
 
 class AttentionItem(Out):
     """One thing that waits for a person."""
 
-    kind: Literal[
-        "decision_pending",
-        "draft_unreleased",
-        "notice_held",
-        "notice_undated",
-        "delivery_failing",
-        "delivery_failed",
-        "override_unreviewed",
-        "alert",
-        "customer_unreachable",
-        "contact_certificate_expiring",
-        "service_mail_failed",
-        "contact_check_failed",
-        "customer_check_failed",
-        "channel_paused",
-        "operating",
-        "call_due",
-    ]
+    kind: AttentionKind
     due_at: Moment | None = Field(description="When it is, or could be, owed; null where nothing is owed by it yet.")
     overdue: bool
     incident_id: UUID | None = None
@@ -96,7 +61,8 @@ async def list_attention(context: Context, access: MayReadAttention, limit: Limi
     itself. Whoever may not read incidents gets the part after the semicolon alone.
     """
     now, reads_incidents = context.clock.now(), access.may(Permission.INCIDENT_READ)
-    return json_response(await access.read(lambda tx: attention_list(tx, now, limit, reads_incidents=reads_incidents)))
+    found = await access.read(lambda tx: attention_list(tx, now, limit, reads_incidents=reads_incidents))
+    return json_response(AttentionList.model_validate(found))
 
 
 @router.post("/alerts/{alert_id}/seen", response_model=SeenOut, summary="Say that an alert was seen")
@@ -107,322 +73,17 @@ async def see(
     reads_incidents = access.may(Permission.INCIDENT_READ)
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        alert = tx.alert(alert_id)
+        alert = tx.alerts.get(alert_id)
         if alert is None or not (reads_incidents or alert.kind in WITHOUT_INCIDENT):
             raise NotFoundError("alert", alert_id)
         if alert.kind == "release_overridden":
             raise StateConflictError("an emergency release is reviewed: POST /notices/{notice_id}/override-review")
         if alert.seen_at is None:
-            tx.see_alert(alert_id, act.now, act.actor)
-            tx.append_audit([
+            tx.alerts.mark_seen(alert_id, act.now, act.actor)
+            tx.audit.append([
                 act.entry("alert.seen", subjects={"alert": str(alert_id)}, detail={"kind": alert.kind}),
             ])  # fmt: skip
         seen_at, seen_by = (act.now, act.actor) if alert.seen_at is None else (alert.seen_at, alert.seen_by or "")
         return Answer(SeenOut(alert_id=alert_id, seen_at=seen_at, seen_by=seen_by))
 
     return await change(request, access, idempotency_key, work)
-
-
-def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_incidents: bool) -> AttentionList:
-    """Return what waits, as the API and the console show it."""
-    tickets = _Tickets(tx)
-    unreachable, open_alerts = _unreachable(tx, limit), tx.open_alerts(limit)
-    items = [*unreachable, *_failed_mails(open_alerts), *_certificates(tx, open_alerts, now)]
-    items += (*_checks(tx, open_alerts), *_paused(tx, now), *_operating(open_alerts))
-    complete = max(len(unreachable), len(open_alerts)) < limit
-    if reads_incidents:
-        pending, all_pending = _pending(tx, now, limit)
-        waiting, all_waiting = _waiting(tx, tickets, now, limit)
-        troubled = _troubled(tx, tickets, now, limit)
-        undated = _undated(tx, tickets, limit)
-        calls, all_calls = open_tasks(tx, limit)
-        items += (*pending, *waiting, *undated, *troubled, *_calls(calls, now))
-        items += _alerts(tx, open_alerts, tickets, now)
-        complete = complete and all_pending and all_waiting and all_calls and max(len(troubled), len(undated)) < limit
-    # What nothing is owed by yet comes last.
-    items.sort(key=lambda item: (item.due_at is None, item.due_at or now))
-    return AttentionList(items=items, complete=complete)
-
-
-def _unreachable(tx: AccessTransaction, limit: int) -> list[AttentionItem]:
-    """Return customers that nobody could be told at by mail, before there is anything to tell."""
-    return [
-        AttentionItem(
-            kind="customer_unreachable", due_at=None, overdue=False, customer_id=customer_id, what="no active contact"
-        )
-        for customer_id in tx.customers_without_contact(limit)
-    ]
-
-
-def _calls(tasks: Sequence[Task], now: datetime) -> list[AttentionItem]:
-    """Return the calls to be made; whom and with what words stands with the task."""
-    return [
-        AttentionItem(
-            kind="call_due",
-            due_at=item.task.due_at,
-            overdue=item.is_overdue(now),
-            incident_id=item.notice.incident_id,
-            ticket=item.ticket,
-            customer_id=item.task.customer_id,
-            notice_id=item.notice.id,
-            call_task_id=item.task.id,
-            what=f"{item.task.reason.value}, {len(item.calls)} call(s) made",
-        )
-        for item in tasks
-    ]
-
-
-def _failed_mails(alerts: Sequence[Alert]) -> list[AttentionItem]:
-    """Return mails of the service's own that failed for good, by purpose; their addresses stay where they are."""
-    return [
-        AttentionItem(
-            kind="service_mail_failed",
-            due_at=None,
-            overdue=False,
-            alert_id=alert.id,
-            what=alert.what.removesuffix(" 1"),
-        )
-        for alert in alerts
-        if alert.kind == "service_mail_failed"
-    ]
-
-
-def _checks(tx: AccessTransaction, alerts: Sequence[Alert]) -> list[AttentionItem]:
-    """Return what failed its last check, until it is mended or somebody saw it; no address stands in it."""
-    items = [
-        AttentionItem(
-            kind="customer_check_failed",
-            due_at=None,
-            overdue=False,
-            customer_id=alert.customer_id,
-            alert_id=alert.id,
-            what="nobody answered the last check",
-        )
-        for alert in alerts
-        if alert.kind == "customer_check_failed"
-    ]
-    for alert in alerts:
-        if alert.kind != "contact_check_failed" or alert.customer_id is None:
-            continue
-        about = tuple(alert.key.split(":")[1:3])
-        checks = tx.latest_reachability_checks(alert.customer_id)
-        check = next((item for item in checks if (item.subject_id.hex, item.subject.value) == about), None)
-        if check is None or check.ok or not _is_in_service(tx, check):
-            continue
-        code = "" if check.code is None else f" ({check.code})"
-        items.append(
-            AttentionItem(
-                kind="contact_check_failed",
-                due_at=None,
-                overdue=False,
-                customer_id=alert.customer_id,
-                alert_id=alert.id,
-                what=f"{check.subject.value} failed its last check{code}",
-            )
-        )
-    return items
-
-
-def _is_in_service(tx: AccessTransaction, check: ReachabilityCheck) -> bool:
-    if check.subject is CheckSubject.WEBHOOK:
-        endpoint = tx.webhook_endpoint(check.subject_id)
-        return endpoint is not None and endpoint.state is EndpointState.ACTIVE
-    contact = tx.contact(check.subject_id)
-    return contact is not None and contact.active
-
-
-def _paused(tx: AccessTransaction, now: datetime) -> list[AttentionItem]:
-    """Return the channels that somebody paused, with the nearest deadline of what waits for them."""
-    pauses = [pause for pause in tx.channel_pauses() if is_paused(pause, now)]
-    if not pauses:
-        return []
-    queues = {queue.channel: queue for queue in tx.store_figures(now).queues}
-    items = []
-    for pause in pauses:
-        queue = queues.get(pause.channel.value, QueueFigures(pause.channel.value))
-        end = "until somebody resumes it" if pause.until is None else f"until {timestamp_text(pause.until)}"
-        items.append(
-            AttentionItem(
-                kind="channel_paused",
-                due_at=queue.nearest_deadline,
-                overdue=queue.nearest_deadline is not None and queue.nearest_deadline < now,
-                what=f"{pause.channel.value}: {pause.reason} ({end}; {queue.due + queue.waiting} deliveries wait)",
-            )
-        )
-    return items
-
-
-def _operating(alerts: Sequence[Alert]) -> list[AttentionItem]:
-    """Return what is wrong with the service itself, until it is over or somebody saw it."""
-    return [
-        AttentionItem(
-            kind="operating", due_at=None, overdue=False, alert_id=alert.id, what=f"{alert.kind}: {alert.what}"
-        )
-        for alert in alerts
-        if alert.kind in OPERATING_KINDS
-    ]
-
-
-def _certificates(tx: AccessTransaction, alerts: Sequence[Alert], now: datetime) -> list[AttentionItem]:
-    """Return the contacts whose certificate ends or has ended, until it is replaced or somebody saw it."""
-    latest = {
-        # Of one certificate, what was said last.
-        alert.key.rpartition(":")[0]: alert
-        for alert in alerts
-        if alert.kind == "contact_certificate_expiring"
-    }
-    items = []
-    for about, alert in latest.items():
-        contact = tx.contact(UUID(about.split(":")[1]))
-        key = None if contact is None else certificate_key(contact, now)
-        if key is None or key.rpartition(":")[0] != about:
-            continue
-        expired = key.endswith("expired")
-        items.append(
-            AttentionItem(
-                kind="contact_certificate_expiring",
-                due_at=None,
-                overdue=expired,
-                customer_id=alert.customer_id,
-                alert_id=alert.id,
-                what=f"the S/MIME certificate of a contact {'has expired' if expired else 'expires soon'}",
-            )
-        )
-    return items
-
-
-def _alerts(tx: AccessTransaction, alerts: Sequence[Alert], tickets: "_Tickets", now: datetime) -> list[AttentionItem]:
-    """Return alerts that nobody has seen; what stands in the list for itself is not said twice."""
-    items = []
-    for alert in alerts:
-        if alert.kind in WITHOUT_INCIDENT:
-            continue
-        notice = None if alert.notice_id is None else tx.notice(alert.notice_id)
-        due_at = None if notice is None else notice.due_at
-        items.append(
-            AttentionItem(
-                kind="override_unreviewed" if alert.kind == "release_overridden" else "alert",
-                due_at=due_at,
-                overdue=due_at is not None and due_at < now,
-                incident_id=alert.incident_id,
-                ticket=None if alert.incident_id is None else tickets.of(alert.incident_id),
-                customer_id=alert.customer_id,
-                notice_id=alert.notice_id,
-                alert_id=alert.id,
-                what=f"{alert.kind}: {alert.what}",
-            )
-        )
-    return items
-
-
-class _Tickets:
-    """Ticket numbers by incident, each looked up once."""
-
-    def __init__(self, tx: Transaction) -> None:
-        self._tx = tx
-        self._known: dict[UUID, str] = {}
-
-    def of(self, incident_id: UUID) -> str:
-        if incident_id not in self._known:
-            incident = self._tx.incident(incident_id)
-            if incident is None:
-                raise NotFoundError("incident", incident_id)
-            self._known[incident_id] = incident.ticket
-        return self._known[incident_id]
-
-
-def _pending(tx: Transaction, now: datetime, limit: int) -> tuple[list[AttentionItem], bool]:
-    """Return one item per open incident with pending verdicts: how many customers, which facts, by when."""
-    items = []
-    incidents, following = tx.incidents(Page(limit), state="open")
-    for incident in incidents:
-        decisions, more = tx.decisions(incident.id, Page(_DECISIONS), verdict=Verdict.PENDING.value)
-        if not decisions:
-            continue
-        missing = sorted({public_fact_id(fact) for stored in decisions for fact in stored.decision.missing})
-        due = [stored.decision.due_at for stored in decisions if stored.decision.due_at is not None]
-        due_at = min(due, default=incident.facts.aware_at)
-        count = f"more than {len(decisions)}" if more else str(len(decisions))
-        items.append(
-            AttentionItem(
-                kind="decision_pending",
-                due_at=due_at,
-                overdue=due_at < now,
-                incident_id=incident.id,
-                ticket=incident.ticket,
-                what=f"{count} customer(s) wait for: {', '.join(missing)}",
-            )
-        )
-    return items, following is None
-
-
-def _waiting(tx: Transaction, tickets: _Tickets, now: datetime, limit: int) -> tuple[list[AttentionItem], bool]:
-    """Return drafts that nobody released, and released notices that something holds."""
-    drafts, more_drafts = tx.notices(Page(limit), state=NoticeState.DRAFT.value)
-    held = [notice for notice in tx.released_notices(limit) if notice.hold_reason is not None]
-    items = [
-        _notice_item("draft_unreleased", notice, tickets, now, f"{notice.kind.value} notice to review")
-        for notice in drafts
-    ]
-    items += [_notice_item("notice_held", notice, tickets, now, notice.hold_reason or "") for notice in held]
-    return items, more_drafts is None and len(held) < limit
-
-
-def _notice_item(
-    kind: Literal["draft_unreleased", "notice_held"], notice: Notice, tickets: _Tickets, now: datetime, what: str
-) -> AttentionItem:
-    return AttentionItem(
-        kind=kind,
-        due_at=notice.due_at,
-        overdue=notice.due_at < now,
-        incident_id=notice.incident_id,
-        ticket=tickets.of(notice.incident_id),
-        customer_id=notice.customer_id,
-        notice_id=notice.id,
-        what=what,
-    )
-
-
-def _undated(tx: Transaction, tickets: _Tickets, limit: int) -> list[AttentionItem]:
-    """Return sealed notices without their timestamp, with the authority's reason; they were sent without it."""
-    items = []
-    for undated in tx.undated_notices(limit):
-        notice = tx.notice(undated.notice_id)
-        if notice is None:
-            raise NotFoundError("notice", undated.notice_id)
-        items.append(
-            AttentionItem(
-                kind="notice_undated",
-                due_at=None,
-                overdue=False,
-                incident_id=notice.incident_id,
-                ticket=tickets.of(notice.incident_id),
-                customer_id=notice.customer_id,
-                notice_id=notice.id,
-                what=undated.reason or NO_REASON,
-            )
-        )
-    return items
-
-
-def _troubled(tx: Transaction, tickets: _Tickets, now: datetime, limit: int) -> list[AttentionItem]:
-    """Return deliveries whose last attempt failed, for now or for good."""
-    items = []
-    for delivery in tx.troubled_deliveries(limit):
-        notice = tx.notice(delivery.notice_id)
-        if notice is None:
-            raise NotFoundError("notice", delivery.notice_id)
-        items.append(
-            AttentionItem(
-                kind="delivery_failed" if delivery.state is DeliveryState.FAILED else "delivery_failing",
-                due_at=notice.due_at,
-                overdue=notice.due_at < now,
-                incident_id=notice.incident_id,
-                ticket=tickets.of(notice.incident_id),
-                customer_id=delivery.customer_id,
-                notice_id=notice.id,
-                delivery_id=delivery.id,
-                what=f"{delivery.channel.value}: {delivery.last_error}",
-            )
-        )
-    return items

@@ -114,14 +114,14 @@ async def resume(
 
 def configured_channels(settings: Settings) -> frozenset[ChannelKind]:
     """Return the channels that there is what it takes to send by."""
-    mail = {ChannelKind.EMAIL} if settings.smtp_host is not None else set[ChannelKind]()
+    mail = {ChannelKind.EMAIL} if settings.mail.host is not None else set[ChannelKind]()
     return frozenset({ChannelKind.CONSOLE, ChannelKind.WEBHOOK} | mail)
 
 
 def channels_now(tx: AccessTransaction, now: datetime, configured: frozenset[ChannelKind]) -> list[ChannelOut]:
     """Return the channels as the API and the console show them."""
-    pauses = {item.channel: item for item in tx.channel_pauses() if is_paused(item, now)}
-    queues = {item.channel: item for item in tx.store_figures(now).queues}
+    pauses = {item.channel: item for item in tx.deliveries.channel_pauses() if is_paused(item, now)}
+    queues = {item.channel: item for item in tx.figures.collect(now).queues}
     return [_channel(kind, kind in configured, pauses.get(kind), queues) for kind in ChannelKind]
 
 

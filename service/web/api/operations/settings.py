@@ -7,8 +7,13 @@ from pydantic import Field, JsonValue, SecretStr
 from starlette.responses import Response
 
 from service.settings import Settings
+from service.settings.old_names import OLD_NAMES
+from service.settings.settings import FIELDS, is_secret
 from service.web.api.fields import Out
 from service.web.api.requests import Context, MayReadSettings, json_response
+
+#: Who reads the list finds a setting under the name that it always had here; new settings are called ``table.key``.
+_SHOWN_NAMES = {new: old for old, new in OLD_NAMES.items() if new is not None}
 
 router = APIRouter(prefix="/settings", tags=["settings"])
 
@@ -37,15 +42,17 @@ async def list_settings(context: Context, access: MayReadSettings) -> Response:
 def shown_settings(settings: Settings) -> list[SettingOut]:
     """Return the settings without anything secret of them."""
     plain = settings.model_dump(mode="json")
-    shown = []
-    for name, field in Settings.model_fields.items():
-        secret = "SecretStr" in str(field.annotation)
-        value = getattr(settings, name)
-        if secret:
-            is_set = value is not None and (not isinstance(value, SecretStr) or value.get_secret_value() != "")
-            shown.append(SettingOut(name=name, value="set" if is_set else "not set", secret=True))
+    shown = [SettingOut(name="data", value=plain["data"], secret=False)]
+    for name, field in FIELDS.items():
+        table, key = name.split(".")
+        shown_name = _SHOWN_NAMES.get(name, name)
+        if is_secret(field):
+            secret: SecretStr | None = getattr(getattr(settings, table), key)
+            is_set = secret is not None and secret.get_secret_value() != ""
+            shown.append(SettingOut(name=shown_name, value="set" if is_set else "not set", secret=True))
         else:
-            shown.append(SettingOut(name=name, value=_without_credentials(plain[name]), secret=False))
+            value = _without_credentials(plain[table][key])
+            shown.append(SettingOut(name=shown_name, value=value, secret=False))
     return shown
 
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from notifications.delivery.acknowledgement import AcknowledgedVia
-from notifications.errors import Fault, InvalidInputError, NotFoundError
+from notifications.errors import Fault, InvalidInputError
 from notifications.incident import LANGUAGES
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice
 from service.auth.permissions import Permission
@@ -89,9 +89,7 @@ async def of_incident(request: Request, access: MayReadIncidents, incident_id: U
     now = access.clock.now()
 
     def work(tx: AccessTransaction) -> tuple[str, Entries]:
-        incident = tx.incident(incident_id)
-        if incident is None:
-            raise NotFoundError("incident", incident_id)
+        incident = tx.incidents.require(incident_id)
         found = incident_standing(tx, access, incident_id, _SHOWN_MAX)
         entries = [Entry(each, _is_late(each, now)) for each in found.items]
         more = found.acknowledged + found.not_acknowledged > len(entries)

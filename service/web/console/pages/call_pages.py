@@ -136,8 +136,8 @@ def _called(tx: AccessTransaction, call_task_id: UUID, form: Form) -> tuple[UUID
     typed = _line(form, "other_number")
     if form["whom"] == _OTHER:
         return None, typed
-    task = tx.call_task(call_task_id)
-    contacts = [] if task is None else tx.contacts(task.customer_id)
+    task = tx.escalations.call_task(call_task_id)
+    contacts = [] if task is None else tx.customers.contacts(task.customer_id)
     contact = next((item for item in contacts if str(item.id) == form["whom"]), None)
     if contact is None:
         raise InvalidInputError(Fault("contact_id", "must be one of those shown"))

@@ -13,8 +13,8 @@ from notifications.notice import Notice
 from notifications.ports import Page
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
+from service.monitoring.attention import AttentionItem, attention_list
 from service.ports.store import AccessTransaction
-from service.web.api.operations.attention import AttentionItem, attention_list
 from service.web.console.failures import PageRoute
 from service.web.console.listing import CustomerSide, access_under, customer_side
 from service.web.console.rendering import page, reader_language
@@ -83,7 +83,7 @@ async def _waiting(access: Access) -> Waiting | None:
     def work(tx: AccessTransaction) -> Waiting:
         found = attention_list(tx, now, _WAITING_MAX, reads_incidents=reads_incidents)
         customers = {item.customer_id for item in found.items if item.customer_id is not None}
-        named = {each: customer.name for each in customers if (customer := tx.customer(each)) is not None}
+        named = {each: customer.name for each in customers if (customer := tx.customers.get(each)) is not None}
         return Waiting(found.items, found.complete, named)
 
     return await reading.read(work)
@@ -96,12 +96,12 @@ async def _latest(access: Access) -> Sequence[LatestNotice] | None:
         return None
 
     def work(tx: AccessTransaction) -> list[LatestNotice]:
-        found, _ = tx.notices(Page(_LATEST_MAX))
+        found, _ = tx.notices.page(Page(_LATEST_MAX))
         return [_latest_notice(tx, notice) for notice in found]
 
     return await reading.read(work)
 
 
 def _latest_notice(tx: AccessTransaction, notice: Notice) -> LatestNotice:
-    incident = tx.incident(notice.incident_id)
-    return LatestNotice(notice, "" if incident is None else incident.ticket, tx.customer(notice.customer_id))
+    incident = tx.incidents.get(notice.incident_id)
+    return LatestNotice(notice, "" if incident is None else incident.ticket, tx.customers.get(notice.customer_id))

@@ -16,6 +16,8 @@ from notifications.delivery.acknowledgement import Acknowledgement
 from notifications.delivery.delivery import Delivery, DeliveryAttempt
 from notifications.errors import NotFoundError
 from notifications.evidence.evidence import EvidenceEvent
+from notifications.mail.bounce_parser import words_to_read
+from notifications.mail.bounce_record import Bounce, BounceKind
 from notifications.notice import Notice
 from notifications.notice.seal import SealedNotice, SealedRendering
 from service.auth.permissions import Permission
@@ -40,12 +42,22 @@ _STYLES = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """A message that came back, and what it says where a person has to read it."""
+
+    bounce: Bounce
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
     """One delivery, whom it goes to, and every attempt."""
 
     delivery: Delivery
     contact: Contact | None
     attempts: tuple[DeliveryAttempt, ...]
+    #: empty for a reader who may not read what came back
+    returned: tuple[Returned, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,22 +72,25 @@ class _Found:
     own: Acknowledgement | None
 
 
-def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: bool) -> _Found:
-    notice = tx.notice(notice_id)
-    if notice is None:
-        raise NotFoundError("notice", notice_id)
+def _returned(bounce: Bounce) -> Returned:
+    return Returned(bounce, words_to_read(bounce.content) if bounce.kind is BounceKind.UNKNOWN else "")
+
+
+def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: bool, returned: bool) -> _Found:
+    notice = tx.notices.require(notice_id)
     served = tuple(
         Served(
             delivery,
-            tx.contact(delivery.contact_id) if contacts and delivery.contact_id is not None else None,
-            tuple(tx.attempts(delivery.id)),
+            tx.customers.contact(delivery.contact_id) if contacts and delivery.contact_id is not None else None,
+            tuple(tx.deliveries.attempts(delivery.id)),
+            tuple(_returned(bounce) for bounce in tx.deliveries.bounces(delivery.id)) if returned else (),
         )
-        for delivery in tx.deliveries(notice_id)
+        for delivery in tx.deliveries.of_notice(notice_id)
     )
-    sealed = tx.sealed(notice_id)
+    sealed = tx.notices.seal(notice_id)
     return _Found(
         notice,
-        tx.customer(notice.customer_id),
+        tx.customers.get(notice.customer_id),
         sealed,
         served,
         None if sealed is None else standing(tx, access, notice),
@@ -88,7 +103,8 @@ async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID,
     """Show a notice; its words stand in a frame of their own, byte for byte as they were sealed."""
     contacts = access.may(Permission.CONTACT_READ)
     await record_opening(access, notice_id, request.method, request.headers)
-    found = await access.read(lambda tx: _read(tx, access, notice_id, contacts=contacts))
+    returned = access.may(Permission.RETURNED_READ)
+    found = await access.read(lambda tx: _read(tx, access, notice_id, contacts=contacts, returned=returned))
     spoken = reader_language(request, access.caller)
     values: dict[str, Any] = {
         "notice": found.notice,
@@ -124,7 +140,7 @@ async def sealed_words(request: Request, access: MayReadNotices, notice_id: UUID
     """Return the sealed words as HTML, byte for byte, in a sandbox: no script, no form, no link out of the frame."""
 
     def work(tx: AccessTransaction) -> SealedRendering | None:
-        sealed = None if tx.notice(notice_id) is None else tx.sealed(notice_id)
+        sealed = None if tx.notices.get(notice_id) is None else tx.notices.seal(notice_id)
         return (
             None if sealed is None else next((each for each in _renderings(sealed) if each.language == language), None)
         )

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifications.audit.entry import parse_leaf
-from notifications.evidence.notification_report import NotificationReport, ReportBuilder
+from notifications.evidence.notification_report import NotificationReport
+from notifications.evidence.notification_report_builder import ReportBuilder
 from notifications.ports import Page, SequencedEntry
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
@@ -51,7 +52,7 @@ async def report_for_period(access: Access, starts_at: datetime, ends_at: dateti
     3. Say who is who, and who was erased.
     """
     # 1.
-    size = await access.store.read(lambda tx: tx.log_size())
+    size = await access.store.read(lambda tx: tx.log.size())
     first = await _first_since(access, starts_at, size)
     declared = await _declared_within(access, first, size, starts_at, ends_at)
     # 2.
@@ -84,7 +85,7 @@ async def _first_since(access: Access, starts_at: datetime, size: int) -> int:
 
 
 def _entries(start: int, limit: int) -> Callable[[AccessTransaction], list[SequencedEntry]]:
-    return lambda tx: list(tx.log_entries(start, limit))
+    return lambda tx: list(tx.audit.entries(start, limit))
 
 
 async def _declared_within(access: Access, first: int, size: int, starts_at: datetime, ends_at: datetime) -> list[str]:
@@ -92,7 +93,7 @@ async def _declared_within(access: Access, first: int, size: int, starts_at: dat
     found: list[str] = []
     for start in range(first, size, _ENTRIES_AT_ONCE):
         limit = min(_ENTRIES_AT_ONCE, size - start)
-        entries = await access.store.read(lambda tx, at=start, of=limit: list(access.view(tx).log_entries(at, of)))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+        entries = await access.store.read(lambda tx, at=start, of=limit: list(access.view(tx).audit.entries(at, of)))  # type: ignore[misc]  # mypy knows no defaults of lambdas
         for entry in entries:
             if _DECLARED in entry.leaf:
                 leaf = parse_leaf(entry.leaf)
@@ -107,7 +108,7 @@ async def _take(access: Access, accounting: ReportBuilder, incident: str) -> int
     while True:
         page = Page(_ENTRIES_AT_ONCE, cursor)
         found, cursor = await access.store.read(
-            lambda tx, part=page: access.view(tx).log_entries_about("incident", incident, part)  # type: ignore[misc]  # as above
+            lambda tx, part=page: access.view(tx).audit.about("incident", incident, part)  # type: ignore[misc]  # as above
         )
         for entry in found:
             accounting.take(entry.index, parse_leaf(entry.leaf))
@@ -121,8 +122,8 @@ def _customers(tx: AccessTransaction) -> dict[str, tuple[str, str]]:
     known: dict[str, tuple[str, str]] = {}
     cursor = None
     while True:
-        found, cursor = tx.customers(Page(_CUSTOMERS_AT_ONCE, cursor))
-        known |= {tx.customer_pseudonym(item.id): (str(item.id), item.name) for item in found}
+        found, cursor = tx.customers.page(Page(_CUSTOMERS_AT_ONCE, cursor))
+        known |= {tx.customers.pseudonym(item.id): (str(item.id), item.name) for item in found}
         if cursor is None:
             return known
 
@@ -141,7 +142,7 @@ async def _erased(access: Access, gone: set[str]) -> dict[str, datetime]:
     """Return when customers were erased; an erasure says so to whoever knows the pseudonym."""
     found = {}
     for pseudonym in sorted(gone):
-        erasure = await access.store.read(lambda tx, name=pseudonym: tx.erasure(name))  # type: ignore[misc]  # as above
+        erasure = await access.store.read(lambda tx, name=pseudonym: tx.erasures.get(name))  # type: ignore[misc]  # as above
         if erasure is not None:
             found[pseudonym] = erasure.erased_at
     return found

@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from notifications.customer.records import Contact, Customer
 from notifications.delivery.reachability import CheckSubject
-from notifications.errors import NotFoundError
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
@@ -26,11 +25,9 @@ async def reachability_page(request: Request, access: MayReadContacts, customer_
     """Show what the last checks found, what failed first."""
 
     def work(tx: AccessTransaction) -> tuple[Customer, ReachabilityOut, dict[UUID, Contact], dict[UUID, str]]:
-        customer = tx.customer(customer_id)
-        if customer is None:
-            raise NotFoundError("customer", customer_id)
-        contacts = {contact.id: contact for contact in tx.contacts(customer_id)}
-        endpoints = {endpoint.id: endpoint.url for endpoint in tx.webhook_endpoints(customer_id)}
+        customer = tx.customers.require(customer_id)
+        contacts = {contact.id: contact for contact in tx.customers.contacts(customer_id)}
+        endpoints = {endpoint.id: endpoint.url for endpoint in tx.webhooks.endpoints(customer_id)}
         return customer, reachability_of(tx, customer_id), contacts, endpoints
 
     customer, found, contacts, endpoints = await access.read(work)

@@ -229,13 +229,11 @@ async def _shown(
     sees_notices, may_change = access.may(Permission.NOTICE_READ), access.may(Permission.WEBHOOK_CHANGE)
 
     def work(tx: AccessTransaction) -> tuple[Customer, list[Shown]]:
-        customer = tx.customer(customer_id)
-        if customer is None:
-            raise NotFoundError("customer", customer_id)
+        customer = tx.customers.require(customer_id)
         notices: list[tuple[Notice, str]] = []
         if sees_notices:
             notices = _latest(tx, customer_id)
-        return customer, [_endpoint(tx, endpoint, notices) for endpoint in tx.webhook_endpoints(customer_id)]
+        return customer, [_endpoint(tx, endpoint, notices) for endpoint in tx.webhooks.endpoints(customer_id)]
 
     customer, endpoints = await access.read(work)
     faults = error.faults if isinstance(error, InvalidInputError) else ()
@@ -256,13 +254,13 @@ async def _shown(
 
 
 def _latest(tx: AccessTransaction, customer_id: UUID) -> list[tuple[Notice, str]]:
-    found, _ = tx.notices(Page(_NOTICES_SHOWN), customer_id=customer_id, state=NoticeState.SEALED.value)
+    found, _ = tx.notices.page(Page(_NOTICES_SHOWN), customer_id=customer_id, state=NoticeState.SEALED.value)
     return [(notice, _ticket(tx, notice)) for notice in found]
 
 
 def _ticket(tx: AccessTransaction, notice: Notice) -> str:
     """Return the ticket as the sealed document names it: a customer's side sees no incident."""
-    sealed = tx.sealed(notice.id)
+    sealed = tx.notices.seal(notice.id)
     return "" if sealed is None else str(json.loads(sealed.document)["ticket"])
 
 
@@ -270,7 +268,7 @@ def _endpoint(tx: AccessTransaction, endpoint: WebhookEndpoint, notices: Sequenc
     active = endpoint.state is EndpointState.ACTIVE
     served = []
     for notice, ticket in notices:
-        delivery = tx.delivery(delivery_id(notice.id, ChannelKind.WEBHOOK, None, endpoint.id))
+        delivery = tx.deliveries.get(delivery_id(notice.id, ChannelKind.WEBHOOK, None, endpoint.id))
         on_its_way = delivery is not None and delivery.state is DeliveryState.QUEUED
         served.append(Served(notice, ticket, delivery, active and not on_its_way))
-    return Shown(endpoint, tx.webhook_secrets(endpoint.id), served)
+    return Shown(endpoint, tx.webhooks.secrets(endpoint.id), served)

@@ -8,13 +8,15 @@ from uuid import UUID
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from notifications.errors import GreffierError, InvalidInputError, NotFoundError
+from notifications.errors import GreffierError, InvalidInputError
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, ForbiddenError, Requires
 from service.auth.sign_in.own_credentials import OwnCredentials
 from service.auth.sign_in.sign_in import SignIn
-from service.ports.accounts import Account, ApiToken, Grant, Session
+from service.ports.accounts import Account, Grant
+from service.ports.sessions import Session
 from service.ports.store import AccessTransaction
+from service.ports.tokens import ApiToken
 from service.web.console.catalogues import has_text
 from service.web.console.rendering import page
 
@@ -68,18 +70,16 @@ def sign_in_of(request: Request) -> SignIn:
 
 def _own(tx: AccessTransaction, account_id: UUID) -> _Own:
     """Return what the page shows of one account; the customers named are those that it holds roles at."""
-    account = tx.account(account_id)
-    if account is None:
-        raise NotFoundError("account", account_id)
+    account = tx.accounts.require(account_id)
     roles = []
-    grants = tuple(tx.grants(account_id))
+    grants = tuple(tx.accounts.grants(account_id))
     for grant in grants:
-        customer = None if grant.customer_id is None else tx.customer(grant.customer_id)
+        customer = None if grant.customer_id is None else tx.customers.get(grant.customer_id)
         roles.append(HeldRole(grant.role.value, None if customer is None else customer.name))
     return _Own(
         account=account,
-        sessions=sorted(tx.sessions(account_id), key=lambda each: each.last_seen_at, reverse=True),
-        tokens=sorted(tx.tokens(account_id), key=lambda each: each.created_at, reverse=True),
+        sessions=sorted(tx.sessions.of_account(account_id), key=lambda each: each.last_seen_at, reverse=True),
+        tokens=sorted(tx.tokens.of_account(account_id), key=lambda each: each.created_at, reverse=True),
         roles=roles,
         grants=grants,
     )

@@ -14,7 +14,7 @@ PURPOSE = "address"
 def contact_of(tx: AccessTransaction, secret: str, now: datetime) -> Contact:
     """Return whose address a link confirms, and change nothing; raises LinkVoidError."""
     link = find_link(tx, secret, frozenset({PURPOSE}), now)
-    contact = tx.contact(link.subject_id)
+    contact = tx.customers.contact(link.subject_id)
     if contact is None or contact.email != link.binding:
         raise LinkVoidError
     return contact

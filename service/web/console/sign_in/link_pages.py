@@ -19,7 +19,7 @@ from service.web.console.forms import (
     verify_not_another_site,
     verify_our_page,
 )
-from service.web.console.rendering import console_settings, page
+from service.web.console.rendering import page, provider_of
 from service.web.console.sign_in.address_confirmation import confirm_address, contact_of
 from service.web.console.sign_in.reset_mail import reset_mail
 
@@ -52,9 +52,9 @@ async def request_reset(request: Request) -> Response:
     """Queue the mail with the link; the answer is the same for whatever address."""
     verify_our_page(request)
     email = (await form_of(request))["email"].strip()
-    settings = console_settings(request)
+    provider = provider_of(request)
     await _password_links(request).request_reset(
-        email, browser_of(request), lambda act, account, secret: reset_mail(act, account, secret, settings)
+        email, browser_of(request), lambda act, account, secret: reset_mail(act, account, secret, provider)
     )
     return see_other("/reset-asked")
 

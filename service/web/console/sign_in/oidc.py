@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from starlette.responses import Response
 
 from service.auth.oidc.flow import OidcSignIn
-from service.auth.oidc.settings import OidcRefusedError
+from service.auth.oidc.refusal import OidcRefusedError
 from service.auth.route_guard import open_to_strangers
 from service.auth.sign_in.sessions import PENDING_COOKIE
 from service.web.console.failures import PageRoute

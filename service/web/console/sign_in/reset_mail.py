@@ -2,22 +2,22 @@
 
 from notifications.use_cases.audit_context import AuditContext
 from service.ports.accounts import Account
-from service.ports.alerts_and_mail import ServiceMail
+from service.ports.mails import ServiceMail
+from service.settings.provider import ProviderSettings
 from service.web.console.catalogues import text
-from service.web.console.settings import ConsoleSettings
 
 
-def reset_mail(act: AuditContext, account: Account, secret: str, settings: ConsoleSettings) -> ServiceMail:
+def reset_mail(act: AuditContext, account: Account, secret: str, provider: ProviderSettings) -> ServiceMail:
     """Return the mail, in the language of the account; the link in it is the only place where the secret stands."""
     language = account.language
-    link = f"{settings.origin}/reset/{secret}"
+    link = f"{provider.origin}/reset/{secret}"
     return ServiceMail(
         id=act.identifiers.new_id(),
         purpose="reset",
         recipient=account.email or "",
         recipient_name=account.name,
         language=language,
-        subject=text("reset_mail.subject", language, provider=settings.provider_name),
-        text=text("reset_mail.text", language, name=account.name, provider=settings.provider_name, link=link),
+        subject=text("reset_mail.subject", language, provider=provider.name),
+        text=text("reset_mail.text", language, name=account.name, provider=provider.name, link=link),
         created_at=act.now,
     )

@@ -6,13 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from notifications.errors import Fault, InvalidInputError, NotFoundError
+from notifications.errors import Fault, InvalidInputError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import SESSION_COOKIE
-from service.auth.issuing import issue_own_token
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
-from service.auth.tokens import MAX_TOKEN_DAYS, new_token, revoke_token
+from service.auth.tokens import MAX_TOKEN_DAYS, issue_own_token, new_token, revoke_token
 from service.ports.store import AccessTransaction
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, see_other, take_cookie
@@ -53,9 +52,7 @@ async def make_token(request: Request, access: Person) -> Response:
 
 
 def _issue(tx: AccessTransaction, act: AuditContext, access: Access, form: Form, token: str) -> None:
-    account = tx.account(access.caller.account_id)
-    if account is None:
-        raise NotFoundError("account", access.caller.account_id)
+    account = tx.accounts.require(access.caller.account_id)
     name, days = form["name"].strip(), form["days"].strip()
     if not name or len(name) > _NAME_CHARACTERS or not name.isprintable():
         raise InvalidInputError(Fault("name", f"must be one line of at most {_NAME_CHARACTERS} characters"))

@@ -56,7 +56,14 @@ async def ask(
 
 
 def _asked(request: Request, way_on: str, *, notice: str = "", error: str = "", email: str = "") -> Response:
-    values = {"return_to": way_on, "notice": notice, "error": error, "email": email, "reset_offered": True}
+    values = {
+        "return_to": way_on,
+        "notice": notice,
+        "error": error,
+        "email": email,
+        "reset_offered": True,
+        "oidc_enabled": request.app.state.oidc is not None,
+    }
     return page(request, "sign_in", None, values, status=_REFUSED if error else 200)
 
 

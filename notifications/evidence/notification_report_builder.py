@@ -1,0 +1,289 @@
+"""How each bound customer stands in each incident, taken from leaves of the log one by one.
+
+What is *told*: placed in the console, or taken by the next mail relay and not come back; these are the channels that
+the agreement names (11.1.1.2). What a customer's own system took by webhook is stated beside it and tells nobody, and
+no call does. Of a decision the ``reasons`` say what held; ``clauses`` lists what would oblige if it held, and is not
+used. ``duties`` (entries from before have none) names what obliges and holds, with its clause.
+
+Not verified here: that these are all leaves (``completeness``), that they stand in a log (``bundle``), and whether what
+was recorded is true.
+"""
+
+from array import array
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import pairwise
+
+from notifications.audit.entry import Leaf
+from notifications.canonical_json import parse_timestamp
+from notifications.evidence.notification_report import (
+    IncidentCount,
+    LateCause,
+    NotificationReport,
+    Override,
+    OverrideKind,
+    ReportLine,
+    ReportStatus,
+)
+
+_TAKEN = frozenset({"ContentConsignment", "RelayToNonERDS"})
+_FAILED = "RelayToNonERDSFailure"
+_TELL_NOBODY = frozenset({"webhook"})
+_FACTS = frozenset({"incident.declared", "incident.facts_changed", "incident.closed", "incident.reopened"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What is kept of a decision: whole leaves of 10,000 customers would be held until the end."""
+
+    index: int
+    at: datetime
+    actor: str
+    verdict: str
+    due_at: datetime | None
+    due_kind: str
+    target_at: datetime | None
+    reasons: tuple[str, ...]
+    duties: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Case:
+    decisions: list[_Decided] = field(default_factory=list)
+    indices: "array[int]" = field(default_factory=lambda: array("q"))
+    #: delivery to channel, moment and entry of what was taken
+    taken: dict[str, tuple[str, datetime, int]] = field(default_factory=dict)
+    released: list[tuple[datetime, int, str]] = field(default_factory=list)
+    drafted: str | None = None
+
+
+class ReportBuilder:
+    """Takes leaves in the order of the log; grows with incidents times customers."""
+
+    def __init__(self) -> None:
+        self._cases: dict[tuple[str, str], _Case] = {}
+        #: incident to entry and moment of its declaration, its ticket, and the customers stated last with that entry
+        self._declared: dict[str, tuple[int, datetime]] = {}
+        self._tickets: dict[str, str] = {}
+        self._stated: dict[str, tuple[int, int]] = {}
+        self._registered: dict[str, int] = {}
+        self._erased: dict[str, tuple[int, datetime]] = {}
+        #: by notice
+        self._emergencies: dict[str, Override] = {}
+        self._alone: list[Override] = []
+        #: what many leaves say the same of, each kept once
+        self._names: dict[str, str] = {}
+        self._known_codes: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def take(self, index: int, leaf: Leaf) -> None:
+        """Take the next leaf."""
+        incident, customer, notice = (
+            None if (name := leaf.subjects.get(kind)) is None else self._once(name)
+            for kind in ("incident", "customer", "notice")
+        )
+        if incident is not None and leaf.type in _FACTS:
+            self._take_facts(index, leaf, incident)
+        if customer is not None and leaf.type == "customer.registered":
+            self._registered.setdefault(customer, index)
+        if customer is not None and leaf.type == "customer.erased":
+            self._erased.setdefault(customer, (index, leaf.at))
+        if incident is None or customer is None:
+            return
+        case = self._cases.setdefault((incident, customer), _Case())
+        case.indices.append(index)
+        case.drafted = case.drafted or notice
+        if isinstance(ticket := leaf.detail.get("ticket"), str):
+            self._tickets[incident] = ticket
+        match leaf.type:
+            case "decision.recorded":
+                case.decisions.append(self._decided(index, leaf))
+            case "delivery.attempted" if leaf.detail.get("event") in _TAKEN:
+                channel = self._once(str(leaf.detail.get("channel") or ""))
+                case.taken.setdefault(leaf.subjects.get("delivery", ""), (channel, leaf.at, index))
+            case "delivery.returned" if leaf.detail.get("event") == _FAILED:
+                case.taken.pop(leaf.subjects.get("delivery", ""), None)
+            case "notice.released" | "notice.released_by_override" | "override.reviewed":
+                self._take_release(index, leaf, case)
+
+    def _once(self, name: str) -> str:
+        """Return a name as it is kept already: each stands in many leaves."""
+        return self._names.setdefault(name, name)
+
+    def _take_facts(self, index: int, leaf: Leaf, incident: str) -> None:
+        if leaf.type == "incident.declared":
+            self._declared.setdefault(incident, (index, leaf.at))
+        if isinstance(ticket := leaf.detail.get("ticket"), str):
+            self._tickets[incident] = ticket
+        if isinstance(customers := leaf.detail.get("customers"), int):
+            self._stated[incident] = (customers, index)
+
+    def _decided(self, index: int, leaf: Leaf) -> _Decided:
+        reasons, duties = _codes(leaf, "reasons"), _codes(leaf, "duties")
+        return _Decided(
+            index=index,
+            at=leaf.at,
+            actor=self._once(leaf.actor),
+            verdict=self._once(str(leaf.detail.get("verdict"))),
+            due_at=_time(leaf, "due_at"),
+            due_kind=self._once(str(leaf.detail.get("due_kind"))),
+            target_at=_time(leaf, "target_at"),
+            reasons=self._known_codes.setdefault(reasons, reasons),
+            duties=self._known_codes.setdefault(duties, duties),
+        )
+
+    def _take_release(self, index: int, leaf: Leaf, case: _Case) -> None:
+        notice = self._once(leaf.subjects.get("notice", ""))
+        if leaf.type == "notice.released_by_override":
+            # It follows the release, and says more of it.
+            self._emergencies[notice] = self._override(OverrideKind.UNREVIEWED, index, leaf)
+        elif leaf.type == "override.reviewed":
+            if (released := self._emergencies.get(notice)) is not None:
+                self._emergencies[notice] = replace(released, kind=OverrideKind.REVIEWED, other_index=index)
+        else:
+            case.released.append((leaf.at, index, notice))
+            if leaf.detail.get("override") is True:
+                self._emergencies[notice] = self._override(OverrideKind.UNREVIEWED, index, leaf)
+            elif leaf.detail.get("drafted_by") == leaf.actor:
+                self._alone.append(self._override(OverrideKind.ONE_PERSON, index, leaf))
+
+    def _override(self, kind: OverrideKind, index: int, leaf: Leaf) -> Override:
+        rule = leaf.detail.get("rule")
+        return Override(
+            kind=kind,
+            incident=self._once(leaf.subjects.get("incident", "")),
+            customer=self._once(leaf.subjects.get("customer", "")),
+            notice=self._once(leaf.subjects.get("notice", "")),
+            at=leaf.at,
+            actor=self._once(leaf.actor),
+            rule=rule if isinstance(rule, str) else None,
+            index=index,
+            other_index=None,
+        )
+
+    def findings(self, as_of: datetime, *, whole: bool) -> NotificationReport:
+        """Return the account at a moment; ``whole`` where every leaf of the log was taken."""
+        return NotificationReport(as_of, self._lines(as_of, whole=whole), self._overrides(), self._incidents())
+
+    def _lines(self, as_of: datetime, *, whole: bool) -> tuple[ReportLine, ...]:
+        """Return how each customer stands, by incident and customer: whoever was decided about, or had to be."""
+        for incident, (at, _) in self._declared.items() if whole else ():
+            for customer, since in self._registered.items():
+                if since < at and not self._erased_before(customer, at):
+                    self._cases.setdefault((incident, customer), _Case())
+        overridden = {(item.incident, item.customer) for item in self._emergencies.values()}
+        return tuple(
+            self._line(key, case, as_of, overridden=key in overridden, whole=whole)
+            for key, case in sorted(self._cases.items(), key=lambda item: item[0])
+        )
+
+    def _overrides(self) -> tuple[Override, ...]:
+        """Return what went past a second person or past a decision, in the order of the log."""
+        found = [*self._emergencies.values(), *self._alone]
+        for (incident, customer), case in self._cases.items():
+            told = min(
+                (index for channel, _, index in case.taken.values() if channel not in _TELL_NOBODY), default=None
+            )
+            for before, later in pairwise(case.decisions):
+                undone = before.verdict == "notify" != later.verdict
+                if undone and (told is None or later.index < told):
+                    found.append(
+                        Override(
+                            OverrideKind.TAKEN_BACK, incident, customer, "", later.at, later.actor, None,
+                            index=later.index, other_index=before.index,
+                        )
+                    )  # fmt: skip
+        return tuple(sorted(found, key=lambda item: item.index))
+
+    def _incidents(self) -> tuple[IncidentCount, ...]:
+        """Return each incident with the number of customers that it was decided about."""
+        decided = dict.fromkeys((*self._declared, *self._stated), 0)
+        for (incident, customer), case in self._cases.items():
+            _, at = self._stated.get(incident, (None, -1))
+            counts = bool(case.decisions) and not self._erased_before(customer, at)
+            decided[incident] = decided.get(incident, 0) + counts
+        return tuple(self._count(incident, decided[incident]) for incident in sorted(decided))
+
+    def _count(self, incident: str, decided: int) -> IncidentCount:
+        index, at = self._declared.get(incident, (None, None))
+        stated, _ = self._stated.get(incident, (None, None))
+        return IncidentCount(incident, self._tickets.get(incident), index, at, stated, decided)
+
+    def _erased_before(self, customer: str, index: int) -> bool:
+        return customer in self._erased and self._erased[customer][0] < index
+
+    def _line(self, key: tuple[str, str], case: _Case, as_of: datetime, *, overridden: bool, whole: bool) -> ReportLine:
+        incident, customer = key
+        last = case.decisions[-1] if case.decisions else None
+        owed = [item for item in case.decisions if item.verdict == "notify"]
+        stating = min((item for item in owed if item.due_at), key=lambda item: (item.due_at, item.index), default=None)
+        due = None if stating is None else stating.due_at
+        telling = [item for item in case.taken.values() if item[0] not in _TELL_NOBODY]
+        told = min(((at, index) for _, at, index in telling), default=None)
+        released = min(case.released, default=None)
+        channels: dict[str, datetime] = {}
+        for channel, at, _ in case.taken.values():
+            channels[channel] = min(at, channels.get(channel, at))
+        told_at, released_at = told and told[0], released and released[0]
+        standing = _standing("" if last is None else last.verdict, due, told_at, as_of)
+        if standing is ReportStatus.UNDECIDED and not whole:
+            standing = ReportStatus.UNSTATED
+        erased, decided = self._erased.get(customer), stating or last
+        return ReportLine(
+            incident=incident,
+            ticket=self._tickets.get(incident),
+            customer=customer,
+            standing=standing,
+            cause=_cause(standing, due, released_at),
+            verdict="" if last is None else last.verdict,
+            reasons=() if last is None else last.reasons,
+            duties=() if last is None else last.duties,
+            due_at=due,
+            due_kind=None if stating is None else stating.due_kind,
+            target_at=min((item.target_at for item in owed if item.target_at), default=None),
+            released_at=released_at,
+            told_at=told_at,
+            delay=told_at - due if told_at is not None and due is not None and told_at > due else None,
+            channels=tuple(sorted(channels.items())),
+            overridden=overridden,
+            erased_at=None if erased is None else erased[1],
+            decided_index=None if decided is None else decided.index,
+            released_index=None if released is None else released[1],
+            told_index=None if told is None else told[1],
+            notice=case.drafted if released is None else released[2] or None,
+            indices=tuple(case.indices),
+        )
+
+
+def _standing(verdict: str, due_at: datetime | None, told_at: datetime | None, as_of: datetime) -> ReportStatus:
+    if told_at is not None:
+        return ReportStatus.LATE if due_at is not None and told_at > due_at else ReportStatus.TOLD
+    match verdict:
+        case "":
+            return ReportStatus.UNDECIDED
+        case "pending":
+            return ReportStatus.PENDING
+        case "do_not_notify":
+            return ReportStatus.NOT_OWED
+        case _:
+            return ReportStatus.AWAITED if due_at is not None and as_of <= due_at else ReportStatus.MISSING
+
+
+def _cause(standing: ReportStatus, due_at: datetime | None, released_at: datetime | None) -> LateCause | None:
+    match standing:
+        case ReportStatus.MISSING:
+            return LateCause.NOT_RELEASED if released_at is None else LateCause.NOT_DELIVERED
+        case ReportStatus.LATE:
+            late = released_at is None or due_at is None or released_at > due_at
+            return LateCause.RELEASED_LATE if late else LateCause.DELIVERED_LATE
+        case _:
+            return None
+
+
+def _time(leaf: Leaf, name: str) -> datetime | None:
+    value = leaf.detail.get(name)
+    return parse_timestamp(value) if isinstance(value, str) else None
+
+
+def _codes(leaf: Leaf, name: str) -> tuple[str, ...]:
+    value = leaf.detail.get(name)
+    return tuple(value) if isinstance(value, list) else ()

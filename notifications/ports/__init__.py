@@ -1,0 +1,32 @@
+"""Ports: what the use cases need of the outside. Each docstring is a contract that every adapter's suite tests.
+
+A name is imported from here, whichever module it is in. Holds contracts and plain records: no I/O, no rule.
+"""
+
+from notifications.ports.audit import AuditRepository as AuditRepository
+from notifications.ports.audit import SequencedEntry as SequencedEntry
+from notifications.ports.channels import Channel as Channel
+from notifications.ports.channels import WebhookChannel as WebhookChannel
+from notifications.ports.clock import Clock as Clock
+from notifications.ports.clock import Identifiers as Identifiers
+from notifications.ports.customers import CustomerRepository as CustomerRepository
+from notifications.ports.deliveries import DeliveryRepository as DeliveryRepository
+from notifications.ports.deliveries import DueDelivery as DueDelivery
+from notifications.ports.deliveries import InboxItem as InboxItem
+from notifications.ports.erasures import ErasureRepository as ErasureRepository
+from notifications.ports.escalations import EscalationRepository as EscalationRepository
+from notifications.ports.incidents import IncidentRepository as IncidentRepository
+from notifications.ports.incidents import StoredDecision as StoredDecision
+from notifications.ports.log import Log as Log
+from notifications.ports.log import LogRepository as LogRepository
+from notifications.ports.log import TimestampedCheckpoint as TimestampedCheckpoint
+from notifications.ports.notices import NoticeRepository as NoticeRepository
+from notifications.ports.paging import Page as Page
+from notifications.ports.responses import ResponseRepository as ResponseRepository
+from notifications.ports.responses import StoredResponse as StoredResponse
+from notifications.ports.signing import Signer as Signer
+from notifications.ports.signing import TimestampAuthority as TimestampAuthority
+from notifications.ports.transaction import ErasureTransaction as ErasureTransaction
+from notifications.ports.transaction import Transaction as Transaction
+from notifications.ports.transaction import UnitOfWork as UnitOfWork
+from notifications.ports.webhooks import WebhookRepository as WebhookRepository

@@ -1,0 +1,43 @@
+"""The entries of the audit log."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from notifications.audit.entry import AuditEntry
+from notifications.ports.paging import Page
+
+
+@dataclass(frozen=True, slots=True)
+class SequencedEntry:
+    """An entry of the log as it stands in the tree."""
+
+    index: int
+    entry_id: UUID
+    #: the exact leaf bytes
+    leaf: bytes
+
+
+class AuditRepository(Protocol):
+    """The entries of the audit log: a change may happen only beside its entry."""
+
+    def append(self, entries: Iterable[AuditEntry]) -> None:
+        """Append entries, pending until the sequencer has put them into the tree, in the order given."""
+        ...
+
+    def get(self, entry_id: UUID) -> SequencedEntry | None:
+        """Return an entry by id once it is sequenced."""
+        ...
+
+    def entries(self, start: int, limit: int) -> Sequence[SequencedEntry]:
+        """Return sequenced entries from an index on."""
+        ...
+
+    def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
+        """Return sequenced entries whose subjects name ``identifier`` under ``kind``, oldest first."""
+        ...
+
+    def openings(self, entry_id: UUID) -> dict[str, tuple[bytes, bytes]]:
+        """Return commitment name to (salt, value) of an entry; erased ones are missing."""
+        ...

@@ -1,0 +1,89 @@
+"""Customers: their agreements, contacts and profiles, and whether they can be reached."""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from notifications.customer.records import AgreementBinding, Contact, Customer, ProfileVersion
+from notifications.delivery.reachability import ReachabilityCheck
+from notifications.ports.paging import Page
+
+
+class CustomerRepository(Protocol):
+    """Customers with their agreements, contacts, profiles and checks."""
+
+    def add(self, customer: Customer, pseudonym_salt: bytes) -> None:
+        """Store a new customer and the salt of its pseudonym."""
+        ...
+
+    def get(self, customer_id: UUID) -> Customer | None:
+        """Return the customer."""
+        ...
+
+    def require(self, customer_id: UUID) -> Customer:
+        """Return the customer; raises NotFoundError where there is none."""
+        ...
+
+    def save(self, customer: Customer, expected_version: int) -> None:
+        """Replace the customer; ``Transaction`` has the rule for versions."""
+        ...
+
+    def page(self, page: Page) -> tuple[list[Customer], str | None]:
+        """Return customers by creation, oldest first."""
+        ...
+
+    def all(self) -> Sequence[Customer]:
+        """Return every customer, oldest first, by one query: every decision reads them."""
+        ...
+
+    def pseudonym(self, customer_id: UUID) -> str:
+        """Return the customer's pseudonym in the log (hex SHA-256 under a salt kept with the customer)."""
+        ...
+
+    def salt(self, customer_id: UUID) -> bytes:
+        """Return the 32 bytes under which the customer's pseudonym is made; raises NotFoundError."""
+        ...
+
+    def add_binding(self, binding: AgreementBinding) -> None:
+        """Record an agreement binding; bindings are never changed."""
+        ...
+
+    def bindings(self, customer_id: UUID | None = None) -> Sequence[AgreementBinding]:
+        """Return the bindings of one customer, or of all (one query)."""
+        ...
+
+    def add_contact(self, contact: Contact) -> None:
+        """Store a new contact."""
+        ...
+
+    def contact(self, contact_id: UUID) -> Contact | None:
+        """Return the contact."""
+        ...
+
+    def require_contact(self, contact_id: UUID) -> Contact:
+        """Return the contact; raises NotFoundError where there is none."""
+        ...
+
+    def save_contact(self, contact: Contact, expected_version: int) -> None:
+        """Replace the contact; ``Transaction`` has the rule for versions."""
+        ...
+
+    def contacts(self, customer_id: UUID) -> Sequence[Contact]:
+        """Return the contacts of one customer, by ``order`` then creation."""
+        ...
+
+    def add_profile(self, profile: ProfileVersion) -> None:
+        """Record a profile version; profiles are never changed, only followed by a later version."""
+        ...
+
+    def profiles(self, customer_id: UUID | None = None) -> Sequence[ProfileVersion]:
+        """Return the profile versions of one customer, or of all (one query), by version."""
+        ...
+
+    def add_reachability_checks(self, checks: Sequence[ReachabilityCheck]) -> None:
+        """Record checks whether subjects of a customer can be reached."""
+        ...
+
+    def latest_reachability_checks(self, customer_id: UUID | None) -> Sequence[ReachabilityCheck]:
+        """Return the latest check of each subject of a customer, or (None) of all, oldest first."""
+        ...

@@ -1,0 +1,72 @@
+"""Incidents, the versions of their facts, and the decisions for each customer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from notifications.decision import Decision
+from notifications.incident import Incident, IncidentFacts
+from notifications.ports.paging import Page
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """A decision as recorded."""
+
+    id: UUID
+    incident_id: UUID
+    facts_version: int
+    recorded_at: datetime
+    decision: Decision
+
+
+class IncidentRepository(Protocol):
+    """Incidents, the versions of their facts, and the decisions for each customer."""
+
+    def next_ticket_number(self, year: int) -> int:
+        """Return the next number of the year, from 1, without gaps among committed units of work."""
+        ...
+
+    def add(self, incident: Incident) -> None:
+        """Store a new incident with version 1 of its facts."""
+        ...
+
+    def get(self, incident_id: UUID) -> Incident | None:
+        """Return the incident with the facts in force."""
+        ...
+
+    def require(self, incident_id: UUID) -> Incident:
+        """Return the incident with the facts in force; raises NotFoundError where there is none."""
+        ...
+
+    def by_ticket(self, ticket: str) -> Incident | None:
+        """Return the incident by its ticket number."""
+        ...
+
+    def facts_at(self, incident_id: UUID, version: int) -> IncidentFacts | None:
+        """Return one version of the facts."""
+        ...
+
+    def save(self, incident: Incident, expected_version: int) -> None:
+        """Replace the incident and add its facts as a new version; ``Transaction`` has the rule for versions."""
+        ...
+
+    def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
+        """Return incidents, newest first, and the cursor of the next page or None."""
+        ...
+
+    def add_decisions(self, decisions: Sequence[StoredDecision]) -> None:
+        """Record decisions; decisions are never changed, only followed."""
+        ...
+
+    def current_decisions(self, incident_id: UUID) -> dict[UUID, StoredDecision]:
+        """Return the latest decision per customer of an incident."""
+        ...
+
+    def decisions(
+        self, incident_id: UUID, page: Page, *, verdict: str | None = None
+    ) -> tuple[list[StoredDecision], str | None]:
+        """Return the latest decision per customer, by customer creation, as a page."""
+        ...

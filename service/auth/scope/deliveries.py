@@ -1,0 +1,83 @@
+"""Deliveries and escalation of the notices within a scope."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from notifications.delivery.call_task import CallTask
+from notifications.delivery.delivery import ChannelPause, Delivery, DeliveryAttempt
+from notifications.delivery.escalation import Escalation
+from notifications.errors import NotFoundError
+from notifications.mail.bounce_record import Bounce
+from notifications.ports import InboxItem, Page
+from service.auth.scope.visibility import ScopedRepository
+
+
+class ScopedDeliveries(ScopedRepository):
+    """The deliveries of the notices within."""
+
+    _name = "deliveries"
+
+    def of_notice(self, notice_id: UUID) -> Sequence[Delivery]:
+        return () if self._notice(notice_id) is None else self._tx.deliveries.of_notice(notice_id)
+
+    def get(self, delivery_id: UUID) -> Delivery | None:
+        delivery = self._tx.deliveries.get(delivery_id)
+        return delivery if delivery is not None and self._notice(delivery.notice_id) is not None else None
+
+    def add(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._verify_notice(delivery.notice_id, delivery.customer_id)
+        self._tx.deliveries.add(deliveries)
+
+    def save(self, delivery: Delivery, expected_attempts: int) -> None:
+        if self.get(delivery.id) is None:
+            raise NotFoundError("delivery", delivery.id)
+        self._tx.deliveries.save(delivery, expected_attempts)
+
+    def attempts(self, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
+        # Reached only through ``of_notice``, and named by an identifier that nobody can guess.
+        return self._tx.deliveries.attempts(delivery_id)
+
+    def message_sent(self, delivery_id: UUID) -> bytes | None:
+        # As ``attempts``.
+        return self._tx.deliveries.message_sent(delivery_id)
+
+    def inbox(self, customer_id: UUID, page: Page) -> tuple[list[InboxItem], str | None]:
+        if not self._scope.covers_customer(customer_id):
+            return [], None
+        items, following = self._tx.deliveries.inbox(customer_id, page)
+        return [item for item in items if self._scope.covers(customer_id, item.placed_at)], following
+
+    def bounces(self, delivery_id: UUID | None) -> Sequence[Bounce]:
+        if delivery_id is None:
+            self._verify_at_provider("bounces of no delivery")
+            return self._tx.deliveries.bounces(None)
+        return () if self.get(delivery_id) is None else self._tx.deliveries.bounces(delivery_id)
+
+    def channel_pauses(self) -> Sequence[ChannelPause]:
+        self._verify_at_provider("channel_pauses")
+        return self._tx.deliveries.channel_pauses()
+
+
+class ScopedEscalations(ScopedRepository):
+    """The escalation clocks of the notices within, and their calls."""
+
+    _name = "escalations"
+
+    def get(self, notice_id: UUID) -> Escalation | None:
+        return None if self._notice(notice_id) is None else self._tx.escalations.get(notice_id)
+
+    def save(self, escalation: Escalation, expected_version: int) -> None:
+        self._verify_notice(escalation.notice_id, escalation.customer_id)
+        self._tx.escalations.save(escalation, expected_version)
+
+    def hasten(self, notice_id: UUID, at: datetime) -> bool:
+        return self._notice(notice_id) is not None and self._tx.escalations.hasten(notice_id, at)
+
+    def call_tasks_of_notice(self, notice_id: UUID) -> Sequence[CallTask]:
+        return () if self._notice(notice_id) is None else self._tx.escalations.call_tasks_of_notice(notice_id)
+
+    def save_call_task(self, task: CallTask, expected_version: int) -> None:
+        self._verify_notice(task.notice_id, task.customer_id)
+        self._tx.escalations.save_call_task(task, expected_version)

@@ -1,0 +1,43 @@
+"""Incidents under a scope at the provider that is limited in time."""
+
+from uuid import UUID
+
+from notifications.errors import required
+from notifications.incident import Incident, IncidentFacts
+from notifications.ports import Page, StoredDecision
+from service.auth.scope.visibility import ScopedRepository
+
+
+class ScopedIncidents(ScopedRepository):
+    """The incidents whose moment is within, with their facts and decisions."""
+
+    _name = "incidents"
+
+    def get(self, incident_id: UUID) -> Incident | None:
+        incident = self._tx.incidents.get(incident_id)
+        return incident if incident is not None and self._covers(incident) else None
+
+    def require(self, incident_id: UUID) -> Incident:
+        return required("incident", incident_id, self.get(incident_id))
+
+    def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
+        """Return a page of the incidents within; as for notices it may hold fewer than its limit."""
+        self._verify_at_provider("page")
+        found, following = self._tx.incidents.page(page, state=state)
+        return [incident for incident in found if self._covers(incident)], following
+
+    def facts_at(self, incident_id: UUID, version: int) -> IncidentFacts | None:
+        return None if self.get(incident_id) is None else self._tx.incidents.facts_at(incident_id, version)
+
+    def current_decisions(self, incident_id: UUID) -> dict[UUID, StoredDecision]:
+        return {} if self.get(incident_id) is None else self._tx.incidents.current_decisions(incident_id)
+
+    def decisions(
+        self, incident_id: UUID, page: Page, *, verdict: str | None = None
+    ) -> tuple[list[StoredDecision], str | None]:
+        if self.get(incident_id) is None:
+            return [], None
+        return self._tx.incidents.decisions(incident_id, page, verdict=verdict)
+
+    def _covers(self, incident: Incident) -> bool:
+        return self._scope.covers(None, incident.opened_at, served=False)

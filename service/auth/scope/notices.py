@@ -1,0 +1,69 @@
+"""Notices within a scope: to a customer's side they exist once they are sealed."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from notifications.delivery.acknowledgement import Acknowledgement, NoticeOpening
+from notifications.errors import Fault, InvalidInputError, required
+from notifications.notice import Notice
+from notifications.notice.seal import SealedNotice
+from notifications.ports import Page
+from service.auth.scope.visibility import ScopedRepository
+
+
+class ScopedNotices(ScopedRepository):
+    """The notices within, with their seals, openings and acknowledgements."""
+
+    _name = "notices"
+
+    def get(self, notice_id: UUID) -> Notice | None:
+        return self._notice(notice_id)
+
+    def require(self, notice_id: UUID) -> Notice:
+        return required("notice", notice_id, self.get(notice_id))
+
+    def page(
+        self,
+        page: Page,
+        *,
+        incident_id: UUID | None = None,
+        customer_id: UUID | None = None,
+        state: str | None = None,
+    ) -> tuple[list[Notice], str | None]:
+        """Return a page of the notices within; it may hold fewer than its limit and still be followed by another.
+
+        A caller that acts for several customers states which one it means: a page shows notices of one customer only.
+        """
+        ids = self._scope.customer_ids
+        if ids is not None and customer_id is None:
+            if len(ids) > 1:
+                raise InvalidInputError(Fault("customer_id", "state which of your customers is meant"))
+            (customer_id,) = ids
+        if customer_id is not None and not self._scope.covers_customer(customer_id):
+            return [], None
+        found, following = self._tx.notices.page(page, incident_id=incident_id, customer_id=customer_id, state=state)
+        return [notice for notice in found if self._shows(notice)], following
+
+    def of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
+        found = self._tx.notices.of_incident(incident_id, customer_id)
+        return [notice for notice in found if self._shows(notice)]
+
+    def seal(self, notice_id: UUID) -> SealedNotice | None:
+        return None if self.get(notice_id) is None else self._tx.notices.seal(notice_id)
+
+    def seal_entry_id(self, notice_id: UUID) -> UUID | None:
+        return None if self.get(notice_id) is None else self._tx.notices.seal_entry_id(notice_id)
+
+    def openings(self, notice_id: UUID) -> Sequence[NoticeOpening]:
+        return () if self.get(notice_id) is None else self._tx.notices.openings(notice_id)
+
+    def add_opening(self, opening: NoticeOpening) -> bool:
+        self._verify_notice(opening.notice_id, opening.customer_id)
+        return self._tx.notices.add_opening(opening)
+
+    def acknowledgements(self, notice_id: UUID) -> Sequence[Acknowledgement]:
+        return () if self.get(notice_id) is None else self._tx.notices.acknowledgements(notice_id)
+
+    def add_acknowledgement(self, acknowledgement: Acknowledgement) -> bool:
+        self._verify_notice(acknowledgement.notice_id, acknowledgement.customer_id)
+        return self._tx.notices.add_acknowledgement(acknowledgement)

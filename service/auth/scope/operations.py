@@ -1,0 +1,39 @@
+"""What every change needs beside its subject, and the numbers for the provider's side."""
+
+from datetime import datetime
+
+from notifications.ports import StoredResponse
+from service.auth.scope.visibility import ScopedRepository
+from service.ports.figures import StoreFigures
+from service.ports.mails import ServiceMail
+
+
+class ScopedResponses(ScopedRepository):
+    """The answers under idempotency keys: a key begins with its actor, so that nobody meets another's."""
+
+    _name = "responses"
+
+    def get(self, key: str) -> StoredResponse | None:
+        return self._tx.responses.get(key)
+
+    def add(self, key: str, response: StoredResponse, at: datetime) -> None:
+        self._tx.responses.add(key, response, at)
+
+
+class ScopedMails(ScopedRepository):
+    """Mails that a change within causes."""
+
+    _name = "mails"
+
+    def add(self, mail: ServiceMail) -> None:
+        self._tx.mails.add(mail)
+
+
+class ScopedFigures(ScopedRepository):
+    """The numbers about the store, for the provider's side."""
+
+    _name = "figures"
+
+    def collect(self, now: datetime) -> StoreFigures:
+        self._verify_at_provider("collect")
+        return self._tx.figures.collect(now)

