@@ -45,6 +45,7 @@ def timestamp_authority(
         load_chain(timestamps.ca_file),
         independent=timestamps.independent,
         timeout_seconds=timestamps.timeout_seconds,
+        ahead_seconds=timestamps.ahead_seconds,
         clock=clock,
     )
     stack.push_async_callback(authority.aclose)

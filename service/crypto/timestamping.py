@@ -26,6 +26,7 @@ from notifications.errors import (
 from notifications.ports import Clock
 from service.crypto.key_files import Passphrases, load_chain, load_private_key
 from service.crypto.timestamp_token import timestamp_reply
+from service.settings.signing import AHEAD_SECONDS
 from service.system.logging import SystemClock
 
 _QUERY_TYPE = "application/timestamp-query"
@@ -33,8 +34,6 @@ _REPLY_TYPE = "application/timestamp-reply"
 _MAX_REPLY_BYTES = 100_000
 #: So many random bits that no two tokens ever get the same number.
 _SERIAL_BITS = 128
-#: How far a token may be dated ahead of this machine's clock, beyond its own accuracy.
-AHEAD_SECONDS = 300.0
 
 
 class EmbeddedTimestampAuthority:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 from asn1crypto import tsp
@@ -16,6 +16,7 @@ from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust
 from service.crypto.demo_keys import KeyFiles
 from service.crypto.master_key import key_passphrases, load_masters
+from service.crypto.timestamp_token import timestamp_reply
 from service.crypto.timestamping import EmbeddedTimestampAuthority
 from service.settings import load_settings
 from support import scenario
@@ -101,6 +102,18 @@ class Authority:
         request["nonce"] = request["nonce"].native + 1
         await self.say(writer, self.token(request))
 
+    async def from_ahead(self, request, writer):
+        """Two minutes ahead, of which one is allowed."""
+        reply = timestamp_reply(
+            request["message_imprint"]["hashed_message"].native,
+            serial=1,
+            nonce=request["nonce"].native,
+            at=datetime.now(UTC) + timedelta(minutes=2),
+            certificate=self._stamper.certificate,
+            key=self._stamper._key,
+        )
+        await self.say(writer, reply)
+
     async def of_another_authority(self, request, writer):
         await self.say(writer, self.token(request, self.other))
 
@@ -113,7 +126,16 @@ def stamper_of(data):
     )
 
 
-FAULTS = ["closed", "broken", "hanging", "dripping", "of_something_else", "of_another_request", "of_another_authority"]
+FAULTS = [
+    "closed",
+    "broken",
+    "hanging",
+    "dripping",
+    "of_something_else",
+    "of_another_request",
+    "of_another_authority",
+    "from_ahead",
+]
 
 
 async def test_a_notice_goes_without_its_token_which_is_added_when_a_right_one_comes(
@@ -128,6 +150,7 @@ async def test_a_notice_goes_without_its_token_which_is_added_when_a_right_one_c
             "timestamps__url": authority.url,
             "timestamps__ca_file": data_folder / "trust" / "tsa.pem",
             "timestamps__timeout_seconds": 0.5,
+            "timestamps__ahead_seconds": 60,
             "log__batch_seconds": 0,
         }
         async with embedded_service(data_folder, **settings) as running:
