@@ -9,7 +9,8 @@ from notifications.delivery.webhook_message import trial_event
 from notifications.ports import Channel, Clock, Identifiers, Signer, WebhookChannel
 from service.channels.smtp_probe import SmtpProbe
 from service.channels.webhook_https import WebhookHttps
-from service.customers.contact_check import CheckDependencies, ContactChecker
+from service.customers.contact_check.checker import ContactChecker
+from service.customers.contact_check.dependencies import CheckDependencies
 from service.customers.mail_domains import mail_domain_fault
 from service.ports.store import AccessStore
 from service.settings import Settings

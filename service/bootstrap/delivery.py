@@ -227,7 +227,7 @@ def _alerts(core: Core, cosigning: Cosigning, timestamper: CheckpointTimestamper
         clock=core.clock,
         identifiers=core.identifiers,
         metrics=core.metrics,
-        surroundings=AlertSources(
+        sources=AlertSources(
             lambda: certificate_ends(settings),
             lambda: free_bytes(settings.data),
             lambda: cosigning.states,

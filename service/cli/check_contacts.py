@@ -19,7 +19,7 @@ from service.cli.options import DATA, printable
 from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import KeyFiles
 from service.crypto.master_key import key_passphrases, load_masters
-from service.customers.contact_check import CheckReport
+from service.customers.contact_check.report import CheckReport
 from service.settings import Settings
 from service.store import open_store
 from service.system.logging import SystemClock, SystemIdentifiers, configure_logging

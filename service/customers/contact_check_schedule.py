@@ -9,7 +9,7 @@ import structlog
 
 from notifications.errors import NotFoundError
 from notifications.ports import Clock
-from service.customers.contact_check import ContactChecker
+from service.customers.contact_check.checker import ContactChecker
 from service.ports.alerts import ContactToCheck
 from service.ports.store import AccessStore
 from service.system.periodic import PeriodicTask
