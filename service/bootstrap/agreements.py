@@ -1,4 +1,4 @@
-"""The agreements that a service knows: those packaged with it, and those of a folder."""
+"""The agreements of an installation: the bundled ones, and those of a folder."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from service.settings.provider import AgreementSettings
 
 
 def load_agreements(settings: AgreementSettings) -> Agreements:
-    """Return the bundled agreements and those of the settings' folder; raises AgreementError or InvalidInputError."""
+    """Return the bundled agreements and those of the configured folder; raises AgreementError or InvalidInputError."""
     by_id: dict[str, Agreement] = dict(bundled_agreements())
     for path in sorted((settings.folder or Path("/nonexistent")).glob("*.toml")):
         agreement = parse_agreement(path.read_bytes(), path.name)

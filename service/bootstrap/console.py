@@ -1,4 +1,4 @@
-"""Build what the pages need; the settings of an OpenID provider are checked before anything starts."""
+"""Build the parts of the console; the settings of an OpenID provider are checked before anything starts."""
 
 import contextlib
 
@@ -28,7 +28,7 @@ def build_console(
     box: SecretBox,
     stack: contextlib.AsyncExitStack,
 ) -> ConsoleParts:
-    """Return what the pages need; the stack closes it. Raises InvalidInputError."""
+    """Return the parts of the console; the stack closes them. Raises InvalidInputError."""
     provider = settings.provider
     parts = (store, clock, identifiers, box, SignInSettings(provider.origin))
     sign_in, oidc = SignIn(*parts), None
@@ -56,7 +56,7 @@ def build_console(
 
 
 def oidc_settings(settings: Settings) -> OidcSettings | None:
-    """Return the settings of the provider, checked, or None where none is set; raises InvalidInputError."""
+    """Return the checked settings of the OpenID provider, or None if none is set; raises InvalidInputError."""
     oidc = settings.oidc
     if not oidc.issuer:
         return None

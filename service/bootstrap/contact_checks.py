@@ -28,7 +28,7 @@ def contact_checker(
     mail: Channel | None = None,
     webhook: WebhookHttps | None = None,
 ) -> ContactChecker:
-    """Return what checks contacts. Without a relay it asks about no address, without a channel it posts no webhook.
+    """Return the checker. Without a relay it checks no address at the relay, without a channel it posts no webhook.
 
     The stack closes the connection to the relay.
     """
