@@ -1,4 +1,4 @@
-"""Where the store is."""
+"""The location of the store."""
 
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
