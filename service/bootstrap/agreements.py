@@ -20,11 +20,14 @@ def load_agreements(settings: AgreementSettings) -> Agreements:
         by_id[agreement.id] = agreement
     if settings.reference not in by_id:
         known = ", ".join(sorted(by_id))
-        raise InvalidInputError(Fault("agreements.reference", f"no such agreement; known are {known}"))
+        raise InvalidInputError(Fault("agreements.reference", f"no such agreement; these exist: {known}"))
     priorities = by_id[settings.reference].priority_ids
     for priority, seconds in settings.internal_targets_seconds.items():
         if priority not in priorities or seconds <= 0:
             raise InvalidInputError(
-                Fault("agreements.internal_targets_seconds", f"{priority} is no priority, or has no time")
+                Fault(
+                    "agreements.internal_targets_seconds",
+                    f"{priority} is not a priority of the agreement, or its time is not above 0",
+                )
             )
     return Agreements(by_id, settings.reference, settings.internal_targets_seconds, four_eyes=settings.four_eyes)

@@ -21,7 +21,12 @@ def return_paths(settings: BounceSettings, masters: Sequence[bytes]) -> ReturnPa
     """
     if settings.domain is None:
         if settings.listen_port is not None:
-            raise InvalidInputError(Fault("bounces.domain", "is needed for a listener: it takes return paths only"))
+            raise InvalidInputError(
+                Fault(
+                    "bounces.domain",
+                    "is needed with bounces.listen_port: the listener accepts mail only for return paths",
+                )
+            )
         return None
     return ReturnPaths(settings.domain.lower(), tuple(return_path_key(master) for master in masters))
 

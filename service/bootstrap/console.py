@@ -62,14 +62,14 @@ def oidc_settings(settings: Settings) -> OidcSettings | None:
         return None
     verify_issuer_url(oidc.issuer)
     faults = [
-        Fault(f"oidc.roles.{value}", f"{role} is none of {', '.join(sorted(MAPPED_ROLES))}")
+        Fault(f"oidc.roles.{value}", f"{role} is not one of {', '.join(sorted(MAPPED_ROLES))}")
         for value, role in oidc.roles.items()
         if role not in MAPPED_ROLES
     ]
     if not oidc.client_id:
         faults.append(Fault("oidc.client_id", "is needed with oidc.issuer"))
     if "openid" not in oidc.scopes.split():
-        faults.append(Fault("oidc.scopes", "must hold openid"))
+        faults.append(Fault("oidc.scopes", "must contain openid"))
     if oidc.roles and oidc.role_claim is None:
         faults.append(Fault("oidc.role_claim", "is needed with oidc.roles"))
     if settings.provider.console_url is None:

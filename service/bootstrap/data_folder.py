@@ -47,7 +47,7 @@ def prepare_data_folder(
         raise InvalidInputError(Fault("address", "must be an ASCII mail address"))
     origin = log_origin or f"{domain}/greffier"
     if any(char.isspace() or char == "+" for char in origin):
-        raise InvalidInputError(Fault("log.origin", "may hold no white space and no +"))
+        raise InvalidInputError(Fault("log.origin", "must not contain white space or +"))
     passphrase = _first_line(passphrase_file) if passphrase_file else None
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -122,7 +122,7 @@ class BounceListener:
         try:
             self._limiter.take("all", self._clock.now())
         except TooManyRequestsError:
-            return "451 4.7.1 too much at once; come again"
+            return "451 4.7.1 too many messages; try again later"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
 
@@ -142,13 +142,13 @@ class BounceListener:
             # A sender that disconnects meanwhile sends the message again; the second copy is recognised.
             await asyncio.shield(storing)
         except InvalidInputError as error:
-            return f"550 5.7.1 not taken: {error}"
+            return f"550 5.7.1 not accepted: {error}"
         except StateConflictError:
-            return "451 4.3.0 not yet; come again"
+            return "451 4.3.0 not yet; try again later"
         except Exception as error:  # noqa: BLE001 - whatever it was, the message is not stored, and must come again
-            self._failure = f"what comes back is not stored: {type(error).__name__}: {error}"
+            self._failure = f"bounces cannot be stored: {type(error).__name__}: {error}"
             _log.error("return.not_stored", exc_info=error)
-            return "451 4.3.0 cannot be stored now; come again"
+            return "451 4.3.0 cannot be stored now; try again later"
         self._failure = None
         return "250 2.0.0 Ok: stored"
 
@@ -168,7 +168,7 @@ class BounceListener:
     async def handle_exception(self, error: Exception) -> str:
         """Reply to an error in the SMTP dialogue; no message was accepted."""
         _log.warning("return.conversation_failed", error=type(error).__name__)
-        return "451 4.3.0 not understood; come again"
+        return "451 4.3.0 not understood; try again later"
 
 
 class _Connection(SMTP):
@@ -207,7 +207,7 @@ class _Connection(SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if len(self._listener.connections) >= self._most and isinstance(transport, asyncio.WriteTransport):
             self._turned_away = True
-            transport.write(b"421 4.7.0 too many connections; come again\r\n")
+            transport.write(b"421 4.7.0 too many connections; try again later\r\n")
             transport.close()
             return
         self._listener.connections.add(self)

@@ -218,7 +218,7 @@ def _meaning(stage: Stage, error: Exception) -> tuple[OutcomeKind, int | None, s
         return OutcomeKind.REFUSED_HERE, None, str(error)
     if isinstance(error, RefusedError | SMTPResponseException):
         if error.code not in range(200, 600):
-            return OutcomeKind.TRANSIENT_FAILURE, None, _unanswered(stage, f"a reply that is no SMTP: {error.message}")
+            return OutcomeKind.TRANSIENT_FAILURE, None, _unanswered(stage, f"a reply that is not SMTP: {error.message}")
         # A refused EHLO concerns the connection, in whichever step it was sent.
         at = Stage.CONNECT if isinstance(error, SMTPHeloError) else stage
         return failure_kind(at, error.code, enhanced_status(error.message)), error.code, error.message

@@ -132,13 +132,13 @@ def _wire_address(address: str) -> str:
     """
     local_part, at, domain = address.rpartition("@")
     if not (local_part and at and domain):
-        raise ValueError("it is no addr-spec")
+        raise ValueError("it is not an addr-spec")
     if _NOT_IN_A_PATH.search(address):
-        raise ValueError("it holds characters that no address holds")
+        raise ValueError("it has characters that no address may have")
     if any(character.isspace() for character in domain) or (
         any(character.isspace() for character in local_part) and not local_part.startswith('"')
     ):
-        raise ValueError("it holds white space")
+        raise ValueError("it has white space")
     return a_label_address(address)
 
 

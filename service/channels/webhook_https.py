@@ -104,7 +104,7 @@ class WebhookHttps:
         3. Connect to one of the addresses, verify the certificate for the name, post.
         4. Status and headers decide. The body is read up to a limit of bytes and time; redirects are not followed.
         """
-        remote = "an address that is no URL"
+        remote = "an address that is not a URL"
         try:
             verify_url(endpoint.url)
             parts = urlsplit(endpoint.url)
@@ -243,7 +243,7 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         if host != self._host:
-            raise httpcore.ConnectError("another host than the one that was looked at")
+            raise httpcore.ConnectError("not the host whose addresses were checked")
         failure: Exception = httpcore.ConnectError("no address")
         for address in self._addresses:
             try:

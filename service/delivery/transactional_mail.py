@@ -171,5 +171,5 @@ class ServiceMailer(PeriodicTask):
 def _given_up(mail: ServiceMail) -> ServiceMail:
     """Expire a mail. Alerts stay visible in the console, so they are dropped; other mails fail and raise an alert."""
     state = "dropped" if mail.purpose == "alert" else "failed"
-    said = "of no use any more" if mail.last_error is None else mail.last_error
+    said = "expired before it could be sent" if mail.last_error is None else mail.last_error
     return replace(mail, state=state, text="", next_attempt_at=None, last_error=said)

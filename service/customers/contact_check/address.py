@@ -43,7 +43,7 @@ class AddressChecker:
         """
         # 1.
         if len(contact.email) > _MAX_ADDRESS_CHARACTERS or not _ADDRESS.fullmatch(contact.email):
-            return self._result(contact, now, ok=False, reason="is no address of a mailbox")
+            return self._result(contact, now, ok=False, reason="is not a mailbox address")
         # 2.
         domain = contact.email.rpartition("@")[2]
         if self._means.domain_fault is not None and (fault := await self._means.domain_fault(domain)) is not None:

@@ -56,7 +56,9 @@ def customer_lines(
     name = customer.name
     if not recipients(contacts) and not has_webhook:
         return [
-            CheckLine(name, "", "failed", "no active contact and no webhook: nobody would be told by mail or webhook")
+            CheckLine(
+                name, "", "failed", "no active contact and no webhook: nobody would be notified by mail or webhook"
+            )
         ]
     if became_unreachable:
         return [CheckLine(name, "", "failed", "nobody of this customer can be reached any more")]
