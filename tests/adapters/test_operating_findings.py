@@ -53,7 +53,7 @@ class Watch:
             clock=self.clock,
             identifiers=SystemIdentifiers(),
             metrics=self.metrics,
-            surroundings=AlertSources(lambda: self.ends, lambda: self.free, log_check=lambda: self.log_check),
+            sources=AlertSources(lambda: self.ends, lambda: self.free, log_check=lambda: self.log_check),
         )
 
     def act(self):

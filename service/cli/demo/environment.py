@@ -45,15 +45,16 @@ async def embedded_service(
 ) -> AsyncIterator[RunningService]:
     """Prepare the folder if it is new, start everything on loopback, and stop it in order.
 
-    ``customers`` registers so many plain customers. ``clock`` replaces the system's. ``overrides`` are settings.
+    ``customers`` is the number of plain customers to register. ``clock`` replaces the system's. ``overrides`` are
+    settings.
     """
     if not is_prepared(data):
         prepare_data_folder(data, address=ADDRESS, provider_name=PROVIDER, now=datetime.now(UTC))
     async with contextlib.AsyncExitStack() as stack:
-        # The port first, as ``greffier serve`` does.
+        # Bind the port first, as ``greffier serve`` does.
         bound = stack.enter_context(bound_socket("127.0.0.1", port))
         sink = await stack.enter_async_context(MailSink())
-        # Nobody is asked about by the clock: what the sink gets is what a demo or a test does.
+        # No scheduled checks, so that the sink gets only the mails of a demo or test.
         relay = {"mail__host": "127.0.0.1", "mail__port": sink.port, "mail__tls": "none"}
         relay["contact_checks__every_days"] = 0
         settings = load_settings(data, **(relay | overrides))
