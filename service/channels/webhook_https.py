@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import httpcore
+import httpcore2
 import structlog
 
 from notifications.delivery.delivery import Outcome, OutcomeKind
@@ -32,7 +32,7 @@ _READ_AT_MOST_BYTES = 64 * 1024
 #: Time limit to read the body. The body is evidence at most; no decision depends on it.
 _READ_AT_MOST_SECONDS = 2
 _TEXT_CHARACTERS = 200
-_NO_ANSWER = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
+_NO_ANSWER = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException)
 _LONGEST_RETRY_AFTER_SECONDS = 7 * 24 * 3600
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 #: Addresses that contain an IPv4 address to which packets are routed: 6to4 (RFC 3056) and NAT64 (RFC 6052).
@@ -85,7 +85,7 @@ class WebhookHttps:
         parts = urlsplit(url)
         return self._certificate_ends.get((parts.hostname or "", parts.port or _HTTPS_PORT))
 
-    def _note_certificate(self, host: str, port: int, response: httpcore.Response) -> None:
+    def _note_certificate(self, host: str, port: int, response: httpcore2.Response) -> None:
         stream = response.extensions.get("network_stream")
         ssl_object = None if stream is None else stream.get_extra_info("ssl_object")
         shown = {} if ssl_object is None else ssl_object.getpeercert() or {}
@@ -151,7 +151,7 @@ class WebhookHttps:
     ) -> Outcome:
         timeouts = {"connect": _CONNECT_SECONDS, "read": None, "write": None, "pool": None}
         backend = _Pinned(host, addresses)
-        async with httpcore.AsyncConnectionPool(
+        async with httpcore2.AsyncConnectionPool(
             ssl_context=self._tls, network_backend=backend, http1=True, http2=False, max_keepalive_connections=0
         ) as pool, pool.stream(
             "POST",
@@ -225,12 +225,12 @@ def _bare(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.I
     return address
 
 
-class _Pinned(httpcore.AsyncNetworkBackend):
+class _Pinned(httpcore2.AsyncNetworkBackend):
     """Connects only to the checked addresses, even if the name resolves to others by now."""
 
     def __init__(self, host: str, addresses: Sequence[str]) -> None:
         self._host, self._addresses = host, addresses
-        self._inner = httpcore.AnyIOBackend()
+        self._inner = httpcore2.AnyIOBackend()
         #: the address that accepted the connection
         self.connected: str | None = None
 
@@ -241,28 +241,28 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,  # noqa: ASYNC109 - the interface of the library
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+    ) -> httpcore2.AsyncNetworkStream:
         if host != self._host:
-            raise httpcore.ConnectError("not the host whose addresses were checked")
-        failure: Exception = httpcore.ConnectError("no address")
+            raise httpcore2.ConnectError("not the host whose addresses were checked")
+        failure: Exception = httpcore2.ConnectError("no address")
         for address in self._addresses:
             try:
                 stream = await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failure = error
             else:
                 self.connected = address
                 return stream
         raise failure
 
-    async def connect_unix_socket(self, *_arguments: Any, **_options: Any) -> httpcore.AsyncNetworkStream:
-        raise httpcore.ConnectError("no sockets of this machine")
+    async def connect_unix_socket(self, *_arguments: Any, **_options: Any) -> httpcore2.AsyncNetworkStream:
+        raise httpcore2.ConnectError("no sockets of this machine")
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-async def _beginning(response: httpcore.Response) -> str:
+async def _beginning(response: httpcore2.Response) -> str:
     """Return the beginning of the body in one line, within the limits of bytes and time."""
     body = b""
     with contextlib.suppress(TimeoutError, *_NO_ANSWER, OSError):
@@ -319,7 +319,7 @@ def _why(error: BaseException) -> str:
     return f"{type(error).__name__}: the connection was closed"
 
 
-def _tls_of(response: httpcore.Response) -> tuple[str | None, str | None]:
+def _tls_of(response: httpcore2.Response) -> tuple[str | None, str | None]:
     stream = response.extensions.get("network_stream")
     ssl_object = None if stream is None else stream.get_extra_info("ssl_object")
     if ssl_object is None:
@@ -328,7 +328,7 @@ def _tls_of(response: httpcore.Response) -> tuple[str | None, str | None]:
     return ssl_object.version(), cipher[0] if cipher else None
 
 
-def _retry_after_seconds(response: httpcore.Response, now: datetime) -> int | None:
+def _retry_after_seconds(response: httpcore2.Response, now: datetime) -> int | None:
     """Return Retry-After in seconds (RFC 9110, 10.2.3: seconds or a date), or None if it is missing or unreadable."""
     for name, value in response.headers:
         if name.lower() == b"retry-after":

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
+import httpx2
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from rfc3161_client import HashAlgorithm, TimeStampRequest, TimestampRequestBuilder
@@ -101,7 +101,7 @@ class HttpTimestampAuthority:
         self._url, self._roots, self._independent = url, list(roots), independent
         self._timeout_seconds, self._ahead_seconds = timeout_seconds, ahead_seconds
         self._clock = clock or SystemClock()
-        self._client = httpx.AsyncClient(timeout=timeout_seconds, follow_redirects=False)
+        self._client = httpx2.AsyncClient(timeout=timeout_seconds, follow_redirects=False)
 
     @property
     def independent(self) -> bool:
@@ -117,7 +117,7 @@ class HttpTimestampAuthority:
                 reply = await self._post(request.as_bytes())
         except TimeoutError as error:
             raise TimestampUnavailableError(f"the authority did not answer in {self._timeout_seconds:g} s") from error
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise TimestampUnavailableError(
                 f"the authority cannot be reached: {error or type(error).__name__}"
             ) from error
@@ -129,7 +129,7 @@ class HttpTimestampAuthority:
         # Compressed, a short reply could become a long one.
         headers = {"Content-Type": _QUERY_TYPE, "Accept": _REPLY_TYPE, "Accept-Encoding": "identity"}
         async with self._client.stream("POST", self._url, content=request, headers=headers) as response:
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != httpx2.codes.OK:
                 raise TimestampUnavailableError(f"the authority answered HTTP {response.status_code}")
             kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
             if kind != _REPLY_TYPE:

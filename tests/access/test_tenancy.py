@@ -5,7 +5,7 @@ import json
 from datetime import timedelta
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 
 from notifications.use_cases.audit_context import AuditContext
@@ -25,7 +25,9 @@ async def world(running, api):
 
 
 def client(running, token):
-    return httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    return httpx2.AsyncClient(
+        base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30
+    )
 
 
 async def test_what_lies_outside_cannot_be_reached_even_by_a_defect_of_ours(running, api):

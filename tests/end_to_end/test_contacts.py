@@ -10,7 +10,7 @@ from email.policy import default as mail_policy
 from io import StringIO
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 from rich.console import Console
 
@@ -96,7 +96,7 @@ async def served(data_folder, service_log):
         data_folder, log__batch_seconds=0.01, provider__console_url="https://console.provider.example"
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             yield running, api
 
 
@@ -277,7 +277,7 @@ class TestConfirmation:
         console = {"provider__console_url": "https://console.provider.example"}
         async with embedded_service(data_folder, clock=clock, log__batch_seconds=0.01, **console) as running:
             headers = {"Authorization": f"Bearer {running.token}"}
-            async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
                 owner = await customer(api, contacts=())
                 made = await contact(api, owner, "a@valmont.example", address_confirmed=False)
                 path = f"/customers/{owner['id']}/contacts/{made['id']}"
@@ -318,7 +318,7 @@ class TestConfirmation:
         words = message_from_bytes(address_of(running, "new@valmont.example")[0], policy=mail_policy)
         link = re.search(r"/confirm-address/\S+", words.get_body(("plain",)).get_content())[0]
         path = f"/customers/{owner['id']}/contacts/{made['id']}"
-        async with httpx.AsyncClient(base_url=running.url) as reader:
+        async with httpx2.AsyncClient(base_url=running.url) as reader:
             for _ in range(2):  # a link scanner, then the person
                 assert "new@valmont.example" in (await reader.get(link)).text
             assert (await ok(api.get(path)))["verified_at"] is None
@@ -345,7 +345,7 @@ class TestConfirmation:
         owner = await customer(api, contacts=())
         _, token = await account(running, "Manager", at_customer(Role.CUSTOMER_MANAGER, owner["id"]))
         body = {"name": "N", "email": "m@valmont.example", "language": "en", "address_confirmed": True}
-        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1") as manager:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1") as manager:
             manager.headers["Authorization"] = f"Bearer {token}"
             refused = await manager.post(f"/customers/{owner['id']}/contacts", json=body)
             assert refused.status_code == 422

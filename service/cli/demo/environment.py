@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import httpx
+import httpx2
 from fastapi import FastAPI
 
 from notifications.ports import Clock
@@ -98,7 +98,7 @@ async def _serving(app: FastAPI, bound: socket.socket) -> AsyncIterator[None]:
 
 async def _register(running: RunningService, customers: int) -> None:
     headers = {"Authorization": f"Bearer {running.token}"}
-    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as api:
+    async with httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30) as api:
         for number in range(customers):
             body = {
                 "name": f"Customer {number}",
