@@ -390,7 +390,7 @@ async def test_a_notice_without_its_timestamp_stands_among_what_waits_with_the_r
             await customer(api)
             (notice,) = await release(api, await declare(api, intent="malicious", cause="attack", impact="I1"))
             await running.sink.wait_for(1)
-        await running.parts.worker.timestamp_sealed()
+        await running.parts.worker.sealing.timestamp_sealed()
         for language, words in (
             ("en", "Notice without a timestamp"),
             ("fr", "Notification sans horodatage"),

@@ -193,7 +193,7 @@ async def test_notices_without_a_timestamp_stand_on_the_board_with_the_authority
                 await scenario.customer(api)
                 (notice,) = await scenario.release(api, await scenario.declare(api, **GRAVE))
                 await running.sink.wait_for(1)
-                await running.parts.worker.timestamp_sealed()
+                await running.parts.worker.sealing.timestamp_sealed()
                 (item,) = (await ok(api.get("/attention")))["items"]
                 assert (item["kind"], item["notice_id"]) == ("notice_undated", notice["id"])
                 reason = (
@@ -206,7 +206,7 @@ async def test_notices_without_a_timestamp_stand_on_the_board_with_the_authority
                 async with httpx2.AsyncClient(base_url=running.url) as stranger:
                     assert (await stranger.get("/readyz")).json()["parts"]["worker"] == "failing"
                 authority.behave = authority.well
-                await running.parts.worker.timestamp_sealed()
+                await running.parts.worker.sealing.timestamp_sealed()
                 assert (await ok(api.get("/attention")))["items"] == []
                 assert (await api.get(f"{running.url}/readyz")).status_code == 200
 
