@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fakes.memory_records import MemoryRepository, of, page_of
+from fakes.memory_records import MemoryRepository, of, page_of, within
 
 from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.delivery import DeliveryState, turn_of
@@ -125,6 +125,13 @@ class MemoryDeliveries(MemoryRepository):
 
     def inbox(self, customer_id, page):
         found = [item for item in self._records.inbox.values() if item.customer_id == customer_id]
+        found = within(
+            page,
+            found,
+            at=lambda item: item.placed_at,
+            customer_id=lambda item: item.customer_id,
+            served=lambda item: True,
+        )
         return page_of("inbox", page, found, lambda item: item.notice_id, newest_first=True)
 
     def record_bounce(self, bounce):

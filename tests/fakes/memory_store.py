@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from fakes.memory_records import MemoryRepository, Records, of, page_of
+from fakes.memory_records import MemoryRepository, Records, of, page_of, within
 from fakes.memory_serving import MemoryDeliveries, MemoryEscalations, MemoryWebhooks
 
 from notifications.audit.entry import leaf_bytes, parse_leaf, pseudonym
@@ -149,6 +149,7 @@ class MemoryIncidents(MemoryRepository):
 
     def page(self, page, *, state=None):
         found = [item for item in self._records.incidents.values() if state is None or item.state == state]
+        found = within(page, found, at=lambda item: item.opened_at)
         return page_of("incidents", page, found, lambda item: item.id, newest_first=True)
 
     def add_decisions(self, decisions):
@@ -305,6 +306,13 @@ class MemoryNotices(MemoryRepository):
             and customer_id in {None, item.customer_id}
             and state in {None, item.state}
         ]
+        found = within(
+            page,
+            found,
+            at=lambda item: item.created_at,
+            customer_id=lambda item: item.customer_id,
+            served=lambda item: item.state == "sealed",
+        )
         return page_of("notices", page, found, lambda item: item.id, newest_first=True)
 
     def released(self, limit):
