@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, and_, bindparam, false, or_
+from sqlalchemy import ColumnElement, and_, bindparam, literal_column, or_
 
 from notifications.errors import Fault, InvalidInputError
 from notifications.ports import Extent, Page
@@ -24,6 +24,10 @@ _CONTENT = re.compile(rb"[a-z]{1,20}:([0-9]{1,18})")
 FIRST = -1
 #: above every sort key, for lists in decreasing order
 LAST = 2**62
+
+# As text: SQLAlchemy would leave the other conditions out beside a constant.
+_EVERYTHING: ColumnElement[bool] = literal_column("(1 = 1)")
+_NOTHING: ColumnElement[bool] = literal_column("(1 = 0)")
 
 
 def cursor_of(listing: str, key: int) -> str:
@@ -102,8 +106,8 @@ def within_extents(
                 names.append(name)
         if served_only and served is not None:
             parts.append(served)
-        covered.append(and_(*parts) if parts else ~false())
-    return or_(*covered) if covered else false(), tuple(names)
+        covered.append(and_(*parts) if parts else _EVERYTHING)
+    return or_(*covered) if covered else _NOTHING, tuple(names)
 
 
 def _shape(extent: Extent) -> Shape:
