@@ -14,7 +14,7 @@ from notifications.notice import NoticeState
 from notifications.notice.seal import UndatedNotice
 from notifications.ports import SequencedEntry, TimestampedCheckpoint
 from service.ports.log import PendingLeaf
-from support.memory_records import MemoryRepository, Records, of, page_of
+from support.memory_records import MemoryRepository, Records, of, page_of, within
 from support.memory_serving import MemoryDeliveries, MemoryEscalations, MemoryWebhooks
 
 
@@ -149,6 +149,7 @@ class MemoryIncidents(MemoryRepository):
 
     def page(self, page, *, state=None):
         found = [item for item in self._records.incidents.values() if state is None or item.state == state]
+        found = within(page, found, at=lambda item: item.opened_at)
         return page_of("incidents", page, found, lambda item: item.id, newest_first=True)
 
     def add_decisions(self, decisions):
@@ -305,6 +306,13 @@ class MemoryNotices(MemoryRepository):
             and customer_id in {None, item.customer_id}
             and state in {None, item.state}
         ]
+        found = within(
+            page,
+            found,
+            at=lambda item: item.created_at,
+            customer_id=lambda item: item.customer_id,
+            served=lambda item: item.state == "sealed",
+        )
         return page_of("notices", page, found, lambda item: item.id, newest_first=True)
 
     def released(self, limit):
