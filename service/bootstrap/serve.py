@@ -32,7 +32,11 @@ async def serve_until_stopped(settings: Settings, host: str, port: int, *, works
             version=version("greffier"),
         )
         with listening_socket(host, port) as listener:
-            server = HttpServer(app, stop_seconds=settings.limits.stop_seconds)
+            server = HttpServer(
+                app,
+                stop_seconds=settings.limits.stop_seconds,
+                trusted_proxies=settings.access.trusted_proxies,
+            )
             worker = running.worker
 
             def stop() -> None:

@@ -15,7 +15,7 @@ from notifications.ports import Clock
 from service.bootstrap.data_folder import is_prepared, prepare_data_folder
 from service.bootstrap.server import ServerParts, build_server
 from service.cli.demo.mail_sink import MailSink
-from service.settings import load_settings
+from service.settings import Settings, load_settings
 from service.system.http_server import HttpServer, listening_socket
 from service.web.app import create_app
 
@@ -61,7 +61,7 @@ async def embedded_service(
                 max_body_bytes=settings.limits.max_body_bytes,
                 version=version("greffier"),
             )
-            async with _serving(app, port) as bound:
+            async with _serving(app, port, settings) as bound:
                 running = RunningService(
                     url=f"http://127.0.0.1:{bound}",
                     token=settings.token(),
@@ -77,10 +77,10 @@ async def embedded_service(
 
 
 @asynccontextmanager
-async def _serving(app: FastAPI, port: int) -> AsyncIterator[int]:
+async def _serving(app: FastAPI, port: int, settings: Settings) -> AsyncIterator[int]:
     """Serve on a loopback port, 0 for a free one; yields the port once the server answers."""
     with listening_socket("127.0.0.1", port) as listener:
-        server = HttpServer(app)
+        server = HttpServer(app, trusted_proxies=settings.access.trusted_proxies)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         try:
             await server.is_up.wait()
