@@ -1,13 +1,13 @@
-"""Which part of a list is wanted."""
+"""A page of a list."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What part of a list is wanted."""
+    """A request for one page of a list."""
 
-    #: at most so many items
+    #: maximum number of items
     limit: int
-    #: opaque position returned by the previous page, or None for the first
+    #: opaque position that the previous page returned; None for the first page
     cursor: str | None = None

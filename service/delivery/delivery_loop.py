@@ -102,7 +102,9 @@ class DeliveryLoop:
 
         def lease(tx: Transaction) -> list[DueDelivery]:
             paused = paused_channels(tx.deliveries.channel_pauses(), now)
-            return list(tx.deliveries.lease(now, until, wanted, except_channels=channels | paused, except_lanes=lanes))
+            return list(
+                tx.deliveries.lease(now, until, wanted, except_channels=channels | paused, except_destinations=lanes)
+            )
 
         due = await self._unit_of_work.write(lease, concurrently=True)
         # A clock that was set ahead ends leases early: what is under way here is not begun a second time. What has made
