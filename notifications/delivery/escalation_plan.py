@@ -91,7 +91,7 @@ class NoticeClock:
     #: whether a later notice of the incident to the customer is sealed
     superseded: bool = False
     #: whether the customer was notified by an earlier notice of the incident, whose deadline this one took over
-    earlier_told: bool = False
+    earlier_notified: bool = False
     #: whether that earlier notice was acknowledged
     earlier_acknowledged: bool = False
 
@@ -253,7 +253,7 @@ class _Moments:
 
 def _clock_moments(clock: NoticeClock, policy: EscalationPolicy) -> _Moments:
     """Return the times for one notice. An earlier deadline no longer counts once the earlier notice was delivered."""
-    due_at = clock.notice.due_at if clock.earlier_told else min(clock.notice.due_at, clock.escalation.due_at)
+    due_at = clock.notice.due_at if clock.earlier_notified else min(clock.notice.due_at, clock.escalation.due_at)
     return _moments(due_at, _acknowledge_by(clock), clock.started_at, policy)
 
 
