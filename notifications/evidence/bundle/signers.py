@@ -1,4 +1,4 @@
-"""The certificates that signatures and timestamps carry, timestamps over bytes, and what a revocation list says."""
+"""The certificates in signatures and timestamps, the verification of timestamps, and revocation lists."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ def certificates_of_signature(signature: bytes) -> list[bytes]:
 
 
 def certificates_of_token(token: bytes) -> list[bytes]:
-    """Return the certificates (DER) of an RFC 3161 response, by their bytes; raises InvalidInputError."""
+    """Return the certificates (DER) of an RFC 3161 response, sorted by their bytes; raises InvalidInputError."""
     check_token_form(token)
     try:
         return sorted(rfc3161_client.decode_timestamp_response(token).signed_data.certificates)
@@ -41,7 +41,7 @@ def signer_part(certificate: bytes) -> tuple[str, bytes]:
 
 
 def token_time(token: bytes) -> datetime:
-    """Return when an RFC 3161 response says that it was made, unverified; raises InvalidInputError."""
+    """Return the time in an RFC 3161 response, without verification; raises InvalidInputError."""
     check_token_form(token)
     try:
         moment: datetime = rfc3161_client.decode_timestamp_response(token).tst_info.gen_time
@@ -51,7 +51,7 @@ def token_time(token: bytes) -> datetime:
 
 
 def verify_token(token: bytes, content: bytes, roots: Sequence[x509.Certificate], step: str, name: str) -> datetime:
-    """Return when an authority under one of the roots saw the content; raises VerificationError naming the part."""
+    """Verify a timestamp over the content and return its time; raises VerificationError with the part's name."""
     try:
         check_token_form(token)
         response = rfc3161_client.decode_timestamp_response(token)
@@ -69,21 +69,21 @@ def verify_token(token: bytes, content: bytes, roots: Sequence[x509.Certificate]
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """What a revocation list of the CA says."""
+    """The content of a revocation list of the CA."""
 
     issued_at: datetime
-    #: serial number -> since when
+    #: serial number -> time of the revocation
     revoked: dict[int, datetime]
 
     def verify(self, certificate: bytes, used_at: datetime, step: str, name: str) -> None:
-        """Raise VerificationError where a certificate (PEM) was revoked by the time it was used."""
+        """Raise VerificationError if a certificate (PEM) was revoked at or before the time of its use."""
         since = self.revoked.get(x509.load_pem_x509_certificate(certificate).serial_number)
         if since is not None and since <= used_at:
             raise VerificationError(step, f"{name}: was revoked at {since:%Y-%m-%d %H:%M:%S} UTC, before it was used")
 
 
 def parse_revocations(data: bytes, ca: Iterable[x509.Certificate]) -> Revocations:
-    """Return what a list (PEM or DER) says; raises InvalidInputError unless one of the CA's certificates signed it."""
+    """Return a revocation list (PEM or DER); raises InvalidInputError unless one of the CA's certificates signed it."""
     try:
         pem = data.lstrip().startswith(b"-----BEGIN")
         listed = x509.load_pem_x509_crl(data) if pem else x509.load_der_x509_crl(data)
@@ -103,5 +103,5 @@ def parse_revocations(data: bytes, ca: Iterable[x509.Certificate]) -> Revocation
 def _issuer_key(certificate: x509.Certificate) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
     key = certificate.public_key()
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        raise TypeError("a CA's key that is neither RSA nor EC")
+        raise TypeError("the CA's key is neither RSA nor EC")
     return key
