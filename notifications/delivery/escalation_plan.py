@@ -137,8 +137,8 @@ def plan_escalation(
     1. If the notice is superseded, queue nothing and cancel its call; the later notice took over its open deadline and
        acknowledgement. If it was acknowledged, or a call reached somebody, it is settled. If the customer is notified
        and no acknowledgement is asked for, it is settled until a mail bounces.
-    2. If the customer is not notified, queue the next contact in order for each delivery that failed for good, unless
-       another delivery is in progress without a failure. Near the deadline, queue all remaining contacts.
+    2. If the customer is not notified, queue the next contact in order for each delivery that failed permanently,
+       unless another delivery is in progress without a failure. Near the deadline, queue all remaining contacts.
     3. If the acknowledgement is overdue, queue the next contact in order, one at a time, even if the customer is
        notified.
     4. A person must call if no contact remains, or at the last moment before the deadline. A person must also call when

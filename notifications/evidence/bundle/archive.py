@@ -137,7 +137,7 @@ class Part:
     def content(self, limit: int) -> bytes:
         """Return the whole part; raises VerificationError if it is longer than ``limit`` bytes."""
         if self.size > limit:
-            raise VerificationError(ARCHIVE, f"{self.name} has {self.size} bytes, more than the limit of {limit}")
+            raise VerificationError(ARCHIVE, f"{self.name} has {self.size} bytes, and {limit} at most are taken")
         return b"".join(self.chunks)
 
 
