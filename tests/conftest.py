@@ -8,7 +8,7 @@ import io
 import shutil
 from datetime import UTC, datetime
 
-import httpx
+import httpx2
 import pytest
 import pytest_asyncio
 import structlog
@@ -74,7 +74,7 @@ def _service(folder):
 
 def _client(service):
     headers = {"Authorization": f"Bearer {service.token}"}
-    return httpx.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=30)
+    return httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=30)
 
 
 @pytest.fixture

@@ -15,9 +15,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import rfc3161_client
 from cryptography import x509
-from rfc3161_client.errors import VerificationError as TimestampError
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_checkpoint
 from notifications.audit.entry import Leaf, parse_leaf, verify_commitment
@@ -25,8 +23,8 @@ from notifications.audit.merkle import leaf_hash, verify_inclusion
 from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.audit.proof import NoticeExtra, TlogProof, parse_notice_extra, parse_proof
 from notifications.canonical_json import parse_canonical
-from notifications.crypto.cms import MALFORMED_CERTIFICATE, verify_chain, verify_detached
-from notifications.crypto.der import check_token_form
+from notifications.crypto.cms import verify_chain, verify_detached
+from notifications.crypto.timestamps import verify_timestamp
 from notifications.errors import Fault, InvalidInputError, UnreadableMailError, VerificationError
 from notifications.mail.header_text import names_another_address
 from notifications.mail.mail import (
@@ -262,21 +260,9 @@ class _Files:
                 raise VerificationError(TIMESTAMP, "the log holds a timestamp of this notice, and it is not here")
             self._at = self._leaf.at
             return VerifiedStep(number, TIMESTAMP, "follows: the authority had not answered yet", pending=True)
-        try:
-            check_token_form(token)
-            response = rfc3161_client.decode_timestamp_response(token)
-            builder = rfc3161_client.VerifierBuilder()
-            for root in self._trust.timestamp_roots:
-                builder = builder.add_root_certificate(root)
-            builder.build().verify_message(response, self._files.signature)
-        except InvalidInputError as error:
-            raise VerificationError(TIMESTAMP, str(error)) from None
-        except (TimestampError, *MALFORMED_CERTIFICATE) as error:
-            raise VerificationError(TIMESTAMP, f"the token does not hold: {error}") from None
-        self._at = response.tst_info.gen_time
-        name = response.tst_info.name
-        authority = name.value.rfc4514_string() if isinstance(name, x509.DirectoryName) else "an unnamed authority"
-        return VerifiedStep(number, TIMESTAMP, f"{self._at:%Y-%m-%d %H:%M:%S} UTC by {authority}")
+        verified = verify_timestamp(token, self._files.signature, self._trust.timestamp_roots, TIMESTAMP)
+        self._at = verified.at
+        return VerifiedStep(number, TIMESTAMP, f"{self._at:%Y-%m-%d %H:%M:%S} UTC by {verified.authority}")
 
     def verify_certificate(self) -> str:
         if self._at is None:

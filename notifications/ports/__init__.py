@@ -21,6 +21,7 @@ from notifications.ports.log import Log as Log
 from notifications.ports.log import LogRepository as LogRepository
 from notifications.ports.log import TimestampedCheckpoint as TimestampedCheckpoint
 from notifications.ports.notices import NoticeRepository as NoticeRepository
+from notifications.ports.paging import Extent as Extent
 from notifications.ports.paging import Page as Page
 from notifications.ports.responses import ResponseRepository as ResponseRepository
 from notifications.ports.responses import StoredResponse as StoredResponse

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from notifications.delivery.acknowledgement import Acknowledgement, NoticeOpening
 from notifications.notice import Notice
-from notifications.notice.seal import SealedNotice
+from notifications.notice.seal import SealedNotice, UndatedNotice
 from notifications.ports.paging import Page
 
 
@@ -82,6 +82,14 @@ class NoticeRepository(Protocol):
 
     def set_timestamp(self, notice_id: UUID, token: bytes, *, independent: bool) -> None:
         """Record the timestamp of a seal. It can be recorded only once."""
+        ...
+
+    def undated(self, limit: int) -> Sequence[UndatedNotice]:
+        """Return the seals without a timestamp, with the reason of the authority, oldest first."""
+        ...
+
+    def set_timestamp_refusal(self, reason: str) -> None:
+        """Record why the authority gives no timestamp for the seals that have none yet."""
         ...
 
     def without_timestamp(self, limit: int) -> Sequence[UUID]:

@@ -10,7 +10,7 @@ from notifications.canonical_json import timestamp_text
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.ports import Identifiers
 from notifications.use_cases.audit_context import AuditContext
-from service.ports.accounts import CUSTOMER_ROLES, Account, AccountKind, Grant, Role
+from service.ports.accounts import CUSTOMER_ROLES, Account, AccountKind, Grant, MembershipOffer, Role
 from service.ports.store import AccessTransaction
 
 #: Roles that a service account may have; none of them decides about people, money or keys.
@@ -46,6 +46,7 @@ class AccountView:
 
     account: Account
     grants: tuple[Grant, ...]
+    offers: tuple[MembershipOffer, ...]
     #: the latest sign-in known from a credential or an open session; None for none
     last_sign_in_at: datetime | None
     #: whether a generator is confirmed, or a passkey registered
@@ -72,6 +73,7 @@ def view_account(tx: AccessTransaction, account: Account) -> AccountView:
     return AccountView(
         account=account,
         grants=tuple(tx.accounts.grants(account.id)),
+        offers=tuple(tx.accounts.offers(account.id)),
         last_sign_in_at=max(moments, default=None),
         has_second_factor=bool(passkeys) or (totp is not None and totp.confirmed_at is not None),
         has_credentials=bool(passkeys) or tx.credentials.password(account.id) is not None,
@@ -131,8 +133,10 @@ def change_account(
     return account, ended
 
 
-def grant_role(tx: AccessTransaction, act: AuditContext, account_id: UUID, draft: GrantDraft) -> Grant:
-    """Give an account a role.
+def grant_role(
+    tx: AccessTransaction, act: AuditContext, account_id: UUID, draft: GrantDraft
+) -> Grant | MembershipOffer:
+    """Give an account a role, or offer it: a person acts for a customer only after it accepted.
 
     1. Nobody changes their own roles. For example, only another administrator can make an administrator an analyst.
     2. A customer role belongs to an existing customer, other roles to the provider; an auditor may be either.
@@ -152,6 +156,12 @@ def grant_role(tx: AccessTransaction, act: AuditContext, account_id: UUID, draft
         held.role is draft.role and held.customer_id == draft.customer_id for held in tx.accounts.grants(account_id)
     ):
         raise StateConflictError("the account holds this role already: revoke it before it is granted otherwise")
+    if draft.customer_id is not None and draft.role in CUSTOMER_ROLES and account.kind is AccountKind.PERSON:
+        if any(offer.customer_id == draft.customer_id for offer in tx.accounts.offers(account_id)):
+            raise StateConflictError("the account is invited by this customer already: revoke that first")
+        offer = MembershipOffer(act.identifiers.new_id(), account_id, draft.customer_id, draft.role, act.now, act.actor)
+        offer_membership(tx, act, offer)
+        return offer
     grant = Grant(
         id=act.identifiers.new_id(),
         account_id=account_id,
@@ -167,13 +177,20 @@ def grant_role(tx: AccessTransaction, act: AuditContext, account_id: UUID, draft
     return grant
 
 
-def revoke_grant(tx: AccessTransaction, act: AuditContext, account_id: UUID, grant_id: UUID) -> Grant:
-    """Take a role away; raises NotFoundError, or StateConflictError for one's own and for the last administrator."""
+def revoke_grant(tx: AccessTransaction, act: AuditContext, account_id: UUID, grant_id: UUID) -> Grant | MembershipOffer:
+    """Take a role or the offer of a membership away.
+
+    Raises NotFoundError, or StateConflictError for one's own and for the last administrator.
+    """
     tx.accounts.require(account_id)
-    grant = next((held for held in tx.accounts.grants(account_id) if held.id == grant_id), None)
+    known = (*tx.accounts.grants(account_id), *tx.accounts.offers(account_id))
+    grant = next((held for held in known if held.id == grant_id), None)
     if grant is None:
         raise NotFoundError("grant", grant_id)
     _verify_not_oneself(act, account_id)
+    if isinstance(grant, MembershipOffer):
+        withdraw_offer(tx, act, grant)
+        return grant
     if grant.role is Role.ADMINISTRATOR and _is_last_administrator(tx, account_id):
         raise StateConflictError("this is the last active administrator")
     tx.accounts.remove_grant(grant_id)
@@ -230,6 +247,28 @@ def grant_entry(tx: AccessTransaction, act: AuditContext, kind: str, grant: Gran
         "ends_at": None if grant.ends_at is None else timestamp_text(grant.ends_at),
     }
     return act.entry(kind, subjects=subjects, detail=detail)
+
+
+def offer_membership(tx: AccessTransaction, act: AuditContext, offer: MembershipOffer) -> None:
+    """Store an offer with its entry in the customer's trail."""
+    tx.accounts.add_offer(offer)
+    tx.audit.append([offer_entry(tx, act, "membership.offered", offer)])
+
+
+def withdraw_offer(tx: AccessTransaction, act: AuditContext, offer: MembershipOffer) -> None:
+    """Take an offer back before it is accepted."""
+    tx.accounts.remove_offer(offer.id)
+    tx.audit.append([offer_entry(tx, act, "membership.withdrawn", offer)])
+
+
+def offer_entry(tx: AccessTransaction, act: AuditContext, kind: str, offer: MembershipOffer) -> AuditEntry:
+    """Return the log entry of an offer."""
+    subjects = {
+        "account": str(offer.account_id),
+        "grant": str(offer.id),
+        "customer": tx.customers.pseudonym(offer.customer_id),
+    }
+    return act.entry(kind, subjects=subjects, detail={"role": offer.role.value})
 
 
 def _account_entry(act: AuditContext, kind: str, account: Account, sessions_ended: int | None = None) -> AuditEntry:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from service.auth.permissions import Permission, permissions_of
+from service.auth.permissions import PERMISSIONS_OF_PEOPLE, Permission, permissions_of
 from service.ports.accounts import CUSTOMER_ROLES, AccountKind, Grant, Role
 
 
@@ -122,6 +122,8 @@ class Caller:
     def scope(self, permission: Permission) -> Scope | None:
         """Return the scope of a permission, or None if the caller does not have it."""
         if self.token_permissions is not None and permission.value not in self.token_permissions:
+            return None
+        if self.kind is AccountKind.SERVICE and permission in PERMISSIONS_OF_PEOPLE:
             return None
         if permission is Permission.SELF:
             return Scope((Reach(None, None, None, at_provider=False, logged=False),))

@@ -92,6 +92,9 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.ATTENTION_READ, _P.METRICS_READ},
 }
 
+#: A program has these never, whatever its role: a customer acknowledges by a person, whose own token may do it.
+PERMISSIONS_OF_PEOPLE = frozenset({_P.NOTICE_ACKNOWLEDGE})
+
 #: Permissions of an auditor of one customer. Facts of incidents and the log name other customers, so they are excluded.
 AUDITOR_OF_ONE_CUSTOMER = _OF_EVERYBODY | _READS_CUSTOMERS | {_P.NOTICE_READ, _P.MEMBER_READ}
 

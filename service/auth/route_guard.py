@@ -8,6 +8,7 @@ declares neither, so that a forgotten declaration is found at the start of the s
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Protocol, TypeVar
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import Depends, Request
@@ -16,11 +17,14 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute
 
 from notifications.audit.entry import AuditEntry
-from notifications.ports import Clock, Identifiers
+from notifications.ports import Clock, Identifiers, Page
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Caller, Scope
+from service.auth.cursors import open_cursor, seal_cursor
+from service.auth.memberships import require_own_membership
 from service.auth.permissions import Permission
 from service.auth.scope.transaction import within
+from service.crypto.secret_box import SecretBox
 from service.ports.store import AccessStore, AccessTransaction
 
 ResultT = TypeVar("ResultT")
@@ -62,6 +66,10 @@ class Access:
     operation: str
     #: the objects that the path names
     named: tuple[tuple[str, str], ...]
+    #: encrypts cursors
+    box: SecretBox
+    #: the list that the request reads: its path and its filters, without the part of the list that is wanted
+    listing: str
 
     @property
     def actor(self) -> str:
@@ -71,6 +79,18 @@ class Access:
     def act(self) -> AuditContext:
         """Return the audit context of this moment."""
         return AuditContext(self.actor, self.clock.now(), self.identifiers)
+
+    def page(self, limit: int, cursor: str | None) -> Page:
+        """Return the wanted part of the list; raises InvalidInputError for a cursor of another caller or list."""
+        return Page(limit, None if cursor is None else open_cursor(self.box, cursor, self._cursor_owner))
+
+    def next_cursor(self, cursor: str | None) -> str | None:
+        """Return the store's cursor as this caller may see it; None at the end of the list."""
+        return None if cursor is None else seal_cursor(self.box, cursor, self._cursor_owner)
+
+    @property
+    def _cursor_owner(self) -> str:
+        return f"{self.actor}\n{self.listing}"
 
     async def read(self, work: Callable[[AccessTransaction], ResultT]) -> ResultT:
         """Run ``work`` against one snapshot of the records in the scope.
@@ -110,6 +130,27 @@ class Access:
     def view(self, tx: AccessTransaction) -> AccessTransaction:
         """Return the transaction limited to the scope; unlimited for ``SELF``, where ``work`` uses only its account."""
         return tx if self.permission is Permission.SELF else within(tx, self.scope)
+
+    def verify_named(self, tx: AccessTransaction) -> None:
+        """Raise NotFoundError unless every object that the path names is within the scope of this moment.
+
+        Nothing is outside an unlimited scope. A stored answer about one's own account is checked by its membership.
+        """
+        named = dict(self.named)
+        if self.permission is Permission.SELF:
+            if "member_id" in named:
+                require_own_membership(tx, self.caller.account_id, UUID(named["member_id"]))
+            return
+        view = within(tx, self.scope)
+        required: dict[str, Callable[[UUID], object]] = {
+            "customer_id": view.customers.require,
+            "notice_id": view.notices.require,
+            "contact_id": view.customers.require_contact,
+            "incident_id": view.incidents.require,
+        }
+        for name, require in required.items():
+            if not self.scope.is_unlimited and name in named:
+                require(UUID(named[name]))
 
     async def read_own(self, work: Callable[[AccessTransaction], ResultT]) -> ResultT:
         """Run ``work``, which must read only the caller's own account."""
@@ -179,7 +220,15 @@ class Requires:
             identifiers=context.identifiers,
             operation=f"{request.method} {path}",
             named=tuple((name, str(value)) for name, value in request.path_params.items()),
+            box=context.box,
+            listing=_listing(request),
         )
+
+
+def _listing(request: Request) -> str:
+    """Return which list a request reads: its path, and its query without the part that is wanted."""
+    filters = sorted(item for item in request.query_params.multi_items() if item[0] not in {"limit", "cursor"})
+    return f"{request.url.path}?{urlencode(filters)}"
 
 
 async def open_to_strangers() -> None:

@@ -21,7 +21,7 @@ async def serve_until_stopped(settings: Settings, bound: socket.socket, *, works
 
     ``works`` false leaves sealing, delivery and the leader's tasks to other processes.
     """
-    # A process that dies leaves no copy of its memory: keys and passwords are in it.
+    # Write no core dump if the process crashes: keys and passwords are in its memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     async with build_server(settings, works=works) as running:
         settle_memory()
@@ -37,7 +37,7 @@ async def serve_until_stopped(settings: Settings, bound: socket.socket, *, works
         worker = running.worker
 
         def stop() -> None:
-            # Requests that are being answered may take a while; nothing new is sent meanwhile.
+            # Requests under way may take a while; the worker begins nothing new meanwhile.
             if worker is not None:
                 worker.take_no_more()
             server.stop()
@@ -52,7 +52,7 @@ async def serve_until_stopped(settings: Settings, bound: socket.socket, *, works
 
 
 def settle_memory() -> None:
-    """Keep the garbage collector away from the objects of the start: going over them again would delay requests."""
+    """Exclude the objects of the start from garbage collection: scanning them again would delay requests."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -1,4 +1,4 @@
-"""Run a process that works and does not serve: it seals, delivers, and answers for its health."""
+"""Run a process that seals and delivers but does not serve; it answers health requests."""
 
 import asyncio
 import contextlib
@@ -20,11 +20,11 @@ from service.web.api.limits import RequestLimits
 
 
 async def work_until_stopped(settings: Settings, health_host: str, health_port: int | None) -> None:
-    """Start the parts and, where a port is given, answer for health; stop in reverse."""
-    # As where it serves: keys and passwords are in its memory.
+    """Start the parts and, if a port is given, answer health requests; stop in reverse."""
+    # Write no core dump, as in ``serve``: keys and passwords are in memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     async with contextlib.AsyncExitStack() as stack:
-        # The port first, so that no work begins without it.
+        # Bind the port first, so that no work begins if it is in use.
         bound = None if health_port is None else stack.enter_context(bound_socket(health_host, health_port))
         running = await stack.enter_async_context(build_worker(settings))
         settle_memory()

@@ -1,4 +1,4 @@
-"""``greffier log``: the log as files, and proofs, for tools that are not ours."""
+"""``greffier log``: the log as files, and proofs, for standard C2SP tools."""
 
 import asyncio
 import base64
@@ -36,7 +36,7 @@ def log_command() -> None:
 @click.argument("folder", type=FOLDER)
 @click.option("--data", required=True, type=FOLDER, help="Data folder; runs beside the service.")
 def export(folder: Path, data: Path) -> None:
-    """Write checkpoint, verifier keys, tiles and entries as files; run again, it writes what is new."""
+    """Write checkpoint, verifier keys, tiles and entries as files; a later run adds only new ones."""
 
     async def run(read: Reads, keys: str) -> str:
         size = await read(lambda tx: tx.log.size())
@@ -70,11 +70,11 @@ def proof(index: int, data: Path | None, exported: Path | None) -> None:
 @_DATA
 @_LOG
 def consistency(old: int, new: int, data: Path | None, exported: Path | None) -> None:
-    """Print the proof that the tree of NEW entries extends that of OLD, a hash a line in base64 (RFC 9162)."""
+    """Print the proof that the tree of NEW entries extends that of OLD: one base64 hash per line (RFC 9162)."""
 
     def made(size: int, _note: bytes, nodes: NodeReader) -> bytes:
         if not old <= new <= size:
-            raise InvalidInputError(Fault("new", f"wants OLD <= NEW <= {size}"))
+            raise InvalidInputError(Fault("new", f"must be from {old} to {size}, the number of entries"))
         hashes = consistency_proof(old, new, nodes)
         return b"".join(base64.b64encode(item) + b"\n" for item in hashes)
 
@@ -101,7 +101,7 @@ def _proven(data: Path | None, exported: Path | None, make: Callable[[int, bytes
 
 
 async def _with_store(data: Path, run: Callable[[Reads, str], Awaitable[ResultT]]) -> ResultT:
-    """Run with reads of a data folder's store, opened beside the service, and with the log's verifier keys."""
+    """Open the store of a data folder beside the service; call ``run`` with its reads and the log's verifier keys."""
     settings = prepared_settings(data)
     keys = (settings.trust_dir / VERIFIER_KEY).read_text(encoding="utf-8")
     store = open_store(settings.store_location(), migrate=False, readers=1)

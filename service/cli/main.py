@@ -1,4 +1,4 @@
-"""The command ``greffier``. Each command loads what it needs: an auditor's ``verify`` starts without the service."""
+"""The command ``greffier``. Each command loads only what it needs: ``verify`` starts without the service."""
 
 import atexit
 import gc
@@ -43,7 +43,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command; a wrong input is one line on standard error and exit code 2."""
-    # Otherwise the interpreter looks through every object once more before it ends, for half a second.
+    # Without this, the interpreter scans every object again before it ends, which takes half a second.
     atexit.register(gc.freeze)
     try:
         code = cli.main(standalone_mode=False)
@@ -55,7 +55,7 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         code = 130
     except (GreffierError, OSError) as error:
-        # A timeout has no words of its own.
+        # A TimeoutError has no text.
         click.echo(f"greffier: {' '.join(str(error).split()) or type(error).__name__}", err=True)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)

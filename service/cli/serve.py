@@ -21,8 +21,8 @@ from service.system.logging import configure_logging
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535))
 @click.option("--no-work", is_flag=True, help="Leave sealing and delivery to workers (PostgreSQL).")
 def serve_command(data: Path, host: str, port: int, *, no_work: bool) -> None:
-    """Run the service: API, pages, sealing and delivery. The only process of an embedded store, one of several else."""
-    # The port first: without it nothing is prepared, started or sent.
+    """Run the service: API, pages, sealing and delivery. With PostgreSQL, several such processes can run."""
+    # Bind the port first, so that nothing is prepared, started or sent if it is in use.
     with bound_socket(host, port) as bound:
         if not is_prepared(data):
             prepare_data_folder(data, address="soc@provider.example", provider_name="Demo Cloud", now=datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""``greffier verify``: take the steps over a saved mail, print each, say which one failed."""
+"""``greffier verify``: verify a saved mail step by step, and print each step."""
 
 import io
 import sys
@@ -16,7 +16,7 @@ from notifications.evidence.verdict import Judgement, Verdict, judge, judge_noti
 from notifications.evidence.verification import MAIL_STEPS, Trust, VerifiedStep, parse_trust
 from service.cli.options import FOLDER, printable
 
-#: 2 is a wrong input, as for every command.
+#: Exit code 2 is for a wrong input, as in every command.
 _EXIT_CODES = {Verdict.GENUINE: 0, Verdict.NOT_GENUINE: 1, Verdict.CHANGED_OUTSIDE: 3, Verdict.UNREADABLE: 4}
 _GENUINE = {
     "mail": "signed by the provider, timestamped as shown, and held by its audit log",
@@ -32,7 +32,7 @@ def load_trust(folder: Path) -> Trust:
 
 
 def load_witnesses(folder: Path) -> list[VerifierKey]:
-    """Return the keys of ``witnesses.vkey``, one a line, where the folder has it; raises InvalidInputError."""
+    """Return the keys in ``witnesses.vkey``, one per line, if the folder has the file; raises InvalidInputError."""
     path = folder / "witnesses.vkey"
     if not path.exists():
         return []
@@ -47,12 +47,12 @@ def _read(path: Path) -> bytes:
 
 
 def print_verification(mail: bytes, trust: Trust, console: Console) -> bool:
-    """Print the steps over a saved mail and the verdict; returns whether the verdict is *genuine*."""
+    """Print the steps of the verification of a saved mail, and the verdict; return whether it is *genuine*."""
     return _print(judge_notice_mail(mail, trust), MAIL_STEPS, "mail", console) is Verdict.GENUINE
 
 
 def _print(judgement: Judgement, steps: Sequence[str], what: str, console: Console) -> Verdict:
-    """Print the steps that held, the one that did not, and the verdict. Steps after the first failure are not taken."""
+    """Print the passed steps, the failed one, and the verdict. Steps after the first failure do not run."""
     for passed in judgement.steps:
         changed = f"; outside the signed part: {'; '.join(passed.changed)}" if passed.changed else ""
         _line(console, passed.number, _state(passed), passed.step, passed.finding + changed)
@@ -83,12 +83,12 @@ def _state(passed: VerifiedStep) -> tuple[str, str]:
 
 
 def _verdict(console: Console, verdict: str, style: str) -> None:
-    # On one line however narrow the terminal: scripts read it.
+    # In one line even on a narrow terminal, because scripts read it.
     console.print(Text(verdict, style), soft_wrap=True)
 
 
 def _line(console: Console, number: int, state: tuple[str, str], step: str, finding: str) -> None:
-    # Everything from the mail goes out as text, not as markup, and without control characters.
+    # All text from the mail is printed as plain text, without markup and control characters.
     text = Text.assemble(f"{number}. ", (f"{state[0]:8}", state[1]), f"{step}: {printable(finding)}")
     console.print(text, soft_wrap=True)
 
@@ -110,14 +110,14 @@ def verify_command(file: Path, trust_dir: Path) -> None:
     \b
     0  genuine
     1  not genuine: a step failed, and the line before names it
-    2  no verdict: wrong words, no file, or no trust folder
+    2  no verdict: wrong arguments, no file, or no trust folder
     3  the signed content is genuine, but the copy was changed outside it;
-       the verdict names what is not to be believed
+       the verdict names what not to believe
     4  not readable as saved; the verdict says what to save instead
     """  # noqa: D301 - click keeps the lines of a list as they are after this character
     trust = load_trust(trust_dir)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal or pipe that cannot show a character must not end the command before its verdict.
+        # A character that the terminal or pipe cannot encode must not end the command before its verdict.
         sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False)
     verdict = (
@@ -130,7 +130,7 @@ def verify_command(file: Path, trust_dir: Path) -> None:
 
 
 def _is_archive(path: Path) -> bool:
-    """Whether a file is to be read as a bundle: no mail begins so, and no mail is named so."""
+    """Whether to read a file as a bundle: no mail begins or is named like one."""
     try:
         with path.open("rb") as file:
             return path.suffix == ".zip" or file.read(2) == b"PK"

@@ -4,6 +4,7 @@ AES-256-GCM (NIST SP 800-38D). A sealed value is bound to its purpose and its ow
 purpose, it cannot be decrypted. A rotation puts a new key first; older keys still decrypt what they encrypted.
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, AESSIV
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from notifications.errors import GreffierError
@@ -36,6 +37,7 @@ class SecretBox:
         self._keys = {_key_id(master): AESGCM(_derived(master, b"greffier/secret/v1")) for master in masters}
         self._current = _key_id(masters[0])
         self._mac_keys = [_derived(master, b"greffier/mac/v1") for master in masters]
+        self._siv_keys = [AESSIV(_derived(master, b"greffier/siv/v1", length=64)) for master in masters]
 
     def seal(self, plaintext: bytes, *, purpose: str, owner: str) -> bytes:
         """Encrypt the plaintext for one purpose and owner, such as ``totp`` and an account's id."""
@@ -55,6 +57,20 @@ class SecretBox:
         except (InvalidTag, ValueError):
             raise SecretUnreadableError(f"a sealed {purpose} does not open: it was changed or moved") from None
 
+    def seal_alike(self, plaintext: bytes, *, purpose: str, owner: str) -> bytes:
+        """Encrypt so that equal plaintexts of one purpose and owner give equal bytes (AES-SIV, RFC 5297).
+
+        For tokens that are handed out and not stored, such as cursors. It reveals only whether two are equal.
+        """
+        return self._siv_keys[0].encrypt(plaintext, [_bound_to(purpose, owner)])
+
+    def open_alike(self, sealed: bytes, *, purpose: str, owner: str) -> bytes:
+        """Return the plaintext of ``seal_alike``; raises SecretUnreadableError for another purpose or owner."""
+        for key in self._siv_keys:
+            with contextlib.suppress(InvalidTag, ValueError):
+                return key.decrypt(sealed, [_bound_to(purpose, owner)])
+        raise SecretUnreadableError(f"a sealed {purpose} does not open: it was changed or moved")
+
     def is_current(self, sealed: bytes) -> bool:
         """Return whether the current key encrypted the value."""
         return sealed[1 : 1 + _KEY_ID_BYTES] == self._current
@@ -73,8 +89,8 @@ def _key_id(master: bytes) -> bytes:
     return hashlib.sha256(b"greffier/master-id/v1\n" + master).digest()[:_KEY_ID_BYTES]
 
 
-def _derived(master: bytes, info: bytes) -> bytes:
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(master)
+def _derived(master: bytes, info: bytes, length: int = 32) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=info).derive(master)
 
 
 def _bound_to(purpose: str, owner: str) -> bytes:

@@ -80,6 +80,20 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class MembershipOffer:
+    """A membership that the account has not accepted yet. It gives no permission."""
+
+    #: also the identifier of the grant, once it is accepted
+    id: UUID
+    account_id: UUID
+    customer_id: UUID
+    #: one of ``CUSTOMER_ROLES``
+    role: Role
+    offered_at: datetime
+    offered_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExternalIdentity:
     """The identity of an account at an OpenID provider."""
 
@@ -135,6 +149,22 @@ class AccountRepository(Protocol):
 
     def holders(self, role: Role) -> Sequence[Account]:
         """Return the active accounts that hold a role anywhere, each once."""
+        ...
+
+    def add_offer(self, offer: MembershipOffer) -> None:
+        """Store an offer; a second one to the same account for the same customer raises StateConflictError."""
+        ...
+
+    def remove_offer(self, offer_id: UUID) -> None:
+        """Remove an offer; one that is gone already changes nothing."""
+        ...
+
+    def offers(self, account_id: UUID) -> Sequence[MembershipOffer]:
+        """Return the offers to an account, oldest first."""
+        ...
+
+    def offers_at(self, customer_id: UUID) -> Sequence[MembershipOffer]:
+        """Return the offers of memberships for a customer, oldest first."""
         ...
 
     def add_external_identity(self, identity: ExternalIdentity) -> None:

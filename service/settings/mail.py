@@ -70,7 +70,7 @@ class MailSettings(Part):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the relay is this machine. No name but ``localhost`` is resolved: DNS may change its mind."""
+        """Whether the relay is this machine. Of names only ``localhost`` counts, because DNS can change."""
         if self.host == "localhost":
             return True
         try:

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from service.auth.authentication import Authenticator
 from service.auth.route_guard import verify_every_route_declares
 from service.web.api import health, metrics
-from service.web.api.accounts import accounts, members, sessions, tokens, trail
+from service.web.api.accounts import accounts, members, memberships, sessions, tokens, trail
 from service.web.api.audit import audit, bundles
 from service.web.api.audit.log import log_router
 from service.web.api.customers import contacts, customers, erasures, profiles, reachability, transfer, webhooks
@@ -80,6 +80,7 @@ def create_app(
         accounts,
         tokens,
         sessions,
+        memberships,
         members,
         trail,
         webhooks,

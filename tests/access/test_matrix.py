@@ -4,7 +4,7 @@ In the table a column is a role and holds two marks, for an own and for a foreig
 the domain then says), ``-`` is forbidden (403), ``0`` does not exist (404). A route without a row fails.
 """
 
-import httpx
+import httpx2
 import pytest
 from fastapi.routing import iter_route_contexts
 
@@ -69,7 +69,7 @@ def test_every_route_has_a_row_and_every_row_a_route(running):
 
 async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(running, world):
     wrong = []
-    async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=running.url, timeout=30) as client:
         for operation, row in ROWS.items():
             for role, expected in zip(ROLES, row.split(), strict=True):
                 client.headers["Authorization"] = f"Bearer {world.tokens[role]}"
@@ -82,6 +82,6 @@ async def test_every_route_lets_in_whom_the_table_says_and_nobody_else(running, 
 
 
 async def test_nobody_unknown_gets_through(running, world):
-    async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=running.url, timeout=30) as client:
         for operation in ROWS:
             assert await tried(client, operation, world.own) == 401, operation

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from http.cookies import SimpleCookie
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from service.auth.authentication import SESSION_COOKIE, csrf_token
@@ -61,11 +61,11 @@ class Person:
     def __init__(self, service):
         self.service = service
         self.cookies = {}
-        self.client = httpx.AsyncClient(timeout=60)
+        self.client = httpx2.AsyncClient(timeout=60)
 
     async def at_service(self, url):
         jar = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        answer = await self.client.get(httpx.URL(self.service).join(url), headers={"Cookie": jar} if jar else {})
+        answer = await self.client.get(httpx2.URL(self.service).join(url), headers={"Cookie": jar} if jar else {})
         for header in answer.headers.get_list("set-cookie"):
             for name, cookie in SimpleCookie(header).items():
                 assert {"HttpOnly", "Path=/", "SameSite=lax", "Secure"} <= set(header.split("; ")), header
@@ -138,7 +138,7 @@ async def test_sign_in_at_a_real_provider_and_work_here(flow, service_log):
 
         # The session works on the API, with the role that the group gives, and no other.
         headers = {"Cookie": f"{SESSION_COOKIE}={person.cookies[SESSION_COOKIE]}"}
-        api = httpx.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers)
+        api = httpx2.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers)
         async with api:
             assert (await api.get("/incidents")).status_code == 200
             assert (await api.get("/keys")).status_code == 403
@@ -174,7 +174,7 @@ async def test_what_the_url_says_is_not_repeated(flow):
     person = Person(service.url)
     async with person.client:
         away = await person.at_service("/sign-in/oidc?return_to=https://evil.example/")
-        state = httpx.URL(away.headers["location"]).params["state"]
+        state = httpx2.URL(away.headers["location"]).params["state"]
         answer = await person.at_service(
             f"/sign-in/oidc/callback?state={state}&iss={issuer}&error=<script>&error_description=<b>boo</b>"
         )
@@ -194,7 +194,7 @@ async def sign_in_to(person, issuer, wanted):
 
 
 async def test_without_a_provider_there_is_nothing(running):
-    async with httpx.AsyncClient(base_url=running.url) as client:
+    async with httpx2.AsyncClient(base_url=running.url) as client:
         for path in ("/sign-in/oidc", "/sign-in/oidc/callback?code=x&state=y"):
             assert (await client.get(path)).status_code == 404
         assert "/sign-in/oidc" not in (await client.get("/sign-in")).text

@@ -5,7 +5,7 @@ import json
 from datetime import timedelta
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 
 from notifications.use_cases.audit_context import AuditContext
@@ -25,7 +25,9 @@ async def world(running, api):
 
 
 def client(running, token):
-    return httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    return httpx2.AsyncClient(
+        base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30
+    )
 
 
 async def test_what_lies_outside_cannot_be_reached_even_by_a_defect_of_ours(running, api):
@@ -46,7 +48,7 @@ async def test_what_lies_outside_cannot_be_reached_even_by_a_defect_of_ours(runn
 
 #: What a limited scope is given of each repository, in a form of its own; a change of this list is a decision.
 SCOPED = {
-    "accounts": "add add_grant by_email get grants grants_at page remove_grant require",
+    "accounts": "add add_offer by_email get grants grants_at offers offers_at page remove_grant remove_offer require",
     "audit": "about append entries get openings",
     "credentials": "passkeys password totp",
     "customers": "add_contact add_profile bindings contact contacts get latest_reachability_checks page profiles"

@@ -14,7 +14,8 @@ from notifications.delivery.webhook import EndpointState
 from notifications.errors import NotFoundError
 from service.channels.email_smtp import EmailSmtp
 from service.channels.smtp_probe import SmtpProbe
-from service.customers.contact_check import CheckDependencies, ContactChecker
+from service.customers.contact_check.checker import ContactChecker
+from service.customers.contact_check.dependencies import CheckDependencies
 from service.customers.contact_check_schedule import ContactChecks
 from service.monitoring.attention import attention_list
 from service.settings.mail import MailSettings

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from dataclasses import replace
+from itertools import product
 from uuid import uuid4
 
 import pytest
@@ -20,7 +21,8 @@ from notifications.errors import (
 )
 from notifications.incident import IncidentState
 from notifications.notice import NoticeState
-from notifications.ports import InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
+from notifications.notice.seal import UndatedNotice
+from notifications.ports import Extent, InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
 from service.ports.log import LogTransaction
 from service.store import migrate_store, open_store
 from service.store.engines.transaction import SqlTransaction
@@ -501,6 +503,21 @@ class TestSeals:
         with pytest.raises(StateConflictError):
             await store.write(lambda tx: tx.notices.add_seal(plain, uuid4()))
 
+    async def test_why_a_timestamp_is_owed(self, store, notices):
+        first, second, later = [make_sealed(notice) for notice in notices]
+        await store.write(lambda tx: [tx.notices.add_seal(item, uuid4()) for item in (first, second)])
+        unknown = [UndatedNotice(item.notice_id, item.sealed_at, None) for item in (first, second)]
+        assert list(await store.read(lambda tx: tx.notices.undated(9))) == unknown
+        for reason in ("it is away", "it refuses"):
+            await store.write(lambda tx, reason=reason: tx.notices.set_timestamp_refusal(reason))
+        await store.write(lambda tx: tx.notices.add_seal(later, uuid4()))
+        refused = [replace(item, reason="it refuses") for item in unknown]
+        found = [*refused, UndatedNotice(later.notice_id, later.sealed_at, None)]
+        assert list(await store.read(lambda tx: tx.notices.undated(9))) == found
+        assert list(await store.read(lambda tx: tx.notices.undated(1))) == refused[:1]
+        await store.write(lambda tx: tx.notices.set_timestamp(first.notice_id, b"token", independent=True))
+        assert list(await store.read(lambda tx: tx.notices.undated(9))) == found[1:]
+
     async def test_evidence_is_set_once_and_owed_until_then(self, store, notices):
         sealed = [make_sealed(notice) for notice in notices]
         await store.write(lambda tx: [tx.notices.add_seal(item, uuid4()) for item in sealed])
@@ -719,6 +736,73 @@ class TestDeliveries:
         await store.write(lambda tx: tx.deliveries.add_inbox_item(replace(items[0], placed_at=after(days=1))))
         assert await read_pages(store, lambda tx, page: tx.deliveries.inbox(customer.id, page)) == items[::-1]
         assert await store.read(lambda tx: tx.deliveries.inbox(NOBODY, Page(5))) == ([], None)
+
+
+class TestExtents:
+    """A list limited to extents: the statement filters, so that every page but the last is full."""
+
+    async def test_notices_of_a_customer_of_a_period_and_only_served_ones(self, store, incident, customer):
+        other = make_customer()
+        notices = [
+            make_notice(
+                incident,
+                (customer, other)[number % 2],
+                sequence=number + 1,
+                state=NoticeState.SEALED if number % 3 else NoticeState.DRAFT,
+                created_at=after(minutes=number),
+            )
+            for number in range(12)
+        ]
+        await store.write(lambda tx: (tx.customers.add(other, SALT), tx.notices.add(notices)))
+        start, end = after(minutes=3), after(minutes=9)
+        served = Extent(customer.id, served_only=True)
+        cases = [
+            ((served,), lambda it: it.customer_id == customer.id and it.state == "sealed"),
+            ((Extent(starts_at=start, ends_at=end),), lambda it: start <= it.created_at < end),
+            (
+                (served, Extent(other.id, starts_at=start)),
+                lambda it: (
+                    (it.customer_id == customer.id and it.state == "sealed")
+                    or (it.customer_id == other.id and it.created_at >= start)
+                ),
+            ),
+            ((Extent(),), lambda _: True),
+            ((), lambda _: False),
+        ]
+        for extents, covers in cases:
+            expected = [item for item in reversed(notices) if covers(item)]
+            for state, customer_id in product((None, "sealed"), (None, customer.id)):
+                narrowed = [
+                    item for item in expected if state in {None, item.state} and customer_id in {None, item.customer_id}
+                ]
+
+                def read(tx, page, extents=extents, state=state, customer_id=customer_id):
+                    limited = replace(page, within=extents)
+                    found, cursor = tx.notices.page(limited, customer_id=customer_id, state=state)
+                    assert cursor is None or len(found) == page.limit, "a page with a gap"
+                    return found, cursor
+
+                assert await read_pages(store, read) == narrowed
+
+    async def test_incidents_and_the_inbox_of_a_period(self, store, customer):
+        incidents = [make_incident(opened_at=after(minutes=number)) for number in range(5)]
+        notices = [make_notice(incident, customer) for incident in incidents]
+        items = [InboxItem(notice.id, customer.id, after(minutes=place)) for place, notice in enumerate(notices)]
+
+        def fill(tx):
+            for incident in incidents:
+                tx.incidents.add(incident)
+            tx.notices.add(notices)
+            for item in items:
+                tx.deliveries.add_inbox_item(item)
+
+        await store.write(fill)
+        period = (Extent(starts_at=after(minutes=1), ends_at=after(minutes=4)),)
+        found = await read_pages(store, lambda tx, page: tx.incidents.page(replace(page, within=period), state="open"))
+        assert found == incidents[1:4][::-1]
+        own = (Extent(customer.id, ends_at=after(minutes=2), served_only=True),)
+        found = await read_pages(store, lambda tx, page: tx.deliveries.inbox(customer.id, replace(page, within=own)))
+        assert found == items[:2][::-1]
 
 
 class TestAuditLog:

@@ -5,7 +5,7 @@ import copy
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
-import httpx
+import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -296,9 +296,9 @@ async def test_each_answer_has_its_meaning(house, witness, status, headers, body
     (_, note) = await _latest(house.store)
     client = WitnessClient(witness.witness, timeout_seconds=5)
     await client.aclose()
-    client._client = httpx.AsyncClient(
-        transport=httpx.MockTransport(
-            lambda request: httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
+    client._client = httpx2.AsyncClient(
+        transport=httpx2.MockTransport(
+            lambda request: httpx2.Response(status, headers=headers, stream=httpx2.ByteStream(body))
         )
     )
     with pytest.raises(error):

@@ -7,7 +7,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-import httpx
+import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -56,8 +56,8 @@ def witness(folder):
 
 @pytest.fixture
 async def client(witness):
-    transport = httpx.ASGITransport(create_witness_app(witness))
-    async with httpx.AsyncClient(transport=transport, base_url="http://witness.example") as client:
+    transport = httpx2.ASGITransport(create_witness_app(witness))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://witness.example") as client:
         yield client
 
 
@@ -183,15 +183,15 @@ def test_killed_at_any_moment_it_cosigns_no_fork(tmp_path):
     for kill_after in (1, 4):
         running = Running(folder)
         for step in range(kill_after):
-            answer = httpx.post(running.url, content=_request(cosigned, cosigned + 3))
+            answer = httpx2.post(running.url, content=_request(cosigned, cosigned + 3))
             assert answer.status_code == 200, (step, answer.text)
             cosigned += 3
         running.kill()
         witness = WitnessFolder(folder, lambda: datetime.now(UTC))
         assert witness.latest(_ORIGIN) == _note(cosigned)
     running = Running(folder)
-    assert httpx.post(running.url, content=_request(cosigned, 20, b"'")).status_code == 422
-    assert httpx.post(running.url, content=_request(0, cosigned)).text == f"{cosigned}\n"
+    assert httpx2.post(running.url, content=_request(cosigned, 20, b"'")).status_code == 422
+    assert httpx2.post(running.url, content=_request(0, cosigned)).text == f"{cosigned}\n"
     assert running.kill(signal.SIGTERM) == 0
 
 

@@ -1,6 +1,6 @@
 """Accounts and roles over the API: what administrators may do, and what not even they may."""
 
-import httpx
+import httpx2
 import pytest
 
 from support import scenario
@@ -28,7 +28,7 @@ def caller(running):
 
     def make(token):
         headers = {"Authorization": f"Bearer {token}"}
-        return httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30)
+        return httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30)
 
     return make
 

@@ -2,7 +2,7 @@
 
 from importlib import resources
 
-import httpx
+import httpx2
 import pytest
 
 from notifications.errors import GreffierError
@@ -28,7 +28,7 @@ def second_agreement(tmp_path):
 async def test_a_second_agreement_without_code(data_folder, service_log, second_agreement):
     async with embedded_service(data_folder, agreements__folder=second_agreement) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             known = {item["id"] for item in (await ok(api.get("/agreements")))["items"]}
             assert known == {"secnumcloud_iaas_3_0", "secnumcloud_iaas_4_0"}
             old = await scenario.customer(api, name="Old")

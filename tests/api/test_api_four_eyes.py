@@ -2,7 +2,7 @@
 
 import json
 
-import httpx
+import httpx2
 import pytest
 
 from notifications.agreement import bundled_agreements
@@ -13,7 +13,9 @@ from support.world import account, at_provider
 
 
 def client(running, token):
-    return httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    return httpx2.AsyncClient(
+        base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30
+    )
 
 
 @pytest.fixture

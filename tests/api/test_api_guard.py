@@ -2,7 +2,7 @@
 
 import re
 
-import httpx
+import httpx2
 import pytest
 
 from notifications.time_zones import IANA_VERSION
@@ -12,7 +12,7 @@ OPEN = {"/healthz", "/readyz"}
 
 @pytest.fixture
 async def stranger(running):
-    async with httpx.AsyncClient(base_url=running.url, timeout=30) as client:
+    async with httpx2.AsyncClient(base_url=running.url, timeout=30) as client:
         yield client
 
 

@@ -2,8 +2,12 @@
 
 import asyncio
 
+import httpx2
+
+from service.ports.accounts import Role
 from support import scenario
 from support.scenario import facts, ok
+from support.world import account, at_customer
 
 
 async def test_same_key_and_body_same_answer_done_once(api):
@@ -111,3 +115,41 @@ async def test_ticket_numbers_have_no_gap(api):
     await api.post("/incidents", json=facts(impact="I9"))
     tickets.append((await scenario.declare(api))["ticket"])
     assert [int(ticket.rsplit("-", 1)[1]) for ticket in tickets] == [1, 2, 3, 4]
+
+
+async def test_another_query_or_entity_tag_is_another_request(api):
+    """A key that was used for one question does not answer another one."""
+    incident = await scenario.declare(api)
+    path = f"/incidents/{incident['id']}/facts"
+    key = {"Idempotency-Key": "q-1", "If-Match": '"1"'}
+    first = await api.patch(path, json={"impact": "I1"}, headers=key)
+    assert first.status_code == 200
+    assert (await api.patch(path, json={"impact": "I1"}, headers=key)).content == first.content
+    for url, match in ((path, '"2"'), (path, "*"), (f"{path}?x=1", '"1"')):
+        other = await api.patch(url, json={"impact": "I1"}, headers=key | {"If-Match": match})
+        assert other.status_code == 422
+        assert other.json()["type"] == "urn:greffier:problem:idempotency-mismatch"
+
+
+async def test_an_answer_is_not_given_again_after_the_grant_was_revoked(running, api):
+    """The account has the permission for another customer, so the route lets it in."""
+    own, other = [await scenario.customer(api, name=name, contacts=()) for name in ("Own", "Other")]
+    grants = [at_customer(Role.CUSTOMER_MANAGER, each["id"]) for each in (own, other)]
+    made, token = await account(running, "Integrator", *grants)
+    body, key = {"url": "https://hook.invalid/"}, {"Idempotency-Key": "h-1"}
+    path = f"/customers/{own['id']}/webhooks"
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as integrator:
+        first = await integrator.post(path, json=body, headers=key)
+        assert first.status_code == 201
+        assert (await integrator.post(path, json=body, headers=key)).json()["id"] == first.json()["id"]
+        held = (await ok(api.get(f"/accounts/{made.id}")))["grants"]
+        (at_own,) = [each for each in held if each["customer_id"] == own["id"]]
+        await ok(api.delete(f"/accounts/{made.id}/grants/{at_own['id']}"))
+        again = await integrator.post(path, json=body, headers=key)
+        assert again.status_code == 404
+        assert first.json()["id"] not in again.text
+        # It still does at the other customer what it may do there.
+        assert (
+            await integrator.post(f"/customers/{other['id']}/webhooks", json=body, headers={"Idempotency-Key": "h-2"})
+        ).status_code == 201

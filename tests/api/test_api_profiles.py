@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-import httpx
+import httpx2
 import pytest
 
 from service.ports.accounts import Role
@@ -14,7 +14,9 @@ EVERYTHING = {"choices": [{}]}
 
 
 def client(running, token):
-    return httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    return httpx2.AsyncClient(
+        base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30
+    )
 
 
 @pytest.fixture

@@ -1,10 +1,15 @@
 """Tokens: shown once, never more than what is held, and nobody gets by one what another may do."""
 
 import pytest
-from test_api_accounts import account, caller, faults, service
+from test_api_accounts import account as person
+from test_api_accounts import caller, faults, service
 
+from service.auth.permissions import Permission, permissions_of
+from service.auth.tokens import NOT_HELD
+from service.ports.accounts import AccountKind, Role
 from support import scenario
 from support.scenario import ok
+from support.world import account, at_customer, at_provider
 
 __all__ = ["caller"]
 
@@ -64,7 +69,7 @@ async def test_a_token_issues_none_that_carries_more_than_itself(api, caller):
 
 
 async def test_nobody_issues_a_token_of_another_person(api):
-    analyst = await account(api)
+    analyst = await person(api)
     await ok(api.post(f"/accounts/{analyst['id']}/grants", json={"role": "analyst"}))
     answer = await issue(api, "self", path=f"/accounts/{analyst['id']}/tokens")
     assert answer.status_code == 409
@@ -92,3 +97,48 @@ async def test_the_tokens_of_one_are_not_another_s(api, caller):
         assert (await robot.delete(f"/account/tokens/{mine['id']}")).status_code == 404
         assert await ok(robot.post("/account/sign-out-everywhere")) == {"sessions_ended": 0}
         assert await ok(robot.get("/account/sessions")) == {"items": []}
+
+
+async def test_nobody_issues_what_it_does_not_hold(api, running, caller):
+    """An administrator makes a service account that acts for a customer, and issues its tokens."""
+    customer = await scenario.customer(api, contacts=())
+    _, token = await account(running, "Administrator", at_provider(Role.ADMINISTRATOR))
+    async with caller(token) as administrator:
+        robot = await ok(administrator.post("/accounts", json={"kind": "service", "name": "Robot"}))
+        path = f"/accounts/{robot['id']}"
+        for grant in ({"role": "customer_member", "customer_id": customer["id"]}, {"role": "auditor"},
+                      {"role": "service_account"}):  # fmt: skip
+            await ok(administrator.post(f"{path}/grants", json=grant))
+        held = permissions_of(Role.ADMINISTRATOR, at_one_customer=False) | NOT_HELD
+        allowed = set()
+        for permission in Permission:
+            answer = await issue(administrator, permission.value, path=f"{path}/tokens")
+            if answer.status_code == 201:
+                allowed.add(permission)
+            else:
+                assert (answer.status_code, faults(answer)) == (422, {"permissions.0"}), permission
+        assert allowed <= held
+        assert {Permission.INCIDENT_DECLARE, Permission.METRICS_READ, Permission.SELF} <= allowed
+        refused = {Permission.NOTICE_ACKNOWLEDGE, Permission.CALL_READ, Permission.NOTICE_READ, Permission.TRAIL_READ}
+        assert not refused & allowed
+    assert {Permission.INCIDENT_DECLARE} == NOT_HELD
+
+
+async def test_nobody_has_a_program_acknowledge_for_a_customer(api, running, caller):
+    """Not even the first account, nor somebody who is a member of that customer too."""
+    customer = await scenario.customer(api, contacts=())
+    at_own = at_customer(Role.CUSTOMER_MEMBER, customer["id"])
+    roles = [at_provider(role) for role in (Role.ADMINISTRATOR, Role.ANALYST, Role.APPROVER)]
+    _, token = await account(running, "Everything", *roles, at_own)
+    robot = await ok(api.post("/accounts", json={"kind": "service", "name": "Robot"}))
+    path = f"/accounts/{robot['id']}"
+    await ok(api.post(f"{path}/grants", json={"role": "customer_member", "customer_id": customer["id"]}))
+    async with caller(token) as everything:
+        for issuer in (api, everything):
+            answer = await issue(issuer, "notice.read", "notice.acknowledge", path=f"{path}/tokens")
+            assert (answer.status_code, faults(answer)) == (422, {"permissions.1"})
+    # A token of an earlier release still carries it: it does not acknowledge.
+    _, old = await account(running, "Old", at_own, kind=AccountKind.SERVICE)
+    async with caller(old) as program:
+        answer = await program.post("/notices/00000000-0000-4000-8000-000000000000/acknowledgement")
+        assert answer.status_code == 403

@@ -2,7 +2,7 @@
 
 import base64
 
-import httpx
+import httpx2
 import pytest
 from test_api_accounts import caller, service
 
@@ -27,7 +27,7 @@ async def own(api, caller):
         yield registered, client
 
 
-async def pages(client: httpx.AsyncClient, customer, limit=3):
+async def pages(client: httpx2.AsyncClient, customer, limit=3):
     cursor, found = None, []
     while True:
         params = {"limit": limit} | ({"cursor": cursor} if cursor else {})

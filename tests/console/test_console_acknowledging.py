@@ -7,7 +7,7 @@ from email import message_from_bytes
 from email.policy import default as mail_policy
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 import pytest_asyncio
 from playwright.async_api import async_playwright, expect
@@ -44,7 +44,7 @@ class Site:
     service: RunningService
     origin: str
     chromium: object
-    api: httpx.AsyncClient
+    api: httpx2.AsyncClient
     customers: list
     incident: dict
     notices: dict
@@ -96,7 +96,7 @@ async def site(prepared_folder, tmp_path_factory):
             log__batch_seconds=0.01,
             access__stranger_requests_burst=5000,
         ) as service,
-        httpx.AsyncClient(
+        httpx2.AsyncClient(
             base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
         ) as api,
         async_playwright() as playwright,

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
+import httpx2
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.hashes import SHA1
@@ -94,7 +94,7 @@ async def site(folder):
             log__batch_seconds=0.01,
             access__stranger_requests_burst=5000,
         ) as service,
-        httpx.AsyncClient(
+        httpx2.AsyncClient(
             base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
         ) as api,
         async_playwright() as playwright,
@@ -272,7 +272,7 @@ async def notice_files(site, tmp_path_factory):
     """The files of the notice as the API hands them out, with the log's key, and a document of somebody else."""
     folder = tmp_path_factory.mktemp("notice")
     headers = {"Authorization": f"Bearer {site.service.token}"}
-    async with httpx.AsyncClient(base_url=f"{site.service.url}/api/v1", headers=headers, timeout=30) as api:
+    async with httpx2.AsyncClient(base_url=f"{site.service.url}/api/v1", headers=headers, timeout=30) as api:
         for name, path in (
             ("notice.tlog-proof", "proof"),
             ("notice.json", "document"),

@@ -4,10 +4,11 @@ import hashlib
 import re
 from uuid import UUID
 
-import httpx
+import httpx2
 
 from notifications.mail.bounce_record import Bounce, BounceKind
 from service.auth.authentication import SESSION_COOKIE
+from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
 from service.web.console.forms import local_path
 from support.people import browser, person, visible_text
@@ -46,7 +47,7 @@ async def test_a_stranger_is_led_to_the_sign_in_and_back(running):
 
 
 async def test_a_program_gets_the_problem_of_the_api(running):
-    async with httpx.AsyncClient(base_url=running.url) as program:
+    async with httpx2.AsyncClient(base_url=running.url) as program:
         answer = await program.get("/account")
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"
@@ -345,7 +346,7 @@ async def test_a_token_is_shown_once_works_and_is_revoked(running):
         made = await signed_in.post("/account/tokens", data=fields)
         assert made.status_code == 200
         (token,) = re.findall(r"<code>(grf_[\w-]+)</code>", made.text)
-        async with httpx.AsyncClient(base_url=running.url, headers={"Authorization": f"Bearer {token}"}) as program:
+        async with httpx2.AsyncClient(base_url=running.url, headers={"Authorization": f"Bearer {token}"}) as program:
             assert (await program.get("/api/v1/incidents")).status_code == 200
             assert (await program.get("/api/v1/notices")).status_code == 403
             (stored,) = await running.parts.store.read(lambda tx: tx.tokens.of_account(analyst.account.id))
@@ -379,3 +380,24 @@ async def test_cookies_are_bound_to_the_host_and_closed_to_scripts(running):
             assert part in cookie
         assert "domain" not in cookie.lower()
         assert (await signed_in.get("/account")).status_code == 303
+
+
+async def test_a_notice_without_its_timestamp_stands_among_what_waits_with_the_reason(data_folder):
+    settings = {"timestamps__url": "http://127.0.0.1:9/", "timestamps__ca_file": data_folder / "trust" / "tsa.pem"}
+    async with embedded_service(data_folder, log__batch_seconds=0, **settings) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            await customer(api)
+            (notice,) = await release(api, await declare(api, intent="malicious", cause="attack", impact="I1"))
+            await running.sink.wait_for(1)
+        await running.parts.worker.sealing.timestamp_sealed()
+        for language, words in (
+            ("en", "Notice without a timestamp"),
+            ("fr", "Notification sans horodatage"),
+            ("de", "Mitteilung ohne Zeitstempel"),
+        ):
+            ada = await person(running, f"Ada-{language}", (Role.ANALYST, None), language=language)
+            async with browser(running, ada) as pages:
+                text = (await pages.get("/")).text
+            assert f'<a href="/notices/{notice["id"]}">{words}</a>' in text
+            assert '<p lang="en">the authority cannot be reached' in text

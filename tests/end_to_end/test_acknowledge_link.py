@@ -13,7 +13,7 @@ from io import StringIO
 from uuid import UUID
 
 import aiosmtplib
-import httpx
+import httpx2
 import pytest
 from rich.console import Console
 
@@ -37,8 +37,8 @@ class Case:
     """A running service, a customer with contacts, and a stranger's browser."""
 
     running: object
-    api: httpx.AsyncClient
-    browser: httpx.AsyncClient
+    api: httpx2.AsyncClient
+    browser: httpx2.AsyncClient
     clock: TurnedClock
 
     async def contact(self, owner, email=ADDRESS, **changes):
@@ -105,8 +105,8 @@ async def case(data_folder, service_log, options):
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with (
-            httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api,
-            httpx.AsyncClient(base_url=running.url, headers=HTML, timeout=30) as browser,
+            httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api,
+            httpx2.AsyncClient(base_url=running.url, headers=HTML, timeout=30) as browser,
         ):
             yield Case(running, api, browser, clock)
 

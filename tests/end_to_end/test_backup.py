@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email import message_from_bytes
 from uuid import UUID
 
-import httpx
+import httpx2
 import pytest
 
 from notifications.errors import LogUnavailableError
@@ -30,7 +30,7 @@ async def greffier(*arguments):
 
 def client(running):
     headers = {"Authorization": f"Bearer {running.token}"}
-    return httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30)
+    return httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30)
 
 
 def message_id(mail):

@@ -6,7 +6,7 @@ from email import message_from_bytes
 from email.policy import default as mail_policy
 from uuid import uuid4
 
-import httpx
+import httpx2
 import pytest
 
 from service.cli.demo.environment import embedded_service
@@ -93,7 +93,7 @@ async def test_a_customers_own_people_see_what_was_found_and_nobody_elses(runnin
         assert "rssi@valmont.example" in shown.text
         assert "Derniers essais" in shown.text
         assert (await page.get(f"/customers/{other['id']}/reachability")).status_code == 404
-    async with httpx.AsyncClient(base_url=running.url) as stranger:
+    async with httpx2.AsyncClient(base_url=running.url) as stranger:
         assert (await stranger.get(f"/api/v1/customers/{hospital['id']}/reachability")).status_code == 401
 
 
@@ -105,7 +105,7 @@ async def test_a_webhook_gets_an_event_that_says_that_it_is_a_test(data_folder, 
     async with (
         webhook_server(authority.server_context(tmp_path / "tls", "localhost")) as receiver,
         embedded_service(data_folder, **reach) as running,
-        httpx.AsyncClient(
+        httpx2.AsyncClient(
             base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {running.token}"}, timeout=30
         ) as api,
     ):

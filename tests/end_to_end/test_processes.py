@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 
@@ -69,7 +69,7 @@ class House:
         token = token or (self.data / "api-token").read_text(encoding="ascii").strip()
         address = await process.address()
         return await self.stack.enter_async_context(
-            httpx.AsyncClient(base_url=f"{address}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=60)
+            httpx2.AsyncClient(base_url=f"{address}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=60)
         )
 
     # -- what was delivered

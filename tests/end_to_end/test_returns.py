@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 import aiosmtplib
-import httpx
+import httpx2
 import pytest
 
 from notifications.audit.entry import parse_leaf
@@ -99,7 +99,7 @@ async def house_of(data_folder, **settings):
         ) as running,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             yield House(running, api, relay)
 
 

@@ -6,7 +6,7 @@ import io
 import subprocess
 import zipfile
 
-import httpx
+import httpx2
 import pytest
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_checkpoint
@@ -80,8 +80,8 @@ async def served(data_folder, service_log):
     async with embedded_service(data_folder, log__batch_seconds=0) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with (
-            httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client,
-            httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=60) as client.api,
+            httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client,
+            httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=60) as client.api,
         ):
             client.running = running
             yield client
@@ -133,7 +133,7 @@ async def test_what_is_no_tile_of_the_tree_is_not_found(served, path):
 
 
 async def test_strangers_get_it_where_the_settings_say_so_and_not_elsewhere(data_folder, served):
-    async with httpx.AsyncClient(base_url=served.base_url) as stranger:
+    async with httpx2.AsyncClient(base_url=served.base_url) as stranger:
         for path in (
             "checkpoint",
             "timestamped/sizes",
@@ -148,10 +148,10 @@ async def test_strangers_get_it_where_the_settings_say_so_and_not_elsewhere(data
 async def test_a_public_log_is_for_everybody_and_for_browsers(data_folder, service_log):
     async with (
         embedded_service(data_folder, log__batch_seconds=0, log__public=True) as running,
-        httpx.AsyncClient(base_url=running.url, timeout=30) as stranger,
+        httpx2.AsyncClient(base_url=running.url, timeout=30) as stranger,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             await scenario.customer(api)
         for path in ("checkpoint", "timestamped/sizes", "log.vkey", "tile/0/000.p/1", "tile/entries/000.p/1"):
             answer = await stranger.get(f"/log/{path}")
@@ -246,8 +246,8 @@ async def test_a_bundle_is_under_the_timestamped_head_that_covers_it(data_folder
     async with embedded_service(data_folder, log__batch_seconds=0, log__timestamp_every_seconds=0.001) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with (
-            httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client,
-            httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=60) as api,
+            httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client,
+            httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=60) as api,
         ):
             client.running = running
             incident = await ok(api.post("/incidents", json=scenario.facts(**GRAVE)))
@@ -278,8 +278,8 @@ async def test_an_authority_that_is_away_holds_up_neither_log_nor_pages(data_fol
         metrics__port=0,
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client:
-            async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=60) as api:
+        async with httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=60) as client:
+            async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=60) as api:
                 await grown(api, 3)
             client.running = running
             await checkpoint_of(client, more_than=3)

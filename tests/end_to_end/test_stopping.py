@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from email import message_from_bytes
 from email.policy import default
 
-import httpx
+import httpx2
 import pytest
 
 from support import scenario
@@ -34,7 +34,7 @@ def serve(data, server, **settings):
 async def dispatched(running, data):
     """Have one incident released to all contacts."""
     headers = {"Authorization": f"Bearer {(data / 'api-token').read_text(encoding='ascii').strip()}"}
-    async with httpx.AsyncClient(base_url=f"{await running.address()}/api/v1", headers=headers, timeout=60) as api:
+    async with httpx2.AsyncClient(base_url=f"{await running.address()}/api/v1", headers=headers, timeout=60) as api:
         await scenario.customer(api, contacts=CONTACTS)
         await scenario.release(api, await scenario.declare(api, **GRAVE))
 

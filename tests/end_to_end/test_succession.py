@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 from email import message_from_bytes
 
-import httpx
+import httpx2
 import pytest
 
 from notifications.audit.checkpoint import verify_checkpoint
@@ -39,7 +39,7 @@ def digests(folder):
 
 def client(running):
     headers = {"Authorization": f"Bearer {running.token}"}
-    return httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30)
+    return httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30)
 
 
 async def told(folder, name):

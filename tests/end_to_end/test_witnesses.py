@@ -7,7 +7,7 @@ import shutil
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
-import httpx
+import httpx2
 import pytest
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_checkpoint, verify_cosignature
@@ -70,8 +70,8 @@ async def service(folder, **settings):
     async with embedded_service(folder, **(quick | {"log__public": True} | settings)) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with (
-            httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as client,
-            httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api,
+            httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30) as client,
+            httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api,
         ):
             yield SimpleNamespace(parts=running.parts, client=client, api=api)
 

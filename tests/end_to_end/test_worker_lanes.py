@@ -5,7 +5,7 @@ import contextlib
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-import httpx
+import httpx2
 
 from notifications.delivery.delivery import ChannelKind
 from service.cli.demo.environment import embedded_service
@@ -18,7 +18,7 @@ from support.smtp_server import SmtpServer
 async def opened(data_folder, **settings):
     async with embedded_service(data_folder, log__batch_seconds=0, **settings) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             yield running, api
 
 

@@ -28,7 +28,7 @@ from email.parser import BytesHeaderParser
 from itertools import product
 from pathlib import Path
 
-import httpx
+import httpx2
 import psycopg
 
 from notifications.delivery.webhook_message import webhook_id
@@ -325,7 +325,7 @@ class Cell:
             Launcher() as launcher,
             webhook_server(authority.server_context(self.folder, "localhost")) as server,
             Sink(self.folder / "taken.jsonl", self.chance, lambda: self.dead) as sink,
-            httpx.AsyncClient(
+            httpx2.AsyncClient(
                 base_url=f"http://127.0.0.1:{self.port}/api/v1",
                 headers={"Authorization": f"Bearer {self.token}"},
                 timeout=20,
@@ -464,7 +464,7 @@ class Cell:
                     headers={"If-Match": f'"{incident["version"]}"', "Idempotency-Key": f"{key}-release"},
                 )
             )
-        except httpx.TransportError:
+        except httpx2.TransportError:
             return
         except AssertionError as error:
             # The store is away: nothing was done, or nobody can say; it is asked again.

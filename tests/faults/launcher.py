@@ -13,6 +13,7 @@ unit of work, "before" is inside the transaction and "after" is once it is durab
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -259,6 +260,9 @@ def ended():
 
 
 def main():
+    # What is loaded stays: no process looks through it again, and its memory stays shared.
+    gc.collect()
+    gc.freeze()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

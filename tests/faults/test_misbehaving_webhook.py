@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 
-import httpx
+import httpx2
 import pytest
 
 from service.channels import webhook_https
@@ -41,7 +41,7 @@ async def service_before(data_folder, tmp_path, clock, **settings):
         ) as running,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             made = await scenario.customer(api)
             hook = await ok(api.post(f"/customers/{made['id']}/webhooks", json={"url": receiver.url()}))
             yield running, api, receiver, f"/customers/{made['id']}/webhooks/{hook['id']}"
@@ -175,7 +175,7 @@ async def test_an_error_that_no_channel_foresees_is_an_attempt_and_nobody_elses(
         assert (post["state"], post["attempts"]) == ("queued", 1)
         assert "OverflowError" in post["last_error"]
         assert "nobody thought" not in post["last_error"]
-        async with httpx.AsyncClient() as probe:
+        async with httpx2.AsyncClient() as probe:
             assert (await probe.get(f"{running.url}/readyz")).json()["parts"]["worker"] == "ok"
         clock.turn(minutes=2)
         running.parts.worker.wake({"deliveries"})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
-import httpx
+import httpx2
 
 from service.cli.demo.environment import embedded_service
 from support.scenario import affected, facts, ok, release
@@ -127,5 +127,5 @@ async def desk_of(data_folder, clock, **overrides):
         embedded_service(data_folder, clock=clock, log__batch_seconds=0, mail__port=smtp.port, **overrides) as running,
     ):
         headers = {"Authorization": f"Bearer {running.token}"}
-        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
             yield Desk(running, api, smtp, clock)

@@ -169,6 +169,10 @@ ROWS = {
     f"DELETE {_V}/account/tokens/{{token_id}}":          "00 00 00 00 00 00 00 00",
     f"GET {_V}/account/sessions":                        "++ ++ ++ ++ ++ ++ ++ ++",
     f"DELETE {_V}/account/sessions/{{session_id}}":      "00 00 00 00 00 00 00 00",
+    # Nobody is invited in this world by the identifier that is tried.
+    f"GET {_V}/account/memberships":                     "++ ++ ++ ++ ++ ++ ++ ++",
+    f"POST {_V}/account/memberships/{{member_id}}/accept": "00 00 00 00 00 00 00 00",
+    f"DELETE {_V}/account/memberships/{{member_id}}":     "00 00 00 00 00 00 00 00",
     f"POST {_V}/account/sign-out-everywhere":            "++ ++ ++ ++ ++ ++ ++ ++",
     # Pages. What changes how somebody signs in, or its tokens, is for people in a browser, never for a token.
     "GET /":                                            "++ ++ ++ ++ ++ ++ ++ ++",
@@ -205,6 +209,8 @@ ROWS = {
     "POST /account/recovery-codes":                     "-- -- -- -- -- -- -- --",
     "POST /account/sessions/end":                       "-- -- -- -- -- -- -- --",
     "POST /account/sessions/{session_id}/end":          "-- -- -- -- -- -- -- --",
+    "POST /account/memberships/{member_id}/accept":     "-- -- -- -- -- -- -- --",
+    "POST /account/memberships/{member_id}/leave":      "-- -- -- -- -- -- -- --",
     "POST /account/tokens":                             "-- -- -- -- -- -- -- --",
     "POST /account/tokens/{token_id}/revoke":           "-- -- -- -- -- -- -- --",
     "POST /sign-out":                                   "-- -- -- -- -- -- -- --",

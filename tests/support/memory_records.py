@@ -23,6 +23,7 @@ class Records:
     notices: dict = field(default_factory=dict)
     sealed: dict = field(default_factory=dict)
     sealed_entries: dict = field(default_factory=dict)
+    timestamp_refusals: dict = field(default_factory=dict)
     deliveries: dict = field(default_factory=dict)
     leases: dict = field(default_factory=dict)
     attempts: dict = field(default_factory=dict)
@@ -67,6 +68,21 @@ def page_of(listing, page, items, cursor_key, *, newest_first=False):
     kept = ordered[start : start + page.limit]
     more = start + page.limit < len(ordered)
     return kept, f"{listing}-{cursor_key(kept[-1])}" if more else None
+
+
+def within(page, items, *, at, customer_id=None, served=None):
+    """Return the items that an extent of the page covers; ``at``, ``customer_id`` and ``served`` read an item."""
+
+    def covers(extent, item):
+        moment = at(item)
+        return (
+            (extent.customer_id is None or extent.customer_id == customer_id(item))
+            and (extent.starts_at is None or extent.starts_at <= moment)
+            and (extent.ends_at is None or moment < extent.ends_at)
+            and (not extent.served_only or served(item))
+        )
+
+    return [item for item in items if page.within is None or any(covers(extent, item) for extent in page.within)]
 
 
 def of(items, name, value):

@@ -6,7 +6,7 @@ from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.delivery import DeliveryState, turn_of
 from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError, required
 from notifications.ports import DueDelivery
-from support.memory_records import MemoryRepository, of, page_of
+from support.memory_records import MemoryRepository, of, page_of, within
 
 
 class MemoryDeliveries(MemoryRepository):
@@ -124,6 +124,13 @@ class MemoryDeliveries(MemoryRepository):
 
     def inbox(self, customer_id, page):
         found = [item for item in self._records.inbox.values() if item.customer_id == customer_id]
+        found = within(
+            page,
+            found,
+            at=lambda item: item.placed_at,
+            customer_id=lambda item: item.customer_id,
+            served=lambda item: True,
+        )
         return page_of("inbox", page, found, lambda item: item.notice_id, newest_first=True)
 
     def record_bounce(self, bounce):

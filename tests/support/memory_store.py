@@ -11,9 +11,10 @@ from typing import Any
 from notifications.audit.entry import leaf_bytes, parse_leaf, pseudonym
 from notifications.errors import LogUnavailableError, NotFoundError, StateConflictError, required
 from notifications.notice import NoticeState
+from notifications.notice.seal import UndatedNotice
 from notifications.ports import SequencedEntry, TimestampedCheckpoint
 from service.ports.log import PendingLeaf
-from support.memory_records import MemoryRepository, Records, of, page_of
+from support.memory_records import MemoryRepository, Records, of, page_of, within
 from support.memory_serving import MemoryDeliveries, MemoryEscalations, MemoryWebhooks
 
 
@@ -148,6 +149,7 @@ class MemoryIncidents(MemoryRepository):
 
     def page(self, page, *, state=None):
         found = [item for item in self._records.incidents.values() if state is None or item.state == state]
+        found = within(page, found, at=lambda item: item.opened_at)
         return page_of("incidents", page, found, lambda item: item.id, newest_first=True)
 
     def add_decisions(self, decisions):
@@ -304,6 +306,13 @@ class MemoryNotices(MemoryRepository):
             and customer_id in {None, item.customer_id}
             and state in {None, item.state}
         ]
+        found = within(
+            page,
+            found,
+            at=lambda item: item.created_at,
+            customer_id=lambda item: item.customer_id,
+            served=lambda item: item.state == "sealed",
+        )
         return page_of("notices", page, found, lambda item: item.id, newest_first=True)
 
     def released(self, limit):
@@ -353,6 +362,17 @@ class MemoryNotices(MemoryRepository):
     def set_timestamp(self, notice_id, token, *, independent):
         self._writing("notices")
         self._set_once(notice_id, "timestamp", timestamp=token, timestamp_independent=independent)
+
+    def undated(self, limit):
+        return [
+            UndatedNotice(key, self._records.sealed[key].sealed_at, self._records.timestamp_refusals.get(key))
+            for key in self.without_timestamp(limit)
+        ]
+
+    def set_timestamp_refusal(self, reason):
+        self._writing()
+        owed = self.without_timestamp(len(self._records.sealed))
+        self._records.timestamp_refusals.update(dict.fromkeys(owed, reason))
 
     def without_timestamp(self, limit):
         return [key for key, item in self._records.sealed.items() if item.timestamp is None][:limit]

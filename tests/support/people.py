@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-import httpx
+import httpx2
 
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import SESSION_COOKIE, csrf_token, session_digest
@@ -73,7 +73,7 @@ async def person(running, name, *grants, language="en", email=None, method="pass
 def browser(running, whom=None):
     """Return a client that asks as a browser does, without following anywhere."""
     headers = HTML if whom is None else whom.headers
-    return httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30, follow_redirects=False)
+    return httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30, follow_redirects=False)
 
 
 def visible_text(html):

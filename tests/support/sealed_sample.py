@@ -2,7 +2,10 @@
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from functools import cache, cached_property
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 from uuid import UUID
 
 import pytest
@@ -12,10 +15,15 @@ from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pyhanko.keys.pemder import load_private_key_from_pemder
-from pyhanko.sign.timestamps import DummyTimeStamper
+from pyhanko.sign.timestamps import DummyTimeStamper, dummy_client
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
 from notifications.audit.entry import AuditEntry, Opening, leaf_bytes
@@ -143,6 +151,11 @@ def document_of(renderings, csv):
     }
 
 
+@cache
+def _loaded_key(data, password):
+    return load_der_private_key(data, password)
+
+
 class Office:
     """A provider's keys and log, and what it seals with them."""
 
@@ -163,13 +176,18 @@ class Office:
 
     def token(self, content, at=None, *, with_certificates=True):
         """Return a timestamp reply, by pyHanko alone."""
-        leaf = load_chain(self.files.timestamp_chain)[0]
-        certificate = asn1_x509.Certificate.load(leaf.public_bytes(Encoding.DER))
-        key = load_private_key_from_pemder(str(self.files.timestamp_key), None)
-        stamper = DummyTimeStamper(certificate, key, fixed_dt=at)
+        stamper = DummyTimeStamper(*self._authority, fixed_dt=at)
         request = rfc3161_client.TimestampRequestBuilder().data(content)
         request = request.cert_request(cert_request=with_certificates).build()
-        return stamper.request_tsa_response(tsp.TimeStampReq.load(request.as_bytes())).dump()
+        # To load an RSA key is to test its primes, for a tenth of a second: pyHanko loads it for each token.
+        with mock.patch.object(dummy_client, "serialization", SimpleNamespace(load_der_private_key=_loaded_key)):
+            return stamper.request_tsa_response(tsp.TimeStampReq.load(request.as_bytes())).dump()
+
+    @cached_property
+    def _authority(self):
+        leaf = load_chain(self.files.timestamp_chain)[0]
+        certificate = asn1_x509.Certificate.load(leaf.public_bytes(Encoding.DER))
+        return certificate, load_private_key_from_pemder(str(self.files.timestamp_key), None)
 
     def proof(self, leaf, salts, position=5, size=11):
         """Return the proof that a leaf stands among others under a checkpoint."""
@@ -194,12 +212,16 @@ class Office:
         signer=None,
         salts=None,
     ):
-        """Return a sealed notice; ``document`` and ``entry`` change members, ``uncommitted`` leaves commitments out."""
+        """Return a sealed notice; ``document`` and ``entry`` change members, ``uncommitted`` leaves commitments out.
+
+        ``token`` may be what makes the timestamp of the signature.
+        """
         renderings = tuple(rendering(language) for language in languages)
         stated = document_of(renderings, csv) | (document or {})
         data = canonicalize(stated)
         signature = (signer or self.signer).sign_detached(data)
-        timestamp = self.token(signature, token_at) if token else None
+        stamp = token if callable(token) else lambda content: self.token(content, token_at)
+        timestamp = stamp(signature) if token else None
         parts = {"document": data, "signature": signature} | ({"timestamp": timestamp} if token else {})
         openings = tuple(
             Opening(name, bytes([number + 1]) * 32, hashlib.sha256(part).digest())

@@ -282,8 +282,15 @@ def _verify_address_is_new(tx: Transaction, customer_id: UUID, email: str, excep
 
 
 def _verify_certificate(draft: ContactDraft, before: Contact | None, act: AuditContext) -> None:
-    """Raise InvalidInputError for a new certificate that is not usable. A stored certificate may expire."""
-    if draft.smime_certificate is None or (before is not None and before.smime_certificate == draft.smime_certificate):
+    """Raise InvalidInputError for a certificate that is not usable, if the certificate or the address is new.
+
+    A stored certificate may expire.
+    """
+    if draft.smime_certificate is None or (
+        before is not None
+        and before.smime_certificate == draft.smime_certificate
+        and normal_address(before.email) == normal_address(draft.email)
+    ):
         return
     fault = certificate_fault(draft.smime_certificate, draft.email, act.now)
     if fault is not None:

@@ -116,7 +116,7 @@ class CustomerDecider:
         return decider.decide(case.customer, profile_in_force(case.profiles, at))
 
 
-class KeptDeciders:
+class DeciderCache:
     """Caches the deciders of the last versions of facts, because all notices of an incident need the same one.
 
     It compares the facts by object identity, because the store caches decoded facts. A different object is a miss.

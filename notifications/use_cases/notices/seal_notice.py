@@ -31,7 +31,7 @@ from notifications.ports import (
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.prove_entry import entry_proof, salts, sequenced_entry
 from notifications.use_cases.incidents.apply_facts import notice_subjects
-from notifications.use_cases.incidents.customer_decider import Agreements, KeptDeciders, customer_case
+from notifications.use_cases.incidents.customer_decider import Agreements, DeciderCache, customer_case
 from notifications.use_cases.notices.escalate import begin_escalation
 from notifications.use_cases.notices.queue_deliveries import Target, delivery_to, queued_entry, targets_of
 
@@ -56,7 +56,7 @@ class SealingDependencies:
     #: the times of escalation
     escalation: EscalationPolicy = DEFAULT_ESCALATION_POLICY
     #: cache of the deciders of recent facts
-    deciders: KeptDeciders = field(default_factory=KeptDeciders)
+    deciders: DeciderCache = field(default_factory=DeciderCache)
 
     @property
     def mail_domain(self) -> str:

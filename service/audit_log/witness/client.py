@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from notifications.audit.cosignature import Cosignature, format_add_checkpoint, parse_conflict, verified_answer
 from notifications.audit.note import COSIGNATURE_V1, VerifierKey, parse_verifier_key
@@ -78,7 +78,7 @@ class WitnessClient:
     def __init__(self, witness: Witness, *, timeout_seconds: float = 5, ca_file: Path | None = None) -> None:
         self.witness, self._timeout_seconds = witness, timeout_seconds
         verify = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-        self._client = httpx.AsyncClient(timeout=timeout_seconds, follow_redirects=False, verify=verify)
+        self._client = httpx2.AsyncClient(timeout=timeout_seconds, follow_redirects=False, verify=verify)
 
     @property
     def name(self) -> str:
@@ -121,7 +121,7 @@ class WitnessClient:
         The protocol does not require this request; ``greffier witness`` supports it. Raises WitnessUnavailableError.
         """
         status, _, answer = await self._ask("GET", f"/checkpoint/{origin_digest(origin)}", b"")
-        return answer if status == httpx.codes.OK else None
+        return answer if status == httpx2.codes.OK else None
 
     async def _ask(self, method: str, path: str, body: bytes) -> tuple[int, str, bytes]:
         try:
@@ -140,7 +140,7 @@ class WitnessClient:
                 return response.status_code, kind, answer
         except TimeoutError as error:
             raise WitnessUnavailableError(f"{self.name} did not answer in {self._timeout_seconds:g} s") from error
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise WitnessUnavailableError(f"{self.name} cannot be reached: {type(error).__name__}") from error
 
     async def aclose(self) -> None:

@@ -130,7 +130,7 @@ def _link(tx: AccessTransaction, act: AuditContext, account: Account, subject: s
 def _bring_in_line(
     tx: AccessTransaction, act: AuditContext, account_id: UUID, wanted: set[tuple[Role, UUID | None]]
 ) -> int:
-    """Make the grants from claims equal to ``wanted``; return the number of all grants of the account afterwards.
+    """Make the grants from claims equal to ``wanted``; return how many grants and offers the account has afterwards.
 
     A role that an administrator granted is not granted again: it may be limited to a period, and no claim removes that
     limit.
@@ -159,7 +159,8 @@ def _bring_in_line(
         held[role, customer_id] = grant
     if entries:
         tx.audit.append(entries)
-    return len(held)
+    # A person who was only offered a membership signs in to accept it.
+    return len(held) + len(tx.accounts.offers(account_id))
 
 
 def _name(claims: Mapping[str, Any], address: str) -> str:

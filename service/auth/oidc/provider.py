@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
-import httpx
+import httpx2
 import structlog
 from joserfc.jwk import Key
 
@@ -119,13 +119,13 @@ class OidcProvider:
         verify_issuer_url(settings.issuer)
         self._settings, self._clock, self._redirect_uri = settings, clock, redirect_uri
         self._client_secret = settings.secret()
-        self._client = httpx.AsyncClient(
+        self._client = httpx2.AsyncClient(
             follow_redirects=False,
             trust_env=False,
             verify=_tls(settings),
             timeout=settings.timeout_seconds,
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            limits=httpx.Limits(max_connections=10),
+            limits=httpx2.Limits(max_connections=10),
         )
         self._asking = asyncio.Lock()
         self._metadata: tuple[Metadata, datetime] | None = None
@@ -186,12 +186,12 @@ class OidcProvider:
             "redirect_uri": self._redirect_uri,
             "code_verifier": verifier,
         }
-        credentials: httpx.BasicAuth | None = None
+        credentials: httpx2.BasicAuth | None = None
         if self._client_secret is None:
             form["client_id"] = settings.client_id
         else:
             # RFC 6749, 2.3.1: both are form-encoded before they are put together.
-            credentials = httpx.BasicAuth(quote_plus(settings.client_id), quote_plus(self._client_secret))
+            credentials = httpx2.BasicAuth(quote_plus(settings.client_id), quote_plus(self._client_secret))
         answer = await self._json("POST", metadata.token_endpoint, form, credentials, refused="code_refused")
         id_token, access_token = answer.get("id_token"), answer.get("access_token")
         if not isinstance(id_token, str) or len(id_token) > MAX_TOKEN_CHARACTERS:
@@ -203,7 +203,7 @@ class OidcProvider:
         method: str,
         url: str,
         form: Mapping[str, str] | None = None,
-        credentials: httpx.BasicAuth | None = None,
+        credentials: httpx2.BasicAuth | None = None,
         *,
         refused: str = "provider_failed",
     ) -> dict[str, Any]:
@@ -222,7 +222,7 @@ class OidcProvider:
                     body += chunk
                     if len(body) > _MAX_ANSWER_BYTES:
                         raise OidcRefusedError("provider_answer_too_large")
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
             # The text of these errors may contain the URL, so only their type is logged.
             _log.warning("provider.unreachable", kind=type(error).__name__)
             raise OidcRefusedError("provider_unreachable") from None

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from notifications.errors import NotFoundError, required
 from notifications.ports import Page
-from service.auth.scope.visibility import OutOfScopeError, ScopedRepository
-from service.ports.accounts import CUSTOMER_ROLES, Account, Grant
+from service.auth.scope.visibility import ScopedRepository
+from service.ports.accounts import CUSTOMER_ROLES, Account, Grant, MembershipOffer
 from service.ports.credentials import Passkey, Password, Totp
 from service.ports.sessions import Link, Session, Throttle
 from service.ports.tokens import ApiToken
@@ -23,12 +23,12 @@ class ScopedAccounts(ScopedRepository):
         return [grant for grant in self._tx.accounts.grants_at(customer_id) if grant.role in CUSTOMER_ROLES]
 
     def get(self, account_id: UUID) -> Account | None:
-        """Return an account: at the provider any, for accounts have no moment; else one with a role within."""
+        """Return an account: at the provider any, for accounts have no moment; else one with a role or offer within."""
         if self._scope.at_provider:
             return self._tx.accounts.get(account_id)
         held = any(
-            grant.customer_id is not None and self._scope.covers_customer(grant.customer_id)
-            for grant in self._tx.accounts.grants(account_id)
+            each.customer_id is not None and self._scope.covers_customer(each.customer_id)
+            for each in (*self._tx.accounts.grants(account_id), *self._tx.accounts.offers(account_id))
         )
         return self._tx.accounts.get(account_id) if held else None
 
@@ -43,25 +43,36 @@ class ScopedAccounts(ScopedRepository):
         self._verify_at_provider("grants")
         return self._tx.accounts.grants(account_id)
 
+    def offers(self, account_id: UUID) -> Sequence[MembershipOffer]:
+        self._verify_at_provider("offers")
+        return self._tx.accounts.offers(account_id)
+
     def by_email(self, email: str) -> Account | None:
         # The caller that invites states the address. The invitation decides what it learns of the account.
         return self._tx.accounts.by_email(email)
 
     def add(self, account: Account) -> None:
-        # An account without a grant may do nothing; the grant is what counts.
+        # An account without a grant may do nothing, and a manager only offers memberships.
         self._tx.accounts.add(account)
-
-    def add_grant(self, grant: Grant) -> None:
-        if grant.role not in CUSTOMER_ROLES or grant.customer_id is None:
-            raise OutOfScopeError("a grant of another role")
-        self._verify_customer(grant.customer_id)
-        self._tx.accounts.add_grant(grant)
 
     def remove_grant(self, grant_id: UUID) -> None:
         known = self._scope.customer_ids or ()
         if all(grant.id != grant_id for customer_id in known for grant in self.grants_at(customer_id)):
             raise NotFoundError("grant", grant_id)
         self._tx.accounts.remove_grant(grant_id)
+
+    def add_offer(self, offer: MembershipOffer) -> None:
+        self._verify_customer(offer.customer_id)
+        self._tx.accounts.add_offer(offer)
+
+    def remove_offer(self, offer_id: UUID) -> None:
+        known = self._scope.customer_ids or ()
+        if all(offer.id != offer_id for customer_id in known for offer in self.offers_at(customer_id)):
+            raise NotFoundError("membership", offer_id)
+        self._tx.accounts.remove_offer(offer_id)
+
+    def offers_at(self, customer_id: UUID) -> Sequence[MembershipOffer]:
+        return self._tx.accounts.offers_at(customer_id) if self._scope.covers_customer(customer_id) else ()
 
 
 class ScopedCredentials(ScopedRepository):

@@ -46,8 +46,7 @@ class ScopedDeliveries(ScopedRepository):
     def inbox(self, customer_id: UUID, page: Page) -> tuple[list[InboxItem], str | None]:
         if not self._scope.covers_customer(customer_id):
             return [], None
-        items, following = self._tx.deliveries.inbox(customer_id, page)
-        return [item for item in items if self._scope.covers(customer_id, item.placed_at)], following
+        return self._tx.deliveries.inbox(customer_id, self._of_customer(page, customer_id))
 
     def bounces(self, delivery_id: UUID | None) -> Sequence[Bounce]:
         if delivery_id is None:

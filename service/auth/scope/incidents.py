@@ -21,10 +21,9 @@ class ScopedIncidents(ScopedRepository):
         return required("incident", incident_id, self.get(incident_id))
 
     def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
-        """Return a page of the incidents within; as for notices it may hold fewer than its limit."""
+        """Return a page of the incidents within."""
         self._verify_at_provider("page")
-        found, following = self._tx.incidents.page(page, state=state)
-        return [incident for incident in found if self._covers(incident)], following
+        return self._tx.incidents.page(self._of_provider(page), state=state)
 
     def facts_at(self, incident_id: UUID, version: int) -> IncidentFacts | None:
         return None if self.get(incident_id) is None else self._tx.incidents.facts_at(incident_id, version)

@@ -10,6 +10,9 @@ from notifications.notice import NoticeState
 from notifications.ports import Page, SequencedEntry, TimestampedCheckpoint
 from service.auth.scope.visibility import ScopedRepository
 
+#: Entries read at a time while looking for one more that is within.
+_LOOK_AHEAD = 100
+
 
 class ScopedAudit(ScopedRepository):
     """The entries within; every change appends its own."""
@@ -23,8 +26,24 @@ class ScopedAudit(ScopedRepository):
         return [entry for entry in self._tx.audit.entries(start, limit) if self._shows_entry(entry)]
 
     def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
-        found, following = self._tx.audit.about(kind, identifier, page)
-        return [entry for entry in found if self._shows_entry(entry)], following
+        """Return a page of the entries within: full, and followed by another only where an entry is in it.
+
+        Only the leaf of an entry says what it is about, so no statement can filter. The page is read until it is full,
+        and then until one more entry within is found.
+        """
+        shown: list[SequencedEntry] = []
+        cursor = page.cursor
+        while len(shown) < page.limit:
+            found, cursor = self._tx.audit.about(kind, identifier, Page(page.limit - len(shown), cursor))
+            shown += filter(self._shows_entry, found)
+            if cursor is None:
+                return shown, None
+        ahead: str | None = cursor
+        while ahead is not None:
+            found, ahead = self._tx.audit.about(kind, identifier, Page(_LOOK_AHEAD, ahead))
+            if any(map(self._shows_entry, found)):
+                return shown, cursor
+        return shown, None
 
     def get(self, entry_id: UUID) -> SequencedEntry | None:
         entry = self._tx.audit.get(entry_id)
@@ -43,23 +62,23 @@ class ScopedAudit(ScopedRepository):
         return any(
             named == self._tx.customers.pseudonym(customer_id)
             and self._scope.covers(customer_id, at)
-            and self._was_served(customer_id, leaf["subjects"])
+            and self._was_served(customer_id, leaf["subjects"], at)
             for customer_id in self._scope.customer_ids or ()
         )
 
-    def _was_served(self, customer_id: UUID, subjects: dict[str, str]) -> bool:
-        """Whether a customer was served what an entry is about: it sees no draft, and no incident without a notice."""
+    def _was_served(self, customer_id: UUID, subjects: dict[str, str], at: datetime) -> bool:
+        """Whether a customer was served what an entry of a moment is about.
+
+        It sees no draft. Of an incident it sees what happened until the latest notice that it was served.
+        """
         if "notice" in subjects:
             return self._notice(UUID(subjects["notice"])) is not None
         if "incident" not in subjects:
             return True
-        sealed, _ = self._tx.notices.page(
-            Page(1),
-            incident_id=UUID(subjects["incident"]),
-            customer_id=customer_id,
-            state=NoticeState.SEALED.value,
+        return any(
+            notice.state is NoticeState.SEALED and notice.sealed_at is not None and at <= notice.sealed_at
+            for notice in self._tx.notices.of_incident(UUID(subjects["incident"]), customer_id)
         )
-        return bool(sealed)
 
 
 class ScopedLog(ScopedRepository):

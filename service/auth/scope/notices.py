@@ -30,7 +30,7 @@ class ScopedNotices(ScopedRepository):
         customer_id: UUID | None = None,
         state: str | None = None,
     ) -> tuple[list[Notice], str | None]:
-        """Return a page of the notices within; it may hold fewer than its limit and still be followed by another.
+        """Return a page of the notices within.
 
         A caller that acts for several customers states which one it means: a page shows notices of one customer only.
         """
@@ -41,8 +41,8 @@ class ScopedNotices(ScopedRepository):
             (customer_id,) = ids
         if customer_id is not None and not self._scope.covers_customer(customer_id):
             return [], None
-        found, following = self._tx.notices.page(page, incident_id=incident_id, customer_id=customer_id, state=state)
-        return [notice for notice in found if self._shows(notice)], following
+        page = self._of_customer(page, customer_id)
+        return self._tx.notices.page(page, incident_id=incident_id, customer_id=customer_id, state=state)
 
     def of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
         found = self._tx.notices.of_incident(incident_id, customer_id)

@@ -1,10 +1,12 @@
 """What is within a scope: the questions that the scoped repositories share."""
 
+from dataclasses import replace
 from typing import ClassVar, NoReturn
 from uuid import UUID
 
 from notifications.errors import GreffierError, NotFoundError
 from notifications.notice import Notice, NoticeState
+from notifications.ports import Extent, Page
 from service.auth.caller import Scope
 from service.ports.store import AccessTransaction
 
@@ -40,6 +42,27 @@ class ScopedRepository:
     def _verify_at_provider(self, name: str) -> None:
         if not self._scope.at_provider:
             raise OutOfScopeError(f"{self._name}.{name}")
+
+    def _of_customer(self, page: Page, customer_id: UUID | None) -> Page:
+        """Return the page limited to the scope; the statement filters, so that what is hidden leaves no gap.
+
+        With a customer, only extents that cover it are kept.
+        """
+        extents = (
+            Extent(reach.customer_id, reach.starts_at, reach.ends_at, served_only=not reach.at_provider)
+            for reach in self._scope.reaches
+            if customer_id is None or reach.customer_id in {None, customer_id}
+        )
+        return replace(page, within=tuple(dict.fromkeys(extents)))
+
+    def _of_provider(self, page: Page) -> Page:
+        """Return the page limited to the provider's own records within the scope: those of no single customer."""
+        extents = (
+            Extent(starts_at=reach.starts_at, ends_at=reach.ends_at)
+            for reach in self._scope.reaches
+            if reach.at_provider and reach.customer_id is None
+        )
+        return replace(page, within=tuple(dict.fromkeys(extents)))
 
     def _shows(self, notice: Notice) -> bool:
         """Whether a notice is within: by the moment it was made, and, on a customer's side, once it is sealed."""

@@ -76,9 +76,9 @@ def invite_new(
 def tell_membership(
     tx: AccessTransaction, act: AuditContext, account: Account, *, console_url: str | None, provider_name: str
 ) -> None:
-    """Queue the mail to a person with an account who acts for one more customer now; it names no customer."""
+    """Queue the mail to a person with an account whom one more customer invites; it names no customer."""
     if console_url is not None and account.active:
-        _mail(tx, act, account, "membership", f"{console_url.rstrip('/')}/", provider_name)
+        _mail(tx, act, account, "membership", f"{console_url.rstrip('/')}/account", provider_name)
     # As many entries as for an invitation, so that the length of the log does not reveal whether there was an account.
     subjects = {"account": str(account.id)}
     tx.audit.append([act.entry("membership.told", subjects=subjects), act.entry("account.joined", subjects=subjects)])

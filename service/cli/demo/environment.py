@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import httpx
+import httpx2
 from fastapi import FastAPI
 
 from notifications.ports import Clock
@@ -45,15 +45,16 @@ async def embedded_service(
 ) -> AsyncIterator[RunningService]:
     """Prepare the folder if it is new, start everything on loopback, and stop it in order.
 
-    ``customers`` registers so many plain customers. ``clock`` replaces the system's. ``overrides`` are settings.
+    ``customers`` is the number of plain customers to register. ``clock`` replaces the system's. ``overrides`` are
+    settings.
     """
     if not is_prepared(data):
         prepare_data_folder(data, address=ADDRESS, provider_name=PROVIDER, now=datetime.now(UTC))
     async with contextlib.AsyncExitStack() as stack:
-        # The port first, as ``greffier serve`` does.
+        # Bind the port first, as ``greffier serve`` does.
         bound = stack.enter_context(bound_socket("127.0.0.1", port))
         sink = await stack.enter_async_context(MailSink())
-        # Nobody is asked about by the clock: what the sink gets is what a demo or a test does.
+        # No scheduled checks, so that the sink gets only the mails of a demo or test.
         relay = {"mail__host": "127.0.0.1", "mail__port": sink.port, "mail__tls": "none"}
         relay["contact_checks__every_days"] = 0
         settings = load_settings(data, **(relay | overrides))
@@ -97,7 +98,7 @@ async def _serving(app: FastAPI, bound: socket.socket) -> AsyncIterator[None]:
 
 async def _register(running: RunningService, customers: int) -> None:
     headers = {"Authorization": f"Bearer {running.token}"}
-    async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=30) as api:
+    async with httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30) as api:
         for number in range(customers):
             body = {
                 "name": f"Customer {number}",

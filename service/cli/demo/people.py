@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Any
 
-import httpx
+import httpx2
 
 from notifications.errors import GreffierError
 
@@ -12,8 +12,8 @@ class InvitationError(GreffierError):
     """A person of the demo could not be invited."""
 
 
-async def invite_people(api: httpx.AsyncClient) -> list[tuple[str, str]]:
-    """Make the people and return who each is, and the link by which it sets its password."""
+async def invite_people(api: httpx2.AsyncClient) -> list[tuple[str, str]]:
+    """Create the accounts; return for each person the role and the link to set a password."""
     customers = (await _done(api.get("/customers")))["items"]
     first = customers[0]
     people = (
@@ -35,7 +35,7 @@ async def invite_people(api: httpx.AsyncClient) -> list[tuple[str, str]]:
     return invited
 
 
-async def _done(request: Awaitable[httpx.Response]) -> dict[str, Any]:
+async def _done(request: Awaitable[httpx2.Response]) -> dict[str, Any]:
     response = await request
     if response.is_error:
         raise InvitationError(f"{response.request.method} {response.request.url.path}: {response.text}")

@@ -1,4 +1,4 @@
-"""The main job from end to end, told in the terminal: declare, decide, release, serve, verify, tamper."""
+"""The main process from end to end in the terminal: declare, decide, release, serve, verify, tamper."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
@@ -31,11 +31,11 @@ _STYLES = {"notify": "bold green", "do_not_notify": "dim", "pending": "bold yell
 
 
 class DemoError(GreffierError):
-    """A step of the demo did not do what it must."""
+    """A step of the demo failed."""
 
 
 async def run_demo(out: Path, *, once: bool, port: int) -> None:
-    """Tell the story into ``out``; then end, or keep serving until interrupted."""
+    """Run the story, with its files in ``out``; then end, or keep serving until interrupted."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=110)
@@ -43,7 +43,7 @@ async def run_demo(out: Path, *, once: bool, port: int) -> None:
         log = StringIO() if once else (Path(scratch) / "service.log").open("w", encoding="utf-8")
         with contextlib.closing(log):
             configure_logging(log)
-            # Links in mails and passkeys name the address that a browser on this machine uses.
+            # Mails and passkeys use the address that a browser on this machine uses.
             settings: dict[str, Any] = (
                 {} if once or port == 0 else {"provider__console_url": f"http://localhost:{port}"}
             )
@@ -56,7 +56,7 @@ async def run_demo(out: Path, *, once: bool, port: int) -> None:
 async def _serve_on(running: RunningService, out: Path, console: Console) -> None:
     console.rule("[bold]The service goes on")
     headers = {"Authorization": f"Bearer {running.token}"}
-    async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
         people = await invite_people(api)
     address = f"http://localhost:{running.port}"
     console.print(f"pages     {address}/sign-in   Set a password by one of these links, each works once:")
@@ -87,7 +87,7 @@ async def tell(running: RunningService, out: Path, console: Console) -> None:
     8. Change one byte of a copy, and see both refuse it.
     """
     headers = {"Authorization": f"Bearer {running.token}"}
-    async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+    async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
         console.rule("[bold]1. Three customers")
         ids = await _register(api, console)
         facts, source = demo_incident(ids, datetime.now(UTC))
@@ -126,7 +126,7 @@ def _tally(tally: dict[str, int]) -> str:
     return ", ".join(f"[{_STYLES[verdict]}]{count} {verdict}[/]" for verdict, count in tally.items())
 
 
-async def _settle(api: httpx.AsyncClient, incident: dict[str, Any]) -> dict[str, Any]:
+async def _settle(api: httpx2.AsyncClient, incident: dict[str, Any]) -> dict[str, Any]:
     response = await api.patch(
         f"/incidents/{incident['id']}/facts",
         json={"unlisted_customers": "not_affected"},
@@ -138,8 +138,8 @@ async def _settle(api: httpx.AsyncClient, incident: dict[str, Any]) -> dict[str,
     return changed
 
 
-async def _all_recorded(api: httpx.AsyncClient, running: RunningService, notices: Sequence[dict[str, Any]]) -> None:
-    """Wait until the evidence of every delivery is committed; each commit wakes us."""
+async def _all_recorded(api: httpx2.AsyncClient, running: RunningService, notices: Sequence[dict[str, Any]]) -> None:
+    """Wait until the evidence of every delivery is committed; each commit wakes this check."""
     changed = asyncio.Event()
 
     def wake(_kinds: set[str]) -> None:
@@ -163,7 +163,7 @@ async def _all_recorded(api: httpx.AsyncClient, running: RunningService, notices
 
 
 async def _post(
-    api: httpx.AsyncClient, path: str, body: dict[str, Any] | None, headers: dict[str, str] | None = None
+    api: httpx2.AsyncClient, path: str, body: dict[str, Any] | None, headers: dict[str, str] | None = None
 ) -> dict[str, Any]:
     response = await api.post(path, json=body, headers=headers)
     if response.is_error:
@@ -172,7 +172,7 @@ async def _post(
     return answer
 
 
-async def _get(api: httpx.AsyncClient, path: str) -> dict[str, Any]:
+async def _get(api: httpx2.AsyncClient, path: str) -> dict[str, Any]:
     response = await api.get(path)
     if response.is_error:
         raise DemoError(f"GET {path} answered {response.status_code}: {response.text}")
@@ -180,7 +180,7 @@ async def _get(api: httpx.AsyncClient, path: str) -> dict[str, Any]:
     return answer
 
 
-async def _register(api: httpx.AsyncClient, console: Console) -> dict[str, str]:
+async def _register(api: httpx2.AsyncClient, console: Console) -> dict[str, str]:
     table = Table(box=None, header_style="bold")
     for heading in ("customer", "contacts", "agreement since", "levels"):
         table.add_column(heading)
@@ -212,7 +212,7 @@ def _show_classification(console: Console, incident: dict[str, Any]) -> None:
         console.print(f"  [yellow]open[/] {question['fact']}")
 
 
-async def _show_assessments(api: httpx.AsyncClient, console: Console, incident: dict[str, Any]) -> None:
+async def _show_assessments(api: httpx2.AsyncClient, console: Console, incident: dict[str, Any]) -> None:
     page = await _get(api, f"/incidents/{incident['id']}/assessments")
     table = Table(box=None, header_style="bold", padding=(0, 1))
     for heading in ("customer", "verdict", "why", "due"):
@@ -226,13 +226,13 @@ async def _show_assessments(api: httpx.AsyncClient, console: Console, incident: 
 
 
 def _telling(item: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the reasons that carry a verdict; the API gives all that were examined."""
+    """Return the reasons that decide a verdict; the API gives all reasons that were examined."""
     wanted = {"notify": "yes", "pending": "unknown", "do_not_notify": "no"}[item["verdict"]]
     reasons = [reason for reason in item["reasons"] if reason["holds"] == wanted]
     return [reason for reason in reasons if reason["obliges"]] or reasons
 
 
-async def _expected_mails(api: httpx.AsyncClient, notices: Sequence[dict[str, Any]]) -> int:
+async def _expected_mails(api: httpx2.AsyncClient, notices: Sequence[dict[str, Any]]) -> int:
     count = 0
     for notice in notices:
         contacts = await _get(api, f"/customers/{notice['customer_id']}/contacts")
@@ -240,7 +240,7 @@ async def _expected_mails(api: httpx.AsyncClient, notices: Sequence[dict[str, An
     return count
 
 
-async def _show_deliveries(api: httpx.AsyncClient, console: Console, notices: Sequence[dict[str, Any]]) -> None:
+async def _show_deliveries(api: httpx2.AsyncClient, console: Console, notices: Sequence[dict[str, Any]]) -> None:
     table = Table(box=None, header_style="bold")
     for heading in ("notice", "channel", "state", "evidence (ETSI EN 319 522)", "answer"):
         table.add_column(heading)
@@ -260,7 +260,7 @@ async def _show_deliveries(api: httpx.AsyncClient, console: Console, notices: Se
 def _save(running: RunningService, out: Path, console: Console) -> list[Path]:
     folder = out / "mails"
     folder.mkdir(parents=True, exist_ok=True)
-    # What an earlier run left was signed by other keys.
+    # Other keys signed the files of an earlier run.
     for old in (*folder.glob("[0-9][0-9]-*.eml"), *folder.glob("tampered-*.eml.txt")):
         old.unlink()
     saved = []
@@ -287,7 +287,7 @@ def _verify(mail: Path, trust_dir: Path, console: Console) -> None:
 
 
 def _tamper(mail: Path, trust_dir: Path, console: Console) -> None:
-    """Change one letter in the words of a copy: what a forger would do."""
+    """Change one letter in the text of a copy, as a forger would."""
     genuine = mail.read_bytes()
     position = _a_letter(genuine)
     changed = bytearray(genuine)
@@ -306,7 +306,7 @@ def _tamper(mail: Path, trust_dir: Path, console: Console) -> None:
 
 
 def _a_letter(mail: bytes) -> int:
-    """Return the position of a lower-case letter in the plain words, past their first line."""
+    """Return the position of a lower-case letter in the plain text, after its first line."""
     start = mail.index(b"\r\n\r\n", mail.index(b"Content-Type: text/plain")) + 80
     return next(position for position in range(start, len(mail)) if chr(mail[position]).islower())
 

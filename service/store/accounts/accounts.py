@@ -7,17 +7,18 @@ from sqlalchemy import bindparam
 
 from notifications.errors import required
 from notifications.ports import Page
-from service.ports.accounts import Account, ExternalIdentity, Grant, Role
+from service.ports.accounts import Account, ExternalIdentity, Grant, MembershipOffer, Role
 from service.store.sql.flat import FlatTable
 from service.store.sql.paging import FIRST, paged, start_of
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled_text, limited
-from service.store.tables import AccountRow, ExternalIdentityRow, GrantRow, table
+from service.store.tables import AccountRow, ExternalIdentityRow, GrantRow, MembershipOfferRow, table
 
 _ACCOUNTS = FlatTable(Account, AccountRow)
 _GRANTS = FlatTable(
     Grant, GrantRow, extra={"held_at": lambda grant: b"" if grant.customer_id is None else grant.customer_id.bytes}
 )
+_OFFERS = FlatTable(MembershipOffer, MembershipOfferRow)
 _IDENTITIES = FlatTable(ExternalIdentity, ExternalIdentityRow)
 
 _BY_ID, _BY_EMAIL = _ACCOUNTS.by("id"), _ACCOUNTS.by("email")
@@ -32,6 +33,8 @@ _VERSION = compiled_text("SELECT version FROM accounts WHERE id = :id", "id")
 _REMOVE_GRANT = compiled_text("DELETE FROM grants WHERE id = :id", "id")
 _OF_ACCOUNT, _AT_CUSTOMER = _GRANTS.by("account_id", ordered=True), _GRANTS.by("customer_id", ordered=True)
 _OF_ROLE = _GRANTS.by("role", ordered=True)
+_OFFERS_TO, _OFFERS_AT = _OFFERS.by("account_id", ordered=True), _OFFERS.by("customer_id", ordered=True)
+_REMOVE_OFFER = compiled_text("DELETE FROM membership_offers WHERE id = :id", "id")
 _IDENTITY = _IDENTITIES.by("issuer", "subject")
 _OF_PERSON = _IDENTITIES.by("account_id")
 
@@ -92,6 +95,24 @@ class AccountRecords(Records):
         grants = [_GRANTS.record(row) for row in self._session.all(_OF_ROLE, (role.value,))]
         found = (self.get(account_id) for account_id in dict.fromkeys(grant.account_id for grant in grants))
         return [account for account in found if account is not None and account.active]
+
+    def add_offer(self, offer: MembershipOffer) -> None:
+        """Store an offer."""
+        self._session.execute(_OFFERS.insert, _OFFERS.values(offer))
+        self._changed("access")
+
+    def remove_offer(self, offer_id: UUID) -> None:
+        """Remove an offer."""
+        self._session.execute(_REMOVE_OFFER, (offer_id.bytes,))
+        self._changed("access")
+
+    def offers(self, account_id: UUID) -> Sequence[MembershipOffer]:
+        """Return the offers to an account."""
+        return [_OFFERS.record(row) for row in self._session.all(_OFFERS_TO, (account_id.bytes,))]
+
+    def offers_at(self, customer_id: UUID) -> Sequence[MembershipOffer]:
+        """Return the offers for a customer."""
+        return [_OFFERS.record(row) for row in self._session.all(_OFFERS_AT, (customer_id.bytes,))]
 
     def add_external_identity(self, identity: ExternalIdentity) -> None:
         """Store an external identity."""

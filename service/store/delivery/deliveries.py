@@ -1,6 +1,7 @@
 """Deliveries, their attempts, messages as sent, and the console inbox."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -27,7 +28,7 @@ from service.store.sql.encoding import (
     to_optional_bytes,
     to_optional_microseconds,
 )
-from service.store.sql.paging import LAST, paged, start_of
+from service.store.sql.paging import LAST, Shape, extent_values, paged, shapes_of, start_of, within_extents
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text, insert_of, limited
 from service.store.tables import (
@@ -101,13 +102,22 @@ _PLACE = compiled_text(
     " WHERE NOT EXISTS (SELECT 1 FROM inbox_items WHERE notice_id = :placed)",
     "notice_id", "customer_id", "placed_at", "placed",
 )  # fmt: skip
-_INBOX_PAGE = limited(
-    select(_inbox.position, _inbox.notice_id, _inbox.customer_id, _inbox.placed_at)
-    .where(_inbox.customer_id == bindparam("customer_id"), _inbox.position < bindparam("before"))
-    .order_by(_inbox.position.desc()),
-    "customer_id",
-    "before",
-)
+
+
+@lru_cache(maxsize=64)
+def _inbox_statement(shapes: tuple[Shape, ...] | None) -> str:
+    """Return the statement of a page of an inbox, by the shapes of its extents. What is placed there was served."""
+    statement = (
+        select(_inbox.position, _inbox.notice_id, _inbox.customer_id, _inbox.placed_at)
+        .where(_inbox.customer_id == bindparam("customer_id"), _inbox.position < bindparam("before"))
+        .order_by(_inbox.position.desc())
+    )
+    if shapes is None:
+        return limited(statement, "customer_id", "before")
+    covered, names = within_extents(
+        shapes, at=_inbox.placed_at, customer_id=_inbox.customer_id, served=_inbox.placed_at.is_not(None)
+    )
+    return limited(statement.where(covered), "customer_id", "before", *names)
 
 
 def delivery_of_row(*row: Any) -> Delivery:
@@ -288,5 +298,6 @@ class DeliveryRecords(Records):
     def inbox(self, customer_id: UUID, page: Page) -> tuple[list[InboxItem], str | None]:
         """Return the console inbox of a customer, newest first."""
         before = start_of("inbox", page, LAST)
-        rows = self._session.all(_INBOX_PAGE, (customer_id.bytes, before, page.limit + 1))
+        values = (customer_id.bytes, before, *extent_values(page), page.limit + 1)
+        rows = self._session.all(_inbox_statement(shapes_of(page)), values)
         return paged("inbox", page, rows, _inbox_item_of_row)

@@ -78,12 +78,17 @@ _ROWS_OF_CUSTOMER = (
     "DELETE FROM contacts WHERE customer_id = ?",
     "DELETE FROM customer_salts WHERE customer_id = ?",
     "DELETE FROM grants WHERE customer_id = ?",
+    "DELETE FROM membership_offers WHERE customer_id = ?",
     "DELETE FROM customers WHERE id = ?",
 )
 _ONLY_HERE = (
-    "SELECT a.id, a.name, a.email FROM accounts a WHERE a.id IN (SELECT account_id FROM grants WHERE customer_id = ?) "
+    "SELECT a.id, a.name, a.email FROM accounts a WHERE a.id IN "
+    "(SELECT account_id FROM grants WHERE customer_id = ? "
+    "UNION SELECT account_id FROM membership_offers WHERE customer_id = ?) "
     "AND NOT EXISTS (SELECT 1 FROM grants g WHERE g.account_id = a.id "
-    "AND (g.customer_id IS NULL OR g.customer_id <> ?)) ORDER BY a.position"
+    "AND (g.customer_id IS NULL OR g.customer_id <> ?)) "
+    "AND NOT EXISTS (SELECT 1 FROM membership_offers o WHERE o.account_id = a.id AND o.customer_id <> ?) "
+    "ORDER BY a.position"
 )
 #: Deletes the rows of an account that had no other role than for this customer.
 _ROWS_OF_ACCOUNT = (
@@ -164,7 +169,7 @@ class ErasureRecords(Records):
         if named is None:
             raise NotFoundError("customer", customer_id)
         self._session.execute(_BEGIN, (to_microseconds(begun_at), key))
-        accounts = self._session.all(_ONLY_HERE, (key, key))
+        accounts = self._session.all(_ONLY_HERE, (key, key, key, key))
         mailboxes = {str(row[0]) for row in self._session.all(_CONTACTS, (key,))}
         mailboxes |= {str(email) for _, _, email in accounts if email is not None}
         # An address stands in what was said in any of its spellings.

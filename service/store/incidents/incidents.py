@@ -16,7 +16,7 @@ from service.store.sql.encoding import (
     to_microseconds,
     to_optional_microseconds,
 )
-from service.store.sql.paging import LAST, paged, start_of
+from service.store.sql.paging import LAST, Shape, extent_values, paged, shapes_of, start_of, within_extents
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text, insert_of, limited
 from service.store.tables import IncidentFactsRow, IncidentRow, table
@@ -47,8 +47,6 @@ _page_of_incidents = (
     .where(_incidents.position < bindparam("before"))
     .order_by(_incidents.position.desc())
 )
-_INCIDENTS_PAGE = limited(_page_of_incidents, "before")
-_INCIDENTS_PAGE_BY_STATE = limited(_page_of_incidents.where(_incidents.state == bindparam("state")), "before", "state")
 _FACTS_AT = compiled(
     select(_facts.facts).where(_facts.incident_id == bindparam("id"), _facts.version == bindparam("version")),
     "id", "version",
@@ -64,6 +62,18 @@ _NEXT_TICKET = compiled_text(
     " ON CONFLICT (year) DO UPDATE SET last_number = ticket_counters.last_number + 1 RETURNING last_number",
     "year",
 )
+
+
+@lru_cache(maxsize=64)
+def _page_statement(filters: tuple[str, ...], shapes: tuple[Shape, ...] | None) -> str:
+    """Return the statement of a page, by its filters and the shapes of its extents."""
+    statement = _page_of_incidents
+    if "state" in filters:
+        statement = statement.where(_incidents.state == bindparam("state"))
+    if shapes is None:
+        return limited(statement, "before", *filters)
+    covered, names = within_extents(shapes, at=_incidents.opened_at)
+    return limited(statement.where(covered), "before", *filters, *names)
 
 
 def _incident_of_row(*row: Any) -> Incident:
@@ -150,8 +160,7 @@ class IncidentRecords(Records):
     def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
         """Return incidents, newest first, as a page."""
         before = start_of("incidents", page, LAST)
-        if state is None:
-            rows = self._session.all(_INCIDENTS_PAGE, (before, page.limit + 1))
-        else:
-            rows = self._session.all(_INCIDENTS_PAGE_BY_STATE, (before, state, page.limit + 1))
+        filters = {} if state is None else {"state": state}
+        statement = _page_statement(tuple(filters), shapes_of(page))
+        rows = self._session.all(statement, (before, *filters.values(), *extent_values(page), page.limit + 1))
         return paged("incidents", page, rows, _incident_of_row)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from itertools import product
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from service.store.sql.encoding import (
     to_microseconds,
     to_optional_microseconds,
 )
-from service.store.sql.paging import LAST, paged, start_of
+from service.store.sql.paging import LAST, Shape, extent_values, paged, shapes_of, start_of, within_extents
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text, insert_of, limited
 from service.store.tables import CustomerRow, NoticeRow, table
@@ -71,10 +71,14 @@ _LEASABLE = limited(
     "now",
 )
 _LEASE = compiled_text("UPDATE notices SET leased_until = :leased_until WHERE id = :id", "leased_until", "id")
+_UNINDEXED_STATE = _notices.state.op("||")(literal_column("''"))
+_SEALED = literal_column(f"'{NoticeState.SEALED.value}'")
 _FILTERS = {"incident_id": _notices.incident_id, "customer_id": _notices.customer_id, "state": _notices.state}
 
 
-def _page_statement(filters: tuple[str, ...]) -> str:
+@lru_cache(maxsize=256)
+def _page_statement(filters: tuple[str, ...], shapes: tuple[Shape, ...] | None) -> str:
+    """Return the statement of a page, by its filters and the shapes of its extents."""
     statement = (
         select(_notices.position, *NOTICE)
         .where(_notices.position < bindparam("before"))
@@ -83,16 +87,14 @@ def _page_statement(filters: tuple[str, ...]) -> str:
     for name in filters:
         # The index of states is avoided if a narrower filter is given, because a state has too many notices.
         narrower = name == "state" and len(filters) > 1
-        column = _FILTERS[name].op("||")(literal_column("''")) if narrower else _FILTERS[name]
+        column = _UNINDEXED_STATE if narrower else _FILTERS[name]
         statement = statement.where(column == bindparam(name))
-    return limited(statement, "before", *filters)
-
-
-#: The statement of a page, by its filters.
-_PAGES = {
-    chosen: _page_statement(tuple(name for name, is_set in zip(_FILTERS, chosen, strict=True) if is_set))
-    for chosen in product((False, True), repeat=len(_FILTERS))
-}
+    if shapes is None:
+        return limited(statement, "before", *filters)
+    covered, names = within_extents(
+        shapes, at=_notices.created_at, customer_id=_notices.customer_id, served=_UNINDEXED_STATE.in_([_SEALED])
+    )
+    return limited(statement.where(covered), "before", *filters, *names)
 
 
 def notice_of_row(*row: Any) -> Notice:
@@ -217,14 +219,14 @@ class NoticeRecords(Records):
     ) -> tuple[list[Notice], str | None]:
         """Return notices, newest first, as a page."""
         before = start_of("notices", page, LAST)
-        filters = (
-            None if incident_id is None else incident_id.bytes,
-            None if customer_id is None else customer_id.bytes,
-            state,
-        )
-        statement = _PAGES[tuple(value is not None for value in filters)]
-        values = [value for value in filters if value is not None]
-        rows = self._session.all(statement, (before, *values, page.limit + 1))
+        stated = {
+            "incident_id": None if incident_id is None else incident_id.bytes,
+            "customer_id": None if customer_id is None else customer_id.bytes,
+            "state": state,
+        }
+        filters = {name: value for name, value in stated.items() if value is not None}
+        statement = _page_statement(tuple(filters), shapes_of(page))
+        rows = self._session.all(statement, (before, *filters.values(), *extent_values(page), page.limit + 1))
         return paged("notices", page, rows, notice_of_row)
 
     def released(self, limit: int) -> Sequence[Notice]:

@@ -1,21 +1,33 @@
-"""Cursors: opaque for callers; for the store, the sort key of the last item."""
+"""Pages: cursors, and the extents that limit a list.
+
+A cursor of the store holds the sort key of the last item. It stays inside: ``service.auth.cursors`` encrypts it.
+"""
 
 import base64
 import binascii
 import re
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, and_, bindparam, literal_column, or_
 
 from notifications.errors import Fault, InvalidInputError
-from notifications.ports import Page
+from notifications.ports import Extent, Page
+from service.store.sql.encoding import to_microseconds
 
 ItemT = TypeVar("ItemT")
+#: Which limits an extent has: a customer, a start, an end, only what was served. Statements are cached by shapes.
+Shape = tuple[bool, bool, bool, bool]
 
 _CONTENT = re.compile(rb"[a-z]{1,20}:([0-9]{1,18})")
 #: below every sort key, for lists in increasing order
 FIRST = -1
 #: above every sort key, for lists in decreasing order
 LAST = 2**62
+
+# As text: SQLAlchemy would leave the other conditions out beside a constant.
+_EVERYTHING: ColumnElement[bool] = literal_column("(1 = 1)")
+_NOTHING: ColumnElement[bool] = literal_column("(1 = 0)")
 
 
 def cursor_of(listing: str, key: int) -> str:
@@ -50,3 +62,53 @@ def paged(
     kept = rows[: page.limit]
     last_key = kept[-1][0] if len(rows) > page.limit else None
     return [decode(*row[1:]) for row in kept], cursor_of(listing, last_key) if isinstance(last_key, int) else None
+
+
+def shapes_of(page: Page) -> tuple[Shape, ...] | None:
+    """Return the shapes of the extents of a page; None for a list without limits."""
+    return None if page.within is None else tuple(map(_shape, page.within))
+
+
+def extent_values(page: Page) -> list[object]:
+    """Return the parameters of ``within_extents`` for a page, in order."""
+    values: list[object] = []
+    for extent in page.within or ():
+        values += [] if extent.customer_id is None else [extent.customer_id.bytes]
+        values += [to_microseconds(moment) for moment in (extent.starts_at, extent.ends_at) if moment is not None]
+    return values
+
+
+def within_extents(
+    shapes: tuple[Shape, ...],
+    *,
+    at: ColumnElement[Any],
+    customer_id: ColumnElement[Any] | None = None,
+    served: ColumnElement[bool] | None = None,
+) -> tuple[ColumnElement[bool], tuple[str, ...]]:
+    """Return the condition that at least one extent covers a row, and the names of its parameters in order.
+
+    ``at`` is the column of the row's moment. Rows without ``customer_id`` belong to no single customer; rows without
+    ``served`` are never served.
+    """
+    covered: list[ColumnElement[bool]] = []
+    names: list[str] = []
+    for number, (of_customer, has_start, has_end, served_only) in enumerate(shapes):
+        if (of_customer and customer_id is None) or (served_only and served is None):
+            raise ValueError("these rows are in no extent of a customer: leave it out")
+        parts: list[ColumnElement[bool]] = []
+        for name, wanted, compared in (
+            (f"customer_id_{number}", of_customer, lambda value: customer_id == value),
+            (f"starts_at_{number}", has_start, lambda value: at >= value),
+            (f"ends_at_{number}", has_end, lambda value: at < value),
+        ):
+            if wanted:
+                parts.append(compared(bindparam(name)))
+                names.append(name)
+        if served_only and served is not None:
+            parts.append(served)
+        covered.append(and_(*parts) if parts else _EVERYTHING)
+    return or_(*covered) if covered else _NOTHING, tuple(names)
+
+
+def _shape(extent: Extent) -> Shape:
+    return extent.customer_id is not None, extent.starts_at is not None, extent.ends_at is not None, extent.served_only

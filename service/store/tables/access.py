@@ -44,6 +44,23 @@ class GrantRow(SQLModel, table=True):
     held_at: bytes = columns.binary()
 
 
+class MembershipOfferRow(SQLModel, table=True):
+    """``MembershipOffer``."""
+
+    __tablename__ = "membership_offers"
+    __table_args__ = (
+        Index("uq_membership_offers_account_id_customer_id", "account_id", "customer_id", unique=True),
+        Index("ix_membership_offers_customer_id", "customer_id"),
+    )
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    account_id: bytes = columns.identifier("accounts.id")
+    customer_id: bytes = columns.identifier("customers.id")
+    role: str = columns.text()
+    offered_at: int = columns.integer()
+    offered_by: str = columns.text()
+
+
 class PasswordRow(SQLModel, table=True):
     """``Password``."""
 

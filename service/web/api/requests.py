@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from notifications.errors import Fault, IdempotencyMismatchError, InvalidInputError
-from notifications.ports import Clock, Identifiers, Page, StoredResponse, WebhookChannel
+from notifications.ports import Clock, Identifiers, StoredResponse, WebhookChannel
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.notices.seal_notice import SealingDependencies
@@ -108,12 +108,10 @@ IfMatch = Annotated[
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="At most so many items.")]
-Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the previous page.")]
-
-
-def page_of(limit: int, cursor: str | None) -> Page:
-    """Return the wanted page."""
-    return Page(limit, cursor)
+Cursor = Annotated[
+    str | None,
+    Query(max_length=500, description="`next_cursor` of the previous page of the same list, for the same account."),
+]
 
 
 def etag(version: int) -> str:
@@ -161,24 +159,35 @@ async def change(
 ) -> Response:
     """Run a change of what is within the caller's scope in one transaction and answer once it is durable.
 
-    With an idempotency key: 1. an answer recorded under it for the same request is given again; 2. one for another
-    request raises IdempotencyMismatchError; 3. else the answer is recorded in the transaction of the change itself.
-    A change that fails records nothing, so that it can be tried again. A secret is in the first answer alone.
+    With an idempotency key:
+
+    1. What the path names must be within the caller's scope now, also for an answer that was recorded before.
+    2. A recorded answer for another request raises IdempotencyMismatchError; one for the same request is given again.
+       The same request has the same method, path, query, If-Match and body.
+    3. Else the answer is recorded in the transaction of the change itself.
+
+    A change that fails records nothing, so that it can be tried again. A secret is only in the first answer.
     """
     act = access.act()
     if idempotency_key is None:
         answer = await access.store.write(lambda tx: work(access.view(tx), act))
         return Response(answer.content(), answer.status, dict(answer.headers), media_type="application/json")
     body = await request.body()
-    fingerprint = hashlib.sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
+    if_match = request.headers.get("if-match", "")
+    stated = "\n".join((f"{request.method} {request.url.path}", request.url.query, if_match, ""))
+    fingerprint = hashlib.sha256(stated.encode() + body).digest()
     key = f"{access.actor}:{idempotency_key}"
 
     def unit(tx: AccessTransaction) -> StoredResponse:
+        # 1.
+        access.verify_named(tx)
+        # 2.
         stored = tx.responses.get(key)
         if stored is not None:
             if stored.fingerprint != fingerprint:
                 raise IdempotencyMismatchError("this Idempotency-Key was used with another request")
             return stored
+        # 3.
         answer = work(access.view(tx), act)
         response = StoredResponse(fingerprint, answer.status, answer.content(), tuple(answer.headers.items()))
         kept = response if answer.kept is None else replace(response, body=answer.kept.model_dump_json().encode())

@@ -7,8 +7,9 @@ from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field
 
 from service.auth.accounts import AccountDraft, AccountView, GrantDraft
+from service.auth.memberships import OwnMembership
 from service.auth.permissions import Permission
-from service.ports.accounts import AccountKind, Grant, Role
+from service.ports.accounts import AccountKind, Grant, MembershipOffer, Role
 from service.ports.sessions import Session
 from service.ports.tokens import ApiToken
 from service.web.api.fields import Language, Line, Moment, Out, Schema
@@ -60,7 +61,7 @@ class GrantIn(Schema):
 
 
 class GrantOut(Out):
-    """A role that an account holds."""
+    """A role that an account holds, or a membership that it has not accepted yet."""
 
     id: UUID
     role: str
@@ -70,6 +71,7 @@ class GrantOut(Out):
     granted_at: Moment
     granted_by: str
     from_claims: bool = Field(description="Given by the identity provider, and taken away by it.")
+    accepted: bool = Field(description="False for a membership that the person has not accepted: it permits nothing.")
 
 
 class AccountOut(Out):
@@ -205,18 +207,57 @@ class MemberOut(Out):
     account_id: UUID = Field(description="As the trail names who acted.")
     email: str | None
     role: str
-    granted_at: Moment
+    granted_at: Moment = Field(description="When the membership was accepted; before that, when it was offered.")
     granted_by: str
+    accepted: bool = Field(description="False while the person has not accepted: until then it may do nothing.")
 
 
 class MemberList(Out):
-    """Who acts for the customer."""
+    """Who acts for the customer, and who is invited to."""
 
     items: list[MemberOut]
 
 
-def grant_out(grant: Grant) -> GrantOut:
-    """Return the schema of a grant."""
+class MembershipOut(Out):
+    """A customer that one acts for, or is invited to act for."""
+
+    id: UUID
+    customer_id: UUID
+    customer_name: str
+    role: str
+    granted_at: Moment = Field(description="When it was accepted; before that, when it was offered.")
+    granted_by: str
+    accepted: bool
+
+
+class MembershipList(Out):
+    """One's memberships: accepted ones first, then offers."""
+
+    items: list[MembershipOut]
+
+
+def membership_out(own: OwnMembership) -> MembershipOut:
+    """Return the schema of one's own membership."""
+    return MembershipOut.model_construct(customer_name=own.customer_name, **membership_members(own.membership))
+
+
+def membership_members(membership: Grant | MembershipOffer) -> dict[str, Any]:
+    """Return what every schema of a membership or its offer says."""
+    is_accepted = isinstance(membership, Grant)
+    return {
+        "id": membership.id,
+        "customer_id": membership.customer_id,
+        "role": membership.role.value,
+        "granted_at": membership.granted_at if is_accepted else membership.offered_at,
+        "granted_by": membership.granted_by if is_accepted else membership.offered_by,
+        "accepted": is_accepted,
+    }
+
+
+def grant_out(grant: Grant | MembershipOffer) -> GrantOut:
+    """Return the schema of a grant, or of an offered membership."""
+    if isinstance(grant, MembershipOffer):
+        return GrantOut.model_construct(starts_at=None, ends_at=None, from_claims=False, **membership_members(grant))
     return GrantOut.model_construct(
         id=grant.id,
         role=grant.role.value,
@@ -226,6 +267,7 @@ def grant_out(grant: Grant) -> GrantOut:
         granted_at=grant.granted_at,
         granted_by=grant.granted_by,
         from_claims=grant.from_claims,
+        accepted=True,
     )
 
 
@@ -242,7 +284,7 @@ def account_out(view: AccountView) -> AccountOut:
         created_at=account.created_at,
         created_by=account.created_by,
         version=account.version,
-        grants=[grant_out(grant) for grant in view.grants],
+        grants=[grant_out(grant) for grant in (*view.grants, *view.offers)],
         last_sign_in_at=view.last_sign_in_at,
         has_credentials=view.has_credentials,
         has_second_factor=view.has_second_factor,

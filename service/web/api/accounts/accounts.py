@@ -43,7 +43,6 @@ from service.web.api.requests import (
     etag,
     expected_version,
     json_response,
-    page_of,
 )
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
@@ -68,9 +67,9 @@ async def list_accounts(access: MayReadAccounts, limit: Limit = 50, cursor: Curs
     """Return accounts with their roles, oldest first."""
 
     def work(tx: AccessTransaction) -> AccountPage:
-        accounts, following = tx.accounts.page(page_of(limit, cursor))
+        accounts, following = tx.accounts.page(access.page(limit, cursor))
         items = [account_out(view_account(tx, item)) for item in accounts]
-        return AccountPage.model_construct(items=items, next_cursor=following)
+        return AccountPage.model_construct(items=items, next_cursor=access.next_cursor(following))
 
     return json_response(await access.read(work))
 
@@ -111,7 +110,10 @@ async def grant(
     role: GrantIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Grant a role, at a customer or at the provider. Nobody grants themselves one."""
+    """Grant a role, at a customer or at the provider. Nobody grants themselves one.
+
+    A person is only invited to act for a customer: it has the role once it accepts it.
+    """
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(grant_out(grant_role(tx, act, account_id, role.to_domain())), 201)

@@ -9,7 +9,7 @@ from notifications.use_cases.audit_context import AuditContext
 from service.auth.members import Member, invite_member, members_of, remove_member
 from service.auth.sign_in.links import new_link_secret
 from service.ports.store import AccessTransaction
-from service.web.api.accounts.account_schemas import MemberIn, MemberList, MemberOut
+from service.web.api.accounts.account_schemas import MemberIn, MemberList, MemberOut, membership_members
 from service.web.api.requests import (
     Answer,
     Context,
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/customers", tags=["members"])
 
 @router.get("/{customer_id}/members", response_model=MemberList, summary="Who acts for a customer")
 async def list_members(access: MayReadMembers, customer_id: UUID) -> Response:
-    """Return who acts for the customer, and nothing of what else they do."""
+    """Return who acts for the customer and who is invited to, and nothing of what else they do."""
     found = await access.read(lambda tx: members_of(tx, customer_id))
     return json_response(MemberList.model_construct(items=[_out(member) for member in found]))
 
@@ -39,7 +39,10 @@ async def invite(
     member: MemberIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Let an address act for the customer. The answer is the same whether or not it has an account already."""
+    """Invite an address to act for the customer. It is no member until it accepts.
+
+    The answer is the same whether or not the address has an account already.
+    """
     secret = new_link_secret()
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -61,7 +64,10 @@ async def invite(
 
 @router.delete("/{customer_id}/members/{member_id}", response_model=MemberList, summary="Remove a member")
 async def remove(request: Request, access: MayChangeMembers, customer_id: UUID, member_id: UUID) -> Response:
-    """End a membership, at once; returns who is left. The last manager cannot remove itself."""
+    """End a membership or withdraw an invitation, at once; returns who is left.
+
+    The last manager cannot remove itself here; it can leave: `DELETE /account/memberships/{member_id}`.
+    """
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         remove_member(tx, act, customer_id, member_id)
@@ -71,12 +77,6 @@ async def remove(request: Request, access: MayChangeMembers, customer_id: UUID, 
 
 
 def _out(member: Member) -> MemberOut:
-    grant = member.grant
-    return MemberOut.model_construct(
-        id=grant.id,
-        account_id=grant.account_id,
-        email=member.email,
-        role=grant.role.value,
-        granted_at=grant.granted_at,
-        granted_by=grant.granted_by,
-    )
+    members = membership_members(member.membership)
+    del members["customer_id"]
+    return MemberOut.model_construct(account_id=member.membership.account_id, email=member.email, **members)

@@ -14,7 +14,7 @@ from notifications.ports import SequencedEntry
 from notifications.use_cases.evidence.prove_entry import entry_at, entry_proof
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Out
-from service.web.api.requests import Cursor, Limit, MayReadTrail, json_response, page_of
+from service.web.api.requests import Cursor, Limit, MayReadTrail, json_response
 
 router = APIRouter(prefix="/customers", tags=["trail"])
 
@@ -38,12 +38,17 @@ class TrailPage(Out):
 
 @router.get("/{customer_id}/trail", response_model=TrailPage, summary="What the log says about a customer")
 async def list_trail(access: MayReadTrail, customer_id: UUID, limit: Limit = 50, cursor: Cursor = None) -> Response:
-    """Return the entries that name the customer, oldest first. A page may hold fewer than its limit and go on."""
+    """Return the entries that name the customer, oldest first.
+
+    To the customer, an entry about a notice or an incident is there once a notice about it was served.
+    """
 
     def work(tx: AccessTransaction) -> TrailPage:
         tx.customers.require(customer_id)
-        found, following = tx.audit.about("customer", tx.customers.pseudonym(customer_id), page_of(limit, cursor))
-        return TrailPage.model_construct(items=[_out(entry) for entry in found], next_cursor=following)
+        found, following = tx.audit.about("customer", tx.customers.pseudonym(customer_id), access.page(limit, cursor))
+        return TrailPage.model_construct(
+            items=[_out(entry) for entry in found], next_cursor=access.next_cursor(following)
+        )
 
     return json_response(await access.read(work))
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.ports import SequencedEntry, Transaction
 from notifications.use_cases.evidence.prove_entry import entry_at, entry_proof
 from service.web.api.fields import Out
-from service.web.api.requests import Context, Cursor, Limit, MayProveLog, MayReadLog, json_response, page_of
+from service.web.api.requests import Context, Cursor, Limit, MayProveLog, MayReadLog, json_response
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
@@ -72,19 +73,20 @@ async def list_entries(
 
     def work(tx: Transaction) -> EntryPage:
         size = tx.log.size()
-        if customer_id is not None:
-            tx.customers.require(customer_id)
-            kind, identifier = "customer", tx.customers.pseudonym(customer_id)
-        elif named:
-            kind, identifier = "incident" if incident_id else "notice", str(named[0])
+        page = access.page(limit, cursor)
+        found: Sequence[SequencedEntry]
+        if customer_id is None and not named:
+            found = tx.audit.entries(int(page.cursor or 0), limit)
+            following = str(found[-1].index + 1) if found and found[-1].index + 1 < size else None
         else:
-            if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
-                raise InvalidInputError(Fault("cursor", "is not a cursor of this list"))
-            entries = list(tx.audit.entries(int(cursor or 0), limit))
-            following = str(entries[-1].index + 1) if entries and entries[-1].index + 1 < size else None
-            return EntryPage.model_construct(items=[_out(item) for item in entries], next_cursor=following, size=size)
-        found, following = tx.audit.about(kind, identifier, page_of(limit, cursor))
-        return EntryPage.model_construct(items=[_out(item) for item in found], next_cursor=following, size=size)
+            if customer_id is not None:
+                tx.customers.require(customer_id)
+                subject = "customer", tx.customers.pseudonym(customer_id)
+            else:
+                subject = "incident" if incident_id else "notice", str(named[0])
+            found, following = tx.audit.about(*subject, page)
+        items = [_out(item) for item in found]
+        return EntryPage.model_construct(items=items, next_cursor=access.next_cursor(following), size=size)
 
     return json_response(await access.read(work))
 

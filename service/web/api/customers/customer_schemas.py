@@ -288,7 +288,7 @@ class ProfileDryRunOut(Out):
     """What a changed profile would have changed over the last 12 months. Nothing was recorded."""
 
     since: Moment
-    incidents_examined: int
+    incidents_examined: int | None = Field(description="Null for those who may not read incidents.")
     more_notices: int
     fewer_notices: int
     differences: list[ProfileDifferenceOut]

@@ -41,7 +41,6 @@ from service.web.api.requests import (
     etag,
     expected_version,
     json_response,
-    page_of,
 )
 
 router = APIRouter(prefix="/customers", tags=["customers"])
@@ -79,9 +78,9 @@ async def list_customers(access: MayReadCustomers, limit: Limit = 50, cursor: Cu
     """Return customers by registration, oldest first."""
 
     def work(tx: Transaction) -> CustomerPage:
-        customers, following = tx.customers.page(page_of(limit, cursor))
+        customers, following = tx.customers.page(access.page(limit, cursor))
         items = [customer_out(item, list(tx.customers.bindings(item.id))) for item in customers]
-        return CustomerPage.model_construct(items=items, next_cursor=following)
+        return CustomerPage.model_construct(items=items, next_cursor=access.next_cursor(following))
 
     return json_response(await access.read(work))
 
@@ -151,7 +150,7 @@ async def inbox(access: MayReadNotices, customer_id: UUID, limit: Limit = 50, cu
 
     def work(tx: Transaction) -> InboxPage:
         tx.customers.require(customer_id)
-        items, following = tx.deliveries.inbox(customer_id, page_of(limit, cursor))
+        items, following = tx.deliveries.inbox(customer_id, access.page(limit, cursor))
         return InboxPage.model_construct(
             items=[
                 InboxItemOut(
@@ -161,7 +160,7 @@ async def inbox(access: MayReadNotices, customer_id: UUID, limit: Limit = 50, cu
                 )
                 for item in items
             ],
-            next_cursor=following,
+            next_cursor=access.next_cursor(following),
         )
 
     return json_response(await access.read(work))

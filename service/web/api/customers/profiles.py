@@ -84,7 +84,7 @@ async def dry_run(
 ) -> Response:
     """Return how many notices more or fewer the customer would have got over the last 12 months.
 
-    It is worked out over every incident. Which ones they were is told to those who may read incidents.
+    It is worked out over every incident. Only those who may read incidents learn which and how many they were.
     """
     since = context.clock.now() - _LOOK_BACK
     reads_incidents = access.may(Permission.INCIDENT_READ)
@@ -106,7 +106,7 @@ def _dry_run_out(customer: Customer, result: ProfileDryRun, since: datetime, *, 
     ]
     return ProfileDryRunOut.model_construct(
         since=since,
-        incidents_examined=result.examined,
+        incidents_examined=result.examined if in_full else None,
         more_notices=sum(item.notice == "more" for item in differences),
         fewer_notices=sum(item.notice == "fewer" for item in differences),
         differences=[item for item in differences if in_full or item.notice != "same"],

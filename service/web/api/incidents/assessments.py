@@ -34,7 +34,6 @@ from service.web.api.requests import (
     MayReadIncidents,
     inspect_request,
     json_response,
-    page_of,
 )
 
 router = APIRouter(prefix="/incidents", tags=["assessments"])
@@ -144,7 +143,7 @@ async def list_assessments(
     def work(tx: Transaction) -> tuple[list[StoredDecisionOut], str | None]:
         tx.incidents.require(incident_id)
         decisions, following = tx.incidents.decisions(
-            incident_id, page_of(limit, cursor), verdict=verdict.value if verdict else None
+            incident_id, access.page(limit, cursor), verdict=verdict.value if verdict else None
         )
         items = []
         for stored in decisions:
@@ -154,7 +153,7 @@ async def list_assessments(
         return items, following
 
     items, following = await access.read(work)
-    return json_response(AssessmentPage.model_construct(items=items, next_cursor=following))
+    return json_response(AssessmentPage.model_construct(items=items, next_cursor=access.next_cursor(following)))
 
 
 @router.get(

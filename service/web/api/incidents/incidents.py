@@ -51,7 +51,6 @@ from service.web.api.requests import (
     etag,
     expected_version,
     json_response,
-    page_of,
 )
 
 router = APIRouter(prefix="/incidents", tags=["incidents"])
@@ -115,9 +114,11 @@ async def list_incidents(
     cursor: Cursor = None,
 ) -> Response:
     """Return incidents, newest first."""
-    incidents, following = await access.read(lambda tx: tx.incidents.page(page_of(limit, cursor), state=state))
+    incidents, following = await access.read(lambda tx: tx.incidents.page(access.page(limit, cursor), state=state))
     return json_response(
-        IncidentPage.model_construct(items=[_read_out(context, item) for item in incidents], next_cursor=following)
+        IncidentPage.model_construct(
+            items=[_read_out(context, item) for item in incidents], next_cursor=access.next_cursor(following)
+        )
     )
 
 

@@ -27,7 +27,6 @@ from service.web.api.requests import (
     etag,
     expected_version,
     json_response,
-    page_of,
 )
 
 router = APIRouter(prefix="/call-tasks", tags=["call tasks"])
@@ -140,10 +139,10 @@ async def list_call_tasks(
             following = None
         else:
             wanted = None if state == "all" else CallTaskState(state)
-            found, following = tasks_of_state(tx, page_of(limit, cursor), wanted)
+            found, following = tasks_of_state(tx, access.page(limit, cursor), wanted)
             complete = following is None
         items = [CallTaskOut.model_construct(**_fields(item, now)) for item in found]
-        return CallTaskList.model_construct(items=items, next_cursor=following, complete=complete)
+        return CallTaskList.model_construct(items=items, next_cursor=access.next_cursor(following), complete=complete)
 
     return json_response(await access.read(work))
 

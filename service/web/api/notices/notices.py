@@ -47,7 +47,6 @@ from service.web.api.requests import (
     etag,
     expected_version,
     json_response,
-    page_of,
 )
 
 _log = structlog.get_logger(__name__)
@@ -80,13 +79,13 @@ async def list_notices(
     """Return notices, newest first, narrowed by incident, customer and state."""
     notices, following = await access.read(
         lambda tx: tx.notices.page(
-            page_of(limit, cursor), incident_id=incident_id, customer_id=customer_id, state=state
+            access.page(limit, cursor), incident_id=incident_id, customer_id=customer_id, state=state
         )
     )
     return json_response(
         NoticePage.model_construct(
             items=[notice_out(notice, at_provider=access.scope.at_provider) for notice in notices],
-            next_cursor=following,
+            next_cursor=access.next_cursor(following),
         )
     )
 

@@ -50,6 +50,7 @@ class LatestNotice:
 async def home(request: Request, access: Annotated[Access, Depends(Requires(Permission.SELF))]) -> Response:
     """Show what concerns whoever is signed in, each part under its own permission."""
     values: dict[str, Any] = {"customers": await _customers(request, access)}
+    values["is_invited"] = bool(await access.read_own(lambda tx: tx.accounts.offers(access.caller.account_id)))
     values["waiting"] = await _waiting(access)
     values["latest"] = await _latest(access)
     values["said_by_kind"] = _SAID_BY_KIND

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from notifications.errors import GreffierError, InvalidInputError
+from service.auth.memberships import OwnMembership, own_memberships
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, ForbiddenError, Requires
 from service.auth.sign_in.own_credentials import OwnCredentials
@@ -25,6 +26,7 @@ Oneself = Annotated[Access, Depends(Requires(Permission.SELF))]
 #: What was done, as the address of the page says it after a form.
 _DONE = frozenset({
     "password", "totp", "totp_removed", "passkey", "passkey_named", "passkey_removed", "session", "token",
+    "membership_accepted", "membership_left",
 })  # fmt: skip
 
 
@@ -42,6 +44,7 @@ class _Own:
     sessions: Sequence[Session]
     tokens: Sequence[ApiToken]
     roles: Sequence[HeldRole]
+    memberships: Sequence[OwnMembership]
     grants: tuple[Grant, ...]
 
 
@@ -81,6 +84,7 @@ def _own(tx: AccessTransaction, account_id: UUID) -> _Own:
         sessions=sorted(tx.sessions.of_account(account_id), key=lambda each: each.last_seen_at, reverse=True),
         tokens=sorted(tx.tokens.of_account(account_id), key=lambda each: each.created_at, reverse=True),
         roles=roles,
+        memberships=own_memberships(tx, account_id),
         grants=grants,
     )
 
@@ -96,6 +100,7 @@ async def account_page(
     values: dict[str, Any] = {
         "account": own.account,
         "roles": own.roles,
+        "memberships": own.memberships,
         "credentials": credentials,
         "sessions": [session for session in own.sessions if session.expires_at > now],
         "tokens": own.tokens,

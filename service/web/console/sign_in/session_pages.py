@@ -1,4 +1,4 @@
-"""Forms of one's own sessions and API tokens."""
+"""Forms of one's own sessions, memberships and API tokens."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -9,6 +9,7 @@ from starlette.responses import Response
 from notifications.errors import Fault, InvalidInputError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import SESSION_COOKIE
+from service.auth.memberships import accept_membership, leave_membership
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
 from service.auth.tokens import MAX_TOKEN_DAYS, issue_own_token, new_token, revoke_token
@@ -37,6 +38,20 @@ async def end_session(request: Request, access: Person, session_id: UUID) -> Res
     """End one of one's own sessions."""
     await sign_in_of(request).sign_out(access.caller.account_id, session_id)
     return see_other("/account?done=session")
+
+
+@router.post("/memberships/{member_id}/accept")
+async def accept(access: Person, member_id: UUID) -> Response:
+    """Accept the invitation of a customer."""
+    await access.write_own(lambda tx, act: accept_membership(tx, act, access.caller.account_id, member_id))
+    return see_other("/account?done=membership_accepted")
+
+
+@router.post("/memberships/{member_id}/leave")
+async def leave(access: Person, member_id: UUID) -> Response:
+    """Leave a customer, or decline its invitation."""
+    await access.write_own(lambda tx, act: leave_membership(tx, act, access.caller.account_id, member_id))
+    return see_other("/account?done=membership_left")
 
 
 @router.post("/tokens")
