@@ -10,7 +10,7 @@ from notifications.canonical_json import timestamp_text
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
 from notifications.ports import Identifiers
 from notifications.use_cases.audit_context import AuditContext
-from service.ports.accounts import CUSTOMER_ROLES, Account, AccountKind, Grant, MembershipOffer, Role
+from service.ports.accounts import CUSTOMER_ROLES, Account, AccountKind, Grant, Membership, MembershipOffer, Role
 from service.ports.store import AccessTransaction
 
 #: Roles that a service account may have; none of them decides about people, money or keys.
@@ -133,9 +133,7 @@ def change_account(
     return account, ended
 
 
-def grant_role(
-    tx: AccessTransaction, act: AuditContext, account_id: UUID, draft: GrantDraft
-) -> Grant | MembershipOffer:
+def grant_role(tx: AccessTransaction, act: AuditContext, account_id: UUID, draft: GrantDraft) -> Membership:
     """Give an account a role, or offer it: a person acts for a customer only after it accepted.
 
     1. Nobody changes their own roles. For example, only another administrator can make an administrator an analyst.
@@ -177,13 +175,13 @@ def grant_role(
     return grant
 
 
-def revoke_grant(tx: AccessTransaction, act: AuditContext, account_id: UUID, grant_id: UUID) -> Grant | MembershipOffer:
+def revoke_grant(tx: AccessTransaction, act: AuditContext, account_id: UUID, grant_id: UUID) -> Membership:
     """Take a role or the offer of a membership away.
 
     Raises NotFoundError, or StateConflictError for one's own and for the last administrator.
     """
     tx.accounts.require(account_id)
-    known = (*tx.accounts.grants(account_id), *tx.accounts.offers(account_id))
+    known: list[Membership] = [*tx.accounts.grants(account_id), *tx.accounts.offers(account_id)]
     grant = next((held for held in known if held.id == grant_id), None)
     if grant is None:
         raise NotFoundError("grant", grant_id)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 
 from notifications.ports import Clock
 from service.auth.caller import Caller, must_enrol
-from service.auth.rate_limits import RateLimiter
+from service.auth.rate_limits import RateLimiter, counted_address
 from service.auth.route_guard import UnauthenticatedError
 from service.auth.tokens import token_digest
 from service.ports.store import AccessStore, AccessTransaction
@@ -61,8 +61,8 @@ def session_digest(session_secret: str) -> bytes:
 
 
 def client_address(request: Request) -> str:
-    """Return the network address of the client; behind a proxy, the address that the proxy states."""
-    return request.client.host if request.client is not None else "unknown"
+    """Return the network address that the client is counted by; behind a trusted proxy, of what the proxy states."""
+    return counted_address(request.client.host if request.client is not None else "unknown")
 
 
 class Authenticator:

@@ -8,7 +8,7 @@ from notifications.errors import NotFoundError, StateConflictError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.accounts import AccountDraft, grant_entry, offer_membership, open_account, withdraw_offer
 from service.auth.sign_in.invitations import invite_new, tell_membership
-from service.ports.accounts import CUSTOMER_ROLES, AccountKind, Grant, MembershipOffer, Role
+from service.ports.accounts import CUSTOMER_ROLES, AccountKind, Grant, Membership, MembershipOffer, Role
 from service.ports.store import AccessTransaction
 
 
@@ -16,16 +16,19 @@ from service.ports.store import AccessTransaction
 class Member:
     """One role of one account for one customer, accepted or only offered."""
 
-    membership: Grant | MembershipOffer
+    membership: Membership
     email: str | None
 
 
 def members_of(tx: AccessTransaction, customer_id: UUID) -> Sequence[Member]:
     """Return who acts for a customer, then who is invited to; raises NotFoundError."""
     tx.customers.require(customer_id)
-    held = (grant for grant in tx.accounts.grants_at(customer_id) if grant.role in CUSTOMER_ROLES)
+    memberships: list[Membership] = [
+        grant for grant in tx.accounts.grants_at(customer_id) if grant.role in CUSTOMER_ROLES
+    ]
+    memberships += tx.accounts.offers_at(customer_id)
     found = []
-    for membership in (*held, *tx.accounts.offers_at(customer_id)):
+    for membership in memberships:
         account = tx.accounts.get(membership.account_id)
         found.append(Member(membership, None if account is None else account.email))
     return found

@@ -10,7 +10,7 @@ from uuid import UUID
 from notifications.errors import NotFoundError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.accounts import grant_entry, offer_entry
-from service.ports.accounts import CUSTOMER_ROLES, Grant, MembershipOffer
+from service.ports.accounts import CUSTOMER_ROLES, Grant, Membership
 from service.ports.store import AccessTransaction
 
 
@@ -18,7 +18,7 @@ from service.ports.store import AccessTransaction
 class OwnMembership:
     """A membership of the caller, or the offer of one."""
 
-    membership: Grant | MembershipOffer
+    membership: Membership
     customer_name: str
 
     @property
@@ -29,10 +29,11 @@ class OwnMembership:
 
 def own_memberships(tx: AccessTransaction, account_id: UUID) -> Sequence[OwnMembership]:
     """Return the memberships of an account, accepted ones first."""
-    held = [grant for grant in tx.accounts.grants(account_id) if grant.role in CUSTOMER_ROLES]
+    found: list[Membership] = [grant for grant in tx.accounts.grants(account_id) if grant.role in CUSTOMER_ROLES]
+    found += tx.accounts.offers(account_id)
     return [
         OwnMembership(each, tx.customers.require(each.customer_id).name)
-        for each in (*held, *tx.accounts.offers(account_id))
+        for each in found
         if each.customer_id is not None
     ]
 
@@ -64,7 +65,7 @@ def accept_membership(tx: AccessTransaction, act: AuditContext, account_id: UUID
 def leave_membership(tx: AccessTransaction, act: AuditContext, account_id: UUID, membership_id: UUID) -> None:
     """End a membership or decline its offer; raises NotFoundError. The last manager may leave too.
 
-    A role from the claims of an identity provider comes back with the next sign-in, while the claims contain it.
+    A role from the claims of an identity provider is granted again at the next sign-in, while the claims contain it.
     """
     own = require_own_membership(tx, account_id, membership_id).membership
     if isinstance(own, Grant):

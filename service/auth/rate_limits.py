@@ -1,10 +1,27 @@
 """Rate limits per caller: a burst of requests, then a number per second. Counted in memory, per process."""
 
+import ipaddress
 from collections import OrderedDict
 from datetime import datetime, timedelta
 
 #: Greatest number of keys in memory. The least recently used key is dropped first; this can only allow more requests.
 _KEYS = 100_000
+#: One subscriber has at least a /64 (RFC 6177, RFC 4862), so its single addresses are not counted apart.
+_IPV6_PREFIX_BITS = 64
+
+
+def counted_address(host: str) -> str:
+    """Return what a network address is counted by: IPv4 whole, IPv6 by its /64; any other text as it is."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    host_bits = address.max_prefixlen - _IPV6_PREFIX_BITS
+    return str(ipaddress.IPv6Network((int(address) >> host_bits << host_bits, _IPV6_PREFIX_BITS)))
 
 
 class TooManyRequestsError(Exception):

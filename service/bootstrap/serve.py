@@ -33,7 +33,9 @@ async def serve_until_stopped(settings: Settings, bound: socket.socket, *, works
             max_body_bytes=settings.limits.max_body_bytes,
             version=version("greffier"),
         )
-        server = HttpServer(app, stop_seconds=settings.limits.stop_seconds)
+        server = HttpServer(
+            app, stop_seconds=settings.limits.stop_seconds, trusted_proxies=settings.access.trusted_proxies
+        )
         worker = running.worker
 
         def stop() -> None:

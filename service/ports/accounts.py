@@ -93,6 +93,10 @@ class MembershipOffer:
     offered_by: str
 
 
+#: A membership, accepted or only offered; or another role.
+Membership = Grant | MembershipOffer
+
+
 @dataclass(frozen=True, slots=True)
 class ExternalIdentity:
     """The identity of an account at an OpenID provider."""

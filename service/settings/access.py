@@ -1,6 +1,6 @@
 """Rate limits, sessions, and the limits of a process."""
 
-from pydantic import Field, SecretStr
+from pydantic import Field, IPvAnyNetwork, SecretStr
 
 from service.settings.part import Part, PortNumber
 
@@ -27,6 +27,12 @@ class AccessSettings(Part):
         default=300,
         ge=1,
         description="Requests without a valid credential from one network address at once, above the rate.",
+    )
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(),
+        description="Addresses or networks of the reverse proxies before the service (`10.0.0.5`, `10.1.0.0/24`). "
+        "`X-Forwarded-For` is believed only from them: the right-most address that is not one of them is the client. "
+        "Without it, all clients behind a proxy share one address and one rate.",
     )
 
 

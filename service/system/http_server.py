@@ -5,7 +5,8 @@ import contextlib
 import errno
 import math
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import uvicorn
@@ -49,11 +50,30 @@ def address_text(bound: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _trusted_hosts(proxies: Iterable[IPv4Network | IPv6Network]) -> list[str]:
+    """Return the networks as uvicorn takes them; a socket for both IP versions sees IPv4 as ``::ffff:a.b.c.d``."""
+    hosts: list[str] = []
+    for network in proxies:
+        hosts.append(str(network))
+        if isinstance(network, IPv4Network):
+            hosts.append(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
+    return hosts
+
+
 class HttpServer(uvicorn.Server):
     """A uvicorn server that its owner stops. So the owner can stop the other tasks after it, in order."""
 
-    def __init__(self, app: Callable[..., Any], *, stop_seconds: float = 30) -> None:
-        """``stop_seconds`` is the time that running requests get to finish after ``stop``."""
+    def __init__(
+        self,
+        app: Callable[..., Any],
+        *,
+        stop_seconds: float = 30,
+        trusted_proxies: Iterable[IPv4Network | IPv6Network] = (),
+    ) -> None:
+        """``stop_seconds`` is the time that running requests get to finish after ``stop``.
+
+        Only ``trusted_proxies`` state the client's address and scheme in ``X-Forwarded-For`` and ``X-Forwarded-Proto``.
+        """
         super().__init__(
             uvicorn.Config(
                 app,
@@ -62,6 +82,8 @@ class HttpServer(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                # Always stated: else uvicorn trusts loopback, and what an environment variable says.
+                forwarded_allow_ips=_trusted_hosts(trusted_proxies),
                 timeout_graceful_shutdown=math.ceil(stop_seconds),
             )
         )

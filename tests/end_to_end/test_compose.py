@@ -176,3 +176,15 @@ def test_a_stop_has_time_to_hand_back(ours):
         limit = service.get("environment", {}).get("GREFFIER_LIMITS__STOP_SECONDS")
         if limit:
             assert seconds(service["stop_grace_period"]) > int(limit) + 10
+
+
+def test_only_the_way_of_the_proxy_states_the_addresses_of_clients(compose, services, tmp_path, monkeypatch):
+    """The published port is reached through the gateway of the network that is not internal."""
+    monkeypatch.setenv(
+        "GREFFIER_ACCESS__TRUSTED_PROXIES", services["serve"]["environment"]["GREFFIER_ACCESS__TRUSTED_PROXIES"]
+    )
+    (trusted,) = load_settings(tmp_path).access.trusted_proxies
+    (network,) = compose["networks"]["outside"]["ipam"]["config"]
+    assert str(trusted.network_address) == network["gateway"]
+    assert trusted.num_addresses == 1
+    assert trusted.subnet_of(ipaddress.ip_network(network["subnet"]))

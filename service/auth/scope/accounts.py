@@ -6,7 +6,7 @@ from uuid import UUID
 from notifications.errors import NotFoundError, required
 from notifications.ports import Page
 from service.auth.scope.visibility import ScopedRepository
-from service.ports.accounts import CUSTOMER_ROLES, Account, Grant, MembershipOffer
+from service.ports.accounts import CUSTOMER_ROLES, Account, Grant, Membership, MembershipOffer
 from service.ports.credentials import Passkey, Password, Totp
 from service.ports.sessions import Link, Session, Throttle
 from service.ports.tokens import ApiToken
@@ -26,9 +26,9 @@ class ScopedAccounts(ScopedRepository):
         """Return an account: at the provider any, for accounts have no moment; else one with a role or offer within."""
         if self._scope.at_provider:
             return self._tx.accounts.get(account_id)
+        memberships: list[Membership] = [*self._tx.accounts.grants(account_id), *self._tx.accounts.offers(account_id)]
         held = any(
-            each.customer_id is not None and self._scope.covers_customer(each.customer_id)
-            for each in (*self._tx.accounts.grants(account_id), *self._tx.accounts.offers(account_id))
+            each.customer_id is not None and self._scope.covers_customer(each.customer_id) for each in memberships
         )
         return self._tx.accounts.get(account_id) if held else None
 

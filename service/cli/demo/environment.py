@@ -17,7 +17,7 @@ from notifications.ports import Clock
 from service.bootstrap.data_folder import is_prepared, prepare_data_folder
 from service.bootstrap.server import ServerParts, build_server
 from service.cli.demo.mail_sink import MailSink
-from service.settings import load_settings
+from service.settings import Settings, load_settings
 from service.system.http_server import HttpServer, bound_socket
 from service.web.app import create_app
 
@@ -67,7 +67,7 @@ async def embedded_service(
                 max_body_bytes=settings.limits.max_body_bytes,
                 version=version("greffier"),
             )
-            async with _serving(app, bound):
+            async with _serving(app, bound, settings):
                 number = bound.getsockname()[1]
                 running = RunningService(
                     url=f"http://127.0.0.1:{number}",
@@ -84,9 +84,9 @@ async def embedded_service(
 
 
 @asynccontextmanager
-async def _serving(app: FastAPI, bound: socket.socket) -> AsyncIterator[None]:
+async def _serving(app: FastAPI, bound: socket.socket, settings: Settings) -> AsyncIterator[None]:
     """Serve on a bound socket; yields once the server answers."""
-    server = HttpServer(app)
+    server = HttpServer(app, trusted_proxies=settings.access.trusted_proxies)
     serving = asyncio.create_task(server.serve(sockets=[bound]), name="http")
     try:
         await server.is_up.wait()

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, literal_column, select, text
+from sqlalchemy import ColumnElement, bindparam, literal_column, select, text
 
 from notifications.errors import required
 from notifications.notice import Notice, NoticeKind, NoticeState
@@ -72,7 +72,7 @@ _LEASABLE = limited(
 )
 _LEASE = compiled_text("UPDATE notices SET leased_until = :leased_until WHERE id = :id", "leased_until", "id")
 _UNINDEXED_STATE = _notices.state.op("||")(literal_column("''"))
-_SEALED = literal_column(f"'{NoticeState.SEALED.value}'")
+_SEALED: ColumnElement[str] = literal_column(f"'{NoticeState.SEALED.value}'")
 _FILTERS = {"incident_id": _notices.incident_id, "customer_id": _notices.customer_id, "state": _notices.state}
 
 

@@ -96,14 +96,15 @@ def within_extents(
         if (of_customer and customer_id is None) or (served_only and served is None):
             raise ValueError("these rows are in no extent of a customer: leave it out")
         parts: list[ColumnElement[bool]] = []
-        for name, wanted, compared in (
-            (f"customer_id_{number}", of_customer, lambda value: customer_id == value),
-            (f"starts_at_{number}", has_start, lambda value: at >= value),
-            (f"ends_at_{number}", has_end, lambda value: at < value),
-        ):
-            if wanted:
-                parts.append(compared(bindparam(name)))
-                names.append(name)
+        if of_customer and customer_id is not None:
+            parts.append(customer_id == bindparam(f"customer_id_{number}"))
+            names.append(f"customer_id_{number}")
+        if has_start:
+            parts.append(at >= bindparam(f"starts_at_{number}"))
+            names.append(f"starts_at_{number}")
+        if has_end:
+            parts.append(at < bindparam(f"ends_at_{number}"))
+            names.append(f"ends_at_{number}")
         if served_only and served is not None:
             parts.append(served)
         covered.append(and_(*parts) if parts else _EVERYTHING)

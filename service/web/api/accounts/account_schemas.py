@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from service.auth.accounts import AccountDraft, AccountView, GrantDraft
 from service.auth.memberships import OwnMembership
 from service.auth.permissions import Permission
-from service.ports.accounts import AccountKind, Grant, MembershipOffer, Role
+from service.ports.accounts import AccountKind, Membership, MembershipOffer, Role
 from service.ports.sessions import Session
 from service.ports.tokens import ApiToken
 from service.web.api.fields import Language, Line, Moment, Out, Schema
@@ -241,20 +241,23 @@ def membership_out(own: OwnMembership) -> MembershipOut:
     return MembershipOut.model_construct(customer_name=own.customer_name, **membership_members(own.membership))
 
 
-def membership_members(membership: Grant | MembershipOffer) -> dict[str, Any]:
+def membership_members(membership: Membership) -> dict[str, Any]:
     """Return what every schema of a membership or its offer says."""
-    is_accepted = isinstance(membership, Grant)
+    if isinstance(membership, MembershipOffer):
+        since, by, is_accepted = membership.offered_at, membership.offered_by, False
+    else:
+        since, by, is_accepted = membership.granted_at, membership.granted_by, True
     return {
         "id": membership.id,
         "customer_id": membership.customer_id,
         "role": membership.role.value,
-        "granted_at": membership.granted_at if is_accepted else membership.offered_at,
-        "granted_by": membership.granted_by if is_accepted else membership.offered_by,
+        "granted_at": since,
+        "granted_by": by,
         "accepted": is_accepted,
     }
 
 
-def grant_out(grant: Grant | MembershipOffer) -> GrantOut:
+def grant_out(grant: Membership) -> GrantOut:
     """Return the schema of a grant, or of an offered membership."""
     if isinstance(grant, MembershipOffer):
         return GrantOut.model_construct(starts_at=None, ends_at=None, from_claims=False, **membership_members(grant))
@@ -284,7 +287,7 @@ def account_out(view: AccountView) -> AccountOut:
         created_at=account.created_at,
         created_by=account.created_by,
         version=account.version,
-        grants=[grant_out(grant) for grant in (*view.grants, *view.offers)],
+        grants=[*map(grant_out, view.grants), *map(grant_out, view.offers)],
         last_sign_in_at=view.last_sign_in_at,
         has_credentials=view.has_credentials,
         has_second_factor=view.has_second_factor,

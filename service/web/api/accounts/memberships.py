@@ -37,8 +37,8 @@ async def accept(
 async def leave(request: Request, access: Oneself, member_id: UUID) -> Response:
     """End one's membership or decline an invitation, at once; returns the memberships that are left.
 
-    Everybody can leave, also the last manager. A role that an identity provider states comes back with the next
-    sign-in.
+    Everybody can leave, also the last manager. A role that an identity provider states is granted
+    again at the next sign-in.
     """
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
