@@ -1,4 +1,4 @@
-"""The domain: who must be told of an incident, why, by when, with what words, and what proves it.
+"""The domain: which customers must be notified of an incident, why, by when, with which text, and with which evidence.
 
-Nothing in this package touches the network, a file, a database, the clock or the environment.
+Nothing in this package uses the network, a file, a database, the clock or the environment.
 """

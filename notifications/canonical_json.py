@@ -1,7 +1,7 @@
-"""Canonical JSON (RFC 8785), restricted to what notices and audit entries are made of.
+"""Canonical JSON (RFC 8785), restricted to the types that notices and audit entries use.
 
-Floats have no place in them: counts are integers, times and identifiers are text. So the one hard part of RFC 8785, the
-shortest form of a double, never arises.
+They contain no floats: counts are integers, times and identifiers are text. So the one difficult part of RFC 8785, the
+shortest form of a double, is not needed.
 """
 
 import json
@@ -13,14 +13,14 @@ from typing import Any
 
 from notifications.errors import Fault, InvalidInputError
 
-#: A JSON value without floats. Mappings and sequences are taken read-only; parsing gives dicts and lists.
+#: A JSON value without floats. Mappings and sequences are only read; parsing returns dicts and lists.
 Json = Mapping[str, Any] | Sequence[Any] | str | int | bool | None
 
-#: The largest integer that every JSON reader keeps exact (RFC 8785, I-JSON).
+#: The largest integer that every JSON reader represents exactly (RFC 8785, I-JSON).
 MAX_INTEGER = 2**53 - 1
-#: Deepest nesting of objects and arrays, so that whatever is written can be read again.
+#: Deepest nesting of objects and arrays, so that everything that is written can be read again.
 MAX_DEPTH = 64
-#: Longest text taken by the parser.
+#: Longest text that the parser accepts.
 MAX_BYTES = 64 * 1024 * 1024
 
 _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
@@ -33,8 +33,8 @@ _SORTING_ENCODER = json.JSONEncoder(
 def canonicalize(value: Json) -> bytes:
     """Return the canonical bytes of a value.
 
-    Raises InvalidInputError naming the path for a float, an integer beyond ±(2^53-1), a lone surrogate, a key that is
-    no text, any other type, or what is nested deeper than ``MAX_DEPTH`` (which a value that holds itself is).
+    Raises InvalidInputError with the path of a float, an integer beyond ±(2^53-1), a lone surrogate, a key that is no
+    text, any other type, or a nesting deeper than ``MAX_DEPTH``. A value that contains itself is nested too deeply.
     """
     try:
         if _is_plain(value, MAX_DEPTH):
@@ -45,15 +45,15 @@ def canonicalize(value: Json) -> bytes:
 
 
 def _is_plain(value: Any, depth: int) -> bool:
-    """Whether a value needs no ordering of our own: plain JSON types with ASCII keys, for which sorting is enough.
+    """Return whether the encoder's own sorting is enough: plain JSON types with ASCII keys only.
 
-    Says False of whatever it does not know, wrong values among them: the careful way finds them and names them.
+    Returns False for every other value, also for an invalid one. ``_ordered`` then reports an invalid value.
     """
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return True
     if kind is dict:
-        if depth <= 0:  # before looking inside: the value may hold itself
+        if depth <= 0:  # checked first, because the value may contain itself
             return False
         for key, item in value.items():
             if type(key) is not str or not key.isascii():
@@ -67,16 +67,16 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 
 def _place(path: tuple[str, ...]) -> str:
-    """Return a path as text that can be shown and encoded, whatever the keys hold."""
+    """Return a path as text that can be displayed and encoded, whatever characters the keys contain."""
     return ".".join(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _ordered(value: Any, path: tuple[str, ...]) -> Any:
-    """Return the value with every object's keys in UTF-16 order, checked."""
+    """Return the value with the keys of every object in UTF-16 order; raises InvalidInputError."""
     if value is None or value is True or value is False or type(value) is str:
         return value
     if isinstance(value, str):
-        # Not str(value): a text that is a member of an enumeration would give the member's name.
+        # Not str(value): for a member of a text enumeration, that may return the member's name.
         return str.__str__(value)
     if len(path) >= MAX_DEPTH and isinstance(value, Mapping | Sequence):
         raise InvalidInputError(Fault(_place(path[:4]), f"is nested deeper than {MAX_DEPTH}"))
@@ -86,20 +86,22 @@ def _ordered(value: Any, path: tuple[str, ...]) -> Any:
                 raise InvalidInputError(Fault(_place(path), "has a key that is no text"))
         keys = sorted(value)
         if keys and max(map(max, filter(None, keys)), default="") > "\ud7ff":
-            # Only beyond the surrogate range do code points and UTF-16 code units order differently.
+            # Code points and UTF-16 code units have the same order up to the surrogate range.
             keys.sort(key=lambda key: key.encode("utf-16-be", "surrogatepass"))
         return {key: _ordered(value[key], (*path, key)) for key in keys}
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         return [_ordered(item, (*path, str(index))) for index, item in enumerate(value)]
     if isinstance(value, int):
         if abs(value) > MAX_INTEGER:
-            raise InvalidInputError(Fault(_place(path), "is an integer that not every reader keeps exact"))
+            raise InvalidInputError(Fault(_place(path), "is an integer beyond ±(2^53-1), which some readers round"))
         return int(value)
-    raise InvalidInputError(Fault(_place(path), f"is a {type(value).__name__}, which canonical JSON here has not"))
+    raise InvalidInputError(
+        Fault(_place(path), f"is a {type(value).__name__}, which canonical JSON does not contain here")
+    )
 
 
 def _surrogate_path(value: Any, path: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the path of the first text with a lone surrogate; the empty one for a text that stands alone."""
+    """Return the path of the first text with a lone surrogate; empty if the value itself is that text."""
     items: Iterable[tuple[str, Any]] = ()
     if isinstance(value, Mapping):
         items = value.items()
@@ -121,8 +123,8 @@ def _has_surrogate(text: str) -> bool:
 def parse_canonical(data: bytes) -> Json:
     """Return the value of canonical JSON bytes; raises InvalidInputError unless they are exactly canonical.
 
-    Duplicate keys, floats, other orderings, other escapes and surrounding space are all refused, because the bytes must
-    be the ones that canonicalising the value gives.
+    Duplicate keys, floats, another order, other escapes and surrounding space are all refused, because the bytes must
+    be equal to the canonical bytes of the value.
     """
     if len(data) > MAX_BYTES:
         raise InvalidInputError(Fault("", f"is longer than {MAX_BYTES} bytes"))
@@ -152,9 +154,12 @@ _WITHOUT_OFFSET = 26
 
 
 def timestamp_text(moment: datetime) -> str:
-    """Return a moment as text in the one form used: ``2026-11-23T04:45:18.123456Z``; raises for a naive time."""
+    """Return a time as text, always in the form ``2026-11-23T04:45:18.123456Z``.
+
+    Raises InvalidInputError for a naive time, and for one outside of the years 1 to 9999 in UTC.
+    """
     if moment.tzinfo is UTC:
-        # Nearly every one: no conversion, and too many of them to be kept.
+        # Nearly every time is in UTC: it needs no conversion, and there are too many of them to cache.
         return moment.isoformat(timespec="microseconds")[:_WITHOUT_OFFSET] + "Z"
     if moment.utcoffset() is None:
         raise InvalidInputError(Fault("", "is a time without an offset"))
@@ -166,12 +171,12 @@ def timestamp_text(moment: datetime) -> str:
 
 @lru_cache(maxsize=4096)
 def _utc_text(moment: datetime) -> str:
-    # Kept for times in UTC only: in a zone with summer time, the two moments of a repeated hour compare as equal.
+    # Cached for times in UTC only: in a zone with summer time, the two times of a repeated hour compare as equal.
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Return the moment of a text in that form; raises InvalidInputError for any other form."""
+    """Return the time of a text in the form of ``timestamp_text``; raises InvalidInputError for any other form."""
     if not _TIMESTAMP.fullmatch(text):
         raise InvalidInputError(Fault("", "is no time in the form 2026-11-23T04:45:18.123456Z"))
     try:

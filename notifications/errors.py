@@ -1,4 +1,4 @@
-"""Domain errors. None of them knows an HTTP status; ``service.web.api.errors`` maps them in one table."""
+"""Domain errors. They contain no HTTP status: ``service.web.api.errors`` maps them to one, in one table."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -7,30 +7,30 @@ RecordT = TypeVar("RecordT")
 
 
 class GreffierError(Exception):
-    """Root of every error that this product raises on purpose."""
+    """Base class of every error that this product defines."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong with an input."""
 
-    #: where, as a dotted path such as ``affected_customers.0.customer_id``; empty for the whole input
+    #: a dotted path such as ``affected_customers.0.customer_id``; empty for the whole input
     field: str
-    #: why, in one English sentence without a final stop
+    #: what is wrong, in one English sentence without a full stop
     reason: str
 
 
 class InvalidInputError(GreffierError):
-    """The input breaks a rule of the domain; nothing was changed."""
+    """The input breaks a rule of the domain. Nothing was changed."""
 
     def __init__(self, *faults: Fault) -> None:
         self.faults = faults
-        told = (f"{fault.field}: {fault.reason}" if fault.field else fault.reason for fault in faults)
-        super().__init__("; ".join(told))
+        lines = (f"{fault.field}: {fault.reason}" if fault.field else fault.reason for fault in faults)
+        super().__init__("; ".join(lines))
 
 
 class AgreementError(GreffierError):
-    """An agreement file is not usable; names the file, the key and the reason."""
+    """An agreement file is not usable. Contains the file, the key and the reason."""
 
     def __init__(self, file: str, key: str, reason: str) -> None:
         self.file, self.key, self.reason = file, key, reason
@@ -38,7 +38,7 @@ class AgreementError(GreffierError):
 
 
 class NotFoundError(GreffierError):
-    """The object does not exist, or not for the caller: the two are told apart nowhere."""
+    """The object does not exist, or the caller may not see it. Both cases give the same error."""
 
     def __init__(self, kind: str, identifier: object) -> None:
         self.kind, self.identifier = kind, identifier
@@ -53,11 +53,11 @@ def required(kind: str, identifier: object, record: RecordT | None) -> RecordT:
 
 
 class StateConflictError(GreffierError):
-    """The object is in a state that does not allow the change (a closed incident, a released notice)."""
+    """The state of the object does not allow the change, such as a closed incident or a released notice."""
 
 
 class VersionMismatchError(GreffierError):
-    """The object changed since the caller read it (optimistic concurrency); ``current`` is the version in force."""
+    """The object changed since the caller read it (optimistic concurrency). ``current`` is its version now."""
 
     def __init__(self, kind: str, identifier: object, expected: int, current: int) -> None:
         self.kind, self.identifier, self.expected, self.current = kind, identifier, expected, current
@@ -65,30 +65,30 @@ class VersionMismatchError(GreffierError):
 
 
 class IdempotencyMismatchError(GreffierError):
-    """The idempotency key was used before with another request."""
+    """The idempotency key was already used for another request."""
 
 
 class SealingUnavailableError(GreffierError):
-    """No usable signing key, an expired certificate, or a From address it does not cover.
+    """There is no usable signing key, the certificate has expired, or it does not contain the From address.
 
-    Nothing may be sent; the notice stays queued and the reason is shown to the analyst.
+    Nothing may be sent. The notice stays queued, and the analyst sees the reason.
     """
 
 
 class TimestampUnavailableError(GreffierError):
-    """The timestamp authority gave no usable token now; a later try may succeed. Holds up no notice."""
+    """The timestamp authority gave no usable token. A later try may succeed, and no notice waits for it."""
 
 
 class LogUnavailableError(GreffierError):
-    """The audit log cannot take or prove an entry now; nothing that needs a proof may be sent."""
+    """The audit log cannot append or prove an entry now. Nothing that needs a proof may be sent."""
 
 
 class StoreUnavailableError(GreffierError):
-    """The store could not do the work now (disk full, locked, closing); nothing of it is recorded."""
+    """The store could not run the work (disk full, locked, closing). Nothing was recorded."""
 
 
 class VerificationError(GreffierError):
-    """A verification step failed: the artefact must not be trusted.
+    """A verification step failed. The verified object must not be trusted.
 
     ``step`` is the step's name as printed by ``greffier verify``.
     """
@@ -99,4 +99,7 @@ class VerificationError(GreffierError):
 
 
 class UnreadableMailError(VerificationError):
-    """The file does not hold the mail as it was sent; the reason says what to save instead. Nothing else is known."""
+    """The file does not contain the mail as it was sent. The reason says what to save instead.
+
+    This error does not say whether the notice is genuine.
+    """

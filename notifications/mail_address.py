@@ -1,8 +1,8 @@
-"""Mail addresses in their normal form: a domain has many spellings, and one of them goes on the wire.
+"""Mail addresses in the form that is sent. The same domain can be written in several forms.
 
-The normal form has the domain in A-labels (RFC 5890, 2.3.2.1), such as ``rssi@xn--hpital-ixa.example``, where the local
-part is ASCII: any relay takes it, in the envelope and in the headers. An address whose local part is not ASCII needs
-SMTPUTF8 (RFC 6531) whatever its domain looks like. IDNA 2008, because the older mapping sends ``ß`` to another domain.
+If the local part is ASCII, the domain is sent in A-labels (RFC 5890, 2.3.2.1), such as ``rssi@xn--hpital-ixa.example``.
+Every relay accepts this form, in the envelope and in the headers. An address whose local part is not ASCII needs
+SMTPUTF8 (RFC 6531) in any case. IDNA 2008 is used, because the older IDNA 2003 maps ``ß`` to another domain.
 """
 
 import unicodedata
@@ -12,9 +12,9 @@ import idna
 
 
 def a_label_address(address: str) -> str:
-    """Return an address as it goes out: the domain in A-labels where the local part is ASCII, else unchanged.
+    """Return an address as it is sent: with the domain in A-labels if the local part is ASCII, else unchanged.
 
-    Raises ValueError where the domain has no A-labels. Whether the rest is an addr-spec is not checked.
+    Raises ValueError if the domain has no A-labels. Not checked: whether the rest is a valid addr-spec.
     """
     local_part, _, domain = address.rpartition("@")
     if not local_part.isascii() or domain.isascii():
@@ -27,15 +27,15 @@ def a_label_address(address: str) -> str:
 
 @lru_cache(maxsize=1024)
 def normal_address(address: str) -> str:
-    """Return the form by which addresses are compared: two spellings of one mailbox give the same text.
+    """Return the form in which addresses are compared: two spellings of one mailbox give the same text.
 
-    The domain in A-labels, everything without regard to case, the local part in Unicode's composed form. A domain that
-    is no valid one is compared as it is written. Never shown to people, and never written to.
+    The domain is in A-labels, the local part in Unicode's composed form (NFC), and all letters are lower case. An
+    invalid domain is compared in NFC. This form is never displayed, and no mail is sent to it.
     """
     local_part, at, domain = address.rpartition("@")
     try:
         domain = idna.encode(domain, uts46=True).decode()
     except idna.IDNAError:
         domain = unicodedata.normalize("NFC", domain)
-    # Not casefold(): that makes another mailbox of "groß".
+    # Not casefold(): it would turn "groß" into another mailbox, "gross".
     return unicodedata.normalize("NFC", f"{local_part}{at}").lower() + domain.casefold()

@@ -1,7 +1,7 @@
-"""IANA time zones from the pinned ``tzdata`` package, whatever zone files the system has.
+"""IANA time zones from the pinned ``tzdata`` package, not from the zone files of the system.
 
-``zoneinfo.ZoneInfo(name)`` reads the system's files first and the package last (PEP 615). Where the system is
-older than the package, the older rules win. So each zone of a customer or a contact is loaded here, and nowhere else.
+``zoneinfo.ZoneInfo(name)`` reads the system's files first and the package last (PEP 615). If the system is older than
+the package, the older rules apply. So the zones of customers and contacts are loaded only here.
 """
 
 from datetime import date, timedelta
@@ -13,22 +13,22 @@ from tzdata import IANA_VERSION
 
 __all__ = ["IANA_VERSION", "OLD_AFTER", "is_old", "time_zone", "time_zone_names"]
 
-#: Rules older than this are reported: zones change several times a year, often on a few weeks' notice.
+#: Older rules are reported, because zones change several times a year, often announced only weeks before.
 OLD_AFTER = timedelta(days=183)
 _ZONES = files("tzdata") / "zoneinfo"
-#: The release that this version of the product is locked to, and the day on which the package was published.
+#: The release in the lock file of this version, and the date on which the package was published.
 _LOCKED_VERSION, _LOCKED_RELEASED_ON = "2026f", date(2026, 10, 28)
 
 
 @cache
 def time_zone_names() -> frozenset[str]:
-    """Return the names of all zones, with the old names that IANA keeps as links."""
+    """Return the names of all zones, including the old names that IANA keeps as links."""
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split())
 
 
 @cache
 def time_zone(name: str) -> ZoneInfo:
-    """Return a zone by its IANA name, such as ``Europe/Paris``; raises LookupError where the package lacks it."""
+    """Return a zone by its IANA name, such as ``Europe/Paris``; raises LookupError if the package does not have it."""
     if name not in time_zone_names():
         raise LookupError(f"{name!r} is no IANA time zone of release {IANA_VERSION}")
     with _ZONES.joinpath(*name.split("/")).open("rb") as file:
@@ -36,9 +36,9 @@ def time_zone(name: str) -> ZoneInfo:
 
 
 def is_old(today: date) -> bool:
-    """Whether the zones in use may miss half a year of changes.
+    """Return whether the zones in use may lack the changes of the last half year.
 
-    The package names its release and not its date. A release newer than the locked one counts from the locked one's
-    date, so that it is reported too early and never too late; an older one always counts as old.
+    The package states its release but not its date. For a release newer than the locked one, the locked one's date is
+    used, so that it is reported too early and never too late. An older release always counts as old.
     """
     return IANA_VERSION < _LOCKED_VERSION or today - _LOCKED_RELEASED_ON > OLD_AFTER

@@ -166,7 +166,9 @@ def _check(kind: str, actor: str, subjects: Mapping[str, object], detail: Mappin
             continue
         if isinstance(value, int):
             if abs(value) > MAX_INTEGER:
-                raise InvalidInputError(Fault(f"detail.{name}", "is an integer that not every reader keeps exact"))
+                raise InvalidInputError(
+                    Fault(f"detail.{name}", "is an integer beyond ±(2^53-1), which some readers round")
+                )
         elif not isinstance(value, list) or not all(isinstance(item, str) and _is_code(item) for item in value):
             raise InvalidInputError(Fault(f"detail.{name}", "must be a code, a number or a list of codes"))
 

@@ -1,4 +1,4 @@
-"""Delivery as data: attempts, retry decisions, escalation, acknowledgement, call tasks, webhooks.
+"""Delivery as data: attempts, retry decisions, escalation, acknowledgements, call tasks, webhooks.
 
-Imports ``notice`` and below. Sends nothing: ``service.delivery`` does.
+Imports ``notice`` and below. It sends nothing; ``service.delivery`` does.
 """

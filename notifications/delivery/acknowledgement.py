@@ -1,4 +1,4 @@
-"""Evidence that a customer has a notice: it opened it, or acknowledged it."""
+"""Evidence that a customer has a notice: a person there opened or acknowledged it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,11 +19,11 @@ class AcknowledgedVia(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NoticeOpening:
-    """The first time that somebody of the customer opened a notice."""
+    """The first time that a person at the customer opened a notice."""
 
     notice_id: UUID
     customer_id: UUID
-    #: who, as in the audit log
+    #: the person, as in the audit log
     by: str
     opened_at: datetime
 
@@ -43,9 +43,9 @@ class Acknowledgement:
     id: UUID
     notice_id: UUID
     customer_id: UUID
-    #: the contact whose link or call it was; None for an account
+    #: the contact whose link or call was used; None for an account
     contact_id: UUID | None
-    #: who, as in the audit log
+    #: the person, as in the audit log
     by: str
     via: AcknowledgedVia
     acknowledged_at: datetime

@@ -7,7 +7,7 @@ from uuid import UUID
 
 
 class CallReason(StrEnum):
-    """Why somebody must call."""
+    """Why a person must call the customer."""
 
     NOBODY_REACHABLE = "nobody_reachable"
     ALL_FAILED = "all_failed"

@@ -59,11 +59,11 @@ class OutcomeKind(StrEnum):
 
 
 class SendingLimit(StrEnum):
-    """What a server on the way cannot take: ours to go round or to repair, and no refusal of the customer."""
+    """A limit of a server on the way. The provider must avoid or repair it; it is no refusal by the customer."""
 
-    #: of the message (RFC 1870): a summary is smaller
+    #: the size of the message (RFC 1870); a summary is smaller
     SIZE = "size"
-    #: no addresses beyond ASCII (RFC 6531): only a local part beyond ASCII needs that
+    #: no addresses beyond ASCII (RFC 6531); only a local part beyond ASCII needs them
     SMTPUTF8 = "smtputf8"
     #: no bytes beyond ASCII (RFC 6152)
     EIGHT_BIT = "8bitmime"
@@ -94,9 +94,9 @@ class Delivery:
     cause: DeliveryCause = DeliveryCause.FIRST
     #: when the next hop accepted it; None before that, and after a bounce
     sent_at: datetime | None = None
-    #: the destination whose limits apply to it, see ``destination_of``
+    #: its destination, see ``destination_of``
     lane: str = ""
-    #: when a server said that the whole notice is too large: its mails are summaries from then on; None for never
+    #: since when its mails are summaries, because a server refused the full notice for its size; None for never
     too_large_at: datetime | None = None
 
 
@@ -132,7 +132,7 @@ class Outcome:
     remote: str | None
     #: wait that the other side asked for (Retry-After), in seconds, or None
     retry_after_seconds: int | None = None
-    #: which limit of a server on the way it met, or None
+    #: the limit of a server on the way that it exceeded, or None
     limit: SendingLimit | None = None
 
     @classmethod
@@ -163,7 +163,7 @@ class DeliveryAttempt:
     outcome: Outcome
     #: ETSI EN 319 522 event, such as ``RelayToNonERDS``
     evidence_event: str
-    #: SHA-256 of the bytes handed over, hex; None where nothing was, or where this side's own relay took none of it
+    #: SHA-256 (hex) of the bytes that were handed over; None if nothing was, or if our own relay refused them
     message_sha256: str | None
 
 
@@ -175,16 +175,16 @@ def delivery_id(
 
 
 def message_id(namespace: str, value: object, domain: str) -> str:
-    """Return a Message-ID (or idempotency key): a digest of what it is for, so that it is the same on every attempt.
+    """Return a Message-ID (or idempotency key): a digest of ``value``, so that it is the same on every attempt.
 
-    ``namespace`` names the kind of message. The recipient learns nothing of ``value`` where that cannot be guessed.
+    ``namespace`` is the kind of message. The recipient cannot find out ``value`` if it cannot be guessed.
     """
     token = hashlib.sha256(f"greffier/{namespace}/v1\n{value}".encode()).hexdigest()[:40]
     return f"<{token}@{domain}>"
 
 
 def delivery_message_id(notice_id: UUID, contact_id: UUID | None, domain: str, endpoint_id: UUID | None = None) -> str:
-    """Return the Message-ID (or idempotency key) of a delivery; it tells neither of the two random identifiers."""
+    """Return the Message-ID (or idempotency key) of a delivery. It does not reveal the random identifiers."""
     return message_id("message-id", f"{notice_id}/{contact_id or endpoint_id or 'inbox'}", domain)
 
 
@@ -262,13 +262,14 @@ def retry_decision(
 ) -> RetryDecision:
     """Return the next step after an attempt. ``attempts`` includes it; ``jitter`` in [0, 1) spreads the retries.
 
-    1. Accepted: nothing. Too large, and not a summary yet (``is_summary``): sent as one, at once.
-    2. Refused on this side (no key, TLS not offered, credentials refused, a limit of our own relay): the fault is ours
-       to repair, and the notice waits for us at a steady pace for as long as it takes.
-    3. Permanent, about the address or the message: no further attempt; the delivery stands failed, with its reason, for
-       a person to act on. Trying the same again would only hide it.
-    4. Permanent, about policy, routing or protocol: relaying denied, a blocked sender network or a broken filter look
-       like this, and are often repaired without the customer. Slow attempts at least until the deadline, then as 3.
+    1. Accepted: no further attempt. Too large and not yet a summary (``is_summary``): send a summary at once.
+    2. Refused on this side (no key, TLS not offered, credentials refused, a limit of our own relay): the provider must
+       repair the fault. Attempts continue at a constant interval until then.
+    3. Permanent, about the address or the message: no further attempt. The delivery is failed with the reason, so that
+       a person acts. The same attempt again would only hide the failure.
+    4. Permanent, about policy, routing or protocol: the cause may be a denied relay, a blocked sender network or a
+       broken filter, which are often repaired without the customer. Attempt slowly at least until the deadline, then as
+       3.
     5. Transient: exponential backoff with full jitter. The attempts never end, because a late notice is still owed.
 
     In 4 and 5 the longest wait decreases towards the deadline and increases again only long after it. A wait that the
@@ -318,7 +319,7 @@ def _spread(
 #: RFC 3463 subjects of a refusal that may be caused by this side or by the path to the customer: mail system, network
 #: and routing, protocol, policy.
 _DOUBTFUL_SUBJECTS = frozenset({"3", "4", "5", "7"})
-#: More than the mailbox may be sent (X.2.3), more than the system takes (X.3.4).
+#: Larger than the mailbox (X.2.3) or the mail system (X.3.4) accepts.
 TOO_LARGE_STATUSES = frozenset({"5.2.3", "5.3.4"})
 _FINAL_REASONS = {
     "1": "the address is refused for good",
@@ -328,7 +329,7 @@ _FINAL_REASONS = {
 
 
 def _final_reason(outcome: Outcome) -> str | None:
-    """Return why a permanent refusal is final, or None where it may not be. Without a status the code is believed."""
+    """Return why a permanent refusal is final, or None if it may not be. Without a status it is final."""
     if outcome.limit is SendingLimit.SIZE or outcome.enhanced_status in TOO_LARGE_STATUSES:
         return "the message is too large for the other side"
     if outcome.enhanced_status is None:
@@ -371,19 +372,19 @@ def next_state(
         policy=policy or RETRY_POLICIES[delivery.channel],
         is_summary=delivery.too_large_at is not None,
     )
-    said = f"{outcome.code} {outcome.text}" if outcome.code is not None else outcome.text
+    reply = f"{outcome.code} {outcome.text}" if outcome.code is not None else outcome.text
     return replace(
         delivery,
         state=DeliveryState.FAILED if decision.next_attempt_at is None else DeliveryState.QUEUED,
         attempts=attempts,
         next_attempt_at=decision.next_attempt_at,
-        last_error=f"{said} ({decision.reason})",
+        last_error=f"{reply} ({decision.reason})",
         too_large_at=too_large_since(delivery, outcome, now),
     )
 
 
 def too_large_since(delivery: Delivery, outcome: Outcome, now: datetime) -> datetime | None:
-    """Return since when the whole notice is known to be too large for a delivery, after an outcome; None for not."""
+    """Return since when the mails of a delivery must be summaries, after an outcome; None if they need not be."""
     if delivery.too_large_at is None and outcome.limit is SendingLimit.SIZE:
         return now
     return delivery.too_large_at

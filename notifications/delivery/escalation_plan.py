@@ -91,7 +91,7 @@ class NoticeClock:
     #: whether a later notice of the incident to the customer is sealed
     superseded: bool = False
     #: whether the customer was notified by an earlier notice of the incident, whose deadline this one took over
-    earlier_told: bool = False
+    earlier_notified: bool = False
     #: whether that earlier notice was acknowledged
     earlier_acknowledged: bool = False
 
@@ -137,8 +137,8 @@ def plan_escalation(
     1. If the notice is superseded, queue nothing and cancel its call; the later notice took over its open deadline and
        acknowledgement. If it was acknowledged, or a call reached somebody, it is settled. If the customer is notified
        and no acknowledgement is asked for, it is settled until a mail bounces.
-    2. If the customer is not notified, queue the next contact in order for each delivery that failed for good, unless
-       another delivery is in progress without a failure. Near the deadline, queue all remaining contacts.
+    2. If the customer is not notified, queue the next contact in order for each delivery that failed permanently,
+       unless another delivery is in progress without a failure. Near the deadline, queue all remaining contacts.
     3. If the acknowledgement is overdue, queue the next contact in order, one at a time, even if the customer is
        notified.
     4. A person must call if no contact remains, or at the last moment before the deadline. A person must also call when
@@ -253,7 +253,7 @@ class _Moments:
 
 def _clock_moments(clock: NoticeClock, policy: EscalationPolicy) -> _Moments:
     """Return the times for one notice. An earlier deadline no longer counts once the earlier notice was delivered."""
-    due_at = clock.notice.due_at if clock.earlier_told else min(clock.notice.due_at, clock.escalation.due_at)
+    due_at = clock.notice.due_at if clock.earlier_notified else min(clock.notice.due_at, clock.escalation.due_at)
     return _moments(due_at, _acknowledge_by(clock), clock.started_at, policy)
 
 

@@ -1,4 +1,4 @@
-"""Evidence: events of a delivery, the offline verifier, the report of who was notified.
+"""Evidence: the events of a delivery, the offline verifier, and the report of who was notified.
 
-Imports ``mail``, ``delivery`` and below. Takes bytes and keys; trusts nothing else.
+Imports ``mail``, ``delivery`` and below. Its input is bytes and the keys to trust.
 """

@@ -1,12 +1,12 @@
-"""Was everyone who was owed a notice told, and when: an account of the whole log, from its leaves alone.
+"""The completeness report: was every customer that was owed a notice notified, and when? Made from the whole log.
 
-What it rests on is stated in it: the tree's size, its root, and the index of every entry that a line was made from.
-Whoever makes it from all leaves under a checkpoint compares the root, so that no entry can be left out, changed or
-added. Whoever holds some leaves only (a bundle, one customer) can check that each of them stands in the tree, not that
-there are no others: ``account`` refuses to make an account of those.
+The report states its basis: the size and the root of the tree, and the index of every entry behind a line. It is made
+from all leaves under a checkpoint, and the root is compared, so that no entry can be omitted, changed or added. A
+reader who has only some leaves (those of a bundle, or of one customer) can check that each of them is in the tree, but
+not that they are all: ``completeness_report`` refuses these.
 
-Not verified here: the checkpoint's signature; that what was recorded is true; documents and mails, which leaves commit
-to. How a customer stands is told by ``notifications.evidence.notification_report``.
+Not verified here: the signature of the checkpoint; whether the records are true; the documents and mails to which the
+leaves commit. ``notifications.evidence.notification_report`` has the statuses of a customer.
 """
 
 from collections.abc import Iterable
@@ -21,26 +21,27 @@ from notifications.evidence.notification_report_builder import ReportBuilder
 
 
 @dataclass(frozen=True, slots=True)
-class Account(NotificationReport):
-    """What a whole log says of who was told."""
+class CompletenessReport(NotificationReport):
+    """The report of who was notified, from a whole log."""
 
     tree_size: int
     root: bytes
 
 
-def account(leaves: Iterable[bytes], tree_size: int, root: bytes, as_of: datetime) -> Account:
-    """Return the account of a log; raises VerificationError unless these are all leaves under the root, in order.
+def completeness_report(leaves: Iterable[bytes], tree_size: int, root: bytes, as_of: datetime) -> CompletenessReport:
+    """Return the report of a log; raises VerificationError unless these are all leaves under the root, in order.
 
-    1. Read each leaf, take it into the account, and add its hash to the tree.
-    2. Compare size and root with the checkpoint's.
-    3. Per incident, each customer that was decided about or registered before it was declared: how it stands.
+    1. Read each leaf, add it to the report, and add its hash to the tree.
+    2. Compare size and root with those of the checkpoint.
+    3. For each incident, return the status of each customer that has a decision or was registered before the incident
+       was declared.
     """
-    accounting = ReportBuilder()
+    builder = ReportBuilder()
     peaks: list[tuple[int, bytes]] = []
     count = 0
     # 1.
     for index, data in enumerate(leaves):
-        accounting.take(index, parse_leaf(data))
+        builder.take(index, parse_leaf(data))
         level, hashed = 0, leaf_hash(data)
         while peaks and peaks[-1][0] == level:
             hashed = node_hash(peaks.pop()[1], hashed)
@@ -50,11 +51,11 @@ def account(leaves: Iterable[bytes], tree_size: int, root: bytes, as_of: datetim
     # 2.
     if count != tree_size:
         raise VerificationError("completeness", f"the checkpoint covers {tree_size} entries, {count} are here")
-    made = peaks.pop()[1] if peaks else EMPTY_ROOT
+    computed = peaks.pop()[1] if peaks else EMPTY_ROOT
     while peaks:
-        made = node_hash(peaks.pop()[1], made)
-    if made != root:
+        computed = node_hash(peaks.pop()[1], computed)
+    if computed != root:
         raise VerificationError("completeness", "the entries do not make the checkpoint's root")
     # 3.
-    made_of = accounting.findings(as_of, whole=True)
-    return Account(as_of, made_of.lines, made_of.overrides, made_of.incidents, tree_size, root)
+    found = builder.findings(as_of, whole=True)
+    return CompletenessReport(as_of, found.lines, found.overrides, found.incidents, tree_size, root)

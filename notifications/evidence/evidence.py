@@ -1,4 +1,4 @@
-"""Evidence events in the names of ETSI EN 319 522, and what may honestly be claimed of an act or an attempt."""
+"""Evidence events as named by ETSI EN 319 522, and the events that an act or an attempt may claim."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,33 +45,33 @@ class EvidenceEvent(StrEnum):
 
     @property
     def is_negative(self) -> bool:
-        """Whether the event says that something did not happen; its record must carry a reason."""
+        """Whether the event states that something did not happen. Its record must contain a reason."""
         return self.value.endswith(("Failure", "Rejection", "Expiry"))
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRecord:
-    """What is claimed, and for a negative event why; raises InvalidInputError where the reason is missing."""
+    """A claimed event. A negative event needs a reason; raises InvalidInputError without one."""
 
     event: EvidenceEvent
-    #: one line; None for what went well
+    #: in one line; None for a positive event
     reason: str | None = None
 
     def __post_init__(self) -> None:
         if self.event.is_negative and not (self.reason and self.reason.strip()):
-            raise InvalidInputError(Fault("reason", f"{self.event} needs one"))
+            raise InvalidInputError(Fault("reason", f"the event {self.event} needs a reason"))
 
 
-#: channel -> (event when the next hop took it, event when it did not)
+#: channel -> (event if the next hop accepted the message, event if it did not)
 _EVENTS = {
     ChannelKind.EMAIL: (EvidenceEvent.RELAY_TO_NON_ERDS, EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE),
     ChannelKind.WEBHOOK: (EvidenceEvent.RELAY_TO_NON_ERDS, EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE),
     ChannelKind.CONSOLE: (EvidenceEvent.CONTENT_CONSIGNMENT, EvidenceEvent.CONTENT_CONSIGNMENT_FAILURE),
 }
 
-#: Events of what people do with a notice, by the audit entry that records the act: a released notice is submitted for
-#: delivery (a draft that is withdrawn never was, so nothing is claimed of it); opened in the console by an
-#: authenticated customer is access, and only an acknowledgement is a handover.
+#: Events of what people do with a notice, by the type of the audit entry. A released notice is submitted for delivery.
+#: A withdrawn draft was never submitted and has no event. A notice that an authenticated customer opened was accessed.
+#: Only an acknowledged notice was handed over.
 EVENT_OF_ACT: Mapping[str, EvidenceEvent] = MappingProxyType(
     {
         "notice.released": EvidenceEvent.SUBMISSION_ACCEPTANCE,
@@ -82,20 +82,22 @@ EVENT_OF_ACT: Mapping[str, EvidenceEvent] = MappingProxyType(
 
 
 def evidence_event(channel: ChannelKind, outcome: Outcome) -> EvidenceEvent:
-    """Return the event of an attempt. A mail server's 250 is a relay to somebody who is no registered delivery service,
-    never a delivery; a notice in the console inbox is consigned, not read.
+    """Return the event of an attempt.
+
+    A mail server's reply 250 is a relay to a system that is no registered delivery service; it is never a delivery. A
+    notice in the console inbox is consigned; nobody has read it yet.
     """
-    taken, failed = _EVENTS[channel]
-    return taken if outcome.kind is OutcomeKind.ACCEPTED else failed
+    accepted, failed = _EVENTS[channel]
+    return accepted if outcome.kind is OutcomeKind.ACCEPTED else failed
 
 
 def call_evidence(outcome: CallOutcome, *, consigned: bool) -> EvidenceRecord | None:
-    """Return what may be claimed of a telephone call, or None where ETSI has no event for it.
+    """Return the event that a telephone call may claim, or None if ETSI has no event for it.
 
-    A call tells somebody that a notice lies in the console (``consigned``): EN 319 522-1 calls that the notification of
-    a consignment, and it is one only where a person was reached. A message on a machine is none: nobody knows who
-    hears it. A call is never a handover of the content. Where the notice was read out and confirmed, the
-    acknowledgement that is recorded beside the call claims that, in the name of the contact, and not the call.
+    A call informs a person that a notice is in the console (``consigned``). EN 319 522-1 names this the notification of
+    a consignment. The call claims it only if a person was reached: nobody knows who hears a message on a machine. A
+    call is never a handover of the content. If the notice was read out and confirmed, the acknowledgement that is
+    recorded with the call claims the handover, in the name of the contact.
     """
     if not consigned:
         return None
@@ -105,11 +107,11 @@ def call_evidence(outcome: CallOutcome, *, consigned: bool) -> EvidenceRecord | 
 
 
 def bounce_evidence(report: BounceReport) -> EvidenceRecord | None:
-    """Return what is claimed of a message that came back: that it failed, and why. Of anything else nothing is claimed.
+    """Return the event of a bounce that reports a failure, with the reason; None for every other bounce.
 
-    A server that reports success says that a mailbox of its own took the mail: its statement, not ours.
+    A report of success claims nothing: it is only the statement of a server about its own mailbox.
     """
     if report.kind is not BounceKind.FAILED:
         return None
-    said = " ".join(filter(None, (report.status, report.diagnostic)))
-    return EvidenceRecord(EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE, f"{report.kind.value}: {said}".strip(": "))
+    reason = " ".join(filter(None, (report.status, report.diagnostic)))
+    return EvidenceRecord(EvidenceEvent.RELAY_TO_NON_ERDS_FAILURE, f"{report.kind.value}: {reason}".strip(": "))

@@ -1,4 +1,4 @@
-"""What a report says of each bound customer in each incident: notified, late, missing, or not owed, and why."""
+"""The report of who was notified: each customer in each incident is notified, late, missing or not owed."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,65 +6,65 @@ from enum import StrEnum
 
 
 class ReportStatus(StrEnum):
-    """How one customer stands in one incident, at the moment of the account."""
+    """The status of one customer in one incident, at the time of the report."""
 
     TOLD = "told"
     LATE = "late"
     MISSING = "missing"
-    #: owed, not told, and the time for it is not over
+    #: owed and not notified yet; the deadline is not over
     AWAITED = "awaited"
-    #: the last decision waits for a fact
+    #: the last decision depends on a fact that is not known yet
     PENDING = "pending"
-    #: registered before the incident was declared, and no decision about it
+    #: registered before the incident was declared, but without a decision
     UNDECIDED = "undecided"
-    #: decided that it is not told, with reasons
+    #: decided, with reasons, that the customer is not notified
     NOT_OWED = "not_owed"
-    #: of part of a log: its decision is not among the entries that are here
+    #: only for a part of a log: its decision is not among these entries
     UNSTATED = "unstated"
 
 
 class LateCause(StrEnum):
-    """Where the time was lost, of what is late or missing."""
+    """Why a notice is late or missing."""
 
-    #: the release came after the notice was due
+    #: released after the deadline
     RELEASED_LATE = "released_late"
-    #: released in time, and reached the customer after it was due
+    #: released in time, but delivered after the deadline
     DELIVERED_LATE = "delivered_late"
     NOT_RELEASED = "not_released"
-    #: released, and no console and no relay took it, or it came back
+    #: released, but neither the console nor a relay accepted it, or it bounced
     NOT_DELIVERED = "not_delivered"
 
 
 class OverrideKind(StrEnum):
-    """What one person did alone, or what was undone."""
+    """An act of one person without a second one, or a reversed decision."""
 
-    #: released in an emergency past the rule of two people; somebody else reviewed it
+    #: released in an emergency without four eyes; a second person reviewed it later
     REVIEWED = "reviewed"
-    #: as above, and nobody reviewed it
+    #: released in an emergency without four eyes; nobody has reviewed it
     UNREVIEWED = "unreviewed"
-    #: released by whoever wrote it last, where no rule asked for a second person
+    #: released by its last author, where no rule requires four eyes
     ONE_PERSON = "one_person"
-    #: a decision to tell was replaced by one not to, or to wait, before the customer was told
+    #: a decision to notify was replaced by another verdict before the customer was notified
     TAKEN_BACK = "taken_back"
 
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """Something that went past a second pair of eyes, or past a decision, with the entries that show it."""
+    """A release without four eyes, or a reversed decision, with the entries that prove it."""
 
     kind: OverrideKind
     incident: str
     #: the customer's pseudonym
     customer: str
-    #: empty where it concerns no notice
+    #: empty if it is not about a notice
     notice: str
     at: datetime
     #: who did it, as in the log
     actor: str
-    #: what required four eyes; None where nothing did
+    #: the rule that required four eyes, or None
     rule: str | None
     index: int
-    #: entry of the review, or of the decision that was taken back
+    #: entry of the review, or of the reversed decision
     other_index: int | None
 
 
@@ -78,37 +78,37 @@ class ReportLine:
     customer: str
     standing: ReportStatus
     cause: LateCause | None
-    #: last decision: its verdict, reasons and duties (``<id>:<clause>``); empty where there is none
+    #: verdict, reasons and duties (``<id>:<clause>``) of the last decision; empty if there is no decision
     verdict: str
     reasons: tuple[str, ...]
     duties: tuple[str, ...]
-    #: earliest time that a decision to tell stated: a later decision cannot move a missed one
+    #: earliest deadline of all decisions to notify, so that a later decision cannot move a missed deadline
     due_at: datetime | None
     due_kind: str | None
-    #: earliest internal target that a decision to tell stated; None in entries from before it was recorded
+    #: earliest internal target of all decisions to notify; None in old entries, which did not record it
     target_at: datetime | None
     released_at: datetime | None
     told_at: datetime | None
-    #: told after it was due by so much
+    #: by how much the customer was notified after the deadline; None if in time or not at all
     delay: timedelta | None
-    #: when each channel first took it, unless it came back; ``webhook`` among them
+    #: when each channel, including ``webhook``, first accepted it; without deliveries that bounced
     channels: tuple[tuple[str, datetime], ...]
-    #: released by one person where two were asked for
+    #: released by one person although four eyes were required
     overridden: bool
-    #: when the customer's data was erased (clause 9.7): names, words and mails of it are not available
+    #: when the customer's data was erased (clause 9.7); its names, texts and mails are not available then
     erased_at: datetime | None
-    #: entries that state the deadline (else the last decision), the first release, and the telling; None where none is
+    #: entries of the deadline (else of the last decision), of the first release and of the notification, or None
     decided_index: int | None
     released_index: int | None
     told_index: int | None
-    #: the notice released first, else one that is drafted; None where there is none
+    #: the notice that was released first, else the first draft, else None
     notice: str | None
     #: every entry about this customer in this incident, in order
     indices: tuple[int, ...]
 
     @property
     def past_target(self) -> timedelta | None:
-        """By how much it was told after the internal target; None where it was not, or where no target is known."""
+        """By how much the internal target was missed; None if it was met, or if there is none or no notification."""
         if self.told_at is None or self.target_at is None or self.told_at <= self.target_at:
             return None
         return self.told_at - self.target_at
@@ -116,27 +116,27 @@ class ReportLine:
 
 @dataclass(frozen=True, slots=True)
 class IncidentCount:
-    """Of how many customers an incident was decided: as its entries state, and as many as decisions are here."""
+    """The number of customers that were decided for an incident: as stated, and as found in the entries."""
 
     incident: str
     ticket: str | None
-    #: entry and moment of its declaration; None where that is not among the leaves
+    #: entry and time of its declaration; None if that entry is not among the leaves
     declared_index: int | None
     declared_at: datetime | None
-    #: customers considered when its facts were last recorded; None in entries from before it was stated
+    #: number of customers when its facts were last recorded; None in old entries, which did not record it
     stated: int | None
-    #: of how many customers of that moment a decision is here; those erased before are not among them
+    #: number of these customers with a decision in the entries; customers erased before are not counted
     decided: int
 
     @property
     def lacking(self) -> int:
-        """How many decisions are stated and not here."""
+        """How many stated decisions are missing in the entries."""
         return 0 if self.stated is None else max(0, self.stated - self.decided)
 
 
 @dataclass(frozen=True, slots=True)
 class NotificationReport:
-    """What leaves say of who was told."""
+    """The report of who was notified, from the leaves of a log."""
 
     as_of: datetime
     #: by incident, then by customer
@@ -146,12 +146,12 @@ class NotificationReport:
     incidents: tuple[IncidentCount, ...]
 
     def standing_at(self, *standings: ReportStatus) -> tuple[ReportLine, ...]:
-        """Return the lines that stand so."""
+        """Return the lines with one of these statuses."""
         return tuple(line for line in self.lines if line.standing in standings)
 
     @property
     def complete(self) -> bool:
-        """Whether nobody was told late, is missing, or was passed over, and each emergency release was reviewed."""
+        """Whether no customer is late, missing or undecided, no decision is missing, and overrides were reviewed."""
         return (
             not self.standing_at(ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED)
             and not any(item.kind is OverrideKind.UNREVIEWED for item in self.overrides)

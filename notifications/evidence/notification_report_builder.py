@@ -1,12 +1,13 @@
-"""How each bound customer stands in each incident, taken from leaves of the log one by one.
+"""Find the status of each customer in each incident, from the leaves of the log, one leaf at a time.
 
-What is *told*: placed in the console, or taken by the next mail relay and not come back; these are the channels that
-the agreement names (11.1.1.2). What a customer's own system took by webhook is stated beside it and tells nobody, and
-no call does. Of a decision the ``reasons`` say what held; ``clauses`` lists what would oblige if it held, and is not
-used. ``duties`` (entries from before have none) names what obliges and holds, with its clause.
+A customer is *notified* if a notice was placed in its console, or if a mail relay accepted it and it did not bounce.
+These are the channels of the agreement (11.1.1.2). A webhook that accepted the notice is stated, but does not count as
+a notification; neither does a call. ``reasons`` of a decision are what applied. ``duties`` are the reasons that oblige
+and applied, each with its clause; old entries do not have them. ``clauses`` lists all clauses that could oblige, and is
+not used here.
 
-Not verified here: that these are all leaves (``completeness``), that they stand in a log (``bundle``), and whether what
-was recorded is true.
+Not verified here: that these are all leaves (``completeness``), that they are in a log (``bundle``), and whether the
+records are true.
 """
 
 from array import array
@@ -26,15 +27,15 @@ from notifications.evidence.notification_report import (
     ReportStatus,
 )
 
-_TAKEN = frozenset({"ContentConsignment", "RelayToNonERDS"})
+_ACCEPTED = frozenset({"ContentConsignment", "RelayToNonERDS"})
 _FAILED = "RelayToNonERDSFailure"
-_TELL_NOBODY = frozenset({"webhook"})
+_NO_NOTIFICATION = frozenset({"webhook"})
 _FACTS = frozenset({"incident.declared", "incident.facts_changed", "incident.closed", "incident.reopened"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Decided:
-    """What is kept of a decision: whole leaves of 10,000 customers would be held until the end."""
+class _KeptDecision:
+    """The parts of a decision that are kept. The whole leaves of 10,000 customers would need too much memory."""
 
     index: int
     at: datetime
@@ -49,20 +50,20 @@ class _Decided:
 
 @dataclass(slots=True)
 class _Case:
-    decisions: list[_Decided] = field(default_factory=list)
+    decisions: list[_KeptDecision] = field(default_factory=list)
     indices: "array[int]" = field(default_factory=lambda: array("q"))
-    #: delivery to channel, moment and entry of what was taken
-    taken: dict[str, tuple[str, datetime, int]] = field(default_factory=dict)
+    #: delivery to channel, time and entry of its acceptance
+    accepted: dict[str, tuple[str, datetime, int]] = field(default_factory=dict)
     released: list[tuple[datetime, int, str]] = field(default_factory=list)
     drafted: str | None = None
 
 
 class ReportBuilder:
-    """Takes leaves in the order of the log; grows with incidents times customers."""
+    """Takes the leaves in the order of the log. Its memory grows with incidents times customers."""
 
     def __init__(self) -> None:
         self._cases: dict[tuple[str, str], _Case] = {}
-        #: incident to entry and moment of its declaration, its ticket, and the customers stated last with that entry
+        #: by incident: entry and time of its declaration; its ticket; the last stated number of customers and its entry
         self._declared: dict[str, tuple[int, datetime]] = {}
         self._tickets: dict[str, str] = {}
         self._stated: dict[str, tuple[int, int]] = {}
@@ -70,15 +71,15 @@ class ReportBuilder:
         self._erased: dict[str, tuple[int, datetime]] = {}
         #: by notice
         self._emergencies: dict[str, Override] = {}
-        self._alone: list[Override] = []
-        #: what many leaves say the same of, each kept once
+        self._by_one_person: list[Override] = []
+        #: texts that are in many leaves, each kept once to save memory
         self._names: dict[str, str] = {}
         self._known_codes: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def take(self, index: int, leaf: Leaf) -> None:
         """Take the next leaf."""
         incident, customer, notice = (
-            None if (name := leaf.subjects.get(kind)) is None else self._once(name)
+            None if (name := leaf.subjects.get(kind)) is None else self._interned(name)
             for kind in ("incident", "customer", "notice")
         )
         if incident is not None and leaf.type in _FACTS:
@@ -96,17 +97,17 @@ class ReportBuilder:
             self._tickets[incident] = ticket
         match leaf.type:
             case "decision.recorded":
-                case.decisions.append(self._decided(index, leaf))
-            case "delivery.attempted" if leaf.detail.get("event") in _TAKEN:
-                channel = self._once(str(leaf.detail.get("channel") or ""))
-                case.taken.setdefault(leaf.subjects.get("delivery", ""), (channel, leaf.at, index))
+                case.decisions.append(self._kept_decision(index, leaf))
+            case "delivery.attempted" if leaf.detail.get("event") in _ACCEPTED:
+                channel = self._interned(str(leaf.detail.get("channel") or ""))
+                case.accepted.setdefault(leaf.subjects.get("delivery", ""), (channel, leaf.at, index))
             case "delivery.returned" if leaf.detail.get("event") == _FAILED:
-                case.taken.pop(leaf.subjects.get("delivery", ""), None)
+                case.accepted.pop(leaf.subjects.get("delivery", ""), None)
             case "notice.released" | "notice.released_by_override" | "override.reviewed":
                 self._take_release(index, leaf, case)
 
-    def _once(self, name: str) -> str:
-        """Return a name as it is kept already: each stands in many leaves."""
+    def _interned(self, name: str) -> str:
+        """Return the one kept copy of a text, because the same text is in many leaves."""
         return self._names.setdefault(name, name)
 
     def _take_facts(self, index: int, leaf: Leaf, incident: str) -> None:
@@ -117,24 +118,24 @@ class ReportBuilder:
         if isinstance(customers := leaf.detail.get("customers"), int):
             self._stated[incident] = (customers, index)
 
-    def _decided(self, index: int, leaf: Leaf) -> _Decided:
+    def _kept_decision(self, index: int, leaf: Leaf) -> _KeptDecision:
         reasons, duties = _codes(leaf, "reasons"), _codes(leaf, "duties")
-        return _Decided(
+        return _KeptDecision(
             index=index,
             at=leaf.at,
-            actor=self._once(leaf.actor),
-            verdict=self._once(str(leaf.detail.get("verdict"))),
+            actor=self._interned(leaf.actor),
+            verdict=self._interned(str(leaf.detail.get("verdict"))),
             due_at=_time(leaf, "due_at"),
-            due_kind=self._once(str(leaf.detail.get("due_kind"))),
+            due_kind=self._interned(str(leaf.detail.get("due_kind"))),
             target_at=_time(leaf, "target_at"),
             reasons=self._known_codes.setdefault(reasons, reasons),
             duties=self._known_codes.setdefault(duties, duties),
         )
 
     def _take_release(self, index: int, leaf: Leaf, case: _Case) -> None:
-        notice = self._once(leaf.subjects.get("notice", ""))
+        notice = self._interned(leaf.subjects.get("notice", ""))
         if leaf.type == "notice.released_by_override":
-            # It follows the release, and says more of it.
+            # This entry follows the one of the release and has more details.
             self._emergencies[notice] = self._override(OverrideKind.UNREVIEWED, index, leaf)
         elif leaf.type == "override.reviewed":
             if (released := self._emergencies.get(notice)) is not None:
@@ -144,28 +145,28 @@ class ReportBuilder:
             if leaf.detail.get("override") is True:
                 self._emergencies[notice] = self._override(OverrideKind.UNREVIEWED, index, leaf)
             elif leaf.detail.get("drafted_by") == leaf.actor:
-                self._alone.append(self._override(OverrideKind.ONE_PERSON, index, leaf))
+                self._by_one_person.append(self._override(OverrideKind.ONE_PERSON, index, leaf))
 
     def _override(self, kind: OverrideKind, index: int, leaf: Leaf) -> Override:
         rule = leaf.detail.get("rule")
         return Override(
             kind=kind,
-            incident=self._once(leaf.subjects.get("incident", "")),
-            customer=self._once(leaf.subjects.get("customer", "")),
-            notice=self._once(leaf.subjects.get("notice", "")),
+            incident=self._interned(leaf.subjects.get("incident", "")),
+            customer=self._interned(leaf.subjects.get("customer", "")),
+            notice=self._interned(leaf.subjects.get("notice", "")),
             at=leaf.at,
-            actor=self._once(leaf.actor),
+            actor=self._interned(leaf.actor),
             rule=rule if isinstance(rule, str) else None,
             index=index,
             other_index=None,
         )
 
     def findings(self, as_of: datetime, *, whole: bool) -> NotificationReport:
-        """Return the account at a moment; ``whole`` where every leaf of the log was taken."""
+        """Return the report at a time. ``whole`` states that every leaf of the log was taken."""
         return NotificationReport(as_of, self._lines(as_of, whole=whole), self._overrides(), self._incidents())
 
     def _lines(self, as_of: datetime, *, whole: bool) -> tuple[ReportLine, ...]:
-        """Return how each customer stands, by incident and customer: whoever was decided about, or had to be."""
+        """Return a line for each customer that has, or must have, a decision; sorted by incident and customer."""
         for incident, (at, _) in self._declared.items() if whole else ():
             for customer, since in self._registered.items():
                 if since < at and not self._erased_before(customer, at):
@@ -177,15 +178,15 @@ class ReportBuilder:
         )
 
     def _overrides(self) -> tuple[Override, ...]:
-        """Return what went past a second person or past a decision, in the order of the log."""
-        found = [*self._emergencies.values(), *self._alone]
+        """Return the releases by one person and the reversed decisions, in the order of the log."""
+        found = [*self._emergencies.values(), *self._by_one_person]
         for (incident, customer), case in self._cases.items():
-            told = min(
-                (index for channel, _, index in case.taken.values() if channel not in _TELL_NOBODY), default=None
+            notified = min(
+                (index for channel, _, index in case.accepted.values() if channel not in _NO_NOTIFICATION), default=None
             )
             for before, later in pairwise(case.decisions):
-                undone = before.verdict == "notify" != later.verdict
-                if undone and (told is None or later.index < told):
+                was_reversed = before.verdict == "notify" != later.verdict
+                if was_reversed and (notified is None or later.index < notified):
                     found.append(
                         Override(
                             OverrideKind.TAKEN_BACK, incident, customer, "", later.at, later.actor, None,
@@ -195,7 +196,7 @@ class ReportBuilder:
         return tuple(sorted(found, key=lambda item: item.index))
 
     def _incidents(self) -> tuple[IncidentCount, ...]:
-        """Return each incident with the number of customers that it was decided about."""
+        """Return each incident with the number of customers that have a decision."""
         decided = dict.fromkeys((*self._declared, *self._stated), 0)
         for (incident, customer), case in self._cases.items():
             _, at = self._stated.get(incident, (None, -1))
@@ -217,14 +218,14 @@ class ReportBuilder:
         owed = [item for item in case.decisions if item.verdict == "notify"]
         stating = min((item for item in owed if item.due_at), key=lambda item: (item.due_at, item.index), default=None)
         due = None if stating is None else stating.due_at
-        telling = [item for item in case.taken.values() if item[0] not in _TELL_NOBODY]
-        told = min(((at, index) for _, at, index in telling), default=None)
+        notifying = [item for item in case.accepted.values() if item[0] not in _NO_NOTIFICATION]
+        notified = min(((at, index) for _, at, index in notifying), default=None)
         released = min(case.released, default=None)
         channels: dict[str, datetime] = {}
-        for channel, at, _ in case.taken.values():
+        for channel, at, _ in case.accepted.values():
             channels[channel] = min(at, channels.get(channel, at))
-        told_at, released_at = told and told[0], released and released[0]
-        standing = _standing("" if last is None else last.verdict, due, told_at, as_of)
+        told_at, released_at = notified and notified[0], released and released[0]
+        standing = _status_of("" if last is None else last.verdict, due, told_at, as_of)
         if standing is ReportStatus.UNDECIDED and not whole:
             standing = ReportStatus.UNSTATED
         erased, decided = self._erased.get(customer), stating or last
@@ -248,13 +249,13 @@ class ReportBuilder:
             erased_at=None if erased is None else erased[1],
             decided_index=None if decided is None else decided.index,
             released_index=None if released is None else released[1],
-            told_index=None if told is None else told[1],
+            told_index=None if notified is None else notified[1],
             notice=case.drafted if released is None else released[2] or None,
             indices=tuple(case.indices),
         )
 
 
-def _standing(verdict: str, due_at: datetime | None, told_at: datetime | None, as_of: datetime) -> ReportStatus:
+def _status_of(verdict: str, due_at: datetime | None, told_at: datetime | None, as_of: datetime) -> ReportStatus:
     if told_at is not None:
         return ReportStatus.LATE if due_at is not None and told_at > due_at else ReportStatus.TOLD
     match verdict:

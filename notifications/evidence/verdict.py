@@ -1,4 +1,4 @@
-"""What the steps over a notice come to: one of four verdicts, with its reasons."""
+"""The result of all steps over a notice: one of four verdicts, with its reasons."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,33 +9,33 @@ from notifications.evidence.verification import Trust, VerifiedStep, examine_not
 
 
 class Verdict(StrEnum):
-    """What a reader may believe."""
+    """What a reader may conclude about a mail."""
 
-    #: every step held, and nothing around the signed content was changed
+    #: every step passed, and nothing around the signed content was changed
     GENUINE = "genuine"
-    #: every step held over the signed content; what is around it is not as it was sent
+    #: every step over the signed content passed, but something around it is not as it was sent
     CHANGED_OUTSIDE = "changed_outside"
     #: a step failed
     NOT_GENUINE = "not_genuine"
-    #: the file does not hold the mail in the form in which it was sent: nothing can be said
+    #: the file does not contain the mail in the form in which it was sent, so that nothing can be concluded
     UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A verdict, and what it rests on."""
+    """A verdict with the steps and reasons behind it."""
 
     verdict: Verdict
-    #: the steps that held over the signed content, in order
+    #: the steps over the signed content that passed, in order
     steps: tuple[VerifiedStep, ...]
-    #: the name of the step that failed or could not be taken; None where every step held
+    #: the name of the step that failed or was not possible; None if every step passed
     failed_step: str | None = None
     #: what was changed outside the signed content, why a step failed, or what to save instead; empty for genuine
     reasons: tuple[str, ...] = ()
 
 
 def judge(steps: Iterator[VerifiedStep]) -> Judgement:
-    """Take the steps of any verifier to their end, or to the first that fails, and return what they come to."""
+    """Run the steps of a verifier to the end or to the first failure, and return the verdict."""
     held: list[VerifiedStep] = []
     try:
         held.extend(steps)
@@ -47,5 +47,5 @@ def judge(steps: Iterator[VerifiedStep]) -> Judgement:
 
 
 def judge_notice_mail(mail: bytes, trust: Trust) -> Judgement:
-    """Return the verdict on a saved mail; what is not checked is as for ``verify_notice_mail``."""
+    """Return the verdict on a saved mail. Not checked is the same as for ``verify_notice_mail``."""
     return judge(examine_notice_mail(mail, trust))

@@ -1,9 +1,10 @@
-"""Verify a notice offline: numbered steps, each of which raises.
+"""Verify a notice offline, in numbered steps. A step that fails raises VerificationError.
 
-Nothing is fetched and nobody is asked. What must be trusted comes from elsewhere: the CA, the timestamp authority's
-root, the log's verifier key. What is *not* checked: revocation of certificates; whether the log's head is the one that
-others see (compare checkpoints with other customers, or with a witness); whether what the notice says is true; when the
-mail around the notice was signed (its own date says so; the timestamp dates the document's signature).
+The verifier uses no network. The caller must get the trust anchors separately: the CA, the root of the timestamp
+authority and the verifier key of the log. *Not* checked: whether a certificate was revoked; whether other readers see
+the same head of the log (compare checkpoints with other customers or with a witness); whether the notice is true; when
+the mail around the notice was signed. Only the mail's own date states that; the timestamp covers the signature of the
+document.
 """
 
 import hashlib
@@ -48,7 +49,7 @@ MAIL_AGREES = "mail agrees with the document"
 INCLUSION = "inclusion in the log"
 CHECKPOINT = "checkpoint signature"
 
-#: Steps of a mail, in the order in which they are taken.
+#: Steps for a mail, in the order in which they run.
 MAIL_STEPS = (
     STRUCTURE, MAIL_SIGNATURE, DOCUMENT_SIGNATURE, TIMESTAMP, CERTIFICATE, DOCUMENT, MAIL_AGREES, INCLUSION, CHECKPOINT,
 )  # fmt: skip
@@ -62,58 +63,58 @@ _READ_MEMBERS = (
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What a verifier trusts beforehand."""
+    """The trust anchors of a verifier."""
 
     #: roots of the signing certificate
     ca: tuple[x509.Certificate, ...]
     #: roots of the timestamp authority
     timestamp_roots: tuple[x509.Certificate, ...]
-    #: keys of the log, oldest first; a checkpoint is taken that any of them signed
+    #: keys of the log, oldest first; a checkpoint needs a signature by one of them
     log_keys: tuple[VerifierKey, ...]
 
 
 def parse_trust(ca_pem: bytes, tsa_pem: bytes, log_vkey: str) -> Trust:
     """Return the trust anchors of ``ca.pem``, ``tsa.pem`` and ``log.vkey``; raises InvalidInputError.
 
-    ``log.vkey`` has one key a line, all of one log: it gains a line whenever the log gets a new key.
+    ``log.vkey`` has one key per line, all of the same log. It gets another line when the log gets a new key.
     """
     try:
         ca = tuple(x509.load_pem_x509_certificates(ca_pem))
     except ValueError:
-        raise InvalidInputError(Fault("ca.pem", "holds no certificate in PEM")) from None
+        raise InvalidInputError(Fault("ca.pem", "contains no certificate in PEM")) from None
     try:
         roots = tuple(x509.load_pem_x509_certificates(tsa_pem))
     except ValueError:
-        raise InvalidInputError(Fault("tsa.pem", "holds no certificate in PEM")) from None
+        raise InvalidInputError(Fault("tsa.pem", "contains no certificate in PEM")) from None
     try:
         log_keys = tuple(dict.fromkeys(parse_verifier_key(line) for line in log_vkey.strip().splitlines()))
     except InvalidInputError as error:
         raise InvalidInputError(*(Fault("log.vkey", fault.reason) for fault in error.faults)) from None
     if len({key.name for key in log_keys}) != 1:
         raise InvalidInputError(Fault("log.vkey", "must hold the keys of one log, one a line"))
-    # The timestamp library refuses a root that it has already.
+    # The timestamp library refuses the same root twice.
     return Trust(ca, tuple(dict.fromkeys(roots)), log_keys)
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedStep:
-    """A step that held."""
+    """A step that passed."""
 
     number: int
     step: str
-    #: what it established, in one line
+    #: what the step found, in one line
     finding: str
-    #: the step could not be taken yet, as the document itself says; never an excuse for a part that is there
+    #: the step is not possible yet, as the log entry shows; never set for a part that is present
     pending: bool = False
-    #: a part of the step cannot be taken on what is here, as the finding says
+    #: a part of the step is not possible with this copy, as the finding says
     partial: bool = False
-    #: what of the copy is not as it was sent, outside of what the signature covers; the finding is of the signed part
+    #: what is not as it was sent, outside of the signed part; the finding is about the signed part only
     changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NoticeFiles:
-    """A notice as files: what the API serves, or what a mail carries."""
+    """A notice as files, from the API or from the attachments of a mail."""
 
     document: bytes
     signature: bytes
@@ -123,16 +124,17 @@ class NoticeFiles:
 
 
 def verify_notice_mail(mail: bytes, trust: Trust) -> Iterator[VerifiedStep]:
-    """Take the steps one after the other; raises VerificationError, naming the step, at the first that fails.
+    """Run the steps in order; raises VerificationError with the step's name at the first that fails.
 
-    A copy that was changed outside the signed part fails as well: ``examine_notice_mail`` goes on past such changes.
+    A copy that was changed outside of the signed part fails too; ``examine_notice_mail`` continues after such a change.
 
-    1. Structure: one reading of the mail, every part known.
-    2. Mail signature: over the signed part, by a certificate for mail that leads to the CA and names the From address.
-    3. to 6. and 8. to 9. as for files.
-    7. The mail agrees with the document: outer headers with protected ones, words with the document's digests. Of a
-       mail that was encrypted the outer headers are not here, once it is decrypted: the step says that it did not
-       compare them. A request to acknowledge is the mail's own: the step says so.
+    1. Structure: the mail has only one possible reading, and every part is known.
+    2. Mail signature: over the signed part, by a certificate for mail that chains to the CA and contains the From
+       address.
+    3. to 6. and 8. to 9.: as for files.
+    7. The mail agrees with the document: the outer headers with the protected ones, and the texts with the document's
+       digests. A decrypted mail has no outer headers any more; the finding then says that they were not compared. A
+       request to acknowledge belongs to the mail and not to the document; the finding says so.
     """
     for step in examine_notice_mail(mail, trust):
         yield _unchanged(step)
@@ -145,10 +147,10 @@ def _unchanged(step: VerifiedStep) -> VerifiedStep:
 
 
 def examine_notice_mail(mail: bytes, trust: Trust) -> Iterator[VerifiedStep]:
-    """Take the steps of ``verify_notice_mail`` over the signed part; raises VerificationError as it does.
+    """Run the steps of ``verify_notice_mail`` over the signed part; raises VerificationError as it does.
 
-    What of the copy was changed outside the signed part does not fail a step: the step says so in ``changed``.
-    Raises UnreadableMailError for a mail that does not hold the notice in the form in which it was sent.
+    A change outside of the signed part does not fail a step; the step reports it in ``changed``. Raises
+    UnreadableMailError for a mail that does not contain the notice in the form in which it was sent.
     """
     # 1.
     parsed = parse_signed_mail(mail)
@@ -177,13 +179,14 @@ def examine_notice_mail(mail: bytes, trust: Trust) -> Iterator[VerifiedStep]:
 
 
 def verify_notice_files(files: NoticeFiles, trust: Trust) -> Iterator[VerifiedStep]:
-    """Take the steps for a notice served as files; raises VerificationError, naming the step, at the first that fails.
+    """Run the steps for a notice as files; raises VerificationError with the step's name at the first that fails.
 
     1. Document signature: CMS over the document, in the one strict form.
     2. Timestamp: an RFC 3161 token over the signature, under the authority's root.
-    3. Certificate chain: for mail, leading to the CA, valid at the timestamp.
-    4. Document: canonical, of a known schema, its list of resources the one attached.
-    5. Inclusion: the leaf commits to these very bytes, agrees with the document, and stands under the checkpoint.
+    3. Certificate chain: the certificate is for mail, chains to the CA, and was valid at the time of the timestamp.
+    4. Document: canonical JSON of the known schema, and the attached list of resources is the one that it states.
+    5. Inclusion: the leaf commits to exactly these bytes, agrees with the document, and is in the tree of the
+       checkpoint.
     6. Checkpoint signature: by a key of the log.
     """
     state = _Files(files, trust)
@@ -230,12 +233,12 @@ def _date(parsed: SignedMail) -> datetime:
 
 
 class _Files:
-    """The steps over a notice's files; each uses what the ones before it established."""
+    """The steps over the files of a notice. Each step uses the results of the steps before it."""
 
     def __init__(self, files: NoticeFiles, trust: Trust) -> None:
         self._files, self._trust = files, trust
         self.document: Mapping[str, Any] = {}
-        #: when the signature existed: the timestamp's word, else the log's
+        #: when the signature existed: the time of the timestamp, else that of the log entry
         self._at: datetime | None = None
         try:
             self._proof: TlogProof = parse_proof(files.proof)
@@ -300,7 +303,7 @@ class _Files:
                 raise VerificationError(INCLUSION, error.reason) from None
         # 2. The leaf is about this notice.
         self._verify_leaf()
-        # 3. The leaf stands under the checkpoint.
+        # 3. The leaf is in the tree of the checkpoint.
         try:
             checkpoint = parse_checkpoint_note(self._proof.checkpoint)
         except InvalidInputError as error:
@@ -331,9 +334,9 @@ class _Files:
 
 
 def _well_formed_renderings(renderings: object) -> bool:
-    """Return whether each names a language, a media type and a digest, and no two speak of the same.
+    """Return whether each rendering has a language, a media type and a digest, and no two are of the same kind.
 
-    A time zone is named where it is not the customer's.
+    A rendering may have a time zone; without one it is in the customer's.
     """
     if not isinstance(renderings, list) or not all(isinstance(item, dict) for item in renderings):
         return False
@@ -346,14 +349,14 @@ def _well_formed_renderings(renderings: object) -> bool:
 
 
 def _compare_mail(parsed: SignedMail, state: _Files) -> VerifiedStep:
-    """Compare what a reader sees with what is signed: 1. outer headers, 2. sender and subject, 3. words.
+    """Compare what a reader sees with what is signed: 1. outer headers, 2. sender and subject, 3. texts.
 
-    Raises VerificationError where the signed part disagrees with the document.
+    Raises VerificationError if the signed part does not agree with the document.
     """
     document = state.document
     # 1.
     outside = parsed.protected if parsed.stated_outer is None else parsed.stated_outer
-    # Outer headers may be left out only where the signature itself says that the mail was encrypted.
+    # Outer headers may be missing only if the signed part itself states that the mail was encrypted.
     absent = parsed.stated_outer is not None and not parsed.outer
     changed = [
         f"the header {name} is not the one under the signature"
@@ -362,7 +365,7 @@ def _compare_mail(parsed: SignedMail, state: _Files) -> VerifiedStep:
     ]
     if not changed and parsed.outer_addresses != parsed.protected_addresses:
         changed.append("an address only looks like the one under the signature")
-    # 2. Without this, whoever has any certificate of the CA could pass a genuine notice on as their own.
+    # 2. Without this check, the holder of any certificate of the CA could forward a genuine notice as their own.
     if not state.signed.names(parsed.sender):
         raise VerificationError(MAIL_AGREES, f"the document is not signed by {parsed.sender}, who sends it")
     if names_another_address(parsed.protected["From"].removesuffix(f"<{parsed.sender}>"), parsed.sender):
@@ -382,7 +385,7 @@ def _compare_mail(parsed: SignedMail, state: _Files) -> VerifiedStep:
     if not whole:
         raise VerificationError(MAIL_AGREES, f"the document commits to no words in {parsed.language}")
     digests = {kind: hashlib.sha256(text).hexdigest() for kind, text in parsed.texts.items()}
-    # Both of one time zone: the words of a mail are one rendering, not a mixture.
+    # Both texts must have the same time zone, because a mail contains one rendering.
     if not any(all(hmac.compare_digest(digests[kind], stated[kind]) for kind in digests) for stated in whole):
         wrong = [kind for kind in digests if all(digests[kind] != stated[kind] for stated in whole)] or list(digests)
         raise VerificationError(MAIL_AGREES, f"the words ({wrong[0]}) are not the ones the document commits to")
@@ -394,5 +397,5 @@ def _compare_mail(parsed: SignedMail, state: _Files) -> VerifiedStep:
 
 
 def _beside(parsed: SignedMail) -> str:
-    """Return what is to be told of words that the mail's signature covers and no document commits to."""
+    """Return the remark on a text that the mail's signature covers, but to which no document commits."""
     return "" if parsed.note is None else "; the request to acknowledge beside them is the mail's own, and not sealed"

@@ -1,4 +1,4 @@
-"""Mail: assembled, signed, encrypted; and bounces, parsed.
+"""Mail: assemble, sign, encrypt and read mails, and parse bounces.
 
-Imports ``notice`` and below. Bytes in, bytes out: sending is in ``service.channels``.
+Imports ``notice`` and below. Its input and output are bytes; ``service.channels`` sends them.
 """

@@ -1,7 +1,7 @@
-"""What a message that came back means for the mail that was sent: an absence, a failure, or something for a person.
+"""Judge what a bounce means for the mail that was sent: an absence note, a failure, or a message that a person reads.
 
-What a message says of itself is not enough. Gateways that hold a mail until its sender clicks, moderated lists and
-quarantines all write "auto-replied"; passed over as an absence note, they hide that nobody has the notice.
+The message's own statement is not enough. Gateways that hold a mail until its sender clicks a link, moderated lists and
+quarantines all state "auto-replied". If they were ignored as absence notes, nobody would see that the notice is held.
 """
 
 import re
@@ -14,38 +14,38 @@ from notifications.mail.mime_reading import decoded_words, read_fields
 from notifications.mail_address import normal_address
 
 _ADDRESS = re.compile(r"[^\s<>()\[\]{},;:\\\"'«»=|]{1,64}@[^\s<>()\[\]{},;:\\\"'«»=|]{1,255}")
-#: A link that leads further than a home page: a note of absence asks for nothing.
+#: A link with a path. An absence note asks for nothing, so it has no such link.
 _LINK = re.compile(r"https?://[^\s/<>\"']+/[^\s<>\"']", re.IGNORECASE)
-#: As much of our subject as servers keep that cut it.
-_ECHOED_CHARACTERS = 80
+#: Number of characters of our subject that must be in the reply. Servers may cut the rest.
+_COMPARED_CHARACTERS = 80
 _MAX_ADDRESSES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class SentMail:
-    """What was sent, as far as what comes back can be compared with it."""
+    """The parts of the sent mail with which a bounce is compared."""
 
     recipient: str
-    #: its outer subject, decoded; None where the mail is not kept
+    #: outer subject, decoded; None if the mail was not stored
     subject: str | None
 
 
 def sent_mail(recipient: str, content: bytes | None) -> SentMail:
-    """Return what was sent to a recipient, from the bytes as they were handed over."""
+    """Return the sent mail, from its recipient and from the bytes that were handed over."""
     if content is None:
         return SentMail(recipient, None)
     return SentMail(recipient, decoded_words(read_fields(content).get("subject", "")))
 
 
 def judge_bounce(report: BounceReport, sent: SentMail) -> BounceReport:
-    """Return the report as it counts for the mail that was sent. A delivery status counts as it is.
+    """Return the report with the kind that counts for the sent mail. A delivery status is returned unchanged.
 
-    1. An automatic reply is believed on positive signs alone, all of them: it comes from the contact itself, answers
-       our subject, and asks for nothing (no link to follow, no other address to answer). The sign that it replied is
-       ``parse_bounce``'s. One that states a failure too says both: nobody can tell.
-    2. A machine's words that state a failure for good by a code (a status 5.x.y or a reply 5yz), and name the recipient
-       that was sent to, are a failure of that recipient, in whatever language.
-    3. Every other message is UNKNOWN: a person reads it.
+    1. An automatic reply (as ``parse_bounce`` found) keeps its kind only if it comes from the contact itself, repeats
+       our subject, and asks for nothing: no link to follow, and no other address for the answer. If it also states a
+       failure, it is UNKNOWN.
+    2. A text that a machine wrote is a failure if it states a permanent failure by a code (a status 5.x.y or a reply
+       5yz) and names the recipient of the mail. The language of the text does not matter.
+    3. Every other message is UNKNOWN, so that a person reads it.
     """
     letter = report.letter
     if letter is None:
@@ -73,18 +73,18 @@ def _is_from_the_contact(letter: Letter, sent: SentMail) -> bool:
     return (
         normal_address(letter.sender) == contact
         and (not letter.reply_to or normal_address(letter.reply_to) == contact)
-        and _echoes(letter.subject, sent.subject)
+        and _repeats_subject(letter.subject, sent.subject)
         and _LINK.search(letter.words) is None
     )
 
 
-def _echoes(theirs: str, ours: str | None) -> bool:
+def _repeats_subject(theirs: str, ours: str | None) -> bool:
     expected = _plain(ours or "")
-    return bool(expected) and expected[:_ECHOED_CHARACTERS] in _plain(theirs)
+    return bool(expected) and expected[:_COMPARED_CHARACTERS] in _plain(theirs)
 
 
 def _plain(text: str) -> str:
-    """Return text without what servers change when they repeat it: forms of letters, case, white space."""
+    """Return text without the differences that servers make when they repeat it: letter forms, case, white space."""
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 

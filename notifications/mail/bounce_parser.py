@@ -1,8 +1,8 @@
-"""What a message that came back says: RFC 3464 reports, automatic replies, and what is left for a person to read.
+"""Parse a bounce: a delivery status (RFC 3464), an automatic reply, or another message that a person must read.
 
-What is read here was written by strangers' servers. Nothing in it is believed but that it was sent to this return path:
-whoever holds the path speaks about one attempt of one delivery, and about no other. What follows for the mail that was
-sent is judged in ``bounce_judgement``. Every bound is on what is looked at; the bytes are kept whole by the caller.
+The servers of strangers write these messages. The only trusted fact is the return path to which a message was sent, so
+it can be about one attempt of one delivery only. ``bounce_judgement`` decides what it means for the mail that was sent.
+All limits are on the part that is read here; the caller stores the whole message.
 """
 
 import re
@@ -23,17 +23,17 @@ from notifications.mail.mime_reading import (
     words_of,
 )
 
-#: The part with the status stands before the message that came back (RFC 6522), and is small.
+#: The part with the delivery status is before the copy of our message (RFC 6522), and is small.
 _MAX_BYTES = 1024 * 1024
 _MAX_RECIPIENTS = 100
 _MAX_SEARCHED_CHARACTERS = 16 * 1024
-#: Of the words that are shown to a person.
+#: Limit of the text that is displayed to a person.
 _MAX_SHOWN_CHARACTERS = 4000
 
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)")
-#: A status that says no more than that it failed (RFC 3463, X.0.0); some servers give no other.
+#: A status without a reason (RFC 3463, X.0.0). Some servers give no other.
 _GENERIC = re.compile(r"[245]\.0\.0")
-#: A failure for good as texts state it in any language: a status, or a reply code where a reply begins. No version.
+#: A permanent failure in a text of any language: a status, or a reply code at the beginning of a reply.
 _FAILURE_STATUS = re.compile(r"(?<![\w.])#?(5\.[0-7]\.\d{1,3})(?!\.?\d)")
 _REPLY_CODE = re.compile(
     r"(?:^|[:;,'\"‘’“”«»<>\[\](){}#=|])[ \t]*"
@@ -41,7 +41,7 @@ _REPLY_CODE = re.compile(
     re.MULTILINE,
 )
 _VERSION = re.compile(r"(?:version|release|build|ver\.?|/|\bv)[ \t]*\Z", re.IGNORECASE)
-#: Where the message that came back begins inside a text: what follows was written by us.
+#: The beginning of the copy of our message inside a text.
 _COPY = re.compile(
     r"^[> \t]*(?:-{3,20}[^\n]{0,80}?(?:copy|copie|copia|kopie|original|ursprüngl|below this line)"
     r"|(?:received|return-path|mime-version|dkim-signature|content-type)[ \t]*:)",
@@ -59,9 +59,9 @@ _ACTIONS = {
     "relayed": BounceKind.RELAYED,
     "expanded": BounceKind.EXPANDED,
 }
-#: Of several recipients (an alias at the customer's), what one server says of the whole: a failure is never hidden by
-#: what went well, and of what went well the least is claimed.
-_GRAVEST_FIRST = (
+#: The kind of a report with several recipients (an alias at the customer) is the first of these that occurs. So a
+#: success never hides a failure, and of several successes the weakest is reported.
+_MOST_SEVERE_FIRST = (
     BounceKind.FAILED,
     BounceKind.UNKNOWN,
     BounceKind.DELAYED,
@@ -69,7 +69,7 @@ _GRAVEST_FIRST = (
     BounceKind.EXPANDED,
     BounceKind.DELIVERED,
 )
-#: What servers that write no report name themselves, and how their subjects begin to be told from people's.
+#: Sender names and subjects of servers that send a text instead of a delivery status.
 _DAEMONS = re.compile(
     r"\b(?:mailer-daemon|mail-daemon|maildaemon|postmaster|microsoftexchange[0-9a-f]{32})\b", re.IGNORECASE
 )
@@ -80,39 +80,39 @@ _BOUNCE_SUBJECTS = re.compile(
     re.IGNORECASE,
 )
 _QMAIL = "Hi. This is the "
-#: Fields of a server's report that holds no delivery status, and of lists, which hold mail for a moderator.
+#: Fields of a server's message without a delivery status, and of mailing lists, which hold mail for a moderator.
 _REPORT_FIELDS = ("x-failed-recipients", "x-ms-exchange-message-is-ndr")
 _LIST_FIELDS = ("list-id", "list-unsubscribe", "list-help", "x-beenthere", "x-mailman-version")
-#: Values of Precedence that machines write, and that people's programs do not; no sign of an absence.
+#: Values of Precedence that only machines write. They do not show that somebody is absent.
 _PRECEDENCES = frozenset({"bulk", "junk", "list"})
 _REPLY_PRECEDENCES = frozenset({"auto_reply", "auto-reply"})
 _REPLY_FIELDS = ("x-autoreply", "x-autorespond", "x-auto-reply", "x-autoreply-from", "x-ms-exchange-inbox-rules-loop")
-#: RFC 3834, 5; absence notes of Exchange call themselves generated.
+#: RFC 3834, 5. Absence notes of Exchange state auto-generated.
 _REPLIES = frozenset({"auto-replied", "auto-generated"})
 _AUTO_SUBMITTED = re.compile(r"[a-z-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class RecipientReport:
-    """What a report says of one recipient."""
+    """The report on one recipient."""
 
     kind: BounceKind
     #: RFC 3463 status, or None
     status: str | None
-    #: what the next server said, in one line, or None
+    #: reply of the next server in one line, or None
     diagnostic: str | None
     remote_mta: str | None
-    #: whom it did not, or did, get to: after aliases and forwarding
+    #: the recipient after aliases and forwarding, or None
     final_recipient: str | None
-    #: whom it was sent to first (ORCPT), where a server says so
+    #: the recipient to which it was sent first (ORCPT), or None
     original_recipient: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class StatedFailure:
-    """A failure for good that the words of a message state by a code."""
+    """A permanent failure that a text states by a code."""
 
-    #: RFC 3463 status, or None where there is no more than a reply code
+    #: RFC 3463 status; None if the text has only a reply code
     status: str | None
     #: the line that states it
     line: str
@@ -120,54 +120,54 @@ class StatedFailure:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What a message that is no delivery status shows of itself. Nothing of it is verified."""
+    """The content of a message without a delivery status. Nothing of it is verified."""
 
     #: the address in From, or ""
     sender: str
-    #: decoded, in one line
+    #: decoded, in one line; may be ""
     subject: str
-    #: what a person reads, with line breaks; without the copy of the message that came back
+    #: the text for a person, with line breaks and without the copy of our message
     words: str
-    #: whether a machine wrote it, by any sign
+    #: whether any sign shows that a machine wrote it
     by_machine: bool
-    #: where answers go instead of the sender, or ""
+    #: the address in Reply-To, or ""
     reply_to: str
-    #: recipients that its header names as failed (X-Failed-Recipients)
+    #: value of X-Failed-Recipients, or ""
     failed_recipients: str
-    #: of a message that is no server's report, only where a reply code states it: numbers may be dates
+    #: a message that is not from a server needs a reply code, because other numbers may be dates
     failure: StatedFailure | None
 
 
 @dataclass(frozen=True, slots=True)
 class BounceReport:
-    """What a returned message says as a whole."""
+    """The content of a bounce as a whole."""
 
-    #: AUTO_REPLY: it says of itself that it is one; whether that is believed is judged against what was sent
+    #: AUTO_REPLY is only the message's own statement; ``judge_bounce`` compares it with the sent mail
     kind: BounceKind
-    #: of the gravest of its recipients
+    #: status of the recipient that decides ``kind``
     status: str | None
-    #: one line; for what is no report, its subject
+    #: one line; the subject of a message without a delivery status
     diagnostic: str | None
     reporting_mta: str | None = None
     #: the ENVID of the message (RFC 3461), or None
     envelope_id: str | None = None
-    #: empty for what is no report
+    #: empty without a delivery status
     recipients: tuple[RecipientReport, ...] = ()
-    #: None for a report
+    #: None for a delivery status
     letter: Letter | None = None
 
 
 def parse_bounce(content: bytes) -> BounceReport:
-    """Return what a message says that came to a return path. Takes any bytes, raises nothing, and is bounded.
+    """Parse a message to a return path. Accepts any bytes, raises nothing, and reads a limited part.
 
-    1. A delivery status (RFC 3464, RFC 6533), in whatever multipart it stands, says what it says per recipient. Where
-       it gives no reason (OpenSMTPD), its words may.
-    2. What looks like a server's own words that are no report (qmail, old Exim, Exchange) is UNKNOWN, whatever else it
-       claims.
-    3. What says that it is an automatic reply (RFC 3834, and what is common beside it), or a receipt that the message
-       was displayed (RFC 8098), is AUTO_REPLY: a claim, and no acknowledgement. ``Precedence`` is no such claim: lists,
-       moderators and gateways that hold mail write it too.
-    4. Anything else, such as somebody who answered, is UNKNOWN: a person reads it.
+    1. A delivery status (RFC 3464, RFC 6533) in any multipart gives a report per recipient. If it has no reason
+       (OpenSMTPD), the reason is read from the text.
+    2. A text that a server wrote without a delivery status (qmail, old Exim, Exchange) is UNKNOWN, whatever else it
+       states.
+    3. A message that states to be an automatic reply (RFC 3834 and other common fields), or a receipt that the message
+       was displayed (RFC 8098), is AUTO_REPLY. This is no acknowledgement. ``Precedence`` is not enough, because lists,
+       moderators and gateways that hold mail use it too.
+    4. Everything else, such as an answer of a person, is UNKNOWN, so that a person reads it.
     """
     content = content[:_MAX_BYTES]
     parts, fields = list(read_parts(content)), read_fields(content)
@@ -209,7 +209,7 @@ def parse_bounce(content: bytes) -> BounceReport:
 
 
 def words_to_read(content: bytes) -> str:
-    """Return what a person reads of a message that came back, as plain text of at most 4000 characters."""
+    """Return the text of a bounce for a person: plain text of at most 4000 characters."""
     words = words_of(list(read_parts(content[:_MAX_BYTES])))
     shown = "".join(character if character.isprintable() or character == "\n" else " " for character in words)
     lines = [" ".join(line.split()) for line in shown.split("\n")]
@@ -235,12 +235,12 @@ def _auto_submitted(fields: dict[str, str]) -> str:
 
 
 def _says_displayed(part: Part) -> bool:
-    """Whether a receipt says that the message was displayed; one of a deletion, or a filter's, is for a person."""
+    """Return whether a receipt states that the message was displayed. Other receipts are left to a person."""
     fields = fields_of_lines(text_of_bytes(part.body[:_MAX_SEARCHED_CHARACTERS]).replace("\r\n", "\n").split("\n"))
     return fields.get("disposition", "").rpartition(";")[2].strip().lower().partition("/")[0] == "displayed"
 
 
-# -- what words say
+# -- texts
 
 
 def _without_copy(words: str) -> str:
@@ -249,7 +249,7 @@ def _without_copy(words: str) -> str:
 
 
 def _stated_failure(words: str) -> StatedFailure | None:
-    """Return the failure for good that words state by a code, the most exact first; None for none."""
+    """Return the permanent failure that a text states by a code, the most specific code first, or None."""
     words = words[:_MAX_SEARCHED_CHARACTERS]
     statuses = [found for found in _FAILURE_STATUS.finditer(words) if not _VERSION.search(words[: found.start()][-12:])]
     exact = next((found for found in statuses if not _GENERIC.fullmatch(found[1])), None)
@@ -270,32 +270,32 @@ def _status(text: str) -> str | None:
 
 
 def _status_report(part: Part, words: str) -> BounceReport | None:
-    """Return what a delivery status says, or None where it speaks of no recipient."""
+    """Return the report of a delivery status, or None if it has no recipient."""
     message: dict[str, str] = {}
     recipients: list[RecipientReport] = []
     for block in _blocks(text_of_bytes(part.body)):
         if "action" in block or "final-recipient" in block:
             recipients.append(_recipient(block))
-        # Some servers write all in one block.
+        # Some servers write everything in one block.
         message = block | message if not recipients or not message else message
         if len(recipients) == _MAX_RECIPIENTS:
             break
     if not recipients:
         return None
-    gravest = min(recipients, key=lambda recipient: _GRAVEST_FIRST.index(recipient.kind))
-    gravest = _explained(gravest, words)
+    most_severe = min(recipients, key=lambda recipient: _MOST_SEVERE_FIRST.index(recipient.kind))
+    most_severe = _with_reason(most_severe, words)
     return BounceReport(
-        kind=gravest.kind,
-        status=gravest.status,
-        diagnostic=gravest.diagnostic,
+        kind=most_severe.kind,
+        status=most_severe.status,
+        diagnostic=most_severe.diagnostic,
         reporting_mta=one_line(_without_type(message.get("reporting-mta", ""))),
         envelope_id=one_line(message.get("original-envelope-id", "")),
         recipients=tuple(recipients),
     )
 
 
-def _explained(failed: RecipientReport, words: str) -> RecipientReport:
-    """Return a failure with the reason from the report's words, where the delivery status gives none."""
+def _with_reason(failed: RecipientReport, words: str) -> RecipientReport:
+    """Return a failure with the reason from the text, if the delivery status has none."""
     if failed.kind is not BounceKind.FAILED or failed.diagnostic is not None:
         return failed
     if failed.status is not None and not _GENERIC.fullmatch(failed.status):
@@ -305,20 +305,20 @@ def _explained(failed: RecipientReport, words: str) -> RecipientReport:
 
 
 def _recipient(block: dict[str, str]) -> RecipientReport:
-    said = _without_type(block.get("diagnostic-code", ""))
+    reply = _without_type(block.get("diagnostic-code", ""))
     status = _status(block.get("status", ""))
     if status is None or _GENERIC.fullmatch(status):
-        # What the next server said is more exact than that it failed.
-        status = _status(said) or status
+        # The reply of the next server is more specific than a status without a reason.
+        status = _status(reply) or status
     action = _COMMENT.sub("", block.get("action", "")).strip().lower()
     kind = _ACTIONS.get(action, BounceKind.UNKNOWN)
     if status is not None and status[0] != "2" and kind in {BounceKind.DELIVERED, BounceKind.RELAYED}:
-        # It says both: nobody can tell.
+        # The report contradicts itself.
         kind = BounceKind.UNKNOWN
     return RecipientReport(
         kind=kind,
         status=status,
-        diagnostic=one_line(said),
+        diagnostic=one_line(reply),
         remote_mta=one_line(_without_type(block.get("remote-mta", ""))),
         final_recipient=_address(block.get("final-recipient", "")),
         original_recipient=_address(block.get("original-recipient", "")),
@@ -326,7 +326,7 @@ def _recipient(block: dict[str, str]) -> RecipientReport:
 
 
 def _blocks(text: str) -> Iterator[dict[str, str]]:
-    """Yield the groups of fields, first one first; of a field that stands twice the first counts."""
+    """Yield the groups of fields in order. The first of several fields with the same name counts."""
     lines: list[str] = []
     for line in [*text.split("\n"), ""]:
         if line.strip():

@@ -1,4 +1,4 @@
-"""What came back of a message after a server had accepted it."""
+"""The record of a bounce: a message about a mail that a server had accepted before."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,34 +7,34 @@ from uuid import UUID
 
 
 class BounceKind(StrEnum):
-    """What a returned message says (RFC 3464 actions, RFC 3834 automatic responses)."""
+    """Kinds of bounces (RFC 3464 actions, RFC 3834 automatic responses)."""
 
     FAILED = "failed"
-    #: still being tried elsewhere: no failure
+    #: another server still tries; no failure
     DELAYED = "delayed"
-    #: a server's statement that the mailbox has it; nobody has read it
+    #: a server states that the mail is in the mailbox; this does not mean that somebody read it
     DELIVERED = "delivered"
-    #: passed on to a system that reports nothing
+    #: passed on to a system that sends no reports
     RELAYED = "relayed"
     EXPANDED = "expanded"
-    #: an absence note or the like: no acknowledgement
+    #: an absence note or similar; no acknowledgement
     AUTO_REPLY = "auto_reply"
-    #: not understood: shown to a person
+    #: not understood; a person must read it
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Bounce:
-    """A message that came back to the return path of a delivery."""
+    """A message to the return path of a delivery."""
 
     id: UUID
-    #: None where the return path is of no delivery any more
+    #: None if the delivery does not exist any more
     delivery_id: UUID | None
     received_at: datetime
     kind: BounceKind
     #: RFC 3463 status such as ``5.1.1``, or None
     status: str | None
-    #: what the reporting server said, in one line, or None
+    #: reason of the reporting server in one line, or None
     diagnostic: str | None
     reporting_mta: str | None
     #: the message as received

@@ -1,8 +1,8 @@
-"""Encrypt a signed mail to one contact (S/MIME enveloped-data, RFC 8551, 3.3), and what certificate serves for it.
+"""Encrypt a signed mail to one contact (S/MIME enveloped-data, RFC 8551, 3.3), and check the contact's certificate.
 
-What is encrypted is a signed entity whose protected headers are the mail's (RFC 9788): decrypted, it is verified by the
-same steps with the same tools. Outside stand a neutral subject and what relays need.
-The content-encryption key and the padding are drawn inside the cryptography library.
+The encrypted content is a signed entity that contains the headers of the mail as protected headers (RFC 9788). After
+the decryption it is verified with the same steps and tools as a signed mail. The outer headers are a neutral subject
+and what relays need. The cryptography library creates the content-encryption key and the padding.
 """
 
 from datetime import datetime
@@ -23,32 +23,32 @@ from notifications.mail_address import normal_address
 
 ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
 
-#: What senders use at the least (RFC 8551, 4.3).
+#: Minimum for senders (RFC 8551, 4.3).
 _MIN_RSA_BITS = 2048
 _MAX_CERTIFICATE_BYTES = 20_000
-_NO_RSA = "has no RSA key: mail can be encrypted to RSA keys alone"
+_NO_RSA = "has no RSA key: mail can be encrypted to RSA keys only"
 _SMTP_UTF8_MAILBOX = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.9")
 
 
 def parse_certificate(pem: str) -> bytes:
-    """Return the one certificate of a PEM text, as DER; raises InvalidInputError. Nothing of it is checked."""
+    """Return the only certificate of a PEM text, as DER; raises InvalidInputError. Its content is not checked."""
     if len(pem) > _MAX_CERTIFICATE_BYTES:
         raise InvalidInputError(Fault("smime_certificate", f"is longer than {_MAX_CERTIFICATE_BYTES} characters"))
     try:
         certificates = x509.load_pem_x509_certificates(pem.encode())
     except MALFORMED_CERTIFICATE:
-        raise InvalidInputError(Fault("smime_certificate", "is no X.509 certificate in PEM")) from None
+        raise InvalidInputError(Fault("smime_certificate", "is not an X.509 certificate in PEM")) from None
     if len(certificates) != 1:
         raise InvalidInputError(Fault("smime_certificate", "must be one certificate, without its issuers"))
     return certificates[0].public_bytes(Encoding.DER)
 
 
 def certificate_fault(der: bytes, address: str, now: datetime) -> str | None:
-    """Return why a certificate does not serve to encrypt mail to an address now, or None where it does.
+    """Return why a certificate cannot be used to encrypt mail to an address now, or None if it can.
 
-    Checked: validity, RSA of at least 2048 bits (the library encrypts to no other key), what it is for, and every form
-    of mail address that it has: each must name the address. What cannot be judged does not serve. Not checked: who
-    issued it, and whether it was revoked: whoever keeps the contact vouches for it, as for the address.
+    Checked: validity, an RSA key of at least 2048 bits (the library supports no other key), key usage, and every form
+    of mail address in it: each must be the given address. A certificate that cannot be read is not usable. Not checked:
+    its issuer and its revocation. The person who edits the contact vouches for the certificate, as for the address.
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
@@ -90,7 +90,7 @@ def certificate_fault(der: bytes, address: str, now: datetime) -> str | None:
 
 
 def _addresses(certificate: x509.Certificate) -> dict[str, list[str]]:
-    """Return the mail addresses that a certificate names, by their form (RFC 8550, 3; RFC 9598, 3)."""
+    """Return the mail addresses in a certificate, by their form (RFC 8550, 3; RFC 9598, 3)."""
     found: dict[str, list[str]] = {}
     for name in _extension(certificate, x509.SubjectAlternativeName) or ():
         if isinstance(name, x509.RFC822Name):
@@ -103,12 +103,12 @@ def _addresses(certificate: x509.Certificate) -> dict[str, list[str]]:
 
 
 def certificate_pem(der: bytes) -> str:
-    """Return a certificate as PEM; raises ValueError for one that is malformed."""
+    """Return a certificate as PEM; raises ValueError for a malformed one."""
     return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM).decode()
 
 
 def certificate_expires_at(der: bytes) -> datetime | None:
-    """Return when a certificate expires, or None for one that cannot be read."""
+    """Return when a certificate expires, or None if it is malformed."""
     try:
         return x509.load_der_x509_certificate(der).not_valid_after_utc
     except MALFORMED_CERTIFICATE:
@@ -123,10 +123,10 @@ def _extension(certificate: x509.Certificate, kind: type[ExtensionT]) -> Extensi
 
 
 def encrypt_mail(entity: bytes, envelope: Envelope, neutral_subject: str, certificate_der: bytes) -> bytes:
-    """Return the mail that carries a signed entity encrypted to one certificate, by AES-256.
+    """Return the mail with a signed entity that is encrypted to one certificate, with AES-256.
 
-    Raises InvalidInputError as ``header_lines`` does. The certificate is one that ``certificate_fault`` has nothing
-    against.
+    Raises InvalidInputError as ``header_lines`` does. Not checked: the certificate; the caller must have called
+    ``certificate_fault``.
     """
     certificate = x509.load_der_x509_certificate(certificate_der)
     enveloped = (

@@ -1,7 +1,7 @@
-"""SealedNotice -> MIME message for one contact: multipart/signed (S/MIME, RFC 8551) with protected headers (RFC 9788).
+"""Assemble the mail of a notice to one contact: multipart/signed (RFC 8551) with protected headers (RFC 9788).
 
-The bytes are built here and not by a mail library, because what is signed must be exactly what is sent: CRLF line ends,
-7-bit transfer encodings only, no re-encoding by any gateway on the way (RFC 8551, 3.1).
+This module builds the bytes without a mail library, because the signed bytes must be exactly the sent ones: CRLF line
+ends and 7-bit transfer encodings only, so that no gateway encodes them again (RFC 8551, 3.1).
 """
 
 import base64
@@ -20,13 +20,13 @@ from notifications.mail.header_text import names_another_address
 from notifications.mail_address import a_label_address
 from notifications.notice.seal import SealedNotice, SealedRendering
 
-#: Attachment names, in the order in which they stand in the mail.
+#: Attachment names, in the order of the mail.
 DOCUMENT_NAME = "notice.json"
 SIGNATURE_NAME = "notice.json.p7s"
 TIMESTAMP_NAME = "notice.json.tsr"
 PROOF_NAME = "notice.tlog-proof"
 RESOURCES_NAME = "resources.csv"
-#: Name of the mail's own words, for programs that show every part but the first as a file.
+#: File name of the mail's own text, for programs that display every part except the first as a file.
 NOTE_NAME = "acknowledge.txt"
 
 #: Media type of each attachment.
@@ -37,9 +37,9 @@ ATTACHMENT_TYPES = {
     PROOF_NAME: "application/octet-stream",
     RESOURCES_NAME: "text/csv; charset=utf-8",
 }
-#: Headers that stand in the signed part too; a verifier compares them with the outer ones.
+#: Headers that are also in the signed part. A verifier compares them with the outer ones.
 PROTECTED_HEADERS = ("From", "To", "Subject", "Date", "Message-ID", "In-Reply-To", "References")
-#: The header of the signature part, byte for byte: it is not signed, so it has one form only.
+#: The exact header of the signature part. It is not signed, so a verifier accepts only this form.
 SIGNATURE_PART_HEADER = (
     b'Content-Type: application/pkcs7-signature; name="smime.p7s"\r\n'
     b"Content-Transfer-Encoding: base64\r\n"
@@ -50,25 +50,25 @@ SIGNATURE_PART_HEADER = (
 _CRLF = b"\r\n"
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9._-]+@[A-Za-z0-9._-]+>")
-#: Old mail stores change the one, SMTP the other on the wire (RFC 2049, 3).
+#: Old mail stores change a line that begins with "From ", and SMTP one that begins with a dot (RFC 2049, 3).
 _CHANGED_ON_THE_WAY = re.compile(rb"^(?:F(?=rom )|\.)", re.MULTILINE)
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\\\"@]+@[^\s<>()\[\],;:\\\"@]+")
 _MAX_HEADER_TEXT_CHARACTERS = 400
 #: RFC 5321, 4.5.3.1.3, without the angle brackets.
 _MAX_ADDRESS_BYTES = 254
-#: Earlier Message-IDs that a mail names: the first and the latest others, so that a long incident still threads.
+#: Maximum of earlier Message-IDs in a mail: the first and the latest ones, which is enough for threading.
 _MAX_REFERENCES = 20
 
 
 class LinedMail(bytes):
-    """A whole mail whose every line ends in CRLF and begins with no dot: so it was assembled, and goes out as it is."""
+    """A whole mail in which every line ends in CRLF and none begins with a dot. It is sent without a change."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedBody:
-    """What every contact of a customer gets alike in one language: the signed part below its header."""
+    """The body of the signed part. It is the same for every contact of a customer with the same language and zone."""
 
     #: value of the signed part's Content-Type, without the protection parameter
     content_type: str
@@ -76,14 +76,14 @@ class PreparedBody:
     language: str
     #: CRLF line ends, 7-bit
     body: bytes
-    #: where in the body its words end and its attachments begin: a note of the mail stands there
+    #: offset in the body at which the text ends and the attachments begin; a note is inserted there
     words_end: int = 0
 
 
 def rendering_for(sealed: SealedNotice, language: str, time_zone: str | None = None) -> SealedRendering:
-    """Return the sealed words for a contact: its language, else French, else English, else the first there is.
+    """Return the sealed text for a contact: in its language, else in French, else in English, else the first one.
 
-    In its time zone where there are words for it, else in the customer's.
+    The text is in the contact's time zone if there is one, else in the customer's.
     """
     by_reader = {(rendering.language, rendering.time_zone): rendering for rendering in sealed.renderings}
     for wanted in (language, "fr", "en"):
@@ -97,13 +97,13 @@ def _reader_of(rendering: SealedRendering) -> str:
     return rendering.language + (rendering.time_zone or "")
 
 
-# Deliveries come in turns (``delivery.turn_of``): those of one notice stand together, and few notices are under way.
+# The deliveries of a notice are leased one after the other (``delivery.turn_of``), so a small cache is enough.
 @lru_cache(maxsize=128)
 def prepare_body(sealed: SealedNotice, language: str, time_zone: str | None = None) -> PreparedBody:
-    """Return the shared body: the words in two renderings, and the attachments that prove them."""
+    """Return the shared body: the text as plain text and HTML, and the attachments that prove it."""
     rendering = rendering_for(sealed, language, time_zone)
     token = hashlib.sha256(sealed.document + _reader_of(rendering).encode()).hexdigest()[:24]
-    # "=_" occurs in no quoted-printable and no base64 text, so a boundary is never found in the content.
+    # "=_" occurs in no quoted-printable and no base64 text, so the content can never contain a boundary.
     mixed, alternative = f"=_mixed_{token}", f"=_alt_{token}"
     words = _multipart(
         alternative,
@@ -131,7 +131,7 @@ def prepare_body(sealed: SealedNotice, language: str, time_zone: str | None = No
 
 
 def with_note(prepared: PreparedBody, text: str) -> PreparedBody:
-    """Return the body with words of the mail itself after the sealed ones: signed with it, no part of the notice."""
+    """Return the body with a note after the sealed text. The mail's signature covers it, but the notice does not."""
     opening, _, _ = prepared.body.partition(_CRLF)
     header = note_header(prepared.language) + _CRLF + _CRLF
     note = _lined(opening + _CRLF + header + quoted_printable(text) + _CRLF)
@@ -140,7 +140,7 @@ def with_note(prepared: PreparedBody, text: str) -> PreparedBody:
 
 
 def note_header(language: str) -> bytes:
-    """Return the header of the part that is the mail's own words, byte for byte: it has one form per language."""
+    """Return the exact header of the note part. A verifier accepts only this form for each language."""
     header = (
         "Content-Type: text/plain; charset=utf-8\r\n"
         f"Content-Language: {language}\r\n"
@@ -151,7 +151,7 @@ def note_header(language: str) -> bytes:
 
 
 def prepare_text(subject: str, text: str, language: str) -> PreparedBody:
-    """Return the body of a mail that is nothing but words: the service's own, no notice. LF line ends."""
+    """Return the body of a mail that contains only a text and no notice. ``text`` has LF line ends."""
     token = hashlib.sha256(text.encode()).hexdigest()[:24]
     boundary = f"=_mixed_{token}"
     body = _lined(_multipart(boundary, [_text_part("plain", language, text)]))
@@ -159,7 +159,7 @@ def prepare_text(subject: str, text: str, language: str) -> PreparedBody:
 
 
 def _lined(part: bytes) -> bytes:
-    """Return the part; raises ValueError, a defect of this module, where a line of it is not as in every LinedMail."""
+    """Return the part; raises ValueError, a defect of this module, if a line is not as in a LinedMail."""
     ends = part.count(_CRLF)
     if part.count(b"\n") != ends or part.count(b"\r") != ends or part.startswith(b".") or b"\n." in part:
         raise ValueError("a line of a mail does not end in CRLF, or begins with a dot")
@@ -174,7 +174,7 @@ def _part(boundary: str, part: bytes) -> bytes:
     return f"--{boundary}\r\n".encode() + part + _CRLF
 
 
-#: Everybody who reads the same words of a notice gets these parts: they are encoded once.
+#: All contacts with the same text of a notice get the same parts, so they are encoded once.
 _kept_parts = lru_cache(maxsize=64)
 
 
@@ -189,16 +189,16 @@ def _text_part(subtype: str, language: str, text: str) -> bytes:
 
 
 def quoted_printable(text: str) -> bytes:
-    """Return the text in quoted-printable, each line feed a line end; a carriage return in it is encoded like any byte.
+    """Return the text in quoted-printable. A line feed becomes a line end; a carriage return is encoded like any byte.
 
-    Lines have at most 76 characters and CRLF, and none begins with "From " or a dot, which are changed on the way.
+    Lines end in CRLF and have at most 76 characters. None begins with "From " or a dot, because relays change these.
     """
     if "\r" in text:
         encoded = b"\n".join(binascii.b2a_qp(line.encode(), istext=False) for line in text.split("\n"))
     else:
         encoded = binascii.b2a_qp(text.encode(), istext=True)
     while _CHANGED_ON_THE_WAY.search(encoded):
-        # Two characters more may be too many for the line: the rest goes on the next one.
+        # The encoded character is two characters longer, so the rest of the line moves to the next one.
         encoded = _CHANGED_ON_THE_WAY.sub(lambda found: b"=%02X=\n" % ord(found[0]), encoded)
     return encoded.replace(b"\n", _CRLF)
 
@@ -215,14 +215,14 @@ def _attachment(name: str, content: bytes) -> bytes:
 
 
 def base64_lines(content: bytes) -> bytes:
-    """Return base64 in lines of 76 characters with CRLF; the last line has none."""
+    """Return base64 in lines of 76 characters that end in CRLF; the last line has no line end."""
     encoded = base64.b64encode(content)
     return _CRLF.join(encoded[start : start + 76] for start in range(0, len(encoded), 76))
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What differs from contact to contact."""
+    """The parts of a mail that differ between contacts."""
 
     sender: str
     sender_name: str
@@ -237,13 +237,13 @@ class Envelope:
 def header_lines(envelope: Envelope, subject: str) -> list[tuple[str, str]]:
     """Return the message's headers in order, encoded and folded.
 
-    Raises InvalidInputError for control characters or anything that could end a header or name another recipient.
+    Raises InvalidInputError for control characters and for anything that could end a header or add a recipient.
     """
     if envelope.date.utcoffset() is None:
-        raise InvalidInputError(Fault("date", "has no offset"))
+        raise InvalidInputError(Fault("date", "has no offset from UTC"))
     for message_id in (envelope.message_id, *envelope.earlier_message_ids):
         if not _MESSAGE_ID.fullmatch(message_id):
-            raise InvalidInputError(Fault("message_id", "is no Message-ID"))
+            raise InvalidInputError(Fault("message_id", "is not a Message-ID"))
     lines = [
         ("From", _mailbox("From", envelope.sender_name, envelope.sender)),
         ("To", _mailbox("To", envelope.recipient_name, envelope.recipient)),
@@ -262,9 +262,9 @@ def header_lines(envelope: Envelope, subject: str) -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=64)
 def _encoded(name: str, text: str) -> str:
-    """Return header text, as encoded words where it is not ASCII (RFC 2047), folded.
+    """Return folded header text, in encoded words if it is not ASCII (RFC 2047).
 
-    Kept, because the subject and the sender are the same for every contact, and folding costs more than signing.
+    Cached, because subject and sender are the same for every contact, and folding takes longer than signing.
     """
     if _CONTROLS.search(text) or len(text) > _MAX_HEADER_TEXT_CHARACTERS:
         raise InvalidInputError(Fault(name, "holds a control character, or is too long for a header"))
@@ -273,20 +273,20 @@ def _encoded(name: str, text: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether a text may stand in a header as it is: ASCII, and nothing that a reader would decode."""
+    """Return whether a text can be in a header unchanged: ASCII, and nothing that a mail program would decode."""
     return text.isascii() and "=?" not in text
 
 
 def _mailbox(name: str, display: str, address: str) -> str:
-    """Return one mailbox. A display name is quoted or encoded, so that it can neither name nor hide an address.
+    """Return one mailbox. The display name is quoted or encoded, so that it can neither add nor hide an address.
 
-    A sender's name that holds another address is left out: a reader takes that address for the sender's.
+    A sender's name that contains another address is omitted, because readers would take it for the sender's address.
     """
     known = _ADDRESS.fullmatch(address) and not _CONTROLS.search(address)
     if not known or len(address.encode()) > _MAX_ADDRESS_BYTES:
         raise InvalidInputError(Fault(name, "is no mail address"))
     try:
-        # So that no header needs SMTPUTF8 where the local part does not.
+        # Without this, a domain beyond ASCII would need SMTPUTF8.
         address = a_label_address(address)
     except ValueError as error:
         raise InvalidInputError(Fault(name, f"is no mail address: {error}")) from None
@@ -301,9 +301,10 @@ def _mailbox(name: str, display: str, address: str) -> str:
 
 
 def assemble_mail(prepared: PreparedBody, envelope: Envelope, sign: Callable[[bytes], bytes]) -> LinedMail:
-    """Return the whole message. ``sign`` gives detached CMS (DER) over the bytes it gets; its errors pass through.
+    """Return the whole message. ``sign`` returns detached CMS (DER) over its argument; its errors are not caught.
 
-    The headers stand twice: for the outside, and protected in what is signed.
+    The mail contains its headers twice: outside, and as protected headers in the signed part. Raises InvalidInputError
+    as ``header_lines`` does.
     """
     headers = _header_block(header_lines(envelope, prepared.subject))
     outside = _lined((headers + "Auto-Submitted: auto-generated\r\n").encode())
@@ -315,9 +316,9 @@ def assemble_mail(prepared: PreparedBody, envelope: Envelope, sign: Callable[[by
 def assemble_entity_to_encrypt(
     prepared: PreparedBody, envelope: Envelope, sign: Callable[[bytes], bytes], outer_subject: str
 ) -> bytes:
-    """Return the signed entity that is encrypted as it is: its headers are protected ones alone.
+    """Return the signed entity to encrypt. It has protected headers only.
 
-    Beside them it states the headers that stand outside, where anybody reads them (HP-Outer, RFC 9788, 2.2).
+    It also states the outer headers of the encrypted mail, which everybody can read (HP-Outer, RFC 9788, 2.2).
     """
     lines = header_lines(envelope, prepared.subject)
     outside = [("HP-Outer", f"{name}: {value}") for name, value in header_lines(envelope, outer_subject)]

@@ -1,4 +1,4 @@
-"""How a notice goes to one contact by mail: whole, encrypted, or as a summary that says where to read it."""
+"""The form of a notice in a mail to one contact: full, encrypted, or a summary that says where to read the notice."""
 
 import hashlib
 import json
@@ -15,12 +15,12 @@ from notifications.mail.enveloped import certificate_expires_at, certificate_fau
 from notifications.notice.seal import SealedNotice
 from notifications.wording import acknowledging, summary
 
-#: Days before the end of a certificate at which its contact is warned of.
+#: Days before a certificate expires at which people are warned.
 EXPIRY_WARNING_DAYS = (30, 7, 1)
 
 
 class MailForm(StrEnum):
-    """What a mail holds."""
+    """What a mail contains."""
 
     FULL = "full"
     ENCRYPTED = "encrypted"
@@ -30,35 +30,36 @@ class MailForm(StrEnum):
 class FormReason(StrEnum):
     """Why a mail has its form."""
 
-    #: as the contact is set, and nothing stands against it
+    #: as set for the contact
     CHOSEN = "chosen"
-    #: nobody confirmed that the address is the contact's
+    #: nobody has confirmed that the address is the contact's
     ADDRESS_UNCONFIRMED = "address_unconfirmed"
-    #: only encrypted mail may say more, and there is no certificate
+    #: the contact takes the full notice only encrypted, and has no certificate
     NO_CERTIFICATE = "no_certificate"
-    #: or none that serves
+    #: the contact takes the full notice only encrypted, and its certificate is not usable
     CERTIFICATE_UNUSABLE = "certificate_unusable"
-    #: a server on the way does not take the whole notice
+    #: a server on the way refused the full notice for its size
     TOO_LARGE = "too_large"
 
 
 @dataclass(frozen=True, slots=True)
 class FormDecision:
-    """The form of a contact's mails, and why."""
+    """The form of a contact's mails, with the reason."""
 
     form: MailForm
     reason: FormReason
-    #: what is wrong with the certificate, where there is one that does not serve
+    #: why the certificate is not usable; None without a certificate or without a fault
     certificate_fault: str | None = None
 
 
 def mail_form(contact: Contact, now: datetime, *, too_large: bool = False) -> FormDecision:
-    """Return how mails to a contact go out now; ``too_large``: the whole notice was refused for its size.
+    """Return the form of mails to a contact now. ``too_large``: a server refused the full notice for its size.
 
-    1. An address that nobody confirmed may be a stranger's: a summary, whatever is set.
-    2. Who chose summaries gets them, and who cannot be sent more.
-    3. With a certificate that serves, the notice is encrypted as well as signed.
-    4. Without, the notice goes in clear to who takes it so, and a summary to who takes it encrypted only.
+    1. An unconfirmed address may belong to a stranger, so it gets a summary, whatever is set.
+    2. A contact that chose summaries, or whose server refuses the full notice, gets a summary.
+    3. With a usable certificate, the notice is signed and encrypted.
+    4. Without one, a contact that takes the notice only encrypted gets a summary. Every other contact gets the full
+       notice without encryption.
     """
     fault = None
     if contact.smime_certificate is not None:
@@ -84,7 +85,7 @@ def mail_form(contact: Contact, now: datetime, *, too_large: bool = False) -> Fo
 
 
 def days_to_expiry(contact: Contact, now: datetime) -> int | None:
-    """Return whole days until a contact's certificate ends, below 0 once it has; None without one that can be read."""
+    """Return whole days until a contact's certificate expires, negative after that; None without a readable one."""
     if contact.smime_certificate is None:
         return None
     expires_at = certificate_expires_at(contact.smime_certificate)
@@ -92,12 +93,12 @@ def days_to_expiry(contact: Contact, now: datetime) -> int | None:
 
 
 class Reach(StrEnum):
-    """What stands between a customer and its notices by mail."""
+    """Kinds of problems that keep notices by mail from a customer."""
 
     NO_ACTIVE_CONTACT = "no_active_contact"
     ONLY_FALLBACK = "only_fallback"
     ADDRESS_UNCONFIRMED = "address_unconfirmed"
-    #: takes its notices encrypted only, and has no certificate that serves
+    #: takes the full notice only encrypted, and has no usable certificate
     CANNOT_ENCRYPT = "cannot_encrypt"
     CERTIFICATE_EXPIRES = "certificate_expires"
     CERTIFICATE_EXPIRED = "certificate_expired"
@@ -105,20 +106,21 @@ class Reach(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReachabilityFinding:
-    """One thing that stands between a customer and its notices by mail."""
+    """One problem that keeps, or will keep, notices by mail from a customer."""
 
     kind: Reach
-    #: None where it is about all contacts together
+    #: None if it is about all contacts together
     contact_id: UUID | None = None
-    #: for a certificate that expires: the warning that is due, one of ``EXPIRY_WARNING_DAYS``
+    #: for a certificate that will expire: the due warning, one of ``EXPIRY_WARNING_DAYS``
     within_days: int | None = None
 
 
 def reachability(contacts: Sequence[Contact], now: datetime) -> list[ReachabilityFinding]:
-    """Return what stands between a customer and its notices by mail, of the contacts served now; empty: nothing.
+    """Return the problems that keep notices by mail from a customer now, or will do so; empty if there are none.
 
-    1. Whether there is anybody, and anybody but a fallback.
-    2. Of each: its address, whether it can be written to in the one form it takes, the end of its certificate.
+    1. Check whether there is an active contact, and one that is not a fallback.
+    2. For each contact that is served now, check its address, whether the full notice can be encrypted if it must be,
+       and when its certificate expires.
     """
     # 1.
     served = recipients(contacts)
@@ -144,7 +146,7 @@ def reachability(contacts: Sequence[Contact], now: datetime) -> list[Reachabilit
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The words of a summary."""
+    """Subject and text of a summary."""
 
     subject: str
     text: str
@@ -160,10 +162,10 @@ def summary_of(
     console_url: str | None,
     time_zone: str | None = None,
 ) -> Summary:
-    """Return the words of a notice's summary: which notice, how it is marked, its digest, and where to read it.
+    """Return the summary of a notice: its number, its TLP mark, its digest, and where to read it.
 
-    No fact of the incident, no customer, nobody affected: whoever reads it by mistake learns that there is a notice.
-    ``time_zone``: of the reader; None for UTC alone, since the customer's would say something of the customer.
+    It contains no fact of the incident and no customer, so that a stranger only learns that a notice exists.
+    ``time_zone`` is the reader's; None means UTC, because the customer's zone would reveal something about it.
     """
     document = json.loads(sealed.document)
     return Summary(
@@ -186,7 +188,7 @@ def summary_of(
 
 
 def neutral_subject(sealed: SealedNotice, language: str) -> str:
-    """Return a subject that names the notice and nothing of what it says."""
+    """Return a subject that identifies the notice and reveals nothing of its content."""
     document = json.loads(sealed.document)
     return summary.subject(
         language, ticket=document["ticket"], sequence=document["sequence"], kind=document["kind"], tlp=document["tlp"]
@@ -202,7 +204,7 @@ def request_to_acknowledge(
     wanted_by: datetime | None,
     time_zone: str,
 ) -> str:
-    """Return the words of a mail that ask its reader to acknowledge the notice by a link."""
+    """Return the text that asks the reader of a mail to acknowledge the notice by a link."""
     ticket, sequence = _named(sealed)
     return acknowledging.invitation(
         language,
@@ -217,6 +219,6 @@ def request_to_acknowledge(
 
 @lru_cache(maxsize=64)
 def _named(sealed: SealedNotice) -> tuple[str, int]:
-    """Return ticket and sequence; kept, because a notice has them in common for every contact."""
+    """Return ticket and sequence. Cached, because they are the same for every contact."""
     document = json.loads(sealed.document)
     return document["ticket"], document["sequence"]

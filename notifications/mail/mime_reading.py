@@ -1,6 +1,6 @@
-"""Read any bytes as a message: bounded, without an exception, and without believing a word of it.
+"""Read any bytes as a mail message, with limits and without exceptions. Nothing in the result is trusted.
 
-For messages that strangers' servers wrote. The one strict reading of a signed notice is ``signed_mail``.
+This is for messages that the servers of strangers wrote. ``signed_mail`` has the strict reading of a signed notice.
 """
 
 import base64
@@ -16,23 +16,23 @@ from html import unescape
 
 _MAX_HEADER_BYTES = 64 * 1024
 _MAX_PARTS = 64
-#: A gateway that adds its footer wraps a report once; nothing honest goes deeper.
+#: A gateway that adds a footer wraps a report once more. No genuine message is nested deeper.
 _MAX_DEPTH = 4
 _MAX_FIELDS = 200
 MAX_VALUE_CHARACTERS = 2000
 _MAX_LINE_CHARACTERS = 500
-#: Of a part's words; HTML of some mail systems begins with long style sheets.
+#: Limits of the text of a part. The HTML of some mail systems begins with long style sheets.
 _MAX_TEXT_BYTES, _MAX_HTML_BYTES = 16 * 1024, 64 * 1024
 
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _FIELD = re.compile(r"([!-9;-~]{1,100})[ \t]*:(.*)", re.DOTALL)
-#: Character sets that mail is written in; any other name is read as UTF-8.
+#: Character sets that mail programs use; any other one is read as UTF-8.
 _CHARSET = re.compile(
     r"us-ascii|utf-?8|iso-?8859-?\d{1,2}|(?:windows|cp)-?\d{3,4}|koi8-[ru]|gb(?:k|2312|18030)|big5|shift_jis|euc-(?:jp|kr)"
     r"|iso-2022-(?:jp|kr)|macintosh"
 )
-_BREAKING = frozenset({"br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "table", "blockquote", "hr"})
-_UNSEEN = frozenset({"style", "script", "head", "title"})
+_BLOCK_TAGS = frozenset({"br", "p", "div", "tr", "li", "h1", "h2", "h3", "h4", "table", "blockquote", "hr"})
+_INVISIBLE = frozenset({"style", "script", "head", "title"})
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]{0,20}|!)([^<>]{0,2000})>")
 _HREF = re.compile(r"\bhref\s{0,9}=\s{0,9}[\"']?([^\"'\s]{1,1000})", re.IGNORECASE)
 _SPACES = re.compile(r"\s+")
@@ -40,7 +40,7 @@ _SPACES = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part that holds no others, or the frame of a multipart, without a body."""
+    """A part without parts of its own, or a multipart, then with an empty body."""
 
     media_type: str
     report_type: str
@@ -50,32 +50,32 @@ class Part:
 
 
 def read_parts(content: bytes) -> Iterator[Part]:
-    """Yield the parts, in order; what is nested too deeply or in too many parts is left out.
+    """Yield the parts in order, without those beyond the limits of depth and number.
 
-    A message inside the message is one part: what it says, it says of another delivery or none.
+    A message inside the message is one part, because it is about another delivery or about none.
     """
-    left = _MAX_PARTS
+    remaining = _MAX_PARTS
     waiting: list[tuple[bytes, int]] = [(content, 0)]
-    while waiting and left > 0:
+    while waiting and remaining > 0:
         entity, depth = waiting.pop()
-        left -= 1
+        remaining -= 1
         header, body = _split(entity)
         fields = _fields(header)
         media_type, boundary, report_type, charset = _content_type(fields.get("content-type", ""))
         if media_type.startswith("multipart/") and boundary and depth < _MAX_DEPTH:
             yield Part(media_type, report_type, charset, fields, b"")
-            waiting += [(part, depth + 1) for part in reversed(_divided(body, boundary))]
+            waiting += [(part, depth + 1) for part in reversed(_split_parts(body, boundary))]
         else:
             yield Part(media_type, report_type, charset, fields, _decoded_body(body, fields))
 
 
 def read_fields(content: bytes) -> dict[str, str]:
-    """Return the fields of a message's header by name in lower case, unfolded, of each name the first."""
+    """Return the header fields by name in lower case, unfolded; only the first of each name."""
     return _fields(_split(content)[0])
 
 
 def fields_of_lines(lines: Sequence[str]) -> dict[str, str]:
-    """Return fields by name in lower case, unfolded; what is no field is passed over, the first of a name counts."""
+    """Return fields by name in lower case, unfolded; only the first of each name. Invalid lines are ignored."""
     fields: dict[str, str] = {}
     name, value = "", ""
     for line in [*lines, ":"]:
@@ -93,7 +93,7 @@ def fields_of_lines(lines: Sequence[str]) -> dict[str, str]:
 
 
 def words_of(parts: Sequence[Part]) -> str:
-    """Return what people read of the parts: their plain texts, and the text of their HTML where there is no plain."""
+    """Return the text of the parts for a person: the plain texts, or the text of the HTML if there is no plain text."""
     for wanted, bound in (("text/plain", _MAX_TEXT_BYTES), ("text/html", _MAX_HTML_BYTES)):
         texts = [_decoded(part.body[:bound], part.charset) for part in parts if part.media_type == wanted]
         if wanted == "text/html":
@@ -104,7 +104,7 @@ def words_of(parts: Sequence[Part]) -> str:
 
 
 def decoded_words(value: str) -> str:
-    """Return a header value with its encoded words read (RFC 2047), as far as they can be."""
+    """Return a header value with its encoded words decoded (RFC 2047); unchanged if that is not possible."""
     try:
         return "".join(
             piece if isinstance(piece, str) else piece.decode(charset or "ascii", "replace")
@@ -115,13 +115,16 @@ def decoded_words(value: str) -> str:
 
 
 def one_line(text: str) -> str | None:
-    """Return text in one line, without what moves a cursor or turns the direction of what follows; None for nothing."""
+    """Return text in one line without control characters; None if nothing is remaining.
+
+    Without them, the text cannot move a cursor or change the writing direction.
+    """
     shown = "".join(character if character.isprintable() else " " for character in text[: 2 * MAX_VALUE_CHARACTERS])
     return " ".join(shown.split())[:_MAX_LINE_CHARACTERS].rstrip() or None
 
 
 def text_of_bytes(raw: bytes) -> str:
-    """Return bytes as UTF-8, whatever is none replaced."""
+    """Return bytes as UTF-8 text; invalid bytes are replaced."""
     return raw.decode("utf-8", "replace")
 
 
@@ -133,8 +136,8 @@ def _split(entity: bytes) -> tuple[bytes, bytes]:
     return (entity, b"") if end is None else (entity[: end.start()], entity[end.end() :])
 
 
-def _divided(body: bytes, boundary: str) -> Sequence[bytes]:
-    """Return what stands between the boundaries; a part that is not closed goes to the end."""
+def _split_parts(body: bytes, boundary: str) -> Sequence[bytes]:
+    """Return the parts between the boundaries. A part without an end boundary extends to the end."""
     delimiter = re.compile(
         rb"(?:^|\n)--" + re.escape(boundary.encode("utf-8", "replace")) + rb"(--)?[ \t]*\r?(?=\n|\Z)"
     )
@@ -152,7 +155,7 @@ def _divided(body: bytes, boundary: str) -> Sequence[bytes]:
 
 
 def _content_type(value: str) -> tuple[str, str, str, str]:
-    """Return media type, boundary, report type and charset; ``text/plain`` for what cannot be read (RFC 2045, 5.2)."""
+    """Return media type, boundary, report type and charset; ``text/plain`` for an invalid value (RFC 2045, 5.2)."""
     message = Message()
     try:
         message["Content-Type"] = value[:MAX_VALUE_CHARACTERS] or "text/plain"
@@ -189,24 +192,24 @@ def _fields(header: bytes) -> dict[str, str]:
 
 
 def _text_of_html(text: str) -> str:
-    """Return the text of HTML, each block on a line of its own, and where its links lead.
+    """Return the text of HTML, with each block on its own line and with the targets of links.
 
-    Not by the parser of the standard library: tags that are not closed cost it time with the square of their number.
+    The parser of the standard library is not used: its time grows with the square of the number of unclosed tags.
     """
     pieces: list[str] = []
-    unseen, after = 0, 0
+    invisible, after = 0, 0
     for tag in [*_TAG.finditer(text), None]:
-        if not unseen:
+        if not invisible:
             pieces.append(_SPACES.sub(" ", unescape(text[after : None if tag is None else tag.start()])))
         if tag is None:
             break
         after = tag.end()
         name = tag[2].lower()
-        if name in _UNSEEN:
-            unseen = max(0, unseen - 1) if tag[1] else unseen + 1
+        if name in _INVISIBLE:
+            invisible = max(0, invisible - 1) if tag[1] else invisible + 1
         elif name == "body":
-            unseen = 0
-        elif name in _BREAKING:
+            invisible = 0
+        elif name in _BLOCK_TAGS:
             pieces.append("\n")
         elif name == "a" and (link := _HREF.search(tag[3])) is not None:
             pieces.append(f" <{unescape(link[1])}> ")

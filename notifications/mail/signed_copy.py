@@ -1,7 +1,7 @@
-"""Find the signed part in a saved copy of a mail, and name what is around it and not as it was sent.
+"""Find the signed part in a saved copy of a mail, and report what around it is not as it was sent.
 
-Relays and mail stores add headers, fold lines, change line ends: that is accepted. Whatever else differs is named,
-because programs show it, or act on it, and no signature covers it.
+Relays and mail stores add headers, fold lines and change line ends, which is accepted. Every other difference is
+reported, because mail programs display it or act on it, although no signature covers it.
 """
 
 import base64
@@ -16,13 +16,13 @@ from notifications.mail.mail import SIGNATURE_PART_HEADER, base64_lines
 STRUCTURE = "structure"
 
 _MAX_MAIL_BYTES = 64 * 1024 * 1024
-#: Longer ones cost a decoder more time than a header is worth.
+#: Limit of the time that a decoder needs for one header.
 _MAX_HEADER_CHARACTERS = 20_000
 _FIELD = re.compile(rb"([!-9;-~]+):[ \t]?(.*)", re.DOTALL)
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _BLANK_LINE = re.compile(rb"\r\n[ \t]+(?:\r\n|\Z)")
 _FOLD = re.compile(rb"\r\n(?=[ \t])")
-#: A parameter of Content-Type in the form that every program reads alike (RFC 2045, 5.1).
+#: A parameter of Content-Type in the form that every program reads the same way (RFC 2045, 5.1).
 _PARAMETER = re.compile(
     r";[ \t]*(?P<name>[A-Za-z0-9!#$%&'*+.^_`|~-]+)"
     r'=(?:"(?P<quoted>[^"\\]*)"|(?P<token>[A-Za-z0-9!#$%&\'*+.^_`|~-]+))[ \t]*'
@@ -33,44 +33,44 @@ _SIGNATURE_TYPE = re.compile(rb"^content-type:[ \t]*application/(?:x-)?pkcs7-sig
 _SIGNED_INSIDE = re.compile(rb"^content-type:\s*multipart/signed\b", re.IGNORECASE | re.MULTILINE)
 _SIGNED_AND_SIGNATURE = 2
 _ENCODING = "content-transfer-encoding"
-#: Lines as stores of the mbox kind put before a mail (RFC 4155).
+#: The line that an mbox store puts before a mail (RFC 4155).
 _MBOX_LINE = re.compile(
     rb"From [^\s:<>\"]+ +(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} [ 0-3]?\d \d\d:\d\d(?::\d\d)?"
     rb"(?: [A-Z+-][A-Z0-9]{0,5})? \d{4}(?: [+-]\d{4})?\r\n"
 )
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-#: How files begin that hold a mail in a program's own format or in UTF-16: compound files (.msg), byte order marks.
+#: First bytes of files in a mail program's own format (.msg, a compound file) or in UTF-16 (byte order marks).
 _OTHER_FORMATS = (b"\xd0\xcf\x11\xe0", b"\xff\xfe", b"\xfe\xff")
-#: Headers that occur at most once outside; a second one is a second reading.
+#: Outer headers that may occur only once, because programs choose different ones of two.
 _SINGLE = frozenset(
     {"from", "to", "subject", "date", "message-id", "in-reply-to", "references", "content-type", "mime-version",
      "sender", "cc", "bcc", "reply-to", "mail-reply-to", "mail-followup-to", "content-transfer-encoding",
      "content-language"}
 )  # fmt: skip
-#: Headers that no notice has, and that name somebody, hide something, or say where an answer or a receipt goes.
-_STEERING = frozenset(
+#: Headers that no notice has. They name a person, hide something, or direct an answer or a receipt to somebody.
+_MISLEADING = frozenset(
     {"cc", "bcc", "sender", "author", "reply-to", "mail-reply-to", "mail-followup-to", "mail-copies-to", "followup-to",
      "newsgroups", "errors-to", "apparently-to", "disposition-notification-to", "disposition-notification-options",
      "return-receipt-to", "read-receipt-to", "x-confirm-reading-to", "autocrypt", "openpgp", "comments", "expires",
      "expiry-date", "supersedes", "obsoletes", "replaces"}
 )  # fmt: skip
-#: The same, by how their names begin (RFC 5322, 3.6.6; RFC 2369; RFC 2045, 9).
-_STEERING_PREFIXES = ("resent-", "list-", "content-")
-#: Headers with such names that steer nothing, or are looked at by themselves.
-_NOT_STEERING = frozenset(
+#: Prefixes of more such headers (RFC 5322, 3.6.6; RFC 2369; RFC 2045, 9).
+_MISLEADING_PREFIXES = ("resent-", "list-", "content-")
+#: Headers with such a prefix that direct nothing, or that are checked separately.
+_HARMLESS = frozenset(
     {"list-id", "content-type", "content-transfer-encoding", "content-language", "content-length"}
 )  # fmt: skip
 #: Transfer encodings that leave a body as it is (RFC 2045, 6.2).
 _IDENTITY_ENCODINGS = frozenset({"7bit", "8bit", "binary"})
-#: The text of an outer header that programs read in different ways. No header under a signature has this text.
+#: The text of an outer header that programs read in different ways. No protected header can have this text.
 NO_READING = "\0"
-#: States a header that is outside an encrypted mail (RFC 9788, 2.2), lower case.
+#: Name of the header that states an outer header of an encrypted mail (RFC 9788, 2.2), in lower case.
 HP_OUTER = "hp-outer"
 
 
 @dataclass(frozen=True, slots=True)
 class SignedCopy:
-    """What a copy of a mail holds. Nothing of it is verified."""
+    """The content of a copy of a mail. Nothing of it is verified."""
 
     #: values of the outer headers that matter, by lower-case name, unfolded
     fields: Mapping[str, list[str]]
@@ -78,11 +78,11 @@ class SignedCopy:
     signed: bytes
     #: DER of the mail's signature
     signature: bytes
-    #: what is around the signed part and not as it was sent, each in a few words
+    #: the differences around the signed part, each in a few words
     changed: tuple[str, ...]
 
 
-#: Takes the reason of a difference: notes the reason, or raises it.
+#: Receives the text of a difference, and either records it or raises it.
 Differs = Callable[[str], None]
 
 
@@ -92,7 +92,7 @@ def refusal(reason: str) -> VerificationError:
 
 
 def fail(reason: str) -> None:
-    """Raise VerificationError: under a signature nothing may differ."""
+    """Raise VerificationError, because nothing in the signed part may differ."""
     raise refusal(reason)
 
 
@@ -101,13 +101,13 @@ def _unreadable(reason: str) -> UnreadableMailError:
 
 
 def find_signed_part(mail: bytes) -> SignedCopy:
-    """Return what is outside and what is signed; raises VerificationError where there is no signed part to be found.
+    """Return the outer headers and the signed part; raises VerificationError if no signed part is found.
 
-    Raises UnreadableMailError, with what to do, where the file holds the signed mail in another form than it was sent.
+    Raises UnreadableMailError, with advice, if the file contains the signed mail in another form than it was sent.
 
-    1. The file: line ends, the line of a mail store before the mail.
-    2. Outer headers, of which some are noted because of what they do.
-    3. multipart/signed with exactly two parts: the signed one and the signature.
+    1. Read the file: its line ends, and the line of an mbox store before the mail.
+    2. Read the outer headers, and record those that could mislead a reader.
+    3. Read multipart/signed with exactly two parts: the signed part and the signature.
     """
     if len(mail) > _MAX_MAIL_BYTES:
         raise refusal("the mail is too long")
@@ -124,7 +124,7 @@ def find_signed_part(mail: bytes) -> SignedCopy:
 
 
 def _lined(mail: bytes, differs: Differs) -> bytes:
-    """Return the mail with CRLF line ends, from its first header; a mail saved with LF is the same mail."""
+    """Return the mail from its first header, with CRLF line ends. A copy with LF line ends is accepted."""
     if mail.startswith(_OTHER_FORMATS):
         raise _unreadable("is in a mail program's own format: save the mail as .eml, or save its source")
     newlines, pairs = mail.count(b"\n"), mail.count(b"\r\n")
@@ -139,7 +139,7 @@ def _lined(mail: bytes, differs: Differs) -> bytes:
 
 
 def header_fields(header: bytes, differs: Differs) -> dict[str, list[str]]:
-    """Return header values by lower-case name, unfolded, not decoded; what is not in the one form differs."""
+    """Return header values by lower-case name, unfolded, not decoded. Every other form is a difference."""
     fields: dict[str, list[str]] = {}
     if _CONTROL.search(header):
         differs("has a control character among its headers")
@@ -151,12 +151,12 @@ def header_fields(header: bytes, differs: Differs) -> dict[str, list[str]]:
             differs("has a line among its headers that is no header")
             continue
         name = match[1].decode("ascii").lower()
-        # What relays add is theirs; what a notice says is in one form.
+        # Only the headers of a notice must be in the one form. Relays may add others.
         if name in _SINGLE or name == HP_OUTER:
             fields.setdefault(name, []).append(_text(name, match[2], differs))
         if (
-            (name in _STEERING or name.startswith(_STEERING_PREFIXES))
-            and name not in _NOT_STEERING
+            (name in _MISLEADING or name.startswith(_MISLEADING_PREFIXES))
+            and name not in _HARMLESS
             and match[2].strip(b" \t")
         ):
             differs(f"has a header {name} that no notice has")
@@ -209,7 +209,7 @@ def _signed_boundary(fields: Mapping[str, list[str]], body: bytes, differs: Diff
 
 
 def _signed_parts(body: bytes, boundary: str, differs: Differs) -> tuple[bytes, bytes]:
-    """Return the signed part and the part of the signature; only what is around the two may differ."""
+    """Return the signed part and the signature part. Only the bytes around these two may differ."""
     delimiter = re.compile(rb"(?:\A|\r\n)--" + re.escape(boundary.encode()) + rb"(?P<end>--)?[ \t]*(?=\r\n|\Z)")
     found = list(delimiter.finditer(body))
     ends = [number for number, match in enumerate(found) if match["end"]]
@@ -228,7 +228,7 @@ def _signed_parts(body: bytes, boundary: str, differs: Differs) -> tuple[bytes, 
 
 
 def _signature(part: bytes, differs: Differs) -> bytes:
-    """Return the DER of the signature; its own header and its lines are not signed."""
+    """Return the DER of the signature. The header and the line ends of its part are not signed."""
     header, _, encoded = part.partition(b"\r\n\r\n")
     if not _SIGNATURE_TYPE.search(header):
         raise refusal("has a signature part of another form")
@@ -243,7 +243,7 @@ def _signature(part: bytes, differs: Differs) -> bytes:
 
 
 def single_value(fields: Mapping[str, list[str]], name: str) -> str:
-    """Return the value of a header that must be there once; raises VerificationError."""
+    """Return the value of a header that must occur exactly once; raises VerificationError."""
     values = fields.get(name)
     if values is None or len(values) != 1:
         raise refusal(f"has the header {name} twice" if values else f"lacks the header {name}")

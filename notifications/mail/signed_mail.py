@@ -1,8 +1,8 @@
-"""Take a signed mail apart, byte for byte: no re-encoding, no guessing, one reading only.
+"""Parse a signed mail strictly: it is never encoded again, and only one reading is possible.
 
-A mail parser that is kind to malformed mail gives an attacker two readings of one message. The signed part must have
-exactly the shape that ``notifications.mail.mail`` writes. Around the signed part, what relays and mail stores change
-harmlessly is accepted; every other difference is named, because programs may show it and no signature covers it.
+A tolerant mail parser would let an attacker write a message that two programs read differently. The signed part must be
+exactly in the form that ``notifications.mail.mail`` writes. Around it, harmless changes by relays and mail stores are
+accepted. Every other difference is reported, because programs may display it and no signature covers it.
 """
 
 import base64
@@ -28,53 +28,53 @@ from notifications.mail.signed_copy import (
     single_value,
 )
 
-#: Protected headers that are one mailbox each.
+#: Protected headers that contain one mailbox each.
 _MAILBOXES = ("From", "To")
 _BOUNDARY = re.compile(r'boundary="(=_[a-z]+_[0-9a-f]{24})"')
 
 
 @dataclass(frozen=True, slots=True)
 class SignedMail:
-    """A mail taken apart. Nothing of it is verified."""
+    """A parsed mail. Nothing of it is verified."""
 
-    #: decoded values of the outer headers that matter, by canonical name
+    #: decoded values of the outer headers that are compared, by canonical name
     outer: Mapping[str, str]
     #: decoded values of the protected headers
     protected: Mapping[str, str]
-    #: for a mail that was encrypted, what it states to be outside (HP-Outer); None for one that went in clear
+    #: outer headers that an encrypted mail states (HP-Outer); None for a mail that was not encrypted
     stated_outer: Mapping[str, str] | None
     #: the address in the protected From
     sender: str
-    #: addresses of the outer From and To, read before anything is decoded; empty where there is not just one
+    #: addresses of the outer From and To, read before decoding; empty if there is not exactly one
     outer_addresses: Mapping[str, str]
-    #: the same of the protected ones
+    #: addresses of the protected From and To
     protected_addresses: Mapping[str, str]
-    #: the bytes that the mail's signature is over
+    #: the bytes that the mail's signature covers
     signed: bytes
     #: DER of the mail's signature
     signature: bytes
-    #: language that the mail says its words are in
+    #: language that the mail states for its text
     language: str
     #: media type to body, LF line ends
     texts: Mapping[str, bytes]
     #: name to content
     attachments: Mapping[str, bytes]
-    #: the mail's own words after the notice's, LF line ends; None without
+    #: the mail's own text after that of the notice, with LF line ends, or None
     note: bytes | None = None
-    #: differences outside the signed part that could mislead a reader, each in a few words; outer headers that differ
-    #: from protected ones are not among them
+    #: differences outside of the signed part that could mislead a reader, each in a few words; without the differences
+    #: between outer and protected headers
     changed: tuple[str, ...] = ()
 
 
 def parse_signed_mail(mail: bytes) -> SignedMail:
     """Return the parts of a signed mail; raises VerificationError for the step ``structure``.
 
-    A mail without attachments is returned too, without words: it is one of the service's other mails, and no notice.
-    Raises UnreadableMailError, with what to do, where the file holds the signed mail in another form than it was sent.
+    A mail without attachments is not a notice but another mail of this service; it is returned without texts. Raises
+    UnreadableMailError, with advice, if the file contains the signed mail in another form than it was sent.
 
-    1. The copy: outer headers, and multipart/signed with exactly two parts: the signed one and the signature.
-    2. The signed part: protected headers, then multipart/mixed of the words, at most one note of the mail itself in
-       its one form, and the attachments, each known by name.
+    1. The copy: outer headers, and multipart/signed with exactly two parts: the signed part and the signature.
+    2. The signed part: protected headers, then multipart/mixed with the text, at most one note in its one form, and the
+       attachments, each with a known name.
     """
     # 1.
     copy = find_signed_part(mail)
@@ -118,7 +118,7 @@ def parse_signed_mail(mail: bytes) -> SignedMail:
 
 
 def _header_texts(fields: Mapping[str, list[str]]) -> dict[str, str]:
-    """Return the texts of the headers that are protected, mailboxes in one spelling; ``NO_READING`` without one."""
+    """Return the texts of the protected headers; ``NO_READING`` for one that programs read differently."""
     texts = {}
     for name in PROTECTED_HEADERS:
         match fields.get(name.lower(), []):
@@ -136,7 +136,7 @@ def _header_texts(fields: Mapping[str, list[str]]) -> dict[str, str]:
 
 
 def _protected_texts(fields: Mapping[str, list[str]]) -> dict[str, str]:
-    """Return the texts of headers under a signature; raises VerificationError where one has no reading."""
+    """Return the texts of the headers in the signed part; raises VerificationError for a malformed one."""
     texts = _header_texts(fields)
     for name, text in texts.items():
         if text == NO_READING:
@@ -145,7 +145,7 @@ def _protected_texts(fields: Mapping[str, list[str]]) -> dict[str, str]:
 
 
 def _addresses(fields: Mapping[str, list[str]]) -> dict[str, str]:
-    """Return the address of From and of To, empty where there is not exactly one."""
+    """Return the addresses of From and To; empty if there is not exactly one."""
     addresses = {}
     for name in _MAILBOXES:
         values = fields.get(name.lower(), ())
@@ -155,7 +155,7 @@ def _addresses(fields: Mapping[str, list[str]]) -> dict[str, str]:
 
 
 def _stated_outer(lines: Sequence[str]) -> dict[str, str]:
-    """Return the texts of the headers that a signed part states to be outside, each once."""
+    """Return the texts of the outer headers that a signed part states; raises VerificationError."""
     fields: dict[str, list[str]] = {}
     known = {header.lower() for header in PROTECTED_HEADERS}
     for line in lines:
@@ -167,7 +167,7 @@ def _stated_outer(lines: Sequence[str]) -> dict[str, str]:
 
 
 def _parts(body: bytes, boundary: str) -> list[bytes]:
-    """Return the parts between boundaries: nothing before the first, nothing but line ends after the last."""
+    """Return the parts between the boundaries; raises VerificationError for anything before or after them."""
     delimiter = f"--{boundary}".encode()
     first, last = delimiter + b"\r\n", b"\r\n" + delimiter + b"--"
     if not body.startswith(first):
@@ -181,7 +181,7 @@ def _parts(body: bytes, boundary: str) -> list[bytes]:
 
 
 def _note(parts: list[bytes], language: str) -> bytes | None:
-    """Take the mail's own words, right after the notice's and in their language, out of the parts; None without."""
+    """Remove the note, the second part, from the parts and return its text; None if there is no note."""
     header, _, encoded = parts[1].partition(b"\r\n\r\n") if len(parts) > 1 else (b"", b"", b"")
     if header != note_header(language):
         return None
@@ -190,7 +190,7 @@ def _note(parts: list[bytes], language: str) -> bytes | None:
 
 
 def _content(parts: list[bytes]) -> tuple[dict[str, bytes], dict[str, bytes], set[str]]:
-    """Return words by media type, attachments by name, and the languages named; nothing for a mail of plain words."""
+    """Return texts by media type, attachments by name, and the stated languages; nothing for a mail of plain text."""
     words, *files = parts
     header, _, body = words.partition(b"\r\n\r\n")
     if not files and header.startswith(b"Content-Type: text/plain;"):
@@ -230,7 +230,7 @@ def _attachment_header(name: str) -> bytes:
 
 
 def _exact_base64(encoded: bytes, what: str) -> bytes:
-    """Return the content of base64 lines; raises unless encoding it again gives the very same lines."""
+    """Return the content of base64 lines; raises unless encoding it again gives exactly these lines."""
     try:
         content = base64.b64decode(encoded.replace(b"\r\n", b""), validate=True)
     except (binascii.Error, ValueError):

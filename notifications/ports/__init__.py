@@ -1,6 +1,6 @@
-"""Ports: what the use cases need of the outside. Each docstring is a contract that every adapter's suite tests.
+"""Ports: the interfaces that the use cases need. Each docstring is a contract that the tests of every adapter check.
 
-A name is imported from here, whichever module it is in. Holds contracts and plain records: no I/O, no rule.
+Other packages import every name from here, not from the modules. Contains contracts and plain records: no I/O, no rule.
 """
 
 from notifications.ports.audit import AuditRepository as AuditRepository

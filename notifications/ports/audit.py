@@ -11,7 +11,7 @@ from notifications.ports.paging import Page
 
 @dataclass(frozen=True, slots=True)
 class SequencedEntry:
-    """An entry of the log as it stands in the tree."""
+    """An entry of the log that has a place in the tree."""
 
     index: int
     entry_id: UUID
@@ -20,18 +20,18 @@ class SequencedEntry:
 
 
 class AuditRepository(Protocol):
-    """The entries of the audit log: a change may happen only beside its entry."""
+    """The entries of the audit log. Every change is committed together with its entry."""
 
     def append(self, entries: Iterable[AuditEntry]) -> None:
-        """Append entries, pending until the sequencer has put them into the tree, in the order given."""
+        """Append entries in this order. They are pending until the sequencer has added them to the tree."""
         ...
 
     def get(self, entry_id: UUID) -> SequencedEntry | None:
-        """Return an entry by id once it is sequenced."""
+        """Return an entry by id, or None while it is not sequenced."""
         ...
 
     def entries(self, start: int, limit: int) -> Sequence[SequencedEntry]:
-        """Return sequenced entries from an index on."""
+        """Return at most ``limit`` sequenced entries, from an index upwards."""
         ...
 
     def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
@@ -39,5 +39,5 @@ class AuditRepository(Protocol):
         ...
 
     def openings(self, entry_id: UUID) -> dict[str, tuple[bytes, bytes]]:
-        """Return commitment name to (salt, value) of an entry; erased ones are missing."""
+        """Return commitment name to (salt, value) of an entry, without those that were erased."""
         ...

@@ -1,4 +1,4 @@
-"""What carries a message to the next hop."""
+"""Channels: they hand a message to the next hop."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -18,12 +18,12 @@ class Channel(Protocol):
     async def send(
         self, *, sender: str, recipient: str, message_id: str, content: bytes, return_path: str | None = None
     ) -> Outcome:
-        """Hand over the bytes unchanged and report what the next hop said.
+        """Hand over the bytes unchanged and return the answer of the next hop.
 
-        ``return_path`` is where failures are to be reported; None for the sender.
+        ``return_path`` is the address for failure reports; None for the sender's own.
 
-        Returns an Outcome for every answer and every failure of the other side or the network; raises only on
-        programming errors. Never reports ``accepted`` unless the next hop took responsibility. May be called again
+        Returns an Outcome for every answer and for every failure of the other side or of the network. Raises only for
+        a programming error. Returns ``accepted`` only if the next hop took responsibility. The caller may call it again
         with the same ``message_id`` after a crash.
         """
         ...
@@ -35,9 +35,9 @@ class WebhookChannel(Protocol):
     async def post(
         self, *, endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret], message_id: str, content: bytes
     ) -> Outcome:
-        """Post the bytes, signed by every secret that is in force, and report what the receiver said.
+        """Post the bytes, signed with every secret that is in force, and return the answer of the receiver.
 
-        As ``Channel.send``: an Outcome for every answer and every failure of the other side or the network;
-        ``accepted`` for a 2xx alone; ``message_id`` goes out as ``webhook-id``, the same on every attempt.
+        As for ``Channel.send``, every answer and every failure gives an Outcome. Only a 2xx answer gives ``accepted``.
+        ``message_id`` becomes the ``webhook-id``, which is the same on every attempt.
         """
         ...

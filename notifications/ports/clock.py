@@ -1,4 +1,4 @@
-"""Time, identifiers and randomness, as the use cases need them."""
+"""Time, identifiers and random bytes for the use cases."""
 
 from datetime import datetime
 from typing import Protocol
@@ -6,18 +6,18 @@ from uuid import UUID
 
 
 class Clock(Protocol):
-    """Tells the time."""
+    """Gives the current time."""
 
     def now(self) -> datetime:
-        """Return the present as aware UTC, to the microsecond, never earlier than a value returned before."""
+        """Return the current time: aware UTC, in microseconds, never earlier than a time returned before."""
         ...
 
 
 class Identifiers(Protocol):
-    """Gives identifiers and randomness that nobody can guess."""
+    """Gives identifiers and random bytes that nobody can guess."""
 
     def new_id(self) -> UUID:
-        """Return an identifier never given before."""
+        """Return an identifier that was never returned before."""
         ...
 
     def new_salt(self) -> bytes:

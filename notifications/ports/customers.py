@@ -29,27 +29,27 @@ class CustomerRepository(Protocol):
         ...
 
     def page(self, page: Page) -> tuple[list[Customer], str | None]:
-        """Return customers by creation, oldest first."""
+        """Return a page of customers, oldest first."""
         ...
 
     def all(self) -> Sequence[Customer]:
-        """Return every customer, oldest first, by one query: every decision reads them."""
+        """Return every customer, oldest first, with one query, because every decision reads them all."""
         ...
 
     def pseudonym(self, customer_id: UUID) -> str:
-        """Return the customer's pseudonym in the log (hex SHA-256 under a salt kept with the customer)."""
+        """Return the customer's pseudonym in the log: SHA-256 in hex, salted with the customer's own salt."""
         ...
 
     def salt(self, customer_id: UUID) -> bytes:
-        """Return the 32 bytes under which the customer's pseudonym is made; raises NotFoundError."""
+        """Return the 32-byte salt of the customer's pseudonym; raises NotFoundError."""
         ...
 
     def add_binding(self, binding: AgreementBinding) -> None:
-        """Record an agreement binding; bindings are never changed."""
+        """Record an agreement binding. A binding is never changed."""
         ...
 
     def bindings(self, customer_id: UUID | None = None) -> Sequence[AgreementBinding]:
-        """Return the bindings of one customer, or of all (one query)."""
+        """Return the bindings of one customer, or (None) of all customers with one query."""
         ...
 
     def add_contact(self, contact: Contact) -> None:
@@ -69,21 +69,21 @@ class CustomerRepository(Protocol):
         ...
 
     def contacts(self, customer_id: UUID) -> Sequence[Contact]:
-        """Return the contacts of one customer, by ``order`` then creation."""
+        """Return the contacts of one customer, sorted by ``order``, then by creation."""
         ...
 
     def add_profile(self, profile: ProfileVersion) -> None:
-        """Record a profile version; profiles are never changed, only followed by a later version."""
+        """Record a profile version. A version is never changed; a later version replaces it."""
         ...
 
     def profiles(self, customer_id: UUID | None = None) -> Sequence[ProfileVersion]:
-        """Return the profile versions of one customer, or of all (one query), by version."""
+        """Return the profile versions of one customer, or (None) of all with one query, sorted by version."""
         ...
 
     def add_reachability_checks(self, checks: Sequence[ReachabilityCheck]) -> None:
-        """Record checks whether subjects of a customer can be reached."""
+        """Record the results of reachability checks."""
         ...
 
     def latest_reachability_checks(self, customer_id: UUID | None) -> Sequence[ReachabilityCheck]:
-        """Return the latest check of each subject of a customer, or (None) of all, oldest first."""
+        """Return the latest check of each subject, of one customer or (None) of all, oldest first."""
         ...

@@ -26,7 +26,7 @@ class InboxItem:
 
 @dataclass(frozen=True, slots=True)
 class DueDelivery:
-    """A leased delivery with what is needed to attempt it."""
+    """A leased delivery with all data that an attempt needs."""
 
     delivery: Delivery
     notice: Notice
@@ -36,7 +36,7 @@ class DueDelivery:
     contact: Contact | None
     #: Message-IDs of earlier notices of the same incident to the same contact, oldest first
     earlier_message_ids: tuple[str, ...]
-    #: where a webhook goes, and every secret that signs it; None and empty for any other channel
+    #: the endpoint of a webhook and every secret that signs it; None and empty for any other channel
     endpoint: WebhookEndpoint | None = None
     secrets: tuple[WebhookSecret, ...] = ()
 
@@ -55,8 +55,8 @@ class DeliveryRepository(Protocol):
     def save(self, delivery: Delivery, expected_attempts: int) -> None:
         """Replace state, next attempt, last error and ``sent_at`` without an attempt, and end the lease.
 
-        For a bounce that arrives later, and for a delivery that is sent again. Raises VersionMismatchError unless the
-        stored delivery counts ``expected_attempts``, NotFoundError where there is none.
+        Used for a bounce that arrives later, and for a delivery that is sent again. Raises NotFoundError for an unknown
+        delivery, and VersionMismatchError unless the stored delivery has ``expected_attempts`` attempts.
         """
         ...
 
@@ -65,7 +65,7 @@ class DeliveryRepository(Protocol):
         ...
 
     def troubled(self, limit: int) -> Sequence[Delivery]:
-        """Return deliveries whose last attempt failed, for now or for good, nearest notice ``due_at`` first."""
+        """Return deliveries whose last attempt failed, temporarily or permanently, nearest notice ``due_at`` first."""
         ...
 
     def lease(
@@ -75,31 +75,32 @@ class DeliveryRepository(Protocol):
         limit: int,
         *,
         except_channels: Collection[ChannelKind] = (),
-        except_lanes: Collection[str] = (),
+        except_destinations: Collection[str] = (),
     ) -> Sequence[DueDelivery]:
-        """Take deliveries that are queued and due and not leased, whose seal has its log proof.
+        """Lease deliveries that are queued, due and not leased, and whose seal has its log proof.
 
-        Nearest notice ``due_at`` first. Deliveries of one deadline are taken by turns (``delivery.turn_of``), so that
-        no customer waits for all deliveries of another. Channels in ``except_channels`` and destinations
-        (``delivery.destination_of``) in ``except_lanes`` are left out; of a long ``except_lanes`` only a part may be
-        left out. A delivery whose lease ran out may be taken again: a worker that died loses nothing.
+        Nearest notice ``due_at`` first. Deliveries with the same deadline are leased by turns (``delivery.turn_of``),
+        so that no customer waits for all deliveries of another. Deliveries by ``except_channels`` and to
+        ``except_destinations`` (``delivery.destination_of``) are not leased. The store may ignore a part of a long
+        ``except_destinations``. A delivery whose lease expired may be leased again, so that nothing is lost when a
+        worker dies.
         """
         ...
 
     def release_leases(self, delivery_ids: Collection[UUID]) -> None:
-        """End leases before they run out: the deliveries are due again at once."""
+        """End leases before they expire. The deliveries are due again at once."""
         ...
 
     def finish_attempt(self, delivery: Delivery, attempt: DeliveryAttempt, message: bytes | None) -> None:
         """Record the attempt, the bytes as sent (or None) and the delivery's new state, and end the lease.
 
-        Raises VersionMismatchError unless the stored delivery has exactly one attempt less. Another worker, whose lease
-        had run out, may have finished an attempt in between.
+        Raises VersionMismatchError unless the stored delivery has exactly one attempt less. Otherwise another worker,
+        which took over an expired lease, has finished an attempt in between.
         """
         ...
 
     def finish_attempts(self, finished: Sequence[tuple[Delivery, DeliveryAttempt, bytes | None]]) -> None:
-        """Finish one attempt each of several deliveries, as ``finish_attempt``, by few statements."""
+        """Finish one attempt of each of several deliveries, as ``finish_attempt`` does, with few statements."""
         ...
 
     def attempts(self, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
@@ -111,7 +112,7 @@ class DeliveryRepository(Protocol):
         ...
 
     def add_inbox_item(self, item: InboxItem) -> None:
-        """Place a notice in the console inbox; a notice that is there already changes nothing."""
+        """Place a notice in the console inbox. This has no effect if the notice is already there."""
         ...
 
     def inbox(self, customer_id: UUID, page: Page) -> tuple[list[InboxItem], str | None]:
@@ -119,19 +120,19 @@ class DeliveryRepository(Protocol):
         ...
 
     def pause_channel(self, pause: ChannelPause) -> None:
-        """Record that a channel is paused, in place of an earlier pause."""
+        """Record that a channel is paused. This replaces an earlier pause."""
         ...
 
     def resume_channel(self, channel: ChannelKind) -> bool:
-        """End a pause; returns whether there was one."""
+        """End a pause. Returns whether the channel was paused."""
         ...
 
     def channel_pauses(self) -> Sequence[ChannelPause]:
-        """Return the pauses, by channel, including those whose end is past."""
+        """Return the pauses, sorted by channel, including those whose end is past."""
         ...
 
     def record_bounce(self, bounce: Bounce) -> None:
-        """Record a bounce, of a known delivery or of none."""
+        """Record a bounce, also one that belongs to no known delivery."""
         ...
 
     def bounce(self, bounce_id: UUID) -> Bounce | None:
@@ -139,5 +140,5 @@ class DeliveryRepository(Protocol):
         ...
 
     def bounces(self, delivery_id: UUID | None) -> Sequence[Bounce]:
-        """Return the bounces of a delivery, or (None) those that name no known delivery, oldest first."""
+        """Return the bounces of a delivery, or (None) those of no known delivery, oldest first."""
         ...

@@ -12,7 +12,7 @@ class ErasureRepository(Protocol):
     """Orders to erase a customer, and the erasures that were done."""
 
     def add_order(self, order: ErasureOrder) -> None:
-        """Store an order; a second one for the same customer raises StateConflictError."""
+        """Store an order; raises StateConflictError if the customer already has one."""
         ...
 
     def order(self, customer_id: UUID) -> ErasureOrder | None:
@@ -24,40 +24,40 @@ class ErasureRepository(Protocol):
         ...
 
     def set_noticed(self, customer_id: UUID, noticed_at: datetime) -> None:
-        """Record when the formal notice was served, once."""
+        """Record when the formal notice was served. It can be recorded only once."""
         ...
 
     def drop_order(self, customer_id: UUID) -> None:
-        """Take an order back."""
+        """Remove an order that was withdrawn."""
         ...
 
     def obstacles(self, customer_id: UUID) -> dict[str, int]:
-        """Return what the customer is still owed (``unserved_notices``, ``queued_deliveries``, ``open_call_tasks``)."""
+        """Return the counts of ``unserved_notices``, ``queued_deliveries`` and ``open_call_tasks`` that block it."""
         ...
 
     def erase(self, customer_id: UUID, pseudonym: str, begun_at: datetime) -> ErasedRows:
-        """Erase everything of a customer except leaves, tree and subjects of the log; its order is removed too.
+        """Erase all data of a customer, with its order, except the leaves, the tree and the subjects of the log.
 
-        The store itself refuses unless there is an order whose notice was served 21 days before ``begun_at``.
+        The store itself refuses this unless an order exists whose notice was served 21 days before ``begun_at``.
         """
         ...
 
     def add(self, erasure: Erasure) -> None:
-        """Record an erasure that was done."""
+        """Record a completed erasure."""
         ...
 
     def get(self, pseudonym: str) -> Erasure | None:
-        """Return the erasure of the customer of a pseudonym."""
+        """Return the erasure of the customer with this pseudonym."""
         ...
 
     def after(self, after: str, limit: int) -> Sequence[Erasure]:
-        """Return the erasures whose pseudonym is greater than ``after``, in the order of pseudonyms."""
+        """Return the erasures whose pseudonym is greater than ``after``, sorted by pseudonym."""
         ...
 
     def unfinished(self, limit: int) -> Sequence[Erasure]:
-        """Return erasures that are not certified yet, oldest first."""
+        """Return the erasures that have no certificate yet, oldest first."""
         ...
 
     def save(self, erasure: Erasure) -> None:
-        """Add what an erasure did not have yet; what it has is not changed."""
+        """Store the fields that the stored erasure does not have yet. Fields that it has are not changed."""
         ...

@@ -1,4 +1,4 @@
-"""The escalation clocks of notices, and the calls that they ask for."""
+"""The escalations of notices, and the call tasks that they open."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,30 +11,30 @@ from notifications.ports.paging import Page
 
 
 class EscalationRepository(Protocol):
-    """The escalation clock of each notice, and the calls that it asks for."""
+    """The escalation of each notice, with its call tasks and calls."""
 
     def add(self, escalation: Escalation) -> None:
-        """Start the clock of a sealed notice."""
+        """Start the escalation of a sealed notice."""
         ...
 
     def get(self, notice_id: UUID) -> Escalation | None:
-        """Return the clock of a notice."""
+        """Return the escalation of a notice."""
         ...
 
     def save(self, escalation: Escalation, expected_version: int) -> None:
-        """Replace the clock; ``Transaction`` has the rule for versions."""
+        """Replace the escalation; ``Transaction`` has the rule for versions."""
         ...
 
     def hasten(self, notice_id: UUID, at: datetime) -> bool:
-        """Have the clock of a notice looked at by ``at``, after a change to the notice; returns False without a clock.
+        """Bring the next check of a notice forward to ``at``, after a change; returns False without an escalation.
 
-        The version of the clock rises in any case, so that a look that did not see the change cannot be saved. Any
-        number of units of work may do so at once.
+        The version of the escalation always increases, so that a check that did not see the change cannot be saved. Any
+        number of units of work may call this concurrently.
         """
         ...
 
     def due(self, now: datetime, limit: int) -> Sequence[Escalation]:
-        """Return clocks whose ``next_look_at`` has come, earliest first."""
+        """Return the escalations whose ``next_look_at`` has come, earliest first."""
         ...
 
     def next_look_at(self) -> datetime | None:
@@ -42,7 +42,7 @@ class EscalationRepository(Protocol):
         ...
 
     def add_call_task(self, task: CallTask) -> None:
-        """Open a call task; raises StateConflictError where one is open for the notice."""
+        """Open a call task; raises StateConflictError if one is already open for the notice."""
         ...
 
     def call_task(self, task_id: UUID) -> CallTask | None:
@@ -58,7 +58,7 @@ class EscalationRepository(Protocol):
         ...
 
     def call_tasks(self, page: Page, *, state: str | None = None) -> tuple[list[CallTask], str | None]:
-        """Return tasks, oldest first."""
+        """Return a page of tasks, oldest first."""
         ...
 
     def call_tasks_of_notice(self, notice_id: UUID) -> Sequence[CallTask]:
@@ -66,7 +66,7 @@ class EscalationRepository(Protocol):
         ...
 
     def add_call_record(self, record: CallRecord) -> None:
-        """Record a call; calls are never changed."""
+        """Record a call. A record is never changed."""
         ...
 
     def call_records(self, task_id: UUID) -> Sequence[CallRecord]:

@@ -26,7 +26,7 @@ class IncidentRepository(Protocol):
     """Incidents, the versions of their facts, and the decisions for each customer."""
 
     def next_ticket_number(self, year: int) -> int:
-        """Return the next number of the year, from 1, without gaps among committed units of work."""
+        """Return the next number of the year, from 1. Committed units of work leave no gap in the numbers."""
         ...
 
     def add(self, incident: Incident) -> None:
@@ -34,11 +34,11 @@ class IncidentRepository(Protocol):
         ...
 
     def get(self, incident_id: UUID) -> Incident | None:
-        """Return the incident with the facts in force."""
+        """Return the incident with the latest version of its facts."""
         ...
 
     def require(self, incident_id: UUID) -> Incident:
-        """Return the incident with the facts in force; raises NotFoundError where there is none."""
+        """Return the incident with the latest version of its facts; raises NotFoundError where there is none."""
         ...
 
     def by_ticket(self, ticket: str) -> Incident | None:
@@ -54,11 +54,11 @@ class IncidentRepository(Protocol):
         ...
 
     def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
-        """Return incidents, newest first, and the cursor of the next page or None."""
+        """Return a page of incidents, newest first."""
         ...
 
     def add_decisions(self, decisions: Sequence[StoredDecision]) -> None:
-        """Record decisions; decisions are never changed, only followed."""
+        """Record decisions. A decision is never changed; a later decision replaces it."""
         ...
 
     def current_decisions(self, incident_id: UUID) -> dict[UUID, StoredDecision]:
@@ -68,5 +68,5 @@ class IncidentRepository(Protocol):
     def decisions(
         self, incident_id: UUID, page: Page, *, verdict: str | None = None
     ) -> tuple[list[StoredDecision], str | None]:
-        """Return the latest decision per customer, by customer creation, as a page."""
+        """Return a page of the latest decision per customer, sorted by the customer's creation."""
         ...

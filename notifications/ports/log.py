@@ -1,4 +1,4 @@
-"""The audit log as a tree: its size, its signed heads, their cosignatures and timestamps."""
+"""The tree over the audit log: its size, and its signed heads with cosignatures and timestamps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class TimestampedCheckpoint:
-    """A head of the log that a timestamp authority saw."""
+    """A head of the log with an RFC 3161 timestamp."""
 
     size: int
-    #: the signed note that the token is over, without the lines of witnesses
+    #: the signed note that the timestamp covers, without the lines of witnesses
     note: bytes
     #: the authority's response (RFC 3161, DER)
     token: bytes
-    #: when it was obtained, by this service's clock; the authority's own time is in the token
+    #: time by this service's clock; the authority's own time is in the token
     made_at: datetime
 
 
@@ -34,29 +34,29 @@ class LogRepository(Protocol):
     def node_hashes(self, wanted: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return hashes of complete subtrees: (level, index) with level 0 the leaf hashes.
 
-        Raises LogUnavailableError where a hash is not there.
+        Raises LogUnavailableError if a hash is missing.
         """
         ...
 
     def cosignatures(self, size: int) -> Sequence[str]:
-        """Return the lines that witnesses gave under the checkpoint of a size, by the witness's name."""
+        """Return the cosignature lines under the checkpoint of a size, sorted by the witness's name."""
         ...
 
     def timestamped_checkpoint(self, size: int | None = None) -> TimestampedCheckpoint | None:
-        """Return the checkpoint of a size, or (None) the newest one, that has a timestamp, or None."""
+        """Return the timestamped checkpoint of a size, or (None) the newest one; None if there is none."""
         ...
 
     def timestamped_sizes(self) -> Sequence[int]:
-        """Return the sizes of the checkpoints that have a timestamp, rising."""
+        """Return the sizes of the checkpoints that have a timestamp, in ascending order."""
         ...
 
 
 class Log(Protocol):
-    """The sequenced audit log, as use cases wait for it."""
+    """The sequenced audit log. Use cases wait until it includes an entry."""
 
     async def included(self, entry_id: UUID) -> int:
-        """Return the entry's index once a signed checkpoint covers it.
+        """Wait until a signed checkpoint covers the entry, and return its index.
 
-        Raises LogUnavailableError when the sequencer has stopped or refuses to sign. The entry stays pending.
+        Raises LogUnavailableError if the sequencer has stopped or refuses to sign. The entry then stays pending.
         """
         ...

@@ -31,7 +31,7 @@ class NoticeRepository(Protocol):
         ...
 
     def of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
-        """Return every notice of an incident, or those to one customer, by customer creation then sequence."""
+        """Return the notices of an incident, of one customer or of all, sorted by customer creation, then sequence."""
         ...
 
     def page(
@@ -42,30 +42,30 @@ class NoticeRepository(Protocol):
         customer_id: UUID | None = None,
         state: str | None = None,
     ) -> tuple[list[Notice], str | None]:
-        """Return notices, newest first."""
+        """Return a page of notices, newest first."""
         ...
 
     def released(self, limit: int) -> Sequence[Notice]:
-        """Return notices that are released and not sealed yet, earliest ``due_at`` first."""
+        """Return the notices that are released and not sealed yet, earliest ``due_at`` first."""
         ...
 
     def lease_released(self, now: datetime, lease_until: datetime, limit: int) -> Sequence[Notice]:
-        """Take notices that are released, not sealed yet and not leased, earliest ``due_at`` first.
+        """Lease notices that are released, not sealed yet and not leased, earliest ``due_at`` first.
 
-        A notice whose lease ran out may be taken again.
+        A notice whose lease expired may be leased again.
         """
         ...
 
     def release_leases(self, notice_ids: Collection[UUID]) -> None:
-        """End leases before they run out: the notices may be taken again at once."""
+        """End leases before they expire. The notices may be leased again at once."""
         ...
 
     def add_seal(self, sealed: SealedNotice, entry_id: UUID) -> None:
-        """Store the seal of a notice and the id of its ``notice.sealed`` entry; the bytes are never changed."""
+        """Store the seal of a notice and the id of its ``notice.sealed`` entry. The bytes are never changed."""
         ...
 
     def seal(self, notice_id: UUID) -> SealedNotice | None:
-        """Return the seal with its timestamp and log proof where they exist already."""
+        """Return the seal, with its timestamp and log proof if they exist."""
         ...
 
     def seal_entry_id(self, notice_id: UUID) -> UUID | None:
@@ -73,39 +73,39 @@ class NoticeRepository(Protocol):
         ...
 
     def set_log_proof(self, notice_id: UUID, proof: bytes) -> None:
-        """Record the proof, once; a second call raises StateConflictError."""
+        """Record the log proof; raises StateConflictError if there is one already."""
         ...
 
     def without_log_proof(self, limit: int) -> Sequence[UUID]:
-        """Return notices that are sealed and have no log proof yet, oldest first."""
+        """Return the sealed notices that have no log proof yet, oldest first."""
         ...
 
     def set_timestamp(self, notice_id: UUID, token: bytes, *, independent: bool) -> None:
-        """Record a timestamp that the seal did not have yet, once."""
+        """Record the timestamp of a seal. It can be recorded only once."""
         ...
 
     def undated(self, limit: int) -> Sequence[UndatedNotice]:
-        """Return notices whose timestamp is still owed, with the authority's reason, oldest first."""
+        """Return the seals without a timestamp, with the reason of the authority, oldest first."""
         ...
 
     def set_timestamp_refusal(self, reason: str) -> None:
-        """Record why the authority gives none of the timestamps that are owed now."""
+        """Record why the authority gives no timestamp for the seals that have none yet."""
         ...
 
     def without_timestamp(self, limit: int) -> Sequence[UUID]:
-        """Return notices that are sealed and have no timestamp yet, oldest first."""
+        """Return the sealed notices that have no timestamp yet, oldest first."""
         ...
 
     def add_opening(self, opening: NoticeOpening) -> bool:
-        """Record that a person opened a notice; returns False, and records nothing, if this person opened it before."""
+        """Record that a person opened a notice. Returns False and records nothing if this person opened it before."""
         ...
 
     def openings(self, notice_id: UUID) -> Sequence[NoticeOpening]:
-        """Return who opened a notice, oldest first."""
+        """Return the openings of a notice, oldest first."""
         ...
 
     def add_acknowledgement(self, acknowledgement: Acknowledgement) -> bool:
-        """Record an acknowledgement; returns False, and records nothing, if the same person gave one before."""
+        """Record an acknowledgement. Returns False and records nothing if the same person gave one before."""
         ...
 
     def acknowledgements(self, notice_id: UUID) -> Sequence[Acknowledgement]:

@@ -1,4 +1,4 @@
-"""Which part of a list is wanted."""
+"""A page of a list."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Records that a list is limited to: of one customer, of a period, or only those that were served."""
+    """Limits of a list: to one customer, to a period, or to what was served."""
 
     #: None for every customer
     customer_id: UUID | None = None
@@ -15,17 +15,17 @@ class Extent:
     starts_at: datetime | None = None
     #: end of the period (exclusive); None for no end
     ends_at: datetime | None = None
-    #: whether only what was served on its customer is in the list: no draft, no incident
+    #: whether the list contains only what was served on its customer, so no draft and no incident
     served_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What part of a list is wanted."""
+    """A request for one page of a list."""
 
-    #: at most so many items
+    #: maximum number of items
     limit: int
-    #: opaque position returned by the previous page, or None for the first
+    #: opaque position that the previous page returned; None for the first page
     cursor: str | None = None
-    #: the list holds what at least one extent covers; None for everything
+    #: the list contains what is in at least one extent; None for everything
     within: tuple[Extent, ...] | None = None

@@ -1,4 +1,4 @@
-"""The answers that are kept under idempotency keys."""
+"""Stored responses to requests with an idempotency key."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,24 +7,24 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """The answer that was given to a request with an idempotency key."""
+    """The response that was sent to a request with an idempotency key."""
 
     #: SHA-256 of method, path and body
     fingerprint: bytes
     status: int
     #: the response body, verbatim
     body: bytes
-    #: response headers that belong to the answer: ETag, Location
+    #: stored response headers: ETag, Location
     headers: tuple[tuple[str, str], ...]
 
 
 class ResponseRepository(Protocol):
-    """The answers that were given to requests with an idempotency key."""
+    """The stored responses to requests with an idempotency key."""
 
     def get(self, key: str) -> StoredResponse | None:
-        """Return the answer recorded under the key, or None."""
+        """Return the response that is stored under the key, or None."""
         ...
 
     def add(self, key: str, response: StoredResponse, at: datetime) -> None:
-        """Record the answer under the key, in this unit of work."""
+        """Store the response under the key, in this unit of work."""
         ...

@@ -8,15 +8,15 @@ class Signer(Protocol):
 
     @property
     def address(self) -> str:
-        """The mail address that the certificate's subjectAltName names, and that every mail comes from."""
+        """The mail address in the certificate's subjectAltName. Every mail is sent from it."""
         ...
 
     def sign_detached(self, content: bytes) -> bytes:
-        """Return detached CMS SignedData (DER) over exactly these bytes, with the certificate chain in it.
+        """Return detached CMS SignedData (DER) over exactly these bytes. It includes the certificate chain.
 
-        Raises SealingUnavailableError with a reason that an analyst can act on: no key, key and certificate do not
-        match, certificate expired or not yet valid, wrong extended key usage. Never returns a signature that
-        ``openssl cms -verify -purpose smimesign`` would refuse at this moment.
+        Raises SealingUnavailableError with a reason that an analyst can act on: there is no key, key and certificate do
+        not match, the certificate is expired or not yet valid, or its extended key usage is wrong. Never returns a
+        signature that ``openssl cms -verify -purpose smimesign`` would refuse now.
         """
         ...
 
@@ -26,12 +26,12 @@ class TimestampAuthority(Protocol):
 
     @property
     def independent(self) -> bool:
-        """Whether the authority is another party than the provider."""
+        """Whether the authority is independent of the provider."""
         ...
 
     async def timestamp(self, content: bytes) -> bytes:
-        """Return a TimeStampResp (DER) over SHA-256 of the content, already verified against the request.
+        """Return a TimeStampResp (DER) over the SHA-256 of the content, already verified against the request.
 
-        Raises TimestampUnavailableError when there is none to be had now. Never returns an unverified token.
+        Raises TimestampUnavailableError if the authority gives no valid token. Never returns an unverified token.
         """
         ...

@@ -18,14 +18,15 @@ ResultT = TypeVar("ResultT")
 
 
 class Transaction(Protocol):
-    """One unit of work: all of it becomes durable, or none.
+    """One unit of work: all of its changes become durable, or none of them.
 
     All its repositories read and write the same state. ``add`` and every ``add_*`` raise StateConflictError for an id
-    that exists. Lookups return None where there is nothing, ``require`` raises NotFoundError. Lists have a stable
-    order; a page comes with the cursor of the next page, or None. Times are aware UTC, equal to what was written.
+    that exists. A lookup returns None if it finds nothing; ``require`` raises NotFoundError. Lists have a stable order.
+    A page comes with the cursor of the next page, or with None after the last one. Times are aware UTC and equal to the
+    times that were written.
 
     The rule for versions: ``save`` and every ``save_*`` with ``expected_version`` raise VersionMismatchError unless the
-    stored version is ``expected_version``; the version of the new record must be ``expected_version + 1``.
+    stored version is ``expected_version``. The version of the new record must be ``expected_version + 1``.
     """
 
     @property
@@ -40,17 +41,17 @@ class Transaction(Protocol):
 
     @property
     def notices(self) -> NoticeRepository:
-        """Notices with their seals, and who opened and acknowledged them."""
+        """Notices with their seals, openings and acknowledgements."""
         ...
 
     @property
     def deliveries(self) -> DeliveryRepository:
-        """The queue of deliveries, and what happened to them."""
+        """The queue of deliveries, with their attempts and bounces."""
         ...
 
     @property
     def escalations(self) -> EscalationRepository:
-        """The escalation clocks of notices, and their calls."""
+        """The escalations of notices, and their calls."""
         ...
 
     @property
@@ -70,7 +71,7 @@ class Transaction(Protocol):
 
     @property
     def responses(self) -> ResponseRepository:
-        """The answers kept under idempotency keys."""
+        """The stored responses to requests with an idempotency key."""
         ...
 
 
@@ -79,25 +80,25 @@ class ErasureTransaction(Transaction, Protocol):
 
     @property
     def erasures(self) -> ErasureRepository:
-        """Orders to erase a customer, and erasures."""
+        """Orders to erase a customer, and completed erasures."""
         ...
 
 
 class UnitOfWork(Protocol):
-    """Runs work against the store."""
+    """Runs functions against the store."""
 
     async def write(self, work: Callable[[Transaction], ResultT], *, concurrently: bool = False) -> ResultT:
         """Run ``work`` in a transaction and return its result once it is durable on disk.
 
-        An exception from ``work`` undoes all of it and is raised here unchanged. ``work`` may be called more than
-        once (an engine may ask for a retry), so it must have no effect but through the transaction. Works are
-        serialised with one another; many may share one commit, and none sees another's failure.
+        An exception from ``work`` undoes all of its changes and is raised here unchanged. ``work`` may be called more
+        than once (a database may ask for a retry), so it must have no effect outside the transaction. Calls run one
+        after the other. Several calls may share one commit, and the failure of one does not affect the others.
 
-        ``concurrently`` says of a work that it changes only what its caller holds a lease on, and else by
-        compare-and-swap: an engine with several writers may run it beside others of the kind.
+        ``concurrently`` states that ``work`` changes only records on which its caller holds a lease, and all others by
+        compare-and-swap. A database with several writers may then run it at the same time as other such calls.
         """
         ...
 
     async def read(self, work: Callable[[Transaction], ResultT]) -> ResultT:
-        """Run ``work`` against one consistent snapshot; it must not write. Does not wait for writers."""
+        """Run ``work`` against one consistent snapshot. It must not write, and does not wait for writers."""
         ...

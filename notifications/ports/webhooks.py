@@ -1,4 +1,4 @@
-"""The webhook endpoints of customers, and the secrets that sign for them."""
+"""The webhook endpoints of customers, and the secrets that sign the messages to them."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from notifications.delivery.webhook import WebhookEndpoint, WebhookSecret
 
 
 class WebhookRepository(Protocol):
-    """The webhook endpoints of customers, and the secrets that sign for them."""
+    """The webhook endpoints of customers, and the secrets that sign the messages to them."""
 
     def add(self, endpoint: WebhookEndpoint) -> None:
         """Store a new endpoint."""
@@ -23,7 +23,7 @@ class WebhookRepository(Protocol):
         ...
 
     def endpoints(self, customer_id: UUID | None) -> Sequence[WebhookEndpoint]:
-        """Return the endpoints of a customer, or (None) of all, oldest first."""
+        """Return the endpoints of a customer, or (None) of all customers, oldest first."""
         ...
 
     def add_secret(self, secret: WebhookSecret) -> None:
@@ -31,13 +31,13 @@ class WebhookRepository(Protocol):
         ...
 
     def secrets(self, endpoint_id: UUID | None) -> Sequence[WebhookSecret]:
-        """Return the secrets of an endpoint, or (None) of all, oldest first."""
+        """Return the secrets of an endpoint, or (None) of all endpoints, oldest first."""
         ...
 
     def save_secret(self, secret: WebhookSecret) -> None:
-        """Replace what is sealed and when it expires; raises NotFoundError."""
+        """Replace the encrypted secret and its expiry; raises NotFoundError."""
         ...
 
     def drop_secret(self, secret_id: UUID) -> bool:
-        """Remove a secret; returns whether there was one."""
+        """Remove a secret. Returns whether it existed."""
         ...

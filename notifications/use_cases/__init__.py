@@ -1,1 +1,1 @@
-"""What the three users can do, one module per act, numbered steps."""
+"""The use cases of the three kinds of user: one module per use case, with numbered steps."""

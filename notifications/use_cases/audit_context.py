@@ -1,4 +1,4 @@
-"""Who acts and when: what every use case needs to leave its trace in the audit log."""
+"""The actor and the time of an act: every use case makes its audit entries from them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -14,9 +14,9 @@ from notifications.ports import Identifiers
 
 
 def as_json(value: object) -> Json:
-    """Return the JSON shape of a domain record: keys as in the API, times as text, localized texts as objects.
+    """Return the JSON form of a domain record: keys as in the API, times as text, localized texts as objects.
 
-    Raises TypeError for a type that has none.
+    Raises TypeError for a type that has no JSON form.
     """
     kind = type(value)
     shape = _SHAPES.get(kind)
@@ -47,7 +47,7 @@ def _texts(value: Any) -> Json:
 
 
 def _shape_of(kind: type) -> Callable[[Any], Json]:
-    """Return how values of a type are shaped; looked up once per type."""
+    """Return the function that gives the JSON form of a type's values. ``as_json`` calls this once per type."""
     if issubclass(kind, Enum):
         return _member
     if issubclass(kind, datetime):
@@ -59,7 +59,7 @@ def _shape_of(kind: type) -> Callable[[Any], Json]:
     if is_dataclass(kind):
         names = tuple(member.name for member in fields(kind))
         return lambda value: {name: as_json(getattr(value, name)) for name in names}
-    raise TypeError(f"no JSON shape for {kind.__name__}")
+    raise TypeError(f"no JSON form for the type {kind.__name__}")
 
 
 _SHAPES: dict[type, Callable[[Any], Json]] = {
@@ -74,7 +74,7 @@ _SHAPES: dict[type, Callable[[Any], Json]] = {
 
 @dataclass(frozen=True, slots=True)
 class AuditContext:
-    """One act of one actor at one moment; makes the audit entries of it."""
+    """One actor at one time. Makes the audit entries of what the actor does."""
 
     #: ``<kind>:<opaque id>``, as in ``AuditEntry.actor``
     actor: str
@@ -90,10 +90,10 @@ class AuditContext:
         private: Mapping[str, object] | None = None,
         digests: Mapping[str, bytes] | None = None,
     ) -> AuditEntry:
-        """Return an entry of this act.
+        """Return an audit entry with this actor and time.
 
-        ``private`` becomes one commitment, ``payload``, to its canonical JSON: names, addresses and free text belong
-        there. ``digests`` become a commitment each, to the bytes given.
+        ``private`` holds names, addresses and free text. The entry holds one commitment to its canonical JSON, named
+        ``payload``. The entry also holds one commitment for each of the ``digests``, to exactly these bytes.
         """
         openings = [
             Opening(name=name, salt=self.identifiers.new_salt(), value=value) for name, value in (digests or {}).items()

@@ -120,7 +120,7 @@ class _Writing:
         self._archive, self._plan = ArchiveWriter(target, directory), plan
         self._digest = hashlib.sha256()
         self._signers: dict[str, bytes] = {}
-        self._accounting = BundleReportBuilder()
+        self._report_builder = BundleReportBuilder()
 
     def begin(self, anchors: Anchors) -> None:
         header = self._plan.header
@@ -138,7 +138,7 @@ class _Writing:
         for name, content in parts.items():
             if content is not None:
                 self._add(name, content)
-        self._accounting.begin(header, None if self._plan.token is None else token_time(self._plan.token))
+        self._report_builder.begin(header, None if self._plan.token is None else token_time(self._plan.token))
 
     def add_entries(self, entries: Sequence[tuple[int, Sequence[tuple[str, bytes]]]]) -> None:
         for index, parts in entries:
@@ -152,7 +152,7 @@ class _Writing:
             leaf = parse_leaf(parse_notice_extra(parse_proof(parts[0][1]).extra or b"").leaf)
             if names[0] != PROOF:
                 raise LookupError(f"the proof of entry {index} is not its first part")
-            self._accounting.take(index, leaf)
+            self._report_builder.take(index, leaf)
             self._rows.write(report_row(self._plan.header, index, leaf, names))
 
     def _note_signers(self, name: str, content: bytes) -> None:
@@ -178,7 +178,7 @@ class _Writing:
         """Write the report. Its first part is complete only after the last entry."""
         header = self._plan.header
         self._report.write(report_begin(header))
-        for piece in report_section(self._accounting):
+        for piece in report_section(self._report_builder):
             # Not writelines: the spool would check its size only after the last piece.
             self._report.write(piece)
         self._report.write(report_entries(header))

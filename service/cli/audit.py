@@ -16,7 +16,7 @@ from notifications.errors import Fault, InvalidInputError, VerificationError
 from notifications.evidence.bundle.contents import Header
 from notifications.evidence.bundle.report import Basis, BundleReportBuilder
 from notifications.evidence.bundle.verification import verify_bundle
-from notifications.evidence.completeness import Account, account
+from notifications.evidence.completeness import CompletenessReport, completeness_report
 from notifications.evidence.notification_report import NotificationReport
 from service.audit_log.export import ExportedLog
 from service.audit_log.publishing import read_verifier_keys
@@ -72,7 +72,7 @@ def audit_command(
         click.get_current_context().exit(1)
 
 
-def _whole(made: Account, checkpoint: Checkpoint) -> ReportSource:
+def _whole(made: CompletenessReport, checkpoint: Checkpoint) -> ReportSource:
     text = (
         f"from all {made.tree_size} entries of {checkpoint.origin}, whose root is the signed checkpoint's:"
         f" {made.root.hex()}"
@@ -89,17 +89,17 @@ _BASES = {
 
 
 def _of_bundle(path: Path, trust: Path, as_of: datetime | None) -> tuple[NotificationReport, ReportSource]:
-    accounting = BundleReportBuilder()
+    builder = BundleReportBuilder()
     try:
         with path.open("rb") as file:
-            for _ in verify_bundle(file, load_trust(trust), load_witnesses(trust), accounting):
+            for _ in verify_bundle(file, load_trust(trust), load_witnesses(trust), builder):
                 pass
     except OSError as error:
         raise InvalidInputError(Fault("bundle", f"{path} cannot be read: {error.strerror}")) from None
     except VerificationError as error:
         raise InvalidInputError(Fault("bundle", f"{error.step}: {error.reason}")) from None
-    header, (own, basis) = accounting.header, accounting.as_of()
-    made = accounting.findings(as_of)
+    header, (own, basis) = builder.header, builder.as_of()
+    made = builder.findings(as_of)
     proves = [
         f"each of {header.entries} entries is one of the {header.tree_size} entries of {header.origin}",
         "the log's key signed that these are the parts of the bundle",
@@ -146,14 +146,14 @@ def _verified(note: bytes, keys: list[VerifierKey]) -> Checkpoint:
         raise InvalidInputError(Fault("checkpoint", error.reason)) from None
 
 
-def _accounted(leaves: Iterator[bytes], checkpoint: Checkpoint, as_of: datetime) -> Account:
+def _accounted(leaves: Iterator[bytes], checkpoint: Checkpoint, as_of: datetime) -> CompletenessReport:
     try:
-        return account(leaves, checkpoint.size, checkpoint.root, as_of)
+        return completeness_report(leaves, checkpoint.size, checkpoint.root, as_of)
     except VerificationError as error:
         raise InvalidInputError(Fault("log", error.reason)) from None
 
 
-def _of_files(exported: Path, trust: Path, as_of: datetime) -> tuple[Account, Checkpoint]:
+def _of_files(exported: Path, trust: Path, as_of: datetime) -> tuple[CompletenessReport, Checkpoint]:
     log = ExportedLog(exported)
     checkpoint = _verified(log.note, read_verifier_keys(trust))
 
@@ -166,11 +166,13 @@ def _of_files(exported: Path, trust: Path, as_of: datetime) -> tuple[Account, Ch
     return _accounted(leaves(), checkpoint, as_of), checkpoint
 
 
-async def _of_store(data: Path, trust: Path | None, as_of: datetime) -> tuple[Account, Checkpoint, Mapping[str, str]]:
+async def _of_store(
+    data: Path, trust: Path | None, as_of: datetime
+) -> tuple[CompletenessReport, Checkpoint, Mapping[str, str]]:
     settings = prepared_settings(data)
     keys = read_verifier_keys(trust or settings.trust_dir)
 
-    def work(tx: SqlTransaction) -> tuple[Account, Checkpoint, Mapping[str, str]]:
+    def work(tx: SqlTransaction) -> tuple[CompletenessReport, Checkpoint, Mapping[str, str]]:
         note = tx.log.checkpoint()
         if note is None:
             raise InvalidInputError(Fault("data", "the log has no entries yet"))

@@ -103,7 +103,9 @@ class DeliveryLoop:
 
         def lease(tx: Transaction) -> list[DueDelivery]:
             paused = paused_channels(tx.deliveries.channel_pauses(), now)
-            return list(tx.deliveries.lease(now, until, wanted, except_channels=channels | paused, except_lanes=lanes))
+            return list(
+                tx.deliveries.lease(now, until, wanted, except_channels=channels | paused, except_destinations=lanes)
+            )
 
         due = await self._unit_of_work.write(lease, concurrently=True)
         # A clock that was set forward ends leases early: do not begin a delivery a second time that is in flight here.

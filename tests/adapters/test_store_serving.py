@@ -139,9 +139,12 @@ class TestQueue:
         assert await leased() == [mail, inbox, other]
         assert await leased(except_channels={ChannelKind.EMAIL}) == [inbox]
         assert await leased(except_channels=set(ChannelKind)) == []
-        assert await leased(except_lanes={"email:a", "email:x"}) == [inbox, other]
+        assert await leased(except_destinations={"email:a", "email:x"}) == [inbox, other]
         many = {f"webhook:{number}" for number in range(200)}
-        assert await leased(except_lanes=many | {"console"}, except_channels={ChannelKind.WEBHOOK}) == [mail, other]
+        assert await leased(except_destinations=many | {"console"}, except_channels={ChannelKind.WEBHOOK}) == [
+            mail,
+            other,
+        ]
 
     async def test_of_one_deadline_every_notice_has_its_turn(self, store, house):
         customer, incident, contact, notice = house

@@ -218,7 +218,7 @@ async def test_a_customer_is_told_waits_21_days_and_is_gone_while_every_proof_st
     assert NAME not in shown
     evidence = await api.get("/audit/bundle", params={"incident_id": world.incident["id"], "language": "en"})
     made = BundleReportBuilder()
-    assert len(list(verify_bundle(io.BytesIO(evidence.content), trust, accounting=made))) == len(BUNDLE_STEPS)
+    assert len(list(verify_bundle(io.BytesIO(evidence.content), trust, report_builder=made))) == len(BUNDLE_STEPS)
     assert pseudonym in {line.customer for line in made.findings().lines}
 
     # Certified, for tools that are not ours; without an account.

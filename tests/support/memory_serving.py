@@ -33,7 +33,7 @@ class MemoryDeliveries(MemoryRepository):
         troubled = [item for item in self._records.deliveries.values() if item.last_error is not None]
         return sorted(troubled, key=lambda item: self._records.notices[item.notice_id].due_at)[:limit]
 
-    def lease(self, now, lease_until, limit, *, except_channels=(), except_lanes=()):
+    def lease(self, now, lease_until, limit, *, except_channels=(), except_destinations=()):
         self._writing()
         due = [
             item
@@ -45,7 +45,7 @@ class MemoryDeliveries(MemoryRepository):
             and item.notice_id in self._records.sealed
             and self._records.sealed[item.notice_id].log_proof is not None
             and item.channel not in except_channels
-            and item.lane not in except_lanes
+            and item.lane not in except_destinations
         ]
         turns = self._records.turns
         due = sorted(due, key=lambda item: (self._records.notices[item.notice_id].due_at, turns[item.id]))[:limit]

@@ -9,7 +9,7 @@ from notifications.audit.entry import AuditEntry, leaf_bytes
 from notifications.audit.merkle import leaf_hash, root_of
 from notifications.canonical_json import timestamp_text
 from notifications.errors import VerificationError
-from notifications.evidence.completeness import account
+from notifications.evidence.completeness import completeness_report
 from notifications.evidence.notification_report import LateCause, OverrideKind, ReportStatus
 
 _T = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -47,7 +47,7 @@ _RETURNED = ("delivery.returned", _LATER, _BOTH | {"delivery": "d-1"}, {"event":
 
 
 def _made(leaves, as_of=_LATER):
-    return account(leaves, len(leaves), root_of([leaf_hash(leaf) for leaf in leaves]), as_of)
+    return completeness_report(leaves, len(leaves), root_of([leaf_hash(leaf) for leaf in leaves]), as_of)
 
 
 @pytest.mark.parametrize(
@@ -196,13 +196,13 @@ def test_every_entry_left_out_swapped_or_added_is_found() -> None:
     root = root_of([leaf_hash(leaf) for leaf in leaves])
     for at in range(len(leaves)):
         with pytest.raises(VerificationError, match="covers 5 entries, 4 are here"):
-            account(leaves[:at] + leaves[at + 1 :], 5, root, _LATER)
+            completeness_report(leaves[:at] + leaves[at + 1 :], 5, root, _LATER)
     for at in range(len(leaves) - 1):
         swapped = [*leaves[:at], leaves[at + 1], leaves[at], *leaves[at + 2 :]]
         with pytest.raises(VerificationError, match="do not make the checkpoint's root"):
-            account(swapped, 5, root, _LATER)
+            completeness_report(swapped, 5, root, _LATER)
     with pytest.raises(VerificationError, match="6 are here"):
-        account([*leaves, leaves[0]], 5, root, _LATER)
+        completeness_report([*leaves, leaves[0]], 5, root, _LATER)
 
 
 def test_an_empty_log() -> None:

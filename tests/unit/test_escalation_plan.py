@@ -337,7 +337,7 @@ def test_a_later_notice_takes_over_what_was_open():
     inherited = replace(inherited, escalation=replace(clock, notice_id=inherited.notice.id))
     assert len(plan_escalation(inherited, after(minutes=30)).queue) == 1
     # Once the earlier one arrived and was acknowledged after all, this one's own times hold.
-    freed = replace(inherited, earlier_told=True, earlier_acknowledged=True)
+    freed = replace(inherited, earlier_notified=True, earlier_acknowledged=True)
     assert plan_escalation(freed, after(hours=1, minutes=59)).queue == ()
 
 

@@ -1,1 +1,1 @@
-"""The evidence bundle: one archive that an outsider verifies without us. What it holds, its form, its verification."""
+"""The evidence bundle: one archive that an outsider can verify without us. Its contents, format and verification."""

@@ -1,11 +1,11 @@
-"""The form of the archive: a ZIP that every tool opens, of which the same parts give the same bytes.
+"""The format of the archive: a ZIP file that every tool opens. The same parts always give the same bytes.
 
-Parts are stored as they are and not compressed: what a compressor makes depends on its version, and what is not
-compressed is no bomb. They stand one after the other in the order of their names, which rise byte by byte, so that no
-name stands twice; every field that a ZIP leaves free has one value. The reader takes this form and no other, from the
-first byte to the last: nothing hides between parts, after them, or in a directory that says otherwise.
+The parts are not compressed: the output of a compressor depends on its version, and a file without compression cannot
+be a ZIP bomb. The parts are sorted by name, byte by byte, so that no name occurs twice. Every optional field of the ZIP
+format has a fixed value. The reader accepts only this format, from the first byte to the last, so that nothing can be
+hidden between the parts, after them, or in a directory that differs from them.
 
-Parts are written and read one at a time. What is said of them at the end goes through a spool that the caller gives.
+Parts are written and read one at a time. The directory at the end is collected in a spool file of the caller.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from notifications.errors import Fault, InvalidInputError, VerificationError
 
 ARCHIVE = "archive"
 
-#: Longest part: the lists of what there is grow with the bundle, and 4 GiB is what a plain ZIP can say.
+#: Longest part. The lists of the parts grow with the bundle; a part of a plain ZIP is shorter than 4 GiB.
 MAX_PART_BYTES = 0xFFFF_FFFE
 _MAX_NAME = 200
 _CHUNK_BYTES = 1 << 16
-#: ASCII, relative, no part that begins with a dot: whatever unpacks it stays in its folder.
+#: ASCII, relative, and no component begins with a dot, so that no tool unpacks a part outside of the folder.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
 _LOCAL, _LOCAL_SIGNATURE = struct.Struct("<IHHHHHIIIHH"), 0x04034B50
@@ -35,17 +35,17 @@ _LOCATOR_64, _LOCATOR_64_SIGNATURE = struct.Struct("<IIQI"), 0x07064B50
 _OFFSET_64 = struct.Struct("<HHQ")
 
 _VERSION, _VERSION_64, _MADE_BY_UNIX = 20, 45, 3 << 8
-#: 1980-01-01 00:00, the first moment that a ZIP can name: a part's own times stand in the part.
+#: 1980-01-01 00:00, the earliest time of the ZIP format. The real times are inside the parts.
 _TIME, _DATE = 0, 0x21
-#: A plain file that everybody may read.
+#: Unix mode of a plain file that everybody may read.
 _ATTRIBUTES = 0o100644 << 16
 _16_BITS, _32_BITS = 0xFFFF, 0xFFFF_FFFF
 
 
 def check_name(name: str) -> None:
-    """Raise InvalidInputError unless a name may stand in an archive: ASCII, relative, no step upwards, no oddity."""
+    """Raise InvalidInputError unless a part may have this name: ASCII, relative, without ``..`` or hidden files."""
     if len(name) > _MAX_NAME or not _NAME.fullmatch(name):
-        raise InvalidInputError(Fault("name", f"is no name of a part: {name[:_MAX_NAME]!r}"))
+        raise InvalidInputError(Fault("name", f"is not a valid name of a part: {name[:_MAX_NAME]!r}"))
 
 
 def _local(name: bytes, checksum: int, size: int) -> bytes:
@@ -65,7 +65,7 @@ def _central(name: bytes, checksum: int, size: int, offset: int) -> bytes:
 
 
 def _end(count: int, size: int, offset: int) -> bytes:
-    """Return the end of an archive of so many parts, whose directory has this size and begins here."""
+    """Return the end of an archive with ``count`` parts, whose directory has this size and offset in bytes."""
     plain = _END.pack(
         _END_SIGNATURE, 0, 0, min(count, _16_BITS), min(count, _16_BITS), min(size, _32_BITS), min(offset, _32_BITS), 0
     )
@@ -80,19 +80,19 @@ class ArchiveWriter:
     """Writes an archive part by part; ``finish`` must be called once."""
 
     def __init__(self, target: BinaryIO, spool: BinaryIO) -> None:
-        """``spool`` is an empty file that is written and read back; it holds the directory meanwhile."""
+        """``spool`` is an empty file for writing and reading; it holds the directory until ``finish``."""
         self._target, self._spool = target, spool
         self._offset = self._directory_bytes = self._count = 0
         self._last = ""
 
     def add(self, name: str, content: bytes) -> None:
-        """Write a part; raises InvalidInputError for a name that does not rise, or for too long a part."""
+        """Write a part; raises InvalidInputError for a name out of order, and for a part that is too long."""
         self._begin(name, zlib.crc32(content), len(content))
         self._target.write(content)
         self._offset += len(content)
 
     def add_file(self, name: str, content: BinaryIO) -> None:
-        """Write a part from a file, from its beginning; as ``add``."""
+        """Write a part from a file, from its beginning. Raises as ``add`` does."""
         content.seek(0)
         checksum = size = 0
         while chunk := content.read(_CHUNK_BYTES):
@@ -128,24 +128,24 @@ class ArchiveWriter:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part as it is read; it can be read once, before the next one."""
+    """A part while it is read. It can be read only once, and only before the next part."""
 
     name: str
     size: int
     chunks: Iterator[bytes]
 
     def content(self, limit: int) -> bytes:
-        """Return the whole part; raises VerificationError where it is longer than ``limit``."""
+        """Return the whole part; raises VerificationError if it is longer than ``limit`` bytes."""
         if self.size > limit:
             raise VerificationError(ARCHIVE, f"{self.name} has {self.size} bytes, and {limit} at most are taken")
         return b"".join(self.chunks)
 
 
 def read_archive(source: BinaryIO) -> Iterator[Part]:
-    """Yield the parts, from the first on; raises VerificationError at the first byte that is not of the one form.
+    """Yield the parts in order; raises VerificationError at the first byte that is not in the one format.
 
-    What a part holds is checked against its checksum when the next one is asked for, the directory and the end after
-    the last: only whoever reads to the end has read an archive.
+    The checksum of a part is checked when the next part is requested. The directory and the end are checked after the
+    last part, so a caller must read to the end before it may use anything.
     """
     offset = count = directory_bytes = 0
     last, directory = "", hashlib.sha256()
@@ -165,7 +165,7 @@ def read_archive(source: BinaryIO) -> Iterator[Part]:
             count + 1,
             name,
         )
-    # The directory is what the parts make it, and nothing follows its end.
+    # The directory must be exactly the one of these parts, and nothing may follow its end.
     directory.update(_end(count, directory_bytes, offset))
     found = hashlib.sha256(signature)
     while chunk := source.read(_CHUNK_BYTES):
@@ -216,7 +216,7 @@ class _Reading:
             yield chunk
 
     def end(self) -> None:
-        """Read what is left; raises VerificationError where the part is not that of its checksum."""
+        """Read the rest of the part; raises VerificationError if it does not have its checksum."""
         for _ in self:
             pass
         if self._found != self._checksum:

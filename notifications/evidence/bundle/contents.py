@@ -1,23 +1,23 @@
-"""What a bundle is about and where its parts stand.
+"""The scope of a bundle, and the names of its parts.
 
 ====================================  ================================================================================
 ``README.txt``                        how to verify, in the reader's language
-``anchors/``                          certificates and keys to verify against, and a revocation list where there is one
-``bundle.json``                       what the bundle is about (this module)
-``checkpoint``                        the signed head of the log under which every entry is proven
-``checkpoint.cosignatures``           lines that witnesses gave under it, where there are any
-``checkpoint.tsr``                    a timestamp over it, where there is one
-``entries/<index>/``                  one folder per entry of the log, with whatever the entry commits to
-``report.html``                       the account for people
-``signers/``                          certificates that the signatures and timestamps carry
-``sums.sha256``                       digest of every part before it, as ``sha256sum --check`` reads it
+``anchors/``                          certificates and keys for the verification, and a revocation list if any
+``bundle.json``                       the scope of the bundle (this module)
+``checkpoint``                        the signed head of the log under which every entry is proved
+``checkpoint.cosignatures``           cosignature lines of witnesses under it, if there are any
+``checkpoint.tsr``                    a timestamp over it, if there is one
+``entries/<index>/``                  one folder per entry of the log, with the parts to which the entry commits
+``report.html``                       the report for people
+``signers/``                          the certificates in the signatures and timestamps
+``sums.sha256``                       digest of every part before it, in the format of ``sha256sum --check``
 ``sums.sha256.note``                  signed note of the log's key over the digest of the sums
 ====================================  ================================================================================
 
-In an entry's folder: ``entry.tlog-proof`` with the leaf and the salts that the reader may have, ``payload.json`` with
-what was committed to (of other commitments ``opening.<name>``), and by the kind of entry ``notice.json``,
-``notice.json.p7s``, ``notice.json.tsr``, ``resources.csv``, ``words.<language>.txt`` and ``.html``, ``message.eml`` or
-``message.json``.
+The folder of an entry contains ``entry.tlog-proof`` with the leaf and the salts that the reader may have. The opened
+commitments are in ``payload.json`` and ``opening.<name>``. Depending on the type of the entry there are also
+``notice.json``, ``notice.json.p7s``, ``notice.json.tsr``, ``resources.csv``, ``words.<language>.txt`` and ``.html``,
+``message.eml`` or ``message.json``.
 """
 
 import base64
@@ -32,11 +32,11 @@ from notifications.errors import Fault, InvalidInputError
 
 SCHEMA = "greffier.bundle/1"
 
-#: The step that looks at which parts there are.
+#: The step that checks which parts the bundle has.
 CONTENTS = "contents"
 
 README, HEADER, CHECKPOINT_FILE, CHECKPOINT_TOKEN = "README.txt", "bundle.json", "checkpoint", "checkpoint.tsr"
-#: lines to put behind those of the checkpoint
+#: lines that are appended to those of the checkpoint
 COSIGNATURES = "checkpoint.cosignatures"
 REPORT, SUMS, SUMS_NOTE = "report.html", "sums.sha256", "sums.sha256.note"
 ANCHOR_CA, ANCHOR_TSA, ANCHOR_LOG = "anchors/ca.pem", "anchors/tsa.pem", "anchors/log.vkey"
@@ -45,11 +45,11 @@ ANCHOR_CRL = "anchors/ca.crl"
 ENTRIES, SIGNERS = "entries/", "signers/"
 PROOF, PAYLOAD = "entry.tlog-proof", "payload.json"
 
-#: Readers of a bundle: the provider's side and its auditors, or a customer.
+#: Readers of a bundle: the provider and its auditors, or a customer.
 PROVIDER, CUSTOMER = "provider", "customer"
 
-#: Entries of which a customer is given what was committed to: what went to it, what it did, and its own records. The
-#: provider's notes and reasons, which may speak of anybody, stay commitments.
+#: Types of entries whose commitments are opened for a customer: what was sent to it, what it did, and its own records.
+#: The provider's notes and reasons may be about anybody, so they stay closed.
 OPEN_TO_CUSTOMER = frozenset({
     "agreement.bound", "contact.added", "contact.address_confirmed", "contact.changed", "customer.changed",
     "customer.registered", "delivery.attempted", "delivery.queued", "notice.acknowledged", "notice.opened",
@@ -58,7 +58,7 @@ OPEN_TO_CUSTOMER = frozenset({
 
 _NOTICE_PARTS = {"document": "notice.json", "signature": "notice.json.p7s", "timestamp": "notice.json.tsr"}
 _OF_NOTICES = frozenset({"notice.sealed", "notice.timestamped"})
-#: Parts that are committed to by their digest.
+#: Parts for which the commitment is to their digest.
 ARTEFACTS = frozenset(_NOTICE_PARTS.values())
 
 _INDEX = re.compile(r"entries/([0-9]{16})/([^/]+)")
@@ -73,9 +73,9 @@ def entry_folder(index: int) -> str:
 
 
 def opened_by(kind: str, commitment: str) -> str:
-    """Return the part that opens a commitment of a kind of entry.
+    """Return the name of the part that opens a commitment in an entry of this type.
 
-    Of a notice the commitment is to the digest of the part; of all else it is to the part's very bytes.
+    For a notice the commitment is to the digest of the part; otherwise it is to the exact bytes of the part.
     """
     if kind in _OF_NOTICES and commitment in _NOTICE_PARTS:
         return _NOTICE_PARTS[commitment]
@@ -83,25 +83,25 @@ def opened_by(kind: str, commitment: str) -> str:
 
 
 def place_of(name: str) -> tuple[int, str] | None:
-    """Return the entry's index and the name in its folder, or None for a part that stands elsewhere."""
+    """Return the entry's index and the name in its folder, or None for a part in no such folder."""
     match = _INDEX.fullmatch(name)
     return None if match is None else (int(match[1]), match[2])
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which entries a bundle holds: all that meet every condition stated."""
+    """The scope of a bundle: it contains all entries that meet every condition that is not None."""
 
     incident: UUID | None = None
     notice: UUID | None = None
     #: the customer's pseudonym
     customer: str | None = None
-    #: from this moment on, and before that one
+    #: at or after this time, and before ``ends_at``
     starts_at: datetime | None = None
     ends_at: datetime | None = None
 
     def holds(self, leaf: Leaf) -> bool:
-        """Whether an entry is within."""
+        """Return whether an entry is in the scope."""
         named = (("incident", self.incident), ("notice", self.notice), ("customer", self.customer))
         if any(wanted is not None and leaf.subjects.get(kind) != str(wanted) for kind, wanted in named):
             return False
@@ -112,16 +112,16 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a bundle says of itself."""
+    """The content of ``bundle.json``."""
 
     scope: Scope
     #: ``PROVIDER`` or ``CUSTOMER``
     reader: str
-    #: of README and report
+    #: language of README and report
     language: str
-    #: the log
+    #: name of the log
     origin: str
-    #: entries under the checkpoint; what came later is not in the bundle
+    #: number of entries under the checkpoint; later entries are not in the bundle
     tree_size: int
     #: number of entries in the bundle
     entries: int
@@ -148,7 +148,7 @@ def format_header(header: Header) -> bytes:
 
 
 def parse_header(data: bytes) -> Header:
-    """Return what ``bundle.json`` says; raises InvalidInputError for any other form."""
+    """Return the header in ``bundle.json``; raises InvalidInputError for any other form."""
     value = parse_canonical(data)
     if not isinstance(value, dict) or value.get("schema") != SCHEMA or value.keys() != _MEMBERS:
         raise InvalidInputError(Fault("", f"is not of schema {SCHEMA}"))
@@ -175,13 +175,13 @@ def parse_header(data: bytes) -> Header:
         *counts,
     )
     if format_header(header) != data:
-        raise InvalidInputError(Fault("scope", "is in another spelling"))
+        raise InvalidInputError(Fault("scope", "is not written in the one form"))
     return header
 
 
 def _count(value: Json, name: str) -> int:
     if type(value) is not int or value < 0:
-        raise InvalidInputError(Fault(name, "is no number of entries"))
+        raise InvalidInputError(Fault(name, "must be a number of entries"))
     return value
 
 
@@ -189,7 +189,7 @@ def _identifier(text: str | None) -> UUID | None:
     try:
         return None if text is None else UUID(text)
     except ValueError:
-        raise InvalidInputError(Fault("scope", "names what is no identifier")) from None
+        raise InvalidInputError(Fault("scope", "contains an invalid identifier")) from None
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -197,13 +197,13 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def checksum_line(name: str, digest: bytes) -> bytes:
-    """Return the line of one part."""
+    """Return the line of one part in ``sums.sha256``."""
     return f"{digest.hex()}  {name}\n".encode()
 
 
 def note_text(origin: str, tree_size: int, sums_digest: bytes) -> str:
-    """Return what the log's key signs of a bundle.
+    """Return the text that the log's key signs for a bundle.
 
-    No checkpoint begins like it: a checkpoint's first line is a name, which holds no space, and it has three lines.
+    It cannot be mistaken for a checkpoint: a checkpoint has three lines, and its first line contains no space.
     """
     return f"{_NOTE_TITLE}\n{origin}\n{tree_size}\n{base64.b64encode(sums_digest).decode()}\n"

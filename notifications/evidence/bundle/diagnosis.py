@@ -1,4 +1,4 @@
-"""Name the part by which a broken bundle differs from what its sums say. Proves nothing: it helps whoever looks."""
+"""Find the part by which a broken bundle differs from its sums. This proves nothing; it only helps the reader."""
 
 import hashlib
 import zipfile
@@ -10,15 +10,15 @@ from notifications.errors import VerificationError
 from notifications.evidence.bundle.archive import read_archive
 from notifications.evidence.bundle.contents import SUMS, SUMS_NOTE
 
-#: Beyond it nothing is looked for: the bundle is refused anyway.
+#: Limits of the search. The bundle is refused in any case.
 _MAX_SUMS_BYTES, _MAX_PARTS = 1 << 26, 200_000
 _CHUNK_BYTES = 1 << 16
 
 
 def first_difference(source: BinaryIO, *, strict: bool) -> str | None:
-    """Return in words the first part that is swapped, missing or added by the sums in the bundle, or None.
+    """Return a text about the first part that is changed, missing or added according to the sums, or None.
 
-    ``strict`` for an archive of the one form; any other one is read as any tool reads a ZIP, stored parts alone.
+    ``strict`` reads an archive in the one format. Otherwise it is read as an ordinary ZIP file.
     """
     digests: dict[str, bytes] = {}
     stated = b""
@@ -30,7 +30,7 @@ def first_difference(source: BinaryIO, *, strict: bool) -> str | None:
             stated = content if name == SUMS else stated
             if len(digests) > _MAX_PARTS:
                 return None
-    # What cannot be read to its end has no diagnosis: the verifier's own step has named why it refuses it.
+    # An archive that cannot be read has no diagnosis. The step of the verifier has already stated the reason.
     except (VerificationError, zipfile.BadZipFile, NotImplementedError, ValueError, OSError, zlib.error):
         return None
     if not stated:
@@ -43,7 +43,7 @@ def _differing(digests: dict[str, bytes], stated: bytes) -> str | None:
     for line in stated.decode("ascii", "replace").splitlines():
         digest, separator, name = line.partition("  ")
         if not separator:
-            return f"{SUMS} holds a line that is none"
+            return f"{SUMS} contains an invalid line"
         listed[name] = digest
     names = {*digests, *listed} - {SUMS, SUMS_NOTE}
     for name in sorted(names):
@@ -70,7 +70,7 @@ def _as_any_zip(source: BinaryIO) -> Iterator[tuple[str, bytes, bytes]]:
     with zipfile.ZipFile(source) as archive:
         for item in archive.infolist():
             if item.file_size > _MAX_SUMS_BYTES or item.compress_size * 1000 < item.file_size:
-                # No bomb is unpacked to say more of it.
+                # A possible ZIP bomb is not unpacked.
                 return
             with archive.open(item) as file:
                 digest, kept = hashlib.sha256(), []

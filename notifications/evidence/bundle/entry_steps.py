@@ -1,7 +1,7 @@
-"""Verify one entry of a bundle with whatever it commits to: steps of ``notifications.evidence.bundle.verification``.
+"""Verify one entry of a bundle and the parts to which it commits: steps of ``evidence.bundle.verification``.
 
-An entry's folder stands for itself: nothing outside it is needed but the checkpoint, and what a notice's later entries
-must agree with is kept as digests.
+Only the entry's folder and the checkpoint are needed. Later entries about a notice must agree with its seal, so two
+digests of each seal are kept.
 """
 
 import hashlib
@@ -37,21 +37,21 @@ _MESSAGES = frozenset({"message.eml", "message.json"})
 
 
 class EntrySteps:
-    """The steps over entries, one entry at a time; remembers two digests per notice."""
+    """The steps over the entries, one entry at a time. Keeps two digests per notice."""
 
     def __init__(self, trust: Trust, scope: Scope, checkpoint: Checkpoint, note: bytes) -> None:
         self._trust, self._scope, self._checkpoint, self._note = trust, scope, checkpoint, note
-        #: what the CA's revocation list says; None where there is none
+        #: the CA's revocation list, or None
         self.revocations: Revocations | None = None
-        #: how many of what were verified
+        #: number of verified objects by kind
         self.counts: Counter[str] = Counter()
-        #: the certificates that signatures and timestamps carried, as parts
+        #: the certificates in the signatures and timestamps, by name of their part
         self.signers: dict[str, bytes] = {}
         #: notice -> digests of its document and of its signature
         self._seals: dict[str, tuple[bytes, bytes]] = {}
 
     def verify(self, index: int, parts: Mapping[str, bytes]) -> Leaf:
-        """Return an entry, verified by the parts of its folder; raises VerificationError naming step and part."""
+        """Verify an entry with the parts of its folder, and return it; raises VerificationError with step and part."""
         place = entry_folder(index)
         leaf, salts = self._verify_included(place, index, parts)
         accounted = {PROOF} | self._verify_opened(place, leaf, salts, parts)
@@ -62,7 +62,7 @@ class EntrySteps:
         elif leaf.type == "delivery.attempted":
             accounted |= self._verify_message(place, leaf, parts)
         if unread := parts.keys() - accounted:
-            raise VerificationError(CONTENTS, f"holds {place}{min(unread)}, to which its entry commits in no way")
+            raise VerificationError(CONTENTS, f"contains {place}{min(unread)}, to which its entry does not commit")
         self.counts["entries"] += 1
         return leaf
 
@@ -109,7 +109,7 @@ class EntrySteps:
 
     def _verify_sealed(self, place: str, leaf: Leaf, parts: Mapping[str, bytes]) -> set[str]:
         if not _IN_A_SEAL & parts.keys():
-            # Erased: no salt opens it either, and the sums say that nothing was taken out since.
+            # The notice was erased. There is no salt for it either, and the sums show that no part was removed later.
             self.counts["notices erased"] += 1
             return set()
         for name in (DOCUMENT_NAME, SIGNATURE_NAME):
@@ -128,16 +128,16 @@ class EntrySteps:
         return self._verify_words(place, document, parts) | (_IN_A_SEAL & parts.keys())
 
     def _verify_words(self, place: str, document: bytes, parts: Mapping[str, bytes]) -> set[str]:
-        """Return the parts that hold the sealed words: those that the document commits to, and all of them."""
+        """Return the parts with the sealed texts; raises unless they are exactly those of the document."""
         renderings = json.loads(document)["renderings"]
         stated = {(item["language"], item["media_type"], item["sha256"]) for item in renderings}
         words = {name for name in parts if name.startswith("words.")}
         for name in sorted(words):
             language, kind = name.split(".")[1], "text/html" if name.endswith(".html") else "text/plain"
             if (language, kind, hashlib.sha256(parts[name]).hexdigest()) not in stated:
-                raise VerificationError(NOTICES, f"{place}{name}: are not words that the document commits to")
+                raise VerificationError(NOTICES, f"{place}{name}: is not a text to which the document commits")
         if len(words) != len(renderings):
-            raise VerificationError(NOTICES, f"lacks words ({place}words…) that the document commits to")
+            raise VerificationError(NOTICES, f"lacks texts ({place}words…) to which the document commits")
         return words
 
     def _verify_stamped(self, place: str, leaf: Leaf, parts: Mapping[str, bytes]) -> set[str]:
@@ -172,7 +172,7 @@ class EntrySteps:
         return set(here)
 
     def _verify_placed(self, place: str, leaf: Leaf) -> None:
-        """Compare what was placed in the console: the document itself. Of other channels no message is here."""
+        """Compare the document that was placed in the console. For other channels the message is not in the bundle."""
         stated = leaf.detail.get("message_sha256")
         seal = self._seals.get(leaf.subjects.get("notice", ""))
         if leaf.detail.get("channel") != "console" or seal is None:
@@ -195,7 +195,7 @@ class EntrySteps:
         self.counts["whole mails"] += 1
 
     def _note_signers(self, place: str, leaf: Leaf, signature: bytes, token: bytes | None) -> None:
-        """Note which certificates a seal carries; raises where one was revoked when the seal was recorded."""
+        """Record the certificates of a seal; raises if one was revoked before the seal was recorded."""
         try:
             carried = certificates_of_signature(signature) + ([] if token is None else certificates_of_token(token))
             parts = [signer_part(certificate) for certificate in carried]

@@ -1,11 +1,11 @@
-"""The account of who was told, as far as the entries of a bundle show it.
+"""The report of who was notified, from the entries of a bundle.
 
-Each entry is proven to stand in the log. That there are no others is not: the log's key signed that these are the
-parts of the bundle, and ``greffier audit`` over the whole log shows it. An incident's own entries state of how many
-customers it was decided; that is compared with the decisions that are here.
+It is proved that each entry is in the log, but not that there are no others. The log's key signed the list of the
+bundle's parts, and ``greffier audit`` checks the whole log. The entries of an incident state the number of customers
+that were decided; this number is compared with the decisions in the bundle.
 
-The account is made at a moment that follows from the content, so that the same bundle says the same whenever it is
-made: the time of the timestamp over its checkpoint, else of its newest entry; of a period not after its end.
+The time of the report depends only on the content, so that the same bundle always has the same report. It is the time
+of the timestamp over the checkpoint, else the time of the newest entry, but never after the end of the period.
 """
 
 from dataclasses import replace
@@ -19,7 +19,7 @@ from notifications.evidence.notification_report_builder import ReportBuilder
 
 
 class Basis(StrEnum):
-    """What the moment of an account rests on."""
+    """Where the time of a report comes from."""
 
     TIMESTAMP = "timestamp"
     NEWEST_ENTRY = "newest_entry"
@@ -27,25 +27,25 @@ class Basis(StrEnum):
 
 
 class BundleReportBuilder:
-    """Takes a bundle's entries in their order."""
+    """Takes the entries of a bundle in order."""
 
     def __init__(self) -> None:
-        self._accounting = ReportBuilder()
+        self._builder = ReportBuilder()
         self._header: Header | None = None
         self._stamped_at: datetime | None = None
         self._newest: datetime | None = None
 
     def begin(self, header: Header, stamped_at: datetime | None) -> None:
-        """Take what stands before the entries: what the bundle is about, and when its checkpoint was timestamped."""
+        """Take the header, and the time of the timestamp over the checkpoint, before the entries."""
         self._header, self._stamped_at = header, stamped_at
 
     def take(self, index: int, leaf: Leaf) -> None:
         """Take the next entry."""
-        self._accounting.take(index, leaf)
+        self._builder.take(index, leaf)
         self._newest = leaf.at if self._newest is None else max(self._newest, leaf.at)
 
     def as_of(self) -> tuple[datetime, Basis]:
-        """Return the moment of the account, and what it rests on."""
+        """Return the time of the report, and where it comes from."""
         if self._stamped_at is not None:
             moment, basis = self._stamped_at, Basis.TIMESTAMP
         else:
@@ -55,18 +55,18 @@ class BundleReportBuilder:
 
     @property
     def header(self) -> Header:
-        """What the bundle is about; raises LookupError before ``begin``."""
+        """The header of the bundle; raises LookupError before ``begin``."""
         if self._header is None:
-            raise LookupError("nothing was begun")
+            raise LookupError("the header is not known before begin()")
         return self._header
 
     @property
     def counts_customers(self) -> bool:
-        """Whether the number of customers that were decided about can be compared: of whole incidents alone."""
+        """Whether the number of decided customers can be compared, which is possible only for whole incidents."""
         scope = self.header.scope
         return scope == replace(scope, notice=None, customer=None, starts_at=None, ends_at=None)
 
     def findings(self, as_of: datetime | None = None) -> NotificationReport:
-        """Return the account, at another moment where one is given."""
-        found = self._accounting.findings(as_of or self.as_of()[0], whole=False)
+        """Return the report, at the time ``as_of`` if it is given."""
+        found = self._builder.findings(as_of or self.as_of()[0], whole=False)
         return found if self.counts_customers else replace(found, incidents=())

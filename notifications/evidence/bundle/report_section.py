@@ -1,4 +1,4 @@
-"""The account of who was told as part of the report: each statement leads to the proof of the entry that shows it."""
+"""The section of the report on who was notified. Every statement links to the proof of its entry."""
 
 import html
 from collections.abc import Iterator, Mapping
@@ -17,15 +17,15 @@ from notifications.evidence.notification_report import (
     ReportStatus,
 )
 
-#: What an auditor looks at first.
+#: Statuses that an auditor reads first.
 _FIRST = (ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED)
 _COLUMNS = ("incident_name", "customer_name", "standing_name", "duty", "due", "released", "told", "delay")
 
 
-def report_section(accounting: BundleReportBuilder) -> Iterator[bytes]:
-    """Yield the section in the bundle's language: what it shows and what not; late, missing, overridden; every line."""
-    words, found = words_of(accounting.header.language), accounting.findings()
-    as_of, basis = accounting.as_of()
+def report_section(builder: BundleReportBuilder) -> Iterator[bytes]:
+    """Yield the section in the bundle's language: its limits, then late, missing and overridden, then every line."""
+    words, found = words_of(builder.header.language), builder.findings()
+    as_of, basis = builder.as_of()
     yield f"<h2>{html.escape(words['account'])}</h2>\n".encode()
     if not found.lines:
         yield f"<p>{html.escape(words['account_none'])}</p>\n".encode()
@@ -53,12 +53,12 @@ def _first(words: Mapping[str, str], found: NotificationReport) -> Iterator[byte
         lines = found.standing_at(standing)
         if standing is ReportStatus.UNDECIDED and not lines:
             continue
-        yield from _list(words, f"standing_{standing.value}", (_said(words, line) for line in lines))
+        yield from _list(words, f"standing_{standing.value}", (_statement(words, line) for line in lines))
     special = [item for item in found.overrides if item.kind is not OverrideKind.ONE_PERSON]
     yield from _list(words, "overridden", (_overridden(words, item) for item in special))
-    alone = [item for item in found.overrides if item.kind is OverrideKind.ONE_PERSON]
-    if alone:
-        yield from _list(words, "override_one_person", (_overridden(words, item) for item in alone))
+    by_one_person = [item for item in found.overrides if item.kind is OverrideKind.ONE_PERSON]
+    if by_one_person:
+        yield from _list(words, "override_one_person", (_overridden(words, item) for item in by_one_person))
 
 
 def _list(words: Mapping[str, str], title: str, items: Iterator[str]) -> Iterator[bytes]:
@@ -73,7 +73,7 @@ def _list(words: Mapping[str, str], title: str, items: Iterator[str]) -> Iterato
     yield b"</ul>\n"
 
 
-def _said(words: Mapping[str, str], line: ReportLine) -> str:
+def _statement(words: Mapping[str, str], line: ReportLine) -> str:
     cause = "" if line.cause is None else f": {html.escape(words[f'cause_{line.cause.value}'])}"
     facts = [
         _fact(words, "due", line.due_at, line.decided_index),

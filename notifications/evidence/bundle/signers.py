@@ -1,4 +1,4 @@
-"""The certificates that signatures and timestamps carry, timestamps over bytes, and what a revocation list says."""
+"""The certificates in signatures and timestamps, the verification of timestamps, and revocation lists."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ def signer_part(certificate: bytes) -> tuple[str, bytes]:
 
 
 def verify_token(token: bytes, content: bytes, roots: Sequence[x509.Certificate], step: str, name: str) -> datetime:
-    """Return when an authority under one of the roots saw the content; raises VerificationError naming the part."""
+    """Verify a timestamp over the content and return its time; raises VerificationError with the part's name."""
     try:
         return verify_timestamp(token, content, roots, step).at
     except VerificationError as error:
@@ -40,21 +40,21 @@ def verify_token(token: bytes, content: bytes, roots: Sequence[x509.Certificate]
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """What a revocation list of the CA says."""
+    """The content of a revocation list of the CA."""
 
     issued_at: datetime
-    #: serial number -> since when
+    #: serial number -> time of the revocation
     revoked: dict[int, datetime]
 
     def verify(self, certificate: bytes, used_at: datetime, step: str, name: str) -> None:
-        """Raise VerificationError where a certificate (PEM) was revoked by the time it was used."""
+        """Raise VerificationError if a certificate (PEM) was revoked at or before the time of its use."""
         since = self.revoked.get(x509.load_pem_x509_certificate(certificate).serial_number)
         if since is not None and since <= used_at:
             raise VerificationError(step, f"{name}: was revoked at {since:%Y-%m-%d %H:%M:%S} UTC, before it was used")
 
 
 def parse_revocations(data: bytes, ca: Iterable[x509.Certificate]) -> Revocations:
-    """Return what a list (PEM or DER) says; raises InvalidInputError unless one of the CA's certificates signed it."""
+    """Return a revocation list (PEM or DER); raises InvalidInputError unless one of the CA's certificates signed it."""
     try:
         pem = data.lstrip().startswith(b"-----BEGIN")
         listed = x509.load_pem_x509_crl(data) if pem else x509.load_der_x509_crl(data)
@@ -74,5 +74,5 @@ def parse_revocations(data: bytes, ca: Iterable[x509.Certificate]) -> Revocation
 def _issuer_key(certificate: x509.Certificate) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey:
     key = certificate.public_key()
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
-        raise TypeError("a CA's key that is neither RSA nor EC")
+        raise TypeError("the CA's key is neither RSA nor EC")
     return key

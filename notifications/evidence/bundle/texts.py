@@ -1,4 +1,4 @@
-"""What a bundle says to people in their language: the README, and the report entry by entry."""
+"""The texts of a bundle in the reader's language: the README, and the report with all entries."""
 
 import html
 import tomllib
@@ -27,7 +27,7 @@ _STYLE = (
 
 
 def readme(header: Header, *, revocations: bool) -> bytes:
-    """Return ``README.txt``; raises InvalidInputError for a language that there is none in."""
+    """Return ``README.txt``; raises InvalidInputError for an unknown language."""
     words = words_of(header.language)
     text = resources.files(__package__).joinpath(f"readme.{header.language}.txt").read_text("utf-8")
     filled = Template(text).substitute(
@@ -41,7 +41,7 @@ def readme(header: Header, *, revocations: bool) -> bytes:
 
 
 def report_begin(header: Header) -> bytes:
-    """Return how the report begins; ``report_section``, ``report_entries``, its rows and ``report_end`` follow."""
+    """Return the beginning of the report. ``report_section``, ``report_entries``, rows and ``report_end`` follow."""
     words = words_of(header.language)
     counted = Template(words["counted"]).substitute(
         entries=header.entries, tree_size=header.tree_size, origin=header.origin
@@ -55,7 +55,7 @@ def report_begin(header: Header) -> bytes:
 
 
 def report_entries(header: Header) -> bytes:
-    """Return how the table of entries begins; ``report_row`` of each follows."""
+    """Return the beginning of the table of entries. One ``report_row`` for each entry follows."""
     words = words_of(header.language)
     heads = "".join(f"<th>{html.escape(words[name])}</th>" for name in ("index", "at", "what", "facts", "parts"))
     title = html.escape(words["entries"])
@@ -63,7 +63,7 @@ def report_entries(header: Header) -> bytes:
 
 
 def report_row(header: Header, index: int, leaf: Leaf, parts: Iterable[str]) -> bytes:
-    """Return what the report says of an entry; ``parts`` are the names in its folder, the proof first."""
+    """Return the row of an entry. ``parts`` are the names in its folder, the proof first."""
     words, folder = words_of(header.language), entry_folder(index)
     facts = "".join(
         f"<dt>{html.escape(name)}</dt><dd>{html.escape(_shown(value))}</dd>"
@@ -80,12 +80,12 @@ def report_row(header: Header, index: int, leaf: Leaf, parts: Iterable[str]) -> 
 
 
 def report_end() -> bytes:
-    """Return how the report ends."""
+    """Return the end of the report."""
     return b"</tbody>\n</table>\n</body>\n</html>\n"
 
 
 def words_of(language: str) -> Mapping[str, str]:
-    """Return the words of a language by their names; raises InvalidInputError for one that there are none in."""
+    """Return the texts of a language by their keys; raises InvalidInputError for an unknown language."""
     if language not in LANGUAGES:
         raise InvalidInputError(Fault("language", f"must be one of {', '.join(LANGUAGES)}"))
     return _WORDS[language]

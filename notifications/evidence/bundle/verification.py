@@ -1,9 +1,9 @@
-"""Verify a bundle offline, in one pass from its first byte to its last; each step raises, naming the part that is off.
+"""Verify a bundle offline, in one pass from the first byte to the last. A failed step raises with the faulty part.
 
-What must be trusted comes from elsewhere, as for a notice: the CA, the timestamp authority's root, the log's keys. What
-is *not* checked: that the entries are all that the log has on the subject (whoever made the bundle signed that, and
-``greffier audit`` proves it against the whole log); that the log shows the same head to everybody (compare the
-checkpoint, look at its witnesses); what the report says in its own words; whether what is recorded is true.
+As for a notice, the caller must get the trust anchors separately: the CA, the root of the timestamp authority, and the
+keys of the log. *Not* checked: whether these are all entries of the log in the scope (the log's key signed the list of
+parts; ``greffier audit`` proves it with the whole log); whether everybody sees the same head of the log (compare the
+checkpoint, and check its witnesses); the texts of the report; whether the records are true.
 """
 
 import hashlib
@@ -48,74 +48,77 @@ HEAD = "checkpoint"
 LISTED = "sums"
 SIGNED = "signature of the log"
 
-#: In the order in which they are told.
+#: The steps in the order in which they are reported.
 BUNDLE_STEPS = (
     ARCHIVE, CONTENTS, ANCHORS, HEAD, INCLUDED, OPENED, NOTICES, MESSAGES, CERTIFICATES, LISTED, SIGNED,
 )  # fmt: skip
 
-#: Longest part; sums and report may be longer, they are gone through without being held.
+#: Longest part. Sums and report may be longer, because they are read in chunks.
 _MAX_CONTENT = 1 << 28
-#: Longest folder of one entry, all its parts taken together.
+#: Longest folder of one entry: the sum of all its parts.
 _MAX_FOLDER = 1 << 28
-#: What stands before the entries, in the order of names.
-_AHEAD = (
+#: The parts before the entries, sorted by name.
+_LEADING_PARTS = (
     README, ANCHOR_CRL, ANCHOR_CA, ANCHOR_LOG, ANCHOR_TSA, HEADER, CHECKPOINT_FILE, COSIGNATURES, CHECKPOINT_TOKEN,
 )  # fmt: skip
 _OPTIONAL = frozenset({ANCHOR_CRL, COSIGNATURES, CHECKPOINT_TOKEN})
 
 
 def verify_bundle(
-    source: BinaryIO, trust: Trust, witnesses: Sequence[VerifierKey] = (), accounting: BundleReportBuilder | None = None
+    source: BinaryIO,
+    trust: Trust,
+    witnesses: Sequence[VerifierKey] = (),
+    report_builder: BundleReportBuilder | None = None,
 ) -> Iterator[VerifiedStep]:
-    """Read the bundle once, then yield what held; raises VerificationError, naming step and part, at what does not.
+    """Read the bundle once, then yield the steps that passed; raises VerificationError with step and part at a failure.
 
-    1. Archive: the one strict form; no part twice, out of order, compressed, or of a name that leads elsewhere.
-    2. Contents: every part is one that a bundle has; none that it must have is missing.
-    3. Anchors: certificates and keys in the bundle are among those trusted beforehand.
-    4. Checkpoint: signed by the log's key; its timestamp, where there is one, is over it. Of ``witnesses`` those that
-       cosigned it are named; lines of others are not verified, and said to be there.
-    5. Entries: each is within what the bundle is about, and stands under the checkpoint. As many as it says.
-    6. What entries commit to: each salt opens its commitment with the very part that is here.
-    7. Notices: every sealed one by the steps of ``verify_notice_files``; later timestamps over its signature.
-    8. Messages: each is the one that was recorded; a mail with the whole notice by ``verify_notice_mail``.
-    9. Certificates: those listed are those in signatures and timestamps; none was revoked before it was used.
-    10. Sums: exactly the parts that are here, with the digests that they have.
-    11. Signature: the log's key signed the sums, so that no part is missing that was there.
+    1. Archive: the one strict format. No part occurs twice, is out of order or compressed, or has an unsafe name.
+    2. Contents: every part is known, and no required part is missing.
+    3. Anchors: the certificates and keys in the bundle are among the trusted ones.
+    4. Checkpoint: signed by the log's key, and its timestamp, if any, covers it. The finding names each of the
+       ``witnesses`` that cosigned it, and the number of other cosignature lines, which are not verified.
+    5. Entries: each is in the scope of the bundle and in the tree of the checkpoint. Their number is as stated.
+    6. What entries commit to: each salt opens its commitment with exactly the part in the bundle.
+    7. Notices: each seal by the steps of ``verify_notice_files``, and later timestamps over its signature.
+    8. Messages: each is the recorded one. A mail with the whole notice also by ``verify_notice_mail``.
+    9. Certificates: those listed are those in signatures and timestamps. None was revoked before its use.
+    10. Sums: exactly the parts of the bundle, with their digests.
+    11. Signature: the log's key signed the sums, so that no part was removed.
 
-    Of a bundle that is off in several ways the first part that is off is named, whatever its step. ``accounting`` takes
-    each entry that was verified; what it then says holds only once every step did.
+    If a bundle has several faults, the first faulty part is reported, whatever its step. ``report_builder`` takes each
+    verified entry. Its report is valid only after every step has passed.
     """
-    pass_ = _Pass(trust, witnesses, accounting)
+    bundle_pass = _BundlePass(trust, witnesses, report_builder)
     try:
         for part in read_archive(source):
-            pass_.take(part)
-        pass_.end()
+            bundle_pass.take(part)
+        bundle_pass.end()
     except VerificationError as error:
         source.seek(0)
         found = first_difference(source, strict=error.step != ARCHIVE)
         raise error if found is None else VerificationError(error.step, f"{error.reason}; {found}") from None
-    yield from pass_.findings()
+    yield from bundle_pass.findings()
 
 
 def _digest(part: Part) -> bytes:
-    """Return the digest of a part that grows with the bundle and is not held."""
+    """Return the digest of a part of any length, which is read in chunks."""
     digest = hashlib.sha256()
     for chunk in part.chunks:
         digest.update(chunk)
     return digest.digest()
 
 
-class _Pass:
-    """One pass over the parts; grows by a few digests per notice, and by nothing else."""
+class _BundlePass:
+    """One pass over the parts. Its memory grows only by a few digests per notice."""
 
     def __init__(
-        self, trust: Trust, witnesses: Sequence[VerifierKey] = (), accounting: BundleReportBuilder | None = None
+        self, trust: Trust, witnesses: Sequence[VerifierKey] = (), report_builder: BundleReportBuilder | None = None
     ) -> None:
         self._trust, self._witnesses = trust, witnesses
-        self._accounting = accounting
+        self._report_builder = report_builder
         self._stamped_at: datetime | None = None
         #: the parts before the entries, which are few and small
-        self._ahead: dict[str, bytes] = {}
+        self._leading_parts: dict[str, bytes] = {}
         self._header: Header | None = None
         self._steps: EntrySteps | None = None
         #: the entry that is being read, and the parts of its folder
@@ -128,7 +131,7 @@ class _Pass:
         self._sums = hashlib.sha256()
         self._stated_sums: bytes | None = None
         self._note: bytes | None = None
-        self._beside_head = ""
+        self._checkpoint_remarks = ""
 
     def take(self, part: Part) -> None:
         """Take the next part; raises VerificationError."""
@@ -150,43 +153,43 @@ class _Pass:
         self._sums.update(checksum_line(name, hashlib.sha256(content).digest()))
         if place is not None:
             self._take_of_entry(*place, content)
-        elif name in _AHEAD:
-            self._ahead[name] = content
+        elif name in _LEADING_PARTS:
+            self._leading_parts[name] = content
         elif name.startswith(SIGNERS):
             self._take_signer(name, content)
         else:
             raise VerificationError(CONTENTS, f"holds {name}, which no bundle has")
 
     def _begin(self) -> EntrySteps:
-        """Take the steps over what stands before the entries: 2. to 4."""
+        """Run steps 2 to 4 over the parts before the entries."""
         # 2.
-        for name in _AHEAD:
-            if name not in self._ahead and name not in _OPTIONAL:
+        for name in _LEADING_PARTS:
+            if name not in self._leading_parts and name not in _OPTIONAL:
                 raise VerificationError(CONTENTS, f"lacks {name}")
         try:
-            header = self._header = parse_header(self._ahead[HEADER])
+            header = self._header = parse_header(self._leading_parts[HEADER])
         except InvalidInputError as error:
             raise VerificationError(CONTENTS, f"{HEADER}: {error}") from None
         # 3.
         self._verify_anchors()
         # 4.
-        note = self._ahead[CHECKPOINT_FILE]
+        note = self._leading_parts[CHECKPOINT_FILE]
         try:
             checkpoint = verify_checkpoint(note, *self._trust.log_keys)
         except VerificationError as error:
             raise VerificationError(HEAD, f"{CHECKPOINT_FILE}: {error.reason}") from None
         if (header.origin, header.tree_size) != (checkpoint.origin, checkpoint.size):
             raise VerificationError(HEAD, f"{HEADER} names another checkpoint than {CHECKPOINT_FILE} is")
-        if (token := self._ahead.get(CHECKPOINT_TOKEN)) is not None:
+        if (token := self._leading_parts.get(CHECKPOINT_TOKEN)) is not None:
             at = verify_token(token, note, self._trust.timestamp_roots, HEAD, CHECKPOINT_TOKEN)
             self._stamped_at = at
-            self._beside_head += f", timestamped {at:%Y-%m-%d %H:%M:%S} UTC"
-        if (lines := self._ahead.get(COSIGNATURES)) is not None:
+            self._checkpoint_remarks += f", timestamped {at:%Y-%m-%d %H:%M:%S} UTC"
+        if (lines := self._leading_parts.get(COSIGNATURES)) is not None:
             self._verify_cosignatures(note, lines)
-        if self._accounting is not None:
-            self._accounting.begin(header, self._stamped_at)
+        if self._report_builder is not None:
+            self._report_builder.begin(header, self._stamped_at)
         steps = EntrySteps(self._trust, header.scope, checkpoint, note)
-        if (listed := self._ahead.get(ANCHOR_CRL)) is not None:
+        if (listed := self._leading_parts.get(ANCHOR_CRL)) is not None:
             try:
                 steps.revocations = parse_revocations(listed, self._trust.ca)
             except InvalidInputError as error:
@@ -208,10 +211,10 @@ class _Pass:
                 raise VerificationError(HEAD, f"{COSIGNATURES}: {error.reason}") from None
         others = len(whole.signatures) - len(before.signatures) - len(known)
         named = "".join(f", cosigned by {key.name}" for key in known)
-        self._beside_head += named + (f", {others} lines of witnesses not known here" if others else "")
+        self._checkpoint_remarks += named + (f", {others} lines of witnesses not known here" if others else "")
 
     def _verify_anchors(self) -> None:
-        texts = self._ahead
+        texts = self._leading_parts
         try:
             own = parse_trust(texts[ANCHOR_CA], texts[ANCHOR_TSA], texts[ANCHOR_LOG].decode("utf-8", "replace"))
         except InvalidInputError as error:
@@ -236,11 +239,11 @@ class _Pass:
             raise VerificationError(CONTENTS, f"{entry_folder(index)} is longer than {_MAX_FOLDER} bytes")
 
     def _end_entry(self) -> None:
-        """Take the steps over the entry whose folder is complete: 5. to 9."""
+        """Run steps 5 to 9 over the entry whose folder is complete."""
         if self._steps is not None and self._index is not None:
             leaf = self._steps.verify(self._index, self._folder)
-            if self._accounting is not None:
-                self._accounting.take(self._index, leaf)
+            if self._report_builder is not None:
+                self._report_builder.take(self._index, leaf)
         self._index = None
 
     def _take_signer(self, name: str, content: bytes) -> None:
@@ -251,7 +254,7 @@ class _Pass:
         self._listed_signers.add(name)
 
     def end(self) -> None:
-        """Take the steps that want all parts: 5. and 9. to 11.; raises VerificationError."""
+        """Run the rest of step 5 and steps 9 to 11, which need all parts; raises VerificationError."""
         if self._steps is None:
             self._steps = self._begin()
         steps, header = self._steps, self._known_header()
@@ -284,11 +287,11 @@ class _Pass:
         return self._header
 
     def findings(self) -> Iterator[VerifiedStep]:
-        """Yield what each step established, once ``end`` has."""
+        """Yield the finding of each step, after ``end`` has run."""
         header, counts = self._known_header(), {} if self._steps is None else self._steps.counts
         signers = {} if self._steps is None else self._steps.signers
 
-        def told(*names: str) -> str:
+        def counted(*names: str) -> str:
             return ", ".join(f"{counts.get(name, 0)} {name}" for name in names if counts.get(name) or name == names[0])
 
         revocations = None if self._steps is None else self._steps.revocations
@@ -302,11 +305,11 @@ class _Pass:
             ARCHIVE: f"{self._parts} parts in the one form",
             CONTENTS: f"made for {header.reader}, in {header.language}",
             ANCHORS: "those that you trust",
-            HEAD: f"{header.origin}, {header.tree_size} entries{self._beside_head}",
+            HEAD: f"{header.origin}, {header.tree_size} entries{self._checkpoint_remarks}",
             INCLUDED: f"{counts.get('entries', 0)} entries, each under the checkpoint",
             OPENED: f"{counts.get('opened', 0)} opened, {closed} kept closed (erased, or not this reader's)",
-            NOTICES: told("notices", "later timestamps", "timestamps that followed", "notices erased"),
-            MESSAGES: told("messages", "whole mails", "placed in the console", "messages not here"),
+            NOTICES: counted("notices", "later timestamps", "timestamps that followed", "notices erased"),
+            MESSAGES: counted("messages", "whole mails", "placed in the console", "messages not here"),
             CERTIFICATES: f"{len(signers)} certificates; {revoked}",
             LISTED: f"{self._parts - 2} parts, each as listed",
             SIGNED: header.origin,

@@ -1,4 +1,4 @@
-"""Change, import and erase customers; keep their webhooks.
+"""Change, import and erase customers, and manage their webhooks.
 
 Imports ``ports`` and below. One module per use case, numbered steps.
 """

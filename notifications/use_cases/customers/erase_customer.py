@@ -1,4 +1,4 @@
-"""Erase a customer at the end of its contract (agreement 9.7, 12): ordered, told 21 days ahead, done, certified."""
+"""Erase a customer after the end of its contract (agreement 9.7, 12): order, 21 days' notice, erasure, certificate."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError, StateC
 from notifications.ports import ErasureTransaction
 from notifications.use_cases.audit_context import AuditContext
 
-#: Identifiers in one entry at most: a leaf has an end.
+#: Maximum number of identifiers in one entry, because the length of a leaf is limited.
 _IDS_IN_ENTRY = 500
 _REFERENCE_CHARACTERS = 200
 
@@ -32,13 +32,14 @@ def order_erasure(
     reference: str | None = None,
     served_at: datetime | None = None,
 ) -> ErasureOrder:
-    """Order the erasure of a customer whose contract ended; it can be taken back until it is done.
+    """Order the erasure of a customer whose contract ended. The order can be withdrawn until the customer is erased.
 
-    Raises NotFoundError, StateConflictError where an order stands, InvalidInputError for a letter without reference or
-    time, a time that is not past or so long past that the erasure is overdue, mails without anybody to write to.
+    Raises NotFoundError, and StateConflictError if there is an order already. Raises InvalidInputError for a letter
+    without a reference or time, for a time in the future, for a time so long ago that the erasure would be overdue, and
+    for mails if there is no contact to write to.
 
-    1. The notice is served by mails queued in the same unit of work, or was served by letter.
-    2. Store the order with its entry; of a letter, when it was served.
+    1. The formal notice is served by mails that are queued in the same unit of work, or was served by letter.
+    2. Store the order with its audit entry. For a letter, also record when it was served.
     """
     customer = tx.customers.require(customer_id)
     if tx.erasures.order(customer_id) is not None:
@@ -47,13 +48,13 @@ def order_erasure(
     faults = []
     if served_by is ServedBy.LETTER:
         if not reference or not reference.strip() or len(reference) > _REFERENCE_CHARACTERS:
-            faults.append(Fault("reference", "must say what the letter is found by"))
+            faults.append(Fault("reference", f"must identify the letter, in 1 to {_REFERENCE_CHARACTERS} characters"))
         if served_at is None or served_at > act.now:
-            faults.append(Fault("served_at", "must say when the letter was served, in the past"))
+            faults.append(Fault("served_at", "must be the past time at which the letter was served"))
         elif served_at <= act.now - timedelta(days=ERASED_WITHIN_DAYS):
-            faults.append(Fault("served_at", "is so long past that the erasure would be overdue: serve another notice"))
+            faults.append(Fault("served_at", "is so long ago that the erasure would be overdue: serve another notice"))
     elif not mail_ids:
-        faults.append(Fault("served_by", "the customer has nobody to write to: serve the notice by letter"))
+        faults.append(Fault("served_by", "the customer has no contact to write to: serve the notice by letter"))
     if faults:
         raise InvalidInputError(*faults)
     # 2.
@@ -85,7 +86,7 @@ def order_erasure(
 def notice_served(
     tx: ErasureTransaction, act: AuditContext, customer_id: UUID, time_zone: str, served_at: datetime
 ) -> ErasureWindow:
-    """Record that the formal notice was served: the 21 days run from here. Once per order."""
+    """Record that the formal notice was served, once per order. The 21 days start at ``served_at``."""
     window = erasure_window(served_at, time_zone)
     tx.erasures.set_noticed(customer_id, served_at)
     tx.audit.append([
@@ -103,9 +104,10 @@ def notice_served(
 
 
 def withdraw_erasure(tx: ErasureTransaction, act: AuditContext, customer_id: UUID, *, reason: str) -> None:
-    """Take an order back: the customer stays; raises NotFoundError where none stands, InvalidInputError for no reason.
+    """Withdraw an order, so that the customer is not erased.
 
-    What was announced in the mails is not true any more; whoever withdraws tells the customer.
+    Raises NotFoundError if there is no order, and InvalidInputError without a reason. The mails that announced the
+    erasure are then wrong. The person who withdraws the order must inform the customer; this function does not.
     """
     tx.customers.require(customer_id)
     if tx.erasures.order(customer_id) is None:
@@ -123,19 +125,21 @@ def withdraw_erasure(tx: ErasureTransaction, act: AuditContext, customer_id: UUI
 
 
 def erase_customer(tx: ErasureTransaction, act: AuditContext, customer_id: UUID) -> Erasure:
-    """Erase a customer whose 21 days are over; raises StateConflictError where something stands in the way.
+    """Erase a customer whose 21 days are over; raises NotFoundError, and StateConflictError if step 1 fails.
 
-    1. An order stands, its time has come, and nothing is owed to the customer: a notice is never lost.
-    2. Everything of it goes: contacts, texts, mails, salts, openings, decisions, profile, accounts with no other role.
-    3. The log says so under the pseudonym, with what was opened elsewhere: from here nobody can tell whose it was.
+    1. Check that there is an order, that its 21 days are over, and that no notice, delivery or call is still owed to
+       the customer.
+    2. Erase its contacts, texts, mails, salts, openings, decisions, profiles, and the accounts that have no other role.
+    3. Record the erasure in the log under the pseudonym, with the erased accounts and the entries whose openings were
+       erased. After that, nobody can find out to which customer the pseudonym belonged.
     """
     # 1.
     order = tx.erasures.order(customer_id)
     customer = tx.customers.require(customer_id)
     if order is None or order.noticed_at is None:
-        raise StateConflictError("no erasure is ordered whose formal notice was served")
+        raise StateConflictError("there is no erasure order whose formal notice was served")
     if act.now < erasure_window(order.noticed_at, customer.time_zone).not_before:
-        raise StateConflictError("21 calendar days have not gone by since the formal notice")
+        raise StateConflictError("21 calendar days have not passed since the formal notice")
     owed = tx.erasures.obstacles(customer_id)
     if owed:
         listed = ", ".join(f"{number} {kind}" for kind, number in owed.items())

@@ -1,4 +1,4 @@
-"""Import customers with their contacts: all of them in one transaction, or none, with every fault by its line."""
+"""Import customers with their contacts, all in one transaction or none. Every fault is reported with its line."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -23,14 +23,14 @@ from notifications.use_cases.incidents.customer_decider import Agreements
 
 @dataclass(frozen=True, slots=True)
 class CustomerLine:
-    """One line: a customer, and one of its contacts or none; checked for form at the border."""
+    """One line: a customer, and at most one of its contacts. The caller has already checked the form of the values."""
 
     number: int
     customer: CustomerDraft
     agreement_id: str | None
     effective_at: datetime | None
     contact: ContactDraft | None
-    #: members of the two drafts that the file states; what it does not state stays as it is
+    #: members of the two drafts that the file contains; all other members keep their values
     customer_members: frozenset[str]
     contact_members: frozenset[str]
 
@@ -47,17 +47,17 @@ class LineFault:
 
 @dataclass(frozen=True, slots=True)
 class LineOutcome:
-    """What one line does: ``created``, ``changed`` or ``unchanged``; None for a line that says nothing of it."""
+    """The effect of one line: ``created``, ``changed`` or ``unchanged``. None if the line has no such effect."""
 
     line: int
-    #: said by the first line of a customer
+    #: set on the first line of each customer only
     customer: str | None
     contact: str | None
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did, or would do, or why it does not."""
+    """The effects of an import or of a dry run, or the faults that prevent it."""
 
     outcomes: list[LineOutcome] = field(default_factory=list)
     faults: list[LineFault] = field(default_factory=list)
@@ -65,7 +65,7 @@ class ImportReport:
 
 
 class ImportUndoneError(GreffierError):
-    """The import was a dry run or has faults: nothing of it is kept, and the report says what there is to say."""
+    """The import was a dry run or has faults. Nothing was imported; ``report`` has the effects or the faults."""
 
     def __init__(self, report: ImportReport) -> None:
         self.report = report
@@ -75,14 +75,15 @@ class ImportUndoneError(GreffierError):
 def import_customers(
     tx: Transaction, act: AuditContext, lines: Sequence[CustomerLine], agreements: Agreements, *, dry_run: bool
 ) -> ImportReport:
-    """Bring customers and contacts to what the lines say; a second time the same lines change nothing.
+    """Create and change customers and contacts as the lines state. Importing the same lines again changes nothing.
 
-    1. A customer is known by its name, which must be unique; a contact by its address at the customer.
-    2. Lines of one customer agree on the customer, and name no contact twice.
-    3. What is new is made, what differs is changed, the rest stays; nothing is taken away.
-    4. Faults are gathered over all lines. With any, or in a dry run, everything is undone.
+    1. A customer is identified by its name, which must be unique. A contact is identified by its address within the
+       customer.
+    2. Check that the lines of one customer state the same customer data, and no contact twice.
+    3. Create what is new and change what differs. Everything else stays; nothing is removed.
+    4. Collect the faults of all lines. If there are faults, or in a dry run, undo everything.
 
-    Raises ImportUndoneError for 4., with the report. Each change leaves its own audit entry, as made one by one.
+    Raises ImportUndoneError in step 4, with the report. Each change has its own audit entry, as without an import.
     """
     report = ImportReport()
     known: dict[str, list[Customer]] = {}
@@ -120,7 +121,7 @@ def _import_one(
         stated = (line.customer, line.agreement_id, line.effective_at)
         if stated != (first.customer, first.agreement_id, first.effective_at):
             report.faults.append(
-                LineFault(line.number, "name", f"says something else of this customer than line {first.number}")
+                LineFault(line.number, "name", f"states other data of this customer than line {first.number}")
             )
     # 3.
     customer, outcome = _customer(tx, act, known, first, agreements, report)
@@ -153,7 +154,7 @@ def _customer(
 ) -> tuple[Customer, str]:
     if not known:
         if line.agreement_id is None or line.effective_at is None:
-            raise InvalidInputError(Fault("agreement_id", "a new customer is bound to an agreement from a date"))
+            raise InvalidInputError(Fault("agreement_id", "a new customer needs an agreement_id and an effective_at"))
         report.agreements_bound += 1
         return register_customer(tx, act, line.customer, line.agreement_id, line.effective_at, agreements), "created"
     (before,) = known

@@ -1,4 +1,4 @@
-"""Customers, contacts, agreement bindings and chosen levels: who is told, where, and of what."""
+"""Register and change customers, contacts, agreement bindings and chosen levels."""
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from notifications.use_cases.incidents.customer_decider import Agreements
 
 @dataclass(frozen=True, slots=True)
 class CustomerDraft:
-    """What is stated of a customer; already checked for form at the border (language, time zone)."""
+    """The editable data of a customer. The caller has already checked language and time zone."""
 
     name: str
     language: str
@@ -40,7 +40,7 @@ class CustomerDraft:
 
 @dataclass(frozen=True, slots=True)
 class ContactDraft:
-    """What is stated of a contact; ``email`` is a checked and normalised address, ``smime_certificate`` is DER."""
+    """The editable data of a contact. ``email`` is a checked and normalised address, ``smime_certificate`` is DER."""
 
     name: str
     role: ContactRole
@@ -52,7 +52,7 @@ class ContactDraft:
     fallback: bool = False
     mail_content: MailContent = MailContent.FULL
     smime_certificate: bytes | None = None
-    #: whoever states it answers for the address being the contact's, by another way than a mailed link
+    #: the person who enters it vouches that the address is the contact's; no mailed link was used
     address_confirmed: bool = False
     phone: str | None = None
 
@@ -65,7 +65,7 @@ def register_customer(
     effective_at: datetime,
     agreements: Agreements,
 ) -> Customer:
-    """Register a customer bound to an agreement version from a date (10); both in one transaction."""
+    """Register a customer and bind it to an agreement version from a date (10), in one transaction."""
     agreements.named(agreement_id)
     customer = Customer(
         id=act.identifiers.new_id(),
@@ -88,7 +88,7 @@ def register_customer(
 def change_customer(
     tx: Transaction, act: AuditContext, customer_id: UUID, expected_version: int, draft: CustomerDraft
 ) -> Customer:
-    """Replace what is stated of a customer."""
+    """Replace the editable data of a customer; raises NotFoundError, VersionMismatchError."""
     before = tx.customers.require(customer_id)
     if before.version != expected_version:
         raise VersionMismatchError("customer", customer_id, expected_version, before.version)
@@ -117,7 +117,7 @@ def bind_agreement(
     effective_at: datetime,
     agreements: Agreements,
 ) -> AgreementBinding:
-    """Bind a customer to an agreement version from a date on (10); earlier bindings stay as they were."""
+    """Bind a customer to an agreement version from a date (10). Earlier bindings do not change."""
     tx.customers.require(customer_id)
     agreements.named(agreement_id)
     binding = AgreementBinding(customer_id, agreement_id, effective_at, act.now)
@@ -140,9 +140,9 @@ def choose_profile(
     effective_at: datetime,
     agreements: Agreements,
 ) -> ProfileVersion:
-    """Record the levels a customer chose (11.1.1.3) from a moment on; None goes back to the default levels.
+    """Record the levels that a customer chose (11.1.1.3), from ``effective_at``. None restores the default levels.
 
-    Raises InvalidInputError naming a level that no agreement of the customer knows.
+    Raises InvalidInputError for each level that no agreement of the customer has.
     """
     tx.customers.require(customer_id)
     verify_choices(tx, customer_id, choices, agreements)
@@ -174,7 +174,7 @@ def choose_profile(
 def verify_choices(
     tx: Transaction, customer_id: UUID, choices: tuple[LevelChoice, ...] | None, agreements: Agreements
 ) -> None:
-    """Raise InvalidInputError where a choice names a level that none of the customer's agreements has."""
+    """Raise InvalidInputError for each chosen level that none of the customer's agreements has."""
     bound = [agreements.by_id[binding.agreement_id] for binding in tx.customers.bindings(customer_id)]
     known = {
         "impacts": {level.id for agreement in bound for level in agreement.impacts},
@@ -182,7 +182,7 @@ def verify_choices(
         "priorities": {level.id for agreement in bound for level in agreement.priorities},
     }
     faults = [
-        Fault(f"choices.{position}.{dimension}", f"{level!r} is no level of the customer's agreement")
+        Fault(f"choices.{position}.{dimension}", f"{level!r} is not a level of the customer's agreement")
         for position, choice in enumerate(choices or ())
         for dimension, levels in known.items()
         for level in getattr(choice, dimension)
@@ -193,7 +193,7 @@ def verify_choices(
 
 
 def add_contact(tx: Transaction, act: AuditContext, customer_id: UUID, draft: ContactDraft) -> Contact:
-    """Add a contact that notices are served to."""
+    """Add a contact to which notices are served; raises NotFoundError, InvalidInputError."""
     tx.customers.require(customer_id)
     _verify_address_is_new(tx, customer_id, draft.email, None)
     _verify_certificate(draft, None, act)
@@ -215,16 +215,17 @@ def add_contact(tx: Transaction, act: AuditContext, customer_id: UUID, draft: Co
         phone=draft.phone,
     )
     tx.customers.add_contact(contact)
-    tx.audit.append([_contact_entry(tx, act, "contact.added", contact), *_answered_for(tx, act, None, contact)])
+    tx.audit.append([_contact_entry(tx, act, "contact.added", contact), *_new_confirmation(tx, act, None, contact)])
     return contact
 
 
 def change_contact(
     tx: Transaction, act: AuditContext, customer_id: UUID, contact_id: UUID, expected_version: int, draft: ContactDraft
 ) -> Contact:
-    """Replace what is stated of a contact; a contact is made inactive, never removed, so that its record stands.
+    """Replace the editable data of a contact; raises NotFoundError, VersionMismatchError, InvalidInputError.
 
-    A changed address is unconfirmed again, unless whoever changes it answers for it.
+    A contact is never removed, only deactivated, so that its record is kept. A changed address is unconfirmed again,
+    unless the person who changes it vouches for it.
     """
     before = tx.customers.contact(contact_id)
     if before is None or before.customer_id != customer_id:
@@ -251,20 +252,19 @@ def change_contact(
         version=before.version + 1,
     )
     tx.customers.save_contact(contact, before.version)
-    tx.audit.append([_contact_entry(tx, act, "contact.changed", contact), *_answered_for(tx, act, before, contact)])
+    tx.audit.append([_contact_entry(tx, act, "contact.changed", contact), *_new_confirmation(tx, act, before, contact)])
     return contact
 
 
 def confirm_address(tx: Transaction, act: AuditContext, contact_id: UUID, address: str) -> Contact:
-    """Confirm that an address is the contact's, which its mailed link proves; raises NotFoundError.
+    """Confirm that an address belongs to a contact, which the link mailed to the address proves.
 
-    One that was confirmed before keeps its time. NOT checked here: the link.
-
-    Raises StateConflictError where the contact has another address by now.
+    If the address was confirmed before, the earlier time is kept. NOT checked here: the link. Raises NotFoundError, and
+    StateConflictError if the contact has a different address now.
     """
     before = tx.customers.require_contact(contact_id)
     if before.email != address:
-        raise StateConflictError("the contact has another address by now")
+        raise StateConflictError("the contact now has a different address")
     if before.verified_at is not None:
         return before
     contact = replace(before, verified_at=act.now, version=before.version + 1)
@@ -273,18 +273,18 @@ def confirm_address(tx: Transaction, act: AuditContext, contact_id: UUID, addres
     return contact
 
 
-def _verify_address_is_new(tx: Transaction, customer_id: UUID, email: str, but: UUID | None) -> None:
-    """Refuse the same active address twice at one customer: it would get every notice twice."""
+def _verify_address_is_new(tx: Transaction, customer_id: UUID, email: str, except_id: UUID | None) -> None:
+    """Raise InvalidInputError if another active contact of the customer has the address: it would get notices twice."""
     new = normal_address(email)
-    others = (other for other in tx.customers.contacts(customer_id) if other.active and other.id != but)
+    others = (other for other in tx.customers.contacts(customer_id) if other.active and other.id != except_id)
     if any(normal_address(other.email) == new for other in others):
         raise InvalidInputError(Fault("email", "another active contact of this customer has this address"))
 
 
 def _verify_certificate(draft: ContactDraft, before: Contact | None, act: AuditContext) -> None:
-    """Refuse a new certificate that does not serve, or an old one beside a new address.
+    """Raise InvalidInputError for a certificate that is not usable, if the certificate or the address is new.
 
-    One that the contact has already stays when it has expired since.
+    A stored certificate may expire.
     """
     if draft.smime_certificate is None or (
         before is not None
@@ -308,7 +308,7 @@ def _choice_text(choice: LevelChoice) -> str:
 
 
 def _without_certificate(contact: Contact) -> dict[str, object]:
-    """Return a contact as the log commits to it: its certificate by the digest, in hex."""
+    """Return the contact as the log commits to it: with the digest (hex) of its certificate."""
     certificate = contact.smime_certificate
     digest = None if certificate is None else hashlib.sha256(certificate).hexdigest()
     shape = as_json(replace(contact, smime_certificate=None))
@@ -329,14 +329,14 @@ def _customer_entry(tx: Transaction, act: AuditContext, kind: str, customer: Cus
     )
 
 
-def _answered_for(tx: Transaction, act: AuditContext, before: Contact | None, contact: Contact) -> list[AuditEntry]:
-    """Return the entry of an address that whoever adds or changes the contact answers for, where it is newly so."""
-    stood = (
+def _new_confirmation(tx: Transaction, act: AuditContext, before: Contact | None, contact: Contact) -> list[AuditEntry]:
+    """Return the entry of an address that was confirmed by this change; empty if it was confirmed before."""
+    was_confirmed = (
         before is not None
         and before.verified_at is not None
         and a_label_address(before.email) == a_label_address(contact.email)
     )
-    return [] if stood or contact.verified_at is None else [_confirmed_entry(tx, act, contact, "out_of_band")]
+    return [] if was_confirmed or contact.verified_at is None else [_confirmed_entry(tx, act, contact, "out_of_band")]
 
 
 def _confirmed_entry(tx: Transaction, act: AuditContext, contact: Contact, way: str) -> AuditEntry:

@@ -1,4 +1,4 @@
-"""Webhook endpoints: kept by their customer, disabled when they fail for too long, told and shown."""
+"""Manage a customer's webhook endpoints and secrets. An endpoint that fails for too long is disabled."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,21 +13,21 @@ from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 
 _GONE = 410
-#: A customer has few systems; a list that grows without end is a mistake.
-_ENDPOINTS_AT_MOST = 20
-_SECRETS_AT_MOST = 4
-_SUCCESS_NOTED_EVERY = timedelta(minutes=5)
-#: An endpoint that failed for so long, and took nothing meanwhile, is posted to no more.
+#: A customer has few systems; a longer list is a mistake.
+_MAX_ENDPOINTS = 20
+_MAX_SECRETS = 4
+_SUCCESS_RECORDED_EVERY = timedelta(minutes=5)
+#: An endpoint that failed for this time, without a success, is disabled.
 FAILING_FOR = timedelta(days=5)
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointDraft:
-    """What is stated of an endpoint."""
+    """The editable data of an endpoint."""
 
     url: str
     description: str
-    #: whether notices go there
+    #: whether notices are sent to it
     active: bool = True
 
 
@@ -40,12 +40,12 @@ def existing_endpoint(tx: Transaction, customer_id: UUID, endpoint_id: UUID) -> 
 
 
 def add_endpoint(tx: Transaction, act: AuditContext, customer_id: UUID, draft: EndpointDraft) -> WebhookEndpoint:
-    """Add an endpoint, which notices sealed from now on go to; raises InvalidInputError, StateConflictError."""
+    """Add an endpoint for the notices that are sealed from now on; raises InvalidInputError, StateConflictError."""
     tx.customers.require(customer_id)
     verify_url(draft.url)
     others = tx.webhooks.endpoints(customer_id)
-    if len(others) >= _ENDPOINTS_AT_MOST:
-        raise StateConflictError(f"a customer has at most {_ENDPOINTS_AT_MOST} webhook endpoints")
+    if len(others) >= _MAX_ENDPOINTS:
+        raise StateConflictError(f"a customer has at most {_MAX_ENDPOINTS} webhook endpoints")
     if any(other.url == draft.url for other in others):
         raise InvalidInputError(Fault("url", "is an endpoint of this customer already"))
     endpoint = WebhookEndpoint(
@@ -66,8 +66,9 @@ def add_endpoint(tx: Transaction, act: AuditContext, customer_id: UUID, draft: E
 def change_endpoint(
     tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint, draft: EndpointDraft, expected_version: int
 ) -> WebhookEndpoint:
-    """Replace what is stated; an endpoint that is set in use again begins anew. Raises InvalidInputError,
-    VersionMismatchError.
+    """Replace the editable data of an endpoint; raises InvalidInputError, VersionMismatchError.
+
+    When an endpoint is activated again, its time of failing starts again.
     """
     verify_url(draft.url)
     if any(other.url == draft.url for other in tx.webhooks.endpoints(endpoint.customer_id) if other.id != endpoint.id):
@@ -78,14 +79,14 @@ def change_endpoint(
         state, reason = EndpointState.DISABLED, "disabled by a person"
     else:
         state, reason = endpoint.state, endpoint.state_reason
-    set_in_use = draft.active and endpoint.state is not EndpointState.ACTIVE
+    reactivated = draft.active and endpoint.state is not EndpointState.ACTIVE
     changed = replace(
         endpoint,
         url=draft.url,
         description=draft.description,
         state=state,
         state_reason=reason,
-        failing_since=None if set_in_use else endpoint.failing_since,
+        failing_since=None if reactivated else endpoint.failing_since,
         version=expected_version + 1,
     )
     tx.webhooks.save(changed, expected_version)
@@ -96,14 +97,14 @@ def change_endpoint(
 def add_secret(
     tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint, secret: WebhookSecret, overlap: timedelta | None
 ) -> None:
-    """Add a secret. With an overlap, the others of its kind sign that long beside it; without, they are kept.
+    """Add a secret. The other secrets of its kind expire after ``overlap``; with None they keep their expiry.
 
-    Raises StateConflictError where there are too many.
+    Raises StateConflictError if there are too many.
     """
     others = tx.webhooks.secrets(endpoint.id)
     in_force = [other for other in others if other.expires_at is None or other.expires_at > act.now]
-    if len(in_force) >= _SECRETS_AT_MOST:
-        raise StateConflictError(f"an endpoint has at most {_SECRETS_AT_MOST} secrets in force: let one expire first")
+    if len(in_force) >= _MAX_SECRETS:
+        raise StateConflictError(f"an endpoint has at most {_MAX_SECRETS} secrets in force: let one expire first")
     if overlap is not None:
         for other in in_force:
             if other.kind is secret.kind:
@@ -115,13 +116,13 @@ def add_secret(
 
 
 def drop_secret(tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint, secret_id: UUID) -> None:
-    """Remove a secret at once; raises NotFoundError, and StateConflictError for the last one in force."""
+    """Remove a secret immediately; raises NotFoundError, and StateConflictError for the last one in force."""
     secrets = tx.webhooks.secrets(endpoint.id)
     if all(secret.id != secret_id for secret in secrets):
         raise NotFoundError("webhook secret", secret_id)
     left = [item for item in secrets if item.id != secret_id and (item.expires_at is None or item.expires_at > act.now)]
     if not left:
-        raise StateConflictError("it is the last secret: add another one first")
+        raise StateConflictError("this is the last secret in force: add another one first")
     tx.webhooks.drop_secret(secret_id)
     _log(tx, act, "webhook.secret_removed", endpoint, {"secret": str(secret_id)})
 
@@ -129,10 +130,10 @@ def drop_secret(tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint, s
 def after_attempt(
     endpoint: WebhookEndpoint, outcome: Outcome, now: datetime, failing_for: timedelta = FAILING_FOR
 ) -> WebhookEndpoint:
-    """Return the endpoint as it stands after an attempt; the same object where nothing is to be stored."""
+    """Return the endpoint after an attempt; the same object if nothing has to be stored."""
     if outcome.kind is OutcomeKind.ACCEPTED:
         last = endpoint.last_success_at
-        if endpoint.failing_since is None and last is not None and now - last < _SUCCESS_NOTED_EVERY:
+        if endpoint.failing_since is None and last is not None and now - last < _SUCCESS_RECORDED_EVERY:
             return endpoint
         return replace(endpoint, failing_since=None, last_success_at=now)
     if outcome.kind is OutcomeKind.REFUSED_HERE or endpoint.state is not EndpointState.ACTIVE:
@@ -150,7 +151,7 @@ def after_attempt(
 def record_attempt_at(
     tx: Transaction, act: AuditContext, endpoint_id: UUID, outcome: Outcome, failing_for: timedelta = FAILING_FOR
 ) -> WebhookEndpoint | None:
-    """Store where the endpoint stands after an attempt; returns it where this disabled it, for whoever tells."""
+    """Store the endpoint after an attempt. Returns it if the attempt disabled it, so that people can be notified."""
     before = tx.webhooks.get(endpoint_id)
     if before is None:
         return None
@@ -168,7 +169,7 @@ def record_attempt_at(
 def new_secret_record(
     act: AuditContext, endpoint: WebhookEndpoint, key: UUID, kind: SignatureKind, sealed: bytes, public_key: str | None
 ) -> WebhookSecret:
-    """Return a secret to store, already sealed for its id."""
+    """Return the record of a secret. ``sealed`` is already encrypted for ``key``, the secret's id."""
     return WebhookSecret(key, endpoint.id, kind, sealed, public_key, act.now)
 
 

@@ -1,4 +1,4 @@
-"""Record what a check of one customer's contacts and webhooks found, and what changed by it."""
+"""Record the reachability checks of one customer's contacts and webhooks, and return what changed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ Latest = Mapping[tuple[CheckSubject, UUID], ReachabilityCheck]
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """What changed by a check of one customer."""
+    """The changes since the last check of one customer."""
 
-    #: checks that fail now, of subjects that did not before
+    #: checks that failed now, of subjects whose last check did not fail
     newly_failing: tuple[ReachabilityCheck, ...]
-    #: subjects that failed before and do not now
+    #: subjects whose last check failed and whose check now succeeded
     mended: tuple[UUID, ...]
-    #: whether anybody would get a notice by mail or webhook, as far as is known
+    #: whether a notice would reach anybody by mail or webhook, as far as is known
     reachable: bool
-    #: whether that was so before, as far as was known
+    #: the same before these checks
     was_reachable: bool
 
 
 def record_checks(
     tx: Transaction, act: AuditContext, customer_id: UUID, checks: Sequence[ReachabilityCheck], *, sent: bool
 ) -> CheckOutcome:
-    """Store the checks with one audit entry for all of them; returns what changed.
+    """Store the checks with one audit entry for all of them, and return what changed.
 
-    ``sent`` says that test messages went out. A subject that was not checked keeps what was known of it.
+    ``sent`` states that test messages were sent. A subject that was not checked keeps its last result.
     """
     contacts = tx.customers.contacts(customer_id)
     endpoints = tuple(item.id for item in tx.webhooks.endpoints(customer_id) if item.state == "active")
@@ -63,14 +63,14 @@ def record_checks(
 
 
 def latest_by_subject(checks: Sequence[ReachabilityCheck]) -> dict[tuple[CheckSubject, UUID], ReachabilityCheck]:
-    """Return checks by what they are of."""
+    """Return the checks by kind and id of their subject."""
     return {(check.subject, check.subject_id): check for check in checks}
 
 
 def is_reachable(contacts: Sequence[Contact], endpoint_ids: Sequence[UUID], latest: Latest) -> bool:
-    """Whether a notice would reach the customer by mail or webhook: somebody that nothing is known against is enough.
+    """Return whether a notice would reach the customer: one contact or endpoint without a failed check is enough.
 
-    A certificate that does not serve keeps a mail short, and nobody from getting it.
+    Certificates are not considered: without a usable one the contact still gets a mail, but only a summary.
     """
     subjects = [(CheckSubject.CONTACT, contact.id) for contact in recipients(contacts)]
     subjects += [(CheckSubject.WEBHOOK, endpoint_id) for endpoint_id in endpoint_ids]

@@ -1,8 +1,8 @@
-"""Gather the evidence on an incident, a notice, a customer or a period: what the log says, and what it commits to.
+"""Collect the evidence on an incident, a notice, a customer or a period: log entries, and what they commit to.
 
-Everything follows from the entries under one checkpoint: a part is in a bundle because an entry commits to it, and
-whatever is recorded later changes nothing. So the same bundle can be made again, byte for byte, as long as nothing of
-it was erased. Work is done an entry at a time: what is held does not grow with the bundle.
+The content of a bundle depends only on the entries under one checkpoint: a part is in it because an entry commits to
+it. Later entries change nothing, so the same bundle can be made again, byte for byte, until a part of it is erased. The
+entries are processed one at a time, so that memory does not grow with the bundle.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ _ENTRIES_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class BundleRequest:
-    """What a bundle is asked for; at least one of them."""
+    """The scope of a wanted bundle; at least one member must be set."""
 
     incident_id: UUID | None = None
     notice_id: UUID | None = None
@@ -48,26 +48,26 @@ class BundleRequest:
 
 @dataclass(frozen=True, slots=True)
 class BundlePlan:
-    """What a bundle holds."""
+    """The content of a bundle."""
 
     header: Header
     #: the checkpoint under which every entry is proven
     checkpoint: bytes
-    #: the entries, by their index, rising
+    #: indices of the entries, in ascending order
     indices: "array[int]"
-    #: the lines that witnesses gave under the checkpoint; empty where there are none
+    #: the cosignature lines of witnesses under the checkpoint; empty if there are none
     cosignatures: bytes = b""
-    #: a timestamp over the checkpoint; None where there is none
+    #: a timestamp over the checkpoint, or None
     token: bytes | None = None
 
 
 def plan_bundle(tx: Transaction, wanted: BundleRequest, *, reader: str, language: str) -> BundlePlan:
-    """Return which entries a bundle holds; ``tx`` shows what its reader may see.
+    """Return the entries of a bundle. ``tx`` shows only what the reader of the bundle may see.
 
-    The checkpoint is the newest one that has a timestamp where that covers every entry found, else the latest.
+    The checkpoint is the newest one with a timestamp if it covers every entry found, else the latest one.
 
-    Raises InvalidInputError where nothing is asked for, NotFoundError where there is nothing of what is named, and
-    LogUnavailableError before the first checkpoint.
+    Raises InvalidInputError for an empty request or period, NotFoundError if there is no such customer or no entry of
+    the incident or notice, and LogUnavailableError before the first checkpoint.
     """
     if wanted == BundleRequest():
         raise InvalidInputError(Fault("", "name an incident, a notice, a customer or a period"))
@@ -88,21 +88,21 @@ def plan_bundle(tx: Transaction, wanted: BundleRequest, *, reader: str, language
             indices.append(entry.index)
     if not indices and (named := wanted.notice_id or wanted.incident_id) is not None:
         raise NotFoundError("evidence of", named)
-    token, stamped = None, tx.log.timestamped_checkpoint()
-    if stamped is not None and indices and indices[-1] < stamped.size:
-        note, checkpoint, token = stamped.note, parse_checkpoint_note(stamped.note), stamped.token
+    token, timestamped = None, tx.log.timestamped_checkpoint()
+    if timestamped is not None and indices and indices[-1] < timestamped.size:
+        note, checkpoint, token = timestamped.note, parse_checkpoint_note(timestamped.note), timestamped.token
     header = Header(scope, reader, language, checkpoint.origin, checkpoint.size, len(indices))
     return BundlePlan(header, note, indices, "".join(tx.log.cosignatures(checkpoint.size)).encode(), token)
 
 
 def _entries(tx: Transaction, scope: Scope, size: int) -> Iterator[SequencedEntry]:
-    """Yield the entries that may be within, oldest first, by whatever finds them quickest."""
+    """Yield the entries that may be in the scope, oldest first, by the most selective subject."""
     named = (("notice", scope.notice), ("incident", scope.incident), ("customer", scope.customer))
     subject = next(((kind, str(value)) for kind, value in named if value is not None), None)
     if subject is None:
         start = 0
         while start < size:
-            # Under a limited scope fewer come than there are.
+            # For a reader with limited access, fewer entries are returned.
             limit = min(_ENTRIES_AT_ONCE, size - start)
             yield from tx.audit.entries(start, limit)
             start += limit
@@ -116,11 +116,11 @@ def _entries(tx: Transaction, scope: Scope, size: int) -> Iterator[SequencedEntr
 
 
 def entry_parts(tx: Transaction, plan: BundlePlan, index: int) -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of each part of an entry, names rising.
+    """Yield name and bytes of each part of an entry, sorted by name.
 
-    1. What the leaf commits to, as far as the reader may have it, and what else it names by a digest. What was erased
-       is not there.
-    2. The leaf with its proof under the bundle's checkpoint, and the salts that open what is there.
+    1. The parts to which the leaf commits, if the reader may have them, and the parts whose digest it contains. Erased
+       parts are missing.
+    2. The leaf with its proof under the bundle's checkpoint, and the salts that open these parts.
     """
     entry = entry_at(tx, index)
     leaf = parse_leaf(entry.leaf)
@@ -155,7 +155,7 @@ def _artefacts(tx: Transaction, leaf: Leaf, openings: Mapping[str, object]) -> d
         return {} if sealed is None or not openings else _sealed_parts(sealed, leaf)
     if leaf.type == "delivery.attempted" and leaf.detail.get("message_sha256") is not None:
         message = tx.deliveries.message_sent(UUID(leaf.subjects["delivery"]))
-        # Of several attempts the message of the last one is kept.
+        # Only the message of the last attempt is stored.
         if message is not None and hashlib.sha256(message).hexdigest() == leaf.detail["message_sha256"]:
             return {"message.json" if leaf.detail.get("channel") == "webhook" else "message.eml": message}
     return {}
@@ -181,9 +181,10 @@ def _sealed_parts(sealed: SealedNotice, leaf: Leaf) -> dict[str, bytes]:
 
 
 def record_bundle(tx: Transaction, act: AuditContext, plan: BundlePlan, sums_digest: bytes) -> None:
-    """Record who was given which evidence, before they have it.
+    """Record who gets which evidence, before it is handed over.
 
-    The mails in it may hold links that acknowledge: whoever weighs an acknowledgement later sees who had them too.
+    The mails in a bundle may contain links to acknowledge. A person who assesses an acknowledgement later can see who
+    else had these links.
     """
     scope = plan.header.scope
     named = (("incident", scope.incident), ("notice", scope.notice), ("customer", scope.customer))

@@ -1,4 +1,4 @@
-"""Prove that an audit entry stands in the log: ``c2sp.org/tlog-proof@v1`` under the latest checkpoint."""
+"""Prove that an audit entry is in the log: ``c2sp.org/tlog-proof@v1`` under the latest checkpoint."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -11,7 +11,7 @@ from notifications.ports import SequencedEntry, Transaction
 
 
 def entry_proof(tx: Transaction, entry: SequencedEntry, extra: bytes | None = None) -> bytes:
-    """Return the proof of one sequenced entry under the latest checkpoint; raises LogUnavailableError without one."""
+    """Return the proof of a sequenced entry; raises LogUnavailableError if the latest checkpoint does not cover it."""
     note = tx.log.checkpoint()
     if note is None:
         raise LogUnavailableError("the log has no checkpoint yet")
@@ -23,7 +23,7 @@ def entry_proof(tx: Transaction, entry: SequencedEntry, extra: bytes | None = No
 
 
 def sequenced_entry(tx: Transaction, entry_id: UUID) -> SequencedEntry:
-    """Return an entry once it is in the tree; raises NotFoundError before."""
+    """Return an entry; raises NotFoundError while it is not in the tree."""
     entry = tx.audit.get(entry_id)
     if entry is None:
         raise NotFoundError("audit entry", entry_id)
@@ -31,7 +31,7 @@ def sequenced_entry(tx: Transaction, entry_id: UUID) -> SequencedEntry:
 
 
 def entry_at(tx: Transaction, index: int) -> SequencedEntry:
-    """Return the entry at an index; raises NotFoundError beyond the tree."""
+    """Return the entry at an index; raises NotFoundError if the tree has no such entry."""
     entries = tx.audit.entries(index, 1) if index >= 0 else ()
     if not entries or entries[0].index != index:
         raise NotFoundError("audit entry", index)

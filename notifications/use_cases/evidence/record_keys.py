@@ -1,4 +1,4 @@
-"""Record which keys are in use: an auditor reads in the log since when which key signed, and what it replaced."""
+"""Record which keys are in use, so that an auditor sees when each key was activated and which key it replaced."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from notifications.canonical_json import timestamp_text
 from notifications.ports import Page, Transaction
 from notifications.use_cases.audit_context import AuditContext
 
-#: Entries about one key: a handful, however often its service was started.
+#: More than the entries about one key: there are only a few, also after many restarts.
 _ENTRIES_OF_A_KEY = 200
 
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """One key put in the place of another; keys are named by the hex SHA-256 of what of them is public."""
+    """The replacement of a key. A fingerprint is the SHA-256 (hex) of the public key or certificate."""
 
     #: ``signing``, ``log`` or ``master``
     use: str
-    #: None where no key could be read that it replaces
+    #: None if the replaced key could not be read
     old_fingerprint: str | None
     new_fingerprint: str
-    #: until when what the old one makes or made is taken: the end of its signing, or of its certificate
+    #: until when the old key is accepted: the end of its use for signing, or of its certificate
     overlap_until: datetime | None
 
 
 def rotation_entry(act: AuditContext, change: KeyChange) -> AuditEntry:
-    """Return the entry ``key.rotated``: the announcement, in the log before the new key signs anything."""
+    """Return the entry ``key.rotated``. It must be in the log before the new key signs anything."""
     subjects = {"key": change.new_fingerprint}
     if change.old_fingerprint is not None:
         subjects["previous_key"] = change.old_fingerprint
@@ -38,11 +38,11 @@ def rotation_entry(act: AuditContext, change: KeyChange) -> AuditEntry:
 def record_keys(
     tx: Transaction, act: AuditContext, fingerprints: Mapping[str, str], *, appended: frozenset[str] = frozenset()
 ) -> list[str]:
-    """Record each key that the log has not seen in use yet; returns the uses recorded now.
+    """Record each key that has no entry in the log yet; returns the uses that were recorded now.
 
-    ``fingerprints`` maps a use (``signing``, ``log``, ``timestamp``, ``master``) to the hex SHA-256 of the public
-    certificate or key. A key that is used again after another one was is not recorded again; nor is one of
-    ``appended``, whose entry has no index yet.
+    ``fingerprints`` maps a use (``signing``, ``log``, ``timestamp``, ``master``) to the SHA-256 (hex) of the public
+    certificate or key. A key that was recorded before is not recorded again when it is used again. The keys in
+    ``appended`` are not recorded either: their entries exist, but are not sequenced yet.
     """
     recorded = []
     for use, fingerprint in sorted(fingerprints.items()):

@@ -1,4 +1,4 @@
-"""The shared middle of recording and changing an incident: classify, decide per customer, draft what is owed."""
+"""Apply a version of the facts, of a new or changed incident: classify, decide per customer, draft notices."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ _CUSTOMER_IN_FACT = re.compile(r"(?<=affected_customers\.)[0-9a-f-]{36}")
 
 
 def verify_customers_exist(tx: Transaction, facts: IncidentFacts) -> None:
-    """Raise InvalidInputError naming every affected customer that does not exist."""
+    """Raise InvalidInputError with every affected customer that does not exist."""
     faults = [
         Fault(f"affected_customers.{position}.customer_id", "no such customer")
         for position, stated in enumerate(facts.affected_customers)
@@ -34,12 +34,12 @@ def verify_customers_exist(tx: Transaction, facts: IncidentFacts) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """What one version of the facts came to."""
+    """The result of applying one version of the facts."""
 
     classification: Classification
-    #: decisions that are new or differ from the ones before
+    #: decisions that are new or differ from the customer's decision before
     decided: tuple[StoredDecision, ...]
-    #: how many customers stand at each verdict
+    #: number of customers per verdict
     tally: Mapping[Verdict, int]
     drafted: int
     withdrawn: int
@@ -48,22 +48,22 @@ class Consequences:
 def apply_facts(
     tx: Transaction, act: AuditContext, kind: str, incident: Incident, agreements: Agreements
 ) -> Consequences:
-    """Classify and decide the incident's facts for every customer, and bring the drafts in line.
+    """Classify the facts, decide for every customer, and update the drafts accordingly.
 
-    ``kind`` is what the audit log calls the act, such as ``incident.declared``.
+    ``kind`` is the type of the audit entry, such as ``incident.declared``.
 
-    1. Classify once per agreement, decide once per customer; record the facts and how the reference agreement reads
-       them, and what they say of each customer by itself.
-    2. Record each decision that is new or changed, told and not told alike, with its audit entry, which also says what
-       it did to the customer's draft.
-    3. Per customer: draft what is owed and not drafted; let an unreleased draft follow the facts; withdraw a draft that
-       is owed no more; give a customer already told an update or a correction when what concerns it changed.
-    4. Write all of it with its audit entries, in the caller's transaction.
+    1. Classify once per agreement and decide once per customer. Record the facts with the classification by the
+       reference agreement. Record the facts about single customers in an entry per customer.
+    2. Record each decision that is new or changed, whether the customer is notified or not. Its audit entry also states
+       the effect on the customer's draft.
+    3. For each customer: draft a notice that is owed, update an unreleased draft, or withdraw a draft that is no longer
+       owed. If the customer was already notified and relevant facts changed, draft an update or a correction.
+    4. Write everything with its audit entries, in the caller's transaction.
     """
     decider = CustomerDecider(incident.facts, agreements)
     before = tx.incidents.current_decisions(incident.id) if incident.version > 1 else {}
-    standing = _standing_notices(tx.notices.of_incident(incident.id)) if incident.version > 1 else {}
-    told = NotifiedFacts(partial(tx.incidents.facts_at, incident.id), agreements)
+    notices = _notices_by_customer(tx.notices.of_incident(incident.id)) if incident.version > 1 else {}
+    notified = NotifiedFacts(partial(tx.incidents.facts_at, incident.id), agreements)
     decided: list[StoredDecision] = []
     added: list[Notice] = []
     saved: list[Notice] = []
@@ -75,7 +75,7 @@ def apply_facts(
         tally[decision.verdict] += 1
         earlier = before.get(customer_id)
         pseudonym = tx.customers.pseudonym(customer_id)
-        notice = next_notice(act, incident, case, decider, decision, standing.get(customer_id, ()), told)
+        notice = next_notice(act, incident, case, decider, decision, notices.get(customer_id, ()), notified)
         if notice is not None:
             (saved if notice.version > 1 else added).append(notice)
         if earlier is None or earlier.decision != decision:
@@ -87,7 +87,7 @@ def apply_facts(
     tx.notices.add(added)
     for notice in saved:
         tx.notices.save(notice, notice.version - 1)
-    # It states how many were decided about, and comes first all the same.
+    # This entry comes first. It is made last, because it states the number of decisions.
     considered = ConsideredCustomer(customers=sum(tally.values()), decisions=len(decided))
     tx.audit.append([_facts_entry(act, kind, incident, decider.reference, considered), *entries])
     return Consequences(
@@ -99,23 +99,23 @@ def apply_facts(
     )
 
 
-def _standing_notices(notices: Iterable[Notice]) -> dict[UUID, tuple[Notice, ...]]:
-    """Return the notices that still count, by customer, in sequence."""
-    standing: dict[UUID, list[Notice]] = {}
+def _notices_by_customer(notices: Iterable[Notice]) -> dict[UUID, tuple[Notice, ...]]:
+    """Return the notices that were not withdrawn, by customer, in sequence."""
+    by_customer: dict[UUID, list[Notice]] = {}
     for notice in notices:
         if notice.state is not NoticeState.WITHDRAWN:
-            standing.setdefault(notice.customer_id, []).append(notice)
-    return {customer_id: tuple(items) for customer_id, items in standing.items()}
+            by_customer.setdefault(notice.customer_id, []).append(notice)
+    return {customer_id: tuple(items) for customer_id, items in by_customer.items()}
 
 
 def public_fact_id(fact: str) -> str:
-    """Return a fact id that names no customer, fit for the log and for other customers."""
+    """Return a fact id without customer ids, so that the log and other customers may see it."""
     return _CUSTOMER_IN_FACT.sub("*", fact)
 
 
 @dataclass(frozen=True, slots=True)
 class ConsideredCustomer:
-    """Of how many customers one version of the facts was decided, and how many of these decisions were recorded."""
+    """How many customers one version of the facts was decided for, and how many decisions were recorded."""
 
     customers: int
     decisions: int
@@ -124,10 +124,10 @@ class ConsideredCustomer:
 def _facts_entry(
     act: AuditContext, kind: str, incident: Incident, classification: Classification, considered: ConsideredCustomer
 ) -> AuditEntry:
-    """Return the entry for one version of the facts and how the reference agreement reads it.
+    """Return the entry for one version of the facts, with the classification by the reference agreement.
 
-    Codes and times stand in clear, all the rest is committed to. What is stated of single customers is not among it:
-    one of them may have to be erased (9.7), and what all share stays open.
+    Codes and times are in plain text. The entry commits to all other facts, except those about single customers: a
+    single customer may have to be erased (9.7), while the opening of the shared facts is kept.
     """
     facts = incident.facts
     shared = {member.name: getattr(facts, member.name) for member in fields(facts)}
@@ -160,7 +160,7 @@ def _facts_entry(
 
 
 def _effect_entries(tx: Transaction, act: AuditContext, incident: Incident) -> Iterator[AuditEntry]:
-    """Yield an entry for each customer of whom the facts state something else than the version before."""
+    """Yield an entry for each customer for whom the facts differ from the version before."""
     earlier = tx.incidents.facts_at(incident.id, incident.version - 1) if incident.version > 1 else None
     before = {} if earlier is None else {stated.customer_id: stated for stated in earlier.affected_customers}
     stated_now = {stated.customer_id: stated for stated in incident.facts.affected_customers}
@@ -198,7 +198,7 @@ def _decision_entry(
             "agreement": decision.agreement_id,
             "profile_version": decision.profile_version,
             "reasons": [f"{reason.id}:{reason.holds.value}" for reason in decision.reasons],
-            # Whatever would oblige if it held; what does hold stands in ``duties``.
+            # All duties that could apply; those that do apply are in ``duties``.
             "clauses": sorted({reason.clause for reason in decision.reasons if reason.obliges}),
             "duties": [
                 f"{reason.id}:{reason.clause}"
@@ -214,7 +214,7 @@ def _decision_entry(
 
 
 def _drafting(notice: Notice) -> str:
-    """Return what a change did to a draft."""
+    """Return the effect of a change on a draft."""
     if notice.state is NoticeState.WITHDRAWN:
         return "withdrawn"
     return "drafted" if notice.version == 1 else "redrafted"
@@ -236,5 +236,5 @@ def _notice_entry(act: AuditContext, notice: Notice, ticket: str, pseudonym: str
 
 
 def notice_subjects(notice: Notice, pseudonym: str) -> dict[str, str]:
-    """Return what an entry about a notice concerns."""
+    """Return the subjects of an entry about a notice."""
     return {"incident": str(notice.incident_id), "customer": pseudonym, "notice": str(notice.id)}

@@ -1,4 +1,4 @@
-"""Change an incident: new facts, closing, reopening. Every change classifies and decides again."""
+"""Change the facts of an incident, close it, or reopen it. Every change classifies and decides again."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -23,13 +23,13 @@ def change_facts(
 ) -> IncidentResult:
     """Replace the facts of an open incident.
 
-    Raises NotFoundError, VersionMismatchError, StateConflictError when it is closed, InvalidInputError.
+    Raises NotFoundError, VersionMismatchError, InvalidInputError, and StateConflictError for a closed incident.
 
-    1. Read the incident as the caller saw it; refuse a closed one.
-    2. Validate as at declaration.
+    1. Read the incident in the version that the caller saw, and refuse a closed one.
+    2. Validate the facts as for a new incident.
     3. Store the new version.
-    4. Record the act, classify and decide again; newly owed customers get a draft, those already told an update or a
-       correction.
+    4. Record the change, classify and decide again. Customers that must now be notified get a draft. Customers that
+       were already notified get the draft of an update or a correction.
     """
     # 1.
     incident = incident_as_seen(tx, incident_id, expected_version)
@@ -48,10 +48,11 @@ def change_facts(
 def close_incident(
     tx: Transaction, act: AuditContext, incident_id: UUID, expected_version: int, agreements: Agreements
 ) -> IncidentResult:
-    """Close an incident: every customer told gets a final notice as a draft to release.
+    """Close an incident. Every customer that was notified gets the draft of a final notice.
 
-    Raises StateConflictError while a customer's verdict is pending: an open question is answered or it stays on the
-    board, it never becomes silence by closing (3.2, unknown is not no).
+    Raises NotFoundError, VersionMismatchError, and StateConflictError for a closed incident. Raises StateConflictError
+    also while the verdict for a customer is pending: unknown does not mean no (3.2), so an open question must be
+    answered before the incident is closed.
     """
     incident = incident_as_seen(tx, incident_id, expected_version)
     if incident.state is IncidentState.CLOSED:
@@ -64,7 +65,7 @@ def close_incident(
     if pending:
         missing = sorted({fact for decision in pending for fact in decision.missing})
         raise StateConflictError(
-            f"{len(pending)} customer(s) wait for a decision; establish first: {', '.join(missing[:10])}"
+            f"the verdict for {len(pending)} customer(s) is pending; first establish: {', '.join(missing[:10])}"
         )
     closed = replace(
         incident, state=IncidentState.CLOSED, version=incident.version + 1, updated_at=act.now, closed_at=act.now
@@ -76,7 +77,7 @@ def close_incident(
 def reopen_incident(
     tx: Transaction, act: AuditContext, incident_id: UUID, expected_version: int, agreements: Agreements
 ) -> IncidentResult:
-    """Open a closed incident again, so that facts found later reach the customers."""
+    """Reopen a closed incident, so that customers are notified of facts found later."""
     incident = incident_as_seen(tx, incident_id, expected_version)
     if incident.state is IncidentState.OPEN:
         raise StateConflictError(f"incident {incident.ticket} is open")
@@ -88,7 +89,7 @@ def reopen_incident(
 
 
 def incident_as_seen(tx: Transaction, incident_id: UUID, expected_version: int) -> Incident:
-    """Return the incident; raises NotFoundError or, when it changed since it was read, VersionMismatchError."""
+    """Return the incident; raises NotFoundError, or VersionMismatchError if it changed since the caller read it."""
     incident = tx.incidents.require(incident_id)
     if incident.version != expected_version:
         raise VersionMismatchError("incident", incident_id, expected_version, incident.version)

@@ -1,4 +1,4 @@
-"""Decide one version of the facts for each customer, under the agreement and profile in force for it."""
+"""Decide for each customer, by one version of the facts and by its agreement and profile in force."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -22,14 +22,14 @@ from notifications.ports import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Agreements:
-    """The agreement versions this installation knows."""
+    """The agreement versions of this installation."""
 
     by_id: Mapping[str, Agreement]
-    #: the agreement by which the provider itself reads an incident: levels, priority, ticket
+    #: the agreement by which the provider itself classifies an incident: levels, priority, ticket
     reference_id: str
     #: the provider's own targets in seconds by priority; empty means the agreement's GTI
     internal_targets_seconds: Mapping[str, int] = field(default_factory=dict)
-    #: whether every notice must be released by somebody else than whoever wrote it last
+    #: whether every notice must be released by a person other than its last author
     four_eyes: bool = False
 
     @property
@@ -38,17 +38,17 @@ class Agreements:
         return self.by_id[self.reference_id]
 
     def named(self, agreement_id: str, where: str = "agreement_id") -> Agreement:
-        """Return an agreement by id; raises InvalidInputError naming ``where``."""
+        """Return an agreement by id; raises InvalidInputError for the field ``where``."""
         try:
             return self.by_id[agreement_id]
         except KeyError:
             known = ", ".join(sorted(self.by_id))
-            raise InvalidInputError(Fault(where, f"no such agreement; known are {known}")) from None
+            raise InvalidInputError(Fault(where, f"no such agreement; known agreements: {known}")) from None
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerCase:
-    """A customer and what it had agreed and chosen, by which it is decided."""
+    """A customer with its agreement bindings and profile versions: the input of its decision."""
 
     customer: Customer
     bindings: Sequence[AgreementBinding]
@@ -56,7 +56,7 @@ class CustomerCase:
 
 
 def customer_cases(tx: Transaction) -> list[CustomerCase]:
-    """Return every customer with its bindings and profiles, in three queries whatever the number."""
+    """Return every customer with its bindings and profiles, with three queries in total."""
     bindings: dict[UUID, list[AgreementBinding]] = {}
     for binding in tx.customers.bindings():
         bindings.setdefault(binding.customer_id, []).append(binding)
@@ -75,7 +75,7 @@ def customer_case(tx: Transaction, customer: Customer) -> CustomerCase:
 
 
 class CustomerDecider:
-    """Decides one version of the facts for any number of customers, each under its own agreement and profile."""
+    """Decides one version of the facts for any number of customers, each by its own agreement and profile."""
 
     def __init__(self, facts: IncidentFacts, agreements: Agreements) -> None:
         self.facts = facts
@@ -84,22 +84,22 @@ class CustomerDecider:
         self.agreements = agreements
         self._per_agreement: dict[str, Decider] = {}
         self._classifications: dict[str, Classification] = {}
-        #: how the provider's reference agreement reads the facts
+        #: the classification by the provider's reference agreement
         self.reference = self.classification(agreements.reference_id)
 
     def classification(self, agreement_id: str) -> Classification:
-        """Return how one agreement reads the facts; classified once."""
+        """Return the classification by one agreement; it is computed once."""
         if agreement_id not in self._classifications:
             self._classifications[agreement_id] = classify(self.facts, self.agreements.by_id[agreement_id])
         return self._classifications[agreement_id]
 
     def seen_by(self, customer_id: UUID) -> IncidentFacts:
-        """Return the facts as far as one customer may see them: what is stated of other customers is left out."""
+        """Return the facts that one customer may see: without the facts about other customers."""
         stated = self._stated.get(customer_id)
         return self._seen_by_unlisted if stated is None else replace(self.facts, affected_customers=(stated,))
 
     def decide(self, case: CustomerCase) -> Decision:
-        """Return the decision by the agreement and profile in force for the customer at awareness (11.1.1.3)."""
+        """Return the decision by the agreement and profile in force when the provider became aware (11.1.1.3)."""
         at = self.facts.aware_at
         binding = binding_in_force(case.bindings, at)
         if binding is None:
@@ -116,10 +116,10 @@ class CustomerDecider:
         return decider.decide(case.customer, profile_in_force(case.profiles, at))
 
 
-class KeptDeciders:
-    """Keeps the deciders of the facts asked for last: every notice of an incident asks for the same.
+class DeciderCache:
+    """Caches the deciders of the last versions of facts, because all notices of an incident need the same one.
 
-    By identity of the facts, which the store keeps decoded; what is not the same object is read anew.
+    It compares the facts by object identity, because the store caches decoded facts. A different object is a miss.
     """
 
     def __init__(self, kept: int = 4) -> None:
@@ -136,7 +136,7 @@ class KeptDeciders:
 
 
 def _not_bound(customer: Customer, classification: Classification) -> Decision:
-    """Return the decision for a customer that no agreement bound at the moment of awareness (10)."""
+    """Return the decision for a customer that no agreement bound when the provider became aware (10)."""
     return Decision(
         customer_id=customer.id,
         agreement_id="",

@@ -1,4 +1,4 @@
-"""Dry run: who would be told, who would not, and why — for a draft incident or a changed profile. Writes nothing."""
+"""Dry run: which customers would be notified, and why, of a draft incident or with another profile. Writes nothing."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,13 +17,13 @@ from notifications.use_cases.incidents.customer_decider import (
     customer_cases,
 )
 
-#: Incidents read at a time while looking back.
+#: Incidents per query, when past incidents are read.
 _PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class IncidentDryRun:
-    """What a draft incident would come to."""
+    """The result of a dry run for a draft incident."""
 
     classification: Classification
     outcomes: tuple[tuple[Customer, Decision], ...]
@@ -31,14 +31,14 @@ class IncidentDryRun:
 
 @dataclass(frozen=True, slots=True)
 class ProfileDryRun:
-    """What a changed profile would have changed, incident by incident, newest first; only differing ones."""
+    """The incidents with another verdict under the proposed profile, newest first: (incident, now, proposed)."""
 
     examined: int
     differing: tuple[tuple[Incident, Decision, Decision], ...]
 
 
 def dry_run_incident(tx: Transaction, now: datetime, facts: IncidentFacts, agreements: Agreements) -> IncidentDryRun:
-    """Return who would be told of these facts; raises InvalidInputError as declaring them would."""
+    """Return the decision for every customer; raises InvalidInputError as ``record_incident`` does."""
     validate_facts(facts, agreements.reference, now)
     verify_customers_exist(tx, facts)
     decider = CustomerDecider(facts, agreements)
@@ -54,13 +54,14 @@ def dry_run_profile(
     since: datetime,
     agreements: Agreements,
 ) -> ProfileDryRun:
-    """Return which incidents since a moment the customer would have been told of otherwise under these choices.
+    """Return the incidents since a time for which the customer's verdict would differ with these choices.
 
-    The present profile is taken as it was in force at each incident's awareness; the changed one as if always in force.
+    The current decision uses the profile in force when the provider became aware of the incident. The proposed choices
+    are used as if they had always been in force. Raises NotFoundError.
     """
     customer = tx.customers.require(customer_id)
     case = customer_case(tx, customer)
-    wished = ProfileVersion(
+    proposed = ProfileVersion(
         id=customer_id,
         customer_id=customer_id,
         version=1 + max((profile.version for profile in case.profiles), default=0),
@@ -77,8 +78,8 @@ def dry_run_profile(
                 continue
             examined += 1
             decider = CustomerDecider(incident.facts, agreements)
-            as_wished = replace(case, profiles=(replace(wished, effective_at=incident.facts.aware_at),))
-            now, then = decider.decide(case), decider.decide(as_wished)
+            with_proposed = replace(case, profiles=(replace(proposed, effective_at=incident.facts.aware_at),))
+            now, then = decider.decide(case), decider.decide(with_proposed)
             if now.verdict is not then.verdict:
                 differing.append((incident, now, then))
         if cursor is None:

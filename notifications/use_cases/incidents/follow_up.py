@@ -1,4 +1,4 @@
-"""What a changed fact owes a customer: a first notice, a follow-up, a correction, or a draft withdrawn."""
+"""Find the notice that a customer is owed after a change: a first notice, an update, a correction, or none."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,28 +10,28 @@ from notifications.notice import Notice, NoticeKind, NoticeState
 from notifications.use_cases.audit_context import AuditContext, as_json
 from notifications.use_cases.incidents.customer_decider import Agreements, CustomerCase, CustomerDecider
 
-#: Facts that are texts or plans: changing them is news, not a mistake put right.
+#: Texts and plans: a change of these facts is an update, not a correction.
 _NOT_CODED = frozenset({
     "title", "summary", "measures_taken", "recommendations", "not_known_yet", "next_update_by", "ended_at",
     "effect", "likely_consequences", "name", "tlp",
 })  # fmt: skip
-#: A suspicion that is confirmed is news; it was told as a suspicion.
+#: A confirmed suspicion is an update, because the customer was notified of a suspicion.
 _FIRMED_UP = frozenset({(PersonalDataBreach.SUSPECTED.value, PersonalDataBreach.CONFIRMED.value)})
 
 
 class NotifiedFacts:
-    """What customers were told before, by version of the facts."""
+    """The deciders over earlier versions of the facts, of which customers were notified."""
 
     def __init__(self, facts_at: Callable[[int], IncidentFacts | None], agreements: Agreements) -> None:
         self._facts_at, self._agreements = facts_at, agreements
         self._deciders: dict[int, CustomerDecider] = {}
 
     def at(self, version: int) -> CustomerDecider:
-        """Return the decider over one earlier version of the facts."""
+        """Return the decider over one earlier version of the facts; raises LookupError if it is not stored."""
         if version not in self._deciders:
             facts = self._facts_at(version)
             if facts is None:
-                raise LookupError(f"version {version} of the facts is gone from the store")
+                raise LookupError(f"the store has no version {version} of the facts")
             self._deciders[version] = CustomerDecider(facts, self._agreements)
         return self._deciders[version]
 
@@ -42,37 +42,39 @@ def next_notice(
     case: CustomerCase,
     decider: CustomerDecider,
     decision: Decision,
-    standing: tuple[Notice, ...],
-    told: NotifiedFacts,
+    notices: tuple[Notice, ...],
+    notified: NotifiedFacts,
 ) -> Notice | None:
-    """Return the notice to add (its version is 1) or to save (a later version); None when nothing is to be done.
+    """Return the notice to add (its version is 1) or to save (a later version); None if nothing changes.
 
-    ``standing`` are the customer's notices of the incident that were not withdrawn, in sequence.
+    ``notices`` are the customer's notices of the incident that were not withdrawn, in sequence.
 
-    1. Never told, owed now: a first draft, or the draft there is follows the facts.
-    2. Never told, owed no more: the draft is withdrawn. Uncertain again: the draft stays, the analyst decides.
-    3. Told before: a final notice when the incident closes; else, where what the customer reads has changed, an update
-       or a correction; where the facts went back to what it was told, a draft not yet released is withdrawn.
+    1. The customer was never notified and must be notified now: draft the first notice, or update its draft.
+    2. The customer was never notified and need not be notified any more: withdraw the draft. If this is uncertain, keep
+       the draft, and the analyst decides.
+    3. The customer was notified before. If the incident is closed, draft a final notice. If the part of the facts that
+       the customer sees has changed, draft an update or a correction. If it is again the same as in the last notice,
+       withdraw the draft.
     """
-    draft = standing[-1] if standing and standing[-1].state is NoticeState.DRAFT else None
-    served = [notice for notice in standing if notice.state is not NoticeState.DRAFT]
-    # 1. and 2. Never told.
+    draft = notices[-1] if notices and notices[-1].state is NoticeState.DRAFT else None
+    served = [notice for notice in notices if notice.state is not NoticeState.DRAFT]
+    # 1. and 2.
     if not served:
         if decision.verdict is Verdict.NOTIFY or (draft is not None and decision.verdict is Verdict.PENDING):
             return _draft(act, incident, case, decision, draft, 1, NoticeKind.INITIAL, duty_is_new=True)
         return None if draft is None else _withdrawn(draft)
-    # 3. Told before.
+    # 3.
     last = served[-1]
-    then = told.at(last.facts_version)
+    then = notified.at(last.facts_version)
     seen_then, seen_now = then.seen_by(case.customer.id), decider.seen_by(case.customer.id)
     decision_then = then.decide(case)
     if incident.closed_at is not None:
         kind = NoticeKind.FINAL
-    elif seen_then == seen_now and _told_of(decision_then) == _told_of(decision):
+    elif seen_then == seen_now and _visible_parts(decision_then) == _visible_parts(decision):
         return None if draft is None else _withdrawn(draft)
     else:
         kind = change_kind(seen_then, seen_now, decision_then, decision)
-    # A duty that the customer was not told under before, such as a breach found later, brings its own deadline.
+    # A duty that did not apply to the earlier notice, such as a breach found later, has its own deadline.
     duty_is_new = decision.personal_data_breach and not decision_then.personal_data_breach
     return _draft(act, incident, case, decision, draft, last.sequence + 1, kind, duty_is_new=duty_is_new)
 
@@ -80,10 +82,10 @@ def next_notice(
 def change_kind(
     facts_then: IncidentFacts, facts_now: IncidentFacts, decision_then: Decision, decision_now: Decision
 ) -> NoticeKind:
-    """Return ``correction`` when something the customer was told is not so, else ``update``.
+    """Return ``correction`` if the last notice stated something that is wrong, else ``update``.
 
-    Told and not so: a duty that stands no more, a settled nature that changed, or a coded fact or count that had a
-    definite value and has another (or none) now. What was unknown and is known now is an update.
+    These are corrections: the customer need not be notified any more, a nature that was certain has changed, or a coded
+    fact or count had a definite value and now has another or none. A fact that was unknown before is an update.
     """
     if decision_then.verdict is Verdict.NOTIFY and decision_now.verdict is not Verdict.NOTIFY:
         return NoticeKind.CORRECTION
@@ -93,12 +95,12 @@ def change_kind(
 
 
 def _contradicts(then: object, now: object) -> bool:
-    """Whether a definite coded value in ``then`` has another value in ``now``."""
+    """Return whether a definite coded value in ``then`` has another value in ``now``."""
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         return any(key not in _NOT_CODED and _contradicts(value, now.get(key)) for key, value in then.items())
     if isinstance(then, list) and isinstance(now, list):
         if any(isinstance(item, Mapping) for item in (*then, *now)):
-            # Records (affected customers, resources): one more is news, one gone or changed is a correction.
+            # Records (affected customers, resources): an added one is an update, a removed or changed one a correction.
             return any(_contradicts(old, _counterpart(old, now)) for old in then)
         return not set(then) <= set(now)
     if then is None or then == UNKNOWN or (isinstance(now, str) and (then, now) in _FIRMED_UP):
@@ -111,8 +113,8 @@ def _counterpart(record: Mapping[str, object], others: list[object]) -> object:
     return next((other for other in others if isinstance(other, Mapping) and other.get(key) == record.get(key)), None)
 
 
-def _told_of(decision: Decision) -> tuple[object, ...]:
-    """Return the parts of a decision that the customer reads."""
+def _visible_parts(decision: Decision) -> tuple[object, ...]:
+    """Return the parts of a decision that the customer sees."""
     return decision.verdict, decision.nature, decision.priority, decision.personal_data_breach
 
 
@@ -161,6 +163,6 @@ def _draft(
 
 
 def _follow_up_due_at(now: datetime, incident: Incident) -> datetime:
-    """Return when a follow-up is due that no duty dates: by the update that was announced, else at once."""
+    """Return when a follow-up without a duty is due: at the time announced for the next update, else at once."""
     announced = incident.facts.next_update_by
     return announced if announced is not None and announced > now else now

@@ -1,4 +1,4 @@
-"""Record an incident: validate, classify, decide, draft what is owed — one transaction."""
+"""Declare an incident: validate, classify, decide and draft notices, in one transaction."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from notifications.use_cases.incidents.customer_decider import Agreements
 
 @dataclass(frozen=True, slots=True)
 class IncidentResult:
-    """An incident and what its facts came to."""
+    """An incident and the result of applying its facts."""
 
     incident: Incident
     consequences: Consequences
@@ -20,11 +20,11 @@ class IncidentResult:
 def record_incident(tx: Transaction, act: AuditContext, facts: IncidentFacts, agreements: Agreements) -> IncidentResult:
     """Declare an incident (7.6.2).
 
-    Raises InvalidInputError with every fault of the facts; then nothing is stored.
+    Raises InvalidInputError with every fault of the facts; nothing is stored then.
 
-    1. Validate the facts against the reference agreement and the clock, and that the customers named exist.
-    2. Give it its ticket number and store it.
-    3. Record the act, classify, decide per customer and draft, as for every later change.
+    1. Validate the facts against the reference agreement and the current time. Check that the stated customers exist.
+    2. Assign the ticket number and store the incident.
+    3. Record the declaration, classify, decide per customer and draft notices, as for every later change.
     """
     # 1.
     validate_facts(facts, agreements.reference, act.now)

@@ -1,8 +1,8 @@
-"""Review and release: what is released is served, and cannot be taken back.
+"""Release notices. A released notice is served and cannot be withdrawn.
 
-Four eyes: a setting, a customer or its agreement may require that whoever releases a notice did not write it last.
-The override is the emergency way past that, and past the want of an approver: it states its reason, stands out in the
-log, and waits for a second person's review.
+Four eyes: a setting, a customer or its agreement may require that the last author of a notice does not release it.
+The override skips this rule in an emergency, for example if no approver is available. It needs a reason, has its own
+audit entry, and must be reviewed by a second person.
 """
 
 from dataclasses import replace
@@ -19,12 +19,12 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.incidents.customer_decider import Agreements
 
-#: How many customers a refusal names.
-_NAMED = 5
+#: Maximum number of customers that an error message names.
+_MAX_NAMES = 5
 
 
 class FourEyesRule(StrEnum):
-    """What requires a second pair of eyes; the first that does is named."""
+    """The rule that requires four eyes. If several do, the first in this order is used."""
 
     SETTING = "setting"
     CUSTOMER = "customer"
@@ -32,13 +32,13 @@ class FourEyesRule(StrEnum):
 
 
 class FourEyesError(StateConflictError):
-    """The notice must be released by somebody else than whoever wrote it last; nothing was released."""
+    """The notice must be released by a person other than its last author. Nothing was released."""
 
 
 def four_eyes_rule(tx: Transaction, notice: Notice, agreements: Agreements) -> FourEyesRule | None:
     """Return what requires four eyes for a notice, or None.
 
-    The agreement is the one in force for the customer when the incident became known, as for the decision.
+    The agreement is the one in force for the customer when the provider became aware, as for the decision.
     """
     if agreements.four_eyes:
         return FourEyesRule.SETTING
@@ -57,7 +57,7 @@ def release_notice(
 ) -> Notice:
     """Release one draft.
 
-    Raises NotFoundError, VersionMismatchError, StateConflictError when it is no draft any more, FourEyesError.
+    Raises NotFoundError, VersionMismatchError, FourEyesError, and StateConflictError if it is not a draft.
     """
     return _release(tx, act, [_draft(tx, notice_id, expected_version)], agreements)[0]
 
@@ -65,9 +65,10 @@ def release_notice(
 def release_drafts(
     tx: Transaction, act: AuditContext, incident_id: UUID, expected_version: int, agreements: Agreements
 ) -> list[Notice]:
-    """Release every draft of an incident at once; all of them or none.
+    """Release every draft of an incident: all of them or none.
 
-    ``expected_version`` is the incident's: what the analyst reviewed is what goes out. Raises as ``release_notice``.
+    ``expected_version`` is the incident's, so that exactly the reviewed drafts are released. Raises as
+    ``release_notice`` does.
     """
     return _release(tx, act, _drafts(tx, incident_id, expected_version), agreements)
 
@@ -75,22 +76,26 @@ def release_drafts(
 def override_release(
     tx: Transaction, act: AuditContext, notice_id: UUID, expected_version: int, agreements: Agreements, reason: str
 ) -> Notice:
-    """Release one draft in an emergency, whoever wrote it; raises as ``release_notice``, but no FourEyesError."""
+    """Release one draft in an emergency, also by its own author.
+
+    Raises as ``release_notice`` does, but no FourEyesError. Raises InvalidInputError without a reason.
+    """
     return _override(tx, act, [_draft(tx, notice_id, expected_version)], agreements, reason)[0]
 
 
 def override_releases(
     tx: Transaction, act: AuditContext, incident_id: UUID, expected_version: int, agreements: Agreements, reason: str
 ) -> list[Notice]:
-    """Release every draft of an incident in an emergency; all of them or none."""
+    """Release every draft of an incident in an emergency: all of them or none. Raises as ``override_release`` does."""
     return _override(tx, act, _drafts(tx, incident_id, expected_version), agreements, reason)
 
 
 def review_override(tx: Transaction, act: AuditContext, notice_id: UUID, expected_version: int) -> Notice:
-    """Record that somebody else looked at an emergency release.
+    """Record that a second person reviewed an emergency release.
 
-    Raises NotFoundError, VersionMismatchError, StateConflictError where there was none, or it was reviewed before, or
-    whoever reviews is whoever released it. Whoever wrote it may review: then two people have looked at it.
+    The author of the notice may review it, because then two people have seen it. Raises NotFoundError,
+    VersionMismatchError, and FourEyesError for the person who released it. Raises StateConflictError if the notice was
+    not released by an override, or if the override was reviewed before.
     """
     notice = _at_version(tx, notice_id, expected_version)
     if notice.override_reason is None:
@@ -98,7 +103,7 @@ def review_override(tx: Transaction, act: AuditContext, notice_id: UUID, expecte
     if notice.override_reviewed_by is not None:
         raise StateConflictError(f"the override of notice {notice_id} was reviewed already")
     if act.actor == notice.released_by:
-        raise FourEyesError("an override is reviewed by somebody else than whoever released the notice by it")
+        raise FourEyesError("the person who released a notice by an override cannot review it")
     reviewed = replace(notice, override_reviewed_by=act.actor, override_reviewed_at=act.now, version=notice.version + 1)
     tx.notices.save(reviewed, notice.version)
     tx.audit.append([
@@ -137,27 +142,27 @@ def _drafts(tx: Transaction, incident_id: UUID, expected_version: int) -> list[N
 
 def _release(tx: Transaction, act: AuditContext, drafts: list[Notice], agreements: Agreements) -> list[Notice]:
     own = [draft for draft in drafts if draft.drafted_by == act.actor]
-    barred = [draft for draft in own if four_eyes_rule(tx, draft, agreements) is not None]
-    if barred:
+    refused = [draft for draft in own if four_eyes_rule(tx, draft, agreements) is not None]
+    if refused:
         raise FourEyesError(
-            f"{len(barred)} of {len(drafts)} notice(s), for {_names(tx, barred)}, must be released by somebody else"
+            f"{len(refused)} of {len(drafts)} notice(s), for {_names(tx, refused)}, must be released by somebody else"
             " than you, who wrote them last: ask another approver, or state a reason for an emergency override"
         )
     return _released(tx, act, drafts, None)
 
 
 def _names(tx: Transaction, drafts: list[Notice]) -> str:
-    """Return whose the drafts are: a few customers by name, the others by their number."""
-    customers = (tx.customers.get(draft.customer_id) for draft in drafts[:_NAMED])
+    """Return the customers of the drafts: the first few by name, and the number of the others."""
+    customers = (tx.customers.get(draft.customer_id) for draft in drafts[:_MAX_NAMES])
     names = ", ".join(customer.name for customer in customers if customer is not None)
-    return names if len(drafts) <= _NAMED else f"{names} and {len(drafts) - _NAMED} other(s)"
+    return names if len(drafts) <= _MAX_NAMES else f"{names} and {len(drafts) - _MAX_NAMES} other(s)"
 
 
 def _override(
     tx: Transaction, act: AuditContext, drafts: list[Notice], agreements: Agreements, reason: str
 ) -> list[Notice]:
     if not reason.strip():
-        raise InvalidInputError(Fault("reason", "state why this cannot wait for somebody else"))
+        raise InvalidInputError(Fault("reason", "state why the release cannot wait for another person"))
     released = _released(tx, act, drafts, reason)
     tx.audit.append([
         act.entry(

@@ -1,4 +1,4 @@
-"""Seal, deliver, escalate, acknowledge, process bounces, pause, replay.
+"""Seal and deliver notices, escalate, record acknowledgements, process bounces, pause channels, replay notices.
 
 Imports ``ports`` and below. One module per use case, numbered steps.
 """

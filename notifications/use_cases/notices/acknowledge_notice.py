@@ -1,4 +1,4 @@
-"""What a customer does with a notice: opens it, acknowledges it. Each is recorded once per notice and person."""
+"""Record that a customer opened or acknowledged a notice. Each is recorded once per notice and person."""
 
 from uuid import UUID
 
@@ -14,7 +14,7 @@ NOTE_MAX_CHARACTERS = 2000
 
 
 def contact_actor(contact_id: UUID) -> str:
-    """Return the name in the log of whoever acts by what was given to a contact, such as its mailed link."""
+    """Return the audit actor for a person who uses a contact's means, such as the link mailed to it."""
     return f"contact:{contact_id}"
 
 
@@ -27,16 +27,17 @@ def acknowledge_notice(
     contact_id: UUID | None = None,
     note: str | None = None,
 ) -> Acknowledgement:
-    """Record that somebody of the customer confirms that they have a notice, and return what stands.
+    """Record that a person at the customer confirms that they have a notice, and return the acknowledgement.
 
-    ``act.actor`` is the person: an account, or ``contact_actor`` where a link or a call speaks for a contact.
+    ``act.actor`` is the person: an account, or ``contact_actor`` if a link or a call was used for a contact.
 
-    1. The notice is sealed: what was not served cannot be acknowledged. A contact is the notice's own customer's.
-    2. Who acknowledged before gets that answer again; nothing is recorded twice.
-    3. The acknowledgement and its audit entry, which claims the event ContentHandover.
-    4. Its clock is looked at again now: escalation ends, and a call that was still to be made is cancelled.
+    1. Check that the notice is sealed, because only a served notice can be acknowledged. Check that the contact belongs
+       to the customer of the notice.
+    2. If the person acknowledged before, return that acknowledgement and record nothing.
+    3. Record the acknowledgement and its audit entry, which claims the event ContentHandover.
+    4. Bring the next check of the escalation forward to now. The check ends the escalation and cancels an open call.
 
-    Raises NotFoundError, InvalidInputError for a note that is too long. NOT checked: whether the actor may speak for
+    Raises NotFoundError, and InvalidInputError for a note that is too long. NOT checked: whether the actor may act for
     the customer.
     """
     # 1.
@@ -81,12 +82,12 @@ def acknowledge_notice(
 
 
 def open_notice(tx: Transaction, act: AuditContext, notice_id: UUID) -> bool:
-    """Record the first time that somebody of the customer opens a notice; returns False where they had before.
+    """Record the first time that a person at the customer opens a notice. Returns False if they opened it before.
 
-    1. The notice is sealed: there is nothing to be read before.
-    2. The opening and its audit entry, which claims the event ContentAccessTracking. It acknowledges nothing.
+    1. Check that the notice is sealed, because it cannot be read before.
+    2. Record the opening and its audit entry, which claims the event ContentAccessTracking. This is no acknowledgement.
 
-    Raises NotFoundError. NOT checked: that the actor is of the customer, and that it is no prefetch.
+    Raises NotFoundError. NOT checked: that the actor belongs to the customer, and that the request is no prefetch.
     """
     # 1.
     notice = _sealed_notice(tx, notice_id)
@@ -104,7 +105,7 @@ def open_notice(tx: Transaction, act: AuditContext, notice_id: UUID) -> bool:
 
 
 def acknowledgement_by(tx: Transaction, notice_id: UUID, actor: str) -> Acknowledgement | None:
-    """Return what somebody gave for a notice, or None."""
+    """Return the acknowledgement of a notice by an actor, or None."""
     return next((given for given in tx.notices.acknowledgements(notice_id) if given.by == actor), None)
 
 

@@ -1,4 +1,4 @@
-"""Deliver a sealed notice to one contact by one channel: send, then commit outcome and evidence."""
+"""Deliver a sealed notice to one recipient by one channel: send it, then commit the outcome and the evidence."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -49,37 +49,37 @@ from notifications.use_cases.notices.seal_notice import SealingDependencies, ver
 
 @dataclass(frozen=True, slots=True)
 class DeliveryDependencies:
-    """What delivering needs beside sealing."""
+    """The dependencies of a delivery, in addition to those of sealing."""
 
     sealing: SealingDependencies
     channels: Mapping[ChannelKind, Channel]
     sender_name: str
-    #: gives numbers in [0, 1) that spread retries
+    #: returns numbers in [0, 1) that spread the retries
     jitter: Callable[[], float]
-    #: where failures of a mail are to be reported; None for the sender's own address
+    #: returns the address for failure reports of a mail; None for the sender's own address
     return_path_of: Callable[[DueDelivery], str] | None = None
-    #: the link in a mail by which its contact acknowledges; None where there are no pages to link to
+    #: returns the link with which a contact acknowledges; None if the installation serves no such page
     acknowledge_link: Callable[[Delivery, Contact, datetime], MailedLink] | None = None
-    #: None while there is no way to post to customers' systems
+    #: None if webhooks are not configured
     webhook: WebhookChannel | None = None
-    #: an endpoint that failed for so long is put out of use
+    #: an endpoint that fails for this time is disabled
     webhook_failing_for: timedelta = FAILING_FOR
-    #: tells the people concerned, in the same unit of work, that an endpoint was put out of use
+    #: notifies people, in the same unit of work, that an endpoint was disabled
     endpoint_disabled: Callable[[Transaction, AuditContext, WebhookEndpoint], None] | None = None
-    #: told of every attempt once it is recorded, for whoever counts
+    #: called after every recorded attempt, for example by metrics
     watch: Callable[[DueDelivery, Delivery, DeliveryAttempt], None] = lambda _due, _delivery, _attempt: None
 
 
 async def deliver_notice(due: DueDelivery, delivering: DeliveryDependencies) -> tuple[Delivery, DeliveryAttempt]:
-    """Make one attempt and record it; returns the delivery as it stands afterwards, and the attempt.
+    """Make one attempt and record it. Returns the delivery after the attempt, and the attempt.
 
-    A crash between 2 and 3 sends again with the same Message-ID: at least once, never lost.
+    After a crash between steps 2 and 3, the message is sent again with the same Message-ID: at least once, never lost.
 
-    1. Assemble the message for this contact, in the form that it may have now, and sign it. A From address that the
-       certificate does not name, or no usable key: nothing is sent, the delivery stays queued and says why. A contact
-       of another customer gets nothing, ever.
-    2. Send, outside any transaction, with the deterministic Message-ID.
-    3. Commit the outcome, the evidence and the audit entry, and where the notice stands now.
+    1. Assemble the message in the form that the contact may get now, and sign it. If there is no usable key, or if the
+       certificate does not contain the From address, nothing is sent. The delivery then stays queued with the reason.
+       Raises LookupError if the recipient belongs to another customer than the notice.
+    2. Send the message outside of any transaction, with the deterministic Message-ID.
+    3. Commit the outcome, the evidence, the audit entry and the new state of the delivery.
     """
     # 1. and 2.
     sent = await attempt_notice(due, delivering)
@@ -89,19 +89,19 @@ async def deliver_notice(due: DueDelivery, delivering: DeliveryDependencies) -> 
 
 @dataclass(frozen=True, slots=True)
 class AttemptBegun:
-    """What is to be handed over, or why nothing can be."""
+    """The message of an attempt, or the reason why there is none."""
 
     started_at: datetime
-    #: None where it could not be assembled
+    #: None if no message was assembled
     content: bytes | None
     form: FormDecision | None
-    #: why nothing is sent; None where it is
+    #: why nothing is sent; None if the message is sent
     refused: Outcome | None
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptMade:
-    """What one attempt came to, before it is recorded."""
+    """The outcome of one attempt that is not recorded yet."""
 
     begun: AttemptBegun
     outcome: Outcome
@@ -113,7 +113,7 @@ async def attempt_notice(due: DueDelivery, delivering: DeliveryDependencies) -> 
 
 
 def begin_attempt(due: DueDelivery, delivering: DeliveryDependencies) -> AttemptBegun:
-    """Do step 1 of ``deliver_notice``, for a caller who assembles while the places for sending are taken."""
+    """Do step 1 of ``deliver_notice``, for a caller that assembles while it waits for a free place to send."""
     started_at = delivering.sealing.clock.now()
     too_large = due.delivery.too_large_at is not None
     form = None if due.contact is None else mail_form(due.contact, started_at, too_large=too_large)
@@ -135,19 +135,19 @@ async def send_attempt(due: DueDelivery, delivering: DeliveryDependencies, begun
 
 
 def cut_short(begun: AttemptBegun) -> AttemptMade:
-    """Return what is to be recorded of a send that was given up before it was answered."""
+    """Return the attempt to record for a send that was stopped before the next hop answered."""
     why = "given up before its lease ended; whether it was taken is not known"
     return AttemptMade(begun, Outcome.failure(OutcomeKind.TRANSIENT_FAILURE, why))
 
 
 def unexpectedly_failed(begun: AttemptBegun, error: Exception) -> AttemptMade:
-    """Return what is to be recorded of a send that ended in an error which no channel foresees: a passing failure."""
+    """Return the attempt to record for a send with an unexpected exception: a transient failure."""
     why = f"unexpected error in the channel ({type(error).__name__}); whether it was taken is not known"
     return AttemptMade(begun, Outcome.failure(OutcomeKind.TRANSIENT_FAILURE, why))
 
 
 def _unusable(due: DueDelivery, delivering: DeliveryDependencies) -> Outcome | None:
-    """Return why there is no way to send it, or None."""
+    """Return the outcome if the channel or the endpoint cannot be used, else None; raises LookupError."""
     channel, endpoint = due.delivery.channel, due.endpoint
     is_webhook = channel is ChannelKind.WEBHOOK
     if (delivering.webhook is None) if is_webhook else (channel not in delivering.channels):
@@ -234,10 +234,10 @@ def _message(due: DueDelivery, delivering: DeliveryDependencies, now: datetime, 
 def _request_to_acknowledge(
     due: DueDelivery, contact: Contact, delivering: DeliveryDependencies, now: datetime, language: str, time_zone: str
 ) -> str | None:
-    """Return the words that ask the contact to acknowledge, or None where it cannot.
+    """Return the text that asks the contact to acknowledge, or None if it cannot.
 
-    That is where there are no pages, and where nobody confirmed that the address is the contact's: a stranger's click
-    must not end what goes on until the customer has its notice.
+    It cannot if no page is served, or if nobody confirmed that the address is the contact's. Otherwise a stranger's
+    click could end the escalation before the customer has its notice.
     """
     if delivering.acknowledge_link is None or contact.verified_at is None:
         return None
@@ -258,7 +258,7 @@ async def record_attempt(
 ) -> tuple[Delivery, DeliveryAttempt]:
     """Do step 3 of ``deliver_notice``.
 
-    Where another worker finished an attempt meanwhile (our lease had run out), ours comes after it.
+    If our lease expired and another worker recorded an attempt meanwhile, ours is recorded after it.
     """
     unit_of_work = delivering.sealing.unit_of_work
     before = due.delivery
@@ -279,9 +279,10 @@ async def record_attempt(
 async def record_attempts(
     made: Sequence[tuple[DueDelivery, AttemptMade]], delivering: DeliveryDependencies
 ) -> list[tuple[Delivery, DeliveryAttempt]]:
-    """Do step 3 of ``deliver_notice`` for attempts of different deliveries: all in one unit of work, or none.
+    """Do step 3 of ``deliver_notice`` for attempts of different deliveries, in one unit of work: all or none.
 
-    Raises VersionMismatchError where another worker finished an attempt of one meanwhile: to be recorded one by one.
+    Raises VersionMismatchError if another worker recorded an attempt of one of them meanwhile. The caller then records
+    them one by one.
     """
     records = [_record(due, due.delivery, delivering, sent) for due, sent in made]
     work = partial(_write, records=records, delivering=delivering)
@@ -293,13 +294,13 @@ async def record_attempts(
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What is written of one attempt."""
+    """The data that is written for one attempt."""
 
     due: DueDelivery
     before: Delivery
     delivery: Delivery
     attempt: DeliveryAttempt
-    #: the bytes as sent, where they are kept
+    #: the bytes as sent; None if they are not kept
     message: bytes | None
     act: AuditContext
     form: FormDecision | None
@@ -335,7 +336,7 @@ def _write(tx: Transaction, records: Sequence[_Record], delivering: DeliveryDepe
                 delivering.endpoint_disabled(tx, act, disabled)
         if delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT:
             tx.deliveries.add_inbox_item(InboxItem(delivery.notice_id, delivery.customer_id, act.now))
-        if _turns_the_notice(record.before, delivery):
+        if _needs_check(record.before, delivery):
             tx.escalations.hasten(delivery.notice_id, act.now)
     pseudonyms = {
         customer: tx.customers.pseudonym(customer) for customer in {item.delivery.customer_id for item in records}
@@ -343,10 +344,11 @@ def _write(tx: Transaction, records: Sequence[_Record], delivering: DeliveryDepe
     tx.audit.append([_attempt_entry(record, pseudonyms[record.delivery.customer_id]) for record in records])
 
 
-def _turns_the_notice(before: Delivery, after: Delivery) -> bool:
-    """Whether an attempt changed how the notice stands: its first failure, a failure for good, a way that is mended.
+def _needs_check(before: Delivery, after: Delivery) -> bool:
+    """Return whether the escalation must check the notice now.
 
-    What is sent at once is not told: most are, and the clock sees it when it strikes.
+    This is so after the first failure, after a permanent failure, and after a success that follows a failure. A success
+    at the first attempt needs no extra check: most deliveries succeed, and the next regular check finds it.
     """
     failing = before.last_error is not None
     if after.state is DeliveryState.SENT:

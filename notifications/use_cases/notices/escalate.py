@@ -1,4 +1,4 @@
-"""Escalate: look how far a customer is told of a sealed notice, and do what the plan says, each act with its entry."""
+"""Escalate: check whether a customer has a sealed notice, and carry out the plan. Every step has its audit entry."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,28 +27,28 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.notices.queue_deliveries import Target, delivery_to, queued_entry, sealed_notices
 
-#: Who escalates, in the audit log.
+#: The actor of escalation in the audit log.
 ACTOR = "system:escalation"
 
 
 def begin_escalation(
     tx: Transaction, notice: Notice, now: datetime, policy: EscalationPolicy, *, reachable: bool
 ) -> None:
-    """Start the clock of a notice that is sealed in this unit of work, and have the one that it follows looked at.
+    """Start the escalation of a notice that is sealed in this unit of work, and check the notice before it now.
 
-    What the earlier one still owes (its own, or passed to it) passes on, since this document states all that it did:
-    the deadline where nobody was told, the time where nobody acknowledged.
+    The new notice contains everything that the earlier one stated, so it takes over what the earlier one still owes:
+    its deadline if the customer was not notified, and the time of its acknowledgement if nobody acknowledged it.
     """
     previous = _previous(tx, notice)
     deadlines, acknowledgements = [], []
-    clock = None if previous is None else tx.escalations.get(previous.id)
-    if previous is not None and clock is not None:
-        standing = escalation_status(replace(_watch(tx, previous, clock), superseded=False))
-        if standing is EscalationStatus.OPEN:
-            deadlines.append(clock.due_at)
-        if standing is not EscalationStatus.SETTLED and clock.acknowledge_by is not None:
-            acknowledgements.append(clock.acknowledge_by)
-        if clock.next_look_at is not None:
+    escalation = None if previous is None else tx.escalations.get(previous.id)
+    if previous is not None and escalation is not None:
+        status = escalation_status(replace(_load_clock(tx, previous, escalation), superseded=False))
+        if status is EscalationStatus.OPEN:
+            deadlines.append(escalation.due_at)
+        if status is not EscalationStatus.SETTLED and escalation.acknowledge_by is not None:
+            acknowledgements.append(escalation.acknowledge_by)
+        if escalation.next_look_at is not None:
             tx.escalations.hasten(previous.id, now)
     tx.escalations.add(
         start_escalation(
@@ -66,24 +66,26 @@ def begin_escalation(
 def escalate(
     tx: Transaction, act: AuditContext, notice_id: UUID, policy: EscalationPolicy, mail_domain: str
 ) -> EscalationPlan | None:
-    """Do what is to be done for one notice now; returns the plan that was carried out, None where no clock runs.
+    """Check one notice now. Returns the plan that was carried out, or None if its escalation has ended.
 
-    1. Read how the notice stands. 2. Plan. 3. Queue deliveries, open and cancel call tasks, each with its entry, and
-    one that says why. 4. Set the clock.
+    1. Read the state of the notice.
+    2. Plan the steps.
+    3. Queue deliveries, and open and cancel call tasks. Each has its audit entry. One more entry states the reasons.
+    4. Store the time of the next check.
 
-    Raises VersionMismatchError where the notice came to stand otherwise meanwhile: it is to be looked at again.
+    Raises VersionMismatchError if the notice changed meanwhile. The caller must then check it again.
     """
-    # 1. The clock first: whatever is changed after it was read raises its version.
-    clock, notice = tx.escalations.get(notice_id), tx.notices.get(notice_id)
-    if clock is None or clock.next_look_at is None or notice is None:
+    # 1. The escalation is read first: every later change increases the escalation's version.
+    escalation, notice = tx.escalations.get(notice_id), tx.notices.get(notice_id)
+    if escalation is None or escalation.next_look_at is None or notice is None:
         return None
-    watch = _watch(tx, notice, clock)
+    clock = _load_clock(tx, notice, escalation)
     # 2.
-    plan = plan_escalation(watch, act.now, policy)
+    plan = plan_escalation(clock, act.now, policy)
     # 3.
     pseudonym = tx.customers.pseudonym(notice.customer_id)
     subjects = notice_subjects(notice, pseudonym)
-    deliveries = [delivery_to(notice, _target(watch, step), act, mail_domain, step.cause) for step in plan.queue]
+    deliveries = [delivery_to(notice, _target(clock, step), act, mail_domain, step.cause) for step in plan.queue]
     entries: list[AuditEntry] = []
     if deliveries:
         tx.deliveries.add(deliveries)
@@ -114,14 +116,17 @@ def escalate(
         entries.append(act.entry("escalation.advanced", subjects=subjects, detail=_why(plan)))
         tx.audit.append(entries)
     # 4.
-    tx.escalations.save(replace(clock, next_look_at=plan.next_look_at, version=clock.version + 1), clock.version)
+    tx.escalations.save(
+        replace(escalation, next_look_at=plan.next_look_at, version=escalation.version + 1), escalation.version
+    )
     return plan
 
 
 def adopt_failed(tx: Transaction, act: AuditContext, limit: int) -> list[UUID]:
-    """Start the clocks of notices that were sealed before there were any and of which a delivery failed for good.
+    """Start the escalation of notices that have none and of which a delivery failed permanently; returns their ids.
 
-    Returns the notices. Others of that time are left as they are: nobody promised that they would be acknowledged.
+    Such notices were sealed before this service had escalations. The other notices of that time get none, because
+    nobody was asked to acknowledge them.
     """
     adopted: list[UUID] = []
     for delivery in tx.deliveries.troubled(limit):
@@ -136,28 +141,28 @@ def adopt_failed(tx: Transaction, act: AuditContext, limit: int) -> list[UUID]:
 
 
 def notice_clock(tx: Transaction, notice: Notice) -> NoticeClock | None:
-    """Return all that is known of how a sealed notice stands, or None where it has no clock."""
-    clock = tx.escalations.get(notice.id)
-    return None if clock is None else _watch(tx, notice, clock)
+    """Return the state of a sealed notice for planning, or None if it has no escalation."""
+    escalation = tx.escalations.get(notice.id)
+    return None if escalation is None else _load_clock(tx, notice, escalation)
 
 
-def _watch(tx: Transaction, notice: Notice, clock: Escalation) -> NoticeClock:
+def _load_clock(tx: Transaction, notice: Notice, escalation: Escalation) -> NoticeClock:
     deliveries = tx.deliveries.of_notice(notice.id)
     tasks = tx.escalations.call_tasks_of_notice(notice.id)
     previous = _previous(tx, notice)
     earlier = None if previous is None else tx.escalations.get(previous.id)
-    earlier_told = earlier_acknowledged = False
+    earlier_notified = earlier_acknowledged = False
     if previous is not None and earlier is not None:
         has = bool(tx.notices.acknowledgements(previous.id)) or _was_reached(
             tx, tx.escalations.call_tasks_of_notice(previous.id)
         )
-        earlier_told = has or was_notified(tx.deliveries.of_notice(previous.id))
+        earlier_notified = has or was_notified(tx.deliveries.of_notice(previous.id))
         earlier_acknowledged = has
     began = notice.sealed_at or min((delivery.created_at for delivery in deliveries), default=notice.created_at)
     return NoticeClock(
         notice=notice,
         customer=tx.customers.require(notice.customer_id),
-        escalation=clock,
+        escalation=escalation,
         started_at=began,
         contacts=tx.customers.contacts(notice.customer_id),
         endpoints=tx.webhooks.endpoints(notice.customer_id),
@@ -166,13 +171,13 @@ def _watch(tx: Transaction, notice: Notice, clock: Escalation) -> NoticeClock:
         call_tasks=tasks,
         calls=_calls(tx, tasks),
         superseded=any(other.sequence > notice.sequence for other in sealed_notices(tx, notice)),
-        earlier_told=earlier_told,
+        earlier_notified=earlier_notified,
         earlier_acknowledged=earlier_acknowledged,
     )
 
 
 def _previous(tx: Transaction, notice: Notice) -> Notice | None:
-    """Return the sealed notice that this one follows."""
+    """Return the sealed notice before this one, or None."""
     if notice.sequence == 1:
         return None
     earlier = [other for other in sealed_notices(tx, notice) if other.sequence < notice.sequence]
@@ -180,7 +185,7 @@ def _previous(tx: Transaction, notice: Notice) -> Notice | None:
 
 
 def _calls(tx: Transaction, tasks: Sequence[CallTask]) -> list[CallRecord]:
-    """Return the calls that count: a task that somebody opened again has reached nobody, whatever was noted before."""
+    """Return the calls that count. Earlier calls of a task that is open again do not count."""
     return [
         call for task in tasks if task.state is not CallTaskState.OPEN for call in tx.escalations.call_records(task.id)
     ]
@@ -190,16 +195,16 @@ def _was_reached(tx: Transaction, tasks: Sequence[CallTask]) -> bool:
     return any(call.outcome is CallOutcome.REACHED for call in _calls(tx, tasks))
 
 
-def _target(watch: NoticeClock, step: QueueDelivery) -> Target:
+def _target(clock: NoticeClock, step: QueueDelivery) -> Target:
     return Target(
         step.channel,
-        contact=next((contact for contact in watch.contacts if contact.id == step.contact_id), None),
-        endpoint=next((endpoint for endpoint in watch.endpoints if endpoint.id == step.endpoint_id), None),
+        contact=next((contact for contact in clock.contacts if contact.id == step.contact_id), None),
+        endpoint=next((endpoint for endpoint in clock.endpoints if endpoint.id == step.endpoint_id), None),
     )
 
 
 def _why(plan: EscalationPlan) -> dict[str, str | int | bool | list[str] | None]:
-    """Return what the log says of a step; whom it concerns stands in the entries beside it."""
+    """Return the detail of the entry that states the reasons. The recipients are in the other entries."""
     return {
         "standing": plan.standing.value,
         "reasons": sorted({step.reason.value for step in plan.queue}),

@@ -1,4 +1,4 @@
-"""Call tasks: record what a call came to, close a task that no call will end, open one again."""
+"""Call tasks: record the outcome of a call, close a task without a call, and reopen a task."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,21 +18,21 @@ from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice, contact_actor
 from notifications.use_cases.notices.escalate import notice_clock
 
-#: How far ahead of ours the clock of whoever states a time may be.
+#: How far the clock of the person who states a time may be ahead of ours.
 _CLOCKS_DIFFER = timedelta(minutes=2)
-#: Open tasks that are looked at to find those that are due first.
-_OPEN_AT_MOST = 2000
+#: Maximum number of open tasks that are read to find those that are due first.
+_MAX_OPEN_TASKS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class CallReport:
-    """What somebody states of a call they made."""
+    """A call, as stated by the person who made it."""
 
     #: as dialled
     number: str
     called_at: datetime
     outcome: CallOutcome
-    #: whose number it is; None for a number that is no contact's
+    #: the contact whose number it is; None if it belongs to no contact
     contact_id: UUID | None = None
     #: the name that the other side gave
     spoke_to: str | None = None
@@ -44,16 +44,16 @@ class CallReport:
 def record_call(
     tx: Transaction, act: AuditContext, task_id: UUID, expected_version: int, report: CallReport
 ) -> tuple[CallTask, CallRecord]:
-    """Record a call as evidence; returns the task as it stands now, and the record, which is never changed.
+    """Record a call as evidence. Returns the changed task, and the record, which is never changed.
 
-    1. What is stated must hold together: a name where somebody was reached, a contact whose words are taken as an
-       acknowledgement, a time that is not ahead and not before the notice was sealed.
-    2. The record, and its entry with the event that may be claimed: ``notifications.evidence.evidence``.
-    3. Somebody was reached: the task is done, and the clock of the notice is looked at.
-    4. The notice was read out and confirmed: that is an acknowledgement by the contact, with the entry of one.
+    1. Check the report. It needs a name if somebody was reached, and a contact if the notice was read out. The time
+       must not be in the future, nor before the notice was sealed.
+    2. Store the record and its audit entry. The entry has the evidence event of ``evidence.call_evidence``.
+    3. If somebody was reached, the task is done. In any case the escalation checks the notice now.
+    4. If the notice was read out and confirmed, record an acknowledgement by the contact.
 
-    A task that is done or cancelled takes further calls: what happened is recorded. Raises NotFoundError,
-    VersionMismatchError, InvalidInputError.
+    Calls may also be recorded for a task that is done or cancelled. Raises NotFoundError, VersionMismatchError,
+    InvalidInputError.
     """
     task, notice = _task(tx, task_id, expected_version)
     # 1.
@@ -110,14 +110,15 @@ def record_call(
 
 
 def close_call_task(tx: Transaction, act: AuditContext, task_id: UUID, expected_version: int, reason: str) -> CallTask:
-    """Close a task without anybody reached, for a reason; no other is opened for the same want.
+    """Close a task although nobody was reached. The escalation opens no other task for the same reason.
 
-    Raises NotFoundError, VersionMismatchError, StateConflictError where it is not open, InvalidInputError.
+    Raises NotFoundError, VersionMismatchError, StateConflictError if it is not open, and InvalidInputError without a
+    ``reason``.
     """
     task, notice = _task(tx, task_id, expected_version)
     if task.state is not CallTaskState.OPEN:
         raise StateConflictError(f"the call task is {task.state.value} already")
-    _verify_reason(reason, "state why nobody is called any more")
+    _verify_reason(reason, "state why no further call is needed")
     closed = replace(task, state=CallTaskState.DONE, closed_at=act.now, version=task.version + 1)
     tx.escalations.save_call_task(closed, task.version)
     tx.audit.append([
@@ -128,10 +129,11 @@ def close_call_task(tx: Transaction, act: AuditContext, task_id: UUID, expected_
 
 
 def reopen_call_task(tx: Transaction, act: AuditContext, task_id: UUID, expected_version: int, reason: str) -> CallTask:
-    """Open a task again, for a reason: whoever was reached was not the customer, or it was closed by mistake.
+    """Reopen a task, for example because the person who was reached was not the customer, or it was closed by mistake.
 
-    What was recorded stays, and counts no more as having reached anybody. Raises NotFoundError, VersionMismatchError,
-    InvalidInputError, StateConflictError where it is open, or the customer was told otherwise.
+    The recorded calls stay, but they no longer count as having reached anybody. Raises NotFoundError,
+    VersionMismatchError, and InvalidInputError without a ``reason``. Raises StateConflictError if a task of the notice
+    is open, or if no call is needed any more.
     """
     task, notice = _task(tx, task_id, expected_version)
     others = [other for other in tx.escalations.call_tasks_of_notice(notice.id) if other.id != task.id]
@@ -140,9 +142,11 @@ def reopen_call_task(tx: Transaction, act: AuditContext, task_id: UUID, expected
     _verify_reason(reason, "state why somebody must call again")
     opened = replace(task, state=CallTaskState.OPEN, closed_at=None, version=task.version + 1)
     tx.escalations.save_call_task(opened, task.version)
-    watch = notice_clock(tx, notice)
-    if watch is not None and opened in plan_escalation(watch, act.now).cancel:
-        raise StateConflictError("the customer has the notice by another way, or by a later notice: nobody need call")
+    clock = notice_clock(tx, notice)
+    if clock is not None and opened in plan_escalation(clock, act.now).cancel:
+        raise StateConflictError(
+            "no call is needed: the customer was notified by another way, or a later notice replaces this one"
+        )
     tx.audit.append([
         act.entry("call_task.reopened", subjects=_subjects(tx, notice, task), private={"reason": reason.strip()})
     ])  # fmt: skip
@@ -151,8 +155,8 @@ def reopen_call_task(tx: Transaction, act: AuditContext, task_id: UUID, expected
 
 
 def nearest_open_tasks(tx: Transaction, limit: int) -> tuple[list[CallTask], bool]:
-    """Return open tasks, nearest ``due_at`` first, and whether these are all."""
-    found, following = tx.escalations.call_tasks(Page(_OPEN_AT_MOST), state=CallTaskState.OPEN.value)
+    """Return at most ``limit`` open tasks, nearest ``due_at`` first, and whether these are all."""
+    found, following = tx.escalations.call_tasks(Page(_MAX_OPEN_TASKS), state=CallTaskState.OPEN.value)
     nearest = sorted(found, key=lambda task: (task.due_at, task.id))
     return nearest[:limit], following is None and len(found) <= limit
 
@@ -172,16 +176,16 @@ def _verify(tx: Transaction, act: AuditContext, notice: Notice, report: CallRepo
     if not report.number.strip():
         faults.append(Fault("number", "state which number was called"))
     if report.outcome is CallOutcome.REACHED and not (report.spoke_to or "").strip():
-        faults.append(Fault("spoke_to", "state the name of whoever was reached"))
+        faults.append(Fault("spoke_to", "state the name of the person who was reached"))
     if report.called_at > act.now + _CLOCKS_DIFFER:
         faults.append(Fault("called_at", "is in the future"))
     if report.called_at < (notice.sealed_at or notice.created_at) - _CLOCKS_DIFFER:
         faults.append(Fault("called_at", "is before the notice was sealed"))
     contact = None if report.contact_id is None else tx.customers.contact(report.contact_id)
     if report.contact_id is not None and (contact is None or contact.customer_id != notice.customer_id):
-        faults.append(Fault("contact_id", "is no contact of this customer"))
+        faults.append(Fault("contact_id", "is not a contact of this customer"))
     if report.read_out and report.outcome is not CallOutcome.REACHED:
-        faults.append(Fault("read_out", "nothing was read out to anybody who was not reached"))
+        faults.append(Fault("read_out", "must be false, because nobody was reached"))
     if report.read_out and report.contact_id is None:
         faults.append(Fault("contact_id", "state which contact confirmed the notice"))
     if faults:
@@ -198,7 +202,7 @@ def _subjects(tx: Transaction, notice: Notice, task: CallTask) -> dict[str, str]
 
 
 def _is_consigned(tx: Transaction, notice: Notice) -> bool:
-    """Whether the notice lies in the customer's console, so that somebody can be told of it there."""
+    """Return whether the notice is in the customer's console, so that a call can refer to it."""
     return any(
         delivery.channel is ChannelKind.CONSOLE and delivery.state is DeliveryState.SENT
         for delivery in tx.deliveries.of_notice(notice.id)

@@ -1,4 +1,4 @@
-"""Pause a channel, and resume it: nothing that is owed is lost meanwhile, everything waits in its order."""
+"""Pause and resume a channel. Deliveries wait during a pause; none is lost."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,22 +10,24 @@ from notifications.errors import Fault, InvalidInputError, StateConflictError
 from notifications.ports import Transaction
 from notifications.use_cases.audit_context import AuditContext
 
-#: The console is this service's own: what stands in the way there is no destination.
+#: The console is part of this service. It has no outside destination that could require a pause.
 PAUSABLE = (ChannelKind.EMAIL, ChannelKind.WEBHOOK)
 
 
 def pause_channel(
     tx: Transaction, act: AuditContext, channel: ChannelKind, *, reason: str, until: datetime | None
 ) -> ChannelPause:
-    """Stop handing over notices by a channel; what is under way ends. In place of an earlier pause.
+    """Pause a channel: no new attempt starts, and running attempts end normally. This replaces an earlier pause.
 
-    Raises InvalidInputError for a channel that is never paused, no reason, or an end that is past.
+    Raises InvalidInputError for the console, for an empty reason, and for an end in the past.
     """
     faults = []
     if channel not in PAUSABLE:
-        faults.append(Fault("channel", "the console is never paused: notices are placed there without a destination"))
+        faults.append(
+            Fault("channel", "the console cannot be paused: it is part of this service and has no outside destination")
+        )
     if not reason.strip():
-        faults.append(Fault("reason", "must say why, for whoever finds the channel paused"))
+        faults.append(Fault("reason", "must say why the channel is paused"))
     if until is not None and until <= act.now:
         faults.append(Fault("until", "must be in the future"))
     if faults:
@@ -44,14 +46,17 @@ def pause_channel(
 
 
 def resume_channel(tx: Transaction, act: AuditContext, channel: ChannelKind) -> None:
-    """Hand over by a channel again; raises StateConflictError where it is not paused."""
+    """Resume a channel; raises StateConflictError if it is not paused."""
     if not tx.deliveries.resume_channel(channel):
         raise StateConflictError(f"the channel {channel.value} is not paused")
     tx.audit.append([_resumed(act, channel, by="person")])
 
 
 def end_pauses(tx: Transaction, act: AuditContext) -> list[ChannelPause]:
-    """Take away the pauses whose end has come, each with its entry; returns them. They count no more in any case."""
+    """Remove the pauses whose end has come, each with its audit entry, and return them.
+
+    Such a pause already has no effect before it is removed, see ``is_paused``.
+    """
     over = [pause for pause in tx.deliveries.channel_pauses() if not is_paused(pause, act.now)]
     for pause in over:
         tx.deliveries.resume_channel(pause.channel)
@@ -60,12 +65,12 @@ def end_pauses(tx: Transaction, act: AuditContext) -> list[ChannelPause]:
 
 
 def is_paused(pause: ChannelPause, now: datetime) -> bool:
-    """Whether a pause holds: one whose end has come does not, whether or not anybody took it away."""
+    """Return whether a pause has effect. It has none after its end, even if it is still stored."""
     return pause.until is None or pause.until > now
 
 
 def paused_channels(pauses: Iterable[ChannelPause], now: datetime) -> frozenset[ChannelKind]:
-    """Return the channels that nothing is handed over by now."""
+    """Return the channels that are paused now."""
     return frozenset(pause.channel for pause in pauses if is_paused(pause, now))
 
 

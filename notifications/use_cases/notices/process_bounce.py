@@ -1,4 +1,4 @@
-"""Take back what came to a return path: keep it, say what it is, and open a delivery again that failed after all."""
+"""Process a message to a return path: store and classify it, and reopen a delivery that failed after all."""
 
 import hashlib
 import re
@@ -35,36 +35,36 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.apply_facts import notice_subjects
 from notifications.use_cases.notices.escalate import notice_clock
 
-#: Who takes back, in the audit log.
+#: The actor of bounce processing in the audit log.
 ACTOR = "system:returns"
 
-#: Namespace of returned messages: the same bytes to the same return path are the same message.
-_RETURNED = UUID("5e3c9a10-60f4-5d0a-8f3e-0a7c2b9d4e61")
-#: Of one kind, so many are kept of a delivery: whoever answers each answer fills no disk.
-_KEPT_OF_A_KIND = 10
-#: A server may report a failure before its acceptance is recorded here: so long it is told to come again.
+#: Namespace of bounce ids: the same bytes to the same delivery have the same id.
+_BOUNCES = UUID("5e3c9a10-60f4-5d0a-8f3e-0a7c2b9d4e61")
+#: Maximum number of bounces of one kind per delivery, so that a program that answers every mail fills no disk.
+_MAX_KEPT_PER_KIND = 10
+#: A server may report a failure before we have recorded the attempt. For this time it must try again later.
 _RECORDED_WITHIN = timedelta(minutes=15)
-#: Return paths count whole seconds.
+#: Return paths contain whole seconds only.
 _SECOND = timedelta(seconds=1)
 
-#: RFC 5321, 4.2.2: a full mailbox too, so the words have to speak of a message's size.
+#: RFC 5321, 4.2.2: servers also use 552 for a full mailbox, so the text must mention the size of the message.
 _SIZE_EXCEEDED = re.compile(r"\b552\b")
 _SIZE_WORDS = re.compile(r"\b(?:size|too (?:big|large)|taille|trop (?:gros|volumineux)|größe|zu groß)", re.IGNORECASE)
 _MAILBOX_WORDS = re.compile(r"mailbox|quota|storage|boîte|postfach", re.IGNORECASE)
-_WENT_ON = frozenset({BounceKind.DELIVERED, BounceKind.RELAYED, BounceKind.EXPANDED})
+_PASSED_ON = frozenset({BounceKind.DELIVERED, BounceKind.RELAYED, BounceKind.EXPANDED})
 
 
 @dataclass(frozen=True, slots=True)
 class BounceResult:
-    """What became of a message that came back."""
+    """The result of processing a bounce."""
 
     message: Bounce
-    #: as it stands now; None for a return path of no delivery any more
+    #: after the bounce; None if the delivery does not exist any more
     delivery: Delivery | None
     notice: Notice | None
-    #: False where the same bytes came before: nothing was recorded
+    #: False if the same bytes were received before; nothing was recorded then
     is_new: bool = True
-    #: the delivery stood sent, and does not any more
+    #: whether the delivery was sent before, and is failed or queued now
     reopened: bool = False
 
 
@@ -78,28 +78,27 @@ def process_bounce(
     jitter: float,
     policy: RetryPolicy = DEFAULT_RETRY_POLICY,
 ) -> BounceResult:
-    """Record what came back to a verified return path, and what follows from it.
+    """Record a message to a verified return path, and reopen the delivery if the mail failed.
 
-    1. The same bytes came before: nothing. The attempt is not recorded yet: StateConflictError, come again, for what is
-       recorded after its failure would hide it. More of a kind than anybody reads: InvalidInputError.
-    2. Judge it against the mail that was sent (``judge_bounce``). Keep the bytes, and an entry. Only a failure claims
-       an event (RelayToNonERDSFailure): that a mail was delivered is a server's statement, and stands as that. An
-       automatic reply acknowledges nothing.
-    3. A failure of what stood sent opens the delivery again: it stands failed with the reason, or is queued where the
-       refusal may not be the customer's (policy, routing), as if the first server had said so; too large, it is queued
-       as a summary. The notice is looked at
-       now, so that somebody else is told. A failure of an attempt that a later accepted one followed changes nothing:
-       the later one is reported of by itself.
+    1. If the same bytes were received before, record nothing. Raise StateConflictError while the attempt is not
+       recorded yet: the sender must try again, because otherwise the later record of the attempt would hide the
+       failure. Raise InvalidInputError if there are too many bounces of this kind.
+    2. Judge the report against the mail that was sent (``judge_bounce``). Store the bytes and an audit entry. Only a
+       failure claims an event (RelayToNonERDSFailure). A report of success is only a server's statement, and an
+       automatic reply is no acknowledgement.
+    3. If the mail failed and the delivery is sent, reopen the delivery and let the escalation check the notice now, so
+       that another contact is notified. The delivery is failed, or queued again if the customer may not be the cause of
+       the refusal (policy, routing). A mail that was too large is queued as a summary. If a later attempt was accepted,
+       nothing changes, because that attempt has its own reports.
 
-    It is never queued again, and stands failed, where a second copy could reach somebody who has the first: the notice
-    was acknowledged by anybody or told by telephone, a later notice states all that it did, a server said before that
-    this mail went on, the report speaks of another address than the contact's (an alias there may have others behind
-    it, who have it), or the contact was put out of use. Where the customer acknowledged, the record still says that the
-    mail came back, and the clock, looking, finds nothing to do.
+    The delivery is failed and not queued again if a person could then get the notice twice or for no use. That is so in
+    these cases: somebody acknowledged the notice or was reached by telephone; a later notice replaces it; a server
+    reported before that it passed this mail on; the report is about another address than the contact's, behind which
+    other people may have got the mail; or the contact is not active. The bounce is recorded in each of these cases.
     """
     # 1.
     digest = hashlib.sha256(content).hexdigest()
-    message_id = uuid5(_RETURNED, f"{path.delivery_id}/{digest}")
+    message_id = uuid5(_BOUNCES, f"{path.delivery_id}/{digest}")
     delivery = tx.deliveries.get(path.delivery_id)
     notice = None if delivery is None else tx.notices.get(delivery.notice_id)
     before = tx.deliveries.bounce(message_id)
@@ -107,22 +106,22 @@ def process_bounce(
         return BounceResult(before, delivery, notice, is_new=False)
     if delivery is not None:
         report = judge_bounce(report, _sent(tx, delivery, report))
-    known = None if delivery is None else delivery.id
-    earlier = [other.kind for other in tx.deliveries.bounces(known)]
+    delivery_id = None if delivery is None else delivery.id
+    earlier = [other.kind for other in tx.deliveries.bounces(delivery_id)]
     if delivery is not None and path.is_after(delivery.attempts) and act.now < path.issued_at + _RECORDED_WITHIN:
-        raise StateConflictError("the attempt that this came back from is not recorded yet")
+        raise StateConflictError("the attempt of this bounce is not recorded yet")
     reopens = (
         delivery is not None
         and report.kind is BounceKind.FAILED
         and delivery.state is DeliveryState.SENT
         and not _is_overtaken(tx, delivery, path)
     )
-    if not reopens and earlier.count(report.kind) >= _KEPT_OF_A_KIND:
-        raise InvalidInputError(Fault("", "too much of the kind came back to this address already"))
+    if not reopens and earlier.count(report.kind) >= _MAX_KEPT_PER_KIND:
+        raise InvalidInputError(Fault("", "too many messages of this kind were already received for this delivery"))
     # 2.
     message = Bounce(
         id=message_id,
-        delivery_id=known,
+        delivery_id=delivery_id,
         received_at=act.now,
         kind=report.kind,
         status=report.status,
@@ -145,9 +144,10 @@ def process_bounce(
 
 
 def _is_overtaken(tx: Transaction, delivery: Delivery, path: ReturnPath) -> bool:
-    """Whether a later attempt than the path's was accepted.
+    """Return whether an attempt after that of the return path was accepted.
 
-    By number and by time: two workers, one of whose leases ran out, send under one number, and each may come back.
+    Both number and time are compared: after an expired lease, two workers may send under the same number, and each of
+    the two mails may bounce.
     """
     return any(
         attempt.outcome.kind is OutcomeKind.ACCEPTED
@@ -169,7 +169,7 @@ def _reopened(
 ) -> Delivery:
     text = " ".join(filter(None, (report.status, report.diagnostic)))
     failure = Outcome.failure(OutcomeKind.PERMANENT_FAILURE, text, remote=report.reporting_mta)
-    # Of a report that something failed for good, what failed counts, not the class: a queue that ran out ends in 4.
+    # The report says that the failure is permanent. Its class is ignored: after a queue timeout it is 4, not 5.
     outcome = replace(
         failure, enhanced_status=report.status, limit=SendingLimit.SIZE if _is_too_large(report) else None
     )
@@ -183,7 +183,7 @@ def _reopened(
         is_summary=delivery.too_large_at is not None,
     )
     if decision.next_attempt_at is not None:
-        decision = RetryDecision(*_held_back(tx, delivery, notice, report, earlier, decision))
+        decision = RetryDecision(*_next_attempt(tx, delivery, notice, report, earlier, decision))
     return replace(
         delivery,
         state=DeliveryState.FAILED if decision.next_attempt_at is None else DeliveryState.QUEUED,
@@ -195,23 +195,23 @@ def _reopened(
 
 
 def _sent(tx: Transaction, delivery: Delivery, report: BounceReport) -> SentMail:
-    """Return what was sent, as far as the report is judged against it."""
+    """Return the mail that was sent, for ``judge_bounce``."""
     contact = None if delivery.contact_id is None else tx.customers.contact(delivery.contact_id)
-    # Only what claims to answer is compared with the mail, which may be large.
+    # Only an automatic reply is compared with the mail, which may be large.
     content = tx.deliveries.message_sent(delivery.id) if report.kind is BounceKind.AUTO_REPLY else None
     return sent_mail("" if contact is None else contact.email, content)
 
 
 def _is_too_large(report: BounceReport) -> bool:
-    """Whether a failure is about the size of the mail: by its status, or by a 552 that speaks of a size."""
+    """Return whether the mail failed because of its size: by the status, or by a 552 whose text mentions a size."""
     if report.status is not None and not report.status.endswith(".0.0"):
         return report.status in TOO_LARGE_STATUSES
-    said = report.diagnostic or ""
-    is_size = _SIZE_EXCEEDED.search(said) is not None and _SIZE_WORDS.search(said) is not None
-    return is_size and _MAILBOX_WORDS.search(said) is None
+    diagnostic = report.diagnostic or ""
+    is_size = _SIZE_EXCEEDED.search(diagnostic) is not None and _SIZE_WORDS.search(diagnostic) is not None
+    return is_size and _MAILBOX_WORDS.search(diagnostic) is None
 
 
-def _held_back(
+def _next_attempt(
     tx: Transaction,
     delivery: Delivery,
     notice: Notice,
@@ -219,21 +219,21 @@ def _held_back(
     earlier: list[BounceKind],
     decision: RetryDecision,
 ) -> tuple[datetime | None, str]:
-    """Return when to send again, and why; never where a second copy could reach somebody who has the first."""
+    """Return when to send again, or None if a person could get a second copy; and the reason."""
     contact = None if delivery.contact_id is None else tx.customers.contact(delivery.contact_id)
     if contact is None or not contact.active:
         return None, "not sent again: the contact is out of use"
-    watch = notice_clock(tx, notice)
-    over = bool(tx.notices.acknowledgements(notice.id)) or (
-        watch is not None
-        and escalation_status(replace(watch, deliveries=())) in {EscalationStatus.SETTLED, EscalationStatus.SUPERSEDED}
+    clock = notice_clock(tx, notice)
+    has_notice = bool(tx.notices.acknowledgements(notice.id)) or (
+        clock is not None
+        and escalation_status(replace(clock, deliveries=())) in {EscalationStatus.SETTLED, EscalationStatus.SUPERSEDED}
     )
-    if over:
+    if has_notice:
         return None, "not sent again: the customer has the notice, or a later one states it"
-    finals = [recipient.final_recipient for recipient in report.recipients]
-    if [normal_address(address) for address in finals if address] != [normal_address(contact.email)]:
+    final_recipients = [recipient.final_recipient for recipient in report.recipients]
+    if [normal_address(address) for address in final_recipients if address] != [normal_address(contact.email)]:
         return None, "not sent again: the report is not of the contact's own address alone"
-    if _WENT_ON & set(earlier):
+    if _PASSED_ON & set(earlier):
         return None, "not sent again: it was reported before that the mail went on"
     return decision.next_attempt_at, decision.reason
 

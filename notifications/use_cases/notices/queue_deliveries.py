@@ -1,4 +1,4 @@
-"""Queue deliveries: whom a notice goes to at first, and what a delivery to queue looks like."""
+"""Choose the first recipients of a notice, and make its deliveries."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from notifications.use_cases.incidents.apply_facts import notice_subjects
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one delivery goes: a contact, an endpoint, or (neither) the console inbox."""
+    """The recipient of one delivery: a contact, an endpoint, or the console inbox if both are None."""
 
     channel: ChannelKind
     contact: Contact | None = None
@@ -32,7 +32,7 @@ class Target:
 
     @property
     def address(self) -> str | None:
-        """The mail address or the URL."""
+        """The mail address or the URL; None for the console."""
         if self.contact is not None:
             return self.contact.email
         return None if self.endpoint is None else self.endpoint.url
@@ -42,18 +42,19 @@ CONSOLE = Target(ChannelKind.CONSOLE)
 
 
 def first_targets(
-    contacts: Sequence[Contact], endpoints: Sequence[WebhookEndpoint], carried: Iterable[Delivery] = ()
+    contacts: Sequence[Contact], endpoints: Sequence[WebhookEndpoint], earlier_deliveries: Iterable[Delivery] = ()
 ) -> list[Target]:
-    """Return where a notice goes as it is sealed.
+    """Return the recipients of a notice at sealing.
 
-    The console and the contacts it is served on (11.1.1.2), every endpoint in use, and whoever an earlier notice of the
-    incident reached: news goes by the channel that carried the notification (11.1.1.2), also where that was a fallback.
-    A contact or endpoint that the customer has put out of use gets nothing more, whatever it carried.
+    These are the console, the contacts on which it is served (11.1.1.2) and every active endpoint. Updates use the same
+    channel as the first notification (11.1.1.2), so every contact that an earlier notice of the incident reached gets
+    it too, also a fallback contact. ``earlier_deliveries`` are the deliveries of these notices. A contact or endpoint
+    that is not active gets nothing.
     """
     served = {contact.id for contact in recipients(contacts)}
     served |= {
         delivery.contact_id
-        for delivery in carried
+        for delivery in earlier_deliveries
         if delivery.contact_id is not None and delivery.state is DeliveryState.SENT
     }
     targets = [CONSOLE]
@@ -75,22 +76,24 @@ def sealed_notices(tx: Transaction, notice: Notice) -> list[Notice]:
 
 
 def targets_of(tx: Transaction, notice: Notice) -> list[Target]:
-    """Return where a notice goes as it is sealed now; see ``first_targets``."""
-    carried: list[Delivery] = []
+    """Return the recipients of a notice that is sealed now; see ``first_targets``."""
+    earlier_deliveries: list[Delivery] = []
     if notice.sequence > 1:
-        carried = [
+        earlier_deliveries = [
             delivery
             for earlier in sealed_notices(tx, notice)
             if earlier.sequence < notice.sequence
             for delivery in tx.deliveries.of_notice(earlier.id)
         ]
-    return first_targets(tx.customers.contacts(notice.customer_id), tx.webhooks.endpoints(notice.customer_id), carried)
+    return first_targets(
+        tx.customers.contacts(notice.customer_id), tx.webhooks.endpoints(notice.customer_id), earlier_deliveries
+    )
 
 
 def delivery_to(
     notice: Notice, target: Target, act: AuditContext, mail_domain: str, cause: DeliveryCause = DeliveryCause.FIRST
 ) -> Delivery:
-    """Return the delivery of a notice to a target, due now: never one for several."""
+    """Return the delivery of a notice to one target, due now."""
     contact_id = None if target.contact is None else target.contact.id
     endpoint_id = None if target.endpoint is None else target.endpoint.id
     return Delivery(
@@ -112,7 +115,7 @@ def delivery_to(
 
 
 def queued_entry(act: AuditContext, notice: Notice, pseudonym: str, delivery: Delivery) -> AuditEntry:
-    """Return the entry of a delivery that was queued."""
+    """Return the audit entry for a queued delivery."""
     parties: dict[str, UUID | None] = {"contact": delivery.contact_id, "endpoint": delivery.endpoint_id}
     return act.entry(
         "delivery.queued",

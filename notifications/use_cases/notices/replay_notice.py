@@ -1,4 +1,4 @@
-"""Post a sealed notice to a webhook endpoint once more, because the customer asks for it."""
+"""Post a sealed notice to a webhook endpoint again, because the customer asks for it."""
 
 from dataclasses import replace
 
@@ -15,12 +15,12 @@ from notifications.use_cases.notices.queue_deliveries import Target, delivery_to
 def replay_notice(
     tx: Transaction, act: AuditContext, notice: Notice, endpoint: WebhookEndpoint, mail_domain: str
 ) -> Delivery:
-    """Queue a notice to an endpoint of its customer, under the ``webhook-id`` that it had or would have had.
+    """Queue a notice to an endpoint of its customer. The ``webhook-id`` is the same as for every delivery of the two.
 
-    Raises StateConflictError for a notice that is not sealed, and for a delivery that is under way.
+    Raises StateConflictError for a notice that is not sealed, and for a delivery that is queued already.
 
-    1. A delivery that ended, well or not, is queued again: its attempts go on counting.
-    2. An endpoint that did not exist when the notice was sealed gets a delivery of its own.
+    1. If the delivery was sent or has failed, queue it again. Its number of attempts continues.
+    2. If the endpoint did not exist when the notice was sealed, queue a new delivery.
     """
     if notice.state is not NoticeState.SEALED:
         raise StateConflictError("the notice is not sealed yet")
@@ -34,7 +34,7 @@ def replay_notice(
         tx.audit.append([queued_entry(act, notice, pseudonym, made)])
         return made
     if known.state is DeliveryState.QUEUED:
-        raise StateConflictError("the notice is on its way to this endpoint")
+        raise StateConflictError("the notice is already queued for this endpoint")
     # 1.
     again = replace(known, state=DeliveryState.QUEUED, next_attempt_at=act.now, last_error=None)
     tx.deliveries.save(again, known.attempts)

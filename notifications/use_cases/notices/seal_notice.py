@@ -31,17 +31,17 @@ from notifications.ports import (
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.prove_entry import entry_proof, salts, sequenced_entry
 from notifications.use_cases.incidents.apply_facts import notice_subjects
-from notifications.use_cases.incidents.customer_decider import Agreements, KeptDeciders, customer_case
+from notifications.use_cases.incidents.customer_decider import Agreements, DeciderCache, customer_case
 from notifications.use_cases.notices.escalate import begin_escalation
 from notifications.use_cases.notices.queue_deliveries import Target, delivery_to, queued_entry, targets_of
 
-#: Who seals and sends, in the audit log.
+#: The actor of sealing and sending in the audit log.
 WORKER = "system:worker"
 
 
 @dataclass(frozen=True, slots=True)
 class SealingDependencies:
-    """What sealing and serving need of the outside."""
+    """The dependencies of sealing and delivery."""
 
     unit_of_work: UnitOfWork
     log: Log
@@ -51,12 +51,12 @@ class SealingDependencies:
     identifiers: Identifiers
     agreements: Agreements
     provider: Provider
-    #: the From address of every mail; must be the one that the signing certificate names
+    #: the From address of every mail; the signing certificate must contain it
     sender: str
-    #: how patient escalation is
+    #: the times of escalation
     escalation: EscalationPolicy = DEFAULT_ESCALATION_POLICY
-    #: how the facts asked for last are read
-    deciders: KeptDeciders = field(default_factory=KeptDeciders)
+    #: cache of the deciders of recent facts
+    deciders: DeciderCache = field(default_factory=DeciderCache)
 
     @property
     def mail_domain(self) -> str:
@@ -64,7 +64,7 @@ class SealingDependencies:
         return self.sender.rpartition("@")[2]
 
     def act(self) -> AuditContext:
-        """Return the worker's act of this moment."""
+        """Return the worker as actor, at the current time."""
         return AuditContext(WORKER, self.clock.now(), self.identifiers)
 
 
@@ -77,16 +77,16 @@ class _Prepared:
 
 
 async def seal_notice(notice_id: UUID, sealing: SealingDependencies) -> bool:
-    """Seal one released notice and queue its deliveries; returns whether it is sealed now.
+    """Seal one released notice and queue its deliveries. Returns whether this call sealed it.
 
-    Returns False when the notice is held for want of a usable key (recorded on the notice and in the audit log) or was
-    sealed by somebody else meanwhile. Run again after a crash, it continues where the store says it stopped.
+    Returns False if there is no usable key; the reason is then recorded on the notice and in the audit log. Returns
+    False also if another process has sealed the notice. After a crash, a new call continues from the stored state.
 
-    1. Compose the document from the facts that were released, for the contacts the customer has now.
-    2. Sign it. No usable key: hold the notice, say why, send nothing.
-    3. Timestamp the signature. No authority: go on, the token follows.
-    4. Commit seal, delivery intents and audit entry in one transaction.
-    5. Wait for the checkpoint that covers the entry, and store the proof.
+    1. Compose the document from the released facts, for the current contacts of the customer.
+    2. Sign it. Without a usable key, hold the notice with the reason and send nothing.
+    3. Timestamp the signature. If the authority does not answer, go on: the timestamp is added later.
+    4. Commit the seal, the deliveries and the audit entry in one transaction.
+    5. Wait for the checkpoint that covers the entry, and store the proof. Raises LogUnavailableError.
     """
     # 1. to 4.
     committed = await commit_seal(notice_id, sealing)
@@ -97,7 +97,7 @@ async def seal_notice(notice_id: UUID, sealing: SealingDependencies) -> bool:
 
 
 async def commit_seal(notice_id: UUID, sealing: SealingDependencies) -> bool:
-    """Do steps 1 to 4 of ``seal_notice``, for a caller who waits for many proofs together."""
+    """Do steps 1 to 4 of ``seal_notice``, for a caller that waits for many proofs together."""
     # 1.
     prepared = await sealing.unit_of_work.read(lambda tx: _compose(tx, notice_id, sealing))
     if prepared is None:
@@ -136,7 +136,7 @@ async def commit_seal(notice_id: UUID, sealing: SealingDependencies) -> bool:
 
 
 def verify_sender(signer: Signer, sender: str) -> None:
-    """Raise SealingUnavailableError unless the signing certificate names the address that mails come from."""
+    """Raise SealingUnavailableError unless the signing certificate contains the sender's address."""
     named = signer.address
     if normal_address(sender) != normal_address(named):
         raise SealingUnavailableError(
@@ -148,7 +148,7 @@ def _compose(tx: Transaction, notice_id: UUID, sealing: SealingDependencies) -> 
     notice = tx.notices.get(notice_id)
     if notice is None or notice.state is not NoticeState.RELEASED:
         return None
-    # Words for whoever may come to be written to, since they cannot be added once they are sealed.
+    # Render every language a contact may need: renderings cannot be added after sealing.
     readers = [contact for contact in tx.customers.contacts(notice.customer_id) if contact.active]
     composed, ticket = compose_from_store(tx, notice, readers, sealing)
     return _Prepared(notice, targets_of(tx, notice), composed, ticket)
@@ -161,11 +161,11 @@ def compose_from_store(
     sealing: SealingDependencies,
     extra_languages: Sequence[str] = (),
 ) -> tuple[ComposedNotice, str]:
-    """Return the notice as it would be sealed now, and its ticket; also what a reviewer reads before release."""
+    """Return the notice as it would be sealed now, and its ticket. The preview before the release uses this too."""
     incident = tx.incidents.get(notice.incident_id)
     facts = tx.incidents.facts_at(notice.incident_id, notice.facts_version)
     if incident is None or facts is None:
-        raise LookupError(f"the facts of notice {notice.id} are gone from the store")
+        raise LookupError(f"the store has no facts for notice {notice.id}")
     customer = tx.customers.require(notice.customer_id)
     decider = sealing.deciders.of(facts, sealing.agreements)
     decision = decider.decide(customer_case(tx, customer))
@@ -207,7 +207,7 @@ def compose_from_store(
 def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependencies) -> Callable[[Transaction], bool]:
     act = sealing.act()
     notice = prepared.notice
-    # Whatever the notice carries, the entry commits to: no byte of it can be exchanged later.
+    # The entry commits to every part of the notice, so that no byte can be changed later.
     parts = {"document": sealed.document, "signature": sealed.signature}
     if sealed.timestamp is not None:
         parts["timestamp"] = sealed.timestamp
@@ -256,10 +256,10 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependenc
 
 
 async def prove_notice(notice_id: UUID, sealing: SealingDependencies) -> None:
-    """Wait until a checkpoint covers the seal's entry and store the proof; raises LogUnavailableError."""
+    """Wait until a checkpoint covers the seal's entry, and store the proof; raises LogUnavailableError."""
     entry_id = await sealing.unit_of_work.read(lambda tx: tx.notices.seal_entry_id(notice_id))
     if entry_id is None:
-        raise LogUnavailableError(f"the audit entry of notice {notice_id} is not there")
+        raise LogUnavailableError(f"the seal of notice {notice_id} has no audit entry")
     await sealing.log.included(entry_id)
 
     def proof(tx: Transaction) -> bytes:
@@ -274,13 +274,13 @@ async def prove_notice(notice_id: UUID, sealing: SealingDependencies) -> None:
         if sealed is not None and sealed.log_proof is None:
             tx.notices.set_log_proof(notice_id, text)
 
-    # Another process may prove it in the same moment: a proof is a proof.
+    # Another process may store a proof at the same time, which is as good as this one.
     with contextlib.suppress(StateConflictError):
         await sealing.unit_of_work.write(record, concurrently=True)
 
 
 async def hold_notice(notice_id: UUID, reason: str, sealing: SealingDependencies) -> None:
-    """Record why a released notice does not go out; a reason that stands already is not recorded twice."""
+    """Record why a released notice is not sealed. The same reason is not recorded twice."""
     act = sealing.act()
 
     def work(tx: Transaction) -> None:
@@ -301,9 +301,9 @@ async def hold_notice(notice_id: UUID, reason: str, sealing: SealingDependencies
 
 
 async def obtain_timestamp(notice_id: UUID, sealing: SealingDependencies) -> None:
-    """Obtain the timestamp that a sealed notice still lacks; raises TimestampUnavailableError.
+    """Obtain the missing timestamp of a sealed notice; raises TimestampUnavailableError.
 
-    The token is added as evidence with its own audit entry; mails sent before say that it follows.
+    The token is stored with its own audit entry. Mails that were sent before state that the timestamp follows.
     """
     sealed = await sealing.unit_of_work.read(lambda tx: tx.notices.seal(notice_id))
     if sealed is None or sealed.timestamp is not None:

@@ -174,12 +174,12 @@ class LeaseRecords(Records):
         limit: int,
         *,
         except_channels: Collection[ChannelKind] = (),
-        except_lanes: Collection[str] = (),
+        except_destinations: Collection[str] = (),
     ) -> Sequence[DueDelivery]:
         """Lease deliveries that are queued, due and not leased, and whose seal has its log proof."""
         at = to_microseconds(now)
         channels = _filled([kind.value for kind in except_channels], _CHANNELS)
-        lanes = sorted(except_lanes)[: _LANES_PASSED_OVER[-1]]
+        lanes = sorted(except_destinations)[: _LANES_PASSED_OVER[-1]]
         length = next(length for length in _LANES_PASSED_OVER if len(lanes) <= length)
         statement = self._session.skip_locked(_due_statement(length), "deliveries")
         parameters = (at, at, *channels, *_filled(lanes, length), limit)

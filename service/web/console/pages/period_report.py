@@ -56,14 +56,14 @@ async def report_for_period(access: Access, starts_at: datetime, ends_at: dateti
     first = await _first_since(access, starts_at, size)
     declared = await _declared_within(access, first, size, starts_at, ends_at)
     # 2.
-    accounting, read, begun = ReportBuilder(), 0, 0
+    builder, read, begun = ReportBuilder(), 0, 0
     for incident in reversed(declared):
         if begun == _INCIDENTS_MAX or read >= _ENTRIES_MAX:
             break
-        read += await _take(access, accounting, incident)
+        read += await _take(access, builder, incident)
         begun += 1
     # 3.
-    findings = accounting.findings(access.clock.now(), whole=False)
+    findings = builder.findings(access.clock.now(), whole=False)
     customers = await access.store.read(lambda tx: _customers(access.view(tx))) if declared else {}
     findings = _of(findings, customers, wanted.strip().casefold())
     erased = await _erased(access, {line.customer for line in findings.lines} - customers.keys())
@@ -102,7 +102,7 @@ async def _declared_within(access: Access, first: int, size: int, starts_at: dat
     return found
 
 
-async def _take(access: Access, accounting: ReportBuilder, incident: str) -> int:
+async def _take(access: Access, builder: ReportBuilder, incident: str) -> int:
     """Take every entry of an incident; returns how many there are."""
     count, cursor = 0, None
     while True:
@@ -111,7 +111,7 @@ async def _take(access: Access, accounting: ReportBuilder, incident: str) -> int
             lambda tx, part=page: access.view(tx).audit.about("incident", incident, part)  # type: ignore[misc]  # as above
         )
         for entry in found:
-            accounting.take(entry.index, parse_leaf(entry.leaf))
+            builder.take(entry.index, parse_leaf(entry.leaf))
         count += len(found)
         if cursor is None:
             return count
