@@ -164,7 +164,7 @@ def verified_answer(note: bytes, answer: bytes, *keys: VerifierKey) -> Cosignatu
     Each of the witness's keys must have cosigned exactly once, and must state a time (c2sp.org/tlog-witness). Not
     checked: whether the time is plausible.
     """
-    lines, times = "", []
+    lines, times = "", list[int]()
     for key in keys:
         try:
             found = signatures_of(parse_note(_text_of(note) + b"\n" + answer), key)
@@ -176,7 +176,8 @@ def verified_answer(note: bytes, answer: bytes, *keys: VerifierKey) -> Cosignatu
         seconds = verify_cosignature(_text_of(note) + b"\n" + line.encode(), key)
         if seconds == 0:
             raise VerificationError("cosignature", f"{key.name} states no time with key {key.id.hex()}")
-        lines, times = lines + line, [*times, seconds]
+        lines += line
+        times.append(seconds)
     return Cosignature(lines, min(times))
 
 

@@ -76,7 +76,7 @@ def fsck_command(
 
 def _others(settings: Settings) -> ExternalHeads:
     """Return whose word on heads is taken: the authority of the trust folder, the witnesses of the settings."""
-    witnesses = [witness.key for witness in parse_witnesses(settings.witnesses.cosigners)]
+    witnesses = [key for witness in parse_witnesses(settings.witnesses.cosigners) for key in witness.keys]
     return ExternalHeads(load_trust(settings.trust_dir).timestamp_roots, witnesses)
 
 
