@@ -93,9 +93,9 @@ def sign_checkpoint(
 def verify_checkpoint(note: bytes, *keys: VerifierKey) -> Checkpoint:
     """Return the checkpoint of a note that at least one of the log's keys signed; raises VerificationError.
 
-    A log signs with Ed25519 or with ML-DSA-44 (c2sp.org/tlog-checkpoint). The time of an ML-DSA-44 signature may be
-    zero here, which means that none is stated. The signature of every given key that is on the note must be right. Not checked: whether the checkpoint extends an
-    earlier head (``verify_consistency``), how old it is, and whether the key belonged to the log at that time.
+    A log signs with Ed25519 or with ML-DSA-44 (c2sp.org/tlog-checkpoint). The signature of every given key that is on
+    the note must be right. Not checked: whether the checkpoint extends an earlier head (``verify_consistency``), how
+    old it is, the time of an ML-DSA-44 signature, and whether the key belonged to the log at that time.
     """
     signed, by = verify_note(note, keys, _LOG_SIGNATURES)
     try:
@@ -114,8 +114,8 @@ def cosign_checkpoint(note: bytes, name: str, private_key: CosignerKey, at: date
     """Return the note with a witness's cosignature added: ``cosignature/v1`` or ``subtree/v1``, by the kind of key.
 
     Raises InvalidInputError if the note is not a checkpoint or has no room for a signature, if the time is naive or
-    before 1970, or if an ML-DSA-44 key cannot sign a name or an origin of more than 255 bytes. Not checked: that the witness cosigned no other history, and that its key is not also the log's. The
-    witness must check both.
+    before 1970, or if a name or an origin is too long for ML-DSA-44 (255 bytes). Not checked: that the witness cosigned
+    no other history, and that its key is not also the log's. The witness must check both.
     """
     parsed = parse_note(note)
     parse_checkpoint(parsed.text)
@@ -133,8 +133,8 @@ def cosign_checkpoint(note: bytes, name: str, private_key: CosignerKey, at: date
 def verify_cosignature(note: bytes, key: VerifierKey) -> int:
     """Return the POSIX time in seconds at which a witness saw the checkpoint; raises VerificationError.
 
-    The time is 0 if an ML-DSA-44 cosigner states none. Not checked: the log's own signature (``verify_checkpoint``), and
-    whether the time is plausible.
+    The time is 0 if an ML-DSA-44 cosigner states none. Not checked: the log's own signature (``verify_checkpoint``),
+    and whether the time is plausible.
     """
     try:
         parsed = parse_note(note)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from notifications.audit.note import VerifierKey, parse_verifier_key
+from notifications.audit.policy import Policy, parse_policy
 from notifications.errors import Fault, InvalidInputError, VerificationError
 from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
 from notifications.evidence.verification import MAIL_STEPS, Trust, VerifiedStep, parse_trust, verify_notice_mail
@@ -30,6 +31,11 @@ def load_witnesses(folder: Path) -> list[VerifierKey]:
     if not path.exists():
         return []
     return [parse_verifier_key(line) for line in _read(path).decode("utf-8", "replace").splitlines() if line.strip()]
+
+
+def load_policy(path: Path | None) -> Policy | None:
+    """Return the trust policy of a file (c2sp.org/tlog-policy), None for no file; raises InvalidInputError."""
+    return None if path is None else parse_policy(_read(path))
 
 
 def _read(path: Path) -> bytes:
@@ -57,11 +63,15 @@ def print_verification(mail: bytes, trust: Trust, console: Console) -> bool:
 
 
 def print_bundle_verification(
-    bundle: BinaryIO, trust: Trust, console: Console, witnesses: Sequence[VerifierKey] = ()
+    bundle: BinaryIO,
+    trust: Trust,
+    console: Console,
+    witnesses: Sequence[VerifierKey] = (),
+    policy: Policy | None = None,
 ) -> bool:
     """Print each step over a bundle with its result; returns whether all held."""
     try:
-        for passed in verify_bundle(bundle, trust, witnesses):
+        for passed in verify_bundle(bundle, trust, witnesses, policy=policy):
             _line(console, passed.number, _state(passed), passed.step, passed.finding)
     except VerificationError as error:
         number = BUNDLE_STEPS.index(error.step) + 1
@@ -98,19 +108,29 @@ def _line(console: Console, number: int, state: tuple[str, str], step: str, find
     type=FOLDER,
     help="Folder with ca.pem, tsa.pem and log.vkey, obtained from the provider by another way than the file.",
 )
-def verify_command(file: Path, trust_dir: Path) -> None:
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(path_type=Path),
+    help="Trust policy (c2sp.org/tlog-policy) that the checkpoint of a bundle must meet.",
+)
+def verify_command(file: Path, trust_dir: Path, policy_file: Path | None) -> None:
     """Verify a saved notice mail or an evidence bundle, offline.
 
     Exit code 0: genuine; 1: not, and the step that failed; 2: no input.
     """
-    trust = load_trust(trust_dir)
+    trust, policy, archive = load_trust(trust_dir), load_policy(policy_file), _is_archive(file)
+    if policy is not None and not archive:
+        raise InvalidInputError(
+            Fault("policy", "is for bundles: a notice is sent before witnesses cosign its checkpoint")
+        )
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal or pipe that cannot show a character must not end the command before its verdict.
         sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False)
     genuine = (
-        _verify_bundle(file, trust, console, load_witnesses(trust_dir))
-        if _is_archive(file)
+        _verify_bundle(file, trust, console, load_witnesses(trust_dir), policy)
+        if archive
         else print_verification(_read(file), trust, console)
     )
     if not genuine:
@@ -126,6 +146,8 @@ def _is_archive(path: Path) -> bool:
         raise InvalidInputError(Fault(str(path), f"cannot be read: {error.strerror}")) from None
 
 
-def _verify_bundle(path: Path, trust: Trust, console: Console, witnesses: Sequence[VerifierKey]) -> bool:
+def _verify_bundle(
+    path: Path, trust: Trust, console: Console, witnesses: Sequence[VerifierKey], policy: Policy | None
+) -> bool:
     with path.open("rb") as file:
-        return print_bundle_verification(file, trust, console, witnesses)
+        return print_bundle_verification(file, trust, console, witnesses, policy)

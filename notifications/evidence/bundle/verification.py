@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from notifications.audit.checkpoint import verify_checkpoint, verify_cosignature
 from notifications.audit.note import VerifierKey, parse_note, signatures_of, verify_note
+from notifications.audit.policy import Policy, verify_policy
 from notifications.errors import InvalidInputError, VerificationError
 from notifications.evidence.bundle.archive import ARCHIVE, Part, read_archive
 from notifications.evidence.bundle.contents import (
@@ -65,7 +66,12 @@ _OPTIONAL = frozenset({ANCHOR_CRL, COSIGNATURES, CHECKPOINT_TOKEN})
 
 
 def verify_bundle(
-    source: BinaryIO, trust: Trust, witnesses: Sequence[VerifierKey] = (), accounting: BundleReportBuilder | None = None
+    source: BinaryIO,
+    trust: Trust,
+    witnesses: Sequence[VerifierKey] = (),
+    accounting: BundleReportBuilder | None = None,
+    *,
+    policy: Policy | None = None,
 ) -> Iterator[VerifiedStep]:
     """Read the bundle once, then yield what held; raises VerificationError, naming step and part, at what does not.
 
@@ -73,7 +79,7 @@ def verify_bundle(
     2. Contents: every part is one that a bundle has; none that it must have is missing.
     3. Anchors: certificates and keys in the bundle are among those trusted beforehand.
     4. Checkpoint: signed by the log's key; its timestamp, where there is one, is over it. Of ``witnesses`` those that
-       cosigned it are named; lines of others are not verified, and said to be there.
+       cosigned it are named; lines of others are not verified, and said to be there. A ``policy`` must be met.
     5. Entries: each is within what the bundle is about, and stands under the checkpoint. As many as it says.
     6. What entries commit to: each salt opens its commitment with the very part that is here.
     7. Notices: every sealed one by the steps of ``verify_notice_files``; later timestamps over its signature.
@@ -85,7 +91,7 @@ def verify_bundle(
     Of a bundle that is off in several ways the first part that is off is named, whatever its step. ``accounting`` takes
     each entry that was verified; what it then says holds only once every step did.
     """
-    pass_ = _Pass(trust, witnesses, accounting)
+    pass_ = _Pass(trust, witnesses, accounting, policy)
     try:
         for part in read_archive(source):
             pass_.take(part)
@@ -109,9 +115,13 @@ class _Pass:
     """One pass over the parts; grows by a few digests per notice, and by nothing else."""
 
     def __init__(
-        self, trust: Trust, witnesses: Sequence[VerifierKey] = (), accounting: BundleReportBuilder | None = None
+        self,
+        trust: Trust,
+        witnesses: Sequence[VerifierKey] = (),
+        accounting: BundleReportBuilder | None = None,
+        policy: Policy | None = None,
     ) -> None:
-        self._trust, self._witnesses = trust, witnesses
+        self._trust, self._witnesses, self._policy = trust, witnesses, policy
         self._accounting = accounting
         self._stamped_at: datetime | None = None
         #: the parts before the entries, which are few and small
@@ -183,6 +193,8 @@ class _Pass:
             self._beside_head += f", timestamped {at:%Y-%m-%d %H:%M:%S} UTC"
         if (lines := self._ahead.get(COSIGNATURES)) is not None:
             self._verify_cosignatures(note, lines)
+        if self._policy is not None:
+            self._verify_policy(self._policy, note + (lines or b""))
         if self._accounting is not None:
             self._accounting.begin(header, self._stamped_at)
         steps = EntrySteps(self._trust, header.scope, checkpoint, note)
@@ -207,8 +219,15 @@ class _Pass:
             except VerificationError as error:
                 raise VerificationError(HEAD, f"{COSIGNATURES}: {error.reason}") from None
         others = len(whole.signatures) - len(before.signatures) - len(known)
-        named = "".join(f", cosigned by {key.name}" for key in known)
+        named = "".join(f", cosigned by {name}" for name in dict.fromkeys(key.name for key in known))
         self._beside_head += named + (f", {others} lines of witnesses not known here" if others else "")
+
+    def _verify_policy(self, policy: Policy, note: bytes) -> None:
+        try:
+            by = verify_policy(note, policy)
+        except VerificationError as error:
+            raise VerificationError(HEAD, f"{CHECKPOINT_FILE}: policy: {error.reason}") from None
+        self._beside_head += f", meets the policy with {len(by)} of {len(policy.witnesses)} witnesses"
 
     def _verify_anchors(self) -> None:
         texts = self._ahead

@@ -75,7 +75,9 @@ def parse_witness(text: str) -> Witness:
             raise InvalidInputError(Fault("witnesses.cosigners", f"{key.name} is no cosigner's key"))
     if len({key.name for key in keys}) != 1 or len({key.kind for key in keys}) != len(keys):
         raise InvalidInputError(
-            Fault("witnesses.cosigners", f"{keys[0].name}: two keys of a witness must have one name and different types")
+            Fault(
+                "witnesses.cosigners", f"{keys[0].name}: two keys of a witness must have one name and different types"
+            )
         )
     return Witness(url.rstrip("/"), keys[0], tuple(keys[1:]))
 
