@@ -28,7 +28,7 @@ mutants: $(VENV)/.installed ## change what verifies, a little at a time: a test 
 	$(BIN)/python tests/mutation/mutate.py $(ARGS)
 
 faults: $(VENV)/.installed ## kill the service at every step, count what it cost (ARGS="--kills 1000 --seed 1 --engine sqlite")
-	$(BIN)/python tests/faults/campaign.py $(ARGS)
+	PYTHONPATH=tests $(BIN)/python tests/faults/campaign.py $(ARGS)
 
 check: $(VENV)/.installed ## format, lint, types, direction of imports
 	$(BIN)/ruff format --check .
@@ -37,7 +37,7 @@ check: $(VENV)/.installed ## format, lint, types, direction of imports
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.installed ## measure, as ratios against a named reference in the same run
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script || exit 1; done
 
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
   --custom-compile-command "make lock"

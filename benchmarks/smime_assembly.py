@@ -9,7 +9,6 @@ both alike.
 import argparse
 import itertools
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,15 +18,11 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fakes"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "unit"))
-
-from notice_samples import SAMPLES
-from sealed_sample import Office
-
 from notifications.mail.mail import Envelope, assemble_mail, prepare_body
 from notifications.notice.seal import SealedRendering
 from service.crypto.key_files import load_chain, load_private_key
+from support.notice_samples import SAMPLES
+from support.sealed_sample import Office
 
 _GOAL = 5.0
 

@@ -96,3 +96,7 @@ class VerificationError(GreffierError):
     def __init__(self, step: str, reason: str) -> None:
         self.step, self.reason = step, reason
         super().__init__(f"{step}: {reason}")
+
+
+class UnreadableMailError(VerificationError):
+    """The file does not hold the mail as it was sent; the reason says what to save instead. Nothing else is known."""

@@ -1,26 +1,38 @@
-"""Fixtures for tests that use the whole service: real HTTP, real SMTP, real files, on loopback."""
+"""Fixtures for tests that use the whole service: real HTTP, real SMTP, real files, on loopback.
 
+Fixtures import the service when a test asks for it: tests of the core start without it.
+"""
+
+import contextlib
 import io
 import shutil
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 import structlog
 
-sys.path.insert(0, str(Path(__file__).parent / "fakes"))
 
-from service.bootstrap.data_folder import prepare_data_folder
-from service.cli.demo.environment import ADDRESS, PROVIDER, embedded_service
-from service.store import migrate_store
-from service.system.logging import configure_logging
+@pytest.fixture(scope="session", autouse=True)
+def one_root(tmp_path_factory):
+    """Trust a single root: to load every public one takes 30 ms for each client, and nothing here is signed by any."""
+    from support.tls_authority import new_authority
+
+    file = tmp_path_factory.mktemp("roots") / "root.pem"
+    file.write_bytes(new_authority().pem())
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("SSL_CERT_FILE", str(file))
+        yield
 
 
 @pytest.fixture(scope="session")
 def prepared_folder(tmp_path_factory):
     """A data folder with keys and empty tables, made once: both take their time."""
+    from service.bootstrap.data_folder import prepare_data_folder
+    from service.cli.demo.environment import ADDRESS, PROVIDER
+    from service.store import migrate_store
+
     folder = tmp_path_factory.mktemp("prepared") / "data"
     prepare_data_folder(folder, address=ADDRESS, provider_name=PROVIDER, now=datetime.now(UTC))
     migrate_store(folder / "greffier.sqlite3")
@@ -35,9 +47,10 @@ def data_folder(prepared_folder, tmp_path):
     return folder
 
 
-@pytest.fixture
-def service_log():
-    """What the service logs, as text."""
+@contextlib.contextmanager
+def _logged():
+    from service.system.logging import configure_logging
+
     stream = io.StringIO()
     configure_logging(stream)
     yield stream
@@ -45,17 +58,51 @@ def service_log():
 
 
 @pytest.fixture
+def service_log():
+    """What the service logs, as text."""
+    with _logged() as stream:
+        yield stream
+
+
+def _service(folder):
+    from service.cli.demo.environment import embedded_service
+
+    return embedded_service(
+        folder, log__batch_seconds=0.01, access__stranger_requests_burst=5000, access__requests_burst=20_000
+    )
+
+
+def _client(service):
+    headers = {"Authorization": f"Bearer {service.token}"}
+    return httpx.AsyncClient(base_url=f"{service.url}/api/v1", headers=headers, timeout=30)
+
+
+@pytest.fixture
 async def running(data_folder, service_log):
     """A running service."""
-    async with embedded_service(
-        data_folder, log__batch_seconds=0.01, access__stranger_requests_burst=5000, access__requests_burst=20_000
-    ) as service:
+    async with _service(data_folder) as service:
         yield service
 
 
 @pytest.fixture
 async def api(running):
     """An authenticated HTTP client of the running service."""
-    headers = {"Authorization": f"Bearer {running.token}"}
-    async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as client:
+    async with _client(running) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_service(prepared_folder, tmp_path_factory):
+    """One running service for all tests of a module that leave nothing which another would notice."""
+    folder = tmp_path_factory.mktemp("shared") / "data"
+    shutil.copytree(prepared_folder, folder)
+    with _logged():
+        async with _service(folder) as service:
+            yield service
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_api(shared_service):
+    """An authenticated HTTP client of the shared service."""
+    async with _client(shared_service) as client:
         yield client

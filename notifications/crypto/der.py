@@ -1,17 +1,23 @@
-"""A strict parser of the one CMS form that seals use: detached SignedData of one signer (RFC 5652), DER.
+"""A strict reader of the two CMS shapes of a seal, DER: detached SignedData of one signer (RFC 5652), timestamp reply.
 
 Everything that the signature does not cover must have its one expected value. So no byte of a signature file can be
 changed unnoticed. This module only parses; ``cms.verify_detached`` verifies the signature.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from notifications.errors import Fault, InvalidInputError
 
 _SEQUENCE, _SET, _OID, _INTEGER, _OCTETS, _BITS = 0x30, 0x31, 0x06, 0x02, 0x04, 0x03
+_UTF8 = 0x0C
 _CONTEXT_0 = 0xA0
 #: A first length byte from this value on gives the number of length bytes that follow; here at most four (4 GiB).
+#: directoryName of a GeneralName
+_DIRECTORY_NAME = 0xA4
+#: sets of SignedData: digest algorithms, certificates, revocation lists
+_SETS = frozenset({_SET, _CONTEXT_0, 0xA1})
+#: From here on the first byte of a length counts the bytes of the length itself: at most four here, 4 GiB.
 _LONG_FORM = 0x80
 _LENGTH_BYTES = range(1, 5)
 #: First byte of an object identifier's arc that is padded, which DER forbids.
@@ -21,9 +27,11 @@ _LONG_TAG = 0x1F
 
 _SIGNED_DATA = "1.2.840.113549.1.7.2"
 _DATA = "1.2.840.113549.1.7.1"
+_SHA1 = "1.3.14.3.2.26"
 _SHA256 = "2.16.840.1.101.3.4.2.1"
 _CONTENT_TYPE = "1.2.840.113549.1.9.3"
 _MESSAGE_DIGEST = "1.2.840.113549.1.9.4"
+_SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2 = "1.2.840.113549.1.9.16.2.12", "1.2.840.113549.1.9.16.2.47"
 ECDSA_WITH_SHA256 = "1.2.840.10045.4.3.2"
 RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
 RSA_WITH_SHA256 = "1.2.840.113549.1.1.11"
@@ -61,6 +69,37 @@ class DetachedSignature:
     signed_attributes: bytes
     signature_algorithm: str
     signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateId:
+    """One certificate as a signing-certificate attribute names it (ESSCertID, ESSCertIDv2 of RFC 5035)."""
+
+    #: OID of the hash
+    algorithm: str
+    #: hash of the certificate
+    digest: bytes
+    #: DER of the issuer name, and the serial number; None where the attribute does not give them
+    issuer: bytes | None = None
+    serial: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimestampReply:
+    """The parts of a TimeStampResp. Nothing in it is verified."""
+
+    #: PKIStatus; None where it is not a small number
+    status: int | None
+    #: the authority's own words beside the status
+    texts: tuple[str, ...]
+    #: numbers of the PKIFailureInfo bits that are set
+    failures: tuple[int, ...]
+    #: DER certificates of the token, in the order of the file
+    certificates: tuple[bytes, ...] = ()
+    #: what each signing-certificate attribute names; the signer's certificate comes first
+    signing_certificates: tuple[tuple[CertificateId, ...], ...] = ()
+    #: the reply with status *granted* and its sets in DER order, which the signature does not cover; None without token
+    strict_form: bytes | None = None
 
 
 def parse_detached_signature(data: bytes) -> DetachedSignature:
@@ -119,22 +158,120 @@ def parse_detached_signature(data: bytes) -> DetachedSignature:
     )
 
 
-def check_token_form(data: bytes) -> None:
-    """Raise InvalidInputError unless the parts of a timestamp reply that its signature does not cover are valid.
+def parse_timestamp_reply(data: bytes) -> TimestampReply:
+    """Return the parts of a TimeStampResp (RFC 3161, 2.4.2); raises InvalidInputError. Nothing in it is verified.
 
-    Libraries do not check the versions (RFC 5652, 5.1 and 5.3) and the name of the signature algorithm.
+    1. The status. A reply without a token has nothing else.
+    2. What the signature does not cover and libraries do not check: versions (RFC 5652, 5.1 and 5.3), the name of the
+       signature algorithm.
+    3. The certificates, and the signing-certificate attributes among the signed ones.
+    4. The same reply as strict parsers take it: status *granted*, sets in DER order (X.690, 11.6).
     """
-    # TimeStampResp ::= SEQUENCE { status, ContentInfo { SignedData [0] } } (RFC 3161, 2.4.2)
-    _, content = _children(_only(data, _SEQUENCE), _SEQUENCE, _SEQUENCE)
-    _, wrapped = _children(content, _OID, _CONTEXT_0)
-    version, *_, signers = _items(_only(wrapped.body, _SEQUENCE).body)
-    signer_version, identifier, _, *rest = _items(_only(signers.body, _SEQUENCE).body)
+    # 1. TimeStampResp ::= SEQUENCE { status, ContentInfo { SignedData [0] } OPTIONAL }
+    reply = _only(data, _SEQUENCE)
+    status, *tokens = _at_least(1, reply)
+    _expect(len(tokens) <= 1 and {status.tag, *(token.tag for token in tokens)} == {_SEQUENCE}, "has another shape")
+    code, *beside = _at_least(1, status)
+    has_code = code.tag == _INTEGER and len(code.body) == 1
+    texts = [text.body for part in beside if part.tag == _SEQUENCE for text in _items(part.body)]
+    said = TimestampReply(
+        status=code.body[0] if has_code else None,
+        texts=tuple(text.decode(errors="replace") for text in texts),
+        failures=tuple(bit for part in beside if part.tag == _BITS for bit in _bits_set(part.body)),
+    )
+    if not tokens:
+        return said
+    # 2.
+    content_type, wrapped = _children(tokens[0], _OID, _CONTEXT_0)
+    signed_data = _only(wrapped.body, _SEQUENCE)
+    version, *parts, signers = _at_least(2, signed_data)
+    signer_version, identifier, _, *rest = _at_least(3, _only(signers.body, _SEQUENCE))
     _expect(version.body == b"\x03", "is a token of another version")
     by_issuer = identifier.tag == _SEQUENCE
     _expect(signer_version.body == (b"\x01" if by_issuer else b"\x03"), "has a signer of another version")
     algorithm = next((item for item in rest if item.tag == _SEQUENCE), None)
     name = next(_items(algorithm.body), None) if algorithm is not None else None
     _expect(name is not None and _oid(name.body) in _TOKEN_ALGORITHMS, "names an unknown signature algorithm")
+    # 3.
+    certificates = [item.whole for part in parts if part.tag == _CONTEXT_0 for item in _items(part.body)]
+    attributes = next((item for item in rest if item.tag == _CONTEXT_0), None)
+    named = [] if attributes is None else list(_signing_certificates(attributes))
+    # 4.
+    body = version.whole + b"".join(map(_in_order, parts)) + signers.whole
+    token = _with_body(tokens[0], content_type.whole + _with_body(wrapped, _with_body(signed_data, body)))
+    if has_code:
+        status = _Item(status.tag, b"", _with_body(status, _with_body(code, b"\x00") + status.body[len(code.whole) :]))
+    return replace(
+        said,
+        certificates=tuple(certificates),
+        signing_certificates=tuple(named),
+        strict_form=_with_body(reply, status.whole + token),
+    )
+
+
+def _signing_certificates(attributes: _Item) -> Iterator[tuple[CertificateId, ...]]:
+    """Yield what each signing-certificate attribute names (RFC 2634, 5.4; RFC 5035, 3), the signer's first."""
+    kinds = set()
+    for attribute in _items(attributes.body):
+        name, values = _children(attribute, _OID, _SET)
+        kind = _oid(name.body)
+        if kind in {_SIGNING_CERTIFICATE, _SIGNING_CERTIFICATE_V2}:
+            _expect(kind not in kinds, "has two signing-certificate attributes of one kind")
+            kinds.add(kind)
+            certificates, *_ = _at_least(1, _only(values.body, _SEQUENCE))
+            yield tuple(_certificate_id(item, kind) for item in _items(certificates.body))
+
+
+def _certificate_id(item: _Item, kind: str) -> CertificateId:
+    """Return an ESSCertID, whose digest is SHA-1, or an ESSCertIDv2, whose digest is SHA-256 unless it says another."""
+    algorithm, parts = _SHA1, list(_items(item.body))
+    if kind == _SIGNING_CERTIFICATE_V2:
+        algorithm = _algorithm(parts.pop(0)) if parts and parts[0].tag == _SEQUENCE else _SHA256
+    _expect(
+        [part.tag for part in parts] in ([_OCTETS], [_OCTETS, _SEQUENCE]),
+        "has a signing-certificate attribute of another shape",
+    )
+    if len(parts) == 1:
+        return CertificateId(algorithm, parts[0].body)
+    issuer, serial = _children(parts[1], _SEQUENCE, _INTEGER)
+    return CertificateId(
+        algorithm,
+        parts[0].body,
+        issuer=_only(issuer.body, _DIRECTORY_NAME).body,
+        serial=int.from_bytes(serial.body, "big", signed=True),
+    )
+
+
+def _in_order(item: _Item) -> bytes:
+    """Return a set with its members in DER order, and anything else as it is."""
+    if item.tag not in _SETS:
+        return item.whole
+    return _with_body(item, b"".join(sorted(member.whole for member in _items(item.body))))
+
+
+def _with_body(item: _Item, body: bytes) -> bytes:
+    """Return an item with another body of the same length."""
+    return item.whole[: len(item.whole) - len(item.body)] + body
+
+
+def _bits_set(body: bytes) -> Iterator[int]:
+    """Yield the numbers of the bits that a BIT STRING sets."""
+    for position, byte in enumerate(body[1:]):
+        yield from (8 * position + bit for bit in range(8) if byte & 0x80 >> bit)
+
+
+def _at_least(count: int, item: _Item) -> list[_Item]:
+    items = list(_items(item.body))
+    _expect(len(items) >= count, "has another shape")
+    return items
+
+
+def parse_utf8_string(data: bytes) -> str:
+    """Return the text of a UTF8String; raises InvalidInputError for anything else."""
+    try:
+        return _only(data, _UTF8).body.decode()
+    except UnicodeDecodeError:
+        raise InvalidInputError(Fault("text", "is not UTF-8")) from None
 
 
 def _expect(holds: bool, otherwise: str) -> None:

@@ -14,9 +14,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import rfc3161_client
 from cryptography import x509
-from rfc3161_client.errors import VerificationError as TimestampError
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_checkpoint
 from notifications.audit.entry import Leaf, parse_leaf, verify_commitment
@@ -24,9 +22,10 @@ from notifications.audit.merkle import leaf_hash, verify_inclusion
 from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.audit.proof import NoticeExtra, TlogProof, parse_notice_extra, parse_proof
 from notifications.canonical_json import parse_canonical
-from notifications.crypto.cms import MALFORMED_CERTIFICATE, verify_chain, verify_detached
-from notifications.crypto.der import check_token_form
-from notifications.errors import Fault, InvalidInputError, VerificationError
+from notifications.crypto.cms import verify_chain, verify_detached
+from notifications.crypto.timestamps import verify_timestamp
+from notifications.errors import Fault, InvalidInputError, UnreadableMailError, VerificationError
+from notifications.mail.header_text import names_another_address
 from notifications.mail.mail import (
     DOCUMENT_NAME,
     PROOF_NAME,
@@ -35,7 +34,8 @@ from notifications.mail.mail import (
     SIGNATURE_NAME,
     TIMESTAMP_NAME,
 )
-from notifications.mail.signed_mail import STRUCTURE, SignedMail, parse_signed_mail
+from notifications.mail.signed_copy import STRUCTURE
+from notifications.mail.signed_mail import SignedMail, parse_signed_mail
 
 SCHEMA = "greffier.notice/1"
 
@@ -107,6 +107,8 @@ class VerifiedStep:
     pending: bool = False
     #: a part of the step cannot be taken on what is here, as the finding says
     partial: bool = False
+    #: what of the copy is not as it was sent, outside of what the signature covers; the finding is of the signed part
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +125,41 @@ class NoticeFiles:
 def verify_notice_mail(mail: bytes, trust: Trust) -> Iterator[VerifiedStep]:
     """Take the steps one after the other; raises VerificationError, naming the step, at the first that fails.
 
+    A copy that was changed outside the signed part fails as well: ``examine_notice_mail`` goes on past such changes.
+
     1. Structure: one reading of the mail, every part known.
     2. Mail signature: over the signed part, by a certificate for mail that leads to the CA and names the From address.
     3. to 6. and 8. to 9. as for files.
     7. The mail agrees with the document: outer headers with protected ones, words with the document's digests. Of a
-       mail that was encrypted the outer headers are not here, once it is decrypted: told, and not taken for compared.
-       A request to acknowledge is the mail's own: told as such.
+       mail that was encrypted the outer headers are not here, once it is decrypted: the step says that it did not
+       compare them. A request to acknowledge is the mail's own: the step says so.
+    """
+    for step in examine_notice_mail(mail, trust):
+        yield _unchanged(step)
+
+
+def _unchanged(step: VerifiedStep) -> VerifiedStep:
+    if step.changed:
+        raise VerificationError(step.step, "; ".join(step.changed))
+    return step
+
+
+def examine_notice_mail(mail: bytes, trust: Trust) -> Iterator[VerifiedStep]:
+    """Take the steps of ``verify_notice_mail`` over the signed part; raises VerificationError as it does.
+
+    What of the copy was changed outside the signed part does not fail a step: the step says so in ``changed``.
+    Raises UnreadableMailError for a mail that does not hold the notice in the form in which it was sent.
     """
     # 1.
     parsed = parse_signed_mail(mail)
+    if not parsed.attachments:
+        _verify_mail_signature(parsed, trust)
+        raise UnreadableMailError(
+            STRUCTURE, "is a summary, or no notice: download the notice with its proofs from the console"
+        )
     files = _files(parsed)
-    yield VerifiedStep(1, STRUCTURE, f"{len(parsed.attachments)} attachments, words in {parsed.language}")
+    finding = f"{len(parsed.attachments)} attachments, words in {parsed.language}"
+    yield VerifiedStep(1, STRUCTURE, finding, changed=parsed.changed)
     # 2.
     finding = _verify_mail_signature(parsed, trust)
     yield VerifiedStep(2, MAIL_SIGNATURE, finding)
@@ -144,7 +170,7 @@ def verify_notice_mail(mail: bytes, trust: Trust) -> Iterator[VerifiedStep]:
     yield VerifiedStep(5, CERTIFICATE, state.verify_certificate())
     yield VerifiedStep(6, DOCUMENT, state.verify_document())
     # 7.
-    yield _verify_mail_agrees(parsed, state)
+    yield _compare_mail(parsed, state)
     # 8. and 9.
     yield VerifiedStep(8, INCLUSION, state.verify_inclusion())
     yield VerifiedStep(9, CHECKPOINT, state.verify_checkpoint())
@@ -231,21 +257,9 @@ class _Files:
                 raise VerificationError(TIMESTAMP, "the log holds a timestamp of this notice, and it is not here")
             self._at = self._leaf.at
             return VerifiedStep(number, TIMESTAMP, "follows: the authority had not answered yet", pending=True)
-        try:
-            check_token_form(token)
-            response = rfc3161_client.decode_timestamp_response(token)
-            builder = rfc3161_client.VerifierBuilder()
-            for root in self._trust.timestamp_roots:
-                builder = builder.add_root_certificate(root)
-            builder.build().verify_message(response, self._files.signature)
-        except InvalidInputError as error:
-            raise VerificationError(TIMESTAMP, str(error)) from None
-        except (TimestampError, *MALFORMED_CERTIFICATE) as error:
-            raise VerificationError(TIMESTAMP, f"the token does not hold: {error}") from None
-        self._at = response.tst_info.gen_time
-        name = response.tst_info.name
-        authority = name.value.rfc4514_string() if isinstance(name, x509.DirectoryName) else "an unnamed authority"
-        return VerifiedStep(number, TIMESTAMP, f"{self._at:%Y-%m-%d %H:%M:%S} UTC by {authority}")
+        verified = verify_timestamp(token, self._files.signature, self._trust.timestamp_roots, TIMESTAMP)
+        self._at = verified.at
+        return VerifiedStep(number, TIMESTAMP, f"{self._at:%Y-%m-%d %H:%M:%S} UTC by {verified.authority}")
 
     def verify_certificate(self) -> str:
         if self._at is None:
@@ -331,21 +345,28 @@ def _well_formed_renderings(renderings: object) -> bool:
     return len(named) == len(renderings)
 
 
-def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> VerifiedStep:
-    """Compare what a reader sees with what is signed: 1. headers, 2. sender and subject, 3. words."""
+def _compare_mail(parsed: SignedMail, state: _Files) -> VerifiedStep:
+    """Compare what a reader sees with what is signed: 1. outer headers, 2. sender and subject, 3. words.
+
+    Raises VerificationError where the signed part disagrees with the document.
+    """
     document = state.document
     # 1.
     outside = parsed.protected if parsed.stated_outer is None else parsed.stated_outer
-    # Left out are they only where the signature itself says that the mail was encrypted.
+    # Outer headers may be left out only where the signature itself says that the mail was encrypted.
     absent = parsed.stated_outer is not None and not parsed.outer
-    for name in () if absent else PROTECTED_HEADERS:
-        if parsed.outer.get(name) != outside.get(name):
-            raise VerificationError(MAIL_AGREES, f"the header {name} is not the one under the signature")
-    if not absent and parsed.outer_addresses != parsed.protected_addresses:
-        raise VerificationError(MAIL_AGREES, "an address only looks like the one under the signature")
+    changed = [
+        f"the header {name} is not the one under the signature"
+        for name in PROTECTED_HEADERS
+        if parsed.outer.get(name) != outside.get(name)
+    ]
+    if not changed and parsed.outer_addresses != parsed.protected_addresses:
+        changed.append("an address only looks like the one under the signature")
     # 2. Without this, whoever has any certificate of the CA could pass a genuine notice on as their own.
     if not state.signed.names(parsed.sender):
         raise VerificationError(MAIL_AGREES, f"the document is not signed by {parsed.sender}, who sends it")
+    if names_another_address(parsed.protected["From"].removesuffix(f"<{parsed.sender}>"), parsed.sender):
+        raise VerificationError(MAIL_AGREES, "the name in From holds another address")
     subject = parsed.protected.get("Subject", "")
     for expected in (str(document["ticket"]), str(document["tlp"]), f"#{document['sequence']}"):
         if expected not in subject:
@@ -368,7 +389,8 @@ def _verify_mail_agrees(parsed: SignedMail, state: _Files) -> VerifiedStep:
     if absent:
         finding = f"words ({parsed.language}) are the sealed ones; the headers outside the encryption are not here"
         return VerifiedStep(7, MAIL_AGREES, f"{finding} to compare{_beside(parsed)}", partial=True)
-    return VerifiedStep(7, MAIL_AGREES, f"headers and words ({parsed.language}) are the sealed ones{_beside(parsed)}")
+    finding = f"{'' if changed else 'headers and '}words ({parsed.language}) are the sealed ones{_beside(parsed)}"
+    return VerifiedStep(7, MAIL_AGREES, finding, changed=tuple(changed))
 
 
 def _beside(parsed: SignedMail) -> str:

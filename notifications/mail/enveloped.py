@@ -9,19 +9,25 @@ from datetime import datetime
 from typing import TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorithmOID
 
+from notifications.crypto.cms import MALFORMED_CERTIFICATE
+from notifications.crypto.der import parse_utf8_string
 from notifications.errors import Fault, InvalidInputError
 from notifications.mail.mail import Envelope, base64_lines, header_lines
+from notifications.mail_address import normal_address
 
 ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
 
 #: What senders use at the least (RFC 8551, 4.3).
 _MIN_RSA_BITS = 2048
 _MAX_CERTIFICATE_BYTES = 20_000
+_NO_RSA = "has no RSA key: mail can be encrypted to RSA keys alone"
+_SMTP_UTF8_MAILBOX = x509.ObjectIdentifier("1.3.6.1.5.5.7.8.9")
 
 
 def parse_certificate(pem: str) -> bytes:
@@ -30,7 +36,7 @@ def parse_certificate(pem: str) -> bytes:
         raise InvalidInputError(Fault("smime_certificate", f"is longer than {_MAX_CERTIFICATE_BYTES} characters"))
     try:
         certificates = x509.load_pem_x509_certificates(pem.encode())
-    except ValueError:
+    except MALFORMED_CERTIFICATE:
         raise InvalidInputError(Fault("smime_certificate", "is no X.509 certificate in PEM")) from None
     if len(certificates) != 1:
         raise InvalidInputError(Fault("smime_certificate", "must be one certificate, without its issuers"))
@@ -40,34 +46,60 @@ def parse_certificate(pem: str) -> bytes:
 def certificate_fault(der: bytes, address: str, now: datetime) -> str | None:
     """Return why a certificate does not serve to encrypt mail to an address now, or None where it does.
 
-    Checked: validity, RSA of at least 2048 bits (the library encrypts to no other key), what it is for, whose address
-    it names where it names one. Not checked: who issued it, and whether it was revoked: whoever keeps the contact
-    vouches for it, as for the address.
+    Checked: validity, RSA of at least 2048 bits (the library encrypts to no other key), what it is for, and every form
+    of mail address that it has: each must name the address. What cannot be judged does not serve. Not checked: who
+    issued it, and whether it was revoked: whoever keeps the contact vouches for it, as for the address.
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
         key = certificate.public_key()
         purposes = _extension(certificate, x509.ExtendedKeyUsage)
         usage = _extension(certificate, x509.KeyUsage)
-        names = _extension(certificate, x509.SubjectAlternativeName)
-    except (ValueError, x509.DuplicateExtension):
+        addresses = _addresses(certificate)
+        unknown = [
+            extension.oid.dotted_string
+            for extension in certificate.extensions
+            if extension.critical and isinstance(extension.value, x509.UnrecognizedExtension)
+        ]
+    except x509.UnsupportedGeneralNameType:
+        return "holds an X.400 or EDI name, which cannot be compared with the address"
+    except UnsupportedAlgorithm:
+        return _NO_RSA
+    except (InvalidInputError, *MALFORMED_CERTIFICATE):
         return "is malformed"
     if now >= certificate.not_valid_after_utc:
         return f"expired on {certificate.not_valid_after_utc:%Y-%m-%d}"
     if now < certificate.not_valid_before_utc:
         return f"is not valid before {certificate.not_valid_before_utc:%Y-%m-%d}"
     if not isinstance(key, rsa.RSAPublicKey):
-        return "has no RSA key: mail can be encrypted to RSA keys alone"
+        return _NO_RSA
+    if certificate.public_key_algorithm_oid != PublicKeyAlgorithmOID.RSAES_PKCS1_v1_5:
+        return "has an RSA key for signatures only (RSASSA-PSS)"
     if key.key_size < _MIN_RSA_BITS:
         return f"has {key.key_size} bits, fewer than {_MIN_RSA_BITS}"
     if purposes is not None and ExtendedKeyUsageOID.EMAIL_PROTECTION not in purposes:
         return "is not for e-mail protection (extendedKeyUsage)"
     if usage is not None and not usage.key_encipherment:
         return "is not for encryption (keyUsage has no keyEncipherment)"
-    addresses = [] if names is None else names.get_values_for_type(x509.RFC822Name)
-    if addresses and address.casefold() not in {named.casefold() for named in addresses}:
-        return "names another address"
+    if unknown:
+        return f"has a critical extension that is not known ({unknown[0]})"
+    for form, named in addresses.items():
+        if normal_address(address) not in map(normal_address, named):
+            return f"names another address ({form})"
     return None
+
+
+def _addresses(certificate: x509.Certificate) -> dict[str, list[str]]:
+    """Return the mail addresses that a certificate names, by their form (RFC 8550, 3; RFC 9598, 3)."""
+    found: dict[str, list[str]] = {}
+    for name in _extension(certificate, x509.SubjectAlternativeName) or ():
+        if isinstance(name, x509.RFC822Name):
+            found.setdefault("rfc822Name", []).append(name.value)
+        elif isinstance(name, x509.OtherName) and name.type_id == _SMTP_UTF8_MAILBOX:
+            found.setdefault("SmtpUTF8Mailbox", []).append(parse_utf8_string(name.value))
+    for attribute in certificate.subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS):
+        found.setdefault("emailAddress of the subject", []).append(str(attribute.value))
+    return found
 
 
 def certificate_pem(der: bytes) -> str:
@@ -79,7 +111,7 @@ def certificate_expires_at(der: bytes) -> datetime | None:
     """Return when a certificate expires, or None for one that cannot be read."""
     try:
         return x509.load_der_x509_certificate(der).not_valid_after_utc
-    except ValueError:
+    except MALFORMED_CERTIFICATE:
         return None
 
 

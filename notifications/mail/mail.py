@@ -16,6 +16,7 @@ from email.utils import format_datetime
 from functools import lru_cache
 
 from notifications.errors import Fault, InvalidInputError
+from notifications.mail.header_text import names_another_address
 from notifications.mail_address import a_label_address
 from notifications.notice.seal import SealedNotice, SealedRendering
 
@@ -277,7 +278,10 @@ def _is_plain(text: str) -> bool:
 
 
 def _mailbox(name: str, display: str, address: str) -> str:
-    """Return one mailbox. A display name is quoted or encoded, so that it can neither name nor hide an address."""
+    """Return one mailbox. A display name is quoted or encoded, so that it can neither name nor hide an address.
+
+    A sender's name that holds another address is left out: a reader takes that address for the sender's.
+    """
     known = _ADDRESS.fullmatch(address) and not _CONTROLS.search(address)
     if not known or len(address.encode()) > _MAX_ADDRESS_BYTES:
         raise InvalidInputError(Fault(name, "is no mail address"))
@@ -286,11 +290,11 @@ def _mailbox(name: str, display: str, address: str) -> str:
         address = a_label_address(address)
     except ValueError as error:
         raise InvalidInputError(Fault(name, f"is no mail address: {error}")) from None
-    if not display:
+    if _CONTROLS.search(display) or len(display) > _MAX_HEADER_TEXT_CHARACTERS:
+        raise InvalidInputError(Fault(name, "holds a control character, or is too long for a header"))
+    if not display or (name == "From" and names_another_address(display, address)):
         return address
     if _is_plain(display):
-        if _CONTROLS.search(display) or len(display) > _MAX_HEADER_TEXT_CHARACTERS:
-            raise InvalidInputError(Fault(name, "holds a control character, or is too long for a header"))
         quoted = display.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{quoted}"\r\n <{address}>'
     return f"{_encoded(name, display)}\r\n <{address}>"

@@ -41,3 +41,13 @@ class SealedNotice:
     #: one per language and time zone of the customer's contacts; stored, so that a later version of the templates
     #: cannot change a sealed text
     renderings: tuple[SealedRendering, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UndatedNotice:
+    """A sealed notice without its timestamp."""
+
+    notice_id: UUID
+    sealed_at: datetime
+    #: why the authority gave none at the last try; None while that is not recorded
+    reason: str | None

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from notifications.delivery.acknowledgement import Acknowledgement, NoticeOpening
 from notifications.notice import Notice
-from notifications.notice.seal import SealedNotice
+from notifications.notice.seal import SealedNotice, UndatedNotice
 from notifications.ports.paging import Page
 
 
@@ -82,6 +82,14 @@ class NoticeRepository(Protocol):
 
     def set_timestamp(self, notice_id: UUID, token: bytes, *, independent: bool) -> None:
         """Record a timestamp that the seal did not have yet, once."""
+        ...
+
+    def undated(self, limit: int) -> Sequence[UndatedNotice]:
+        """Return notices whose timestamp is still owed, with the authority's reason, oldest first."""
+        ...
+
+    def set_timestamp_refusal(self, reason: str) -> None:
+        """Record why the authority gives none of the timestamps that are owed now."""
         ...
 
     def without_timestamp(self, limit: int) -> Sequence[UUID]:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from notifications.audit.entry import parse_leaf
 from notifications.audit.note import sign_note
 from notifications.audit.proof import parse_notice_extra, parse_proof
+from notifications.crypto.timestamps import certificates_of_token, token_time
 from notifications.errors import Fault, InvalidInputError
 from notifications.evidence.bundle.archive import ArchiveWriter
 from notifications.evidence.bundle.contents import (
@@ -39,9 +40,7 @@ from notifications.evidence.bundle.report import BundleReportBuilder
 from notifications.evidence.bundle.report_section import report_section
 from notifications.evidence.bundle.signers import (
     certificates_of_signature,
-    certificates_of_token,
     signer_part,
-    token_time,
 )
 from notifications.evidence.bundle.texts import readme, report_begin, report_end, report_entries, report_row
 from notifications.use_cases.evidence.bundle_evidence import BundlePlan, entry_parts

@@ -1,4 +1,4 @@
-"""The composition root: settings in, running parts out. The only place where adapters meet ports.
+"""The composition root: it turns settings into running parts. Only here are adapters connected to ports.
 
 Imports everything but ``cli``. Builds, starts, stops; holds no rule and no loop of its own.
 """

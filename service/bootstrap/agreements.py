@@ -1,4 +1,4 @@
-"""The agreements that a service knows: those packaged with it, and those of a folder."""
+"""The agreements of an installation: the bundled ones, and those of a folder."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from service.settings.provider import AgreementSettings
 
 
 def load_agreements(settings: AgreementSettings) -> Agreements:
-    """Return the bundled agreements and those of the settings' folder; raises AgreementError or InvalidInputError."""
+    """Return the bundled agreements and those of the configured folder; raises AgreementError or InvalidInputError."""
     by_id: dict[str, Agreement] = dict(bundled_agreements())
     for path in sorted((settings.folder or Path("/nonexistent")).glob("*.toml")):
         agreement = parse_agreement(path.read_bytes(), path.name)
@@ -20,11 +20,14 @@ def load_agreements(settings: AgreementSettings) -> Agreements:
         by_id[agreement.id] = agreement
     if settings.reference not in by_id:
         known = ", ".join(sorted(by_id))
-        raise InvalidInputError(Fault("agreements.reference", f"no such agreement; known are {known}"))
+        raise InvalidInputError(Fault("agreements.reference", f"no such agreement; these exist: {known}"))
     priorities = by_id[settings.reference].priority_ids
     for priority, seconds in settings.internal_targets_seconds.items():
         if priority not in priorities or seconds <= 0:
             raise InvalidInputError(
-                Fault("agreements.internal_targets_seconds", f"{priority} is no priority, or has no time")
+                Fault(
+                    "agreements.internal_targets_seconds",
+                    f"{priority} is not a priority of the agreement, or its time is not above 0",
+                )
             )
     return Agreements(by_id, settings.reference, settings.internal_targets_seconds, four_eyes=settings.four_eyes)

@@ -1,4 +1,4 @@
-"""Build what bounces need: return paths for outgoing mail, and the listener that takes the bounces."""
+"""Build the parts for bounces: return paths for outgoing mail, and the listener that receives bounces."""
 
 import contextlib
 import secrets
@@ -15,13 +15,18 @@ from service.settings.mail import BounceSettings
 
 
 def return_paths(settings: BounceSettings, masters: Sequence[bytes]) -> ReturnPaths | None:
-    """Return what makes and knows return paths, None without a domain for them.
+    """Return the maker and verifier of return paths; None if no domain is set.
 
-    Raises InvalidInputError for a domain that cannot be, and for a listener without one.
+    Raises InvalidInputError for an invalid domain, and for a listener without a domain.
     """
     if settings.domain is None:
         if settings.listen_port is not None:
-            raise InvalidInputError(Fault("bounces.domain", "is needed for a listener: it takes return paths only"))
+            raise InvalidInputError(
+                Fault(
+                    "bounces.domain",
+                    "is needed with bounces.listen_port: the listener accepts mail only for return paths",
+                )
+            )
         return None
     return ReturnPaths(settings.domain.lower(), tuple(return_path_key(master) for master in masters))
 
@@ -31,7 +36,7 @@ def return_path_of(
 ) -> Callable[[DueDelivery], str] | None:
     """Return the function that gives the next attempt of a delivery its return path.
 
-    None without a domain: bounces go to the sender then.
+    None if no domain is set: then bounces go to the sender address.
     """
     paths = return_paths(settings, masters)
     if paths is None:
@@ -40,7 +45,7 @@ def return_path_of(
 
 
 async def start_bounce_listener(core: Core, stack: contextlib.AsyncExitStack) -> BounceListener | None:
-    """Start the listener where a port is set; the stack stops it. Raises InvalidInputError."""
+    """Start the listener if its port is set; the stack stops it. Raises InvalidInputError."""
     settings = core.settings.bounces
     paths = return_paths(settings, core.masters)
     if paths is None or settings.listen_port is None:

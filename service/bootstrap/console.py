@@ -1,4 +1,4 @@
-"""Build what the pages need; the settings of an OpenID provider are checked before anything starts."""
+"""Build the parts of the console; the settings of an OpenID provider are checked before anything starts."""
 
 import contextlib
 
@@ -10,6 +10,7 @@ from service.auth.oidc.provider import verify_issuer_url
 from service.auth.sign_in.own_credentials import OwnCredentials
 from service.auth.sign_in.password_links import PasswordLinks
 from service.auth.sign_in.sign_in import SignIn, SignInSettings
+from service.bootstrap.signing import demonstration_parts
 from service.crypto.secret_box import SecretBox
 from service.delivery.acknowledge_link import AcknowledgeLinks
 from service.ports.store import AccessStore
@@ -27,7 +28,7 @@ def build_console(
     box: SecretBox,
     stack: contextlib.AsyncExitStack,
 ) -> ConsoleParts:
-    """Return what the pages need; the stack closes it. Raises InvalidInputError."""
+    """Return the parts of the console; the stack closes them. Raises InvalidInputError."""
     provider = settings.provider
     parts = (store, clock, identifiers, box, SignInSettings(provider.origin))
     sign_in, oidc = SignIn(*parts), None
@@ -50,24 +51,25 @@ def build_console(
         password_links=PasswordLinks(*parts),
         acknowledge_links=AcknowledgeLinks(box, provider.console_url or provider.origin),
         oidc=oidc,
+        demonstration=demonstration_parts(settings),
     )
 
 
 def oidc_settings(settings: Settings) -> OidcSettings | None:
-    """Return the settings of the provider, checked, or None where none is set; raises InvalidInputError."""
+    """Return the checked settings of the OpenID provider, or None if none is set; raises InvalidInputError."""
     oidc = settings.oidc
     if not oidc.issuer:
         return None
     verify_issuer_url(oidc.issuer)
     faults = [
-        Fault(f"oidc.roles.{value}", f"{role} is none of {', '.join(sorted(MAPPED_ROLES))}")
+        Fault(f"oidc.roles.{value}", f"{role} is not one of {', '.join(sorted(MAPPED_ROLES))}")
         for value, role in oidc.roles.items()
         if role not in MAPPED_ROLES
     ]
     if not oidc.client_id:
         faults.append(Fault("oidc.client_id", "is needed with oidc.issuer"))
     if "openid" not in oidc.scopes.split():
-        faults.append(Fault("oidc.scopes", "must hold openid"))
+        faults.append(Fault("oidc.scopes", "must contain openid"))
     if oidc.roles and oidc.role_claim is None:
         faults.append(Fault("oidc.role_claim", "is needed with oidc.roles"))
     if settings.provider.console_url is None:

@@ -9,7 +9,8 @@ from notifications.delivery.webhook_message import trial_event
 from notifications.ports import Channel, Clock, Identifiers, Signer, WebhookChannel
 from service.channels.smtp_probe import SmtpProbe
 from service.channels.webhook_https import WebhookHttps
-from service.customers.contact_check import CheckDependencies, ContactChecker
+from service.customers.contact_check.checker import ContactChecker
+from service.customers.contact_check.dependencies import CheckDependencies
 from service.customers.mail_domains import mail_domain_fault
 from service.ports.store import AccessStore
 from service.settings import Settings
@@ -27,7 +28,7 @@ def contact_checker(
     mail: Channel | None = None,
     webhook: WebhookHttps | None = None,
 ) -> ContactChecker:
-    """Return what checks contacts. Without a relay it asks about no address, without a channel it posts no webhook.
+    """Return the checker. Without a relay it checks no address at the relay, without a channel it posts no webhook.
 
     The stack closes the connection to the relay.
     """

@@ -1,4 +1,4 @@
-"""Build what every process needs, whatever it does: agreements, keys, store, log, and what seals."""
+"""Build the parts that every process needs: agreements, keys, store, log, signer, timestamp authority."""
 
 import contextlib
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What every process needs, started."""
+    """The running parts that every process needs."""
 
     settings: Settings
     clock: Clock
@@ -62,7 +62,7 @@ class Core:
 
     @property
     def sender_name(self) -> str:
-        """The name beside the address that mails come from."""
+        """The display name in the From field of mails."""
         return self.settings.mail.sender_name or self.settings.provider.name
 
     def act(self) -> AuditContext:
@@ -79,16 +79,16 @@ async def build_core(
     serves: bool,
     works: bool,
 ) -> Core:
-    """Start what every process needs; the stack stops it in reverse. Raises what a part that must be there raises.
+    """Start the parts that every process needs; the stack stops them in reverse. Raises the error of a required part.
 
-    1. Settings that must hold: agreements, master key, log key.
-    2. Store and leader election. Only a process that works is a candidate.
-    3. Keys and sequencer. Only a process that serves begins rotations, so it ends one that a crash interrupted. The
-       head file outside the database and the heads of the witnesses guard the sequencer. Where another process
-       leads, the sequencer follows.
-    4. Signer and timestamp authority. The process also starts without a usable signing key: incidents are declared and
-       decided, notices wait, and the readiness says why.
-    5. A warning of the old names of settings, and the keys in use for the log.
+    1. Read the required settings: agreements, master key, log key.
+    2. Open the store and join the leader election. Only a process that runs background tasks is a candidate.
+    3. Start the key keeper and the sequencer. Only a process that serves starts rotations, so it also ends a rotation
+       that a crash interrupted. The head file outside the database and the heads of the witnesses protect the
+       sequencer. If another process leads, the sequencer follows.
+    4. Build the signer and the timestamp authority. The process also starts without a usable signing key: then
+       incidents are declared and decided, notices wait, and ``/readyz`` says why.
+    5. Warn of old names of settings, and log the keys in use.
     """
     # 1.
     clock, identifiers = clock or SystemClock(), identifiers or SystemIdentifiers()
@@ -132,7 +132,7 @@ async def build_core(
         clock,
         look_again_seconds=0.05,
     )
-    authority = timestamp_authority(settings, files, passphrases, stack)
+    authority = timestamp_authority(settings, files, passphrases, clock, stack)
     core = Core(
         settings=settings,
         clock=clock,

@@ -12,7 +12,7 @@ from service.system.atomic_files import write_new
 
 
 def is_prepared(data: Path) -> bool:
-    """Return whether a folder was prepared before."""
+    """Return whether the folder is a finished data folder."""
     return (data / SETTINGS_FILE).exists()
 
 
@@ -33,11 +33,12 @@ def prepare_data_folder(
     master_key_file: Path | None = None,
     log_origin: str | None = None,
 ) -> None:
-    """Create keys, trust anchors, settings and token in a folder; raises InvalidInputError if it has some already.
+    """Create keys, trust anchors, settings and token in a folder; raises InvalidInputError if it is prepared already.
 
-    Private keys are encrypted under the passphrase of a file, else under the one that the master key gives. A master
-    key file that is named and exists is used as it is; else a new one is written. The log is named ``log_origin``, or
-    after the address's domain. The settings file comes last: a folder without it is not finished and not used.
+    Private keys are encrypted with the passphrase in ``passphrase_file``, or else with one that is derived from the
+    master key. An existing ``master_key_file`` is used unchanged; otherwise a new one is written. The name of the log
+    is ``log_origin``, or else follows from the domain of the address. The settings file is written last: a folder
+    without it is unfinished and not used.
     """
     if is_prepared(data):
         raise InvalidInputError(Fault("data", f"{data} is prepared already"))
@@ -46,9 +47,12 @@ def prepare_data_folder(
         raise InvalidInputError(Fault("address", "must be an ASCII mail address"))
     origin = log_origin or f"{domain}/greffier"
     if any(char.isspace() or char == "+" for char in origin):
-        raise InvalidInputError(Fault("log.origin", "may hold no white space and no +"))
+        raise InvalidInputError(Fault("log.origin", "must not contain white space or +"))
     passphrase = _first_line(passphrase_file) if passphrase_file else None
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise InvalidInputError(Fault("data", f"{data} cannot be made: {error.strerror}")) from None
     master_path = master_key_file or data / "master.key"
     masters = read_masters(master_path) if master_path.exists() else [new_master()]
     create_demo_keys(

@@ -50,22 +50,22 @@ Channels = dict[ChannelKind, Channel]
 class BackgroundTask:
     """A task that runs until the process stops."""
 
-    #: in the log of a stop
+    #: its name in the log when a stop aborts it
     name: str
     run: Callable[[], Coroutine[Any, Any, None]]
-    #: called after each commit with the kinds of things that it changed; None where no commit hastens the task
+    #: called after each commit with the kinds of changed things; None if no commit wakes the task
     wake: Callable[[set[str]], None] | None = None
-    #: the part of the readiness that it belongs to, and why it does not do its whole job, or None
+    #: its name in ``/readyz``, with the function that returns why it is degraded, or None
     part: str = ""
     health: Probe = lambda: None
     leader_only: bool = True
-    #: False where the settings leave nothing to do
+    #: False if the settings leave it nothing to do
     is_wanted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundTasks:
-    """The background tasks of this process, running."""
+    """The running background tasks of this process."""
 
     worker: Worker
     alerting: AlertTask
@@ -74,14 +74,14 @@ class BackgroundTasks:
     head_timestamping: TimestampingState
     log_checking: FsckSchedule
     witnesses: Sequence[WitnessState]
-    #: part -> why it does not do its whole job, or None
+    #: part -> why it is degraded, or None
     probes: dict[str, Probe]
 
 
 def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> BackgroundTasks:
-    """Build and start every task. The work that an earlier run left is taken up at once.
+    """Build and start every task. Work that an earlier run left unfinished is continued at once.
 
-    The stack stops the tasks: work in flight may end in time, the rest is handed back.
+    The stack stops the tasks: work in flight gets time to end, the rest is given back.
     """
     log, channels = core.settings.log, _channels(core.settings, stack)
     worker, mailer = _worker(core, channels), _mailer(core, channels)
@@ -118,7 +118,7 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
 def _start(task: BackgroundTask, core: Core, stack: contextlib.AsyncExitStack) -> None:
     run = partial(while_leading, core.leadership, task.run) if task.leader_only else task.run
     running = asyncio.create_task(run(), name=task.name)
-    # A task that bounds its stop by itself ends in this time; the margin is for handing back.
+    # A task with its own stop limit ends within this time; the margin is for giving work back.
     stack.push_async_callback(stopped, running, core.settings.limits.stop_seconds + _HANDING_BACK_SECONDS)
 
 
@@ -141,7 +141,7 @@ def _worker(core: Core, channels: Channels) -> Worker:
         sealing=core.sealing,
         channels=channels,
         sender_name=core.sender_name,
-        # Spreads load and hides nothing: no need to ask the system for each number.
+        # The jitter spreads load and needs no secrecy, so a fast generator is enough.
         jitter=random.Random().random,  # noqa: S311
         acknowledge_link=_acknowledge_link(core),
         return_path_of=return_path_of(settings.bounces, core.masters, core.clock),
@@ -174,7 +174,7 @@ def _destination_limits(settings: Settings) -> DestinationLimits:
 
 
 def _acknowledge_link(core: Core) -> Callable[[Delivery, Contact, datetime], MailedLink] | None:
-    """Return the function that gives each mail its link to acknowledge by, or None without pages to link to."""
+    """Return the function that gives each mail its link to acknowledge, or None if there are no pages to link to."""
     console_url = core.settings.provider.console_url
     return None if console_url is None else AcknowledgeLinks(SecretBox(core.masters), console_url).mailed
 
@@ -227,7 +227,7 @@ def _alerts(core: Core, cosigning: Cosigning, timestamper: CheckpointTimestamper
         clock=core.clock,
         identifiers=core.identifiers,
         metrics=core.metrics,
-        surroundings=AlertSources(
+        sources=AlertSources(
             lambda: certificate_ends(settings),
             lambda: free_bytes(settings.data),
             lambda: cosigning.states,

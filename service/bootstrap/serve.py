@@ -3,23 +3,25 @@
 import asyncio
 import gc
 import resource
+import socket
 from importlib.metadata import version
 
 import click
 
 from service.bootstrap.server import build_server
+from service.bootstrap.signing import DEMONSTRATION_ADVICE, demonstration_parts
 from service.settings import Settings
-from service.system.http_server import HttpServer, listening_socket
+from service.system.http_server import HttpServer, address_text
 from service.system.signals import stop_on_signal
 from service.web.app import create_app
 
 
-async def serve_until_stopped(settings: Settings, host: str, port: int, *, works: bool = True) -> None:
-    """Start the parts, then the server; stop in reverse. Degraded parts are logged before a port is open.
+async def serve_until_stopped(settings: Settings, bound: socket.socket, *, works: bool = True) -> None:
+    """Start the parts, then the server on a bound socket; stop in reverse. Degraded parts are logged before it listens.
 
     ``works`` false leaves sealing, delivery and the leader's tasks to other processes.
     """
-    # A process that dies leaves no copy of its memory: keys and passwords are in it.
+    # Write no core dump if the process crashes: keys and passwords are in its memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     async with build_server(settings, works=works) as running:
         settle_memory()
@@ -31,26 +33,26 @@ async def serve_until_stopped(settings: Settings, host: str, port: int, *, works
             max_body_bytes=settings.limits.max_body_bytes,
             version=version("greffier"),
         )
-        with listening_socket(host, port) as listener:
-            server = HttpServer(app, stop_seconds=settings.limits.stop_seconds)
-            worker = running.worker
+        server = HttpServer(app, stop_seconds=settings.limits.stop_seconds)
+        worker = running.worker
 
-            def stop() -> None:
-                # Requests that are being answered may take a while; nothing new is sent meanwhile.
-                if worker is not None:
-                    worker.take_no_more()
-                server.stop()
+        def stop() -> None:
+            # Requests under way may take a while; the worker begins nothing new meanwhile.
+            if worker is not None:
+                worker.take_no_more()
+            server.stop()
 
-            stop_on_signal(stop)
-            serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-            await server.is_up.wait()
-            bound = listener.getsockname()[1]
-            click.echo(f"serving http://{host}:{bound}/api/v1  token in {settings.token_file}", err=True)
-            await serving
+        stop_on_signal(stop)
+        serving = asyncio.create_task(server.serve(sockets=[bound]), name="http")
+        await server.is_up.wait()
+        for part in demonstration_parts(settings):
+            click.echo(f"WARNING, for demonstration only: {DEMONSTRATION_ADVICE[part]}", err=True)
+        click.echo(f"serving http://{address_text(bound)}/api/v1  token in {settings.token_file}", err=True)
+        await serving
 
 
 def settle_memory() -> None:
-    """Keep the garbage collector away from the objects of the start: going over them again would delay requests."""
+    """Exclude the objects of the start from garbage collection: scanning them again would delay requests."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -1,4 +1,4 @@
-"""Build the two kinds of process, one that serves and one that only works: settings in, running parts out."""
+"""Build the two kinds of process: one that serves, and one that only runs background tasks."""
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping
@@ -15,7 +15,7 @@ from service.bootstrap.bounces import start_bounce_listener
 from service.bootstrap.console import build_console
 from service.bootstrap.core import Core, build_core
 from service.bootstrap.delivery import BackgroundTasks, start_background_tasks
-from service.bootstrap.signing import signing_health
+from service.bootstrap.signing import DEMONSTRATION_ADVICE, demonstration_parts, signing_health
 from service.channels.bounce_listener import BounceListener
 from service.crypto.secret_box import SecretBox
 from service.customers.erasure import ErasureTask
@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
-    """The parts of a process that works and does not serve."""
+    """The parts of a process that only runs background tasks."""
 
     authenticator: Authenticator
     probes: dict[str, Probe]
@@ -56,12 +56,12 @@ class ServerParts:
     store: Store
     sequencer: Sequencer
     console: ConsoleParts
-    #: None, like the next three, in a process that only serves
+    #: None, like the next three, in a process without background tasks
     worker: Worker | None
     alerting: AlertTask | None
     escalating: EscalationTask | None
     erasing: ErasureTask | None
-    #: the listener for bounces; None where no port is set for it
+    #: the listener for bounces; None if its port is not set
     returns: BounceListener | None
 
 
@@ -69,11 +69,11 @@ class ServerParts:
 async def build_server(
     settings: Settings, *, clock: Clock | None = None, identifiers: Identifiers | None = None, works: bool = True
 ) -> AsyncIterator[ServerParts]:
-    """Start the parts of a process that serves in order and stop them in reverse; raises as ``build_core`` does.
+    """Start the parts of a process that serves, in order, and stop them in reverse; raises as ``build_core`` does.
 
-    1. The core. An installation without any account gets its first one.
+    1. The core. An installation without accounts gets its first account.
     2. The background tasks, unless other processes run them.
-    3. What requests and pages need.
+    3. The parts for requests and pages.
     """
     first_token = settings.token()
     async with contextlib.AsyncExitStack() as stack:
@@ -120,7 +120,7 @@ async def build_server(
 async def build_worker(
     settings: Settings, *, clock: Clock | None = None, identifiers: Identifiers | None = None
 ) -> AsyncIterator[WorkerParts]:
-    """Start the parts of a process that only works, and stop them in reverse; raises as ``build_core`` does."""
+    """Start the parts of a process with background tasks only, stop them in reverse; raises as ``build_core`` does."""
     async with contextlib.AsyncExitStack() as stack:
         core = await build_core(settings, clock, identifiers, stack, serves=False, works=True)
         work = start_background_tasks(core, stack)
@@ -131,7 +131,7 @@ async def build_worker(
 async def _start_monitoring(
     core: Core, work: BackgroundTasks | None, stack: contextlib.AsyncExitStack, returns: BounceListener | None = None
 ) -> dict[str, Probe]:
-    """Return the health probes and hand them to the metrics; log the parts that are degraded already."""
+    """Return the health probes and register them with the metrics; log the parts that are degraded at the start."""
     settings, sender = core.settings, core.sealing.sender
     probes: dict[str, Probe] = {
         "log": lambda: core.sequencer.health() or core.leadership.health(),
@@ -154,6 +154,8 @@ async def _start_monitoring(
         listener = metrics_listener(core.metrics, settings.metrics.host, settings.metrics.port)
         await stack.enter_async_context(listener)
     _log_degraded_parts(probes)
+    for part in demonstration_parts(settings):
+        _log.warning("part.for_demonstration", part=part, advice=DEMONSTRATION_ADVICE[part])
     _log.info("service.ready", data=str(settings.data), log_origin=settings.log.origin)
     return probes
 

@@ -1,4 +1,4 @@
-"""Build what seals: signer, timestamp authority, witnesses, and the log's record of the keys in use."""
+"""Build the parts for sealing: signer, timestamp authority, witnesses, and the log's record of the keys in use."""
 
 import contextlib
 from collections.abc import Mapping
@@ -14,20 +14,25 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.evidence.record_keys import record_keys
 from service.audit_log.witness.client import WitnessClient, parse_witnesses
 from service.crypto.cms_signer import CmsSigner
-from service.crypto.demo_keys import KeyFiles
+from service.crypto.demo_keys import DEMO_CA, KeyFiles
 from service.crypto.key_files import Passphrases, load_chain
 from service.crypto.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority
 from service.settings import Settings
 from service.store import SqlTransaction, Store
 
-#: Certificates that expire within so many days are warned of.
+#: What to do about a part that is for demonstration only.
+DEMONSTRATION_ADVICE = {
+    "signing_key": "notices are signed by a demonstration key that nobody outside trusts: set signing.chain_file",
+    "timestamp_authority": "this process dates its own notices, which proves no date: set timestamps.url",
+}
+#: Days before the end of a certificate at which it counts as degraded.
 _EXPIRY_WARNING_DAYS = 30
-#: Entries without an index at a start: those that a crash or a command left.
+#: Most entries without an index that are read at a start; a crash or a command can leave some.
 _ENTRIES_LOOKED_AT = 10_000
 
 
 def timestamp_authority(
-    settings: Settings, files: KeyFiles, passphrases: Passphrases, stack: contextlib.AsyncExitStack
+    settings: Settings, files: KeyFiles, passphrases: Passphrases, clock: Clock, stack: contextlib.AsyncExitStack
 ) -> TimestampAuthority:
     """Return the authority that the settings name; raises InvalidInputError. The stack closes it."""
     timestamps = settings.timestamps
@@ -40,13 +45,33 @@ def timestamp_authority(
         load_chain(timestamps.ca_file),
         independent=timestamps.independent,
         timeout_seconds=timestamps.timeout_seconds,
+        ahead_seconds=timestamps.ahead_seconds,
+        clock=clock,
     )
     stack.push_async_callback(authority.aclose)
     return authority
 
 
+def demonstration_parts(settings: Settings) -> tuple[str, ...]:
+    """Return the parts that are for demonstration only: ``signing_key`` by a demo CA, own ``timestamp_authority``.
+
+    Nobody can check their statements without trust in the provider. A certificate that cannot be read is reported
+    elsewhere.
+    """
+    files = KeyFiles(settings.keys_dir, settings.trust_dir)
+    found = []
+    with contextlib.suppress(SealingUnavailableError):
+        issuer = load_chain(settings.signing.chain_file or files.signing_chain)[0].issuer
+        names = issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        if any(str(name.value).endswith(DEMO_CA) for name in names):
+            found.append("signing_key")
+    if settings.timestamps.url is None:
+        found.append("timestamp_authority")
+    return tuple(found)
+
+
 def witness_clients(settings: Settings, stack: contextlib.AsyncExitStack) -> list[WitnessClient]:
-    """Return the witnesses; raises InvalidInputError for a setting that names no witness. The stack closes them."""
+    """Return the witnesses; raises InvalidInputError for a setting that names none. The stack closes them."""
     clients = []
     for witness in parse_witnesses(settings.witnesses.cosigners):
         client = WitnessClient(witness, ca_file=settings.witnesses.ca_file)
@@ -56,7 +81,7 @@ def witness_clients(settings: Settings, stack: contextlib.AsyncExitStack) -> lis
 
 
 def address_or(signer: CmsSigner, otherwise: str) -> str:
-    """Return the address that the signing certificate names, or another while there is no usable one."""
+    """Return the address in the signing certificate, or ``otherwise`` while there is no usable certificate."""
     try:
         return signer.address
     except SealingUnavailableError:
@@ -64,7 +89,7 @@ def address_or(signer: CmsSigner, otherwise: str) -> str:
 
 
 def signing_health(signer: CmsSigner, sender: str, clock: Clock) -> str | None:
-    """Return why nothing can be signed now or soon; None when all is well."""
+    """Return why nothing can be signed now, or that the certificate ends soon; None if all is well."""
     try:
         address, not_after = signer.address, signer.not_after
     except SealingUnavailableError as error:
@@ -80,7 +105,7 @@ def signing_health(signer: CmsSigner, sender: str, clock: Clock) -> str | None:
 async def record_known_keys(
     store: Store, act: AuditContext, signer: CmsSigner, known: Mapping[str, str], authority: TimestampAuthority
 ) -> None:
-    """Log which keys are in use, beside the ``known`` ones, where the log does not say so already."""
+    """Log the keys in use, including ``known``, unless the log has them already."""
     fingerprints = dict(known)
     with contextlib.suppress(SealingUnavailableError):
         fingerprints["signing"] = signer.fingerprint

@@ -1,4 +1,4 @@
-"""Open the store and join the election of the leader: one process on the embedded store, several on PostgreSQL."""
+"""Open the store and join the leader election: one process with the embedded store, several with PostgreSQL."""
 
 import contextlib
 
@@ -14,11 +14,11 @@ _log = structlog.get_logger(__name__)
 
 
 async def open_configured_store(settings: Settings, stack: contextlib.AsyncExitStack, *, alone: bool) -> Store:
-    """Open the store that the settings name; the stack closes it.
+    """Open the configured store; the stack closes it.
 
-    Embedded: it belongs to this process, which migrates it and frees the leases that a process left when it died.
-    Raises InvalidInputError while another process has it, and for a process that does not do all the work (``alone``
-    false). PostgreSQL: several processes share it, so it must be migrated already, and leases end by themselves.
+    Embedded: the store belongs to this process, which migrates it and frees the leases of a crashed process. Raises
+    InvalidInputError if another process has it, or if this process does not do all the work (``alone`` false).
+    PostgreSQL: several processes share the store, so it must be migrated already, and leases end by time.
     """
     if settings.database.url is not None:
         store = open_store(settings.store_location(), migrate=False)
@@ -34,7 +34,7 @@ async def open_configured_store(settings: Settings, stack: contextlib.AsyncExitS
 
 
 async def start_leadership(settings: Settings, stack: contextlib.AsyncExitStack, *, candidate: bool) -> Leadership:
-    """Return the election of the leader; the stack withdraws from it. Only a candidate can become leader."""
+    """Return the leader election; the stack withdraws from it. Only a candidate can become leader."""
     if settings.database.url is None:
         return SoleLeadership()
     leadership = AdvisoryLockLeadership(str(settings.store_location()), stands=candidate)

@@ -1,6 +1,7 @@
-"""Run a process that works and does not serve: it seals, delivers, and answers for its health."""
+"""Run a process that seals and delivers but does not serve; it answers health requests."""
 
 import asyncio
+import contextlib
 import resource
 from collections.abc import Mapping
 
@@ -11,7 +12,7 @@ from service.auth.authentication import Authenticator
 from service.bootstrap.serve import settle_memory
 from service.bootstrap.server import build_worker
 from service.settings import Settings
-from service.system.http_server import HttpServer, listening_socket
+from service.system.http_server import HttpServer, address_text, bound_socket
 from service.system.signals import stop_on_signal
 from service.web.api import health
 from service.web.api.errors import install_error_handlers
@@ -19,30 +20,32 @@ from service.web.api.limits import RequestLimits
 
 
 async def work_until_stopped(settings: Settings, health_host: str, health_port: int | None) -> None:
-    """Start the parts and, where a port is given, answer for health; stop in reverse."""
-    # As where it serves: keys and passwords are in its memory.
+    """Start the parts and, if a port is given, answer health requests; stop in reverse."""
+    # Write no core dump, as in ``serve``: keys and passwords are in memory.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    async with build_worker(settings) as running:
+    async with contextlib.AsyncExitStack() as stack:
+        # Bind the port first, so that no work begins if it is in use.
+        bound = None if health_port is None else stack.enter_context(bound_socket(health_host, health_port))
+        running = await stack.enter_async_context(build_worker(settings))
         settle_memory()
-        if health_port is None:
+        if bound is None:
             stopping = asyncio.Event()
             stop_on_signal(stopping.set)
             click.echo("working", err=True)
             await stopping.wait()
             return
         app = create_health_app(running.authenticator, running.probes)
-        with listening_socket(health_host, health_port) as listener:
-            server = HttpServer(app, stop_seconds=settings.limits.stop_seconds)
+        server = HttpServer(app, stop_seconds=settings.limits.stop_seconds)
 
-            def stop() -> None:
-                running.worker.take_no_more()
-                server.stop()
+        def stop() -> None:
+            running.worker.take_no_more()
+            server.stop()
 
-            stop_on_signal(stop)
-            serving = asyncio.create_task(server.serve(sockets=[listener]), name="health")
-            await server.is_up.wait()
-            click.echo(f"working  health at http://{health_host}:{listener.getsockname()[1]}/readyz", err=True)
-            await serving
+        stop_on_signal(stop)
+        serving = asyncio.create_task(server.serve(sockets=[bound]), name="health")
+        await server.is_up.wait()
+        click.echo(f"working  health at http://{address_text(bound)}/readyz", err=True)
+        await serving
 
 
 def create_health_app(authenticator: Authenticator, probes: Mapping[str, health.Probe]) -> FastAPI:

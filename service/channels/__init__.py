@@ -1,5 +1,5 @@
-"""How a notice leaves the house: SMTP, webhooks, the console inbox; and the listener for bounces.
+"""The channels of a notice: SMTP, webhooks, the console inbox; and the listener for bounces.
 
-Imports ``auth``, ``crypto`` and below. Sends once and reports the outcome; retries are decided in
-``notifications.delivery``.
+Imports ``auth``, ``crypto`` and below. A channel sends once and reports the outcome; ``notifications.delivery`` decides
+about retries.
 """

@@ -1,7 +1,7 @@
-"""A small listener for what comes back: LMTP from a mail server of the provider's, or SMTP. It relays nothing.
+"""A small listener for bounces: LMTP from a mail server of the provider, or SMTP. It relays nothing.
 
-It takes mail for return paths that this service made and for nothing else, and says so before a byte of content is
-sent: strangers store nothing here. What it has accepted is on disk.
+It accepts mail only for return paths that this service made, and refuses others at RCPT, before any content is sent. So
+strangers cannot store anything here. Accepted mail is on disk.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from service.settings.mail import BounceSettings
 
 _log = structlog.get_logger(__name__)
 
-#: Recipients that are not ours, on one connection, before it is closed.
+#: Unknown recipients on one connection before it is closed.
 _REFUSED_AT_MOST = 10
-#: How long a stop waits for what is being stored.
+#: How long a stop waits for messages that are being stored.
 _STOP_SECONDS = 10.0
 
 TakeIn = Callable[[ReturnPath, bytes], Awaitable[None]]
@@ -31,21 +31,21 @@ TakeIn = Callable[[ReturnPath, bytes], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ListenerLimits:
-    """What the other side may take up."""
+    """Limits of what senders can use."""
 
     connections: int = 32
-    #: messages taken from everybody together
+    #: messages accepted per second, from all senders together
     per_second: float = 20
     burst: int = 200
-    #: a connection on which no command comes, or no end of a message, is closed
+    #: a connection is closed after this time without a command or without the end of a message
     timeout_seconds: float = 60
 
 
 class BounceListener:
-    """Takes messages for return paths and hands them to ``take_in``, which returns once they are stored.
+    """Accepts messages for return paths and passes them to ``receive``, which returns once they are stored.
 
-    A 250 is given after that and never before. Whatever ``take_in`` raises is answered 451, so that the other side
-    keeps the message and comes again; but InvalidInputError, which will not be otherwise later, 550.
+    Only then is the reply 250. InvalidInputError gives 550, because a retry would fail too. Any other error of
+    ``receive`` gives 451, so that the sender keeps the message and tries again.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class BounceListener:
         return port
 
     def health(self) -> str | None:
-        """Return why what comes back is not taken, or None."""
+        """Return why bounces cannot be stored, or None."""
         return self._failure
 
     async def __aenter__(self) -> Self:
-        """Listen; raises InvalidInputError where the address cannot be had."""
+        """Listen; raises InvalidInputError if the address is not available."""
         settings = self._settings
         kind = _LmtpConnection if settings.listen_protocol == "lmtp" else _SmtpConnection
         try:
@@ -93,7 +93,7 @@ class BounceListener:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Take no more; what is being stored is finished, then every connection is closed."""
+        """Stop listening; finish storing, then close every connection."""
         if self._server is None:
             return
         self._server.close()
@@ -104,14 +104,15 @@ class BounceListener:
                 connection.transport.close()
         await self._server.wait_closed()
 
-    # -- what aiosmtpd calls; the names are its own
+    # -- called by aiosmtpd, which sets the names
 
     async def handle_RCPT(  # noqa: N802
         self, server: "_Connection", _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
-        """Take a recipient: a return path of ours, one a message."""
+        """Accept a recipient: a return path of this service, one for each message."""
         if envelope.rcpt_tos:
-            # One reply answers a message, for LMTP as for SMTP; whoever has more comes again (RFC 5321, 4.5.3.1.10).
+            # One reply covers the whole message, for LMTP as for SMTP. A sender with more recipients tries again for
+            # each (RFC 5321, 4.5.3.1.10).
             return "452 4.5.3 one recipient at a time"
         try:
             self._paths.verify_return_path(address, self._clock.now())
@@ -121,12 +122,12 @@ class BounceListener:
         try:
             self._limiter.take("all", self._clock.now())
         except TooManyRequestsError:
-            return "451 4.7.1 too much at once; come again"
+            return "451 4.7.1 too many messages; try again later"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
 
     async def handle_DATA(self, _server: "_Connection", _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Store a message; the reply is what the other side may rely on."""
+        """Store a message. With 250 the sender may forget it."""
         content = envelope.original_content
         if not isinstance(content, bytes):
             return "451 4.3.0 no content"
@@ -138,42 +139,42 @@ class BounceListener:
         self._storing.add(storing)
         storing.add_done_callback(self._stored)
         try:
-            # Whoever hangs up meanwhile sends it again, and it is known then.
+            # A sender that disconnects meanwhile sends the message again; the second copy is recognised.
             await asyncio.shield(storing)
         except InvalidInputError as error:
-            return f"550 5.7.1 not taken: {error}"
+            return f"550 5.7.1 not accepted: {error}"
         except StateConflictError:
-            return "451 4.3.0 not yet; come again"
+            return "451 4.3.0 not yet; try again later"
         except Exception as error:  # noqa: BLE001 - whatever it was, the message is not stored, and must come again
-            self._failure = f"what comes back is not stored: {type(error).__name__}: {error}"
+            self._failure = f"bounces cannot be stored: {type(error).__name__}: {error}"
             _log.error("return.not_stored", exc_info=error)
-            return "451 4.3.0 cannot be stored now; come again"
+            return "451 4.3.0 cannot be stored now; try again later"
         self._failure = None
         return "250 2.0.0 Ok: stored"
 
     def _stored(self, storing: asyncio.Task[None]) -> None:
         self._storing.discard(storing)
         if not storing.cancelled():
-            # Told to whoever waits for it; whoever hung up comes again.
+            # Mark the error as retrieved: ``handle_DATA`` reports it, and a disconnected sender tries again.
             storing.exception()
 
     async def _taken(self, path: ReturnPath, content: bytes) -> None:
         await self._take_in(path, content)
 
     async def handle_VRFY(self, *_: object) -> str:  # noqa: N802
-        """Verify nothing for anybody."""
+        """Refuse VRFY, so that nobody can search for addresses."""
         return "502 5.5.1 not offered"
 
     async def handle_exception(self, error: Exception) -> str:
-        """Answer what went wrong in the conversation; nothing was taken."""
+        """Reply to an error in the SMTP dialogue; no message was accepted."""
         _log.warning("return.conversation_failed", error=type(error).__name__)
-        return "451 4.3.0 not understood; come again"
+        return "451 4.3.0 not understood; try again later"
 
 
 class _Connection(SMTP):
-    """One connection; one too many is turned away before anything is read from it."""
+    """One connection; beyond the limit, a connection is refused before anything is read from it."""
 
-    #: some servers fold nothing: a report with a long line is still a report
+    #: some servers do not fold lines; a report with a long line is still valid
     line_length_limit = 64 * 1024
 
     def __init__(self, listener: BounceListener, domain: str, max_bytes: int, limits: ListenerLimits) -> None:
@@ -191,7 +192,7 @@ class _Connection(SMTP):
         self._turned_away = self._closing = False
 
     def refused(self, reply: str) -> str:
-        """Count a recipient that is not ours; returns the reply, which ends the conversation where they are many."""
+        """Count an unknown recipient; return the reply, which closes the connection once the limit is reached."""
         self._refused += 1
         if self._refused < _REFUSED_AT_MOST:
             return reply
@@ -206,7 +207,7 @@ class _Connection(SMTP):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if len(self._listener.connections) >= self._most and isinstance(transport, asyncio.WriteTransport):
             self._turned_away = True
-            transport.write(b"421 4.7.0 too many connections; come again\r\n")
+            transport.write(b"421 4.7.0 too many connections; try again later\r\n")
             transport.close()
             return
         self._listener.connections.add(self)
@@ -230,4 +231,4 @@ class _SmtpConnection(_Connection):
 
 
 class _LmtpConnection(_Connection, LMTP):
-    """LMTP (RFC 2033): a message has one recipient here, so one reply."""
+    """LMTP (RFC 2033); a message has one recipient here, so there is one reply."""

@@ -1,4 +1,4 @@
-"""The console inbox: nothing leaves the house; the use case places the notice with the outcome, in one transaction."""
+"""The console inbox. Nothing is sent: the use case stores notice and outcome in the inbox, in one transaction."""
 
 from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
 

@@ -1,4 +1,4 @@
-"""E-mail by SMTP through a pool of kept connections; TLS required except to a loopback relay."""
+"""E-mail by SMTP through a pool of persistent connections; TLS is required except to a relay on this machine."""
 
 import asyncio
 import base64
@@ -26,30 +26,30 @@ from service.settings.mail import MailSettings
 
 _log = structlog.get_logger(__name__)
 
-#: Failures of the other side, the network, TLS and the protocol; anything else is a defect of ours and is raised.
+#: Failures of the relay, the network, TLS and the protocol. Any other error is a defect of this program and is raised.
 _FAILURES = (SMTPException, OSError, RelayLimitError)
 
 
 class EmailSmtp:
-    """Implements ``notifications.ports.Channel``: hands each message to the relay on a kept connection.
+    """Implements ``notifications.ports.Channel``: sends each message to the relay on a pooled connection.
 
-    Sends beyond ``connections`` wait for a place, first come, first served; the time a send waits is not bounded here,
-    so a caller with leases starts no more at once than it can wait for.
+    Sends beyond ``connections`` wait in order of arrival. This wait has no limit here, so a caller with leases must not
+    start more sends than can end within a lease.
     """
 
     def __init__(self, settings: MailSettings, *, idle_seconds: float = 30) -> None:
-        """``idle_seconds``: a connection unused for longer is closed, before the relay does it."""
+        """``idle_seconds``: an unused connection is closed after this time, before the relay closes it."""
         self._settings, self._idle_seconds = settings, idle_seconds
         self._password = settings.secret()
         self._tls_context = tls_context(settings)
-        #: asked of the system once, when it is needed
+        #: asked of the system once, at the first connection
         self._local_hostname = "localhost" if settings.is_loopback else None
         self._places = asyncio.Semaphore(settings.connections)
         #: unused connections, the longest unused first
         self._idle: deque[SmtpConnection] = deque()
         self._reaper: asyncio.TimerHandle | None = None
         self._closed = False
-        #: connections opened so far; a pool that works opens few
+        #: connections opened so far; a working pool opens few
         self.opened = 0
 
     @property
@@ -60,15 +60,15 @@ class EmailSmtp:
     async def send(
         self, *, sender: str, recipient: str, message_id: str, content: bytes, return_path: str | None = None
     ) -> Outcome:
-        """Hand over the bytes and report what the relay said; see the port.
+        """Send the bytes and report the relay's reply; see the port.
 
-        1. Take a kept connection, or open one.
-        2. MAIL, RCPT, DATA, the content. A kept connection that turns out dead before the content is replaced once:
-           nothing was handed over. A connection lost after that is a transient failure: whether the relay took the
-           message is not known, and the next attempt carries the same Message-ID.
-        3. Keep the connection for the next message, unless its state is not known.
+        1. Take a pooled connection, or open one.
+        2. Send MAIL, RCPT, DATA and the content. If a pooled connection fails before the content, it is replaced once,
+           because nothing of the message was sent. A connection lost later is a transient failure: it is not known
+           whether the relay accepted the message, and the next attempt has the same Message-ID.
+        3. Put the connection back into the pool, unless its state is unknown.
 
-        Raises RuntimeError after ``aclose`` and InvalidInputError on content whose lines do not end in CRLF.
+        Raises RuntimeError after ``aclose``, and InvalidInputError if a line of the content does not end in CRLF.
         """
         if self._closed:
             raise RuntimeError("the channel is closed")
@@ -95,14 +95,14 @@ class EmailSmtp:
                 self._give_back(connection, error)
                 return self._failed(error, connection)
             except BaseException:
-                # Cancelled, or a defect of ours: the connection stands in the middle of something.
+                # Cancelled, or a defect of this program: the SMTP dialogue is unfinished.
                 connection.discard()
                 raise
             self._give_back(connection, None)
             return self._accepted(response, connection)
 
     async def aclose(self) -> None:
-        """Take no more, wait for what is in flight, and close every connection politely."""
+        """Accept no more sends, wait for those in flight, and close every connection with QUIT."""
         self._closed = True
         taken = 0
         try:
@@ -120,7 +120,7 @@ class EmailSmtp:
     # -- connections
 
     def _take(self) -> SmtpConnection:
-        """Return the most recently used connection that stands, or a new one, not open yet."""
+        """Return the most recently used open connection, or a new one that is not open yet."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_connected:
@@ -155,7 +155,7 @@ class EmailSmtp:
             self._reaper = loop.call_later(self._idle_seconds, self._reap)
 
     def _reap(self) -> None:
-        """Close the connections unused for too long, and come back when the next one will be."""
+        """Close the connections that were unused for too long, and schedule the next call."""
         self._reaper = None
         loop = asyncio.get_running_loop()
         horizon = loop.time() - self._idle_seconds
@@ -211,15 +211,15 @@ class EmailSmtp:
 
 
 def _meaning(stage: Stage, error: Exception) -> tuple[OutcomeKind, int | None, str]:
-    """Return what a failure means, its code if the relay gave one, and its text."""
+    """Return what a failure means, its code if the relay sent one, and its text."""
     if isinstance(error, UnsendableError):
         return OutcomeKind.PERMANENT_FAILURE, None, str(error)
     if isinstance(error, SenderUnusableError | RelayLimitError):
         return OutcomeKind.REFUSED_HERE, None, str(error)
     if isinstance(error, RefusedError | SMTPResponseException):
         if error.code not in range(200, 600):
-            return OutcomeKind.TRANSIENT_FAILURE, None, _unanswered(stage, f"a reply that is no SMTP: {error.message}")
-        # A refused EHLO is about the connection, whichever step asked for it.
+            return OutcomeKind.TRANSIENT_FAILURE, None, _unanswered(stage, f"a reply that is not SMTP: {error.message}")
+        # A refused EHLO concerns the connection, in whichever step it was sent.
         at = Stage.CONNECT if isinstance(error, SMTPHeloError) else stage
         return failure_kind(at, error.code, enhanced_status(error.message)), error.code, error.message
     if stage in {Stage.CONNECT, Stage.TLS} and _is_tls_failure(error):
@@ -242,7 +242,7 @@ def _limit(stage: Stage, error: Exception) -> SendingLimit | None:
 
 
 def _is_tls_failure(error: BaseException) -> bool:
-    """Whether TLS said no (certificate, host name, version), as against a connection that was cut."""
+    """Whether TLS itself failed (certificate, host name, version), and not only the connection."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):

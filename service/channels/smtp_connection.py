@@ -1,4 +1,4 @@
-"""One SMTP connection: opening it to the point where mail may flow, and one transaction at a time on it."""
+"""One SMTP connection: open it until mail can be sent, then run one transaction after the other."""
 
 import asyncio
 import contextlib
@@ -13,17 +13,17 @@ from service.channels.smtp_envelope import Envelope
 from service.channels.smtp_reply import Stage
 from service.settings.mail import MailSettings
 
-#: A kept connection must answer its first command within this, or it is taken for dead and replaced.
+#: A reused connection must answer its first command within this time, or it is replaced.
 _PROBE_SECONDS = 10.0
 _GO_AHEAD = 354
 _CLOSING = 421
 _POSITIVE = range(200, 300)
-#: plain refusals, after which the connection goes on
+#: refusals after which the connection can be used further
 _REFUSALS = frozenset(range(400, 600)) - {_CLOSING}
 
 
 class RefusedError(SMTPException):
-    """The relay answered no."""
+    """The relay refused a command."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -31,11 +31,11 @@ class RefusedError(SMTPException):
 
 
 class StaleConnectionError(SMTPException):
-    """A kept connection turned out dead before anything of the message was sent: another may be tried at once."""
+    """A reused connection failed before any part of the message was sent; the caller may try another one at once."""
 
 
 class SmtpConnection:
-    """A connection to the relay; ``stage`` tells how far the conversation came."""
+    """A connection to the relay; ``stage`` is the current step of the SMTP dialogue."""
 
     def __init__(
         self,
@@ -51,27 +51,27 @@ class SmtpConnection:
             local_hostname=local_hostname,
             timeout=settings.send_timeout_seconds,
             use_tls=settings.tls == "implicit",
-            # STARTTLS and AUTH are done below, one by one: so it is known which of them failed.
+            # STARTTLS and AUTH are done separately below, so that it is known which of them failed.
             start_tls=False,
             tls_context=tls_context,
         )
         self.stage = Stage.CONNECT
         self.tls_version: str | None = None
         self.tls_cipher: str | None = None
-        #: when it was last used, by the event loop's clock
+        #: time of the last use, by the event loop's clock
         self.idle_since = 0.0
         self._kept = False
         self._needs_reset = False
 
     @property
     def is_connected(self) -> bool:
-        """Whether the transport stands, as far as this side knows."""
+        """Whether the connection is open, as far as this side knows."""
         return self.client.is_connected
 
     async def open(self) -> None:
-        """Connect, secure, introduce, log in, in this order; nothing but EHLO and STARTTLS goes out in clear.
+        """Connect, start TLS, send EHLO, log in, in this order. In clear text only EHLO and STARTTLS are sent.
 
-        Raises what aiosmtplib, ssl and the operating system raise; the connection is closed then.
+        Raises the errors of aiosmtplib, ssl and the operating system; the connection is closed then.
         """
         settings = self._settings
         try:
@@ -96,11 +96,11 @@ class SmtpConnection:
             raise
 
     async def transact(self, envelope: Envelope) -> SMTPResponse:
-        """Hand over one message; returns the relay's acceptance.
+        """Send one message; return the relay's acceptance.
 
-        Raises RefusedError with the relay's no; StaleConnectionError where a kept connection was dead and nothing of
-        the message was sent; otherwise what aiosmtplib and the operating system raise, at the stage that ``stage``
-        names; RelayLimitError where the relay does not offer what the message needs, and nothing was said then.
+        Raises RefusedError if the relay refuses; StaleConnectionError if a reused connection failed before any part of
+        the message was sent; RelayLimitError if the relay does not offer what the message needs, and then nothing was
+        sent; otherwise the errors of aiosmtplib and the operating system, with the step in ``stage``.
         """
         self.stage = Stage.MAIL
         kept, self._kept = self._kept, True
@@ -118,12 +118,12 @@ class SmtpConnection:
         return await self._content(envelope)
 
     async def _content(self, envelope: Envelope) -> SMTPResponse:
-        """Send the message itself; from the first byte on, no answer means that nobody knows."""
+        """Send the content. If no reply comes from here on, it is not known whether the relay accepted the message."""
         protocol = self.client.protocol
         if protocol is None:
             raise SMTPServerDisconnected("Connection lost")
         self.stage = Stage.CONTENT
-        # Not through the library's own DATA: that rewrites line ends, and does not tell whether the content went out.
+        # The library's own DATA changes line ends, and does not report whether the content was sent.
         protocol.write(envelope.wire_content())
         response = await protocol.read_response(timeout=self._settings.send_timeout_seconds)
         self._needs_reset = False
@@ -132,7 +132,7 @@ class SmtpConnection:
         return response
 
     async def _reset_if_needed(self) -> None:
-        """Clear what a refused transaction left behind; any other answer than yes, and the connection is not used."""
+        """Reset the connection after a refused transaction; without a positive reply it is not used again."""
         if self._needs_reset:
             await self._probing(b"RSET")
             self._needs_reset = False
@@ -146,7 +146,7 @@ class SmtpConnection:
             raise RefusedError(response.code, response.message)
 
     async def _probing(self, *command: bytes) -> SMTPResponse:
-        """Send the first command on a kept connection: silence, or a relay that says goodbye, makes it stale."""
+        """Send the first command on a reused connection; no reply, or 421, makes it stale."""
         try:
             response = await self.client.execute_command(
                 *command, timeout=min(_PROBE_SECONDS, self._settings.send_timeout_seconds / 2)
@@ -158,24 +158,24 @@ class SmtpConnection:
         return response
 
     def may_be_kept_after(self, error: BaseException | None) -> bool:
-        """Return whether the connection is in a known state: the message was taken, or the relay said a plain no."""
+        """Return whether the connection can be used again: the message was accepted, or plainly refused."""
         if error is not None and not isinstance(error, RefusedError):
             return False
         return self.is_connected and (error is None or error.code in _REFUSALS)
 
     def discard(self) -> None:
-        """Drop the connection without a word; safe at any time."""
+        """Close the connection at once, without QUIT; safe at any time."""
         self.client.close()
 
     def say_goodbye(self) -> None:
-        """Send QUIT and close without waiting for an answer that nobody needs."""
+        """Send QUIT and close without waiting for the reply."""
         if self.client.protocol is not None:
             with contextlib.suppress(SMTPException, OSError):
                 self.client.protocol.write(b"QUIT\r\n")
         self.discard()
 
     async def quit(self) -> None:
-        """Close politely, within two seconds."""
+        """Send QUIT and close; waits two seconds at most."""
         try:
             async with asyncio.timeout(2):
                 await self.client.quit()
@@ -186,11 +186,11 @@ class SmtpConnection:
         return self.client.esmtp_extensions
 
     def _note_tls(self) -> None:
-        """Keep version and cipher now: they are evidence, and gone when the connection is."""
+        """Keep the TLS version and cipher as evidence; they are not available once the connection is closed."""
         ssl_object = self.client.get_transport_info("ssl_object")
         if ssl_object is not None:
             cipher = ssl_object.cipher()
             self.tls_version, self.tls_cipher = ssl_object.version(), cipher[0] if cipher else None
         if self._settings.tls != "none" and self.tls_version is None:
-            # Cannot happen; were it to, nothing may go out.
+            # Should be impossible. If it happens, nothing may be sent.
             raise SMTPException("the connection is not encrypted.")

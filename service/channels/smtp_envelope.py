@@ -1,4 +1,4 @@
-"""The envelope of one message: its MAIL and RCPT commands for what the relay offers, and its bytes for the wire."""
+"""The envelope of one message: its MAIL and RCPT commands for a relay's extensions, and its bytes after DATA."""
 
 import re
 from collections.abc import Mapping
@@ -11,19 +11,19 @@ from notifications.mail_address import a_label_address
 
 #: RFC 3461, 4.4: an ENVID has at most 100 characters.
 _MAX_ENVID_CHARACTERS = 100
-#: What may never stand in a path: control characters, angle brackets, surrogates.
+#: Characters that no path may contain: control characters, angle brackets, surrogates.
 _NOT_IN_A_PATH = re.compile(r"[\x00-\x1f\x7f-\x9f<>\ud800-\udfff]")
 
-#: All but printable ASCII without ``+`` and ``=``.
+#: All characters except printable ASCII without ``+`` and ``=``.
 _NOT_XTEXT = re.compile(rb"[^!-*,-<>-~]")
 
 
 class UnsendableError(Exception):
-    """The message cannot go to this recipient by this relay; the text says why."""
+    """The message cannot be sent to this recipient through this relay; the text says why."""
 
 
 class RelayLimitError(Exception):
-    """The relay does not offer what the message needs; the text says what. Ours to go round or to repair."""
+    """The relay does not offer what the message needs; the text says what. The provider must change something."""
 
     def __init__(self, limit: SendingLimit, reason: str) -> None:
         super().__init__(reason)
@@ -31,24 +31,24 @@ class RelayLimitError(Exception):
 
 
 class SenderUnusableError(Exception):
-    """The sender's address cannot be put on the wire; ours to repair."""
+    """The sender's address is not valid in an SMTP command; the provider must correct it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One message to one recipient, independent of the connection it takes."""
+    """One message to one recipient, independent of the connection."""
 
-    #: as they go on the wire: the domain as A-labels where the local part is ASCII
+    #: in the form for the wire: with an ASCII local part, the domain as A-labels
     sender: str
     recipient: str
-    #: as much of the Message-ID as an ENVID holds
+    #: as much of the Message-ID as an ENVID can hold
     envelope_id: str
     content: bytes
     #: needs SMTPUTF8 (RFC 6531): a non-ASCII local part, or non-ASCII bytes in the message
     internationalised: bool
 
     def mail_command(self, extensions: Mapping[str, str]) -> list[bytes]:
-        """Return MAIL with the parameters that the relay offers; raises RelayLimitError where it must offer more."""
+        """Return MAIL with parameters for the relay's extensions; raises RelayLimitError if a needed one is missing."""
         command = [b"MAIL", f"FROM:<{self.sender}>".encode()]
         if self.internationalised:
             if "smtputf8" not in extensions:
@@ -74,7 +74,7 @@ class Envelope:
         return command
 
     def rcpt_command(self, extensions: Mapping[str, str]) -> list[bytes]:
-        """Return RCPT; where the relay offers DSN (RFC 3461), with a request to hear of success, failure and delay."""
+        """Return RCPT; if the relay offers DSN (RFC 3461), ask for reports of success, failure and delay."""
         command = [b"RCPT", f"TO:<{self.recipient}>".encode()]
         if "dsn" in extensions:
             original = self.recipient
@@ -83,7 +83,7 @@ class Envelope:
         return command
 
     def wire_content(self) -> bytes:
-        """Return what follows DATA: the bytes with dots doubled at line starts (RFC 5321, 4.5.2) and the final dot."""
+        """Return the bytes after DATA: dots doubled at line starts (RFC 5321, 4.5.2), and the final dot."""
         if isinstance(self.content, LinedMail):
             return self.content + b".\r\n"
         stuffed = self.content.replace(b"\r\n.", b"\r\n..")
@@ -93,9 +93,9 @@ class Envelope:
 def prepare_envelope(*, sender: str, recipient: str, message_id: str, content: bytes) -> Envelope:
     """Return the envelope.
 
-    Raises UnsendableError or SenderUnusableError on an address that no relay could take, and InvalidInputError, which
-    is a defect of the caller, on content whose lines do not all end in CRLF: to mend it would break its signature, and
-    a bare LF or CR is read by some servers as the end of a message.
+    Raises UnsendableError or SenderUnusableError for an address that no relay could accept. Raises InvalidInputError, a
+    defect of the caller, if a line of the content does not end in CRLF: a correction would break the signature, and
+    some servers read a bare LF or CR as the end of a message.
     """
     if not isinstance(content, LinedMail):
         _check_lines(content)
@@ -126,24 +126,24 @@ def _check_lines(content: bytes) -> None:
 
 
 def _wire_address(address: str) -> str:
-    """Return the address for a path; raises ValueError where it cannot stand in one.
+    """Return the address for a path; raises ValueError if a path cannot contain it.
 
-    A non-ASCII domain under an ASCII local part goes as A-labels. What an address means is not checked here.
+    With an ASCII local part, a non-ASCII domain is sent as A-labels. NOT checked: whether the mailbox exists.
     """
     local_part, at, domain = address.rpartition("@")
     if not (local_part and at and domain):
-        raise ValueError("it is no addr-spec")
+        raise ValueError("it is not an addr-spec")
     if _NOT_IN_A_PATH.search(address):
-        raise ValueError("it holds characters that no address holds")
+        raise ValueError("it has characters that no address may have")
     if any(character.isspace() for character in domain) or (
         any(character.isspace() for character in local_part) and not local_part.startswith('"')
     ):
-        raise ValueError("it holds white space")
+        raise ValueError("it has white space")
     return a_label_address(address)
 
 
 def _xtext(text: str) -> str:
-    """Return ASCII text as xtext (RFC 3461, 4): what is not printable, ``+`` or ``=`` is escaped."""
+    """Return ASCII text as xtext (RFC 3461, 4): non-printable characters, ``+`` and ``=`` are escaped."""
     return _NOT_XTEXT.sub(lambda match: b"+%02X" % ord(match[0]), text.encode()).decode("ascii")
 
 

@@ -1,4 +1,4 @@
-"""Ask the relay whether it would take mail for an address, and hand nothing over: MAIL, RCPT, RSET, never DATA."""
+"""Ask the relay whether it would accept mail for an address: MAIL, RCPT, RSET, never DATA. No message is sent."""
 
 import asyncio
 import socket
@@ -21,19 +21,19 @@ from service.settings.mail import MailSettings
 
 _POSITIVE = range(200, 300)
 _CLOSING = 421
-#: A relay that is asked for more on one connection may take it for a search for addresses.
+#: Questions on one connection. With more of them the relay could suspect a search for addresses.
 _PROBES_PER_CONNECTION = 50
 
 
 class RelayUnavailableError(Exception):
-    """The relay cannot be asked: that says nothing of any address."""
+    """The relay cannot be asked. This says nothing about any address."""
 
 
 class SmtpProbe:
-    """Asks about one address after the other on one connection, kept between them; not to be used by two at once.
+    """Asks about one address after the other on one kept connection; not for concurrent use.
 
-    What a relay says here is not what the recipient's server will say: many relays take every domain and find out
-    later. A no is certain, a yes is not.
+    A positive reply is not certain: many relays accept every domain and learn later that the recipient's server
+    refuses. A refusal is certain.
     """
 
     def __init__(self, settings: MailSettings, sender: str) -> None:
@@ -43,9 +43,9 @@ class SmtpProbe:
         self._asked = 0
 
     async def ask(self, recipient: str) -> Outcome:
-        """Return what the relay says of a recipient; an address that cannot be stated is a permanent failure.
+        """Return the relay's reply for a recipient; an address that cannot be written in SMTP is a permanent failure.
 
-        Raises RelayUnavailableError where it cannot be reached, or refuses whoever asks.
+        Raises RelayUnavailableError if the relay cannot be reached, or refuses the connection, the login or the sender.
         """
         try:
             envelope = prepare_envelope(
@@ -63,7 +63,7 @@ class SmtpProbe:
         except (SMTPException, OSError) as error:
             self._drop()
             if kept:
-                # The relay closed what was kept since the last question: that is no answer.
+                # The relay closed the connection since the last question, so it gave no answer.
                 return await self.ask(recipient)
             raise RelayUnavailableError(one_line(str(error)) or type(error).__name__) from error
         except BaseException:
@@ -71,7 +71,7 @@ class SmtpProbe:
             raise
 
     async def aclose(self) -> None:
-        """Close the connection politely."""
+        """Close the connection with QUIT."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.quit()
@@ -85,7 +85,7 @@ class SmtpProbe:
         extensions = connection.client.esmtp_extensions
         mail = await connection.client.execute_command(*envelope.mail_command(extensions))
         if mail.code not in _POSITIVE:
-            # About whoever sends, not about whoever receives.
+            # This reply concerns the sender, not the recipient.
             raise RefusedError(mail.code, mail.message)
         answer = await connection.client.execute_command(*envelope.rcpt_command(extensions))
         if answer.code == _CLOSING:

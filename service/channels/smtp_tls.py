@@ -7,9 +7,9 @@ from service.settings.mail import MailSettings
 
 
 def tls_context(settings: MailSettings) -> ssl.SSLContext | None:
-    """Return a context that verifies certificate and host name, or None for a clear connection.
+    """Return a context that verifies certificate and host name, or None for a connection without TLS.
 
-    Raises InvalidInputError where the CA file cannot be used.
+    Raises InvalidInputError if the CA file cannot be used.
     """
     if settings.tls == "none":
         return None

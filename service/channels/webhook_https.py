@@ -1,4 +1,4 @@
-"""Webhooks by HTTPS: to public addresses alone, pinned for the connection, one request on each, nothing followed."""
+"""Webhooks by HTTPS: only to public addresses, one connection to a pinned address per request, no redirects."""
 
 import asyncio
 import contextlib
@@ -29,29 +29,29 @@ _HTTPS_PORT = 443
 _CONNECT_SECONDS = 10.0
 _GONE = 410
 _READ_AT_MOST_BYTES = 64 * 1024
-#: A body is evidence at best, and no answer depends on it.
+#: Time limit to read the body. The body is evidence at most; no decision depends on it.
 _READ_AT_MOST_SECONDS = 2
 _TEXT_CHARACTERS = 200
 _NO_ANSWER = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 _LONGEST_RETRY_AFTER_SECONDS = 7 * 24 * 3600
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-#: Addresses that carry an IPv4 address which is where the packets end: 6to4 (RFC 3056) and NAT64 (RFC 6052).
+#: Addresses that contain an IPv4 address to which packets are routed: 6to4 (RFC 3056) and NAT64 (RFC 6052).
 _6TO4 = ipaddress.ip_network("2002::/16")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-#: Site-local (RFC 3879): deprecated and still routed inside sites; CPython counts it as global.
+#: Site-local (RFC 3879): deprecated, but still routed inside sites; CPython counts it as global.
 _SITE_LOCAL = ipaddress.ip_network("fec0::/10")
 
 
 class Resolver(Protocol):
-    """Finds the addresses of a name."""
+    """Resolves names to addresses."""
 
     async def addresses(self, host: str, port: int) -> Sequence[str]:
-        """Return the addresses in the order to try; raises OSError where there is none."""
+        """Return the addresses in the order to try; raises OSError if there is none."""
         ...
 
 
 class SystemResolver:
-    """Implements ``Resolver`` by the system's."""
+    """Implements ``Resolver`` by the resolver of the system."""
 
     async def addresses(self, host: str, port: int) -> Sequence[str]:
         """Return the addresses in the order of the system."""
@@ -60,14 +60,14 @@ class SystemResolver:
 
 
 class RefusedAddressError(Exception):
-    """A name resolves to what nothing is posted to."""
+    """A name resolves to an address to which nothing may be posted."""
 
 
 class WebhookHttps:
     """Implements ``notifications.ports.WebhookChannel``.
 
-    Each post has a connection of its own: an endpoint is posted to seldom, and a kept connection outlives what its
-    name resolves to.
+    Each post opens its own connection: posts to one endpoint are rare, and the name of a kept connection may resolve to
+    another address by then.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class WebhookHttps:
         self._resolver = resolver or SystemResolver()
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        #: receiver -> when the certificate that it showed last ends
+        #: receiver -> end of the certificate that it presented last
         self._certificate_ends: dict[tuple[str, int], datetime] = {}
 
     def certificate_end(self, url: str) -> datetime | None:
-        """Return when the certificate ends that a receiver showed last; None where it showed none to this process."""
+        """Return the end of the certificate that a receiver presented last; None if this process has seen none."""
         parts = urlsplit(url)
         return self._certificate_ends.get((parts.hostname or "", parts.port or _HTTPS_PORT))
 
@@ -96,14 +96,15 @@ class WebhookHttps:
     async def post(
         self, *, endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret], message_id: str, content: bytes
     ) -> Outcome:
-        """Post the bytes and report what the receiver said; see the port.
+        """Post the bytes and report the receiver's answer; see the port.
 
-        1. Open the secrets in force and sign. None: nothing is sent, for a receiver could not tell it from a forgery.
+        1. Decrypt the valid secrets and sign. Without a valid secret nothing is sent, because a receiver could not tell
+           the message from a forgery.
         2. Resolve the name once; if any address is not public, nothing is sent.
-        3. Connect to an address found, verify the certificate for the name, post.
-        4. Status and headers decide. Read the body up to a limit of bytes and of time; follow nothing.
+        3. Connect to one of the addresses, verify the certificate for the name, post.
+        4. Status and headers decide. The body is read up to a limit of bytes and time; redirects are not followed.
         """
-        remote = "an address that is no URL"
+        remote = "an address that is not a URL"
         try:
             verify_url(endpoint.url)
             parts = urlsplit(endpoint.url)
@@ -169,7 +170,8 @@ class WebhookHttps:
         ) as response:  # fmt: skip
             version, cipher = _tls_of(response)
             self._note_certificate(host, port, response)
-            # The receiver has answered: a body that does not end must not make a failure of it, nor a second post.
+            # The receiver has answered: an endless body must not turn the answer into a failure, nor cause a second
+            # post.
             limit.reschedule(None)
             text = await _beginning(response)
             return _meaning(
@@ -183,17 +185,17 @@ class WebhookHttps:
 
 
 def open_secret(box: SecretBox, secret: WebhookSecret) -> bytes:
-    """Return the secret of an endpoint in clear; raises SecretUnreadableError."""
+    """Return the decrypted secret of an endpoint; raises SecretUnreadableError."""
     return box.open(secret.sealed, purpose=f"webhook-{secret.kind.value}", owner=str(secret.id))
 
 
 def seal_secret(box: SecretBox, kind: SignatureKind, owner: str, plaintext: bytes) -> bytes:
-    """Return what is stored of a secret; ``owner`` is its id."""
+    """Return the encrypted secret for the store; ``owner`` is the secret's id."""
     return box.seal(plaintext, purpose=f"webhook-{kind.value}", owner=owner)
 
 
 def verify_public(addresses: Sequence[str], *, allow_private: bool) -> None:
-    """Raise RefusedAddressError unless every address is one of the public internet, however it is written."""
+    """Raise RefusedAddressError unless every address is public, in whatever notation it is written."""
     if not addresses:
         raise RefusedAddressError("the name has no address")
     if allow_private:
@@ -211,7 +213,7 @@ def verify_public(addresses: Sequence[str], *, allow_private: bool) -> None:
 
 
 def _bare(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return the IPv4 address within an IPv6 one where that is where packets go."""
+    """Return the IPv4 address within an IPv6 address if packets are routed to it; else the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address.ipv4_mapped is not None:
@@ -224,12 +226,12 @@ def _bare(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.I
 
 
 class _Pinned(httpcore.AsyncNetworkBackend):
-    """Connects to the addresses that were looked at, whatever the name resolves to by now."""
+    """Connects only to the checked addresses, even if the name resolves to others by now."""
 
     def __init__(self, host: str, addresses: Sequence[str]) -> None:
         self._host, self._addresses = host, addresses
         self._inner = httpcore.AnyIOBackend()
-        #: the address that took the connection
+        #: the address that accepted the connection
         self.connected: str | None = None
 
     async def connect_tcp(
@@ -241,7 +243,7 @@ class _Pinned(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         if host != self._host:
-            raise httpcore.ConnectError("another host than the one that was looked at")
+            raise httpcore.ConnectError("not the host whose addresses were checked")
         failure: Exception = httpcore.ConnectError("no address")
         for address in self._addresses:
             try:
@@ -261,7 +263,7 @@ class _Pinned(httpcore.AsyncNetworkBackend):
 
 
 async def _beginning(response: httpcore.Response) -> str:
-    """Return the beginning of the body in one line: what comes within the limits of bytes and of time."""
+    """Return the beginning of the body in one line, within the limits of bytes and time."""
     body = b""
     with contextlib.suppress(TimeoutError, *_NO_ANSWER, OSError):
         async with asyncio.timeout(_READ_AT_MOST_SECONDS):
@@ -308,7 +310,7 @@ def _outcome(kind: OutcomeKind, text: str, remote: str) -> Outcome:
 
 
 def _why(error: BaseException) -> str:
-    """Return what failed, by the first of its causes that says so: what stands outermost is often without words."""
+    """Return what failed, from the first error in the chain of causes that has a text; the outermost often has none."""
     cause: BaseException | None = error
     while cause is not None:
         if str(cause):
@@ -327,7 +329,7 @@ def _tls_of(response: httpcore.Response) -> tuple[str | None, str | None]:
 
 
 def _retry_after_seconds(response: httpcore.Response, now: datetime) -> int | None:
-    """Return Retry-After (RFC 9110, 10.2.3), seconds or a date, or None where there is none that can be read."""
+    """Return Retry-After in seconds (RFC 9110, 10.2.3: seconds or a date), or None if it is missing or unreadable."""
     for name, value in response.headers:
         if name.lower() == b"retry-after":
             text = value.decode("ascii", "replace").strip()
@@ -336,7 +338,7 @@ def _retry_after_seconds(response: httpcore.Response, now: datetime) -> int | No
             try:
                 seconds = (parsedate_to_datetime(text) - now).total_seconds()
             except (ValueError, TypeError, OverflowError):
-                # A header that cannot be read is none: a year of twenty digits overflows.
+                # A header that cannot be parsed counts as missing: a year of twenty digits overflows.
                 return None
             return min(max(0, round(seconds)), _LONGEST_RETRY_AFTER_SECONDS)
     return None

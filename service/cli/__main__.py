@@ -1,4 +1,4 @@
-"""``python -m service.cli``: the command without its script."""
+"""``python -m service.cli``: the command without its installed script."""
 
 from service.cli.main import main
 

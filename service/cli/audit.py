@@ -1,4 +1,4 @@
-"""``greffier audit``: was everyone who was owed a notice told, in time; answered from the log alone."""
+"""``greffier audit``: was every customer notified in time who had a right to a notice; answered from the log only."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -50,11 +50,11 @@ def audit_command(
     *,
     as_json: bool,
 ) -> None:
-    """Account for every incident and customer: the decision, the deadline, when it was told, from which entries.
+    """Report for every incident and customer: the decision, the deadline, the time of notification, the log entries.
 
-    All entries under the checkpoint are read and the root is made again from them, so that none can be left out. A
-    bundle is verified as by ``greffier verify``, and the account is of what it holds. Exit code 1 where somebody was
-    told late, is missing or was passed over, or an emergency release was not reviewed; 2 where what is read does not
+    It reads all entries under the checkpoint and computes the root again from them, so none can be left out. A bundle
+    is verified as by ``greffier verify``, and the report covers its contents. Exit code 1 if a customer was notified
+    late, was not notified or has no decision, or if an emergency release was not reviewed; 2 if the input does not
     verify.
     """
     moment, policy = None if as_of is None else _moment(as_of), load_policy(policy_file)
@@ -66,7 +66,7 @@ def audit_command(
         whole, checkpoint, names = asyncio.run(_of_store(data, trust, moment or datetime.now(UTC), policy))
         made, rests = whole, _whole(whole, checkpoint, policy)
     elif trust is None:
-        raise InvalidInputError(Fault("trust", "is wanted: the key that came with a log proves nothing about it"))
+        raise InvalidInputError(Fault("trust", "is required: the key that came with a log proves nothing about it"))
     elif exported is not None:
         whole, checkpoint = _of_files(exported, trust, moment or datetime.now(UTC), policy)
         made, rests = whole, _whole(whole, checkpoint, policy)
@@ -110,7 +110,7 @@ def _of_bundle(
     header, (own, basis) = accounting.header, accounting.as_of()
     made = accounting.findings(as_of)
     proves = [
-        f"each of {header.entries} entries stands among the {header.tree_size} of {header.origin}",
+        f"each of {header.entries} entries is one of the {header.tree_size} entries of {header.origin}",
         "the log's key signed that these are the parts of the bundle",
     ]
     if any(item.stated is not None for item in made.incidents):
@@ -121,7 +121,7 @@ def _of_bundle(
         "that the log has no other entry on the subject: greffier audit over the whole log shows that",
         f"what came after its checkpoint, and what lies outside of it ({', '.join(_scope(header))})",
     ]
-    moment = f"as of {_BASES[basis]}, {timestamp_text(own)}" if as_of is None else "as of the time that was given"
+    moment = f"as of {_BASES[basis]}, {timestamp_text(own)}" if as_of is None else "as of the given time"
     stated = {
         "origin": header.origin, "tree_size": header.tree_size, "root_sha256": None, "whole": False,
         "entries": header.entries, "scope": dict(item.split(" ", 1) for item in _scope(header)),
@@ -144,7 +144,7 @@ def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidInputError(Fault("as_of", f"{text} is no time")) from None
+        raise InvalidInputError(Fault("as_of", f"{text} is not a time in ISO 8601")) from None
     if moment.tzinfo is None:
         raise InvalidInputError(Fault("as_of", f"{text} is a time without an offset"))
     return moment.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""How ``greffier audit`` says an account: as a table with what wants to be looked at, or as JSON."""
+"""The report of ``greffier audit``: as a table with lists of faults, or as JSON."""
 
 import json
 from collections import Counter
@@ -32,14 +32,14 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class ReportSource:
-    """What an account rests on: for people, and as members of the JSON object."""
+    """What a report is computed from: sentences for people, and members of the JSON object."""
 
     said: Sequence[str]
     stated: Mapping[str, Any]
 
 
 def say(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:
-    """Say the account: every line; then, each with the entries that show it, what wants to be looked at."""
+    """Print the report: every line; then lists of what needs attention, with the entries that show it."""
     console = Console()
     table = Table("incident", "customer", "", "verdict", "due", "told", "entries", box=None, pad_edge=False)
     for line in made.lines:
@@ -59,7 +59,7 @@ def say(made: NotificationReport, rests: ReportSource, names: Mapping[str, str])
     console.print(f"{said or 'no incident yet'}; as of {_time(made.as_of)}")
     if alone := [item.index for item in made.overrides if item.kind is OverrideKind.ONE_PERSON]:
         console.print(
-            f"{len(alone)} released by whoever wrote them last, where no rule asked for a second person:"
+            f"{len(alone)} released by the person who wrote them last; no rule required a second person:"
             f" entries {_spans(tuple(alone))}",
             soft_wrap=True,
         )
@@ -68,7 +68,7 @@ def say(made: NotificationReport, rests: ReportSource, names: Mapping[str, str])
 
 
 def _lists(made: NotificationReport, names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
-    """Return what an auditor looks at first: late, missing, passed over, overridden, not counted."""
+    """Return the lists for an auditor: late, missing, no decision, overridden, fewer decisions than customers."""
     overridden = [item for item in made.overrides if item.kind is not OverrideKind.ONE_PERSON]
     return [
         ("late", [_late(line, names) for line in made.standing_at(ReportStatus.LATE)]),
@@ -118,7 +118,7 @@ def _overridden(item: Override, names: Mapping[str, str]) -> str:
             f" (entry {item.index}) before the customer was told"
         )
     reviewed = "not reviewed" if item.other_index is None else f"reviewed (entry {item.other_index})"
-    asked = "no rule asked for a second person" if item.rule is None else f"four eyes asked by the {item.rule}"
+    asked = "no rule required a second person" if item.rule is None else f"four eyes required by the {item.rule}"
     return (
         f"{item.incident} {who}: released in an emergency {_time(item.at)} by {item.actor} (entry {item.index}),"
         f" {asked}, {reviewed}"
@@ -130,13 +130,13 @@ def _entry(index: int | None, what: str = "") -> str:
 
 
 def _named(line: ReportLine, names: Mapping[str, str]) -> str:
-    """Return the customer's name where it is known, its pseudonym, and that it was erased where it was."""
+    """Return the customer's name, or its pseudonym if the name is not known; and the date of its erasure."""
     name = names.get(line.customer, line.customer[:16])
     return name if line.erased_at is None else f"{name} (erased on {line.erased_at:%Y-%m-%d}, clause 9.7)"
 
 
 def say_as_json(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:
-    """Print the account as one JSON object."""
+    """Print the report as one JSON object."""
     whole: dict[str, Any] = {
         **rests.stated,
         "as_of": timestamp_text(made.as_of),
@@ -209,7 +209,7 @@ def _time(moment: datetime | None) -> str:
 
 
 def _spans(indices: tuple[int, ...]) -> str:
-    """Return numbers with neighbours drawn together: ``3, 5-8``."""
+    """Return numbers with consecutive ones as a range: ``3, 5-8``."""
     spans: list[list[int]] = []
     for index in indices:
         if spans and index == spans[-1][1] + 1:

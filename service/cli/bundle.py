@@ -60,12 +60,12 @@ def bundle_command(
 ) -> None:
     """Write the evidence into one archive that `greffier verify` checks offline; so do openssl and C2SP tools.
 
-    Runs beside the service. That the bundle was made stands in the log.
+    It runs beside the service. The log records that the bundle was made.
     """
     starts_at, ends_at = _period(period)
     chosen = reader or ("provider" if customer is None else "customer")
     if chosen == "customer" and customer is None:
-        raise InvalidInputError(Fault("customer", "must be named for a bundle that is for a customer"))
+        raise InvalidInputError(Fault("customer", "is required for a bundle for a customer"))
     settings = prepared_settings(data)
     plan = asyncio.run(
         _make(settings, incident, _wanted(notice, customer, starts_at, ends_at), chosen, language, output)
@@ -88,7 +88,7 @@ async def _make(
     key_file = settings.log.key_file or KeyFiles(settings.keys_dir, settings.trust_dir).log_key
     keys = LogKeyFile(key_file, settings.log.origin, passphrases, clock)
     anchors = read_anchors(settings.trust_dir)
-    # Beside a running service: it keeps the tables as they are.
+    # A service may be running on this folder, so do not migrate its tables.
     store = open_store(settings.store_location(), migrate=False)
     try:
         await verify_head(store, settings.head_file, keys)
@@ -150,7 +150,7 @@ def _moment(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidInputError(Fault("period", f"{text} is no date and no time")) from None
+        raise InvalidInputError(Fault("period", f"{text} is neither a date nor a time")) from None
     if moment.tzinfo is None and len(text) > len("2026-01-01"):
         raise InvalidInputError(Fault("period", f"{text} is a time without an offset"))
     # A date begins at midnight UTC.

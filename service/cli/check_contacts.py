@@ -1,4 +1,4 @@
-"""``greffier check-contacts``: whether customers could be told, before there is anything to tell them."""
+"""``greffier check-contacts``: can each customer be notified, checked before an incident."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from service.cli.options import DATA, printable
 from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import KeyFiles
 from service.crypto.master_key import key_passphrases, load_masters
-from service.customers.contact_check import CheckReport
+from service.customers.contact_check.report import CheckReport
 from service.settings import Settings
 from service.store import open_store
 from service.system.logging import SystemClock, SystemIdentifiers, configure_logging
@@ -34,12 +34,12 @@ from service.system.logging import SystemClock, SystemIdentifiers, configure_log
 @click.option("--quiet", is_flag=True, help="Tell what is wrong or needs attention alone.")
 @click.pass_context
 def check_command(context: click.Context, data: Path, customer: UUID | None, *, send: bool, quiet: bool) -> None:
-    """Check every active contact, its certificate and every webhook, and record what was found.
+    """Check every active contact, its certificate and every webhook, and record the results.
 
-    The relay is asked by MAIL and RCPT, and nothing is handed over; a webhook gets an event marked as a test. Exit code
-    1 where something is wrong, 2 for a wrong input.
+    It asks the relay by MAIL and RCPT and sends no message; a webhook gets an event marked as a test. Exit code 1 if
+    something is wrong, 2 for a wrong input.
     """
-    # What is found is told line by line; standard output is for that alone.
+    # Standard output is only for the report.
     configure_logging(level=logging.ERROR)
     report = asyncio.run(_check(prepared_settings(data), customer, send=send))
     for line in report.lines:
@@ -67,7 +67,7 @@ async def _check(settings: Settings, customer_id: UUID | None, *, send: bool) ->
     )
     sender = settings.mail.sender or address_or(signer, settings.provider.contact_email)
     async with contextlib.AsyncExitStack() as stack:
-        # Beside a running service: it keeps the tables as they are.
+        # A service may be running on this folder, so do not migrate its tables.
         store = open_store(settings.store_location(), migrate=False)
         stack.push_async_callback(store.close)
         mail = None

@@ -1,4 +1,4 @@
-"""``greffier import`` and ``greffier export``: customers in and out of a data folder, beside a running service too."""
+"""``greffier import`` and ``greffier export``: customers into and out of a data folder; a service may be running."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ _MAX_BYTES = 64 * 1024 * 1024
 @DATA
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 def import_command(file: Path, data: Path, *, dry_run: bool) -> None:
-    """Bring customers and contacts to what a CSV file says: all of it, or nothing. Exit code 2 where it has faults."""
+    """Make customers and contacts equal to a CSV file: all of it, or nothing. Exit code 2 if the file has faults."""
     report = asyncio.run(_import(prepared_settings(data), _read(file), dry_run=dry_run))
     for fault in report.faults:
         where = f"line {fault.line}: {fault.field}: " if fault.field else f"line {fault.line}: "
@@ -58,7 +58,7 @@ def export_command(data: Path, out: Path | None) -> None:
     if out is None:
         sys.stdout.buffer.write(content)
         return
-    # Addresses of people: for whoever runs this alone.
+    # Only the user who runs this may read the file, because it holds addresses of people.
     descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
@@ -81,7 +81,7 @@ async def _export(settings: Settings) -> str:
 
 
 class _Opened:
-    """The store of a data folder; its tables are brought up to date where no service has the folder."""
+    """The store of a data folder; its tables are migrated if no service runs on the folder."""
 
     def __init__(self, settings: Settings) -> None:
         with contextlib.ExitStack() as stack:

@@ -22,10 +22,10 @@ from service.system.file_lock import sole_use
 @DATA
 @click.option("--verify", is_flag=True, help="Verify a backup made before instead of making one.")
 def backup_command(folder: Path, data: Path, *, verify: bool) -> None:
-    """Write a backup of the database into a new FOLDER, and verify it. Exit code 1 where it is not whole.
+    """Write a backup of the database into a new FOLDER, and verify it. Exit code 1 if the backup is incomplete.
 
     Keys, master key and settings are not in it: keep them in another place. The head of the log must not be restored
-    with it. How a backup is restored stands in docs/operations.md.
+    with it. docs/operations.md says how to restore a backup.
     """
     settings = prepared_settings(data)
     try:
@@ -44,17 +44,17 @@ def backup_command(folder: Path, data: Path, *, verify: bool) -> None:
 @click.command("copy")
 @DATA
 def copy_command(data: Path) -> None:
-    """Copy the embedded database of a data folder to the empty database that its database_url names.
+    """Copy the embedded database of a data folder to the empty database that database.url names.
 
-    All of it or nothing; the log verifies as before. No service may run on the folder. Run it as the owner of the
-    tables: it makes them.
+    It copies everything or nothing; the log verifies as before. No service may run on the folder. Run it as the owner
+    of the tables, because it creates them.
     """
     settings = load_settings(data)
     target = settings.store_location()
     if not isinstance(target, str):
-        raise InvalidInputError(Fault("database_url", "is not set: it names where to copy to"))
+        raise InvalidInputError(Fault("database.url", "is not set: set the database to copy to"))
     if not settings.database_file.exists():
-        raise InvalidInputError(Fault("data", f"{settings.database_file} is not there"))
+        raise InvalidInputError(Fault("data", f"{settings.database_file} does not exist"))
     with sole_use(data):
         migrate_store(settings.database_file)
         rows = copy_store(

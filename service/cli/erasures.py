@@ -1,4 +1,4 @@
-"""``greffier erasures``: what is to be erased and what was; files made anew by the owner of the tables."""
+"""``greffier erasures``: list ordered and done erasures; rewrite database files as the owner of the tables."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ def erasures_command() -> None:
 @erasures_command.command("list")
 @DATA
 def list_erasures(data: Path) -> None:
-    """Print one line for each erasure that is ordered or done: when it may be done, until when it must be."""
+    """Print one line for each ordered or done erasure: from when it is allowed, and its deadline."""
     for line in asyncio.run(_listed(prepared_settings(data))):
         click.echo(line)
 
@@ -35,12 +35,12 @@ def list_erasures(data: Path) -> None:
 @erasures_command.command("compact")
 @DATA
 def compact(data: Path) -> None:
-    """Make the files anew of what was erased, where the service may not: on PostgreSQL, as the owner of the tables.
+    """Rewrite the database files after erasures if the service may not: on PostgreSQL, as the owner of the tables.
 
     The certificate of an erasure is signed after it. Run it with the owner's address in GREFFIER_DATABASE__URL.
     """
     number = asyncio.run(_compacted(prepared_settings(data), datetime.now(UTC)))
-    click.echo(f"files made anew; {number} erasures can be certified")
+    click.echo(f"files rewritten; {number} erasures can be certified")
 
 
 async def _listed(settings: Settings) -> list[str]:
@@ -61,20 +61,27 @@ def _lines(tx: SqlTransaction) -> list[str]:
         window = erasure_window(order.noticed_at, customer.time_zone)
         owed = ", ".join(f"{number} {kind}" for kind, number in tx.erasures.obstacles(order.customer_id).items())
         between = f"{timestamp_text(window.not_before)} to {timestamp_text(window.due_at)}"
-        lines.append(f"{order.customer_id} to be erased from {between}" + (f"; in the way: {owed}" if owed else ""))
+        lines.append(
+            f"{order.customer_id} to be erased from {between}"
+            + (f"; not before these are done: {owed}" if owed else "")
+        )
     after = ""
     while page := tx.erasures.after(after, _AT_ONCE):
         after = page[-1].pseudonym
         for erasure in page:
             state = (
-                "certified" if erasure.certified_at else "files anew" if erasure.compacted_at else "files to be anew"
+                "certified"
+                if erasure.certified_at
+                else "files rewritten"
+                if erasure.compacted_at
+                else "files to be rewritten"
             )
             lines.append(f"{erasure.pseudonym} erased {timestamp_text(erasure.erased_at)}, {state}")
     return lines
 
 
 async def _compacted(settings: Settings, now: datetime) -> int:
-    # A database that several processes share needs no folder to itself.
+    # A database that several processes share does not need exclusive use of the folder.
     with contextlib.nullcontext() if settings.database.url is not None else sole_use(settings.data):
         store = open_store(settings.store_location(), migrate=False, readers=1)
         try:

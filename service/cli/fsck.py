@@ -1,4 +1,4 @@
-"""``greffier fsck``: the whole log made again from its entries, and everything beside it compared."""
+"""``greffier fsck``: compute the whole log again from its entries, and compare everything else with it."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def fsck_command(
 ) -> None:
     """Recompute the log's tree from its entries; compare tiles, checkpoints, proofs, rows and mails with it.
 
-    Beside a running service too. Exit code 1 where something differs; the first difference of each step is named.
+    It may run beside the service. Exit code 1 if something differs; the first difference of each step is named.
     """
     settings = prepared_settings(data)
     if share < 1 and processes != 1:
@@ -75,13 +75,13 @@ def fsck_command(
 
 
 def _others(settings: Settings) -> ExternalHeads:
-    """Return whose word on heads is taken: the authority of the trust folder, the witnesses of the settings."""
+    """Return the outside authorities for heads: the timestamp authority's roots and the witnesses in the settings."""
     witnesses = [key for witness in parse_witnesses(settings.witnesses.cosigners) for key in witness.keys]
     return ExternalHeads(load_trust(settings.trust_dir).timestamp_roots, witnesses)
 
 
 def _rested(share: float) -> Callable[[], None]:
-    """Return what rests for as long as makes the time since the last rest this share of all."""
+    """Return a function that sleeps long enough to keep the working time at this share of the whole time."""
     worked_since = time.monotonic()
 
     def rest() -> None:

@@ -1,4 +1,4 @@
-"""``greffier keys``: list the keys of a data folder, and replace them, beside a running service or without one."""
+"""``greffier keys``: list and replace the keys of a data folder, with or without a running service."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from service.store import Store, open_store
 from service.system.file_lock import sole_use
 from service.system.logging import SystemClock, SystemIdentifiers, configure_logging
 
-#: Enough of a fingerprint to tell keys apart.
+#: Digits of a fingerprint that are shown.
 _SHOWN = 16
 
 
@@ -46,7 +46,7 @@ def list_command(data: Path) -> None:
 
 @keys_command.group("rotate")
 def rotate_command() -> None:
-    """Replace a key. The one before goes on for its overlap, and what it signed verifies as before."""
+    """Replace a key. The old key remains valid for its overlap; its earlier signatures still verify."""
 
 
 @rotate_command.command("signing")
@@ -71,14 +71,14 @@ def rotate_log_command(data: Path) -> None:
 @rotate_command.command("master")
 @DATA
 def rotate_master_command(data: Path) -> None:
-    """Replace the master key and encrypt anew what is under it. The service must be stopped."""
+    """Replace the master key and encrypt again everything that it protects. The service must be stopped."""
     files, records = asyncio.run(_replace_master(_settings(data)))
-    click.echo(f"the master key is replaced; encrypted anew: {files} key files, {records} secrets in the database")
+    click.echo(f"the master key is replaced; encrypted again: {files} key files, {records} secrets in the database")
 
 
 def _settings(data: Path) -> Settings:
     if not is_prepared(data):
-        raise InvalidInputError(Fault("data", f"{data} is no prepared data folder"))
+        raise InvalidInputError(Fault("data", f"{data} is not a prepared data folder: run greffier init"))
     configure_logging(sys.stderr)
     return load_settings(data)
 
@@ -91,14 +91,14 @@ def _tell(prepared: PreparedRotation, words: str) -> None:
 
 
 def _key_states(settings: Settings) -> list[KeyState]:
-    """Return every key of a data folder; raises GreffierError where one that must be readable is not."""
+    """Return every key of a data folder; raises GreffierError if a required one cannot be read."""
     clock = SystemClock()
     rotation = KeyRotation(settings, key_passphrases(settings, load_masters(settings)), clock)
     return all_key_states(settings, rotation, rotation.log_keys().ring(), clock.now())
 
 
 async def _rotate_signing(settings: Settings, install: Path | None) -> PreparedRotation:
-    """Replace the signing key by one of the demo CA, or by what a file holds."""
+    """Replace the signing key by a new one of the demo CA, or by the key and certificate in a file."""
     return await _rotate(settings, lambda rotation: _prepare_signing(rotation, install))
 
 
@@ -127,7 +127,7 @@ async def _rotate(settings: Settings, prepare: Callable[[KeyRotation], PreparedR
 
 
 def _act() -> AuditContext:
-    # The number of the system's account: it names nobody outside this machine.
+    # Use the number of the system account, because it identifies nobody outside this machine.
     return AuditContext(f"operator:uid-{os.getuid()}", SystemClock().now(), SystemIdentifiers())
 
 

@@ -1,4 +1,4 @@
-"""Commands that are imported when they run, or when their help is asked for."""
+"""Commands that are imported only to run them, or to show their help."""
 
 import pkgutil
 from collections.abc import Iterator, Mapping
@@ -8,10 +8,10 @@ import click
 
 
 class LazyCommands(Mapping[str, click.Command]):
-    """The commands of a group by name, each given as ``module:attribute`` and imported when it is looked up.
+    """The commands of a group by name, given as ``module:attribute`` and imported on access.
 
-    A click group asks nothing more of its commands than a mapping. Listing the names imports nothing, so that one
-    command never loads what another one needs, and a misspelt name is answered with the nearest one.
+    A click group needs only a mapping of commands. Listing the names imports nothing, so no command loads the imports
+    of another one, and click can suggest the nearest name for a misspelt one.
     """
 
     def __init__(self, places: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""``greffier log``: the log as files, and proofs, for tools that are not ours."""
+"""``greffier log``: the log as files, and proofs, for standard C2SP tools."""
 
 import asyncio
 import base64
@@ -40,7 +40,7 @@ def log_command() -> None:
 @click.argument("folder", type=FOLDER)
 @click.option("--data", required=True, type=FOLDER, help="Data folder; runs beside the service.")
 def export(folder: Path, data: Path) -> None:
-    """Write checkpoint, verifier keys, trust policy, tiles and entries as files; run again, it writes what is new."""
+    """Write checkpoint, verifier keys, trust policy, tiles and entries as files; a later run adds only new ones."""
 
     async def run(read: Reads, keys: str, settings: Settings) -> str:
         policy = _policy(keys, settings)
@@ -82,11 +82,11 @@ def proof(index: int, data: Path | None, exported: Path | None) -> None:
 @_DATA
 @_LOG
 def consistency(old: int, new: int, data: Path | None, exported: Path | None) -> None:
-    """Print the proof that the tree of NEW entries extends that of OLD, a hash a line in base64 (RFC 9162)."""
+    """Print the proof that the tree of NEW entries extends that of OLD: one base64 hash per line (RFC 9162)."""
 
     def made(size: int, _note: bytes, nodes: NodeReader) -> bytes:
         if not old <= new <= size:
-            raise InvalidInputError(Fault("new", f"wants OLD <= NEW <= {size}"))
+            raise InvalidInputError(Fault("new", f"must be from {old} to {size}, the number of entries"))
         hashes = consistency_proof(old, new, nodes)
         return b"".join(base64.b64encode(item) + b"\n" for item in hashes)
 
@@ -113,7 +113,7 @@ def _proven(data: Path | None, exported: Path | None, make: Callable[[int, bytes
 
 
 async def _with_store(data: Path, run: Callable[[Reads, str, Settings], Awaitable[ResultT]]) -> ResultT:
-    """Run with reads of a data folder's store, opened beside the service, the log's verifier keys and the settings."""
+    """Open the store of a data folder beside the service; call ``run`` with its reads, the log's keys, the settings."""
     settings = prepared_settings(data)
     keys = (settings.trust_dir / VERIFIER_KEY).read_text(encoding="utf-8")
     store = open_store(settings.store_location(), migrate=False, readers=1)

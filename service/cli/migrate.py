@@ -1,4 +1,4 @@
-"""``greffier migrate``: the tables of a database brought up to date."""
+"""``greffier migrate``: bring the tables of a database up to date."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from service.store import migrate_store
 @click.command("migrate")
 @DATA
 def migrate_command(data: Path) -> None:
-    """Bring the tables up to date: of the data folder, or of the database that its settings name, as its owner."""
+    """Bring the tables up to date: of the data folder, or as owner of the database that its settings name."""
     settings = load_settings(data)
     migrate_store(settings.store_location(), role=settings.database.role)
     click.echo("up to date")

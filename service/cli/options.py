@@ -10,5 +10,5 @@ DATA = click.option("--data", required=True, type=FOLDER, help="Data folder.")
 
 
 def printable(text: str) -> str:
-    """Return text that cannot control a terminal: every other character is replaced."""
+    """Return text that cannot control a terminal: control characters are replaced."""
     return "".join(char if char.isprintable() else "�" for char in text)

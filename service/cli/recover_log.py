@@ -1,8 +1,8 @@
-"""``greffier succeed-log``: a new log says what became of one that refuses to sign for good.
+"""``greffier succeed-log``: begin a new log that records the loss of an old one, which must not sign again.
 
-A head that was published names entries that the restored database lacks. No command can bring them back, and none makes
-the old log sign again: whoever holds the newer head would hold proof of two histories. What can be done is to begin
-another log, under another name and key, in a folder of its own, and to say in it, for good, what was lost and why.
+The published head of the old log names entries that the restored database lacks. No command can restore them. The old
+log must never sign again: with the newer head, there would be proof of two histories. Instead, a new log begins, with
+another name and key and in its own folder. Its entry states permanently what was lost and why.
 """
 
 import asyncio
@@ -41,10 +41,10 @@ _PENDING_LOOKED_AT = 10_000
     help="Head that the old database lacks, of a witness or a proof; the old folder's log-head if not given.",
 )
 def succeed_log_command(data: Path, old: Path, reason: str, head: Path | None) -> None:
-    """Record in a new log that an old one was lost: its published head, what is left of it, which indices are not.
+    """Record in a new log that an old one was lost: its published head, its remaining head, the lost indices.
 
-    It does not make the old log sign again, and brings no entry back: the old name is over. Nothing of the old folder
-    is changed; keep it, with its trust folder, for whoever verifies old notices. The new service must be stopped.
+    It does not make the old log sign again and restores no entry. The old folder is not changed. Keep it with its trust
+    folder, because old notices are verified with it. The new service must be stopped.
     """
     done = asyncio.run(
         recover_log(
@@ -60,41 +60,42 @@ def succeed_log_command(data: Path, old: Path, reason: str, head: Path | None) -
     if not done.kept_is_whole:
         click.echo("the database does not agree with its own latest head: it was changed")
     if done.lost is None:
-        click.echo("the database holds other entries than were published; a head does not tell which")
+        click.echo("the database holds other entries than were published; a head does not show which")
     else:
         click.echo(f"lost for good: entries {done.lost[0]} to {done.lost[1]}")
-    click.echo("recorded; the new log says so from its next start on")
+    click.echo("recorded; the entry is in the new log from its next start on")
 
 
 @dataclass(frozen=True, slots=True)
 class LogRecovery:
-    """What became of the log before."""
+    """The comparison of an old log's published head with its database."""
 
     #: the latest head in its database
     kept: Head
     #: whether the database agrees with itself: its latest head is signed, and the tree gives its root
     kept_is_whole: bool
-    #: the head that was published and that the database does not agree with
+    #: the published head, with which the database does not agree
     published: Checkpoint
-    #: that head as it was signed
+    #: that head as signed
     note: bytes
 
     @property
     def lost(self) -> tuple[int, int] | None:
-        """First and last index that the database lacks; None where it has as many entries, and others."""
+        """First and last index that the database lacks; None if it has enough entries but other ones."""
         return None if self.published.size <= self.kept.size else (self.kept.size, self.published.size - 1)
 
 
 async def recover_log(
     new: Settings, old: Settings, *, reason: str, head_file: Path | None, now: datetime, identifiers: Identifiers
 ) -> LogRecovery:
-    """Record in a new log what became of the old one; raises InvalidInputError where there is no need, or no such log.
+    """Record in a new log what happened to the old one; raises InvalidInputError if a condition does not hold.
 
-    1. The new log has another name and another key: what the old one signed is never taken for its own.
-    2. The published head (the old folder's, or that of a file from a witness or a notice's proof) is the old log's own,
-       and its database does not agree with it. Nothing of the old folder is changed, and none of its keys is used.
-    3. The new folder holds no log but the new one, and does not say so already.
-    4. The entry names both heads, whole, and the indices that are lost. It is sequenced when the service starts.
+    1. The new log has another name and another key, so no signature of the old log counts for the new one.
+    2. The published head is one of the old log, and its database does not agree with it. The head is in the old folder,
+       or in a file from a witness or from a notice's proof. Nothing in the old folder is changed, and none of its keys
+       is used.
+    3. The new folder holds only the new log, and has no such entry yet.
+    4. The entry holds both heads completely, and the lost indices. It is sequenced when the service starts.
     """
     if not reason.strip():
         raise InvalidInputError(Fault("reason", "must say why"))
@@ -128,7 +129,7 @@ def _published(path: Path) -> bytes:
 
 
 async def _disagreement(old: Settings, keys: list[VerifierKey], note: bytes) -> LogRecovery:
-    """Return how the old database and a published head disagree; a running service may read it meanwhile."""
+    """Return how the old database and a published head disagree; a service may be running on the database."""
     try:
         published = verify_checkpoint(note, *keys)
     except (InvalidInputError, VerificationError) as error:
@@ -176,5 +177,5 @@ def _record(tx: SqlTransaction, act: AuditContext, origin: str, succession: LogR
 
 
 def _lines(note: bytes) -> list[str]:
-    """Return a head's lines: joined by line feeds they are the note again, byte by byte, where it is text."""
+    """Return a head's lines; joined by line feeds they are the exact note again, if the note is valid UTF-8."""
     return note.decode(errors="replace").split("\n")

@@ -1,10 +1,9 @@
-"""``greffier verify``: take the steps over a saved mail, print each, say which one failed."""
+"""``greffier verify``: verify a saved mail step by step, and print each step."""
 
 import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 from rich.console import Console
@@ -12,10 +11,18 @@ from rich.text import Text
 
 from notifications.audit.note import VerifierKey, parse_verifier_key
 from notifications.audit.policy import Policy, parse_policy
-from notifications.errors import Fault, InvalidInputError, VerificationError
+from notifications.errors import Fault, InvalidInputError
 from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
-from notifications.evidence.verification import MAIL_STEPS, Trust, VerifiedStep, parse_trust, verify_notice_mail
+from notifications.evidence.verdict import Judgement, Verdict, judge, judge_notice_mail
+from notifications.evidence.verification import MAIL_STEPS, Trust, VerifiedStep, parse_trust
 from service.cli.options import FOLDER, printable
+
+#: Exit code 2 is for a wrong input, as in every command.
+_EXIT_CODES = {Verdict.GENUINE: 0, Verdict.NOT_GENUINE: 1, Verdict.CHANGED_OUTSIDE: 3, Verdict.UNREADABLE: 4}
+_GENUINE = {
+    "mail": "signed by the provider, timestamped as shown, and held by its audit log",
+    "bundle": "every part is what the provider's audit log commits to",
+}
 
 
 def load_trust(folder: Path) -> Trust:
@@ -26,7 +33,7 @@ def load_trust(folder: Path) -> Trust:
 
 
 def load_witnesses(folder: Path) -> list[VerifierKey]:
-    """Return the keys of ``witnesses.vkey``, one a line, where the folder has it; raises InvalidInputError."""
+    """Return the keys in ``witnesses.vkey``, one per line, if the folder has the file; raises InvalidInputError."""
     path = folder / "witnesses.vkey"
     if not path.exists():
         return []
@@ -46,55 +53,48 @@ def _read(path: Path) -> bytes:
 
 
 def print_verification(mail: bytes, trust: Trust, console: Console) -> bool:
-    """Print each step with its result; returns whether all held. Steps after the first failure are not taken."""
-    done = 0
-    try:
-        for passed in verify_notice_mail(mail, trust):
-            _line(console, passed.number, _state(passed), passed.step, passed.finding)
-            done = passed.number
-    except VerificationError as error:
-        step = error.step
-        number = MAIL_STEPS.index(step) + 1 if step in MAIL_STEPS else done + 1
-        _line(console, number, ("FAILED", "bold red"), step, error.reason)
-        _verdict(console, f"NOT GENUINE: step {number}, {step}, failed; do not trust this mail", "bold red")
-        return False
-    _verdict(console, "GENUINE: signed by the provider, timestamped as shown, and held by its audit log", "bold green")
-    return True
+    """Print the steps of the verification of a saved mail, and the verdict; return whether it is *genuine*."""
+    return _print(judge_notice_mail(mail, trust), MAIL_STEPS, "mail", console) is Verdict.GENUINE
 
 
-def print_bundle_verification(
-    bundle: BinaryIO,
-    trust: Trust,
-    console: Console,
-    witnesses: Sequence[VerifierKey] = (),
-    policy: Policy | None = None,
-) -> bool:
-    """Print each step over a bundle with its result; returns whether all held."""
-    try:
-        for passed in verify_bundle(bundle, trust, witnesses, policy=policy):
-            _line(console, passed.number, _state(passed), passed.step, passed.finding)
-    except VerificationError as error:
-        number = BUNDLE_STEPS.index(error.step) + 1
-        _line(console, number, ("FAILED", "bold red"), error.step, error.reason)
-        _verdict(console, f"NOT GENUINE: step {number}, {error.step}, failed; do not trust this bundle", "bold red")
-        return False
-    _verdict(console, "GENUINE: every part is what the provider's audit log commits to", "bold green")
-    return True
+def _print(judgement: Judgement, steps: Sequence[str], what: str, console: Console) -> Verdict:
+    """Print the passed steps, the failed one, and the verdict. Steps after the first failure do not run."""
+    for passed in judgement.steps:
+        changed = f"; outside the signed part: {'; '.join(passed.changed)}" if passed.changed else ""
+        _line(console, passed.number, _state(passed), passed.step, passed.finding + changed)
+    step, reasons = judgement.failed_step, "; ".join(judgement.reasons)
+    number = len(judgement.steps) + 1 if step not in steps else steps.index(step) + 1
+    unreadable = judgement.verdict is Verdict.UNREADABLE
+    if step is not None:
+        _line(console, number, ("unread", "yellow") if unreadable else ("FAILED", "bold red"), step, reasons)
+    match judgement.verdict:
+        case Verdict.GENUINE:
+            _verdict(console, f"GENUINE: {_GENUINE[what]}", "bold green")
+        case Verdict.CHANGED_OUTSIDE:
+            told = "the signed content is genuine, but the copy was changed outside it; do not believe these parts"
+            _verdict(console, f"CHANGED OUTSIDE: {told}: {reasons}", "bold yellow")
+        case Verdict.UNREADABLE:
+            _verdict(console, f"NOT READABLE AS SAVED: the {what} {reasons}; do not trust it before", "bold yellow")
+        case Verdict.NOT_GENUINE:
+            _verdict(console, f"NOT GENUINE: step {number}, {step}, failed; do not trust this {what}", "bold red")
+    return judgement.verdict
 
 
 def _state(passed: VerifiedStep) -> tuple[str, str]:
+    if passed.changed:
+        return "changed", "yellow"
     if passed.pending:
         return "follows", "yellow"
     return ("partly", "yellow") if passed.partial else ("ok", "green")
 
 
 def _verdict(console: Console, verdict: str, style: str) -> None:
-    # On one line however narrow the terminal: scripts read it.
+    # In one line even on a narrow terminal, because scripts read it.
     console.print(Text(verdict, style), soft_wrap=True)
 
 
 def _line(console: Console, number: int, state: tuple[str, str], step: str, finding: str) -> None:
-    # Everything from the mail goes out as text, not as markup, and without control characters.
+    # All text from the mail is printed as plain text, without markup and control characters.
     text = Text.assemble(f"{number}. ", (f"{state[0]:8}", state[1]), f"{step}: {printable(finding)}")
     console.print(text, soft_wrap=True)
 
@@ -117,28 +117,36 @@ def _line(console: Console, number: int, state: tuple[str, str], step: str, find
 def verify_command(file: Path, trust_dir: Path, policy_file: Path | None) -> None:
     """Verify a saved notice mail or an evidence bundle, offline.
 
-    Exit code 0: genuine; 1: not, and the step that failed; 2: no input.
-    """
+    Each step says what is true of it. The verdict is the last line and the exit code:
+
+    \b
+    0  genuine
+    1  not genuine: a step failed, and the line before names it
+    2  no verdict: wrong arguments, no file, or no trust folder
+    3  the signed content is genuine, but the copy was changed outside it;
+       the verdict names what not to believe
+    4  not readable as saved; the verdict says what to save instead
+    """  # noqa: D301 - click keeps the lines of a list as they are after this character
     trust, policy, archive = load_trust(trust_dir), load_policy(policy_file), _is_archive(file)
     if policy is not None and not archive:
         raise InvalidInputError(
             Fault("policy", "is for bundles: a notice is sent before witnesses cosign its checkpoint")
         )
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal or pipe that cannot show a character must not end the command before its verdict.
+        # A character that the terminal or pipe cannot encode must not end the command before its verdict.
         sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False)
-    genuine = (
+    verdict = (
         _verify_bundle(file, trust, console, load_witnesses(trust_dir), policy)
         if archive
-        else print_verification(_read(file), trust, console)
+        else _print(judge_notice_mail(_read(file), trust), MAIL_STEPS, "mail", console)
     )
-    if not genuine:
-        raise click.exceptions.Exit(1)
+    if code := _EXIT_CODES[verdict]:
+        raise click.exceptions.Exit(code)
 
 
 def _is_archive(path: Path) -> bool:
-    """Whether a file is to be read as a bundle: no mail begins so, and no mail is named so."""
+    """Whether to read a file as a bundle: no mail begins or is named like one."""
     try:
         with path.open("rb") as file:
             return path.suffix == ".zip" or file.read(2) == b"PK"
@@ -148,6 +156,6 @@ def _is_archive(path: Path) -> bool:
 
 def _verify_bundle(
     path: Path, trust: Trust, console: Console, witnesses: Sequence[VerifierKey], policy: Policy | None
-) -> bool:
+) -> Verdict:
     with path.open("rb") as file:
-        return print_bundle_verification(file, trust, console, witnesses, policy)
+        return _print(judge(verify_bundle(file, trust, witnesses, policy=policy)), BUNDLE_STEPS, "bundle", console)

@@ -1,4 +1,4 @@
-"""``greffier witness``: cosign the heads of logs, for a customer or an authority that watches them."""
+"""``greffier witness``: cosign the heads of logs, for a customer or an authority that monitors them."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -25,15 +25,15 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 def witness_command(context: click.Context, data: Path | None, host: str, port: int) -> None:
     """Cosign each head of a log that extends the one cosigned before, and refuse a fork.
 
-    Without a command it serves POST /add-checkpoint (c2sp.org/tlog-witness). It needs nothing of the log's provider but
-    the log's key. Its folder must never be restored from a backup: make a new witness instead.
+    Without a command it serves POST /add-checkpoint (c2sp.org/tlog-witness). Of the log's provider it needs only the
+    log's key. Its folder must never be restored from a backup: make a new witness instead.
     """
     if context.invoked_subcommand is not None:
         return
     if data is None:
         raise click.UsageError("--data is needed")
     if not data.is_dir():
-        raise InvalidInputError(Fault("data", f"{data} is no witness's: run greffier witness init"))
+        raise InvalidInputError(Fault("data", f"{data} is not a witness folder: run greffier witness init"))
     with sole_use(data):
         witness = WitnessFolder(data, lambda: datetime.now(UTC))
         configure_logging()
@@ -56,7 +56,7 @@ def witness_command(context: click.Context, data: Path | None, host: str, port: 
     help="Keys to make. With both, the witness gives two cosignatures under each head.",
 )
 def init_command(data: Path, name: str, logs: tuple[Path, ...], algorithm: str) -> None:
-    """Make a witness's keys; prints the verifier keys that the log's settings are given, one a line."""
+    """Make a witness's keys; print the verifier keys for the log's settings, one per line."""
     lines = [line for path in logs for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     keys = prepare_witness(data, name, [parse_verifier_key(line) for line in lines], Algorithm(algorithm))
     click.echo("\n".join(key.text() for key in keys))

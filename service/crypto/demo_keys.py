@@ -20,6 +20,8 @@ from notifications.errors import Fault, InvalidInputError
 from service.crypto.key_files import private_pem
 from service.system.atomic_files import write_new
 
+#: How the name of a demonstration CA ends: nobody else vouches for what it certifies.
+DEMO_CA = " demo CA"
 _CA_DAYS = 3650
 _SIGNING_DAYS = 730
 _TSA_DAYS = 1825
@@ -118,7 +120,7 @@ def create_demo_keys(
     files.trust.mkdir(parents=True, exist_ok=True, mode=0o755)
 
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = _root(ca_key, _name(provider_name, " demo CA"), now, _CA_DAYS)
+    ca = _root(ca_key, _name(provider_name, DEMO_CA), now, _CA_DAYS)
     signing_key = ec.generate_private_key(ec.SECP256R1())
     signing = _signing_certificate(signing_key, ca_key, ca, address, provider_name, now)
     tsa_root_key = rsa.generate_private_key(65537, 3072)

@@ -6,28 +6,28 @@ import ipaddress
 import secrets
 import urllib.parse
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from rfc3161_client import (
-    HashAlgorithm,
-    TimeStampRequest,
-    TimestampRequestBuilder,
-    VerifierBuilder,
-    decode_timestamp_response,
-)
-from rfc3161_client.errors import VerificationError
+from rfc3161_client import HashAlgorithm, TimeStampRequest, TimestampRequestBuilder
 
-from notifications.crypto.der import check_token_form
-from notifications.errors import Fault, InvalidInputError, SealingUnavailableError, TimestampUnavailableError
+from notifications.crypto.der import parse_timestamp_reply
+from notifications.crypto.timestamps import VerifiedTimestamp, refusal_of, verify_timestamp
+from notifications.errors import (
+    Fault,
+    InvalidInputError,
+    SealingUnavailableError,
+    TimestampUnavailableError,
+    VerificationError,
+)
+from notifications.ports import Clock
 from service.crypto.key_files import Passphrases, load_chain, load_private_key
 from service.crypto.timestamp_token import timestamp_reply
-
-_log = structlog.get_logger(__name__)
+from service.settings.signing import AHEAD_SECONDS
+from service.system.logging import SystemClock
 
 _QUERY_TYPE = "application/timestamp-query"
 _REPLY_TYPE = "application/timestamp-reply"
@@ -79,7 +79,14 @@ class HttpTimestampAuthority:
     """Implements ``notifications.ports.TimestampAuthority`` on the URL of an authority (RFC 3161, 3.4)."""
 
     def __init__(
-        self, url: str, roots: Sequence[x509.Certificate], *, independent: bool, timeout_seconds: float
+        self,
+        url: str,
+        roots: Sequence[x509.Certificate],
+        *,
+        independent: bool,
+        timeout_seconds: float,
+        ahead_seconds: float = AHEAD_SECONDS,
+        clock: Clock | None = None,
     ) -> None:
         try:
             parts = urllib.parse.urlsplit(url)
@@ -92,7 +99,8 @@ class HttpTimestampAuthority:
         if not roots:
             raise InvalidInputError(Fault("timestamps.ca_file", "holds no certificate"))
         self._url, self._roots, self._independent = url, list(roots), independent
-        self._timeout_seconds = timeout_seconds
+        self._timeout_seconds, self._ahead_seconds = timeout_seconds, ahead_seconds
+        self._clock = clock or SystemClock()
         self._client = httpx.AsyncClient(timeout=timeout_seconds, follow_redirects=False)
 
     @property
@@ -110,8 +118,11 @@ class HttpTimestampAuthority:
         except TimeoutError as error:
             raise TimestampUnavailableError(f"the authority did not answer in {self._timeout_seconds:g} s") from error
         except httpx.HTTPError as error:
-            raise TimestampUnavailableError(f"the authority cannot be reached: {type(error).__name__}") from error
-        verify_reply(reply, request, content, self._roots)
+            raise TimestampUnavailableError(
+                f"the authority cannot be reached: {error or type(error).__name__}"
+            ) from error
+        stated = verify_reply(reply, request, content, self._roots)
+        _verify_not_ahead(stated, self._clock.now(), self._ahead_seconds)
         return reply
 
     async def _post(self, request: bytes) -> bytes:
@@ -135,26 +146,34 @@ class HttpTimestampAuthority:
         await self._client.aclose()
 
 
-def verify_reply(reply: bytes, request: TimeStampRequest, content: bytes, roots: Sequence[x509.Certificate]) -> None:
-    """Raise TimestampUnavailableError unless the reply answers the request, over the content, under a trusted root.
+def verify_reply(
+    reply: bytes, request: TimeStampRequest, content: bytes, roots: Sequence[x509.Certificate]
+) -> VerifiedTimestamp:
+    """Return what the token states; raises TimestampUnavailableError, with the reason in words, for any other reply.
 
-    A reply that cannot be parsed may come from a sound authority whose encoding the parser does not take: it is
-    reported and tried again, never used.
+    The token answers the request, over the content, under a trusted root. NOT checked: whether its time is plausible.
     """
     try:
-        response = decode_timestamp_response(reply)
-    except ValueError as error:
-        _log.warning("timestamp.unparsed", reply_bytes=len(reply), reason=str(error))
-        raise TimestampUnavailableError(f"the authority's reply cannot be parsed: {error}") from error
-    builder = VerifierBuilder.from_request(request)
-    # The library refuses a root that it has already.
-    for root in dict.fromkeys(roots):
-        builder = builder.add_root_certificate(root)
+        refusal = refusal_of(parse_timestamp_reply(reply))
+    except InvalidInputError as error:
+        reason = error.faults[0].reason
+        raise TimestampUnavailableError(f"the authority's reply cannot be parsed: {reason}") from error
+    if refusal is not None:
+        raise TimestampUnavailableError(refusal)
     try:
-        builder.build().verify_message(response, content)
-        check_token_form(reply)
-    except (VerificationError, InvalidInputError, ValueError) as error:
-        raise TimestampUnavailableError(f"the authority's token does not verify: {error}") from error
+        return verify_timestamp(reply, content, roots, "timestamp", nonce=request.nonce)
+    except VerificationError as error:
+        raise TimestampUnavailableError(error.reason) from error
+
+
+def _verify_not_ahead(stated: VerifiedTimestamp, now: datetime, ahead_seconds: float) -> None:
+    """Raise TimestampUnavailableError for a time that this machine's clock has not reached, by more than is allowed."""
+    ahead = stated.at - stated.accuracy - now
+    if ahead > timedelta(seconds=ahead_seconds):
+        told = timedelta(minutes=round(ahead / timedelta(minutes=1)))
+        raise TimestampUnavailableError(
+            f"the token is dated {told} ahead of this machine's clock: the authority's clock or this one is wrong"
+        )
 
 
 def _is_loopback(host: str) -> bool:

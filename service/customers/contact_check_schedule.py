@@ -1,4 +1,4 @@
-"""When contacts are checked: once confirmed, and again after so many days. Runs on the leader only."""
+"""When contacts are checked: after their confirmation, and then at a fixed interval. Runs on the leader only."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ import structlog
 
 from notifications.errors import NotFoundError
 from notifications.ports import Clock
-from service.customers.contact_check import ContactChecker
+from service.customers.contact_check.checker import ContactChecker
 from service.ports.alerts import ContactToCheck
 from service.ports.store import AccessStore
 from service.system.periodic import PeriodicTask
@@ -18,14 +18,14 @@ _log = structlog.get_logger(__name__)
 
 #: Wait after a contact was confirmed, because its data may still be changed.
 _SETTLED = timedelta(minutes=5)
-#: Nothing is asked right after a start.
+#: No checks for this time after a start.
 _FIRST_AFTER = timedelta(minutes=5)
-#: Contacts taken up by one look.
+#: Most contacts in one call.
 _AT_ONCE = 500
 
 
 class ContactChecks(PeriodicTask):
-    """Checks what is to be checked, a look every few minutes; what a look could not ask comes again with the next."""
+    """Checks due contacts every few minutes; contacts that could not be checked are due again at the next call."""
 
     name = "checks"
     kinds: ClassVar[frozenset[str]] = frozenset()
@@ -33,20 +33,20 @@ class ContactChecks(PeriodicTask):
     shortest_seconds = 0.0
 
     def __init__(self, store: AccessStore, checker: ContactChecker, *, every_days: float, clock: Clock) -> None:
-        """``every_days`` 0: nothing is checked."""
+        """``every_days`` 0 switches the checks off."""
         super().__init__(clock)
         self._store, self._checker, self._every = store, checker, timedelta(days=every_days)
         self._first_at = clock.now() + _FIRST_AFTER
 
     async def look(self) -> datetime | None:
-        """Check contacts that are new or due; returns when the first look is where that is still to come."""
+        """Check contacts that are new or due; return the time of the first call if it has not come yet."""
         if self._clock.now() < self._first_at:
             return self._first_at
         await self.check_due()
         return None
 
     async def check_due(self) -> int:
-        """Check contacts that are new or due; returns how many were taken up.
+        """Check contacts that are new or due; return how many were due.
 
         For a contact that was checked before, its whole customer is checked again; for a new contact, only itself.
         """

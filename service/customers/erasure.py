@@ -88,7 +88,7 @@ class ErasureTask(PeriodicTask):
         return AuditContext(ACTOR, self._clock.now(), self._identifiers)
 
     async def _carry_on(self, order: ErasureOrder) -> list[datetime]:
-        """Return when to look at an order again; nothing for whenever something changes."""
+        """Return when to look at an order again; empty if only a change can make it due."""
         customer = await self._store.read(lambda tx: tx.customers.get(order.customer_id))
         if customer is None:
             return []

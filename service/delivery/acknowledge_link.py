@@ -1,11 +1,12 @@
-"""The link in a mail that acknowledges a notice in the name of its contact: signed, for one use, for a while.
+"""The link in a mail that acknowledges a notice in the name of its contact: signed, used once, valid for 30 days.
 
-It is not stored: whoever restores a backup or reads the database learns none. Its token says which delivery it is of,
-until when it holds, and that it went to the address that the contact has today; a code under a key that the master key
-gives makes it ours. It is used up by the acknowledgement itself, which is recorded once per notice and contact.
+The link is not stored, so neither a backup nor the database reveals it. Its token names the delivery, the end of its
+validity and a code of the contact's current address. A message authentication code protects the token; its key is
+derived from the master key. The acknowledgement itself uses the link up, because it is recorded once per notice and
+contact.
 
-Who looks at it changes nothing. What acknowledges is a form that its page showed a short while ago, sent with its box
-ticked: programs that look into mails follow links, and some render pages, send forms as they are, or press buttons.
+Opening the link changes nothing. Only the form on its page acknowledges: the page must be recent and its checkbox must
+be ticked. The reason is that mail scanners follow links, and some render pages, send unchanged forms or press buttons.
 """
 
 import base64
@@ -27,13 +28,13 @@ from service.auth.sign_in.links import LinkVoidError
 from service.crypto.secret_box import SecretBox, SecretUnreadableError
 from service.ports.store import AccessTransaction
 
-#: How long a link holds: longer than anybody is on leave, shorter than mailboxes are kept.
+#: Validity of a link: longer than a usual leave, shorter than the time for which mailboxes keep mail.
 LINK_DAYS = 30
-#: How long a page that was opened may be answered.
+#: Time for which the form of an opened page can be sent.
 PAGE_SECONDS = 3600
 
 _LINK, _ADDRESS, _PAGE = "acknowledge-link", "acknowledge-address", "acknowledge-page"
-#: Delivery, end in Unix seconds, address.
+#: Delivery, end in Unix seconds, code of the address.
 _CLAIM = struct.Struct(">16sI8s")
 _MOMENT = struct.Struct(">I")
 _TAG_BYTES = 32
@@ -41,7 +42,7 @@ _TAG_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """What a link that holds is of."""
+    """The notice, the seal and the contact that a valid link belongs to."""
 
     notice: Notice
     sealed: SealedNotice
@@ -62,12 +63,13 @@ class AcknowledgeLinks:
         return MailedLink(f"{self._console_url}/acknowledge/{token}", expires_at)
 
     def read(self, tx: AccessTransaction, token: str, now: datetime) -> Linked:
-        """Return what a link is of, and change nothing; raises LinkVoidError, for whatever reason.
+        """Return what a link belongs to, and change nothing; raises LinkVoidError if any of these does not hold.
 
-        1. It is ours, letter for letter.
-        2. It holds still.
-        3. It is of a mail of a sealed notice to a contact of the same customer, who is active and has that address yet.
-        4. It was not used: the contact has not acknowledged the notice.
+        1. This installation made the link, and no character differs.
+        2. The link is not past its end.
+        3. It belongs to a mail of a sealed notice. The contact is of the same customer, is active and has the same
+           address.
+        4. The link is unused: the contact has not acknowledged the notice.
         """
         # 1.
         delivery_id, expires_at, address = self._claimed(token)
@@ -91,7 +93,7 @@ class AcknowledgeLinks:
         return Linked(notice, sealed, contact)
 
     def language(self, tx: AccessTransaction, token: str) -> str | None:
-        """Return the language of the contact that a link of ours went to, whether it holds or not; else None."""
+        """Return the language of the contact that got this link, valid or not; None for a link that is not ours."""
         try:
             delivery = tx.deliveries.get(self._claimed(token)[0])
         except LinkVoidError:
@@ -100,12 +102,12 @@ class AcknowledgeLinks:
         return None if contact is None else contact.language
 
     def page_code(self, token: str, now: datetime) -> str:
-        """Return what a page that shows the link puts into its form: it was rendered, for this link, now."""
+        """Return the code for the form on the link's page: proof that the page was rendered for this link, and when."""
         moment = _MOMENT.pack(int(now.timestamp()))
         return _text(moment + self._box.mac(_PAGE, moment + token.encode()))
 
     def verify_page(self, token: str, code: str, now: datetime) -> None:
-        """Raise LinkVoidError unless a page of ours showed the form for this link within the hour."""
+        """Raise LinkVoidError unless this service rendered the form for this link within the last hour."""
         content = _bytes(code)
         moment, tag = content[: _MOMENT.size], content[_MOMENT.size :]
         try:
@@ -121,7 +123,7 @@ class AcknowledgeLinks:
     ) -> Acknowledgement:
         """Acknowledge in the name of the contact, by the link; raises LinkVoidError.
 
-        What is recorded is that the link mailed to this contact was used, and no more: it may have been passed on.
+        The record says only that the link mailed to this contact was used: somebody may have forwarded the mail.
         """
         linked = self.read(tx, token, now)
         by_contact = AuditContext(contact_actor(linked.contact.id), now, identifiers)
@@ -142,7 +144,7 @@ class AcknowledgeLinks:
         return UUID(bytes=delivery_id), datetime.fromtimestamp(expires_at, UTC), address
 
     def _address(self, contact: Contact) -> bytes:
-        """Return eight bytes that change with the address, and that nobody else can make from it."""
+        """Return an eight-byte code of the contact's address; only the holder of the key can compute it."""
         return self._box.mac(_ADDRESS, contact.id.bytes + contact.email.encode())[:8]
 
 
@@ -151,7 +153,7 @@ def _text(content: bytes) -> str:
 
 
 def _bytes(text: str) -> bytes:
-    """Return what a text stands for; raises LinkVoidError unless it is its one form."""
+    """Return the bytes of a base64url text; raises LinkVoidError unless the text is their one canonical form."""
     try:
         content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

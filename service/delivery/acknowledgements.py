@@ -1,7 +1,7 @@
-"""Who opened and acknowledged a notice, by name, and who has not: read alike by API and pages; and openings recorded.
+"""Who opened and who acknowledged a notice, and who did not: one source for API and pages. Records openings too.
 
-Only an opening by one of the customer's own people is access by the customer. What looks without reading is none: HEAD,
-and what a browser fetches ahead, which it says by ``Sec-Purpose``.
+Only the customer's own people count as access by the customer. A HEAD request or a prefetch of a browser, which has the
+header ``Sec-Purpose``, does not count as an opening.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ _AHEAD = ("sec-purpose", "purpose", "x-moz", "x-purpose")
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgementsGiven:
-    """An acknowledgement, and the name of whose it is; None for one that is not the reader's to know."""
+    """An acknowledgement, and the name of who gave it; None if the reader may not know the name."""
 
     acknowledgement: Acknowledgement
     name: str | None
@@ -34,7 +34,7 @@ class AcknowledgementsGiven:
 
 @dataclass(frozen=True, slots=True)
 class NoticeOpened:
-    """An opening, and by whom."""
+    """An opening, and the name of who opened the notice."""
 
     opening: NoticeOpening
     name: str | None
@@ -42,26 +42,26 @@ class NoticeOpened:
 
 @dataclass(frozen=True, slots=True)
 class AcknowledgementStatus:
-    """How one sealed notice stands with its customer."""
+    """What is known about one sealed notice: who acknowledged it, who opened it, and who has not yet."""
 
     notice: Notice
-    #: None where the reader may not read customers
+    #: None if the reader may not read customers
     customer: Customer | None
-    #: by when it wants to have acknowledged; None where it need not
+    #: deadline of the acknowledgement; None if the customer does not ask for one
     wanted_by: datetime | None
     given: Sequence[AcknowledgementsGiven]
     opened: Sequence[NoticeOpened]
-    #: contacts that it was mailed to and that did not acknowledge; empty where the reader may not read contacts
+    #: contacts that got the mail and did not acknowledge; empty if the reader may not read contacts
     missing: Sequence[Contact]
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether anybody of the customer acknowledged it."""
+        """Whether anybody at the customer acknowledged the notice."""
         return bool(self.given)
 
 
 def standing(tx: AccessTransaction, access: Access, notice: Notice) -> AcknowledgementStatus:
-    """Return how a notice stands, as far as the reader may know."""
+    """Return the status of a notice, as far as the reader may know it."""
     given, opened = tx.notices.acknowledgements(notice.id), tx.notices.openings(notice.id)
     by = {each.by for each in given}
     contacts = access.may(Permission.CONTACT_READ)
@@ -79,7 +79,7 @@ def standing(tx: AccessTransaction, access: Access, notice: Notice) -> Acknowled
 
 
 def wanted_by(tx: AccessTransaction, notice: Notice) -> datetime | None:
-    """Return by when a sealed notice is to be acknowledged, or None where the customer does not ask for it."""
+    """Return the deadline to acknowledge a sealed notice, or None if the customer does not ask for it."""
     clock = tx.escalations.get(notice.id)
     if clock is not None:
         return clock.acknowledge_by
@@ -91,7 +91,7 @@ def wanted_by(tx: AccessTransaction, notice: Notice) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class IncidentAcknowledgementStatus:
-    """How the sealed notices of an incident stand: those that wait first, by when they are wanted."""
+    """The status of an incident's sealed notices: first those without an acknowledgement, by deadline."""
 
     items: Sequence[AcknowledgementStatus]
     acknowledged: int
@@ -101,10 +101,10 @@ class IncidentAcknowledgementStatus:
 def incident_standing(
     tx: AccessTransaction, access: Access, incident_id: UUID, limit: int
 ) -> IncidentAcknowledgementStatus:
-    """Return how the latest sealed notice of each customer stands; a later one says all that an earlier one did.
+    """Return the status of the latest sealed notice of each customer; a later notice contains all of an earlier one.
 
-    1. Those that nobody acknowledged, those with a time first, nearest first.
-    2. Then those that somebody did. At most ``limit`` of all, with names.
+    1. First the notices without an acknowledgement: those with a deadline, nearest first, then the others.
+    2. Then the acknowledged notices. At most ``limit`` in all, with names.
     """
     latest: dict[UUID, Notice] = {}
     for notice in tx.notices.of_incident(incident_id):
@@ -127,19 +127,19 @@ def incident_standing(
 
 
 def acts_for(access: Access, customer_id: UUID) -> bool:
-    """Whether the caller is one of a customer's own people: not an analyst, and not its auditor."""
+    """Whether the caller is one of the customer's own people: not an analyst, and not an auditor of the customer."""
     return any(grant.role in CUSTOMER_ROLES and grant.customer_id == customer_id for grant in access.caller.grants)
 
 
 def is_looked_at(method: str, headers: Mapping[str, str]) -> bool:
-    """Whether somebody asks for an answer to read it: not its headers alone, and not ahead of time."""
+    """Whether the caller requests the content in order to read it; false for HEAD and for a prefetch."""
     return method == "GET" and not any("prefetch" in headers.get(name, "").lower() for name in _AHEAD)
 
 
 async def record_opening(access: Access, notice_id: UUID, method: str, headers: Mapping[str, str]) -> None:
-    """Record that the caller opens a sealed notice of its own customer, the first time it does, before it is answered.
+    """Record the first opening of a sealed notice by the caller, one of its customer's people, before the response.
 
-    NOT done for anybody at the provider or an auditor, nor for what is not looked at.
+    NOT recorded for people at the provider, for auditors, and if ``is_looked_at`` is false.
     """
     if not is_looked_at(method, headers):
         return
@@ -158,10 +158,10 @@ async def record_opening(access: Access, notice_id: UUID, method: str, headers: 
 
 
 async def record_reading_of_mail(access: Access, notice_id: UUID, delivery_id: UUID) -> None:
-    """Record that somebody at the provider reads a mail as it was handed over, before they get it.
+    """Record that somebody at the provider reads a mail in the form in which it was sent, before they get it.
 
-    The mail may hold a link that acknowledges in the name of its contact: whoever weighs such an acknowledgement later
-    sees who else could have used the link. Readings by auditors are in the log anyway.
+    The mail may hold a link that acknowledges in the name of its contact. With this record one can see who else could
+    have used the link. Readings by auditors are in the log anyway.
     """
     if access.scope.is_logged or not access.scope.at_provider:
         return
@@ -176,12 +176,12 @@ async def record_reading_of_mail(access: Access, notice_id: UUID, delivery_id: U
 
 
 def own_acknowledgement(tx: AccessTransaction, access: Access, notice_id: UUID) -> Acknowledgement | None:
-    """Return what the caller gave for a notice, or None."""
+    """Return the caller's own acknowledgement of a notice, or None."""
     return acknowledgement_by(tx, notice_id, access.actor)
 
 
 def _name(tx: AccessTransaction, by: str, *, contacts: bool) -> str | None:
-    """Return who is meant by a name of the log, where there is such a person and the reader may know it."""
+    """Return the name behind an actor of the log; None if there is no such person or the reader may not know it."""
     kind, _, identifier = by.partition(":")
     if kind == "contact":
         contact = tx.customers.contact(UUID(identifier)) if contacts else None

@@ -1,7 +1,7 @@
-"""Recording attempts in groups: those that end while one group is written make the next.
+"""Record attempts in groups. Attempts that end while one group is written form the next group.
 
-One commit for many attempts, and few statements for all of them: where thousands of mails go out, recording costs more
-than sending otherwise. An attempt that ends alone is written at once.
+Many attempts share one commit and few statements: with thousands of mails, single records would cost more time than
+sending. A single attempt is written at once.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from notifications.use_cases.notices.deliver_notice import (
 
 _log = structlog.get_logger(__name__)
 
-#: Attempts in one unit of work at most: bounds what a failure makes be written again one by one.
+#: Most attempts in one unit of work. After a failure, at most so many attempts are written again one by one.
 _AT_ONCE = 128
 
 
@@ -32,7 +32,7 @@ class _Waiting:
 
 
 class AttemptRecorder:
-    """Records attempts, each durable when ``record`` returns; a failure of one is nobody else's."""
+    """Records attempts. An attempt is durable when ``record`` returns; its failure affects no other attempt."""
 
     def __init__(self, delivering: DeliveryDependencies) -> None:
         self._delivering = delivering
@@ -40,9 +40,9 @@ class AttemptRecorder:
         self._writing: asyncio.Task[None] | None = None
 
     async def record(self, due: DueDelivery, made: AttemptMade) -> tuple[Delivery, DeliveryAttempt]:
-        """Return the delivery and the attempt as they are recorded; raises what recording this one raises.
+        """Return the recorded delivery and attempt; raises the error of recording this attempt.
 
-        Whoever is cancelled meanwhile goes away; the attempt is recorded all the same.
+        If the caller is cancelled meanwhile, the attempt is still recorded.
         """
         waiting = _Waiting(due, made, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
@@ -62,7 +62,7 @@ class AttemptRecorder:
             self._waiting.clear()
 
     async def _write_group(self, group: list[_Waiting]) -> None:
-        """Write a group: 1. all in one unit of work; 2. where that fails, each by itself, so that one fails alone."""
+        """Write a group: 1. in one unit of work; 2. after a failure one by one, so that only the faulty one fails."""
         # 1.
         try:
             recorded = await record_attempts([(item.due, item.made) for item in group], self._delivering)

@@ -1,4 +1,4 @@
-"""What came back, from the bytes to the record: read, taken back, and shown to a person where nobody can tell."""
+"""Process a bounce: parse it, update its delivery, and raise an alert if the service cannot interpret it."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 
 
 class BounceIntake:
-    """Takes in messages for verified return paths."""
+    """Receives messages for verified return paths."""
 
     def __init__(
         self,
@@ -35,9 +35,10 @@ class BounceIntake:
         self._clock, self._identifiers, self._jitter = clock, identifiers, jitter
 
     async def take_in(self, path: ReturnPath, content: bytes) -> None:
-        """Store what came to a return path, with what follows from it; returns once that is durable.
+        """Store a message to a return path and its consequences; returns once that is durable.
 
-        What nobody can tell is alerted in the same unit of work. Raises as ``process_bounce`` and the store do.
+        A message that cannot be interpreted raises an alert in the same unit of work. Raises as ``process_bounce`` and
+        the store do.
         """
         report = await asyncio.to_thread(parse_bounce, content)
         jitter = self._jitter()

@@ -1,7 +1,7 @@
 """Call tasks as people see them: the board, nearest deadline first, and one task with whom to call and what to say.
 
-Whoever is called cannot know that the call is genuine, and is given no reason to believe it: nothing confidential is
-said until they have called back on the number that stands in their contract, which a stranger cannot have changed.
+The called person cannot know whether the call is genuine. So the caller says nothing confidential until the person has
+called back on the number in the contract, which a stranger cannot have changed.
 """
 
 import json
@@ -19,7 +19,7 @@ from notifications.notice import Notice
 from notifications.ports import Page, Transaction
 from notifications.use_cases.notices.manage_calls import nearest_open_tasks
 
-#: say or guidance -> language -> part -> words
+#: say or guidance -> language -> part -> text
 _WORDS: dict[str, dict[str, dict[str, str]]] = tomllib.loads(
     (files(__package__) / "call_script.toml").read_text(encoding="utf-8")
 )
@@ -28,7 +28,7 @@ _KEPT_TO = ("before", "number", "voicemail", "read_out")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task with what it is about."""
+    """A task with its notice, its customer and the calls made."""
 
     task: CallTask
     notice: Notice
@@ -37,24 +37,24 @@ class Task:
     calls: Sequence[CallRecord]
 
     def is_overdue(self, now: datetime) -> bool:
-        """Whether somebody should have called by now."""
+        """Whether the deadline of the call has passed."""
         return self.task.state is CallTaskState.OPEN and self.task.due_at < now
 
 
 @dataclass(frozen=True, slots=True)
 class CallScript:
-    """What is said to one contact."""
+    """The text for a call to one contact."""
 
     language: str
-    #: in the order in which it is said
+    #: in spoken order
     say: tuple[str, ...]
-    #: left on a machine, and nothing else
+    #: the only text to leave on an answering machine
     voicemail: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecipient:
-    """Somebody to be called."""
+    """A person to call."""
 
     contact: Contact
     script: CallScript
@@ -62,12 +62,12 @@ class CallRecipient:
 
 @dataclass(frozen=True, slots=True)
 class TaskInFull:
-    """A task with whom to call, in order, and what to say."""
+    """A task with the people to call, in order, and what to say."""
 
     item: Task
     tlp: str
     callees: Sequence[CallRecipient]
-    #: what the analyst keeps to, in the analyst's language
+    #: rules for the analyst, in the analyst's language
     guidance: Sequence[str]
 
 
@@ -84,11 +84,11 @@ def tasks_of_state(tx: Transaction, page: Page, state: CallTaskState | None) -> 
 
 
 def task_in_full(tx: Transaction, task_id: UUID, *, provider: str, language: str) -> TaskInFull:
-    """Return one task as an analyst reads it in a language; raises NotFoundError."""
+    """Return one task with its texts, in the analyst's language; raises NotFoundError."""
     task = tx.escalations.require_call_task(task_id)
     item = _with_subject(tx, task)
     sealed = tx.notices.seal(task.notice_id)
-    # Without a seal nothing was served; then nothing is said either.
+    # Without a seal the label is not known, so the strictest one applies.
     tlp = "TLP:RED" if sealed is None else str(json.loads(sealed.document)["tlp"])
     active = [contact for contact in tx.customers.contacts(task.customer_id) if contact.active]
     by_turn = sorted(active, key=lambda contact: (contact.phone is None, contact.fallback, contact.order))
@@ -113,7 +113,7 @@ def _with_subject(tx: Transaction, task: CallTask) -> Task:
 
 
 def call_script(language: str, *, reason: CallReason, provider: str, ticket: str, contact: str) -> CallScript:
-    """Return the script of a call for a reason; a language without words gets English. No fact of an incident."""
+    """Return the script of a call, without facts of the incident; in English if there is no text in the language."""
     language = language if language in _WORDS["say"] else "en"
     of_language = _WORDS["say"][language]
 
@@ -125,9 +125,9 @@ def call_script(language: str, *, reason: CallReason, provider: str, ticket: str
 
 
 def call_guidance(language: str, tlp: str) -> tuple[str, ...]:
-    """Return what the analyst keeps to, in the analyst's language, under a TLP label; the label is never translated.
+    """Return the rules for the analyst under a TLP label, in the analyst's language; the label is never translated.
 
-    A label without words is kept to like TLP:RED.
+    A label without its own text is treated like TLP:RED.
     """
     of_language = _WORDS["guidance"].get(language, _WORDS["guidance"]["en"])
     return *(of_language[part] for part in _KEPT_TO), of_language.get(tlp, of_language["TLP:RED"])

@@ -1,4 +1,4 @@
-"""Delivers what is due: leases ahead, sends within the places of each channel, records what came of it."""
+"""Deliver what is due: lease ahead, send within the limits of each channel, record the outcomes."""
 
 import asyncio
 from collections import Counter
@@ -26,17 +26,17 @@ from service.delivery.worker_settings import StopDeadline, WorkerSettings
 
 _log = structlog.get_logger(__name__)
 
-#: Attempts that are made and not recorded yet: with more of them nothing new is sent.
+#: Attempts that are made but not recorded yet. With more of them, no further delivery is leased.
 _RECORDING_AT_MOST = 512
-#: How many sends the measure of their time goes back, about.
+#: Weight of the moving average of send times: about this many sends.
 _REMEMBERED_SENDS = 16
-#: Parts of a lease: a send begins within the first, and is given up after the second at most. The rest is for clocks
-#: that differ and for recording: nobody else sends meanwhile.
+#: Parts of a lease. A send begins within the first part and is aborted after the second at the latest. The rest allows
+#: for clock differences and for recording, so that no other worker sends meanwhile.
 _BEGUN_WITHIN, _SENT_WITHIN = 0.5, 0.4
 
 
 class DeliveryLoop:
-    """Takes due deliveries, and knows what is under way."""
+    """Leases due deliveries, sends them, and keeps track of those in flight."""
 
     def __init__(
         self, delivering: DeliveryDependencies, settings: WorkerSettings, stop: StopDeadline, lanes: Destinations
@@ -45,26 +45,26 @@ class DeliveryLoop:
         self._clock, self._unit_of_work = delivering.sealing.clock, delivering.sealing.unit_of_work
         #: set when there may be something to deliver
         self.wake = asyncio.Event()
-        #: what does not work now, by part
+        #: current failures, by part
         self.failures: dict[str, str] = {}
         self._in_flight: dict[asyncio.Task[None], DueDelivery] = {}
-        #: of them, those whose lease is given back: no longer ours
+        #: those of them whose lease was given back, so this worker no longer owns them
         self._given_back: set[UUID] = set()
-        #: of them, those that wait for a place or are being sent, by channel; the others are being recorded
+        #: number of them that wait for a place or are being sent, by channel; the others are being recorded
         self._sending: Counter[ChannelKind] = Counter()
         self._places = {kind: asyncio.Semaphore(count) for kind, count in settings.sends_at_once.items()}
-        #: how long the last sends took
+        #: moving average of the time of one send
         self._send_seconds: dict[ChannelKind, float] = {}
-        #: of what was taken last, more could not be begun than could: less is taken then
+        #: how many deliveries to lease next; lowered when some leased deliveries could not begin
         self._wanted = settings.leased_ahead_most
         self._recorder = AttemptRecorder(delivering)
-        #: wakes the loop when a destination whose circuit is open takes something again
+        #: wakes the loop when a destination with an open circuit accepts sends again
         self._reopening: asyncio.TimerHandle | None = None
 
     async def finish_in_flight(self) -> None:
-        """Wait for the sends under way; cut short what does not end, and hand it back.
+        """Wait for the sends under way; abort those that do not end in time, and give their deliveries back.
 
-        A send that is cut short may have been taken all the same: whoever takes it up sends the same Message-ID.
+        The receiver may still have accepted an aborted send. So the next attempt has the same Message-ID.
         """
         if self._reopening is not None:
             self._reopening.cancel()
@@ -80,18 +80,19 @@ class DeliveryLoop:
             await self._give_back(handed_back)
 
     async def deliver_due(self) -> int:
-        """Lease what is due into the free places and start it; returns how many attempts were started.
+        """Lease due deliveries into the free places and start them; return how many attempts were started.
 
-        An attempt that ends frees its place and wakes the loop: a slow destination holds its own place, not the batch.
-        Paused channels, full lanes and destinations that are left alone are passed over; what was leased beyond what
-        its lane takes is given back.
+        An attempt that ends frees its place and wakes the loop: a slow destination blocks its own places, not the whole
+        batch. Skipped are paused channels, destinations without a free place and destinations whose circuit is open.
+        Leased deliveries beyond the limit of their destination are given back.
         """
         now = self._clock.now()
         until = now + timedelta(seconds=self._settings.lease_seconds)
         sending = self._sending.total()
         ahead = {kind: self._ahead(kind) for kind in ChannelKind}
         most = max(ahead.values())
-        # Not for every place alone: to lease is a commit. And not without end where recording does not keep up.
+        # Do not lease for a single free place, because each lease is a commit. Stop leasing if recording does not keep
+        # up.
         recording = len(self._in_flight) - sending
         if self._stop.has_begun or sending > most // 2 or recording > _RECORDING_AT_MOST:
             return 0
@@ -105,8 +106,9 @@ class DeliveryLoop:
             return list(tx.deliveries.lease(now, until, wanted, except_channels=channels | paused, except_lanes=lanes))
 
         due = await self._unit_of_work.write(lease, concurrently=True)
-        # A clock that was set ahead ends leases early: what is under way here is not begun a second time. What has made
-        # an attempt more since then was recorded, and is due anew before the task that recorded it has ended.
+        # A clock that was set forward ends leases early: do not begin a delivery a second time that is in flight here.
+        # A higher attempt count means that the attempt was recorded and the delivery is due again, although its task
+        # has not ended.
         under_way = {
             (item.delivery.id, item.delivery.attempts)
             for item in self._in_flight.values()
@@ -128,13 +130,13 @@ class DeliveryLoop:
             self._wanted = max(self._settings.leased_ahead, 2 * len(begun))
             started = {item.delivery.id for item in begun}
             await self._give_back([item.delivery.id for item in due if item.delivery.id not in started])
-            # Their lanes are full now and passed over: the next look brings what else there is.
+            # These destinations are full now and are skipped, so the next call finds the other deliveries.
             return len(due)
         self._wanted = min(2 * self._wanted, self._settings.leased_ahead_most)
         return len(begun)
 
     def _ahead(self, channel: ChannelKind) -> int:
-        """Return how many deliveries are taken before they are sent: more where they go out fast."""
+        """Return how many deliveries to lease ahead: the faster the channel sends, the more."""
         settings, seconds = self._settings, self._send_seconds.get(channel)
         if not seconds:
             return settings.leased_ahead
@@ -145,7 +147,7 @@ class DeliveryLoop:
         await self._unit_of_work.write(lambda tx: tx.deliveries.release_leases(delivery_ids), concurrently=True)
 
     def _ring_when_reopened(self, now: datetime) -> None:
-        """Look again when the next destination that is left alone takes something."""
+        """Wake the loop when the next destination accepts sends again."""
         if self._reopening is not None:
             self._reopening.cancel()
             self._reopening = None
@@ -160,7 +162,7 @@ class DeliveryLoop:
             self._given_back.discard(ended.delivery.id)
         self.wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            # The lease runs out and the delivery is taken up again; until then the failure is shown.
+            # The lease expires and the delivery is leased again; until then the failure is shown.
             self.failures["delivery"] = f"{type(error).__name__}: {error}"
             _log.error("worker.failed", part="delivery", exc_info=error)
         else:
@@ -170,10 +172,10 @@ class DeliveryLoop:
         channel, lane = due.delivery.channel, due.delivery.lane
         made: AttemptMade | None = None
         try:
-            # Before there is a place: many in a row, while others are sent.
+            # Assemble the mail before waiting for a place, while other mails are being sent.
             begun = begin_attempt(due, self._delivering)
             async with self._lanes.place(lane), self._places[channel]:
-                # What waited for so long could outlast its lease, and another worker would send it too.
+                # After a long wait the lease could expire during the send, and another worker would send it too.
                 if self._clock.now() <= begin_by:
                     made = await self._send(due, begun)
         finally:
@@ -181,7 +183,7 @@ class DeliveryLoop:
             self._lanes.end(channel, lane, None if made is None else made.outcome, self._clock.now())
         if made is None:
             _log.warning("delivery.waited_too_long", delivery_id=str(due.delivery.id))
-            # Whoever takes it from here on may be this worker, before this task has ended.
+            # This same worker may lease it again before this task has ended.
             self._given_back.add(due.delivery.id)
             await self._give_back([due.delivery.id])
             return
@@ -201,7 +203,7 @@ class DeliveryLoop:
             _log.warning("delivery.deferred", reason=delivery.last_error, **facts)
 
     async def _send(self, due: DueDelivery, begun: AttemptBegun) -> AttemptMade:
-        """Send what was assembled, and learn how long that takes."""
+        """Send an assembled message, and update the average time of a send."""
         loop, channel = asyncio.get_running_loop(), due.delivery.channel
         began = loop.time()
         try:
@@ -210,7 +212,8 @@ class DeliveryLoop:
         except TimeoutError:
             made = cut_short(begun)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is logged and recorded as an attempt
-            # One receiver's answer must not stop the others: the attempt is recorded, retried later, and shown.
+            # A failure of one receiver must not stop the others: it is recorded as an attempt, retried later, and
+            # shown.
             _log.error("channel.failed", delivery_id=str(due.delivery.id), channel=channel.value, exc_info=error)
             made = unexpectedly_failed(begun, error)
         seconds = loop.time() - began

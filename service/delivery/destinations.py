@@ -1,7 +1,7 @@
-"""Lanes: how many sends may be under way to one destination, how fast, and when it is left alone for a while.
+"""Destinations: how many sends run at once to each, at what rate, and a circuit breaker for failing ones.
 
-Kept in the memory of each worker: what is lost with it is learnt again by the next failures, and nothing of a
-delivery depends on it. Limits are therefore per process.
+The state is in the memory of each worker. After a restart, new failures build it up again; no delivery depends on it.
+Limits are therefore per process.
 """
 
 import asyncio
@@ -14,27 +14,27 @@ from datetime import datetime, timedelta
 
 from notifications.delivery.delivery import ChannelKind, Outcome, OutcomeKind
 
-#: The relay says that it closes: about itself, whoever the recipient is.
+#: The relay is closing the connection. This reply is about the relay, not about the recipient.
 _CLOSING = 421
 _SERVER_ERRORS = range(500, 600)
 _TOO_MANY_REQUESTS = 429
-#: The circuit of all mail: every mail takes the one relay.
+#: Name of the one circuit for all mail, because every mail goes through the same relay.
 _RELAY = "relay"
 
 
 @dataclass(frozen=True, slots=True)
 class DestinationLimits:
-    """What one destination is given."""
+    """The limits of one destination."""
 
-    #: sends under way at once by lane, and as many again that wait for a place; a channel not named has no limit
+    #: sends at once to one destination, and as many more that wait for a place; a channel not named has no limit
     concurrent: Mapping[ChannelKind, int] = field(
         default_factory=lambda: {ChannelKind.EMAIL: 8, ChannelKind.WEBHOOK: 4}
     )
-    #: sends begun in a minute by lane; a channel that is not named has no limit
+    #: sends begun per minute to one destination; a channel not named has no limit
     per_minute: Mapping[ChannelKind, int] = field(default_factory=dict)
-    #: a destination that failed so often in a row is left alone
+    #: consecutive failures after which the circuit opens
     failures_to_open: int = 5
-    #: for so long at first, doubling with every trial that fails
+    #: time for which the circuit is open at first; each failed trial doubles it
     first_rest_seconds: float = 5
     longest_rest_seconds: float = 60
 
@@ -42,24 +42,24 @@ class DestinationLimits:
 @dataclass(slots=True)
 class _Lane:
     channel: ChannelKind
-    #: what is sent now; None without a limit
+    #: limits the sends at once; None without a limit
     places: asyncio.Semaphore | None
-    #: what is sent now or waits for a place
+    #: sends that run or wait for a place
     under_way: int = 0
-    #: when the sends of the last minute began, oldest first; kept where there is a limit of them
+    #: start times of the last minute's sends, oldest first; recorded only if there is a rate limit
     begun: deque[datetime] = field(default_factory=deque)
 
 
 @dataclass(slots=True)
 class _Circuit:
     failures: int = 0
-    #: until when nothing is sent; after that one send at a time tries, until one succeeds
+    #: no sends until then; afterwards one send at a time is a trial, until one succeeds
     open_until: datetime | None = None
     under_trial: bool = False
 
 
 class Destinations:
-    """Counts what is under way and tells which destinations are passed over now."""
+    """Counts the sends under way and knows which destinations accept no sends now."""
 
     def __init__(self, settings: DestinationLimits | None = None) -> None:
         self._settings = settings or DestinationLimits()
@@ -67,17 +67,17 @@ class Destinations:
         self._circuits: dict[str, _Circuit] = {}
 
     def open_circuits(self, now: datetime) -> list[str]:
-        """Return which destinations are left alone, for whoever looks."""
+        """Return the destinations whose circuit is open."""
         return sorted(name for name, circuit in self._circuits.items() if _rests(circuit, now))
 
     def open_by_channel(self, now: datetime) -> dict[ChannelKind, int]:
-        """Return how many destinations of each channel are left alone."""
+        """Return the number of open circuits by channel."""
         names = self.open_circuits(now)
         mail = names.count(_RELAY)
         return {ChannelKind.EMAIL: mail, ChannelKind.WEBHOOK: len(names) - mail}
 
     def passed_over(self, now: datetime) -> tuple[frozenset[ChannelKind], frozenset[str]]:
-        """Return the channels and the lanes that take nothing now."""
+        """Return the channels and destinations that accept no sends now."""
         lanes = {name for name in self._lanes if not self._has_place(name, now)}
         lanes |= {name for name, circuit in self._circuits.items() if name != _RELAY and not _takes(circuit, now)}
         relay = self._circuits.get(_RELAY)
@@ -85,7 +85,7 @@ class Destinations:
         return frozenset(channels), frozenset(lanes)
 
     def begin(self, channel: ChannelKind, lane: str, now: datetime) -> bool:
-        """Count a send in, which then waits for its ``place``; returns False where the lane takes nothing now."""
+        """Register a send, which then waits for its ``place``; return False if the destination accepts no sends now."""
         circuit = self._circuits.get(_circuit_name(channel, lane))
         if circuit is not None and not _takes(circuit, now):
             return False
@@ -104,13 +104,13 @@ class Destinations:
 
     @asynccontextmanager
     async def place(self, lane: str) -> AsyncIterator[None]:
-        """Wait for a place to send what has begun."""
+        """Wait for a place; the send must have begun."""
         places = self._lanes[lane].places
         async with places or contextlib.nullcontext():
             yield
 
     def end(self, channel: ChannelKind, lane: str, outcome: Outcome | None, now: datetime) -> None:
-        """Count a send out with what came of it; None where nothing is known, such as a send that was cut short."""
+        """Register the end of a send and its outcome; None if the outcome is unknown, for example after an abort."""
         entry = self._lanes[lane]
         entry.under_way -= 1
         if entry.under_way == 0 and not entry.begun:
@@ -122,7 +122,7 @@ class Destinations:
                 circuit.under_trial = False
             return
         if not is_about_destination(channel, outcome):
-            # Whatever it said, it answered.
+            # Any other answer shows that the destination is reachable.
             self._circuits.pop(name, None)
             return
         circuit = self._circuits.setdefault(name, _Circuit())
@@ -134,7 +134,7 @@ class Destinations:
             circuit.open_until = now + timedelta(seconds=rest)
 
     def reopens_at(self, now: datetime) -> datetime | None:
-        """Return when the next destination that is left alone, or too fast, takes something again."""
+        """Return when the next destination with an open circuit, or at its rate limit, accepts sends again."""
         moments = [
             circuit.open_until
             for circuit in self._circuits.values()
@@ -162,10 +162,10 @@ class Destinations:
 
 
 def is_about_destination(channel: ChannelKind, outcome: Outcome) -> bool:
-    """Whether a failure is the destination's as a whole, and not of one recipient or message.
+    """Whether a failure concerns the whole destination, and not one recipient or message.
 
-    Of mail that is a relay that does not answer, or says that it closes; of a webhook also a server error and a
-    request to slow down.
+    For mail: the relay does not answer, or says that it is closing. For a webhook also a server error (5xx) and 429
+    (too many requests).
     """
     if outcome.kind is not OutcomeKind.TRANSIENT_FAILURE:
         return False

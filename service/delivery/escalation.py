@@ -1,8 +1,7 @@
-"""Escalating: looks at sealed notices by their clocks, until each customer is told or somebody is to call.
+"""Escalate sealed notices by their clocks, until each customer is reached or a person must call.
 
-A duty of whoever leads. Nothing is kept in memory: each clock stands in the store, in a row of its own, and what there
-is to do follows from how the notice stands. A process that died, a night without power and a clock that was set lose
-nothing and double nothing.
+Runs on the leader only. No state is in memory: each clock is a row in the store, and the next steps follow from the
+state of the notice. So a crash, a power cut or a changed system clock loses nothing and repeats nothing.
 """
 
 import asyncio
@@ -21,15 +20,15 @@ from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
-#: Notices looked at at once; they share commits.
+#: Notices handled at once; they share commits.
 _AT_ONCE = 64
-#: How often notices from before there were clocks are looked for, and how many failures are gone through.
+#: Interval of the search for notices that were sealed before clocks existed, and the most failed deliveries per search.
 _ADOPT_EVERY = timedelta(minutes=10)
 _ADOPTED_AT_ONCE = 1000
 
 
 class EscalationTask(PeriodicTask):
-    """Does what each clock asks for, woken by commits and by the next clock."""
+    """Takes the steps that are due by each clock; commits and the next due time wake it."""
 
     name = "escalating"
     kinds = frozenset({"escalations"})
@@ -51,9 +50,9 @@ class EscalationTask(PeriodicTask):
         self._adopted_at: datetime | None = None
 
     async def look(self) -> datetime | None:
-        """Do what every clock that struck asks for; returns when the next one strikes.
+        """Take the steps of every clock that is due; return when the next clock is due.
 
-        One notice that cannot be looked at holds up no other: the first failure is raised once all were.
+        A failure with one notice delays no other notice; the first failure is raised after all were handled.
         """
         now = self._clock.now()
         await self._adopt(now)
@@ -75,16 +74,17 @@ class EscalationTask(PeriodicTask):
         act = AuditContext(ACTOR, self._clock.now(), self._identifiers)
         work = partial(escalate, act=act, notice_id=notice_id, policy=self._policy, mail_domain=self._mail_domain)
         try:
-            # Beside attempts of other processes: what they change of a notice changes the version of its clock.
+            # Runs concurrently with attempts of other processes: each change of a notice changes the version of its
+            # clock.
             plan = await self._store.write(work, concurrently=True)
         except (VersionMismatchError, StateConflictError):
-            # It came to stand otherwise in this moment; its clock was hastened by whoever did that.
+            # The notice changed in this moment. That change made the clock due again.
             return
         if plan is not None:
             _tell(notice_id, plan)
 
     async def _adopt(self, now: datetime) -> None:
-        """Take up failed deliveries of notices that were sealed before there were clocks."""
+        """Start clocks for failed deliveries of notices that were sealed before clocks existed."""
         if self._adopted_at is not None and now < self._adopted_at + _ADOPT_EVERY:
             return
         act = AuditContext(ACTOR, now, self._identifiers)

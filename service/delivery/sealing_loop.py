@@ -1,4 +1,4 @@
-"""Seals what is released, proves what is sealed, and obtains the timestamps that are missing."""
+"""Seal released notices, prove sealed ones in the log, and obtain missing timestamps."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -25,20 +25,22 @@ ResultT = TypeVar("ResultT")
 
 
 class SealingLoop:
-    """The steps from a released notice to one that is sealed, proven and timestamped."""
+    """The steps from a released notice to a sealed, proven and timestamped one."""
 
     def __init__(self, sealing: SealingDependencies, settings: WorkerSettings, stop: StopDeadline) -> None:
         self._sealing, self._settings, self._stop = sealing, settings, stop
-        #: what does not work now, by part
+        #: current failures, by part
         self.failures: dict[str, str] = {}
-        #: notices that are held, and the reason that was logged
+        #: held notices, and the reason that was logged
         self._held: dict[UUID, str] = {}
-        #: notices that are being sealed here, and therefore proven without help
+        #: why notices have no timestamp, and which, as it is stored
+        self._undated: tuple[str, Sequence[UUID]] | None = None
+        #: notices that are being sealed here; ``prove_sealed`` leaves them out
         self._sealing_now: set[UUID] = set()
         self._places_to_seal = asyncio.Semaphore(settings.sealing_at_once)
 
     async def seal_released(self) -> int:
-        """Seal what is released; returns how many were sealed. Held notices stay and are looked at again later."""
+        """Seal released notices; return how many were sealed. Held notices stay released and are tried again later."""
         if self._stop.has_begun:
             return 0
         now, limit = self._sealing.clock.now(), self._settings.sealing_batch
@@ -58,7 +60,7 @@ class SealingLoop:
             if sealed:
                 await prove_notice(notice_id, self._sealing)
         except LogUnavailableError as error:
-            # Signed but not proven yet: it waits for the log, and says so.
+            # The notice is signed but not proven: it waits for the log, and its hold reason says so.
             _log.error("notice.unproven", notice_id=str(notice_id), reason=str(error))
             await hold_notice(notice_id, f"the audit log gives no proof: {error}", self._sealing)
             return False
@@ -73,7 +75,7 @@ class SealingLoop:
         return sealed
 
     async def _say_what_holds(self, notice_id: UUID) -> None:
-        """Log why a released notice does not go out, once per reason: it is looked at again every few seconds."""
+        """Log why a released notice is held, once per reason, because it is tried again every few seconds."""
         notice = await self._sealing.unit_of_work.read(lambda tx: tx.notices.get(notice_id))
         if notice is None or notice.hold_reason is None or self._held.get(notice_id) == notice.hold_reason:
             return
@@ -81,7 +83,7 @@ class SealingLoop:
         _log.error("notice.held", notice_id=str(notice_id), due_at=notice.due_at.isoformat(), reason=notice.hold_reason)
 
     async def prove_sealed(self) -> int:
-        """Prove what was sealed and, by a crash or a stopped sequencer, not proven yet."""
+        """Prove notices that were sealed but not proven because of a crash or a stopped sequencer."""
         limit = self._settings.sealing_batch
         pending = await self._sealing.unit_of_work.read(lambda tx: tx.notices.without_log_proof(limit))
         await _each([notice_id for notice_id in pending if notice_id not in self._sealing_now], self._prove)
@@ -91,22 +93,29 @@ class SealingLoop:
         await prove_notice(notice_id, self._sealing)
 
     async def timestamp_sealed(self) -> int:
-        """Obtain the timestamps that are still owed."""
+        """Obtain the missing timestamps."""
         limit = self._settings.sealing_batch
         pending = await self._sealing.unit_of_work.read(lambda tx: tx.notices.without_timestamp(limit))
         for notice_id in pending:
             try:
                 await obtain_timestamp(notice_id, self._sealing)
             except TimestampUnavailableError as error:
-                _log.warning("timestamp.missed", notices=len(pending), reason=str(error))
-                self.failures["timestamp_authority"] = str(error)
+                await self._record_refusal(str(error), pending)
                 return 0
         self.failures.pop("timestamp_authority", None)
         return 0
 
+    async def _record_refusal(self, reason: str, pending: Sequence[UUID]) -> None:
+        """Log and show why the authority gives no timestamp; store it once per reason and set of notices."""
+        _log.warning("timestamp.missed", notices=len(pending), reason=reason)
+        self.failures["timestamp_authority"] = reason
+        if self._undated != (reason, pending):
+            await self._sealing.unit_of_work.write(lambda tx: tx.notices.set_timestamp_refusal(reason))
+            self._undated = reason, pending
+
 
 async def _each(items: Sequence[ItemT], act: Callable[[ItemT], Coroutine[Any, Any, ResultT]]) -> list[ResultT]:
-    """Act on every item at once; every item is finished, then the first failure is raised."""
+    """Call ``act`` for all items concurrently; the first failure is raised after all have ended."""
     results = await asyncio.gather(*(act(item) for item in items), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

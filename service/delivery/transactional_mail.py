@@ -1,7 +1,7 @@
-"""The service's own mails: links, alerts, warnings. Queued with the act that causes them, signed like notices.
+"""The service's own mails: links, alerts, warnings. The change that causes a mail queues it; mails are signed.
 
-Each mail goes to one recipient. It is tried again as notices are; a mail that was handed over and not recorded, because
-the process died in between, goes out once more under the same Message-ID.
+Each mail goes to one recipient and is retried like a notice. After a crash between sending and recording, a mail is
+sent again with the same Message-ID.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
 
-#: How long a mail is worth sending; links in it end by then. It is given up after.
+#: A mail is given up after this time. Links in it end by then.
 _USEFUL = timedelta(days=3)
 _AT_ONCE = 50
 ACTOR = "system:mailer"
@@ -32,17 +32,17 @@ ACTOR = "system:mailer"
 
 @dataclass(frozen=True, slots=True)
 class MailSender:
-    """Who the mails come from, and what signs and carries them."""
+    """The sender of the mails, with the signer and the channel."""
 
     signer: Signer
-    #: None while no relay is set: mails wait, visibly
+    #: None if no relay is set; then mails wait, visibly
     channel: Channel | None
     address: str
     name: str
 
 
 class ServiceMailer(PeriodicTask):
-    """Sends queued mails one after the other, woken by commits and by the clock."""
+    """Sends queued mails one after the other; commits and the next due time wake it."""
 
     name = "service_mails"
     kinds: ClassVar[frozenset[str]] = frozenset({"messages"})
@@ -63,7 +63,7 @@ class ServiceMailer(PeriodicTask):
         self._stopping = False
 
     async def look(self) -> datetime | None:
-        """Send what is due; returns now where there may be more. When cancelled, it ends after the mail under way."""
+        """Send due mails; return now if there may be more. When cancelled, it ends after the mail under way."""
         self._stopping = False
         sending = asyncio.ensure_future(self.send_due())
         try:
@@ -75,9 +75,9 @@ class ServiceMailer(PeriodicTask):
         return self._clock.now() if sent else None
 
     async def send_due(self) -> int:
-        """Attempt mails that are due, and give up those whose use is over; returns how many.
+        """Attempt due mails, and give up those that are too old; return how many.
 
-        Without a relay none is attempted: they wait.
+        Without a relay no mail is attempted: mails wait.
         """
         now, channel = self._clock.now(), self._sender.channel
         due = await self._store.read(lambda tx: list(tx.mails.due(now, _AT_ONCE)))
@@ -94,11 +94,11 @@ class ServiceMailer(PeriodicTask):
         return len(due)
 
     async def _attempt(self, mail: ServiceMail, channel: Channel) -> None:
-        """Send one mail and record what came of it.
+        """Send one mail and record the outcome.
 
-        1. Assemble and sign; without a usable key, or for words that are no mail, nothing is sent.
-        2. Hand it over.
-        3. Commit the state; the words of a mail that went out are forgotten, for its links are secrets.
+        1. Assemble and sign it. Without a usable key, or if the text cannot form a mail, nothing is sent.
+        2. Send it.
+        3. Commit the state. The text of a sent mail is deleted, because its links are secrets.
         """
         identifier = message_id("service-mail", mail.id, self._sender.address.rpartition("@")[2])
         try:
@@ -120,7 +120,7 @@ class ServiceMailer(PeriodicTask):
                 sender=self._sender.address, recipient=mail.recipient, message_id=message_id, content=content
             )
         except Exception as error:  # noqa: BLE001 - a defect that one mail meets must not keep all others waiting
-            # The name alone: its text may hold the address.
+            # Only the type of the error: its text may contain the address.
             _log.error("service_mail.crashed", mail_id=str(mail.id), error=type(error).__name__)
             return Outcome.failure(OutcomeKind.REFUSED_HERE, type(error).__name__)
 
@@ -163,13 +163,13 @@ class ServiceMailer(PeriodicTask):
         said = f"{outcome.code} {outcome.text}" if outcome.code is not None else outcome.text
         if decision.next_attempt_at is None:
             return replace(mail, state="failed", attempts=attempts, text="", next_attempt_at=None, last_error=said)
-        # Not later than its end, when it is given up.
+        # Not after its end, so that it is given up then.
         next_attempt_at = min(decision.next_attempt_at, useful_until)
         return replace(mail, attempts=attempts, next_attempt_at=next_attempt_at, last_error=said)
 
 
 def _given_up(mail: ServiceMail) -> ServiceMail:
-    """Return a mail that is of no use any more: an alert stands in the list without it, of another somebody is told."""
+    """Expire a mail. Alerts stay visible in the console, so they are dropped; other mails fail and raise an alert."""
     state = "dropped" if mail.purpose == "alert" else "failed"
-    said = "of no use any more" if mail.last_error is None else mail.last_error
+    said = "expired before it could be sent" if mail.last_error is None else mail.last_error
     return replace(mail, state=state, text="", next_attempt_at=None, last_error=said)

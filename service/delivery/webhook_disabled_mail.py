@@ -1,4 +1,4 @@
-"""Tell people that this service put a webhook endpoint out of use: the customer's, and whoever keeps the service."""
+"""Notify people that this service disabled a webhook endpoint: at the customer, and at the provider by an alert."""
 
 import tomllib
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ _TOLD = frozenset({ContactRole.SECURITY, ContactRole.OPERATIONS})
 
 @dataclass(frozen=True, slots=True)
 class EndpointDisabled:
-    """Queues the mails in the unit of work that put the endpoint out of use: nobody learns of it by silence."""
+    """Queues the mails in the unit of work that disables the endpoint, so that it cannot be disabled silently."""
 
     provider: ProviderSettings
 
     def __call__(self, tx: Transaction, act: AuditContext, endpoint: WebhookEndpoint) -> None:
-        """Queue one mail to each person at the customer that it concerns, and raise the alert at the provider."""
-        # The store's transaction has both sides; the port of the domain knows no mails of the service's own.
+        """Queue one mail to each person concerned at the customer, and raise the alert at the provider."""
+        # The store's transaction has both kinds of repositories; the domain's port knows no service mails.
         both = cast(AccessTransaction, tx)
         given = {
             "provider": self.provider.name,
@@ -61,10 +61,10 @@ class EndpointDisabled:
 
 
 def _people(tx: AccessTransaction, endpoint: WebhookEndpoint) -> Sequence[tuple[str, str, str]]:
-    """Return address, name and language of whom it concerns, each address once.
+    """Return address, name and language of the people concerned, each address once.
 
-    The active contacts for security or operations, or every active one without these, and whoever may set it in use
-    again: the customer's managers.
+    These are the active contacts for security or operations, or all active contacts if there is none of these, and the
+    customer's managers, who may enable the endpoint again.
     """
     active = [contact for contact in tx.customers.contacts(endpoint.customer_id) if contact.active]
     told = [contact for contact in active if contact.role in _TOLD] or active

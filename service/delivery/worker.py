@@ -1,4 +1,4 @@
-"""The worker: seals what is released and delivers what is due, woken by commits and by the clock."""
+"""The worker: seals released notices and delivers what is due; commits and a poll interval wake it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,9 +18,9 @@ ResultT = TypeVar("ResultT")
 
 
 class Worker:
-    """Starts, wakes and stops the two loops, sealing and delivering; each does all there is before it waits again.
+    """Starts, wakes and stops the two loops, sealing and delivering. Each loop works until there is nothing left to do.
 
-    Nothing lives in memory only: what a crash interrupts is found again in the store.
+    No state is in memory only: work interrupted by a crash is found again in the store.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Worker:
     ) -> None:
         self._settings = settings or WorkerSettings()
         self._stop = StopDeadline(self._settings.stop_seconds)
-        #: what is under way where
+        #: sends under way by destination
         self.lanes = lanes or Destinations()
         self.sealing = SealingLoop(delivering.sealing, self._settings, self._stop)
         self.delivery = DeliveryLoop(delivering, self._settings, self._stop, self.lanes)
@@ -40,23 +40,23 @@ class Worker:
         self._failures: dict[str, str] = {}
 
     def wake(self, changed: set[str]) -> None:
-        """Look for the work that a commit brought; called in the event loop with the kinds of things it changed."""
+        """Wake the loops that have work after a commit. Called in the event loop with the kinds of changed things."""
         if "notices" in changed:
             self._wakes["sealing"].set()
         if "deliveries" in changed:
             self._wakes["delivering"].set()
 
     def health(self) -> str | None:
-        """Return why the worker does not do its whole job, or None."""
+        """Return why the worker is degraded, or None."""
         failures = self._failures | self.sealing.failures | self.delivery.failures
         return "; ".join(f"{part}: {reason}" for part, reason in sorted(failures.items())) or None
 
     def take_no_more(self) -> None:
-        """Seal and send nothing that is not under way yet: a stop is near, others take it up."""
+        """Begin no further work, because a stop is near. Other processes or the next start continue it."""
         self._stop.begin()
 
     async def run(self) -> None:
-        """Run until cancelled; what is in flight when it stops is finished first, or handed back."""
+        """Run until cancelled; sends in flight are finished or given back before the end."""
         self._stop.reset()
         steps = {
             "sealing": self.sealing.seal_released,
@@ -72,9 +72,9 @@ class Worker:
             await self.delivery.finish_in_flight()
 
     async def _finish(self, work: Awaitable[ResultT]) -> ResultT:
-        """Await the work; when this task is cancelled meanwhile, let it end first, so long as a stop waits, then stop.
+        """Await the work. If this task is cancelled, give the work the rest of the stop time to end, then abort it.
 
-        What is cut short is found again in the store, as after a crash.
+        Aborted work is found again in the store, as after a crash.
         """
         task = asyncio.ensure_future(work)
         try:
@@ -86,12 +86,12 @@ class Worker:
             raise
 
     async def _loop(self, part: str, step: Callable[[], Awaitable[int]]) -> None:
-        """Do the step while it finds work; on a failure say so loudly and try again after the poll period."""
+        """Repeat the step while it finds work; log a failure and try again after the poll interval."""
         wake = self._wakes[part]
         while True:
             wake.clear()
             try:
-                # A step that is under way is finished before a stop: a mail half sent helps nobody.
+                # A step under way is finished before a stop.
                 done = await self._finish(step())
                 self._failures.pop(part, None)
             except asyncio.CancelledError:

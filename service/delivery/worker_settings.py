@@ -1,4 +1,4 @@
-"""How the worker paces itself, and until when a stop waits."""
+"""Pace and limits of the worker, and the deadline of a stop."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,21 +9,21 @@ from notifications.delivery.delivery import ChannelKind
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """How the worker paces itself."""
+    """Pace and limits of the worker."""
 
-    #: how long a delivery is ours before another worker may take it
+    #: time for which a leased delivery belongs to this worker
     lease_seconds: float = 300
-    #: notices taken at once; their proofs are waited for together
+    #: notices leased at once; one wait gets the proofs of all
     sealing_batch: int = 512
-    #: of them, composed and signed at once: the first are proven and sent while the last are composed
+    #: of these, notices composed and signed at once: the first are proven and sent while the last are composed
     sealing_at_once: int = 8
-    #: mails under way at once: as many as there are connections, so that a send begins at once
+    #: mails under way at once: one for each connection, so that no mail waits for a connection
     mails_at_once: int = 8
-    #: deliveries are taken ahead for so long; more than that keeps a notice waiting that is due before those taken
+    #: deliveries are leased for this time ahead; a longer time would delay a notice that becomes due before them
     ahead_seconds: float = 1
-    #: how often work is looked for when nothing wakes the worker
+    #: interval of looking for work if nothing wakes the worker
     poll_seconds: float = 5
-    #: how long a stop waits for what is in flight; what is not done by then is handed back
+    #: how long a stop waits for work in flight; the rest is given back
     stop_seconds: float = 30
 
     @property
@@ -34,38 +34,38 @@ class WorkerSettings:
 
     @property
     def leased_ahead(self) -> int:
-        """Deliveries taken and not sent yet, where no more goes out within ``ahead_seconds``."""
+        """Deliveries leased but not yet sent, if the channel sends no more than that within ``ahead_seconds``."""
         return 4 * self.mails_at_once
 
     @property
     def leased_ahead_most(self) -> int:
-        """Deliveries taken and not sent yet, at most."""
+        """Most deliveries leased but not yet sent."""
         return 32 * self.mails_at_once
 
 
 class StopDeadline:
-    """The moment after which a stop waits no longer for what is under way."""
+    """The moment after which a stop no longer waits for work under way."""
 
     def __init__(self, stop_seconds: float) -> None:
         self._stop_seconds = stop_seconds
-        #: by the event loop's clock; None while no stop has begun
+        #: by the event loop's clock; None before a stop begins
         self._stop_by: float | None = None
 
     def reset(self) -> None:
-        """Forget a stop: the worker starts."""
+        """Forget an earlier stop, because the worker starts."""
         self._stop_by = None
 
     def begin(self) -> None:
-        """Begin a stop; one that has begun keeps its deadline."""
+        """Begin a stop; a second call keeps the deadline."""
         if self._stop_by is None:
             self._stop_by = asyncio.get_running_loop().time() + self._stop_seconds
 
     @property
     def has_begun(self) -> bool:
-        """Whether nothing new is to be begun."""
+        """Whether a stop has begun, so that no further work begins."""
         return self._stop_by is not None
 
     def left_seconds(self) -> float:
-        """Return for how long the stop waits from now on; begins it."""
+        """Return how long the stop still waits; begins the stop."""
         self.begin()
         return max(0.0, (self._stop_by or 0.0) - asyncio.get_running_loop().time())

@@ -92,6 +92,15 @@ def raise_alerts(
     return raised
 
 
+def settle_alerts(tx: AccessTransaction, act: AuditContext, settled: Sequence[Alert]) -> None:
+    """Close alerts whose cause is over, each with its audit entry."""
+    for alert in settled:
+        tx.alerts.mark_seen(alert.id, act.now, act.actor)
+    tx.audit.append([
+        act.entry("alert.settled", subjects={"alert": str(alert.id)}, detail={"kind": alert.kind}) for alert in settled
+    ])  # fmt: skip
+
+
 def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -> bool:
     due = "" if finding.due_at is None else timestamp_text(finding.due_at)
     alert = Alert(
@@ -103,7 +112,7 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
         notice_id=finding.notice_id,
         customer_id=finding.customer_id,
         what=" ".join(filter(None, (finding.ticket, str(finding.count), due, finding.said))),
-        # It stands in the list of what waits for as long as it is so, whoever saw it.
+        # The attention list shows this state by itself while it lasts, so its alert need not be seen.
         seen_at=act.now if finding.kind == "customer_unreachable" else None,
         seen_by=ACTOR if finding.kind == "customer_unreachable" else None,
     )
@@ -175,7 +184,7 @@ class AlertTask(PeriodicTask):
         clock: Clock,
         identifiers: Identifiers,
         metrics: Metrics | None = None,
-        surroundings: AlertSources | None = None,
+        sources: AlertSources | None = None,
     ) -> None:
         self._store, self._settings, self._provider, self._metrics = store, settings, provider, metrics
         super().__init__(clock)
@@ -184,7 +193,7 @@ class AlertTask(PeriodicTask):
         self._operations_at: datetime | None = None
         #: figures of the previous scan of the service itself
         self._figures: StoreFigures | None = None
-        self._surroundings = surroundings or AlertSources()
+        self._sources = sources or AlertSources()
 
     async def look(self) -> datetime | None:
         """Raise the alerts that are due; return when an unreleased draft reaches its next stage."""
@@ -210,9 +219,9 @@ class AlertTask(PeriodicTask):
             act = AuditContext(ACTOR, now, self._identifiers)
             for pause in await self._store.write(lambda tx: end_pauses(tx, act)):
                 _log.info("channel.resumed", channel=pause.channel.value, by="end")
-        free_bytes = await asyncio.to_thread(self._surroundings.free_bytes)
-        before, witnesses = self._figures, tuple(self._surroundings.witnesses())
-        stamping, checked = self._surroundings.head_timestamping(), self._surroundings.log_check()
+        free_bytes = await asyncio.to_thread(self._sources.free_bytes)
+        before, witnesses = self._figures, tuple(self._sources.witnesses())
+        stamping, checked = self._sources.head_timestamping(), self._sources.log_check()
         looked, self._figures = await self._store.read(
             lambda tx: scan_operations(
                 tx,
@@ -230,7 +239,7 @@ class AlertTask(PeriodicTask):
 
     async def _look_at_certificates(self, now: datetime) -> None:
         """Scan the certificates of the service, then those of contacts."""
-        ends = await asyncio.to_thread(self._surroundings.certificates)
+        ends = await asyncio.to_thread(self._sources.certificates)
         looked = await self._store.read(lambda tx: scan_certificates(tx, now, ends))
         await self._raise(now, looked.new)
         await self._settle(now, looked.settled)
@@ -270,13 +279,4 @@ class AlertTask(PeriodicTask):
         if not settled:
             return
         act = AuditContext(ACTOR, now, self._identifiers)
-
-        def work(tx: AccessTransaction) -> None:
-            for alert in settled:
-                tx.alerts.mark_seen(alert.id, now, ACTOR)
-            tx.audit.append([
-                act.entry("alert.settled", subjects={"alert": str(alert.id)}, detail={"kind": alert.kind})
-                for alert in settled
-            ])  # fmt: skip
-
-        await self._store.write(work)
+        await self._store.write(lambda tx: settle_alerts(tx, act, settled))

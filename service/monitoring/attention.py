@@ -17,6 +17,7 @@ from notifications.use_cases.incidents.apply_facts import public_fact_id
 from notifications.use_cases.notices.manage_calls import nearest_open_tasks
 from notifications.use_cases.notices.pause_channel import is_paused
 from service.monitoring.notice_findings import OPERATING_KINDS, WITHOUT_INCIDENT, certificate_key
+from service.monitoring.service_findings import NO_REASON
 from service.ports.alerts import Alert
 from service.ports.figures import QueueFigures
 from service.ports.store import AccessTransaction
@@ -28,6 +29,7 @@ AttentionKind = Literal[
     "decision_pending",
     "draft_unreleased",
     "notice_held",
+    "notice_undated",
     "delivery_failing",
     "delivery_failed",
     "override_unreviewed",
@@ -83,9 +85,10 @@ def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_in
         pending, all_pending = _pending(tx, now, limit)
         waiting, all_waiting = _waiting(tx, tickets, now, limit)
         troubled = _troubled(tx, tickets, now, limit)
+        undated = _undated(tx, tickets, limit)
         calls, all_calls = _calls(tx, tickets, now, limit)
-        items += (*pending, *waiting, *troubled, *calls, *_alerts(tx, open_alerts, tickets, now))
-        complete = complete and all_pending and all_waiting and all_calls and len(troubled) < limit
+        items += (*pending, *waiting, *undated, *troubled, *calls, *_alerts(tx, open_alerts, tickets, now))
+        complete = complete and all_pending and all_waiting and all_calls and max(len(troubled), len(undated)) < limit
     # What nothing is owed by yet comes last.
     items.sort(key=lambda item: (item.due_at is None, item.due_at or now))
     return AttentionList(items=items, complete=complete)
@@ -330,6 +333,26 @@ def _notice_item(
         notice_id=notice.id,
         what=what,
     )
+
+
+def _undated(tx: Transaction, tickets: _Tickets, limit: int) -> list[AttentionItem]:
+    """Return sealed notices without their timestamp, with the authority's reason; they were sent without it."""
+    items = []
+    for undated in tx.notices.undated(limit):
+        notice = tx.notices.require(undated.notice_id)
+        items.append(
+            AttentionItem(
+                kind="notice_undated",
+                due_at=None,
+                overdue=False,
+                incident_id=notice.incident_id,
+                ticket=tickets.of(notice.incident_id),
+                customer_id=notice.customer_id,
+                notice_id=notice.id,
+                what=undated.reason or NO_REASON,
+            )
+        )
+    return items
 
 
 def _troubled(tx: Transaction, tickets: _Tickets, now: datetime, limit: int) -> list[AttentionItem]:

@@ -41,6 +41,7 @@ OPERATING_KINDS = frozenset(
         "witness_disputing",
         "erasure_waiting",
         "head_untimestamped",
+        "notices_undated",
         "log_differs",
         "time_zones_old",
         # It is about a customer's system, but the board shows it together with these kinds.

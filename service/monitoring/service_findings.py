@@ -37,6 +37,10 @@ _ERASURE_NEAR = timedelta(days=3)
 _ERASURES_AT_ONCE = 100
 #: Time after which a missing timestamp over a head is reported. A later token covers the earlier heads too.
 _TIMESTAMP_PATIENCE = timedelta(hours=1)
+#: A notice may be without its timestamp for so long: an authority that was restarted gives it meanwhile.
+_UNDATED_PATIENCE = timedelta(minutes=10)
+#: Why a notice is without its timestamp while no try was recorded.
+NO_REASON = "the timestamp authority has not answered"
 _AT_ONCE = 10_000
 _CONTACTS_AT_ONCE = 500
 _HOURS_UNTIL_AGAIN = 4
@@ -52,6 +56,7 @@ _SCANNED_KINDS = frozenset(
         "witness_disputing",
         "erasure_waiting",
         "head_untimestamped",
+        "notices_undated",
         "log_differs",
         "time_zones_old",
     }
@@ -85,6 +90,7 @@ def scan_operations(
     8. Heads that the timestamp authority has not timestamped for a long time.
     9. A check of the log that found a difference.
     10. Time zone rules that are older than half a year.
+    11. Notices that have been without their timestamp for a long time.
     """
     figures = tx.figures.collect(now)
     pauses = [pause for pause in tx.deliveries.channel_pauses() if is_paused(pause, now)]
@@ -96,6 +102,7 @@ def scan_operations(
         *_witnesses(witnesses, now),
         *_erasures(tx, now),
         *_untimestamped(head_timestamping, now),
+        *_undated(tx, now),
         *_log_differences(log_check, now),
         *_old_time_zones(now),
     ]
@@ -254,7 +261,16 @@ def _log_differences(check: FsckState | None, now: datetime) -> Iterator[AlertCa
 def _untimestamped(state: TimestampingState | None, now: datetime) -> Iterator[AlertCandidate]:
     if state is None or state.failing_since is None or now - state.failing_since < _TIMESTAMP_PATIENCE:
         return
-    yield AlertCandidate(f"head_untimestamped:{_block(now)}", "head_untimestamped", "", count=state.failures)
+    yield AlertCandidate(
+        f"head_untimestamped:{_block(now)}", "head_untimestamped", state.reason or "", count=state.failures
+    )
+
+
+def _undated(tx: AccessTransaction, now: datetime) -> Iterator[AlertCandidate]:
+    undated = tx.notices.undated(_AT_ONCE)
+    if undated and now - undated[0].sealed_at >= _UNDATED_PATIENCE:
+        reason = undated[0].reason or NO_REASON
+        yield AlertCandidate(f"notices_undated:{_block(now)}", "notices_undated", reason, count=len(undated))
 
 
 def _old_time_zones(now: datetime) -> Iterator[AlertCandidate]:

@@ -1,7 +1,7 @@
 """Settings: what an operator can set, one class for each table, read from ``greffier.toml`` and the environment.
 
-Every room imports the class of its own part from its module here, and is handed that part as it is. Nothing here
-imports another room, opens a connection, or writes.
+Each package imports the class of its own part from the module here and gets that part unchanged. Nothing here imports
+another package of the service, opens a connection, or writes.
 """
 
 from service.settings.loading import SETTINGS_FILE, load_settings

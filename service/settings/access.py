@@ -1,4 +1,4 @@
-"""Who may ask how often, and the limits of a process."""
+"""Rate limits, sessions, and the limits of a process."""
 
 from pydantic import Field, SecretStr
 

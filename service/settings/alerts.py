@@ -1,4 +1,4 @@
-"""When people are alerted, and when a customer that is not reached is written to or called."""
+"""When people are alerted, and when a customer without a received notice gets further mails or a call."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Where the store is."""
+"""The location of the store."""
 
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -38,5 +38,7 @@ class DatabaseSettings(Part):
         parts = urlsplit(self.url)
         user, _, host = parts.netloc.rpartition("@")
         if not user or ":" in user:
-            raise InvalidInputError(Fault("database.url", "must name a role without a password, for that is in a file"))
+            raise InvalidInputError(
+                Fault("database.url", "must name a role without a password: database.password_file has the password")
+            )
         return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))

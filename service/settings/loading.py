@@ -1,6 +1,6 @@
-"""Read the settings of a data folder: its file, the environment, and what the caller overrides.
+"""Read the settings of a data folder: its file, the environment, and the caller's overrides.
 
-pydantic-settings does not fit: it ignores an unknown variable, it does not say which source holds a fault, and it
+pydantic-settings does not fit: it ignores an unknown variable, it does not say which source has the fault, and it
 cannot read an old flat name of a nested setting.
 """
 
@@ -23,16 +23,16 @@ from service.settings.settings import FIELDS, PARTS, Settings
 #: Name of the settings file in a data folder.
 SETTINGS_FILE = "greffier.toml"
 _PREFIX = "GREFFIER_"
-#: Variables that are no settings: the folder, which scripts name so, and what Kubernetes sets for a service that is
-#: called ``greffier``.
+#: Variables that are not settings: the data folder, which scripts call so, and the variables that Kubernetes sets for a
+#: service with the name ``greffier``.
 _FOREIGN = re.compile(r"data|service_host|service_port\w*|port(_\d+_(tcp|udp|sctp)\w*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """A value that a source holds."""
+    """A value from a source."""
 
-    #: as an operator finds it: ``GREFFIER_MAIL__HOST``, ``greffier.toml: mail.host``
+    #: for messages to the operator: ``GREFFIER_MAIL__HOST``, ``greffier.toml: mail.host``
     place: str
     #: ``table.key``, or an old name
     name: str
@@ -48,7 +48,7 @@ class _Given:
         return OLD_NAMES.get(self.name, self.name)
 
     def advice(self) -> str:
-        """Return what to do about an old name, without the value."""
+        """Return what to do about an old name; the text does not contain the value."""
         if self.new_name is None:
             return f"{self.place} can no longer be set and has no effect: remove it"
         is_variable = not self.place.startswith(SETTINGS_FILE)
@@ -60,26 +60,29 @@ def variable(name: str) -> str:
     return _PREFIX + name.replace(".", "__").upper()
 
 
+def _dotted(name: str) -> str:
+    return name.lower().replace("__", ".", 1)
+
+
 def load_settings(data: Path, **overrides: Any) -> Settings:
-    """Return the settings of a data folder; raises InvalidInputError naming each wrong setting and its place.
+    """Return the settings of a data folder; raises InvalidInputError with each wrong setting and its place.
 
     Overrides win over the environment, and the environment wins over the file. Within a source, a new name wins over an
-    old one. Overrides are named as environment variables are, in lower case without the prefix: ``mail__host``.
+    old one. Overrides have the names of environment variables, in lower case without the prefix: ``mail__host``.
     """
     sources = (
         _of_file(data / SETTINGS_FILE),
         _of_environment(os.environ),
-        [_Given(name := key.replace("__", ".", 1), name, value) for key, value in overrides.items()],
+        [_Given(_dotted(key), _dotted(key), value) for key, value in overrides.items()],
     )
     # Later values replace earlier ones.
     given = [item for source in sources for item in sorted(source, key=lambda item: not item.is_old)]
-    known = {item.new_name: item for item in given if item.new_name in FIELDS}
-    faults = [Fault(item.place, "is no setting") for item in given if item.new_name not in FIELDS and not item.is_old]
-    if faults:
+    if faults := [Fault(item.place, "is no setting") for item in given if not item.is_old and item.name not in FIELDS]:
         raise InvalidInputError(*faults)
     tables: dict[str, dict[str, Any]] = {table: {} for table in PARTS}
-    for new_name, item in known.items():
-        table, _, key = str(new_name).partition(".")
+    known = {name: item for item in given if (name := item.new_name) is not None}
+    for name, item in known.items():
+        table, key = name.split(".")
         tables[table][key] = item.value
     try:
         settings = Settings.model_validate({**tables, "data": data})
@@ -90,7 +93,7 @@ def load_settings(data: Path, **overrides: Any) -> Settings:
 
 
 def _of_file(path: Path) -> Iterator[_Given]:
-    """Yield what the file holds; raises InvalidInputError where it is no TOML."""
+    """Yield the settings in the file; raises InvalidInputError if it is not TOML."""
     if not path.exists():
         return
     try:
@@ -98,7 +101,7 @@ def _of_file(path: Path) -> Iterator[_Given]:
     except tomllib.TOMLDecodeError as error:
         raise InvalidInputError(Fault(SETTINGS_FILE, str(error))) from None
     for name, value in content.items():
-        # A table and an old name may be called the same: ``witnesses``.
+        # A table and an old name can have the same name: ``witnesses``.
         if name in PARTS and isinstance(value, dict):
             yield from (_Given(f"{SETTINGS_FILE}: {name}.{key}", f"{name}.{key}", item) for key, item in value.items())
         else:
@@ -106,9 +109,9 @@ def _of_file(path: Path) -> Iterator[_Given]:
 
 
 def _of_environment(environment: Mapping[str, str]) -> Iterator[_Given]:
-    """Yield what the variables hold; raises InvalidInputError where a list or a mapping is no JSON."""
+    """Yield the settings in variables; raises InvalidInputError if a list or a mapping is not JSON."""
     for place, text in environment.items():
-        name = place.upper().removeprefix(_PREFIX).lower().replace("__", ".", 1)
+        name = _dotted(place.upper().removeprefix(_PREFIX))
         if not place.upper().startswith(_PREFIX) or _FOREIGN.fullmatch(name):
             continue
         field = FIELDS.get(OLD_NAMES.get(name, name) or "")
@@ -121,8 +124,8 @@ def _of_environment(environment: Mapping[str, str]) -> Iterator[_Given]:
         yield _Given(place, name, value)
 
 
-def _place(location: Iterable[int | str], known: Mapping[str | None, _Given]) -> str:
-    """Return where the value is that pydantic names by its path; the path itself where no source holds it."""
+def _place(location: Iterable[int | str], known: Mapping[str, _Given]) -> str:
+    """Return the place of the value at a path of pydantic; the path itself if no source has the value."""
     path = [str(part) for part in location]
     name = ".".join(path[:2])
     return ".".join([known[name].place if name in known else name, *path[2:]])

@@ -1,4 +1,4 @@
-"""The mail relay, and what comes back of mails."""
+"""The mail relay, bounces, and checks of contacts."""
 
 import ipaddress
 from pathlib import Path
@@ -59,7 +59,7 @@ class MailSettings(Part):
         if self.host is None:
             return self
         if self.tls == "none" and not self.is_loopback:
-            reason = f"none is taken for a loopback relay alone, not {self.host}; use starttls or implicit"
+            reason = f"none is taken for a loopback relay only, not {self.host}; use starttls or implicit"
             raise InvalidInputError(Fault("mail.tls", reason))
         given = self.password_file is not None or (self.password is not None and self.password.get_secret_value() != "")
         if (self.username is not None) != given:
@@ -70,7 +70,7 @@ class MailSettings(Part):
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the relay is this machine. No name but ``localhost`` is resolved: DNS may change its mind."""
+        """Whether the relay is this machine. Of names only ``localhost`` counts, because DNS can change."""
         if self.host == "localhost":
             return True
         try:
@@ -88,7 +88,7 @@ class MailSettings(Part):
 
 
 class BounceSettings(Part):
-    """Bounces: reports and answers that come back to the address a mail was sent from."""
+    """Bounces: reports and answers that mail systems return to the address a mail was sent from."""
 
     domain: str | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""What an installation says of its OpenID provider."""
+"""The settings of the OpenID provider."""
 
 from pathlib import Path
 from uuid import UUID

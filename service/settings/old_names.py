@@ -1,8 +1,8 @@
-"""The flat names that settings had before they stood in tables. They are read for one release, with a warning."""
+"""The flat names of settings from before there were tables. They are read for one release, with a warning."""
 
 from collections.abc import Mapping
 
-#: Old name to new name; None for what can no longer be set.
+#: Old name to new name; None if it can no longer be set.
 OLD_NAMES: Mapping[str, str | None] = {
     "database_url": "database.url",
     "database_password_file": "database.password_file",

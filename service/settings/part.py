@@ -1,4 +1,4 @@
-"""What every table of the settings has in common."""
+"""The base class of all tables of settings."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ PortNumber = Annotated[int, Field(ge=0, le=65_535)]
 
 
 class Part(BaseModel):
-    """A table of settings: it cannot be changed, knows its keys, and shows no value in an error."""
+    """A table of settings: immutable, without unknown keys; its errors show no values."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -25,7 +25,7 @@ def read_text(path: Path, name: str) -> str:
 
 
 def first_line(path: Path, name: str) -> str:
-    """Return the first line of a file, which may not be empty; raises InvalidInputError."""
+    """Return the first line of a file; raises InvalidInputError, also if the line is empty."""
     line, *_ = read_text(path, name).splitlines() or [""]
     if not line:
         raise InvalidInputError(Fault(name, "its first line is empty"))

@@ -1,4 +1,4 @@
-"""How the provider presents itself, and the agreements it works by."""
+"""The provider's name and contact, and the agreements."""
 
 from pathlib import Path
 from typing import Literal
@@ -28,7 +28,7 @@ class ProviderSettings(Part):
 
     @property
     def origin(self) -> str:
-        """Scheme and host of the pages; without ``console_url`` the pages are for this machine."""
+        """Scheme and host of the pages; without ``console_url`` the pages are only for this machine."""
         stated = urlsplit(self.console_url or "http://localhost")
         return f"{stated.scheme}://{stated.netloc}"
 

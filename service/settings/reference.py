@@ -1,4 +1,4 @@
-"""The page that documents all settings, made from their classes: ``python -m service.settings.reference``."""
+"""The page that documents all settings, generated from their classes: ``python -m service.settings.reference``."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""All settings of an installation, and the places in its data folder that follow from them."""
+"""All settings of an installation, and the paths in its data folder that follow from them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +45,7 @@ class Settings(Part):
     limits: LimitSettings = LimitSettings()
     metrics: MetricsSettings = MetricsSettings()
 
-    #: what a log says of old names that the file and the environment still use
+    #: advice for the log, one sentence for each old name in use
     _old_names: tuple[str, ...] = PrivateAttr(())
 
     @property
@@ -60,7 +60,7 @@ class Settings(Part):
 
     @property
     def trust_dir(self) -> Path:
-        """Folder of what a verifier needs."""
+        """Folder of the trust anchors, which a verifier needs."""
         return self.data / "trust"
 
     @property
@@ -88,7 +88,7 @@ class Settings(Part):
         return self.data / "api-token"
 
     def token(self) -> str:
-        """Return the token of the first account; raises InvalidInputError where there is none or it is too short."""
+        """Return the token of the first account; raises InvalidInputError if it is missing or too short."""
         given = self.access.api_token
         token = read_text(self.token_file, "api-token").strip() if given is None else given.get_secret_value()
         if len(token) < _LEAST_TOKEN_CHARACTERS:
@@ -103,7 +103,7 @@ PARTS: Mapping[str, type[Part]] = {
     for name, field in Settings.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, Part)
 }
-#: Every setting that a file or the environment may hold: ``table.key``, and what is known of it.
+#: Every setting that a file or the environment can set: ``table.key``, and its field.
 FIELDS: Mapping[str, FieldInfo] = {
     f"{table}.{key}": field for table, part in PARTS.items() for key, field in part.model_fields.items()
 }

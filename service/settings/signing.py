@@ -36,6 +36,10 @@ class SigningSettings(Part):
         return first_line(self.key_passphrase_file, "signing.key_passphrase_file").encode()
 
 
+#: How far a timestamp may be ahead of this machine's clock, where nothing else is set.
+AHEAD_SECONDS = 300.0
+
+
 class TimestampSettings(Part):
     """The RFC 3161 timestamp authority."""
 
@@ -49,3 +53,9 @@ class TimestampSettings(Part):
     )
     independent: bool = Field(default=True, description="The authority is not under the provider's control.")
     timeout_seconds: float = Field(default=10, gt=0, description="Time for one answer of the authority.")
+    ahead_seconds: float = Field(
+        default=AHEAD_SECONDS,
+        ge=0,
+        description="How far a timestamp may be ahead of this machine's clock, beyond its own accuracy. "
+        "One that is further ahead is not taken.",
+    )

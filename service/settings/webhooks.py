@@ -1,4 +1,4 @@
-"""How customers' own systems are reached."""
+"""The settings of webhooks."""
 
 from pathlib import Path
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import math
 import socket
 from collections.abc import Callable, Iterator
@@ -9,25 +10,43 @@ from typing import Any
 
 import uvicorn
 
+from notifications.errors import Fault, InvalidInputError
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a listening socket; port 0 chooses a free port. Raises OSError if the address cannot be used.
+_REASONS = {
+    errno.EADDRINUSE: "is in use by another process: stop it, or choose another port",
+    errno.EADDRNOTAVAIL: "is no address of this machine: choose another host",
+    errno.EACCES: "may not be used by this user: choose a port of 1024 or higher",
+}
 
-    The socket's protocol is set explicitly, because asyncio sets TCP_NODELAY only then. Responses are delayed without
-    it.
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that holds an address and does not listen yet; port 0 chooses a free port.
+
+    A process takes its port before anything else, so that it does no work for a port that it cannot have. Connections
+    are refused until the server listens. The socket's protocol is set explicitly, because asyncio sets TCP_NODELAY only
+    then, and responses are delayed without it. Raises InvalidInputError if the address cannot be used.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(512)
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise InvalidInputError(Fault("host", f"{host} is no address of this machine: {error.strerror}")) from None
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
     except OSError as error:
-        listener.close()
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
-    return listener
+        bound.close()
+        reason = _REASONS.get(error.errno or 0, str(error.strerror))
+        raise InvalidInputError(Fault("port", f"{host}:{port} {reason}")) from None
+    return bound
+
+
+def address_text(bound: socket.socket) -> str:
+    """Return the address of a socket as it is in a URL: ``127.0.0.1:8080``, ``[::1]:8080``."""
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class HttpServer(uvicorn.Server):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from service.auth.authentication import Authenticator
 from service.auth.route_guard import verify_every_route_declares
@@ -57,7 +57,6 @@ def create_app(
     app.state.authenticator = authenticator
     app.state.probes = probes
     app.state.metrics = context.metrics
-    api = APIRouter(prefix="/api/v1", responses=PROBLEM_RESPONSES)
     resources = (
         assessments,
         incidents,
@@ -86,10 +85,9 @@ def create_app(
         webhooks,
         erasures,
     )
-    for resource in resources:
-        api.include_router(resource.router)
-    api.include_router(erasures.of_strangers)
-    app.include_router(api)
+    # Each router goes into the application itself: a router between would build every route once more.
+    for router in (*(resource.router for resource in resources), erasures.of_strangers):
+        app.include_router(router, prefix="/api/v1", responses=PROBLEM_RESPONSES)
     app.include_router(health.router)
     app.include_router(metrics.router, responses=PROBLEM_RESPONSES)
     app.include_router(log_router(public=context.settings.log.public), responses=PROBLEM_RESPONSES)

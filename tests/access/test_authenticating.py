@@ -5,13 +5,13 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from clocks import SteppedClock
-from world import account, at_provider
 
 from service.auth.authentication import SESSION_COOKIE, csrf_token, session_digest
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
 from service.ports.sessions import Session
+from support.clocks import SteppedClock
+from support.world import account, at_provider
 
 DECLARE = {"title": "T", "summary": "S"}
 

@@ -4,9 +4,9 @@ import json
 
 import httpx
 import pytest
-from world import account, at_provider
 
 from service.ports.accounts import Role
+from support.world import account, at_provider
 
 LINES = ("a\r\nSet-Cookie: x=1", "a\nb", "a\x00b", "a\u2028b", "\x1b[31mred", "\x85")
 

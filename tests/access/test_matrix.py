@@ -7,10 +7,10 @@ the domain then says), ``-`` is forbidden (403), ``0`` does not exist (404). A r
 import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
-from matrix_rows import BODIES, OPEN, ROLES, ROWS
-from world import build_world
 
 from service.auth.route_guard import declared_permission
+from support.matrix_rows import BODIES, OPEN, ROLES, ROWS
+from support.world import build_world
 
 MARKS = {403: "-", 404: "0"}
 _UNDECLARED = {"/api/v1/openapi.json"}

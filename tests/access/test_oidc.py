@@ -8,19 +8,6 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from clocks import SteppedClock
-from oidc_provider import (
-    CLIENT_ID,
-    CLIENT_SECRET,
-    SigningKey,
-    b64,
-    compact,
-    controlled_provider,
-    elsewhere,
-    huge,
-    never,
-    nonsense,
-)
 
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.oidc.flow import OidcSignIn
@@ -33,6 +20,19 @@ from service.ports.credentials import Password
 from service.settings.oidc import OidcSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
+from support.clocks import SteppedClock
+from support.oidc_provider import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    SigningKey,
+    b64,
+    compact,
+    controlled_provider,
+    elsewhere,
+    huge,
+    never,
+    nonsense,
+)
 
 BROWSER = Browser(address="192.0.2.1")
 REDIRECT = "https://greffier.example/sign-in/oidc/callback"

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import httpx
 import pytest
-from clocks import TurnedClock
 
 from service.auth.authentication import SESSION_COOKIE, csrf_token
 from service.auth.sign_in.sessions import PENDING_COOKIE
 from service.cli.demo.environment import embedded_service
-from service.system.http_server import listening_socket
+from service.system.http_server import bound_socket
+from support.clocks import TurnedClock
 
-SERVER = Path(__file__).parents[1] / "fakes" / "canaille_server.py"
+SERVER = Path(__file__).parents[1] / "support" / "canaille_server.py"
 
 
 def free_port():
-    with listening_socket("127.0.0.1", 0) as listener:
+    with bound_socket("127.0.0.1", 0) as listener:
         return listener.getsockname()[1]
 
 

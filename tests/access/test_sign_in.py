@@ -5,12 +5,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from clocks import SteppedClock
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sign_in_house import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
 
 from notifications.errors import InvalidInputError, NotFoundError, StateConflictError
 from service.auth.authentication import session_digest
@@ -25,6 +23,8 @@ from service.auth.sign_in.throttling import wait_after
 from service.ports.accounts import Role
 from service.ports.mails import ServiceMail
 from service.store import open_store
+from support.clocks import SteppedClock
+from support.sign_in_house import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
 
 ADA = "ada@provider.example"
 

@@ -9,12 +9,10 @@ from datetime import timedelta
 
 import pytest
 from argon2 import PasswordHasher
-from clocks import SteppedClock
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sign_in_house import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
 
 from service.auth.rate_limits import TooManyRequestsError
@@ -24,6 +22,8 @@ from service.auth.sign_in.sign_in import SecondFactorWanted, SignInRefusedError
 from service.auth.sign_in.throttling import Throttling
 from service.ports.credentials import Password
 from service.store import open_store
+from support.clocks import SteppedClock
+from support.sign_in_house import ELSEWHERE, HOME, PASSWORD, Authenticator, Browser, House
 
 ADA = "ada@provider.example"
 WRONG = "guess guess guess"

@@ -7,9 +7,6 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fakes.repositories import methods, repositories
-from scenario import affected, customer, declare, harm, ok, release
-from world import account, at_customer, at_provider, build_world
 
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Reach, Scope, customer_scope
@@ -17,6 +14,9 @@ from service.auth.scope.transaction import within
 from service.auth.scope.visibility import OutOfScopeError
 from service.ports.accounts import AccountKind, Role
 from service.ports.store import AccessTransaction
+from support.repositories import methods, repositories
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.world import account, at_customer, at_provider, build_world
 
 
 @pytest.fixture

@@ -4,19 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from clocks import SteppedClock
-from fakes.access_records import make_account, make_grant, make_mail
-from fakes.records import (
-    NOW,
-    after,
-    make_attempt,
-    make_contact,
-    make_customer,
-    make_delivery,
-    make_incident,
-    make_notice,
-)
-from fakes.smime_reader import SmimeReader
 
 from notifications.delivery.delivery import DeliveryState
 from notifications.notice import NoticeState
@@ -28,6 +15,19 @@ from service.settings.alerts import AlertSettings
 from service.settings.provider import ProviderSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
+from support.access_records import make_account, make_grant, make_mail
+from support.clocks import SteppedClock
+from support.records import (
+    NOW,
+    after,
+    make_attempt,
+    make_contact,
+    make_customer,
+    make_delivery,
+    make_incident,
+    make_notice,
+)
+from support.smime_reader import SmimeReader
 
 MAILBOX = "soc@provider.example"
 SALT = b"s" * 32

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-import returned_samples as samples
-from clocks import SteppedClock
 
 from notifications.errors import Fault, InvalidInputError, StateConflictError, StoreUnavailableError
 from notifications.mail.return_path import ReturnPaths
 from service.channels.bounce_listener import BounceListener, ListenerLimits
 from service.settings.mail import BounceSettings
+from support import returned_samples as samples
+from support.clocks import SteppedClock
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 PATHS = ReturnPaths("bounces.provider.example", [b"k" * 32])

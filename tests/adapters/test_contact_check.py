@@ -7,12 +7,6 @@ from email import message_from_bytes
 from email.policy import default as mail_policy
 
 import pytest
-from clocks import SteppedClock
-from fakes.access_records import make_account
-from fakes.records import NOW, make_contact, make_customer
-from fakes.serving_records import make_endpoint
-from fakes.smime_reader import SmimeReader
-from fakes.smtp_server import CLOSE, SmtpServer
 
 from notifications.delivery.delivery import Outcome, OutcomeKind
 from notifications.delivery.reachability import CheckSubject
@@ -20,13 +14,20 @@ from notifications.delivery.webhook import EndpointState
 from notifications.errors import NotFoundError
 from service.channels.email_smtp import EmailSmtp
 from service.channels.smtp_probe import SmtpProbe
-from service.customers.contact_check import CheckDependencies, ContactChecker
+from service.customers.contact_check.checker import ContactChecker
+from service.customers.contact_check.dependencies import CheckDependencies
 from service.customers.contact_check_schedule import ContactChecks
 from service.monitoring.attention import attention_list
 from service.settings.mail import MailSettings
 from service.settings.provider import ProviderSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
+from support.access_records import make_account
+from support.clocks import SteppedClock
+from support.records import NOW, make_contact, make_customer
+from support.serving_records import make_endpoint
+from support.smime_reader import SmimeReader
+from support.smtp_server import CLOSE, SmtpServer
 
 SENDER = "soc@provider.example"
 PROVIDER = ProviderSettings(name="Provider", contact_email="board@provider.example", default_language="en")

@@ -1,14 +1,14 @@
 """``greffier copy``: from a data folder to the database that its settings name, with nobody else at work."""
 
 from click.testing import CliRunner
-from fakes.postgresql_server import postgresql_server
-from fakes.records import NOW, SALT, make_customer, make_entry
 
 from service.bootstrap.data_folder import prepare_data_folder
 from service.cli.main import cli
 from service.settings import load_settings
 from service.store import open_store
 from service.system.file_lock import sole_use
+from support.postgresql_server import postgresql_server
+from support.records import NOW, SALT, make_customer, make_entry
 
 
 async def filled(data, monkeypatch, target):

@@ -6,14 +6,14 @@ import ssl
 from itertools import pairwise
 
 import pytest
-from fakes.smtp_server import CLOSE, HANG, SmtpServer
-from fakes.tls_authority import new_authority
 
 from notifications.delivery.delivery import ChannelKind, OutcomeKind, SendingLimit
 from notifications.errors import InvalidInputError
 from service.channels.email_smtp import EmailSmtp
 from service.settings import load_settings
 from service.settings.mail import MailSettings
+from support.smtp_server import CLOSE, HANG, SmtpServer
+from support.tls_authority import new_authority
 
 CONTENT = b"Subject: notice\r\nMIME-Version: 1.0\r\n\r\nIl y a eu un incident.\r\n"
 MESSAGE_ID = "<0123456789abcdef0123456789abcdef01234567@greffier.example>"

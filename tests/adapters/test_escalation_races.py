@@ -5,8 +5,17 @@ import threading
 from dataclasses import replace
 
 import pytest
-from fakes.postgresql_server import postgresql_server
-from fakes.records import (
+
+from notifications.delivery.delivery import DeliveryState
+from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
+from notifications.errors import VersionMismatchError
+from notifications.notice import NoticeState
+from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.notices.escalate import begin_escalation, escalate
+from service.store import open_store
+from service.system.logging import SystemIdentifiers
+from support.postgresql_server import postgresql_server
+from support.records import (
     NOBODY,
     NOW,
     SALT,
@@ -19,15 +28,6 @@ from fakes.records import (
     make_notice,
     make_sealed,
 )
-
-from notifications.delivery.delivery import DeliveryState
-from notifications.delivery.escalation_plan import DEFAULT_ESCALATION_POLICY as POLICY
-from notifications.errors import VersionMismatchError
-from notifications.notice import NoticeState
-from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.notices.escalate import begin_escalation, escalate
-from service.store import open_store
-from service.system.logging import SystemIdentifiers
 
 
 @pytest.fixture

@@ -5,9 +5,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fakes.chosen_leadership import ChosenLeadership
-from fakes.memory_store import MemoryStore
-from fakes.records import make_entry
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from notifications.audit.note import verifier_key
@@ -17,6 +14,9 @@ from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.crypto.log_keys import LogSigners
 from service.store import migrate_store, open_store
 from service.system.leadership import SoleLeadership, while_leading
+from support.chosen_leadership import ChosenLeadership
+from support.memory_store import MemoryStore
+from support.records import make_entry
 
 ORIGIN = "log.greffier.test"
 KEY, NEW = (Ed25519PrivateKey.from_private_bytes(letter * 32) for letter in (b"k", b"n"))

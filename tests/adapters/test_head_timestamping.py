@@ -4,8 +4,6 @@ import subprocess
 from datetime import timedelta
 
 import pytest
-from clocks import SteppedClock
-from fakes.records import NOW, make_entry
 
 from notifications.errors import TimestampUnavailableError
 from service.audit_log.checkpoint_timestamps import CheckpointTimestamper
@@ -20,6 +18,8 @@ from service.monitoring.service_findings import scan_operations
 from service.settings import load_settings
 from service.settings.alerts import AlertSettings
 from service.store import open_store
+from support.clocks import SteppedClock
+from support.records import NOW, make_entry
 
 SETTINGS = AlertSettings(log_lag_seconds=9 * 24 * 3600, least_free_bytes=0)
 

@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
-from kept_keys import Authority, Kept, as_released, mode, settings_of
 
 from notifications.audit.entry import parse_leaf
 from notifications.crypto.cms import verify_detached
@@ -19,6 +18,7 @@ from service.crypto.cms_signer import CmsSigner
 from service.crypto.key_files import load_chain, load_private_key, private_pem
 from service.crypto.master_key import key_passphrases, load_masters
 from service.key_rotation import staging as key_placing
+from support.kept_keys import Authority, Kept, as_released, mode, settings_of
 
 
 @pytest.fixture

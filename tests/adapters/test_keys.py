@@ -2,19 +2,13 @@
 
 import asyncio
 import base64
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fakes.records import make_customer
-from fakes.serving_records import make_endpoint, make_secret
-from kept_keys import Kept, as_released, mode, private_files, settings_of
-from sealed_sample import SetClock
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.note import parse_note, parse_verifier_key, verifier_key
@@ -31,6 +25,11 @@ from service.crypto.secret_box import SecretBox, SecretUnreadableError
 from service.key_rotation.master_rotation import rotate_master
 from service.ports.accounts import Account, AccountKind
 from service.ports.credentials import Totp
+from support.commands import run as greffier
+from support.kept_keys import Kept, as_released, mode, private_files, settings_of
+from support.records import make_customer
+from support.sealed_sample import SetClock
+from support.serving_records import make_endpoint, make_secret
 
 ORIGIN = "provider.example/greffier"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -257,12 +256,6 @@ class TestMasterRotation:
         assert await kept.logged() == []
         # The key files are under the new key, which stands in the file with the one before.
         assert Kept(kept.folder).signer().sign_detached(b"x")
-
-
-def greffier(*words):
-    return subprocess.run(
-        [Path(sys.executable).with_name("greffier"), *map(str, words)], capture_output=True, check=False, text=True
-    )
 
 
 class TestCommand:

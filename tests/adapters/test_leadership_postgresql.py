@@ -5,9 +5,9 @@ from contextlib import AsyncExitStack
 
 import psycopg
 import pytest
-from fakes.postgresql_server import postgresql_server
 
 from service.system.leadership import LEADER_LOCK, AdvisoryLockLeadership
+from support.postgresql_server import postgresql_server
 
 #: As often as a test can bear: what is waited for comes as soon as it can.
 SOON = {"retry_seconds": 0.02, "answer_seconds": 5.0}

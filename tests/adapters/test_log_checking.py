@@ -7,11 +7,11 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from clocks import SteppedClock
-from fakes.records import NOW
 
 from service.audit_log.fsck_schedule import CheckFailedError, FsckSchedule, FsckState, check_by_process
 from service.settings import load_settings
+from support.clocks import SteppedClock
+from support.records import NOW
 
 CLEAN = {"clean": True, "entries": 7, "differences": []}
 FOUND = {

@@ -4,13 +4,13 @@ import asyncio
 
 import aiosmtplib
 import pytest
-from fakes.tls_authority import new_authority
 
 from notifications.delivery.delivery import OutcomeKind
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp
 from service.cli.demo.mail_sink import MailSink
 from service.settings.mail import MailSettings
+from support.tls_authority import new_authority
 
 CONTENT = b"Subject: x\r\n\r\n.dot\r\n..\r\n" + b"y" * 900 + b"\r\n\r\n"
 

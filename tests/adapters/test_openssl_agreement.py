@@ -5,7 +5,8 @@ from email import message_from_bytes
 from email.policy import default
 
 import pytest
-from sealed_sample import Office
+
+from support.sealed_sample import Office
 
 LANGUAGES = ("de", "en", "fr")
 

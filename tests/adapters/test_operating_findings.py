@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
-from clocks import SteppedClock
-from fakes.records import NOW, make_attempt, make_customer, make_delivery, make_entry, make_incident, make_notice
 
 from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
 from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
@@ -23,6 +22,17 @@ from service.settings.alerts import AlertSettings
 from service.settings.provider import ProviderSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
+from support.clocks import SteppedClock
+from support.records import (
+    NOW,
+    make_attempt,
+    make_customer,
+    make_delivery,
+    make_entry,
+    make_incident,
+    make_notice,
+    make_sealed,
+)
 
 SETTINGS = AlertSettings(lead_seconds=900)
 PROVIDER = ProviderSettings(name="Provider", contact_email="soc@provider.example", default_language="en")
@@ -43,7 +53,7 @@ class Watch:
             clock=self.clock,
             identifiers=SystemIdentifiers(),
             metrics=self.metrics,
-            surroundings=AlertSources(lambda: self.ends, lambda: self.free, log_check=lambda: self.log_check),
+            sources=AlertSources(lambda: self.ends, lambda: self.free, log_check=lambda: self.log_check),
         )
 
     def act(self):
@@ -109,6 +119,27 @@ async def test_a_queue_that_is_not_worked_on_is_alerted_and_settled_once_it_is(w
         )
 
     await watch.store.write(work)
+    assert await watch.kinds(minutes=1) == []
+
+
+async def test_notices_without_their_timestamp_are_alerted_with_the_reason_until_it_comes(watch):
+    delivery = await watch.queued(channel=ChannelKind.CONSOLE)
+    done = replace(delivery, state=DeliveryState.SENT, attempts=1, next_attempt_at=None)
+    notice = await watch.store.read(lambda tx: tx.notices.get(delivery.notice_id))
+
+    def work(tx):
+        tx.deliveries.finish_attempt(done, make_attempt(delivery), None)
+        tx.notices.add_seal(make_sealed(notice, sealed_at=watch.clock.now()), uuid4())
+
+    await watch.store.write(work)
+    assert await watch.kinds(minutes=9) == []
+    await watch.store.write(lambda tx: tx.notices.set_timestamp_refusal("the authority answered rejection"))
+    assert await watch.look(minutes=2) == [("notices_undated", "the authority answered rejection 1")]
+    mails = await watch.store.read(lambda tx: tx.mails.due(watch.clock.now(), 100))
+    (mail,) = [mail for mail in mails if mail.subject == "Notices without a timestamp"]
+    assert "1 notice(s) went out without a timestamp" in mail.text
+    assert "the authority answered rejection" in mail.text
+    await watch.store.write(lambda tx: tx.notices.set_timestamp(notice.id, b"token", independent=True))
     assert await watch.kinds(minutes=1) == []
 
 

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 
 import pytest
-from clocks import SteppedClock
 
 from service.system.periodic import PeriodicTask
+from support.clocks import SteppedClock
 
 #: Longer than any test runs: what waits for it does not look again.
 NEVER_SECONDS = 3600.0

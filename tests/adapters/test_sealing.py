@@ -3,7 +3,6 @@
 import asyncio
 import stat
 import subprocess
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,7 +19,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from sealed_sample import ADDRESS, ORIGIN, SetClock
 
 from notifications.crypto.cms import verify_chain, verify_detached
 from notifications.errors import InvalidInputError, SealingUnavailableError, TimestampUnavailableError
@@ -28,6 +26,8 @@ from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import KeyFiles, create_demo_keys
 from service.crypto.key_files import load_log_key
 from service.crypto.timestamping import EmbeddedTimestampAuthority, HttpTimestampAuthority, verify_reply
+from support.sealed_sample import ADDRESS, ORIGIN, SetClock
+from support.timestamp_responder import answering, http, web_server
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 CONTENT = b"what is signed"
@@ -417,38 +417,6 @@ def test_the_embedded_authority_takes_no_key_but_rsa(stamping):
 # -- an authority by HTTP
 
 
-@asynccontextmanager
-async def web_server(answer):
-    """Serve HTTP on loopback: ``answer`` gets the request's head and body and the writer; gives the URL."""
-    tasks = set()
-
-    async def serve(reader, writer):
-        tasks.add(asyncio.current_task())
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r")[0])
-            await answer(head, await reader.readexactly(length), writer)
-            await writer.drain()
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/tsr"
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def http(body, status="200 OK", kind="application/timestamp-reply", more=""):
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n{more}"
-    return head.encode() + b"\r\n" + body
-
-
 def stamped(stamping, request, **changes):
     """Return the reply of a stamping's authority to a request with some of its members changed."""
     asked = tsp.TimeStampReq.load(request)
@@ -464,13 +432,6 @@ async def ask(stamping, answer, timeout_seconds=5):
             return await client.timestamp(CONTENT)
         finally:
             await client.aclose()
-
-
-def answering(make):
-    async def answer(head, body, writer):
-        writer.write(make(body))
-
-    return answer
 
 
 async def test_an_authority_by_http_is_asked_as_rfc_3161_says_and_its_token_used(stamping):

@@ -6,9 +6,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fakes.memory_store import MemoryStore
-from fakes.postgresql_server import postgresql_server
-from fakes.records import make_entry
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from notifications.audit.merkle import (
@@ -31,6 +28,9 @@ from service.audit_log.published_head import verify_head
 from service.audit_log.sequencer import Sequencer, SequencerSettings
 from service.crypto.log_keys import LogSigners
 from service.store import migrate_store, open_store
+from support.memory_store import MemoryStore
+from support.postgresql_server import postgresql_server
+from support.records import make_entry
 
 ORIGIN = "log.greffier.test"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)

@@ -8,9 +8,6 @@ from email import message_from_bytes
 from email.policy import default as mail_policy
 
 import pytest
-from clocks import SteppedClock
-from fakes.access_records import make_mail
-from fakes.smtp_server import CLOSE, SmtpServer
 
 from service.channels.email_smtp import EmailSmtp
 from service.crypto.cms_signer import CmsSigner
@@ -19,6 +16,9 @@ from service.delivery.transactional_mail import MailSender, ServiceMailer
 from service.settings.mail import MailSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
+from support.access_records import make_mail
+from support.clocks import SteppedClock
+from support.smtp_server import CLOSE, SmtpServer
 
 ADDRESS = "soc@provider.example"
 SECRET = "https://console.example/links/s3cr3t-t0ken"

@@ -6,7 +6,14 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from fakes.access_records import (
+
+from notifications.errors import InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
+from notifications.ports import Page
+from service.ports.accounts import AccountKind, Role
+from service.ports.store import AccessTransaction
+from service.store import migrate_store, open_store
+from service.store.engines.transaction import SqlTransaction
+from support.access_records import (
     make_account,
     make_alert,
     make_code,
@@ -23,16 +30,9 @@ from fakes.access_records import (
     make_totp,
     some_digest,
 )
-from fakes.postgresql_server import postgresql_server
-from fakes.records import NOBODY, NOW, SALT, after, make_contact, make_customer
-from fakes.repositories import repositories, verify_signatures
-
-from notifications.errors import InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
-from notifications.ports import Page
-from service.ports.accounts import AccountKind, Role
-from service.ports.store import AccessTransaction
-from service.store import migrate_store, open_store
-from service.store.engines.transaction import SqlTransaction
+from support.postgresql_server import postgresql_server
+from support.records import NOBODY, NOW, SALT, after, make_contact, make_customer
+from support.repositories import repositories, verify_signatures
 
 
 @pytest.fixture(scope="session")

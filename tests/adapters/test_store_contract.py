@@ -6,10 +6,29 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from fakes.memory_records import Records
-from fakes.memory_store import MemoryStore, MemoryTransaction
-from fakes.postgresql_server import postgresql_server
-from fakes.records import (
+
+from notifications.audit.entry import leaf_bytes, pseudonym
+from notifications.customer.records import MailContent
+from notifications.decision import Verdict
+from notifications.delivery.delivery import DeliveryState
+from notifications.errors import (
+    InvalidInputError,
+    LogUnavailableError,
+    NotFoundError,
+    StateConflictError,
+    VersionMismatchError,
+)
+from notifications.incident import IncidentState
+from notifications.notice import NoticeState
+from notifications.notice.seal import UndatedNotice
+from notifications.ports import InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
+from service.ports.log import LogTransaction
+from service.store import migrate_store, open_store
+from service.store.engines.transaction import SqlTransaction
+from support.memory_records import Records
+from support.memory_store import MemoryStore, MemoryTransaction
+from support.postgresql_server import postgresql_server
+from support.records import (
     NOBODY,
     NOW,
     SALT,
@@ -27,25 +46,7 @@ from fakes.records import (
     make_profile,
     make_sealed,
 )
-from fakes.repositories import repositories, verify_signatures
-
-from notifications.audit.entry import leaf_bytes, pseudonym
-from notifications.customer.records import MailContent
-from notifications.decision import Verdict
-from notifications.delivery.delivery import DeliveryState
-from notifications.errors import (
-    InvalidInputError,
-    LogUnavailableError,
-    NotFoundError,
-    StateConflictError,
-    VersionMismatchError,
-)
-from notifications.incident import IncidentState
-from notifications.notice import NoticeState
-from notifications.ports import InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
-from service.ports.log import LogTransaction
-from service.store import migrate_store, open_store
-from service.store.engines.transaction import SqlTransaction
+from support.repositories import repositories, verify_signatures
 
 
 @pytest.fixture(scope="session")
@@ -500,6 +501,21 @@ class TestSeals:
         assert await store.read(lambda tx: (tx.notices.seal(NOBODY), tx.notices.seal_entry_id(NOBODY))) == (None, None)
         with pytest.raises(StateConflictError):
             await store.write(lambda tx: tx.notices.add_seal(plain, uuid4()))
+
+    async def test_why_a_timestamp_is_owed(self, store, notices):
+        first, second, later = [make_sealed(notice) for notice in notices]
+        await store.write(lambda tx: [tx.notices.add_seal(item, uuid4()) for item in (first, second)])
+        unknown = [UndatedNotice(item.notice_id, item.sealed_at, None) for item in (first, second)]
+        assert list(await store.read(lambda tx: tx.notices.undated(9))) == unknown
+        for reason in ("it is away", "it refuses"):
+            await store.write(lambda tx, reason=reason: tx.notices.set_timestamp_refusal(reason))
+        await store.write(lambda tx: tx.notices.add_seal(later, uuid4()))
+        refused = [replace(item, reason="it refuses") for item in unknown]
+        found = [*refused, UndatedNotice(later.notice_id, later.sealed_at, None)]
+        assert list(await store.read(lambda tx: tx.notices.undated(9))) == found
+        assert list(await store.read(lambda tx: tx.notices.undated(1))) == refused[:1]
+        await store.write(lambda tx: tx.notices.set_timestamp(first.notice_id, b"token", independent=True))
+        assert list(await store.read(lambda tx: tx.notices.undated(9))) == found[1:]
 
     async def test_evidence_is_set_once_and_owed_until_then(self, store, notices):
         sealed = [make_sealed(notice) for notice in notices]

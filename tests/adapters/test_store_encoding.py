@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
-from fakes.records import make_decision, make_facts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from notifications.decision import Decision
 from notifications.delivery.delivery import Outcome
 from notifications.incident import Answer, IncidentFacts
 from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
+from support.records import make_decision, make_facts
 
 #: Everything that a database text can hold: no lone surrogates.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -7,9 +7,21 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from fakes.access_records import make_account, make_alert, make_grant, make_link, make_mail, make_session
-from fakes.postgresql_server import postgresql_server
-from fakes.records import (
+
+from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
+from notifications.delivery.call_task import CallTaskState
+from notifications.delivery.delivery import DeliveryState
+from notifications.errors import GreffierError, NotFoundError, StateConflictError
+from notifications.incident import AffectedCustomer, LocalizedText
+from notifications.notice import NoticeState
+from notifications.ports import InboxItem, Page, StoredResponse
+from service.ports.accounts import Role
+from service.store import open_store
+from service.store.engines.compaction import COMPACTED
+from service.store.tables import metadata
+from support.access_records import make_account, make_alert, make_grant, make_link, make_mail, make_session
+from support.postgresql_server import postgresql_server
+from support.records import (
     NOBODY,
     NOW,
     after,
@@ -26,7 +38,7 @@ from fakes.records import (
     make_profile,
     make_sealed,
 )
-from fakes.serving_records import (
+from support.serving_records import (
     make_acknowledgement,
     make_call_record,
     make_call_task,
@@ -37,18 +49,6 @@ from fakes.serving_records import (
     make_returned,
     make_secret,
 )
-
-from notifications.customer.erasure import Erasure, ErasureOrder, ServedBy
-from notifications.delivery.call_task import CallTaskState
-from notifications.delivery.delivery import DeliveryState
-from notifications.errors import GreffierError, NotFoundError, StateConflictError
-from notifications.incident import AffectedCustomer, LocalizedText
-from notifications.notice import NoticeState
-from notifications.ports import InboxItem, Page, StoredResponse
-from service.ports.accounts import Role
-from service.store import open_store
-from service.store.engines.compaction import COMPACTED
-from service.store.tables import metadata
 
 REFUSALS = (sqlite3.IntegrityError, psycopg.IntegrityError)
 _BEGUN_AT_ONCE = (

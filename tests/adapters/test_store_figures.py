@@ -6,9 +6,17 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from fakes.access_records import make_alert, make_mail
-from fakes.postgresql_server import postgresql_server
-from fakes.records import (
+
+from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
+from notifications.delivery.reachability import CheckSubject
+from notifications.delivery.webhook import EndpointState
+from notifications.notice import NoticeState
+from service.ports.figures import hold_reason_kind
+from service.store import migrate_store, open_store
+from service.store.delivery import figures as statements
+from support.access_records import make_alert, make_mail
+from support.postgresql_server import postgresql_server
+from support.records import (
     NOW,
     after,
     make_attempt,
@@ -20,15 +28,7 @@ from fakes.records import (
     make_notice,
     make_sealed,
 )
-from fakes.serving_records import make_call_task, make_check, make_endpoint, make_pause
-
-from notifications.delivery.delivery import ChannelKind, DeliveryState, Outcome, OutcomeKind
-from notifications.delivery.reachability import CheckSubject
-from notifications.delivery.webhook import EndpointState
-from notifications.notice import NoticeState
-from service.ports.figures import hold_reason_kind
-from service.store import migrate_store, open_store
-from service.store.delivery import figures as statements
+from support.serving_records import make_call_task, make_check, make_endpoint, make_pause
 
 SALT = b"s" * 32
 

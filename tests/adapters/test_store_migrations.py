@@ -9,7 +9,15 @@ from uuid import uuid4
 import pytest
 from alembic import command
 from alembic.config import Config
-from fakes.records import (
+
+from notifications.customer.records import MailContent
+from notifications.errors import StoreUnavailableError
+from notifications.notice import NoticeState
+from notifications.ports import InboxItem, StoredResponse
+from service.store import migrate_store, open_store
+from service.store.engines.migration import sqlite_engine
+from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
+from support.records import (
     NOW,
     SALT,
     after,
@@ -26,14 +34,6 @@ from fakes.records import (
     make_profile,
     make_sealed,
 )
-
-from notifications.customer.records import MailContent
-from notifications.errors import StoreUnavailableError
-from notifications.notice import NoticeState
-from notifications.ports import InboxItem, StoredResponse
-from service.store import migrate_store, open_store
-from service.store.engines.migration import sqlite_engine
-from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
 
 
 def make_database(path, revision):

@@ -11,9 +11,19 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fakes.pgbouncer import pgbouncer
-from fakes.postgresql_server import own_server, postgresql_server
-from fakes.records import (
+
+from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
+from notifications.audit.merkle import append_leaves, leaf_hash
+from notifications.errors import InvalidInputError, StateConflictError, StoreUnavailableError, VerificationError
+from notifications.notice import NoticeState
+from service.store import migrate_store, open_store
+from service.store.engines.migration import postgresql_engine
+from service.store.engines.triggers import APPEND_ONLY, BLANKED, ERASABLE
+from service.store.maintenance.copy import copy_store
+from service.store.tables import metadata
+from support.pgbouncer import pgbouncer
+from support.postgresql_server import own_server, postgresql_server
+from support.records import (
     NOW,
     SALT,
     after,
@@ -25,16 +35,6 @@ from fakes.records import (
     make_notice,
     make_sealed,
 )
-
-from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
-from notifications.audit.merkle import append_leaves, leaf_hash
-from notifications.errors import InvalidInputError, StateConflictError, StoreUnavailableError, VerificationError
-from notifications.notice import NoticeState
-from service.store import migrate_store, open_store
-from service.store.engines.migration import postgresql_engine
-from service.store.engines.triggers import APPEND_ONLY, BLANKED, ERASABLE
-from service.store.maintenance.copy import copy_store
-from service.store.tables import metadata
 
 
 @pytest.fixture

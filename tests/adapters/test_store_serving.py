@@ -4,9 +4,17 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from fakes.memory_store import MemoryStore
-from fakes.postgresql_server import postgresql_server
-from fakes.records import (
+
+from notifications.delivery.call_task import CallTaskState
+from notifications.delivery.delivery import ChannelKind, DeliveryCause, DeliveryState
+from notifications.delivery.webhook import EndpointState
+from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError
+from notifications.notice import NoticeState
+from notifications.ports import Page
+from service.store import open_store
+from support.memory_store import MemoryStore
+from support.postgresql_server import postgresql_server
+from support.records import (
     NOBODY,
     NOW,
     SALT,
@@ -19,7 +27,7 @@ from fakes.records import (
     make_notice,
     make_sealed,
 )
-from fakes.serving_records import (
+from support.serving_records import (
     make_acknowledgement,
     make_call_record,
     make_call_task,
@@ -31,14 +39,6 @@ from fakes.serving_records import (
     make_returned,
     make_secret,
 )
-
-from notifications.delivery.call_task import CallTaskState
-from notifications.delivery.delivery import ChannelKind, DeliveryCause, DeliveryState
-from notifications.delivery.webhook import EndpointState
-from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError
-from notifications.notice import NoticeState
-from notifications.ports import Page
-from service.store import open_store
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])

@@ -19,7 +19,17 @@ from uuid import UUID, uuid4
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from fakes.records import (
+from sqlalchemy import bindparam, select
+
+import service.store
+from notifications.errors import StateConflictError, StoreUnavailableError
+from notifications.ports import InboxItem
+from service.store import migrate_store, open_store
+from service.store.engines.migration import is_current, sqlite_engine, upgrade
+from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
+from service.store.sql.statements import compiled
+from service.store.tables import metadata
+from support.records import (
     NOW,
     SALT,
     make_attempt,
@@ -33,7 +43,7 @@ from fakes.records import (
     make_profile,
     make_sealed,
 )
-from fakes.serving_records import (
+from support.serving_records import (
     make_acknowledgement,
     make_call_record,
     make_call_task,
@@ -41,16 +51,6 @@ from fakes.serving_records import (
     make_opening,
     make_returned,
 )
-from sqlalchemy import bindparam, select
-
-import service.store
-from notifications.errors import StateConflictError, StoreUnavailableError
-from notifications.ports import InboxItem
-from service.store import migrate_store, open_store
-from service.store.engines.migration import is_current, sqlite_engine, upgrade
-from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
-from service.store.sql.statements import compiled
-from service.store.tables import metadata
 
 
 @pytest.fixture(scope="session")
@@ -397,7 +397,7 @@ _CHILD = """
     import asyncio, sys
     from uuid import UUID
     sys.path[:0] = [{tests!r}, {root!r}]
-    from fakes.records import make_customer, make_entry, make_incident, SALT
+    from support.records import make_customer, make_entry, make_incident, SALT
     from service.store import open_store
 
     async def client(store, own):
@@ -434,9 +434,8 @@ class TestDurability:
     @pytest.fixture
     def acknowledged(self, path):
         """What a process that was killed in the middle of writing had been told was durable."""
-        tests = Path(__file__).parents[1]
-        script = textwrap.dedent(_CHILD).format(tests=str(tests), root=str(tests.parent), path=str(path))
-        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as child:
+        script, tests = textwrap.dedent(_CHILD).format(path=str(path)), Path(__file__).parents[1]
+        with subprocess.Popen([sys.executable, "-c", script], cwd=tests, stdout=subprocess.PIPE, text=True) as child:
             lines = [child.stdout.readline() for _ in range(300)]
             child.send_signal(signal.SIGKILL)
             lines += child.stdout.readlines()

@@ -7,11 +7,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from sealed_sample import Office
 
 from notifications.evidence.verification import MAIL_STEPS
+from notifications.mail.enveloped import encrypt_mail
 from service.cli.main import main
 from service.settings import load_settings
+from support.sealed_sample import Office
+from support.smime_reader import SmimeReader
 
 GREFFIER = Path(sys.executable).with_name("greffier")
 GENUINE = "GENUINE: signed by the provider, timestamped as shown, and held by its audit log"
@@ -161,10 +163,9 @@ def test_a_timestamp_that_follows_is_said_to_follow(office, verify):
 @pytest.mark.parametrize(
     ("old", "new", "number"),
     [
-        (b"\r\nTo: ", b"\r\nCc: x@evil.example\r\nTo: ", 1),
         (b'filename="notice.json"', b'filename="notice.jsom"', 1),
         (b"Content-Language: fr", b"Content-Language: de", 1),
-        (b"Message-ID: <n.77", b"Message-ID: <n.78", 7),
+        (b"quoted-printable\r\n\r\nINC", b"quoted-printable\r\n\r\nINK", 2),
     ],
 )
 def test_the_step_that_failed_is_named_with_its_number(genuine, verify, old, new, number):
@@ -175,6 +176,45 @@ def test_the_step_that_failed_is_named_with_its_number(genuine, verify, old, new
         [f"{number}.", "FAILED"],
     ]
     assert lines[-1] == f"NOT GENUINE: step {number}, {MAIL_STEPS[number - 1]}, failed; do not trust this mail"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "number", "said"),
+    [
+        (b"\r\nTo: ", b"\r\nCc: x@evil.example\r\nTo: ", 1, "has a header cc that no notice has"),
+        (b"Message-ID: <n.77", b"Message-ID: <n.78", 7, "the header Message-ID is not the one under the signature"),
+    ],
+)
+def test_what_was_changed_outside_the_signed_part_is_named_and_every_step_is_taken(
+    genuine, verify, old, new, number, said
+):
+    code, lines, error = verify(genuine.replace(old, new, 1))
+    assert (code, error) == (3, "")
+    assert [line.partition(":")[0] for line in lines[:-1]] == [
+        f"{step}. {'changed' if step == number else 'ok     '} {name}" for step, name in enumerate(MAIL_STEPS, 1)
+    ]
+    assert lines[number - 1].endswith(f"; outside the signed part: {said}")
+    assert lines[-1] == (
+        "CHANGED OUTSIDE: the signed content is genuine, but the copy was changed outside it; "
+        f"do not believe these parts: {said}"
+    )
+
+
+def test_an_encrypted_mail_is_not_readable_as_saved_and_how_to_save_it_is_said(office, verify):
+    reader = SmimeReader("rssi@valmont.example", office.now)
+    mail = encrypt_mail(office.mail(), office.envelope(), "INC-2026-000042", reader.der)
+    code, lines, error = verify(mail)
+    assert (code, error) == (4, "")
+    how = "is encrypted: decrypt it first (openssl cms -decrypt -in MAIL -inkey KEY -out DECRYPTED)"
+    assert lines == [f"1. unread  structure: {how}", f"NOT READABLE AS SAVED: the mail {how}; do not trust it before"]
+
+
+def test_the_help_says_what_each_exit_code_means(monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["greffier", "verify", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    lines = [line.strip() for line in capfd.readouterr().out.splitlines()]
+    assert [line[:3] for line in lines if line[:1].isdigit()] == ["0  ", "1  ", "2  ", "3  ", "4  "]
 
 
 def test_another_provider_s_trust_folder_makes_a_mail_not_genuine(genuine, verify, tmp_path):

@@ -8,12 +8,6 @@ from email.utils import format_datetime
 from uuid import uuid4
 
 import pytest
-from fakes.clocks import SteppedClock
-from fakes.records import NOW, make_customer
-from fakes.serving_records import make_endpoint, make_secret
-from fakes.tls_authority import new_authority
-from fakes.webhook_receiver import verify_webhook
-from fakes.webhook_server import answer, close_at_once, hang, slow_body, slow_headers, webhook_server
 
 from notifications.delivery.delivery import OutcomeKind
 from notifications.delivery.webhook import EndpointState, SignatureKind
@@ -29,6 +23,19 @@ from service.channels.webhook_https import (
 )
 from service.crypto.secret_box import SecretBox
 from service.settings.webhooks import WebhookSettings
+from support.clocks import SteppedClock
+from support.records import NOW, make_customer
+from support.serving_records import make_endpoint, make_secret
+from support.tls_authority import new_authority
+from support.webhook_receiver import verify_webhook
+from support.webhook_server import (
+    answer,
+    close_at_once,
+    hang,
+    slow_body,
+    slow_headers,
+    webhook_server,
+)
 
 BOX = SecretBox([b"m" * 32])
 SHARED, PRIVATE = b"s" * 32, b"p" * 32

@@ -7,11 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from clocks import SteppedClock
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-from fakes.memory_store import MemoryStore
-from fakes.records import make_entry
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_cosignature
 from notifications.audit.note import COSIGNATURE_V1, verifier_key
@@ -32,7 +29,10 @@ from service.audit_log.witness.client import (
 from service.audit_log.witness.folder import WitnessFolder, prepare_witness
 from service.audit_log.witness.server import create_witness_app
 from service.crypto.log_keys import LogSigners
-from service.system.http_server import HttpServer, listening_socket
+from service.system.http_server import HttpServer, bound_socket
+from support.clocks import SteppedClock
+from support.memory_store import MemoryStore
+from support.records import make_entry
 
 ORIGIN = "log.greffier.test"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
@@ -53,7 +53,7 @@ class Keys:
 @asynccontextmanager
 async def served(app):
     """An application on a port of loopback; yields its address."""
-    with listening_socket("127.0.0.1", 0) as listener:
+    with bound_socket("127.0.0.1", 0) as listener:
         server = HttpServer(app)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await server.is_up.wait()

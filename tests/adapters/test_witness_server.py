@@ -4,8 +4,6 @@ import hashlib
 import os
 import re
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -28,10 +26,10 @@ from notifications.errors import InvalidInputError, LogUnavailableError
 from service.audit_log.witness.folder import Algorithm, WitnessFolder, prepare_witness
 from service.audit_log.witness.server import SIZE_TYPE, create_witness_app
 from service.system.file_lock import sole_use
+from support.commands import Command, run
 
 _LOG = Ed25519PrivateKey.from_private_bytes(bytes([1]) * 32)
 _ORIGIN = "provider.example/log"
-_WITNESS = (sys.executable, "-m", "service.cli", "witness")
 _VKEY = verifier_key(_ORIGIN, _LOG)
 
 
@@ -207,29 +205,26 @@ class Running:
     """``greffier witness`` in a process of its own."""
 
     def __init__(self, folder):
-        self.process = subprocess.Popen(
-            [*_WITNESS, "--data", str(folder), "--port", "0"],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        while (line := self.process.stderr.readline()) and (match := re.search(r"at (http://\S+)", line)) is None:
+        reading, writing = os.pipe()
+        self.errors = os.fdopen(reading)
+        with os.fdopen(writing, "w") as errors:
+            self.process = Command(("witness", "--data", folder, "--port", 0), stderr=errors)
+        while (line := self.errors.readline()) and (match := re.search(r"at (http://\S+)", line)) is None:
             pass
         self.url = match[1]
 
     def kill(self, how=signal.SIGKILL):
         self.process.send_signal(how)
-        self.process.wait(20)
-        self.process.stderr.close()
-        return self.process.returncode
+        try:
+            return self.process.wait(20)
+        finally:
+            self.errors.close()
 
 
 def test_killed_at_any_moment_it_cosigns_no_fork(tmp_path):
     folder, log = tmp_path / "witness", tmp_path / "log.vkey"
     log.write_text(_VKEY.text() + "\n")
-    made = subprocess.run(
-        [*_WITNESS, "init", "--data", folder, "--name", "w.example", "--log", log],
-        text=True, capture_output=True, check=False,
-    )  # fmt: skip
+    made = run("witness", "init", "--data", folder, "--name", "w.example", "--log", log)
     assert made.returncode == 0, made.stderr
     assert made.stdout == (folder / "witness.vkey").read_text()
     cosigned = 0

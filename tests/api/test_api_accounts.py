@@ -2,8 +2,9 @@
 
 import httpx
 import pytest
-import scenario
-from scenario import ok
+
+from support import scenario
+from support.scenario import ok
 
 
 async def account(api, name="Ada", **changes):

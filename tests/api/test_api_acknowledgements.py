@@ -2,18 +2,14 @@
 
 import contextlib
 import json
-import sys
-from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
-from scenario import affected, change, customer, declare, harm, notices, ok, release
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import account, at_customer, at_provider
 
 from service.ports.accounts import Role
+from support.scenario import affected, change, customer, declare, harm, notices, ok, release
+from support.world import account, at_customer, at_provider
 
 
 class Case:

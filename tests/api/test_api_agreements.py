@@ -4,11 +4,11 @@ from importlib import resources
 
 import httpx
 import pytest
-import scenario
-from scenario import ok
 
 from notifications.errors import GreffierError
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.scenario import ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I2", "criticality": "C1"}
 

@@ -1,7 +1,7 @@
 """What waits for a person is listed with its clock, nearest deadline first, and goes once it is dealt with."""
 
-import scenario
-from scenario import affected, ok
+from support import scenario
+from support.scenario import affected, ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 

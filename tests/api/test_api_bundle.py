@@ -6,17 +6,12 @@ import io
 import json
 import re
 import subprocess
-import sys
 import zipfile
 from datetime import UTC, datetime
 from email import message_from_bytes
-from pathlib import Path
 from uuid import UUID
 
 import pytest
-import scenario
-from postgresql_server import postgresql_server
-from scenario import affected, harm, ok
 from test_api_accounts import caller, service
 from test_api_trail import sequenced
 
@@ -26,6 +21,10 @@ from notifications.use_cases.evidence.bundle_evidence import BundleRequest, plan
 from service.audit_log.bundle_writer import read_anchors, write_bundle
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust
+from support import scenario
+from support.commands import run_beside
+from support.postgresql_server import postgresql_server
+from support.scenario import affected, harm, ok
 
 __all__ = ["caller"]
 
@@ -205,8 +204,7 @@ async def test_the_command_makes_it_beside_the_service_and_another_command_verif
 
 
 async def greffier(*words):
-    command = [str(Path(sys.executable).with_name("greffier")), *map(str, words)]
-    return await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False, timeout=120)
+    return await run_beside(*words, text=False)
 
 
 async def test_a_customer_s_bundle_reveals_nothing_of_another(running, api, caller, shared):

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import httpx
 import pytest
-from clocks import SteppedClock
-from scenario import affected, customer, declare, ok, release
 
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import end_pauses, paused_channels
 from service.cli.demo.environment import embedded_service
+from support.clocks import SteppedClock
+from support.scenario import affected, customer, declare, ok, release
 
 
 async def entries(running, kind):

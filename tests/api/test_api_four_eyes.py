@@ -1,19 +1,15 @@
 """Four eyes: whoever wrote a notice last does not release it; the emergency way past that stands out."""
 
 import json
-import sys
-from pathlib import Path
 
 import httpx
 import pytest
-from scenario import change, customer, declare, harm, notices, ok
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import account, at_provider
 
 from notifications.agreement import bundled_agreements
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
+from support.scenario import change, customer, declare, harm, notices, ok
+from support.world import account, at_provider
 
 
 def client(running, token):

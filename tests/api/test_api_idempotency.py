@@ -2,8 +2,8 @@
 
 import asyncio
 
-import scenario
-from scenario import facts, ok
+from support import scenario
+from support.scenario import facts, ok
 
 
 async def test_same_key_and_body_same_answer_done_once(api):

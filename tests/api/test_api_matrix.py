@@ -3,8 +3,25 @@
 from itertools import product
 
 import pytest
-import scenario
-from scenario import affected, facts, harm, ok
+import pytest_asyncio
+
+from support import scenario
+from support.scenario import affected, facts, harm, ok
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def api(shared_api):
+    """The one service of this module: tests ask what would be decided, and nothing is stored."""
+    return shared_api
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hospital(shared_api):
+    """The only customer."""
+    return await scenario.customer(shared_api)
+
 
 MATRIX = {
     ("I1", "C1"): "P1", ("I2", "C1"): "P2", ("I3", "C1"): "P3",
@@ -119,8 +136,7 @@ LEVELS = [
 
 
 @pytest.mark.parametrize(("change", "entry", "verdict", "clauses", "due_kind"), LEVELS)
-async def test_default_levels(api, change, entry, verdict, clauses, due_kind):
-    hospital = await scenario.customer(api)
+async def test_default_levels(api, hospital, change, entry, verdict, clauses, due_kind):
     result = await ok(
         api.post("/incidents/dry-run", json=facts(**change, affected_customers=[affected(hospital, **entry)]))
     )

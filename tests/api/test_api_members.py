@@ -1,18 +1,11 @@
 """Members: a customer's managers say who acts for it, and learn nothing of anybody's other customers."""
 
-import sys
-from pathlib import Path
-
 import pytest
-import scenario
-from scenario import ok
 from test_api_accounts import account, caller
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-
-import world
-
 from service.ports.accounts import Role
+from support import scenario, world
+from support.scenario import ok
 
 __all__ = ["caller"]
 

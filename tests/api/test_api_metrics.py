@@ -6,11 +6,11 @@ import re
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from scenario import affected, customer, declare, ok, release
 
 from notifications.errors import InvalidInputError
 from service.cli.demo.environment import embedded_service
 from service.monitoring.metrics_listener import metrics_listener
+from support.scenario import affected, customer, declare, ok, release
 
 
 async def scraped(running, headers=None):

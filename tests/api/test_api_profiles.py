@@ -1,17 +1,13 @@
 """Changed profiles: from when they hold, what stays, and what a dry run tells to whom."""
 
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
-from scenario import affected, assessment, customer, declare, harm, notices, ok
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import account, at_customer, at_provider
 
 from service.ports.accounts import Role
+from support.scenario import affected, assessment, customer, declare, harm, notices, ok
+from support.world import account, at_customer, at_provider
 
 ONLY_I1 = {"choices": [{"impacts": ["I1"]}]}
 EVERYTHING = {"choices": [{}]}

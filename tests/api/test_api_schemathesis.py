@@ -3,9 +3,7 @@
 import asyncio
 import io
 import shutil
-import sys
 import threading
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,12 +14,10 @@ from hypothesis import strategies as st
 from schemathesis.checks import load_all_checks, not_a_server_error
 from schemathesis.specs.openapi import checks
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from matrix_rows import ROLES
-from world import build_world
-
 from service.cli.demo.environment import embedded_service
 from service.system.logging import configure_logging
+from support.matrix_rows import ROLES
+from support.world import build_world
 
 load_all_checks()
 _CHECKS = (

@@ -1,9 +1,10 @@
 """Tokens: shown once, never more than what is held, and nobody gets by one what another may do."""
 
 import pytest
-import scenario
-from scenario import ok
 from test_api_accounts import account, caller, faults, service
+
+from support import scenario
+from support.scenario import ok
 
 __all__ = ["caller"]
 

@@ -4,13 +4,13 @@ import base64
 
 import httpx
 import pytest
-import scenario
-from scenario import ok
 from test_api_accounts import caller, service
 
 from notifications.audit.checkpoint import parse_checkpoint_note
 from notifications.audit.merkle import leaf_hash, verify_inclusion
 from notifications.audit.proof import parse_proof
+from support import scenario
+from support.scenario import ok
 
 __all__ = ["caller"]
 

@@ -10,14 +10,14 @@ from uuid import UUID
 import httpx
 import pytest
 import pytest_asyncio
-from people import browser, person
 from playwright.async_api import async_playwright, expect
-from scenario import affected, customer, declare, harm, ok, release
 
 from service.auth.authentication import SESSION_COOKIE
 from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
-from service.system.http_server import listening_socket
+from service.system.http_server import bound_socket
+from support.people import browser, person
+from support.scenario import affected, customer, declare, harm, ok, release
 
 # A loaded machine takes its time.
 expect.set_options(timeout=30_000)
@@ -85,7 +85,7 @@ class Site:
 async def site(prepared_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("acknowledging") / "data"
     shutil.copytree(prepared_folder, folder)
-    with listening_socket("127.0.0.1", 0) as free:
+    with bound_socket("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
     origin = f"http://localhost:{port}"
     async with (

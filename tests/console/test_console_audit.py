@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-import scenario
-from people import browser, person, visible_text
-from scenario import affected, ok
 
 from notifications.delivery.delivery import DeliveryState
 from service.ports.accounts import Role
+from support import scenario
+from support.people import browser, person, visible_text
+from support.scenario import affected, ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 NAMES = ("Hôpital de Valmont", "Klinik <b>am Fluss</b>", "Untold Ltd")

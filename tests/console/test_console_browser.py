@@ -11,15 +11,15 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
-from people import act_of, person
 from playwright.async_api import async_playwright, expect
-from scenario import affected, customer, declare, harm, release
 
 from service.auth.authentication import SESSION_COOKIE
 from service.auth.sign_in.sessions import DEVICE_COOKIE
 from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
-from service.system.http_server import listening_socket
+from service.system.http_server import bound_socket
+from support.people import act_of, person
+from support.scenario import affected, customer, declare, harm, release
 
 # A loaded machine takes its time.
 expect.set_options(timeout=30_000)
@@ -83,7 +83,7 @@ def folder(prepared_folder, tmp_path_factory):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def site(folder):
-    with listening_socket("127.0.0.1", 0) as free:
+    with bound_socket("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
     origin = f"http://localhost:{port}"
     async with (

@@ -1,21 +1,17 @@
 """The pages of calls as an analyst uses them at night: without JavaScript, by forms alone, in three languages."""
 
 import re
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from clocks import SteppedClock
-from people import browser, person, visible_text
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "end_to_end"))
-from test_escalation import GONE, desk_of
 
 from notifications.customer.records import ContactRole
 from notifications.delivery.call_task import CallOutcome, CallReason, CallTaskState
 from service.ports.accounts import Role
 from service.web.console.catalogues import CATALOGUES, text
+from support.clocks import SteppedClock
+from support.desk import GONE, desk_of
+from support.people import browser, person, visible_text
 
 SECRET = "Les disques de paie sont chiffrés"
 

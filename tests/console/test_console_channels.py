@@ -1,9 +1,9 @@
 """The page of the channels: pausing and resuming by forms, in three languages, for whoever may."""
 
 import pytest
-from people import browser, person
 
 from service.ports.accounts import Role
+from support.people import browser, person
 
 
 @pytest.mark.parametrize(("language", "words"), [("fr", "Suspendre"), ("en", "Pause"), ("de", "Anhalten")])

@@ -5,13 +5,14 @@ import re
 from uuid import UUID
 
 import httpx
-from people import browser, person, visible_text
-from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.mail.bounce_record import Bounce, BounceKind
 from service.auth.authentication import SESSION_COOKIE
+from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
 from service.web.console.forms import local_path
+from support.people import browser, person, visible_text
+from support.scenario import affected, customer, declare, harm, ok, release
 
 STRICT = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -379,3 +380,24 @@ async def test_cookies_are_bound_to_the_host_and_closed_to_scripts(running):
             assert part in cookie
         assert "domain" not in cookie.lower()
         assert (await signed_in.get("/account")).status_code == 303
+
+
+async def test_a_notice_without_its_timestamp_stands_among_what_waits_with_the_reason(data_folder):
+    settings = {"timestamps__url": "http://127.0.0.1:9/", "timestamps__ca_file": data_folder / "trust" / "tsa.pem"}
+    async with embedded_service(data_folder, log__batch_seconds=0, **settings) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            await customer(api)
+            (notice,) = await release(api, await declare(api, intent="malicious", cause="attack", impact="I1"))
+            await running.sink.wait_for(1)
+        await running.parts.worker.timestamp_sealed()
+        for language, words in (
+            ("en", "Notice without a timestamp"),
+            ("fr", "Notification sans horodatage"),
+            ("de", "Mitteilung ohne Zeitstempel"),
+        ):
+            ada = await person(running, f"Ada-{language}", (Role.ANALYST, None), language=language)
+            async with browser(running, ada) as pages:
+                text = (await pages.get("/")).text
+            assert f'<a href="/notices/{notice["id"]}">{words}</a>' in text
+            assert '<p lang="en">the authority cannot be reached' in text

@@ -4,14 +4,14 @@ import html
 import re
 
 import pytest
-from fakes.tls_authority import new_authority
-from fakes.webhook_server import answer, webhook_server
-from people import browser, person
-from scenario import customer
 
 from notifications.delivery.webhook import EndpointState
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
+from support.people import browser, person
+from support.scenario import customer
+from support.tls_authority import new_authority
+from support.webhook_server import answer, webhook_server
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-from sealed_sample import ORIGIN, Office, files_of
 
 import service.web.console
 from notifications.audit.checkpoint import Checkpoint, cosign_checkpoint, sign_checkpoint, verify_checkpoint
@@ -22,6 +21,7 @@ from notifications.audit.merkle import EMPTY_ROOT, leaf_hash, verify_inclusion
 from notifications.audit.note import COSIGNATURE_V1, verifier_key
 from notifications.audit.proof import format_notice_extra, format_proof, parse_notice_extra, parse_proof
 from notifications.errors import GreffierError
+from support.sealed_sample import ORIGIN, Office, files_of
 
 MODULE = Path(service.web.console.__file__).parent / "static" / "log-verifier.js"
 VECTORS = Path(__file__).parent.parent / "vectors"

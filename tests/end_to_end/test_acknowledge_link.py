@@ -6,28 +6,24 @@ import html
 import json
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.policy import default as mail_policy
 from io import StringIO
-from pathlib import Path
 from uuid import UUID
 
 import aiosmtplib
 import httpx
 import pytest
-from clocks import TurnedClock
 from rich.console import Console
-from scenario import affected, customer, declare, harm, ok, release
-from smime_reader import SmimeReader
 
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust, print_verification
 from service.delivery.acknowledge_link import LINK_DAYS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import moment
+from support.clocks import TurnedClock
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.smime_reader import SmimeReader
+from support.world import moment
 
 CONSOLE = "https://console.provider.example"
 LINK = re.compile(rf"^{re.escape(CONSOLE)}(/acknowledge/[A-Za-z0-9_-]+)$", re.MULTILINE)

@@ -3,23 +3,19 @@
 import asyncio
 import json
 import subprocess
-import sys
 from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default as mail_policy
-from pathlib import Path
 
 import httpx
 import pytest
-from clocks import SteppedClock
-from scenario import affected, change, customer, declare, facts, harm, ok, release
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import account, at_provider
 
 from service.cli.demo.environment import ADDRESS, embedded_service
 from service.monitoring.alert_texts import _WORDS, KINDS, alert_mail
 from service.ports.accounts import Role
+from support.clocks import SteppedClock
+from support.scenario import affected, change, customer, declare, facts, harm, ok, release
+from support.world import account, at_provider
 
 GRACE = timedelta(minutes=2)
 

@@ -2,25 +2,19 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from uuid import UUID
 
 import httpx
 import pytest
-import scenario
-from clocks import SteppedClock
-from scenario import affected, ok, release
 
 from notifications.delivery.delivery import DeliveryState
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.clocks import SteppedClock
+from support.commands import run as greffier
+from support.scenario import affected, ok, release
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I2", "criticality": "C1"}
-
-
-def greffier(*arguments):
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def sent(tx, notice):

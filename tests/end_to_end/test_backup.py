@@ -4,8 +4,6 @@ import asyncio
 import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -13,11 +11,12 @@ from uuid import UUID
 
 import httpx
 import pytest
-from clocks import SteppedClock
-from scenario import affected, customer, declare, ok, release
 
 from notifications.errors import LogUnavailableError
 from service.cli.demo.environment import embedded_service
+from support.clocks import SteppedClock
+from support.commands import run, run_beside
+from support.scenario import affected, customer, declare, ok, release
 
 SERIOUS = {"impact": "I1", "criticality": "C1", "intent": "malicious", "cause": "attack"}
 NOW = datetime.now(UTC)
@@ -25,12 +24,8 @@ APART = ("master.key", "keys", "trust", "greffier.toml", "api-token")
 
 
 async def greffier(*arguments):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "service.cli", *map(str, arguments),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+    done = await run_beside(*arguments)
+    return done.returncode, done.stdout, done.stderr
 
 
 def client(running):
@@ -197,12 +192,7 @@ def test_a_wrong_input_is_one_line_and_exit_code_2(case, data_folder, tmp_path):
         "no folder": (tmp_path / "backup", "--data", tmp_path / "nothing"),
         "no backup": (tmp_path, "--data", data_folder, "--verify"),
     }[case]
-    done = subprocess.run(
-        [sys.executable, "-m", "service.cli", "backup", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run("backup", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("greffier: ")
     assert len(done.stderr.splitlines()) == 1

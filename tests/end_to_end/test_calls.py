@@ -5,12 +5,12 @@ import json
 from datetime import timedelta
 
 import pytest
-from clocks import SteppedClock
-from scenario import ok
-from test_escalation import GONE, desk_of
 
 from notifications.delivery.call_task import CallReason
 from service.delivery.calls import _WORDS, call_guidance, call_script
+from support.clocks import SteppedClock
+from support.desk import GONE, desk_of
+from support.scenario import ok
 
 SECRET = "Les disques de paie sont chiffrés"
 

@@ -2,39 +2,32 @@
 
 import asyncio
 import json
-import sys
 from email import message_from_bytes
 from email.policy import default as mail_policy
-from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
-from fakes.tls_authority import new_authority
-from fakes.webhook_server import answer, webhook_server
-from scenario import customer, ok
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "console"))
-from people import browser, person
 
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
+from support.commands import run_beside
+from support.people import browser, person
+from support.scenario import customer, ok
+from support.tls_authority import new_authority
+from support.webhook_server import answer, webhook_server
 
 
 async def greffier(running, *arguments, **settings):
     """Run the command as an operator does; returns exit code, standard output and standard error."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "service.cli", *arguments, "--data", str(running.data),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={
-            "GREFFIER_MAIL__HOST": "127.0.0.1", "GREFFIER_MAIL__TLS": "none",
-            "GREFFIER_MAIL__PORT": str(running.sink.port),
-            "PATH": "/usr/bin:/bin",
-            **{f"GREFFIER_{name.upper()}": str(value) for name, value in settings.items()},
-        },
-    )  # fmt: skip
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+    environment = {
+        "GREFFIER_MAIL__HOST": "127.0.0.1", "GREFFIER_MAIL__TLS": "none",
+        "GREFFIER_MAIL__PORT": str(running.sink.port),
+        "PATH": "/usr/bin:/bin",
+        **{f"GREFFIER_{name.upper()}": str(value) for name, value in settings.items()},
+    }  # fmt: skip
+    done = await run_beside(*arguments, "--data", running.data, environment=environment)
+    return done.returncode, done.stdout, done.stderr
 
 
 async def test_a_check_beside_a_running_service_is_told_recorded_and_shown(running, api):

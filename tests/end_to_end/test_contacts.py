@@ -4,29 +4,89 @@ import asyncio
 import hashlib
 import re
 import subprocess
-import sys
+from dataclasses import replace
 from email import message_from_bytes
 from email.policy import default as mail_policy
 from io import StringIO
-from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
-from clocks import TurnedClock
 from rich.console import Console
-from scenario import affected, customer, declare, harm, ok, release
-from smime_reader import SmimeReader
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "access"))
-from world import account, at_customer, moment
 
 from notifications.errors import VerificationError
 from notifications.evidence.verification import MAIL_AGREES, verify_notice_mail
+from notifications.mail.enveloped import parse_certificate
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust, print_verification
 from service.ports.accounts import Role
+from support.clocks import TurnedClock
+from support.openssl_certificates import EDI, X400, general_names, made_by_openssl, rfc822, utf8_mailbox
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.smime_reader import SmimeReader
+from support.world import account, at_customer, moment
 
 SECRETS = {"title": "Rançongiciel", "summary": "Chiffrement des disques", "measures_taken": "Isolement du réseau"}
+
+
+ADDRESS = "a@valmont.example"
+ANY = {"If-Match": "*"}
+#: What the cryptography library refuses to read or to encrypt to, and what a certificate says of somebody else.
+UNJUDGED = {
+    "X.400": {"names": general_names(rfc822(ADDRESS), X400)},
+    "EDI": {"names": general_names(rfc822(ADDRESS), EDI)},
+    "no RSA key": {"names": general_names(rfc822(ADDRESS)), "key": ("EC", "ec_paramgen_curve:secp160k1")},
+    "RSASSA-PSS": {"names": general_names(rfc822(ADDRESS)), "key": ("RSA-PSS", "rsa_keygen_bits:2048")},
+    "SmtpUTF8Mailbox": {"names": general_names(rfc822(ADDRESS), utf8_mailbox("eve@else.example"))},
+    "emailAddress": {"names": general_names(rfc822(ADDRESS)), "email": "eve@else.example"},
+}
+
+
+@pytest.mark.parametrize(("reason", "options"), UNJUDGED.items(), ids=UNJUDGED)
+async def test_a_certificate_that_cannot_be_judged_is_refused_with_its_reason(api, tmp_path, reason, options):
+    owner = await customer(api, contacts=())
+    made = await contact(api, owner, ADDRESS)
+    path = f"/customers/{owner['id']}/contacts"
+    body = {"name": "N", "email": ADDRESS, "language": "en", "smime_certificate": made_by_openssl(tmp_path, **options)}
+    await ok(api.put(f"{path}/{made['id']}", json=body | {"smime_certificate": None, "active": False}, headers=ANY))
+    for answer in (await api.post(path, json=body), await api.put(f"{path}/{made['id']}", json=body, headers=ANY)):
+        assert answer.status_code == 422, answer.text
+        (error,) = answer.json()["errors"]
+        assert error["field"] == "smime_certificate"
+        assert reason in error["reason"]
+
+
+@pytest.mark.parametrize(("reason", "options"), UNJUDGED.items(), ids=UNJUDGED)
+async def test_a_certificate_that_was_taken_once_is_shown_with_its_fault_and_not_used(
+    running, api, tmp_path, reason, options
+):
+    owner = await customer(api, contacts=())
+    made = await contact(api, owner, ADDRESS, mail_content="encrypted_only")
+    der = parse_certificate(made_by_openssl(tmp_path, **options))
+
+    def take(tx):
+        before = tx.customers.contact(UUID(made["id"]))
+        tx.customers.save_contact(replace(before, smime_certificate=der, version=before.version + 1), before.version)
+
+    await running.parts.store.write(take)
+    (shown,) = (await ok(api.get(f"/customers/{owner['id']}/contacts")))["items"]
+    assert reason in shown["certificate_fault"]
+    assert (shown["mail_form"], shown["mail_form_reason"]) == ("summary", "certificate_unusable")
+    await notified(running, api, owner, 1)
+    (mail,) = address_of(running, ADDRESS)
+    assert b"enveloped-data" not in mail
+
+
+async def test_a_certificate_does_not_stay_beside_a_new_address(api):
+    owner = await customer(api, contacts=())
+    reader = SmimeReader(ADDRESS, moment())
+    made = await contact(api, owner, ADDRESS, smime_certificate=reader.pem)
+    path = f"/customers/{owner['id']}/contacts/{made['id']}"
+    body = {"name": "N", "email": "other@valmont.example", "language": "en", "smime_certificate": reader.pem}
+    refused = await api.put(path, json=body, headers=ANY)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["reason"] == "names another address (rfc822Name)"
+    await ok(api.put(path, json=body | {"email": ADDRESS, "name": "M"}, headers=ANY))
 
 
 @pytest.fixture

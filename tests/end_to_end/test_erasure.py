@@ -15,8 +15,6 @@ from uuid import UUID
 import httpx
 import pytest
 from click.testing import CliRunner
-from postgresql_server import postgresql_server
-from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import verify_consistency
@@ -30,6 +28,8 @@ from service.cli.main import cli
 from service.cli.verify import load_trust
 from service.settings import load_settings
 from service.system.logging import SystemClock
+from support.postgresql_server import postgresql_server
+from support.scenario import affected, customer, declare, harm, ok, release
 
 #: What nobody may find afterwards: names, addresses, numbers, words and resources of the one customer.
 NAME, BOX, OTHER_BOX, PHONE = (
@@ -131,7 +131,7 @@ class World:
         roots = [self.folder]
         if self.shared:
             postgresql_server().execute("CHECKPOINT")
-            roots += [postgresql_server().folder / "base", postgresql_server().folder / "global"]
+            roots += postgresql_server().folders_of(self.shared["database_url"])
         return {path: path.read_bytes() for root in roots for path in Path(root).rglob("*") if path.is_file()}
 
 

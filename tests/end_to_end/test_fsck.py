@@ -16,8 +16,6 @@ import httpx
 import psycopg
 import pytest
 from click.testing import CliRunner
-from postgresql_server import postgresql_server
-from scenario import affected, customer, declare, release
 
 from notifications.delivery.acknowledgement import AcknowledgedVia
 from notifications.errors import InvalidInputError
@@ -31,6 +29,8 @@ from service.cli.main import cli
 from service.cli.verify import load_trust
 from service.settings import load_settings
 from service.system.logging import SystemIdentifiers
+from support.postgresql_server import postgresql_server
+from support.scenario import affected, customer, declare, release
 
 SERIOUS = {"impact": "I1", "criticality": "C1", "intent": "malicious", "cause": "attack"}
 

@@ -1,16 +1,19 @@
 """Customers in and out as CSV: dry run, report by line, all or nothing, and back again."""
 
+import base64
 import csv
 import io
 import os
-import subprocess
-import sys
 
 import pytest
-import scenario
-from scenario import ok
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
 
 from service.store import open_store
+from support import scenario
+from support.commands import run
+from support.openssl_certificates import X400, general_names, made_by_openssl, rfc822
+from support.scenario import ok
 
 HEADER = (
     "name,language,time_zone,services,regions,availability_zones,four_eyes,agreement_id,agreement_effective_at,"
@@ -49,8 +52,7 @@ def counts(report):
 
 
 def greffier(*arguments):
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, timeout=120, check=False)
+    return run(*arguments, text=False)
 
 
 async def log_length(store):
@@ -113,6 +115,39 @@ async def test_a_fault_is_told_by_line_and_column_and_nothing_is_imported(api, l
     assert refused.status_code == 422
     assert f"line {number}" in {item["field"].split(".")[0] for item in refused.json()["errors"]}
     assert (await ok(api.get("/customers")))["items"] == []
+
+
+async def test_a_certificate_that_cannot_be_judged_is_told_by_its_line(api, tmp_path):
+    """Beside other lines, which keep their own faults."""
+    wanted = {
+        "a@k.example": ({"names": general_names(rfc822("a@k.example"), X400)}, "X.400"),
+        "b@k.example": ({"key": ("EC", "ec_paramgen_curve:secp160k1")}, "no RSA key"),
+        "c@k.example": ({"key": ("RSA-PSS", "rsa_keygen_bits:2048")}, "RSASSA-PSS"),
+        "d@k.example": ({"email": "eve@else.example"}, "another address (emailAddress of the subject)"),
+        "e@k.example": ({"email": "E@k.example"}, None),
+    }
+    lines = [
+        line("K", address, contact_smime_certificate=base64.b64encode(made_der(tmp_path, options)).decode())
+        for address, (options, _) in wanted.items()
+    ]
+    file = HEADER + "".join(lines)
+    tried = await ok(send(api, file, dry_run=True))
+    refused = await send(api, file)
+    assert refused.status_code == 422
+    faults = [(item["line"], item["field"], item["reason"]) for item in tried["faults"]]
+    assert [(f"line {number}.{field}", reason) for number, field, reason in faults] == [
+        (item["field"], item["reason"]) for item in refused.json()["errors"]
+    ]
+    for (number, field, told), (expected, reason) in zip(
+        faults, enumerate((item[1] for item in wanted.values() if item[1]), 2), strict=True
+    ):
+        assert (number, field) == (expected, "contact_smime_certificate")
+        assert reason in told
+    assert counts(await ok(send(api, HEADER + lines[-1]))) == [[1, 0, 0], [1, 0, 0]]
+
+
+def made_der(folder, options):
+    return load_pem_x509_certificate(made_by_openssl(folder, **options).encode()).public_bytes(Encoding.DER)
 
 
 @pytest.mark.parametrize("content", [b"", b"name;language\r\n", b"name,name\r\n", b"colour\r\n", b"name\r\nK\xff\r\n"])

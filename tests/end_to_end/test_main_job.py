@@ -8,8 +8,6 @@ from email import message_from_bytes
 from email.policy import default
 
 import pytest
-import scenario
-from scenario import affected, harm, ok
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.entry import parse_leaf
@@ -18,6 +16,8 @@ from notifications.audit.note import parse_verifier_key
 from notifications.audit.proof import parse_proof
 from notifications.evidence.verification import MAIL_STEPS, NoticeFiles, verify_notice_files, verify_notice_mail
 from service.cli.verify import load_trust
+from support import scenario
+from support.scenario import affected, harm, ok
 
 SECRET = "Klinik Geheim"
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}

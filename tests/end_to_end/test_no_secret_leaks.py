@@ -16,7 +16,6 @@ from uuid import UUID
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from scenario import affected, customer, declare, facts, harm, ok, release
 
 from service.channels.webhook_https import open_secret
 from service.cli.demo.environment import ADDRESS, PROVIDER
@@ -27,6 +26,7 @@ from service.ports.accounts import Account, AccountKind
 from service.ports.credentials import Totp
 from service.settings import load_settings
 from service.store import open_store
+from support.scenario import affected, customer, declare, facts, harm, ok, release
 
 TOKEN = "grf_" + "CanaryToken" * 4
 UNKNOWN_TOKEN = "grf_" + "StolenToken" * 4

@@ -2,19 +2,14 @@
 
 import asyncio
 import contextlib
-import os
 import shutil
 import signal
 import socket
-import sys
 from email import message_from_bytes
 from email.policy import default
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from scenario import ok
 
 from notifications.errors import TimestampUnavailableError
 from notifications.evidence.verification import verify_notice_mail
@@ -22,6 +17,10 @@ from service.cli.demo.environment import embedded_service
 from service.cli.demo.mail_sink import MailSink
 from service.cli.verify import load_trust
 from service.crypto.timestamping import EmbeddedTimestampAuthority
+from support import scenario
+from support.clocks import TurnedClock
+from support.processes import greffier
+from support.scenario import ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 
@@ -218,27 +217,10 @@ async def test_a_database_put_back_from_an_old_backup_is_not_signed_again(data_f
         assert running.sink.messages == []
 
 
-@contextlib.asynccontextmanager
-async def serving(data, port, sink_port):
+def serving(data, port, sink_port):
     """Run ``greffier serve`` as a process of its own, from when it answers; never leaves it behind."""
-    environment = os.environ | {
-        "GREFFIER_MAIL__HOST": "127.0.0.1", "GREFFIER_MAIL__PORT": str(sink_port), "GREFFIER_MAIL__TLS": "none",
-    }  # fmt: skip
-    command = [sys.executable, "-m", "service.cli", "serve", "--data", str(data), "--port", str(port)]
-    process = await asyncio.create_subprocess_exec(
-        *command, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        while line := await process.stderr.readline():
-            if line.startswith(b"serving "):
-                break
-        else:
-            raise AssertionError("greffier serve ended before it answered")
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
+    relay = {"mail__host": "127.0.0.1", "mail__port": sink_port, "mail__tls": "none"}
+    return greffier("serve", "--data", data, "--port", port, **relay)
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 7])
@@ -257,16 +239,15 @@ async def test_killed_in_the_middle_of_a_dispatch_it_goes_on_where_the_store_say
                 incident = await scenario.declare(api, **GRAVE)
                 await scenario.release(api, incident)
             await sink.wait_for(after)
-            process.send_signal(signal.SIGKILL)
-            await process.communicate()
+            process.signal(signal.SIGKILL)
+            await process.end()
         before = len(sink.messages)
         async with serving(data, port, sink.port) as process:
             async with asyncio.timeout(60):
                 while len({message.recipients for message in sink.messages}) < len(contacts):
                     await sink.wait_for(len(sink.messages) + 1, timeout_seconds=60)
-            process.send_signal(signal.SIGTERM)
-            await process.communicate()
-            assert process.returncode == 0
+            process.signal(signal.SIGTERM)
+            assert await process.end() == 0
     ids = {}
     for message in sink.messages:
         ids.setdefault(message.recipients, set()).add(message_from_bytes(message.content, policy=default)["Message-ID"])

@@ -3,11 +3,11 @@
 import json
 
 import httpx
-from processes import greffier
 
 from service.cli.demo.environment import ADDRESS, embedded_service
 from service.settings import load_settings
 from service.settings.old_names import OLD_NAMES
+from support.processes import greffier
 
 #: As ``greffier init`` wrote it before settings had tables.
 FLAT = f"""\

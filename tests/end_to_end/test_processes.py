@@ -13,17 +13,17 @@ from email.policy import default
 import httpx
 import psycopg
 import pytest
-import scenario
-from fakes.postgresql_server import own_server
-from fakes.processes import greffier
-from fakes.smtp_server import SmtpServer
-from scenario import ok
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import leaf_hash, root_of
 from notifications.audit.note import parse_verifier_key
 from notifications.evidence.verification import verify_notice_mail
 from service.cli.verify import load_trust
+from support import scenario
+from support.postgresql_server import own_server
+from support.processes import greffier
+from support.scenario import ok
+from support.smtp_server import SmtpServer
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 #: Longer than any send here takes, and short enough to wait for.
@@ -167,7 +167,7 @@ async def leader_of(*processes):
 
 @dataclass
 class Database:
-    """A server of one's own, the address of the owner of the tables, and that of the application's role."""
+    """A server that may be stopped, the address of the owner of the tables, and that of the application's role."""
 
     server: object
     owner_address: str
@@ -177,8 +177,9 @@ class Database:
 @pytest.fixture
 def database():
     with own_server() as server:
-        server.execute("CREATE ROLE greffier_app LOGIN")
         owner = server.empty_database()
+        if not server.has_role("greffier_app"):
+            server.execute("CREATE ROLE greffier_app LOGIN")
         yield Database(server, owner, owner.replace("postgres:@", "greffier_app@"))
 
 

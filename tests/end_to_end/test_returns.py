@@ -10,12 +10,12 @@ from uuid import UUID
 import aiosmtplib
 import httpx
 import pytest
-import returned_samples as samples
-from scenario import affected, customer, declare, harm, ok, release
-from smtp_server import SmtpServer
 
 from notifications.audit.entry import parse_leaf
 from service.cli.demo.environment import ADDRESS, embedded_service
+from support import returned_samples as samples
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.smtp_server import SmtpServer
 
 CAMPAIGN = Path(__file__).parents[1] / "faults" / "returned_mails"
 FIRST, SECOND = "rssi@valmont.example", "direction@valmont.example"

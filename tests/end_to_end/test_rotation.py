@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from notifications.audit.note import parse_note, parse_verifier_key
@@ -17,6 +16,7 @@ from notifications.evidence.verification import verify_notice_mail
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust
 from service.system.logging import SystemClock
+from support.scenario import affected, customer, declare, harm, ok, release
 
 
 @asynccontextmanager

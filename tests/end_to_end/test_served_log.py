@@ -4,13 +4,10 @@ import asyncio
 import base64
 import io
 import subprocess
-import sys
 import zipfile
 
 import httpx
 import pytest
-import scenario
-from scenario import ok
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_checkpoint
 from notifications.audit.merkle import leaf_hash, root_of, tree_root, verify_consistency, verify_inclusion
@@ -19,6 +16,9 @@ from notifications.audit.proof import parse_proof
 from notifications.audit.tile_reading import TileNodes, width_in
 from notifications.audit.tiles import Tile, parse_entry_bundle, tile_path
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.commands import run
+from support.scenario import ok
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 
@@ -72,8 +72,7 @@ def verify_with_openssl(folder, token, content, data_folder):
 
 
 def greffier(*arguments):
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, check=False)
+    return run(*arguments, text=False)
 
 
 @pytest.fixture

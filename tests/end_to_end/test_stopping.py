@@ -9,9 +9,10 @@ from email.policy import default
 
 import httpx
 import pytest
-import scenario
-from processes import greffier
-from smtp_server import SmtpServer
+
+from support import scenario
+from support.processes import greffier
+from support.smtp_server import SmtpServer
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 CONTACTS = [(f"contact-{number}@valmont.example", "fr") for number in range(9)]

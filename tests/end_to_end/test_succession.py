@@ -4,14 +4,11 @@ import asyncio
 import hashlib
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from email import message_from_bytes
 
 import httpx
 import pytest
-from scenario import affected, customer, declare, release
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.entry import parse_leaf
@@ -21,14 +18,11 @@ from service.audit_log.backup import log_keys
 from service.cli.demo.environment import embedded_service
 from service.settings import load_settings
 from service.store import open_store
+from support.commands import run as greffier
+from support.scenario import affected, customer, declare, release
 
 SERIOUS = {"impact": "I1", "criticality": "C1", "intent": "malicious", "cause": "attack"}
 REASON = "the disk of the database was lost, and with it two days"
-
-
-def greffier(*arguments):
-    command = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def succeed(new, old, *more, reason=REASON):

@@ -8,18 +8,18 @@ from uuid import UUID
 
 import httpx
 import pytest
-from fakes.records import NOW, make_customer
-from fakes.serving_records import make_endpoint
-from fakes.tls_authority import new_authority
-from fakes.webhook_receiver import verify_webhook
-from fakes.webhook_server import answer, webhook_server
-from scenario import affected, customer, declare, harm, ok, release
 
 from notifications.delivery.delivery import Outcome, OutcomeKind
 from notifications.delivery.webhook import EndpointState
 from notifications.errors import VerificationError
 from notifications.use_cases.customers.manage_webhooks import FAILING_FOR, after_attempt
 from service.cli.demo.environment import embedded_service
+from support.records import NOW, make_customer
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.serving_records import make_endpoint
+from support.tls_authority import new_authority
+from support.webhook_receiver import verify_webhook
+from support.webhook_server import answer, webhook_server
 
 
 @pytest.fixture

@@ -4,17 +4,11 @@ import asyncio
 import contextlib
 import re
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from processes import greffier
-from scenario import ok
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_checkpoint, verify_cosignature
 from notifications.audit.merkle import consistency_proof
@@ -24,13 +18,13 @@ from service.audit_log.witness.client import WitnessClient, WitnessConflictError
 from service.cli.demo.environment import embedded_service
 from service.settings import load_settings
 from service.store import open_store
+from support import scenario
+from support.clocks import TurnedClock
+from support.commands import run as command
+from support.processes import greffier
+from support.scenario import ok
 
 NAMES = ("witness.customer.example", "witness.authority.example")
-
-
-def command(*arguments):
-    words = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 class Witnesses:

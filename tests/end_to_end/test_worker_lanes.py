@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import httpx
-from clocks import SteppedClock
-from scenario import affected, customer, declare, harm, ok, release
-from smtp_server import SmtpServer
 
 from notifications.delivery.delivery import ChannelKind
 from service.cli.demo.environment import embedded_service
+from support.clocks import SteppedClock
+from support.scenario import affected, customer, declare, harm, ok, release
+from support.smtp_server import SmtpServer
 
 
 @asynccontextmanager

@@ -3,9 +3,10 @@
 import json
 
 import httpx
-from fakes.postgresql_server import postgresql_server
-from fakes.processes import greffier
 from prometheus_client.parser import text_string_to_metric_families
+
+from support.postgresql_server import postgresql_server
+from support.processes import greffier
 
 
 async def test_a_worker_has_the_listener(data_folder):

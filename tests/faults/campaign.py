@@ -28,15 +28,8 @@ from email.parser import BytesHeaderParser
 from itertools import product
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-
 import httpx
 import psycopg
-import scenario
-from postgresql_server import PostgresqlServer
-from smtp_server import CLOSE, SmtpServer
-from tls_authority import new_authority
-from webhook_server import answer, close_at_once, webhook_server
 
 from notifications.delivery.webhook_message import webhook_id
 from notifications.errors import GreffierError
@@ -46,6 +39,11 @@ from service.bootstrap.data_folder import prepare_data_folder
 from service.cli.verify import load_trust
 from service.settings import load_settings
 from service.store import migrate_store, open_store
+from support import scenario
+from support.postgresql_server import PostgresqlServer
+from support.smtp_server import CLOSE, SmtpServer
+from support.tls_authority import new_authority
+from support.webhook_server import answer, close_at_once, webhook_server
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
 ADDRESS = "soc@demo-cloud.example"
@@ -661,7 +659,7 @@ class SharedDatabase:
 
 def shared_database(_number):
     """Start a server of its own for a cell; it ends with this run."""
-    server = PostgresqlServer(tempfile.mkdtemp(prefix="greffier-faults-pg-"))
+    server = PostgresqlServer(tempfile.mkdtemp(prefix="greffier-faults-pg-"), cleanup="delete")
     return SharedDatabase(server, server.database())
 
 

@@ -46,6 +46,7 @@ from service.store.incidents.incidents import IncidentRecords
 from service.store.incidents.notices import NoticeRecords
 from service.store.incidents.seals import SealRecords
 from service.store.log.tree import TreeRecords
+from service.system.http_server import bound_socket
 from service.system.logging import SystemClock, configure_logging
 
 #: The numbered steps, and where each begins and ends, as calls of ports.
@@ -217,7 +218,8 @@ def run(order):
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if order["start"] == "serve":
             works = order.get("works", True)
-            runner.run(service.bootstrap.serve.serve_until_stopped(settings, "127.0.0.1", order["port"], works=works))
+            with bound_socket("127.0.0.1", order["port"]) as bound:
+                runner.run(service.bootstrap.serve.serve_until_stopped(settings, bound, works=works))
         else:
             runner.run(service.bootstrap.work.work_until_stopped(settings, "127.0.0.1", None))
 

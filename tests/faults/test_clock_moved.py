@@ -8,13 +8,13 @@ from email.policy import default
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from scenario import ok
-from smtp_server import SmtpServer
 
 from service.cli.demo.environment import embedded_service
 from service.system.logging import SystemClock
+from support import scenario
+from support.clocks import TurnedClock
+from support.scenario import ok
+from support.smtp_server import SmtpServer
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 

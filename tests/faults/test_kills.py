@@ -1,13 +1,9 @@
 """A small part of ``make faults``: killed at each kind of step, the service loses nothing and is stuck nowhere."""
 
-import sys
-from pathlib import Path
-
 import pytest
-from fakes.postgresql_server import own_server
-
-sys.path.insert(0, str(Path(__file__).parent))
 from campaign import Cell, SharedDatabase, prepared_folder
+
+from support.postgresql_server import own_server
 
 #: One of each kind: the two sides of the crash window of ``deliver_notice``, the seal, the log, and what is heard back.
 STEPS = [

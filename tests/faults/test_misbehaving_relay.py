@@ -7,14 +7,14 @@ from email.policy import default
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from scenario import ok
-from smtp_server import CLOSE, HANG, SmtpServer
-from tls_authority import new_authority
 
 from service.cli.demo.environment import embedded_service
 from service.delivery.transactional_mail import ServiceMailer
+from support import scenario
+from support.clocks import TurnedClock
+from support.scenario import ok
+from support.smtp_server import CLOSE, HANG, SmtpServer
+from support.tls_authority import new_authority
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 #: No send takes longer, whatever the relay does.

@@ -6,14 +6,21 @@ import json
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from scenario import ok
-from tls_authority import new_authority
-from webhook_server import answer, close_at_once, hang, slow_body, slow_headers, webhook_server
 
 from service.channels import webhook_https
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.clocks import TurnedClock
+from support.scenario import ok
+from support.tls_authority import new_authority
+from support.webhook_server import (
+    answer,
+    close_at_once,
+    hang,
+    slow_body,
+    slow_headers,
+    webhook_server,
+)
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 #: No post takes longer, whatever the receiver does.

@@ -7,13 +7,13 @@ from email.policy import default
 
 import httpx
 import pytest
-import scenario
-from clocks import TurnedClock
-from scenario import ok
-from smtp_server import SmtpServer
 from test_misbehaving_relay import GRAVE, mail_once
 
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.clocks import TurnedClock
+from support.scenario import ok
+from support.smtp_server import SmtpServer
 
 WHOLE = ("SIZE 10000000", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
 
@@ -21,7 +21,7 @@ WHOLE = ("SIZE 10000000", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
 @contextlib.asynccontextmanager
 async def service_before(data_folder, relay):
     async with embedded_service(
-        data_folder, clock=TurnedClock(), smtp_port=relay.port, sequencer_period_seconds=0
+        data_folder, clock=TurnedClock(), mail__port=relay.port, log__batch_seconds=0
     ) as running:
         headers = {"Authorization": f"Bearer {running.token}"}
         async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:

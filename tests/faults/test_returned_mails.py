@@ -4,10 +4,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from sent_notice import SentNotice
 
 from notifications.delivery.delivery import DeliveryState
 from service.channels.smtp_reply import Stage, enhanced_status, failure_kind, sending_limit
+from support.sent_notice import SentNotice
 
 FOLDER = Path(__file__).parent / "returned_mails"
 TABLE = tomllib.loads((FOLDER / "what_must_follow.toml").read_text(encoding="utf-8"))

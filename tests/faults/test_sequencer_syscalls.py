@@ -17,12 +17,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from fakes.postgresql_server import postgresql_server
-from fakes.records import make_entry
 from sequencing import VERIFIER
 
 from service.audit_log.fsck.check import check_log
 from service.store import migrate_store, open_store
+from support.postgresql_server import postgresql_server
+from support.records import make_entry
 
 
 def _may_trace():

@@ -3,21 +3,26 @@
 import asyncio
 import contextlib
 import hashlib
-from datetime import UTC, datetime
+import io
+from datetime import UTC, datetime, timedelta
 
 import httpx
-import scenario
 from asn1crypto import tsp
-from scenario import ok
 
+from notifications.evidence.bundle.verification import verify_bundle
 from notifications.evidence.verification import verify_notice_mail
 from service.bootstrap.data_folder import prepare_data_folder
 from service.cli.demo.environment import embedded_service
 from service.cli.verify import load_trust
 from service.crypto.demo_keys import KeyFiles
 from service.crypto.master_key import key_passphrases, load_masters
+from service.crypto.timestamp_token import timestamp_reply
 from service.crypto.timestamping import EmbeddedTimestampAuthority
 from service.settings import load_settings
+from support import scenario
+from support.openssl_authority import OpensslAuthority, certificates_of, reordered
+from support.scenario import ok
+from support.timestamp_responder import answering, http, web_server
 
 GRAVE = {"intent": "malicious", "cause": "attack", "impact": "I1", "criticality": "C1"}
 
@@ -53,6 +58,13 @@ class Authority:
                 await self.behave(tsp.TimeStampReq.load(request), writer)
             finally:
                 writer.close()
+
+    async def refusing(self, request, writer):
+        """As an authority that does not know our policy."""
+        status = tsp.PKIStatusInfo({
+            "status": "rejection", "status_string": ["not today"], "fail_info": {"unaccepted_policy"},
+        }).dump()  # fmt: skip
+        await self.say(writer, b"\x30" + bytes([len(status)]) + status)
 
     def token(self, request, stamper=None):
         digest = request["message_imprint"]["hashed_message"].native
@@ -90,6 +102,18 @@ class Authority:
         request["nonce"] = request["nonce"].native + 1
         await self.say(writer, self.token(request))
 
+    async def from_ahead(self, request, writer):
+        """Two minutes ahead, of which one is allowed."""
+        reply = timestamp_reply(
+            request["message_imprint"]["hashed_message"].native,
+            serial=1,
+            nonce=request["nonce"].native,
+            at=datetime.now(UTC) + timedelta(minutes=2),
+            certificate=self._stamper.certificate,
+            key=self._stamper._key,
+        )
+        await self.say(writer, reply)
+
     async def of_another_authority(self, request, writer):
         await self.say(writer, self.token(request, self.other))
 
@@ -102,7 +126,16 @@ def stamper_of(data):
     )
 
 
-FAULTS = ["closed", "broken", "hanging", "dripping", "of_something_else", "of_another_request", "of_another_authority"]
+FAULTS = [
+    "closed",
+    "broken",
+    "hanging",
+    "dripping",
+    "of_something_else",
+    "of_another_request",
+    "of_another_authority",
+    "from_ahead",
+]
 
 
 async def test_a_notice_goes_without_its_token_which_is_added_when_a_right_one_comes(
@@ -117,6 +150,7 @@ async def test_a_notice_goes_without_its_token_which_is_added_when_a_right_one_c
             "timestamps__url": authority.url,
             "timestamps__ca_file": data_folder / "trust" / "tsa.pem",
             "timestamps__timeout_seconds": 0.5,
+            "timestamps__ahead_seconds": 60,
             "log__batch_seconds": 0,
         }
         async with embedded_service(data_folder, **settings) as running:
@@ -143,3 +177,66 @@ async def test_a_notice_goes_without_its_token_which_is_added_when_a_right_one_c
                 *_, message = await running.sink.wait_for(len(FAULTS) + 1)
                 assert not [step.step for step in verify_notice_mail(message.content, trust) if step.pending]
                 assert (await ok(api.get("/audit/entries")))["size"] > len(FAULTS)
+
+
+async def test_notices_without_a_timestamp_stand_on_the_board_with_the_authority_s_reason(data_folder):
+    async with Authority(stamper_of(data_folder)) as authority:
+        authority.behave = authority.refusing
+        settings = {
+            "timestamps__url": authority.url,
+            "timestamps__ca_file": data_folder / "trust" / "tsa.pem",
+            "log__batch_seconds": 0,
+        }
+        async with embedded_service(data_folder, **settings) as running:
+            headers = {"Authorization": f"Bearer {running.token}"}
+            async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+                await scenario.customer(api)
+                (notice,) = await scenario.release(api, await scenario.declare(api, **GRAVE))
+                await running.sink.wait_for(1)
+                await running.parts.worker.timestamp_sealed()
+                (item,) = (await ok(api.get("/attention")))["items"]
+                assert (item["kind"], item["notice_id"]) == ("notice_undated", notice["id"])
+                reason = (
+                    "the authority answered rejection (unacceptedPolicy: it does not support the policy; “not today”)"
+                )
+                assert item["what"] == reason
+                ready = await api.get(f"{running.url}/readyz")
+                assert ready.status_code == 503
+                assert ready.json()["parts"]["worker"] == f"timestamp_authority: {reason}"
+                async with httpx.AsyncClient(base_url=running.url) as stranger:
+                    assert (await stranger.get("/readyz")).json()["parts"]["worker"] == "failing"
+                authority.behave = authority.well
+                await running.parts.worker.timestamp_sealed()
+                assert (await ok(api.get("/attention")))["items"] == []
+                assert (await api.get(f"{running.url}/readyz")).status_code == 200
+
+
+async def test_an_authority_that_writes_its_certificates_in_another_order_dates_every_notice(data_folder, tmp_path):
+    """``openssl ts -reply -chain``: mail, files and bundle verify, and the bytes that are served are openssl's."""
+    made = OpensslAuthority(tmp_path / "openssl")
+    async with web_server(answering(lambda request: http(backwards(made.reply(request))))) as url:
+        root = data_folder / "trust" / "tsa.pem"
+        root.write_bytes(made.root_file.read_bytes())
+        settings = {"timestamps__url": url, "timestamps__ca_file": root, "log__batch_seconds": 0}
+        async with embedded_service(data_folder, **settings) as running:
+            headers = {"Authorization": f"Bearer {running.token}"}
+            async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+                await scenario.customer(api)
+                (notice,) = await scenario.release(api, await scenario.declare(api, **GRAVE))
+                (message,) = await running.sink.wait_for(1)
+                trust = load_trust(running.trust_dir)
+                assert not [step.step for step in verify_notice_mail(message.content, trust) if step.pending]
+                token, signature = [
+                    (await api.get(f"/notices/{notice['id']}/{part}")).content for part in ("timestamp", "signature")
+                ]
+                assert certificates_of(token) == sorted(certificates_of(token), reverse=True)
+                assert made.openssl_takes(token, signature)
+                assert running.parts.worker.health() is None
+                assert (await ok(api.get("/attention")))["items"] == []
+                bundle = await api.get("/audit/bundle", params={"incident_id": notice["incident_id"]})
+                steps = list(verify_bundle(io.BytesIO(bundle.content), trust))
+                assert not any(step.pending for step in steps)
+
+
+def backwards(reply):
+    return reordered(reply, lambda found: sorted(found, reverse=True))

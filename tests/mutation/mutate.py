@@ -32,13 +32,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import CodeType, FunctionType
 
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from mutators import Mutant, mutants
+
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "tests" / "unit"
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "fakes"), str(Path(__file__).parent)]
-
-import pytest  # noqa: E402 - the folders above come first
-from hypothesis import HealthCheck, Phase, settings  # noqa: E402
-from mutators import Mutant, mutants  # noqa: E402
 
 #: module: its source, and the tests that are to notice; the quickest first
 SUBJECTS = {

@@ -1,15 +1,8 @@
 """What a customer does with a notice: recorded once per person, in the name it was done in, with its evidence."""
 
-import sys
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from memory_store import MemoryStore
-from records import SALT, after, make_contact, make_customer, make_incident, make_notice
-from serving_records import make_escalation
 
 from notifications.audit.entry import parse_leaf
 from notifications.delivery.acknowledgement import AcknowledgedVia
@@ -17,6 +10,9 @@ from notifications.errors import InvalidInputError, NotFoundError
 from notifications.notice import NoticeState
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice, contact_actor, open_notice
+from support.memory_store import MemoryStore
+from support.records import SALT, after, make_contact, make_customer, make_incident, make_notice
+from support.serving_records import make_escalation
 
 ANNA, BERT = "account:anna", "account:bert"
 

@@ -1,7 +1,6 @@
 from importlib import resources
 
 import pytest
-from domain_facts import AGREEMENT, YES, customer, harmed, known_facts, listed, open_facts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +9,7 @@ from notifications.classification import Nature, classify
 from notifications.decision import Verdict, decide
 from notifications.errors import AgreementError
 from notifications.incident import LANGUAGES, Intent, Property
+from support.domain_facts import AGREEMENT, YES, customer, harmed, known_facts, listed, open_facts
 
 FILE = "secnumcloud_iaas_3_0.toml"
 BUNDLED = resources.files("notifications.agreement").joinpath(FILE).read_text(encoding="utf-8")

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from refusals import fault_of
 
 from notifications.audit.entry import (
     MAX_LEAF_BYTES,
@@ -22,6 +21,7 @@ from notifications.audit.entry import (
     pseudonym,
 )
 from notifications.canonical_json import MAX_INTEGER, canonicalize
+from support.refusals import fault_of
 
 SALT = bytes(range(32))
 ENTRY = AuditEntry(UUID(int=1), "notice.sealed", datetime(2026, 11, 23, tzinfo=UTC), "system:worker")

@@ -4,12 +4,12 @@ import base64
 import time
 
 import pytest
-import returned_samples as samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notifications.mail.bounce_parser import parse_bounce
 from notifications.mail.bounce_record import BounceKind
+from support import returned_samples as samples
 
 ANNA = "anna@customer.example"
 ALL = [value for name, value in vars(samples).items() if name.isupper() and isinstance(value, bytes)] + [

@@ -3,11 +3,11 @@
 import time
 
 import pytest
-import returned_samples as samples
 
 from notifications.mail.bounce_judgement import SentMail, judge_bounce, sent_mail
 from notifications.mail.bounce_parser import parse_bounce, words_to_read
 from notifications.mail.bounce_record import BounceKind
+from support import returned_samples as samples
 
 ANNA = "anna@customer.example"
 SUBJECT = "[TLP:AMBER] INC-2026-0042 : avis initial"

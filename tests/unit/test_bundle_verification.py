@@ -7,13 +7,11 @@ import zlib
 from datetime import timedelta
 
 import pytest
-from bundle_sample import ATTEMPTED, FIRST, PLACED, SEALED, STAMPED, Sample, archive
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
-from sealed_sample import Office
 
 from notifications.audit.checkpoint import cosign_checkpoint
 from notifications.audit.note import COSIGNATURE_V1, signature_line, verifier_key
@@ -23,6 +21,8 @@ from notifications.evidence.bundle.archive import ArchiveWriter, read_archive
 from notifications.evidence.bundle.contents import Scope, parse_header
 from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
 from service.crypto.key_files import load_private_key
+from support.bundle_sample import ATTEMPTED, FIRST, PLACED, SEALED, STAMPED, Sample, archive
+from support.sealed_sample import Office
 
 
 @pytest.fixture(scope="module")

@@ -2,22 +2,6 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from domain_facts import (
-    AGREEMENT,
-    ALICE,
-    BOB,
-    NO,
-    UNKNOWN,
-    YES,
-    answered,
-    completions,
-    harmed,
-    incident_facts,
-    known_facts,
-    listed,
-    open_facts,
-    open_places,
-)
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +17,22 @@ from notifications.incident import (
     PersonalDataBreach,
     Property,
     UnlistedCustomers,
+)
+from support.domain_facts import (
+    AGREEMENT,
+    ALICE,
+    BOB,
+    NO,
+    UNKNOWN,
+    YES,
+    answered,
+    completions,
+    harmed,
+    incident_facts,
+    known_facts,
+    listed,
+    open_facts,
+    open_places,
 )
 
 S, I, E, O = Nature.SECURITY_INCIDENT, Nature.INCIDENT, Nature.EVENT, Nature.OUTSIDE_PERIMETER  # noqa: E741 # tables

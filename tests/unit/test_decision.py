@@ -4,7 +4,22 @@ from itertools import product
 from uuid import UUID
 
 import pytest
-from domain_facts import (
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from notifications.classification import classify
+from notifications.customer.records import LevelChoice
+from notifications.decision import MESSAGE_IDS, Decider, DueKind, Verdict, decide
+from notifications.incident import (
+    NO_HARM,
+    AffectedCustomer,
+    Controller,
+    Intent,
+    PersonalDataBreach,
+    Property,
+    UnlistedCustomers,
+)
+from support.domain_facts import (
     AGREEMENT,
     ALICE,
     AWARE_AT,
@@ -27,21 +42,6 @@ from domain_facts import (
     profile,
     profiles,
     scopes,
-)
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-
-from notifications.classification import classify
-from notifications.customer.records import LevelChoice
-from notifications.decision import MESSAGE_IDS, Decider, DueKind, Verdict, decide
-from notifications.incident import (
-    NO_HARM,
-    AffectedCustomer,
-    Controller,
-    Intent,
-    PersonalDataBreach,
-    Property,
-    UnlistedCustomers,
 )
 
 AVAILABILITY, INTEGRITY, CONFIDENTIALITY, TRACEABILITY = Property

@@ -1,23 +1,19 @@
 """What a delivery refuses: a contact of another customer gets nothing, whatever the store says."""
 
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-from notice_samples import PROVIDER
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from records import make_contact, make_customer, make_delivery, make_incident, make_notice, make_sealed
-from sealed_sample import ADDRESS, Office
-from serving_records import make_endpoint
 
 from notifications.delivery.delivery import ChannelKind, OutcomeKind
 from notifications.delivery.webhook import EndpointState
 from notifications.ports import DueDelivery
 from notifications.use_cases.notices.deliver_notice import DeliveryDependencies, attempt_notice, deliver_notice
 from notifications.use_cases.notices.seal_notice import SealingDependencies
+from support.notice_samples import PROVIDER
+from support.records import make_contact, make_customer, make_delivery, make_incident, make_notice, make_sealed
+from support.sealed_sample import ADDRESS, Office
+from support.serving_records import make_endpoint
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 

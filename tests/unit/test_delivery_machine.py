@@ -6,23 +6,13 @@ has run out and another worker was quicker.
 """
 
 import asyncio
-import sys
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from clocks import SteppedClock
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from domain_facts import known_facts
-from instant_log import InstantLog
-from memory_store import MemoryStore
-from notice_samples import PROVIDER
-from records import SALT, make_binding, make_contact, make_customer
 
 from notifications.agreement import bundled_agreements
 from notifications.audit.entry import parse_leaf
@@ -45,6 +35,12 @@ from notifications.use_cases.notices.pause_channel import pause_channel, resume_
 from notifications.use_cases.notices.process_bounce import process_bounce
 from notifications.use_cases.notices.seal_notice import SealingDependencies, commit_seal, prove_notice
 from service.system.logging import SystemIdentifiers
+from support.clocks import SteppedClock
+from support.domain_facts import known_facts
+from support.instant_log import InstantLog
+from support.memory_store import MemoryStore
+from support.notice_samples import PROVIDER
+from support.records import SALT, make_binding, make_contact, make_customer
 
 ADDRESS = "soc@provider.example"
 DOMAIN = ADDRESS.partition("@")[2]

@@ -8,10 +8,10 @@ import pytest
 from asn1crypto import cms, core, x509
 from hypothesis import given
 from hypothesis import strategies as st
-from sealed_sample import Office
 
-from notifications.crypto.der import ECDSA_WITH_SHA256, check_token_form, parse_detached_signature
+from notifications.crypto.der import ECDSA_WITH_SHA256, parse_detached_signature, parse_timestamp_reply
 from notifications.errors import InvalidInputError
+from support.sealed_sample import Office
 
 CONTENT = b'{"a":"b"}'
 
@@ -242,12 +242,12 @@ def test_a_certificate_s_signature_is_a_whole_number_of_bytes(office, signature)
 def test_noise_is_refused(noise):
     refused(noise)
     with pytest.raises(InvalidInputError):
-        check_token_form(noise)
+        parse_timestamp_reply(noise)
 
 
 @given(st.data())
 def test_whatever_is_changed_it_is_read_or_refused(signature, token, data):
-    for read, whole in ((parse_detached_signature, signature), (check_token_form, token)):
+    for read, whole in ((parse_detached_signature, signature), (parse_timestamp_reply, token)):
         position = data.draw(st.integers(0, len(whole)))
         other = whole[:position] + data.draw(st.binary(max_size=6)) + whole[position + data.draw(st.integers(0, 6)) :]
         with suppress(InvalidInputError):
@@ -255,11 +255,11 @@ def test_whatever_is_changed_it_is_read_or_refused(signature, token, data):
 
 
 def test_a_token_is_taken_with_and_without_certificates(office, token):
-    check_token_form(token)
-    check_token_form(office.token(CONTENT, with_certificates=False))
+    parse_timestamp_reply(token)
+    parse_timestamp_reply(office.token(CONTENT, with_certificates=False))
 
 
 def test_every_prefix_of_a_token_is_refused(token):
     for end in itertools.chain(range(0, len(token), 7), range(len(token) - 20, len(token))):
         with pytest.raises(InvalidInputError):
-            check_token_form(token[:end])
+            parse_timestamp_reply(token[:end])

@@ -1,26 +1,9 @@
 """Carrying a plan out: each act with its entry, once; what passes to a follow-up; what is taken up from before."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from memory_store import MemoryStore
-from records import (
-    NOBODY,
-    NOW,
-    SALT,
-    after,
-    make_contact,
-    make_customer,
-    make_delivery,
-    make_incident,
-    make_notice,
-    make_sealed,
-)
 
 from notifications.audit.entry import parse_leaf
 from notifications.delivery.acknowledgement import AcknowledgedVia
@@ -39,6 +22,19 @@ from notifications.use_cases.notices.manage_calls import CallReport, record_call
 from notifications.use_cases.notices.queue_deliveries import first_targets
 from service.delivery.escalation import EscalationTask
 from service.system.logging import SystemIdentifiers
+from support.memory_store import MemoryStore
+from support.records import (
+    NOBODY,
+    NOW,
+    SALT,
+    after,
+    make_contact,
+    make_customer,
+    make_delivery,
+    make_incident,
+    make_notice,
+    make_sealed,
+)
 
 DOMAIN = "provider.example"
 

@@ -1,18 +1,12 @@
 """Escalation against a world that does as it likes: notices follow notices, servers refuse, people act, clocks jump."""
 
 import asyncio
-import sys
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from memory_store import MemoryStore
-from records import NOBODY, NOW, SALT, make_contact, make_customer, make_incident, make_notice, make_sealed
 
 from notifications.audit.entry import parse_leaf
 from notifications.delivery.acknowledgement import AcknowledgedVia
@@ -27,6 +21,8 @@ from notifications.use_cases.notices.escalate import ACTOR, begin_escalation, es
 from notifications.use_cases.notices.manage_calls import CallReport, close_call_task, record_call
 from notifications.use_cases.notices.queue_deliveries import delivery_to, targets_of
 from service.system.logging import SystemIdentifiers
+from support.memory_store import MemoryStore
+from support.records import NOBODY, NOW, SALT, make_contact, make_customer, make_incident, make_notice, make_sealed
 
 IDENTIFIERS = SystemIdentifiers()
 WITHIN = timedelta(hours=1)

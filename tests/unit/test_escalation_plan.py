@@ -1,17 +1,12 @@
 """Fallback, escalation and calls as data: what is done when, and that nothing is lost or doubled by any clock."""
 
-import sys
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from records import NOW, after, make_contact, make_customer, make_delivery, make_incident, make_notice
 
 from notifications.customer.records import ContactRole
 from notifications.delivery.acknowledgement import AcknowledgedVia, Acknowledgement
@@ -26,6 +21,7 @@ from notifications.delivery.escalation_plan import (
     start_escalation,
 )
 from notifications.delivery.webhook import EndpointState, WebhookEndpoint
+from support.records import NOW, after, make_contact, make_customer, make_delivery, make_incident, make_notice
 
 POLICY = DEFAULT_ESCALATION_POLICY
 DUE = timedelta(hours=8)

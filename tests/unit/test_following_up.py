@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from domain_facts import AGREEMENT, ALICE, AWARE_AT, NO, UNKNOWN, YES, known_facts, text
 
 from notifications.classification import classify
 from notifications.customer.records import Customer
@@ -22,6 +21,7 @@ from notifications.incident import (
 )
 from notifications.notice import NoticeKind
 from notifications.use_cases.incidents.follow_up import change_kind
+from support.domain_facts import AGREEMENT, ALICE, AWARE_AT, NO, UNKNOWN, YES, known_facts, text
 
 CUSTOMER = Customer(ALICE, "Alice", "fr", "Europe/Paris", (), (), (), AWARE_AT)
 

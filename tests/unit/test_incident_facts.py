@@ -3,7 +3,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
-from domain_facts import AGREEMENT, ALICE, AWARE_AT, BOB, NOW, known_facts, listed, open_facts, text
 
 from notifications.errors import InvalidInputError
 from notifications.incident import (
@@ -14,6 +13,7 @@ from notifications.incident import (
     rsit_taxonomy,
     validate_facts,
 )
+from support.domain_facts import AGREEMENT, ALICE, AWARE_AT, BOB, NOW, known_facts, listed, open_facts, text
 
 
 def faults_of(facts):

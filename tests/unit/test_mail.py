@@ -11,7 +11,6 @@ from uuid import UUID
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sealed_sample import assemble_notice_mail
 
 from notifications.errors import InvalidInputError, SealingUnavailableError
 from notifications.mail.mail import (
@@ -26,6 +25,7 @@ from notifications.mail.mail import (
     rendering_for,
 )
 from notifications.notice.seal import SealedNotice, SealedRendering
+from support.sealed_sample import assemble_notice_mail
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 TEXT = "Bonjour,\n\nFrom now on · « été » \n.\n--=_mixed_x\n" + "à" * 200 + "\n"

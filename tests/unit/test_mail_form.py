@@ -3,21 +3,14 @@
 import hashlib
 import json
 import re
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
-from pathlib import Path
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
-from notice_samples import PROVIDER, SAMPLES
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from records import make_contact, make_customer, make_sealed
-from smime_reader import SmimeReader
 
 from notifications.customer.records import MailContent, recipients
 from notifications.errors import InvalidInputError
@@ -32,6 +25,9 @@ from notifications.mail.mail_form import (
     reachability,
     summary_of,
 )
+from support.notice_samples import PROVIDER, SAMPLES
+from support.records import make_contact, make_customer, make_sealed
+from support.smime_reader import SmimeReader
 
 #: Words of ours that a fact may hold by chance.
 COMMON = re.compile(r"[^\W\d_]{4,}")

@@ -7,13 +7,14 @@ from email import message_from_bytes
 from email.policy import default
 
 import pytest
-from sealed_sample import Office, assemble_notice_mail, refused, steps_of_mail
 
 from notifications.canonical_json import timestamp_text
 from notifications.evidence.verification import MAIL_AGREES, MAIL_SIGNATURE
 from notifications.mail.mail import NOTE_NAME, base64_lines
-from notifications.mail.signed_mail import STRUCTURE, parse_signed_mail
+from notifications.mail.signed_copy import STRUCTURE
+from notifications.mail.signed_mail import parse_signed_mail
 from notifications.wording.acknowledging import invitation
+from support.sealed_sample import Office, assemble_notice_mail, refused, steps_of_mail
 
 LINK = "https://greffier.example/acknowledge/" + "Az09_-" * 10
 AT = timestamp_text(datetime(2026, 4, 1, 9, 30, tzinfo=UTC))

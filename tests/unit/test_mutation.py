@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "mutation"))
-
-from mutators import mutants
+from mutation.mutators import mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 MUTATION = ROOT / "tests" / "mutation"

@@ -8,7 +8,6 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from refusals import refused
 
 from notifications.audit.note import (
     COSIGNATURE_V1,
@@ -24,6 +23,7 @@ from notifications.audit.note import (
     verify_note,
 )
 from notifications.errors import VerificationError
+from support.refusals import refused
 
 NAME = "log.example"
 PRIVATE = [Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in range(MAX_SIGNATURES + 1)]

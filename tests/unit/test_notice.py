@@ -9,21 +9,6 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notice_samples import (
-    AGREEMENT,
-    AWARE_AT,
-    CUSTOMER,
-    MANY,
-    NO,
-    OTHER_CUSTOMER_ID,
-    SAMPLES,
-    UNKNOWN,
-    YES,
-    breach_facts,
-    compose,
-    plain_facts,
-    text,
-)
 
 from notifications.canonical_json import canonicalize, parse_canonical
 from notifications.classification import classify
@@ -43,6 +28,21 @@ from notifications.incident import (
     UnlistedCustomers,
 )
 from notifications.notice import NoticeKind
+from support.notice_samples import (
+    AGREEMENT,
+    AWARE_AT,
+    CUSTOMER,
+    MANY,
+    NO,
+    OTHER_CUSTOMER_ID,
+    SAMPLES,
+    UNKNOWN,
+    YES,
+    breach_facts,
+    compose,
+    plain_facts,
+    text,
+)
 
 KEYS = {
     "schema", "notice_id", "incident_id", "ticket", "sequence", "kind", "facts_version", "issued_at", "supersedes",

@@ -10,7 +10,20 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle_agreement import (
+
+from notifications.agreement import bundled_agreements
+from notifications.classification import Classification, classify
+from notifications.incident import (
+    AffectedCustomer,
+    Answer,
+    Cause,
+    Harm,
+    IncidentFacts,
+    Intent,
+    LocalizedText,
+    UnlistedCustomers,
+)
+from support.oracle_agreement import (
     CRITICALITIES,
     FACTS,
     GTI_SECONDS,
@@ -34,19 +47,6 @@ from oracle_agreement import (
     stated_of,
     three_valued,
     whole_space,
-)
-
-from notifications.agreement import bundled_agreements
-from notifications.classification import Classification, classify
-from notifications.incident import (
-    AffectedCustomer,
-    Answer,
-    Cause,
-    Harm,
-    IncidentFacts,
-    Intent,
-    LocalizedText,
-    UnlistedCustomers,
 )
 
 AGREEMENT = bundled_agreements()["secnumcloud_iaas_3_0"]

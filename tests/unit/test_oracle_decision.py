@@ -9,20 +9,6 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle_agreement import (
-    CRITICALITIES,
-    EVERYWHERE,
-    IMPACTS,
-    PRIORITIES,
-    PROPERTIES,
-    Choice,
-    Listed,
-    Situation,
-    Stated,
-    level_cases,
-    three_valued,
-)
-from oracle_agreement import decide as oracle_decide
 
 from notifications.agreement import bundled_agreements
 from notifications.classification import classify
@@ -41,6 +27,20 @@ from notifications.incident import (
     Property,
     UnlistedCustomers,
 )
+from support.oracle_agreement import (
+    CRITICALITIES,
+    EVERYWHERE,
+    IMPACTS,
+    PRIORITIES,
+    PROPERTIES,
+    Choice,
+    Listed,
+    Situation,
+    Stated,
+    level_cases,
+    three_valued,
+)
+from support.oracle_agreement import decide as oracle_decide
 
 AGREEMENT = bundled_agreements()["secnumcloud_iaas_3_0"]
 CUSTOMER_ID = UUID(int=0xA)

@@ -1,16 +1,10 @@
 """Four eyes: which rule asks for them, who is refused, and that a refusal releases nothing."""
 
-import sys
 from dataclasses import replace
 from importlib import resources
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from memory_store import MemoryStore
-from records import NOW, after, make_binding, make_customer, make_incident, make_notice
 
 from notifications.agreement import bundled_agreements, parse_agreement
 from notifications.errors import AgreementError, InvalidInputError, StateConflictError, VersionMismatchError
@@ -28,6 +22,8 @@ from notifications.use_cases.incidents.release_notice import (
     review_override,
 )
 from service.system.logging import SystemIdentifiers
+from support.memory_store import MemoryStore
+from support.records import NOW, after, make_binding, make_customer, make_incident, make_notice
 
 BUNDLED_ID = "secnumcloud_iaas_3_0"
 SOURCE = resources.files("notifications.agreement").joinpath(f"{BUNDLED_ID}.toml").read_text(encoding="utf-8")

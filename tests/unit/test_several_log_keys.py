@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sealed_sample import ORIGIN, Office, files_of, refused, steps_of_files
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from notifications.audit.note import parse_note, sign_note, verifier_key, verify_note
@@ -13,6 +12,7 @@ from notifications.audit.proof import format_proof, parse_proof
 from notifications.errors import InvalidInputError, VerificationError
 from notifications.evidence.verification import CHECKPOINT, parse_trust
 from service.crypto.key_files import load_log_key
+from support.sealed_sample import ORIGIN, Office, files_of, refused, steps_of_files
 
 OLD, NEW, STRANGER = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2, 3))
 OLD_KEY, NEW_KEY, STRANGE_KEY = (verifier_key(ORIGIN, key) for key in (OLD, NEW, STRANGER))

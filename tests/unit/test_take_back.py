@@ -4,20 +4,20 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-import returned_samples as samples
-from records import (
-    NOW,
-    after,
-    make_contact,
-)
-from sent_notice import ANNA
-from sent_notice import SentNotice as House
-from serving_records import make_acknowledgement, make_call_record, make_call_task
 
 from notifications.delivery.call_task import CallOutcome, CallTaskState
 from notifications.delivery.delivery import DeliveryState, OutcomeKind
 from notifications.errors import InvalidInputError, StateConflictError
 from notifications.mail.return_path import ReturnPath
+from support import returned_samples as samples
+from support.records import (
+    NOW,
+    after,
+    make_contact,
+)
+from support.sent_notice import ANNA
+from support.sent_notice import SentNotice as House
+from support.serving_records import make_acknowledgement, make_call_record, make_call_task
 
 SENT, QUEUED, FAILED = DeliveryState.SENT, DeliveryState.QUEUED, DeliveryState.FAILED
 POLICY = "550 5.7.1 blocked"

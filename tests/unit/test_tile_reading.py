@@ -5,7 +5,6 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from refusals import refused
 
 from notifications.audit.merkle import (
     append_leaves,
@@ -20,6 +19,7 @@ from notifications.audit.merkle import (
 from notifications.audit.tile_reading import TileNodes, tile_contents, width_in
 from notifications.audit.tiles import Tile, parse_entry_bundle
 from notifications.errors import NotFoundError
+from support.refusals import refused
 
 SIZES = (1, 2, 255, 256, 257, 513, 65_535, 65_536, 65_537, 70_000)
 LEAVES = [hashlib.sha256(str(number).encode()).digest() for number in range(70_000)]

@@ -8,7 +8,6 @@ import hashlib
 from dataclasses import FrozenInstanceError
 
 import pytest
-from refusals import refused
 
 from notifications.audit.proof import (
     NoticeExtra,
@@ -19,6 +18,7 @@ from notifications.audit.proof import (
     parse_proof,
 )
 from notifications.canonical_json import canonicalize
+from support.refusals import refused
 
 HEADER = "c2sp.org/tlog-proof@v1"
 HASHES = [hashlib.sha256(b"%d" % number).digest() for number in range(64)]

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
-from sealed_sample import Office, files_of, refused, steps_of_files, steps_of_mail, write_signer
 
 from notifications.audit.checkpoint import cosign_checkpoint
 from notifications.audit.proof import format_proof, parse_notice_extra, parse_proof
@@ -34,6 +33,7 @@ from notifications.evidence.verification import (
 from notifications.mail.mail import base64_lines
 from notifications.mail.signed_mail import parse_signed_mail
 from service.crypto.key_files import load_chain, load_log_key, load_private_key
+from support.sealed_sample import Office, files_of, refused, steps_of_files, steps_of_mail, write_signer
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
-from sealed_sample import ADDRESS, Office, files_of, steps_of_files, steps_of_mail
 
 from notifications.errors import VerificationError
 from notifications.evidence.verification import (
@@ -26,6 +25,7 @@ from notifications.evidence.verification import (
     NoticeFiles,
     parse_trust,
 )
+from support.sealed_sample import ADDRESS, Office, files_of, steps_of_files, steps_of_mail
 
 STRUCTURE = "structure"
 NAME = "Sovereign Cloud"

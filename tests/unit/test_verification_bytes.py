@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from sealed_sample import Office, body_start, files_of, steps_of_files, steps_of_mail
 
 from notifications.errors import VerificationError
 from notifications.evidence.verification import TIMESTAMP
+from support.sealed_sample import Office, body_start, files_of, steps_of_files, steps_of_mail
 
 #: Each changes a byte, and no two alike.
 MASKS = (0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xFF)

@@ -10,26 +10,33 @@ from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from sealed_sample import ADDRESS, ORIGIN, Office, files_of, refused, steps_of_files, steps_of_mail
 
 from notifications.audit.note import sign_note
 from notifications.audit.proof import format_proof, parse_proof
 from notifications.canonical_json import canonicalize
-from notifications.errors import InvalidInputError
+from notifications.errors import InvalidInputError, UnreadableMailError
 from notifications.evidence.verification import (
     MAIL_STEPS,
     SCHEMA,
     VerifiedStep,
+    _compare_mail,
     _Files,
     _files,
-    _verify_mail_agrees,
+    _unchanged,
     _verify_mail_signature,
     _well_formed_renderings,
+    examine_notice_mail,
     parse_trust,
 )
-from notifications.mail.mail import PROTECTED_HEADERS
+from notifications.mail.mail import PROTECTED_HEADERS, assemble_mail, prepare_text
 from notifications.mail.signed_mail import parse_signed_mail
 from service.crypto.key_files import load_log_key, load_private_key
+from support.sealed_sample import ADDRESS, ORIGIN, Office, files_of, refused, steps_of_files, steps_of_mail
+
+
+def _verify_mail_agrees(parsed, verified):
+    return _unchanged(_compare_mail(parsed, verified))
+
 
 MEMBERS = ("notice_id", "incident_id", "ticket", "sequence", "kind", "facts_version", "tlp", "effect", "renderings")
 
@@ -225,6 +232,40 @@ def test_each_protected_header_is_compared(parsed, verified, name):
     other = replace(parsed, outer={**parsed.outer, name: "other"})
     told = refused("mail agrees with the document", _verify_mail_agrees, other, verified)
     assert told == f"the header {name} is not the one under the signature"
+
+
+def test_what_was_changed_outside_is_in_the_step_and_the_steps_go_on(office, mail):
+    copy = b"Reply-To: x@x.example\r\n" + mail.replace(b"Subject: ", b"Subject: Re ", 1)
+    passed = list(examine_notice_mail(copy, office.trust))
+    assert [(step.number, step.step) for step in passed] == list(enumerate(NAMES, 1))
+    assert {step.number: step.changed for step in passed if step.changed} == {
+        1: ("has a header reply-to that no notice has",),
+        7: ("the header Subject is not the one under the signature",),
+    }
+    assert passed[6].finding == "words (fr) are the sealed ones"
+    assert refused("structure", steps_of_mail, copy, office.trust) == "has a header reply-to that no notice has"
+
+
+def test_a_mail_of_plain_words_is_no_notice_whoever_signed_it(office):
+    prepared = prepare_text("INC-1", "There is a notice.\n", "en")
+    with pytest.raises(UnreadableMailError) as caught:
+        steps_of_mail(assemble_mail(prepared, office.envelope(), office.signer.sign_detached), office.trust)
+    assert (caught.value.step, caught.value.reason) == (
+        "structure", "is a summary, or no notice: download the notice with its proofs from the console",
+    )  # fmt: skip
+    forged = assemble_mail(prepared, office.envelope(), lambda _content: office.signer.sign_detached(b"other"))
+    refused("mail signature", steps_of_mail, forged, office.trust)
+
+
+def test_the_sender_s_name_holds_no_other_address(parsed, verified):
+    for name, holds in (("x@x.example", True), ("SOC <x@x.example>", True), (ADDRESS, False), ("SOC", False)):
+        sender = f"{name} <{ADDRESS}>"
+        named = replace(parsed, outer={**parsed.outer, "From": sender}, protected={**parsed.protected, "From": sender})
+        if holds:
+            told = refused("mail agrees with the document", _verify_mail_agrees, named, verified)
+            assert told == "the name in From holds another address"
+        else:
+            assert _verify_mail_agrees(named, verified).number == 7
 
 
 def test_how_a_mail_disagrees(parsed, verified):

@@ -3,18 +3,12 @@
 import base64
 import hmac
 import json
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from records import make_customer, make_incident, make_notice, make_sealed
-from webhook_receiver import verify_webhook
 
 from notifications.delivery.webhook import SignatureKind
 from notifications.delivery.webhook_message import (
@@ -27,6 +21,8 @@ from notifications.delivery.webhook_message import (
     verify_url,
 )
 from notifications.errors import InvalidInputError, VerificationError
+from support.records import make_customer, make_incident, make_notice, make_sealed
+from support.webhook_receiver import verify_webhook
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 MESSAGE_ID = "<0123456789abcdef@provider.example>"

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
-from sealed_sample import Office
-
 from notifications.delivery.webhook import SignatureKind
 from notifications.delivery.webhook_message import (
     SigningSecret,
@@ -21,6 +18,7 @@ from notifications.delivery.webhook_message import (
     shared_secret_text,
     signed_headers,
 )
+from support.sealed_sample import Office
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "webhooks.md"
 BLOCKS = dict(re.findall(r"<!-- test: (\w+) -->\n```\w+\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL))

@@ -12,7 +12,6 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
-from notice_samples import CONFIRMED, MANY, SAMPLES, breach_facts, compose, plain_facts, text
 
 from notifications import classification, decision
 from notifications.agreement.reading import FACTS
@@ -34,6 +33,7 @@ from notifications.notice import NoticeKind
 from notifications.wording import catalogues, render, words
 from notifications.wording.formats import moment, visible
 from notifications.wording.rendering import _wrapped
+from support.notice_samples import CONFIRMED, MANY, SAMPLES, breach_facts, compose, plain_facts, text
 
 FOLDER = resources.files("notifications.wording")
 PLACEHOLDER = re.compile(r"%\((\w+)\)s")

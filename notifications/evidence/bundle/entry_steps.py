@@ -13,12 +13,12 @@ from notifications.audit.checkpoint import Checkpoint
 from notifications.audit.entry import Leaf, parse_leaf, verify_commitment
 from notifications.audit.merkle import leaf_hash, verify_inclusion
 from notifications.audit.proof import parse_notice_extra, parse_proof
+from notifications.crypto.timestamps import certificates_of_token
 from notifications.errors import InvalidInputError, VerificationError
 from notifications.evidence.bundle.contents import ARTEFACTS, CONTENTS, PROOF, Scope, entry_folder, opened_by
 from notifications.evidence.bundle.signers import (
     Revocations,
     certificates_of_signature,
-    certificates_of_token,
     signer_part,
     verify_token,
 )

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import rfc3161_client
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from rfc3161_client.errors import VerificationError as TimestampError
 
 from notifications.crypto.cms import MALFORMED_CERTIFICATE
-from notifications.crypto.der import check_token_form, parse_detached_signature
+from notifications.crypto.der import parse_detached_signature
+from notifications.crypto.timestamps import verify_timestamp
 from notifications.errors import Fault, InvalidInputError, VerificationError
 from notifications.evidence.bundle.contents import SIGNERS
 
@@ -20,15 +19,6 @@ from notifications.evidence.bundle.contents import SIGNERS
 def certificates_of_signature(signature: bytes) -> list[bytes]:
     """Return the certificates (DER) of a detached CMS signature; raises InvalidInputError."""
     return list(parse_detached_signature(signature).certificates)
-
-
-def certificates_of_token(token: bytes) -> list[bytes]:
-    """Return the certificates (DER) of an RFC 3161 response, by their bytes; raises InvalidInputError."""
-    check_token_form(token)
-    try:
-        return sorted(rfc3161_client.decode_timestamp_response(token).signed_data.certificates)
-    except MALFORMED_CERTIFICATE as error:
-        raise InvalidInputError(Fault("timestamp", f"cannot be read: {error}")) from None
 
 
 def signer_part(certificate: bytes) -> tuple[str, bytes]:
@@ -40,31 +30,12 @@ def signer_part(certificate: bytes) -> tuple[str, bytes]:
     return f"{SIGNERS}{hashlib.sha256(certificate).hexdigest()}.pem", pem
 
 
-def token_time(token: bytes) -> datetime:
-    """Return when an RFC 3161 response says that it was made, unverified; raises InvalidInputError."""
-    check_token_form(token)
-    try:
-        moment: datetime = rfc3161_client.decode_timestamp_response(token).tst_info.gen_time
-    except MALFORMED_CERTIFICATE as error:
-        raise InvalidInputError(Fault("timestamp", f"cannot be read: {error}")) from None
-    return moment
-
-
 def verify_token(token: bytes, content: bytes, roots: Sequence[x509.Certificate], step: str, name: str) -> datetime:
     """Return when an authority under one of the roots saw the content; raises VerificationError naming the part."""
     try:
-        check_token_form(token)
-        response = rfc3161_client.decode_timestamp_response(token)
-        builder = rfc3161_client.VerifierBuilder()
-        for root in roots:
-            builder = builder.add_root_certificate(root)
-        builder.build().verify_message(response, content)
-    except InvalidInputError as error:
-        raise VerificationError(step, f"{name}: {error}") from None
-    except (TimestampError, *MALFORMED_CERTIFICATE) as error:
-        raise VerificationError(step, f"{name}: the token does not hold: {error}") from None
-    moment: datetime = response.tst_info.gen_time
-    return moment
+        return verify_timestamp(token, content, roots, step).at
+    except VerificationError as error:
+        raise VerificationError(step, f"{name}: {error.reason}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,8 +282,15 @@ def _verify_address_is_new(tx: Transaction, customer_id: UUID, email: str, but: 
 
 
 def _verify_certificate(draft: ContactDraft, before: Contact | None, act: AuditContext) -> None:
-    """Refuse a new certificate that does not serve; one that stands already and has expired since stays."""
-    if draft.smime_certificate is None or (before is not None and before.smime_certificate == draft.smime_certificate):
+    """Refuse a new certificate that does not serve, or an old one beside a new address.
+
+    One that the contact has already stays when it has expired since.
+    """
+    if draft.smime_certificate is None or (
+        before is not None
+        and before.smime_certificate == draft.smime_certificate
+        and normal_address(before.email) == normal_address(draft.email)
+    ):
         return
     fault = certificate_fault(draft.smime_certificate, draft.email, act.now)
     if fault is not None:

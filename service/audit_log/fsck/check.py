@@ -229,7 +229,7 @@ def _compare_published(
     """Compare the head file with the checkpoint of its size, which was already compared with the entries."""
     if note is None:
         if size:
-            yield Difference(PUBLISHED, "the head file", "is missing")
+            yield Difference(PUBLISHED, "the head file", "is missing: the setting log.head_file says where it is")
         return
     try:
         checkpoint = verify_checkpoint(note, *keys)

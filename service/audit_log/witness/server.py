@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from notifications.audit.cosignature import MAX_REQUEST_BYTES, Refusal, RefusedError
 from notifications.errors import GreffierError, InvalidInputError
 from service.audit_log.witness.folder import WitnessFolder, origin_digest
-from service.system.http_server import HttpServer, listening_socket
+from service.system.http_server import HttpServer, bound_socket
 from service.system.signals import stop_on_signal
 
 _log = structlog.get_logger(__name__)
@@ -100,7 +100,7 @@ def _text(status: int, content: bytes, kind: str = _TEXT_TYPE) -> Response:
 
 async def witness_until_stopped(witness: WitnessFolder, host: str, port: int, say: Callable[[int], None]) -> None:
     """Serve until a stop signal; ``say`` is called with the listening port."""
-    with listening_socket(host, port) as listener:
+    with bound_socket(host, port) as listener:
         server = HttpServer(create_witness_app(witness))
         stop_on_signal(server.stop)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="witness")

@@ -7,6 +7,7 @@ shortened, and its case is not changed.
 import asyncio
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -42,13 +43,19 @@ def password_fault(password: str, email: str | None) -> str | None:
     return None
 
 
+@cache
+def _nobodys_hash() -> str:
+    """Return what a password is compared with where there is none: it takes as long and never fits."""
+    return _HASHER.hash("nobody has this password \N{SNOWMAN}")
+
+
 class Passwords:
     """Makes and compares hashes in threads, a few at a time."""
 
     def __init__(self) -> None:
-        #: hash for accounts without a password: a comparison takes the same time and never matches
-        self._nobodys = _HASHER.hash("nobody has this password \N{SNOWMAN}")
-        #: number of comparisons; it is the same for known and unknown accounts
+        # Made once a process, and before the first password is compared: the first takes no longer than others.
+        self._nobodys = _nobodys_hash()
+        #: comparisons made; known and unknown accounts cost the same number
         self.comparisons = 0
 
     async def hash(self, password: str) -> str:

@@ -1,4 +1,4 @@
-"""The demonstration: real public incidents, and what the service makes of them.
+"""The demonstration: real public incidents, and how the service handles them.
 
 Imports anything. Runs on loopback with demonstration keys; nothing of the product imports it.
 """

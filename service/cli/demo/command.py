@@ -1,4 +1,4 @@
-"""``greffier demo``: the whole job on one machine, told step by step."""
+"""``greffier demo``: the whole process on one machine, step by step."""
 
 import asyncio
 from pathlib import Path
@@ -15,6 +15,6 @@ from service.cli.options import FOLDER
 @click.option("--once", is_flag=True, help="End after the story instead of serving on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="Port to serve on.")
 def demo_command(out: Path, port: int, *, once: bool) -> None:
-    """Show the whole job on this machine: declare, decide, serve, verify, tamper. No account, no network."""
+    """Show the whole process on this machine: declare, decide, serve, verify, tamper. No account, no network."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_demo(out, once=once, port=port))

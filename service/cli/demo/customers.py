@@ -9,10 +9,10 @@ from service.cli.demo.public_incidents import PublicIncident, load_public_incide
 _AGREEMENT = "secnumcloud_iaas_3_0"
 #: The real incident of the story.
 SLUG = "cloudbleed-2017"
-#: How long before the story the provider became aware.
+#: Time between the provider's awareness and the start of the story.
 _AWARE_BEFORE = timedelta(minutes=12)
 
-#: (key in the incident's facts, customer as registered, contacts, chosen levels in words)
+#: (key in the incident's facts, customer as registered, contacts, description of the chosen levels)
 CUSTOMERS: tuple[tuple[str, dict[str, Any], list[dict[str, Any]], str], ...] = (
     (
         "a",
@@ -97,7 +97,7 @@ _TIMES = ("started_at", "detected_at", "aware_at", "ended_at", "next_update_by")
 
 
 def demo_incident(customer_ids: dict[str, str], now: datetime) -> tuple[dict[str, Any], PublicIncident]:
-    """Return the real incident's facts as if it happened tonight: all times moved alike, the customers ours."""
+    """Return the real incident's facts as if it happened tonight: all times shifted, with our customers."""
     ids = {key: UUID(identifier) for key, identifier in customer_ids.items()}
     incident = next(item for item in load_public_incidents(ids) if item.slug == SLUG)
     facts = dict(incident.facts)

@@ -1,6 +1,8 @@
 """A whole service on loopback in this event loop: data folder, mail sink, HTTP server. For demos, tests, benchmarks."""
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from service.bootstrap.data_folder import is_prepared, prepare_data_folder
 from service.bootstrap.server import ServerParts, build_server
 from service.cli.demo.mail_sink import MailSink
 from service.settings import load_settings
-from service.system.http_server import HttpServer, listening_socket
+from service.system.http_server import HttpServer, bound_socket
 from service.web.app import create_app
 
 ADDRESS = "soc@demo-cloud.example"
@@ -43,12 +45,16 @@ async def embedded_service(
 ) -> AsyncIterator[RunningService]:
     """Prepare the folder if it is new, start everything on loopback, and stop it in order.
 
-    ``customers`` registers so many plain customers. ``clock`` replaces the system's. ``overrides`` are settings.
+    ``customers`` is the number of plain customers to register. ``clock`` replaces the system's. ``overrides`` are
+    settings.
     """
     if not is_prepared(data):
         prepare_data_folder(data, address=ADDRESS, provider_name=PROVIDER, now=datetime.now(UTC))
-    async with MailSink() as sink:
-        # Nobody is asked about by the clock: what the sink gets is what a demo or a test does.
+    async with contextlib.AsyncExitStack() as stack:
+        # Bind the port first, as ``greffier serve`` does.
+        bound = stack.enter_context(bound_socket("127.0.0.1", port))
+        sink = await stack.enter_async_context(MailSink())
+        # No scheduled checks, so that the sink gets only the mails of a demo or test.
         relay = {"mail__host": "127.0.0.1", "mail__port": sink.port, "mail__tls": "none"}
         relay["contact_checks__every_days"] = 0
         settings = load_settings(data, **(relay | overrides))
@@ -61,11 +67,12 @@ async def embedded_service(
                 max_body_bytes=settings.limits.max_body_bytes,
                 version=version("greffier"),
             )
-            async with _serving(app, port) as bound:
+            async with _serving(app, bound):
+                number = bound.getsockname()[1]
                 running = RunningService(
-                    url=f"http://127.0.0.1:{bound}",
+                    url=f"http://127.0.0.1:{number}",
                     token=settings.token(),
-                    port=bound,
+                    port=number,
                     data=data,
                     trust_dir=settings.trust_dir,
                     sink=sink,
@@ -77,17 +84,16 @@ async def embedded_service(
 
 
 @asynccontextmanager
-async def _serving(app: FastAPI, port: int) -> AsyncIterator[int]:
-    """Serve on a loopback port, 0 for a free one; yields the port once the server answers."""
-    with listening_socket("127.0.0.1", port) as listener:
-        server = HttpServer(app)
-        serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-        try:
-            await server.is_up.wait()
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            await serving
+async def _serving(app: FastAPI, bound: socket.socket) -> AsyncIterator[None]:
+    """Serve on a bound socket; yields once the server answers."""
+    server = HttpServer(app)
+    serving = asyncio.create_task(server.serve(sockets=[bound]), name="http")
+    try:
+        await server.is_up.wait()
+        yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 async def _register(running: RunningService, customers: int) -> None:

@@ -1,4 +1,4 @@
-"""A local mail sink: takes every message on loopback and keeps it byte for byte. For demos and tests."""
+"""A local mail sink: accepts every message on loopback and keeps it byte for byte. For demos and tests."""
 
 import asyncio
 import ssl
@@ -22,7 +22,7 @@ class Received:
 
 
 class MailSink:
-    """An SMTP server on loopback, in the running event loop; with a TLS context it takes mail after STARTTLS only.
+    """An SMTP server on loopback in the running event loop; with a TLS context it accepts mail only after STARTTLS.
 
     With a folder, each message is also written to ``000001.eml`` and so on before it is accepted.
     """
@@ -37,7 +37,7 @@ class MailSink:
 
     @property
     def port(self) -> int:
-        """The port it listens on; a free one where none was asked for."""
+        """The port it listens on; a free port if none was asked for."""
         if self._server is None:
             raise RuntimeError("the sink is not started")
         port: int = self._server.sockets[0].getsockname()[1]
@@ -53,7 +53,7 @@ class MailSink:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Stop listening and drop what is connected."""
+        """Stop listening and close every connection."""
         if self._server is not None:
             self._server.close()
             for connection in list(self._connections):
@@ -62,7 +62,7 @@ class MailSink:
             await self._server.wait_closed()
 
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        """Keep the message; the reply names it as a relay's would."""
+        """Keep the message; the reply has a queue id like that of a relay."""
         content = envelope.original_content
         if not isinstance(content, bytes):
             return "451 4.3.0 no content"
@@ -80,14 +80,14 @@ class MailSink:
         return f"250 2.0.0 Ok: queued as SINK{number:06d}"
 
     async def wait_for(self, count: int, *, timeout_seconds: float = 30) -> list[Received]:
-        """Return the messages once there are at least so many; raises TimeoutError."""
+        """Return the messages once there are at least ``count``; raises TimeoutError."""
         async with asyncio.timeout(timeout_seconds), self._arrived:
             await self._arrived.wait_for(lambda: len(self.messages) >= count)
         return list(self.messages)
 
 
 class _SinkConnection(SMTP):
-    """One connection; leaves the sink's books when it ends."""
+    """One connection; it leaves the sink's list when it ends."""
 
     def __init__(self, sink: MailSink, tls_context: ssl.SSLContext | None, connections: "set[_SinkConnection]") -> None:
         super().__init__(

@@ -13,7 +13,7 @@ class InvitationError(GreffierError):
 
 
 async def invite_people(api: httpx.AsyncClient) -> list[tuple[str, str]]:
-    """Make the people and return who each is, and the link by which it sets its password."""
+    """Create the accounts; return for each person the role and the link to set a password."""
     customers = (await _done(api.get("/customers")))["items"]
     first = customers[0]
     people = (

@@ -1,7 +1,6 @@
-"""Real public incidents as declared facts, each with its sources and the result that the agreement gives.
+"""Real public incidents as declared facts, each with its sources and the result under the agreement.
 
-The data files stand in ``incidents/``. They are read as they are and not validated here: the tests hold each one
-against the agreement.
+The data files are in ``incidents/``. They are not validated here: the tests compare each one with the agreement.
 """
 
 import tomllib
@@ -13,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID, uuid5
 
-#: Namespace of the identifiers that customers get when the caller names none.
+#: Namespace of the identifiers of customers for which the caller names no identifier.
 _NAMESPACE = UUID("5d0f6f0c-3a44-5a0e-9a4e-6a1c1f3f7f0b")
 
 
@@ -33,7 +32,7 @@ class IncidentCustomer:
 
 @dataclass(frozen=True, slots=True)
 class PublicIncident:
-    """One incident that happened, as a provider could have declared it."""
+    """An incident that happened, in the form in which a provider could have declared it."""
 
     #: name of its data file without the suffix
     slug: str
@@ -42,7 +41,7 @@ class PublicIncident:
     sources: tuple[str, ...]
     #: how the public facts were mapped, and what follows from the agreement
     note: str
-    #: facts in the shape of the API: JSON types, times as ISO 8601 texts; what is left out is unknown
+    #: facts in the shape of the API: JSON types, times as ISO 8601 texts; a missing fact is unknown
     facts: dict[str, Any]
     #: by key
     customers: Mapping[str, IncidentCustomer]
@@ -51,9 +50,9 @@ class PublicIncident:
 
 
 def load_public_incidents(customer_ids: Mapping[str, UUID] | None = None) -> tuple[PublicIncident, ...]:
-    """Return all incidents, by slug. ``customer_ids`` says which customer stands for which key.
+    """Return all incidents, by slug. ``customer_ids`` gives the customer for each key.
 
-    A key that it leaves out gets an identifier that is the same in every run and different in every incident.
+    A key without a customer gets an identifier that is the same in every run and different in every incident.
     """
     folder = resources.files(__package__) / "incidents"
     entries = sorted(

@@ -1,4 +1,4 @@
-"""The main job from end to end, told in the terminal: declare, decide, release, serve, verify, tamper."""
+"""The main process from end to end in the terminal: declare, decide, release, serve, verify, tamper."""
 
 import asyncio
 import contextlib
@@ -31,11 +31,11 @@ _STYLES = {"notify": "bold green", "do_not_notify": "dim", "pending": "bold yell
 
 
 class DemoError(GreffierError):
-    """A step of the demo did not do what it must."""
+    """A step of the demo failed."""
 
 
 async def run_demo(out: Path, *, once: bool, port: int) -> None:
-    """Tell the story into ``out``; then end, or keep serving until interrupted."""
+    """Run the story, with its files in ``out``; then end, or keep serving until interrupted."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=110)
@@ -43,7 +43,7 @@ async def run_demo(out: Path, *, once: bool, port: int) -> None:
         log = StringIO() if once else (Path(scratch) / "service.log").open("w", encoding="utf-8")
         with contextlib.closing(log):
             configure_logging(log)
-            # Links in mails and passkeys name the address that a browser on this machine uses.
+            # Mails and passkeys use the address that a browser on this machine uses.
             settings: dict[str, Any] = (
                 {} if once or port == 0 else {"provider__console_url": f"http://localhost:{port}"}
             )
@@ -139,7 +139,7 @@ async def _settle(api: httpx.AsyncClient, incident: dict[str, Any]) -> dict[str,
 
 
 async def _all_recorded(api: httpx.AsyncClient, running: RunningService, notices: Sequence[dict[str, Any]]) -> None:
-    """Wait until the evidence of every delivery is committed; each commit wakes us."""
+    """Wait until the evidence of every delivery is committed; each commit wakes this check."""
     changed = asyncio.Event()
 
     def wake(_kinds: set[str]) -> None:
@@ -226,7 +226,7 @@ async def _show_assessments(api: httpx.AsyncClient, console: Console, incident: 
 
 
 def _telling(item: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the reasons that carry a verdict; the API gives all that were examined."""
+    """Return the reasons that decide a verdict; the API gives all reasons that were examined."""
     wanted = {"notify": "yes", "pending": "unknown", "do_not_notify": "no"}[item["verdict"]]
     reasons = [reason for reason in item["reasons"] if reason["holds"] == wanted]
     return [reason for reason in reasons if reason["obliges"]] or reasons
@@ -260,7 +260,7 @@ async def _show_deliveries(api: httpx.AsyncClient, console: Console, notices: Se
 def _save(running: RunningService, out: Path, console: Console) -> list[Path]:
     folder = out / "mails"
     folder.mkdir(parents=True, exist_ok=True)
-    # What an earlier run left was signed by other keys.
+    # Other keys signed the files of an earlier run.
     for old in (*folder.glob("[0-9][0-9]-*.eml"), *folder.glob("tampered-*.eml.txt")):
         old.unlink()
     saved = []
@@ -287,7 +287,7 @@ def _verify(mail: Path, trust_dir: Path, console: Console) -> None:
 
 
 def _tamper(mail: Path, trust_dir: Path, console: Console) -> None:
-    """Change one letter in the words of a copy: what a forger would do."""
+    """Change one letter in the text of a copy, as a forger would."""
     genuine = mail.read_bytes()
     position = _a_letter(genuine)
     changed = bytearray(genuine)
@@ -306,7 +306,7 @@ def _tamper(mail: Path, trust_dir: Path, console: Console) -> None:
 
 
 def _a_letter(mail: bytes) -> int:
-    """Return the position of a lower-case letter in the plain words, past their first line."""
+    """Return the position of a lower-case letter in the plain text, after its first line."""
     start = mail.index(b"\r\n\r\n", mail.index(b"Content-Type: text/plain")) + 80
     return next(position for position in range(start, len(mail)) if chr(mail[position]).islower())
 

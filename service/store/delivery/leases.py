@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from itertools import accumulate, pairwise
 from typing import Any
 from uuid import UUID
@@ -46,6 +47,7 @@ _LANES_PASSED_OVER = (0, 16, 128, 1024)
 _CHANNELS = len(ChannelKind)
 
 
+@cache
 def _due_statement(lanes: int) -> str:
     channel_names = tuple(f"channel_{number}" for number in range(_CHANNELS))
     lane_names = tuple(f"lane_{number}" for number in range(lanes))
@@ -65,7 +67,6 @@ def _due_statement(lanes: int) -> str:
     return limited(statement, "now", "leased_before", *channel_names, *lane_names)
 
 
-_DUE = {lanes: _due_statement(lanes) for lanes in _LANES_PASSED_OVER}
 #: Padding for lists of channels and destinations; nothing has this name.
 _NOTHING = "-"
 _RELEASE = compiled_text("UPDATE deliveries SET leased_until = NULL WHERE id = :id", "id")
@@ -89,12 +90,14 @@ def _among(count: int) -> tuple[Any, tuple[str, ...]]:
     return _deliveries.position.in_([bindparam(name) for name in names]), names
 
 
+@cache
 def _lease_statement(count: int) -> str:
     condition, names = _among(count)
     statement = update(table(DeliveryRow)).values(leased_until=bindparam("until")).where(condition)
     return compiled(statement, "until", *names)
 
 
+@cache
 def _load_statement(count: int) -> str:
     condition, names = _among(count)
     return compiled(
@@ -115,6 +118,7 @@ _OF_NOTICE = compiled(
 )
 
 
+@cache
 def _thread_statement(count: int) -> str:
     earlier, before = table(NoticeRow).alias("earlier"), table(DeliveryRow).alias("before")
     condition, names = _among(count)
@@ -145,9 +149,6 @@ def _thread_statement(count: int) -> str:
 _NOTICE_ID = [column.name for column in DELIVERY].index("notice_id")
 #: Padding for shorter lists: a position that no row has.
 _NO_POSITION = -1
-_LOAD_ONE, _LOAD_MANY = _load_statement(1), _load_statement(_LOADED_AT_ONCE)
-_LEASE_ONE, _LEASE_MANY = _lease_statement(1), _lease_statement(_LOADED_AT_ONCE)
-_THREAD_ONE, _THREAD_MANY = _thread_statement(1), _thread_statement(_LOADED_AT_ONCE)
 
 
 def _filled(names: list[str], length: int) -> list[str]:
@@ -180,7 +181,7 @@ class LeaseRecords(Records):
         channels = _filled([kind.value for kind in except_channels], _CHANNELS)
         lanes = sorted(except_lanes)[: _LANES_PASSED_OVER[-1]]
         length = next(length for length in _LANES_PASSED_OVER if len(lanes) <= length)
-        statement = self._session.skip_locked(_DUE[length], "deliveries")
+        statement = self._session.skip_locked(_due_statement(length), "deliveries")
         parameters = (at, at, *channels, *_filled(lanes, length), limit)
         positions = [row[0] for row in self._session.all(statement, parameters)]
         until = to_microseconds(lease_until)
@@ -198,18 +199,15 @@ class LeaseRecords(Records):
     def _leased(
         self, positions: list[int], until: int, notices: dict[bytes, tuple[Notice, SealedNotice, Customer]]
     ) -> list[DueDelivery]:
-        """Lease deliveries and return them with all data for an attempt; ``notices`` caches the data of notices."""
-        if len(positions) == 1:
-            lease, load, thread, wanted = _LEASE_ONE, _LOAD_ONE, _THREAD_ONE, positions
-        else:
-            lease, load, thread = _LEASE_MANY, _LOAD_MANY, _THREAD_MANY
-            wanted = positions + [_NO_POSITION] * (_LOADED_AT_ONCE - len(positions))
-        self._session.execute(lease, (until, *wanted))
+        """Lease deliveries and return them with all that an attempt needs; ``notices`` keeps what they share."""
+        count = 1 if len(positions) == 1 else _LOADED_AT_ONCE
+        wanted = positions + [_NO_POSITION] * (count - len(positions))
+        self._session.execute(_lease_statement(count), (until, *wanted))
         threads: dict[int, list[str]] = {}
-        for position, message_id in self._session.all(thread, wanted):
+        for position, message_id in self._session.all(_thread_statement(count), wanted):
             threads.setdefault(position, []).append(message_id)
         leased = []
-        for row in self._session.all(load, wanted):
+        for row in self._session.all(_load_statement(count), wanted):
             delivery, contact = (row[part] for part in _PARTS)
             notice, sealed, customer = self._shared(delivery[_NOTICE_ID], notices)
             due = DueDelivery(

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 
 from notifications.errors import NotFoundError, StateConflictError
-from notifications.notice.seal import SealedNotice, SealedRendering
+from notifications.notice.seal import SealedNotice, SealedRendering, UndatedNotice
 from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text, insert_of
@@ -45,6 +45,13 @@ _SETTLE = compiled_text("DELETE FROM owed_evidence WHERE notice_id = :notice_id 
 _OWED = compiled_text(
     "SELECT notice_id FROM owed_evidence WHERE kind = :kind ORDER BY position LIMIT :limit", "kind", "limit"
 )
+_UNDATED = compiled_text(
+    "SELECT o.notice_id, s.sealed_at, o.reason FROM owed_evidence o JOIN sealed_notices s ON s.notice_id = o.notice_id "
+    "WHERE o.kind = :kind ORDER BY o.position LIMIT :limit",
+    "kind",
+    "limit",
+)
+_REFUSE = compiled_text("UPDATE owed_evidence SET reason = :reason WHERE kind = :kind", "reason", "kind")
 
 
 def sealed_of_row(*row: Any) -> SealedNotice:
@@ -124,6 +131,15 @@ class SealRecords(Records):
     def without_timestamp(self, limit: int) -> Sequence[UUID]:
         """Return notices whose timestamp is still owed, oldest first."""
         return [UUID(bytes=row[0]) for row in self._session.all(_OWED, (_TIMESTAMP, limit))]
+
+    def undated(self, limit: int) -> Sequence[UndatedNotice]:
+        """Return notices whose timestamp is still owed, with the authority's reason, oldest first."""
+        rows = self._session.all(_UNDATED, (_TIMESTAMP, limit))
+        return [UndatedNotice(UUID(bytes=row[0]), from_microseconds(row[1]), row[2]) for row in rows]
+
+    def set_timestamp_refusal(self, reason: str) -> None:
+        """Record why the authority gives none of the timestamps that are owed now."""
+        self._session.execute(_REFUSE, (reason, _TIMESTAMP))
 
     def _settle(self, notice_id: UUID, kind: str) -> None:
         """Mark evidence as obtained; raises StateConflictError if it is not missing, NotFoundError."""

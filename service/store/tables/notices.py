@@ -94,6 +94,8 @@ class OwedEvidenceRow(SQLModel, table=True):
     position: int | None = columns.position()
     kind: str = columns.text()
     notice_id: bytes = columns.identifier("sealed_notices.notice_id")
+    #: why it is not there yet, as far as that is known
+    reason: str | None = columns.text(nullable=True)
 
 
 class DeliveryRow(SQLModel, table=True):

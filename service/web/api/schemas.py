@@ -23,12 +23,14 @@ class ProblemOut(BaseModel):
     errors: list[FaultOut] | None = None
 
 
+#: FastAPI would build the schema of a ``model`` again for each status of each route, over a second for each start.
+#: So statuses refer to the schema, which is in the document because one route names it as a model.
+_PROBLEM = {"schema": {"$ref": "#/components/schemas/ProblemOut"}}
+
+
 def _problem(description: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "model": ProblemOut,
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}},
-    }
+    content = {"application/problem+json": _PROBLEM, "application/json": _PROBLEM}
+    return {"description": description, "content": content}
 
 
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -81,6 +81,7 @@ def page(
         caller=caller,
         may=lambda name: caller is not None and caller.scope(Permission(name)) is not None,
         provider=provider_of(request),
+        demonstration=request.app.state.demonstration,
     )
     policy = f"{_POLICY}; frame-src 'self'" if frames else _POLICY
     return HTMLResponse(

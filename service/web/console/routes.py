@@ -38,6 +38,8 @@ class ConsoleParts:
     acknowledge_links: AcknowledgeLinks
     #: None where no OpenID provider is set
     oidc: OidcSignIn | None = None
+    #: parts that are for demonstration only, such as ``signing_key``; each page says so
+    demonstration: tuple[str, ...] = ()
 
 
 def install_console(app: FastAPI, parts: ConsoleParts) -> None:
@@ -48,6 +50,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
     app.state.password_links = parts.password_links
     app.state.acknowledge_links = parts.acknowledge_links
     app.state.oidc = parts.oidc
+    app.state.demonstration = parts.demonstration
     for router in (
         static_files.router,
         verify_page.router,

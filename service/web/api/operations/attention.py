@@ -55,10 +55,10 @@ class AttentionList(Out):
 async def list_attention(context: Context, access: MayReadAttention, limit: Limit = 100) -> Response:
     """Return all that waits, nearest deadline first.
 
-    Open questions, unreleased drafts, held notices, deliveries in trouble, emergency releases nobody reviewed, alerts
-    nobody saw; customers that nobody can be told at, contacts whose certificate ends or that failed a check, mails of
-    the service that failed, paused channels, and what is wrong with the service itself. Whoever may not read incidents
-    gets the part after the semicolon alone.
+    Open questions, unreleased drafts, held notices, notices without their timestamp, deliveries in trouble, emergency
+    releases nobody reviewed, alerts nobody saw; customers that nobody can be told at, contacts whose certificate ends
+    or that failed a check, mails of the service that failed, paused channels, and what is wrong with the service
+    itself. Whoever may not read incidents gets the part after the semicolon alone.
     """
     now, reads_incidents = context.clock.now(), access.may(Permission.INCIDENT_READ)
     found = await access.read(lambda tx: attention_list(tx, now, limit, reads_incidents=reads_incidents))

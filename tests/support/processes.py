@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import os
 import re
-import sys
 from dataclasses import dataclass, field
+
+from support.commands import Command, start
 
 #: What a command says once it does what it is for.
 UP = re.compile(r"^(serving|working)\b")
@@ -15,13 +16,14 @@ UP = re.compile(r"^(serving|working)\b")
 class Running:
     """A process, and every line that it wrote to standard error."""
 
-    process: asyncio.subprocess.Process
+    process: Command
+    errors: asyncio.StreamReader
     lines: list[str] = field(default_factory=list)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     ended: bool = False
 
     async def read(self):
-        while line := await self.process.stderr.readline():
+        while line := await self.errors.readline():
             async with self.changed:
                 self.lines.append(line.decode(errors="replace").rstrip("\n"))
                 self.changed.notify_all()
@@ -51,7 +53,7 @@ class Running:
     async def end(self, *, seconds=60):
         """Return the exit code once it has ended."""
         async with asyncio.timeout(seconds):
-            return await self.process.wait()
+            return await self.process.ended()
 
 
 @contextlib.asynccontextmanager
@@ -59,19 +61,14 @@ async def greffier(*arguments, up=True, **settings):
     """Run a command with settings in its environment, from when it is up; kill what is left of it at the end."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GREFFIER_")}
     environment |= {f"GREFFIER_{name.upper()}": str(value) for name, value in settings.items()}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "service.cli", *map(str, arguments),
-        env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, limit=1 << 20,
-    )  # fmt: skip
-    running = Running(process)
+    process, errors = await start(*arguments, environment=environment)
+    running = Running(process, errors)
     reading = asyncio.create_task(running.read())
     try:
         if up:
             await running.line(UP)
         yield running
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        process.kill()
+        await process.ended()
         await reading

@@ -4,12 +4,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from scenario import affected, customer, declare, harm, ok, release
-
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.permissions import permissions_of
 from service.auth.tokens import issue_token, new_token
 from service.ports.accounts import Account, AccountKind, Grant, Role
+from support.scenario import affected, customer, declare, harm, ok, release
 
 
 @dataclass

@@ -23,6 +23,7 @@ class Records:
     notices: dict = field(default_factory=dict)
     sealed: dict = field(default_factory=dict)
     sealed_entries: dict = field(default_factory=dict)
+    timestamp_refusals: dict = field(default_factory=dict)
     deliveries: dict = field(default_factory=dict)
     leases: dict = field(default_factory=dict)
     attempts: dict = field(default_factory=dict)

@@ -4,8 +4,6 @@ from dataclasses import replace
 from itertools import count
 from uuid import uuid4
 
-from fakes.records import NOW, after
-
 from notifications.delivery.acknowledgement import AcknowledgedVia, Acknowledgement, NoticeOpening
 from notifications.delivery.call_task import CallOutcome, CallReason, CallRecord, CallTask
 from notifications.delivery.delivery import ChannelKind, ChannelPause
@@ -13,6 +11,7 @@ from notifications.delivery.escalation import Escalation
 from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
 from notifications.delivery.webhook import EndpointState, SignatureKind, WebhookEndpoint, WebhookSecret
 from notifications.mail.bounce_record import Bounce, BounceKind
+from support.records import NOW, after
 
 _numbers = count(1)
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sealed_sample import ORIGIN
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
 from notifications.audit.entry import Opening, leaf_bytes
 from notifications.audit.merkle import append_leaves, inclusion_proof, leaf_hash
 from notifications.audit.note import sign_note
 from notifications.audit.proof import format_notice_extra, format_proof, parse_notice_extra, parse_proof
+from notifications.crypto.timestamps import certificates_of_token
 from notifications.evidence.bundle.archive import ArchiveWriter
 from notifications.evidence.bundle.contents import (
     PROVIDER,
@@ -25,9 +25,10 @@ from notifications.evidence.bundle.contents import (
     format_header,
     note_text,
 )
-from notifications.evidence.bundle.signers import certificates_of_signature, certificates_of_token, signer_part
+from notifications.evidence.bundle.signers import certificates_of_signature, signer_part
 from notifications.evidence.bundle.texts import readme
 from service.crypto.key_files import load_log_key
+from support.sealed_sample import ORIGIN
 
 INCIDENT = UUID(int=9)
 PAYLOAD = b'{"facts":"d\xc3\xa9bit"}'

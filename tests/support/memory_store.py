@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from fakes.memory_records import MemoryRepository, Records, of, page_of
-from fakes.memory_serving import MemoryDeliveries, MemoryEscalations, MemoryWebhooks
-
 from notifications.audit.entry import leaf_bytes, parse_leaf, pseudonym
 from notifications.errors import LogUnavailableError, NotFoundError, StateConflictError, required
 from notifications.notice import NoticeState
+from notifications.notice.seal import UndatedNotice
 from notifications.ports import SequencedEntry, TimestampedCheckpoint
 from service.ports.log import PendingLeaf
+from support.memory_records import MemoryRepository, Records, of, page_of
+from support.memory_serving import MemoryDeliveries, MemoryEscalations, MemoryWebhooks
 
 
 class MemoryAudit(MemoryRepository):
@@ -354,6 +354,17 @@ class MemoryNotices(MemoryRepository):
     def set_timestamp(self, notice_id, token, *, independent):
         self._writing("notices")
         self._set_once(notice_id, "timestamp", timestamp=token, timestamp_independent=independent)
+
+    def undated(self, limit):
+        return [
+            UndatedNotice(key, self._records.sealed[key].sealed_at, self._records.timestamp_refusals.get(key))
+            for key in self.without_timestamp(limit)
+        ]
+
+    def set_timestamp_refusal(self, reason):
+        self._writing()
+        owed = self.without_timestamp(len(self._records.sealed))
+        self._records.timestamp_refusals.update(dict.fromkeys(owed, reason))
 
     def without_timestamp(self, limit):
         return [key for key, item in self._records.sealed.items() if item.timestamp is None][:limit]

@@ -5,14 +5,13 @@ from datetime import timedelta
 from itertools import count
 from uuid import uuid4
 
-from fakes.records import NOW, after
-
 from service.ports.accounts import Account, AccountKind, ExternalIdentity, Grant, Role
 from service.ports.alerts import Alert
 from service.ports.credentials import Passkey, Password, RecoveryCode, Totp
 from service.ports.mails import ServiceMail
 from service.ports.sessions import Link, PendingSignIn, Session, Throttle
 from service.ports.tokens import ApiToken
+from support.records import NOW, after
 
 _numbers = count(1)
 

@@ -1,6 +1,9 @@
 """A real PostgreSQL for tests: one server for the whole run, a database for each test from a migrated template."""
 
+import atexit
 import os
+import shutil
+import subprocess
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -15,8 +18,12 @@ from service.store import migrate_store
 _numbers = count(1)
 
 
+def _name_in(address):
+    return address.split("@/")[1].partition("?")[0]
+
+
 class PostgresqlServer:
-    def __init__(self, folder, *, cleanup="delete"):
+    def __init__(self, folder, *, cleanup):
         self.folder = Path(folder)
         with warnings.catch_warnings():
             # The package looks for a folder of the session's user, and says so where there is none.
@@ -33,12 +40,23 @@ class PostgresqlServer:
         with psycopg.connect(self.address(database), autocommit=True) as connection:
             connection.execute(statement)
 
+    def has_role(self, name):
+        with psycopg.connect(self.address()) as connection:
+            return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone() is not None
+
     def stop(self):
         """Stop it at once; what was under way is lost, as in a crash."""
         self._control("stop", "-m", "immediate")
 
     def start(self):
         self._control("start", "-l", str(self.folder / "log"), "-o", f"-h '' -k {self.folder}")
+
+    def is_running(self):
+        try:
+            self._control("status")
+        except subprocess.CalledProcessError:
+            return False
+        return True
 
     def restart(self):
         self.stop()
@@ -59,13 +77,18 @@ class PostgresqlServer:
     def copy_of(self, address):
         """Return the address of a copy of a database that nobody is connected to."""
         name = f"test_{os.getpid()}_{next(_numbers)}"
-        original = address.split("@/")[1].partition("?")[0]
-        self.execute(f"CREATE DATABASE {name} TEMPLATE {original}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {_name_in(address)}")
         return self.address(name)
 
     def drop(self, address):
         """Remove a database, whoever is connected."""
-        self.execute(f"DROP DATABASE {address.split('@/')[1].partition('?')[0]} WITH (FORCE)")
+        self.execute(f"DROP DATABASE {_name_in(address)} WITH (FORCE)")
+
+    def folders_of(self, address):
+        """Return the folders of the files that a database is in: its own, and what all databases share."""
+        with psycopg.connect(address) as connection:
+            (own,) = connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
+        return [self.folder / "base" / str(own), self.folder / "global"]
 
     def database(self):
         """Return the address of a new database with every table."""
@@ -78,14 +101,38 @@ class PostgresqlServer:
         return self.address(name)
 
 
+def _new_server():
+    """Start a server; it stops with this process, and its folder goes."""
+    folder = tempfile.mkdtemp(prefix="greffier-pg-")
+    server = PostgresqlServer(folder, cleanup=None)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    # At once: the package's own way writes every database to disk first.
+    atexit.register(server.stop)
+    return server
+
+
 @cache
 def postgresql_server():
-    """Return the server of this run; it stops with the process, and its folder goes."""
-    return PostgresqlServer(tempfile.mkdtemp(prefix="greffier-pg-"))
+    """Return the server that the tests of this process share.
+
+    It waits for no disk: what would be left of it after a failure of the machine is nobody's question.
+    """
+    server = _new_server()
+    for setting in ("fsync", "full_page_writes"):
+        server.execute(f"ALTER SYSTEM SET {setting} = off")
+    server.execute("SELECT pg_reload_conf()")
+    return server
+
+
+_stoppable_server = cache(_new_server)
 
 
 @contextmanager
 def own_server():
-    """Run a server that a test may stop and kill."""
-    with tempfile.TemporaryDirectory(prefix="greffier-pg-") as folder:
-        yield PostgresqlServer(folder, cleanup="stop")
+    """Lend a server that a test may stop and kill; it runs again afterwards."""
+    server = _stoppable_server()
+    try:
+        yield server
+    finally:
+        if not server.is_running():
+            server.start()

@@ -4,8 +4,17 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
-from memory_store import MemoryStore
-from records import (
+from notifications.audit.entry import parse_leaf
+from notifications.delivery.delivery import DeliveryState, OutcomeKind
+from notifications.delivery.escalation_plan import plan_escalation
+from notifications.mail.bounce_parser import parse_bounce
+from notifications.mail.return_path import ReturnPath
+from notifications.notice import NoticeState
+from notifications.use_cases.audit_context import AuditContext
+from notifications.use_cases.notices.escalate import notice_clock
+from notifications.use_cases.notices.process_bounce import ACTOR, process_bounce
+from support.memory_store import MemoryStore
+from support.records import (
     NOW,
     SALT,
     after,
@@ -16,17 +25,7 @@ from records import (
     make_incident,
     make_notice,
 )
-from serving_records import make_escalation
-
-from notifications.audit.entry import parse_leaf
-from notifications.delivery.delivery import DeliveryState, OutcomeKind
-from notifications.delivery.escalation_plan import plan_escalation
-from notifications.mail.bounce_parser import parse_bounce
-from notifications.mail.return_path import ReturnPath
-from notifications.notice import NoticeState
-from notifications.use_cases.audit_context import AuditContext
-from notifications.use_cases.notices.escalate import notice_clock
-from notifications.use_cases.notices.process_bounce import ACTOR, process_bounce
+from support.serving_records import make_escalation
 
 ANNA = "anna@customer.example"
 

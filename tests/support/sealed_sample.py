@@ -194,12 +194,16 @@ class Office:
         signer=None,
         salts=None,
     ):
-        """Return a sealed notice; ``document`` and ``entry`` change members, ``uncommitted`` leaves commitments out."""
+        """Return a sealed notice; ``document`` and ``entry`` change members, ``uncommitted`` leaves commitments out.
+
+        ``token`` may be what makes the timestamp of the signature.
+        """
         renderings = tuple(rendering(language) for language in languages)
         stated = document_of(renderings, csv) | (document or {})
         data = canonicalize(stated)
         signature = (signer or self.signer).sign_detached(data)
-        timestamp = self.token(signature, token_at) if token else None
+        stamp = token if callable(token) else lambda content: self.token(content, token_at)
+        timestamp = stamp(signature) if token else None
         parts = {"document": data, "signature": signature} | ({"timestamp": timestamp} if token else {})
         openings = tuple(
             Opening(name, bytes([number + 1]) * 32, hashlib.sha256(part).digest())

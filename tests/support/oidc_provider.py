@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from service.system.http_server import HttpServer, listening_socket
+from service.system.http_server import HttpServer, bound_socket
 
 CLIENT_ID, CLIENT_SECRET = "greffier", "s3cret/with:signs"
 
@@ -164,7 +164,7 @@ async def nonsense():
 @asynccontextmanager
 async def controlled_provider(clock, key):
     """Serve a provider on a free loopback port."""
-    with listening_socket("127.0.0.1", 0) as listener:
+    with bound_socket("127.0.0.1", 0) as listener:
         provider = ControlledProvider(listener.getsockname()[1], clock, key)
         app = Starlette(routes=[Route("/{path:path}", provider.answer, methods=["GET", "POST"])])
         server = HttpServer(app)

@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-from fakes.memory_records import MemoryRepository, of, page_of
-
 from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.delivery import DeliveryState, turn_of
 from notifications.errors import NotFoundError, StateConflictError, VersionMismatchError, required
 from notifications.ports import DueDelivery
+from support.memory_records import MemoryRepository, of, page_of
 
 
 class MemoryDeliveries(MemoryRepository):

@@ -8,7 +8,6 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from sealed_sample import SetClock
 
 from notifications.audit.entry import parse_leaf
 from notifications.use_cases.audit_context import AuditContext
@@ -20,6 +19,7 @@ from service.key_rotation.rotation import KeyRotation
 from service.settings import load_settings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
+from support.sealed_sample import SetClock
 
 
 def mode(path):
