@@ -6,26 +6,25 @@ import json
 import os
 import re
 import sqlite3
-import subprocess
-import sys
 
 import httpx
-import scenario
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from processes import greffier
 
 from notifications.audit.checkpoint import verify_cosignature
 from notifications.audit.note import COSIGNATURE_V1, MLDSA_44, parse_note, parse_verifier_key, verifier_key
 from notifications.audit.policy import parse_policy, verify_policy
 from service.cli.demo.environment import embedded_service
+from support import scenario
+from support.commands import run
+from support.processes import greffier
 
 BOTH, ML_DSA = "witness.customer.example", "witness.authority.example"
 
 
 def command(*arguments, **settings):
-    environment = os.environ | {f"GREFFIER_{name.upper()}": value for name, value in settings.items()}
-    words = [sys.executable, "-m", "service.cli", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
+    return run(
+        *arguments, environment=os.environ | {f"GREFFIER_{name.upper()}": value for name, value in settings.items()}
+    )
 
 
 @contextlib.asynccontextmanager
@@ -47,15 +46,18 @@ async def witnesses(folder, log_vkey):
         yield settings
 
 
-async def cosigned(running, keys):
-    """Wait until the served checkpoint has a line of each key, and nothing waits for the log."""
+async def exported_once_cosigned(running, keys, folder, data, cosigners):
+    """Export the log after each commit until the checkpoint of the export has a line of each key."""
     changed = asyncio.Event()
     running.parts.store.on_commit.append(lambda _kinds: changed.set())
-    async with asyncio.timeout(60), httpx.AsyncClient(base_url=running.url) as client:
+    async with asyncio.timeout(60):
         while True:
-            note = (await client.get("/log/checkpoint")).content
-            lines = {(line.name, line.key_id) for line in parse_note(note).signatures}
-            if all((key.name, key.id) in lines for key in keys):
+            arguments = ("log", "export", folder, "--data", data)
+            exported = await asyncio.to_thread(command, *arguments, witnesses__cosigners=cosigners)
+            assert exported.returncode == 0, exported.stderr
+            note = (folder / "checkpoint").read_bytes() if (folder / "checkpoint").exists() else b""
+            lines = {line.key_id for line in parse_note(note).signatures} if note else set()
+            if all(key.id in lines for key in keys):
                 return note
             await changed.wait()
             changed.clear()
@@ -82,21 +84,14 @@ async def test_the_lines_of_both_algorithms_meet_the_exported_policy(data_folder
             headers = {"Authorization": f"Bearer {running.token}"}
             async with httpx.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers) as api:
                 await scenario.customer(api)
-            note = await cosigned(running, keys)
+            cosigners = json.dumps(settings)
+            note = await exported_once_cosigned(running, keys, folder, data_folder, cosigners)
             assert len({verify_cosignature(note, key) for key in keys[:2]}) == 1, "one witness, one time"
-        cosigners = json.dumps(settings)
-    # Offline, with the settings of the service.
-    exported = command("log", "export", folder, "--data", data_folder, witnesses__cosigners=cosigners)
-    assert exported.returncode == 0, exported.stderr
+    # Offline.
     policy = folder / "log.policy"
     assert policy.read_text().endswith(f"group +witnesses all {BOTH} {ML_DSA}\nquorum +witnesses\n")
     stated = parse_policy(policy.read_bytes())
-    last = (folder / "checkpoint").read_bytes()
-    present = {line.key_id for line in parse_note(last).signatures}
-    if not all(key.id in present for key in keys):
-        # The service wrote an entry when it stopped: what was cosigned before has the lines.
-        (folder / "checkpoint").write_bytes(note)
-    assert verify_policy((folder / "checkpoint").read_bytes(), stated) == (f"{BOTH}+ed25519", f"{BOTH}+mldsa44", ML_DSA)
+    assert verify_policy(note, stated) == (f"{BOTH}+ed25519", f"{BOTH}+mldsa44", ML_DSA)
 
     def audit(policy_file):
         said = command("audit", "--log", folder, "--trust", trust, "--policy", policy_file, "--json")

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from refusals import refused
 
 from notifications.audit.checkpoint import (
     Checkpoint,
@@ -36,6 +35,7 @@ from notifications.audit.note import (
     verify_note,
 )
 from notifications.errors import VerificationError
+from support.refusals import refused
 
 VECTOR = json.loads((Path(__file__).parent.parent / "vectors" / "mldsa_checkpoint.json").read_text("utf-8"))
 PUBLISHED_KEY = MLDSA44PrivateKey.from_seed_bytes(bytes.fromhex(VECTOR["seed"]))

@@ -8,13 +8,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from refusals import refused
 
 from notifications.audit.checkpoint import Checkpoint, cosign_checkpoint, sign_checkpoint
 from notifications.audit.merkle import leaf_hash
 from notifications.audit.note import COSIGNATURE_V1, signature_line, verifier_key
 from notifications.audit.policy import MAX_POLICY_BYTES, Group, format_policy, parse_policy, verify_policy
 from notifications.errors import InvalidInputError, VerificationError
+from support.refusals import refused
 
 ORIGIN = "log.example/audit"
 AT = datetime(2026, 11, 23, tzinfo=UTC)
