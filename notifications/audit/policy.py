@@ -27,9 +27,8 @@ MAX_POLICY_BYTES = 1_000_000
 _LOG_TYPES, _WITNESS_TYPES = frozenset({ED25519, MLDSA_44}), frozenset({COSIGNATURE_V1, MLDSA_44})
 _ALGORITHMS = {COSIGNATURE_V1: "ed25519", MLDSA_44: "mldsa44"}
 #: Control characters other than tab and line feed.
-_FORBIDDEN = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _SPACE = re.compile(r"[ \t]+")
-_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 #: The group of all witnesses. A key name has no plus, so no witness has this name.
 _ALL_WITNESSES = "+witnesses"
 
@@ -59,18 +58,19 @@ def parse_policy(data: bytes) -> Policy:
     """Return the policy of a file; raises InvalidInputError, which names the line."""
     if len(data) > MAX_POLICY_BYTES:
         raise InvalidInputError(Fault("policy", f"is longer than {MAX_POLICY_BYTES} bytes"))
-    if found := _FORBIDDEN.search(data):
-        raise InvalidInputError(Fault("policy", f"holds the control character 0x{found[0].hex()}"))
+    # The format treats names as bytes. So bytes that are not UTF-8 are kept apart too.
+    text = data.decode("utf-8", "surrogateescape")
+    if found := _FORBIDDEN.search(text):
+        raise InvalidInputError(Fault("policy", f"holds the control character 0x{ord(found[0]):02x}"))
     # The last line of a policy that was cut off could ask for less than it did.
-    if not data.endswith(b"\n"):
+    if not text.endswith("\n"):
         raise InvalidInputError(Fault("policy", "must end with a line feed"))
     lines = _Lines()
-    # The format treats names as bytes. So bytes that are not UTF-8 are kept apart too.
-    for number, line in enumerate(data.decode("utf-8", "surrogateescape").split("\n"), 1):
-        words = _SPACE.split(line.strip(" \t"))
-        if words[0] and not words[0].startswith("#"):
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.strip(" \t")
+        if stripped and not stripped.startswith("#"):
             try:
-                lines.take(*words)
+                lines.take(*_SPACE.split(stripped))
             except _LineError as error:
                 raise InvalidInputError(Fault("policy", f"line {number}: {error}")) from None
     if lines.quorum is None:
@@ -123,7 +123,7 @@ class _Lines:
                 return Group(1, tuple(members))
             case "all":
                 return Group(len(members), tuple(members))
-        if not _NUMBER.fullmatch(threshold) or int(threshold) > len(members):
+        if threshold not in map(str, range(1, len(members) + 1)):
             raise _LineError(f"{_shown(threshold)} must be any, all, or a number from 1 to {len(members)}")
         return Group(int(threshold), tuple(members))
 
@@ -159,15 +159,14 @@ def format_policy(logs: Sequence[VerifierKey], witnesses: Sequence[Sequence[Veri
     Raises InvalidInputError if there is no such policy, for example with fewer witnesses than the quorum.
     """
     lines, members = [f"log {key.text()}" for key in logs], []
-    for keys in witnesses:
-        name = keys[0].name
-        members.append(name)
-        if len(keys) == 1:
-            lines.append(f"witness {name} {keys[0].text()}")
+    for first, *others in witnesses:
+        members.append(first.name)
+        if not others:
+            lines.append(f"witness {first.name} {first.text()}")
             continue
-        own = [f"{name}+{_ALGORITHMS[key.kind]}" for key in keys]
-        lines += [f"witness {one} {key.text()}" for one, key in zip(own, keys, strict=True)]
-        lines.append(f"group {name} all {' '.join(own)}")
+        own = {f"{first.name}+{_ALGORITHMS[key.kind]}": key for key in (first, *others)}
+        lines += [f"witness {name} {key.text()}" for name, key in own.items()]
+        lines.append(f"group {first.name} all {' '.join(own)}")
     wanted = len(members) if quorum is None else quorum
     if wanted:
         number = "all" if wanted == len(members) else wanted

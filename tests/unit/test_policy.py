@@ -1,6 +1,7 @@
 """Trust policies of c2sp.org/tlog-policy: what is read, what is refused, and which checkpoints meet one."""
 
 from contextlib import suppress
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime
 
 import pytest
@@ -97,6 +98,7 @@ class TestReading:
             (["quorum"], "line 1: 'quorum' with 0 words after it is no line of a policy"),
             (["Quorum none"], "line 1: 'Quorum' with 1 words after it is no line of a policy"),
             (["quorum none", "quorum none"], "line 2: a policy has one quorum line"),
+            (["quorum \tnone\t \t", " \t", "\t# x", "x"], "line 4: 'x' with 0 words after it is no line of a policy"),
             (["quorum w0", W[0]], "line 1: 'w0' is no witness and no group of the lines before"),
             (
                 [W[0], "group g 1 w0 w1", W[1], "quorum g"],
@@ -107,6 +109,7 @@ class TestReading:
             ([W[0], "group g any w0 w0"], "line 2: 'w0' is a member already; a name is a member once in a policy"),
             ([W[0], "group g any w0", "group h any w0"], "line 3: 'w0' is a member already"),
             ([W[0], "group w0 any w0"], "line 2: the name 'w0' is taken"),
+            ([W[0], "group g any w0", W[1], "group g any w1"], "line 4: the name 'g' is taken"),
             ([W[0], "group none any w0"], "line 2: the name 'none' is taken"),
             ([W[0], W[1].replace("w1", "w0", 1)], "line 2: the name 'w0' is taken"),
             ([W[0], "group g any"], "line 2: 'group' with 2 words after it is no line of a policy"),
@@ -130,7 +133,21 @@ class TestReading:
     def test_what_is_no_policy(self, lines, reason):
         assert refused(policy, *lines).startswith(f"policy: {reason}")
 
-    @pytest.mark.parametrize("byte", [b"\0", b"\r", b"\x0b", b"\x1f", b"\x7f"])
+    def test_a_number_of_two_digits(self):
+        lines = [f"witness w{n} {verifier_key(f'w{n}', ml_dsa(n + 100)).text()}" for n in range(12)]
+        names = " ".join(f"w{n}" for n in range(12))
+        for number in (1, 9, 10, 11, 12):
+            assert policy(*lines, f"group g {number} {names}", "quorum g").groups["g"].threshold == number
+        assert "'13' must be any" in refused(policy, *lines, f"group g 13 {names}")
+
+    def test_a_policy_is_a_value(self):
+        stated = policy(W[0], "group g any w0", "quorum g")
+        for value, name in ((stated, "quorum"), (stated.groups["g"], "threshold")):
+            assert not hasattr(value, "__dict__")
+            with pytest.raises(FrozenInstanceError):
+                setattr(value, name, None)
+
+    @pytest.mark.parametrize("byte", [b"\0", b"\x08", b"\r", b"\x0b", b"\x1f", b"\x7f"])
     def test_control_characters(self, byte):
         assert refused(parse_policy, b"# a" + byte + b"\nquorum none\n") == (
             f"policy: holds the control character 0x{byte.hex()}"
@@ -140,7 +157,7 @@ class TestReading:
         assert refused(parse_policy, b"quorum none") == "policy: must end with a line feed"
         rest = b"\nquorum none\n"
         assert parse_policy(b"#" * (MAX_POLICY_BYTES - len(rest)) + rest).quorum == "none"
-        assert "longer than" in refused(parse_policy, b"#" * (MAX_POLICY_BYTES - len(rest) + 1) + rest)
+        assert refused(parse_policy, b"#" * (1_000_001 - len(rest)) + rest) == "policy: is longer than 1000000 bytes"
 
     def test_names_are_bytes(self):
         # The letter K and the Kelvin sign are two names, and a byte that is no UTF-8 is a name too.
