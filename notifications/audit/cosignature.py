@@ -150,27 +150,35 @@ def verify_extension(request: AddCheckpoint, checkpoint: Checkpoint, latest: Che
 
 @dataclass(frozen=True, slots=True)
 class Cosignature:
-    """A verified signature line of a witness."""
+    """The verified signature lines of a witness, one per key."""
 
-    #: the signature line with its line feed
+    #: the signature lines, each with its line feed
     line: str
-    #: POSIX time in seconds at which the witness states that it saw the checkpoint
+    #: POSIX time in seconds at which the witness states that it saw the checkpoint; the earliest of its lines
     seconds: int
 
 
-def verified_answer(note: bytes, answer: bytes, key: VerifierKey) -> Cosignature:
+def verified_answer(note: bytes, answer: bytes, *keys: VerifierKey) -> Cosignature:
     """Return the cosignature in a witness's response; raises VerificationError. Lines of other keys are ignored.
 
-    Not checked: whether the time is plausible.
+    Each of the witness's keys must have cosigned exactly once, and must state a time (c2sp.org/tlog-witness). Not
+    checked: whether the time is plausible.
     """
-    try:
-        lines = signatures_of(parse_note(_text_of(note) + b"\n" + answer), key)
-    except InvalidInputError as error:
-        raise VerificationError("cosignature", str(error)) from None
-    if len(lines) != 1:
-        raise VerificationError("cosignature", f"{key.name} did not cosign exactly once")
-    line = signature_line(key, lines[0].signature)
-    return Cosignature(line, verify_cosignature(_text_of(note) + b"\n" + line.encode(), key))
+    lines, times = "", list[int]()
+    for key in keys:
+        try:
+            found = signatures_of(parse_note(_text_of(note) + b"\n" + answer), key)
+        except InvalidInputError as error:
+            raise VerificationError("cosignature", str(error)) from None
+        if len(found) != 1:
+            raise VerificationError("cosignature", f"{key.name} did not cosign exactly once with key {key.id.hex()}")
+        line = signature_line(key, found[0].signature)
+        seconds = verify_cosignature(_text_of(note) + b"\n" + line.encode(), key)
+        if seconds == 0:
+            raise VerificationError("cosignature", f"{key.name} states no time with key {key.id.hex()}")
+        lines += line
+        times.append(seconds)
+    return Cosignature(lines, min(times))
 
 
 def parse_conflict(body: bytes) -> int:

@@ -3,21 +3,27 @@
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
 from notifications.errors import Fault, InvalidInputError, VerificationError
 
-#: Signature types of c2sp.org/signed-note.
+#: Signature types of c2sp.org/signed-note and c2sp.org/tlog-cosignature.
 ED25519 = 0x01
 COSIGNATURE_V1 = 0x04
+#: a timestamped ML-DSA-44 signature over a subtree, by a witness or by the log
+MLDSA_44 = 0x06
 
-_KEY_BYTES = 32
-_SIGNATURE_BYTES = 64
+#: Length of the public key of each signature type (FIPS 204, table 2, for ML-DSA-44).
+_KEY_BYTES = {ED25519: 32, COSIGNATURE_V1: 32, MLDSA_44: 1312}
+_ED25519_BYTES, _MLDSA_44_BYTES = 64, 2420
 _ID_BYTES = 4
+#: A private key that can cosign.
+CosignerKey = Ed25519PrivateKey | MLDSA44PrivateKey
 #: The format requires readers to accept at least 16. The limit protects against notes that take long to verify.
 MAX_SIGNATURES = 100
 MAX_NOTE_BYTES = 1_000_000
@@ -48,9 +54,9 @@ class VerifierKey:
     """A public key with the name it signs under."""
 
     name: str
-    #: ``ED25519`` or ``COSIGNATURE_V1``
+    #: ``ED25519``, ``COSIGNATURE_V1`` or ``MLDSA_44``
     kind: int
-    #: 32 bytes
+    #: 32 bytes; 1312 bytes for ``MLDSA_44``
     public_key: bytes
 
     @property
@@ -72,7 +78,7 @@ def parse_verifier_key(text: str) -> VerifierKey:
         case _:
             raise InvalidInputError(Fault("verifier key", "must be name+keyID+key"))
     data = _base64(encoded, "verifier key")
-    if len(data) != 1 + _KEY_BYTES or data[0] not in {ED25519, COSIGNATURE_V1}:
+    if not data or len(data) - 1 != _KEY_BYTES.get(data[0]):
         raise InvalidInputError(Fault("verifier key", "is of no known type"))
     key = VerifierKey(name, data[0], data[1:])
     if key.id.hex() != identifier:
@@ -80,10 +86,15 @@ def parse_verifier_key(text: str) -> VerifierKey:
     return key
 
 
-def verifier_key(name: str, private_key: Ed25519PrivateKey, kind: int = ED25519) -> VerifierKey:
-    """Return the public side of a signer; raises InvalidInputError for a name with white space or ``+``."""
+def verifier_key(name: str, private_key: CosignerKey, kind: int = ED25519) -> VerifierKey:
+    """Return the public side of a signer; raises InvalidInputError for a name with white space or ``+``.
+
+    An ML-DSA-44 key has only one signature type, so its ``kind`` is always ``MLDSA_44``.
+    """
     if not _NAME.fullmatch(name):
         raise InvalidInputError(Fault("name", "may hold no white space and no +"))
+    if isinstance(private_key, MLDSA44PrivateKey):
+        kind = MLDSA_44
     return VerifierKey(name, kind, private_key.public_key().public_bytes_raw())
 
 
@@ -166,13 +177,28 @@ def parse_note(data: bytes) -> Note:
     return Note(text + "\n", tuple(signatures))
 
 
-def verify_note(data: bytes, keys: Sequence[VerifierKey]) -> tuple[Note, tuple[VerifierKey, ...]]:
-    """Return the note and the Ed25519 keys that signed it.
+#: Raises VerificationError unless a signature line of a note is by its key.
+LineVerifier = Callable[[Note, VerifierKey, NoteSignature], None]
+
+
+def verify_text_signature(note: Note, key: VerifierKey, line: NoteSignature) -> None:
+    """Raise VerificationError unless the key signed the text of the note (signature type ``ED25519``)."""
+    verify_ed25519(key, line.signature, note.text.encode())
+
+
+_TEXT_SIGNATURES: Mapping[int, LineVerifier] = {ED25519: verify_text_signature}
+
+
+def verify_note(
+    data: bytes, keys: Sequence[VerifierKey], verifiers: Mapping[int, LineVerifier] = _TEXT_SIGNATURES
+) -> tuple[Note, tuple[VerifierKey, ...]]:
+    """Return the note and the keys that signed it; ``verifiers`` has one function per accepted signature type.
 
     Raises VerificationError if the note is malformed, if no given key signed it, if the signature of a given key is
     wrong, or if a given key signed twice. Signatures of unknown keys are ignored, as the format requires. So anybody
-    who forwards a note can add or change such lines, and nothing may be concluded from them. Keys of another kind than
-    ``ED25519`` are ignored too, because their signatures do not cover only the text.
+    who forwards a note can add or change such lines, and nothing may be concluded from them. Keys of another type than
+    those of ``verifiers`` are ignored too. By default only ``ED25519`` is accepted, because signatures of the other
+    types do not cover only the text.
     """
     try:
         note = parse_note(data)
@@ -181,12 +207,11 @@ def verify_note(data: bytes, keys: Sequence[VerifierKey]) -> tuple[Note, tuple[V
     verified = []
     for key in keys:
         matching = signatures_of(note, key)
-        if key.kind != ED25519 or not matching:
+        if key.kind not in verifiers or not matching:
             continue
         if len(matching) > 1:
             raise VerificationError("checkpoint signature", f"{key.name} signed twice")
-        (line,) = matching
-        verify_ed25519(key, line.signature, note.text.encode())
+        verifiers[key.kind](note, key, matching[0])
         verified.append(key)
     if not verified:
         names = ", ".join(sorted({signature.name for signature in note.signatures}))
@@ -196,10 +221,20 @@ def verify_note(data: bytes, keys: Sequence[VerifierKey]) -> tuple[Note, tuple[V
 
 def verify_ed25519(key: VerifierKey, signature: bytes, message: bytes, step: str = "checkpoint signature") -> None:
     """Raise VerificationError, naming the step, unless the key signed the message."""
-    if len(signature) != _SIGNATURE_BYTES:
-        raise VerificationError(step, f"the signature of {key.name} has not {_SIGNATURE_BYTES} bytes")
+    if len(signature) != _ED25519_BYTES:
+        raise VerificationError(step, f"the signature of {key.name} has not {_ED25519_BYTES} bytes")
     try:
         Ed25519PublicKey.from_public_bytes(key.public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        raise VerificationError(step, f"the signature of {key.name} is wrong") from None
+
+
+def verify_mldsa_44(key: VerifierKey, signature: bytes, message: bytes, step: str) -> None:
+    """Raise VerificationError, naming the step, unless the key signed the message (FIPS 204, empty context)."""
+    if len(signature) != _MLDSA_44_BYTES:
+        raise VerificationError(step, f"the signature of {key.name} has not {_MLDSA_44_BYTES} bytes")
+    try:
+        MLDSA44PublicKey.from_public_bytes(key.public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
         raise VerificationError(step, f"the signature of {key.name} is wrong") from None
 

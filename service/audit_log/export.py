@@ -1,4 +1,6 @@
-"""The log as files, for any web server or object store: ``checkpoint``, ``log.vkey``, ``tile/…``, ``timestamped/…``.
+"""The log as files, for any web server or object store.
+
+They are ``checkpoint``, ``log.vkey``, ``log.policy``, ``tile/…`` and ``timestamped/…``.
 
 Each file is either complete or absent, and is on disk before the next step. A checkpoint is written after every tile
 that it needs. So a reader during an export finds the previous state of the log. A second run writes only new files.
@@ -16,6 +18,7 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError, Verifi
 from notifications.ports import TimestampedCheckpoint, Transaction
 from service.audit_log.publishing import (
     CHECKPOINT,
+    POLICY,
     STAMPED_SIZES,
     VERIFIER_KEY,
     Reads,
@@ -31,14 +34,19 @@ _TILES_AT_ONCE = 16
 
 
 async def export_log(
-    read: Reads, folder: Path, verifier_keys: str, progress: Callable[[int], None] = lambda _tiles: None
+    read: Reads,
+    folder: Path,
+    verifier_keys: str,
+    progress: Callable[[int], None] = lambda _tiles: None,
+    *,
+    policy: bytes | None = None,
 ) -> Checkpoint | None:
     """Write the log into a folder; returns the checkpoint exported, or None for a log without entries.
 
     Raises InvalidInputError if the folder contains another log, or a later state of this one; OSError.
 
     1. Read the latest checkpoint. The folder must be empty or contain an earlier state of the same tree.
-    2. Write the missing tiles and bundles and the verifier keys to disk.
+    2. Write the missing tiles and bundles, the verifier keys and the ``policy`` to disk.
     3. Write the checkpoint.
     4. Write the earlier heads that were timestamped, each with its token, and then the list of them.
     """
@@ -59,6 +67,8 @@ async def export_log(
             _write(folder / tile_path(tile), content)
         progress(len(some))
     _write(folder / VERIFIER_KEY, verifier_keys.encode())
+    if policy is not None:
+        _write(folder / POLICY, policy)
     # 3.
     _write(folder / CHECKPOINT, note)
     # 4.

@@ -16,6 +16,8 @@ from notifications.ports import Transaction
 ResultT = TypeVar("ResultT")
 
 CHECKPOINT, VERIFIER_KEY = "checkpoint", "log.vkey"
+#: The trust policy (c2sp.org/tlog-policy) that an export has beside the log; it is not served.
+POLICY = "log.policy"
 #: The folder of timestamped heads, and the file in it with their sizes, one per line, in increasing order.
 STAMPED, STAMPED_SIZES = "timestamped", "timestamped/sizes"
 

@@ -9,6 +9,7 @@ import click
 
 from notifications.audit.checkpoint import Checkpoint, verify_checkpoint
 from notifications.audit.note import VerifierKey
+from notifications.audit.policy import Policy, verify_policy
 from notifications.audit.tile_reading import width_in
 from notifications.audit.tiles import Tile, parse_entry_bundle
 from notifications.canonical_json import timestamp_text
@@ -19,11 +20,11 @@ from notifications.evidence.bundle.verification import verify_bundle
 from notifications.evidence.completeness import CompletenessReport, completeness_report
 from notifications.evidence.notification_report import NotificationReport
 from service.audit_log.export import ExportedLog
-from service.audit_log.publishing import read_verifier_keys
+from service.audit_log.publishing import published_checkpoint, read_verifier_keys
 from service.bootstrap.data_folder import prepared_settings
 from service.cli.audit_report import ReportSource, say, say_as_json
 from service.cli.options import FILE, FOLDER
-from service.cli.verify import load_trust, load_witnesses
+from service.cli.verify import load_policy, load_trust, load_witnesses
 from service.store import SqlTransaction, open_store
 
 _AT_ONCE = 1024
@@ -34,6 +35,9 @@ _AT_ONCE = 1024
 @click.option("--log", "exported", type=FOLDER, help="Exported log; customers stand under their pseudonyms.")
 @click.option("--bundle", type=FILE, help="Evidence bundle; as far as its entries show.")
 @click.option("--trust", type=FOLDER, help="Folder with log.vkey as you pinned it (for --bundle ca.pem, tsa.pem too).")
+@click.option(
+    "--policy", "policy_file", type=FILE, help="Trust policy (c2sp.org/tlog-policy) that the checkpoint meets."
+)
 @click.option("--as-of", help="A time with an offset, by which deadlines count as over; else now, or the bundle's own.")
 @click.option("--json", "as_json", is_flag=True, help="Say it as one JSON object.")
 def audit_command(
@@ -41,6 +45,7 @@ def audit_command(
     exported: Path | None,
     bundle: Path | None,
     trust: Path | None,
+    policy_file: Path | None,
     as_of: str | None,
     *,
     as_json: bool,
@@ -52,33 +57,35 @@ def audit_command(
     late, was not notified or has no decision, or if an emergency release was not reviewed; 2 if the input does not
     verify.
     """
-    moment = None if as_of is None else _moment(as_of)
+    moment, policy = None if as_of is None else _moment(as_of), load_policy(policy_file)
     names: Mapping[str, str] = {}
     if sum(source is not None for source in (data, exported, bundle)) != 1:
         raise InvalidInputError(Fault("data", "give one of --data, --log and --bundle"))
     made: NotificationReport
     if data is not None:
-        whole, checkpoint, names = asyncio.run(_of_store(data, trust, moment or datetime.now(UTC)))
-        made, rests = whole, _whole(whole, checkpoint)
+        whole, checkpoint, names = asyncio.run(_of_store(data, trust, moment or datetime.now(UTC), policy))
+        made, rests = whole, _whole(whole, checkpoint, policy)
     elif trust is None:
         raise InvalidInputError(Fault("trust", "is required: the key that came with a log proves nothing about it"))
     elif exported is not None:
-        whole, checkpoint = _of_files(exported, trust, moment or datetime.now(UTC))
-        made, rests = whole, _whole(whole, checkpoint)
+        whole, checkpoint = _of_files(exported, trust, moment or datetime.now(UTC), policy)
+        made, rests = whole, _whole(whole, checkpoint, policy)
     elif bundle is not None:
-        made, rests = _of_bundle(bundle, trust, moment)
+        made, rests = _of_bundle(bundle, trust, moment, policy)
     say_as_json(made, rests, names) if as_json else say(made, rests, names)
     if not made.complete:
         click.get_current_context().exit(1)
 
 
-def _whole(made: CompletenessReport, checkpoint: Checkpoint) -> ReportSource:
+def _whole(made: CompletenessReport, checkpoint: Checkpoint, policy: Policy | None) -> ReportSource:
     text = (
         f"from all {made.tree_size} entries of {checkpoint.origin}, whose root is the signed checkpoint's:"
         f" {made.root.hex()}"
     )
+    if policy is not None:
+        text += "; the checkpoint meets the policy"
     stated = {"origin": checkpoint.origin, "tree_size": made.tree_size, "root_sha256": made.root.hex()}
-    return ReportSource((text,), stated | {"whole": True})
+    return ReportSource((text,), stated | {"whole": True, "policy": policy is not None})
 
 
 _BASES = {
@@ -88,11 +95,13 @@ _BASES = {
 }
 
 
-def _of_bundle(path: Path, trust: Path, as_of: datetime | None) -> tuple[NotificationReport, ReportSource]:
+def _of_bundle(
+    path: Path, trust: Path, as_of: datetime | None, policy: Policy | None
+) -> tuple[NotificationReport, ReportSource]:
     builder = BundleReportBuilder()
     try:
         with path.open("rb") as file:
-            for _ in verify_bundle(file, load_trust(trust), load_witnesses(trust), builder):
+            for _ in verify_bundle(file, load_trust(trust), load_witnesses(trust), builder, policy=policy):
                 pass
     except OSError as error:
         raise InvalidInputError(Fault("bundle", f"{path} cannot be read: {error.strerror}")) from None
@@ -106,6 +115,8 @@ def _of_bundle(path: Path, trust: Path, as_of: datetime | None) -> tuple[Notific
     ]
     if any(item.stated is not None for item in made.incidents):
         proves.append("the number of customers decided about, as the incident's own entries state it")
+    if policy is not None:
+        proves.append("the checkpoint meets the policy")
     lacks = [
         "that the log has no other entry on the subject: greffier audit over the whole log shows that",
         f"what came after its checkpoint, and what lies outside of it ({', '.join(_scope(header))})",
@@ -114,7 +125,7 @@ def _of_bundle(path: Path, trust: Path, as_of: datetime | None) -> tuple[Notific
     stated = {
         "origin": header.origin, "tree_size": header.tree_size, "root_sha256": None, "whole": False,
         "entries": header.entries, "scope": dict(item.split(" ", 1) for item in _scope(header)),
-        "reader": header.reader, "proves": proves, "does_not_prove": lacks,
+        "policy": policy is not None, "reader": header.reader, "proves": proves, "does_not_prove": lacks,
     }  # fmt: skip
     return made, ReportSource((moment, f"proven: {'; '.join(proves)}", f"not proven: {'; '.join(lacks)}"), stated)
 
@@ -139,11 +150,14 @@ def _moment(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _verified(note: bytes, keys: list[VerifierKey]) -> Checkpoint:
+def _verified(note: bytes, keys: list[VerifierKey], policy: Policy | None) -> Checkpoint:
     try:
-        return verify_checkpoint(note, *keys)
+        checkpoint = verify_checkpoint(note, *keys)
+        if policy is not None:
+            verify_policy(note, policy)
     except VerificationError as error:
-        raise InvalidInputError(Fault("checkpoint", error.reason)) from None
+        raise InvalidInputError(Fault(error.step.partition(" ")[0], error.reason)) from None
+    return checkpoint
 
 
 def _accounted(leaves: Iterator[bytes], checkpoint: Checkpoint, as_of: datetime) -> CompletenessReport:
@@ -153,9 +167,11 @@ def _accounted(leaves: Iterator[bytes], checkpoint: Checkpoint, as_of: datetime)
         raise InvalidInputError(Fault("log", error.reason)) from None
 
 
-def _of_files(exported: Path, trust: Path, as_of: datetime) -> tuple[CompletenessReport, Checkpoint]:
+def _of_files(
+    exported: Path, trust: Path, as_of: datetime, policy: Policy | None
+) -> tuple[CompletenessReport, Checkpoint]:
     log = ExportedLog(exported)
-    checkpoint = _verified(log.note, read_verifier_keys(trust))
+    checkpoint = _verified(log.note, read_verifier_keys(trust), policy)
 
     def leaves() -> Iterator[bytes]:
         number = 0
@@ -167,16 +183,16 @@ def _of_files(exported: Path, trust: Path, as_of: datetime) -> tuple[Completenes
 
 
 async def _of_store(
-    data: Path, trust: Path | None, as_of: datetime
+    data: Path, trust: Path | None, as_of: datetime, policy: Policy | None
 ) -> tuple[CompletenessReport, Checkpoint, Mapping[str, str]]:
     settings = prepared_settings(data)
     keys = read_verifier_keys(trust or settings.trust_dir)
 
     def work(tx: SqlTransaction) -> tuple[CompletenessReport, Checkpoint, Mapping[str, str]]:
-        note = tx.log.checkpoint()
+        note = published_checkpoint(tx)
         if note is None:
             raise InvalidInputError(Fault("data", "the log has no entries yet"))
-        checkpoint = _verified(note, keys)
+        checkpoint = _verified(note, keys, policy)
 
         def leaves() -> Iterator[bytes]:
             for start in range(0, checkpoint.size, _AT_ONCE):

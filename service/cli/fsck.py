@@ -76,7 +76,7 @@ def fsck_command(
 
 def _others(settings: Settings) -> ExternalHeads:
     """Return the outside authorities for heads: the timestamp authority's roots and the witnesses in the settings."""
-    witnesses = [witness.key for witness in parse_witnesses(settings.witnesses.cosigners)]
+    witnesses = [key for witness in parse_witnesses(settings.witnesses.cosigners) for key in witness.keys]
     return ExternalHeads(load_trust(settings.trust_dir).timestamp_roots, witnesses)
 
 

@@ -11,14 +11,18 @@ from rich.console import Console
 from rich.progress import Progress
 
 from notifications.audit.merkle import NodeReader, consistency_proof, inclusion_proof
+from notifications.audit.note import parse_verifier_key
+from notifications.audit.policy import format_policy
 from notifications.audit.proof import format_proof
 from notifications.audit.tile_reading import TileNodes
 from notifications.errors import Fault, InvalidInputError
 from notifications.ports import Transaction
 from service.audit_log.export import ExportedLog, export_log, tile_count
 from service.audit_log.publishing import VERIFIER_KEY, Reads, published_checkpoint
+from service.audit_log.witness.client import parse_witnesses
 from service.bootstrap.data_folder import prepared_settings
 from service.cli.options import FOLDER
+from service.settings import Settings
 from service.store import open_store
 
 ResultT = TypeVar("ResultT")
@@ -36,17 +40,25 @@ def log_command() -> None:
 @click.argument("folder", type=FOLDER)
 @click.option("--data", required=True, type=FOLDER, help="Data folder; runs beside the service.")
 def export(folder: Path, data: Path) -> None:
-    """Write checkpoint, verifier keys, tiles and entries as files; a later run adds only new ones."""
+    """Write checkpoint, verifier keys, trust policy, tiles and entries as files; a later run adds only new ones."""
 
-    async def run(read: Reads, keys: str) -> str:
+    async def run(read: Reads, keys: str, settings: Settings) -> str:
+        policy = _policy(keys, settings)
         size = await read(lambda tx: tx.log.size())
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("tiles", total=tile_count(size))
-            done = await export_log(read, folder, keys, lambda count: bar.advance(task, count))
+            done = await export_log(read, folder, keys, lambda count: bar.advance(task, count), policy=policy)
         return "the log has no entries yet" if done is None else f"{folder}: {done.size} entries of {done.origin}"
 
     click.echo(asyncio.run(_with_store(data, run)))
+
+
+def _policy(keys: str, settings: Settings) -> bytes:
+    """Return the trust policy of the log: its keys, and the witnesses and the quorum of the settings."""
+    logs = [parse_verifier_key(line) for line in keys.splitlines() if line.strip()]
+    witnesses = [witness.keys for witness in parse_witnesses(settings.witnesses.cosigners)]
+    return format_policy(logs, witnesses, settings.witnesses.quorum)
 
 
 @log_command.command("proof")
@@ -94,18 +106,18 @@ def _proven(data: Path | None, exported: Path | None, make: Callable[[int, bytes
             raise InvalidInputError(Fault("data", "the log has no entries yet"))
         return make(tx.log.size(), note, tx.log.node_hashes)
 
-    async def run(read: Reads, _keys: str) -> bytes:
+    async def run(read: Reads, _keys: str, _settings: Settings) -> bytes:
         return await read(work)
 
     return asyncio.run(_with_store(data or Path(), run))
 
 
-async def _with_store(data: Path, run: Callable[[Reads, str], Awaitable[ResultT]]) -> ResultT:
-    """Open the store of a data folder beside the service; call ``run`` with its reads and the log's verifier keys."""
+async def _with_store(data: Path, run: Callable[[Reads, str, Settings], Awaitable[ResultT]]) -> ResultT:
+    """Open the store of a data folder beside the service; call ``run`` with its reads, the log's keys, the settings."""
     settings = prepared_settings(data)
     keys = (settings.trust_dir / VERIFIER_KEY).read_text(encoding="utf-8")
     store = open_store(settings.store_location(), migrate=False, readers=1)
     try:
-        return await run(store.read, keys)
+        return await run(store.read, keys, settings)
     finally:
         await store.close()

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from notifications.audit.note import VerifierKey, parse_verifier_key
+from notifications.audit.policy import Policy, parse_policy
 from notifications.errors import Fault, InvalidInputError
 from notifications.evidence.bundle.verification import BUNDLE_STEPS, verify_bundle
 from notifications.evidence.verdict import Judgement, Verdict, judge, judge_notice_mail
@@ -37,6 +38,11 @@ def load_witnesses(folder: Path) -> list[VerifierKey]:
     if not path.exists():
         return []
     return [parse_verifier_key(line) for line in _read(path).decode("utf-8", "replace").splitlines() if line.strip()]
+
+
+def load_policy(path: Path | None) -> Policy | None:
+    """Return the trust policy of a file (c2sp.org/tlog-policy), None for no file; raises InvalidInputError."""
+    return None if path is None else parse_policy(_read(path))
 
 
 def _read(path: Path) -> bytes:
@@ -102,7 +108,13 @@ def _line(console: Console, number: int, state: tuple[str, str], step: str, find
     type=FOLDER,
     help="Folder with ca.pem, tsa.pem and log.vkey, obtained from the provider by another way than the file.",
 )
-def verify_command(file: Path, trust_dir: Path) -> None:
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(path_type=Path),
+    help="Trust policy (c2sp.org/tlog-policy) that the checkpoint of a bundle must meet.",
+)
+def verify_command(file: Path, trust_dir: Path, policy_file: Path | None) -> None:
     """Verify a saved notice mail or an evidence bundle, offline.
 
     Each step says what is true of it. The verdict is the last line and the exit code:
@@ -115,14 +127,18 @@ def verify_command(file: Path, trust_dir: Path) -> None:
        the verdict names what not to believe
     4  not readable as saved; the verdict says what to save instead
     """  # noqa: D301 - click keeps the lines of a list as they are after this character
-    trust = load_trust(trust_dir)
+    trust, policy, archive = load_trust(trust_dir), load_policy(policy_file), _is_archive(file)
+    if policy is not None and not archive:
+        raise InvalidInputError(
+            Fault("policy", "is for bundles: a notice is sent before witnesses cosign its checkpoint")
+        )
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A character that the terminal or pipe cannot encode must not end the command before its verdict.
         sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False)
     verdict = (
-        _verify_bundle(file, trust, console, load_witnesses(trust_dir))
-        if _is_archive(file)
+        _verify_bundle(file, trust, console, load_witnesses(trust_dir), policy)
+        if archive
         else _print(judge_notice_mail(_read(file), trust), MAIL_STEPS, "mail", console)
     )
     if code := _EXIT_CODES[verdict]:
@@ -138,6 +154,8 @@ def _is_archive(path: Path) -> bool:
         raise InvalidInputError(Fault(str(path), f"cannot be read: {error.strerror}")) from None
 
 
-def _verify_bundle(path: Path, trust: Trust, console: Console, witnesses: Sequence[VerifierKey]) -> Verdict:
+def _verify_bundle(
+    path: Path, trust: Trust, console: Console, witnesses: Sequence[VerifierKey], policy: Policy | None
+) -> Verdict:
     with path.open("rb") as file:
-        return _print(judge(verify_bundle(file, trust, witnesses)), BUNDLE_STEPS, "bundle", console)
+        return _print(judge(verify_bundle(file, trust, witnesses, policy=policy)), BUNDLE_STEPS, "bundle", console)

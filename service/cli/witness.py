@@ -8,7 +8,7 @@ import click
 
 from notifications.audit.note import parse_verifier_key
 from notifications.errors import Fault, InvalidInputError
-from service.audit_log.witness.folder import WitnessFolder, prepare_witness
+from service.audit_log.witness.folder import Algorithm, WitnessFolder, prepare_witness
 from service.audit_log.witness.server import witness_until_stopped
 from service.cli.options import FOLDER
 from service.system.file_lock import sole_use
@@ -48,7 +48,15 @@ def witness_command(context: click.Context, data: Path | None, host: str, port: 
 @click.option("--data", required=True, type=FOLDER, help="Folder to make.")
 @click.option("--name", required=True, help="Name that it cosigns under, such as witness.customer.example.")
 @click.option("--log", "logs", multiple=True, type=_FILE, help="log.vkey of a log to watch; may be given again.")
-def init_command(data: Path, name: str, logs: tuple[Path, ...]) -> None:
-    """Make a witness's key; print the verifier key for the log's settings."""
+@click.option(
+    "--algorithm",
+    type=click.Choice([algorithm.value for algorithm in Algorithm]),
+    default=Algorithm.ED25519.value,
+    show_default=True,
+    help="Keys to make. With both, the witness gives two cosignatures under each head.",
+)
+def init_command(data: Path, name: str, logs: tuple[Path, ...], algorithm: str) -> None:
+    """Make a witness's keys; print the verifier keys for the log's settings, one per line."""
     lines = [line for path in logs for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    click.echo(prepare_witness(data, name, [parse_verifier_key(line) for line in lines]).text())
+    keys = prepare_witness(data, name, [parse_verifier_key(line) for line in lines], Algorithm(algorithm))
+    click.echo("\n".join(key.text() for key in keys))

@@ -9,9 +9,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from notifications.audit.note import CosignerKey
 from notifications.errors import SealingUnavailableError
 
 #: One private key in a file that may also contain certificates and other text (RFC 7468, 5.2).
@@ -20,7 +22,7 @@ PRIVATE_KEY_BLOCK = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----EN
 #: Passphrases of encrypted keys: none, one, or several that are tried in order.
 Passphrases = bytes | Sequence[bytes] | None
 
-WritableKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | Ed25519PrivateKey
+WritableKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | CosignerKey
 
 
 def load_private_key(path: Path, passphrases: Passphrases) -> PrivateKeyTypes:
@@ -76,6 +78,14 @@ def parse_chain(data: bytes, path: Path) -> list[x509.Certificate]:
 def load_log_key(path: Path, passphrases: Passphrases) -> Ed25519PrivateKey:
     """Return the log's current Ed25519 key; raises SealingUnavailableError."""
     return ed25519_key(load_private_key(path, passphrases), path)
+
+
+def load_cosigner_keys(path: Path) -> tuple[CosignerKey, ...]:
+    """Return the keys of a witness in the order of the file; raises SealingUnavailableError."""
+    data = read_file(path, "key")
+    blocks = [block[0] for block in PRIVATE_KEY_BLOCK.finditer(data)] or [data]
+    keys = [parse_private_key(block, None, path) for block in blocks]
+    return tuple(key if isinstance(key, MLDSA44PrivateKey) else ed25519_key(key, path) for key in keys)
 
 
 def ed25519_key(key: PrivateKeyTypes, path: Path) -> Ed25519PrivateKey:

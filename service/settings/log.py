@@ -1,8 +1,9 @@
 """The transparency log and its witnesses."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from service.settings.part import Part
 
@@ -44,7 +45,15 @@ class WitnessSettings(Part):
     """The witnesses that cosign each head of the log."""
 
     cosigners: tuple[str, ...] = Field(
-        default=(), description="The witnesses, each as `URL verifier-key`. `greffier witness init` prints the key."
+        default=(),
+        description="The witnesses, each as `URL verifier-key`, or `URL verifier-key verifier-key` if the witness "
+        "cosigns with Ed25519 and with ML-DSA-44. `greffier witness init` prints the keys.",
+    )
+    quorum: int | None = Field(
+        default=None,
+        ge=0,
+        description="Number of witnesses that must have cosigned a checkpoint, by the trust policy that "
+        "`greffier log export` writes. Without it, all of them.",
     )
     period_seconds: float = Field(
         default=1,
@@ -56,3 +65,9 @@ class WitnessSettings(Part):
         default=None,
         description="CA bundle for the witnesses' certificates. Without it, the CA certificates of the system.",
     )
+
+    @model_validator(mode="after")
+    def _verify_quorum(self) -> Self:
+        if self.quorum is not None and self.quorum > len(self.cosigners):
+            raise ValueError(f"quorum is {self.quorum}, and there are {len(self.cosigners)} cosigners")
+        return self

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from notifications.audit.checkpoint import parse_checkpoint_note, verify_cosignature
 from notifications.audit.note import COSIGNATURE_V1, verifier_key
@@ -314,6 +315,16 @@ def test_a_setting_names_address_and_key():
         f"https://w.example {VERIFIER.text()}", f"https://w.example {vkey}x",
     ):  # fmt: skip
         with pytest.raises(InvalidInputError):
+            parse_witness(wrong)
+    ml_dsa = verifier_key("witness.example", MLDSA44PrivateKey.generate()).text()
+    assert [key.text() for key in parse_witness(f"https://w.example {vkey} {ml_dsa}").keys] == [vkey, ml_dsa]
+    assert parse_witness(f"https://w.example {ml_dsa}").key.text() == ml_dsa
+    stranger = verifier_key("other.example", MLDSA44PrivateKey.generate()).text()
+    for wrong in (
+        "https://w.example", f"https://w.example {vkey} {vkey}", f"https://w.example {vkey} {stranger}",
+        f"https://w.example {ml_dsa} {VERIFIER.text()}", f"https://w.example {vkey} {ml_dsa} {vkey}",
+    ):  # fmt: skip
+        with pytest.raises(InvalidInputError, match=r"witnesses\.cosigners"):
             parse_witness(wrong)
     with pytest.raises(InvalidInputError, match="twice"):
         parse_witnesses([f"https://a.example {vkey}", f"https://b.example {vkey}"])

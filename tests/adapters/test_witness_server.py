@@ -10,13 +10,20 @@ from datetime import UTC, datetime
 import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from notifications.audit.checkpoint import Checkpoint, parse_checkpoint_note, sign_checkpoint
+from notifications.audit.checkpoint import (
+    Checkpoint,
+    cosign_checkpoint,
+    format_checkpoint,
+    parse_checkpoint_note,
+    sign_checkpoint,
+)
 from notifications.audit.cosignature import MAX_REQUEST_BYTES, RefusedError, format_add_checkpoint, verified_answer
 from notifications.audit.merkle import append_leaves, consistency_proof, leaf_hash
 from notifications.audit.note import verifier_key
 from notifications.errors import InvalidInputError, LogUnavailableError
-from service.audit_log.witness.folder import WitnessFolder, prepare_witness
+from service.audit_log.witness.folder import Algorithm, WitnessFolder, prepare_witness
 from service.audit_log.witness.server import SIZE_TYPE, create_witness_app
 from service.system.file_lock import sole_use
 from support.commands import Command, run
@@ -73,6 +80,47 @@ async def test_it_cosigns_what_extends(client, witness):
     shown = await client.get(f"/checkpoint/{hashlib.sha256(_ORIGIN.encode()).hexdigest()}")
     assert shown.content == _note(257)
     assert (await client.get("/checkpoint/" + "0" * 64)).status_code == 404
+
+
+@pytest.mark.parametrize(("algorithm", "kinds"), [("mldsa44", [6]), ("both", [4, 6])])
+async def test_it_cosigns_with_the_keys_that_it_was_made_with(tmp_path, algorithm, kinds):
+    keys = prepare_witness(tmp_path / "w", "w.example", [_VKEY], Algorithm(algorithm))
+    witness = WitnessFolder(tmp_path / "w", lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    assert ([key.kind for key in keys], witness.keys) == (kinds, keys)
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(create_witness_app(witness)), base_url="http://w.example"
+    ) as client:
+        answer = await _post(client, _request(0, 3))
+    assert answer.content.count(b"\n") == len(kinds)
+    assert verified_answer(_note(3), answer.content, *keys).seconds == 1795392000
+
+
+async def test_it_cosigns_a_log_that_signs_with_ml_dsa_only(tmp_path):
+    key = MLDSA44PrivateKey.generate()
+    prepare_witness(tmp_path / "w", "w.example", [verifier_key("pq.example/log", key)])
+    witness = WitnessFolder(tmp_path / "w", lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    head = Checkpoint("pq.example/log", 1, leaf_hash(b"a leaf"))
+    text = format_checkpoint(head).encode()
+    throwaway = sign_checkpoint(Ed25519PrivateKey.generate(), head)
+    note = text + b"\n" + cosign_checkpoint(throwaway, "pq.example/log", key, datetime.now(UTC)).removeprefix(throwaway)
+    wrong = bytearray(note)
+    wrong[-100] ^= 1
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(create_witness_app(witness)), base_url="http://w.example"
+    ) as client:
+        assert (await _post(client, b"old 0\n\n" + throwaway)).status_code == 403
+        assert (await _post(client, b"old 0\n\n" + bytes(wrong))).status_code in {400, 403}
+        answer = await _post(client, b"old 0\n\n" + note)
+    assert (answer.status_code, verified_answer(note, answer.content, *witness.keys).seconds) == (200, 1795392000)
+
+
+def test_a_key_that_is_not_of_the_witness_is_refused(tmp_path):
+    prepare_witness(tmp_path / "w", "w.example", [_VKEY], Algorithm.BOTH)
+    lines = (tmp_path / "w" / "witness.vkey").read_text().splitlines(keepends=True)
+    for wrong in ("", lines[0], lines[1] + lines[0], "".join(lines).replace("w.example", "v.example")):
+        (tmp_path / "w" / "witness.vkey").write_text(wrong)
+        with pytest.raises(InvalidInputError):
+            WitnessFolder(tmp_path / "w", lambda: datetime.now(UTC))
 
 
 async def test_each_refusal_has_its_status(client, witness):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 import service.web.console
 from notifications.audit.checkpoint import Checkpoint, cosign_checkpoint, sign_checkpoint, verify_checkpoint
@@ -230,6 +231,19 @@ class TestNotes:
     def test_the_published_cosigned_checkpoint_is_taken_apart(self, node):
         published = self.PUBLISHED["cosigned_checkpoint"]["note"].encode()
         assert len(node.holds("parseNote", data(published))["signatures"]) == 2
+
+    def test_a_cosignature_of_ml_dsa_is_ignored_and_its_key_is_refused(self, node):
+        """WebCrypto of browsers has no ML-DSA: the page verifies the Ed25519 lines beside it, and says no word more."""
+        at, key = datetime(2026, 3, 2, tzinfo=UTC), MLDSA44PrivateKey.from_seed_bytes(b"M" * 32)
+        note = sign_checkpoint(self.KEY, Checkpoint("log.example", 5, b"r" * 32))
+        cosigned = cosign_checkpoint(note, "witness.example", self.WITNESS, at)
+        cosigned = cosign_checkpoint(cosigned, "witness.example", key, at)
+        witness = verifier_key("witness.example", self.WITNESS, COSIGNATURE_V1)
+        log = verifier_key("log.example", self.KEY)
+        assert node.holds("verifyCheckpoint", data(cosigned), vkeys=[log.text()])["size"] == "5"
+        assert node.holds("verifyCosignature", data(cosigned), vkeys=[witness.text()]) == str(int(at.timestamp()))
+        text = verifier_key("witness.example", key).text()
+        assert node.refuses("parseVerifierKey", text) == "verifier key: is of no known type"
 
     def test_a_checkpoint_and_its_cosignature(self, node):
         at = datetime(2026, 3, 2, tzinfo=UTC)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from notifications.audit.checkpoint import Checkpoint, cosign_checkpoint, sign_checkpoint
 from notifications.audit.merkle import EMPTY_ROOT, append_leaves, consistency_proof, inclusion_proof, leaf_hash
@@ -93,6 +94,23 @@ def test_go_takes_checkpoint_cosignature_and_proofs_and_makes_its_own_from_our_t
     folder = exported(size, older[-1] if older else None)
     ran = asked(client, folder, *([exported(older[-1])] if older else []))
     assert (ran.returncode, ran.stdout) == (0, f"size {size}\n"), ran.stderr
+
+
+def test_go_ignores_lines_of_ml_dsa(client, exported, tmp_path):
+    folder = tmp_path / "log"
+    shutil.copytree(exported(257), folder)
+    note = before = (folder / "checkpoint").read_bytes()
+    key = MLDSA44PrivateKey.from_seed_bytes(b"M" * 32)
+    # Of the witness, of another witness, and of the log itself.
+    for name in (WITNESS, "other.example", ORIGIN):
+        note = cosign_checkpoint(note, name, key, datetime(2026, 3, 2, tzinfo=UTC))
+    for path in (folder / "checkpoint", *(folder / "proofs").iterdir()):
+        path.write_bytes(path.read_bytes().replace(before, note))
+    ran = asked(client, folder)
+    assert (ran.returncode, ran.stdout) == (0, "size 257\n"), ran.stderr
+    first, _, rest = note.partition(b"\n\n")
+    (folder / "checkpoint").write_bytes(first + b"\n\n" + b"".join(rest.splitlines(keepends=True)[2:]))
+    assert asked(client, folder).returncode == 1
 
 
 @pytest.mark.parametrize(

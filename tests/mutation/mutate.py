@@ -43,11 +43,15 @@ UNIT = ROOT / "tests" / "unit"
 SUBJECTS = {
     "merkle": ("notifications/audit/merkle.py", ("test_merkle_pins.py", "test_merkle.py")),
     "tiles": ("notifications/audit/tiles.py", ("test_tiles.py",)),
-    "checkpoint": ("notifications/audit/checkpoint.py", ("test_checkpoint.py", "test_several_log_keys.py")),
+    "checkpoint": (
+        "notifications/audit/checkpoint.py",
+        ("test_checkpoint.py", "test_mldsa_cosignatures.py", "test_several_log_keys.py"),
+    ),
     "entry": ("notifications/audit/entry.py", ("test_audit_entry_pins.py", "test_audit_entry.py")),
     "tile_reading": ("notifications/audit/tile_reading.py", ("test_tile_reading.py",)),
     "proof": ("notifications/audit/proof.py", ("test_tlog_proof_pins.py", "test_tlog_proof.py")),
-    "note": ("notifications/audit/note.py", ("test_note_pins.py", "test_note.py")),
+    "note": ("notifications/audit/note.py", ("test_note_pins.py", "test_note.py", "test_mldsa_cosignatures.py")),
+    "policy": ("notifications/audit/policy.py", ("test_policy.py",)),
     "verification": ("notifications/evidence/verification.py", ("test_verification_pins.py", "test_verification.py")),
 }
 EXPLAINED = Path(__file__).parent / "survivors.toml"

@@ -10,10 +10,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from notifications.audit.checkpoint import cosign_checkpoint
 from notifications.audit.note import COSIGNATURE_V1, signature_line, verifier_key
+from notifications.audit.policy import format_policy, parse_policy
 from notifications.errors import InvalidInputError, VerificationError
 from notifications.evidence.bundle.archive import ArchiveWriter, read_archive
 from notifications.evidence.bundle.contents import Scope, parse_header
@@ -195,6 +197,29 @@ def test_what_witnesses_said_of_the_checkpoint(sample):
     for wrong in (forged, b"", b"no line\n", b"\n" + lines, lines * 2):
         with pytest.raises(VerificationError, match=r"checkpoint\.cosignatures"):
             list(verify_bundle(io.BytesIO(bundle(wrong)), sample.office.trust, [witness]))
+
+
+def test_a_policy_is_met_by_the_checkpoint_or_the_bundle_is_refused(sample):
+    note, at = sample.parts["checkpoint"], sample.office.now
+    ed25519, ml_dsa = Ed25519PrivateKey.generate(), MLDSA44PrivateKey.generate()
+    both = [verifier_key("witness.example/w", ed25519, COSIGNATURE_V1), verifier_key("witness.example/w", ml_dsa)]
+    other = verifier_key("witness.example/other", Ed25519PrivateKey.generate(), COSIGNATURE_V1)
+    cosigned = cosign_checkpoint(note, "witness.example/w", ed25519, at)
+    cosigned = cosign_checkpoint(cosigned, "witness.example/w", ml_dsa, at)
+    parts = sample.parts | {"checkpoint.cosignatures": cosigned.removeprefix(note)}
+    bundle, without = archive(parts | sample.listed(parts)), archive(sample.parts)
+
+    def verified(content, quorum, witnesses):
+        policy = parse_policy(format_policy(sample.office.trust.log_keys, witnesses, quorum))
+        return list(verify_bundle(io.BytesIO(content), sample.office.trust, both, policy=policy))[3].finding
+
+    met = verified(bundle, None, [both])
+    assert met.endswith(", cosigned by witness.example/w, meets the policy with 2 of 2 witnesses")
+    assert "meets the policy with 2 of 3 witnesses" in verified(bundle, 1, [both, [other]])
+    assert verified(without, 0, []).endswith(", meets the policy with 0 of 0 witnesses")
+    for content, quorum, witnesses in ((bundle, 2, [both, [other]]), (without, 1, [both]), (bundle, 1, [[other]])):
+        with pytest.raises(VerificationError, match=r"checkpoint: policy: the quorum '\+witnesses' is not met"):
+            verified(content, quorum, witnesses)
 
 
 def test_a_part_that_is_not_that_of_its_checksum_is_damaged(sample):

@@ -16,6 +16,8 @@ from service.settings.settings import FIELDS
 
 MOVED = {old: new for old, new in OLD_NAMES.items() if new is not None}
 FIXED = [old for old, new in OLD_NAMES.items() if new is None]
+#: Settings that the release before did not have.
+NEW = {"access.trusted_proxies", "timestamps.ahead_seconds", "witnesses.quorum"}
 
 
 def another_value(name):
@@ -52,12 +54,8 @@ def set_in_file(folder, name, value):
     in_file(folder, f"[{table}]", f"{key} = {toml(value)}")
 
 
-#: Settings that came with this release.
-SINCE = {"access.trusted_proxies"}
-
-
 def test_every_setting_of_the_release_before_has_a_new_name_or_is_fixed():
-    assert set(MOVED.values()) == set(FIELDS) - SINCE
+    assert set(MOVED.values()) | NEW == set(FIELDS)
     assert len(set(MOVED.values())) == len(MOVED) == 92
     assert len(FIXED) == 5
 
@@ -173,6 +171,14 @@ def test_a_list_or_a_mapping_that_is_no_json_is_named(tmp_path, monkeypatch, nam
     monkeypatch.setenv(name, "{s3cret")
     with pytest.raises(InvalidInputError, match=f"^{name}: must be JSON$"):
         load_settings(tmp_path)
+
+
+def test_a_quorum_of_more_witnesses_than_there_are_is_refused(tmp_path):
+    in_file(tmp_path, "[witnesses]", "quorum = 1")
+    with pytest.raises(InvalidInputError, match="quorum is 1, and there are 0 cosigners"):
+        load_settings(tmp_path)
+    in_file(tmp_path, "[witnesses]", "quorum = 0")
+    assert load_settings(tmp_path).witnesses.quorum == 0
 
 
 def test_settings_and_their_tables_cannot_be_changed(tmp_path):

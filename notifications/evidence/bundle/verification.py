@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from notifications.audit.checkpoint import verify_checkpoint, verify_cosignature
 from notifications.audit.note import VerifierKey, parse_note, signatures_of, verify_note
+from notifications.audit.policy import Policy, verify_policy
 from notifications.errors import InvalidInputError, VerificationError
 from notifications.evidence.bundle.archive import ARCHIVE, Part, read_archive
 from notifications.evidence.bundle.contents import (
@@ -69,6 +70,8 @@ def verify_bundle(
     trust: Trust,
     witnesses: Sequence[VerifierKey] = (),
     report_builder: BundleReportBuilder | None = None,
+    *,
+    policy: Policy | None = None,
 ) -> Iterator[VerifiedStep]:
     """Read the bundle once, then yield the steps that passed; raises VerificationError with step and part at a failure.
 
@@ -76,7 +79,8 @@ def verify_bundle(
     2. Contents: every part is known, and no required part is missing.
     3. Anchors: the certificates and keys in the bundle are among the trusted ones.
     4. Checkpoint: signed by the log's key, and its timestamp, if any, covers it. The finding names each of the
-       ``witnesses`` that cosigned it, and the number of other cosignature lines, which are not verified.
+       ``witnesses`` that cosigned it, and the number of other cosignature lines, which are not verified. A ``policy``
+       must be met.
     5. Entries: each is in the scope of the bundle and in the tree of the checkpoint. Their number is as stated.
     6. What entries commit to: each salt opens its commitment with exactly the part in the bundle.
     7. Notices: each seal by the steps of ``verify_notice_files``, and later timestamps over its signature.
@@ -88,7 +92,7 @@ def verify_bundle(
     If a bundle has several faults, the first faulty part is reported, whatever its step. ``report_builder`` takes each
     verified entry. Its report is valid only after every step has passed.
     """
-    bundle_pass = _BundlePass(trust, witnesses, report_builder)
+    bundle_pass = _BundlePass(trust, witnesses, report_builder, policy)
     try:
         for part in read_archive(source):
             bundle_pass.take(part)
@@ -112,9 +116,13 @@ class _BundlePass:
     """One pass over the parts. Its memory grows only by a few digests per notice."""
 
     def __init__(
-        self, trust: Trust, witnesses: Sequence[VerifierKey] = (), report_builder: BundleReportBuilder | None = None
+        self,
+        trust: Trust,
+        witnesses: Sequence[VerifierKey] = (),
+        report_builder: BundleReportBuilder | None = None,
+        policy: Policy | None = None,
     ) -> None:
-        self._trust, self._witnesses = trust, witnesses
+        self._trust, self._witnesses, self._policy = trust, witnesses, policy
         self._report_builder = report_builder
         self._stamped_at: datetime | None = None
         #: the parts before the entries, which are few and small
@@ -186,6 +194,8 @@ class _BundlePass:
             self._checkpoint_remarks += f", timestamped {at:%Y-%m-%d %H:%M:%S} UTC"
         if (lines := self._leading_parts.get(COSIGNATURES)) is not None:
             self._verify_cosignatures(note, lines)
+        if self._policy is not None:
+            self._verify_policy(self._policy, note + (lines or b""))
         if self._report_builder is not None:
             self._report_builder.begin(header, self._stamped_at)
         steps = EntrySteps(self._trust, header.scope, checkpoint, note)
@@ -212,6 +222,13 @@ class _BundlePass:
         others = len(whole.signatures) - len(before.signatures) - len(known)
         named = "".join(f", cosigned by {key.name}" for key in known)
         self._checkpoint_remarks += named + (f", {others} lines of witnesses not known here" if others else "")
+
+    def _verify_policy(self, policy: Policy, note: bytes) -> None:
+        try:
+            by = verify_policy(note, policy)
+        except VerificationError as error:
+            raise VerificationError(HEAD, f"{CHECKPOINT_FILE}: policy: {error.reason}") from None
+        self._checkpoint_remarks += f", meets the policy with {len(by)} of {len(policy.witnesses)} witnesses"
 
     def _verify_anchors(self) -> None:
         texts = self._leading_parts

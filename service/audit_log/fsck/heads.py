@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from cryptography import x509
 
 from notifications.audit.checkpoint import verify_cosignature
-from notifications.audit.note import VerifierKey
-from notifications.errors import VerificationError
+from notifications.audit.note import VerifierKey, parse_note, signatures_of
+from notifications.errors import InvalidInputError, VerificationError
 from notifications.evidence.bundle.signers import verify_token
 from service.audit_log.fsck.findings import COSIGNATURES, HEAD_TIMESTAMPS, Difference
 from service.store.maintenance.inspection import Inspection
@@ -37,7 +37,9 @@ class ExternalHeads:
 def compare_heads(inspection: Inspection, others: ExternalHeads, counts: dict[str, int]) -> Iterator[Difference]:
     """Yield the first invalid token and the first invalid cosignature; count the compared records."""
     yield from _first(_compare_tokens(inspection, others.timestamp_roots, counts))
-    keys = {key.name: key for key in others.witnesses}
+    keys: dict[str, list[VerifierKey]] = {}
+    for key in others.witnesses:
+        keys.setdefault(key.name, []).append(key)
     yield from _first(_compare_cosignatures(inspection, keys, counts))
 
 
@@ -69,7 +71,7 @@ def _compare_tokens(
 
 
 def _compare_cosignatures(
-    inspection: Inspection, keys: Mapping[str, VerifierKey], counts: dict[str, int]
+    inspection: Inspection, keys: Mapping[str, Sequence[VerifierKey]], counts: dict[str, int]
 ) -> Iterator[Difference]:
     after = -1
     while sizes := inspection.all(_SIZES, (after,)):
@@ -81,9 +83,22 @@ def _compare_cosignatures(
                 yield Difference(COSIGNATURES, where, "is under no checkpoint")
             elif witness in keys:
                 try:
-                    seconds = verify_cosignature(bytes(note) + line.encode(), keys[witness])
+                    seconds = _verified_seconds(bytes(note) + line.encode(), keys[witness])
                 except VerificationError as error:
                     yield Difference(COSIGNATURES, where, error.reason)
                     continue
                 if seconds * 1_000_000 != cosigned_at:
                     yield Difference(COSIGNATURES, where, "is kept under another time than it states")
+
+
+def _verified_seconds(note: bytes, keys: Sequence[VerifierKey]) -> int:
+    """Return the earliest time that the keys of a witness state under a head; raises VerificationError.
+
+    A key that the witness got later has no line under an earlier head. At least one key must have a line.
+    """
+    try:
+        parsed = parse_note(note)
+    except InvalidInputError as error:
+        raise VerificationError(COSIGNATURES, str(error)) from None
+    signed = [key for key in keys if signatures_of(parsed, key)] or keys
+    return min(verify_cosignature(note, key) for key in signed)

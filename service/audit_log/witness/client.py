@@ -11,21 +11,30 @@ from pathlib import Path
 import httpx2
 
 from notifications.audit.cosignature import Cosignature, format_add_checkpoint, parse_conflict, verified_answer
-from notifications.audit.note import COSIGNATURE_V1, VerifierKey, parse_verifier_key
+from notifications.audit.note import ED25519, VerifierKey, parse_verifier_key
 from notifications.errors import Fault, GreffierError, InvalidInputError, VerificationError
 from service.audit_log.witness.folder import origin_digest
 
-#: A response is a few signature lines, or a signed checkpoint.
+#: A response is a few signature lines, or a signed checkpoint. A line of ML-DSA-44 has about 3300 bytes.
 _MAX_ANSWER_BYTES = 64 * 1024
+#: One of Ed25519 and one of ML-DSA-44.
+_MAX_KEYS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """The address and the key of a witness."""
+    """The address and the keys of a witness."""
 
     #: ends with no slash
     url: str
     key: VerifierKey
+    #: its further keys, under the same name; it must cosign with each of its keys
+    also: tuple[VerifierKey, ...] = ()
+
+    @property
+    def keys(self) -> tuple[VerifierKey, ...]:
+        """Every key of the witness."""
+        return (self.key, *self.also)
 
 
 class WitnessUnavailableError(GreffierError):
@@ -45,12 +54,14 @@ class WitnessDisputeError(GreffierError):
 
 
 def parse_witness(text: str) -> Witness:
-    """Return the witness of a setting, ``URL verifier-key``; raises InvalidInputError."""
+    """Return the witness of a setting, ``URL verifier-key [verifier-key]``; raises InvalidInputError."""
     match text.split():
-        case [url, vkey]:
-            key = parse_verifier_key(vkey)
+        case [url, *vkeys] if 1 <= len(vkeys) <= _MAX_KEYS:
+            keys = [parse_verifier_key(vkey) for vkey in vkeys]
         case _:
-            raise InvalidInputError(Fault("witnesses.cosigners", "each must be a URL and a verifier key"))
+            raise InvalidInputError(
+                Fault("witnesses.cosigners", "each must be a URL and a verifier key, or two keys of different types")
+            )
     try:
         parts = urllib.parse.urlsplit(url)
     except ValueError as error:
@@ -59,9 +70,16 @@ def parse_witness(text: str) -> Witness:
         raise InvalidInputError(Fault("witnesses.cosigners", f"{url} must be https, or http to a loopback address"))
     if not parts.hostname or parts.query or parts.fragment:
         raise InvalidInputError(Fault("witnesses.cosigners", f"{url} must name a host, and nothing behind its path"))
-    if key.kind != COSIGNATURE_V1:
-        raise InvalidInputError(Fault("witnesses.cosigners", f"{key.name} is no cosigner's key"))
-    return Witness(url.rstrip("/"), key)
+    for key in keys:
+        if key.kind == ED25519:
+            raise InvalidInputError(Fault("witnesses.cosigners", f"{key.name} is no cosigner's key"))
+    if len({key.name for key in keys}) != 1 or len({key.kind for key in keys}) != len(keys):
+        raise InvalidInputError(
+            Fault(
+                "witnesses.cosigners", f"{keys[0].name}: two keys of a witness must have one name and different types"
+            )
+        )
+    return Witness(url.rstrip("/"), keys[0], tuple(keys[1:]))
 
 
 def parse_witnesses(texts: Sequence[str]) -> list[Witness]:
@@ -96,7 +114,7 @@ class WitnessClient:
         match status:
             case 200:
                 try:
-                    return verified_answer(note, answer, self.witness.key)
+                    return verified_answer(note, answer, *self.witness.keys)
                 except VerificationError as error:
                     raise WitnessUnavailableError(f"{self.name} answered no cosignature of its own: {error}") from None
             case 409 if kind == "text/x.tlog.size":

@@ -2,8 +2,8 @@
 
 ::
 
-    witness.key    the private key; its holder can cosign as this witness
-    witness.vkey   the verifier key, for a log's settings and for verifiers
+    witness.key    the private keys, Ed25519 before ML-DSA-44; their holder can cosign as this witness
+    witness.vkey   the verifier keys in the same order, one a line, for a log's settings and for verifiers
     logs.vkey      verifier keys of the logs that it knows, one a line; read again when it changes
     heads/<sha256 of the origin>   the checkpoint cosigned last, exactly as the log signed it
 
@@ -14,33 +14,55 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from notifications.audit.checkpoint import Checkpoint, cosign_checkpoint, parse_checkpoint_note, verify_checkpoint
 from notifications.audit.cosignature import parse_add_checkpoint, verified_answer, verify_extension, verify_known_log
-from notifications.audit.note import COSIGNATURE_V1, VerifierKey, parse_verifier_key, verifier_key
+from notifications.audit.note import COSIGNATURE_V1, CosignerKey, VerifierKey, parse_verifier_key, verifier_key
 from notifications.errors import Fault, InvalidInputError, LogUnavailableError, VerificationError
-from service.crypto.key_files import load_log_key, private_pem
+from service.crypto.key_files import load_cosigner_keys, private_pem
 from service.system.atomic_files import replace_file, write_new
 
 _KEY, _NAME, _LOGS, _HEADS = "witness.key", "witness.vkey", "logs.vkey", "heads"
 
 
-def prepare_witness(folder: Path, name: str, logs: Sequence[VerifierKey]) -> VerifierKey:
-    """Make the key of a new witness; raises InvalidInputError if the folder already contains a witness."""
+class Algorithm(Enum):
+    """The keys of a new witness."""
+
+    ED25519 = "ed25519"
+    #: recommended by C2SP for new deployments; verifiers that know only Ed25519 ignore its cosignatures
+    MLDSA_44 = "mldsa44"
+    #: one key of each; the witness answers with two lines
+    BOTH = "both"
+
+
+def prepare_witness(
+    folder: Path, name: str, logs: Sequence[VerifierKey], algorithm: Algorithm = Algorithm.ED25519
+) -> tuple[VerifierKey, ...]:
+    """Make the keys of a new witness; raises InvalidInputError if the folder already contains a witness."""
     if any((folder / made).exists() for made in (_KEY, _NAME, _HEADS)):
         raise InvalidInputError(Fault("data", f"{folder} is a witness's already"))
-    private = Ed25519PrivateKey.generate()
-    key = verifier_key(name, private, COSIGNATURE_V1)
+    private: list[CosignerKey] = []
+    if algorithm is not Algorithm.MLDSA_44:
+        private.append(Ed25519PrivateKey.generate())
+    if algorithm is not Algorithm.ED25519:
+        private.append(MLDSA44PrivateKey.generate())
+    keys = _verifier_keys(name, private)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / _HEADS).mkdir(mode=0o700)
     write_new(folder / _LOGS, "".join(f"{log.text()}\n" for log in logs).encode(), 0o644)
-    write_new(folder / _NAME, f"{key.text()}\n".encode(), 0o644)
-    # The key last: a folder without it was not finished.
-    write_new(folder / _KEY, private_pem(private, None), 0o600)
-    return key
+    write_new(folder / _NAME, "".join(f"{key.text()}\n" for key in keys).encode(), 0o644)
+    # The private keys last: a folder without them was not finished.
+    write_new(folder / _KEY, b"".join(private_pem(key, None) for key in private), 0o600)
+    return keys
+
+
+def _verifier_keys(name: str, private: Sequence[CosignerKey]) -> tuple[VerifierKey, ...]:
+    return tuple(verifier_key(name, key, COSIGNATURE_V1) for key in private)
 
 
 class WitnessFolder:
@@ -51,11 +73,18 @@ class WitnessFolder:
         self._heads, self._logs, self._now = folder / _HEADS, folder / _LOGS, now
         if not self._heads.is_dir():
             raise InvalidInputError(Fault("data", f"{folder} is no witness's: run greffier witness init"))
-        self._private = load_log_key(folder / _KEY, None)
-        self.key = parse_verifier_key((folder / _NAME).read_text(encoding="utf-8"))
-        if verifier_key(self.key.name, self._private, COSIGNATURE_V1) != self.key:
+        self._private = load_cosigner_keys(folder / _KEY)
+        lines = (folder / _NAME).read_text(encoding="utf-8").splitlines()
+        #: one per private key, in the same order; all have the name of the witness
+        self.keys = tuple(parse_verifier_key(line) for line in lines)
+        if not self.keys or _verifier_keys(self.keys[0].name, self._private) != self.keys:
             raise InvalidInputError(Fault("data", f"{folder / _NAME} is not of the key beside it"))
         self._at_work = threading.Lock()
+
+    @property
+    def key(self) -> VerifierKey:
+        """The first key of the witness; it has the name that the witness cosigns under."""
+        return self.keys[0]
 
     def logs(self) -> list[VerifierKey]:
         """Return the keys of the logs that it knows; raises InvalidInputError."""
@@ -70,7 +99,7 @@ class WitnessFolder:
             return None
 
     def add_checkpoint(self, body: bytes) -> bytes:
-        """Return the cosignature line for a request; the new head is on disk on return.
+        """Return the cosignature lines for a request, one per key; the new head is on disk on return.
 
         Raises InvalidInputError for a malformed request, RefusedError if it must not be cosigned, OSError.
 
@@ -84,11 +113,13 @@ class WitnessFolder:
         # 2.
         with self._at_work:
             verify_extension(request, checkpoint, self._latest(checkpoint.origin))
-            cosigned = cosign_checkpoint(request.note, self.key.name, self._private, self._now())
-            line = cosigned[len(request.note) :]
-            verified_answer(request.note, line, self.key)
+            cosigned, now = request.note, self._now()
+            for private in self._private:
+                cosigned = cosign_checkpoint(cosigned, self.key.name, private, now)
+            lines = cosigned[len(request.note) :]
+            verified_answer(request.note, lines, *self.keys)
             replace_file(self._path(checkpoint.origin), request.note, 0o600)
-        return line
+        return lines
 
     def _latest(self, origin: str) -> Checkpoint | None:
         """Return the head for step 2; with a damaged file, this witness stops cosigning that log."""

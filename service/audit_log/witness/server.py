@@ -65,7 +65,7 @@ async def _answer(witness: WitnessFolder, request: Request) -> Response:
     if body is None:
         return _text(413, f"a request may have {MAX_REQUEST_BYTES} bytes at most\n".encode())
     try:
-        line = await asyncio.to_thread(partial(witness.add_checkpoint, body))
+        lines = await asyncio.to_thread(partial(witness.add_checkpoint, body))
     except RefusedError as error:
         return _refused(error)
     except InvalidInputError as error:
@@ -74,7 +74,7 @@ async def _answer(witness: WitnessFolder, request: Request) -> Response:
         # No cosignature was sent, so the log will ask again.
         _log.error("witness.failed", exc_info=error)
         return _text(500, b"this witness cannot keep what it cosigns now\n")
-    return _text(200, line)
+    return _text(200, lines)
 
 
 def _refused(error: RefusedError) -> Response:
