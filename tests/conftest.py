@@ -12,6 +12,11 @@ import httpx2
 import pytest
 import pytest_asyncio
 import structlog
+from hypothesis import HealthCheck, settings
+
+# A busy machine is no defect: no test is judged by the clock.
+settings.register_profile("greffier", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("greffier")
 
 
 @pytest.fixture(scope="session", autouse=True)

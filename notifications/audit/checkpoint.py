@@ -144,7 +144,8 @@ def verify_cosignature(note: bytes, key: VerifierKey) -> int:
     lines = signatures_of(parsed, key)
     if key.kind not in {COSIGNATURE_V1, MLDSA_44} or len(lines) != 1:
         raise VerificationError("cosignature", f"{key.name} did not cosign exactly once")
-    return _verified_seconds(parsed, key, lines[0], "cosignature")
+    (line,) = lines
+    return _verified_seconds(parsed, key, line, "cosignature")
 
 
 def _verified_seconds(note: Note, key: VerifierKey, line: NoteSignature, step: str) -> int:

@@ -98,8 +98,9 @@ class TestPublished:
     def test_every_changed_byte_is_found(self, place):
         wrong = bytearray(PUBLISHED_NOTE)
         wrong[place] = ord("B") if wrong[place] != ord("B") else ord("C")
-        with pytest.raises(VerificationError):
+        with pytest.raises(VerificationError) as caught:
             verify_checkpoint(bytes(wrong), self.LOG)
+        assert caught.value.step == "checkpoint signature"
 
 
 class TestKeys:

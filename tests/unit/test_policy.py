@@ -88,7 +88,7 @@ class TestReading:
         assert verify_policy(SIGNED, policy(f"log {LOG.text()}", "quorum none")) == ()
 
     def test_lines_of_logs_and_witnesses_may_follow_the_quorum(self):
-        stated = policy(W[0], "quorum w0", W[1], f"log {LOG.text()}")
+        stated = policy(W[0], "group gX any w0", "quorum gX", W[1], f"log {LOG.text()}")
         assert verify_policy(cosigned(0), stated) == ("w0",)
 
     @pytest.mark.parametrize(
@@ -259,6 +259,7 @@ class TestWriting:
             "quorum +witnesses",
         ]
         assert verify_policy(cosigned(0, 3), parse_policy(written)) == ("witness.example/0", "witness.example/3")
+        assert refused(parse_policy, written + b"quorum none\n") == "policy: line 6: a policy has one quorum line"
         one = parse_policy(format_policy([LOG], [[KEYS[0]], [KEYS[3]]], 1))
         assert verify_policy(cosigned(3), one) == ("witness.example/3",)
 
