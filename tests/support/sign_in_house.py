@@ -32,16 +32,16 @@ class House:
 
     store: object
     clock: object
-    box: SecretBox
+    secret_box: SecretBox
     sign_in: SignIn
     own: OwnCredentials
     links: PasswordLinks
 
     @classmethod
     def on(cls, store, clock, **settings):
-        box = SecretBox([b"m" * 32])
-        parts = (store, clock, SystemIdentifiers(), box, SignInSettings(ORIGIN, **settings))
-        return cls(store, clock, box, SignIn(*parts), OwnCredentials(*parts), PasswordLinks(*parts))
+        secret_box = SecretBox([b"m" * 32])
+        parts = (store, clock, SystemIdentifiers(), secret_box, SignInSettings(ORIGIN, **settings))
+        return cls(store, clock, secret_box, SignIn(*parts), OwnCredentials(*parts), PasswordLinks(*parts))
 
     def act(self, actor="operator:test"):
         return AuditContext(actor, self.clock.now(), SystemIdentifiers())

@@ -48,7 +48,7 @@ async def run_demo(out: Path, *, once: bool, port: int) -> None:
                 {} if once or port == 0 else {"provider__console_url": f"http://localhost:{port}"}
             )
             async with embedded_service(Path(scratch) / "data", port=0 if once else port, **settings) as running:
-                await tell(running, out, console)
+                await run_story(running, out, console)
                 if not once:
                     await _serve_on(running, out, console)
 
@@ -74,7 +74,7 @@ async def _serve_on(running: RunningService, out: Path, console: Console) -> Non
     await stop.wait()
 
 
-async def tell(running: RunningService, out: Path, console: Console) -> None:
+async def run_story(running: RunningService, out: Path, console: Console) -> None:
     """Tell the story; raises DemoError at the first step that does not hold.
 
     1. Register three customers: languages, profiles and agreement dates differ.
