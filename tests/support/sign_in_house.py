@@ -28,7 +28,7 @@ ELSEWHERE = Browser("198.51.100.7", "curl")
 
 @dataclass
 class House:
-    """Everything that signing in needs, on one store and one clock."""
+    """Everything that sign-in needs, on one store and one clock."""
 
     store: object
     clock: object
@@ -47,7 +47,7 @@ class House:
         return AuditContext(actor, self.clock.now(), SystemIdentifiers())
 
     async def person(self, email, *roles, password=PASSWORD, active=True):
-        """Make a person with provider roles or (role, customer id) pairs."""
+        """Create a person with roles at the provider or (role, customer id) pairs."""
         act = self.act()
         hashed = None if password is None else await self.sign_in.passwords.hash(password)
 
@@ -79,7 +79,7 @@ class House:
 
 
 class Authenticator:
-    """A platform authenticator in software: ES256, no attestation, verifies its user."""
+    """A platform authenticator in software: ES256, without attestation, with user verification."""
 
     def __init__(self, origin=ORIGIN, rp_id="console.provider.example"):
         self.key = ec.generate_private_key(ec.SECP256R1())
