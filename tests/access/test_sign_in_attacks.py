@@ -256,10 +256,11 @@ def _passkey(credential_id, public_key, count):
 
 
 class InMemory:
-    """Throttles alone, in a dict: what is counted is the same as on a database, and thousands of steps take no time."""
+    """A store that holds only throttles, in a dict: it counts as a database does, and thousands of steps are fast."""
 
     def __init__(self):
         self.throttles = {}
+        self.sessions = self
 
     async def write(self, work):
         return work(self)
