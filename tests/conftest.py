@@ -21,7 +21,7 @@ settings.load_profile("greffier")
 
 @pytest.fixture(scope="session", autouse=True)
 def one_root(tmp_path_factory):
-    """Trust a single root: to load every public one takes 30 ms for each client, and nothing here is signed by any."""
+    """Trust a single root certificate: loading all public ones takes 30 ms per client, and no test server uses them."""
     from support.tls_authority import new_authority
 
     file = tmp_path_factory.mktemp("roots") / "root.pem"
@@ -33,7 +33,7 @@ def one_root(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def prepared_folder(tmp_path_factory):
-    """A data folder with keys and empty tables, made once: both take their time."""
+    """A data folder with keys and empty tables, created once, because both take time."""
     from service.bootstrap.data_folder import prepare_data_folder
     from service.cli.demo.environment import ADDRESS, PROVIDER
     from service.store import migrate_store
@@ -46,7 +46,7 @@ def prepared_folder(tmp_path_factory):
 
 @pytest.fixture
 def data_folder(prepared_folder, tmp_path):
-    """A fresh copy of the prepared folder."""
+    """A new copy of the prepared folder."""
     folder = tmp_path / "data"
     shutil.copytree(prepared_folder, folder)
     return folder
@@ -64,7 +64,7 @@ def _logged():
 
 @pytest.fixture
 def service_log():
-    """What the service logs, as text."""
+    """The log output of the service, as text."""
     with _logged() as stream:
         yield stream
 
@@ -98,7 +98,7 @@ async def api(running):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_service(prepared_folder, tmp_path_factory):
-    """One running service for all tests of a module that leave nothing which another would notice."""
+    """One running service for all tests of a module; none may leave changes that another test would notice."""
     folder = tmp_path_factory.mktemp("shared") / "data"
     shutil.copytree(prepared_folder, folder)
     with _logged():

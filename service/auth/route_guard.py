@@ -67,7 +67,7 @@ class Access:
     #: the objects that the path names
     named: tuple[tuple[str, str], ...]
     #: encrypts cursors
-    box: SecretBox
+    secret_box: SecretBox
     #: the list that the request reads: its path and its filters, without the part of the list that is wanted
     listing: str
 
@@ -82,11 +82,11 @@ class Access:
 
     def page(self, limit: int, cursor: str | None) -> Page:
         """Return the wanted part of the list; raises InvalidInputError for a cursor of another caller or list."""
-        return Page(limit, None if cursor is None else open_cursor(self.box, cursor, self._cursor_owner))
+        return Page(limit, None if cursor is None else open_cursor(self.secret_box, cursor, self._cursor_owner))
 
     def next_cursor(self, cursor: str | None) -> str | None:
         """Return the store's cursor as this caller may see it; None at the end of the list."""
-        return None if cursor is None else seal_cursor(self.box, cursor, self._cursor_owner)
+        return None if cursor is None else seal_cursor(self.secret_box, cursor, self._cursor_owner)
 
     @property
     def _cursor_owner(self) -> str:
@@ -220,7 +220,7 @@ class Requires:
             identifiers=context.identifiers,
             operation=f"{request.method} {path}",
             named=tuple((name, str(value)) for name, value in request.path_params.items()),
-            box=context.box,
+            secret_box=context.secret_box,
             listing=_listing(request),
         )
 

@@ -57,4 +57,4 @@ async def start_bounce_listener(core: Core, stack: contextlib.AsyncExitStack) ->
         identifiers=core.identifiers,
         jitter=secrets.SystemRandom().random,
     )
-    return await stack.enter_async_context(BounceListener(paths, intake.take_in, core.clock, settings))
+    return await stack.enter_async_context(BounceListener(paths, intake.receive, core.clock, settings))

@@ -25,19 +25,19 @@ def build_console(
     store: AccessStore,
     clock: Clock,
     identifiers: Identifiers,
-    box: SecretBox,
+    secret_box: SecretBox,
     stack: contextlib.AsyncExitStack,
 ) -> ConsoleParts:
     """Return the parts of the console; the stack closes them. Raises InvalidInputError."""
     provider = settings.provider
-    parts = (store, clock, identifiers, box, SignInSettings(provider.origin))
+    parts = (store, clock, identifiers, secret_box, SignInSettings(provider.origin))
     sign_in, oidc = SignIn(*parts), None
     if (of_oidc := oidc_settings(settings)) is not None:
         oidc = OidcSignIn(
             store,
             clock,
             identifiers,
-            box,
+            secret_box,
             of_oidc,
             sign_in,
             redirect_uri=f"{provider.origin}{CALLBACK_PATH}",
@@ -49,7 +49,7 @@ def build_console(
         sign_in=sign_in,
         own_credentials=OwnCredentials(*parts),
         password_links=PasswordLinks(*parts),
-        acknowledge_links=AcknowledgeLinks(box, provider.console_url or provider.origin),
+        acknowledge_links=AcknowledgeLinks(secret_box, provider.console_url or provider.origin),
         oidc=oidc,
         demonstration=demonstration_parts(settings),
     )

@@ -41,7 +41,7 @@ async def serve_until_stopped(settings: Settings, bound: socket.socket, *, works
         def stop() -> None:
             # Requests under way may take a while; the worker begins nothing new meanwhile.
             if worker is not None:
-                worker.take_no_more()
+                worker.stop_accepting()
             server.stop()
 
         stop_on_signal(stop)

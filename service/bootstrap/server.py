@@ -62,7 +62,7 @@ class ServerParts:
     escalating: EscalationTask | None
     erasing: ErasureTask | None
     #: the listener for bounces; None if its port is not set
-    returns: BounceListener | None
+    bounces: BounceListener | None
 
 
 @asynccontextmanager
@@ -84,7 +84,7 @@ async def build_server(
         # 2.
         work = start_background_tasks(core, stack) if works else None
         # 3.
-        box = SecretBox(core.masters)
+        secret_box = SecretBox(core.masters)
         context = ApiContext(
             unit_of_work=core.store,
             clock=core.clock,
@@ -95,12 +95,12 @@ async def build_server(
             keys=core.keeper,
             settings=settings,
             metrics=core.metrics,
-            box=box,
+            secret_box=secret_box,
             webhook=core.webhook,
         )
-        console = build_console(settings, core.store, core.clock, core.identifiers, box, stack)
-        returns = await start_bounce_listener(core, stack)
-        probes = await _start_monitoring(core, work, stack, returns)
+        console = build_console(settings, core.store, core.clock, core.identifiers, secret_box, stack)
+        bounces = await start_bounce_listener(core, stack)
+        probes = await _start_monitoring(core, work, stack, bounces)
         yield ServerParts(
             context=context,
             authenticator=core.authenticator,
@@ -112,7 +112,7 @@ async def build_server(
             alerting=None if work is None else work.alerting,
             escalating=None if work is None else work.escalating,
             erasing=None if work is None else work.erasing,
-            returns=returns,
+            bounces=bounces,
         )
 
 
@@ -129,7 +129,7 @@ async def build_worker(
 
 
 async def _start_monitoring(
-    core: Core, work: BackgroundTasks | None, stack: contextlib.AsyncExitStack, returns: BounceListener | None = None
+    core: Core, work: BackgroundTasks | None, stack: contextlib.AsyncExitStack, bounces: BounceListener | None = None
 ) -> dict[str, Probe]:
     """Return the health probes and register them with the metrics; log the parts that are degraded at the start."""
     settings, sender = core.settings, core.sealing.sender
@@ -138,13 +138,13 @@ async def _start_monitoring(
         "signing": lambda: signing_health(core.signer, sender, core.clock),
         "disk": lambda: disk_health(settings.data, settings.alerts.least_free_bytes),
         **({} if work is None else work.probes),
-        **({} if returns is None else {"returns": returns.health}),
+        **({} if bounces is None else {"returns": bounces.health}),
     }
     core.metrics.sources = MetricSources(
         probes=probes,
         certificates=lambda: certificate_ends(settings),
         free_bytes=lambda: free_bytes(settings.data),
-        open_circuits=dict if work is None else lambda: work.worker.lanes.open_by_channel(core.clock.now()),
+        open_circuits=dict if work is None else lambda: work.worker.destinations.open_by_channel(core.clock.now()),
         head_stamped_at=lambda: None if work is None else work.head_timestamping.stamped_at,
         log_check=lambda: None if work is None else work.log_checking.last,
         witnesses=tuple if work is None else lambda: work.witnesses,

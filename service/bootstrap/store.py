@@ -37,7 +37,7 @@ async def start_leadership(settings: Settings, stack: contextlib.AsyncExitStack,
     """Return the leader election; the stack withdraws from it. Only a candidate can become leader."""
     if settings.database.url is None:
         return SoleLeadership()
-    leadership = AdvisoryLockLeadership(str(settings.store_location()), stands=candidate)
+    leadership = AdvisoryLockLeadership(str(settings.store_location()), candidate=candidate)
     await leadership.start()
     stack.push_async_callback(leadership.stop)
     return leadership

@@ -38,7 +38,7 @@ async def work_until_stopped(settings: Settings, health_host: str, health_port: 
         server = HttpServer(app, stop_seconds=settings.limits.stop_seconds)
 
         def stop() -> None:
-            running.worker.take_no_more()
+            running.worker.stop_accepting()
             server.stop()
 
         stop_on_signal(stop)

@@ -26,7 +26,7 @@ _REFUSED_AT_MOST = 10
 #: How long a stop waits for messages that are being stored.
 _STOP_SECONDS = 10.0
 
-TakeIn = Callable[[ReturnPath, bytes], Awaitable[None]]
+Receive = Callable[[ReturnPath, bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +51,12 @@ class BounceListener:
     def __init__(
         self,
         paths: ReturnPaths,
-        take_in: TakeIn,
+        receive: Receive,
         clock: Clock,
         settings: BounceSettings,
         limits: ListenerLimits | None = None,
     ) -> None:
-        self._paths, self._take_in, self._clock, self._settings = paths, take_in, clock, settings
+        self._paths, self._receive, self._clock, self._settings = paths, receive, clock, settings
         self._limits = limits or ListenerLimits()
         self._limiter = RateLimiter(per_second=self._limits.per_second, burst=self._limits.burst)
         self._server: asyncio.Server | None = None
@@ -135,7 +135,7 @@ class BounceListener:
             path = self._paths.verify_return_path(envelope.rcpt_tos[0], self._clock.now())
         except VerificationError:
             return "550 5.1.1 no such return path"
-        storing = asyncio.ensure_future(self._taken(path, content))
+        storing = asyncio.ensure_future(self._store(path, content))
         self._storing.add(storing)
         storing.add_done_callback(self._stored)
         try:
@@ -158,8 +158,8 @@ class BounceListener:
             # Mark the error as retrieved: ``handle_DATA`` reports it, and a disconnected sender tries again.
             storing.exception()
 
-    async def _taken(self, path: ReturnPath, content: bytes) -> None:
-        await self._take_in(path, content)
+    async def _store(self, path: ReturnPath, content: bytes) -> None:
+        await self._receive(path, content)
 
     async def handle_VRFY(self, *_: object) -> str:  # noqa: N802
         """Refuse VRFY, so that nobody can search for addresses."""

@@ -71,9 +71,9 @@ class WebhookHttps:
     """
 
     def __init__(
-        self, settings: WebhookSettings, box: SecretBox, clock: Clock, resolver: Resolver | None = None
+        self, settings: WebhookSettings, secret_box: SecretBox, clock: Clock, resolver: Resolver | None = None
     ) -> None:
-        self._settings, self._box, self._clock = settings, box, clock
+        self._settings, self._secret_box, self._clock = settings, secret_box, clock
         self._resolver = resolver or SystemResolver()
         self._tls = ssl.create_default_context(cafile=settings.ca_file)
         self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -134,7 +134,7 @@ class WebhookHttps:
     def _opened(self, secrets: Iterable[WebhookSecret]) -> list[SigningSecret]:
         now = self._clock.now()
         return [
-            SigningSecret(item.kind, open_secret(self._box, item))
+            SigningSecret(item.kind, open_secret(self._secret_box, item))
             for item in secrets
             if item.expires_at is None or item.expires_at > now
         ]
@@ -184,14 +184,14 @@ class WebhookHttps:
             )
 
 
-def open_secret(box: SecretBox, secret: WebhookSecret) -> bytes:
+def open_secret(secret_box: SecretBox, secret: WebhookSecret) -> bytes:
     """Return the decrypted secret of an endpoint; raises SecretUnreadableError."""
-    return box.open(secret.sealed, purpose=f"webhook-{secret.kind.value}", owner=str(secret.id))
+    return secret_box.open(secret.sealed, purpose=f"webhook-{secret.kind.value}", owner=str(secret.id))
 
 
-def seal_secret(box: SecretBox, kind: SignatureKind, owner: str, plaintext: bytes) -> bytes:
+def seal_secret(secret_box: SecretBox, kind: SignatureKind, owner: str, plaintext: bytes) -> bytes:
     """Return the encrypted secret for the store; ``owner`` is the secret's id."""
-    return box.seal(plaintext, purpose=f"webhook-{kind.value}", owner=owner)
+    return secret_box.seal(plaintext, purpose=f"webhook-{kind.value}", owner=owner)
 
 
 def verify_public(addresses: Sequence[str], *, allow_private: bool) -> None:

@@ -22,7 +22,7 @@ from notifications.evidence.notification_report import NotificationReport
 from service.audit_log.export import ExportedLog
 from service.audit_log.publishing import published_checkpoint, read_verifier_keys
 from service.bootstrap.data_folder import prepared_settings
-from service.cli.audit_report import ReportSource, say, say_as_json
+from service.cli.audit_report import ReportSource, print_report, print_report_as_json
 from service.cli.options import FILE, FOLDER
 from service.cli.verify import load_policy, load_trust, load_witnesses
 from service.store import SqlTransaction, open_store
@@ -72,7 +72,7 @@ def audit_command(
         made, rests = whole, _whole(whole, checkpoint, policy)
     elif bundle is not None:
         made, rests = _of_bundle(bundle, trust, moment, policy)
-    say_as_json(made, rests, names) if as_json else say(made, rests, names)
+    print_report_as_json(made, rests, names) if as_json else print_report(made, rests, names)
     if not made.complete:
         click.get_current_context().exit(1)
 

@@ -38,7 +38,7 @@ class ReportSource:
     stated: Mapping[str, Any]
 
 
-def say(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:
+def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:
     """Print the report: every line; then lists of what needs attention, with the entries that show it."""
     console = Console()
     table = Table("incident", "customer", "", "verdict", "due", "told", "entries", box=None, pad_edge=False)
@@ -135,7 +135,7 @@ def _named(line: ReportLine, names: Mapping[str, str]) -> str:
     return name if line.erased_at is None else f"{name} (erased on {line.erased_at:%Y-%m-%d}, clause 9.7)"
 
 
-def say_as_json(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:
+def print_report_as_json(made: NotificationReport, rests: ReportSource, names: Mapping[str, str]) -> None:
     """Print the report as one JSON object."""
     whole: dict[str, Any] = {
         **rests.stated,

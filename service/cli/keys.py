@@ -58,14 +58,14 @@ def rotate_command() -> None:
 )
 def rotate_signing_command(data: Path, install: Path | None) -> None:
     """Replace the key and certificate that sign notices and mails."""
-    _tell(asyncio.run(_rotate_signing(_settings(data), install)), "its certificate is valid until")
+    _print_replacement(asyncio.run(_rotate_signing(_settings(data), install)), "its certificate is valid until")
 
 
 @rotate_command.command("log")
 @DATA
 def rotate_log_command(data: Path) -> None:
     """Replace the key that signs the log's checkpoints; give customers the new line of trust/log.vkey."""
-    _tell(asyncio.run(_rotate_log(_settings(data))), "it signs too until")
+    _print_replacement(asyncio.run(_rotate_log(_settings(data))), "it signs too until")
 
 
 @rotate_command.command("master")
@@ -83,7 +83,7 @@ def _settings(data: Path) -> Settings:
     return load_settings(data)
 
 
-def _tell(prepared: PreparedRotation, words: str) -> None:
+def _print_replacement(prepared: PreparedRotation, words: str) -> None:
     click.echo(f"{prepared.key.kind} key {prepared.key.fingerprint[:_SHOWN]} is in place")
     previous, until = prepared.previous, prepared.change.overlap_until
     if previous is not None and until is not None:

@@ -52,14 +52,14 @@ class Linked:
 class AcknowledgeLinks:
     """Makes and reads the links of one installation."""
 
-    def __init__(self, box: SecretBox, console_url: str) -> None:
-        self._box, self._console_url = box, console_url.rstrip("/")
+    def __init__(self, secret_box: SecretBox, console_url: str) -> None:
+        self._secret_box, self._console_url = secret_box, console_url.rstrip("/")
 
     def mailed(self, delivery: Delivery, contact: Contact, now: datetime) -> MailedLink:
         """Return the link for one mail to one contact."""
         expires_at = (now + timedelta(days=LINK_DAYS)).replace(microsecond=0)
         claim = _CLAIM.pack(delivery.id.bytes, int(expires_at.timestamp()), self._address(contact))
-        token = _text(claim + self._box.mac(_LINK, claim))
+        token = _text(claim + self._secret_box.mac(_LINK, claim))
         return MailedLink(f"{self._console_url}/acknowledge/{token}", expires_at)
 
     def read(self, tx: AccessTransaction, token: str, now: datetime) -> Linked:
@@ -104,14 +104,14 @@ class AcknowledgeLinks:
     def page_code(self, token: str, now: datetime) -> str:
         """Return the code for the form on the link's page: proof that the page was rendered for this link, and when."""
         moment = _MOMENT.pack(int(now.timestamp()))
-        return _text(moment + self._box.mac(_PAGE, moment + token.encode()))
+        return _text(moment + self._secret_box.mac(_PAGE, moment + token.encode()))
 
     def verify_page(self, token: str, code: str, now: datetime) -> None:
         """Raise LinkVoidError unless this service rendered the form for this link within the last hour."""
         content = _bytes(code)
         moment, tag = content[: _MOMENT.size], content[_MOMENT.size :]
         try:
-            self._box.verify_mac(_PAGE, moment + token.encode(), tag)
+            self._secret_box.verify_mac(_PAGE, moment + token.encode(), tag)
         except SecretUnreadableError:
             raise LinkVoidError from None
         age = now.timestamp() - _MOMENT.unpack(moment)[0]
@@ -137,7 +137,7 @@ class AcknowledgeLinks:
             raise LinkVoidError
         claim, tag = content[: _CLAIM.size], content[_CLAIM.size :]
         try:
-            self._box.verify_mac(_LINK, claim, tag)
+            self._secret_box.verify_mac(_LINK, claim, tag)
         except SecretUnreadableError:
             raise LinkVoidError from None
         delivery_id, expires_at, address = _CLAIM.unpack(claim)
@@ -145,7 +145,7 @@ class AcknowledgeLinks:
 
     def _address(self, contact: Contact) -> bytes:
         """Return an eight-byte code of the contact's address; only the holder of the key can compute it."""
-        return self._box.mac(_ADDRESS, contact.id.bytes + contact.email.encode())[:8]
+        return self._secret_box.mac(_ADDRESS, contact.id.bytes + contact.email.encode())[:8]
 
 
 def _text(content: bytes) -> str:

@@ -60,7 +60,7 @@ class AcknowledgementStatus:
         return bool(self.given)
 
 
-def standing(tx: AccessTransaction, access: Access, notice: Notice) -> AcknowledgementStatus:
+def acknowledgement_status(tx: AccessTransaction, access: Access, notice: Notice) -> AcknowledgementStatus:
     """Return the status of a notice, as far as the reader may know it."""
     given, opened = tx.notices.acknowledgements(notice.id), tx.notices.openings(notice.id)
     by = {each.by for each in given}
@@ -98,7 +98,7 @@ class IncidentAcknowledgementStatus:
     not_acknowledged: int
 
 
-def incident_standing(
+def incident_acknowledgement_status(
     tx: AccessTransaction, access: Access, incident_id: UUID, limit: int
 ) -> IncidentAcknowledgementStatus:
     """Return the status of the latest sealed notice of each customer; a later notice contains all of an earlier one.
@@ -122,7 +122,9 @@ def incident_standing(
     ordered = sorted(latest.values(), key=order)
     acknowledged = sum(done.values())
     return IncidentAcknowledgementStatus(
-        [standing(tx, access, notice) for notice in ordered[:limit]], acknowledged, len(ordered) - acknowledged
+        [acknowledgement_status(tx, access, notice) for notice in ordered[:limit]],
+        acknowledged,
+        len(ordered) - acknowledged,
     )
 
 
@@ -131,7 +133,7 @@ def acts_for(access: Access, customer_id: UUID) -> bool:
     return any(grant.role in CUSTOMER_ROLES and grant.customer_id == customer_id for grant in access.caller.grants)
 
 
-def is_looked_at(method: str, headers: Mapping[str, str]) -> bool:
+def is_content_request(method: str, headers: Mapping[str, str]) -> bool:
     """Whether the caller requests the content in order to read it; false for HEAD and for a prefetch."""
     return method == "GET" and not any("prefetch" in headers.get(name, "").lower() for name in _AHEAD)
 
@@ -139,9 +141,9 @@ def is_looked_at(method: str, headers: Mapping[str, str]) -> bool:
 async def record_opening(access: Access, notice_id: UUID, method: str, headers: Mapping[str, str]) -> None:
     """Record the first opening of a sealed notice by the caller, one of its customer's people, before the response.
 
-    NOT recorded for people at the provider, for auditors, and if ``is_looked_at`` is false.
+    NOT recorded for people at the provider, for auditors, and if ``is_content_request`` is false.
     """
-    if not is_looked_at(method, headers):
+    if not is_content_request(method, headers):
         return
 
     def is_first(tx: AccessTransaction) -> bool:

@@ -34,7 +34,7 @@ class BounceIntake:
         self._store, self._provider = store, provider
         self._clock, self._identifiers, self._jitter = clock, identifiers, jitter
 
-    async def take_in(self, path: ReturnPath, content: bytes) -> None:
+    async def receive(self, path: ReturnPath, content: bytes) -> None:
         """Store a message to a return path and its consequences; returns once that is durable.
 
         A message that cannot be interpreted raises an alert in the same unit of work. Raises as ``process_bounce`` and
@@ -52,8 +52,8 @@ class BounceIntake:
 
         taken = await self._store.write(work)
         kind = taken.message.kind
-        told = _log.warning if taken.reopened or kind is BounceKind.UNKNOWN else _log.info
-        told(
+        log = _log.warning if taken.reopened or kind is BounceKind.UNKNOWN else _log.info
+        log(
             "delivery.returned",
             delivery_id=str(path.delivery_id),
             kind=kind.value,

@@ -39,9 +39,9 @@ class DeliveryLoop:
     """Leases due deliveries, sends them, and keeps track of those in flight."""
 
     def __init__(
-        self, delivering: DeliveryDependencies, settings: WorkerSettings, stop: StopDeadline, lanes: Destinations
+        self, delivering: DeliveryDependencies, settings: WorkerSettings, stop: StopDeadline, destinations: Destinations
     ) -> None:
-        self._delivering, self._settings, self._stop, self._lanes = delivering, settings, stop, lanes
+        self._delivering, self._settings, self._stop, self._destinations = delivering, settings, stop, destinations
         self._clock, self._unit_of_work = delivering.sealing.clock, delivering.sealing.unit_of_work
         #: set when there may be something to deliver
         self.wake = asyncio.Event()
@@ -97,14 +97,16 @@ class DeliveryLoop:
         if self._stop.has_begun or sending > most // 2 or recording > _RECORDING_AT_MOST:
             return 0
         wanted = min(most - sending, self._wanted)
-        channels, lanes = self._lanes.passed_over(now)
+        channels, destinations = self._destinations.blocked(now)
         channels |= {kind for kind in ChannelKind if self._sending[kind] >= ahead[kind]}
         self._ring_when_reopened(now)
 
         def lease(tx: Transaction) -> list[DueDelivery]:
             paused = paused_channels(tx.deliveries.channel_pauses(), now)
             return list(
-                tx.deliveries.lease(now, until, wanted, except_channels=channels | paused, except_destinations=lanes)
+                tx.deliveries.lease(
+                    now, until, wanted, except_channels=channels | paused, except_destinations=destinations
+                )
             )
 
         due = await self._unit_of_work.write(lease, concurrently=True)
@@ -120,7 +122,7 @@ class DeliveryLoop:
         begun = [
             item
             for item in due
-            if not self._stop.has_begun and self._lanes.begin(item.delivery.channel, item.delivery.lane, now)
+            if not self._stop.has_begun and self._destinations.begin(item.delivery.channel, item.delivery.lane, now)
         ]
         begin_by = now + timedelta(seconds=self._settings.lease_seconds * _BEGUN_WITHIN)
         for item in begun:
@@ -153,7 +155,7 @@ class DeliveryLoop:
         if self._reopening is not None:
             self._reopening.cancel()
             self._reopening = None
-        at = self._lanes.reopens_at(now)
+        at = self._destinations.reopens_at(now)
         if at is not None:
             seconds = max(0.0, (at - now).total_seconds())
             self._reopening = asyncio.get_running_loop().call_later(seconds, self.wake.set)
@@ -171,18 +173,18 @@ class DeliveryLoop:
             self.failures.pop("delivery", None)
 
     async def _deliver(self, due: DueDelivery, begin_by: datetime) -> None:
-        channel, lane = due.delivery.channel, due.delivery.lane
+        channel, destination = due.delivery.channel, due.delivery.lane
         made: AttemptMade | None = None
         try:
             # Assemble the mail before waiting for a place, while other mails are being sent.
             begun = begin_attempt(due, self._delivering)
-            async with self._lanes.place(lane), self._places[channel]:
+            async with self._destinations.place(destination), self._places[channel]:
                 # After a long wait the lease could expire during the send, and another worker would send it too.
                 if self._clock.now() <= begin_by:
                     made = await self._send(due, begun)
         finally:
             self._sending[channel] -= 1
-            self._lanes.end(channel, lane, None if made is None else made.outcome, self._clock.now())
+            self._destinations.end(channel, destination, None if made is None else made.outcome, self._clock.now())
         if made is None:
             _log.warning("delivery.waited_too_long", delivery_id=str(due.delivery.id))
             # This same worker may lease it again before this task has ended.

@@ -35,12 +35,12 @@ class DestinationLimits:
     #: consecutive failures after which the circuit opens
     failures_to_open: int = 5
     #: time for which the circuit is open at first; each failed trial doubles it
-    first_rest_seconds: float = 5
-    longest_rest_seconds: float = 60
+    first_open_seconds: float = 5
+    longest_open_seconds: float = 60
 
 
 @dataclass(slots=True)
-class _Lane:
+class _Destination:
     channel: ChannelKind
     #: limits the sends at once; None without a limit
     places: asyncio.Semaphore | None
@@ -63,12 +63,12 @@ class Destinations:
 
     def __init__(self, settings: DestinationLimits | None = None) -> None:
         self._settings = settings or DestinationLimits()
-        self._lanes: dict[str, _Lane] = {}
+        self._destinations: dict[str, _Destination] = {}
         self._circuits: dict[str, _Circuit] = {}
 
     def open_circuits(self, now: datetime) -> list[str]:
         """Return the destinations whose circuit is open."""
-        return sorted(name for name, circuit in self._circuits.items() if _rests(circuit, now))
+        return sorted(name for name, circuit in self._circuits.items() if _is_open(circuit, now))
 
     def open_by_channel(self, now: datetime) -> dict[ChannelKind, int]:
         """Return the number of open circuits by channel."""
@@ -76,25 +76,29 @@ class Destinations:
         mail = names.count(_RELAY)
         return {ChannelKind.EMAIL: mail, ChannelKind.WEBHOOK: len(names) - mail}
 
-    def passed_over(self, now: datetime) -> tuple[frozenset[ChannelKind], frozenset[str]]:
+    def blocked(self, now: datetime) -> tuple[frozenset[ChannelKind], frozenset[str]]:
         """Return the channels and destinations that accept no sends now."""
-        lanes = {name for name in self._lanes if not self._has_place(name, now)}
-        lanes |= {name for name, circuit in self._circuits.items() if name != _RELAY and not _takes(circuit, now)}
+        destinations = {name for name in self._destinations if not self._has_place(name, now)}
+        destinations |= {
+            name for name, circuit in self._circuits.items() if name != _RELAY and not _accepts(circuit, now)
+        }
         relay = self._circuits.get(_RELAY)
-        channels = {ChannelKind.EMAIL} if relay is not None and not _takes(relay, now) else set[ChannelKind]()
-        return frozenset(channels), frozenset(lanes)
+        channels = {ChannelKind.EMAIL} if relay is not None and not _accepts(relay, now) else set[ChannelKind]()
+        return frozenset(channels), frozenset(destinations)
 
-    def begin(self, channel: ChannelKind, lane: str, now: datetime) -> bool:
+    def begin(self, channel: ChannelKind, destination: str, now: datetime) -> bool:
         """Register a send, which then waits for its ``place``; return False if the destination accepts no sends now."""
-        circuit = self._circuits.get(_circuit_name(channel, lane))
-        if circuit is not None and not _takes(circuit, now):
+        circuit = self._circuits.get(_circuit_name(channel, destination))
+        if circuit is not None and not _accepts(circuit, now):
             return False
-        if not self._has_place(lane, now):
+        if not self._has_place(destination, now):
             return False
-        entry = self._lanes.get(lane)
+        entry = self._destinations.get(destination)
         if entry is None:
             limit = self._settings.concurrent.get(channel)
-            entry = self._lanes[lane] = _Lane(channel, None if limit is None else asyncio.Semaphore(limit))
+            entry = self._destinations[destination] = _Destination(
+                channel, None if limit is None else asyncio.Semaphore(limit)
+            )
         entry.under_way += 1
         if channel in self._settings.per_minute:
             entry.begun.append(now)
@@ -103,19 +107,19 @@ class Destinations:
         return True
 
     @asynccontextmanager
-    async def place(self, lane: str) -> AsyncIterator[None]:
+    async def place(self, destination: str) -> AsyncIterator[None]:
         """Wait for a place; the send must have begun."""
-        places = self._lanes[lane].places
+        places = self._destinations[destination].places
         async with places or contextlib.nullcontext():
             yield
 
-    def end(self, channel: ChannelKind, lane: str, outcome: Outcome | None, now: datetime) -> None:
+    def end(self, channel: ChannelKind, destination: str, outcome: Outcome | None, now: datetime) -> None:
         """Register the end of a send and its outcome; None if the outcome is unknown, for example after an abort."""
-        entry = self._lanes[lane]
+        entry = self._destinations[destination]
         entry.under_way -= 1
         if entry.under_way == 0 and not entry.begun:
-            del self._lanes[lane]
-        name = _circuit_name(channel, lane)
+            del self._destinations[destination]
+        name = _circuit_name(channel, destination)
         circuit = self._circuits.get(name)
         if outcome is None:
             if circuit is not None:
@@ -130,8 +134,10 @@ class Destinations:
         circuit.under_trial = False
         beyond = circuit.failures - self._settings.failures_to_open
         if beyond >= 0:
-            rest = min(self._settings.longest_rest_seconds, self._settings.first_rest_seconds * 2 ** min(beyond, 20))
-            circuit.open_until = now + timedelta(seconds=rest)
+            open_seconds = min(
+                self._settings.longest_open_seconds, self._settings.first_open_seconds * 2 ** min(beyond, 20)
+            )
+            circuit.open_until = now + timedelta(seconds=open_seconds)
 
     def reopens_at(self, now: datetime) -> datetime | None:
         """Return when the next destination with an open circuit, or at its rate limit, accepts sends again."""
@@ -141,24 +147,25 @@ class Destinations:
             if circuit.open_until is not None and circuit.open_until > now
         ]
         moments += [
-            lane.begun[0] + timedelta(minutes=1)
-            for lane in self._lanes.values()
-            if lane.begun and len(lane.begun) >= self._settings.per_minute.get(lane.channel, len(lane.begun) + 1)
+            destination.begun[0] + timedelta(minutes=1)
+            for destination in self._destinations.values()
+            if destination.begun
+            and len(destination.begun) >= self._settings.per_minute.get(destination.channel, len(destination.begun) + 1)
         ]
         return min(moments, default=None)
 
     def _has_place(self, name: str, now: datetime) -> bool:
-        lane = self._lanes.get(name)
-        if lane is None:
+        destination = self._destinations.get(name)
+        if destination is None:
             return True
-        if lane.under_way >= 2 * self._settings.concurrent.get(lane.channel, lane.under_way + 1):
+        if destination.under_way >= 2 * self._settings.concurrent.get(destination.channel, destination.under_way + 1):
             return False
-        per_minute = self._settings.per_minute.get(lane.channel)
+        per_minute = self._settings.per_minute.get(destination.channel)
         if per_minute is None:
             return True
-        while lane.begun and lane.begun[0] <= now - timedelta(minutes=1):
-            lane.begun.popleft()
-        return len(lane.begun) < per_minute
+        while destination.begun and destination.begun[0] <= now - timedelta(minutes=1):
+            destination.begun.popleft()
+        return len(destination.begun) < per_minute
 
 
 def is_about_destination(channel: ChannelKind, outcome: Outcome) -> bool:
@@ -174,13 +181,13 @@ def is_about_destination(channel: ChannelKind, outcome: Outcome) -> bool:
     return channel is ChannelKind.WEBHOOK and (outcome.code in _SERVER_ERRORS or outcome.code == _TOO_MANY_REQUESTS)
 
 
-def _circuit_name(channel: ChannelKind, lane: str) -> str:
-    return _RELAY if channel is ChannelKind.EMAIL else lane
+def _circuit_name(channel: ChannelKind, destination: str) -> str:
+    return _RELAY if channel is ChannelKind.EMAIL else destination
 
 
-def _rests(circuit: _Circuit, now: datetime) -> bool:
+def _is_open(circuit: _Circuit, now: datetime) -> bool:
     return circuit.open_until is not None and now < circuit.open_until
 
 
-def _takes(circuit: _Circuit, now: datetime) -> bool:
-    return not _rests(circuit, now) and not circuit.under_trial
+def _accepts(circuit: _Circuit, now: datetime) -> bool:
+    return not _is_open(circuit, now) and not circuit.under_trial

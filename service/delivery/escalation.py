@@ -81,7 +81,7 @@ class EscalationTask(PeriodicTask):
             # The notice changed in this moment. That change made the clock due again.
             return
         if plan is not None:
-            _tell(notice_id, plan)
+            _log_plan(notice_id, plan)
 
     async def _adopt(self, now: datetime) -> None:
         """Start clocks for failed deliveries of notices that were sealed before clocks existed."""
@@ -94,7 +94,7 @@ class EscalationTask(PeriodicTask):
             _log.warning("escalation.adopted", notices=len(adopted))
 
 
-def _tell(notice_id: UUID, plan: EscalationPlan) -> None:
+def _log_plan(notice_id: UUID, plan: EscalationPlan) -> None:
     for step in plan.queue:
         _log.warning(
             "escalation.advanced", notice_id=str(notice_id), channel=step.channel.value, reason=step.reason.value

@@ -71,10 +71,10 @@ class SealingLoop:
                     lambda tx: tx.notices.release_leases([notice_id]), concurrently=True
                 )
         if not sealed:
-            await self._say_what_holds(notice_id)
+            await self._log_hold_reason(notice_id)
         return sealed
 
-    async def _say_what_holds(self, notice_id: UUID) -> None:
+    async def _log_hold_reason(self, notice_id: UUID) -> None:
         """Log why a released notice is held, once per reason, because it is tried again every few seconds."""
         notice = await self._sealing.unit_of_work.read(lambda tx: tx.notices.get(notice_id))
         if notice is None or notice.hold_reason is None or self._held.get(notice_id) == notice.hold_reason:

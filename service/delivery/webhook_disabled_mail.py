@@ -22,7 +22,7 @@ from service.settings.provider import ProviderSettings
 _WORDS: dict[str, dict[str, str]] = tomllib.loads(
     (files(__package__) / "webhook_disabled.toml").read_text(encoding="utf-8")
 )
-_TOLD = frozenset({ContactRole.SECURITY, ContactRole.OPERATIONS})
+_NOTIFIED_ROLES = frozenset({ContactRole.SECURITY, ContactRole.OPERATIONS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ def _people(tx: AccessTransaction, endpoint: WebhookEndpoint) -> Sequence[tuple[
     customer's managers, who may enable the endpoint again.
     """
     active = [contact for contact in tx.customers.contacts(endpoint.customer_id) if contact.active]
-    told = [contact for contact in active if contact.role in _TOLD] or active
-    found = {normal_address(contact.email): (contact.email, contact.name, contact.language) for contact in told}
+    notified = [contact for contact in active if contact.role in _NOTIFIED_ROLES] or active
+    found = {normal_address(contact.email): (contact.email, contact.name, contact.language) for contact in notified}
     for grant in tx.accounts.grants_at(endpoint.customer_id):
         account = tx.accounts.get(grant.account_id) if grant.role is Role.CUSTOMER_MANAGER else None
         if account is not None and account.active and account.email is not None:

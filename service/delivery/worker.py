@@ -27,14 +27,14 @@ class Worker:
         self,
         delivering: DeliveryDependencies,
         settings: WorkerSettings | None = None,
-        lanes: Destinations | None = None,
+        destinations: Destinations | None = None,
     ) -> None:
         self._settings = settings or WorkerSettings()
         self._stop = StopDeadline(self._settings.stop_seconds)
         #: sends under way by destination
-        self.lanes = lanes or Destinations()
+        self.destinations = destinations or Destinations()
         self.sealing = SealingLoop(delivering.sealing, self._settings, self._stop)
-        self.delivery = DeliveryLoop(delivering, self._settings, self._stop, self.lanes)
+        self.delivery = DeliveryLoop(delivering, self._settings, self._stop, self.destinations)
         self._wakes = {part: asyncio.Event() for part in ("sealing", "proving", "timestamping")}
         self._wakes["delivering"] = self.delivery.wake
         self._failures: dict[str, str] = {}
@@ -51,7 +51,7 @@ class Worker:
         failures = self._failures | self.sealing.failures | self.delivery.failures
         return "; ".join(f"{part}: {reason}" for part, reason in sorted(failures.items())) or None
 
-    def take_no_more(self) -> None:
+    def stop_accepting(self) -> None:
         """Begin no further work, because a stop is near. Other processes or the next start continue it."""
         self._stop.begin()
 

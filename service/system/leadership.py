@@ -77,15 +77,16 @@ class SoleLeadership:
 class AdvisoryLockLeadership:
     """Implements ``Leadership`` by a session-level advisory lock, on a connection that is used for nothing else.
 
-    With ``stands`` false the process never asks for the lock. ``address`` must be the server's, or that of a pooler in
-    session mode. In transaction mode a pooler releases the lock after each transaction, and every process would lead.
+    With ``candidate`` false the process never asks for the lock. ``address`` must be the server's, or that of a pooler
+    in session mode. In transaction mode a pooler releases the lock after each transaction, and every process would
+    lead.
     """
 
     def __init__(
-        self, address: str, *, stands: bool = True, retry_seconds: float = 1.0, answer_seconds: float = 5.0
+        self, address: str, *, candidate: bool = True, retry_seconds: float = 1.0, answer_seconds: float = 5.0
     ) -> None:
         """Ask for the lock every ``retry_seconds``. Without an answer in ``answer_seconds`` the connection is lost."""
-        self._address, self._stands = address, stands
+        self._address, self._candidate = address, candidate
         self._retry_seconds, self._answer_seconds = retry_seconds, answer_seconds
         self.on_change: list[Callable[[], None]] = []
         self._leading, self._following = asyncio.Event(), asyncio.Event()
@@ -113,7 +114,7 @@ class AdvisoryLockLeadership:
 
     async def start(self) -> None:
         """Start asking for the lock in the background."""
-        if self._stands:
+        if self._candidate:
             self._task = asyncio.create_task(self._run(), name="leadership")
 
     async def stop(self) -> None:

@@ -97,7 +97,7 @@ class World:
 async def make_world(data_folder, service_log, key):
     @asynccontextmanager
     async def made(**settings):
-        clock, identifiers, box = SteppedClock(), SystemIdentifiers(), SecretBox([b"m" * 32])
+        clock, identifiers, secret_box = SteppedClock(), SystemIdentifiers(), SecretBox([b"m" * 32])
         async with controlled_provider(clock, key) as provider:
             store = open_store(data_folder / "greffier.sqlite3")
             of_sign_in = SignInSettings(origin="https://greffier.example")
@@ -114,9 +114,9 @@ async def make_world(data_folder, service_log, key):
                 store,
                 clock,
                 identifiers,
-                box,
+                secret_box,
                 OidcSettings(**(values | settings)),
-                SignIn(store, clock, identifiers, box, of_sign_in),
+                SignIn(store, clock, identifiers, secret_box, of_sign_in),
                 redirect_uri=REDIRECT,
                 default_language="fr",
             )

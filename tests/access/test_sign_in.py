@@ -419,7 +419,9 @@ class TestOwnCredentials:
         account = await house.store.read(lambda tx: tx.accounts.by_email(ADA))
         stored = await house.store.read(lambda tx: tx.credentials.totp(account.id))
         assert base64.b32decode(secret) not in stored.sealed_seed
-        assert house.box.open(stored.sealed_seed, purpose="totp", owner=str(account.id)) == base64.b32decode(secret)
+        assert house.secret_box.open(stored.sealed_seed, purpose="totp", owner=str(account.id)) == base64.b32decode(
+            secret
+        )
 
     async def test_somebody_elses_passkey_is_not_there(self, house):
         await house.person(ADA)

@@ -256,10 +256,11 @@ def _passkey(credential_id, public_key, count):
 
 
 class InMemory:
-    """Throttles alone, in a dict: what is counted is the same as on a database, and thousands of steps take no time."""
+    """A store that holds only throttles, in a dict: it counts as a database does, and thousands of steps are fast."""
 
     def __init__(self):
         self.throttles = {}
+        self.sessions = self
 
     async def write(self, work):
         return work(self)
@@ -290,8 +291,8 @@ class InMemory:
 async def test_nothing_that_strangers_do_delays_a_known_browser(steps):
     from uuid import uuid4
 
-    clock, box = SteppedClock(), House.on(_Hooks(), SteppedClock()).box
-    throttling, owner, other = Throttling(InMemory(), clock, box), uuid4(), uuid4()
+    clock, secret_box = SteppedClock(), House.on(_Hooks(), SteppedClock()).secret_box
+    throttling, owner, other = Throttling(InMemory(), clock, secret_box), uuid4(), uuid4()
     known = replace(HOME, device=throttling.new_device(owner))
     devices = {None: None, "of another": throttling.new_device(other), "forged": known.device[:-8] + "AAAAAAAA"}
     for what, address, device, succeeds, seconds in steps:

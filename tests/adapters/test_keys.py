@@ -180,11 +180,11 @@ class TestLogKeyFile:
 class TestMasterRotation:
     async def test_everything_is_encrypted_anew_and_opens_under_the_new_key_alone(self, kept):
         old = load_masters(kept.settings)
-        box = SecretBox(old)
+        secret_box = SecretBox(old)
         account = Account(
             UUID(int=5), AccountKind.PERSON, "P", None, "en", active=True, created_at=NOW, created_by="operator:test"
         )
-        seed = box.seal(b"the seed", purpose="totp", owner=str(account.id))
+        seed = secret_box.seal(b"the seed", purpose="totp", owner=str(account.id))
 
         def work(tx):
             tx.accounts.add(account)
@@ -212,10 +212,10 @@ class TestMasterRotation:
 
     @pytest.mark.parametrize("kind", SignatureKind)
     async def test_secrets_of_webhooks_sign_on_under_the_new_key_alone(self, kept, kind):
-        box, customer = SecretBox(load_masters(kept.settings)), make_customer()
+        secret_box, customer = SecretBox(load_masters(kept.settings)), make_customer()
         endpoint = make_endpoint(customer)
         secret = make_secret(endpoint, kind=kind)
-        secret = replace(secret, sealed=seal_secret(box, kind, str(secret.id), b"k" * 32))
+        secret = replace(secret, sealed=seal_secret(secret_box, kind, str(secret.id), b"k" * 32))
 
         def work(tx):
             tx.customers.add(customer, b"s" * 32)

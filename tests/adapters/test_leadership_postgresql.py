@@ -101,7 +101,7 @@ async def test_one_leads_again_however_often_sessions_end(candidates, postgresql
 
 
 async def test_who_does_not_stand_never_leads(candidates):
-    aside = await candidates(stands=False)
+    aside = await candidates(candidate=False)
     one = await candidates()
     await within(10, one.gained())
     await one.stop()

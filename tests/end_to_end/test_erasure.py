@@ -131,7 +131,7 @@ class World:
         roots = [self.folder]
         if self.shared:
             postgresql_server().execute("CHECKPOINT")
-            roots += postgresql_server().folders_of(self.shared["database_url"])
+            roots += postgresql_server().folders_of(self.shared["database__url"])
         return {path: path.read_bytes() for root in roots for path in Path(root).rglob("*") if path.is_file()}
 
 

@@ -215,22 +215,22 @@ async def set_up_webhook(api, unheard, hooks):
 
 async def webhook_keys(data, settings):
     """Return the secrets of webhooks as the store keeps them, opened."""
-    box, store = SecretBox(load_masters(settings)), open_store(data / "greffier.sqlite3", migrate=False)
+    secret_box, store = SecretBox(load_masters(settings)), open_store(data / "greffier.sqlite3", migrate=False)
     kept = await store.read(lambda tx: list(tx.webhooks.secrets(None)))
     await store.close()
     assert len(kept) == 3
-    return {f"webhook {item.kind.value}": open_secret(box, item) for item in kept}
+    return {f"webhook {item.kind.value}": open_secret(secret_box, item) for item in kept}
 
 
 async def enrol(data):
     """Give an account a generator, sealed as the service seals it."""
     settings = load_settings(data)
-    box, now = SecretBox(load_masters(settings)), datetime.now(UTC)
+    secret_box, now = SecretBox(load_masters(settings)), datetime.now(UTC)
     account = Account(
         UUID(int=9), AccountKind.PERSON, "P", None, "en", active=True, created_at=now, created_by="operator:test"
     )
     store = open_store(data / "greffier.sqlite3", migrate=False)
-    sealed = box.seal(SEED, purpose="totp", owner=str(account.id))
+    sealed = secret_box.seal(SEED, purpose="totp", owner=str(account.id))
 
     def work(tx):
         tx.accounts.add(account)

@@ -64,7 +64,7 @@ class House:
     async def comes_back(self, return_path, content):
         """Hand over a message as a mail server does; returns the reply's code."""
         async with aiosmtplib.SMTP(
-            hostname="127.0.0.1", port=self.running.parts.returns.port, start_tls=False
+            hostname="127.0.0.1", port=self.running.parts.bounces.port, start_tls=False
         ) as server:
             await server.ehlo()
             await server.mail("")
@@ -254,4 +254,4 @@ async def test_without_a_domain_failures_go_to_the_sender_and_nothing_listens(da
     async with house_of(data_folder, bounces__domain=None, bounces__listen_port=None) as house:
         _, mail = await house.notified()
         assert mail.sender == ADDRESS
-        assert house.running.parts.returns is None
+        assert house.running.parts.bounces is None

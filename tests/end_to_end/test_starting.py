@@ -1,6 +1,7 @@
 """How ``greffier serve`` starts: the port first, one line where it cannot, and what is for demonstration is said."""
 
 import asyncio
+import signal
 import socket
 
 import pytest
@@ -56,7 +57,7 @@ async def test_each_start_on_demonstration_keys_warns_loudly(tmp_path):
             assert len(warnings) == 2
             assert "set signing.chain_file" in warnings[0]
             assert "set timestamps.url" in warnings[1]
-            running.process.terminate()
+            running.process.send_signal(signal.SIGTERM)
             assert await running.end() == 0
 
 

@@ -92,7 +92,7 @@ async def test_each_recipient_gets_one_mail_whatever_shares_its_lane(data_folder
         assert sorted(message.recipients[0] for message in messages) == sorted(
             f"c{number}@one.example" for number in range(20)
         )
-        assert running.parts.worker.lanes.passed_over(running.parts.context.clock.now())[0] == frozenset()
+        assert running.parts.worker.destinations.blocked(running.parts.context.clock.now())[0] == frozenset()
 
 
 async def test_what_a_stop_cuts_short_is_handed_back(data_folder, service_log):
@@ -131,7 +131,7 @@ async def test_a_relay_that_is_away_is_left_alone(data_folder, service_log):
         async with opened(data_folder, mail__port=port) as (running, api):
             made = await customer(api, contacts=contacts)
             await served(api, made)
-            lanes, clock = running.parts.worker.lanes, running.parts.context.clock
+            lanes, clock = running.parts.worker.destinations, running.parts.context.clock
 
             async def left_alone():
                 return lanes.open_circuits(clock.now()) == ["relay"]

@@ -1,4 +1,4 @@
-"""Records of accounts and access for tests: whole, every optional field filled, identities of their own."""
+"""Records of accounts and access for tests: valid, with every optional field filled and identifiers of their own."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +17,7 @@ _numbers = count(1)
 
 
 def some_digest():
-    """Return 32 bytes that no other call returns."""
+    """Return 32 bytes that differ in each call."""
     return next(_numbers).to_bytes(32, "big")
 
 

@@ -1,4 +1,4 @@
-"""A small bundle whose every part can be made wrong on purpose: three entries under one checkpoint."""
+"""A small bundle for tests: three entries under one checkpoint. A test can make every part wrong on purpose."""
 
 import hashlib
 import io
@@ -36,10 +36,10 @@ FIRST, SEALED, ATTEMPTED, STAMPED, PLACED = (entry_folder(index) for index in (2
 
 
 class Sample:
-    """The parts of a genuine bundle by name, and what makes archives of them."""
+    """The parts of a genuine bundle by name, and methods that make archives of them."""
 
     def __init__(self, office, *, mail=None, signature=None, placed=None):
-        """What is given stands in the place of what is genuine: a provider may forge its own bundle."""
+        """Each argument replaces the genuine part: a provider may forge its own bundle."""
         self.office = office
         self.key = load_log_key(office.files.log_key, None)
         sealed = office.seal()
@@ -106,7 +106,7 @@ class Sample:
         self.parts |= self.listed(self.parts)
 
     def listed(self, parts, *, key: Ed25519PrivateKey | None = None):
-        """Return the sums of parts, and the note over them."""
+        """Return the checksums of parts, and the note over them."""
         lines = [
             checksum_line(name, hashlib.sha256(parts[name]).digest()) for name in sorted(parts) if name[:4] != "sums"
         ]
@@ -115,13 +115,13 @@ class Sample:
         return {SUMS: sums, SUMS_NOTE: sign_note(text, ORIGIN, key or self.key)}
 
     def with_header(self, **changes):
-        """Return the parts under another header, listed and signed anew."""
+        """Return the parts with another header, with new checksums and a new signature."""
         parts = self.parts | {"bundle.json": format_header(replace(self.header, **changes))}
         return parts | self.listed(parts)
 
 
 def archive(parts):
-    """Return the archive of parts."""
+    """Return the archive of the parts."""
     target = io.BytesIO()
     writer = ArchiveWriter(target, io.BytesIO())
     for name in sorted(parts):

@@ -1,6 +1,6 @@
-"""Canaille, an OpenID provider that is not ours, on loopback: ``python canaille_server.py PORT REDIRECT_URI``.
+"""Canaille, an OpenID provider by another project, on loopback: ``python canaille_server.py PORT REDIRECT_URI``.
 
-Says ``ready`` once it answers. A line on its standard input replaces its signing key, the old one is forgotten.
+Prints ``ready`` once it answers. A line on its standard input replaces its signing key and deletes the old one.
 """
 
 import sys
@@ -20,7 +20,7 @@ def new_keys():
 
 class Quiet(WSGIRequestHandler):
     def log(self, kind, message, *arguments):
-        """Say nothing of requests."""
+        """Log no requests."""
 
 
 def main(port, redirect_uri):

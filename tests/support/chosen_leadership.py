@@ -1,10 +1,10 @@
-"""Who leads, as a test says."""
+"""A leader election whose result a test sets."""
 
 import asyncio
 
 
 class ChosenLeadership:
-    """Leads when it is told to."""
+    """Leads or follows as the test sets it."""
 
     def __init__(self, *, leads=False):
         self.on_change = []

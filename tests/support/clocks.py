@@ -1,10 +1,10 @@
-"""Clocks that tests turn by hand."""
+"""Clocks that a test controls."""
 
 from datetime import UTC, datetime, timedelta
 
 
 class TurnedClock:
-    """The system's clock, moved ahead by what a test says."""
+    """The system's clock plus an offset that a test sets."""
 
     def __init__(self):
         self.ahead = timedelta()
@@ -17,7 +17,7 @@ class TurnedClock:
 
 
 class SteppedClock:
-    """A clock that stands still but for the steps that a test makes."""
+    """A clock that moves only when a test steps it."""
 
     def __init__(self, at=None):
         self._at = at or datetime.now(UTC)

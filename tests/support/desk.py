@@ -1,4 +1,4 @@
-"""A running service whose relay refuses some addresses and whose clock a test turns: where escalation is tried."""
+"""A running service for tests of escalation: its relay refuses chosen addresses, and the test moves its clock."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ GONE = "550 5.1.1 no such user"
 
 @dataclass
 class ChoosySmtp(SmtpServer):
-    """Refuses what is for some addresses, for as long as it is told to."""
+    """Refuses mails to chosen addresses, until the test changes them."""
 
     refused: dict = field(default_factory=dict)
 
@@ -29,7 +29,7 @@ class ChoosySmtp(SmtpServer):
 
     @property
     def served(self):
-        """Whom notices went to, sorted; alerts to the provider are none."""
+        """Return the recipients of notices, sorted; alerts to the provider do not count."""
         return sorted(message.recipient for message in self.messages if message.recipient.endswith("@valmont.example"))
 
     async def got(self, *addresses):
@@ -37,7 +37,7 @@ class ChoosySmtp(SmtpServer):
 
 
 def standing(notice, *states):
-    """Whether the mails of a notice stand so, in the order in which they were queued, as a work of the store."""
+    """Return a read of the store: whether the mails of a notice have these states, in the order of queueing."""
 
     def work(tx):
         mails = [item for item in tx.deliveries.of_notice(notice) if item.contact_id is not None]
@@ -54,7 +54,7 @@ class Desk:
         running.parts.store.on_commit.append(lambda _kinds: self._changed.set())
 
     async def customer(self, *contacts, **changes):
-        """Register a customer; contacts by address, those that end in ``?`` are the fallback."""
+        """Register a customer with contacts by address; addresses that end in ``?`` are fallback contacts."""
         body = {"name": "Hôpital de Valmont"} | changes
         body["agreement"] = {"agreement_id": "secnumcloud_iaas_3_0", "effective_at": "2025-02-01T00:00:00+01:00"}
         owner = await ok(self.api.post("/customers", json=body))
@@ -67,7 +67,7 @@ class Desk:
         return owner
 
     async def notified(self, owner, **changes):
-        """Declare and release what owes the customer a notice: within two hours, as a P2."""
+        """Declare and release an incident that owes the customer a notice: within two hours, as a P2."""
         body = facts(
             aware_at=self.clock.now().isoformat(), impact="I2", criticality="C1", intent="malicious", cause="attack",
             affected_customers=[affected(owner)],
@@ -76,7 +76,7 @@ class Desk:
         return incident, await self.released(incident)
 
     async def released(self, incident):
-        """Release the one draft of an incident; returns the notice's id."""
+        """Release the one draft of an incident; return the notice's id."""
         (notice,) = await release(self.api, incident)
         return UUID(notice["id"])
 
@@ -84,7 +84,7 @@ class Desk:
         return await self.running.parts.store.read(work)
 
     async def until(self, work, urged=lambda: None):
-        """Wait for something of the store to be true; returns it. Calls ``urged`` at each change until then."""
+        """Wait until a read of the store is true; return its result. Calls ``urged`` at each change until then."""
         async with asyncio.timeout(60):
             while True:
                 self._changed.clear()
@@ -94,10 +94,10 @@ class Desk:
                 await self._changed.wait()
 
     async def until_tried_again(self, work, **span):
-        """Turn the clock on by ``span`` and have what is due tried, until something of the store is true.
+        """Move the clock by ``span`` so that deliveries are retried, until a read of the store returns something true.
 
-        An attempt under way when the server changes its mind may still be turned down, and is then due later by the
-        clock as turned: so each change turns it on by some more minutes.
+        The server may still refuse an attempt that was under way when the test changed its answers. Its retry is due
+        later, by the moved clock. So each change moves the clock by some more minutes.
         """
         self.clock.step(timedelta(**span))
 
@@ -108,7 +108,7 @@ class Desk:
         await self.until(work, urged)
 
     async def stand(self, notice, *states):
-        """Wait until the mails of a notice stand so, in the order in which they were queued."""
+        """Wait until the mails of a notice have these states, in the order of queueing."""
         await self.until(standing(notice, *states))
 
     async def look(self, **span):

@@ -1,4 +1,4 @@
-"""Facts for tests: builders, strategies, and every way of completing what is open."""
+"""Facts for tests: builders, Hypothesis strategies, and all completions of open facts."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,12 +39,12 @@ def text(words="x"):
 
 
 def open_facts(**stated):
-    """Nothing is established but what is stated."""
+    """Return facts that are all open except the given ones."""
     return IncidentFacts(**{"title": text(), "summary": text(), "aware_at": AWARE_AT} | stated)
 
 
 def known_facts(**stated):
-    """Everything is established: an accident inside the perimeter that harmed nothing and disrupted nothing."""
+    """Return facts that are all established: an accident inside the perimeter without harm and without disruption."""
     settled = {
         "inside_perimeter": YES,
         "intent": Intent.ACCIDENTAL,
@@ -132,7 +132,7 @@ customers = st.builds(
 
 
 def open_places(facts):
-    """Return (path, possible values) of every fact that is open but for the cause, which decides nothing."""
+    """Return (path, possible values) of every open fact except the cause, which decides nothing."""
     places = []
 
     def look(path, value, possible):
@@ -177,7 +177,7 @@ def answered(facts, path, value):
 
 
 def completions(facts) -> Iterator[IncidentFacts]:
-    """Yield the facts with every open place answered, in every way."""
+    """Yield the facts with all combinations of answers to the open ones."""
     places = open_places(facts)
     for values in product(*(possible for _, possible in places)):
         complete = facts

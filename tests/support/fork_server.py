@@ -1,8 +1,9 @@
-"""Loads the program once and forks for each command: a start costs what starting costs, not what importing costs.
+"""Load the program once and fork a process for each command, so that no command has to import it again.
 
-Run as a script by ``commands``, with the descriptor of a listening socket. A client connects, and sends one message
-with the arguments, the environment and the working folder, and the descriptors of standard input, output and error. It
-is sent the process id, and the status once the process has ended. The server ends with its standard input.
+``commands`` runs this file as a script, with the descriptor of a listening socket. A client connects and sends one
+message: the arguments, the environment and the working folder, with the descriptors of standard input, output and
+error. The server replies with the process id, and with the status once the process has ended. The server ends when its
+standard input is closed.
 """
 
 import gc
@@ -13,12 +14,12 @@ import signal
 import socket
 import sys
 
-#: An environment is sent as it is.
+#: Size limit of a message; the environment is sent whole.
 MESSAGE_BYTES = 1 << 20
 
 
 def serve(listening):
-    """Fork for each client; returns in the process that is to be the command."""
+    """Fork for each client; in the child process, return, so that it becomes the command."""
     with socket.socket(fileno=listening) as listener, selectors.DefaultSelector() as selector:
         _load()
         selector.register(listener, selectors.EVENT_READ)
@@ -27,7 +28,7 @@ def serve(listening):
             if any(key.fileobj is sys.stdin for key, _ in selector.select()):
                 sys.exit()
             client, _ = listener.accept()
-            # What watches over a command that has ended has ended too.
+            # Reap the children that have ended; each child waits for one command and ends after it.
             while _ended(-1):
                 pass
             if not os.fork():
@@ -61,7 +62,7 @@ def _load():
     import service.bootstrap.work
     import service.cli.main  # noqa: F401
 
-    # What is loaded stays: no process looks through it again, and its memory stays shared.
+    # Exclude the loaded objects from garbage collection, so that the forks keep sharing their memory.
     gc.collect()
     gc.freeze()
 

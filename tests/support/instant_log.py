@@ -1,11 +1,11 @@
-"""A log that is sequenced as soon as somebody waits for it: the real sequencer's rounds, without its batching."""
+"""A log that signs a new checkpoint as soon as ``included`` is awaited, without the sequencer's batching."""
 
 from notifications.audit.checkpoint import Checkpoint, sign_checkpoint
 from notifications.audit.merkle import append_leaves, leaf_hash
 
 
 class InstantLog:
-    """Implements ``notifications.ports.Log`` over any store that keeps ``service.ports.log``."""
+    """Implements ``notifications.ports.Log`` on any store with ``service.ports.log``."""
 
     def __init__(self, store, private_key, origin="log.greffier.test"):
         self._store, self._private_key, self._origin = store, private_key, origin

@@ -1,4 +1,4 @@
-"""The keys of a data folder, and an authority that issues others: what tests of keys share."""
+"""The keys of a data folder, and a certificate authority: shared by the tests of keys."""
 
 import stat
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ def private_files(folder):
 
 
 def as_released(folder):
-    """Turn a folder into one that the first release made: keys unencrypted, the signing key apart, no master key."""
+    """Make a folder look like one of the first release: unencrypted keys, the signing key separate, no master key."""
     passphrases = key_passphrases(settings_of(folder), load_masters(settings_of(folder)))
     keys = folder / "keys"
     (keys / "signing.key").write_bytes(private_pem(load_private_key(keys / "signing.pem", passphrases), None))
@@ -48,7 +48,7 @@ def settings_of(folder, **changes):
 
 
 class Kept:
-    """The keys of a data folder and the store that announces their changes."""
+    """The keys of a data folder, and the store in which their changes are announced."""
 
     def __init__(self, folder, **changes):
         self.folder, self.clock = folder, SetClock(datetime.now(UTC))
@@ -75,7 +75,7 @@ class Kept:
         return prepared
 
     async def logged(self):
-        """Return type and new key of what the log holds of keys, oldest first."""
+        """Return type and new key of the log's entries about keys, oldest first."""
         leaves = await self.store.read(lambda tx: [parse_leaf(item.leaf) for item in tx.audit.pending(99)])
         return [(leaf.type, leaf.subjects["key"]) for leaf in leaves if leaf.type.startswith("key.")]
 
@@ -87,7 +87,7 @@ class Kept:
 
 
 class Authority:
-    """An authority that issues certificates for mail."""
+    """A certificate authority for S/MIME certificates."""
 
     def __init__(self):
         self.key = ec.generate_private_key(ec.SECP256R1())

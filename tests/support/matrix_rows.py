@@ -1,10 +1,10 @@
-"""The table: which role gets through which route. Written by hand; the code is measured against it."""
+"""The access table: which role may use which route. It is written by hand, and tests compare the service with it."""
 
 from support.scenario import facts
 
 ROLES = ("analyst", "approver", "administrator", "member", "manager", "auditor", "auditor_of_own", "service")
 
-#: Routes that strangers may use.
+#: Routes without authentication.
 OPEN = {
     "GET /healthz",
     "GET /readyz",
@@ -31,9 +31,9 @@ OPEN = {
     "GET /acknowledge/{token}",
     "POST /acknowledge/{token}",
     "GET /acknowledged",
-    # Says how to verify, and what it is given stays in the browser.
+    # Says how to verify. A file given to this page stays in the browser.
     "GET /verify",
-    # A certificate of erasure, for whoever knows the pseudonym: nothing personal is in it.
+    # A certificate of erasure, for everybody who knows the pseudonym: it has no personal data.
     "GET /erasures/{pseudonym}",
     "GET /api/v1/erasures/{pseudonym}",
     "GET /api/v1/erasures/{pseudonym}/{part}",
@@ -65,7 +65,7 @@ ROWS = {
     f"POST {_V}/notices/{{notice_id}}/release":          "-- ++ -- -- -- -- -- --",
     f"POST {_V}/notices/{{notice_id}}/release-override": "++ ++ -- -- -- -- -- --",
     f"POST {_V}/notices/{{notice_id}}/override-review":  "-- ++ -- -- -- -- -- --",
-    # In its customer's name alone: whoever is at the provider, or only looks, acknowledges nothing.
+    # Only the customer's own people acknowledge; the provider and auditors cannot.
     f"POST {_V}/notices/{{notice_id}}/acknowledgement":  "-- -- -- +0 +0 -- -- --",
     f"GET {_V}/notices/{{notice_id}}/acknowledgements":  "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/incidents/{{incident_id}}/acknowledgements": "++ ++ -- -- -- ++ -- ++",
@@ -73,7 +73,7 @@ ROWS = {
     f"GET {_V}/notices/{{notice_id}}/signature":         "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/timestamp":         "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/proof":             "++ ++ -- +0 +0 ++ +0 ++",
-    # There is no long list of resources in this world.
+    # In this world no customer has a long list of resources.
     f"GET {_V}/notices/{{notice_id}}/resources.csv":     "00 00 -- 00 00 00 00 00",
     f"GET {_V}/notices/{{notice_id}}/deliveries":        "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/deliveries/{{delivery_id}}/message": "++ ++ -- +0 +0 ++ +0 ++",
@@ -107,7 +107,7 @@ ROWS = {
     f"GET {_V}/agreements":                              "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/agreements/{{agreement_id}}":             "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/attention":                               "++ ++ ++ -- -- -- -- ++",
-    # There is no alert in this world.
+    # In this world there is no alert.
     f"POST {_V}/attention/alerts/{{alert_id}}/seen":    "00 00 00 -- -- -- -- 00",
     f"GET {_V}/audit/entries":                           "++ ++ -- -- -- ++ -- --",
     f"GET {_V}/audit/entries/{{index}}":                 "++ ++ -- -- -- ++ -- --",
@@ -131,7 +131,7 @@ ROWS = {
     f"POST {_V}/channels/{{channel}}/pause":             "++ -- ++ -- -- -- -- --",
     f"POST {_V}/channels/{{channel}}/resume":            "++ -- ++ -- -- -- -- --",
     f"GET {_V}/notices/{{notice_id}}/escalation":        "++ ++ -- -- -- ++ -- --",
-    # There is no call task in this world.
+    # In this world there is no call task.
     f"GET {_V}/call-tasks":                              "++ ++ -- -- -- ++ -- --",
     f"GET {_V}/call-tasks/{{call_task_id}}":             "00 00 -- -- -- 00 -- --",
     f"POST {_V}/call-tasks/{{call_task_id}}/calls":      "00 00 -- -- -- -- -- --",
@@ -143,11 +143,11 @@ ROWS = {
     f"GET {_V}/customers/export":                        "++ ++ ++ ++ ++ ++ ++ --",
     f"GET {_V}/customers/{{customer_id}}/members":       "-- -- ++ +0 +0 ++ +0 --",
     f"POST {_V}/customers/{{customer_id}}/members":      "-- -- ++ -- +0 -- -- --",
-    # No membership, grant, token or session is of the identifier that is tried.
+    # The tried identifier belongs to no membership, grant, token or session.
     f"DELETE {_V}/customers/{{customer_id}}/members/{{member_id}}": "-- -- 00 -- 00 -- -- --",
     f"GET {_V}/customers/{{customer_id}}/trail":         "++ ++ -- +0 +0 ++ +0 --",
     f"GET {_V}/customers/{{customer_id}}/bundle":        "++ ++ -- +0 +0 ++ +0 --",
-    # Nothing is asked for: to those who may ask, a wrong input.
+    # The request names no evidence, so those with the permission get a fault of the input.
     f"GET {_V}/audit/bundle":                            "++ ++ -- -- -- ++ -- --",
     # The first entry of the log names no customer.
     f"GET {_V}/customers/{{customer_id}}/trail/{{index}}/proof": "00 00 -- 00 00 00 00 --",
@@ -174,7 +174,7 @@ ROWS = {
     f"POST {_V}/account/memberships/{{member_id}}/accept": "00 00 00 00 00 00 00 00",
     f"DELETE {_V}/account/memberships/{{member_id}}":     "00 00 00 00 00 00 00 00",
     f"POST {_V}/account/sign-out-everywhere":            "++ ++ ++ ++ ++ ++ ++ ++",
-    # Pages. What changes how somebody signs in, or its tokens, is for people in a browser, never for a token.
+    # Pages. Only a person in a browser, never a token, may change sign-in credentials or tokens.
     "GET /":                                            "++ ++ ++ ++ ++ ++ ++ ++",
     "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",
     "GET /notices/{notice_id}/words/{language}":        "++ ++ -- +0 +0 ++ +0 ++",
@@ -223,7 +223,7 @@ _PAUSE = {"reason": "R"}
 _CALL = {"number": "+33 1", "outcome": "no_answer"}
 _TOKEN = {"name": "N", "permissions": ["self"], "expires_at": "2000-01-01T00:00:00Z"}
 
-#: Bodies that are well formed; a route that is not named takes none, or ``{}``.
+#: Valid request bodies; a route that is not listed takes no body or ``{}``.
 BODIES = {
     f"POST {_V}/channels/{{channel}}/pause": _PAUSE,
     f"POST {_V}/customers/{{customer_id}}/erasure/withdraw": {"reason": "R"},

@@ -1,4 +1,4 @@
-"""Everything that the store in memory holds, and what its repositories share."""
+"""The content of the in-memory store, and the functions that its repositories share."""
 
 import copy
 from dataclasses import dataclass, field, fields
@@ -8,7 +8,7 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError, StateC
 
 @dataclass
 class Records:
-    """Everything there is; dicts keep the order of creation."""
+    """All records; dicts keep the order of creation."""
 
     responses: dict = field(default_factory=dict)
     tickets: dict = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Records:
 
 
 def page_of(listing, page, items, cursor_key, *, newest_first=False):
-    """Cut a page out of ``items``, which are in order of creation; the cursor names the last item's key."""
+    """Return one page of ``items``, which are in order of creation; the cursor is the last item's key."""
     if page.limit < 1:
         raise InvalidInputError(Fault("limit", "must be at least 1"))
     ordered = list(reversed(items)) if newest_first else list(items)

@@ -1,4 +1,4 @@
-"""In memory, what serves notices: deliveries, escalation, webhooks."""
+"""The in-memory repositories for deliveries, escalation and webhooks."""
 
 from dataclasses import replace
 

@@ -1,7 +1,7 @@
-"""The store in memory: keeps the contracts of ``notifications.ports`` and of ``service.ports.log``, with plain dicts.
+"""The store in memory. It keeps the contracts of ``notifications.ports`` and of ``service.ports.log``, with dicts.
 
-Written apart from the SQL store on purpose: the contract suite runs against both, so each checks the other.
-A unit of work is a copy of everything that replaces the original when it succeeds.
+It shares no code with the SQL store on purpose: the contract suite runs on both, so each one checks the other. A unit
+of work changes a copy of all records; the copy replaces the original when the unit of work succeeds.
 """
 
 from collections.abc import Callable
@@ -418,7 +418,7 @@ class MemoryTransaction:
 
 
 class MemoryStore:
-    """Implements ``notifications.ports.UnitOfWork``; one event loop, nothing durable."""
+    """Implements ``notifications.ports.UnitOfWork``; for one event loop; nothing is durable."""
 
     def __init__(self):
         self._records = Records()

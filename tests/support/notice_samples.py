@@ -1,4 +1,4 @@
-"""Notices for tests: each kind, plain and with personal data, composed as the program composes them."""
+"""Notices for tests: each kind, with and without personal data, composed by the program itself."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -82,7 +82,7 @@ def plain_facts(resources=(), effect=None, **stated):
 
 
 def breach_facts(personal_data=None, resources=(), **stated):
-    """A stolen session: a personal-data breach is suspected, and much is open, also for another customer."""
+    """A stolen session: a personal-data breach is suspected, and many facts are open, also for another customer."""
     suspected = PersonalData(
         breach=PersonalDataBreach.SUSPECTED,
         controller=Controller.CUSTOMER,
@@ -116,7 +116,7 @@ def compose(
     profile=None,
     supersedes=None,
 ):
-    """Classify, decide and compose as sealing does."""
+    """Classify, decide and compose, as sealing does."""
     classification = classify(facts, AGREEMENT)
     decision = decide(facts, classification, AGREEMENT, customer, profile)
     incident = Incident(

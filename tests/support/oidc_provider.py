@@ -1,4 +1,4 @@
-"""An OpenID provider on loopback that does as it is told, right or wrong."""
+"""An OpenID provider on loopback that a test can make misbehave."""
 
 import asyncio
 import base64
@@ -58,7 +58,7 @@ class SigningKey:
 
 
 def compact(header, claims, sign):
-    """Return a compact JWS; ``sign`` may be anything that makes bytes of bytes."""
+    """Return a compact JWS; ``sign`` is any function from bytes to bytes."""
     signed = f"{b64(json.dumps(header).encode())}.{b64(json.dumps(claims).encode())}"
     return f"{signed}.{b64(sign(signed.encode()))}"
 
@@ -68,24 +68,24 @@ def unchanged(value):
 
 
 class ControlledProvider:
-    """What a test sets here, the provider does; left alone, it is right in everything."""
+    """Behaves correctly unless a test sets something else here."""
 
     def __init__(self, port, clock, key):
         self.issuer = f"http://127.0.0.1:{port}"
         self.clock, self.key = clock, key
         self.published = [key]
-        #: of the person who signs in
+        #: claims of the person who signs in
         self.person = {"sub": "p-1", "email": "Ana@Example.org", "email_verified": True, "name": "Ana"}
         self.change_discovery = self.change_header = self.change_claims = self.change_answer = unchanged
         #: header, claims -> token
         self.encode = lambda header, claims: compact(header, claims, self.key.sign)
-        #: path -> response in the place of the right one
+        #: path -> response instead of the correct one
         self.instead = {}
         self.asked = []
         self._codes = {}
 
     def authorized(self, url, **changes):
-        """Sign the person in at the authorization endpoint; returns the parameters of the callback."""
+        """Sign the person in at the authorization endpoint; return the parameters of the callback."""
         parts = urlsplit(url)
         assert f"{parts.scheme}://{parts.netloc}{parts.path}" == f"{self.issuer}/authorize"
         asked = {name: values[0] for name, values in parse_qs(parts.query, strict_parsing=True).items()}
@@ -141,7 +141,7 @@ class ControlledProvider:
 
 
 async def never():
-    """An answer that does not come while anybody waits for it."""
+    """A response that never comes."""
     await asyncio.Event().wait()
 
 
@@ -163,7 +163,7 @@ async def nonsense():
 
 @asynccontextmanager
 async def controlled_provider(clock, key):
-    """Serve a provider on a free loopback port."""
+    """Run a provider on a free loopback port."""
     with bound_socket("127.0.0.1", 0) as listener:
         provider = ControlledProvider(listener.getsockname()[1], clock, key)
         app = Starlette(routes=[Route("/{path:path}", provider.answer, methods=["GET", "POST"])])

@@ -1,10 +1,9 @@
-"""An oracle of the agreement, written from its text alone, by brute force.
+"""An oracle of the agreement, written only from its text, by brute force.
 
-It shares no line and no idea with the program: a fact that is unknown is replaced by every answer that it could have,
-the definition is applied literally to each completely known case, and the results are collected. What is settled is
-what is the same in every case.
+It shares no code and no method with the program. Each unknown fact is replaced by every possible answer. The definition
+is applied literally to each of these completely known cases. A result is settled if it is the same in every case.
 
-Facts are plain strings here. Security properties stand in the order availability, integrity, confidentiality,
+Facts are plain strings here. Security properties are in the order availability, integrity, confidentiality,
 traceability (A, I, C, T).
 """
 
@@ -60,7 +59,7 @@ def nature_of(known: Known) -> str:
     return "event"
 
 
-#: The answers that a fact can turn out to have.
+#: The possible answers to a fact.
 COMPLETIONS = {"yes": (True,), "no": (False,), "unknown": (False, True)}
 COMPLETIONS |= {"malicious": (True,), "accidental": (False,)}
 
@@ -107,7 +106,7 @@ def three_valued(outcomes: frozenset[bool]) -> str:
 
 # --- the whole fact space, with one listed customer ------------------------------------------------------------------
 
-#: The twelve facts that 3.2 looks at; ``data_harm`` is that of the one listed customer.
+#: The twelve facts in 3.2; ``data_harm`` is that of the one listed customer.
 FACTS = (
     "inside_perimeter",
     "intent",
@@ -202,7 +201,7 @@ def possible_priorities(impact: str, criticality: str) -> tuple[str, ...]:
     return tuple(priority for priority in PRIORITIES if priority in found)
 
 
-# --- 11.1.1.2, 11.1.1.3, DPA 7 and 8: who is told --------------------------------------------------------------------
+# --- 11.1.1.2, 11.1.1.3, DPA 7 and 8: who is notified ----------------------------------------------------------------
 
 PERSONAL_DATA_SECONDS = 48 * 3600
 
@@ -284,10 +283,12 @@ def statement_in_force(situation: Situation) -> Listed:
 def touch_by_scope(situation: Situation) -> str:
     """Whether the use of a customer that is not listed is touched.
 
-    Disjoint scopes establish that it is not. Else an incident that declares its scope touches whoever uses something in
-    it: surely where the customer declares a share of every dimension, and also where it declares less (its use is the
-    whole service there) once it is established that nothing beyond the scope is touched. An incident without a scope
-    says nothing of where it ends: open, unless customers that are not listed are established as not affected.
+    1. Disjoint scopes establish that it is not touched.
+    2. Otherwise an incident with a declared scope touches a customer that uses something in it. This is certain if the
+       customer declares a share of every dimension. If the customer declares less, its use is the whole service there;
+       then it is certain once it is established that nothing beyond the scope is touched.
+    3. An incident without a scope may touch everybody: the answer is open, unless it is established that customers that
+       are not listed are unaffected.
     """
     if scopes_disjoint(situation):
         return "no"
@@ -303,9 +304,9 @@ def touch_by_scope(situation: Situation) -> str:
 def personal_data_cases(
     situation: Situation, obliging: frozenset[str] | set[str] = frozenset({"customer", "provider", "joint"})
 ) -> frozenset[bool]:
-    """Whether level 3, level 4 or (by default) one of them obliges, in every case: by whose data it is.
+    """Whether level 3, level 4 or (by default) one of them obliges, in every case; it depends on who controls the data.
 
-    A suspicion obliges like a certainty (DPA 7), whatever the nature of the event, and whatever was chosen.
+    A suspicion obliges like a certainty (DPA 7), for every nature of the event and every choice of the customer.
     """
     stated = statement_in_force(situation)
     breaches = ("no", "suspected", "confirmed") if stated.breach == "unknown" else (stated.breach,)
@@ -318,7 +319,7 @@ def personal_data_cases(
 
 @cache
 def _natures_with(incident: Stated, own_harm: tuple[bool, ...]) -> frozenset[str]:
-    """The possible natures where this customer's harm is known to be ``own_harm``."""
+    """The possible natures if this customer's harm is known to be ``own_harm``."""
     own = tuple("yes" if harmed else "no" for harmed in own_harm)
     return possible_natures(incident._replace(data=(*incident.data, own)))
 
@@ -335,10 +336,10 @@ class Case(NamedTuple):
 
 
 def concerned(situation: Situation, harm: tuple[bool, ...], *, touched: bool) -> bool:
-    """Whether the incident concerns this customer, in a known case: the only way out of level 1 (9.1).
+    """Whether the incident concerns this customer, in a known case: the only exception from level 1 (9.1).
 
-    A service that is affected is affected for whoever uses it: of a customer that is not listed, only disjoint scopes
-    say otherwise. Of a listed one, what is stated counts. Harm to its data concerns a customer wherever it is.
+    An affected service is affected for everybody who uses it: for a customer that is not listed, only disjoint scopes
+    say otherwise. For a listed one, its statement counts. Harm to its data concerns a customer in every scope.
     """
     reached = not scopes_disjoint(situation) if situation.listed is None else touched
     return reached or any(harm)
@@ -363,7 +364,7 @@ def plain_incident(situation: Situation, case: Case) -> bool:
 
 
 def level_1(situation: Situation, case: Case) -> bool:
-    """11.1.1.3 (1), for whom the incident concerns."""
+    """11.1.1.3 (1), for a customer that the incident concerns."""
     return case.nature == "security_incident" and case.impact in {"I1", "I2"} and case.concerned
 
 
@@ -373,7 +374,7 @@ def level_2(situation: Situation, case: Case) -> bool:
 
 
 def chosen(situation: Situation, case: Case) -> bool:
-    """11.1.1.3: what the customer chose in place of (1) and (2); of incidents that concern it, as with (1)."""
+    """11.1.1.3: the customer's choice instead of (1) and (2), for incidents that concern it, as with (1)."""
     return (
         case.nature == "security_incident"
         and case.concerned
@@ -382,7 +383,7 @@ def chosen(situation: Situation, case: Case) -> bool:
 
 
 def rules_of(situation: Situation) -> dict[str, Callable[[Situation, Case], bool]]:
-    """Return what may oblige beside levels 3 and 4, by the ids that the agreement file gives."""
+    """Return the rules other than levels 3 and 4, by their ids in the agreement file."""
     if situation.choices is None:
         return {"impact_high": level_1, "customer_data": level_2, "plain_incident": plain_incident}
     return {"profile": chosen, "plain_incident": plain_incident}
@@ -407,14 +408,14 @@ def decide(situation: Situation) -> Outcome:
     owed = frozenset(by_duty or by_rule for by_duty in personal for by_rule in by_rules)
     if owed == {False}:
         return Outcome("do_not_notify", None, None, None)
-    # The internal target is the incident's: the GTI of its priority, of the most urgent one that is still possible.
+    # The internal target is that of the incident: the GTI of the most urgent priority that is still possible.
     target = min(
         dict(situation.internal_targets).get(priority, GTI_SECONDS[priority])
         for priority in possible_priorities(situation.impact, situation.criticality)
     )
     if personal == {True}:
         return Outcome("notify", PERSONAL_DATA_SECONDS, "contractual", target)
-    # The earliest clock that may turn out to run; the duty of 48 hours is the later one unless targets are slow.
+    # The earliest clock that may run. The duty of 48 hours is later unless the targets are slow.
     clocks = [(target, "internal_target")] if True in by_rules else []
     clocks += [(PERSONAL_DATA_SECONDS, "contractual")] if True in personal else []
     verdict = "notify" if owed == {True} else "pending"

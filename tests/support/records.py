@@ -1,4 +1,4 @@
-"""Records for tests of the store: whole, valid, every field set apart from its neighbours."""
+"""Records for tests of the store: complete and valid, with a different value in every field."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The one fault that an input is refused for."""
+"""Helpers for tests of refused inputs."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from notifications.errors import InvalidInputError
 
 
 def fault_of(act, *arguments, **more):
-    """Call what must refuse its input for one fault, and return that."""
+    """Call a function that must refuse its input with exactly one fault, and return the fault."""
     with pytest.raises(InvalidInputError) as caught:
         act(*arguments, **more)
     (fault,) = caught.value.faults

@@ -1,4 +1,4 @@
-"""Messages as they come back, in the shapes that mail servers write; every name and number in them is made up."""
+"""Bounces in the formats of several mail servers; every name and number in them is made up."""
 
 _OURS = "From: SOC <soc@provider.example>\nTo: anna@customer.example\nMessage-ID: <0a1b@provider.example>\nSubject: x\n"
 
@@ -12,7 +12,7 @@ def report(
     "Auto-Submitted: auto-replied\n",
     text="This is the mail system at host mx.customer.example.",
 ):
-    """Return a report (RFC 3464) as bytes; ``fields`` are those of the recipients, one block each."""
+    """Return a report (RFC 3464) as bytes; ``fields`` has one block for each recipient."""
     blocks = "\n\n".join([message, *([fields] if isinstance(fields, str) else fields)])
     return (
         (
@@ -31,7 +31,7 @@ def report(
 
 
 def failed(address="anna@customer.example", status="5.1.1", said="550 5.1.1 no such user"):
-    """Return a report of a failure, as Postfix writes it."""
+    """Return the report of a failure in the format of Postfix."""
     return report(
         f"Final-Recipient: rfc822; {address}\nOriginal-Recipient: rfc822;{address}\nAction: failed\nStatus: {status}\n"
         f"Remote-MTA: dns; mail.customer.example\nDiagnostic-Code: smtp; {said}",

@@ -1,4 +1,4 @@
-"""Copies of one genuine mail, each saved, carried or changed in its own way, and the verdict on each."""
+"""Copies of one genuine mail, each saved, forwarded or changed in its own way, and the expected verdict."""
 
 import base64
 import re
@@ -21,7 +21,7 @@ EVIL = b"x@evil.example"
 
 @dataclass
 class Sample:
-    """An office, one mail of its, and the parts that rows put together otherwise."""
+    """An office, one of its mails, and the parts from which the rows build copies."""
 
     office: Office
     mail: bytes = field(init=False)
@@ -57,7 +57,7 @@ class Sample:
 
 
 def add(*lines):
-    """Return what puts headers before the others, and what puts them after."""
+    """Return a change that adds headers at the start."""
     return lambda of: b"".join(line + b"\r\n" for line in lines) + of.mail
 
 
@@ -66,7 +66,7 @@ def after(*lines):
 
 
 def swap(old, new):
-    """Return what replaces bytes of the outer headers or, if they are not there, the first that are in the mail."""
+    """Return a change that replaces bytes in the outer headers, or else their first occurrence in the mail."""
 
     def change(of):
         assert old in of.mail
@@ -76,7 +76,7 @@ def swap(old, new):
 
 
 def in_signed(old, new):
-    """Return what replaces bytes in the signed part, and nowhere else."""
+    """Return a change that replaces bytes only in the signed part."""
 
     def change(of):
         assert old in of.signed
@@ -86,7 +86,7 @@ def in_signed(old, new):
 
 
 def outer(name, value):
-    """Return what gives an outer header another value, None: takes it away."""
+    """Return a change that gives an outer header another value; None removes the header."""
 
     def change(of):
         pattern = re.compile(rb"(?m)^%s: .*\r\n(?:[ \t].*\r\n)*" % name)
@@ -108,7 +108,7 @@ def content_type(value):
 
 
 def inside(kind, before=b""):
-    """Return what puts the whole mail into a part of another one."""
+    """Return a change that puts the whole mail into a part of another mail."""
 
     def change(of):
         head = outer(b"Content-Type", b'multipart/mixed; boundary="x"')(of)[: -len(of.body)]
@@ -127,7 +127,7 @@ def encrypted(of):
 
 
 def decrypted(outer_subject, stated="INC-2026-000042"):
-    """Return what gives a decrypted mail as a program stores it that keeps the outer headers."""
+    """Return a change to a decrypted mail, as a program stores it that keeps the outer headers."""
 
     def change(of):
         sign = of.office.signer.sign_detached
@@ -150,7 +150,7 @@ def summary(signer=None):
 
 
 def stranger(of):
-    """Return the signing of somebody whom the CA did not certify."""
+    """Return a signing function whose certificate the CA did not issue."""
     return lambda content: _signed_by(content, SmimeReader(ADDRESS, of.office.now, bits=3072))
 
 
@@ -171,7 +171,7 @@ def parts_swapped(of):
 
 
 def sections_swapped(of):
-    """Return the mail with two attachments in the other order."""
+    """Return the mail with its two attachments in reverse order."""
     mixed = re.search(rb"--=_mixed_[0-9a-f]+\r\n", of.signed)[0]
     words, *files = of.signed.split(mixed)[1:]
     files[0], files[1] = files[1], files[0]
@@ -198,7 +198,7 @@ def bare_lf(where):
 
 
 def passed_on(of):
-    """Return the notice in a mail of somebody else whom the same CA certified."""
+    """Return the notice inside a mail of another sender that the same CA certified."""
     signer = write_signer(of.office, of.office.files.trust.parent / "evil", address="x@evil.example")
     return of.office.mail(of.office.seal(), sign=signer.sign_detached, sender="x@evil.example")
 
@@ -208,7 +208,7 @@ def named(sender_name):
 
 
 def _signed_name(of, name):
-    """Return a mail that the provider signed with another name in From, inside as outside."""
+    """Return a mail that the provider signed, with another name in From, both in the inner and the outer header."""
     signed = re.sub(
         rb"(?m)^From: .*\r\n .*\r\n", lambda _: b'From: "' + name + b'"\r\n <soc@provider.example>\r\n', of.signed
     )
@@ -263,7 +263,7 @@ def last_letter(of):
     return of.mail[:position] + bytes([of.mail[position] ^ 1]) + of.mail[position + 1 :]
 
 
-# Each row: what it is, how it comes about, the verdict, a word of the reason ("" where there is none).
+# Each row: what it is, the change, the verdict, and a word of the reason ("" if there is none).
 HARMLESS = [
     ("as it was sent", lambda of: of.mail),
     ("LF line ends", lambda of: of.mail.replace(b"\r\n", b"\n")),
@@ -430,7 +430,7 @@ NOT_TRUE = [
     ("nothing", lambda of: b"", "content-type"),
 ]
 
-#: OpenSSL is not asked: it compares no sender with a certificate, and knows nothing of notices.
+#: Not checked with OpenSSL: it does not compare the sender with the certificate, and does not know notices.
 NOT_TRUE_OF_A_NOTICE = [
     ("sent by another holder of a certificate", passed_on, "not signed by x@evil.example"),
     ("another address in the signed name of the sender", named(b"Sovereign Cloud x@evil.example"), "another address"),
@@ -456,6 +456,6 @@ ROWS = (
     + [(name, make, NOT_GENUINE, reason, True) for name, make, reason in NOT_TRUE]
     + [(name, make, NOT_GENUINE, reason, False) for name, make, reason in NOT_TRUE_OF_A_NOTICE]
     + [(name, make, UNREADABLE, reason, True) for name, make, reason in AS_SAVED]
-    # Its signature is genuine: there is no notice in it to be so.
+    # Its signature is genuine, but it contains no notice.
     + [("a summary", summary(), UNREADABLE, "summary", False)]
 )

@@ -1,10 +1,10 @@
-"""Short ways to say what an analyst does, for tests that use the API."""
+"""Short forms of an analyst's requests, for tests that use the API."""
 
 from datetime import UTC, datetime, timedelta
 
 AGREEMENT_ID = "secnumcloud_iaas_3_0"
 NO_HARM = dict.fromkeys(("availability", "integrity", "confidentiality", "traceability"), "no")
-#: Everything established, nothing harmed: tests change what they are about.
+#: Everything is established and nothing is harmed; a test changes the facts that it is about.
 KNOWN = {
     "title": {"en": "Load balancer fault", "fr": "Défaut du répartiteur", "de": "Fehler im Lastverteiler"},
     "summary": {"en": "Something happened.", "fr": "Il s'est passé quelque chose.", "de": "Etwas ist geschehen."},
@@ -21,7 +21,7 @@ KNOWN = {
 
 
 def ago(**span):
-    """Return a moment before now, as the API takes it."""
+    """Return a past moment, in the format of the API."""
     return (datetime.now(UTC) - timedelta(**span)).isoformat()
 
 
@@ -31,12 +31,12 @@ def facts(**changes):
 
 
 def harm(**changes):
-    """Return harm to nothing but what is named."""
+    """Return harm to the named properties only."""
     return NO_HARM | changes
 
 
 def affected(customer, **changes):
-    """Return a customer's entry with no harm and no breach but what is named."""
+    """Return a customer's entry without harm and breach except the given ones."""
     return {
         "customer_id": customer["id"],
         "affected": "yes",
@@ -46,7 +46,7 @@ def affected(customer, **changes):
 
 
 async def ok(response):
-    """Return the JSON of an answer that must be a success."""
+    """Return the JSON of a response, which must be a success."""
     answer = await response
     assert answer.is_success, f"{answer.status_code} {answer.text}"
     return answer.json()

@@ -1,4 +1,4 @@
-"""Sealed notices for tests: real keys, real signatures, a real tree; every part can be made wrong on purpose."""
+"""Sealed notices for tests: real keys, signatures and tree. A test can make every part wrong on purpose."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -41,7 +41,7 @@ from service.crypto.key_files import load_chain, load_log_key, load_private_key
 
 ADDRESS = "soc@provider.example"
 ORIGIN = "provider.example/greffier"
-#: Long lines, dots, "From ", trailing space, what looks like a boundary and an encoded word: what mail tends to damage.
+#: Text that mail often damages: long lines, dots, "From ", trailing space, a line like a boundary, an encoded word.
 TEXT = (
     "INC-2026-000042 · TLP:AMBER+STRICT\n\nFrom the pool « Éclair » \n.\n..\nFrom here on: "
     + "é" * 90
@@ -63,7 +63,7 @@ def write_signer(
     digital_signature=True,
     intermediate=False,
 ):
-    """Write key and chain that the office's CA issued, as asked; returns a signer on them."""
+    """Write a key and a chain issued by the office's CA, with the given properties; return a signer that uses them."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     ca_key = load_private_key(office.files.ca_key, None)
     issuer = x509.load_pem_x509_certificate((office.files.trust / "ca.pem").read_bytes())
@@ -116,7 +116,7 @@ def _certificate(office, key, name, issuer, issuer_key, extensions, days, *, aut
 
 
 class SetClock:
-    """A clock that stands where it is put."""
+    """A clock that does not move until the test sets it."""
 
     def __init__(self, now):
         self.at = now
@@ -130,7 +130,7 @@ def rendering(language, ticket="INC-2026-000042", tlp="TLP:AMBER+STRICT", sequen
 
 
 def document_of(renderings, csv):
-    """Return a document with the members that a verifier reads; the others are the composer's matter."""
+    """Return a document with the members that a verifier reads; the composer's other members are left out."""
     listed = [
         {"language": item.language, "media_type": kind, "sha256": hashlib.sha256(body.encode()).hexdigest()}
         for item in renderings
@@ -157,7 +157,7 @@ def _loaded_key(data, password):
 
 
 class Office:
-    """A provider's keys and log, and what it seals with them."""
+    """A provider's keys and log, and methods that seal with them."""
 
     def __init__(self, folder: Path, now=None, address=ADDRESS):
         self.now = now or datetime.now(UTC)
@@ -190,7 +190,7 @@ class Office:
         return certificate, load_private_key_from_pemder(str(self.files.timestamp_key), None)
 
     def proof(self, leaf, salts, position=5, size=11):
-        """Return the proof that a leaf stands among others under a checkpoint."""
+        """Return the proof that a leaf is in a tree under a checkpoint."""
         leaves = [b"leaf %d" % number for number in range(size)]
         leaves[position] = leaf
         grown = append_leaves(0, lambda wanted: [], [leaf_hash(item) for item in leaves])
@@ -300,7 +300,7 @@ def steps_of_files(files, trust):
 
 
 def refused(step, verify, *arguments):
-    """Assert that a step refuses; returns the reason."""
+    """Assert that a step fails; return the reason."""
     with pytest.raises(VerificationError) as caught:
         verify(*arguments)
     assert caught.value.step == step, caught.value
@@ -308,11 +308,11 @@ def refused(step, verify, *arguments):
 
 
 def body_start(mail):
-    """Return where the header of a mail has ended."""
+    """Return the position after the header of a mail."""
     return mail.index(b"\r\n\r\n") + 4
 
 
 def assemble_notice_mail(*, sealed, language, envelope, sign, time_zone=None, note=None):
-    """Return the mail that serves a sealed notice on one contact; ``note``: words of the mail itself beside it."""
+    """Return the mail that serves a sealed notice to one contact; ``note`` is a text of the mail beside the notice."""
     prepared = prepare_body(sealed, language, time_zone)
     return assemble_mail(prepared if note is None else with_note(prepared, note), envelope, sign)

@@ -1,4 +1,4 @@
-"""A sealed notice that was sent to one contact by mail, and what comes back of it."""
+"""A sealed notice that was sent to one contact by mail, and its bounces."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -39,7 +39,7 @@ class Identifiers:
 
 
 class SentNotice:
-    """A sealed notice that went to one contact by mail, and whose clock has come to rest."""
+    """A sealed notice that was sent to one contact by mail, with no escalation step due."""
 
     def __init__(self, state=DeliveryState.SENT, attempts=1, *, address=ANNA, subject="x", **contact):
         self.store = MemoryStore()
@@ -81,7 +81,7 @@ class SentNotice:
         return await self.store.read(lambda tx: tx.deliveries.get(self.delivery.id))
 
     async def plan(self, hours=1):
-        """Return what escalation would do now."""
+        """Return the steps that escalation would take now."""
         watch = await self.store.read(lambda tx: notice_clock(tx, self.notice))
         return plan_escalation(watch, after(hours=hours))
 

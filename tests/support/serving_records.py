@@ -1,4 +1,4 @@
-"""Records that surround deliveries, for tests of the store: whole, every optional field filled."""
+"""Records about deliveries for tests of the store: complete, with every optional field filled."""
 
 from dataclasses import replace
 from itertools import count

@@ -28,26 +28,26 @@ ELSEWHERE = Browser("198.51.100.7", "curl")
 
 @dataclass
 class House:
-    """Everything that signing in needs, on one store and one clock."""
+    """Everything that sign-in needs, on one store and one clock."""
 
     store: object
     clock: object
-    box: SecretBox
+    secret_box: SecretBox
     sign_in: SignIn
     own: OwnCredentials
     links: PasswordLinks
 
     @classmethod
     def on(cls, store, clock, **settings):
-        box = SecretBox([b"m" * 32])
-        parts = (store, clock, SystemIdentifiers(), box, SignInSettings(ORIGIN, **settings))
-        return cls(store, clock, box, SignIn(*parts), OwnCredentials(*parts), PasswordLinks(*parts))
+        secret_box = SecretBox([b"m" * 32])
+        parts = (store, clock, SystemIdentifiers(), secret_box, SignInSettings(ORIGIN, **settings))
+        return cls(store, clock, secret_box, SignIn(*parts), OwnCredentials(*parts), PasswordLinks(*parts))
 
     def act(self, actor="operator:test"):
         return AuditContext(actor, self.clock.now(), SystemIdentifiers())
 
     async def person(self, email, *roles, password=PASSWORD, active=True):
-        """Make a person with provider roles or (role, customer id) pairs."""
+        """Create a person with roles at the provider or (role, customer id) pairs."""
         act = self.act()
         hashed = None if password is None else await self.sign_in.passwords.hash(password)
 
@@ -79,7 +79,7 @@ class House:
 
 
 class Authenticator:
-    """A platform authenticator in software: ES256, no attestation, verifies its user."""
+    """A platform authenticator in software: ES256, without attestation, with user verification."""
 
     def __init__(self, origin=ORIGIN, rp_id="console.provider.example"):
         self.key = ec.generate_private_key(ec.SECP256R1())

@@ -1,4 +1,4 @@
-"""A contact that can decrypt: key and certificate, made as a test says."""
+"""A contact that can decrypt mail, with a key and certificate of its own."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ _KEYS = {}
 
 
 def _key(kind, bits):
-    """Return a key, made once for all tests: RSA takes its time."""
+    """Return a key; it is created once for all tests, because RSA keys take long."""
     if (kind, bits) not in _KEYS:
         _KEYS[kind, bits] = (
             ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else rsa.generate_private_key(65537, bits)
@@ -20,7 +20,7 @@ def _key(kind, bits):
 
 
 class SmimeReader:
-    """Key and certificate of one address."""
+    """Key and certificate for one address."""
 
     def __init__(
         self, address, now, *, kind="rsa", bits=2048, days=365, starts_days=-1,

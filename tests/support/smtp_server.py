@@ -1,4 +1,4 @@
-"""A real SMTP server on loopback that misbehaves on cue, and remembers every command and every byte."""
+"""A real SMTP server on loopback that misbehaves on command, and records every command and every byte."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-#: Cues beside a reply's text: close the connection without a word, or never answer.
+#: Cues other than a reply text: close the connection without a reply, or never reply.
 CLOSE, HANG = "<close>", "<hang>"
 
 ACCEPTED = "250 2.0.0 Ok: queued as 4XyZq1{number:04d}"
@@ -19,9 +19,9 @@ class Message:
     recipient: str
     mail: str
     rcpt: str
-    #: what followed DATA, dots doubled, without the final dot
+    #: the bytes after DATA: dots doubled, without the final dot
     wire: bytes
-    #: the same as the recipient sees it
+    #: the same bytes as the recipient sees them
     content: bytes
     connection: int
     tls: bool
@@ -36,7 +36,7 @@ class Command:
 
 @dataclass
 class SmtpServer:
-    """``cue("RCPT", "451 4.7.1 come back")`` decides the next answer to RCPT; several cues are used one by one.
+    """``cue("RCPT", "451 4.7.1 come back")`` sets the next reply to RCPT; several cues are used one by one.
 
     Steps: GREETING, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA (the command), CONTENT (after the final dot), RSET, QUIT.
     """
@@ -45,11 +45,11 @@ class SmtpServer:
     implicit_tls: ssl.SSLContext | None = None
     extensions: tuple[str, ...] = ("SIZE 10000000", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
     auth: str | None = None
-    #: sent in clear right behind the reply to STARTTLS, as an attacker on the line would
+    #: sent in clear right after the reply to STARTTLS, as an attacker in the network would
     injected_after_starttls: bytes = b""
-    #: ends each message only when this is set; lets a test hold messages in flight
+    #: each message waits for this event before its reply, so that a test can hold messages in flight
     hold: asyncio.Event | None = None
-    #: awaited with each message once all of it has come; returns the answer, or None for the usual one
+    #: awaited with each complete message; returns the reply, or None for the usual one
     on_content: Callable[[Message], Awaitable[str | None]] | None = None
     commands: list[Command] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -88,7 +88,7 @@ class SmtpServer:
         await self._server.wait_closed()
 
     async def drop_connections(self):
-        """Close every connection, as a relay does to idle ones; returns when the clients can know."""
+        """Close every connection, as a relay closes idle ones; return once all are closed."""
         for writer in list(self._writers.values()):
             with contextlib.suppress(OSError):
                 writer.write(b"421 4.4.2 idle for too long\r\n")
@@ -96,7 +96,7 @@ class SmtpServer:
         await self.until(lambda: not self._writers)
 
     async def cut_connections(self):
-        """End every connection without a word, also those that hang; returns when the clients can know."""
+        """Cut every connection without a reply, also hanging ones; return once all are closed."""
         for task in list(self._tasks):
             task.cancel()
         await self.until(lambda: not self._writers)
@@ -120,7 +120,7 @@ class SmtpServer:
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
             pass
         finally:
-            # Not waited for: after a failed handshake the stream's own waiting never ends.
+            # Do not wait: after a failed handshake, ``wait_closed`` never returns.
             writer.close()
             del self._writers[number]
             self.ended += 1
@@ -129,7 +129,7 @@ class SmtpServer:
                 await self._tell()
 
     async def _answer(self, writer, step, default):
-        """Give the cued or default answer; returns whether it was positive."""
+        """Send the cued or the default reply; return whether it was positive."""
         answer = self._cues[step].popleft() if self._cues[step] else default
         if answer == HANG:
             await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""A certificate authority for TLS servers on loopback, made anew for each run."""
+"""A certificate authority for TLS servers on loopback, new for each run."""
 
 import datetime as dt
 import ipaddress
@@ -22,7 +22,7 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def server_context(self, folder, *names):
-        """Return a TLS context for a server of these names; its files lie in ``folder``."""
+        """Return a TLS context for a server with these names; its files are in ``folder``."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = [_general_name(name) for name in names]
         certificate = _certificate("relay", key, "test authority", self.key, alternatives)

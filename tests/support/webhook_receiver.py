@@ -1,4 +1,4 @@
-"""A receiver of webhooks that verifies what it gets, as the Standard Webhooks specification 1.0 says."""
+"""A webhook receiver that verifies messages by the Standard Webhooks specification 1.0."""
 
 import base64
 import hmac
@@ -13,9 +13,9 @@ TOLERANCE = timedelta(minutes=5)
 
 
 def verify_webhook(headers, body, keys, now):
-    """Raise VerificationError unless a key of the receiver's signed this body a moment ago.
+    """Raise VerificationError unless one of the receiver's keys signed this body, a moment ago.
 
-    ``keys``: ``whsec_…`` and ``whpk_…`` texts. Raises InvalidInputError for a key that is none.
+    ``keys``: ``whsec_…`` and ``whpk_…`` texts. Raises InvalidInputError for a text that is not a key.
     """
     lowered = {name.casefold(): value for name, value in headers.items()}
     try:
@@ -41,7 +41,7 @@ def verify_webhook(headers, body, keys, now):
 
 
 def _verifier(key):
-    """Return the scheme of a receiver's key, and a function that says whether that key signed a content."""
+    """Return the scheme of a receiver's key, and a function that checks a signature with it."""
     shared = _decoded(key, "whsec_")
     if shared is not None and 24 <= len(shared) <= 64:
         return "v1", lambda content, given: hmac.compare_digest(hmac.digest(shared, content, "sha256"), given)

@@ -1,4 +1,4 @@
-"""A customer's own system that receives webhooks over real TLS on loopback, and misbehaves on cue."""
+"""A customer's webhook receiver with real TLS on loopback, which misbehaves on command."""
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
@@ -15,7 +15,7 @@ class Received:
 
 @dataclass
 class WebhookServer:
-    """``answers`` are taken one by one, then the last again: bytes to send, or a coroutine function of the writer."""
+    """``answers`` are used in order, then the last one again: bytes to send, or a coroutine function of the writer."""
 
     port: int = 0
     answers: list = field(default_factory=lambda: [answer(204)])
@@ -70,7 +70,7 @@ async def slow_headers(writer):
 
 
 def slow_body(status):
-    """Return what answers with status and headers at once, and a body that never ends."""
+    """Return an answer that sends status and headers at once, and then a body without end."""
 
     async def reply(writer):
         writer.write(f"HTTP/1.1 {status} Said\r\nContent-Length: 1000000\r\n\r\n".encode())

@@ -1,4 +1,4 @@
-"""Two customers, one incident, and one account per role: the world in which access is tried."""
+"""Two customers, one incident, and one account per role: the data of the access tests."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from support.scenario import affected, customer, declare, harm, ok, release
 
 @dataclass
 class World:
-    """What there is, by name."""
+    """The records of the world, by name."""
 
     own: dict[str, str] = field(default_factory=dict)
     foreign: dict[str, str] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class World:
 
 
 async def account(running, name, *grants, kind=AccountKind.PERSON, permissions=None, email=None):
-    """Make an account with (role, customer id, starts_at, ends_at) grants and a token; returns both."""
+    """Create an account with (role, customer id, starts_at, ends_at) grants and a token; return both."""
     context = running.parts.context
     act = AuditContext("operator:test", context.clock.now(), context.identifiers)
     token = new_token()
@@ -49,7 +49,7 @@ async def account(running, name, *grants, kind=AccountKind.PERSON, permissions=N
 
 
 def at_provider(role):
-    """Return a grant of a role at large."""
+    """Return a grant of a role at the provider."""
     return (role, None, None, None)
 
 
@@ -59,7 +59,7 @@ def at_customer(role, customer_id):
 
 
 async def build_world(running, api):
-    """Return a world in which everything that a route could name exists for both customers."""
+    """Create the world: for both customers, every record that a route can name."""
     world = World()
     customers = [
         await customer(api, name, contacts=((f"soc@{domain}", "en"),))
@@ -82,7 +82,7 @@ async def build_world(running, api):
         item["customer_id"]: item for item in (await ok(api.get(f"/incidents/{draft_incident['id']}/notices")))["items"]
     }
     await running.sink.wait_for(2, timeout_seconds=60)
-    # An account that calls nothing: it is there to be looked at and changed.
+    # This account makes no requests; others read and change it.
     subject, _ = await account(running, "subject")
     for names, item in ((world.own, customers[0]), (world.foreign, customers[1])):
         notice = notices[item["id"]]
@@ -104,7 +104,7 @@ async def build_world(running, api):
             "language": "en",
             **dict.fromkeys(("passkey_id", "session_id", "token_id"), "00000000-0000-4000-8000-000000000000"),
             "call_task_id": "00000000-0000-4000-8000-000000000000",
-            # Nothing came back.
+            # There was no bounce.
             "returned_id": "00000000-0000-4000-8000-000000000000",
             "alert_id": "00000000-0000-4000-8000-000000000000",
             **dict.fromkeys(("grant_id", "member_id"), "00000000-0000-4000-8000-000000000000"),
@@ -128,5 +128,5 @@ async def build_world(running, api):
 
 
 def moment(**delta):
-    """Return a moment from now."""
+    """Return a moment relative to now."""
     return datetime.now(UTC) + timedelta(**delta)

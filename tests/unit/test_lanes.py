@@ -33,9 +33,9 @@ def test_a_lane_takes_twice_what_it_sends_at_once_and_the_console_has_no_end():
     assert [lanes.begin(MAIL, "email:a", NOW) for _ in range(3)] == [True, True, False]
     assert lanes.begin(MAIL, "email:b", NOW)
     assert all(lanes.begin(CONSOLE, "console", NOW) for _ in range(50))
-    assert lanes.passed_over(NOW) == (frozenset(), {"email:a"})
+    assert lanes.blocked(NOW) == (frozenset(), {"email:a"})
     lanes.end(MAIL, "email:a", TAKEN, NOW)
-    assert lanes.passed_over(NOW) == (frozenset(), frozenset())
+    assert lanes.blocked(NOW) == (frozenset(), frozenset())
     assert lanes.begin(MAIL, "email:a", NOW)
 
 
@@ -76,10 +76,10 @@ def test_a_lane_takes_so_many_a_minute_and_says_when_it_takes_more():
 
 
 def test_a_relay_that_does_not_answer_is_left_alone_for_every_recipient_and_tried_by_one():
-    lanes = Destinations(DestinationLimits(failures_to_open=3, first_rest_seconds=5, longest_rest_seconds=12))
+    lanes = Destinations(DestinationLimits(failures_to_open=3, first_open_seconds=5, longest_open_seconds=12))
     fail(lanes, MAIL, "email:a", 2)
     fail(lanes, MAIL, "email:b", 1)
-    assert lanes.passed_over(NOW) == ({MAIL}, frozenset())
+    assert lanes.blocked(NOW) == ({MAIL}, frozenset())
     assert lanes.open_circuits(NOW) == ["relay"]
     assert lanes.open_by_channel(NOW) == {MAIL: 1, HOOK: 0}
     assert not lanes.begin(MAIL, "email:c", at(4))
@@ -87,7 +87,7 @@ def test_a_relay_that_does_not_answer_is_left_alone_for_every_recipient_and_trie
     assert lanes.reopens_at(at(4)) == at(5)
     assert lanes.begin(MAIL, "email:c", at(5))
     assert not lanes.begin(MAIL, "email:d", at(5)), "one tries, the others wait"
-    assert lanes.passed_over(at(5)) == ({MAIL}, frozenset())
+    assert lanes.blocked(at(5)) == ({MAIL}, frozenset())
     lanes.end(MAIL, "email:c", SILENT, at(6))
     assert lanes.reopens_at(at(6)) == at(16), "it doubles"
     assert lanes.begin(MAIL, "email:c", at(16))
@@ -95,7 +95,7 @@ def test_a_relay_that_does_not_answer_is_left_alone_for_every_recipient_and_trie
     assert lanes.reopens_at(at(16)) == at(28), "and ends at the longest"
     assert lanes.begin(MAIL, "email:c", at(28))
     lanes.end(MAIL, "email:c", TAKEN, at(28))
-    assert lanes.passed_over(at(28)) == (frozenset(), frozenset())
+    assert lanes.blocked(at(28)) == (frozenset(), frozenset())
     assert [lanes.begin(MAIL, "email:c", at(28)) for _ in range(16)] == [True] * 16
 
 
@@ -110,7 +110,7 @@ def test_a_trial_that_was_cut_short_leaves_the_next_one_to_try():
 def test_a_webhook_that_fails_stands_in_nobodys_way():
     lanes = Destinations(DestinationLimits(failures_to_open=2))
     fail(lanes, HOOK, "webhook:a", 2, replace(SILENT, code=503))
-    assert lanes.passed_over(NOW) == (frozenset(), {"webhook:a"})
+    assert lanes.blocked(NOW) == (frozenset(), {"webhook:a"})
     assert lanes.begin(HOOK, "webhook:b", NOW)
     assert lanes.begin(MAIL, "email:a", NOW)
 
@@ -120,7 +120,7 @@ def test_an_answer_about_one_recipient_says_nothing_of_the_relay():
     fail(lanes, MAIL, "email:a", 1)
     fail(lanes, MAIL, "email:a", 1, GREYLISTED)
     fail(lanes, MAIL, "email:a", 1)
-    assert lanes.passed_over(NOW) == (frozenset(), frozenset()), "only failures in a row count"
+    assert lanes.blocked(NOW) == (frozenset(), frozenset()), "only failures in a row count"
 
 
 @pytest.mark.parametrize(

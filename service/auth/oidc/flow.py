@@ -60,7 +60,7 @@ class OidcSignIn:
         store: AccessStore,
         clock: Clock,
         identifiers: Identifiers,
-        box: SecretBox,
+        secret_box: SecretBox,
         settings: OidcSettings,
         sign_in: SignIn,
         *,
@@ -72,7 +72,7 @@ class OidcSignIn:
         ``default_language`` is that of an account whose claims name none that there is. Raises InvalidInputError for
         settings by which no provider can be asked.
         """
-        self._store, self._clock, self._identifiers, self._box = store, clock, identifiers, box
+        self._store, self._clock, self._identifiers, self._secret_box = store, clock, identifiers, secret_box
         self._settings, self._sign_in = settings, sign_in
         self._redirect_uri, self._default_language = redirect_uri, default_language
         self._provider = OidcProvider(settings, clock, redirect_uri)
@@ -102,7 +102,7 @@ class OidcSignIn:
             digest=_digest(secret),
             purpose=_PURPOSE,
             account_id=None,
-            sealed_data=self._box.seal(_packed(begun), purpose=_PURPOSE, owner=str(pending_id)),
+            sealed_data=self._secret_box.seal(_packed(begun), purpose=_PURPOSE, owner=str(pending_id)),
             expires_at=now + _PENDING,
         )
         await self._store.write(lambda tx: tx.sessions.add_pending(pending))
@@ -157,7 +157,7 @@ class OidcSignIn:
             raise OidcRefusedError("callback_not_begun_here")
         found = pending.id
         try:
-            begun = _unpacked(self._box.open(pending.sealed_data, purpose=_PURPOSE, owner=str(found)))
+            begun = _unpacked(self._secret_box.open(pending.sealed_data, purpose=_PURPOSE, owner=str(found)))
         except SecretUnreadableError:
             raise OidcRefusedError("callback_not_begun_here") from None
         if not hmac.compare_digest(given.get("state", "").encode("utf-8", "replace"), begun.state.encode()):

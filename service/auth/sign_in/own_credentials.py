@@ -76,12 +76,17 @@ class OwnCredentials:
     """
 
     def __init__(
-        self, store: AccessStore, clock: Clock, identifiers: Identifiers, box: SecretBox, settings: SignInSettings
+        self,
+        store: AccessStore,
+        clock: Clock,
+        identifiers: Identifiers,
+        secret_box: SecretBox,
+        settings: SignInSettings,
     ) -> None:
-        self._store, self._clock, self._identifiers, self._box = store, clock, identifiers, box
+        self._store, self._clock, self._identifiers, self._secret_box = store, clock, identifiers, secret_box
         self._settings = settings
-        self._throttling = Throttling(store, clock, box)
-        self._half_way = PendingSignIns(clock, identifiers, box, settings.pending_seconds)
+        self._throttling = Throttling(store, clock, secret_box)
+        self._pending_sign_ins = PendingSignIns(clock, identifiers, secret_box, settings.pending_seconds)
         self._passwords = Passwords()
 
     async def view(self, caller: Caller) -> OwnCredentialsView:
@@ -124,7 +129,7 @@ class OwnCredentials:
         """Return a new seed; it replaces the previous one when ``confirm_totp`` gets a code of it."""
         seed, now = new_seed(), self._clock.now()
         key = _enrolment_key("totp", caller)
-        begun = self._half_way.begun(key, "totp_enrolment", caller.account_id, {"seed": seed.hex()})
+        begun = self._pending_sign_ins.begun(key, "totp_enrolment", caller.account_id, {"seed": seed.hex()})
 
         def work(tx: AccessTransaction) -> Account:
             own = self._own(tx, caller)
@@ -144,12 +149,12 @@ class OwnCredentials:
 
         def work(tx: AccessTransaction, act: AuditContext) -> None:
             pending = self._enrolment(tx, key, "totp_enrolment")
-            seed = bytes.fromhex(self._half_way.data(pending)["seed"])
+            seed = bytes.fromhex(self._pending_sign_ins.data(pending)["seed"])
             step = matching_step(seed, typed, act.now, 0)
             if step is None:
                 raise InvalidInputError(Fault("code", "is not the code of this moment"))
             tx.sessions.remove_pending(pending.id)
-            sealed = self._box.seal(seed, purpose="totp", owner=str(caller.account_id))
+            sealed = self._secret_box.seal(seed, purpose="totp", owner=str(caller.account_id))
             tx.credentials.set_totp(Totp(caller.account_id, sealed, act.now, act.now, step))
 
         signed_in = await self._changed(caller, browser, "totp.enrolled", work, method="password+totp")
@@ -168,7 +173,9 @@ class OwnCredentials:
     async def passkey_enrolment_options(self, caller: Caller) -> str:
         """Return the JSON for ``navigator.credentials.create``; the challenge is bound to the session."""
         challenge, key = new_challenge(), _enrolment_key("passkey", caller)
-        begun = self._half_way.begun(key, "passkey_enrolment", caller.account_id, {"challenge": challenge.hex()})
+        begun = self._pending_sign_ins.begun(
+            key, "passkey_enrolment", caller.account_id, {"challenge": challenge.hex()}
+        )
 
         def work(tx: AccessTransaction) -> tuple[Account, list[Passkey]]:
             own = self._own(tx, caller)
@@ -193,7 +200,7 @@ class OwnCredentials:
             self._own(tx, caller)
             pending = self._enrolment(tx, key, "passkey_enrolment")
             tx.sessions.remove_pending(pending.id)
-            return bytes.fromhex(self._half_way.data(pending)["challenge"])
+            return bytes.fromhex(self._pending_sign_ins.data(pending)["challenge"])
 
         challenge = await self._store.write(taken)
         try:
@@ -301,7 +308,7 @@ class OwnCredentials:
 
     def _enrolment(self, tx: AccessTransaction, key: str, purpose: str) -> PendingSignIn:
         try:
-            pending, _ = self._half_way.found(tx, key, {purpose})
+            pending, _ = self._pending_sign_ins.found(tx, key, {purpose})
         except SignInOverError:
             raise StateConflictError("nothing was begun, or it took too long: begin again") from None
         return pending

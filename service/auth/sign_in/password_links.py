@@ -36,11 +36,16 @@ class PasswordLinks:
     """Issues invitations and resets, and sets the password with either link."""
 
     def __init__(
-        self, store: AccessStore, clock: Clock, identifiers: Identifiers, box: SecretBox, settings: SignInSettings
+        self,
+        store: AccessStore,
+        clock: Clock,
+        identifiers: Identifiers,
+        secret_box: SecretBox,
+        settings: SignInSettings,
     ) -> None:
-        self._store, self._clock, self._identifiers, self._box = store, clock, identifiers, box
+        self._store, self._clock, self._identifiers, self._secret_box = store, clock, identifiers, secret_box
         self._settings = settings
-        self._throttling = Throttling(store, clock, box)
+        self._throttling = Throttling(store, clock, secret_box)
         self._passwords = Passwords()
 
     def invite(self, tx: AccessTransaction, act: AuditContext, account: Account) -> str:
@@ -80,7 +85,7 @@ class PasswordLinks:
         named = normal_address(email)
         await self._throttling.begin(self._throttling.of_thing("reset_requests", browser.address, 20))
         act = AuditContext("system:sign_in", self._clock.now(), self._identifiers)
-        key = self._box.mac("throttle", b"reset\n" + named.encode("utf-8", "surrogatepass"))
+        key = self._secret_box.mac("throttle", b"reset\n" + named.encode("utf-8", "surrogatepass"))
 
         def work(tx: AccessTransaction) -> None:
             throttle = tx.sessions.throttle(key)

@@ -27,8 +27,8 @@ class SignInOverError(Exception):
 class PendingSignIns:
     """Creates, finds and changes pending sign-ins, in the caller's transaction."""
 
-    def __init__(self, clock: Clock, identifiers: Identifiers, box: SecretBox, seconds: float) -> None:
-        self._clock, self._identifiers, self._box = clock, identifiers, box
+    def __init__(self, clock: Clock, identifiers: Identifiers, secret_box: SecretBox, seconds: float) -> None:
+        self._clock, self._identifiers, self._secret_box = clock, identifiers, secret_box
         self._seconds = seconds
 
     def begun(self, secret: str, purpose: str, account_id: UUID | None, data: Mapping[str, object]) -> PendingSignIn:
@@ -50,7 +50,9 @@ class PendingSignIns:
 
     def data(self, pending: PendingSignIn) -> dict[str, Any]:
         """Return the data of a pending sign-in."""
-        data: dict[str, Any] = json.loads(self._box.open(pending.sealed_data, purpose=_PURPOSE, owner=str(pending.id)))
+        data: dict[str, Any] = json.loads(
+            self._secret_box.open(pending.sealed_data, purpose=_PURPOSE, owner=str(pending.id))
+        )
         return data
 
     def found(
@@ -66,4 +68,4 @@ class PendingSignIns:
         return pending, account
 
     def _sealed(self, identifier: UUID, data: Mapping[str, object]) -> bytes:
-        return self._box.seal(json.dumps(dict(data)).encode(), purpose=_PURPOSE, owner=str(identifier))
+        return self._secret_box.seal(json.dumps(dict(data)).encode(), purpose=_PURPOSE, owner=str(identifier))

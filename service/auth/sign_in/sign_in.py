@@ -90,12 +90,17 @@ class SignIn:
     """Signs people in. Each method that takes a guessable secret is throttled: see ``throttling``."""
 
     def __init__(
-        self, store: AccessStore, clock: Clock, identifiers: Identifiers, box: SecretBox, settings: SignInSettings
+        self,
+        store: AccessStore,
+        clock: Clock,
+        identifiers: Identifiers,
+        secret_box: SecretBox,
+        settings: SignInSettings,
     ) -> None:
-        self._store, self._clock, self._identifiers, self._box = store, clock, identifiers, box
+        self._store, self._clock, self._identifiers, self._secret_box = store, clock, identifiers, secret_box
         self._settings = settings
-        self._throttling = Throttling(store, clock, box)
-        self._half_way = PendingSignIns(clock, identifiers, box, settings.pending_seconds)
+        self._throttling = Throttling(store, clock, secret_box)
+        self._pending_sign_ins = PendingSignIns(clock, identifiers, secret_box, settings.pending_seconds)
         #: shared by all code of this process that hashes passwords, so that memory is bounded
         self.passwords = Passwords()
 
@@ -134,7 +139,7 @@ class SignIn:
         start a session, and a renewed hash of the old password must not be stored.
         """
         secret, device = new_session_secret(), self._throttling.new_device(account.id)
-        pending = self._half_way.begun(secret, "second_factor", account.id, {"wrong": 0})
+        pending = self._pending_sign_ins.begun(secret, "second_factor", account.id, {"wrong": 0})
         act = self._act(account)
 
         def work(tx: AccessTransaction) -> SignedIn | SecondFactorWanted | None:
@@ -169,7 +174,9 @@ class SignIn:
         4. Count a wrong code on the pending sign-in, which ends with the fifth.
         """
         # 1.
-        _, account = await self._store.read(lambda tx: self._half_way.found(tx, pending_secret, {"second_factor"}))
+        _, account = await self._store.read(
+            lambda tx: self._pending_sign_ins.found(tx, pending_secret, {"second_factor"})
+        )
         if account is None:
             raise SignInOverError
         # 2.
@@ -179,7 +186,7 @@ class SignIn:
         act = self._act(account)
 
         def work(tx: AccessTransaction) -> SignedIn | None:
-            current, _ = self._half_way.found(tx, pending_secret, {"second_factor"})
+            current, _ = self._pending_sign_ins.found(tx, pending_secret, {"second_factor"})
             # 3.
             method = self._taken(tx, act, account, code)
             if method is not None:
@@ -187,10 +194,10 @@ class SignIn:
                     raise SignInOverError
                 return self._begun(tx, act, account, method, browser, secret, device)
             # 4.
-            data = self._half_way.data(current)
+            data = self._pending_sign_ins.data(current)
             wrong = int(data.get("wrong", 0)) + 1
             if wrong < _WRONG_CODES:
-                self._half_way.replace(tx, current, data | {"wrong": wrong})
+                self._pending_sign_ins.replace(tx, current, data | {"wrong": wrong})
             else:
                 tx.sessions.remove_pending(current.id)
             return None
@@ -210,7 +217,7 @@ class SignIn:
             totp = tx.credentials.totp(account.id)
             if totp is None or totp.confirmed_at is None:
                 return None
-            seed = self._box.open(totp.sealed_seed, purpose="totp", owner=str(account.id))
+            seed = self._secret_box.open(totp.sealed_seed, purpose="totp", owner=str(account.id))
             step = matching_step(seed, code, act.now, totp.last_step)
             if step is None:
                 return None
@@ -232,15 +239,15 @@ class SignIn:
         if pending_secret is None:
             await self._throttling.begin(self._throttling.of_thing("passkey_options", browser.address, 100))
             secret = new_session_secret()
-            begun = self._half_way.begun(secret, "passkey", None, stated)
+            begun = self._pending_sign_ins.begun(secret, "passkey", None, stated)
             await self._store.write(lambda tx: tx.sessions.add_pending(begun))
             return sign_in_options((), challenge, rp_id=self._settings.rp_id), secret
 
         def work(tx: AccessTransaction) -> list[Passkey]:
-            current, account = self._half_way.found(tx, pending_secret, {"second_factor"})
+            current, account = self._pending_sign_ins.found(tx, pending_secret, {"second_factor"})
             if account is None:
                 raise SignInOverError
-            self._half_way.replace(tx, current, self._half_way.data(current) | stated)
+            self._pending_sign_ins.replace(tx, current, self._pending_sign_ins.data(current) | stated)
             return list(tx.credentials.passkeys(account.id))
 
         known = await self._store.write(work)
@@ -296,12 +303,12 @@ class SignIn:
         return passkey, account, verified_count(credential_json, challenge, passkey, **of_service)
 
     def _challenge(self, tx: AccessTransaction, secret: str) -> tuple[PendingSignIn, bytes]:
-        pending, _ = self._half_way.found(tx, secret, {"passkey", "second_factor"})
-        data = self._half_way.data(pending)
+        pending, _ = self._pending_sign_ins.found(tx, secret, {"passkey", "second_factor"})
+        data = self._pending_sign_ins.data(pending)
         challenge = data.pop("challenge", None)
         if pending.purpose == "second_factor":
             # The person may still enter a code.
-            self._half_way.replace(tx, pending, data)
+            self._pending_sign_ins.replace(tx, pending, data)
         else:
             tx.sessions.remove_pending(pending.id)
         if not isinstance(challenge, str):

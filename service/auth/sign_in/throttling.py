@@ -44,8 +44,8 @@ class Bucket:
 class Throttling:
     """Counts attempts, and decides when the next one is allowed."""
 
-    def __init__(self, store: AccessStore, clock: Clock, box: SecretBox) -> None:
-        self._store, self._clock, self._box = store, clock, box
+    def __init__(self, store: AccessStore, clock: Clock, secret_box: SecretBox) -> None:
+        self._store, self._clock, self._secret_box = store, clock, secret_box
 
     def of_guesses(self, what: str, who: str, account_id: UUID | None, browser: Browser) -> tuple[Bucket, ...]:
         """Return the buckets for a guess at a secret of an account; ``who`` is the entered name, known or not.
@@ -55,14 +55,14 @@ class Throttling:
         """
         nonce = None if account_id is None or browser.device is None else self._known(account_id, browser.device)
         data = what.encode() + b"\n" + who.encode() + b"\n" + (b"strangers" if nonce is None else nonce)
-        of_account = Bucket(self._box.mac("throttle", data), 5, own=nonce is not None)
+        of_account = Bucket(self._secret_box.mac("throttle", data), 5, own=nonce is not None)
         if nonce is not None:
             return (of_account,)
-        return of_account, Bucket(self._box.mac("throttle", b"address\n" + browser.address.encode()), 20)
+        return of_account, Bucket(self._secret_box.mac("throttle", b"address\n" + browser.address.encode()), 20)
 
     def of_thing(self, what: str, identifier: str, free: int) -> Bucket:
         """Return the bucket for another kind of attempt, such as reset requests of a network address."""
-        return Bucket(self._box.mac("throttle", f"{what}\n{identifier}".encode()), free, own=True)
+        return Bucket(self._secret_box.mac("throttle", f"{what}\n{identifier}".encode()), free, own=True)
 
     async def begin(self, *buckets: Bucket) -> bool:
         """Count an attempt in every bucket; return whether a wait begins in one of them.
@@ -94,7 +94,7 @@ class Throttling:
     def new_device(self, account_id: UUID) -> str:
         """Return a device cookie for an account: bound to it, and authenticated by a MAC."""
         content = account_id.bytes + secrets.token_bytes(_NONCE_BYTES)
-        return base64.urlsafe_b64encode(content + self._box.mac("device", content)).rstrip(b"=").decode()
+        return base64.urlsafe_b64encode(content + self._secret_box.mac("device", content)).rstrip(b"=").decode()
 
     def is_known(self, account_id: UUID, device: str | None) -> bool:
         """Return whether this service issued a device cookie for this account."""
@@ -105,7 +105,7 @@ class Throttling:
         try:
             raw = base64.b64decode(device + "=" * (-len(device) % 4), altchars=b"-_", validate=True)
             content, tag = raw[: 16 + _NONCE_BYTES], raw[16 + _NONCE_BYTES :]
-            self._box.verify_mac("device", content, tag)
+            self._secret_box.verify_mac("device", content, tag)
         except (binascii.Error, ValueError, SecretUnreadableError):
             return None
         return content[16:] if content[:16] == account_id.bytes else None

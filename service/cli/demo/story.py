@@ -48,7 +48,7 @@ async def run_demo(out: Path, *, once: bool, port: int) -> None:
                 {} if once or port == 0 else {"provider__console_url": f"http://localhost:{port}"}
             )
             async with embedded_service(Path(scratch) / "data", port=0 if once else port, **settings) as running:
-                await tell(running, out, console)
+                await run_story(running, out, console)
                 if not once:
                     await _serve_on(running, out, console)
 
@@ -74,13 +74,13 @@ async def _serve_on(running: RunningService, out: Path, console: Console) -> Non
     await stop.wait()
 
 
-async def tell(running: RunningService, out: Path, console: Console) -> None:
-    """Tell the story; raises DemoError at the first step that does not hold.
+async def run_story(running: RunningService, out: Path, console: Console) -> None:
+    """Run the story; raises DemoError at the first step that fails.
 
     1. Register three customers: languages, profiles and agreement dates differ.
-    2. Ask, before anything is recorded, who would be told.
+    2. Ask, before anything is recorded, who would be notified.
     3. Declare one real public incident.
-    4. Show who is told, who is not, and why; settle what was open, and see the verdict follow.
+    4. Show who is notified, who is not, and why; settle an open fact, and see the verdict change.
     5. Release; wait until the sink has every mail.
     6. Save the mails and the trust anchors.
     7. Verify one mail with our verifier and with openssl.
@@ -91,14 +91,14 @@ async def tell(running: RunningService, out: Path, console: Console) -> None:
         console.rule("[bold]1. Three customers")
         ids = await _register(api, console)
         facts, source = demo_incident(ids, datetime.now(UTC))
-        console.rule("[bold]2. Dry run: who would be told?")
+        console.rule("[bold]2. Dry run: who would be notified?")
         dry = await _post(api, "/incidents/dry-run", facts)
         console.print(f"[bold]{source.name}[/], as if it happened tonight to fictitious customers. {source.sources[0]}")
         console.print(f"Nothing is recorded yet. Verdicts: {_tally(dry['tally'])}")
         console.rule("[bold]3. The analyst declares")
         incident = await _post(api, "/incidents", facts, {"Idempotency-Key": "demo-declare-1"})
         _show_classification(console, incident)
-        console.rule("[bold]4. Who is told, who is not, and why")
+        console.rule("[bold]4. Who is notified, who is not, and why")
         await _show_assessments(api, console, incident)
         console.print(
             "\n[yellow]Unknown is not no.[/] The analyst establishes that other customers' data is not harmed:"

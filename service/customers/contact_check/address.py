@@ -30,8 +30,8 @@ _MAX_ADDRESS_CHARACTERS = 254
 class AddressChecker:
     """Checks addresses in one run. After the relay failed once, it is not asked again in this run."""
 
-    def __init__(self, means: CheckDependencies, clock: Clock, identifiers: Identifiers) -> None:
-        self._means, self._clock, self._identifiers = means, clock, identifiers
+    def __init__(self, dependencies: CheckDependencies, clock: Clock, identifiers: Identifiers) -> None:
+        self._dependencies, self._clock, self._identifiers = dependencies, clock, identifiers
         #: why the relay could not be asked; None if it could
         self.relay_fault: str | None = None
 
@@ -46,7 +46,10 @@ class AddressChecker:
             return self._result(contact, now, ok=False, reason="is not a mailbox address")
         # 2.
         domain = contact.email.rpartition("@")[2]
-        if self._means.domain_fault is not None and (fault := await self._means.domain_fault(domain)) is not None:
+        if (
+            self._dependencies.domain_fault is not None
+            and (fault := await self._dependencies.domain_fault(domain)) is not None
+        ):
             return self._result(contact, now, ok=False, reason=fault)
         # 3.
         outcome = await self._ask_relay(contact, send=send)
@@ -62,13 +65,13 @@ class AddressChecker:
         """Return the relay's answer to a test mail or to a probe; None if it cannot be asked."""
         if self.relay_fault is not None:
             return None
-        if send and self._means.mail is not None:
-            outcome = await self._send_test_mail(contact, self._means.mail)
-        elif self._means.probe is None:
+        if send and self._dependencies.mail is not None:
+            outcome = await self._send_test_mail(contact, self._dependencies.mail)
+        elif self._dependencies.probe is None:
             return None
         else:
             try:
-                outcome = await self._means.probe.ask(contact.email)
+                outcome = await self._dependencies.probe.ask(contact.email)
             except RelayUnavailableError as error:
                 self.relay_fault = str(error)
                 return None
@@ -81,19 +84,21 @@ class AddressChecker:
         """Send the test mail in the form and with the signature of a notice."""
         now = self._clock.now()
         words = _WORDS.get(contact.language, _WORDS["en"])
-        subject = words["subject"].format(provider=self._means.sender_name)
-        text = words["text"].format(provider=self._means.sender_name, contact=self._means.provider_contact)
+        subject = words["subject"].format(provider=self._dependencies.sender_name)
+        text = words["text"].format(
+            provider=self._dependencies.sender_name, contact=self._dependencies.provider_contact
+        )
         envelope = Envelope(
-            sender=self._means.sender,
-            sender_name=self._means.sender_name,
+            sender=self._dependencies.sender,
+            sender_name=self._dependencies.sender_name,
             recipient=contact.email,
             recipient_name=contact.name,
             date=now,
-            message_id=message_id("check", self._identifiers.new_id(), self._means.sender.rpartition("@")[2]),
+            message_id=message_id("check", self._identifiers.new_id(), self._dependencies.sender.rpartition("@")[2]),
         )
-        signer = self._means.signer
+        signer = self._dependencies.signer
         try:
-            verify_sender(signer, self._means.sender)
+            verify_sender(signer, self._dependencies.sender)
             prepared = prepare_text(subject, text, contact.language)
             if mail_form(contact, now).form is MailForm.ENCRYPTED and contact.smime_certificate is not None:
                 entity = assemble_entity_to_encrypt(prepared, envelope, signer.sign_detached, subject)
@@ -105,7 +110,7 @@ class AddressChecker:
         except InvalidInputError as error:
             return Outcome.failure(OutcomeKind.PERMANENT_FAILURE, str(error))
         return await mail.send(
-            sender=self._means.sender, recipient=contact.email, message_id=envelope.message_id, content=content
+            sender=self._dependencies.sender, recipient=contact.email, message_id=envelope.message_id, content=content
         )
 
     def _result(

@@ -43,15 +43,15 @@ class ContactChecker:
     def __init__(
         self,
         store: AccessStore,
-        means: CheckDependencies,
+        dependencies: CheckDependencies,
         provider: ProviderSettings,
         *,
         clock: Clock,
         identifiers: Identifiers,
     ) -> None:
-        self._store, self._means, self._provider = store, means, provider
+        self._store, self._dependencies, self._provider = store, dependencies, provider
         self._clock, self._identifiers = clock, identifiers
-        self._webhooks = WebhookChecker(means, clock, identifiers)
+        self._webhooks = WebhookChecker(dependencies, clock, identifiers)
 
     async def check_all(self, *, send: bool = False, actor: str = ACTOR) -> CheckReport:
         """Check every customer; results are recorded per customer, and alerts are raised together at the end."""
@@ -81,7 +81,7 @@ class ContactChecker:
         return CheckReport(tuple(lines), addresses.relay_fault)
 
     def _new_addresses(self) -> AddressChecker:
-        return AddressChecker(self._means, self._clock, self._identifiers)
+        return AddressChecker(self._dependencies, self._clock, self._identifiers)
 
     async def _check(
         self,

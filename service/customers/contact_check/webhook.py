@@ -15,16 +15,16 @@ from service.monitoring.notice_findings import AlertCandidate
 class WebhookChecker:
     """Checks endpoints."""
 
-    def __init__(self, means: CheckDependencies, clock: Clock, identifiers: Identifiers) -> None:
-        self._means, self._clock, self._identifiers = means, clock, identifiers
+    def __init__(self, dependencies: CheckDependencies, clock: Clock, identifiers: Identifiers) -> None:
+        self._dependencies, self._clock, self._identifiers = dependencies, clock, identifiers
 
     async def check(
         self, customer: Customer, endpoint: WebhookEndpoint, secrets: tuple[WebhookSecret, ...]
     ) -> tuple[list[ReachabilityCheck], list[CheckLine]]:
         """Post a test event and return the check with its line; no check if the service itself could not post."""
-        if self._means.webhook is None:
+        if self._dependencies.webhook is None:
             return [], []
-        outcome = await self._means.webhook(endpoint, secrets)
+        outcome = await self._dependencies.webhook(endpoint, secrets)
         if outcome.kind is OutcomeKind.REFUSED_HERE:
             # The fault is on this side, so it says nothing about the receiver.
             return [], [CheckLine(customer.name, endpoint.url, "failed", f"nothing was posted: {outcome.text}")]
@@ -47,12 +47,12 @@ class WebhookChecker:
 
     def certificate_findings(self, customer: Customer, endpoint: WebhookEndpoint) -> list[AlertCandidate]:
         """Return the findings about the receiver's certificate: 30, 7 and 1 days before its end."""
-        end, days = self._means.webhook_certificate_end(endpoint.url), self._days_to_certificate_end(endpoint)
+        end, days = self._dependencies.webhook_certificate_end(endpoint.url), self._days_to_certificate_end(endpoint)
         if end is None or days is None or days >= max(EXPIRY_WARNING_DAYS):
             return []
         stage = min(warned for warned in EXPIRY_WARNING_DAYS if days < warned)
         return [certificate_end_finding(customer, endpoint.id, end, stage)]
 
     def _days_to_certificate_end(self, endpoint: WebhookEndpoint) -> int | None:
-        end = self._means.webhook_certificate_end(endpoint.url)
+        end = self._dependencies.webhook_certificate_end(endpoint.url)
         return None if end is None else (end - self._clock.now()).days

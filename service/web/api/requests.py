@@ -42,7 +42,7 @@ class ApiContext:
     settings: Settings
     metrics: Metrics
     #: seals and opens the secrets of webhooks
-    box: SecretBox
+    secret_box: SecretBox
     #: posts to customers' systems
     webhook: WebhookChannel | None = None
 

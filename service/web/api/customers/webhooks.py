@@ -175,7 +175,7 @@ def new_secret(
     else:
         plaintext = Ed25519PrivateKey.generate().private_bytes_raw()
         public = public_key_text(plaintext)
-    sealed = seal_secret(context.box, kind, str(key), plaintext)
+    sealed = seal_secret(context.secret_box, kind, str(key), plaintext)
     secret = new_secret_record(act, endpoint, key, kind, sealed, public)
     # Of v1a the receiver needs the public key alone: the private one leaves this service for nobody.
     shown = shared_secret_text(plaintext) if kind is SignatureKind.V1 else None

@@ -18,8 +18,8 @@ from service.delivery.acknowledgements import (
     AcknowledgementStatus,
     IncidentAcknowledgementStatus,
     NoticeOpened,
-    incident_standing,
-    standing,
+    acknowledgement_status,
+    incident_acknowledgement_status,
 )
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out, Prose, Schema
@@ -136,7 +136,7 @@ async def list_of_notice(access: MayReadNotices, notice_id: UUID) -> Response:
 
     def work(tx: AccessTransaction) -> AcknowledgementStatus:
         notice = tx.notices.require(notice_id)
-        return standing(tx, access, notice)
+        return acknowledgement_status(tx, access, notice)
 
     found = await access.read(work)
     return json_response(AcknowledgementList.model_construct(**_standing_fields(found)))
@@ -174,7 +174,7 @@ async def list_of_incident(
 
 def _of_incident(tx: AccessTransaction, access: Access, incident_id: UUID, limit: int) -> IncidentAcknowledgementStatus:
     tx.incidents.require(incident_id)
-    return incident_standing(tx, access, incident_id, limit)
+    return incident_acknowledgement_status(tx, access, incident_id, limit)
 
 
 def _standing_fields(found: AcknowledgementStatus) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires, open_to_strangers
 from service.auth.sign_in.links import LinkVoidError
 from service.delivery.acknowledge_link import AcknowledgeLinks, Linked
-from service.delivery.acknowledgements import AcknowledgementStatus, incident_standing
+from service.delivery.acknowledgements import AcknowledgementStatus, incident_acknowledgement_status
 from service.ports.store import AccessTransaction
 from service.web.api.notices.acknowledgements import AcknowledgementIn
 from service.web.console.failures import PageRoute
@@ -90,7 +90,7 @@ async def of_incident(request: Request, access: MayReadIncidents, incident_id: U
 
     def work(tx: AccessTransaction) -> tuple[str, Entries]:
         incident = tx.incidents.require(incident_id)
-        found = incident_standing(tx, access, incident_id, _SHOWN_MAX)
+        found = incident_acknowledgement_status(tx, access, incident_id, _SHOWN_MAX)
         entries = [Entry(each, _is_late(each, now)) for each in found.items]
         more = found.acknowledged + found.not_acknowledged > len(entries)
         return incident.ticket, Entries(entries, found.acknowledged, found.not_acknowledged, more)

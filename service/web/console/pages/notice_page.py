@@ -24,10 +24,10 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.delivery.acknowledgements import (
     AcknowledgementStatus,
+    acknowledgement_status,
     acts_for,
     own_acknowledgement,
     record_opening,
-    standing,
 )
 from service.ports.store import AccessTransaction
 from service.web.console.failures import PageRoute
@@ -93,7 +93,7 @@ def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: b
         tx.customers.get(notice.customer_id),
         sealed,
         served,
-        None if sealed is None else standing(tx, access, notice),
+        None if sealed is None else acknowledgement_status(tx, access, notice),
         own_acknowledgement(tx, access, notice_id),
     )
 
