@@ -6,6 +6,7 @@ from notifications.incident.facts import (
     UNKNOWN,
     AffectedCustomer,
     Answer,
+    Category,
     Cause,
     Controller,
     Harm,
@@ -21,6 +22,7 @@ from notifications.incident.facts import (
     ResourceKind,
     Tlp,
     UnlistedCustomers,
+    is_restated,
 )
 from notifications.incident.validation import rsit_taxonomy, validate_facts
 
@@ -30,6 +32,7 @@ __all__ = [
     "UNKNOWN",
     "AffectedCustomer",
     "Answer",
+    "Category",
     "Cause",
     "Controller",
     "Harm",
@@ -45,6 +48,7 @@ __all__ = [
     "ResourceKind",
     "Tlp",
     "UnlistedCustomers",
+    "is_restated",
     "rsit_taxonomy",
     "validate_facts",
 ]

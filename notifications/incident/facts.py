@@ -4,7 +4,7 @@ A fact that is not established has the value ``unknown``, or ``None`` for texts,
 mean no (agreement 3.2). A fact that is left out is unknown; classification lists what each answer would change.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -132,6 +132,27 @@ class LocalizedText:
         return self.texts[0]
 
 
+#: A category of people or of records: a text by language. A plain string is the form of earlier facts. Readers of every
+#: language get it as it is.
+Category = LocalizedText | str
+
+
+def is_restated(then: Sequence[str | Mapping[str, str]], now: Sequence[str | Mapping[str, str]]) -> bool:
+    """Return whether a list of names or texts still has each item of an earlier one; both in the form of JSON.
+
+    A text by language is the same one while it has a text in common. So a translation that is added changes nothing.
+    """
+    return all(any(_is_same(old, new) for new in now) for old in then)
+
+
+def _is_same(old: str | Mapping[str, str], new: str | Mapping[str, str]) -> bool:
+    if isinstance(old, str):
+        return old == new if isinstance(new, str) else old in new.values()
+    if isinstance(new, str):
+        return new in old.values()
+    return any(new.get(language) == text for language, text in old.items())
+
+
 @dataclass(frozen=True, slots=True)
 class Harm:
     """Which security properties are harmed."""
@@ -156,9 +177,9 @@ class PersonalData:
 
     breach: PersonalDataBreach = PersonalDataBreach.UNKNOWN
     controller: Controller = Controller.UNKNOWN
-    categories_of_data_subjects: tuple[str, ...] | None = None
+    categories_of_data_subjects: tuple[Category, ...] | None = None
     data_subjects_approx: int | None = None
-    categories_of_records: tuple[str, ...] | None = None
+    categories_of_records: tuple[Category, ...] | None = None
     records_approx: int | None = None
     likely_consequences: LocalizedText | None = None
 

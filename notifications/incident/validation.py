@@ -14,6 +14,7 @@ from notifications.incident.facts import (
     LANGUAGES,
     UNKNOWN,
     AffectedCustomer,
+    Category,
     IncidentFacts,
     LocalizedText,
     PersonalData,
@@ -148,15 +149,19 @@ def _text_faults(field: str, text: LocalizedText, max_characters: int, forbidden
         yield from _string_faults(f"{field}.{language}", words, max_characters, forbidden)
 
 
-def _names_faults(field: str, names: tuple[str, ...] | None) -> Iterable[Fault]:
+def _names_faults(field: str, names: tuple[Category, ...] | None) -> Iterable[Fault]:
     if not names:
         return
     if len(names) > NAMES_MAX:
         yield Fault(field, f"must not have more than {NAMES_MAX} entries")
         return
     for index, name in enumerate(names):
-        yield from _string_faults(f"{field}.{index}", name, NAME_MAX_CHARACTERS, _FORBIDDEN_IN_NAMES)
-    if len(set(names)) != len(names):
+        if isinstance(name, LocalizedText):
+            yield from _text_faults(f"{field}.{index}", name, NAME_MAX_CHARACTERS, _FORBIDDEN_IN_NAMES)
+        else:
+            yield from _string_faults(f"{field}.{index}", name, NAME_MAX_CHARACTERS, _FORBIDDEN_IN_NAMES)
+    stated = [text for name in names for text in (name.texts if isinstance(name, LocalizedText) else (name,))]
+    if len(set(stated)) != len(stated):
         yield Fault(field, "must not name the same thing twice")
 
 

@@ -17,12 +17,15 @@ from notifications.incident import (
     Answer,
     Harm,
     IncidentFacts,
+    LocalizedText,
     Property,
+    is_restated,
 )
 
 _OWN_PREFIX = "affected_customers."
 _OF_BREACH = "personal_data."
 _BREACH = "personal_data.breach"
+_CATEGORIES = frozenset({"personal_data.categories_of_data_subjects", "personal_data.categories_of_records"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,10 @@ def coded_facts(view: CustomerView) -> dict[str, Any]:
 def changes(
     previous: tuple[CustomerView, Classification], current: tuple[CustomerView, Classification]
 ) -> list[dict[str, Any]]:
-    """Return each coded fact or classification result that changed, with its old and its new value."""
+    """Return each coded fact or classification result that changed, with its old and its new value.
+
+    A category that got a translation is no change.
+    """
     was, is_now = (_coded_result(classification) | coded_facts(view) for view, classification in (previous, current))
     if is_now[_BREACH] == "no":
         # Without a personal-data breach its other facts (controller, counts) do not exist, not even as "not known yet".
@@ -109,8 +115,14 @@ def changes(
     return [
         {"fact": fact, "from": was[fact], "to": value}
         for fact, value in is_now.items()
-        if was[fact] != value
+        if was[fact] != value and not (fact in _CATEGORIES and _is_translated(was[fact], value))
     ]  # fmt: skip
+
+
+def _is_translated(was: tuple[Any, ...] | None, is_now: tuple[Any, ...] | None) -> bool:
+    if was is None or is_now is None:
+        return False
+    return is_restated(was, is_now) and is_restated(is_now, was)
 
 
 def _coded_result(classification: Classification) -> dict[str, Any]:
@@ -169,6 +181,8 @@ def _coded(value: object) -> object:
         return None
     if isinstance(value, datetime):
         return timestamp_text(value)
-    if isinstance(value, tuple | Mapping):
+    if isinstance(value, tuple):
+        return tuple(item.as_mapping() if isinstance(item, LocalizedText) else item for item in value)
+    if isinstance(value, Mapping):
         return value
     return str(value) if isinstance(value, str) else value

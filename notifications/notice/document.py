@@ -18,6 +18,7 @@ from notifications.incident import (
     LANGUAGES,
     UNKNOWN,
     Answer,
+    Category,
     Incident,
     IncidentFacts,
     LocalizedText,
@@ -219,15 +220,19 @@ def _personal_data(view: CustomerView, provider: Provider) -> dict[str, Any]:
         "breach": stated.breach.value,
         "controller": stated.controller.value,
         "nature_of_breach": [each.value for each in Property if view.own.data_harm.of(each) is Answer.YES],
-        "categories_of_data_subjects": stated.categories_of_data_subjects,
+        "categories_of_data_subjects": _categories(stated.categories_of_data_subjects),
         "data_subjects_approx": stated.data_subjects_approx,
-        "categories_of_records": stated.categories_of_records,
+        "categories_of_records": _categories(stated.categories_of_records),
         "records_approx": stated.records_approx,
         "likely_consequences": _text(stated.likely_consequences),
         "contact_point": provider.contact_point(),
         "measures": _text(view.facts.measures_taken),
         "impact_on_hosted_data": _text(view.own.effect),
     }
+
+
+def _categories(stated: tuple[Category, ...] | None) -> list[str | dict[str, str]] | None:
+    return None if stated is None else [item if isinstance(item, str) else item.as_mapping() for item in stated]
 
 
 def _text(text: LocalizedText | None) -> dict[str, str] | None:

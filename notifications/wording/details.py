@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from notifications.incident import is_restated
 from notifications.wording.closing import checking, clocks, contact
 from notifications.wording.letter import Block, Items, Paragraph, Phrase, Quote, Rows, Section, Table
 from notifications.wording.opening import PROPERTIES, affected
@@ -63,7 +64,7 @@ def _was_wrong(change: dict[str, Any]) -> bool:
     if was is None or (was, is_now) == ("suspected", "confirmed"):
         return False
     if isinstance(was, list | tuple) and isinstance(is_now, list | tuple):
-        return not set(was) <= set(is_now)
+        return not is_restated(was, is_now)
     return not (change["fact"] == "resources_count" and was < is_now)
 
 

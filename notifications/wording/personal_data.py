@@ -1,6 +1,6 @@
 """The personal-data section: every item of DPA art. 8, including the items not known yet (GDPR art. 33(4))."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from notifications.wording.letter import Block, Paragraph, Phrase, Rows, Section
@@ -17,9 +17,9 @@ def personal_data(reader: Reader) -> Section | None:
         (say("Breach"), Phrase(reader.words(f"breach.{stated['breach']}"))),
         (say("Controller of the personal data"), Phrase(reader.words(f"controller.{stated['controller']}"))),
         (say("Nature of the breach"), Phrase(_nature(reader, stated))),
-        (say("Categories of data subjects"), Phrase(_names(reader, stated["categories_of_data_subjects"]))),
+        (say("Categories of data subjects"), _categories(reader, stated["categories_of_data_subjects"])),
         (say("Approximate number of data subjects"), Phrase(_count(reader, stated["data_subjects_approx"]))),
-        (say("Categories of personal data records"), Phrase(_names(reader, stated["categories_of_records"]))),
+        (say("Categories of personal data records"), _categories(reader, stated["categories_of_records"])),
         (say("Approximate number of personal data records"), Phrase(_count(reader, stated["records_approx"]))),
         (say("Contact point"), Phrase(contact_point(reader, stated["contact_point"]))),
     )
@@ -51,10 +51,10 @@ def _nature(reader: Reader, stated: Mapping[str, Any]) -> str:
     return ", ".join(reader.words(f"fact.data_harm.{name}") for name in PROPERTIES if name in harmed)
 
 
-def _names(reader: Reader, names: list[str] | None) -> str:
-    if names is None:
-        return reader.words("answer.unknown")
-    return reader.names(names) or reader.say("none")
+def _categories(reader: Reader, stated: Sequence[str | Mapping[str, str]] | None) -> Phrase:
+    if stated is None:
+        return Phrase(reader.words("answer.unknown"))
+    return reader.phrases(stated) if stated else Phrase(reader.say("none"))
 
 
 def _count(reader: Reader, count: int | None) -> str:

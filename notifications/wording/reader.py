@@ -62,6 +62,23 @@ class Reader:
         language, text = self._chosen(texts)
         return Phrase(on_one_line(text), *self._marked(language))
 
+    def phrases(self, items: Sequence[str | Mapping[str, str]]) -> Phrase:
+        """Return names and short free texts as one text, marked where they are not in the reader's language.
+
+        Names have no language. If only some texts are in another language, each of these has its own mark.
+        """
+        chosen = [(None, item) if isinstance(item, str) else self._chosen(item) for item in items]
+        languages = {language for language, _ in chosen}
+        if len(languages) == 1:
+            return Phrase(", ".join(on_one_line(text) for _, text in chosen), *self._marked(*languages))
+        notes = [self._marked(language)[1] for language, _ in chosen]
+        return Phrase(
+            ", ".join(
+                on_one_line(text) if note is None else f"{on_one_line(text)} [{note}]"
+                for (_, text), note in zip(chosen, notes, strict=True)
+            )
+        )
+
     def quote(self, texts: Mapping[str, str]) -> Quote:
         """Return a free text, marked where it is not in the reader's language."""
         language, text = self._chosen(texts)
@@ -76,7 +93,7 @@ class Reader:
         if isinstance(value, int):
             return self.number(value)
         if not isinstance(value, str):
-            return self.names(value) or self.say("none")
+            return self._in_a_cell(self.phrases(value)) if value else self.say("none")
         if name.endswith("_at"):
             return self.when(value)
         if name in _VALUE_KINDS:
@@ -92,7 +109,11 @@ class Reader:
                 return language, texts[language]
         return min(texts.items())
 
-    def _marked(self, language: str) -> tuple[str | None, str | None]:
-        if language == self.language:
+    @staticmethod
+    def _in_a_cell(phrase: Phrase) -> str:
+        return phrase.text if phrase.language_note is None else f"{phrase.text} [{phrase.language_note}]"
+
+    def _marked(self, language: str | None) -> tuple[str | None, str | None]:
+        if language is None or language == self.language:
             return None, None
         return language, self.say("text in %(language)s", language=self.words(f"language.{language}"))

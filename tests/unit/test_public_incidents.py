@@ -39,9 +39,8 @@ LISTS = (
     "services",
     "regions",
     "availability_zones",
-    "categories_of_data_subjects",
-    "categories_of_records",
 )
+CATEGORIES = ("categories_of_data_subjects", "categories_of_records")
 CODES = {
     "inside_perimeter": Answer,
     "intent": Intent,
@@ -73,6 +72,8 @@ def parsed(key, value):
         return datetime.fromisoformat(value)
     if key in LISTS:
         return tuple(value)
+    if key in CATEGORIES:
+        return tuple(LocalizedText.of(category) for category in value)
     if key in CODES:
         return CODES[key](value)
     if key in {"service_harm", "data_harm"}:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from notifications.decision import Decision, DueKind, Verdict
-from notifications.incident import UNKNOWN, Incident, IncidentFacts, PersonalDataBreach
+from notifications.incident import UNKNOWN, Incident, IncidentFacts, PersonalDataBreach, is_restated
 from notifications.notice import Notice, NoticeKind, NoticeState
 from notifications.use_cases.audit_context import AuditContext, as_json
 from notifications.use_cases.incidents.customer_decider import Agreements, CustomerCase, CustomerDecider
@@ -15,6 +15,8 @@ _NOT_CODED = frozenset({
     "title", "summary", "measures_taken", "recommendations", "not_known_yet", "next_update_by", "ended_at",
     "effect", "likely_consequences", "name", "tlp",
 })  # fmt: skip
+#: What identifies a record in a list; a text by language has neither.
+_RECORD_KEYS = ("customer_id", "id")
 #: A confirmed suspicion is an update, because the customer was notified of a suspicion.
 _FIRMED_UP = frozenset({(PersonalDataBreach.SUSPECTED.value, PersonalDataBreach.CONFIRMED.value)})
 
@@ -99,17 +101,17 @@ def _contradicts(then: object, now: object) -> bool:
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         return any(key not in _NOT_CODED and _contradicts(value, now.get(key)) for key, value in then.items())
     if isinstance(then, list) and isinstance(now, list):
-        if any(isinstance(item, Mapping) for item in (*then, *now)):
+        if any(isinstance(item, Mapping) and not item.keys().isdisjoint(_RECORD_KEYS) for item in (*then, *now)):
             # Records (affected customers, resources): an added one is an update, a removed or changed one a correction.
             return any(_contradicts(old, _counterpart(old, now)) for old in then)
-        return not set(then) <= set(now)
+        return not is_restated(then, now)
     if then is None or then == UNKNOWN or (isinstance(now, str) and (then, now) in _FIRMED_UP):
         return False
     return then != now
 
 
 def _counterpart(record: Mapping[str, object], others: list[object]) -> object:
-    key = "customer_id" if "customer_id" in record else "id"
+    key = next(key for key in _RECORD_KEYS if key in record)
     return next((other for other in others if isinstance(other, Mapping) and other.get(key) == record.get(key)), None)
 
 

@@ -95,7 +95,7 @@ def _pair(kind: Any) -> _Pair:
     """Return the converters of a type."""
     origin = get_origin(kind)
     if origin in {Union, UnionType}:
-        return _optional(get_args(kind))
+        return _text_or_record(get_args(kind)) or _optional(get_args(kind))
     if origin is tuple:
         return _sequence(get_args(kind))
     if kind in _ATOMS:
@@ -122,6 +122,18 @@ def _optional(members: tuple[Any, ...]) -> _Pair:
     )
 
 
+def _text_or_record(members: tuple[Any, ...]) -> _Pair | None:
+    """Return the converters of a record that earlier releases stored as plain text; text stays text."""
+    records = [member for member in members if is_dataclass(member)]
+    if set(members) != {str, *records} or len(records) != 1:
+        return None
+    to_json, from_json = _record(records[0])
+    return (
+        lambda value: value if isinstance(value, str) else to_json(value),
+        lambda value: value if isinstance(value, str) else from_json(value),
+    )
+
+
 def _sequence(members: tuple[Any, ...]) -> _Pair:
     if len(members) == 2 and members[1] is Ellipsis:  # noqa: PLR2004 - tuple[X, ...] has two members
         to_item, from_item = _pair(members[0])
@@ -134,7 +146,7 @@ def _sequence(members: tuple[Any, ...]) -> _Pair:
     return None, tuple
 
 
-def _record(kind: Any) -> _Pair:
+def _record(kind: Any) -> tuple[_Convert, _Convert]:
     hints = get_type_hints(kind)
     members = fields(kind)
     pairs = [(member.name, *_pair(hints[member.name])) for member in members]

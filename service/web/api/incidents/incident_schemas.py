@@ -10,6 +10,7 @@ from notifications.errors import Fault, InvalidInputError
 from notifications.incident import (
     AffectedCustomer,
     Answer,
+    Category,
     Cause,
     Controller,
     Harm,
@@ -26,7 +27,7 @@ from notifications.incident import (
 )
 from notifications.use_cases.audit_context import as_json
 from notifications.use_cases.incidents.record_incident import IncidentResult
-from service.web.api.fields import Code, Line, LineText, Moment, Out, ProseText, Schema, localized
+from service.web.api.fields import Code, Language, Line, LineText, Moment, Out, ProseText, Schema, localized
 from service.web.api.incidents.assessment_schemas import ClassificationOut
 
 Count = Annotated[int, Field(ge=0, le=10_000_000_000)]
@@ -45,6 +46,12 @@ class HarmIn(Schema):
         return Harm(self.availability, self.integrity, self.confidentiality, self.traceability)
 
 
+_CATEGORIES = (
+    "Each category by language (`fr`, `en`, `de`). A plain string is deprecated: readers of every language get it as"
+    " it is."
+)
+
+
 class PersonalDataIn(Schema):
     """Personal data of one customer (DPA art. 7 and 8); null is "not known yet"."""
 
@@ -52,9 +59,9 @@ class PersonalDataIn(Schema):
         default=PersonalDataBreach.UNKNOWN, description="A suspicion owes a notice like a certainty does (DPA art. 7)."
     )
     controller: Controller = Controller.UNKNOWN
-    categories_of_data_subjects: tuple[Line, ...] | None = None
+    categories_of_data_subjects: tuple[LineText, ...] | None = Field(default=None, description=_CATEGORIES)
     data_subjects_approx: Count | None = None
-    categories_of_records: tuple[Line, ...] | None = None
+    categories_of_records: tuple[LineText, ...] | None = Field(default=None, description=_CATEGORIES)
     records_approx: Count | None = None
     likely_consequences: ProseText | None = None
 
@@ -190,9 +197,9 @@ def _affected(stated: AffectedCustomerIn, default_language: str) -> AffectedCust
         personal_data=PersonalData(
             breach=data.breach,
             controller=data.controller,
-            categories_of_data_subjects=data.categories_of_data_subjects,
+            categories_of_data_subjects=_categories(data.categories_of_data_subjects),
             data_subjects_approx=data.data_subjects_approx,
-            categories_of_records=data.categories_of_records,
+            categories_of_records=_categories(data.categories_of_records),
             records_approx=data.records_approx,
             likely_consequences=localized(data.likely_consequences, default_language),
         ),
@@ -201,6 +208,12 @@ def _affected(stated: AffectedCustomerIn, default_language: str) -> AffectedCust
         ),
         effect=localized(stated.effect, default_language),
     )
+
+
+def _categories(stated: tuple[str | dict[Language, str], ...] | None) -> tuple[Category, ...] | None:
+    if stated is None:
+        return None
+    return tuple(item if isinstance(item, str) else LocalizedText.of(dict[str, str](item.items())) for item in stated)
 
 
 affected_to_domain = _affected
