@@ -9,6 +9,7 @@ import click
 
 from service.bootstrap.server import build_server
 from service.settings import Settings
+from service.system.http_protocol import ConnectionLimits
 from service.system.http_server import HttpServer, listening_socket
 from service.system.signals import stop_on_signal
 from service.web.app import create_app
@@ -29,6 +30,7 @@ async def serve_until_stopped(settings: Settings, host: str, port: int, *, works
             running.probes,
             running.console,
             max_body_bytes=settings.limits.max_body_bytes,
+            max_buffered_bytes=settings.limits.max_buffered_bytes,
             version=version("greffier"),
         )
         with listening_socket(host, port) as listener:
@@ -36,6 +38,7 @@ async def serve_until_stopped(settings: Settings, host: str, port: int, *, works
                 app,
                 stop_seconds=settings.limits.stop_seconds,
                 trusted_proxies=settings.access.trusted_proxies,
+                limits=connection_limits(settings),
             )
             worker = running.worker
 
@@ -51,6 +54,12 @@ async def serve_until_stopped(settings: Settings, host: str, port: int, *, works
             bound = listener.getsockname()[1]
             click.echo(f"serving http://{host}:{bound}/api/v1  token in {settings.token_file}", err=True)
             await serving
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the limits of the server's connections."""
+    limits = settings.limits
+    return ConnectionLimits(limits.header_seconds, limits.body_seconds, limits.max_connections)
 
 
 def settle_memory() -> None:

@@ -5,10 +5,13 @@ import contextlib
 import math
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import uvicorn
+
+from service.system.http_protocol import BoundedHttpProtocol, ConnectionLimits
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -50,6 +53,7 @@ class HttpServer(uvicorn.Server):
         *,
         stop_seconds: float = 30,
         trusted_proxies: Iterable[IPv4Network | IPv6Network] = (),
+        limits: ConnectionLimits | None = None,
     ) -> None:
         """``stop_seconds`` is the time that running requests get to finish after ``stop``.
 
@@ -58,7 +62,9 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=partial(BoundedHttpProtocol, limits=limits or ConnectionLimits()),  # type: ignore[arg-type]  # called like a class
+                # No route takes one, and an upgraded connection would leave the bounds.
+                ws="none",
                 lifespan="off",
                 log_level="warning",
                 access_log=False,

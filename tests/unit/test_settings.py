@@ -53,7 +53,13 @@ def set_in_file(folder, name, value):
 
 
 #: Settings that came with this release.
-SINCE = {"access.trusted_proxies"}
+SINCE = {
+    "access.trusted_proxies",
+    "limits.body_seconds",
+    "limits.header_seconds",
+    "limits.max_buffered_bytes",
+    "limits.max_connections",
+}
 
 
 def test_every_setting_of_the_release_before_has_a_new_name_or_is_fixed():

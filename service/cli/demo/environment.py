@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from notifications.ports import Clock
 from service.bootstrap.data_folder import is_prepared, prepare_data_folder
+from service.bootstrap.serve import connection_limits
 from service.bootstrap.server import ServerParts, build_server
 from service.cli.demo.mail_sink import MailSink
 from service.settings import Settings, load_settings
@@ -59,6 +60,7 @@ async def embedded_service(
                 parts.probes,
                 parts.console,
                 max_body_bytes=settings.limits.max_body_bytes,
+                max_buffered_bytes=settings.limits.max_buffered_bytes,
                 version=version("greffier"),
             )
             async with _serving(app, port, settings) as bound:
@@ -80,7 +82,7 @@ async def embedded_service(
 async def _serving(app: FastAPI, port: int, settings: Settings) -> AsyncIterator[int]:
     """Serve on a loopback port, 0 for a free one; yields the port once the server answers."""
     with listening_socket("127.0.0.1", port) as listener:
-        server = HttpServer(app, trusted_proxies=settings.access.trusted_proxies)
+        server = HttpServer(app, trusted_proxies=settings.access.trusted_proxies, limits=connection_limits(settings))
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
         try:
             await server.is_up.wait()
