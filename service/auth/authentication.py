@@ -5,6 +5,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NoReturn
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -95,17 +96,32 @@ class Authenticator:
         caller = await self._proven(request, now)
         if caller is None:
             # 1.
-            self._of_strangers.take(client_address(request), now)
-            raise UnauthenticatedError("no bearer token and no session, or not a valid one")
+            self._refuse_stranger(request, now)
         if caller.session_id is not None and request.method not in _SAFE_METHODS:
             await _verify_csrf(request, caller)
         # 4.
-        self._of_callers.take(str(caller.token_id or caller.account_id), now)
+        self._of_callers.take(_rate_key(caller), now)
         return caller
+
+    async def admit(self, request: Request) -> None:
+        """Check credential and rate before the body is read; ``caller`` counts the request of a known caller.
+
+        Raises UnauthenticatedError, TooManyRequestsError as ``caller`` does.
+        """
+        now = self._clock.now()
+        caller = await self._proven(request, now)
+        if caller is None:
+            self._refuse_stranger(request, now)
+        else:
+            self._of_callers.verify(_rate_key(caller), now)
 
     async def known(self, request: Request) -> Caller | None:
         """Return the caller, or None without a valid credential; for public pages that show more after a sign-in."""
         return await self._proven(request, self._clock.now())
+
+    def _refuse_stranger(self, request: Request, now: datetime) -> NoReturn:
+        self._of_strangers.take(client_address(request), now)
+        raise UnauthenticatedError("no bearer token and no session, or not a valid one")
 
     async def _proven(self, request: Request, now: datetime) -> Caller | None:
         authorization = request.headers.get("authorization")
@@ -194,6 +210,10 @@ class Authenticator:
         if "access" in changed:
             self._known.clear()
             self._times_forgotten += 1
+
+
+def _rate_key(caller: Caller) -> str:
+    return str(caller.token_id or caller.account_id)
 
 
 async def _verify_csrf(request: Request, caller: Caller) -> None:

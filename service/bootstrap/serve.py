@@ -11,6 +11,7 @@ import click
 from service.bootstrap.server import build_server
 from service.bootstrap.signing import DEMONSTRATION_ADVICE, demonstration_parts
 from service.settings import Settings
+from service.system.http_protocol import ConnectionLimits
 from service.system.http_server import HttpServer, address_text
 from service.system.signals import stop_on_signal
 from service.web.app import create_app
@@ -31,10 +32,14 @@ async def serve_until_stopped(settings: Settings, bound: socket.socket, *, works
             running.probes,
             running.console,
             max_body_bytes=settings.limits.max_body_bytes,
+            max_buffered_bytes=settings.limits.max_buffered_bytes,
             version=version("greffier"),
         )
         server = HttpServer(
-            app, stop_seconds=settings.limits.stop_seconds, trusted_proxies=settings.access.trusted_proxies
+            app,
+            stop_seconds=settings.limits.stop_seconds,
+            trusted_proxies=settings.access.trusted_proxies,
+            limits=connection_limits(settings),
         )
         worker = running.worker
 
@@ -51,6 +56,12 @@ async def serve_until_stopped(settings: Settings, bound: socket.socket, *, works
             click.echo(f"WARNING, for demonstration only: {DEMONSTRATION_ADVICE[part]}", err=True)
         click.echo(f"serving http://{address_text(bound)}/api/v1  token in {settings.token_file}", err=True)
         await serving
+
+
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """Return the limits of the server's connections."""
+    limits = settings.limits
+    return ConnectionLimits(limits.header_seconds, limits.body_seconds, limits.max_connections)
 
 
 def settle_memory() -> None:

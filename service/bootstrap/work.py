@@ -54,6 +54,6 @@ def create_health_app(authenticator: Authenticator, probes: Mapping[str, health.
     app.state.authenticator = authenticator
     app.state.probes = probes
     app.include_router(health.router)
-    app.add_middleware(RequestLimits, max_body_bytes=0)
+    app.add_middleware(RequestLimits, authenticator=authenticator, max_body_bytes=0, max_buffered_bytes=0)
     install_error_handlers(app)
     return app

@@ -40,6 +40,24 @@ class LimitSettings(Part):
     """Limits of one process."""
 
     max_body_bytes: int = Field(default=2_000_000, ge=1_000, le=100_000_000, description="Largest body of a request.")
+    max_buffered_bytes: int = Field(
+        default=64_000_000,
+        ge=1_000,
+        description="Bodies of all requests that are held in memory at once. At least the largest body of a request. "
+        "A request beyond it is answered with 503.",
+    )
+    max_connections: int = Field(
+        default=1000,
+        ge=1,
+        description="Open connections of the server. Further ones are refused. "
+        "There are fewer where the process may open fewer files.",
+    )
+    header_seconds: float = Field(
+        default=10, gt=0, le=600, description="Time for the whole header of a request, then the connection is closed."
+    )
+    body_seconds: float = Field(
+        default=60, gt=0, le=3600, description="Time for the whole body of a request, then the connection is closed."
+    )
     stop_seconds: float = Field(
         default=20,
         gt=0,

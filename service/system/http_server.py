@@ -6,12 +6,14 @@ import errno
 import math
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import uvicorn
 
 from notifications.errors import Fault, InvalidInputError
+from service.system.http_protocol import BoundedHttpProtocol, ConnectionLimits
 
 _REASONS = {
     errno.EADDRINUSE: "is in use by another process: stop it, or choose another port",
@@ -69,6 +71,7 @@ class HttpServer(uvicorn.Server):
         *,
         stop_seconds: float = 30,
         trusted_proxies: Iterable[IPv4Network | IPv6Network] = (),
+        limits: ConnectionLimits | None = None,
     ) -> None:
         """``stop_seconds`` is the time that running requests get to finish after ``stop``.
 
@@ -77,7 +80,9 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=partial(BoundedHttpProtocol, limits=limits or ConnectionLimits()),  # type: ignore[arg-type]  # called like a class
+                # No route takes one, and an upgraded connection would leave the bounds.
+                ws="none",
                 lifespan="off",
                 log_level="warning",
                 access_log=False,

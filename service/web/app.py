@@ -30,6 +30,7 @@ def create_app(
     console: ConsoleParts,
     *,
     max_body_bytes: int,
+    max_buffered_bytes: int,
     version: str,
 ) -> FastAPI:
     """Return the application. It starts and stops nothing: a part that cannot start is told before a port is open.
@@ -92,7 +93,12 @@ def create_app(
     app.include_router(health.router)
     app.include_router(metrics.router, responses=PROBLEM_RESPONSES)
     app.include_router(log_router(public=context.settings.log.public), responses=PROBLEM_RESPONSES)
-    app.add_middleware(RequestLimits, max_body_bytes=max_body_bytes)
+    app.add_middleware(
+        RequestLimits,
+        authenticator=authenticator,
+        max_body_bytes=max_body_bytes,
+        max_buffered_bytes=max_buffered_bytes,
+    )
     install_error_handlers(app)
     install_console(app, console)
     # Last, so that it stands outermost and counts what the others refuse.

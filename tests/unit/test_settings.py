@@ -17,7 +17,15 @@ from service.settings.settings import FIELDS
 MOVED = {old: new for old, new in OLD_NAMES.items() if new is not None}
 FIXED = [old for old, new in OLD_NAMES.items() if new is None]
 #: Settings that the release before did not have.
-NEW = {"access.trusted_proxies", "timestamps.ahead_seconds", "witnesses.quorum"}
+NEW = {
+    "access.trusted_proxies",
+    "limits.body_seconds",
+    "limits.header_seconds",
+    "limits.max_buffered_bytes",
+    "limits.max_connections",
+    "timestamps.ahead_seconds",
+    "witnesses.quorum",
+}
 
 
 def another_value(name):

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from notifications.ports import Clock
 from service.bootstrap.data_folder import is_prepared, prepare_data_folder
+from service.bootstrap.serve import connection_limits
 from service.bootstrap.server import ServerParts, build_server
 from service.cli.demo.mail_sink import MailSink
 from service.settings import Settings, load_settings
@@ -65,6 +66,7 @@ async def embedded_service(
                 parts.probes,
                 parts.console,
                 max_body_bytes=settings.limits.max_body_bytes,
+                max_buffered_bytes=settings.limits.max_buffered_bytes,
                 version=version("greffier"),
             )
             async with _serving(app, bound, settings):
@@ -86,7 +88,7 @@ async def embedded_service(
 @asynccontextmanager
 async def _serving(app: FastAPI, bound: socket.socket, settings: Settings) -> AsyncIterator[None]:
     """Serve on a bound socket; yields once the server answers."""
-    server = HttpServer(app, trusted_proxies=settings.access.trusted_proxies)
+    server = HttpServer(app, trusted_proxies=settings.access.trusted_proxies, limits=connection_limits(settings))
     serving = asyncio.create_task(server.serve(sockets=[bound]), name="http")
     try:
         await server.is_up.wait()

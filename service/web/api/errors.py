@@ -60,6 +60,7 @@ _STATUS_SLUGS = {
     415: ("unsupported-media-type", "The body must be application/json"),
     428: ("precondition-required", "If-Match is required for this change"),
     429: ("too-many-requests", "Too many requests"),
+    503: ("busy", "The service is busy"),
 }
 
 
@@ -119,6 +120,16 @@ def status_problem(
     )
 
 
+def unauthenticated_problem(error: UnauthenticatedError, instance: str) -> Response:
+    """Return the problem of a request without a valid credential."""
+    return status_problem(401, str(error), instance, headers={"WWW-Authenticate": 'Bearer realm="greffier"'})
+
+
+def too_many_problem(error: TooManyRequestsError, instance: str) -> Response:
+    """Return the problem of a request beyond a rate."""
+    return status_problem(429, str(error), instance, headers={"Retry-After": str(math.ceil(error.retry_after_seconds))})
+
+
 def install_error_handlers(app: FastAPI) -> None:
     """Map every error to a problem; what is not in the table is a defect: 500, logged in full, told in no detail."""
 
@@ -144,8 +155,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(UnauthenticatedError)
     async def unauthenticated(request: Request, error: UnauthenticatedError) -> Response:
-        headers = {"WWW-Authenticate": 'Bearer realm="greffier"'}
-        return status_problem(401, str(error), request.url.path, headers=headers)
+        return unauthenticated_problem(error, request.url.path)
 
     @app.exception_handler(ForbiddenError)
     async def forbidden(request: Request, error: ForbiddenError) -> Response:
@@ -158,8 +168,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(TooManyRequestsError)
     async def too_many(request: Request, error: TooManyRequestsError) -> Response:
-        headers = {"Retry-After": str(math.ceil(error.retry_after_seconds))}
-        return status_problem(429, str(error), request.url.path, headers=headers)
+        return too_many_problem(error, request.url.path)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:

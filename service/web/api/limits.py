@@ -1,9 +1,17 @@
 """Bounds on what a request may carry, and headers every answer carries. Plain ASGI: no body is read twice."""
 
+import re
+from itertools import accumulate
+
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.web.api.errors import status_problem
+from service.auth.authentication import Authenticator
+from service.auth.rate_limits import TooManyRequestsError
+from service.auth.route_guard import UnauthenticatedError
+from service.web.api.errors import status_problem, too_many_problem, unauthenticated_problem
 
 _SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -15,17 +23,37 @@ _SECURITY_HEADERS = {
 }
 #: How much of a body that is too large is read and thrown away before the connection is given up.
 _MAX_DRAINED_BYTES = 64 * 1024 * 1024
+#: Largest body without a valid credential: the forms of the sign-in, and of links that carry their own secret.
+_MAX_STRANGER_BYTES = 64 * 1024
+#: Where every change needs a credential.
+_API = "/api/"
 #: Nesting of the deepest facts is 6; nobody needs more than this.
 _MAX_DEPTH = 32
-_QUOTATION_MARK, _BACKSLASH = b'"\\'
-_OPENING, _CLOSING = frozenset(b"[{"), frozenset(b"]}")
+#: A JSON string; without its end where the text stops before. It matches at every quotation mark, so that the time is
+#: linear in the length.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.?[^"\\]*+)*+"?', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
+#: An opening bracket is one level more, a closing one is one level less, as signed bytes.
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 
 
 class RequestLimits:
-    """Refuses bodies over ``max_body_bytes`` (413) and JSON nested deeper than 32 (400), before anything parses it."""
+    """Refuses what nobody should send, before anything parses it.
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
-        self._app, self._max_body_bytes = app, max_body_bytes
+    1. A change under the API without a valid credential, or beyond the rate of the caller, is refused before its body
+       is read: 401, 429. Elsewhere a body without a credential is small.
+    2. A body over ``max_body_bytes`` is refused (413), and so is one that does not fit into ``max_buffered_bytes``
+       together with all others (503).
+    3. JSON nested deeper than 32 is refused (400).
+    """
+
+    def __init__(
+        self, app: ASGIApp, authenticator: Authenticator, *, max_body_bytes: int, max_buffered_bytes: int
+    ) -> None:
+        self._app, self._authenticator = app, authenticator
+        self._max_body_bytes = max_body_bytes
+        self._max_buffered_bytes = max(max_buffered_bytes, max_body_bytes)
+        self._buffered_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, whole, or answer with the problem."""
@@ -43,29 +71,75 @@ class RequestLimits:
         if scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self._app(scope, receive, guarded_send)
             return
-        chunks, size = [], 0
+        # 1.
+        refusal, allowed = await self._admitted(Request(scope))
+        if refusal is not None:
+            await refusal(scope, receive, guarded_send)
+            return
+        held: list[bytes] = []
+        try:
+            # 2.
+            try:
+                refusal = await self._read(scope, receive, allowed, held)
+            except ClientDisconnect:
+                return
+            if refusal is None:
+                await self._pass_on(scope, receive, guarded_send, b"".join(held))
+            else:
+                await refusal(scope, receive, guarded_send)
+        finally:
+            self._buffered_bytes -= sum(map(len, held))
+
+    async def _admitted(self, request: Request) -> tuple[Response | None, int]:
+        """Return the refusal, or None and how many bytes the body may have."""
+        path = request.url.path
+        if not path.startswith(_API):
+            caller = await self._authenticator.known(request)
+            return None, self._max_body_bytes if caller else min(self._max_body_bytes, _MAX_STRANGER_BYTES)
+        try:
+            await self._authenticator.admit(request)
+        except UnauthenticatedError as error:
+            return unauthenticated_problem(error, path), 0
+        except TooManyRequestsError as error:
+            return too_many_problem(error, path), 0
+        return None, self._max_body_bytes
+
+    async def _read(self, scope: Scope, receive: Receive, allowed: int, held: list[bytes]) -> Response | None:
+        """Read the body into ``held``, which counts as buffered; return the refusal, if there is one.
+
+        Raises ClientDisconnect.
+        """
+        size, fits = 0, True
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return
+                raise ClientDisconnect
             chunk = message.get("body", b"")
             size += len(chunk)
-            if size <= self._max_body_bytes:
-                chunks.append(chunk)
+            fits = fits and self._buffered_bytes + len(chunk) <= self._max_buffered_bytes
+            if size <= allowed and fits:
+                held.append(chunk)
+                self._buffered_bytes += len(chunk)
             else:
                 # Read on without keeping: a client that is still sending would see a broken connection, not the answer.
-                chunks.clear()
+                self._buffered_bytes -= sum(map(len, held))
+                held.clear()
             if not message.get("more_body", False) or size > _MAX_DRAINED_BYTES:
                 break
-        if size > self._max_body_bytes:
-            await self._too_large(scope, receive, guarded_send)
-            return
-        body = b"".join(chunks)
-        # CSV has no depth; whatever parses JSON does so under another type only.
+        if size > allowed:
+            said = f"a body may have at most {allowed} bytes"
+            return status_problem(413, said, scope["path"], headers={"Connection": "close"})
+        if not fits:
+            said = "too much is being sent to this service now; try again"
+            return status_problem(503, said, scope["path"], headers={"Retry-After": "1"})
+        return None
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
+        # 3. CSV has no depth; whatever parses JSON does so under another type only.
         is_csv = Headers(scope=scope).get("content-type", "").startswith("text/csv")
         if not is_csv and _depth_over(body, _MAX_DEPTH):
             response = status_problem(400, f"the JSON is nested deeper than {_MAX_DEPTH}", scope["path"])
-            await response(scope, receive, guarded_send)
+            await response(scope, receive, send)
             return
         delivered = False
 
@@ -76,37 +150,12 @@ class RequestLimits:
             delivered = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        await self._app(scope, replay, guarded_send)
-
-    async def _too_large(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = status_problem(
-            413,
-            f"a body may have at most {self._max_body_bytes} bytes",
-            scope["path"],
-            headers={"Connection": "close"},
-        )
-        await response(scope, receive, send)
+        await self._app(scope, replay, send)
 
 
 def _depth_over(body: bytes, limit: int) -> bool:
-    """Whether brackets nest deeper than the limit, strings skipped. Cheap when there are few brackets at all."""
+    """Whether brackets nest deeper than the limit, strings skipped. No byte is looked at in Python."""
     if body.count(b"[") + body.count(b"{") <= limit:
         return False
-    depth, in_string, escaped = 0, False, False
-    for byte in body:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == _BACKSLASH:
-                escaped = True
-            elif byte == _QUOTATION_MARK:
-                in_string = False
-        elif byte == _QUOTATION_MARK:
-            in_string = True
-        elif byte in _OPENING:
-            depth += 1
-            if depth > limit:
-                return True
-        elif byte in _CLOSING:
-            depth -= 1
-    return False
+    brackets = _STRING.sub(b"", body).translate(_STEPS, _NO_BRACKETS)
+    return max(accumulate(memoryview(brackets).cast("b")), default=0) > limit
