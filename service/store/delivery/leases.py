@@ -42,7 +42,7 @@ _deliveries, _notices = table(DeliveryRow).c, table(NoticeRow).c
 _sealed, _proofs = table(SealedNoticeRow).c, table(SealProofRow).c
 _customers, _contacts = table(CustomerRow).c, table(ContactRow).c
 
-# Statements of many parameters are compiled when they are first used: every command would wait for it otherwise.
+# Statements of many parameters are compiled when they are first used: otherwise every command would wait for it.
 
 #: How many lanes are passed over: the list is filled up to one of these lengths, so that there are few statements.
 _LANES_PASSED_OVER = (0, 16, 128, 1024)
@@ -151,6 +151,9 @@ def _thread_statement(count: int) -> str:
 _NOTICE_ID = [column.name for column in DELIVERY].index("notice_id")
 #: A shorter list is filled up with positions that no row has.
 _NO_POSITION = -1
+# The short ones are compiled with the module, as all statements are: a fault in them is found at once.
+_DUE = {lanes: _due_statement(lanes) for lanes in _LANES_PASSED_OVER[:2]}
+_LEASE, _LOAD, _THREAD = _lease_statement(1), _load_statement(1), _thread_statement(1)
 
 
 def _filled(names: list[str], length: int) -> list[str]:
