@@ -149,6 +149,9 @@ def _thread_statement(count: int) -> str:
 _NOTICE_ID = [column.name for column in DELIVERY].index("notice_id")
 #: Padding for shorter lists: a position that no row has.
 _NO_POSITION = -1
+# The short ones are compiled with the module, as all statements are: a fault in them is found at once.
+_DUE = {lanes: _due_statement(lanes) for lanes in _LANES_PASSED_OVER[:2]}
+_LEASE, _LOAD, _THREAD = _lease_statement(1), _load_statement(1), _thread_statement(1)
 
 
 def _filled(names: list[str], length: int) -> list[str]:
