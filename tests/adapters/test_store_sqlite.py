@@ -396,7 +396,6 @@ class TestGroupCommit:
 _CHILD = """
     import asyncio, sys
     from uuid import UUID
-    sys.path[:0] = [{tests!r}, {root!r}]
     from support.records import make_customer, make_entry, make_incident, SALT
     from service.store import open_store
 
@@ -508,6 +507,7 @@ class TestStatements:
             ("_TROUBLED", "ix_service_mails_troubled"),
             ("_OPEN_ALERTS", "ix_alerts_unseen"),
             ("_FAILED", "ix_deliveries_troubled_due_at"),
+            ("_TOO_LARGE", "ix_deliveries_too_large_notice_id"),
             ("_FAILED_MAILS", "ix_service_mails_troubled"),
             ("_QUEUED", "ix_deliveries_queued_due_at"),
             ("_MAILS", "ix_service_mails_troubled"),
@@ -531,7 +531,7 @@ class TestStatements:
                     for text in _statements(value):
                         seen += 1
                         # An UPDATE of many rows is told of them as a list.
-                        text = text.replace("FROM given", f"FROM (VALUES ({', '.join('?' * 7)})) AS given")  # noqa: PLW2901
+                        text = text.replace("FROM given", f"FROM (VALUES ({', '.join('?' * 8)})) AS given")  # noqa: PLW2901
                         plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", [1] * text.count("?")).fetchall()
                         of_a_list = {"SCAN given", "SCAN CONSTANT ROW"}
                         for scan in (

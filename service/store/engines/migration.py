@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from service.store.engines.postgresql_session import set_timeouts
+from service.store.engines.postgresql_session import connect
 
 _MIGRATIONS = "service.store:migrations"
 #: Advisory lock of the process that migrates a PostgreSQL database.
@@ -31,21 +31,19 @@ def postgresql_engine(address: str, *, lock_timeout_seconds: float = 30, idle_se
     After ``idle_seconds`` without a message the server closes the connection, so that a lost message does not block for
     ever.
     """
-    _, _, rest = address.partition("://")
     seconds = {
         "lock_timeout": lock_timeout_seconds,
         "idle_session_timeout": idle_seconds,
         "idle_in_transaction_session_timeout": idle_seconds,
     }
-    engine = create_engine(f"postgresql+psycopg://{rest}", poolclass=NullPool, connect_args={"connect_timeout": 5})
 
-    def limit(connection: Any, _record: object) -> None:
-        connection.autocommit = True
-        set_timeouts(connection, **seconds)
+    def connected() -> Any:
+        connection = connect(address, seconds, connect_timeout=5)
+        # As SQLAlchemy expects it.
         connection.autocommit = False
+        return connection
 
-    event.listen(engine, "connect", limit)
-    return engine
+    return create_engine("postgresql+psycopg://", poolclass=NullPool, creator=connected)
 
 
 def _begin(connection: Connection) -> None:

@@ -60,7 +60,7 @@ def _open_postgresql(address: str, *, migrate: bool, readers: int, limits: Postg
     limits = limits or PostgresqlLimits()
     engine = postgresql_engine(address, idle_seconds=limits.idle_session_seconds)
     try:
-        verify_own_sessions(address, limits.connect_seconds)
+        verify_own_sessions(address, connect_seconds=limits.connect_seconds, idle_seconds=limits.idle_session_seconds)
         if migrate:
             upgrade(engine)
         elif not is_current(engine):

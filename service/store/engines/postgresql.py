@@ -29,7 +29,7 @@ from service.store.engines.postgresql_session import (
     Connection,
     PostgresqlSession,
     PostgresqlTransaction,
-    set_timeouts,
+    connect,
 )
 from service.store.engines.write_jobs import WriteJob, answer, taken, tell
 from service.store.sql.directory import Directory
@@ -156,11 +156,16 @@ class PostgresqlStore:
     def _connect(self, name: str) -> Connection:
         """Return a connection with the settings of this store; raises StoreUnavailableError."""
         limits = self._limits
-        connection: Connection | None = None
+        seconds = {
+            "statement_timeout": limits.statement_seconds,
+            "lock_timeout": limits.lock_seconds,
+            "idle_in_transaction_session_timeout": limits.idle_in_transaction_seconds,
+            "idle_session_timeout": limits.idle_session_seconds,
+        }
         try:
-            connection = psycopg.connect(
+            return connect(
                 self._address,
-                autocommit=True,
+                seconds,
                 connect_timeout=limits.connect_seconds,
                 application_name=name,
                 # Detects a server that disappeared; libpq by default waits for ever.
@@ -169,19 +174,8 @@ class PostgresqlStore:
                 keepalives_count=3,
                 tcp_user_timeout=4000 * _QUIET_SECONDS,
             )
-            # By a statement: a pooler refuses what it does not know among the parameters of a connection.
-            set_timeouts(
-                connection,
-                statement_timeout=limits.statement_seconds,
-                lock_timeout=limits.lock_seconds,
-                idle_in_transaction_session_timeout=limits.idle_in_transaction_seconds,
-                idle_session_timeout=limits.idle_session_seconds,
-            )
         except psycopg.Error as error:
-            if connection is not None:
-                connection.close()
             raise StoreUnavailableError(f"the database cannot be reached: {_one_line(error)}") from error
-        return connection
 
     @contextmanager
     def _connected(self, name: str) -> Iterator[Connection]:

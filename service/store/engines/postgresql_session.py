@@ -1,6 +1,6 @@
 """One PostgreSQL connection: runs the store's statements, and translates errors into those of the store."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
 from typing import Any
@@ -43,13 +43,31 @@ def in_words_of_the_driver(statement: str) -> str:
     return statement.replace("%", "%%").replace("?", "%s")
 
 
-def set_timeouts(connection: psycopg.Connection[Any], **seconds: float) -> None:
-    """Set time limits of the session, by the server's names, in seconds."""
-    named = ", ".join(f"set_config('{name}', '{int(1000 * value)}', false)" for name, value in seconds.items())
-    connection.execute(f"SELECT {named}".encode())  # names and numbers of this package
+def connect(address: str, seconds: Mapping[str, float], **parameters: Any) -> Connection:
+    """Return a connection in autocommit mode whose session has time limits, by the server's names, in seconds.
+
+    The limits go with the connection's first message: a later message that is lost would be waited for without them.
+    Poolers refuse parameters that they do not know (PgBouncer 1.18: ``unsupported startup parameter: options``); then
+    the limits are set by a statement. Raises psycopg.Error.
+    """
+    limits = {name: int(1000 * value) for name, value in seconds.items()}
+    options = " ".join(f"-c {name}={milliseconds}" for name, milliseconds in limits.items())
+    try:
+        return psycopg.connect(address, autocommit=True, options=options, **parameters)
+    except psycopg.OperationalError as error:
+        if "unsupported startup parameter" not in str(error):
+            raise
+    connection = psycopg.connect(address, autocommit=True, **parameters)
+    try:
+        for name, milliseconds in limits.items():
+            connection.execute("SELECT set_config(%s, %s, false)", (name, str(milliseconds)))
+    except psycopg.Error:
+        connection.close()
+        raise
+    return connection
 
 
-def verify_own_sessions(address: str, connect_seconds: int) -> None:
+def verify_own_sessions(address: str, *, connect_seconds: int, idle_seconds: float) -> None:
     """Raise StoreUnavailableError unless each of two connections to an address has a session of its own.
 
     A pooler that gives a session to each transaction (PgBouncer with ``pool_mode`` transaction or statement) would make
@@ -58,10 +76,8 @@ def verify_own_sessions(address: str, connect_seconds: int) -> None:
     Raises psycopg.Error where the address cannot be reached.
     """
     with ExitStack() as stack:
-        pair = [
-            stack.enter_context(psycopg.connect(address, autocommit=True, connect_timeout=connect_seconds))
-            for _ in range(2)
-        ]
+        limits = {"idle_session_timeout": idle_seconds}
+        pair = [stack.enter_context(connect(address, limits, connect_timeout=connect_seconds)) for _ in range(2)]
         first = _server_processes(*pair)
         shared = len(set(first)) == 1 or any(_server_processes(*pair) != first for _ in range(_LOOKS_AT_SESSIONS))
     if shared:
