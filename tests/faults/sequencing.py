@@ -1,20 +1,14 @@
-"""Forks processes that sequence what is pending in a database, and stop before they begin: a tracer takes them there.
+"""Sequences what is pending in a database, as a process of its own that a tracer takes before it begins.
 
-Told on standard input, a JSON object a line: ``{"database": …, "head": …, "log": …}``; answers with the process id, and
-with ``{"pid": …, "ended": status}`` once it is over. A process ends with 0 once nothing is pending, whatever failed on
-the way.
+It ends with 0 once nothing is pending, whatever failed on the way.
 """
 
 import asyncio
-import contextlib
 import ctypes
 import faulthandler
-import gc
-import json
 import os
 import signal
 import sys
-import traceback
 from pathlib import Path
 
 import uvloop
@@ -73,49 +67,14 @@ async def sequence(database, head):
                 await store.close()
 
 
-def run(order):
-    status = 1
-    try:
-        log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANYBODY, 0, 0, 0)
-        if order["traced"]:
-            os.kill(os.getpid(), signal.SIGSTOP)
-        # Its wake-ups are no messages on a socket, as those to a server are.
-        signal.alarm(30)
-        faulthandler.dump_traceback_later(25)
-        uvloop.run(sequence(order["database"], order["head"]))
-        status = 0
-    except BaseException:  # noqa: BLE001 - whatever it is, it is in the log
-        traceback.print_exc()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)
-
-
-def tell(**facts):
-    os.write(1, json.dumps(facts).encode() + b"\n")
-
-
 def main():
-    # What is loaded stays: no process looks through it again, and its memory stays shared.
-    gc.collect()
-    gc.freeze()
-    for line in sys.stdin:
-        order = json.loads(line)
-        sys.stdout.flush()
-        child = os.fork()
-        if not child:
-            run(order)
-        if order["traced"]:
-            os.waitpid(child, os.WUNTRACED)
-        tell(pid=child)
-        with contextlib.suppress(ChildProcessError):
-            _, status = os.waitpid(child, 0)
-            tell(ended=os.waitstatus_to_exitcode(status))
-
-
-if __name__ == "__main__":
-    main()
+    """Sequence ``DATABASE`` with the head file ``HEAD``; ``traced`` stops first, for a tracer to take it from there."""
+    database, head, *traced = sys.argv[1:]
+    ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANYBODY, 0, 0, 0)
+    if traced:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    # Its wake-ups are no messages on a socket, as those to a server are.
+    signal.alarm(30)
+    faulthandler.dump_traceback_later(25)
+    uvloop.run(sequence(database, head))
+    os._exit(0)

@@ -5,22 +5,24 @@ file, or to its n-th message to the database server, and lets that one fail or k
 """
 
 import asyncio
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from sequencing import VERIFIER
 
+from faults.sequencing import VERIFIER
 from service.audit_log.fsck.check import check_log
 from service.store import migrate_store, open_store
+from support.commands import Command
 from support.postgresql_server import postgresql_server
 from support.records import make_entry
 
@@ -38,46 +40,30 @@ ENTRIES = 10
 WRITES = ("pwrite64", "write", "fdatasync", "fsync", "rename", "ftruncate")
 
 
-@pytest.fixture(scope="module")
-def zygote():
-    """A process that has loaded the program and forks for each run."""
-    with subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("sequencing.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        yield process
-        process.stdin.close()
-
-
-def sequence(zygote, database, folder, *inject, paths=()):
+def sequence(database, folder, *inject, paths=()):
     """Sequence in a process of its own, traced where something is injected; returns its status and what was traced."""
-    order = {"database": str(database), "head": str(folder / "log-head"), "log": str(folder / "log"), "traced": True}
+    arguments = [database, folder / "log-head", *(["traced"] if inject else [])]
+    with (folder / "log").open("ab") as log:
+        process = Command(arguments, stdout=log, stderr=log, program="faults.sequencing:main")
     if not inject:
-        order["traced"] = False
-    zygote.stdin.write(json.dumps(order) + "\n")
-    zygote.stdin.flush()
-    pid = json.loads(zygote.stdout.readline())["pid"]
+        return process.wait(60), ""
     trace = folder / "trace"
-    tracer = None
-    if inject:
-        command = ["strace", "-f", "-qq", "-o", str(trace), "-p", str(pid)]
-        command += [argument for path in paths for argument in ("-P", str(path))]
-        command += [argument for one in inject for argument in ("-e", one)]
-        tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        while not _traced(pid):
-            time.sleep(0.002)
-        os.kill(pid, signal.SIGCONT)
-    status = json.loads(zygote.stdout.readline())["ended"]
-    if tracer is not None:
-        tracer.wait(20)
-    return status, trace.read_text() if inject else ""
+    _until(process.pid, "State:\tT")
+    command = ["strace", "-f", "-qq", "-o", str(trace), "-p", str(process.pid)]
+    command += [argument for path in paths for argument in ("-P", str(path))]
+    command += [argument for one in inject for argument in ("-e", one)]
+    tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    _until(process.pid, "TracerPid:\t", but="TracerPid:\t0\n")
+    process.send_signal(signal.SIGCONT)
+    status = process.wait(60)
+    tracer.wait(20)
+    return status, trace.read_text()
 
 
-def _traced(pid):
-    status = Path(f"/proc/{pid}/status").read_text()
-    return "TracerPid:\t0" not in status
+def _until(pid, line, but=None):
+    """Wait until the status of a process says something, which nothing tells."""
+    while line not in (said := Path(f"/proc/{pid}/status").read_text()) or (but is not None and but in said):
+        time.sleep(0.002)
 
 
 def calls(traced):
@@ -108,118 +94,125 @@ async def filled(location):
     await store.close()
 
 
-def strike(run, zygote, most):
+def at_once(strike, *arguments):
+    """Return the results of calls, some of which are under way at any time: most of a call is waiting."""
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        return list(pool.map(strike, *arguments))
+
+
+def strike(run, most):
     """Let each of some calls fail, and kill the process at it; the log is whole after each."""
-    struck = Counter()
-    for name, count in most.items():
-        for nth in range(1, count + 1):
-            for kind in ("signal=KILL", "error=EIO"):
-                folder, location, status, traced = run(f"trace={name}", f"inject={name}:{kind}:when={nth}")
-                if kind == "error=EIO":
-                    assert "(INJECTED)" in traced, (name, nth)
-                    assert status == 0, (folder / "log").read_text()
-                else:
-                    assert status == -signal.SIGKILL, (name, nth, status)
-                    assert sequence(zygote, location, folder)[0] == 0, (folder / "log").read_text()
-                struck[kind] += 1
-                whole(location, folder)
-                shutil.rmtree(folder)
+
+    def one(name, nth, kind):
+        with run(f"trace={name}", f"inject={name}:{kind}:when={nth}") as (folder, location, status, traced):
+            if kind == "error=EIO":
+                assert "(INJECTED)" in traced, (name, nth)
+                assert status == 0, (folder / "log").read_text()
+            else:
+                assert status == -signal.SIGKILL, (name, nth, status)
+                assert sequence(location, folder)[0] == 0, (folder / "log").read_text()
+            whole(location, folder)
+            return kind
+
+    calls_to_strike = [
+        (name, nth, kind)
+        for name, count in most.items()
+        for nth in range(1, count + 1)
+        for kind in ("signal=KILL", "error=EIO")
+    ]
+    struck = Counter(at_once(one, *zip(*calls_to_strike, strict=True)))
     assert struck["signal=KILL"] == struck["error=EIO"] == sum(most.values())
 
 
-async def test_sqlite_at_each_write(zygote, tmp_path):
+async def test_sqlite_at_each_write(tmp_path):
     pending = tmp_path / "pending.sqlite3"
     migrate_store(pending)
     await filled(pending)
-    number = 0
 
+    @contextmanager
     def run(*inject):
-        nonlocal number
-        number += 1
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        database = folder / "db.sqlite3"
-        shutil.copy(pending, database)
-        files = [database, folder / "db.sqlite3-wal", folder / "log-head.new", folder / "log-head", folder]
-        status, traced = sequence(zygote, database, folder, *inject, paths=files)
-        return folder, database, status, traced
+        with TemporaryDirectory(dir=tmp_path) as name:
+            folder = Path(name)
+            database = folder / "db.sqlite3"
+            shutil.copy(pending, database)
+            files = [database, folder / "db.sqlite3-wal", folder / "log-head.new", folder / "log-head", folder]
+            status, traced = sequence(database, folder, *inject, paths=files)
+            yield folder, database, status, traced
 
-    folder, database, status, traced = run(f"trace={','.join(WRITES)}")
-    assert status == 0, (folder / "log").read_text()
-    whole(database, folder)
+    with run(f"trace={','.join(WRITES)}") as (folder, database, status, traced):
+        assert status == 0, (folder / "log").read_text()
+        whole(database, folder)
     most = calls(traced)
     assert most["pwrite64"] > 10
     assert most["fdatasync"] > 1
     assert most["rename"] == 2
-    strike(run, zygote, most)
+    strike(run, most)
 
 
 @pytest.fixture
-async def on_postgresql(zygote, tmp_path):
+async def on_postgresql(tmp_path):
     """Runs on copies of a database where all is pending, each in a folder of its own."""
     server = postgresql_server()
     pending = server.database()
     await filled(pending)
-    number, database = 0, None
 
+    @contextmanager
     def run(*inject, paths=()):
-        nonlocal number, database
-        number += 1
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        if database is not None:
+        with TemporaryDirectory(dir=tmp_path) as name:
+            folder, database = Path(name), server.copy_of(pending)
+            files = [folder / path for path in paths]
+            status, traced = sequence(database, folder, *inject, paths=files)
+            yield folder, database, status, traced
             # A hundred of them would be a gigabyte.
             server.drop(database)
-        database = server.copy_of(pending)
-        files = [folder / path for path in paths]
-        status, traced = sequence(zygote, database, folder, *inject, paths=files)
-        return folder, database, status, traced
 
     return run
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", ["signal=KILL", "error=EIO"])
-def test_postgresql_at_each_message(zygote, on_postgresql, kind):
-    folder, database, status, traced = on_postgresql("trace=sendto")
-    assert status == 0, (folder / "log").read_text()
-    whole(database, folder)
+def test_postgresql_at_each_message(on_postgresql, kind):
+    with on_postgresql("trace=sendto") as (folder, database, status, traced):
+        assert status == 0, (folder / "log").read_text()
+        whole(database, folder)
     messages = calls(traced)["sendto"]
     assert messages > 10
-    struck = 0
-    for nth in range(1, messages + 1):
-        folder, database, status, traced = on_postgresql("trace=sendto", f"inject=sendto:{kind}:when={nth}")
-        if kind == "signal=KILL":
-            # How often it looks anew differs: one that needed fewer messages has ended.
-            assert status in {0, -signal.SIGKILL}, (folder / "log").read_text()
-            struck += status != 0
-            assert sequence(zygote, database, folder)[0] == 0, (folder / "log").read_text()
-        else:
-            # libpq takes a message that failed for sent and waits for the answer, the server for the message: until
-            # one of them hangs up.
-            assert status == 0, (folder / "log").read_text()
-            struck += "(INJECTED)" in traced
-        whole(database, folder)
-    assert struck > messages // 2
+
+    def one(nth):
+        with on_postgresql("trace=sendto", f"inject=sendto:{kind}:when={nth}") as (folder, database, status, traced):
+            if kind == "signal=KILL":
+                # How often it looks anew differs: one that needed fewer messages has ended.
+                assert status in {0, -signal.SIGKILL}, (folder / "log").read_text()
+                struck = status != 0
+                assert sequence(database, folder)[0] == 0, (folder / "log").read_text()
+            else:
+                # libpq takes a message that failed for sent and waits for the answer, the server for the message: until
+                # one of them hangs up.
+                assert status == 0, (folder / "log").read_text()
+                struck = "(INJECTED)" in traced
+            whole(database, folder)
+            return struck
+
+    assert sum(at_once(one, range(1, messages + 1))) > messages // 2
 
 
-def test_postgresql_at_each_write_of_the_head(zygote, on_postgresql):
+def test_postgresql_at_each_write_of_the_head(on_postgresql):
     head_file = ("log-head.new", "log-head", ".")
-    folder, database, status, traced = on_postgresql(f"trace={','.join(WRITES)}", paths=head_file)
-    assert status == 0, (folder / "log").read_text()
-    whole(database, folder)
+    with on_postgresql(f"trace={','.join(WRITES)}", paths=head_file) as (folder, database, status, traced):
+        assert status == 0, (folder / "log").read_text()
+        whole(database, folder)
     most = calls(traced)
     assert most["rename"] == 2
-    strike(partial(on_postgresql, paths=head_file), zygote, most)
+    strike(partial(on_postgresql, paths=head_file), most)
 
 
-async def test_postgresql_that_hangs_up_again_and_again(zygote, tmp_path):
+async def test_postgresql_that_hangs_up_again_and_again(tmp_path):
     server = postgresql_server()
     database = server.database()
     await filled(database)
     name = database.split("@/")[1].partition("?")[0]
     statement = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-    sequencing = asyncio.create_task(asyncio.to_thread(sequence, zygote, database, tmp_path))
+    sequencing = asyncio.create_task(asyncio.to_thread(sequence, database, tmp_path))
     for _ in range(30):
         await asyncio.to_thread(server.execute, statement)
     status, _ = await sequencing

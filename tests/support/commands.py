@@ -14,7 +14,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-_SERVER = Path(__file__).with_name("fork_server.py")
+_TESTS = Path(__file__).parents[1]
 
 
 @cache
@@ -25,19 +25,38 @@ def _server():
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"{folder}/socket")
         listener.listen(64)
+<<<<<<< HEAD
         # -P: files beside the script must not be imported as modules of the program.
         command = [sys.executable, "-P", _SERVER, str(listener.fileno())]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
+||||||| e372b7e
+        # -P: what lies beside the script is no module of the program.
+        command = [sys.executable, "-P", _SERVER, str(listener.fileno())]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
+=======
+        command = [sys.executable, "-m", "support.fork_server", str(listener.fileno())]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()], cwd=_TESTS)
+>>>>>>> speed
     atexit.register(process.communicate)
     return f"{folder}/socket"
 
 
 class Command:
+<<<<<<< HEAD
     """A running command. It has no input; its output goes to the given files, or is dropped."""
+||||||| e372b7e
+    """A command that runs. It reads nothing, and what it writes goes to the files given, or nowhere."""
+=======
+    """A command that runs. It reads nothing, and what it writes goes to the files given, or nowhere.
+>>>>>>> speed
 
-    def __init__(self, arguments, *, environment=None, stdout=None, stderr=None):
+    ``program`` names the function that it runs, ``module:function``; it takes the arguments from ``sys.argv``.
+    """
+
+    def __init__(self, arguments, *, environment=None, stdout=None, stderr=None, program="service.cli.main:main"):
         self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         order = {
+            "program": program,
             "arguments": [*map(str, arguments)],
             "environment": dict(os.environ if environment is None else environment),
             "folder": str(Path.cwd()),

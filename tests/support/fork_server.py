@@ -1,12 +1,24 @@
 """Load the program once and fork a process for each command, so that no command has to import it again.
 
+<<<<<<< HEAD
 ``commands`` runs this file as a script, with the descriptor of a listening socket. A client connects and sends one
 message: the arguments, the environment and the working folder, with the descriptors of standard input, output and
 error. The server replies with the process id, and with the status once the process has ended. The server ends when its
 standard input is closed.
+||||||| e372b7e
+Run as a script by ``commands``, with the descriptor of a listening socket. A client connects, and sends one message
+with the arguments, the environment and the working folder, and the descriptors of standard input, output and error. It
+is sent the process id, and the status once the process has ended. The server ends with its standard input.
+=======
+Run as a script by ``commands``, with the descriptor of a listening socket. A client connects, and sends one message
+with what is to be run, its arguments, environment and working folder, and the descriptors of standard input, output and
+error. It is sent the process id, and the status once the process has ended. The server ends with its standard input.
+>>>>>>> speed
 """
 
+import contextlib
 import gc
+import importlib
 import json
 import os
 import selectors
@@ -19,12 +31,20 @@ MESSAGE_BYTES = 1 << 20
 
 
 def serve(listening):
+<<<<<<< HEAD
     """Fork for each client; in the child process, return, so that it becomes the command."""
+||||||| e372b7e
+    """Fork for each client; returns in the process that is to be the command."""
+=======
+    """Fork for each client; returns, in the process that is to be the command, what it is to run."""
+    _load()
+>>>>>>> speed
     with socket.socket(fileno=listening) as listener, selectors.DefaultSelector() as selector:
-        _load()
-        selector.register(listener, selectors.EVENT_READ)
         selector.register(sys.stdin, selectors.EVENT_READ)
+        selector.register(listener, selectors.EVENT_READ)
+        clients = {}
         while True:
+<<<<<<< HEAD
             if any(key.fileobj is sys.stdin for key, _ in selector.select()):
                 sys.exit()
             client, _ = listener.accept()
@@ -41,20 +61,55 @@ def serve(listening):
             os.close(descriptor)
         client.send(str(command).encode())
         _, status = os.waitpid(command, 0)
+||||||| e372b7e
+            if any(key.fileobj is sys.stdin for key, _ in selector.select()):
+                sys.exit()
+            client, _ = listener.accept()
+            # What watches over a command that has ended has ended too.
+            while _ended(-1):
+                pass
+            if not os.fork():
+                break
+            client.close()
+    order, descriptors, _, _ = socket.recv_fds(client, MESSAGE_BYTES, 3)
+    command = os.fork()
+    if command:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        client.send(str(command).encode())
+        _, status = os.waitpid(command, 0)
+=======
+            for key, _ in selector.select():
+                if key.fileobj is sys.stdin:
+                    sys.exit()
+                if key.fileobj is not listener:
+                    # The descriptor of a process is read from once that has ended.
+                    _tell(clients.pop(key.fd), key.data)
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+                    continue
+                client, _ = listener.accept()
+                order, streams, _, _ = socket.recv_fds(client, MESSAGE_BYTES, 3)
+                if not (process := os.fork()):
+                    for descriptor, other in clients.items():
+                        os.close(descriptor)
+                        other.close()
+                    client.close()
+                    return _become(streams, **json.loads(order))
+                for stream in streams:
+                    os.close(stream)
+                client.send(str(process).encode())
+                descriptor = os.pidfd_open(process)
+                clients[descriptor] = client
+                selector.register(descriptor, selectors.EVENT_READ, process)
+
+
+def _tell(client, process):
+    _, status = os.waitpid(process, 0)
+    # Nobody may wait for it any more.
+    with client, contextlib.suppress(BrokenPipeError):
+>>>>>>> speed
         client.send(str(os.waitstatus_to_exitcode(status)).encode())
-        os._exit(0)
-    for number, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, number)
-        os.close(descriptor)
-    client.close()
-    _become(**json.loads(order))
-
-
-def _ended(process):
-    try:
-        return os.waitpid(process, os.WNOHANG)[0]
-    except ChildProcessError:
-        return 0
 
 
 def _load():
@@ -67,16 +122,19 @@ def _load():
     gc.freeze()
 
 
-def _become(arguments, environment, folder):
+def _become(streams, program, arguments, environment, folder):
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = ["greffier", *arguments]
+    module, _, function = program.partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    serve(int(sys.argv[1]))
-    from service.cli.main import main
-
+    main = serve(int(sys.argv[1]))
     main()
