@@ -19,7 +19,13 @@ from notifications.errors import (
     StateConflictError,
     VersionMismatchError,
 )
-from notifications.incident import IncidentState
+from notifications.incident import (
+    AffectedCustomer,
+    IncidentState,
+    LocalizedText,
+    PersonalData,
+    PersonalDataBreach,
+)
 from notifications.notice import NoticeState
 from notifications.notice.seal import UndatedNotice
 from notifications.ports import Extent, InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
@@ -356,6 +362,25 @@ class TestIncidents:
         assert await store.read(lambda tx: tx.incidents.by_ticket("INC-0")) is None
         with pytest.raises(VersionMismatchError):
             await store.write(lambda tx: tx.incidents.save(changed, 1))
+
+    async def test_categories_of_earlier_releases_are_stored_and_read_as_the_strings_they_were(self, store):
+        own = AffectedCustomer(
+            NOBODY,
+            personal_data=PersonalData(
+                breach=PersonalDataBreach.SUSPECTED,
+                categories_of_data_subjects=("users of the customer's web site",),
+                categories_of_records=("names", LocalizedText.of({"fr": "témoins", "en": "cookies"})),
+            ),
+        )
+        made = make_incident(facts=make_facts(affected_customers=(own,)))
+        await store.write(lambda tx: tx.incidents.add(made))
+        assert await store.read(lambda tx: tx.incidents.get(made.id)) == made
+        if not isinstance(store, MemoryStore):
+            statement = "SELECT facts FROM incident_facts WHERE incident_id = ?"
+            (written,) = await store.read(lambda tx: tx._session.one(statement, (made.id.bytes,)))
+            # The form of earlier releases, which wrote "names" and nothing else as a category.
+            assert '"categories_of_data_subjects":["users of the customer\'s web site"]' in written
+            assert '"categories_of_records":["names",{"texts":[["en","cookies"],["fr","témoins"]]}]' in written
 
     async def test_the_same_ticket_twice_is_a_conflict(self, store, incident):
         with pytest.raises(StateConflictError):

@@ -53,6 +53,25 @@ def test_a_naive_time_is_refused():
         JsonCodec(IncidentFacts).encode(make_facts(aware_at=naive))
 
 
+#: Written by the release before categories had languages.
+EARLIER = (
+    '{"title":{"texts":[["en","Leak"]]},"summary":{"texts":[["en","A leak."]]},"aware_at":"2026-11-23T08:00:00+00:00",'
+    '"affected_customers":[{"customer_id":"00000000-0000-0000-0000-000000000007","personal_data":{"breach":"suspected",'
+    '"controller":"unknown","categories_of_data_subjects":["users of the customer\'s web site"],'
+    '"data_subjects_approx":null,"categories_of_records":["names","cookies"],"records_approx":null,'
+    '"likely_consequences":null},"resources":[],"effect":null}]}'
+)
+
+
+def test_categories_that_an_earlier_release_stored_as_strings_are_read():
+    codec = JsonCodec(IncidentFacts)
+    data = codec.decode(EARLIER).affected_customers[0].personal_data
+    assert data.categories_of_data_subjects == ("users of the customer's web site",)
+    assert data.categories_of_records == ("names", "cookies")
+    again = codec.encode(codec.decode(EARLIER))
+    assert '"categories_of_records":["names","cookies"],"records_approx":null' in again
+
+
 @given(st.from_type(IncidentFacts))
 def test_facts_come_back_equal_with_their_types(facts):
     codec = JsonCodec(IncidentFacts)
