@@ -1,19 +1,8 @@
-"""Load the program once and fork a process for each command, so that no command has to import it again.
+"""Loads the program once and forks for each command: a start costs what starting costs, not what importing costs.
 
-<<<<<<< HEAD
-``commands`` runs this file as a script, with the descriptor of a listening socket. A client connects and sends one
-message: the arguments, the environment and the working folder, with the descriptors of standard input, output and
-error. The server replies with the process id, and with the status once the process has ended. The server ends when its
-standard input is closed.
-||||||| e372b7e
-Run as a script by ``commands``, with the descriptor of a listening socket. A client connects, and sends one message
-with the arguments, the environment and the working folder, and the descriptors of standard input, output and error. It
-is sent the process id, and the status once the process has ended. The server ends with its standard input.
-=======
 Run as a script by ``commands``, with the descriptor of a listening socket. A client connects, and sends one message
 with what is to be run, its arguments, environment and working folder, and the descriptors of standard input, output and
 error. It is sent the process id, and the status once the process has ended. The server ends with its standard input.
->>>>>>> speed
 """
 
 import contextlib
@@ -26,59 +15,18 @@ import signal
 import socket
 import sys
 
-#: Size limit of a message; the environment is sent whole.
+#: An environment is sent as it is.
 MESSAGE_BYTES = 1 << 20
 
 
 def serve(listening):
-<<<<<<< HEAD
-    """Fork for each client; in the child process, return, so that it becomes the command."""
-||||||| e372b7e
-    """Fork for each client; returns in the process that is to be the command."""
-=======
     """Fork for each client; returns, in the process that is to be the command, what it is to run."""
     _load()
->>>>>>> speed
     with socket.socket(fileno=listening) as listener, selectors.DefaultSelector() as selector:
         selector.register(sys.stdin, selectors.EVENT_READ)
         selector.register(listener, selectors.EVENT_READ)
         clients = {}
         while True:
-<<<<<<< HEAD
-            if any(key.fileobj is sys.stdin for key, _ in selector.select()):
-                sys.exit()
-            client, _ = listener.accept()
-            # Reap the children that have ended; each child waits for one command and ends after it.
-            while _ended(-1):
-                pass
-            if not os.fork():
-                break
-            client.close()
-    order, descriptors, _, _ = socket.recv_fds(client, MESSAGE_BYTES, 3)
-    command = os.fork()
-    if command:
-        for descriptor in descriptors:
-            os.close(descriptor)
-        client.send(str(command).encode())
-        _, status = os.waitpid(command, 0)
-||||||| e372b7e
-            if any(key.fileobj is sys.stdin for key, _ in selector.select()):
-                sys.exit()
-            client, _ = listener.accept()
-            # What watches over a command that has ended has ended too.
-            while _ended(-1):
-                pass
-            if not os.fork():
-                break
-            client.close()
-    order, descriptors, _, _ = socket.recv_fds(client, MESSAGE_BYTES, 3)
-    command = os.fork()
-    if command:
-        for descriptor in descriptors:
-            os.close(descriptor)
-        client.send(str(command).encode())
-        _, status = os.waitpid(command, 0)
-=======
             for key, _ in selector.select():
                 if key.fileobj is sys.stdin:
                     sys.exit()
@@ -108,7 +56,6 @@ def _tell(client, process):
     _, status = os.waitpid(process, 0)
     # Nobody may wait for it any more.
     with client, contextlib.suppress(BrokenPipeError):
->>>>>>> speed
         client.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
@@ -117,7 +64,7 @@ def _load():
     import service.bootstrap.work
     import service.cli.main  # noqa: F401
 
-    # Exclude the loaded objects from garbage collection, so that the forks keep sharing their memory.
+    # What is loaded stays: no process looks through it again, and its memory stays shared.
     gc.collect()
     gc.freeze()
 
