@@ -4,11 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: demo test mutants faults check bench lock clean help
+.PHONY: demo test test-fast mutants faults check bench lock clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # The lock pins every package by hash; the project itself is installed without looking anything up.
 $(VENV)/.installed: .ci/dev.lock pyproject.toml
@@ -23,6 +23,9 @@ demo: $(VENV)/.installed ## the whole job on this machine: declare, decide, serv
 
 test: $(VENV)/.installed ## all tests
 	$(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
+
+test-fast: $(VENV)/.installed ## the pure core without its slowest tests, for the inner loop
+	$(BIN)/python -m pytest -n auto -q -m "not slow" tests/unit $(ARGS)
 
 mutants: $(VENV)/.installed ## change what verifies, a little at a time: a test must fail each time (ARGS="tiles --jobs 2")
 	$(BIN)/python tests/mutation/mutate.py $(ARGS)

@@ -24,6 +24,8 @@ from service.crypto.key_files import load_private_key
 from support.bundle_sample import ATTEMPTED, FIRST, PLACED, SEALED, STAMPED, Sample, archive
 from support.sealed_sample import Office
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory):

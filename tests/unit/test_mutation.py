@@ -9,6 +9,8 @@ import pytest
 
 from mutation.mutators import mutants
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 MUTATION = ROOT / "tests" / "mutation"
 EXPLAINED = tomllib.loads((MUTATION / "survivors.toml").read_text("utf-8"))

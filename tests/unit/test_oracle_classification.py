@@ -49,6 +49,8 @@ from support.oracle_agreement import (
     whole_space,
 )
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
 AGREEMENT = bundled_agreements()["secnumcloud_iaas_3_0"]
 CUSTOMER = UUID(int=0xA)
 OTHER = UUID(int=0xB)

@@ -42,6 +42,8 @@ from support.oracle_agreement import (
 )
 from support.oracle_agreement import decide as oracle_decide
 
+pytestmark = pytest.mark.slow
+
 AGREEMENT = bundled_agreements()["secnumcloud_iaas_3_0"]
 CUSTOMER_ID = UUID(int=0xA)
 TEXT = LocalizedText.of({"en": "x"})

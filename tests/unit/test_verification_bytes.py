@@ -10,6 +10,8 @@ from notifications.errors import VerificationError
 from notifications.evidence.verification import TIMESTAMP
 from support.sealed_sample import Office, body_start, files_of, steps_of_files, steps_of_mail
 
+pytestmark = pytest.mark.slow
+
 #: Each changes a byte, and no two alike.
 MASKS = (0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xFF)
 FILES = ("document", "signature", "timestamp", "proof", "resources_csv")
