@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
@@ -235,6 +235,10 @@ def verify_mldsa_44(key: VerifierKey, signature: bytes, message: bytes, step: st
         raise VerificationError(step, f"the signature of {key.name} has not {_MLDSA_44_BYTES} bytes")
     try:
         MLDSA44PublicKey.from_public_bytes(key.public_key).verify(signature, message)
+    except UnsupportedAlgorithm:
+        # cryptography was built with an OpenSSL that has no ML-DSA, as by some distributions. Its own wheels have it.
+        reason = f"the signature of {key.name} cannot be verified here: this build of cryptography has no ML-DSA-44"
+        raise VerificationError(step, reason) from None
     except (InvalidSignature, ValueError):
         raise VerificationError(step, f"the signature of {key.name} is wrong") from None
 

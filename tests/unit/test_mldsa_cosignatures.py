@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 from hypothesis import given, settings
@@ -260,6 +261,18 @@ class TestLimits:
             key = verifier_key(ORIGIN, MLDSA44PrivateKey.from_seed_bytes(bytes([number]) * 32))
             note += signature_line(key, bytes(2428)).encode()
         assert len(format_add_checkpoint(2**62, [bytes(32)] * 63, note)) < MAX_REQUEST_BYTES
+
+
+def test_a_library_without_ml_dsa_is_named(monkeypatch):
+    class Missing:
+        @staticmethod
+        def from_public_bytes(_data):
+            raise UnsupportedAlgorithm("ML-DSA-44 is not supported by this version of OpenSSL.")
+
+    monkeypatch.setattr("notifications.audit.note.MLDSA44PublicKey", Missing)
+    assert rejected(COSIGNED) == (
+        f"the signature of {NAME} cannot be verified here: this build of cryptography has no ML-DSA-44"
+    )
 
 
 class TestBothKeys:

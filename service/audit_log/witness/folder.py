@@ -17,6 +17,7 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
@@ -50,7 +51,10 @@ def prepare_witness(
     if algorithm is not Algorithm.MLDSA_44:
         private.append(Ed25519PrivateKey.generate())
     if algorithm is not Algorithm.ED25519:
-        private.append(MLDSA44PrivateKey.generate())
+        try:
+            private.append(MLDSA44PrivateKey.generate())
+        except UnsupportedAlgorithm:
+            raise InvalidInputError(Fault("algorithm", "this build of cryptography has no ML-DSA-44")) from None
     keys = _verifier_keys(name, private)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / _HEADS).mkdir(mode=0o700)
