@@ -154,6 +154,8 @@ async def _start_monitoring(
         listener = metrics_listener(core.metrics, settings.metrics.host, settings.metrics.port)
         await stack.enter_async_context(listener)
     _log_degraded_parts(probes)
+    if mode := settings.data.stat().st_mode & 0o077:
+        _log.warning("data_folder.open", path=str(settings.data), others=f"{mode:03o}", advice="chmod 700")
     for part in demonstration_parts(settings):
         _log.warning("part.for_demonstration", part=part, advice=DEMONSTRATION_ADVICE[part])
     _log.info("service.ready", data=str(settings.data), log_origin=settings.log.origin)

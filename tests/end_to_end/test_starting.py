@@ -1,6 +1,8 @@
 """How ``greffier serve`` starts: the port first, one line where it cannot, and what is for demonstration is said."""
 
 import asyncio
+import json
+import os
 import signal
 import socket
 
@@ -79,3 +81,24 @@ async def test_with_an_authority_of_its_own_the_pages_speak_of_the_key_only(data
     authority = {"timestamps__url": "https://tsa.example/", "timestamps__ca_file": data_folder / "trust" / "tsa.pem"}
     async with embedded_service(data_folder, **authority) as running:
         assert running.app.state.demonstration == ("signing_key",)
+
+
+async def test_an_open_folder_is_warned_of_and_its_files_are_its_owners(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    folder.chmod(0o755)
+    before = os.umask(0)
+    try:
+        async with greffier("serve", "--data", folder, "--port", 0) as running:
+            warning = json.loads(await running.line("data_folder.open"))
+            assert (warning["path"], warning["others"], warning["advice"]) == (str(folder), "055", "chmod 700")
+            await running.line("serving http")
+            private = [
+                path
+                for path in folder.rglob("*")
+                if path.is_file() and "trust" not in path.parts and path.name != "tsa.pem"
+            ]
+            assert {path.name: path.stat().st_mode & 0o077 for path in private} == {path.name: 0 for path in private}
+            assert {"greffier.sqlite3", "api-token", "master.key", "greffier.toml"} <= {path.name for path in private}
+    finally:
+        os.umask(before)
