@@ -38,7 +38,7 @@ _TIME_BYTES = 8
 #: First field of what an ML-DSA-44 key signs.
 _SUBTREE_LABEL = b"subtree/v1\n\0"
 #: A name or an origin in what an ML-DSA-44 key signs has its length in one byte.
-_NAME_MAX_BYTES = 255
+NAME_MAX_BYTES = 255
 #: Larger sizes and times do not fit the signed integers of other implementations.
 _MAX_SIGNED = 2**63 - 1
 
@@ -183,8 +183,8 @@ def _subtree(note: Note, name: str, seconds: int) -> bytes:
 
 def _short(what: str, text: str) -> bytes:
     data = text.encode()
-    if len(data) > _NAME_MAX_BYTES:
-        raise InvalidInputError(Fault(what, f"is longer than {_NAME_MAX_BYTES} bytes, so no ML-DSA-44 key can sign it"))
+    if len(data) > NAME_MAX_BYTES:
+        raise InvalidInputError(Fault(what, f"is longer than {NAME_MAX_BYTES} bytes, so no ML-DSA-44 key can sign it"))
     return bytes([len(data)]) + data
 
 

@@ -95,6 +95,13 @@ async def test_it_cosigns_with_the_keys_that_it_was_made_with(tmp_path, algorith
     assert verified_answer(_note(3), answer.content, *keys).seconds == 1795392000
 
 
+def test_a_name_that_ml_dsa_cannot_sign_is_refused_before_a_key_is_made(tmp_path):
+    with pytest.raises(InvalidInputError, match="name: must have 255 bytes at most for ML-DSA-44"):
+        prepare_witness(tmp_path / "w", "é" * 128, [_VKEY], Algorithm.BOTH)
+    assert not (tmp_path / "w").exists()
+    prepare_witness(tmp_path / "w", "é" * 128, [_VKEY])
+
+
 async def test_it_cosigns_a_log_that_signs_with_ml_dsa_only(tmp_path):
     key = MLDSA44PrivateKey.generate()
     prepare_witness(tmp_path / "w", "w.example", [verifier_key("pq.example/log", key)])

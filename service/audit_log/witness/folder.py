@@ -21,7 +21,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from notifications.audit.checkpoint import Checkpoint, cosign_checkpoint, parse_checkpoint_note, verify_checkpoint
+from notifications.audit.checkpoint import (
+    NAME_MAX_BYTES,
+    Checkpoint,
+    cosign_checkpoint,
+    parse_checkpoint_note,
+    verify_checkpoint,
+)
 from notifications.audit.cosignature import parse_add_checkpoint, verified_answer, verify_extension, verify_known_log
 from notifications.audit.note import COSIGNATURE_V1, CosignerKey, VerifierKey, parse_verifier_key, verifier_key
 from notifications.errors import Fault, InvalidInputError, LogUnavailableError, VerificationError
@@ -51,6 +57,8 @@ def prepare_witness(
     if algorithm is not Algorithm.MLDSA_44:
         private.append(Ed25519PrivateKey.generate())
     if algorithm is not Algorithm.ED25519:
+        if len(name.encode()) > NAME_MAX_BYTES:
+            raise InvalidInputError(Fault("name", f"must have {NAME_MAX_BYTES} bytes at most for ML-DSA-44"))
         try:
             private.append(MLDSA44PrivateKey.generate())
         except UnsupportedAlgorithm:
