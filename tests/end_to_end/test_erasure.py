@@ -28,6 +28,7 @@ from service.cli.main import cli
 from service.cli.verify import load_trust
 from service.settings import load_settings
 from service.system.logging import SystemClock
+from support.commits import until
 from support.postgresql_server import postgresql_server
 from support.scenario import affected, customer, declare, harm, ok, release
 
@@ -111,10 +112,7 @@ class World:
         return found[0]
 
     async def until(self, asked):
-        async with asyncio.timeout(30):
-            while True:
-                if answer := await asked():
-                    return answer
+        return await until(self.running.parts.store, asked)
 
     async def look(self):
         await self.running.parts.erasing.look()
@@ -247,6 +245,8 @@ async def test_a_customer_is_told_waits_21_days_and_is_gone_while_every_proof_st
 
 async def settled(world):
     """Fail what cannot be delivered, and close the calls: nothing is owed any more."""
+    # The clock was put forward, which the worker is not told.
+    world.running.parts.worker.wake({"deliveries"})
     for task in (await ok(world.api.get("/call-tasks", params={"state": "open"})))["items"]:
         body = {"reason": "Contract ended; told by letter."}
         match = {"If-Match": f'"{task["version"]}"'}
