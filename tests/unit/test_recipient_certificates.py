@@ -103,7 +103,7 @@ def test_a_certificate_of_another_version_is_refused(tmp_path):
     """Version 7, which no library knows: as PEM, and as the DER of an import."""
     der = parse_certificate(made_by_openssl(tmp_path)).replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x06", 1)
     pem = f"-----BEGIN CERTIFICATE-----\n{b64encode(der).decode()}\n-----END CERTIFICATE-----\n"
-    with pytest.raises(InvalidInputError, match="is no X"):
+    with pytest.raises(InvalidInputError, match="is not an X"):
         parse_certificate(pem)
     assert certificate_fault(der, ADDRESS, datetime.now(UTC)) == "is malformed"
     assert certificate_expires_at(der) is None
