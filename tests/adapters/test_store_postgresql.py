@@ -17,6 +17,7 @@ from notifications.audit.merkle import append_leaves, leaf_hash
 from notifications.errors import InvalidInputError, StateConflictError, StoreUnavailableError, VerificationError
 from notifications.notice import NoticeState
 from service.store import migrate_store, open_store
+from service.store.engines import compaction
 from service.store.engines.migration import postgresql_engine
 from service.store.engines.triggers import APPEND_ONLY, BLANKED, ERASABLE
 from service.store.maintenance.copy import copy_store
@@ -430,3 +431,19 @@ class TestPgbouncer:
             pytest.raises(StoreUnavailableError, match="set pool_mode = session in PgBouncer, or name"),
         ):
             open_store(address, migrate=False)
+
+
+class TestCompaction:
+    def test_it_waits_for_sessions_that_may_still_read_what_was_erased(self, monkeypatch):
+        monkeypatch.setattr(compaction, "_LOCK_SECONDS", 0.2)
+        address = postgresql_server().database()
+        with psycopg.connect(address) as reader:
+            reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            reader.execute("SELECT count(*) FROM customers")
+            # Something is written after that snapshot, as an erasure does.
+            with psycopg.connect(address, autocommit=True) as writer:
+                writer.execute("SELECT pg_current_xact_id()")
+            with pytest.raises(StoreUnavailableError, match="still reads rows from before the erasure"):
+                compaction.compact_postgresql(address)
+            reader.rollback()
+            compaction.compact_postgresql(address)

@@ -3,6 +3,9 @@
 A plain VACUUM only marks the space as free, and the bytes stay. Only rewriting a table removes them.
 """
 
+from time import monotonic
+from typing import Any
+
 import psycopg
 from psycopg import sql
 
@@ -26,6 +29,27 @@ _NOT_OWNED = (
 _LOCK_SECONDS = 30
 
 
+#: Sessions whose snapshot is older than a transaction: they may still read rows that it cannot see.
+_OLDER_SNAPSHOTS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    " AND backend_xmin IS NOT NULL AND age(backend_xmin) > age((%s::xid8)::xid)"
+)
+_POLL = "SELECT pg_sleep(0.05)"
+
+
+def _wait_for_older_snapshots(server: psycopg.Connection[tuple[Any, ...]]) -> None:
+    """Wait until no session has a snapshot from before the erasure: VACUUM FULL keeps the rows that one can still read.
+
+    Raises StoreUnavailableError after ``_LOCK_SECONDS``.
+    """
+    (now,) = server.execute("SELECT pg_current_xact_id()::text").fetchone() or ("",)
+    end = monotonic() + _LOCK_SECONDS
+    while server.execute(_OLDER_SNAPSHOTS, (now,)).fetchone() != (0,):
+        if monotonic() > end:
+            raise StoreUnavailableError("a session still reads rows from before the erasure: end it, or wait")
+        server.execute(_POLL)
+
+
 def compact_postgresql(address: str) -> None:
     """Rewrite every table that an erasure changes; raises StoreUnavailableError if that fails.
 
@@ -44,6 +68,7 @@ def compact_postgresql(address: str) -> None:
                 )
             server.execute("SET statement_timeout = 0")
             server.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(f"{_LOCK_SECONDS}s")))
+            _wait_for_older_snapshots(server)
             for table in COMPACTED:
                 server.execute(sql.SQL("VACUUM (FULL, ANALYZE) {}").format(sql.Identifier(table)))
             row = server.execute("SELECT current_setting('is_superuser') = 'on'").fetchone()
