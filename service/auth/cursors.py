@@ -20,13 +20,22 @@ def seal_cursor(box: SecretBox, cursor: str, owner: str) -> str:
     content = cursor.encode()
     padded = content.ljust(-(-len(content) // _BLOCK_BYTES) * _BLOCK_BYTES, b"\0")
     sealed = box.seal_alike(padded, purpose=_PURPOSE, owner=owner)
+    return _encoded(sealed)
+
+
+def _encoded(sealed: bytes) -> str:
     return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
 
 def open_cursor(box: SecretBox, text: str, owner: str) -> str:
     """Return the store's cursor; raises InvalidInputError for a text that is not a cursor of this owner."""
+    wrong = InvalidInputError(Fault("cursor", "is not a cursor of this list and of this account"))
     try:
         sealed = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        return box.open_alike(sealed, purpose=_PURPOSE, owner=owner).rstrip(b"\0").decode()
+        cursor = box.open_alike(sealed, purpose=_PURPOSE, owner=owner).rstrip(b"\0").decode()
     except (binascii.Error, SecretUnreadableError):
-        raise InvalidInputError(Fault("cursor", "is not a cursor of this list and of this account")) from None
+        raise wrong from None
+    # The last character of base64 has bits that no byte takes: only one spelling is a cursor.
+    if _encoded(sealed) != text:
+        raise wrong
+    return cursor

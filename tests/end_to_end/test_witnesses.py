@@ -92,7 +92,11 @@ async def cosigned(running, keys, *, beyond=0):
     """Return the served checkpoint once all of the witnesses cosigned it, and it covers more than so many entries."""
 
     async def look():
-        note = (await running.client.get("/log/checkpoint")).content
+        answer = await running.client.get("/log/checkpoint")
+        if answer.status_code == httpx2.codes.NOT_FOUND:
+            # The log has no head yet.
+            return None
+        note = answer.content
         if parse_checkpoint_note(note).size <= beyond or not all(key.name.encode() in note for key in keys):
             return None
         return note
