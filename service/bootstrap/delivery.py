@@ -142,7 +142,7 @@ def _worker(core: Core, channels: Channels) -> Worker:
         channels=channels,
         sender_name=core.sender_name,
         # The jitter spreads load and needs no secrecy, so a fast generator is enough.
-        jitter=random.Random().random,  # noqa: S311
+        jitter=random.Random().random,  # noqa: S311 - spreads retries, keeps no secret
         acknowledge_link=_acknowledge_link(core),
         return_path_of=return_path_of(settings.bounces, core.masters, core.clock),
         webhook=core.webhook,

@@ -106,7 +106,7 @@ class BounceListener:
 
     # -- called by aiosmtpd, which sets the names
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(  # noqa: N802 - the name that aiosmtpd calls
         self, server: "_Connection", _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """Accept a recipient: a return path of this service, one for each message."""
@@ -126,7 +126,7 @@ class BounceListener:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
 
-    async def handle_DATA(self, _server: "_Connection", _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: "_Connection", _session: Session, envelope: Envelope) -> str:  # noqa: N802 - the name that aiosmtpd calls
         """Store a message. With 250 the sender may forget it."""
         content = envelope.original_content
         if not isinstance(content, bytes):
@@ -161,7 +161,7 @@ class BounceListener:
     async def _store(self, path: ReturnPath, content: bytes) -> None:
         await self._receive(path, content)
 
-    async def handle_VRFY(self, *_: object) -> str:  # noqa: N802
+    async def handle_VRFY(self, *_: object) -> str:  # noqa: N802 - the name that aiosmtpd calls
         """Refuse VRFY, so that nobody can search for addresses."""
         return "502 5.5.1 not offered"
 
