@@ -92,6 +92,7 @@ async def build_world(running, api):
         names |= {
             "endpoint_id": hook["id"],
             "secret_id": "00000000-0000-4000-8000-000000000000",
+            "statement_id": "no_action_needed",
             "customer_id": item["id"],
             "incident_id": incident["id"],
             "notice_id": notice["id"],

@@ -1,7 +1,7 @@
 """What every route shares of HTTP: which permission it wants, entity tags, idempotency, cursors."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from notifications.ports import Clock, Identifiers, StoredResponse, WebhookChann
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.notices.seal_notice import SealingDependencies
+from notifications.wording.statements import Statement
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.crypto.secret_box import SecretBox
@@ -35,6 +36,8 @@ class ApiContext:
     clock: Clock
     identifiers: Identifiers
     agreements: Agreements
+    #: prepared statements that an analyst can fill in
+    statements: Sequence[Statement]
     sealing: SealingDependencies
     #: language given to free text that came without one
     default_language: str
