@@ -115,9 +115,11 @@ def scan_notices(tx: AccessTransaction, now: datetime, stages: Stages) -> ScanRe
     waiting = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages), *_calls(tx, now)]
     new = [item for item in waiting if tx.alerts.by_key(item.key) is None]
     new += (*_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx), *_too_large(tx))
-    standing = {item.key for item in waiting}
+    still_waiting = {item.key for item in waiting}
     settled = [
-        alert for alert in tx.alerts.unseen(_AT_ONCE) if alert.kind in _WHILE_IT_WAITS and alert.key not in standing
+        alert
+        for alert in tx.alerts.unseen(_AT_ONCE)
+        if alert.kind in _WHILE_IT_WAITS and alert.key not in still_waiting
     ]
     return ScanResult(tuple(new), tuple(settled))
 
@@ -254,12 +256,12 @@ def _calls(tx: AccessTransaction, now: datetime) -> list[AlertCandidate]:
     tasks, _ = tx.escalations.call_tasks(Page(_AT_ONCE), state=CallTaskState.OPEN.value)
     for task in tasks:
         kind = "call_open" if now < task.due_at else "call_overdue"
-        standing = AlertCandidate(f"{kind}:{task.id.hex}", kind, "")
+        candidate = AlertCandidate(f"{kind}:{task.id.hex}", kind, "")
         # Of what was alerted before nothing is read: a relay that is down may open thousands.
-        notice = tx.notices.get(task.notice_id) if tx.alerts.by_key(standing.key) is None else None
+        notice = tx.notices.get(task.notice_id) if tx.alerts.by_key(candidate.key) is None else None
         if notice is not None:
-            standing = replace(_of_notice(tx, notice, standing.key, kind), due_at=task.due_at)
-        found.append(standing)
+            candidate = replace(_of_notice(tx, notice, candidate.key, kind), due_at=task.due_at)
+        found.append(candidate)
     return found
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from support.clocks import SteppedClock
-from support.desk import GONE, desk_of, standing
+from support.desk import GONE, desk_of, has_states
 from support.postgresql_server import postgresql_server
 from support.scenario import change, release
 
@@ -62,7 +62,7 @@ async def test_while_the_first_is_greylisted_the_fallback_has_it_before_the_dead
     await desk.smtp.got("direction@valmont.example")
     # The first one is still owed what it was promised, and gets it as soon as its server takes it.
     desk.smtp.refused = {}
-    await desk.until_tried_again(standing(notice, "sent", "sent"), minutes=25)
+    await desk.until_tried_again(has_states(notice, "sent", "sent"), minutes=25)
     await desk.look()
     await desk.smtp.got("direction@valmont.example", "rssi@valmont.example")
     assert await desk.calls(notice) == []

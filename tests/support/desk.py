@@ -36,7 +36,7 @@ class ChoosySmtp(SmtpServer):
         await self.until(lambda: self.served == sorted(addresses))
 
 
-def standing(notice, *states):
+def has_states(notice, *states):
     """Return a read of the store: whether the mails of a notice have these states, in the order of queueing."""
 
     def work(tx):
@@ -109,7 +109,7 @@ class Desk:
 
     async def stand(self, notice, *states):
         """Wait until the mails of a notice have these states, in the order of queueing."""
-        await self.until(standing(notice, *states))
+        await self.until(has_states(notice, *states))
 
     async def look(self, **span):
         self.clock.step(timedelta(**span))

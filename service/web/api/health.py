@@ -55,6 +55,6 @@ async def readyz(request: Request) -> Response:
     known = caller is not None and caller.scope(Permission.ATTENTION_READ) is not None
     reasons = {name: probe() for name, probe in probes.items()}
     failing = any(reasons.values())
-    told = {name: "ok" if reason is None else reason if known else "failing" for name, reason in reasons.items()}
-    body = ReadinessOut(status="degraded" if failing else "ok", parts=told)
+    parts = {name: "ok" if reason is None else reason if known else "failing" for name, reason in reasons.items()}
+    body = ReadinessOut(status="degraded" if failing else "ok", parts=parts)
     return Response(body.model_dump_json(), 503 if failing else 200, media_type="application/json")

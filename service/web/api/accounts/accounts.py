@@ -151,8 +151,10 @@ async def send_invitation(
             console_url=context.settings.provider.console_url,
             provider_name=context.settings.provider.name,
         )
-        told = InvitationOut(account_id=account_id, expires_at=made.expires_at, mailed=made.mailed, link=made.shown)
-        return Answer(told, 201, kept=told.model_copy(update={"link": None}))
+        invitation = InvitationOut(
+            account_id=account_id, expires_at=made.expires_at, mailed=made.mailed, link=made.shown
+        )
+        return Answer(invitation, 201, kept=invitation.model_copy(update={"link": None}))
 
     return await change(request, access, idempotency_key, work)
 

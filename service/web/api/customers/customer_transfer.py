@@ -18,7 +18,7 @@ from notifications.use_cases.incidents.customer_decider import Agreements
 from service.web.api.customers.customer_csv import column_of, format_customers
 
 _PAGE = 200
-#: Faults told one by one; more of them say nothing new.
+#: An answer lists at most so many faults; further ones say nothing new.
 MAX_FAULTS = 1000
 
 
@@ -46,13 +46,13 @@ class Transfer:
 
 def log_faults(faults: Sequence[LineFault]) -> list[Fault]:
     """Return faults by line and column, the first thousand of them."""
-    told = [
+    listed = [
         Fault(f"line {item.line}.{item.field}" if item.field else f"line {item.line}", item.reason)
         for item in faults[:MAX_FAULTS]
     ]
     if len(faults) > MAX_FAULTS:
-        told.append(Fault("", f"and {len(faults) - MAX_FAULTS} more faults"))
-    return told
+        listed.append(Fault("", f"and {len(faults) - MAX_FAULTS} more faults"))
+    return listed
 
 
 def verify_no_faults(report: ImportReport) -> None:

@@ -116,8 +116,8 @@ def _dry_run_out(customer: Customer, result: ProfileDryRun, since: datetime, *, 
 def _difference_out(
     customer: Customer, incident: Incident, present: Decision, changed: Decision, *, in_full: bool
 ) -> ProfileDifferenceOut:
-    told, would_be = present.verdict is Verdict.NOTIFY, changed.verdict is Verdict.NOTIFY
-    notice: Literal["more", "fewer", "same"] = "same" if told == would_be else "more" if would_be else "fewer"
+    notified, would_be = present.verdict is Verdict.NOTIFY, changed.verdict is Verdict.NOTIFY
+    notice: Literal["more", "fewer", "same"] = "same" if notified == would_be else "more" if would_be else "fewer"
     if not in_full:
         return ProfileDifferenceOut(aware_at=incident.facts.aware_at, notice=notice)
     return ProfileDifferenceOut.model_construct(

@@ -99,8 +99,8 @@ async def of_incident(request: Request, access: MayReadIncidents, incident_id: U
     return page(request, "acknowledgements", access.caller, {"ticket": ticket, "found": entries})
 
 
-def _is_late(standing: AcknowledgementStatus, now: datetime) -> bool:
-    return standing.wanted_by is not None and standing.wanted_by <= now and not standing.is_acknowledged
+def _is_late(status: AcknowledgementStatus, now: datetime) -> bool:
+    return status.wanted_by is not None and status.wanted_by <= now and not status.is_acknowledged
 
 
 # -- by the link in a mail

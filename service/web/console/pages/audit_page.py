@@ -1,5 +1,6 @@
 """The page of who was told: late, missing and overridden first, then every incident of a period."""
 
+from dataclasses import fields
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 
@@ -70,9 +71,9 @@ def _midnight(day: date) -> datetime:
 
 def _shown(made: PeriodReport, *, filtered: bool) -> dict[str, Any]:
     found = made.findings
-    by_incident: dict[str, list[ReportLine]] = {}
+    by_incident: dict[str, list[dict[str, Any]]] = {}
     for line in found.lines:
-        by_incident.setdefault(line.incident, []).append(line)
+        by_incident.setdefault(line.incident, []).append(_named(line))
     incidents = sorted(
         (item for item in found.incidents if item.incident in by_incident or not filtered),
         key=lambda item: item.declared_index or 0,
@@ -81,7 +82,7 @@ def _shown(made: PeriodReport, *, filtered: bool) -> dict[str, Any]:
     return {
         "account": made,
         "tickets": {item.incident: item.ticket or item.incident for item in found.incidents},
-        "first_lists": [(standing, found.standing_at(standing)) for standing in _FIRST],
+        "first_lists": [(status, [_named(line) for line in found.with_status(status)]) for status in _FIRST],
         "overrides": [item for item in found.overrides if item.kind is not OverrideKind.ONE_PERSON],
         "alone": [item for item in found.overrides if item.kind is OverrideKind.ONE_PERSON],
         "lacking": [] if filtered else [item for item in incidents if item.lacking],
@@ -90,6 +91,16 @@ def _shown(made: PeriodReport, *, filtered: bool) -> dict[str, Any]:
     }
 
 
+def _named(line: ReportLine) -> dict[str, Any]:
+    """Return a line by the names that the template reads."""
+    values = {member.name: getattr(line, member.name) for member in fields(line)}
+    return values | {
+        "standing": line.status,
+        "told_at": line.notified_at,
+        "told_index": line.notified_index,
+    }
+
+
 def _counts(found: NotificationReport) -> list[tuple[ReportStatus, int]]:
-    counted = [(standing, len(found.standing_at(standing))) for standing in ReportStatus]
-    return [(standing, count) for standing, count in counted if count]
+    counted = [(status, len(found.with_status(status))) for status in ReportStatus]
+    return [(status, count) for status, count in counted if count]

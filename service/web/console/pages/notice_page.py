@@ -67,7 +67,7 @@ class _Found:
     sealed: SealedNotice | None
     served: tuple[Served, ...]
     #: None until it is sealed
-    standing: AcknowledgementStatus | None
+    status: AcknowledgementStatus | None
     #: what the reader itself gave
     own: Acknowledgement | None
 
@@ -112,7 +112,7 @@ async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID,
         "sealed": found.sealed,
         "served": found.served,
         "time_zone": "UTC" if found.customer is None else found.customer.time_zone,
-        "standing": found.standing,
+        "standing": found.status,
         "own": found.own,
         "may_acknowledge": access.may(Permission.NOTICE_ACKNOWLEDGE) and acts_for(access, found.notice.customer_id),
         "at_provider": access.scope.at_provider,

@@ -63,15 +63,15 @@ async def come_back(request: Request) -> Response:
         return _refused(refusal)
     answer = see_other(local_path(way_on))
     give_session(answer, signed_in)
-    return _untold(answer)
+    return _without_referrer(answer)
 
 
 def _refused(refusal: OidcRefusedError) -> Response:
     """Return to the sign-in page, which says why by a code of ours: nothing of the URL is repeated."""
-    return _untold(see_other(f"/sign-in?notice={_WORDS.get(refusal.reason, 'oidc_refused')}"))
+    return _without_referrer(see_other(f"/sign-in?notice={_WORDS.get(refusal.reason, 'oidc_refused')}"))
 
 
-def _untold(answer: Response) -> Response:
+def _without_referrer(answer: Response) -> Response:
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["Referrer-Policy"] = "no-referrer"
     return answer
