@@ -1,4 +1,4 @@
-"""Customers in and out as one file: the same for the API and the command line."""
+"""Import and export of customers as one file, for the API and the command line."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ MAX_FAULTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A file on its way in: its lines, and what is wrong with their form."""
+    """A file to import: its lines, and their faults of form."""
 
     lines: Sequence[CustomerLine]
     form_faults: Sequence[LineFault]
@@ -32,7 +32,7 @@ class Transfer:
     dry_run: bool
 
     def work(self, tx: Transaction, act: AuditContext) -> ImportReport:
-        """Import the lines; raises ImportUndoneError, with the faults of form among the others."""
+        """Import the lines; raises ImportUndoneError, with all faults including those of form."""
         try:
             report = import_customers(
                 tx, act, self.lines, self.agreements, dry_run=self.dry_run or bool(self.form_faults)
@@ -56,13 +56,13 @@ def log_faults(faults: Sequence[LineFault]) -> list[Fault]:
 
 
 def verify_no_faults(report: ImportReport) -> None:
-    """Raise InvalidInputError where the report has faults."""
+    """Raise InvalidInputError if the report has faults."""
     if report.faults:
         raise InvalidInputError(*log_faults(report.faults))
 
 
 def export_customers(tx: Transaction) -> str:
-    """Return every customer that the transaction shows; raises StateConflictError where two have one name."""
+    """Return every customer in the scope of the transaction; raises StateConflictError if two have the same name."""
     found = list(_customers(tx))
     names = [customer.name for customer, _, _ in found]
     if len(set(names)) < len(names):

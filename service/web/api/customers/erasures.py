@@ -1,7 +1,7 @@
-"""Erasure of a customer at the end of its contract: ordered, taken back, looked at; the certificate afterwards.
+"""Erasure of a customer at the end of its contract: order, withdraw and read it; the certificate afterwards.
 
-What was erased is read by whoever knows its pseudonym, which the customer was given with the formal notice: it has no
-account any more. Nothing personal is in it.
+Everybody who knows the pseudonym may read the erasure. The customer got the pseudonym with the formal notice, and has
+no account any more. The erasure contains no personal data.
 """
 
 from typing import Annotated
@@ -34,7 +34,7 @@ of_strangers = APIRouter(prefix="/erasures", tags=["erasures"], dependencies=[De
 
 Pseudonym = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="The customer's name in the log.")]
 
-#: The parts of a certificate: name to its type.
+#: The parts of a certificate: file name to media type.
 PARTS = {
     "certificate.json": "application/json",
     "certificate.json.p7s": "application/pkcs7-signature",
@@ -43,7 +43,7 @@ PARTS = {
 
 
 class ErasureIn(Schema):
-    """How the formal notice is served."""
+    """An order to erase a customer: how the formal notice is served."""
 
     served_by: ServedBy = Field(ServedBy.MAIL, description="By mail to every contact, or by a letter served already.")
     reference: Line | None = Field(None, description="Of a letter: what it is found by.")
@@ -51,13 +51,13 @@ class ErasureIn(Schema):
 
 
 class WithdrawalIn(Schema):
-    """Why an erasure is taken back."""
+    """The reason to withdraw an erasure."""
 
     reason: Line = Field(description="Kept in the log as a commitment.")
 
 
 class ErasureOrderOut(Out):
-    """An erasure that is ordered and not done."""
+    """An erasure that is ordered and not carried out yet."""
 
     customer_id: UUID
     ordered_at: Moment
@@ -70,7 +70,7 @@ class ErasureOrderOut(Out):
 
 
 class ErasureOut(Out):
-    """An erasure that was done. The customer is named by its pseudonym in the log alone."""
+    """An erasure that was carried out. The customer is named only by its pseudonym in the log."""
 
     pseudonym: str
     noticed_at: Moment
@@ -90,7 +90,7 @@ async def order(
     body: ErasureIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Serve the formal notice and erase the customer 21 days after (9.7, 12). It can be taken back until then."""
+    """Serve the formal notice and erase the customer 21 days later (9.7, 12). Until then the order can be withdrawn."""
     provider = context.settings.provider
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -107,7 +107,7 @@ async def order(
 
 @router.get("/customers/{customer_id}/erasure", response_model=ErasureOrderOut, summary="Read an ordered erasure")
 async def read(access: MayReadCustomers, customer_id: UUID) -> Response:
-    """Return the order that stands; 404 where none does."""
+    """Return the open order; 404 if there is none."""
     return json_response(await access.read(lambda tx: _order_of(tx, customer_id)))
 
 
@@ -121,7 +121,7 @@ async def withdraw(
     body: WithdrawalIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Keep the customer after all; returns the order that stood. Whoever withdraws tells the customer."""
+    """Withdraw the order and return it. The person who withdraws it informs the customer."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         order = _order_of(tx, customer_id)
@@ -133,7 +133,7 @@ async def withdraw(
 
 @of_strangers.get("/{pseudonym}", response_model=ErasureOut, summary="Read an erasure that was done")
 async def read_done(context: Context, pseudonym: Pseudonym) -> Response:
-    """Return what is said of an erasure; 404 while it is not done, or for no pseudonym."""
+    """Return the erasure of a pseudonym; 404 if there is none or it is not carried out yet."""
     return json_response(_done(await context.unit_of_work.read(lambda tx: existing_erasure(tx, pseudonym))))
 
 
@@ -153,7 +153,7 @@ def existing_erasure(tx: AccessTransaction, pseudonym: str) -> Erasure:
 
 
 def certificate_part(erasure: Erasure, part: str) -> bytes:
-    """Return a part of a certificate by its file name; raises NotFoundError for another, or while it is not made."""
+    """Return a part of a certificate by its file name; raises NotFoundError for another name or a missing part."""
     parts = (erasure.document, erasure.signature, erasure.timestamp)
     content = dict(zip(PARTS, parts, strict=True)).get(part)
     if content is None:

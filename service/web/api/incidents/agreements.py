@@ -1,4 +1,4 @@
-"""Agreements as data: levels, matrix, GTI, default levels, each with its clause."""
+"""Agreements as data: levels, matrix, GTI and default levels, each with its clause."""
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -32,7 +32,7 @@ class PriorityOut(Out):
 
 
 class LevelOut(Out):
-    """A rule by which a customer is told (11.1.1.2, 11.1.1.3)."""
+    """A rule by which a customer is notified (11.1.1.2, 11.1.1.3)."""
 
     id: str
     clause: str
@@ -50,7 +50,7 @@ class LimbOut(Out):
 
 
 class DefinitionOut(Out):
-    """What makes an event be of one nature (3.2); tried in the order given, the first that holds is the nature."""
+    """The definition of one nature (3.2). Definitions are tried in this order; the first that holds is the nature."""
 
     nature: str
     clause: str
@@ -61,7 +61,7 @@ class DefinitionOut(Out):
 
 
 class DeadlineOut(Out):
-    """A time by which a notice is owed, counted from awareness."""
+    """A deadline of a notice, counted from awareness."""
 
     id: str
     clause: str
@@ -70,7 +70,7 @@ class DeadlineOut(Out):
 
 
 class LegalClockOut(Out):
-    """A clock of the law that runs for the customer."""
+    """A legal deadline of the customer."""
 
     id: str
     clause: str
@@ -102,7 +102,7 @@ class AgreementOut(Out):
 
 
 class AgreementList(Out):
-    """The agreement versions this installation knows."""
+    """The agreement versions of this installation."""
 
     items: list[AgreementOut]
     reference_id: str = Field(description="The one by which the provider itself reads an incident.")
@@ -168,7 +168,7 @@ def _definition(definition: Definition) -> DefinitionOut:
 
 @router.get("", response_model=AgreementList, summary="Agreement versions")
 async def list_agreements(context: Context, access: MayReadAgreements) -> Response:
-    """Return every agreement version this installation knows."""
+    """Return every agreement version of this installation."""
     await access.trace()
     agreements = context.agreements
     return json_response(

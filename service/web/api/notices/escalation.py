@@ -1,4 +1,4 @@
-"""Escalation: how far a customer is told of a notice, and when it is looked at next."""
+"""Escalation: how far the customer is notified, and the time of the next check."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ router = APIRouter(tags=["notices"])
 
 
 class EscalationOut(Out):
-    """The clock of one sealed notice."""
+    """The escalation of one sealed notice."""
 
     notice_id: UUID
     standing: EscalationStatus = Field(
@@ -35,7 +35,7 @@ class EscalationOut(Out):
 
 @router.get("/notices/{notice_id}/escalation", response_model=EscalationOut, summary="How far a customer is told")
 async def show(access: MayReadCalls, notice_id: UUID) -> Response:
-    """Return how far the customer is told; 404 for a notice that is not sealed, or was before there were clocks."""
+    """Return how far the customer is notified; 404 if the notice is not sealed, or is older than escalation."""
 
     def work(tx: AccessTransaction) -> EscalationOut:
         notice = tx.notices.get(notice_id)

@@ -48,7 +48,7 @@ class OverrideIn(Schema):
 
 
 def notice_out(notice: Notice, *, at_provider: bool) -> NoticeOut:
-    """Return the schema of a notice, to the provider's side or to its customer's."""
+    """Return the schema of a notice, for the provider or for the customer."""
     return NoticeOut.model_construct(
         id=notice.id,
         incident_id=notice.incident_id,
@@ -96,7 +96,7 @@ class AttemptOut(Out):
 
 
 class ReturnedOut(Out):
-    """A message that came back of a delivery."""
+    """A bounce of a delivery."""
 
     id: UUID
     received_at: Moment
@@ -138,7 +138,7 @@ def delivery_out(
     *,
     with_words: bool = False,
 ) -> DeliveryOut:
-    """Return the schema of a delivery with its evidence; ``with_words``: with the words of what came back."""
+    """Return the schema of a delivery with its evidence; ``with_words``: with the words of bounces."""
     return DeliveryOut.model_construct(
         id=delivery.id,
         channel=delivery.channel.value,
@@ -186,7 +186,7 @@ def delivery_out(
 
 
 class PreviewOut(Out):
-    """The notice as it would be sealed now, in one language."""
+    """The words that would be sealed now, in one language."""
 
     language: str
     subject: str
