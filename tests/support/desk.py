@@ -1,4 +1,8 @@
-"""A running service for tests of escalation: its relay refuses chosen addresses, and the test moves its clock."""
+"""A running service whose relay refuses chosen addresses, and whose clock the test moves.
+
+Use it in tests in which time passes after a release: escalation, calls, fallback contacts. A test without a failing
+relay or a moved clock needs only ``scenario``.
+"""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -107,7 +111,7 @@ class Desk:
 
         await self.until(work, urged)
 
-    async def stand(self, notice, *states):
+    async def until_states(self, notice, *states):
         """Wait until the mails of a notice have these states, in the order of queueing."""
         await self.until(has_states(notice, *states))
 
