@@ -107,7 +107,7 @@ class InvitationOut(Out):
     mailed: bool = Field(description="Whether a mail with the link is queued.")
     link: str | None = Field(
         description="The single-use link, shown this once, for an account that nobody can sign in to yet. One with"
-        " credentials gets its link by its own mail alone: nobody takes an account over by inviting it."
+        " credentials gets its link only by mail to itself, so that an invitation takes over no account."
     )
 
 

@@ -70,7 +70,7 @@ class ProfileIn(Schema):
     """The levels that a customer chooses (11.1.1.3)."""
 
     choices: tuple[ChoiceIn, ...] | None = Field(
-        description="Null: the default levels. Empty: only what cannot be waived. Else any match is told.",
+        description="Null: the default levels. Empty: only what cannot be waived. Else every match is notified.",
         examples=[[{"impacts": ["I1"]}, {"data_harm": ["confidentiality", "integrity"]}]],
     )
     effective_at: Moment | None = Field(
@@ -94,15 +94,13 @@ class CustomerIn(Schema):
     services: tuple[Code, ...] = Field((), description="What it uses; empty means the whole service.")
     regions: tuple[Code, ...] = ()
     availability_zones: tuple[Code, ...] = ()
-    four_eyes: bool = Field(
-        default=False, description="Its notices must be released by somebody else than whoever wrote them last."
-    )
+    four_eyes: bool = Field(default=False, description="A person other than the last author must release its notices.")
     acknowledge_within_seconds: int | None = Field(
         None,
         ge=MIN_ACKNOWLEDGE_SECONDS,
         le=MAX_ACKNOWLEDGE_SECONDS,
-        description="Within what time of its sealing it wants to acknowledge a notice; whoever does not is asked again."
-        " Null: it need not.",
+        description="Time after the sealing to acknowledge a notice; after it, the customer is asked again."
+        " Null: no acknowledgement is wanted.",
     )
 
     def to_domain(self) -> CustomerDraft:
@@ -151,7 +149,7 @@ class ContactIn(Schema):
     )
     address_confirmed: bool = Field(
         default=False,
-        description="Confirmed by another way than the mailed link. Taken from whoever may change customers, alone.",
+        description="Confirmed by another way than the mailed link. Needs permission to change customers.",
     )
     phone: Phone | None = Field(
         None,

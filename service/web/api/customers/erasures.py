@@ -76,7 +76,7 @@ class ErasureOut(Out):
     noticed_at: Moment
     erased_at: Moment
     erased_rows: int
-    compacted_at: Moment | None = Field(description="When the files were made anew; null while they are not.")
+    compacted_at: Moment | None = Field(description="When the files were rewritten; null before.")
     certified_at: Moment | None = Field(description="When the certificate was signed; null while it is not.")
     parts: list[str] = Field(description="Where the certificate, its signature and timestamp are.")
 

@@ -35,7 +35,9 @@ class ReachabilityOut(Out):
     items: list[CheckOut]
 
 
-@router.get("/{customer_id}/reachability", response_model=ReachabilityOut, summary="Whether a customer could be told")
+@router.get(
+    "/{customer_id}/reachability", response_model=ReachabilityOut, summary="Whether a customer could be notified"
+)
 async def read_reachability(access: MayReadContacts, customer_id: UUID) -> Response:
     """Return the last check of each active contact, certificate and webhook. An accepted address may still bounce."""
     return json_response(await access.read(lambda tx: reachability_of(tx, customer_id)))

@@ -96,7 +96,7 @@ class AgreementOut(Out):
     plain_incident: LevelOut
     deadlines: list[DeadlineOut]
     legal_clocks: list[LegalClockOut]
-    four_eyes: bool = Field(description="Whether notices are released by somebody else than whoever wrote them last.")
+    four_eyes: bool = Field(description="Whether a person other than the last author must release notices.")
     four_eyes_clause: str | None = Field(description="The clause that says so; null where none does.")
     clauses: dict[str, dict[str, str]] = Field(description="Clause number to its plain wording, by language.")
 

@@ -73,7 +73,7 @@ async def validate(
     return await inspect_request(request, access, idempotency_key, lambda _tx: result)
 
 
-@router.post("/dry-run", response_model=DryRunOut, summary="Who would be told of these facts")
+@router.post("/dry-run", response_model=DryRunOut, summary="Who would be notified of these facts")
 async def dry_run(
     request: Request, context: Context, access: MayReadIncidents, facts: FactsIn, idempotency_key: IdempotencyKey = None
 ) -> Response:
@@ -98,7 +98,7 @@ def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
     )
 
 
-@router.post("/{incident_id}/dry-run", response_model=DryRunOut, summary="Who would be told if these facts changed")
+@router.post("/{incident_id}/dry-run", response_model=DryRunOut, summary="Who would be notified if these facts changed")
 async def dry_run_change(
     request: Request,
     context: Context,

@@ -84,7 +84,7 @@ class AffectedCustomerIn(Schema):
     data_harm: HarmIn = Field(HarmIn(), description="Harm to the data this customer entrusted to the service.")
     personal_data: PersonalDataIn = PersonalDataIn()
     resources: tuple[ResourceIn, ...] = ()
-    effect: ProseText | None = Field(None, description="The effect on this customer, read by this customer alone.")
+    effect: ProseText | None = Field(None, description="The effect on this customer; only this customer reads it.")
 
 
 FACTS_EXAMPLE: dict[str, Any] = {

@@ -51,9 +51,7 @@ class AcknowledgementOut(Out):
     by: str = Field(description="`account:…`, or `contact:…` where its mailed link or a call speaks for a contact.")
     name: str | None = Field(description="Of the account or contact; null where it is not the caller's to know.")
     contact_id: UUID | None
-    via: str = Field(
-        description="`console`, `api`, `call`, or `link`: whoever held the link that was mailed to the contact."
-    )
+    via: str = Field(description="`console`, `api`, `call`, or `link`: by the link that was mailed to the contact.")
     acknowledged_at: Moment
     note: str | None
     event: str = Field(description="ETSI EN 319 522 event.")

@@ -97,7 +97,7 @@ class CallTaskInFull(CallTaskOut):
 
     tlp: str
     callees: list[CalleeOut]
-    guidance: list[str] = Field(description="What the caller keeps to, in the language of whoever asks.")
+    guidance: list[str] = Field(description="Rules for the person who calls, in the language of the account.")
     records: list[CallOut]
 
 
@@ -105,7 +105,9 @@ class CallIn(Schema):
     """A call that was made."""
 
     number: Line = Field(description="As dialled.")
-    outcome: CallOutcome = Field(description="`reached`: a person of the customer was told. A machine is none.")
+    outcome: CallOutcome = Field(
+        description="`reached`: a person of the customer was notified; a machine is not a person."
+    )
     contact_id: UUID | None = Field(None, description="Whose number it is; left out for a number of no contact.")
     called_at: Moment | None = Field(None, description="When; left out for now.")
     spoke_to: Line | None = Field(None, description="The name that the other side gave; wanted where reached.")

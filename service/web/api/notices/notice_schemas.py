@@ -34,7 +34,7 @@ class NoticeOut(Out):
     hold_reason: str | None = Field(description="Why it does not go out although released; null when nothing holds it.")
     drafted_by: str = Field(description="Who wrote last what it says; four eyes are measured against it.")
     override_reason: str | None = Field(
-        description="Why it was released past four eyes or without an approver; shown at the provider alone."
+        description="Why it was released without four eyes or without an approver; shown only to the provider."
     )
     override_reviewed_by: str | None
     override_reviewed_at: Moment | None
@@ -109,7 +109,7 @@ class ReturnedOut(Out):
     reporting_mta: str | None
     octets: int
     text: str | None = Field(
-        description="Of `unknown`: its words as plain text, for who may read what came back. Strangers wrote them."
+        description="Of `unknown`: its words as plain text, for callers who may read bounces. Strangers wrote them."
     )
 
 
@@ -128,7 +128,7 @@ class DeliveryOut(Out):
         description="When a mail server refused the whole notice for its size; its mails are summaries since."
     )
     evidence: list[AttemptOut]
-    returned: list[ReturnedOut] = Field(description="What came back after it was accepted, oldest first.")
+    returned: list[ReturnedOut] = Field(description="Bounces after it was accepted, oldest first.")
 
 
 def delivery_out(

@@ -293,7 +293,7 @@ async def message(request: Request, access: MayReadNotices, notice_id: UUID, del
 @router.get(
     "/{notice_id}/deliveries/{delivery_id}/returned/{returned_id}",
     response_class=Response,
-    summary="A message that came back, as received",
+    summary="A bounce, as received",
 )
 async def returned(access: MayReadReturned, notice_id: UUID, delivery_id: UUID, returned_id: UUID) -> Response:
     """Return the bytes that arrived at the return path of the delivery. Open them with care: strangers wrote them."""

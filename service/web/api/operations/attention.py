@@ -33,7 +33,7 @@ class AttentionItem(Out):
     call_task_id: UUID | None = None
     #: of an alert: its id, to mark it as seen
     alert_id: UUID | None = None
-    what: str = Field(description="What stands in the way, in one line.")
+    what: str = Field(description="The obstacle, in one line.")
 
 
 class SeenOut(Out):

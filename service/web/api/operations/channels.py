@@ -59,7 +59,7 @@ class ChannelList(Out):
 class PauseIn(Schema):
     """The reason and the end of a pause."""
 
-    reason: Line = Field(description="For whoever finds the channel paused. Kept in the log as a commitment.")
+    reason: Line = Field(description="For people who find the channel paused. The log keeps it as a commitment.")
     until: Moment | None = Field(None, description="When it resumes by itself; null or left out for never.")
 
 
