@@ -1,15 +1,22 @@
 """Forms: the fields, the proof that a page of this service sent the form, the redirect after it, and cookies."""
 
+import secrets
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from notifications.ports import StoredResponse
+from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import SESSION_COOKIE, CsrfError, client_address
+from service.auth.route_guard import Access
 from service.auth.sign_in.sessions import DEVICE_COOKIE, PENDING_COOKIE, Browser, SignedIn
+from service.ports.store import AccessTransaction
 
 _MAX_PATH_CHARACTERS = 500
 _MAX_FIELD_CHARACTERS = 20_000
+_FORM_ID_CHARACTERS = 40
 _SEE_OTHER = 303
 #: How long a browser stays known after a person signed in with it.
 _DEVICE_SECONDS = 400 * 24 * 3600
@@ -62,6 +69,41 @@ def verify_not_another_site(request: Request) -> None:
     """
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise CsrfError("the form comes from another site")
+
+
+def new_form_id() -> str:
+    """Return the identifier that a shown form carries, so that sending it twice does its work once."""
+    return secrets.token_urlsafe(16)
+
+
+async def write_once(access: Access, form: Form, work: Callable[[AccessTransaction, AuditContext], str]) -> Response:
+    """Run the change that a form asks for, once for each time that the form was shown, and go to the page it returns.
+
+    1. What the path names must be within the caller's scope now.
+    2. A form that was sent before, by a double click or a reload, leads to the page that its first sending led to.
+    3. Else the change and the page are recorded in one transaction. A change that fails records nothing: the form is
+       shown again, with the same identifier, and can be sent again.
+    A form without an identifier is not recorded. ``form.once`` in ``templates/forms.html.jinja`` is the field.
+    """
+    form_id = form["form_id"]
+
+    def unit(tx: AccessTransaction, act: AuditContext) -> str:
+        # 1.
+        access.verify_named(tx)
+        if not form_id:
+            return work(access.view(tx), act)
+        # 2.
+        key = f"{access.actor}:form:{access.operation}:{form_id[:_FORM_ID_CHARACTERS]}"
+        stored = tx.responses.get(key)
+        if stored is not None:
+            return stored.body.decode()
+        # 3.
+        path = work(access.view(tx), act)
+        tx.responses.add(key, StoredResponse(b"", _SEE_OTHER, path.encode(), ()), act.now)
+        return path
+
+    act = access.act()
+    return see_other(await access.store.write(lambda tx: unit(tx, act)))
 
 
 def local_path(wanted: str) -> str:
