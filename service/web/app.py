@@ -1,4 +1,4 @@
-"""The FastAPI application over parts that are running already."""
+"""The FastAPI application. It gets parts that are already running."""
 
 from collections.abc import Mapping
 
@@ -33,9 +33,9 @@ def create_app(
     max_buffered_bytes: int,
     version: str,
 ) -> FastAPI:
-    """Return the application. It starts and stops nothing: a part that cannot start is told before a port is open.
+    """Return the application. It starts and stops no part, so a part that cannot start fails before a port is open.
 
-    Raises LookupError where a route declares no permission.
+    Raises LookupError if a route declares no permission.
     """
     app = FastAPI(
         title="Greffier",
@@ -63,7 +63,7 @@ def create_app(
         incidents,
         notices,
         acknowledgements,
-        # Before what takes an identifier in the place of ``export``.
+        # This router comes before the one whose paths have an identifier in the place of ``export``.
         transfer,
         customers,
         contacts,
@@ -98,8 +98,8 @@ def create_app(
     )
     install_error_handlers(app)
     install_console(app, console)
-    # Last, so that it stands outermost and counts what the others refuse.
+    # Added last, so that it is outermost and also counts the requests that the others refuse.
     app.add_middleware(metrics.RequestMetrics, metrics=context.metrics)
-    # The description of the API names nobody and nothing: it is open.
+    # The description of the API is public, because it names no person and no object.
     verify_every_route_declares(app.routes, undeclared=frozenset({_OPENAPI}))
     return app

@@ -55,7 +55,7 @@ async def register(
     customer: NewCustomerIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Register a customer, bind it to an agreement version from a date, and record the levels it chose, if any."""
+    """Register a customer, bind it to an agreement version from a date, and record the levels that it chose, if any."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         bound = customer.agreement
@@ -76,7 +76,7 @@ async def register(
 
 @router.get("", response_model=CustomerPage, summary="List customers")
 async def list_customers(access: MayReadCustomers, limit: Limit = 50, cursor: Cursor = None) -> Response:
-    """Return customers by registration, oldest first."""
+    """Return customers, oldest registration first."""
 
     def work(tx: Transaction) -> CustomerPage:
         customers, following = tx.customers.page(access.page(limit, cursor))
@@ -104,7 +104,7 @@ async def put(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Replace what is stated of a customer; agreement and profile have their own history."""
+    """Replace the fields of a customer. Agreement and profile have their own routes and history."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.customers.require(customer_id).version)
