@@ -5,12 +5,14 @@ Between the two, another customer is served, and drafts about this customer are 
 """
 
 import asyncio
+import re
 from uuid import UUID
 
 import httpx2
 import pytest
 from test_matrix import filled
 
+from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
 from support.matrix_rows import ROWS
 from support.people import browser, person
@@ -191,3 +193,12 @@ async def test_a_dry_run_tells_a_customer_no_number_of_incidents(running, api, w
         proof = {"X-CSRF-Token": form["csrf_token"]}
         assert (await ok(theirs.post(path, json=body, headers=proof)))["incidents_examined"] is None
     assert (await ok(api.post(f"/customers/{own}/profiles/dry-run", json={"choices": None})))["incidents_examined"] == 2
+
+
+async def test_where_the_provider_wants_it_a_ticket_does_not_count_the_incidents_of_others(data_folder, service_log):
+    async with embedded_service(data_folder, provider__random_tickets=True) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            tickets = [(await declare(api))["ticket"] for _ in range(5)]
+    assert all(re.fullmatch(r"INC-20[0-9]{2}-[0-9]{9}", ticket) for ticket in tickets)
+    assert len(set(tickets)) == 5
