@@ -110,7 +110,7 @@ def test_no_template_has_inline_scripts_styles_or_things_from_elsewhere(name):
     assert not re.search(r"\sstyle=|<style|\son\w+=|javascript:|\|\s*safe\b", source)
     assert not re.search(r"""(src|href|action)="(https?:)?//""", source)
     for script in re.findall(r"<script[^>]*>.*?</script>", source, re.DOTALL):
-        assert re.fullmatch(r'<script type="module" src="\{\{ static\("[\w.]+"\) \}\}"></script>', script)
+        assert re.fullmatch(r'<script type="module" src="\{\{ static\("[\w.-]+"\) \}\}"></script>', script)
 
 
 @pytest.mark.parametrize("name", sorted(TEMPLATES))

@@ -291,16 +291,16 @@ class MemoryNotices(MemoryRepository):
             self._refer(self._records.incidents, notice.incident_id)
             self._refer(self._records.customers, notice.customer_id)
             self._add(self._records.notices, notice.id, notice)
-            self._verify_standing(notice)
+            self._verify_not_twice(notice)
 
-    def _verify_standing(self, notice):
+    def _verify_not_twice(self, notice):
         key = (notice.incident_id, notice.customer_id, notice.sequence)
-        standing = [
+        same = [
             item
             for item in self._records.notices.values()
             if item.state is not NoticeState.WITHDRAWN and (item.incident_id, item.customer_id, item.sequence) == key
         ]
-        if len(standing) > 1:
+        if len(same) > 1:
             raise StateConflictError(f"notice {notice.sequence} exists already")
 
     def get(self, notice_id):
@@ -312,7 +312,7 @@ class MemoryNotices(MemoryRepository):
     def save(self, notice, expected_version):
         self._writing("notices")
         self._replace("notice", self._records.notices, notice, expected_version)
-        self._verify_standing(notice)
+        self._verify_not_twice(notice)
 
     def of_incident(self, incident_id, customer_id=None):
         order = list(self._records.customers)

@@ -1,4 +1,4 @@
-"""The words of the pages: one TOML file per language, the same keys in each."""
+"""The words of the pages: one folder per language, one TOML file per area of pages, the same keys in each language."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -19,8 +19,12 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
 
 
 def _read(language: str) -> Mapping[str, str]:
-    text = resources.files(__package__).joinpath("messages", f"{language}.toml").read_text(encoding="utf-8")
-    messages = dict(_flat(tomllib.loads(text)))
+    messages: dict[str, str] = {}
+    for file in resources.files(__package__).joinpath("messages", language).iterdir():
+        for key, message in _flat(tomllib.loads(file.read_text(encoding="utf-8"))):
+            if key in messages:
+                raise ValueError(f"{language}/{file.name}: {key} has its words in another file")
+            messages[key] = message
     if language == "fr":
         messages = {key: set_in_french(message) for key, message in messages.items()}
     return MappingProxyType(messages)

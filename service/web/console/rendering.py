@@ -15,6 +15,8 @@ from service.auth.caller import Caller
 from service.auth.permissions import Permission
 from service.settings.provider import ProviderSettings
 from service.web.console.catalogues import language_of, text
+from service.web.console.forms import new_form_id
+from service.web.console.navigation import areas_of
 from service.web.console.static_files import static_path
 
 _POLICY = (
@@ -77,6 +79,8 @@ def page(
         moment=shown_moment,
         iso=timestamp_text,
         static=static_path,
+        new_form_id=new_form_id,
+        areas=() if caller is None else tuple(areas_of(caller)),
         language=language,
         caller=caller,
         may=lambda name: caller is not None and caller.scope(Permission(name)) is not None,

@@ -1,6 +1,7 @@
-"""The style sheet and the modules of the pages: packaged files under paths that name their content."""
+"""The style sheets and script modules of the pages: packaged files, under paths that contain their digest."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from importlib import resources
 from types import MappingProxyType
@@ -11,27 +12,37 @@ from starlette.responses import Response
 from notifications.errors import NotFoundError
 from service.auth.route_guard import open_to_strangers
 
-_FILES = {
-    "console.css": "text/css; charset=utf-8",
-    "passkeys.js": "text/javascript; charset=utf-8",
-    "log-verifier.js": "text/javascript; charset=utf-8",
-    "verify.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
+#: What is served, by file ending.
+_MEDIA_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
 }
+#: ``import … from "./other.js"`` in a module.
+_IMPORT = re.compile(rb'(?m)^((?:import|export|\})[^"\n]*\bfrom\s*")\./([\w-]+\.js)(")')
 _YEAR_SECONDS = 31_536_000
 
 router = APIRouter(include_in_schema=False)
 
 
 def _table() -> tuple[Mapping[str, str], Mapping[str, tuple[bytes, str]]]:
-    """Return path by file name, and content by path."""
+    """Return the path of each file name, and the content of each path; imports between modules use these paths."""
     paths, contents = {}, {}
-    for name, media_type in _FILES.items():
-        content = resources.files(__package__).joinpath("static", name).read_bytes()
-        stem, _, ending = name.partition(".")
-        hashed = f"{stem}.{hashlib.sha256(content).hexdigest()[:16]}.{ending}"
-        paths[name] = f"/static/{hashed}"
-        contents[hashed] = content, media_type
+    folder = resources.files(__package__).joinpath("static")
+
+    def add(name: str) -> str:
+        if name not in paths:
+            content = _IMPORT.sub(
+                lambda found: found[1] + add(found[2].decode()).encode() + found[3], folder.joinpath(name).read_bytes()
+            )
+            stem, _, ending = name.rpartition(".")
+            hashed = f"{stem}.{hashlib.sha256(content).hexdigest()[:16]}.{ending}"
+            paths[name] = f"/static/{hashed}"
+            contents[hashed] = content, _MEDIA_TYPES[ending]
+        return paths[name]
+
+    for file in folder.iterdir():
+        add(file.name)
     return MappingProxyType(paths), MappingProxyType(contents)
 
 
@@ -39,13 +50,13 @@ _PATHS, _CONTENTS = _table()
 
 
 def static_path(name: str) -> str:
-    """Return the path of a packaged file; raises KeyError for one that there is not."""
+    """Return the path of a packaged file; raises KeyError if there is no such file."""
     return _PATHS[name]
 
 
 @router.get("/static/{name}", dependencies=[Depends(open_to_strangers)])
 async def static_file(name: str) -> Response:
-    """Return a file of the fixed table: nothing of the request reaches the file system."""
+    """Return a file from the fixed table. No part of the request reaches the file system."""
     found = _CONTENTS.get(name)
     if found is None:
         raise NotFoundError("file", name)

@@ -1,0 +1,35 @@
+"""The main navigation: one link for each area of pages that the reader may open, in the order of its work."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from service.auth.caller import Caller
+from service.auth.permissions import Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """One link: its words are ``layout.<name>``; a page of the area says ``{% set here = "<name>" %}``."""
+
+    name: str
+    path: str
+    permission: Permission
+    #: for callers with the permission at the provider; an area of one's own customers has False
+    at_provider: bool
+
+
+AREAS = (
+    Area("home", "/", Permission.SELF, at_provider=False),
+    Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
+    Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
+    Area("audit", "/audit", Permission.LOG_READ, at_provider=True),
+    Area("account", "/account", Permission.SELF, at_provider=False),
+)
+
+
+def areas_of(caller: Caller) -> Iterator[Area]:
+    """Return the areas that a caller may open."""
+    for area in AREAS:
+        scope = caller.scope(area.permission)
+        if scope is not None and (scope.at_provider or not area.at_provider):
+            yield area
