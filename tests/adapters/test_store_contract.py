@@ -950,6 +950,8 @@ class TestAuditLog:
         found = await read_pages(store, lambda tx, page: tx.audit.about("incident", "a", page))
         assert [item.entry_id for item in found] == [entry.id for entry in about]
         assert [item.index for item in found] == [0, 2, 4, 6, 8]
+        newest = await read_pages(store, lambda tx, page: tx.audit.about("incident", "a", page, newest_first=True))
+        assert newest == found[::-1]
 
     async def test_openings_stay_beside_the_log(self, store):
         entry = make_entry(openings=[("document", b"value"), ("signature", b"\x00" * 1000)])

@@ -33,10 +33,11 @@ class MemoryAudit(MemoryRepository):
     def entries(self, start, limit):
         return [self._sequenced_entry(index) for index in range(len(self._records.sequenced))[start : start + limit]]
 
-    def about(self, kind, identifier, page):
+    def about(self, kind, identifier, page, *, newest_first=False):
         everything = [self._sequenced_entry(index) for index in range(self._tx.log.size())]
         found = [item for item in everything if parse_leaf(item.leaf).subjects.get(kind) == identifier]
-        return page_of("entries", page, found, lambda item: item.index)
+        listing = "newest" if newest_first else "entries"
+        return page_of(listing, page, found, lambda item: item.index, newest_first=newest_first)
 
     def get(self, entry_id):
         if entry_id not in self._records.sequenced:

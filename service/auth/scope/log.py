@@ -25,7 +25,9 @@ class ScopedAudit(ScopedRepository):
     def entries(self, start: int, limit: int) -> Sequence[SequencedEntry]:
         return [entry for entry in self._tx.audit.entries(start, limit) if self._shows_entry(entry)]
 
-    def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
+    def about(
+        self, kind: str, identifier: str, page: Page, *, newest_first: bool = False
+    ) -> tuple[list[SequencedEntry], str | None]:
         """Return a page of the entries within: full, and followed by another only where an entry is in it.
 
         Only the leaf of an entry says what it is about, so no statement can filter. The page is read until it is full,
@@ -34,13 +36,15 @@ class ScopedAudit(ScopedRepository):
         shown: list[SequencedEntry] = []
         cursor = page.cursor
         while len(shown) < page.limit:
-            found, cursor = self._tx.audit.about(kind, identifier, Page(page.limit - len(shown), cursor))
+            found, cursor = self._tx.audit.about(
+                kind, identifier, Page(page.limit - len(shown), cursor), newest_first=newest_first
+            )
             shown += filter(self._shows_entry, found)
             if cursor is None:
                 return shown, None
         ahead: str | None = cursor
         while ahead is not None:
-            found, ahead = self._tx.audit.about(kind, identifier, Page(_LOOK_AHEAD, ahead))
+            found, ahead = self._tx.audit.about(kind, identifier, Page(_LOOK_AHEAD, ahead), newest_first=newest_first)
             if any(map(self._shows_entry, found)):
                 return shown, cursor
         return shown, None

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, func, select
 from notifications.audit.entry import AuditEntry, leaf_bytes
 from notifications.ports import Page, SequencedEntry
 from service.ports.log import PendingLeaf
-from service.store.sql.paging import FIRST, paged, start_of
+from service.store.sql.paging import FIRST, LAST, paged, start_of
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, insert_of, limited
 from service.store.tables import (
@@ -51,22 +51,23 @@ _FROM_INDEX = limited(
 )
 _BY_ENTRY_ID = compiled(select(*_SEQUENCED).select_from(_sequenced).where(_entries.id == bindparam("id")), "id")
 # Ordered by position, which increases with the index. So the key of the subjects finds a page without earlier rows.
-_ABOUT = limited(
+_about = (
     select(_subjects.position, *_SEQUENCED)
     .select_from(
         table(AuditSubjectRow)
         .join(table(LogLeafRow), _leaves.position == _subjects.position)
         .join(table(AuditEntryRow), _entries.position == _subjects.position)
     )
-    .where(
-        _subjects.kind == bindparam("kind"),
-        _subjects.identifier == bindparam("identifier"),
-        _subjects.position > bindparam("after"),
-    )
-    .order_by(_subjects.position),
+    .where(_subjects.kind == bindparam("kind"), _subjects.identifier == bindparam("identifier"))
+)
+_ABOUT = limited(
+    _about.where(_subjects.position > bindparam("after")).order_by(_subjects.position), "kind", "identifier", "after"
+)
+_ABOUT_NEWEST_FIRST = limited(
+    _about.where(_subjects.position < bindparam("before")).order_by(_subjects.position.desc()),
     "kind",
     "identifier",
-    "after",
+    "before",
 )
 _OPENINGS = compiled(
     select(_openings.name, _openings.salt, _openings.value)
@@ -107,11 +108,16 @@ class AuditRecords(Records):
         """Return sequenced entries from an index on."""
         return [_entry_of_row(*row) for row in self._session.all(_FROM_INDEX, (start, limit))]
 
-    def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
-        """Return sequenced entries whose subjects name ``identifier`` under ``kind``, oldest first."""
-        after = start_of("entries", page, FIRST)
-        rows = self._session.all(_ABOUT, (kind, identifier, after, page.limit + 1))
-        return paged("entries", page, rows, _entry_of_row)
+    def about(
+        self, kind: str, identifier: str, page: Page, *, newest_first: bool = False
+    ) -> tuple[list[SequencedEntry], str | None]:
+        """Return sequenced entries whose subjects name ``identifier`` under ``kind``, oldest first unless asked."""
+        listing, first, statement = (
+            ("newest", LAST, _ABOUT_NEWEST_FIRST) if newest_first else ("entries", FIRST, _ABOUT)
+        )
+        start = start_of(listing, page, first)
+        rows = self._session.all(statement, (kind, identifier, start, page.limit + 1))
+        return paged(listing, page, rows, _entry_of_row)
 
     def get(self, entry_id: UUID) -> SequencedEntry | None:
         """Return an entry by id once it is sequenced."""

@@ -19,6 +19,7 @@ from service.web.console.pages import (
     channel_page,
     erasure_page,
     home,
+    incident,
     notice_page,
     reachability_page,
     verify_page,
@@ -70,6 +71,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         webhooks_page.router,
         credential_pages.router,
         session_pages.router,
+        *incident.routers,
     ):
         app.include_router(router)
     install_page_errors(app)
