@@ -116,6 +116,24 @@ def listed(tx: AccessTransaction, access: Access, context: ApiContext, standing:
     return sorted(found, key=lambda each: (not each.is_draft, each.notice.due_at))
 
 
+@dataclass(frozen=True, slots=True)
+class ForeignReaders:
+    """Customers whose readers of one language get the same free texts in another one."""
+
+    language: str
+    facts: tuple[str, ...]
+    names: Sequence[str]
+
+
+def foreign_readers(found: Sequence[ListedNotice]) -> list[ForeignReaders]:
+    """Return which customers would read a foreign language if the drafts were released now."""
+    names: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for item in found:
+        for language, facts in item.foreign.items():
+            names.setdefault((language, tuple(facts)), []).append("" if item.customer is None else item.customer.name)
+    return [ForeignReaders(language, facts, sorted(of_them)) for (language, facts), of_them in sorted(names.items())]
+
+
 @router.get("/incidents/{incident_id}/notices")
 async def notices_page(request: Request, access: MayReadIncidents, incident_id: UUID, done: str = "") -> Response:
     """Show the drafts with their forms, and what was released."""
@@ -217,6 +235,7 @@ async def _shown(
     }
     values: dict[str, Any] = {
         "drafts": [each for each in found if each.is_draft],
+        "foreign": foreign_readers(found),
         "released": [each for each in found if not each.is_draft],
         "may_release": access.may(Permission.NOTICE_RELEASE),
         "may_override": access.may(Permission.NOTICE_OVERRIDE),

@@ -15,7 +15,7 @@ from notifications.ports import Page
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 from service.web.api.incidents.people import names_of
-from service.web.console.catalogues import has_text
+from service.web.console.catalogues import has_text, text
 from service.web.console.failures import PageRoute
 from service.web.console.pages.incident.fact_words import FactWords
 from service.web.console.pages.incident.frame import MayReadLog, context_of, shown_in_frame
@@ -45,7 +45,8 @@ KINDS = (
 #: What is shown of an entry's details, and the vocabulary of its value.
 _DETAILS = {
     "version": "", "sequence": "", "kind": "kind", "verdict": "verdict", "nature": "nature", "priority": "",
-    "channel": "channel", "event": "", "code": "", "outcome": "", "via": "", "reason": "", "affected": "answer",
+    "channel": "channel", "event": "", "code": "", "outcome": "", "via": "acknowledgement.via", "reason": "",
+    "affected": "answer",
     "due_at": "moment",
 }  # fmt: skip
 
@@ -150,3 +151,10 @@ def _details(leaf: Leaf, said: FactWords) -> list[tuple[str, str]]:
         )
         found.append((name, shown))
     return found
+
+
+def _said(said: FactWords, vocabulary: str, value: str) -> str:
+    if vocabulary == "moment":
+        return said.when(parse_timestamp(value))
+    key = f"{vocabulary}.{value}"
+    return text(key, said.language) if has_text(key, said.language) else said.answer(vocabulary, value)
