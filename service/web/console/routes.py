@@ -17,6 +17,7 @@ from service.web.console.pages import (
     audit_page,
     call_pages,
     channel_page,
+    declare_page,
     erasure_page,
     home,
     incident,
@@ -63,6 +64,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         acknowledge_pages.of_strangers,
         acknowledge_pages.router,
         home.router,
+        # Before what takes an identifier in the place of ``new``.
+        declare_page.router,
         notice_page.router,
         audit_page.router,
         channel_page.router,
