@@ -205,6 +205,8 @@ ROWS = {
     "GET /incidents/{incident_id}/timeline":            "++ ++ -- -- -- ++ -- --",
     "GET /incidents/{incident_id}/facts":               "++ ++ -- -- -- ++ -- ++",
     "GET /incidents/{incident_id}/facts/history":       "++ ++ -- -- -- ++ -- ++",
+    "GET /incidents/{incident_id}/facts/change":        "++ -- -- -- -- -- -- ++",
+    "POST /incidents/{incident_id}/facts/change":       "++ -- -- -- -- -- -- ++",
     "GET /incidents/{incident_id}/customers":           "++ ++ -- -- -- ++ -- ++",
     "POST /incidents/{incident_id}/customers":          "++ -- -- -- -- -- -- ++",
     "GET /incidents/{incident_id}/customers/table.csv": "++ ++ -- -- -- ++ -- ++",

@@ -26,11 +26,13 @@ from service.web.console.pages.incident.frame import (
     MayReadIncidents,
     Standing,
     context_of,
+    kept_entries,
     problems_of,
     reading,
     shown_in_frame,
     standing_of,
     stated_version,
+    unix_lines,
 )
 from service.web.console.rendering import reader_language
 
@@ -111,7 +113,7 @@ def _patch(form: Form, facts: IncidentFacts) -> dict[str, Any]:
     patch: dict[str, Any] = {}
     now = _filled(facts)
     for name in TEXTS:
-        said = {language: form[f"{name}_{language}"].replace("\r\n", "\n").strip() for language in LANGUAGES}
+        said = {language: unix_lines(form[f"{name}_{language}"]) for language in LANGUAGES}
         if any(text != now[f"{name}_{language}"].strip() for language, text in said.items()):
             patch[name] = {language: text or None for language, text in said.items()} if any(said.values()) else None
     for name in _TIMES:
@@ -145,7 +147,12 @@ async def _shown(
     error: Exception | None = None,
     form: Form | None = None,
 ) -> Response:
-    standing = await access.read(lambda tx: standing_of(tx, tx.incidents.require(incident_id)))
+    version = 0 if form is None else stated_version(form["version"])
+
+    def work(tx: AccessTransaction) -> tuple[Standing, IncidentFacts | None]:
+        return standing_of(tx, tx.incidents.require(incident_id)), tx.incidents.facts_at(incident_id, version)
+
+    standing, base = await access.read(work)
     incident = standing.incident
     filled = _filled(incident.facts)
     problems, status = problems_of(error)
@@ -153,7 +160,7 @@ async def _shown(
         problems = ["incident.problem.pending"]
     said = FactWords(reader_language(request, access.caller), context_of(request).agreements.reference, {})
     values: dict[str, Any] = {
-        "filled": filled if form is None else {name: form[name] for name in filled},
+        "filled": kept_entries(filled, form, None if base is None else _filled(base)),
         "now_filled": filled,
         "texts": TEXTS,
         "languages": LANGUAGES,
@@ -163,7 +170,7 @@ async def _shown(
         "told": len({notice.customer_id for notice in standing.notices if notice.released_at is not None}),
         "open_facts": [(said.fact(fact.replace(".*", "")), count) for fact, count in _open_facts(standing).items()],
         "form_id": new_form_id() if form is None else form["form_id"],
-        "stale_from": stated_version(form["version"]) if form is not None and status == STALE else None,
+        "stale_from": version if status == STALE else None,
         "problems": problems,
         "done": done,
     }

@@ -17,6 +17,7 @@ from service.ports.store import AccessTransaction
 from service.web.api.incidents.people import people_of_incident
 from service.web.api.requests import ApiContext
 from service.web.console.catalogues import has_text
+from service.web.console.forms import Form
 from service.web.console.listing import access_under, in_language
 from service.web.console.rendering import page, reader_language
 
@@ -93,6 +94,24 @@ def reading(access: Access) -> Access:
 def stated_version(text: str) -> int:
     """Return the version that a form was shown at; 0, which none has, for what is none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < _VERSION_DIGITS else 0
+
+
+def unix_lines(text: str) -> str:
+    """Return a text of a form with the line ends of our texts: a browser sends two characters for each."""
+    return text.replace("\r\n", "\n").strip()
+
+
+def kept_entries(now: Mapping[str, str], form: Form | None, base: Mapping[str, str] | None) -> dict[str, str]:
+    """Return what a form shows again: what was typed, and what a colleague changed where nothing was typed.
+
+    ``now`` and ``base``: the fields as they are stated now, and as they were when the form was shown.
+    """
+    if form is None:
+        return dict(now)
+    return {
+        name: stated if base is not None and unix_lines(form[name]) == base[name].strip() else form[name]
+        for name, stated in now.items()
+    }
 
 
 def shown_in_frame(

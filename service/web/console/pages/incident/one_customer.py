@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from notifications.errors import Fault, InvalidInputError, NotFoundError, StateConflictError, VersionMismatchError
-from notifications.incident import LANGUAGES, UNKNOWN, AffectedCustomer, Incident, LocalizedText
+from notifications.incident import LANGUAGES, UNKNOWN, AffectedCustomer, Incident, IncidentFacts, LocalizedText
 from notifications.ports import StoredDecision
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.route_guard import Access
@@ -21,6 +21,7 @@ from service.web.console.pages.incident.customer_answers import (
     COUNTS,
     Row,
     answered,
+    codes_of,
     is_code,
 )
 from service.web.console.pages.incident.customers import state_customers
@@ -30,10 +31,12 @@ from service.web.console.pages.incident.frame import (
     MayChangeIncidents,
     MayReadIncidents,
     context_of,
+    kept_entries,
     problems_of,
     reading,
     shown_in_frame,
     stated_version,
+    unix_lines,
 )
 from service.web.console.rendering import reader_language
 
@@ -71,9 +74,16 @@ async def answer_for_one(
 
 
 def _with_effect(stated: AffectedCustomer, form: Form) -> AffectedCustomer:
-    texts = {language: form[f"effect_{language}"].replace("\r\n", "\n").strip() for language in LANGUAGES}
+    texts = {language: unix_lines(form[f"effect_{language}"]) for language in LANGUAGES}
     said = {language: words for language, words in texts.items() if words}
     return replace(stated, effect=LocalizedText.of(said) if said else None)
+
+
+def _filled(stated: AffectedCustomer | None) -> dict[str, str]:
+    """Return the fields of the form as they are stated."""
+    effect = {} if stated is None or stated.effect is None else stated.effect.as_mapping()
+    codes = dict.fromkeys(COLUMNS, "") if stated is None else codes_of(stated)
+    return codes | {f"effect_{language}": effect.get(language, "") for language in LANGUAGES}
 
 
 async def _customer_shown(
@@ -85,22 +95,25 @@ async def _customer_shown(
     error: Exception | None = None,
     form: Form | None = None,
 ) -> Response:
-    def work(tx: AccessTransaction) -> tuple[Incident, Row, StoredDecision]:
+    version = 0 if form is None else stated_version(form["version"])
+
+    def work(tx: AccessTransaction) -> tuple[Incident, Row, StoredDecision, IncidentFacts | None]:
         incident = tx.incidents.require(incident_id)
         customer = tx.customers.require(customer_id)
         stored = tx.incidents.current_decisions(incident_id).get(customer_id)
         if stored is None:
             raise NotFoundError("assessment of customer", customer_id)
-        return incident, Row(customer, stored.decision, incident.facts.for_customer(customer_id)), stored
+        row = Row(customer, stored.decision, incident.facts.for_customer(customer_id))
+        return incident, row, stored, tx.incidents.facts_at(incident_id, version)
 
-    incident, row, stored = await access.read(work)
+    incident, row, stored, base = await access.read(work)
     problems, status = problems_of(error)
     said = FactWords(
         reader_language(request, access.caller),
         context_of(request).agreements.reference,
         {customer_id: row.customer.name},
     )
-    effect = {} if row.stated is None or row.stated.effect is None else row.stated.effect.as_mapping()
+    before = None if base is None else _filled(base.for_customer(customer_id))
     values: dict[str, Any] = {
         "row": row,
         "stored": stored,
@@ -108,10 +121,9 @@ async def _customer_shown(
         "rows": [] if row.stated is None else list(said.rows_of_customer(row.stated)),
         "codes": CODES,
         "columns": COLUMNS,
-        "filled": row.codes if form is None else {column: form[column] for column in COLUMNS},
-        "effect": effect if form is None else {language: form[f"effect_{language}"] for language in LANGUAGES},
+        "filled": kept_entries(_filled(row.stated), form, before),
         "form_id": new_form_id() if form is None else form["form_id"],
         "problems": problems,
-        "stale_from": None if form is None or status != STALE else stated_version(form["version"]),
+        "stale_from": version if status == STALE else None,
     }
     return shown_in_frame(request, access, incident, "customers", values, template="incident_customer", status=status)
