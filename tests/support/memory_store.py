@@ -58,9 +58,10 @@ class MemoryAudit(MemoryRepository):
     def entries(self, start, limit, *, within=None):
         return [item for item in self._all(within) if item.index >= start][:limit]
 
-    def about(self, kind, identifier, page):
+    def about(self, kind, identifier, page, *, newest_first=False):
         found = [item for item in self._all(page.within) if parse_leaf(item.leaf).subjects.get(kind) == identifier]
-        return page_of("entries", page, found, lambda item: item.index)
+        listing = "newest" if newest_first else "entries"
+        return page_of(listing, page, found, lambda item: item.index, newest_first=newest_first)
 
     def get(self, entry_id, *, within=None):
         return next((item for item in self._all(within) if item.entry_id == entry_id), None)

@@ -26,8 +26,11 @@ class ScopedAudit(ScopedRepository):
     def entries(self, start: int, limit: int, *, within: tuple[Extent, ...] | None = None) -> Sequence[SequencedEntry]:
         return self._tx.audit.entries(start, limit, within=self._limited(within))
 
-    def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
-        return self._tx.audit.about(kind, identifier, replace(page, within=self._limited(page.within)))
+    def about(
+        self, kind: str, identifier: str, page: Page, *, newest_first: bool = False
+    ) -> tuple[list[SequencedEntry], str | None]:
+        limited = replace(page, within=self._limited(page.within))
+        return self._tx.audit.about(kind, identifier, limited, newest_first=newest_first)
 
     def openings(self, entry_id: UUID) -> dict[str, tuple[bytes, bytes]]:
         return {} if self.get(entry_id) is None else self._tx.audit.openings(entry_id)

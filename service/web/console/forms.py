@@ -1,7 +1,7 @@
 """Forms: the fields, the proof that a page of this service sent the form, the redirect after it, and cookies."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -36,12 +36,19 @@ class Form:
         """Return all values of a field, for example of checkboxes."""
         return list(self._fields.get(name, ()))
 
+    def items(self) -> Iterator[tuple[str, list[str]]]:
+        """Return every field with its values."""
+        yield from ((name, list(values)) for name, values in self._fields.items())
 
-async def form_of(request: Request) -> Form:
-    """Return the form of a request; raises HTTPException 400 if the form is malformed."""
+
+async def form_of(request: Request, longest: int = _MAX_FIELD_CHARACTERS) -> Form:
+    """Return the form of a request; raises HTTPException 400 if the form is malformed.
+
+    ``longest``: characters of one field. A page that gives back what was typed takes more than it accepts.
+    """
     fields: dict[str, list[str]] = {}
     for name, value in (await request.form()).multi_items():
-        if isinstance(value, str) and len(value) <= _MAX_FIELD_CHARACTERS:
+        if isinstance(value, str) and len(value) <= longest:
             fields.setdefault(name, []).append(value)
     return Form(fields)
 

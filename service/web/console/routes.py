@@ -18,8 +18,10 @@ from service.web.console.pages import (
     audit_page,
     call_pages,
     channel_page,
+    declare_page,
     erasure_page,
     home,
+    incident,
     notice_page,
     reachability_page,
     verify_page,
@@ -64,6 +66,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         acknowledge_pages.of_strangers,
         acknowledge_pages.router,
         home.router,
+        # Before what takes an identifier in the place of ``new``.
+        declare_page.router,
         notice_page.router,
         audit_page.router,
         channel_page.router,
@@ -72,5 +76,6 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         webhooks_page.router,
         credential_pages.router,
         session_pages.router,
+        *incident.routers,
     )
     install_page_errors(app)

@@ -19,6 +19,7 @@ from notifications.canonical_json import timestamp_text
 from notifications.customer.records import AgreementBinding, Contact, Customer
 from notifications.use_cases.customers.import_customers import CustomerLine, LineFault
 from service.web.api.customers.customer_schemas import AgreementIn, ContactIn, CustomerIn
+from service.web.api.spreadsheets import decoded, line_of, unguarded
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
@@ -41,13 +42,6 @@ _LISTS = frozenset({"services", "regions", "availability_zones"})
 _FLAGS = frozenset({"four_eyes", "contact_fallback", "contact_address_confirmed"})
 #: Flags as spreadsheets write them in English, French and German.
 _FLAG_VALUES = {"true": True, "false": False, "vrai": True, "faux": False, "wahr": True, "falsch": False}
-#: Places where a spreadsheet may begin a cell: at the start, and after a character that it may read as a separator.
-_CELL_BEGINS = r"((?:^|[;,|\t\r\n])[ \"]*)"
-#: A spreadsheet reads a cell that begins so as a formula. The export puts one apostrophe before it; the import removes
-#: the apostrophe.
-_FORMULA_BEGINS = r"[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]"
-_FORMULA = re.compile(f"{_CELL_BEGINS}(?='*{_FORMULA_BEGINS})")
-_GUARDED = re.compile(f"{_CELL_BEGINS}'(?='*{_FORMULA_BEGINS})")
 _SEPARATORS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(r"\"?sep=([,;\t|])\"?\r?\n", re.IGNORECASE)
 #: Longest cell: a certificate in base64.
@@ -61,7 +55,7 @@ def parse_customers(content: bytes) -> tuple[list[CustomerLine], list[LineFault]
 
     NOT checked here: everything that depends on stored data, such as agreements, and whether a certificate is usable.
     """
-    text = _decoded(content)
+    text = decoded(content)
     if text is None:
         return [], [LineFault(1, "", "is neither UTF-8 nor UTF-16 nor Windows-1252: save the file as CSV UTF-8")]
     named = _SEPARATOR_LINE.match(text)
@@ -98,17 +92,6 @@ def parse_customers(content: bytes) -> tuple[list[CustomerLine], list[LineFault]
     return lines, faults
 
 
-def _decoded(content: bytes) -> str | None:
-    """Return the text of a file by its byte order mark, else as UTF-8, else as Windows-1252; None if it is not text."""
-    encodings = ("utf-16",) if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
-    for encoding in encodings:
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return None
-
-
 def _separator(text: str) -> str:
     """Return the separator with which the first line has most known columns; a comma if there are none."""
     first = text.lstrip("\r\n").partition("\n")[0].replace('"', "").strip()
@@ -131,7 +114,7 @@ def format_customers(
     customers: Iterable[tuple[Customer, Sequence[AgreementBinding], Sequence[Contact]]],
 ) -> Iterator[str]:
     """Yield the file line by line: every customer with its latest agreement, and its active contacts."""
-    yield _row(COLUMNS)
+    yield line_of(COLUMNS)
     for customer, bindings, contacts in customers:
         last = max(bindings, key=lambda item: (item.effective_at, item.recorded_at), default=None)
         stated: list[object] = [getattr(customer, member) for member in _CUSTOMER.values()]
@@ -140,15 +123,9 @@ def format_customers(
         for contact in active:
             cells = [getattr(contact, member, None) for member in _CONTACT.values()]
             cells[-1] = contact.verified_at is not None
-            yield _row([*stated, *cells])
+            yield line_of(map(_text, [*stated, *cells]))
         if not active:
-            yield _row([*stated, *("" for _ in _CONTACT)])
-
-
-def _row(cells: Iterable[object]) -> str:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\r\n").writerow([_guarded(_text(cell)) for cell in cells])
-    return buffer.getvalue()
+            yield line_of(map(_text, [*stated, *("" for _ in _CONTACT)]))
 
 
 def _text(value: object) -> str:
@@ -161,14 +138,6 @@ def _text(value: object) -> str:
     if isinstance(value, tuple):
         return ";".join(value)
     return str(getattr(value, "value", value))
-
-
-def _guarded(cell: str) -> str:
-    return _FORMULA.sub(r"\1'", cell)
-
-
-def _unguarded(cell: str) -> str:
-    return _GUARDED.sub(r"\1", cell)
 
 
 def _header_faults(header: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -193,7 +162,7 @@ def _line(number: int, header: Sequence[str], cells: Sequence[str], faults: list
         if len(cell) > _MAX_CELL:
             faults.append(LineFault(number, column, f"is longer than {_MAX_CELL} characters"))
         elif cell != "":
-            value = _value(column, _unguarded(cell))
+            value = _value(column, unguarded(cell))
             if value is None:
                 reason = "must be true or false" if column in _FLAGS else "must be the base64 of a certificate in DER"
                 faults.append(LineFault(number, column, reason))

@@ -12,7 +12,7 @@ from notifications.decision import Verdict
 from notifications.errors import NotFoundError
 from notifications.incident import validate_facts
 from notifications.ports import Transaction
-from notifications.use_cases.incidents.dry_run import IncidentDryRun, dry_run_incident
+from notifications.use_cases.incidents.dry_run import Foresight, IncidentDryRun, dry_run_incident, foresee_incident
 from service.web.api.fields import Out
 from service.web.api.incidents.assessment_schemas import (
     ClassificationOut,
@@ -47,12 +47,41 @@ class AssessmentPage(Out):
     next_cursor: str | None
 
 
+class AnswerOutcomeOut(Out):
+    """The result of one answer to the next question."""
+
+    answer: str
+    natures: list[str] = Field(description="Still possible, most protective first.")
+    priority: str | None
+    tally: dict[str, int]
+    changed: int = Field(description="Customers whose verdict would differ.")
+
+
+class NextQuestionOut(Out):
+    """The open fact whose answer would change the verdicts of most customers."""
+
+    fact: str
+    outcomes: list[AnswerOutcomeOut]
+
+
+class PossibleDuplicateOut(Out):
+    """An incident that may be the same."""
+
+    incident_id: UUID
+    ticket: str
+    state: str
+    likenesses: list[str] = Field(description="`same_place_and_time`, `similar_title`.")
+    similarity: float = Field(description="Of the titles, from 0 to 1.")
+
+
 class DryRunOut(Out):
     """Who would be notified, who would not, and why. A dry run records nothing."""
 
     classification: ClassificationOut
     tally: dict[str, int]
     assessments: list[DecisionOut] = Field(description="One per customer, by registration.")
+    next_question: NextQuestionOut | None = Field(None, description="For new facts; null if no fact is open.")
+    possible_duplicates: list[PossibleDuplicateOut] | None = Field(None, description="For new facts.")
 
 
 @router.post("/validate", response_model=ClassificationOut, summary="Validate and classify facts, record nothing")
@@ -83,9 +112,43 @@ async def dry_run(
     now = context.clock.now()
 
     def work(tx: Transaction) -> DryRunOut:
-        return _dry_run_out(context, dry_run_incident(tx, now, domain, context.agreements))
+        return _foresight_out(context, foresee_incident(tx, now, domain, context.agreements))
 
     return await inspect_request(request, access, idempotency_key, work)
+
+
+def _foresight_out(context: ApiContext, foresight: Foresight) -> DryRunOut:
+    question = foresight.next_question
+    outcomes = () if question is None else question.outcomes
+    return _dry_run_out(context, foresight.dry_run).model_copy(
+        update={
+            "next_question": None
+            if question is None
+            else NextQuestionOut.model_construct(
+                fact=question.fact,
+                outcomes=[
+                    AnswerOutcomeOut.model_construct(
+                        answer=outcome.answer,
+                        natures=[nature.value for nature in outcome.natures],
+                        priority=outcome.priority,
+                        tally={verdict.value: count for verdict, count in outcome.tally.items()},
+                        changed=outcome.changed,
+                    )
+                    for outcome in outcomes
+                ],
+            ),
+            "possible_duplicates": [
+                PossibleDuplicateOut.model_construct(
+                    incident_id=found.incident.id,
+                    ticket=found.incident.ticket,
+                    state=found.incident.state.value,
+                    likenesses=[likeness.value for likeness in found.likenesses],
+                    similarity=round(found.similarity, 3),
+                )
+                for found in foresight.duplicates
+            ],
+        }
+    )
 
 
 def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:

@@ -75,7 +75,8 @@ def _read_out(context: ApiContext, incident: Incident) -> IncidentOut:
     return incident_out(incident, classification_out(classify(incident.facts, agreement), agreement))
 
 
-def _answer(context: ApiContext, result: IncidentResult, status: int = 200) -> Answer:
+def incident_answer(context: ApiContext, result: IncidentResult, status: int = 200) -> Answer:
+    """Return the answer to a change: the incident with what the change came to."""
     incident = result.incident
 
     def out() -> IncidentOut:
@@ -103,7 +104,7 @@ async def declare(
     def work(tx: Transaction, act: AuditContext) -> Answer:
         random_ticket = context.settings.provider.random_tickets
         result = record_incident(tx, act, domain, context.agreements, random_ticket=random_ticket)
-        return _answer(context, result, 201)
+        return incident_answer(context, result, 201)
 
     return await change(request, access, idempotency_key, work)
 
@@ -207,7 +208,7 @@ async def patch_facts(
         incident = tx.incidents.require(incident_id)
         version = expected_version(if_match, lambda: incident.version)
         facts = patched_facts(context, incident.facts, patch)
-        return _answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
+        return incident_answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
 
     return await change(request, access, idempotency_key, work)
 
@@ -239,7 +240,7 @@ async def put_affected_customer(
         ]
         patch = {"affected_customers": [*others, stated.model_dump(mode="json")]}
         facts = patched_facts(context, incident.facts, patch)
-        return _answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
+        return incident_answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
 
     return await change(request, access, idempotency_key, work)
 
@@ -320,7 +321,7 @@ async def close(
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
-        return _answer(context, close_incident(tx, act, incident_id, version, context.agreements))
+        return incident_answer(context, close_incident(tx, act, incident_id, version, context.agreements))
 
     return await change(request, access, idempotency_key, work)
 
@@ -338,6 +339,6 @@ async def reopen(
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
-        return _answer(context, reopen_incident(tx, act, incident_id, version, context.agreements))
+        return incident_answer(context, reopen_incident(tx, act, incident_id, version, context.agreements))
 
     return await change(request, access, idempotency_key, work)
