@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 from notifications.ports.transaction import ErasureTransaction
 from service.ports.accounts import AccountRepository
 from service.ports.alerts import AlertRepository
+from service.ports.board import BoardRepository
 from service.ports.credentials import CredentialRepository
 from service.ports.figures import FigureRepository
 from service.ports.mails import MailRepository
@@ -54,6 +55,11 @@ class AccessTransaction(ErasureTransaction, Protocol):
     @property
     def figures(self) -> FigureRepository:
         """Numbers about the store."""
+        ...
+
+    @property
+    def board(self) -> BoardRepository:
+        """Incidents by filters and by deadline."""
         ...
 
 

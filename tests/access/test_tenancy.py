@@ -50,6 +50,7 @@ async def test_what_lies_outside_cannot_be_reached_even_by_a_defect_of_ours(runn
 SCOPED = {
     "accounts": "add add_offer by_email get grants grants_at offers offers_at page remove_grant remove_offer require",
     "audit": "about append entries get openings",
+    "board": "figures page",
     "credentials": "passkeys password totp",
     "customers": "add_contact add_profile bindings contact contacts get latest_reachability_checks page profiles"
     " pseudonym require require_contact save_contact",

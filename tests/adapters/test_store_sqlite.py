@@ -496,7 +496,7 @@ class TestStatements:
         from_the_end = {"_NEWEST_STAMPED", "_HEAD", "_LAST_SEQUENCED", "_RECENT"}
         every_customer, as_the_process_starts = (
             {"_WITHOUT_CONTACT", "_UNREACHABLE", "_TO_CHECK"},
-            {"_FREE_ALL"},
+            {"_FREE_ALL", "_WITHOUT_OVERVIEW"},
         )
         queues_in_order = {
             # From the newest head back to the first that a witness cosigned, once as the process starts.

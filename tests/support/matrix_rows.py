@@ -47,6 +47,7 @@ ROWS = {
     f"POST {_V}/incidents/dry-run":                      "++ ++ -- -- -- ++ -- ++",
     f"POST {_V}/incidents/{{incident_id}}/dry-run":      "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents":                               "++ ++ -- -- -- ++ -- ++",
+    f"GET {_V}/incidents/board":                         "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}":               "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}/facts":         "++ ++ -- -- -- ++ -- ++",
     f"PATCH {_V}/incidents/{{incident_id}}/facts":       "++ -- -- -- -- -- -- ++",
@@ -176,6 +177,7 @@ ROWS = {
     f"POST {_V}/account/sign-out-everywhere":            "++ ++ ++ ++ ++ ++ ++ ++",
     # Pages. Only a person in a browser, never a token, may change sign-in credentials or tokens.
     "GET /":                                            "++ ++ ++ ++ ++ ++ ++ ++",
+    "GET /incidents":                                   "++ ++ -- -- -- ++ -- ++",
     "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",
     "GET /notices/{notice_id}/words/{language}":        "++ ++ -- +0 +0 ++ +0 ++",
     "GET /customers/{customer_id}/reachability":        "++ ++ ++ +0 +0 ++ +0 --",

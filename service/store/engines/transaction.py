@@ -16,6 +16,7 @@ from service.store.delivery.leases import LeaseRecords
 from service.store.delivery.outgoing_mails import MailRecords
 from service.store.delivery.webhooks import WebhookRecords
 from service.store.incidents.acknowledgements import AcknowledgementRecords
+from service.store.incidents.board import BoardRecords
 from service.store.incidents.contacts import ContactRecords
 from service.store.incidents.customers import CustomerRecords
 from service.store.incidents.decisions import DecisionRecords
@@ -97,3 +98,4 @@ class SqlTransaction:
     mails = Repository(MailRecords)
     alerts = Repository(AlertRecords)
     figures = Repository(FigureRecords)
+    board = Repository(BoardRecords)

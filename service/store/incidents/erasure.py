@@ -81,6 +81,15 @@ _ROWS_OF_CUSTOMER = (
     "DELETE FROM membership_offers WHERE customer_id = ?",
     "DELETE FROM customers WHERE id = ?",
 )
+_DECIDED_LAST = (
+    "SELECT d.incident_id FROM decisions d WHERE d.customer_id = ? AND d.verdict = ? AND d.position = (SELECT "
+    "max(l.position) FROM decisions l WHERE l.incident_id = d.incident_id AND l.customer_id = d.customer_id)"
+)
+#: Takes the customer out of the numbers that lists of incidents show: (verdict, statement).
+_UNCOUNT = (
+    ("pending", f"UPDATE incident_overviews SET pending = pending - 1 WHERE incident_id IN ({_DECIDED_LAST})"),  # noqa: S608
+    ("notify", f"UPDATE incident_overviews SET to_notify = to_notify - 1 WHERE incident_id IN ({_DECIDED_LAST})"),  # noqa: S608
+)
 _ONLY_HERE = (
     "SELECT a.id, a.name, a.email FROM accounts a WHERE a.id IN "
     "(SELECT account_id FROM grants WHERE customer_id = ? "
@@ -180,6 +189,8 @@ class ErasureRecords(Records):
             rows += self._count(_OPENINGS_ABOUT, ("account", str(UUID(bytes=account_id))))
         rows += self._blank_facts(customer_id)
         rows += self._drop_texts(words, mailboxes, str(named[0]))
+        for verdict, statement in _UNCOUNT:
+            self._session.execute(statement, (key, verdict))
         for statement in _ROWS_OF_CUSTOMER:
             rows += self._count(statement, (key,))
         for account_id, _, _ in accounts:

@@ -33,6 +33,7 @@ from service.store.tables.erasing import ErasureOrderRow, ErasureRow
 from service.store.tables.incidents import (
     DecisionRow,
     IncidentFactsRow,
+    IncidentOverviewRow,
     IncidentRow,
     StoredResponseRow,
     TicketCounterRow,
@@ -101,6 +102,7 @@ __all__ = [
     "GrantRow",
     "InboxItemRow",
     "IncidentFactsRow",
+    "IncidentOverviewRow",
     "IncidentRow",
     "LinkRow",
     "LogCheckpointRow",

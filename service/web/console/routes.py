@@ -15,6 +15,7 @@ from service.web.console.failures import install_page_errors
 from service.web.console.pages import (
     acknowledge_pages,
     audit_page,
+    board_page,
     call_pages,
     channel_page,
     erasure_page,
@@ -62,6 +63,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         acknowledge_pages.of_strangers,
         acknowledge_pages.router,
         home.router,
+        board_page.router,
         notice_page.router,
         audit_page.router,
         channel_page.router,
