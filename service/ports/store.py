@@ -10,6 +10,7 @@ from service.ports.board import BoardRepository
 from service.ports.credentials import CredentialRepository
 from service.ports.figures import FigureRepository
 from service.ports.mails import MailRepository
+from service.ports.search import SearchRepository
 from service.ports.sessions import SessionRepository
 from service.ports.tokens import TokenRepository
 
@@ -55,6 +56,11 @@ class AccessTransaction(ErasureTransaction, Protocol):
     @property
     def figures(self) -> FigureRepository:
         """Numbers about the store."""
+        ...
+
+    @property
+    def search(self) -> SearchRepository:
+        """The full-text index."""
         ...
 
     @property

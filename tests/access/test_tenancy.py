@@ -64,6 +64,7 @@ SCOPED = {
     "notices": "acknowledgements add_acknowledgement add_opening get of_incident openings page require seal"
     " seal_entry_id",
     "responses": "add get",
+    "search": "find",
     "sessions": "add_link drop_links of_account save_throttle throttle",
     "tokens": "of_account",
     "webhooks": "add add_secret drop_secret endpoints get save save_secret secrets",

@@ -10,6 +10,7 @@ from service.auth.scope.incidents import ScopedBoard, ScopedIncidents
 from service.auth.scope.log import ScopedAudit, ScopedLog
 from service.auth.scope.notices import ScopedNotices
 from service.auth.scope.operations import ScopedFigures, ScopedMails, ScopedResponses
+from service.auth.scope.search import ScopedSearch
 from service.auth.scope.visibility import OutOfScopeError
 from service.auth.scope.webhooks import ScopedWebhooks
 from service.ports.store import AccessTransaction
@@ -44,6 +45,7 @@ class ScopedTransaction:
         self.mails = ScopedMails(tx, scope)
         self.figures = ScopedFigures(tx, scope)
         self.board = ScopedBoard(tx, scope)
+        self.search = ScopedSearch(tx, scope)
 
     def __getattr__(self, name: str) -> NoReturn:
         raise OutOfScopeError(name)

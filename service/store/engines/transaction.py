@@ -30,6 +30,7 @@ from service.store.log.audit import AuditRecords
 from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.cosignatures import CosignatureRecords
 from service.store.log.tree import TreeRecords
+from service.store.search.finding import SearchRecords
 from service.store.sql.records import Records
 from service.store.sql.session import Session
 
@@ -99,3 +100,4 @@ class SqlTransaction:
     alerts = Repository(AlertRecords)
     figures = Repository(FigureRecords)
     board = Repository(BoardRecords)
+    search = Repository(SearchRecords)

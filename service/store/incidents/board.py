@@ -10,6 +10,7 @@ from sqlalchemy import literal_column
 from notifications.ports import Page
 from service.ports.board import IncidentFigures, IncidentFilters, ListedIncident
 from service.store.incidents.incidents import INCIDENT, OVERVIEWS, incident_of_row
+from service.store.search.terms import kind_facet, sought_words
 from service.store.sql.encoding import from_optional_bytes, from_optional_microseconds
 from service.store.sql.paging import (
     LAST,
@@ -27,6 +28,8 @@ from service.store.sql.statements import compiled
 
 _INCIDENT_COLUMNS = ", ".join(str(column) for column in INCIDENT)
 _OVERVIEW_COLUMNS = ", ".join(str(column) for column in OVERVIEWS.columns)
+#: What the words of a list are sought in.
+_KINDS = [kind_facet("incident"), kind_facet("effect")]
 #: Sort key of an incident of which nothing is due: after every deadline.
 _NEVER = 9 * 10**17
 
@@ -58,12 +61,17 @@ _STATES = {
 
 @lru_cache(maxsize=256)
 def _page_statement(
-    state: str | None, filters: tuple[str, ...], shapes: tuple[Shape, ...] | None, *, by_due: bool
+    state: str | None, filters: tuple[str, ...], shapes: tuple[Shape, ...] | None, matching: str, *, by_due: bool
 ) -> str:
-    """Return the statement of a page. The rows are chosen before their facts are read."""
+    """Return the statement of a page. The rows are chosen before their facts are read.
+
+    ``matching``: the engine's own search for documents by words; empty for a list without words.
+    """
     conditions = [f"({_DUE}, incidents.position) > (?, ?)" if by_due else "incidents.position < ?"]
     conditions += [] if state is None else [_STATES[state]]
     conditions += [_CONDITIONS[name] for name in filters]
+    if matching:
+        conditions.append(f"incidents.id IN (SELECT d.subject_id FROM {matching})")  # noqa: S608
     if shapes is not None:
         covered, names = within_extents(shapes, at=literal_column("incidents.opened_at"))
         conditions.append(f"({compiled(covered, *names)})")
@@ -132,9 +140,15 @@ class BoardRecords(Records):
             "region": None if filters.region is None else f'"{filters.region}"',
         }
         given = {name: value for name, value in stated.items() if value is not None}
-        statement = _page_statement(filters.state, tuple(given), shapes_of(page), by_due=by_due)
         after: tuple[int, ...] = (start_of("incidents", page, LAST),) if not by_due else self._after(page)
-        rows = self._session.all(statement, (*after, *given.values(), *extent_values(page), page.limit + 1))
+        words = sought_words(filters.text or "")
+        if filters.text and not words:
+            return [], None
+        match = [self._session.match_of([_KINDS], words)] if words else []
+        matching = self._session.MATCHING if words else ""
+        statement = _page_statement(filters.state, tuple(given), shapes_of(page), matching, by_due=by_due)
+        values = (*after, *given.values(), *match, *extent_values(page), page.limit + 1)
+        rows = self._session.all(statement, values)
         if not by_due:
             return paged("incidents", page, [row[1:] for row in rows], _listed_of_row)
         kept = rows[: page.limit]

@@ -15,6 +15,7 @@ from notifications.customer.erasure import ErasedRows, Erasure, ErasureOrder
 from notifications.errors import NotFoundError
 from notifications.incident import IncidentFacts
 from notifications.mail_address import normal_address
+from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import JsonCodec, to_microseconds
 from service.store.sql.flat import FlatTable
 from service.store.sql.records import Records
@@ -189,6 +190,7 @@ class ErasureRecords(Records):
             rows += self._count(_OPENINGS_ABOUT, ("account", str(UUID(bytes=account_id))))
         rows += self._blank_facts(customer_id)
         rows += self._drop_texts(words, mailboxes, str(named[0]))
+        SearchDocuments(self._session).drop_customer(customer_id)
         for verdict, statement in _UNCOUNT:
             self._session.execute(statement, (key, verdict))
         for statement in _ROWS_OF_CUSTOMER:

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, exists, select
 from notifications.errors import required
 from notifications.incident import Incident, IncidentFacts, IncidentState
 from notifications.ports import IncidentOverview, Page
+from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import (
     JsonCodec,
     from_microseconds,
@@ -133,6 +134,7 @@ class IncidentRecords(Records):
             ),
         )
         self._session.execute(_INSERT_FACTS, (id_bytes, incident.version, _FACTS.encode(incident.facts)))
+        SearchDocuments(self._session).put_incident(incident)
         self._changed("incidents")
 
     def get(self, incident_id: UUID) -> Incident | None:
@@ -171,6 +173,7 @@ class IncidentRecords(Records):
             ),
         )
         self._session.execute(_INSERT_FACTS, (incident.id.bytes, incident.version, _FACTS.encode(incident.facts)))
+        SearchDocuments(self._session).put_incident(incident)
         self._changed("incidents")
 
     def save_overview(self, overview: IncidentOverview) -> None:

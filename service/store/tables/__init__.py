@@ -60,6 +60,7 @@ from service.store.tables.notices import (
     SealTimestampRow,
     SentMessageRow,
 )
+from service.store.tables.search import SearchDocumentRow
 from service.store.tables.serving import (
     AcknowledgementRow,
     BounceRow,
@@ -121,6 +122,7 @@ __all__ = [
     "SealProofRow",
     "SealTimestampRow",
     "SealedNoticeRow",
+    "SearchDocumentRow",
     "SentMessageRow",
     "ServiceMailRow",
     "SessionRow",
