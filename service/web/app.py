@@ -15,7 +15,7 @@ from service.web.api.errors import install_error_handlers
 from service.web.api.incidents import agreements, assessments, board, incidents
 from service.web.api.limits import RequestLimits
 from service.web.api.notices import acknowledgements, call_tasks, escalation, notices
-from service.web.api.operations import attention, channels, keys, settings
+from service.web.api.operations import attention, channels, keys, search, settings
 from service.web.api.requests import ApiContext
 from service.web.api.schemas import PROBLEM_RESPONSES
 from service.web.console.routes import ConsoleParts, install_console
@@ -80,6 +80,7 @@ def create_app(
         bundles,
         keys,
         settings,
+        search,
         accounts,
         tokens,
         sessions,

@@ -107,6 +107,8 @@ ROWS = {
     f"POST {_V}/customers/{{customer_id}}/profiles/dry-run": "++ ++ ++ +0 +0 ++ +0 --",
     f"GET {_V}/agreements":                              "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/agreements/{{agreement_id}}":             "++ ++ ++ ++ ++ ++ ++ ++",
+    # Each finds what its roles may read.
+    f"GET {_V}/search":                                  "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/attention":                               "++ ++ ++ -- -- -- -- ++",
     # In this world there is no alert.
     f"POST {_V}/attention/alerts/{{alert_id}}/seen":    "00 00 00 -- -- -- -- 00",
@@ -177,6 +179,7 @@ ROWS = {
     f"POST {_V}/account/sign-out-everywhere":            "++ ++ ++ ++ ++ ++ ++ ++",
     # Pages. Only a person in a browser, never a token, may change sign-in credentials or tokens.
     "GET /":                                            "++ ++ ++ ++ ++ ++ ++ ++",
+    "GET /search":                                      "++ ++ ++ ++ ++ ++ ++ ++",
     "GET /incidents":                                   "++ ++ -- -- -- ++ -- ++",
     "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",
     "GET /notices/{notice_id}/words/{language}":        "++ ++ -- +0 +0 ++ +0 ++",

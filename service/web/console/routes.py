@@ -22,6 +22,7 @@ from service.web.console.pages import (
     home,
     notice_page,
     reachability_page,
+    search_page,
     verify_page,
     webhooks_page,
 )
@@ -64,6 +65,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         acknowledge_pages.router,
         home.router,
         board_page.router,
+        search_page.router,
         notice_page.router,
         audit_page.router,
         channel_page.router,
