@@ -15,6 +15,7 @@ from notifications.ports.deliveries import DueDelivery as DueDelivery
 from notifications.ports.deliveries import InboxItem as InboxItem
 from notifications.ports.erasures import ErasureRepository as ErasureRepository
 from notifications.ports.escalations import EscalationRepository as EscalationRepository
+from notifications.ports.incidents import IncidentOverview as IncidentOverview
 from notifications.ports.incidents import IncidentRepository as IncidentRepository
 from notifications.ports.incidents import StoredDecision as StoredDecision
 from notifications.ports.log import Log as Log

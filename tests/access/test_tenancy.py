@@ -50,6 +50,7 @@ async def test_what_lies_outside_cannot_be_reached_even_by_a_defect_of_ours(runn
 SCOPED = {
     "accounts": "add add_offer by_email get grants grants_at offers offers_at page remove_grant remove_offer require",
     "audit": "about append at entries get openings",
+    "board": "figures page",
     "credentials": "passkeys password totp",
     "customers": "add_contact add_profile bindings contact contacts get latest_reachability_checks page profiles"
     " pseudonym require require_contact save_contact",
@@ -63,6 +64,7 @@ SCOPED = {
     "notices": "acknowledgements add_acknowledgement add_opening get of_incident openings page require seal"
     " seal_entry_id",
     "responses": "add get",
+    "search": "find",
     "sessions": "add_link drop_links of_account save_throttle throttle",
     "tokens": "of_account",
     "webhooks": "add add_secret drop_secret endpoints get save save_secret secrets",

@@ -47,6 +47,7 @@ ROWS = {
     f"POST {_V}/incidents/dry-run":                      "++ ++ -- -- -- ++ -- ++",
     f"POST {_V}/incidents/{{incident_id}}/dry-run":      "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents":                               "++ ++ -- -- -- ++ -- ++",
+    f"GET {_V}/incidents/board":                         "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}":               "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}/facts":         "++ ++ -- -- -- ++ -- ++",
     f"PATCH {_V}/incidents/{{incident_id}}/facts":       "++ -- -- -- -- -- -- ++",
@@ -110,6 +111,8 @@ ROWS = {
     f"POST {_V}/statements/{{statement_id}}/text":       "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/agreements":                              "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/agreements/{{agreement_id}}":             "++ ++ ++ ++ ++ ++ ++ ++",
+    # Each finds what its roles may read.
+    f"GET {_V}/search":                                  "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/attention":                               "++ ++ ++ -- -- -- -- ++",
     # In this world there is no alert.
     f"POST {_V}/attention/alerts/{{alert_id}}/seen":    "00 00 00 -- -- -- -- 00",
@@ -180,6 +183,8 @@ ROWS = {
     f"POST {_V}/account/sign-out-everywhere":            "++ ++ ++ ++ ++ ++ ++ ++",
     # Pages. Only a person in a browser, never a token, may change sign-in credentials or tokens.
     "GET /":                                            "++ ++ ++ ++ ++ ++ ++ ++",
+    "GET /search":                                      "++ ++ ++ ++ ++ ++ ++ ++",
+    "GET /incidents":                                   "++ ++ -- -- -- ++ -- ++",
     "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",
     "GET /notices/{notice_id}/words/{language}":        "++ ++ -- +0 +0 ++ +0 ++",
     "GET /customers/{customer_id}/reachability":        "++ ++ ++ +0 +0 ++ +0 --",

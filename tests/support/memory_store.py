@@ -173,6 +173,18 @@ class MemoryIncidents(MemoryRepository):
         self._replace("incident", self._records.incidents, incident, expected_version)
         self._records.facts[incident.id, incident.version] = incident.facts
 
+    def save_overview(self, overview):
+        self._writing()
+        self._refer(self._records.incidents, overview.incident_id)
+        self._records.overviews[overview.incident_id] = overview
+
+    def overview(self, incident_id):
+        return self._records.overviews.get(incident_id)
+
+    def without_overview(self, limit):
+        found = [item for item in self._records.incidents.values() if item.id not in self._records.overviews]
+        return found[:limit]
+
     def page(self, page, *, state=None):
         found = [item for item in self._records.incidents.values() if state is None or item.state == state]
         found = within(page, found, at=lambda item: item.opened_at)

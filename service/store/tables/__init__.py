@@ -33,6 +33,7 @@ from service.store.tables.erasing import ErasureOrderRow, ErasureRow
 from service.store.tables.incidents import (
     DecisionRow,
     IncidentFactsRow,
+    IncidentOverviewRow,
     IncidentRow,
     StoredResponseRow,
     TicketCounterRow,
@@ -59,6 +60,7 @@ from service.store.tables.notices import (
     SealTimestampRow,
     SentMessageRow,
 )
+from service.store.tables.search import SearchDocumentRow
 from service.store.tables.serving import (
     AcknowledgementRow,
     BounceRow,
@@ -101,6 +103,7 @@ __all__ = [
     "GrantRow",
     "InboxItemRow",
     "IncidentFactsRow",
+    "IncidentOverviewRow",
     "IncidentRow",
     "LinkRow",
     "LogCheckpointRow",
@@ -119,6 +122,7 @@ __all__ = [
     "SealProofRow",
     "SealTimestampRow",
     "SealedNoticeRow",
+    "SearchDocumentRow",
     "SentMessageRow",
     "ServiceMailRow",
     "SessionRow",

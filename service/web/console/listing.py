@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -49,8 +49,7 @@ def access_under(access: Access, permission: Permission) -> Access | None:
 
     For pages that show objects of several kinds. Each kind is read under its own permission and within its own scope.
     """
-    scope = access.caller.scope(permission)
-    return None if scope is None else replace(access, permission=permission, scope=scope)
+    return access.under(permission)
 
 
 def customer_side(tx: AccessTransaction, customer_id: UUID, language: str) -> CustomerSide | None:

@@ -20,6 +20,7 @@ class Area:
 
 AREAS = (
     Area("home", "/", Permission.SELF, at_provider=False),
+    Area("incidents", "/incidents", Permission.INCIDENT_READ, at_provider=True),
     Area("declare", "/incidents/new", Permission.INCIDENT_DECLARE, at_provider=True),
     Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),

@@ -16,6 +16,7 @@ from service.web.console.failures import install_page_errors
 from service.web.console.pages import (
     acknowledge_pages,
     audit_page,
+    board_page,
     call_pages,
     channel_page,
     declare_page,
@@ -24,6 +25,7 @@ from service.web.console.pages import (
     incident,
     notice_page,
     reachability_page,
+    search_page,
     verify_page,
     webhooks_page,
 )
@@ -68,6 +70,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         home.router,
         # Before what takes an identifier in the place of ``new``.
         declare_page.router,
+        board_page.router,
+        search_page.router,
         notice_page.router,
         audit_page.router,
         channel_page.router,
