@@ -14,7 +14,7 @@ from service.web.api.customers import contacts, customers, erasures, profiles, r
 from service.web.api.errors import install_error_handlers
 from service.web.api.incidents import agreements, assessments, incidents
 from service.web.api.limits import RequestLimits
-from service.web.api.notices import acknowledgements, call_tasks, escalation, notices
+from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, questions
 from service.web.api.operations import attention, channels, keys, settings
 from service.web.api.requests import ApiContext
 from service.web.api.schemas import PROBLEM_RESPONSES
@@ -63,6 +63,8 @@ def create_app(
         incidents,
         notices,
         acknowledgements,
+        questions,
+        inbox,
         # Before what takes an identifier in the place of ``export``.
         transfer,
         customers,

@@ -68,6 +68,14 @@ ROWS = {
     # Only the customer's own people acknowledge; the provider and auditors cannot.
     f"POST {_V}/notices/{{notice_id}}/acknowledgement":  "-- -- -- +0 +0 -- -- --",
     f"GET {_V}/notices/{{notice_id}}/acknowledgements":  "++ ++ -- +0 +0 ++ +0 ++",
+    f"GET {_V}/notices/{{notice_id}}/questions":         "++ ++ -- +0 +0 ++ +0 ++",
+    f"POST {_V}/notices/{{notice_id}}/questions":        "-- -- -- +0 +0 -- -- --",
+    f"GET {_V}/notices/{{notice_id}}/feedback":          "++ ++ -- +0 +0 ++ +0 ++",
+    f"PUT {_V}/notices/{{notice_id}}/feedback":          "-- -- -- +0 +0 -- -- --",
+    f"GET {_V}/questions":                               "++ ++ -- -- -- ++ -- ++",
+    # Nobody asked in this world by the identifier that is tried.
+    f"POST {_V}/questions/{{question_id}}/reply":        "00 -- -- -- -- -- -- 00",
+    f"GET {_V}/customers/{{customer_id}}/notices":       "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/incidents/{{incident_id}}/acknowledgements": "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/notices/{{notice_id}}/document":          "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/signature":         "++ ++ -- +0 +0 ++ +0 ++",
@@ -219,6 +227,7 @@ ROWS = {
 _CONTACT = {"name": "N", "email": "n@own.example", "language": "en", "order": 9, "active": False}
 _BOUND = {"agreement_id": "secnumcloud_iaas_3_0", "effective_at": "2025-02-01T00:00:00Z"}
 
+_FEEDBACK = {"helped": "partly"}
 _PAUSE = {"reason": "R"}
 _CALL = {"number": "+33 1", "outcome": "no_answer"}
 _TOKEN = {"name": "N", "permissions": ["self"], "expires_at": "2000-01-01T00:00:00Z"}
@@ -230,6 +239,9 @@ BODIES = {
     f"POST {_V}/call-tasks/{{call_task_id}}/calls": _CALL,
     f"POST {_V}/call-tasks/{{call_task_id}}/close": {"reason": "R"},
     f"POST {_V}/call-tasks/{{call_task_id}}/reopen": {"reason": "R"},
+    f"POST {_V}/notices/{{notice_id}}/questions": {"text": "Q"},
+    f"PUT {_V}/notices/{{notice_id}}/feedback": _FEEDBACK,
+    f"POST {_V}/questions/{{question_id}}/reply": {"text": "R"},
     f"POST {_V}/customers/import": "name\r\n",
     f"POST {_V}/customers/{{customer_id}}/members": {"email": "m@own.example"},
     f"POST {_V}/accounts": {"kind": "service", "name": "N"},
