@@ -17,7 +17,7 @@ from service.web.api.limits import RequestLimits
 from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, questions
 from service.web.api.operations import attention, channels, keys, settings
 from service.web.api.requests import ApiContext
-from service.web.api.schemas import PROBLEM_RESPONSES
+from service.web.api.schemas import add_routes
 from service.web.console.routes import ConsoleParts, install_console
 
 _OPENAPI = "/api/v1/openapi.json"
@@ -89,12 +89,8 @@ def create_app(
         webhooks,
         erasures,
     )
-    # Each router goes into the application itself: a router between would build every route once more.
-    for router in (*(resource.router for resource in resources), erasures.of_strangers):
-        app.include_router(router, prefix="/api/v1", responses=PROBLEM_RESPONSES)
-    app.include_router(health.router)
-    app.include_router(metrics.router, responses=PROBLEM_RESPONSES)
-    app.include_router(log_router(public=context.settings.log.public), responses=PROBLEM_RESPONSES)
+    add_routes(app, *(resource.router for resource in resources), erasures.of_strangers, health.router, metrics.router)
+    add_routes(app, log_router(public=context.settings.log.public))
     app.add_middleware(
         RequestLimits,
         authenticator=authenticator,

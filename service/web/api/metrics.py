@@ -2,15 +2,16 @@
 
 import time
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.routing import iter_route_contexts
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.monitoring.metrics import CONTENT_TYPE, Metrics
 from service.web.api.requests import MayReadMetrics
+from service.web.api.schemas import api_router
 
-router = APIRouter(tags=["health"])
+router = api_router("", tags=["health"])
 
 #: What no route answers: paths that strangers try are no labels.
 _NO_ROUTE = "none"

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.use_cases.audit_context import AuditContext
@@ -44,8 +44,9 @@ from service.web.api.requests import (
     expected_version,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/accounts", tags=["accounts"])
+router = api_router("/api/v1/accounts", tags=["accounts"])
 
 
 @router.post("", status_code=201, response_model=AccountOut, summary="Make an account")

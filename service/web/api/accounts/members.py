@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.use_cases.audit_context import AuditContext
@@ -19,8 +19,9 @@ from service.web.api.requests import (
     change,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/customers", tags=["members"])
+router = api_router("/api/v1/customers", tags=["members"])
 
 
 @router.get("/{customer_id}/members", response_model=MemberList, summary="Who acts for a customer")

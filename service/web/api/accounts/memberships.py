@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.use_cases.audit_context import AuditContext
@@ -10,8 +10,9 @@ from service.auth.memberships import accept_membership, leave_membership, own_me
 from service.ports.store import AccessTransaction
 from service.web.api.accounts.account_schemas import MembershipList, MembershipOut, membership_out
 from service.web.api.requests import Answer, IdempotencyKey, Oneself, change, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/account/memberships", tags=["account"])
+router = api_router("/api/v1/account/memberships", tags=["account"])
 
 
 @router.get("", response_model=MembershipList, summary="One's memberships and invitations")

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.errors import NotFoundError
@@ -21,8 +21,9 @@ from service.web.api.accounts.account_schemas import (
     session_out,
 )
 from service.web.api.requests import Answer, IdempotencyKey, Oneself, change, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/account", tags=["account"])
+router = api_router("/api/v1/account", tags=["account"])
 
 
 @router.get("", response_model=OneselfOut, summary="Who am I")

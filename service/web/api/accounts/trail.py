@@ -5,7 +5,7 @@ import json
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import Field
 from starlette.responses import Response
 
@@ -15,8 +15,9 @@ from notifications.use_cases.evidence.prove_entry import entry_at, entry_proof
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Out
 from service.web.api.requests import Cursor, Limit, MayReadTrail, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/customers", tags=["trail"])
+router = api_router("/api/v1/customers", tags=["trail"])
 
 Index = Annotated[int, Path(ge=0, le=2**53)]
 

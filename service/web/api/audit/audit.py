@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -17,8 +17,9 @@ from notifications.ports import SequencedEntry, Transaction
 from notifications.use_cases.evidence.prove_entry import entry_at, entry_proof
 from service.web.api.fields import Out
 from service.web.api.requests import Context, Cursor, Limit, MayProveLog, MayReadLog, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/audit", tags=["audit"])
+router = api_router("/api/v1/audit", tags=["audit"])
 
 Index = Annotated[int, Query(ge=0, le=2**53)]
 

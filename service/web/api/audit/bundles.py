@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from notifications.evidence.bundle.contents import CUSTOMER, PROVIDER
@@ -22,10 +21,11 @@ from service.auth.scope.transaction import within
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Language, Moment
 from service.web.api.requests import ApiContext, Context, MayReadLog, MayReadTrail
+from service.web.api.schemas import api_router
 
 ResultT = TypeVar("ResultT")
 
-router = APIRouter(tags=["bundles"])
+router = api_router("/api/v1", tags=["bundles"])
 
 _CHUNK_BYTES = 1 << 18
 _View = Callable[[AccessTransaction], AccessTransaction]

@@ -26,6 +26,7 @@ from service.audit_log.publishing import (
 )
 from service.auth.route_guard import open_to_strangers
 from service.web.api.requests import Context, MayProveLog, MayReadLog
+from service.web.api.schemas import api_router
 
 KnownTag = Annotated[str | None, Header(alias="If-None-Match")]
 
@@ -45,7 +46,7 @@ def log_router(*, public: bool) -> APIRouter:
 
 
 def _guarded_routes() -> APIRouter:
-    router = APIRouter(prefix="/log", tags=["log"])
+    router = api_router("/log", tags=["log"])
 
     @router.get(f"/{CHECKPOINT}", response_class=Response, responses=_CACHED, summary="Latest signed checkpoint")
     async def checkpoint(access: MayProveLog, known: KnownTag = None) -> Response:
@@ -89,7 +90,7 @@ def _guarded_routes() -> APIRouter:
 
 
 def _open_routes() -> APIRouter:
-    router = APIRouter(prefix="/log", tags=["log"], dependencies=[Depends(open_to_strangers)])
+    router = api_router("/log", tags=["log"], dependencies=[Depends(open_to_strangers)])
 
     @router.get(f"/{CHECKPOINT}", response_class=Response, responses=_CACHED, summary="Latest signed checkpoint")
     async def checkpoint(context: Context, known: KnownTag = None) -> Response:

@@ -7,7 +7,7 @@ account any more. Nothing personal is in it.
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import Depends, Path, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -28,9 +28,10 @@ from service.web.api.requests import (
     change,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(tags=["erasures"])
-of_strangers = APIRouter(prefix="/erasures", tags=["erasures"], dependencies=[Depends(open_to_strangers)])
+router = api_router("/api/v1", tags=["erasures"])
+of_strangers = api_router("/api/v1/erasures", tags=["erasures"], dependencies=[Depends(open_to_strangers)])
 
 Pseudonym = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="The customer's name in the log.")]
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.customer.records import Customer
@@ -35,11 +35,12 @@ from service.web.api.requests import (
     inspect_request,
     json_response,
 )
+from service.web.api.schemas import api_router
 
 #: How far a profile dry run looks back.
 _LOOK_BACK = timedelta(days=365)
 
-router = APIRouter(prefix="/customers", tags=["customers"])
+router = api_router("/api/v1/customers", tags=["customers"])
 
 
 @router.post("/{customer_id}/profiles", status_code=201, response_model=ProfileOut, summary="Choose levels")

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
@@ -12,8 +11,9 @@ from notifications.ports import Transaction
 from notifications.use_cases.customers.record_checks import is_reachable, latest_by_subject
 from service.web.api.fields import Moment, Out
 from service.web.api.requests import MayReadContacts, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/customers", tags=["customers"])
+router = api_router("/api/v1/customers", tags=["customers"])
 
 
 class CheckOut(Out):

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -25,9 +25,9 @@ from service.web.api.requests import (
     change,
     json_response,
 )
-from service.web.api.schemas import ProblemOut
+from service.web.api.schemas import ProblemOut, api_router
 
-router = APIRouter(prefix="/customers", tags=["customers"])
+router = api_router("/api/v1/customers", tags=["customers"])
 
 _CSV = "text/csv"
 _CSV_SCHEMA = {"content": {_CSV: {"schema": {"type": "string"}}}}

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
@@ -45,8 +45,9 @@ from service.web.api.requests import (
     inspect_request,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/customers", tags=["webhooks"])
+router = api_router("/api/v1/customers", tags=["webhooks"])
 
 _SECRET_BYTES = 32
 _OVERLAP_DAYS = 7

@@ -1,6 +1,5 @@
 """Agreements as data: levels, matrix, GTI, default levels, each with its clause."""
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
@@ -9,8 +8,9 @@ from notifications.errors import NotFoundError
 from notifications.use_cases.audit_context import as_json
 from service.web.api.fields import Out
 from service.web.api.requests import Context, MayReadAgreements, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/agreements", tags=["agreements"])
+router = api_router("/api/v1/agreements", tags=["agreements"])
 
 
 class ScaleLevelOut(Out):

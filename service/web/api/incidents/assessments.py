@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -35,8 +35,9 @@ from service.web.api.requests import (
     inspect_request,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/incidents", tags=["assessments"])
+router = api_router("/api/v1/incidents", tags=["assessments"])
 
 
 class AssessmentPage(Out):

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import Body, Query, Request
 from pydantic import Field, ValidationError
 from starlette.responses import Response
 
@@ -52,8 +52,9 @@ from service.web.api.requests import (
     expected_version,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/incidents", tags=["incidents"])
+router = api_router("/api/v1/incidents", tags=["incidents"])
 
 
 class IncidentPage(Out):

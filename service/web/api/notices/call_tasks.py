@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -28,8 +28,9 @@ from service.web.api.requests import (
     expected_version,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/call-tasks", tags=["call tasks"])
+router = api_router("/api/v1/call-tasks", tags=["call tasks"])
 
 
 class CallTaskOut(Out):

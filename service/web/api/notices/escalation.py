@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
@@ -13,8 +12,9 @@ from notifications.use_cases.notices.escalate import notice_clock
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out
 from service.web.api.requests import MayReadCalls, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(tags=["notices"])
+router = api_router("/api/v1", tags=["notices"])
 
 
 class EscalationOut(Out):

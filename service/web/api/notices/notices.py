@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from notifications.errors import NotFoundError
@@ -48,10 +48,11 @@ from service.web.api.requests import (
     expected_version,
     json_response,
 )
+from service.web.api.schemas import api_router
 
 _log = structlog.get_logger(__name__)
 
-router = APIRouter(prefix="/notices", tags=["notices"])
+router = api_router("/api/v1/notices", tags=["notices"])
 
 
 class NoticePage(Out):

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -14,8 +14,9 @@ from service.monitoring.notice_findings import WITHOUT_INCIDENT
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out
 from service.web.api.requests import Answer, Context, IdempotencyKey, Limit, MayReadAttention, change, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/attention", tags=["attention"])
+router = api_router("/api/v1/attention", tags=["attention"])
 
 
 class AttentionItem(Out):

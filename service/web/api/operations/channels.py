@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -23,8 +23,9 @@ from service.web.api.requests import (
     change,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/channels", tags=["channels"])
+router = api_router("/api/v1/channels", tags=["channels"])
 
 
 class PauseOut(Out):

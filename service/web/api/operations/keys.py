@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -24,8 +24,9 @@ from service.web.api.requests import (
     change,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/keys", tags=["keys"])
+router = api_router("/api/v1/keys", tags=["keys"])
 
 
 class KeyOut(Out):

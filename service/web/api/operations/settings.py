@@ -2,7 +2,6 @@
 
 import urllib.parse
 
-from fastapi import APIRouter
 from pydantic import Field, JsonValue, SecretStr
 from starlette.responses import Response
 
@@ -11,11 +10,12 @@ from service.settings.old_names import OLD_NAMES
 from service.settings.settings import FIELDS, is_secret
 from service.web.api.fields import Out
 from service.web.api.requests import Context, MayReadSettings, json_response
+from service.web.api.schemas import api_router
 
 #: Who reads the list finds a setting under the name that it always had here; new settings are called ``table.key``.
 _SHOWN_NAMES = {new: old for old, new in OLD_NAMES.items() if new is not None}
 
-router = APIRouter(prefix="/settings", tags=["settings"])
+router = api_router("/api/v1/settings", tags=["settings"])
 
 
 class SettingOut(Out):
