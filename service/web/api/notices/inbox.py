@@ -4,7 +4,7 @@ import json
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -13,8 +13,9 @@ from notifications.notice.inbox import InboxFilter, InboxNotice
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out
 from service.web.api.requests import Cursor, Limit, MayReadNotices, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(tags=["notices"])
+router = api_router("/api/v1", tags=["notices"])
 
 #: Longest text that an inbox is searched by.
 SEARCH_MAX_CHARACTERS = 100
