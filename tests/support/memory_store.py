@@ -183,6 +183,10 @@ class MemoryCustomers(MemoryRepository):
         self._add(self._records.customers, customer.id, customer)
         self._records.salts[customer.id] = pseudonym_salt
 
+    def some(self, customer_ids):
+        found = [item for key, item in self._records.customers.items() if key in customer_ids]
+        return sorted(found, key=lambda item: (item.name.casefold(), item.id))
+
     def salt(self, customer_id):
         return required("customer", customer_id, self._records.salts.get(customer_id))
 

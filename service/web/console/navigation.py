@@ -20,6 +20,9 @@ class Area:
 
 AREAS = (
     Area("home", "/", Permission.SELF, at_provider=False),
+    # Who acknowledges is of a customer: nobody at the provider has an inbox.
+    Area("inbox", "/inbox", Permission.NOTICE_ACKNOWLEDGE, at_provider=False),
+    Area("questions", "/questions", Permission.INCIDENT_READ, at_provider=True),
     Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
     Area("audit", "/audit", Permission.LOG_READ, at_provider=True),
