@@ -10,7 +10,16 @@ from service.web.api import health, metrics
 from service.web.api.accounts import accounts, members, memberships, sessions, tokens, trail
 from service.web.api.audit import audit, bundles
 from service.web.api.audit.log import log_router
-from service.web.api.customers import contacts, customers, erasures, profiles, reachability, transfer, webhooks
+from service.web.api.customers import (
+    contacts,
+    customer_export,
+    customers,
+    erasures,
+    profiles,
+    reachability,
+    transfer,
+    webhooks,
+)
 from service.web.api.errors import install_error_handlers
 from service.web.api.incidents import agreements, assessments, incidents
 from service.web.api.limits import RequestLimits
@@ -68,6 +77,7 @@ def create_app(
         # Before what takes an identifier in the place of ``export``.
         transfer,
         customers,
+        customer_export,
         contacts,
         reachability,
         profiles,

@@ -68,13 +68,14 @@ async def list_inbox(
         found = tx.notices.inbox([customer_id], access.actor, wanted, access.page(limit, cursor))
         items, following = found[customer_id]
         return InboxNoticePage.model_construct(
-            items=[_out(each) for each in items], next_cursor=access.next_cursor(following)
+            items=[inbox_notice_out(each) for each in items], next_cursor=access.next_cursor(following)
         )
 
     return json_response(await access.read(work))
 
 
-def _out(shown: InboxNotice) -> InboxNoticeOut:
+def inbox_notice_out(shown: InboxNotice) -> InboxNoticeOut:
+    """Return the schema of a notice of an inbox."""
     document, notice = json.loads(shown.document), shown.notice
     return InboxNoticeOut.model_construct(
         notice_id=notice.id,

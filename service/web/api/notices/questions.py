@@ -102,7 +102,9 @@ async def list_of_notice(access: MayReadNotices, notice_id: UUID) -> Response:
     def work(tx: AccessTransaction) -> QuestionList:
         tx.notices.require(notice_id)
         named = names_of(tx)
-        return QuestionList.model_construct(items=[_out(each, named) for each in tx.questions.of_notice(notice_id)])
+        return QuestionList.model_construct(
+            items=[question_out(each, named) for each in tx.questions.of_notice(notice_id)]
+        )
 
     return json_response(await access.read(work))
 
@@ -120,7 +122,7 @@ async def ask(
     """Ask the provider, in one's own name, about a notice of one's customer. It waits on the provider's board."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        return Answer(_out(ask_question(tx, act, notice_id, question.text), names_of(tx)), 201)
+        return Answer(question_out(ask_question(tx, act, notice_id, question.text), names_of(tx)), 201)
 
     return await change(request, access, idempotency_key, work)
 
@@ -131,7 +133,9 @@ async def list_unanswered(access: MayReadIncidents, limit: Annotated[int, Query(
 
     def work(tx: AccessTransaction) -> QuestionList:
         named = names_of(tx)
-        return QuestionList.model_construct(items=[_out(each, named) for each in tx.questions.unanswered(limit)])
+        return QuestionList.model_construct(
+            items=[question_out(each, named) for each in tx.questions.unanswered(limit)]
+        )
 
     return json_response(await access.read(work))
 
@@ -150,7 +154,7 @@ async def reply(
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         provider = context.settings.provider
         answered = answer(tx, act, question_id, text=reply.text, notice_id=reply.notice_id, provider=provider)
-        return Answer(_out(answered, names_of(tx)))
+        return Answer(question_out(answered, names_of(tx)))
 
     return await change(request, access, idempotency_key, work)
 
@@ -163,7 +167,7 @@ async def list_feedback(access: MayReadNotices, notice_id: UUID) -> Response:
         tx.notices.require(notice_id)
         named = names_of(tx)
         found = tx.questions.feedback(notice_id)
-        return FeedbackList.model_construct(items=[_feedback_out(each, named) for each in found])
+        return FeedbackList.model_construct(items=[feedback_out(each, named) for each in found])
 
     return json_response(await access.read(work))
 
@@ -174,7 +178,7 @@ async def put_feedback(request: Request, access: MayAskQuestions, notice_id: UUI
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         given = give_feedback(tx, act, notice_id, feedback.helped, feedback.words)
-        return Answer(_feedback_out(given, names_of(tx)))
+        return Answer(feedback_out(given, names_of(tx)))
 
     return await change(request, access, None, work)
 
@@ -193,7 +197,8 @@ def names_of(tx: AccessTransaction) -> Callable[[str], str | None]:
     return name
 
 
-def _out(question: Question, named: Callable[[str], str | None]) -> QuestionOut:
+def question_out(question: Question, named: Callable[[str], str | None]) -> QuestionOut:
+    """Return the schema of a question."""
     # Who of the provider answered is not the customer's to know: the provider answers.
     return QuestionOut.model_construct(
         id=question.id,
@@ -210,7 +215,8 @@ def _out(question: Question, named: Callable[[str], str | None]) -> QuestionOut:
     )
 
 
-def _feedback_out(feedback: Feedback, named: Callable[[str], str | None]) -> FeedbackOut:
+def feedback_out(feedback: Feedback, named: Callable[[str], str | None]) -> FeedbackOut:
+    """Return the schema of feedback."""
     return FeedbackOut.model_construct(
         notice_id=feedback.notice_id,
         by=feedback.by,

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from pydantic import BaseModel, ValidationError
 from starlette.responses import Response
 
-from notifications.errors import Fault, GreffierError, InvalidInputError, StateConflictError
+from notifications.errors import GreffierError, InvalidInputError, StateConflictError
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.ask_question import ask_question, give_feedback
 from service.auth.permissions import Permission
@@ -19,12 +18,10 @@ from service.ports.store import AccessTransaction
 from service.web.api.notices.questions import FeedbackIn, QuestionIn, ReplyIn
 from service.web.api.requests import Context
 from service.web.console.failures import PageRoute
-from service.web.console.forms import Form, form_of, local_path, see_other, write_once
+from service.web.console.forms import Form, form_of, local_path, see_other, stated, write_once
 from service.web.console.pages.notice_page import RefusedForm, show_notice
 from service.web.console.pages.question_list import ShownQuestion, shown_questions
 from service.web.console.rendering import page
-
-SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -53,7 +50,7 @@ async def ask(request: Request, context: Context, access: MayAsk, notice_id: UUI
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
-        ask_question(tx, act, notice_id, _stated(QuestionIn, text=form["text"]).text)
+        ask_question(tx, act, notice_id, stated(QuestionIn, {"text": form["text"]}).text)
         return f"/notices/{notice_id}?done=asked#questions"
 
     try:
@@ -68,8 +65,8 @@ async def feedback(request: Request, context: Context, access: MayAsk, notice_id
     """Say whether a notice helped; it replaces what the same person said before."""
     form = await form_of(request)
     try:
-        stated = _stated(FeedbackIn, helped=form["helped"], words=form["words"].strip() or None)
-        await access.write(lambda tx, act: give_feedback(tx, act, notice_id, stated.helped, stated.words))
+        given = stated(FeedbackIn, {"helped": form["helped"], "words": form["words"].strip() or None})
+        await access.write(lambda tx, act: give_feedback(tx, act, notice_id, given.helped, given.words))
     except InvalidInputError as error:
         refused = RefusedForm("feedback", form, *_problem(error))
         return await show_notice(request, context, access, notice_id, refused=refused)
@@ -103,8 +100,8 @@ async def reply(request: Request, context: Context, access: MayReply, question_i
     form, provider = await form_of(request), context.settings.provider
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
-        stated = _stated(ReplyIn, text=form["text"].strip() or None, notice_id=form["notice_id"] or None)
-        answer(tx, act, question_id, text=stated.text, notice_id=stated.notice_id, provider=provider)
+        given = stated(ReplyIn, {"text": form["text"].strip() or None, "notice_id": form["notice_id"] or None})
+        answer(tx, act, question_id, text=given.text, notice_id=given.notice_id, provider=provider)
         return local_path(form["return_to"] or "/questions?done=answered")
 
     try:
@@ -128,14 +125,6 @@ async def _one(
 
 def _values(access: Access) -> dict[str, Any]:
     return {"may_reply": access.may(Permission.INCIDENT_CHANGE)}
-
-
-def _stated(schema: type[SchemaT], **fields: object) -> SchemaT:
-    """Return what a form states, as the API takes it; raises InvalidInputError."""
-    try:
-        return schema.model_validate(fields)
-    except ValidationError as error:
-        raise InvalidInputError(*(Fault(str(each["loc"][0]), each["msg"]) for each in error.errors())) from None
 
 
 def _problem(error: GreffierError) -> tuple[int, str]:
