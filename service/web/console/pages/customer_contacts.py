@@ -205,10 +205,11 @@ async def _read(access: Access, customer_id: UUID, contact_id: UUID) -> tuple[Cu
 async def _fields(request: Request, form: Form) -> dict[str, str]:
     """Return the fields of the form as they were filled in; an uploaded certificate is as if it had been pasted."""
     fields = {name: form[name] for name in (*_FIELDS, *_BOXES)}
-    file = (await request.form()).get("certificate_file")
+    sent = await request.form()
+    file = sent.get("certificate_file")
     if isinstance(file, UploadFile) and file.filename:
-        content = await file.read(_MAX_CERTIFICATE_BYTES + 1)
-        fields["smime_certificate"] = _as_pem(content)
+        fields["smime_certificate"] = _as_pem(await file.read(_MAX_CERTIFICATE_BYTES + 1))
+    await sent.close()
     return fields
 
 
