@@ -71,6 +71,14 @@ ROWS = {
     # Only the customer's own people acknowledge; the provider and auditors cannot.
     f"POST {_V}/notices/{{notice_id}}/acknowledgement":  "-- -- -- +0 +0 -- -- --",
     f"GET {_V}/notices/{{notice_id}}/acknowledgements":  "++ ++ -- +0 +0 ++ +0 ++",
+    f"GET {_V}/notices/{{notice_id}}/questions":         "++ ++ -- +0 +0 ++ +0 ++",
+    f"POST {_V}/notices/{{notice_id}}/questions":        "-- -- -- +0 +0 -- -- --",
+    f"GET {_V}/notices/{{notice_id}}/feedback":          "++ ++ -- +0 +0 ++ +0 ++",
+    f"PUT {_V}/notices/{{notice_id}}/feedback":          "-- -- -- +0 +0 -- -- --",
+    f"GET {_V}/questions":                               "++ ++ -- -- -- ++ -- ++",
+    # Nobody asked in this world by the identifier that is tried.
+    f"POST {_V}/questions/{{question_id}}/reply":        "00 -- -- -- -- -- -- 00",
+    f"GET {_V}/customers/{{customer_id}}/notices":       "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/incidents/{{incident_id}}/acknowledgements": "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/notices/{{notice_id}}/document":          "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/signature":         "++ ++ -- +0 +0 ++ +0 ++",
@@ -109,6 +117,7 @@ ROWS = {
     f"POST {_V}/customers/{{customer_id}}/profiles/dry-run": "++ ++ ++ +0 +0 ++ +0 --",
     f"GET {_V}/statements":                              "++ ++ -- -- -- ++ -- ++",
     f"POST {_V}/statements/{{statement_id}}/text":       "++ ++ -- -- -- ++ -- ++",
+    f"GET {_V}/customers/{{customer_id}}/export":        "++ ++ ++ +0 +0 ++ +0 --",
     f"GET {_V}/agreements":                              "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/agreements/{{agreement_id}}":             "++ ++ ++ ++ ++ ++ ++ ++",
     # Each finds what its roles may read.
@@ -187,7 +196,30 @@ ROWS = {
     "GET /incidents":                                   "++ ++ -- -- -- ++ -- ++",
     "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",
     "GET /notices/{notice_id}/words/{language}":        "++ ++ -- +0 +0 ++ +0 ++",
+    "GET /inbox":                                        "++ ++ -- ++ ++ ++ ++ ++",
+    "GET /inbox.csv":                                    "++ ++ -- ++ ++ ++ ++ ++",
+    "POST /notices/{notice_id}/questions":               "-- -- -- +0 +0 -- -- --",
+    "POST /notices/{notice_id}/feedback":                "-- -- -- +0 +0 -- -- --",
+    "GET /questions":                                    "++ ++ -- -- -- ++ -- ++",
+    "GET /questions/{question_id}":                      "00 00 -- -- -- 00 -- 00",
+    "POST /questions/{question_id}/reply":               "00 -- -- -- -- -- -- 00",
     "GET /customers/{customer_id}/reachability":        "++ ++ ++ +0 +0 ++ +0 --",
+    "GET /customers/{customer_id}/contacts":            "++ ++ ++ +0 +0 ++ +0 --",
+    "GET /customers/{customer_id}/contacts/new":        "-- -- ++ -- +0 -- -- --",
+    "POST /customers/{customer_id}/contacts":           "-- -- ++ -- +0 -- -- --",
+    "GET /customers/{customer_id}/contacts/{contact_id}": "-- -- ++ -- +0 -- -- --",
+    "POST /customers/{customer_id}/contacts/{contact_id}": "-- -- ++ -- +0 -- -- --",
+    "POST /customers/{customer_id}/contacts/{contact_id}/remove": "-- -- ++ -- +0 -- -- --",
+    "POST /customers/{customer_id}/contacts/{contact_id}/confirmation": "-- -- ++ -- +0 -- -- --",
+    "GET /customers/{customer_id}/levels":              "++ ++ ++ +0 +0 ++ +0 --",
+    "POST /customers/{customer_id}/levels":             "-- -- ++ -- +0 -- -- --",
+    "POST /customers/{customer_id}/levels/dry-run":     "++ ++ ++ +0 +0 ++ +0 --",
+    "GET /customers/{customer_id}/members":             "-- -- ++ +0 +0 ++ +0 --",
+    "POST /customers/{customer_id}/members":            "-- -- ++ -- +0 -- -- --",
+    # The tried identifier belongs to no membership.
+    "POST /customers/{customer_id}/members/{member_id}/remove": "-- -- 00 -- 00 -- -- --",
+    "GET /customers/{customer_id}/trail":               "++ ++ -- +0 +0 ++ +0 --",
+    "GET /customers/{customer_id}/data":                "++ ++ ++ +0 +0 ++ +0 --",
     "GET /customers/{customer_id}/webhooks":            "++ ++ ++ +0 +0 ++ +0 --",
     "POST /customers/{customer_id}/webhooks":           "-- -- ++ -- +0 -- -- --",
     "POST /customers/{customer_id}/webhooks/{endpoint_id}": "-- -- ++ -- +0 -- -- --",
@@ -255,6 +287,7 @@ ROWS = {
 _CONTACT = {"name": "N", "email": "n@own.example", "language": "en", "order": 9, "active": False}
 _BOUND = {"agreement_id": "secnumcloud_iaas_3_0", "effective_at": "2025-02-01T00:00:00Z"}
 
+_FEEDBACK = {"helped": "partly"}
 _PAUSE = {"reason": "R"}
 _CALL = {"number": "+33 1", "outcome": "no_answer"}
 _TOKEN = {"name": "N", "permissions": ["self"], "expires_at": "2000-01-01T00:00:00Z"}
@@ -266,6 +299,9 @@ BODIES = {
     f"POST {_V}/call-tasks/{{call_task_id}}/calls": _CALL,
     f"POST {_V}/call-tasks/{{call_task_id}}/close": {"reason": "R"},
     f"POST {_V}/call-tasks/{{call_task_id}}/reopen": {"reason": "R"},
+    f"POST {_V}/notices/{{notice_id}}/questions": {"text": "Q"},
+    f"PUT {_V}/notices/{{notice_id}}/feedback": _FEEDBACK,
+    f"POST {_V}/questions/{{question_id}}/reply": {"text": "R"},
     f"POST {_V}/customers/import": "name\r\n",
     f"POST {_V}/customers/{{customer_id}}/members": {"email": "m@own.example"},
     f"POST {_V}/accounts": {"kind": "service", "name": "N"},

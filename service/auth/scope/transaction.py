@@ -10,6 +10,7 @@ from service.auth.scope.incidents import ScopedBoard, ScopedIncidents
 from service.auth.scope.log import ScopedAudit, ScopedLog
 from service.auth.scope.notices import ScopedNotices
 from service.auth.scope.operations import ScopedFigures, ScopedMails, ScopedResponses
+from service.auth.scope.questions import ScopedQuestions
 from service.auth.scope.search import ScopedSearch
 from service.auth.scope.visibility import OutOfScopeError
 from service.auth.scope.webhooks import ScopedWebhooks
@@ -35,6 +36,7 @@ class ScopedTransaction:
         self.customers = ScopedCustomers(tx, scope)
         self.erasures = ScopedErasures(tx, scope)
         self.notices = ScopedNotices(tx, scope)
+        self.questions = ScopedQuestions(tx, scope)
         self.deliveries = ScopedDeliveries(tx, scope)
         self.escalations = ScopedEscalations(tx, scope)
         self.webhooks = ScopedWebhooks(tx, scope)

@@ -22,8 +22,10 @@ from service.store.incidents.customers import CustomerRecords
 from service.store.incidents.decisions import DecisionRecords
 from service.store.incidents.erasure import ErasureRecords
 from service.store.incidents.idempotency import ResponseRecords
+from service.store.incidents.inbox import InboxRecords
 from service.store.incidents.incidents import IncidentRecords
 from service.store.incidents.notices import NoticeRecords
+from service.store.incidents.questions import QuestionRecords
 from service.store.incidents.reachability import ReachabilityRecords
 from service.store.incidents.seals import SealRecords
 from service.store.log.audit import AuditRecords
@@ -45,7 +47,7 @@ class _Customers(CustomerRecords, ContactRecords, ReachabilityRecords):
     """Implements ``notifications.ports.CustomerRepository``."""
 
 
-class _Notices(NoticeRecords, SealRecords, AcknowledgementRecords):
+class _Notices(NoticeRecords, SealRecords, AcknowledgementRecords, InboxRecords):
     """Implements ``notifications.ports.NoticeRepository``."""
 
 
@@ -85,6 +87,7 @@ class SqlTransaction:
     incidents = Repository(_Incidents)
     customers = Repository(_Customers)
     notices = Repository(_Notices)
+    questions = Repository(QuestionRecords)
     deliveries = Repository(_Deliveries)
     escalations = Repository(EscalationRecords)
     webhooks = Repository(WebhookRecords)
