@@ -7,6 +7,7 @@ from notifications.ports.transaction import ErasureTransaction
 from service.ports.accounts import AccountRepository
 from service.ports.alerts import AlertRepository
 from service.ports.credentials import CredentialRepository
+from service.ports.drafts import DraftRepository
 from service.ports.figures import FigureRepository
 from service.ports.mails import MailRepository
 from service.ports.sessions import SessionRepository
@@ -49,6 +50,11 @@ class AccessTransaction(ErasureTransaction, Protocol):
     @property
     def alerts(self) -> AlertRepository:
         """Alerts, and the questions whose answers raise them."""
+        ...
+
+    @property
+    def drafts(self) -> DraftRepository:
+        """Drafts of incidents."""
         ...
 
     @property

@@ -59,6 +59,12 @@ ROWS = {
     f"GET {_V}/incidents/{{incident_id}}/classification": "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}/assessments":   "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}/assessments/{{customer_id}}": "++ ++ -- -- -- ++ -- ++",
+    f"GET {_V}/drafts":                                  "++ -- -- -- -- -- -- ++",
+    f"POST {_V}/drafts":                                 "++ -- -- -- -- -- -- ++",
+    # The tried identifier belongs to no draft of an incident.
+    f"GET {_V}/drafts/{{draft_id}}":                     "00 -- -- -- -- -- -- 00",
+    f"PUT {_V}/drafts/{{draft_id}}":                     "00 -- -- -- -- -- -- 00",
+    f"DELETE {_V}/drafts/{{draft_id}}":                  "00 -- -- -- -- -- -- 00",
     f"GET {_V}/notices":                                 "++ ++ -- ++ ++ ++ ++ ++",
     f"GET {_V}/notices/{{notice_id}}":                   "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/preview":           "++ ++ -- -- -- ++ -- ++",
@@ -194,6 +200,10 @@ ROWS = {
     "GET /incidents/new":                               "++ -- -- -- -- -- -- ++",
     "POST /incidents/new":                              "++ -- -- -- -- -- -- ++",
     "POST /incidents/new/consequence":                  "++ -- -- -- -- -- -- ++",
+    # A form without an identifier names no draft.
+    "POST /incidents/new/draft":                        "00 -- -- -- -- -- -- 00",
+    "GET /drafts":                                      "++ -- -- -- -- -- -- ++",
+    "POST /drafts/{draft_id}/discard":                  "00 -- -- -- -- -- -- 00",
     "GET /audit":                                        "++ ++ -- -- -- ++ -- --",
     "GET /channels":                                     "++ ++ ++ -- -- ++ -- --",
     "POST /channels/{channel}/pause":                   "++ -- ++ -- -- -- -- --",
@@ -243,6 +253,8 @@ BODIES = {
     f"POST {_V}/incidents": lambda _names: facts(),
     f"POST {_V}/incidents/validate": lambda _names: facts(),
     f"POST {_V}/incidents/dry-run": lambda _names: facts(),
+    f"POST {_V}/drafts": {"facts": {}},
+    f"PUT {_V}/drafts/{{draft_id}}": {"facts": {}},
     f"PUT {_V}/incidents/{{incident_id}}/affected-customers/{{customer_id}}": lambda names: {
         "customer_id": names["customer_id"],
         "affected": "yes",

@@ -19,6 +19,7 @@ from service.store.incidents.acknowledgements import AcknowledgementRecords
 from service.store.incidents.contacts import ContactRecords
 from service.store.incidents.customers import CustomerRecords
 from service.store.incidents.decisions import DecisionRecords
+from service.store.incidents.drafts import DraftRecords
 from service.store.incidents.erasure import ErasureRecords
 from service.store.incidents.idempotency import ResponseRecords
 from service.store.incidents.incidents import IncidentRecords
@@ -96,4 +97,5 @@ class SqlTransaction:
     tokens = Repository(TokenRecords)
     mails = Repository(MailRecords)
     alerts = Repository(AlertRecords)
+    drafts = Repository(DraftRecords)
     figures = Repository(FigureRecords)

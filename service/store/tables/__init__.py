@@ -32,6 +32,7 @@ from service.store.tables.customers import (
 from service.store.tables.erasing import ErasureOrderRow, ErasureRow
 from service.store.tables.incidents import (
     DecisionRow,
+    IncidentDraftRow,
     IncidentFactsRow,
     IncidentRow,
     StoredResponseRow,
@@ -100,6 +101,7 @@ __all__ = [
     "ExternalIdentityRow",
     "GrantRow",
     "InboxItemRow",
+    "IncidentDraftRow",
     "IncidentFactsRow",
     "IncidentRow",
     "LinkRow",

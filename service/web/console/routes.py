@@ -18,6 +18,7 @@ from service.web.console.pages import (
     call_pages,
     channel_page,
     declare_page,
+    drafts_page,
     erasure_page,
     home,
     notice_page,
@@ -65,6 +66,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         home.router,
         # Before what takes an identifier in the place of ``new``.
         declare_page.router,
+        drafts_page.router,
         notice_page.router,
         audit_page.router,
         channel_page.router,
