@@ -62,7 +62,7 @@ def is_visible(draft: IncidentDraft, account_id: UUID) -> bool:
 def require_draft(tx: AccessTransaction, draft_id: UUID, account_id: UUID) -> IncidentDraft:
     """Return a draft that the account may work on; raises NotFoundError."""
     draft = tx.drafts.get(draft_id)
-    if draft is None or not is_visible(draft, account_id):
+    if draft is None or draft.closed_at is not None or not is_visible(draft, account_id):
         raise NotFoundError("draft", draft_id)
     return draft
 
@@ -89,7 +89,7 @@ def put_draft(
     StateConflictError where the account has too many, InvalidInputError.
     """
     standing = tx.drafts.get(draft_id)
-    if standing is not None and not is_visible(standing, account_id):
+    if standing is not None and (standing.closed_at is not None or not is_visible(standing, account_id)):
         raise NotFoundError("draft", draft_id)
     if standing is None:
         if expected_version:
@@ -124,22 +124,45 @@ def is_same_page(draft: IncidentDraft, content: DraftContent, act: AuditContext,
     return bool(page_id) and content.page_id == page_id and draft.changed_by == act.actor
 
 
-def discard_draft(tx: AccessTransaction, act: AuditContext, draft: IncidentDraft) -> None:
+def discard_draft(tx: AccessTransaction, act: AuditContext, secret_box: SecretBox, draft: IncidentDraft) -> None:
     """Erase a draft that nobody wants to declare; that an alert was put aside is in the log."""
-    tx.drafts.remove(draft.id)
+    _erase(tx, act, secret_box, draft)
     if draft.alert_key is not None:
         tx.audit.append([act.entry("draft.discarded", subjects={"draft": str(draft.id)})])
 
 
-def close_declared(tx: AccessTransaction, act: AuditContext, draft_id: UUID, account_id: UUID, incident: str) -> None:
+def _erase(tx: AccessTransaction, act: AuditContext, secret_box: SecretBox, draft: IncidentDraft) -> None:
+    """Erase a draft; of an alert's draft only the digest of the alert is left, so that it opens no second draft."""
+    if draft.alert_key is None:
+        tx.drafts.remove(draft.id)
+        return
+    emptied = replace(
+        draft,
+        sealed=sealed(secret_box, draft.id, DraftContent()),
+        changed_at=act.now,
+        changed_by=act.actor,
+        closed_at=act.now,
+        version=draft.version + 1,
+    )
+    tx.drafts.save(emptied, draft.version)
+
+
+def close_declared(
+    tx: AccessTransaction,
+    act: AuditContext,
+    secret_box: SecretBox,
+    draft_id: UUID,
+    account_id: UUID,
+    incident: str,
+) -> None:
     """Erase the draft of an incident that was declared; for an alert's draft the log names both.
 
     A draft that is gone, or another's, changes nothing: the incident is what counts.
     """
     draft = tx.drafts.get(draft_id)
-    if draft is None or not is_visible(draft, account_id):
+    if draft is None or draft.closed_at is not None or not is_visible(draft, account_id):
         return
-    tx.drafts.remove(draft_id)
+    _erase(tx, act, secret_box, draft)
     if draft.alert_key is not None:
         subjects = {"draft": str(draft_id), "incident": incident}
         tx.audit.append([act.entry("draft.declared", subjects=subjects)])

@@ -6,7 +6,7 @@ from typing import ClassVar
 import structlog
 
 from notifications.ports import Clock
-from service.ports.store import AccessStore
+from service.ports.store import AccessStore, AccessTransaction
 from service.system.periodic import PeriodicTask
 
 _log = structlog.get_logger(__name__)
@@ -36,17 +36,13 @@ class DraftExpiry(PeriodicTask):
     async def erase_due(self) -> int:
         """Erase expired drafts; return how many."""
         before, erased = self._clock.now() - KEPT_FOR, 0
-        while due := await self._store.read(lambda tx: tx.drafts.changed_before(before, _AT_ONCE)):
-            # A draft that was changed since the list was read stays.
-            count = await self._store.write(
-                lambda tx, due=due: sum(
-                    tx.drafts.remove(draft_id)
-                    for draft_id in set(due) & set(tx.drafts.changed_before(before, _AT_ONCE))
-                )
-            )
+
+        def work(tx: AccessTransaction) -> int:
+            return sum(tx.drafts.remove(draft_id) for draft_id in tx.drafts.changed_before(before, _AT_ONCE))
+
+        if not await self._store.read(lambda tx: tx.drafts.changed_before(before, 1)):
+            return 0
+        while count := await self._store.write(work):
             erased += count
-            if not count:
-                break
-        if erased:
-            _log.info("drafts.expired", count=erased)
+        _log.info("drafts.expired", count=erased)
         return erased

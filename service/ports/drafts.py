@@ -28,6 +28,11 @@ class IncidentDraft:
     is_touched: bool = False
     #: when its alert was resolved
     resolved_at: datetime | None = None
+    #: since when its alert fires
+    fired_at: datetime | None = None
+    #: when a person declared or discarded a draft of an alert. Its content is erased then; what is left keeps the same
+    #: alert from opening it again
+    closed_at: datetime | None = None
     #: from 1; the entity tag
     version: int = 1
 
@@ -64,11 +69,11 @@ class DraftRepository(Protocol):
         ...
 
     def of_alerts(self, limit: int) -> Sequence[IncidentDraft]:
-        """Return drafts that alerts made, the last one that was changed first."""
+        """Return open drafts that alerts made, the last one that was changed first."""
         ...
 
     def alerts_count(self) -> int:
-        """Return how many drafts alerts have made."""
+        """Return how many open drafts alerts have made."""
         ...
 
     def changed_before(self, at: datetime, limit: int) -> Sequence[UUID]:

@@ -12,7 +12,7 @@ from service.web.api.audit import audit, bundles
 from service.web.api.audit.log import log_router
 from service.web.api.customers import contacts, customers, erasures, profiles, reachability, transfer, webhooks
 from service.web.api.errors import install_error_handlers
-from service.web.api.incidents import agreements, assessments, drafts, incidents
+from service.web.api.incidents import agreements, alerts, assessments, drafts, incidents
 from service.web.api.limits import RequestLimits
 from service.web.api.notices import acknowledgements, call_tasks, escalation, notices
 from service.web.api.operations import attention, channels, keys, settings
@@ -62,6 +62,7 @@ def create_app(
         assessments,
         incidents,
         drafts,
+        alerts,
         notices,
         acknowledgements,
         # Before what takes an identifier in the place of ``export``.

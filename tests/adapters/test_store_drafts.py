@@ -47,6 +47,7 @@ def make_draft(**changes):
         changed_by="account:a",
         is_touched=True,
         resolved_at=after(microseconds=2),
+        fired_at=after(microseconds=3),
     )
     return replace(draft, **changes)
 
@@ -78,7 +79,7 @@ async def test_no_draft_and_no_alert_is_there_twice(store, changes):
 async def test_a_change_names_the_version_that_it_replaces(store):
     draft = make_draft()
     await added(store, draft)
-    changed = replace(draft, sealed=b"other", changed_by="account:b", resolved_at=None, version=2)
+    changed = replace(draft, sealed=b"other", changed_by="account:b", resolved_at=None, closed_at=NOW, version=2)
     await store.write(lambda tx: tx.drafts.save(changed, 1))
     assert await store.read(lambda tx: tx.drafts.get(draft.id)) == changed
     with pytest.raises(VersionMismatchError) as raised:
@@ -94,7 +95,8 @@ async def test_each_account_has_its_own_and_the_last_change_comes_first(store):
     owner = uuid4()
     old, new = make_draft(owner_id=owner), make_draft(owner_id=owner, changed_at=after(hours=1))
     alerts = [make_draft(owner_id=None, alert_key=str(number), changed_at=after(hours=number)) for number in range(3)]
-    await added(store, new, old, make_draft(), *alerts)
+    closed = make_draft(owner_id=None, alert_key="closed", closed_at=after(hours=9), changed_at=after(hours=9))
+    await added(store, new, old, make_draft(), closed, *alerts)
     assert await store.read(lambda tx: tx.drafts.of_owner(owner)) == [new, old]
     assert await store.read(lambda tx: tx.drafts.of_owner(uuid4())) == []
     assert await store.read(lambda tx: tx.drafts.of_alerts(2)) == [alerts[2], alerts[1]]

@@ -59,6 +59,7 @@ ROWS = {
     f"GET {_V}/incidents/{{incident_id}}/classification": "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}/assessments":   "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}/assessments/{{customer_id}}": "++ ++ -- -- -- ++ -- ++",
+    f"POST {_V}/alerts":                                 "++ -- -- -- -- -- -- ++",
     f"GET {_V}/drafts":                                  "++ -- -- -- -- -- -- ++",
     f"POST {_V}/drafts":                                 "++ -- -- -- -- -- -- ++",
     # The tried identifier belongs to no draft of an incident.
@@ -253,6 +254,7 @@ BODIES = {
     f"POST {_V}/incidents": lambda _names: facts(),
     f"POST {_V}/incidents/validate": lambda _names: facts(),
     f"POST {_V}/incidents/dry-run": lambda _names: facts(),
+    f"POST {_V}/alerts": {"version": "4", "alerts": []},
     f"POST {_V}/drafts": {"facts": {}},
     f"PUT {_V}/drafts/{{draft_id}}": {"facts": {}},
     f"PUT {_V}/incidents/{{incident_id}}/affected-customers/{{customer_id}}": lambda names: {

@@ -20,15 +20,16 @@ _LATEST = (_drafts.changed_at.desc(), _drafts.position.desc())
 
 _BY_ID, _BY_ALERT, _ALL = _DRAFTS.by("id"), _DRAFTS.by("alert_key"), _DRAFTS.by(ordered=True)
 _OF_OWNER = compiled(_DRAFTS.select().where(text("owner_id = :owner_id")).order_by(*_LATEST), "owner_id")
-_OF_ALERTS = limited(_DRAFTS.select().where(text("alert_key IS NOT NULL")).order_by(*_LATEST))
-_ALERTS_COUNT = compiled_text("SELECT count(*) FROM incident_drafts WHERE alert_key IS NOT NULL")
+_OF_ALERTS = limited(_DRAFTS.select().where(text("alert_key IS NOT NULL AND closed_at IS NULL")).order_by(*_LATEST))
+_ALERTS_COUNT = compiled_text("SELECT count(*) FROM incident_drafts WHERE alert_key IS NOT NULL AND closed_at IS NULL")
 _CHANGED_BEFORE = compiled_text(
     "SELECT id FROM incident_drafts WHERE changed_at < :at ORDER BY changed_at, position LIMIT :limit", "at", "limit"
 )
-_CHANGED = ("sealed", "changed_at", "changed_by", "is_touched", "resolved_at")
+_CHANGED = ("sealed", "changed_at", "changed_by", "is_touched", "resolved_at", "fired_at", "closed_at")
 _UPDATE = compiled_text(
     "UPDATE incident_drafts SET sealed = :sealed, changed_at = :changed_at, changed_by = :changed_by,"
-    " is_touched = :is_touched, resolved_at = :resolved_at, version = :version"
+    " is_touched = :is_touched, resolved_at = :resolved_at, fired_at = :fired_at, closed_at = :closed_at,"
+    " version = :version"
     " WHERE id = :id AND version = :expected",
     *_CHANGED, "version", "id", "expected",
 )  # fmt: skip

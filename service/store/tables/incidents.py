@@ -68,6 +68,8 @@ class IncidentDraftRow(SQLModel, table=True):
     changed_by: str = columns.text()
     is_touched: bool = columns.boolean()
     resolved_at: int | None = columns.integer(nullable=True)
+    fired_at: int | None = columns.integer(nullable=True)
+    closed_at: int | None = columns.integer(nullable=True)
     version: int = columns.integer()
 
 

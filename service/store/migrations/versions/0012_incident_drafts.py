@@ -26,6 +26,8 @@ def upgrade() -> None:
         sa.Column("changed_by", sa.Text(), nullable=False),
         sa.Column("is_touched", sa.Boolean(), nullable=False),
         sa.Column("resolved_at", sa.BigInteger(), autoincrement=False, nullable=True),
+        sa.Column("fired_at", sa.BigInteger(), autoincrement=False, nullable=True),
+        sa.Column("closed_at", sa.BigInteger(), autoincrement=False, nullable=True),
         sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("position", name="pk_incident_drafts"),
         sa.UniqueConstraint("id", name="uq_incident_drafts_id"),

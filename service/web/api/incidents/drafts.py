@@ -144,7 +144,7 @@ async def remove_draft(
         standing = require_draft(tx, draft_id, access.caller.account_id)
         _verify_version(standing, expected_version(if_match, lambda: standing.version))
         out = draft_out(context, standing)
-        discard_draft(tx, act, standing)
+        discard_draft(tx, act, context.secret_box, standing)
         return Answer(out, kept=out.model_copy(update={"facts": {}, "alert": {}}))
 
     return await change(request, access, idempotency_key, work)

@@ -142,7 +142,7 @@ async def declare(request: Request, context: Context, access: MayDeclare) -> Res
         def work(tx: AccessTransaction, act: AuditContext) -> str:
             _verify_draft(tx, act, context, of_form, access.caller.account_id)
             incident_id = _declared(tx, act, context, facts, confirmed)
-            close_declared(tx, act, of_form.id, access.caller.account_id, incident_id)
+            close_declared(tx, act, context.secret_box, of_form.id, access.caller.account_id, incident_id)
             return f"/incidents/{incident_id}"
 
         return await write_once(access, form, work)
@@ -186,12 +186,12 @@ def _draft_or_none(tx: AccessTransaction, draft_id: UUID, account_id: UUID) -> I
     draft = tx.drafts.get(draft_id)
     if draft is not None and not is_visible(draft, account_id):
         raise NotFoundError("draft", draft_id)
-    return draft
+    return None if draft is None or draft.closed_at is not None else draft
 
 
 @router.post("/draft")
 async def save(request: Request, context: Context, access: MayDeclare) -> Response:
-    """Keep what was typed, whatever it is. The module gets the new version; a person comes back to the form."""
+    """Keep what was typed, whatever it is. The module gets the new version; a person gets the form again."""
     form = await form_of(request, LONGEST_FIELD)
     fields, of_form = fields_of(form), _draft_of(form, access)
     if not form["draft_id"]:
@@ -210,7 +210,8 @@ async def save(request: Request, context: Context, access: MayDeclare) -> Respon
         if isinstance(error, StateConflictError):
             return await _shown(request, context, access, fields, of_form=of_form, said="too_many", status=_CONFLICT)
         standing = await access.read(lambda tx: tx.drafts.get(of_form.id))
-        visible = None if standing is None or not is_visible(standing, account_id) else standing
+        is_there = standing is not None and standing.closed_at is None and is_visible(standing, account_id)
+        visible = standing if is_there else None
         return await _conflict(request, context, access, fields, of_form, visible)
     if form["fragment"]:
         shape = {"version": draft.version, "saved_at": timestamp_text(draft.changed_at)}

@@ -40,7 +40,7 @@ async def discard(request: Request, context: Context, access: MayDeclare, draft_
         draft = require_draft(tx, draft_id, access.caller.account_id)
         if str(draft.version) != version:
             raise VersionMismatchError("draft", draft_id, 0, draft.version)
-        discard_draft(tx, act, draft)
+        discard_draft(tx, act, context.secret_box, draft)
 
     try:
         await access.write(work)
