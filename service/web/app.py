@@ -21,7 +21,17 @@ from service.web.api.customers import (
     webhooks,
 )
 from service.web.api.errors import install_error_handlers
-from service.web.api.incidents import affected_customers, agreements, assessments, board, incidents, people, statements
+from service.web.api.incidents import (
+    affected_customers,
+    agreements,
+    alerts,
+    assessments,
+    board,
+    drafts,
+    incidents,
+    people,
+    statements,
+)
 from service.web.api.limits import RequestLimits
 from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, questions
 from service.web.api.operations import attention, channels, keys, search, settings
@@ -74,6 +84,8 @@ def create_app(
         # Before what takes an identifier in the place of ``board``.
         board,
         incidents,
+        drafts,
+        alerts,
         notices,
         acknowledgements,
         questions,

@@ -71,6 +71,7 @@ KEPT = {
     "channel_pauses": "of the provider",
     "directory_version": "a counter",
     "erasures": "by pseudonym",
+    "incident_drafts": "encrypted, and erased after 14 days at most",
     "incidents": "shared; what they say of a customer stands in the facts",
     "throttles": "keyed digests that end by themselves",
     "ticket_counters": "a counter",

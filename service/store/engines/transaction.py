@@ -20,6 +20,7 @@ from service.store.incidents.board import BoardRecords
 from service.store.incidents.contacts import ContactRecords
 from service.store.incidents.customers import CustomerRecords
 from service.store.incidents.decisions import DecisionRecords
+from service.store.incidents.drafts import DraftRecords
 from service.store.incidents.erasure import ErasureRecords
 from service.store.incidents.idempotency import ResponseRecords
 from service.store.incidents.inbox import InboxRecords
@@ -101,6 +102,7 @@ class SqlTransaction:
     tokens = Repository(TokenRecords)
     mails = Repository(MailRecords)
     alerts = Repository(AlertRecords)
+    drafts = Repository(DraftRecords)
     figures = Repository(FigureRecords)
     board = Repository(BoardRecords)
     search = Repository(SearchRecords)

@@ -32,6 +32,7 @@ from service.store.tables.customers import (
 from service.store.tables.erasing import ErasureOrderRow, ErasureRow
 from service.store.tables.incidents import (
     DecisionRow,
+    IncidentDraftRow,
     IncidentFactsRow,
     IncidentOverviewRow,
     IncidentRow,
@@ -106,6 +107,7 @@ __all__ = [
     "FeedbackRow",
     "GrantRow",
     "InboxItemRow",
+    "IncidentDraftRow",
     "IncidentFactsRow",
     "IncidentOverviewRow",
     "IncidentRow",
