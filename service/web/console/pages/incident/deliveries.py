@@ -31,7 +31,7 @@ _STATES = ("held", "failed", "failing", "queued", "released", "sent", "acknowled
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One delivery with its last attempt and what came back."""
+    """One delivery with its last attempt and its bounces."""
 
     delivery: Delivery
     contact: Contact | None
