@@ -254,7 +254,7 @@ class IncidentFacts:
         return next((stated for stated in self.affected_customers if stated.customer_id == customer_id), None)
 
     def with_customers(self, stated: Sequence[AffectedCustomer], unlisted: Collection[UUID] = ()) -> "IncidentFacts":
-        """Return the facts with these statements about customers, in the place of earlier ones about the same customers.
+        """Return the facts with these statements about customers; each replaces an earlier one about the same customer.
 
         ``unlisted``: the customers of which nothing is stated any more. The order of the others stays.
         """
@@ -276,7 +276,7 @@ class Incident:
     """The current version of an incident: identity, ticket, state and the facts in force."""
 
     id: UUID
-    #: unique ticket number (7.6.2), such as ``INC-2026-000042``
+    #: unique ticket number (7.6.2), such as ``INC-2026-000042``, or ``INC-2026-493817205`` if random
     ticket: str
     state: IncidentState
     #: version of the facts in force, from 1; also the entity tag of the incident

@@ -106,6 +106,8 @@ ROWS = {
     f"POST {_V}/customers/{{customer_id}}/profiles":     "-- -- ++ -- +0 -- -- --",
     f"GET {_V}/customers/{{customer_id}}/profiles":      "++ ++ ++ +0 +0 ++ +0 --",
     f"POST {_V}/customers/{{customer_id}}/profiles/dry-run": "++ ++ ++ +0 +0 ++ +0 --",
+    f"GET {_V}/statements":                              "++ ++ -- -- -- ++ -- ++",
+    f"POST {_V}/statements/{{statement_id}}/text":       "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/agreements":                              "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/agreements/{{agreement_id}}":             "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/attention":                               "++ ++ ++ -- -- -- -- ++",

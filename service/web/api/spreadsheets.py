@@ -5,16 +5,17 @@ import io
 import re
 from collections.abc import Iterable
 
-#: Where a spreadsheet may begin a cell: at the start, and after whatever it may take for a separator.
+#: Places where a spreadsheet may begin a cell: at the start, and after a character that it may read as a separator.
 _CELL_BEGINS = r"((?:^|[;,|\t\r\n])[ \"]*)"
-#: A cell that begins so is a formula to a spreadsheet. One apostrophe is put before it, and taken away when it is read.
+#: A spreadsheet reads a cell that begins so as a formula. The export puts one apostrophe before it; the import removes
+#: the apostrophe.
 _FORMULA_BEGINS = r"[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]"
 _FORMULA = re.compile(f"{_CELL_BEGINS}(?='*{_FORMULA_BEGINS})")
 _GUARDED = re.compile(f"{_CELL_BEGINS}'(?='*{_FORMULA_BEGINS})")
 
 
 def decoded(content: bytes) -> str | None:
-    """Return the text of a file by its byte order mark, else as UTF-8, else as Windows-1252; None where it is none."""
+    """Return the text of a file by its byte order mark, else as UTF-8, else as Windows-1252; None if it is not text."""
     encodings = ("utf-16",) if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
     for encoding in encodings:
         try:

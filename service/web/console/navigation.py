@@ -14,7 +14,7 @@ class Area:
     name: str
     path: str
     permission: Permission
-    #: for whoever has the permission over all customers; an area of one's own customers has False
+    #: for callers with the permission at the provider; an area of one's own customers has False
     at_provider: bool
 
 

@@ -10,6 +10,7 @@ from service.auth.sign_in.password_links import PasswordLinks
 from service.auth.sign_in.sign_in import SignIn
 from service.delivery.acknowledge_link import AcknowledgeLinks
 from service.settings.provider import ProviderSettings
+from service.web.api.schemas import add_routes
 from service.web.console import static_files
 from service.web.console.failures import install_page_errors
 from service.web.console.pages import (
@@ -53,7 +54,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
     app.state.acknowledge_links = parts.acknowledge_links
     app.state.oidc = parts.oidc
     app.state.demonstration = parts.demonstration
-    for router in (
+    add_routes(
+        app,
         static_files.router,
         verify_page.router,
         erasure_page.router,
@@ -75,6 +77,5 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         credential_pages.router,
         session_pages.router,
         *incident.routers,
-    ):
-        app.include_router(router)
+    )
     install_page_errors(app)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -21,8 +21,9 @@ from service.web.api.requests import (
     change,
     expected_version,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/incidents", tags=["incidents"])
+router = api_router("/api/v1/incidents", tags=["incidents"])
 
 
 class AffectedCustomersIn(Schema):

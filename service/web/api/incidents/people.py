@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Out
 from service.web.api.requests import MayReadIncidents, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/incidents", tags=["incidents"])
+router = api_router("/api/v1/incidents", tags=["incidents"])
 
 _ACCOUNT = "account:"
 

@@ -91,7 +91,8 @@ def _declared(
     duplicates = duplicates_of(tx, facts)
     if any(str(found.incident.id) not in confirmed for found in duplicates):
         raise PossibleDuplicatesError(duplicates)
-    result = record_incident(tx, act, facts, context.agreements)
+    random_ticket = context.settings.provider.random_tickets
+    result = record_incident(tx, act, facts, context.agreements, random_ticket=random_ticket)
     return f"/incidents/{result.incident.id}"
 
 
