@@ -59,7 +59,7 @@ def table_rows(tx: AccessTransaction, incident: Incident) -> list[Row]:
 
 @router.get("/incidents/{incident_id}/customers")
 async def customers_page(request: Request, access: MayReadIncidents, incident_id: UUID, changed: str = "") -> Response:
-    """Show the table; the forms are there for callers who may use them."""
+    """Show the table; the forms only to a caller that may use them."""
     count = stated_version(changed)
     return await _shown(request, access, incident_id, filter_of(request.query_params), changed=count)
 
