@@ -1,6 +1,8 @@
 """What every change needs beside its subject, and the numbers for the provider's side."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from notifications.ports import StoredResponse
 from service.auth.scope.visibility import ScopedRepository
@@ -27,6 +29,16 @@ class ScopedMails(ScopedRepository):
 
     def add(self, mail: ServiceMail) -> None:
         self._tx.mails.add(mail)
+
+
+class ScopedAlerts(ScopedRepository):
+    """What a list of customers needs, for the provider's side; alerts themselves are for an unlimited scope."""
+
+    _name = "alerts"
+
+    def customers_without_contact(self, limit: int) -> Sequence[UUID]:
+        self._verify_at_provider("customers_without_contact")
+        return self._tx.alerts.customers_without_contact(limit)
 
 
 class ScopedFigures(ScopedRepository):

@@ -22,6 +22,7 @@ AREAS = (
     Area("home", "/", Permission.SELF, at_provider=False),
     Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
+    Area("customers", "/customers", Permission.CUSTOMER_READ, at_provider=True),
     Area("audit", "/audit", Permission.LOG_READ, at_provider=True),
     Area("account", "/account", Permission.SELF, at_provider=False),
 )

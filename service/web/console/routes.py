@@ -24,6 +24,7 @@ from service.web.console.pages import (
     verify_page,
     webhooks_page,
 )
+from service.web.console.pages.customers import erasure_order, form_page, import_page, list_page, overview_page
 from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
 
 
@@ -68,6 +69,12 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         call_pages.router,
         reachability_page.router,
         webhooks_page.router,
+        # Before what takes an identifier in the place of ``new``.
+        list_page.router,
+        form_page.router,
+        import_page.router,
+        overview_page.router,
+        erasure_order.router,
         credential_pages.router,
         session_pages.router,
     ):

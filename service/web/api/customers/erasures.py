@@ -100,7 +100,7 @@ async def order(
             order_erasure(
                 tx, act, customer_id, served_by=body.served_by, reference=body.reference, served_at=body.served_at
             )
-        return Answer(_standing(tx, customer_id))
+        return Answer(standing_order(tx, customer_id))
 
     return await change(request, access, idempotency_key, work)
 
@@ -108,7 +108,7 @@ async def order(
 @router.get("/customers/{customer_id}/erasure", response_model=ErasureOrderOut, summary="Read an ordered erasure")
 async def read(access: MayReadCustomers, customer_id: UUID) -> Response:
     """Return the order that stands; 404 where none does."""
-    return json_response(await access.read(lambda tx: _standing(tx, customer_id)))
+    return json_response(await access.read(lambda tx: standing_order(tx, customer_id)))
 
 
 @router.post(
@@ -124,7 +124,7 @@ async def withdraw(
     """Keep the customer after all; returns the order that stood. Whoever withdraws tells the customer."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        stood = _standing(tx, customer_id)
+        stood = standing_order(tx, customer_id)
         withdraw_erasure(tx, act, customer_id, reason=body.reason)
         return Answer(stood)
 
@@ -161,7 +161,8 @@ def certificate_part(erasure: Erasure, part: str) -> bytes:
     return content
 
 
-def _standing(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
+def standing_order(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
+    """Return the order that stands as the API and the console show it; raises NotFoundError where none does."""
     customer, order = tx.customers.require(customer_id), tx.erasures.order(customer_id)
     if order is None:
         raise NotFoundError("erasure of customer", customer_id)
