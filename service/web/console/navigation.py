@@ -24,6 +24,7 @@ AREAS = (
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
     Area("customers", "/customers", Permission.CUSTOMER_READ, at_provider=True),
     Area("audit", "/audit", Permission.LOG_READ, at_provider=True),
+    Area("administration", "/administration", Permission.SETTING_READ, at_provider=True),
     Area("account", "/account", Permission.SELF, at_provider=False),
 )
 
