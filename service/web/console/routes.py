@@ -24,7 +24,15 @@ from service.web.console.pages import (
     verify_page,
     webhooks_page,
 )
-from service.web.console.pages.administration import account_forms, account_list
+from service.web.console.pages.administration import (
+    account_forms,
+    account_list,
+    alerts_page,
+    health_page,
+    index_page,
+    keys_page,
+    settings_page,
+)
 from service.web.console.pages.customers import erasure_order, form_page, import_page, list_page, overview_page
 from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
 
@@ -75,6 +83,11 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         form_page.router,
         import_page.router,
         overview_page.router,
+        index_page.router,
+        alerts_page.router,
+        health_page.router,
+        keys_page.router,
+        settings_page.router,
         account_list.router,
         account_forms.router,
         erasure_order.router,
