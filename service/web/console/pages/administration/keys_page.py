@@ -80,6 +80,7 @@ async def _shown(
     states = await context.keys.states()
     values: dict[str, Any] = {
         "keys": states,
+        "kinds": list(dict.fromkeys(item.kind for item in states)),
         "days_left": {item.fingerprint: (item.not_after - now).days for item in states if item.not_after is not None},
         "soon_days": _SOON_DAYS,
         "witnesses": sorted(context.metrics.sources.witnesses(), key=lambda item: item.name),
