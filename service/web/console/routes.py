@@ -61,6 +61,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
     app.state.acknowledge_links = parts.acknowledge_links
     app.state.oidc = parts.oidc
     app.state.demonstration = parts.demonstration
+    # Only ``greffier demo`` offers people to sign in as: no setting does.
+    app.state.demo_sign_in = None
     for router in (
         static_files.router,
         verify_page.router,
