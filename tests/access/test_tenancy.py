@@ -56,6 +56,7 @@ SCOPED = {
     "customers": "add_contact add_profile all bindings contact contacts get latest_reachability_checks page profiles"
     " pseudonym require require_contact save_contact",
     "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
+    "drafts": "add alerts_count by_alert get of_alerts of_owner remove save",
     "erasures": "obstacles order orders",
     "escalations": "call_tasks_of_notice get hasten save save_call_task",
     "figures": "collect",
@@ -65,7 +66,7 @@ SCOPED = {
     "notices": "acknowledgements add_acknowledgement add_opening get of_incident openings page require seal"
     " seal_entry_id",
     "responses": "add get",
-    "questions": "add feedback get of_incident of_notice require save set_feedback",
+    "questions": "add feedback get of_incident of_notice require save set_feedback unanswered",
     "search": "find",
     "sessions": "add_link drop_links of_account save_throttle throttle",
     "tokens": "of_account",
