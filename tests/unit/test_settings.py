@@ -37,6 +37,7 @@ NEW = {
         )
     ),
     "limits.max_connections",
+    "statements.file",
     "timestamps.ahead_seconds",
     "witnesses.quorum",
 }

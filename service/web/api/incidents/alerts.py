@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 from starlette.responses import Response
 
@@ -22,10 +22,11 @@ from service.ports.store import AccessTransaction
 from service.web.api.errors import HttpProblemError
 from service.web.api.fields import Out
 from service.web.api.requests import Answer, Context, IdempotencyKey, MayDeclareIncidents, change
+from service.web.api.schemas import api_router
 
 _log = structlog.get_logger(__name__)
 
-router = APIRouter(prefix="/alerts", tags=["alerts"])
+router = api_router("/api/v1/alerts", tags=["alerts"])
 
 _JSON, _EVENT = "application/json", "application/cloudevents+json"
 _LABELS_MAX = 100

@@ -1,9 +1,9 @@
-"""What facts come to: classification, decisions per customer, dry runs."""
+"""Assessments of facts: classification, decisions per customer, dry runs."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -35,12 +35,13 @@ from service.web.api.requests import (
     inspect_request,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/incidents", tags=["assessments"])
+router = api_router("/api/v1/incidents", tags=["assessments"])
 
 
 class AssessmentPage(Out):
-    """The latest decision per customer, told and not told alike."""
+    """The latest decision per customer, whether notified or not."""
 
     items: list[StoredDecisionOut]
     next_cursor: str | None
@@ -74,7 +75,7 @@ class PossibleDuplicateOut(Out):
 
 
 class DryRunOut(Out):
-    """Who would be told, who would not, and why. Nothing was recorded."""
+    """Who would be notified, who would not, and why. A dry run records nothing."""
 
     classification: ClassificationOut
     tally: dict[str, int]
@@ -91,7 +92,7 @@ async def validate(
     facts: FactsIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Check the facts as declaring them would, apart from the customers, and return how the agreement reads them."""
+    """Check the facts as for a declaration, except the customers, and return their classification."""
     domain = facts.to_domain(context.default_language)
     agreement = context.agreements.reference
 
@@ -102,11 +103,11 @@ async def validate(
     return await inspect_request(request, access, idempotency_key, lambda _tx: result)
 
 
-@router.post("/dry-run", response_model=DryRunOut, summary="Who would be told of these facts")
+@router.post("/dry-run", response_model=DryRunOut, summary="Who would be notified of these facts")
 async def dry_run(
     request: Request, context: Context, access: MayReadIncidents, facts: FactsIn, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Classify and decide as declaring would, and record nothing."""
+    """Classify and decide as for a declaration, without recording anything."""
     domain = facts.to_domain(context.default_language)
     now = context.clock.now()
 
@@ -161,7 +162,7 @@ def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
     )
 
 
-@router.post("/{incident_id}/dry-run", response_model=DryRunOut, summary="Who would be told if these facts changed")
+@router.post("/{incident_id}/dry-run", response_model=DryRunOut, summary="Who would be notified if these facts changed")
 async def dry_run_change(
     request: Request,
     context: Context,
@@ -170,7 +171,7 @@ async def dry_run_change(
     patch: Patch,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Classify and decide as changing the facts would, and record nothing."""
+    """Classify and decide as for changed facts, without recording anything."""
     now = context.clock.now()
 
     def work(tx: Transaction) -> DryRunOut:
@@ -187,7 +188,7 @@ async def read_classification(
     incident_id: UUID,
     agreement_id: Annotated[str | None, Query(description="The provider's reference agreement by default.")] = None,
 ) -> Response:
-    """Return nature, legal basis clause by clause, priority, and what the open facts could still change."""
+    """Return nature, legal basis clause by clause, priority, and the possible effect of open facts."""
     incident = await access.read(lambda tx: tx.incidents.require(incident_id))
     agreement = context.agreements.named(agreement_id or context.agreements.reference_id)
     return json_response(classification_out(classify(incident.facts, agreement), agreement))
@@ -201,7 +202,7 @@ async def list_assessments(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Return the latest decision per customer: who is told, who is not, who waits, and why."""
+    """Return the latest decision per customer: notify, do not notify, or pending, with the reasons."""
 
     def work(tx: Transaction) -> tuple[list[StoredDecisionOut], str | None]:
         tx.incidents.require(incident_id)
