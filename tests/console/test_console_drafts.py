@@ -356,3 +356,14 @@ async def test_an_answer_that_is_kept_holds_no_facts_in_clear(shared_service, sh
     for file in kept.glob("greffier.sqlite3*"):
         assert b"Mark-of-a-draft-in-clear" not in file.read_bytes()
     assert json.loads(first.content)["facts"] == body["facts"]
+
+
+async def test_drafts_are_on_the_board_for_those_who_may_declare(shared_service, page):
+    draft_id = await alert_draft(shared_service, "Board alert")
+    assert f"{PAGE}?draft={draft_id}" in (await page.get("/incidents")).text
+    approver = await person(shared_service, "Carl", (Role.APPROVER, None))
+    async with browser(shared_service, approver) as opened:
+        shown = await opened.get("/incidents")
+        assert shown.status_code == 200
+        assert "Board alert" not in shown.text
+        assert (await opened.get("/drafts")).status_code == 403
