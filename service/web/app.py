@@ -12,13 +12,14 @@ from service.web.api.audit import audit, bundles
 from service.web.api.audit.log import log_router
 from service.web.api.customers import contacts, customers, erasures, profiles, reachability, transfer, webhooks
 from service.web.api.errors import install_error_handlers
-from service.web.api.incidents import agreements, assessments, board, incidents
+from service.web.api.incidents import agreements, assessments, board, events, incidents
 from service.web.api.limits import RequestLimits
 from service.web.api.notices import acknowledgements, call_tasks, escalation, notices
 from service.web.api.operations import attention, channels, keys, search, settings
 from service.web.api.requests import ApiContext
 from service.web.api.schemas import PROBLEM_RESPONSES
 from service.web.console.routes import ConsoleParts, install_console
+from service.web.live import LiveEvents
 
 _OPENAPI = "/api/v1/openapi.json"
 
@@ -58,11 +59,13 @@ def create_app(
     app.state.authenticator = authenticator
     app.state.probes = probes
     app.state.metrics = context.metrics
+    app.state.live = LiveEvents(context.unit_of_work, authenticator, context.clock)
     resources = (
         assessments,
         # Before what takes an identifier in the place of ``board``.
         board,
         incidents,
+        events,
         notices,
         acknowledgements,
         # Before what takes an identifier in the place of ``export``.

@@ -29,6 +29,7 @@ from service.store.incidents.seals import SealRecords
 from service.store.log.audit import AuditRecords
 from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.cosignatures import CosignatureRecords
+from service.store.log.events import EventRecords
 from service.store.log.tree import TreeRecords
 from service.store.search.finding import SearchRecords
 from service.store.sql.records import Records
@@ -100,4 +101,5 @@ class SqlTransaction:
     alerts = Repository(AlertRecords)
     figures = Repository(FigureRecords)
     board = Repository(BoardRecords)
+    events = Repository(EventRecords)
     search = Repository(SearchRecords)

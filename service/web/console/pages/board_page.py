@@ -1,7 +1,7 @@
 """The board: what burns, and what to do next about each incident."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 from urllib.parse import urlencode
@@ -18,6 +18,7 @@ from service.auth.route_guard import Access, Requires
 from service.ports.board import BoardState
 from service.web.api.fields import Code
 from service.web.api.incidents.board import BoardItem, filters_of, read_board
+from service.web.api.incidents.events import event_stream
 from service.web.console.catalogues import has_text, text
 from service.web.console.failures import PageRoute
 from service.web.console.listing import in_language
@@ -134,6 +135,12 @@ async def board_page(
     return page(request, "board", access.caller, values, status=422 if errors else 200)
 
 
+@router.get("/events")
+async def events(request: Request, access: MayReadIncidents) -> Response:
+    """Follow what happens to incidents, as ``GET /api/v1/events`` does."""
+    return await event_stream(request, access)
+
+
 def _query(request: Request, **more: str) -> str:
     """Return the query of this page with another part of the list; the filters stay as they were stated."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor" or not more]
@@ -174,17 +181,21 @@ def _questions(item: BoardItem, language: str) -> tuple[ShownQuestion, ...]:
             _fact(fact, language),
             number,
             fact in decisive,
-            tuple(
-                ShownAnswer(
-                    _answer(fact, effect.answer, language),
-                    tuple(words(f"nature.{nature}", language) for nature in effect.natures),
-                    effect.priorities,
-                )
-                for effect in effects
-            ),
+            tuple(_answers(item, fact, effects, language)),
         )
         for fact, (number, effects) in asked.items()
     )
+
+
+def _answers(item: BoardItem, fact: str, effects: Sequence[AnswerEffect], language: str) -> Iterator[ShownAnswer]:
+    """Yield the answers that would settle something, and of each what it would settle."""
+    now = item.classification
+    for effect in effects:
+        natures = () if effect.natures == now.possible_natures else effect.natures
+        priorities = () if effect.priorities == now.possible_priorities else effect.priorities
+        if natures or priorities:
+            said = tuple(words(f"nature.{nature}", language) for nature in natures)
+            yield ShownAnswer(_answer(fact, effect.answer, language), said, priorities)
 
 
 def _fact(fact: str, language: str) -> str:
