@@ -146,12 +146,12 @@ class ErasureRecords(Records):
         self._changed("erasures")
 
     def order(self, customer_id: UUID) -> ErasureOrder | None:
-        """Return the order that stands for a customer."""
+        """Return the open order for a customer."""
         row = self._session.one(_ORDER, (customer_id.bytes,))
         return None if row is None else _ORDERS.record(row)
 
     def orders(self, limit: int) -> Sequence[ErasureOrder]:
-        """Return the orders that stand, oldest first."""
+        """Return the open orders, oldest first."""
         return [_ORDERS.record(row) for row in self._session.all(_ALL_ORDERS, (limit,))]
 
     def set_noticed(self, customer_id: UUID, noticed_at: datetime) -> None:
@@ -182,7 +182,7 @@ class ErasureRecords(Records):
         accounts = self._session.all(_ONLY_HERE, (key, key, key, key))
         mailboxes = {str(row[0]) for row in self._session.all(_CONTACTS, (key,))}
         mailboxes |= {str(email) for _, _, email in accounts if email is not None}
-        # An address stands in what was said in any of its spellings.
+        # Recorded texts may contain an address in each of its spellings.
         spelled = mailboxes | {normal_address(mailbox) for mailbox in mailboxes}
         words = [*sorted(spelled), str(customer_id)]
         rows = self._count(_OPENINGS_ABOUT, ("customer", pseudonym))

@@ -1,4 +1,4 @@
-"""Schemas of what the service concluded: classification, decisions, dry runs."""
+"""Schemas of results: classification, decisions, dry runs."""
 
 from functools import lru_cache
 from typing import Any
@@ -27,7 +27,7 @@ class GroundOut(Out):
 
 
 class AnswerEffectOut(Out):
-    """What the result would be if the fact were answered so."""
+    """The result that one answer to an open fact would give."""
 
     answer: str
     natures: list[str]
@@ -35,14 +35,14 @@ class AnswerEffectOut(Out):
 
 
 class OpenQuestionOut(Out):
-    """A fact that is missing, and what each answer would change."""
+    """An open fact, and the effect of each answer."""
 
     fact: str
     effects: list[AnswerEffectOut]
 
 
 class ClassificationOut(Out):
-    """How an agreement reads the facts."""
+    """The classification of the facts by an agreement."""
 
     agreement_id: str
     nature: str = Field(description="If provisional: the most protective nature that the open facts still allow.")
@@ -59,13 +59,13 @@ class ClassificationOut(Out):
 
 @lru_cache(maxsize=1024)
 def _limb_text(agreement: Agreement, limb_id: str) -> dict[str, str]:
-    """Return a limb's plain words by language. Read only: the answer is kept."""
+    """Return a limb's plain words by language. The result is cached; do not change it."""
     return agreement.limb(limb_id).text.as_mapping()
 
 
 @lru_cache(maxsize=4096)
 def _reason_text(message: str) -> dict[str, str]:
-    """Return a reason's words by language. Read only: the answer is kept."""
+    """Return a reason's words by language. The result is cached; do not change it."""
     return {language: words(message, language) for language in LANGUAGES}
 
 
@@ -115,7 +115,7 @@ def open_questions_out(classification: Classification) -> list[OpenQuestionOut]:
 
 
 class ReasonOut(Out):
-    """One level or rule that was examined, and what came of it."""
+    """One examined level or rule, with its result."""
 
     id: str
     clause: str
@@ -126,7 +126,7 @@ class ReasonOut(Out):
 
 
 class DecisionOut(Out):
-    """Whether one customer is told, why, and by when."""
+    """Whether one customer is notified, why, and by when."""
 
     customer_id: UUID
     customer_name: str
@@ -146,7 +146,7 @@ class DecisionOut(Out):
 
 
 class StoredDecisionOut(DecisionOut):
-    """A decision as recorded."""
+    """A recorded decision."""
 
     id: UUID
     incident_id: UUID

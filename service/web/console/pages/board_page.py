@@ -35,6 +35,14 @@ _STATES = get_args(BoardState)
 _CODE: TypeAdapter[str] = TypeAdapter(Code)
 _CUSTOMER = re.compile(r"\.[0-9a-f-]{36}(?=\.)")
 _NO_PRIORITY = "none"
+#: The page of an incident where the next action is done.
+_DONE_AT: Mapping[str, str] = {
+    "release": "/notices",
+    "unblock": "/notices",
+    "decide": "/facts",
+    "repair": "/deliveries?state=failed",
+    "follow": "/closing",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +168,7 @@ def _is_code(stated: str) -> bool:
 def shown_incident(item: BoardItem, language: str) -> ShownIncident:
     """Return an incident of the board in a language."""
     title, title_language = in_language(item.incident.facts.title.as_mapping(), language)
-    path = f"/incidents/{item.incident.id}"
+    path = f"/incidents/{item.incident.id}{_DONE_AT.get(item.next_action, '')}"
     if item.next_action == "call":
         path = f"/calls/{item.figures.next_call_id}"
     return ShownIncident(item, title, title_language, _questions(item, language), path)

@@ -1,4 +1,4 @@
-"""The first page: a customer's notices to its own people, what waits for a person to the provider's."""
+"""The first page: a customer's people see its notices; the provider's people see what waits for a person."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,23 +25,23 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _WAITING_MAX = 100
 _LATEST_MAX = 20
-#: What waits where the name of its kind says it all.
+#: Kinds of waiting items that need no more words than their name.
 _SAID_BY_KIND = frozenset({"draft_unreleased", "customer_unreachable", "contact_certificate_expiring"})
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for a person, nearest deadline first."""
+    """The items that wait for a person, nearest deadline first."""
 
     things: Sequence[AttentionItem]
-    #: whether that is everything
+    #: whether the list is complete
     complete: bool
     customers: Mapping[UUID, str]
 
 
 @dataclass(frozen=True, slots=True)
 class LatestNotice:
-    """A notice as the provider's side lists it."""
+    """A notice in the provider's list."""
 
     notice: Notice
     ticket: str
@@ -50,7 +50,7 @@ class LatestNotice:
 
 @router.get("/")
 async def home(request: Request, access: Annotated[Access, Depends(Requires(Permission.SELF))]) -> Response:
-    """Show what concerns the person who is signed in, each part under its own permission."""
+    """Show what concerns the caller, each part under its own permission."""
     values: dict[str, Any] = {"customers": await _customers(request, access)}
     values["is_invited"] = bool(await access.read_own(lambda tx: tx.accounts.offers(access.caller.account_id)))
     values["board"] = await _board(request, access)
@@ -80,7 +80,7 @@ async def _board(request: Request, access: Access) -> Nearest | None:
 
 
 async def _customers(request: Request, access: Access) -> Sequence[CustomerSide]:
-    """Return the customers that the caller acts for, by name; each is read by itself."""
+    """Return the customers that the caller acts for, by name; each one is read separately."""
     reading = access_under(access, Permission.NOTICE_READ)
     if reading is None:
         return ()
@@ -96,7 +96,7 @@ async def _side(reading: Access, customer_id: UUID, language: str) -> CustomerSi
 
 
 async def _waiting(access: Access) -> Waiting | None:
-    """Return what waits by deadline; a reader who may not read incidents gets nothing of what they are about."""
+    """Return what waits, by deadline. A caller who may not read incidents sees nothing of their content."""
     reading = access_under(access, Permission.ATTENTION_READ)
     if reading is None:
         return None
@@ -112,7 +112,7 @@ async def _waiting(access: Access) -> Waiting | None:
 
 
 async def _latest(access: Access) -> Sequence[LatestNotice] | None:
-    """Return the newest notices, for the provider's side that reads incidents."""
+    """Return the newest notices, for the provider's people who may read incidents."""
     reading = access_under(access, Permission.INCIDENT_READ)
     if reading is None or not reading.scope.at_provider:
         return None
