@@ -71,10 +71,10 @@ def create_app(
     app.state.live = LiveEvents(context.unit_of_work, authenticator, context.clock)
     resources = (
         assessments,
-        # Before what takes an identifier in the place of ``board``.
-        board,
         affected_customers,
         people,
+        # Before what takes an identifier in the place of ``board``.
+        board,
         incidents,
         events,
         notices,

@@ -127,6 +127,22 @@ def _figure_statements(count: int) -> tuple[str, str, str, str]:
     return deadlines, notices, failed, calls
 
 
+def _figures_of(
+    deadline: tuple[int | None], notices: tuple[int, int, int, int], failed: tuple[int], calls: tuple[bytes | None, int]
+) -> IncidentFigures:
+    notified, drafts, released, held = notices
+    return IncidentFigures(
+        due_at=from_optional_microseconds(deadline[0]),
+        notified=notified,
+        drafts=drafts,
+        released=released,
+        held=held,
+        failed=failed[0],
+        calls=calls[1],
+        next_call_id=from_optional_bytes(calls[0]),
+    )
+
+
 class BoardRecords(Records):
     """Implements ``service.ports.board.BoardRepository``."""
 
@@ -165,12 +181,11 @@ class BoardRecords(Records):
             for statement in _figure_statements(len(keys))
         )
         return {
-            UUID(bytes=key): IncidentFigures(
-                from_optional_microseconds(deadlines.get(key, (None,))[0]),
-                *notices.get(key, (0, 0, 0, 0)),
-                failed.get(key, (0,))[0],
-                calls.get(key, (None, 0))[1],
-                from_optional_bytes(calls.get(key, (None, 0))[0]),
+            UUID(bytes=key): _figures_of(
+                deadlines.get(key, (None,)),
+                notices.get(key, (0, 0, 0, 0)),
+                failed.get(key, (0,)),
+                calls.get(key, (None, 0)),
             )
             for key in keys
         }

@@ -67,7 +67,7 @@ class SearchDocuments(Records):
             *facts.availability_zones,
         )  # fmt: skip
         self._put("incident", incident.id, at, {None: (shown | {"state": incident.state.value}, shared)})
-        effects = {
+        effects: dict[UUID | None, tuple[dict[str, Any], Iterable[str]]] = {
             stated.customer_id: (shown, texts) for stated in facts.affected_customers if (texts := _said(stated))
         }
         self._put("effect", incident.id, at, effects)

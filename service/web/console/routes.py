@@ -68,10 +68,10 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         acknowledge_pages.of_strangers,
         acknowledge_pages.router,
         home.router,
-        board_page.router,
-        search_page.router,
         # Before what takes an identifier in the place of ``new``.
         declare_page.router,
+        board_page.router,
+        search_page.router,
         notice_page.router,
         audit_page.router,
         channel_page.router,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal, get_args
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -20,8 +20,9 @@ from service.ports.store import AccessTransaction
 from service.web.api.fields import Code, Moment, Out
 from service.web.api.incidents.assessment_schemas import OpenQuestionOut, open_questions_out
 from service.web.api.requests import Context, Cursor, Limit, MayReadIncidents, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/incidents", tags=["incidents"])
+router = api_router("/api/v1/incidents", tags=["incidents"])
 
 NextAction = Literal["call", "release", "unblock", "decide", "repair", "wait", "follow", "none"]
 #: What is done first where several things are open. A call is made because something else failed already.

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
+from fastapi import Header, Request
 from starlette.responses import Response
 
 from service.web.api.requests import MayReadIncidents
+from service.web.api.schemas import api_router
 from service.web.live import LiveEvents
 
-router = APIRouter(prefix="/events", tags=["incidents"])
+router = api_router("/api/v1/events", tags=["incidents"])
 
 
 @router.get(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, get_args
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -15,8 +15,9 @@ from service.ports.search import SearchHit, SearchKind
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Out
 from service.web.api.requests import Cursor, Limit, Oneself, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/search", tags=["search"])
+router = api_router("/api/v1/search", tags=["search"])
 
 QUERY_CHARACTERS = 200
 #: Things of one kind beside those of others.
