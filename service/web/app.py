@@ -28,6 +28,7 @@ from service.web.api.incidents import (
     assessments,
     board,
     drafts,
+    events,
     incidents,
     people,
     statements,
@@ -38,6 +39,7 @@ from service.web.api.operations import attention, channels, keys, search, settin
 from service.web.api.requests import ApiContext
 from service.web.api.schemas import add_routes
 from service.web.console.routes import ConsoleParts, install_console
+from service.web.live import LiveEvents
 
 _OPENAPI = "/api/v1/openapi.json"
 
@@ -77,6 +79,7 @@ def create_app(
     app.state.authenticator = authenticator
     app.state.probes = probes
     app.state.metrics = context.metrics
+    app.state.live = LiveEvents(context.unit_of_work, authenticator, context.clock)
     resources = (
         assessments,
         affected_customers,
@@ -86,6 +89,7 @@ def create_app(
         incidents,
         drafts,
         alerts,
+        events,
         notices,
         acknowledgements,
         questions,

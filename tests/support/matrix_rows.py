@@ -127,6 +127,7 @@ ROWS = {
     f"GET {_V}/customers/{{customer_id}}/export":        "++ ++ ++ +0 +0 ++ +0 --",
     f"GET {_V}/agreements":                              "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/agreements/{{agreement_id}}":             "++ ++ ++ ++ ++ ++ ++ ++",
+    f"GET {_V}/events":                                  "++ ++ -- -- -- ++ -- ++",
     # Each finds what its roles may read.
     f"GET {_V}/search":                                  "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/attention":                               "++ ++ ++ -- -- -- -- ++",
@@ -201,6 +202,7 @@ ROWS = {
     f"POST {_V}/account/sign-out-everywhere":            "++ ++ ++ ++ ++ ++ ++ ++",
     # Pages. Only a person in a browser, never a token, may change sign-in credentials or tokens.
     "GET /":                                            "++ ++ ++ ++ ++ ++ ++ ++",
+    "GET /events":                                      "++ ++ -- -- -- ++ -- ++",
     "GET /search":                                      "++ ++ ++ ++ ++ ++ ++ ++",
     "GET /incidents":                                   "++ ++ -- -- -- ++ -- ++",
     "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",

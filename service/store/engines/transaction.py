@@ -32,6 +32,7 @@ from service.store.incidents.seals import SealRecords
 from service.store.log.audit import AuditRecords
 from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.cosignatures import CosignatureRecords
+from service.store.log.events import EventRecords
 from service.store.log.tree import TreeRecords
 from service.store.search.finding import SearchRecords
 from service.store.sql.records import Records
@@ -105,4 +106,5 @@ class SqlTransaction:
     drafts = Repository(DraftRecords)
     figures = Repository(FigureRecords)
     board = Repository(BoardRecords)
+    events = Repository(EventRecords)
     search = Repository(SearchRecords)
