@@ -111,6 +111,7 @@ async def build_world(running, api):
             "call_task_id": "00000000-0000-4000-8000-000000000000",
             # There was no bounce.
             "returned_id": "00000000-0000-4000-8000-000000000000",
+            "question_id": "00000000-0000-4000-8000-000000000000",
             "alert_id": "00000000-0000-4000-8000-000000000000",
             **dict.fromkeys(("grant_id", "member_id"), "00000000-0000-4000-8000-000000000000"),
             "account_id": str(subject.id),

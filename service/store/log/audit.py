@@ -63,8 +63,8 @@ _about = (
     )
     .where(_subjects.kind == bindparam("kind"), _subjects.identifier == bindparam("identifier"))
 )
-_about_oldest_first = _about.where(_subjects.position > bindparam("start")).order_by(_subjects.position)
-_about_newest_first = _about.where(_subjects.position < bindparam("start")).order_by(_subjects.position.desc())
+_about_after = _about.where(_subjects.position > bindparam("position")).order_by(_subjects.position)
+_about_before = _about.where(_subjects.position < bindparam("position")).order_by(_subjects.position.desc())
 _OPENINGS = compiled(
     select(_openings.name, _openings.salt, _openings.value)
     .select_from(table(AuditOpeningRow).join(table(AuditEntryRow), _entries.position == _openings.position))
@@ -130,13 +130,10 @@ class AuditRecords(Records):
         self, kind: str, identifier: str, page: Page, *, newest_first: bool = False
     ) -> tuple[list[SequencedEntry], str | None]:
         """Return sequenced entries whose subjects name ``identifier`` under ``kind``, oldest first unless asked."""
-        listing, first, statement = (
-            ("newest", LAST, _about_newest_first) if newest_first else ("entries", FIRST, _about_oldest_first)
-        )
-        start = start_of(listing, page, first)
-        values = (kind, identifier, start, *entry_extent_values(page), page.limit + 1)
-        limited_statement = _within(statement, ("kind", "identifier", "start"), shapes_of(page))
-        return paged(listing, page, self._session.all(limited_statement, values), _entry_of_row)
+        listing, first, about = ("newest", LAST, _about_before) if newest_first else ("entries", FIRST, _about_after)
+        statement = _within(about, ("kind", "identifier", "position"), shapes_of(page))
+        values = (kind, identifier, start_of(listing, page, first), *entry_extent_values(page), page.limit + 1)
+        return paged(listing, page, self._session.all(statement, values), _entry_of_row)
 
     def get(self, entry_id: UUID, *, within: tuple[Extent, ...] | None = None) -> SequencedEntry | None:
         """Return an entry by id once it is sequenced."""

@@ -1,7 +1,7 @@
 """Incidents: declare, read, change facts, release, close."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Body, Query, Request
@@ -23,6 +23,15 @@ from service.ports.store import AccessTransaction
 from service.web.api.fields import Out
 from service.web.api.incidents.assessment_schemas import (
     classification_out,
+)
+from service.web.api.incidents.board import (
+    MineFilter,
+    NatureFilter,
+    PriorityFilter,
+    RegionFilter,
+    ServiceFilter,
+    TextFilter,
+    filters_of,
 )
 from service.web.api.incidents.incident_schemas import (
     AffectedCustomerIn,
@@ -113,12 +122,27 @@ async def declare(
 async def list_incidents(
     context: Context,
     access: MayReadIncidents,
-    state: Annotated[str | None, Query(pattern="^(open|closed)$")] = None,
+    state: Annotated[Literal["open", "closed"] | None, Query()] = None,
+    nature: NatureFilter = None,
+    priority: PriorityFilter = None,
+    mine: MineFilter = False,
+    service: ServiceFilter = None,
+    region: RegionFilter = None,
+    q: TextFilter = None,
+    order: Annotated[
+        Literal["newest", "due"], Query(description="`due`: nearest deadline first, those without one last.")
+    ] = "newest",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """Return incidents, newest first."""
-    incidents, following = await access.read(lambda tx: tx.incidents.page(access.page(limit, cursor), state=state))
+    filters = filters_of(
+        access, state=state, nature=nature, priority=priority, mine=mine, service=service, region=region, text=q
+    )
+    listed, following = await access.read(
+        lambda tx: tx.board.page(access.page(limit, cursor), filters, by_due=order == "due")
+    )
+    incidents = [item.incident for item in listed]
     return json_response(
         IncidentPage.model_construct(
             items=[_read_out(context, item) for item in incidents], next_cursor=access.next_cursor(following)
