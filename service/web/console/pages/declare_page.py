@@ -163,7 +163,8 @@ def _declared(
     duplicates = duplicates_of(tx, facts)
     if any(str(found.incident.id) not in confirmed for found in duplicates):
         raise PossibleDuplicatesError(duplicates)
-    return str(record_incident(tx, act, facts, context.agreements).incident.id)
+    random_ticket = context.settings.provider.random_tickets
+    return str(record_incident(tx, act, facts, context.agreements, random_ticket=random_ticket).incident.id)
 
 
 def _verify_draft(
