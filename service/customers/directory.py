@@ -21,7 +21,7 @@ _ALL = 1_000_000
 
 
 class CustomerState(StrEnum):
-    """Where a customer stands with the provider."""
+    """Whether a customer is served or about to be erased."""
 
     ACTIVE = "active"
     #: its contract ended, and its erasure is ordered
@@ -57,7 +57,7 @@ class ListedCustomer:
     #: None before the first agreement takes effect
     in_force: AgreementBinding | None
     state: CustomerState
-    #: no contact is active, so that nobody could be told by mail
+    #: no contact is active, so that no mail would reach anybody
     is_unreachable: bool
 
 

@@ -1,4 +1,4 @@
-"""Alerts that were raised: who was told of each by mail, and who saw it."""
+"""Alerts that were raised: the mails about each, and who saw it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -12,13 +12,13 @@ from service.ports.alerts import Alert
 from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
 
-#: The kinds for whoever may not read incidents, in a fixed order.
+#: The kinds for callers without the right to read incidents, in a fixed order.
 _KINDS_WITHOUT_INCIDENT = tuple(sorted(WITHOUT_INCIDENT))
 
 
 @dataclass(frozen=True, slots=True)
 class RaisedAlert(Alert):
-    """An alert with the mails that told of it."""
+    """An alert with the mails about it."""
 
     mailed: Sequence[ServiceMail] = ()
 
@@ -38,7 +38,7 @@ def raised_alerts(
 
 
 def see_alert(tx: AccessTransaction, act: AuditContext, alert_id: UUID, *, reads_incidents: bool) -> Alert:
-    """Record who saw an alert first, with its entry; return it as it then stands.
+    """Record who saw an alert first, with its entry; return its new state.
 
     Raises NotFoundError, and StateConflictError for an emergency release, which is reviewed instead.
     """

@@ -1,4 +1,4 @@
-"""One click signs in as a person of the demonstration: on this machine alone, and from our own page alone."""
+"""One click signs in as a person of the demonstration: only on this machine, and only from our own page."""
 
 import hmac
 import secrets

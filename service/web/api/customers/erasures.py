@@ -162,7 +162,7 @@ def certificate_part(erasure: Erasure, part: str) -> bytes:
 
 
 def standing_order(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
-    """Return the order that stands as the API and the console show it; raises NotFoundError where none does."""
+    """Return the order in force as the API and the console show it; raises NotFoundError where there is none."""
     customer, order = tx.customers.require(customer_id), tx.erasures.order(customer_id)
     if order is None:
         raise NotFoundError("erasure of customer", customer_id)

@@ -1,6 +1,6 @@
 """What the sign-in page of the demonstration offers. The product offers nothing of it, and has no route that takes it.
 
-``greffier demo`` alone puts a ``DemoSignIn`` into the running application; no setting does.
+Only ``greffier demo`` puts a ``DemoSignIn`` into the running application; no setting does.
 """
 
 from collections.abc import Sequence

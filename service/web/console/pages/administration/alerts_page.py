@@ -1,4 +1,4 @@
-"""Alerts that were raised: how far each has got, who was told by mail, and who saw it."""
+"""Alerts that were raised: how far each has got, the mails about it, and who saw it."""
 
 from typing import Any
 from uuid import UUID
@@ -34,7 +34,7 @@ async def alerts_page(
 
 @router.post("/{alert_id}/seen")
 async def see(request: Request, access: MayReadAttention, alert_id: UUID) -> Response:
-    """Take an alert off the list of what waits; whoever says so first is recorded."""
+    """Take an alert off the list of what waits; the first person is recorded."""
     form, reads_incidents = await form_of(request), access.may(Permission.INCIDENT_READ)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
