@@ -21,7 +21,7 @@ _ALL = 1_000_000
 
 
 class CustomerState(StrEnum):
-    """Whether a customer is served or about to be erased."""
+    """The state of a customer's contract with the provider."""
 
     ACTIVE = "active"
     #: its contract ended, and its erasure is ordered

@@ -42,6 +42,7 @@ AttentionKind = Literal[
     "channel_paused",
     "operating",
     "call_due",
+    "question_waiting",
 ]
 
 
@@ -50,10 +51,10 @@ class AttentionItem:
     """One thing that waits for a person."""
 
     kind: AttentionKind
-    #: when it is, or could be, owed; None where nothing is owed by it yet
+    #: the deadline, or the earliest possible one; None if nothing is owed yet
     due_at: datetime | None
     overdue: bool
-    #: what stands in the way, in one line
+    #: the obstacle, in one line
     what: str
     incident_id: UUID | None = None
     ticket: str | None = None
@@ -87,15 +88,17 @@ def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_in
         troubled = _troubled(tx, tickets, now, limit)
         undated = _undated(tx, tickets, limit)
         calls, all_calls = _calls(tx, tickets, now, limit)
-        items += (*pending, *waiting, *undated, *troubled, *calls, *_alerts(tx, open_alerts, tickets, now))
-        complete = complete and all_pending and all_waiting and all_calls and max(len(troubled), len(undated)) < limit
+        questions = _questions(tx, tickets, limit)
+        items += (*pending, *waiting, *undated, *troubled, *calls, *_alerts(tx, open_alerts, tickets, now), *questions)
+        longest = max(len(troubled), len(undated), len(questions))
+        complete = complete and all_pending and all_waiting and all_calls and longest < limit
     # What nothing is owed by yet comes last.
     items.sort(key=lambda item: (item.due_at is None, item.due_at or now))
     return AttentionList(items=items, complete=complete)
 
 
 def _unreachable(tx: AccessTransaction, limit: int) -> list[AttentionItem]:
-    """Return customers that nobody could be told at by mail, before there is anything to tell."""
+    """Return customers that could not be notified by mail now."""
     return [
         AttentionItem(
             kind="customer_unreachable", due_at=None, overdue=False, customer_id=customer_id, what="no active contact"
@@ -126,6 +129,26 @@ def _calls(tx: AccessTransaction, tickets: "_Tickets", now: datetime, limit: int
     return items, whole
 
 
+def _questions(tx: AccessTransaction, tickets: "_Tickets", limit: int) -> list[AttentionItem]:
+    """Return what customers asked and nobody answered; the text itself is on the page of the notice."""
+    items = []
+    for question in tx.questions.unanswered(limit):
+        notice = tx.notices.require(question.notice_id)
+        items.append(
+            AttentionItem(
+                kind="question_waiting",
+                due_at=None,
+                overdue=False,
+                incident_id=notice.incident_id,
+                ticket=tickets.of(notice.incident_id),
+                customer_id=question.customer_id,
+                notice_id=notice.id,
+                what=f"asked {timestamp_text(question.asked_at)}",
+            )
+        )
+    return items
+
+
 def _failed_mails(alerts: Sequence[Alert]) -> list[AttentionItem]:
     """Return mails of the service's own that failed for good, by purpose; their addresses stay where they are."""
     return [
@@ -142,7 +165,7 @@ def _failed_mails(alerts: Sequence[Alert]) -> list[AttentionItem]:
 
 
 def _checks(tx: AccessTransaction, alerts: Sequence[Alert]) -> list[AttentionItem]:
-    """Return what failed its last check, until it is mended or somebody saw it; no address stands in it."""
+    """Return failed checks until they succeed or a person saw the alert. The items contain no address."""
     items = [
         AttentionItem(
             kind="customer_check_failed",
@@ -246,7 +269,7 @@ def _certificates(tx: AccessTransaction, alerts: Sequence[Alert], now: datetime)
 
 
 def _alerts(tx: AccessTransaction, alerts: Sequence[Alert], tickets: "_Tickets", now: datetime) -> list[AttentionItem]:
-    """Return alerts that nobody has seen; what stands in the list for itself is not said twice."""
+    """Return alerts that nobody has seen, without those whose object has its own item in the list."""
     items = []
     for alert in alerts:
         if alert.kind in WITHOUT_INCIDENT:

@@ -12,7 +12,7 @@ from service.ports.alerts import Alert
 from service.ports.mails import ServiceMail
 from service.ports.store import AccessTransaction
 
-#: The kinds for callers without the right to read incidents, in a fixed order.
+#: The kinds for callers who may not read incidents, in a fixed order.
 _KINDS_WITHOUT_INCIDENT = tuple(sorted(WITHOUT_INCIDENT))
 
 
@@ -38,7 +38,7 @@ def raised_alerts(
 
 
 def see_alert(tx: AccessTransaction, act: AuditContext, alert_id: UUID, *, reads_incidents: bool) -> Alert:
-    """Record who saw an alert first, with its entry; return its new state.
+    """Record who saw an alert first, with its entry; return it as it is then.
 
     Raises NotFoundError, and StateConflictError for an emergency release, which is reviewed instead.
     """

@@ -11,11 +11,12 @@ from notifications.errors import Fault, InvalidInputError
 from service.settings.access import AccessSettings, LimitSettings, MetricsSettings
 from service.settings.alerts import AlertSettings, EscalationSettings
 from service.settings.database import DatabaseSettings
+from service.settings.incoming_alerts import IncomingAlertSettings
 from service.settings.log import LogSettings, WitnessSettings
 from service.settings.mail import BounceSettings, ContactCheckSettings, MailSettings
 from service.settings.oidc import OidcSettings
 from service.settings.part import Part, read_text
-from service.settings.provider import AgreementSettings, ProviderSettings
+from service.settings.provider import AgreementSettings, ProviderSettings, StatementSettings
 from service.settings.signing import SigningSettings, TimestampSettings
 from service.settings.webhooks import WebhookSettings
 
@@ -40,6 +41,7 @@ class Settings(Part):
 
     provider: ProviderSettings = ProviderSettings()
     agreements: AgreementSettings = AgreementSettings()
+    statements: StatementSettings = StatementSettings()
     database: DatabaseSettings = DatabaseSettings()
     mail: MailSettings = MailSettings()
     webhooks: WebhookSettings = WebhookSettings()
@@ -51,6 +53,7 @@ class Settings(Part):
     witnesses: WitnessSettings = WitnessSettings()
     alerts: AlertSettings = AlertSettings()
     escalation: EscalationSettings = EscalationSettings()
+    incoming_alerts: IncomingAlertSettings = IncomingAlertSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()
     limits: LimitSettings = LimitSettings()

@@ -1,4 +1,4 @@
-"""One click signs in as a person of the demonstration: only on this machine, and only from our own page."""
+"""One click signs in as a person of the demonstration: only on this machine, only from its page."""
 
 import hmac
 import secrets

@@ -14,12 +14,17 @@ class Area:
     name: str
     path: str
     permission: Permission
-    #: for whoever has the permission over all customers; an area of one's own customers has False
+    #: for callers with the permission at the provider; an area of one's own customers has False
     at_provider: bool
 
 
 AREAS = (
     Area("home", "/", Permission.SELF, at_provider=False),
+    Area("incidents", "/incidents", Permission.INCIDENT_READ, at_provider=True),
+    Area("declare", "/incidents/new", Permission.INCIDENT_DECLARE, at_provider=True),
+    # Who acknowledges is of a customer: nobody at the provider has an inbox.
+    Area("inbox", "/inbox", Permission.NOTICE_ACKNOWLEDGE, at_provider=False),
+    Area("questions", "/questions", Permission.INCIDENT_READ, at_provider=True),
     Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
     Area("customers", "/customers", Permission.CUSTOMER_READ, at_provider=True),

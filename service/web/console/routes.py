@@ -10,17 +10,30 @@ from service.auth.sign_in.password_links import PasswordLinks
 from service.auth.sign_in.sign_in import SignIn
 from service.delivery.acknowledge_link import AcknowledgeLinks
 from service.settings.provider import ProviderSettings
+from service.web.api.schemas import add_routes
 from service.web.console import static_files
 from service.web.console.failures import install_page_errors
 from service.web.console.pages import (
     acknowledge_pages,
     audit_page,
+    board_page,
     call_pages,
     channel_page,
+    customer_contacts,
+    customer_data,
+    customer_levels,
+    customer_members,
+    customer_trail,
+    declare_page,
+    drafts_page,
     erasure_page,
     home,
+    inbox_page,
+    incident,
     notice_page,
+    question_pages,
     reachability_page,
+    search_page,
     verify_page,
     webhooks_page,
 )
@@ -63,7 +76,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
     app.state.demonstration = parts.demonstration
     # Only ``greffier demo`` offers people to sign in as: no setting does.
     app.state.demo_sign_in = None
-    for router in (
+    add_routes(
+        app,
         static_files.router,
         verify_page.router,
         erasure_page.router,
@@ -74,12 +88,24 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         acknowledge_pages.of_strangers,
         acknowledge_pages.router,
         home.router,
+        # Before what takes an identifier in the place of ``new``.
+        declare_page.router,
+        board_page.router,
+        search_page.router,
+        drafts_page.router,
         notice_page.router,
+        question_pages.router,
+        inbox_page.router,
         audit_page.router,
         channel_page.router,
         call_pages.router,
         reachability_page.router,
         webhooks_page.router,
+        customer_contacts.router,
+        customer_levels.router,
+        customer_members.router,
+        customer_trail.router,
+        customer_data.router,
         # Before what takes an identifier in the place of ``new``.
         list_page.router,
         form_page.router,
@@ -95,6 +121,6 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         erasure_order.router,
         credential_pages.router,
         session_pages.router,
-    ):
-        app.include_router(router)
+        *incident.routers,
+    )
     install_page_errors(app)

@@ -1,10 +1,10 @@
-"""Contacts of a customer: whom notices are served on."""
+"""Contacts of a customer: the people and mailboxes that notices are sent to."""
 
 import hashlib
 from datetime import timedelta
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.customer.records import Contact
@@ -36,10 +36,11 @@ from service.web.api.requests import (
     expected_version,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/customers", tags=["customers"])
+router = api_router("/api/v1/customers", tags=["customers"])
 
-#: How soon another link may be mailed to the same contact: nobody's mailbox is filled by this service.
+#: Shortest time between two links to the same contact, so that this service does not fill a mailbox.
 _BETWEEN_LINKS = timedelta(minutes=5)
 
 
@@ -52,16 +53,15 @@ async def add(
     contact: ContactIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Add a contact that notices are served to, each by its own mail.
+    """Add a contact. Notices are sent to each contact in a separate mail.
 
-    A link to confirm the address is mailed to it, unless whoever adds it answers for the address (`address_confirmed`),
-    or there are no pages to link to.
+    A link that confirms the address is mailed to the contact, unless the caller answers for the address
+    (`address_confirmed`) or the installation has no pages.
     """
-    draft = _stated(access, contact)
+    draft = stated_contact(access, contact)
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        added = add_contact(tx, act, customer_id, draft)
-        _ask_where_unconfirmed(tx, act, context, added)
+        added = added_contact(tx, act, context, customer_id, draft)
         return Answer(contact_out(added, act.now), 201, {"ETag": etag(added.version)})
 
     return await change(request, access, idempotency_key, work)
@@ -81,7 +81,8 @@ async def list_contacts(context: Context, access: MayReadContacts, customer_id: 
     return json_response(await access.read(work))
 
 
-def _contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact:
+def contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact:
+    """Return a contact of a customer; raises NotFoundError."""
     contact = tx.customers.contact(contact_id)
     if contact is None or contact.customer_id != customer_id:
         raise NotFoundError("contact", contact_id)
@@ -90,8 +91,8 @@ def _contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact
 
 @router.get("/{customer_id}/contacts/{contact_id}", response_model=ContactOut, summary="Read a contact")
 async def read_contact(context: Context, access: MayReadContacts, customer_id: UUID, contact_id: UUID) -> Response:
-    """Return one contact, and how its mails go out now."""
-    contact = await access.read(lambda tx: _contact_of(tx, customer_id, contact_id))
+    """Return one contact, and the present form of its mails."""
+    contact = await access.read(lambda tx: contact_of(tx, customer_id, contact_id))
     return json_response(contact_out(contact, context.clock.now()), {"ETag": etag(contact.version)})
 
 
@@ -106,18 +107,16 @@ async def put_contact(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Replace what is stated of a contact; `active: false` takes it out of service and keeps its record.
+    """Replace the fields of a contact. `active: false` stops notices to the contact and keeps its record.
 
-    A changed address has to be confirmed again.
+    A changed address must be confirmed again.
     """
-    draft = _stated(access, contact)
+    draft = stated_contact(access, contact)
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        before = _contact_of(tx, customer_id, contact_id)
+        before = contact_of(tx, customer_id, contact_id)
         version = expected_version(if_match, lambda: before.version)
-        changed = change_contact(tx, act, customer_id, contact_id, version, draft)
-        if changed.email != before.email:
-            _ask_where_unconfirmed(tx, act, context, changed)
+        changed = changed_contact(tx, act, context, before, version, draft)
         return Answer(contact_out(changed, act.now), headers={"ETag": etag(changed.version)})
 
     return await change(request, access, idempotency_key, work)
@@ -136,25 +135,52 @@ async def ask_again(
     contact_id: UUID,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Queue a new link and void the earlier ones; 409 where it is confirmed, or was asked for minutes ago."""
+    """Queue a new link and make earlier links invalid; 409 if the address is confirmed or a link was just sent."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        contact = _contact_of(tx, customer_id, contact_id)
-        console_url = context.sealing.provider.console_url
-        if console_url is None:
-            raise StateConflictError("there are no pages to link to: set provider.console_url")
-        throttle = tx.sessions.throttle(_throttle_key(contact))
-        if contact.verified_at is not None:
-            raise StateConflictError("the address is confirmed already")
-        if throttle is not None and act.now < throttle.retry_at:
-            raise StateConflictError("a link was mailed a few minutes ago")
-        _ask(tx, act, context, contact, console_url)
+        contact = asked_again(tx, act, context, customer_id, contact_id)
         return Answer(contact_out(contact, act.now), headers={"ETag": etag(contact.version)})
 
     return await change(request, access, idempotency_key, work)
 
 
-def _stated(access: Access, contact: ContactIn) -> ContactDraft:
+def added_contact(
+    tx: AccessTransaction, act: AuditContext, context: ApiContext, customer_id: UUID, draft: ContactDraft
+) -> Contact:
+    """Add a contact, and mail the link that confirms its address where that is still open."""
+    added = add_contact(tx, act, customer_id, draft)
+    _ask_where_unconfirmed(tx, act, context, added)
+    return added
+
+
+def changed_contact(
+    tx: AccessTransaction, act: AuditContext, context: ApiContext, before: Contact, version: int, draft: ContactDraft
+) -> Contact:
+    """Replace what is stated of a contact; a changed address has to be confirmed again."""
+    changed = change_contact(tx, act, before.customer_id, before.id, version, draft)
+    if changed.email != before.email:
+        _ask_where_unconfirmed(tx, act, context, changed)
+    return changed
+
+
+def asked_again(
+    tx: AccessTransaction, act: AuditContext, context: ApiContext, customer_id: UUID, contact_id: UUID
+) -> Contact:
+    """Queue a new link that confirms an address; raises StateConflictError where none is wanted now."""
+    contact = contact_of(tx, customer_id, contact_id)
+    console_url = context.sealing.provider.console_url
+    if console_url is None:
+        raise StateConflictError("there are no pages to link to: set provider.console_url")
+    throttle = tx.sessions.throttle(_throttle_key(contact))
+    if contact.verified_at is not None:
+        raise StateConflictError("the address is confirmed already")
+    if throttle is not None and act.now < throttle.retry_at:
+        raise StateConflictError("a link was mailed a few minutes ago")
+    _ask(tx, act, context, contact, console_url)
+    return contact
+
+
+def stated_contact(access: Access, contact: ContactIn) -> ContactDraft:
     """Return what is stated; raises InvalidInputError where the caller may not answer for an address."""
     if contact.address_confirmed and not access.may(Permission.CUSTOMER_CHANGE):
         raise InvalidInputError(Fault("address_confirmed", "is taken from whoever may change customers, alone"))

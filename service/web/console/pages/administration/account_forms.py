@@ -43,7 +43,7 @@ _CANDIDATES = 50
 
 @router.get("")
 async def account(request: Request, access: MayReadAccounts, account_id: UUID, done: str = "") -> Response:
-    """Show the account, with forms for callers who may use them."""
+    """Show the account; the forms are there for callers who may use them."""
     return await account_page(request, access, account_id, done=done)
 
 

@@ -34,7 +34,7 @@ async def alerts_page(
 
 @router.post("/{alert_id}/seen")
 async def see(request: Request, access: MayReadAttention, alert_id: UUID) -> Response:
-    """Take an alert off the list of what waits; the first person is recorded."""
+    """Take an alert off the list of what waits; the first person who says so is recorded."""
     form, reads_incidents = await form_of(request), access.may(Permission.INCIDENT_READ)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:

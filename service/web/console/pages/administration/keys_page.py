@@ -32,7 +32,7 @@ _PREPARED: dict[str, Callable[[KeyRotation], PreparedRotation]] = {
 
 @router.get("")
 async def keys_page(request: Request, context: Context, access: MayReadKeys, done: str = "") -> Response:
-    """Show what is public of every key, with forms for callers who may use them."""
+    """Show every key by what of it is public; the forms are there for callers who may use them."""
     shown = await _shown(request, context, access, done=done if done in _PREPARED else "")
     await access.trace()
     return shown

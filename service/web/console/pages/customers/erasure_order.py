@@ -26,7 +26,7 @@ _FIELDS = ("served_by", "reference", "served_on", "confirmed", "form_id")
 
 @router.post("/{customer_id}/erasure")
 async def order(request: Request, context: Context, access: MayChangeCustomers, customer_id: UUID) -> Response:
-    """Serve the formal notice by mail, or record the letter; the administrator types the customer's name."""
+    """Serve the formal notice by mail, or record the letter; the person who orders types the customer's name."""
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
@@ -51,7 +51,7 @@ async def order(request: Request, context: Context, access: MayChangeCustomers, 
 
 @router.post("/{customer_id}/erasure/withdraw")
 async def withdraw(request: Request, context: Context, access: MayChangeCustomers, customer_id: UUID) -> Response:
-    """Withdraw the order; the administrator informs the customer."""
+    """Keep the customer; the person who withdraws the order informs the customer."""
     form = await form_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:

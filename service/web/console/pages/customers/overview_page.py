@@ -42,7 +42,7 @@ class _Overview:
 async def overview(
     request: Request, context: Context, access: MayReadCustomers, customer_id: UUID, done: str = ""
 ) -> Response:
-    """Show the customer, with forms for callers who may use them."""
+    """Show the customer; the forms are there for callers who may use them."""
     return await customer_page(request, context, access, customer_id, done=done if done in _DONE else "")
 
 
