@@ -57,7 +57,7 @@ class ListedCustomer:
     #: None before the first agreement takes effect
     in_force: AgreementBinding | None
     state: CustomerState
-    #: no contact is active, so that no mail would reach anybody
+    #: no contact is active, so that nobody could get a mail
     is_unreachable: bool
 
 

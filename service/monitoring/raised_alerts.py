@@ -1,4 +1,4 @@
-"""Alerts that were raised: the mails about each, and who saw it."""
+"""Alerts that were raised: who got a mail about each, and who saw it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace

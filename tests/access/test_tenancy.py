@@ -54,7 +54,7 @@ SCOPED = {
     "board": "figures page",
     "credentials": "passkeys password totp",
     "customers": "add_contact add_profile all bindings contact contacts get latest_reachability_checks page profiles"
-    " pseudonym require require_contact save_contact",
+    " pseudonym require require_contact save_contact some",
     "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
     "drafts": "add alerts_count by_alert get of_alerts of_owner remove save",
     "erasures": "obstacles order orders",
@@ -63,10 +63,10 @@ SCOPED = {
     "incidents": "current_decisions decisions facts_at get page require",
     "log": "checkpoint cosignatures node_hashes size timestamped_checkpoint timestamped_sizes",
     "mails": "add",
-    "notices": "acknowledgements add_acknowledgement add_opening get of_incident openings page require seal"
+    "notices": "acknowledgements add_acknowledgement add_opening get inbox inbox_counts of_incident openings page require seal"
     " seal_entry_id",
     "responses": "add get",
-    "questions": "add feedback get of_incident of_notice require save set_feedback",
+    "questions": "add feedback get of_incident of_notice require save set_feedback unanswered",
     "search": "find",
     "sessions": "add_link drop_links of_account save_throttle throttle",
     "tokens": "of_account",

@@ -13,7 +13,7 @@ _MAILING = sa.text("mailing_id IS NOT NULL")
 
 
 def upgrade() -> None:
-    """Make the change. Alerts and mails of before belong to no mailing: it was not recorded."""
+    """Make the change. Alerts and mails of before belong to no mailing: which mail was about which was not recorded."""
     op.add_column("alerts", sa.Column("mailing_id", _ID, nullable=True))
     op.add_column("service_mails", sa.Column("mailing_id", _ID, nullable=True))
     op.create_index(
