@@ -52,7 +52,7 @@ SCOPED = {
     "audit": "about append entries get openings",
     "credentials": "passkeys password totp",
     "customers": "add_contact add_profile bindings contact contacts get latest_reachability_checks page profiles"
-    " pseudonym require require_contact save_contact",
+    " pseudonym require require_contact save_contact some",
     "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
     "erasures": "obstacles order",
     "escalations": "call_tasks_of_notice get hasten save save_call_task",
@@ -60,8 +60,9 @@ SCOPED = {
     "incidents": "current_decisions decisions facts_at get page require",
     "log": "checkpoint cosignatures node_hashes size timestamped_checkpoint timestamped_sizes",
     "mails": "add",
-    "notices": "acknowledgements add_acknowledgement add_opening get of_incident openings page require seal"
-    " seal_entry_id",
+    "notices": "acknowledgements add_acknowledgement add_opening get inbox inbox_counts of_incident openings page"
+    " require seal seal_entry_id",
+    "questions": "add feedback get of_incident of_notice require save set_feedback unanswered",
     "responses": "add get",
     "sessions": "add_link drop_links of_account save_throttle throttle",
     "tokens": "of_account",

@@ -1,4 +1,4 @@
-"""The pages of a customer in a real browser: on a phone, in every language, by keyboard, without scripts, well formed."""
+"""The pages of a customer in a real browser: on a phone, in every language, by keyboard, without scripts, sound."""
 
 import shutil
 from dataclasses import dataclass
@@ -171,8 +171,10 @@ async def test_a_day_of_a_member_goes_by_keyboard_alone_and_without_scripts(site
     await page.get_by_role("button", name="Send", exact=True).focus()
     await page.keyboard.press("Enter")
     await expect(page.get_by_text("Thank you. You can change it at any time.")).to_be_visible()
-    await page.goto("/inbox")
-    await expect(page.get_by_text("Nothing waits for you")).to_be_visible()
+    await page.get_by_role("link", name="Inbox").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.locator("main h1")).to_have_text("Inbox")
+    await expect(page.locator("main .counts")).to_contain_text("Nothing waits for you")
     await page.context.close()
 
 
