@@ -112,6 +112,8 @@ class MetricSources:
     witnesses: Callable[[], Sequence[WitnessState]] = tuple
     #: since when the current log key signs, None if not known; called in a thread as well
     log_key_since: Callable[[], datetime | None] = lambda: None
+    #: whether this process leads; None if not known
+    leads: Callable[[], bool | None] = lambda: None
 
 
 class Metrics:
@@ -234,7 +236,7 @@ class Metrics:
         figures: StoreFigures | None = None
         try:
             figures = await self._store.read(lambda tx: tx.figures.collect(now))
-        except Exception as error:  # noqa: BLE001 - what this process counted is told all the same
+        except Exception as error:  # noqa: BLE001 - the counters of this process are still shown
             self._failed_reads.inc()
             _log.error("metrics.unread", exc_info=error)
         seconds, sources = time.perf_counter() - started, self.sources

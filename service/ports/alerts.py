@@ -42,11 +42,11 @@ class FailedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class UnreachableCustomer:
-    """A customer that nobody could be told at by mail."""
+    """A customer that could not be notified by mail."""
 
     customer_id: UUID
     name: str
-    #: the sum of its contacts' versions: one that loses its contacts again is another finding
+    #: sum of the versions of its contacts, so that a customer that loses its contacts again is a new finding
     contacts_state: int
 
 
@@ -84,6 +84,8 @@ class Alert:
     what: str = ""
     seen_at: datetime | None = None
     seen_by: str | None = None
+    #: names the mails that told of it, together with others of one cause; None where none was sent
+    mailing_id: UUID | None = None
 
 
 class AlertRepository(Protocol):
@@ -103,6 +105,10 @@ class AlertRepository(Protocol):
 
     def unseen(self, limit: int) -> Sequence[Alert]:
         """Return alerts that nobody has seen yet, oldest first."""
+        ...
+
+    def page(self, page: Page, kinds: Sequence[str] | None, *, unseen: bool) -> tuple[list[Alert], str | None]:
+        """Return alerts, newest first: of some kinds or (None) of all, with those that were seen or without."""
         ...
 
     def mark_seen(self, alert_id: UUID, at: datetime, by: str) -> None:

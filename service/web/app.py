@@ -1,4 +1,4 @@
-"""The FastAPI application over parts that are running already."""
+"""The FastAPI application. It gets parts that are already running."""
 
 from collections.abc import Mapping
 
@@ -21,10 +21,20 @@ from service.web.api.customers import (
     webhooks,
 )
 from service.web.api.errors import install_error_handlers
-from service.web.api.incidents import agreements, assessments, incidents
+from service.web.api.incidents import (
+    affected_customers,
+    agreements,
+    alerts,
+    assessments,
+    board,
+    drafts,
+    incidents,
+    people,
+    statements,
+)
 from service.web.api.limits import RequestLimits
 from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, questions
-from service.web.api.operations import attention, channels, keys, settings
+from service.web.api.operations import attention, channels, keys, search, settings
 from service.web.api.requests import ApiContext
 from service.web.api.schemas import add_routes
 from service.web.console.routes import ConsoleParts, install_console
@@ -42,9 +52,9 @@ def create_app(
     max_buffered_bytes: int,
     version: str,
 ) -> FastAPI:
-    """Return the application. It starts and stops nothing: a part that cannot start is told before a port is open.
+    """Return the application. It starts and stops no part, so a part that cannot start fails before a port is open.
 
-    Raises LookupError where a route declares no permission.
+    Raises LookupError if a route declares no permission.
     """
     app = FastAPI(
         title="Greffier",
@@ -69,12 +79,18 @@ def create_app(
     app.state.metrics = context.metrics
     resources = (
         assessments,
+        affected_customers,
+        people,
+        # Before what takes an identifier in the place of ``board``.
+        board,
         incidents,
+        drafts,
+        alerts,
         notices,
         acknowledgements,
         questions,
         inbox,
-        # Before what takes an identifier in the place of ``export``.
+        # This router comes before the one whose paths have an identifier in the place of ``export``.
         transfer,
         customers,
         customer_export,
@@ -82,6 +98,7 @@ def create_app(
         reachability,
         profiles,
         agreements,
+        statements,
         attention,
         channels,
         call_tasks,
@@ -90,6 +107,7 @@ def create_app(
         bundles,
         keys,
         settings,
+        search,
         accounts,
         tokens,
         sessions,
@@ -109,8 +127,8 @@ def create_app(
     )
     install_error_handlers(app)
     install_console(app, console)
-    # Last, so that it stands outermost and counts what the others refuse.
+    # Added last, so that it is outermost and also counts the requests that the others refuse.
     app.add_middleware(metrics.RequestMetrics, metrics=context.metrics)
-    # The description of the API names nobody and nothing: it is open.
+    # The description of the API is public, because it names no person and no object.
     verify_every_route_declares(app.routes, undeclared=frozenset({_OPENAPI}))
     return app

@@ -62,6 +62,7 @@ DAYS_21 = timedelta(days=21)
 KEPT = {
     "audit_entries": "leaves commit to what is gone",
     "audit_subjects": "opaque names",
+    "incident_overviews": "numbers of customers; shared",
     "log_checkpoints": "the log",
     "log_leaves": "the log",
     "log_nodes": "the log",
@@ -70,6 +71,7 @@ KEPT = {
     "channel_pauses": "of the provider",
     "directory_version": "a counter",
     "erasures": "by pseudonym",
+    "incident_drafts": "encrypted, and erased after 14 days at most",
     "incidents": "shared; what they say of a customer stands in the facts",
     "throttles": "keyed digests that end by themselves",
     "ticket_counters": "a counter",

@@ -17,7 +17,7 @@ _MAILS = FlatTable(ServiceMail, ServiceMailRow)
 _mails = table(ServiceMailRow).c
 
 _MAIL = _MAILS.by("id")
-# The conditions stand as in the indexes, so that these are used.
+# The conditions are written as in the indexes, so that the indexes are used.
 _DUE = limited(
     select(*_MAILS.columns)
     .where(text("state = 'queued'"))
@@ -30,6 +30,7 @@ _TROUBLED = limited(
     .where(text("state = 'failed' OR (state = 'queued' AND last_error IS NOT NULL)"))
     .order_by(_mails.position)
 )
+_OF_MAILING = _MAILS.by("mailing_id", ordered=True)
 _SAVE_MAIL = _MAILS.update("text", "state", "attempts", "next_attempt_at", "last_error")
 
 
@@ -45,6 +46,10 @@ class MailRecords(Records):
         """Return the mail."""
         row = self._session.one(_MAIL, (mail_id.bytes,))
         return None if row is None else _MAILS.record(row)
+
+    def of_mailing(self, mailing_id: UUID) -> Sequence[ServiceMail]:
+        """Return the mails of one mailing, in the order in which they were queued."""
+        return [_MAILS.record(row) for row in self._session.all(_OF_MAILING, (mailing_id.bytes,))]
 
     def due(self, now: datetime, limit: int) -> Sequence[ServiceMail]:
         """Return queued mails whose time has come, oldest first."""

@@ -16,9 +16,11 @@ from service.store.delivery.leases import LeaseRecords
 from service.store.delivery.outgoing_mails import MailRecords
 from service.store.delivery.webhooks import WebhookRecords
 from service.store.incidents.acknowledgements import AcknowledgementRecords
+from service.store.incidents.board import BoardRecords
 from service.store.incidents.contacts import ContactRecords
 from service.store.incidents.customers import CustomerRecords
 from service.store.incidents.decisions import DecisionRecords
+from service.store.incidents.drafts import DraftRecords
 from service.store.incidents.erasure import ErasureRecords
 from service.store.incidents.idempotency import ResponseRecords
 from service.store.incidents.inbox import InboxRecords
@@ -31,6 +33,7 @@ from service.store.log.audit import AuditRecords
 from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.cosignatures import CosignatureRecords
 from service.store.log.tree import TreeRecords
+from service.store.search.finding import SearchRecords
 from service.store.sql.records import Records
 from service.store.sql.session import Session
 
@@ -99,4 +102,7 @@ class SqlTransaction:
     tokens = Repository(TokenRecords)
     mails = Repository(MailRecords)
     alerts = Repository(AlertRecords)
+    drafts = Repository(DraftRecords)
     figures = Repository(FigureRecords)
+    board = Repository(BoardRecords)
+    search = Repository(SearchRecords)

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, select
 
 from notifications.customer.records import Contact, ContactRole, MailContent
 from notifications.errors import required
+from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import (
     from_microseconds,
     from_optional_microseconds,
@@ -96,6 +97,7 @@ class ContactRecords(Records):
                 contact.phone,
             ),
         )
+        SearchDocuments(self._session).put_contact(contact)
         self._changed("customers")
 
     def contact(self, contact_id: UUID) -> Contact | None:
@@ -131,6 +133,7 @@ class ContactRecords(Records):
                 contact.phone,
             ),
         )
+        SearchDocuments(self._session).put_contact(contact)
         self._changed("customers")
 
     def contacts(self, customer_id: UUID) -> Sequence[Contact]:

@@ -32,7 +32,9 @@ from service.store.tables.customers import (
 from service.store.tables.erasing import ErasureOrderRow, ErasureRow
 from service.store.tables.incidents import (
     DecisionRow,
+    IncidentDraftRow,
     IncidentFactsRow,
+    IncidentOverviewRow,
     IncidentRow,
     StoredResponseRow,
     TicketCounterRow,
@@ -60,6 +62,7 @@ from service.store.tables.notices import (
     SealTimestampRow,
     SentMessageRow,
 )
+from service.store.tables.search import SearchDocumentRow
 from service.store.tables.serving import (
     AcknowledgementRow,
     BounceRow,
@@ -104,7 +107,9 @@ __all__ = [
     "FeedbackRow",
     "GrantRow",
     "InboxItemRow",
+    "IncidentDraftRow",
     "IncidentFactsRow",
+    "IncidentOverviewRow",
     "IncidentRow",
     "LinkRow",
     "LogCheckpointRow",
@@ -125,6 +130,7 @@ __all__ = [
     "SealProofRow",
     "SealTimestampRow",
     "SealedNoticeRow",
+    "SearchDocumentRow",
     "SentMessageRow",
     "ServiceMailRow",
     "SessionRow",

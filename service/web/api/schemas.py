@@ -26,8 +26,8 @@ class ProblemOut(BaseModel):
     errors: list[FaultOut] | None = None
 
 
-#: FastAPI would build the schema of a ``model`` again for each status of each route, over a second for each start.
-#: So statuses refer to the schema, which is in the document because one route names it as a model.
+#: FastAPI would build the schema of a ``model`` again for each status of each route, which costs over a second at each
+#: start. So statuses only refer to the schema. It is in the document because one route names it as a model.
 _PROBLEM = {"schema": {"$ref": "#/components/schemas/ProblemOut"}}
 
 

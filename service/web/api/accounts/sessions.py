@@ -1,4 +1,4 @@
-"""One's own account: who calls, what it may do, where it is signed in."""
+"""The caller's own account: its roles, permissions and sessions."""
 
 from uuid import UUID
 
@@ -28,7 +28,7 @@ router = api_router("/api/v1/account", tags=["account"])
 
 @router.get("", response_model=OneselfOut, summary="Who am I")
 async def oneself(access: Oneself) -> Response:
-    """Return who calls, its roles, and what it may do with the credential it used."""
+    """Return the caller, its roles, and its permissions with the credential of this request."""
     caller = access.caller
     account = await access.read_own(lambda tx: tx.accounts.require(caller.account_id))
     return json_response(_oneself_out(caller, account))
@@ -36,7 +36,7 @@ async def oneself(access: Oneself) -> Response:
 
 @router.get("/sessions", response_model=SessionList, summary="Where one is signed in")
 async def list_sessions(access: Oneself) -> Response:
-    """Return one's sessions."""
+    """Return the caller's sessions."""
     caller = access.caller
     sessions = await access.read_own(lambda tx: tx.sessions.of_account(caller.account_id))
     return json_response(
@@ -46,7 +46,7 @@ async def list_sessions(access: Oneself) -> Response:
 
 @router.delete("/sessions/{session_id}", response_model=SignOutOut, summary="Sign out of one browser")
 async def end_session(request: Request, access: Oneself, session_id: UUID) -> Response:
-    """End one of one's sessions."""
+    """End one of the caller's sessions."""
     account_id = access.caller.account_id
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -62,7 +62,7 @@ async def end_session(request: Request, access: Oneself, session_id: UUID) -> Re
 
 @router.post("/sign-out-everywhere", response_model=SignOutOut, summary="Sign out everywhere")
 async def sign_out_everywhere(request: Request, access: Oneself, idempotency_key: IdempotencyKey = None) -> Response:
-    """End every session of one's own, this one too; tokens go on until they are revoked."""
+    """End every session of the caller, including this one. Tokens stay valid until they are revoked."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(SignOutOut(sessions_ended=sign_out(tx, act, access.caller.account_id)))

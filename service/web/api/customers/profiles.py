@@ -1,4 +1,4 @@
-"""Profiles: the levels a customer chose (11.1.1.3), and what another choice would have changed."""
+"""Profiles: the levels that a customer chose (11.1.1.3), and what another choice would have changed."""
 
 from datetime import datetime, timedelta
 from typing import Literal
@@ -39,7 +39,7 @@ from service.web.api.requests import (
 )
 from service.web.api.schemas import api_router
 
-#: How far a profile dry run looks back.
+#: The period that a dry run of a profile covers.
 _LOOK_BACK = timedelta(days=365)
 
 router = api_router("/api/v1/customers", tags=["customers"])
@@ -54,7 +54,7 @@ async def choose(
     profile: ProfileIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Record the levels the customer chose, from a moment on; earlier versions stay, and stay in force until then."""
+    """Record the levels that the customer chose, from a moment on. Earlier versions stay in force until then."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         chosen = choose_profile(
@@ -67,7 +67,7 @@ async def choose(
 
 @router.get("/{customer_id}/profiles", response_model=ProfileList, summary="Profile versions")
 async def list_profiles(access: MayReadProfiles, customer_id: UUID) -> Response:
-    """Return every profile version of the customer; none means that the default levels apply."""
+    """Return every profile version of the customer. Without a version, the default levels apply."""
 
     def work(tx: Transaction) -> ProfileList:
         tx.customers.require(customer_id)
@@ -85,9 +85,9 @@ async def dry_run(
     profile: ProfileIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Return how many notices more or fewer the customer would have got over the last 12 months.
+    """Return how many more or fewer notices the customer would have got over the last 12 months.
 
-    It is worked out over every incident. Only those who may read incidents learn which and how many they were.
+    The result covers every incident. Only callers who may read incidents learn which and how many incidents differ.
     """
     answer = await profile_dry_run(context, access, customer_id, profile)
     return await inspect_request(request, access, idempotency_key, lambda _tx: answer)
@@ -126,8 +126,8 @@ def _dry_run_out(customer: Customer, result: ProfileDryRun, since: datetime, *, 
 def _difference_out(
     customer: Customer, incident: Incident, present: Decision, changed: Decision, *, in_full: bool
 ) -> ProfileDifferenceOut:
-    told, would_be = present.verdict is Verdict.NOTIFY, changed.verdict is Verdict.NOTIFY
-    notice: Literal["more", "fewer", "same"] = "same" if told == would_be else "more" if would_be else "fewer"
+    notified, would_be = present.verdict is Verdict.NOTIFY, changed.verdict is Verdict.NOTIFY
+    notice: Literal["more", "fewer", "same"] = "same" if notified == would_be else "more" if would_be else "fewer"
     if not in_full:
         return ProfileDifferenceOut(aware_at=incident.facts.aware_at, notice=notice)
     return ProfileDifferenceOut.model_construct(

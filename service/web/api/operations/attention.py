@@ -1,44 +1,84 @@
-"""What waits for a person, and alerts that somebody saw."""
+"""The board: what waits for a person; and marking alerts as seen."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from notifications.errors import NotFoundError, StateConflictError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.permissions import Permission
 from service.monitoring.attention import AttentionKind, attention_list
-from service.monitoring.notice_findings import WITHOUT_INCIDENT
+from service.monitoring.raised_alerts import raised_alerts, see_alert
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out
-from service.web.api.requests import Answer, Context, IdempotencyKey, Limit, MayReadAttention, change, json_response
+from service.web.api.requests import (
+    Answer,
+    Context,
+    Cursor,
+    IdempotencyKey,
+    Limit,
+    MayReadAttention,
+    change,
+    json_response,
+)
 from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/attention", tags=["attention"])
 
 
 class AttentionItem(Out):
-    """One thing that waits for a person."""
+    """One item that waits for a person."""
 
     kind: AttentionKind
     due_at: Moment | None = Field(description="When it is, or could be, owed; null where nothing is owed by it yet.")
     overdue: bool
     incident_id: UUID | None = None
     ticket: str | None = None
-    #: None where it concerns several
+    #: None if the item concerns several customers
     customer_id: UUID | None = None
     notice_id: UUID | None = None
     delivery_id: UUID | None = None
     call_task_id: UUID | None = None
-    #: of an alert: by which it is said to be seen
+    #: of an alert: its id, to mark it as seen
     alert_id: UUID | None = None
-    what: str = Field(description="What stands in the way, in one line.")
+    what: str = Field(description="The obstacle, in one line.")
+
+
+class MailedOut(Out):
+    """A mail that told of an alert."""
+
+    recipient: str
+    #: ``queued``, ``sent``, ``failed`` or ``dropped``
+    state: str
+
+
+class AlertOut(Out):
+    """An alert that was raised."""
+
+    id: UUID
+    kind: str
+    key: str = Field(description="What it is about and how far it has got; raised once.")
+    raised_at: Moment
+    incident_id: UUID | None
+    notice_id: UUID | None
+    customer_id: UUID | None
+    what: str
+    seen_at: Moment | None
+    seen_by: str | None = Field(description="Who saw it first; `system:alerting` where its cause is over.")
+    mailed: list[MailedOut]
+
+
+class AlertPage(Out):
+    """A page of alerts, newest first."""
+
+    items: list[AlertOut]
+    next_cursor: str | None
 
 
 class SeenOut(Out):
-    """Who saw an alert first."""
+    """The person who saw an alert first."""
 
     alert_id: UUID
     seen_at: Moment
@@ -46,7 +86,7 @@ class SeenOut(Out):
 
 
 class AttentionList(Out):
-    """What waits, nearest deadline first."""
+    """The items that wait, nearest deadline first."""
 
     items: list[AttentionItem]
     complete: bool = Field(description="Whether everything was looked at; false where a list was longer than `limit`.")
@@ -54,37 +94,49 @@ class AttentionList(Out):
 
 @router.get("", response_model=AttentionList, summary="What waits for a person")
 async def list_attention(context: Context, access: MayReadAttention, limit: Limit = 100) -> Response:
-    """Return all that waits, nearest deadline first.
+    """Return everything that waits for a person, nearest deadline first.
 
-    Open questions, unreleased drafts, held notices, notices without their timestamp, deliveries in trouble, emergency
-    releases nobody reviewed, alerts nobody saw; customers that nobody can be told at, contacts whose certificate ends
-    or that failed a check, mails of the service that failed, paused channels, and what is wrong with the service
-    itself. Whoever may not read incidents gets the part after the semicolon alone.
+    About incidents: open questions, unreleased drafts, held notices, notices without their timestamp, failing
+    deliveries, unreviewed emergency releases, and unseen alerts. About operation: customers that cannot be notified,
+    contacts whose certificate ends or that failed a check, failed mails of the service, paused channels, and faults of
+    the service itself. A caller who may not read incidents gets only the second part.
     """
     now, reads_incidents = context.clock.now(), access.may(Permission.INCIDENT_READ)
     found = await access.read(lambda tx: attention_list(tx, now, limit, reads_incidents=reads_incidents))
     return json_response(AttentionList.model_validate(found))
 
 
+@router.get("/alerts", response_model=AlertPage, summary="Alerts that were raised")
+async def list_alerts(
+    access: MayReadAttention,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    *,
+    unseen: Annotated[bool, Query(description="Only those that nobody saw.")] = False,
+) -> Response:
+    """Return alerts, newest first, with whom they were mailed to and who saw them.
+
+    A caller who may not read incidents gets those that are about no incident. That an alert was seen takes it off the list
+    of what waits; it stops no mail, for a mail tells of a new alert: of the next stage, or of another object.
+    """
+    reads_incidents = access.may(Permission.INCIDENT_READ)
+    page = access.page(limit, cursor)
+    found, following = await access.read(
+        lambda tx: raised_alerts(tx, page, reads_incidents=reads_incidents, unseen=unseen)
+    )
+    items = [AlertOut.model_validate(item) for item in found]
+    return json_response(AlertPage(items=items, next_cursor=access.next_cursor(following)))
+
+
 @router.post("/alerts/{alert_id}/seen", response_model=SeenOut, summary="Say that an alert was seen")
 async def see(
     request: Request, access: MayReadAttention, alert_id: UUID, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Take an alert off the list; whoever says so first is recorded. An emergency release is reviewed instead."""
+    """Remove an alert from the list and record who saw it first. An emergency release must be reviewed instead."""
     reads_incidents = access.may(Permission.INCIDENT_READ)
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        alert = tx.alerts.get(alert_id)
-        if alert is None or not (reads_incidents or alert.kind in WITHOUT_INCIDENT):
-            raise NotFoundError("alert", alert_id)
-        if alert.kind == "release_overridden":
-            raise StateConflictError("an emergency release is reviewed: POST /notices/{notice_id}/override-review")
-        if alert.seen_at is None:
-            tx.alerts.mark_seen(alert_id, act.now, act.actor)
-            tx.audit.append([
-                act.entry("alert.seen", subjects={"alert": str(alert_id)}, detail={"kind": alert.kind}),
-            ])  # fmt: skip
-        seen_at, seen_by = (act.now, act.actor) if alert.seen_at is None else (alert.seen_at, alert.seen_by or "")
-        return Answer(SeenOut(alert_id=alert_id, seen_at=seen_at, seen_by=seen_by))
+        alert = see_alert(tx, act, alert_id, reads_incidents=reads_incidents)
+        return Answer(SeenOut(alert_id=alert_id, seen_at=alert.seen_at or act.now, seen_by=alert.seen_by or ""))
 
     return await change(request, access, idempotency_key, work)
