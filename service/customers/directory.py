@@ -57,7 +57,7 @@ class ListedCustomer:
     #: None before the first agreement takes effect
     in_force: AgreementBinding | None
     state: CustomerState
-    #: no contact is active, so that nobody could be told by mail
+    #: no contact is active, so that nobody could get a mail
     is_unreachable: bool
 
 

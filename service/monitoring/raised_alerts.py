@@ -1,4 +1,4 @@
-"""Alerts that were raised: who was told of each by mail, and who saw it."""
+"""Alerts that were raised: who got a mail about each, and who saw it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -18,7 +18,7 @@ _KINDS_WITHOUT_INCIDENT = tuple(sorted(WITHOUT_INCIDENT))
 
 @dataclass(frozen=True, slots=True)
 class RaisedAlert(Alert):
-    """An alert with the mails that told of it."""
+    """An alert with the mails about it."""
 
     mailed: Sequence[ServiceMail] = ()
 

@@ -84,7 +84,7 @@ class Alert:
     what: str = ""
     seen_at: datetime | None = None
     seen_by: str | None = None
-    #: names the mails that told of it, together with others of one cause; None where none was sent
+    #: names the mails about it, together with others of one cause; None where none was sent
     mailing_id: UUID | None = None
 
 

@@ -26,7 +26,7 @@ _MORE: tuple[tuple[str, str, str, str, tuple[tuple[str, str], ...], tuple[str, .
      (("CERT", "cert@vermessung.example"),), ()),
     ("Northgate Rail Signalling", "en", "Europe/London", "2025-04-01", (("Control", "noc@northgate-rail.example"),),
      ()),
-    # Nobody can be told here: the lists say so.
+    # Nobody can be notified here: the lists say so.
     ("Port autonome de Kerlann", "fr", "Europe/Paris", "2026-05-01", (), ()),
 )  # fmt: skip
 
@@ -51,7 +51,7 @@ async def prepare_first_look(api: httpx2.AsyncClient, now: datetime) -> None:
         for order, (who, email) in enumerate(contacts, 1):
             contact = {"name": who, "email": email, "language": language, "order": order, "address_confirmed": True}
             await _done(api.post(f"/customers/{customer['id']}/contacts", json=contact))
-    # Customers are told of the end by a last notice.
+    # A last notice tells customers of the end.
     closed = await _done(api.post(f"/incidents/{told['id']}/close", headers={"If-Match": "*"}))
     await _done(api.post(f"/incidents/{told['id']}/release", headers={"If-Match": f'"{closed["version"]}"'}))
     ids = {key: item["id"] for key, item in zip("abc", listed, strict=False)}

@@ -1,4 +1,4 @@
-"""One click signs in as a person of the demonstration: only on this machine, and only from a page of the demonstration."""
+"""One click signs in as a person of the demonstration: only on this machine, only from a page of its own."""
 
 import hmac
 import secrets

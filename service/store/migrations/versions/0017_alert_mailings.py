@@ -1,4 +1,4 @@
-"""Alerts name the mails that told of them."""
+"""Alerts name the mails about them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +13,7 @@ _MAILING = sa.text("mailing_id IS NOT NULL")
 
 
 def upgrade() -> None:
-    """Make the change. Alerts and mails of before belong to no mailing: nobody recorded which told of which."""
+    """Make the change. Alerts and mails of before belong to no mailing: which mail was about which was not recorded."""
     op.add_column("alerts", sa.Column("mailing_id", _ID, nullable=True))
     op.add_column("service_mails", sa.Column("mailing_id", _ID, nullable=True))
     op.create_index(

@@ -47,7 +47,7 @@ class AttentionItem(Out):
 
 
 class MailedOut(Out):
-    """A mail that told of an alert."""
+    """A mail about an alert."""
 
     recipient: str
     #: ``queued``, ``sent``, ``failed`` or ``dropped``
@@ -116,8 +116,8 @@ async def list_alerts(
 ) -> Response:
     """Return alerts, newest first, with whom they were mailed to and who saw them.
 
-    A caller who may not read incidents gets those that are about no incident. That an alert was seen takes it off the list
-    of what waits; it stops no mail, for a mail tells of a new alert: of the next stage, or of another object.
+    A caller who may not read incidents gets those that are about no incident. An alert that was seen leaves the board.
+    It stops no mail: each mail is about a new alert, of the next stage or of another object.
     """
     reads_incidents = access.may(Permission.INCIDENT_READ)
     page = access.page(limit, cursor)

@@ -1,4 +1,4 @@
-"""Alerts that were raised: how far each has got, who was told by mail, and who saw it."""
+"""Alerts that were raised: how far each has got, who got a mail, and who saw it."""
 
 from typing import Any
 from uuid import UUID
