@@ -63,9 +63,8 @@ SCOPED = {
     "incidents": "current_decisions decisions facts_at get page require",
     "log": "checkpoint cosignatures node_hashes size timestamped_checkpoint timestamped_sizes",
     "mails": "add",
-    "notices": "acknowledgements add_acknowledgement add_opening get inbox inbox_counts of_incident openings"
-    " page require seal"
-    " seal_entry_id",
+    "notices": "acknowledgements add_acknowledgement add_opening get inbox inbox_counts of_incident openings page"
+    " require seal seal_entry_id",
     "responses": "add get",
     "questions": "add feedback get of_incident of_notice require save set_feedback unanswered",
     "search": "find",
