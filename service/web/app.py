@@ -17,6 +17,7 @@ from service.web.api.limits import RequestLimits
 from service.web.api.notices import acknowledgements, call_tasks, escalation, notices
 from service.web.api.operations import attention, channels, keys, settings
 from service.web.api.requests import ApiContext
+from service.web.api.resources import resources as inventory
 from service.web.api.schemas import PROBLEM_RESPONSES
 from service.web.console.routes import ConsoleParts, install_console
 
@@ -86,6 +87,7 @@ def create_app(
         trail,
         webhooks,
         erasures,
+        inventory,
     )
     # Each router goes into the application itself: a router between would build every route once more.
     for router in (*(resource.router for resource in resources), erasures.of_strangers):

@@ -108,6 +108,9 @@ async def build_world(running, api):
             "returned_id": "00000000-0000-4000-8000-000000000000",
             "alert_id": "00000000-0000-4000-8000-000000000000",
             **dict.fromkeys(("grant_id", "member_id"), "00000000-0000-4000-8000-000000000000"),
+            "lookup_id": "00000000-0000-4000-8000-000000000000",
+            "kind": "machine",
+            "identifier": "vm-1",
             "account_id": str(subject.id),
         }
     own = world.own["customer_id"]

@@ -10,6 +10,7 @@ from service.auth.scope.incidents import ScopedIncidents
 from service.auth.scope.log import ScopedAudit, ScopedLog
 from service.auth.scope.notices import ScopedNotices
 from service.auth.scope.operations import ScopedFigures, ScopedMails, ScopedResponses
+from service.auth.scope.resources import ScopedResources
 from service.auth.scope.visibility import OutOfScopeError
 from service.auth.scope.webhooks import ScopedWebhooks
 from service.ports.store import AccessTransaction
@@ -42,6 +43,7 @@ class ScopedTransaction:
         self.sessions = ScopedSessions(tx, scope)
         self.tokens = ScopedTokens(tx, scope)
         self.mails = ScopedMails(tx, scope)
+        self.resources = ScopedResources(tx, scope)
         self.figures = ScopedFigures(tx, scope)
 
     def __getattr__(self, name: str) -> NoReturn:

@@ -37,6 +37,7 @@ from service.store.tables.incidents import (
     StoredResponseRow,
     TicketCounterRow,
 )
+from service.store.tables.inventory import ResourceLookupRow, ResourceRow, ResourceSnapshotRow
 from service.store.tables.log import (
     AuditEntryRow,
     AuditOpeningRow,
@@ -116,6 +117,9 @@ __all__ = [
     "ProfileRow",
     "ReachabilityCheckRow",
     "RecoveryCodeRow",
+    "ResourceLookupRow",
+    "ResourceRow",
+    "ResourceSnapshotRow",
     "SealProofRow",
     "SealTimestampRow",
     "SealedNoticeRow",

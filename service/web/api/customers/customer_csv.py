@@ -8,7 +8,6 @@ import base64
 import binascii
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from notifications.canonical_json import timestamp_text
 from notifications.customer.records import AgreementBinding, Contact, Customer
 from notifications.use_cases.customers.import_customers import CustomerLine, LineFault
 from service.web.api.customers.customer_schemas import AgreementIn, ContactIn, CustomerIn
+from service.web.api.sheets import SheetError, guarded, header_faults, sheet_rows, unguarded
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
@@ -41,14 +41,6 @@ _LISTS = frozenset({"services", "regions", "availability_zones"})
 _FLAGS = frozenset({"four_eyes", "contact_fallback", "contact_address_confirmed"})
 #: As spreadsheets write them in English, French and German.
 _FLAG_VALUES = {"true": True, "false": False, "vrai": True, "faux": False, "wahr": True, "falsch": False}
-#: Where a spreadsheet may begin a cell: at the start, and after whatever it may take for a separator.
-_CELL_BEGINS = r"((?:^|[;,|\t\r\n])[ \"]*)"
-#: A cell that begins so is a formula to a spreadsheet. One apostrophe is put before it, and taken away when it is read.
-_FORMULA_BEGINS = r"[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]"
-_FORMULA = re.compile(f"{_CELL_BEGINS}(?='*{_FORMULA_BEGINS})")
-_GUARDED = re.compile(f"{_CELL_BEGINS}'(?='*{_FORMULA_BEGINS})")
-_SEPARATORS = (",", ";", "\t")
-_SEPARATOR_LINE = re.compile(r"\"?sep=([,;\t|])\"?\r?\n", re.IGNORECASE)
 #: Longest cell: a certificate in base64.
 _MAX_CELL = 20_000
 #: Most lines of one file: what one transaction and one report can be asked to hold.
@@ -60,70 +52,23 @@ def parse_customers(content: bytes) -> tuple[list[CustomerLine], list[LineFault]
 
     NOT checked here: what depends on what is stored, such as agreements and whether a certificate serves.
     """
-    text = _decoded(content)
-    if text is None:
-        return [], [LineFault(1, "", "is neither UTF-8 nor UTF-16 nor Windows-1252: save the file as CSV UTF-8")]
-    named = _SEPARATOR_LINE.match(text)
-    if named is not None:
-        text = text[named.end() :]
-    skipped = 0 if named is None else 1
-    separator = _separator(text) if named is None else named[1]
     lines, faults = list[CustomerLine](), list[LineFault]()
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] | None = None
-    while True:
-        number = reader.line_num + skipped + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            return lines, [*faults, LineFault(number, "", f"is no CSV as RFC 4180 has it: {error}")]
-        if not any(cells):
-            # Spreadsheets end a file with rows of separators.
-            continue
-        if header is None:
-            header = _without_empty_end(cells, 0)
-            if found := list(_header_faults(header)):
-                return [], [LineFault(number, name, reason) for name, reason in found]
-        elif len(lines) >= MAX_LINES:
-            return lines, [*faults, LineFault(number, "", f"a file may have {MAX_LINES} lines")]
-        else:
-            parsed = _line(number, header, _without_empty_end(cells, len(header)), faults)
-            if parsed is not None:
-                lines.append(parsed)
-    if header is None:
-        return [], [LineFault(1, "", "the file is empty: its first line names the columns")]
+    try:
+        for number, cells in sheet_rows(io.BytesIO(content), COLUMNS):
+            if header is None:
+                header = cells
+                if found := list(header_faults(header, COLUMNS, ("name",))):
+                    return [], [LineFault(number, name, reason) for name, reason in found]
+            elif len(lines) >= MAX_LINES:
+                return lines, [*faults, LineFault(number, "", f"a file may have {MAX_LINES} lines")]
+            else:
+                parsed = _line(number, header, cells, faults)
+                if parsed is not None:
+                    lines.append(parsed)
+    except SheetError as error:
+        return lines, [*faults, LineFault(error.line, "", error.reason)]
     return lines, faults
-
-
-def _decoded(content: bytes) -> str | None:
-    """Return the text of a file by its byte order mark, else as UTF-8, else as Windows-1252; None where it is none."""
-    encodings = ("utf-16",) if content.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig", "cp1252")
-    for encoding in encodings:
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return None
-
-
-def _separator(text: str) -> str:
-    """Return the separator by which the first line names most columns; a comma where none does."""
-    first = text.lstrip("\r\n").partition("\n")[0].replace('"', "").strip()
-
-    def named(separator: str) -> int:
-        return len(set(first.split(separator)) & set(COLUMNS))
-
-    return max(_SEPARATORS, key=named)
-
-
-def _without_empty_end(cells: list[str], least: int) -> list[str]:
-    """Return the cells without the empty ones at the end, but at least so many."""
-    end = len(cells)
-    while end > least and not cells[end - 1]:
-        end -= 1
-    return cells[:end]
 
 
 def format_customers(
@@ -146,7 +91,7 @@ def format_customers(
 
 def _row(cells: Iterable[object]) -> str:
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\r\n").writerow([_guarded(_text(cell)) for cell in cells])
+    csv.writer(buffer, lineterminator="\r\n").writerow([guarded(_text(cell)) for cell in cells])
     return buffer.getvalue()
 
 
@@ -162,25 +107,6 @@ def _text(value: object) -> str:
     return str(getattr(value, "value", value))
 
 
-def _guarded(cell: str) -> str:
-    return _FORMULA.sub(r"\1'", cell)
-
-
-def _unguarded(cell: str) -> str:
-    return _GUARDED.sub(r"\1", cell)
-
-
-def _header_faults(header: Sequence[str]) -> Iterator[tuple[str, str]]:
-    known = ", ".join(COLUMNS)
-    for position, name in enumerate(header):
-        if name not in COLUMNS:
-            yield name[:100], f"is no column; known are {known}"
-        elif name in header[:position]:
-            yield name, "stands twice"
-    if "name" not in header:
-        yield "name", "is missing"
-
-
 def _line(number: int, header: Sequence[str], cells: Sequence[str], faults: list[LineFault]) -> CustomerLine | None:
     """Return a line, or None with what is wrong with it added to ``faults``."""
     if len(cells) != len(header):
@@ -192,7 +118,7 @@ def _line(number: int, header: Sequence[str], cells: Sequence[str], faults: list
         if len(cell) > _MAX_CELL:
             faults.append(LineFault(number, column, f"is longer than {_MAX_CELL} characters"))
         elif cell != "":
-            value = _value(column, _unguarded(cell))
+            value = _value(column, unguarded(cell))
             if value is None:
                 reason = "must be true or false" if column in _FLAGS else "must be the base64 of a certificate in DER"
                 faults.append(LineFault(number, column, reason))
