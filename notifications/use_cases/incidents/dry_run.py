@@ -5,13 +5,14 @@ from datetime import datetime
 from uuid import UUID
 
 from notifications.classification import Classification
-from notifications.customer.records import Customer, LevelChoice, ProfileVersion
-from notifications.decision import Decision
+from notifications.customer.records import Customer, LevelChoice, ProfileVersion, takes_part
+from notifications.decision import Decision, without_consent
 from notifications.incident import Incident, IncidentFacts, validate_facts
 from notifications.ports import Page, Transaction
 from notifications.use_cases.incidents.apply_facts import verify_customers_exist
 from notifications.use_cases.incidents.customer_decider import (
     Agreements,
+    CustomerCase,
     CustomerDecider,
     customer_case,
     customer_cases,
@@ -37,14 +38,20 @@ class ProfileDryRun:
     differing: tuple[tuple[Incident, Decision, Decision], ...]
 
 
-def dry_run_incident(tx: Transaction, now: datetime, facts: IncidentFacts, agreements: Agreements) -> IncidentDryRun:
+def dry_run_incident(
+    tx: Transaction, now: datetime, facts: IncidentFacts, agreements: Agreements, *, exercise: bool = False
+) -> IncidentDryRun:
     """Return the decision for every customer; raises InvalidInputError as ``record_incident`` does."""
     validate_facts(facts, agreements.reference, now)
     verify_customers_exist(tx, facts)
     decider = CustomerDecider(facts, agreements)
-    return IncidentDryRun(
-        decider.reference, tuple((case.customer, decider.decide(case)) for case in customer_cases(tx))
-    )
+
+    def decide(case: CustomerCase) -> Decision:
+        decision = decider.decide(case)
+        takes_no_part = exercise and not takes_part(tx.customers.contacts(case.customer.id))
+        return without_consent(decision) if takes_no_part else decision
+
+    return IncidentDryRun(decider.reference, tuple((case.customer, decide(case)) for case in customer_cases(tx)))
 
 
 def dry_run_profile(
@@ -74,7 +81,7 @@ def dry_run_profile(
     while True:
         incidents, cursor = tx.incidents.page(Page(_PAGE, cursor))
         for incident in incidents:
-            if incident.facts.aware_at < since:
+            if incident.facts.aware_at < since or incident.exercise:
                 continue
             examined += 1
             decider = CustomerDecider(incident.facts, agreements)

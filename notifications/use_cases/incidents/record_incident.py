@@ -17,13 +17,15 @@ class IncidentResult:
     consequences: Consequences
 
 
-def record_incident(tx: Transaction, act: AuditContext, facts: IncidentFacts, agreements: Agreements) -> IncidentResult:
-    """Declare an incident (7.6.2).
+def record_incident(
+    tx: Transaction, act: AuditContext, facts: IncidentFacts, agreements: Agreements, *, exercise: bool = False
+) -> IncidentResult:
+    """Declare an incident (7.6.2), or an exercise, which stays one.
 
     Raises InvalidInputError with every fault of the facts; nothing is stored then.
 
     1. Validate the facts against the reference agreement and the current time. Check that the stated customers exist.
-    2. Assign the ticket number and store the incident.
+    2. Assign the ticket number, of a series of its own for exercises, and store the incident.
     3. Record the declaration, classify, decide per customer and draft notices, as for every later change.
     """
     # 1.
@@ -31,15 +33,17 @@ def record_incident(tx: Transaction, act: AuditContext, facts: IncidentFacts, ag
     verify_customers_exist(tx, facts)
     # 2.
     year = act.now.year
+    number = tx.incidents.next_ticket_number(year, exercise=exercise)
     incident = Incident(
         id=act.identifiers.new_id(),
-        ticket=f"INC-{year}-{tx.incidents.next_ticket_number(year):06d}",
+        ticket=f"{'EX' if exercise else 'INC'}-{year}-{number:06d}",
         state=IncidentState.OPEN,
         version=1,
         facts=facts,
         opened_at=act.now,
         updated_at=act.now,
         opened_by=act.actor,
+        exercise=exercise,
     )
     tx.incidents.add(incident)
     # 3.

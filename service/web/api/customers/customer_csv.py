@@ -34,11 +34,12 @@ _CONTACT = {
     "contact_name": "name", "contact_role": "role", "contact_email": "email", "contact_language": "language",
     "contact_time_zone": "time_zone", "contact_order": "order", "contact_fallback": "fallback",
     "contact_mail_content": "mail_content", "contact_smime_certificate": "smime_certificate",
-    "contact_phone": "phone", "contact_address_confirmed": "address_confirmed",
+    "contact_phone": "phone",
+    "contact_takes_exercises": "takes_exercises", "contact_address_confirmed": "address_confirmed",
 }  # fmt: skip
 COLUMNS = (*_CUSTOMER, *_AGREEMENT, *_CONTACT)
 _LISTS = frozenset({"services", "regions", "availability_zones"})
-_FLAGS = frozenset({"four_eyes", "contact_fallback", "contact_address_confirmed"})
+_FLAGS = frozenset({"four_eyes", "contact_fallback", "contact_takes_exercises", "contact_address_confirmed"})
 #: As spreadsheets write them in English, French and German.
 _FLAG_VALUES = {"true": True, "false": False, "vrai": True, "faux": False, "wahr": True, "falsch": False}
 #: Longest cell: a certificate in base64.

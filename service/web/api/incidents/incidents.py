@@ -26,6 +26,7 @@ from service.web.api.incidents.assessment_schemas import (
 )
 from service.web.api.incidents.incident_schemas import (
     AffectedCustomerIn,
+    DeclarationIn,
     FactsIn,
     IncidentOut,
     facts_json,
@@ -93,14 +94,14 @@ async def declare(
     request: Request,
     context: Context,
     access: MayDeclareIncidents,
-    facts: FactsIn,
+    facts: DeclarationIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Record it, give it a ticket, classify it, decide for every customer and draft the notices that are owed."""
     domain = facts.to_domain(context.default_language)
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
-        return _answer(context, record_incident(tx, act, domain, context.agreements), 201)
+        return _answer(context, record_incident(tx, act, domain, context.agreements, exercise=facts.exercise), 201)
 
     return await change(request, access, idempotency_key, work)
 

@@ -108,6 +108,7 @@ async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID,
     spoken = reader_language(request, access.caller)
     values: dict[str, Any] = {
         "notice": found.notice,
+        "exercise": found.notice.exercise,
         "customer": found.customer,
         "sealed": found.sealed,
         "served": found.served,
