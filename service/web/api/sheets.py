@@ -9,7 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Collection, Iterator
-from typing import BinaryIO
+from typing import IO
 
 #: Where a spreadsheet may begin a cell: at the start, and after what it may take for a separator.
 _CELL_BEGINS = r"((?:^|[;,|\t\r\n])[ \"]*)"
@@ -30,7 +30,7 @@ class SheetError(Exception):
         super().__init__(reason)
 
 
-def sheet_rows(file: BinaryIO, columns: Collection[str]) -> Iterator[tuple[int, list[str]]]:
+def sheet_rows(file: IO[bytes], columns: Collection[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield (line number, cells) of each row that is not empty, the header first; a row at a time is in memory.
 
     Empty cells after the last column are left out. Raises SheetError.
@@ -85,7 +85,7 @@ def unguarded(cell: str) -> str:
     return _GUARDED.sub(r"\1", cell)
 
 
-def _encoding(file: BinaryIO) -> str:
+def _encoding(file: IO[bytes]) -> str:
     """Return the encoding by the byte order mark, else UTF-8, else Windows-1252; raises SheetError where it is none."""
     begin = file.read(2)
     for encoding in ("utf-16",) if begin in {b"\xff\xfe", b"\xfe\xff"} else ("utf-8-sig", "cp1252"):

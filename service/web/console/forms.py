@@ -37,11 +37,14 @@ class Form:
         return list(self._fields.get(name, ()))
 
 
-async def form_of(request: Request) -> Form:
-    """Return the form of a request; raises HTTPException 400 for one that is not well formed."""
+async def form_of(request: Request, longest: int = _MAX_FIELD_CHARACTERS) -> Form:
+    """Return the form of a request; raises HTTPException 400 for one that is not well formed.
+
+    ``longest``: characters of one field. A page that gives back what was typed takes more than it accepts.
+    """
     fields: dict[str, list[str]] = {}
     for name, value in (await request.form()).multi_items():
-        if isinstance(value, str) and len(value) <= _MAX_FIELD_CHARACTERS:
+        if isinstance(value, str) and len(value) <= longest:
             fields.setdefault(name, []).append(value)
     return Form(fields)
 

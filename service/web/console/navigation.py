@@ -22,6 +22,9 @@ AREAS = (
     Area("home", "/", Permission.SELF, at_provider=False),
     Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
+    Area("inventory", "/inventory", Permission.RESOURCE_READ, at_provider=True),
+    # Of two entries of one name, the first that may be opened is shown.
+    Area("inventory", "/inventory/import", Permission.RESOURCE_CHANGE, at_provider=True),
     Area("audit", "/audit", Permission.LOG_READ, at_provider=True),
     Area("account", "/account", Permission.SELF, at_provider=False),
 )
@@ -29,7 +32,9 @@ AREAS = (
 
 def areas_of(caller: Caller) -> Iterator[Area]:
     """Return the areas that a caller may open."""
+    shown: set[str] = set()
     for area in AREAS:
         scope = caller.scope(area.permission)
-        if scope is not None and (scope.at_provider or not area.at_provider):
+        if area.name not in shown and scope is not None and (scope.at_provider or not area.at_provider):
+            shown.add(area.name)
             yield area

@@ -19,6 +19,8 @@ from service.web.console.pages import (
     channel_page,
     erasure_page,
     home,
+    inventory_import,
+    inventory_pages,
     notice_page,
     reachability_page,
     verify_page,
@@ -68,6 +70,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         call_pages.router,
         reachability_page.router,
         webhooks_page.router,
+        inventory_import.router,
+        inventory_pages.router,
         credential_pages.router,
         session_pages.router,
     ):

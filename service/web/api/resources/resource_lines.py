@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any, BinaryIO
+from typing import IO, Any
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -50,7 +50,7 @@ class ParsedFile:
     faults: Sequence[ResourceFault]
 
 
-def parse_resources(file: BinaryIO, form: ImportFormat) -> ParsedFile:
+def parse_resources(file: IO[bytes], form: ImportFormat) -> ParsedFile:
     """Return the lines of a file; one line of the file is read at a time.
 
     NOT checked here: what depends on what is stored, such as whether a customer exists.
@@ -73,7 +73,7 @@ def parse_resources(file: BinaryIO, form: ImportFormat) -> ParsedFile:
     return ParsedFile(lines, faults)
 
 
-def _csv_lines(file: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:
+def _csv_lines(file: IO[bytes]) -> Iterator[tuple[int, dict[str, str]]]:
     header: list[str] | None = None
     for number, cells in sheet_rows(file, COLUMNS):
         if header is None:
@@ -87,7 +87,7 @@ def _csv_lines(file: BinaryIO) -> Iterator[tuple[int, dict[str, str]]]:
             yield number, stated
 
 
-def _json_lines(file: BinaryIO, faults: list[ResourceFault]) -> Iterator[tuple[int, Any]]:
+def _json_lines(file: IO[bytes], faults: list[ResourceFault]) -> Iterator[tuple[int, Any]]:
     number = 0
     while line := file.readline(_MAX_LINE_BYTES):
         number += 1

@@ -17,7 +17,7 @@ from notifications.customer.inventory import (
 from service.web.api.fields import Line, Moment, Out, Schema
 
 #: Most values of one field of a look-up, and most identifiers.
-_MAX_VALUES = 50
+MAX_VALUES = 50
 MAX_IDENTIFIERS = 1000
 
 
@@ -27,11 +27,19 @@ def _printable(text: str) -> str:
     return text
 
 
+_MAX_TERM_CHARACTERS = 200
+
+
+def is_term(text: str) -> bool:
+    """Return whether a text, without spaces around it, can be an identifier or a place."""
+    return 0 < len(text) <= _MAX_TERM_CHARACTERS and text.isprintable()
+
+
 #: an identifier or a place, as the provider names it
 Term = Annotated[
     str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_printable)
 ]
-_Terms = Annotated[list[Term], Field(max_length=_MAX_VALUES)]
+_Terms = Annotated[list[Term], Field(max_length=MAX_VALUES)]
 
 
 class ResourcePlaceIn(Schema):
@@ -139,7 +147,7 @@ class FailedPartIn(Schema):
     at: Moment | None = Field(default=None, description="A single moment, instead of `starts_at`.")
     starts_at: Moment | None = Field(default=None, description="The beginning, included.")
     ends_at: Moment | None = Field(default=None, description="The end, excluded; null while it lasts.")
-    kinds: list[InventoryKind] = Field(default_factory=list, max_length=_MAX_VALUES)
+    kinds: list[InventoryKind] = Field(default_factory=list, max_length=MAX_VALUES)
     services: _Terms = Field(default_factory=list)
     regions: _Terms = Field(default_factory=list)
     availability_zones: _Terms = Field(default_factory=list)

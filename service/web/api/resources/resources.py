@@ -5,7 +5,7 @@ import hashlib
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, BinaryIO
+from typing import IO, Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request
@@ -115,7 +115,7 @@ async def import_file(
 
 
 @asynccontextmanager
-async def _received(request: Request, allowed_bytes: int) -> AsyncIterator[tuple[BinaryIO, bytes]]:
+async def _received(request: Request, allowed_bytes: int) -> AsyncIterator[tuple[IO[bytes], bytes]]:
     """Yield the body as a file, with its digest; raises HttpProblemError 413 beyond the limit."""
     digest, size = hashlib.sha256(), 0
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as spooled:
