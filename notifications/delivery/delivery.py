@@ -95,7 +95,7 @@ class Delivery:
     #: when the next hop accepted it; None before that, and after a bounce
     sent_at: datetime | None = None
     #: its destination, see ``destination_of``
-    lane: str = ""
+    destination: str = ""
     #: since when its mails are summaries, because a server refused the full notice for its size; None for never
     too_large_at: datetime | None = None
 

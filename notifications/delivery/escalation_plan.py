@@ -120,7 +120,7 @@ class OpenCallTask:
 class EscalationPlan:
     """The steps to take now, and the time of the next check."""
 
-    standing: EscalationStatus
+    status: EscalationStatus
     queue: tuple[QueueDelivery, ...]
     open_task: OpenCallTask | None
     #: open tasks that are no longer needed

@@ -8,7 +8,7 @@ from enum import StrEnum
 class ReportStatus(StrEnum):
     """The status of one customer in one incident, at the time of the report."""
 
-    TOLD = "told"
+    NOTIFIED = "told"
     LATE = "late"
     MISSING = "missing"
     #: owed and not notified yet; the deadline is not over
@@ -76,7 +76,7 @@ class ReportLine:
     ticket: str | None
     #: the customer's pseudonym
     customer: str
-    standing: ReportStatus
+    status: ReportStatus
     cause: LateCause | None
     #: verdict, reasons and duties (``<id>:<clause>``) of the last decision; empty if there is no decision
     verdict: str
@@ -88,7 +88,7 @@ class ReportLine:
     #: earliest internal target of all decisions to notify; None in old entries, which did not record it
     target_at: datetime | None
     released_at: datetime | None
-    told_at: datetime | None
+    notified_at: datetime | None
     #: by how much the customer was notified after the deadline; None if in time or not at all
     delay: timedelta | None
     #: when each channel, including ``webhook``, first accepted it; without deliveries that bounced
@@ -100,7 +100,7 @@ class ReportLine:
     #: entries of the deadline (else of the last decision), of the first release and of the notification, or None
     decided_index: int | None
     released_index: int | None
-    told_index: int | None
+    notified_index: int | None
     #: the notice that was released first, else the first draft, else None
     notice: str | None
     #: every entry about this customer in this incident, in order
@@ -109,9 +109,9 @@ class ReportLine:
     @property
     def past_target(self) -> timedelta | None:
         """By how much the internal target was missed; None if it was met, or if there is none or no notification."""
-        if self.told_at is None or self.target_at is None or self.told_at <= self.target_at:
+        if self.notified_at is None or self.target_at is None or self.notified_at <= self.target_at:
             return None
-        return self.told_at - self.target_at
+        return self.notified_at - self.target_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +147,15 @@ class NotificationReport:
     #: exercises among the incidents; they are in no line, no override and no other count
     exercises: int
 
-    def standing_at(self, *standings: ReportStatus) -> tuple[ReportLine, ...]:
+    def with_status(self, *statuses: ReportStatus) -> tuple[ReportLine, ...]:
         """Return the lines with one of these statuses."""
-        return tuple(line for line in self.lines if line.standing in standings)
+        return tuple(line for line in self.lines if line.status in statuses)
 
     @property
     def complete(self) -> bool:
         """Whether no customer is late, missing or undecided, no decision is missing, and overrides were reviewed."""
         return (
-            not self.standing_at(ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED)
+            not self.with_status(ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED)
             and not any(item.kind is OverrideKind.UNREVIEWED for item in self.overrides)
             and not any(item.lacking for item in self.incidents)
         )

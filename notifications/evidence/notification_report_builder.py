@@ -233,17 +233,17 @@ class ReportBuilder:
         channels: dict[str, datetime] = {}
         for channel, at, _ in case.accepted.values():
             channels[channel] = min(at, channels.get(channel, at))
-        told_at, released_at = notified and notified[0], released and released[0]
-        standing = _status_of("" if last is None else last.verdict, due, told_at, as_of)
-        if standing is ReportStatus.UNDECIDED and not whole:
-            standing = ReportStatus.UNSTATED
+        notified_at, released_at = notified and notified[0], released and released[0]
+        status = _status_of("" if last is None else last.verdict, due, notified_at, as_of)
+        if status is ReportStatus.UNDECIDED and not whole:
+            status = ReportStatus.UNSTATED
         erased, decided = self._erased.get(customer), stating or last
         return ReportLine(
             incident=incident,
             ticket=self._tickets.get(incident),
             customer=customer,
-            standing=standing,
-            cause=_cause(standing, due, released_at),
+            status=status,
+            cause=_cause(status, due, released_at),
             verdict="" if last is None else last.verdict,
             reasons=() if last is None else last.reasons,
             duties=() if last is None else last.duties,
@@ -251,22 +251,22 @@ class ReportBuilder:
             due_kind=None if stating is None else stating.due_kind,
             target_at=min((item.target_at for item in owed if item.target_at), default=None),
             released_at=released_at,
-            told_at=told_at,
-            delay=told_at - due if told_at is not None and due is not None and told_at > due else None,
+            notified_at=notified_at,
+            delay=notified_at - due if notified_at is not None and due is not None and notified_at > due else None,
             channels=tuple(sorted(channels.items())),
             overridden=overridden,
             erased_at=None if erased is None else erased[1],
             decided_index=None if decided is None else decided.index,
             released_index=None if released is None else released[1],
-            told_index=None if notified is None else notified[1],
+            notified_index=None if notified is None else notified[1],
             notice=case.drafted if released is None else released[2] or None,
             indices=tuple(case.indices),
         )
 
 
-def _status_of(verdict: str, due_at: datetime | None, told_at: datetime | None, as_of: datetime) -> ReportStatus:
-    if told_at is not None:
-        return ReportStatus.LATE if due_at is not None and told_at > due_at else ReportStatus.TOLD
+def _status_of(verdict: str, due_at: datetime | None, notified_at: datetime | None, as_of: datetime) -> ReportStatus:
+    if notified_at is not None:
+        return ReportStatus.LATE if due_at is not None and notified_at > due_at else ReportStatus.NOTIFIED
     match verdict:
         case "":
             return ReportStatus.UNDECIDED
@@ -278,8 +278,8 @@ def _status_of(verdict: str, due_at: datetime | None, told_at: datetime | None, 
             return ReportStatus.AWAITED if due_at is not None and as_of <= due_at else ReportStatus.MISSING
 
 
-def _cause(standing: ReportStatus, due_at: datetime | None, released_at: datetime | None) -> LateCause | None:
-    match standing:
+def _cause(status: ReportStatus, due_at: datetime | None, released_at: datetime | None) -> LateCause | None:
+    match status:
         case ReportStatus.MISSING:
             return LateCause.NOT_RELEASED if released_at is None else LateCause.NOT_DELIVERED
         case ReportStatus.LATE:

@@ -66,9 +66,9 @@ def customer_view(facts: IncidentFacts, customer: Customer) -> CustomerView:
 def _unlisted(facts: IncidentFacts, customer: Customer, relation: ScopeRelation) -> AffectedCustomer:
     # Open questions about other customers' data are not used here, so the listed customers need no counting.
     nobody_listed = DataHarmTally.of(replace(facts, affected_customers=()))
-    standing = unlisted_situation(relation, facts.unlisted_customers, nobody_listed)
-    harm = {each.value: _answer(answer) for each, answer in zip(Property, standing.data_harm, strict=True)}
-    return AffectedCustomer(customer.id, _answer(standing.touched), data_harm=Harm(**harm))
+    situation = unlisted_situation(relation, facts.unlisted_customers, nobody_listed)
+    harm = {each.value: _answer(answer) for each, answer in zip(Property, situation.data_harm, strict=True)}
+    return AffectedCustomer(customer.id, _answer(situation.touched), data_harm=Harm(**harm))
 
 
 def _answer(established: str | None) -> Answer:

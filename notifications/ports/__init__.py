@@ -15,6 +15,7 @@ from notifications.ports.deliveries import DueDelivery as DueDelivery
 from notifications.ports.deliveries import InboxItem as InboxItem
 from notifications.ports.erasures import ErasureRepository as ErasureRepository
 from notifications.ports.escalations import EscalationRepository as EscalationRepository
+from notifications.ports.incidents import IncidentOverview as IncidentOverview
 from notifications.ports.incidents import IncidentRepository as IncidentRepository
 from notifications.ports.incidents import StoredDecision as StoredDecision
 from notifications.ports.log import Log as Log
@@ -23,6 +24,7 @@ from notifications.ports.log import TimestampedCheckpoint as TimestampedCheckpoi
 from notifications.ports.notices import NoticeRepository as NoticeRepository
 from notifications.ports.paging import Extent as Extent
 from notifications.ports.paging import Page as Page
+from notifications.ports.paging import intersected as intersected
 from notifications.ports.resources import ResourceRepository as ResourceRepository
 from notifications.ports.responses import ResponseRepository as ResponseRepository
 from notifications.ports.responses import StoredResponse as StoredResponse

@@ -58,7 +58,7 @@ def _quoted(line: str) -> str:
 def _environment(*, html: bool) -> Environment:
     environment = Environment(
         loader=DictLoader({name: _FOLDER.joinpath(name).read_text(encoding="utf-8") for name in _TEMPLATES}),
-        autoescape=html,  # noqa: S701 -- off for plain text alone, where an escape would be read as it stands
+        autoescape=html,  # noqa: S701 -- off only for plain text, whose readers would see the escapes
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -16,6 +16,7 @@ from service.bootstrap.console import build_console
 from service.bootstrap.core import Core, build_core
 from service.bootstrap.delivery import BackgroundTasks, start_background_tasks
 from service.bootstrap.signing import DEMONSTRATION_ADVICE, demonstration_parts, signing_health
+from service.bootstrap.statements import load_statements
 from service.channels.bounce_listener import BounceListener
 from service.crypto.secret_box import SecretBox
 from service.customers.erasure import ErasureTask
@@ -90,6 +91,7 @@ async def build_server(
             clock=core.clock,
             identifiers=core.identifiers,
             agreements=core.agreements,
+            statements=load_statements(settings.statements.file),
             sealing=core.sealing,
             default_language=settings.provider.default_language,
             keys=core.keeper,

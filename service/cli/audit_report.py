@@ -23,7 +23,7 @@ from notifications.evidence.notification_report import (
 )
 
 _STYLES = {
-    ReportStatus.TOLD: "green", ReportStatus.NOT_OWED: "green", ReportStatus.AWAITED: "yellow",
+    ReportStatus.NOTIFIED: "green", ReportStatus.NOT_OWED: "green", ReportStatus.AWAITED: "yellow",
     ReportStatus.PENDING: "yellow", ReportStatus.LATE: "bold red", ReportStatus.MISSING: "bold red",
     ReportStatus.UNDECIDED: "bold red",
     ReportStatus.UNSTATED: "yellow",
@@ -43,10 +43,10 @@ def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[s
     console = Console()
     table = Table("incident", "customer", "", "verdict", "due", "told", "entries", box=None, pad_edge=False)
     for line in made.lines:
-        standing = Text(line.standing.value + (" (override)" if line.overridden else ""), _STYLES[line.standing])
+        status = Text(line.status.value + (" (override)" if line.overridden else ""), _STYLES[line.status])
         table.add_row(
-            Text(line.incident), Text(_named(line, names)), standing, Text(line.verdict),
-            _time(line.due_at), _time(line.told_at), Text(_spans(line.indices)),
+            Text(line.incident), Text(_named(line, names)), status, Text(line.verdict),
+            _time(line.due_at), _time(line.notified_at), Text(_spans(line.indices)),
         )  # fmt: skip
     console.print(table)
     for title, found in _lists(made, names):
@@ -54,8 +54,8 @@ def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[s
             console.print(Text(f"{title}:", "bold red"))
             for said in found:
                 console.print(Text(f"  {said}"), soft_wrap=True)
-    counted = Counter(line.standing for line in made.lines)
-    said = ", ".join(f"{counted[standing]} {standing.value}" for standing in ReportStatus if counted[standing])
+    counted = Counter(line.status for line in made.lines)
+    said = ", ".join(f"{counted[status]} {status.value}" for status in ReportStatus if counted[status])
     console.print(f"{said or 'no incident yet'}; as of {_time(made.as_of)}")
     if made.exercises:
         console.print(f"{made.exercises} exercises, in none of these numbers")
@@ -73,13 +73,13 @@ def _lists(made: NotificationReport, names: Mapping[str, str]) -> list[tuple[str
     """Return the lists for an auditor: late, missing, no decision, overridden, fewer decisions than customers."""
     overridden = [item for item in made.overrides if item.kind is not OverrideKind.ONE_PERSON]
     return [
-        ("late", [_late(line, names) for line in made.standing_at(ReportStatus.LATE)]),
-        ("missing", [_missing(line, names) for line in made.standing_at(ReportStatus.MISSING)]),
+        ("late", [_late(line, names) for line in made.with_status(ReportStatus.LATE)]),
+        ("missing", [_missing(line, names) for line in made.with_status(ReportStatus.MISSING)]),
         (
             "passed over",
             [
                 f"{line.incident} {_named(line, names)}: no decision"
-                for line in made.standing_at(ReportStatus.UNDECIDED)
+                for line in made.with_status(ReportStatus.UNDECIDED)
             ],
         ),
         ("overridden", [_overridden(item, names) for item in overridden]),
@@ -97,7 +97,7 @@ def _lists(made: NotificationReport, names: Mapping[str, str]) -> list[tuple[str
 def _late(line: ReportLine, names: Mapping[str, str]) -> str:
     cause = "" if line.cause is None else line.cause.value.replace("_", " ")
     return (
-        f"{line.incident} {_named(line, names)}: {cause}, told {_time(line.told_at)} (entry {line.told_index}),"
+        f"{line.incident} {_named(line, names)}: {cause}, told {_time(line.notified_at)} (entry {line.notified_index}),"
         f" due {_time(line.due_at)} (entry {line.decided_index}), {line.delay} late;"
         f" released {_time(line.released_at) or 'never'}{_entry(line.released_index)}"
     )
@@ -156,7 +156,7 @@ def _as_json(line: ReportLine, names: Mapping[str, str]) -> dict[str, Any]:
         "incident": line.incident,
         "customer": line.customer,
         "name": names.get(line.customer),
-        "standing": line.standing.value,
+        "standing": line.status.value,
         "cause": None if line.cause is None else line.cause.value,
         "verdict": line.verdict or None,
         "reasons": list(line.reasons),
@@ -165,7 +165,7 @@ def _as_json(line: ReportLine, names: Mapping[str, str]) -> dict[str, Any]:
         "due_kind": line.due_kind,
         "target_at": _stated(line.target_at),
         "released_at": _stated(line.released_at),
-        "told_at": _stated(line.told_at),
+        "told_at": _stated(line.notified_at),
         "delay_seconds": None if line.delay is None else line.delay.total_seconds(),
         "past_target_seconds": None if line.past_target is None else line.past_target.total_seconds(),
         "channels": {channel: timestamp_text(at) for channel, at in line.channels},
@@ -173,7 +173,7 @@ def _as_json(line: ReportLine, names: Mapping[str, str]) -> dict[str, Any]:
         "erased_at": _stated(line.erased_at),
         "decided_index": line.decided_index,
         "released_index": line.released_index,
-        "told_index": line.told_index,
+        "told_index": line.notified_index,
         "indices": list(line.indices),
     }
 

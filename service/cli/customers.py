@@ -42,11 +42,11 @@ def import_command(file: Path, data: Path, *, dry_run: bool) -> None:
             click.echo(f"line {outcome.line}: customer {outcome.customer or '-'}, contact {outcome.contact or '-'}")
     customers = [outcome.customer for outcome in report.outcomes]
     contacts = [outcome.contact for outcome in report.outcomes]
-    told = "; ".join(
+    counts = "; ".join(
         f"{what} " + ", ".join(f"{found.count(kind)} {kind}" for kind in ("created", "changed", "unchanged"))
         for what, found in (("customers", customers), ("contacts", contacts))
     )
-    click.echo(f"{'would import' if dry_run else 'imported'}: {told}; agreements bound {report.agreements_bound}")
+    click.echo(f"{'would import' if dry_run else 'imported'}: {counts}; agreements bound {report.agreements_bound}")
 
 
 @click.command("export")

@@ -75,8 +75,8 @@ def _print(judgement: Judgement, steps: Sequence[str], what: str, console: Conso
         case Verdict.GENUINE:
             _verdict(console, f"GENUINE{exercise}: {_GENUINE[what]}", "bold green")
         case Verdict.CHANGED_OUTSIDE:
-            told = "the signed content is genuine, but the copy was changed outside it; do not believe these parts"
-            _verdict(console, f"CHANGED OUTSIDE{exercise}: {told}: {reasons}", "bold yellow")
+            finding = "the signed content is genuine, but the copy was changed outside it; do not believe these parts"
+            _verdict(console, f"CHANGED OUTSIDE{exercise}: {finding}: {reasons}", "bold yellow")
         case Verdict.UNREADABLE:
             _verdict(console, f"NOT READABLE AS SAVED: the {what} {reasons}; do not trust it before", "bold yellow")
         case Verdict.NOT_GENUINE:

@@ -170,9 +170,9 @@ def _verify_not_ahead(stated: VerifiedTimestamp, now: datetime, ahead_seconds: f
     """Raise TimestampUnavailableError for a time that this machine's clock has not reached, by more than is allowed."""
     ahead = stated.at - stated.accuracy - now
     if ahead > timedelta(seconds=ahead_seconds):
-        told = timedelta(minutes=round(ahead / timedelta(minutes=1)))
+        span = timedelta(minutes=round(ahead / timedelta(minutes=1)))
         raise TimestampUnavailableError(
-            f"the token is dated {told} ahead of this machine's clock: the authority's clock or this one is wrong"
+            f"the token is dated {span} ahead of this machine's clock: the authority's clock or this one is wrong"
         )
 
 

@@ -121,8 +121,8 @@ class ErasureTask(PeriodicTask):
         certified = replace(erasure, document=document, signature=signature, timestamp=token, certified_at=act.now)
 
         def work(tx: AccessTransaction) -> None:
-            standing = tx.erasures.get(certified.pseudonym)
-            if standing is None or standing.certified_at is not None or standing.compacted_at != certified.compacted_at:
+            recorded = tx.erasures.get(certified.pseudonym)
+            if recorded is None or recorded.certified_at is not None or recorded.compacted_at != certified.compacted_at:
                 return
             tx.erasures.save(certified)
             tx.audit.append([
@@ -141,15 +141,15 @@ class ErasureTask(PeriodicTask):
 
 
 def _save_compacted(tx: AccessTransaction, erasure: Erasure) -> None:
-    standing = tx.erasures.get(erasure.pseudonym)
-    if standing is not None and standing.compacted_at is None:
+    recorded = tx.erasures.get(erasure.pseudonym)
+    if recorded is not None and recorded.compacted_at is None:
         tx.erasures.save(erasure)
 
 
 def _note_served(tx: AccessTransaction, act: AuditContext, order: ErasureOrder, time_zone: str) -> None:
     """Begin the 21 days of an order by mail once the first of its mails was accepted."""
-    standing = tx.erasures.order(order.customer_id)
-    if standing is None or standing.noticed_at is not None:
+    ordered = tx.erasures.order(order.customer_id)
+    if ordered is None or ordered.noticed_at is not None:
         return
     mails = (tx.mails.get(UUID(mail_id)) for mail_id in order.mail_ids)
     if any(mail is not None and mail.state == "sent" for mail in mails):

@@ -80,7 +80,7 @@ class AttemptRecorder:
     async def _write_one(self, item: _Waiting) -> None:
         try:
             result = await record_attempt(item.due, self._delivering, item.made)
-        except Exception as error:  # noqa: BLE001 - belongs to whoever waits for this one
+        except Exception as error:  # noqa: BLE001 - raised to the task that waits for this attempt
             if not item.recorded.done():
                 item.recorded.set_exception(error)
         else:

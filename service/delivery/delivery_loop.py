@@ -122,7 +122,8 @@ class DeliveryLoop:
         begun = [
             item
             for item in due
-            if not self._stop.has_begun and self._destinations.begin(item.delivery.channel, item.delivery.lane, now)
+            if not self._stop.has_begun
+            and self._destinations.begin(item.delivery.channel, item.delivery.destination, now)
         ]
         begin_by = now + timedelta(seconds=self._settings.lease_seconds * _BEGUN_WITHIN)
         for item in begun:
@@ -173,7 +174,7 @@ class DeliveryLoop:
             self.failures.pop("delivery", None)
 
     async def _deliver(self, due: DueDelivery, begin_by: datetime) -> None:
-        channel, destination = due.delivery.channel, due.delivery.lane
+        channel, destination = due.delivery.channel, due.delivery.destination
         made: AttemptMade | None = None
         try:
             # Assemble the mail before waiting for a place, while other mails are being sent.

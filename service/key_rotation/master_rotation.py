@@ -21,7 +21,7 @@ from service.ports.store import AccessStore, AccessTransaction
 from service.settings import Settings
 from service.system.atomic_files import replace_file
 
-#: What seals the records of one kind anew, and returns how many: one function for each kind that holds secrets.
+#: Encrypts the records of one kind again and returns their number: one function for each kind with secrets.
 Resealing = Callable[[AccessTransaction, SecretBox], int]
 
 

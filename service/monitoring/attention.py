@@ -52,10 +52,10 @@ class AttentionItem:
     """One thing that waits for a person."""
 
     kind: AttentionKind
-    #: when it is, or could be, owed; None where nothing is owed by it yet
+    #: the deadline, or the earliest possible one; None if nothing is owed yet
     due_at: datetime | None
     overdue: bool
-    #: what stands in the way, in one line
+    #: the obstacle, in one line
     what: str
     incident_id: UUID | None = None
     ticket: str | None = None
@@ -105,7 +105,7 @@ def _marked(item: AttentionItem) -> AttentionItem:
 
 
 def _unreachable(tx: AccessTransaction, limit: int) -> list[AttentionItem]:
-    """Return customers that nobody could be told at by mail, before there is anything to tell."""
+    """Return customers that could not be notified by mail now."""
     return [
         AttentionItem(
             kind="customer_unreachable", due_at=None, overdue=False, customer_id=customer_id, what="no active contact"
@@ -152,7 +152,7 @@ def _failed_mails(alerts: Sequence[Alert]) -> list[AttentionItem]:
 
 
 def _checks(tx: AccessTransaction, alerts: Sequence[Alert]) -> list[AttentionItem]:
-    """Return what failed its last check, until it is mended or somebody saw it; no address stands in it."""
+    """Return failed checks until they succeed or a person saw the alert. The items contain no address."""
     items = [
         AttentionItem(
             kind="customer_check_failed",
@@ -256,7 +256,7 @@ def _certificates(tx: AccessTransaction, alerts: Sequence[Alert], now: datetime)
 
 
 def _alerts(tx: AccessTransaction, alerts: Sequence[Alert], tickets: "_Tickets", now: datetime) -> list[AttentionItem]:
-    """Return alerts that nobody has seen; what stands in the list for itself is not said twice."""
+    """Return alerts that nobody has seen, without those whose object has its own item in the list."""
     items = []
     for alert in alerts:
         if alert.kind in WITHOUT_INCIDENT:

@@ -235,7 +235,7 @@ class Metrics:
         figures: StoreFigures | None = None
         try:
             figures = await self._store.read(lambda tx: tx.figures.collect(now))
-        except Exception as error:  # noqa: BLE001 - what this process counted is told all the same
+        except Exception as error:  # noqa: BLE001 - the counters of this process are still shown
             self._failed_reads.inc()
             _log.error("metrics.unread", exc_info=error)
         seconds, sources = time.perf_counter() - started, self.sources

@@ -21,7 +21,7 @@ from service.ports.store import AccessTransaction
 #: Greatest number of records per scan. It is large, so that normally one scan sees all findings with one cause.
 _AT_ONCE = 10_000
 _CONTACTS_AT_ONCE = 500
-#: Of what came back, so much stands on the board; all of it stands with the delivery.
+#: Characters of a bounce on the board; the delivery has all of it.
 _SAID_CHARACTERS = 300
 
 #: Kinds whose alerts are closed automatically once the reported object no longer waits.
@@ -110,16 +110,18 @@ def scan_notices(tx: AccessTransaction, now: datetime, stages: Stages) -> ScanRe
     3. Deliveries that failed for good, and those that are due and not done; the latter one per incident and deadline,
        each day.
     4. Calls to be made, and those that should have been; one per task and stage.
-    5. Customers that nobody could be told at by mail.
-    6. Mails of this service's own that failed for good; of an alert that could not be mailed no further mail is sent.
-    7. Notices that go out as summaries because a server on the way takes no more.
+    5. Customers that could not be notified by mail.
+    6. The service's own mails that failed for good. No further mail is sent about an alert that could not be mailed.
+    7. Notices that are sent as summaries because a server on the way accepts no larger mail.
     """
     waiting = [*_drafts(tx, now, stages), *_held(tx, now, stages), *_late(tx, now, stages), *_calls(tx, now)]
     new = [item for item in waiting if tx.alerts.by_key(item.key) is None]
     new += (*_failed(tx), *_unreachable(tx, now, stages), *_failed_mails(tx), *_too_large(tx))
-    standing = {item.key for item in waiting}
+    still_waiting = {item.key for item in waiting}
     settled = [
-        alert for alert in tx.alerts.unseen(_AT_ONCE) if alert.kind in _WHILE_IT_WAITS and alert.key not in standing
+        alert
+        for alert in tx.alerts.unseen(_AT_ONCE)
+        if alert.kind in _WHILE_IT_WAITS and alert.key not in still_waiting
     ]
     return ScanResult(tuple(new), tuple(settled))
 
@@ -130,7 +132,7 @@ def override_finding(tx: AccessTransaction, notice: Notice) -> AlertCandidate:
 
 
 def webhook_finding(tx: AccessTransaction, endpoint: WebhookEndpoint) -> AlertCandidate:
-    """Return what is alerted of an endpoint that this service put out of use; once each time that it does."""
+    """Return the finding about an endpoint that this service disabled; one for each time."""
     customer = tx.customers.get(endpoint.customer_id)
     key = f"webhook_disabled:{endpoint.id.hex}:{endpoint.version}"
     return AlertCandidate(
@@ -258,12 +260,12 @@ def _calls(tx: AccessTransaction, now: datetime) -> list[AlertCandidate]:
     tasks, _ = tx.escalations.call_tasks(Page(_AT_ONCE), state=CallTaskState.OPEN.value)
     for task in tasks:
         kind = "call_open" if now < task.due_at else "call_overdue"
-        standing = AlertCandidate(f"{kind}:{task.id.hex}", kind, "")
+        candidate = AlertCandidate(f"{kind}:{task.id.hex}", kind, "")
         # Of what was alerted before nothing is read: a relay that is down may open thousands.
-        notice = tx.notices.get(task.notice_id) if tx.alerts.by_key(standing.key) is None else None
+        notice = tx.notices.get(task.notice_id) if tx.alerts.by_key(candidate.key) is None else None
         if notice is not None:
-            standing = replace(_of_notice(tx, notice, standing.key, kind), due_at=task.due_at)
-        found.append(standing)
+            candidate = replace(_of_notice(tx, notice, candidate.key, kind), due_at=task.due_at)
+        found.append(candidate)
     return found
 
 

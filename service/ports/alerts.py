@@ -42,11 +42,11 @@ class FailedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class UnreachableCustomer:
-    """A customer that nobody could be told at by mail."""
+    """A customer that could not be notified by mail."""
 
     customer_id: UUID
     name: str
-    #: the sum of its contacts' versions: one that loses its contacts again is another finding
+    #: sum of the versions of its contacts, so that a customer that loses its contacts again is a new finding
     contacts_state: int
 
 

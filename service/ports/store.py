@@ -6,9 +6,11 @@ from typing import Protocol, TypeVar
 from notifications.ports.transaction import ErasureTransaction, InventoryTransaction
 from service.ports.accounts import AccountRepository
 from service.ports.alerts import AlertRepository
+from service.ports.board import BoardRepository
 from service.ports.credentials import CredentialRepository
 from service.ports.figures import FigureRepository
 from service.ports.mails import MailRepository
+from service.ports.search import SearchRepository
 from service.ports.sessions import SessionRepository
 from service.ports.tokens import TokenRepository
 
@@ -54,6 +56,16 @@ class AccessTransaction(ErasureTransaction, InventoryTransaction, Protocol):
     @property
     def figures(self) -> FigureRepository:
         """Numbers about the store."""
+        ...
+
+    @property
+    def search(self) -> SearchRepository:
+        """The full-text index."""
+        ...
+
+    @property
+    def board(self) -> BoardRepository:
+        """Incidents by filters and by deadline."""
         ...
 
 

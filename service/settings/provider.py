@@ -1,4 +1,4 @@
-"""The provider's name and contact, and the agreements."""
+"""The provider's name and contact, the agreements, and prepared statements."""
 
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,11 @@ class ProviderSettings(Part):
     )
     default_language: Literal["fr", "en", "de"] = Field(
         default="fr", description="Language of text and people for which no language is stated."
+    )
+    random_tickets: bool = Field(
+        default=False,
+        description="New incidents get a random ticket number (`INC-2026-493817205`). Sequential ones "
+        "(`INC-2026-000042`) tell a customer how many incidents were declared between two of its own.",
     )
 
     @property
@@ -53,4 +58,14 @@ class AgreementSettings(Part):
         default=False,
         description="Every notice is released by a person who did not write its last version. "
         "A customer or an agreement file can ask for it too.",
+    )
+
+
+class StatementSettings(Part):
+    """Prepared statements that an analyst fills in."""
+
+    file: Path | None = Field(
+        default=None,
+        description="File with statements of your own (TOML, in the form of `notifications/wording/statements.toml`). "
+        "They are offered before the bundled ones.",
     )

@@ -14,7 +14,7 @@ from service.settings.log import LogSettings, WitnessSettings
 from service.settings.mail import BounceSettings, ContactCheckSettings, MailSettings
 from service.settings.oidc import OidcSettings
 from service.settings.part import Part, read_text
-from service.settings.provider import AgreementSettings, ProviderSettings
+from service.settings.provider import AgreementSettings, ProviderSettings, StatementSettings
 from service.settings.signing import SigningSettings, TimestampSettings
 from service.settings.webhooks import WebhookSettings
 
@@ -29,6 +29,7 @@ class Settings(Part):
 
     provider: ProviderSettings = ProviderSettings()
     agreements: AgreementSettings = AgreementSettings()
+    statements: StatementSettings = StatementSettings()
     database: DatabaseSettings = DatabaseSettings()
     mail: MailSettings = MailSettings()
     webhooks: WebhookSettings = WebhookSettings()

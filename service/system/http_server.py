@@ -62,6 +62,11 @@ def _trusted_hosts(proxies: Iterable[IPv4Network | IPv6Network]) -> list[str]:
     return hosts
 
 
+#: How long an idle connection stays open: longer than proxies and clients keep theirs (nginx 60 s, httpx2 5 s). If the
+#: server closed first, it would sometimes do so just when the other side sends the next request, which would then fail.
+_IDLE_SECONDS = 75
+
+
 class HttpServer(uvicorn.Server):
     """A uvicorn server that its owner stops. So the owner can stop the other tasks after it, in order."""
 
@@ -86,6 +91,7 @@ class HttpServer(uvicorn.Server):
                 lifespan="off",
                 log_level="warning",
                 access_log=False,
+                timeout_keep_alive=_IDLE_SECONDS,
                 server_header=False,
                 # Always stated: else uvicorn trusts loopback, and what an environment variable says.
                 forwarded_allow_ips=_trusted_hosts(trusted_proxies),

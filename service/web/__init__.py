@@ -1,4 +1,4 @@
 """The HTTP application: the API and the pages.
 
-Imports everything below it but ``store``. Adds no rule: it calls use cases and shows what they answer.
+Imports everything below it but ``store``. It adds no rule: it calls use cases and shows their results.
 """

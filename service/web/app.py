@@ -1,4 +1,4 @@
-"""The FastAPI application over parts that are running already."""
+"""The FastAPI application. It gets parts that are already running."""
 
 from collections.abc import Mapping
 
@@ -12,13 +12,13 @@ from service.web.api.audit import audit, bundles
 from service.web.api.audit.log import log_router
 from service.web.api.customers import contacts, customers, erasures, profiles, reachability, transfer, webhooks
 from service.web.api.errors import install_error_handlers
-from service.web.api.incidents import agreements, assessments, incidents
+from service.web.api.incidents import affected_customers, agreements, assessments, board, incidents, people, statements
 from service.web.api.limits import RequestLimits
 from service.web.api.notices import acknowledgements, call_tasks, escalation, notices
-from service.web.api.operations import attention, channels, keys, settings
+from service.web.api.operations import attention, channels, keys, search, settings
 from service.web.api.requests import ApiContext
 from service.web.api.resources import resources as inventory
-from service.web.api.schemas import PROBLEM_RESPONSES
+from service.web.api.schemas import add_routes
 from service.web.console.routes import ConsoleParts, install_console
 
 _OPENAPI = "/api/v1/openapi.json"
@@ -34,9 +34,9 @@ def create_app(
     max_buffered_bytes: int,
     version: str,
 ) -> FastAPI:
-    """Return the application. It starts and stops nothing: a part that cannot start is told before a port is open.
+    """Return the application. It starts and stops no part, so a part that cannot start fails before a port is open.
 
-    Raises LookupError where a route declares no permission.
+    Raises LookupError if a route declares no permission.
     """
     app = FastAPI(
         title="Greffier",
@@ -61,16 +61,21 @@ def create_app(
     app.state.metrics = context.metrics
     resources = (
         assessments,
+        affected_customers,
+        people,
+        # Before what takes an identifier in the place of ``board``.
+        board,
         incidents,
         notices,
         acknowledgements,
-        # Before what takes an identifier in the place of ``export``.
+        # This router comes before the one whose paths have an identifier in the place of ``export``.
         transfer,
         customers,
         contacts,
         reachability,
         profiles,
         agreements,
+        statements,
         attention,
         channels,
         call_tasks,
@@ -79,6 +84,7 @@ def create_app(
         bundles,
         keys,
         settings,
+        search,
         accounts,
         tokens,
         sessions,
@@ -89,12 +95,8 @@ def create_app(
         erasures,
         inventory,
     )
-    # Each router goes into the application itself: a router between would build every route once more.
-    for router in (*(resource.router for resource in resources), erasures.of_strangers):
-        app.include_router(router, prefix="/api/v1", responses=PROBLEM_RESPONSES)
-    app.include_router(health.router)
-    app.include_router(metrics.router, responses=PROBLEM_RESPONSES)
-    app.include_router(log_router(public=context.settings.log.public), responses=PROBLEM_RESPONSES)
+    add_routes(app, *(resource.router for resource in resources), erasures.of_strangers, health.router, metrics.router)
+    add_routes(app, log_router(public=context.settings.log.public))
     app.add_middleware(
         RequestLimits,
         authenticator=authenticator,
@@ -103,8 +105,8 @@ def create_app(
     )
     install_error_handlers(app)
     install_console(app, console)
-    # Last, so that it stands outermost and counts what the others refuse.
+    # Added last, so that it is outermost and also counts the requests that the others refuse.
     app.add_middleware(metrics.RequestMetrics, metrics=context.metrics)
-    # The description of the API names nobody and nothing: it is open.
+    # The description of the API is public, because it names no person and no object.
     verify_every_route_declares(app.routes, undeclared=frozenset({_OPENAPI}))
     return app

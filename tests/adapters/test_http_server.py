@@ -175,3 +175,9 @@ def test_the_cap_is_below_the_limit_of_descriptors():
         assert ConnectionLimits(max_connections=20).connections == 20
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_an_idle_connection_outlives_those_of_proxies_and_clients():
+    # uvicorn closes after 5 seconds unless it is told otherwise, at the very moment at which httpx2 gives one up.
+    server = HttpServer(lambda scope, receive, send: None)
+    assert server.config.timeout_keep_alive > 60

@@ -103,7 +103,7 @@ class TestQueue:
             endpoint_id=endpoint.id,
             cause=DeliveryCause.ESCALATION,
             sent_at=after(seconds=1),
-            lane="webhook:x",
+            destination="webhook:x",
         )
         await store.write(lambda tx: (tx.webhooks.add(endpoint), tx.deliveries.add([delivery])))
         assert await store.read(lambda tx: tx.deliveries.get(delivery.id)) == delivery
@@ -125,10 +125,13 @@ class TestQueue:
         due = await store.write(lambda tx: tx.deliveries.lease(NOW, after(minutes=5), 9))
         assert [(item.endpoint, item.secrets) for item in due] == [(endpoint, tuple(secrets)), (None, ())]
 
-    async def test_channels_and_lanes_are_passed_over(self, store, house):
+    async def test_channels_and_destinations_are_passed_over(self, store, house):
         _, _, contact, notice = house
-        mail, inbox = make_delivery(notice, contact, lane="email:a"), make_delivery(notice, lane="console")
-        other = make_delivery(notice, contact, lane="email:b")
+        mail, inbox = (
+            make_delivery(notice, contact, destination="email:a"),
+            make_delivery(notice, destination="console"),
+        )
+        other = make_delivery(notice, contact, destination="email:b")
         await store.write(lambda tx: tx.deliveries.add([mail, inbox, other]))
 
         async def leased(**without):

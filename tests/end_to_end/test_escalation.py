@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from support.clocks import SteppedClock
-from support.desk import GONE, desk_of, standing
+from support.desk import GONE, desk_of, has_states
 from support.postgresql_server import postgresql_server
 from support.scenario import change, release
 
@@ -25,7 +25,7 @@ async def test_where_the_first_contact_is_gone_the_next_has_the_notice_before_it
     _, notice = await desk.notified(owner)
     # Nobody turns the clock and nobody looks: the failure itself wakes whoever does.
     await desk.smtp.got("direction@valmont.example")
-    await desk.stand(notice, "failed", "sent")
+    await desk.until_states(notice, "failed", "sent")
     assert await desk.calls(notice) == []
     sent = await desk.read(lambda tx: tx.deliveries.of_notice(notice)[-1])
     assert (sent.cause, sent.sent_at < (await desk.read(lambda tx: tx.notices.get(notice))).due_at) == (
@@ -55,14 +55,14 @@ async def test_while_the_first_is_greylisted_the_fallback_has_it_before_the_dead
     desk.smtp.refused = {"rssi@valmont.example": BUSY}
     owner = await desk.customer("rssi@valmont.example", "direction@valmont.example?")
     _, notice = await desk.notified(owner)
-    await desk.stand(notice, "failing")
+    await desk.until_states(notice, "failing")
     await desk.look(minutes=59)
     assert len(await desk.read(lambda tx: tx.deliveries.of_notice(notice))) == 2
     await desk.look(minutes=1)
     await desk.smtp.got("direction@valmont.example")
     # The first one is still owed what it was promised, and gets it as soon as its server takes it.
     desk.smtp.refused = {}
-    await desk.until_tried_again(standing(notice, "sent", "sent"), minutes=25)
+    await desk.until_tried_again(has_states(notice, "sent", "sent"), minutes=25)
     await desk.look()
     await desk.smtp.got("direction@valmont.example", "rssi@valmont.example")
     assert await desk.calls(notice) == []
@@ -71,7 +71,7 @@ async def test_while_the_first_is_greylisted_the_fallback_has_it_before_the_dead
 async def test_a_call_is_off_when_the_mail_goes_through_after_all(desk):
     desk.smtp.refused = {"rssi@valmont.example": BUSY}
     _, notice = await desk.notified(await desk.customer("rssi@valmont.example"))
-    await desk.stand(notice, "failing")
+    await desk.until_states(notice, "failing")
     await desk.look(minutes=105)
     assert await desk.calls(notice) == [("deadline_near", "open")]
     desk.smtp.refused = {}
@@ -84,12 +84,12 @@ async def test_a_notice_that_is_not_acknowledged_escalates_on_its_clock(desk):
     owner = await desk.customer("rssi@valmont.example", "direction@valmont.example?", acknowledge_within_seconds=3600)
     _, notice = await desk.notified(owner)
     await desk.smtp.got("rssi@valmont.example")
-    await desk.stand(notice, "sent")
+    await desk.until_states(notice, "sent")
     await desk.look(minutes=59)
     assert len(desk.smtp.served) == 1
     await desk.look(minutes=2)
     await desk.smtp.got("rssi@valmont.example", "direction@valmont.example")
-    await desk.stand(notice, "sent", "sent")
+    await desk.until_states(notice, "sent", "sent")
     await desk.look(minutes=60)
     assert await desk.calls(notice) == [("not_acknowledged", "open")]
 
@@ -97,9 +97,9 @@ async def test_a_notice_that_is_not_acknowledged_escalates_on_its_clock(desk):
 async def test_hours_without_a_look_are_made_up_for_once(desk):
     owner = await desk.customer("rssi@valmont.example", "direction@valmont.example?", acknowledge_within_seconds=3600)
     _, notice = await desk.notified(owner)
-    await desk.stand(notice, "sent")
+    await desk.until_states(notice, "sent")
     await desk.look(hours=7)
-    await desk.stand(notice, "sent", "sent")
+    await desk.until_states(notice, "sent", "sent")
     for _ in range(3):
         await desk.look(hours=7)
     await desk.smtp.got("rssi@valmont.example", "direction@valmont.example")
@@ -134,10 +134,10 @@ async def test_a_restart_between_the_clock_and_the_look_doubles_nothing(data_fol
         desk.smtp.refused = {"rssi@valmont.example": BUSY}
         owner = await desk.customer("rssi@valmont.example", "direction@valmont.example?")
         _, notice = await desk.notified(owner)
-        await desk.stand(notice, "failing")
+        await desk.until_states(notice, "failing")
     clock.step(timedelta(hours=9))
     for _ in range(2):
         async with desk_of(data_folder, clock) as desk:
             desk.smtp.refused = {"rssi@valmont.example": BUSY, "direction@valmont.example": BUSY}
-            await desk.stand(notice, "failing", "failing")
+            await desk.until_states(notice, "failing", "failing")
             assert await desk.calls(notice) == [("deadline_near", "open")]

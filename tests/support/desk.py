@@ -1,4 +1,8 @@
-"""A running service for tests of escalation: its relay refuses chosen addresses, and the test moves its clock."""
+"""A running service whose relay refuses chosen addresses, and whose clock the test moves.
+
+Use it in tests in which time passes after a release: escalation, calls, fallback contacts. A test without a failing
+relay or a moved clock needs only ``scenario``.
+"""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -36,7 +40,7 @@ class ChoosySmtp(SmtpServer):
         await self.until(lambda: self.served == sorted(addresses))
 
 
-def standing(notice, *states):
+def has_states(notice, *states):
     """Return a read of the store: whether the mails of a notice have these states, in the order of queueing."""
 
     def work(tx):
@@ -107,9 +111,9 @@ class Desk:
 
         await self.until(work, urged)
 
-    async def stand(self, notice, *states):
+    async def until_states(self, notice, *states):
         """Wait until the mails of a notice have these states, in the order of queueing."""
-        await self.until(standing(notice, *states))
+        await self.until(has_states(notice, *states))
 
     async def look(self, **span):
         self.clock.step(timedelta(**span))

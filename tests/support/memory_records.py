@@ -13,6 +13,7 @@ class Records:
     responses: dict = field(default_factory=dict)
     tickets: dict = field(default_factory=dict)
     incidents: dict = field(default_factory=dict)
+    overviews: dict = field(default_factory=dict)
     facts: dict = field(default_factory=dict)
     customers: dict = field(default_factory=dict)
     salts: dict = field(default_factory=dict)

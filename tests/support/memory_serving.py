@@ -45,7 +45,7 @@ class MemoryDeliveries(MemoryRepository):
             and item.notice_id in self._records.sealed
             and self._records.sealed[item.notice_id].log_proof is not None
             and item.channel not in except_channels
-            and item.lane not in except_destinations
+            and item.destination not in except_destinations
         ]
         turns = self._records.turns
         due = sorted(due, key=lambda item: (self._records.notices[item.notice_id].due_at, turns[item.id]))[:limit]

@@ -30,18 +30,44 @@ class MemoryAudit(MemoryRepository):
         entry_id = self._records.sequenced[index]
         return SequencedEntry(index, entry_id, self._records.entries[entry_id])
 
-    def entries(self, start, limit):
-        return [self._sequenced_entry(index) for index in range(len(self._records.sequenced))[start : start + limit]]
-
-    def about(self, kind, identifier, page):
+    def _all(self, within):
         everything = [self._sequenced_entry(index) for index in range(self._tx.log.size())]
-        found = [item for item in everything if parse_leaf(item.leaf).subjects.get(kind) == identifier]
-        return page_of("entries", page, found, lambda item: item.index)
+        return [item for item in everything if within is None or any(self._covers(each, item) for each in within)]
 
-    def get(self, entry_id):
-        if entry_id not in self._records.sequenced:
-            return None
-        return self._sequenced_entry(self._records.sequenced.index(entry_id))
+    def _covers(self, extent, item):
+        leaf = parse_leaf(item.leaf)
+        return (
+            (extent.customer_id is None or leaf.subjects.get("customer") == extent.pseudonym)
+            and (extent.starts_at is None or extent.starts_at <= leaf.at)
+            and (extent.ends_at is None or leaf.at < extent.ends_at)
+            and (not extent.served_only or self._was_served(extent.customer_id, leaf))
+        )
+
+    def _was_served(self, customer_id, leaf):
+        sealed = [
+            notice
+            for notice in self._records.notices.values()
+            if notice.customer_id == customer_id and notice.state is NoticeState.SEALED
+        ]
+        if "notice" in leaf.subjects:
+            return any(str(notice.id) == leaf.subjects["notice"] for notice in sealed)
+        return "incident" not in leaf.subjects or any(
+            str(notice.incident_id) == leaf.subjects["incident"] and leaf.at <= notice.sealed_at for notice in sealed
+        )
+
+    def entries(self, start, limit, *, within=None):
+        return [item for item in self._all(within) if item.index >= start][:limit]
+
+    def about(self, kind, identifier, page, *, newest_first=False):
+        found = [item for item in self._all(page.within) if parse_leaf(item.leaf).subjects.get(kind) == identifier]
+        listing = "newest" if newest_first else "entries"
+        return page_of(listing, page, found, lambda item: item.index, newest_first=newest_first)
+
+    def get(self, entry_id, *, within=None):
+        return next((item for item in self._all(within) if item.entry_id == entry_id), None)
+
+    def at(self, index, *, within=None):
+        return next((item for item in self._all(within) if item.index == index), None)
 
     def openings(self, entry_id):
         return dict(self._records.openings.get(entry_id, {}))
@@ -147,6 +173,18 @@ class MemoryIncidents(MemoryRepository):
         self._writing("incidents")
         self._replace("incident", self._records.incidents, incident, expected_version)
         self._records.facts[incident.id, incident.version] = incident.facts
+
+    def save_overview(self, overview):
+        self._writing()
+        self._refer(self._records.incidents, overview.incident_id)
+        self._records.overviews[overview.incident_id] = overview
+
+    def overview(self, incident_id):
+        return self._records.overviews.get(incident_id)
+
+    def without_overview(self, limit):
+        found = [item for item in self._records.incidents.values() if item.id not in self._records.overviews]
+        return found[:limit]
 
     def page(self, page, *, state=None):
         found = [item for item in self._records.incidents.values() if state is None or item.state == state]
@@ -267,16 +305,16 @@ class MemoryNotices(MemoryRepository):
             self._refer(self._records.incidents, notice.incident_id)
             self._refer(self._records.customers, notice.customer_id)
             self._add(self._records.notices, notice.id, notice)
-            self._verify_standing(notice)
+            self._verify_not_twice(notice)
 
-    def _verify_standing(self, notice):
+    def _verify_not_twice(self, notice):
         key = (notice.incident_id, notice.customer_id, notice.sequence)
-        standing = [
+        same = [
             item
             for item in self._records.notices.values()
             if item.state is not NoticeState.WITHDRAWN and (item.incident_id, item.customer_id, item.sequence) == key
         ]
-        if len(standing) > 1:
+        if len(same) > 1:
             raise StateConflictError(f"notice {notice.sequence} exists already")
 
     def get(self, notice_id):
@@ -288,7 +326,7 @@ class MemoryNotices(MemoryRepository):
     def save(self, notice, expected_version):
         self._writing("notices")
         self._replace("notice", self._records.notices, notice, expected_version)
-        self._verify_standing(notice)
+        self._verify_not_twice(notice)
 
     def of_incident(self, incident_id, customer_id=None):
         order = list(self._records.customers)

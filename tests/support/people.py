@@ -1,4 +1,7 @@
-"""People with sessions, created through the store, and the requests of their browsers."""
+"""People who are signed in already, created through the store, and the requests of their browsers.
+
+Use it in tests of pages. Tests of sign-in itself use ``sign_in_house``.
+"""
 
 import re
 import secrets

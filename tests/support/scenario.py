@@ -1,4 +1,8 @@
-"""Short forms of an analyst's requests, for tests that use the API."""
+"""An analyst's requests to the API: register a customer, declare, change and release an incident, list notices.
+
+Use it in every test that needs customers or incidents and has an HTTP client. It starts no service and has no state.
+``world`` and ``desk`` are built on it.
+"""
 
 from datetime import UTC, datetime, timedelta
 

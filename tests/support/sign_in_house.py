@@ -1,4 +1,8 @@
-"""A store with people in it, and a software authenticator for passkeys."""
+"""The parts of sign-in on one store and one clock, people with passwords, and a software authenticator for passkeys.
+
+Use it in tests of sign-in and credentials that call the functions directly, without HTTP. Tests of pages with a person
+who is signed in already use ``people``.
+"""
 
 import hashlib
 import json

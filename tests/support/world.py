@@ -1,4 +1,8 @@
-"""Two customers, one incident, and one account per role: the data of the access tests."""
+"""Two customers with notices, one incident, and one account with a token per role, in a running service.
+
+Use it in tests of who may read or change what: ``own`` are the ids that a customer's account reaches, ``foreign`` are
+the ids of the other customer. Use ``account`` only, if the test needs an account with chosen grants.
+"""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -92,6 +96,7 @@ async def build_world(running, api):
         names |= {
             "endpoint_id": hook["id"],
             "secret_id": "00000000-0000-4000-8000-000000000000",
+            "statement_id": "no_action_needed",
             "customer_id": item["id"],
             "incident_id": incident["id"],
             "notice_id": notice["id"],

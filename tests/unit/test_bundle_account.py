@@ -74,9 +74,9 @@ def test_the_moment_follows_from_the_content() -> None:
 
 def test_what_is_missing_depends_on_the_moment() -> None:
     (line,) = _taken(_declared(1), _decided(_BOTH)).findings().lines
-    assert line.standing is ReportStatus.AWAITED
+    assert line.status is ReportStatus.AWAITED
     (line,) = _taken(_declared(1), _decided(_BOTH), stamped_at=_LATER).findings().lines
-    assert line.standing is ReportStatus.MISSING
+    assert line.status is ReportStatus.MISSING
 
 
 def test_a_decision_that_is_left_out_is_counted_in_an_incident_s_bundle_alone() -> None:
@@ -90,7 +90,7 @@ def test_a_decision_that_is_left_out_is_counted_in_an_incident_s_bundle_alone() 
 def test_a_decision_outside_of_the_bundle_makes_nobody_passed_over() -> None:
     opened = _leaf(7, "notice.opened", _LATER, _BOTH)
     found = _taken(opened, scope=Scope(starts_at=_LATER)).findings()
-    assert [line.standing for line in found.lines] == [ReportStatus.UNSTATED]
+    assert [line.status for line in found.lines] == [ReportStatus.UNSTATED]
     assert found.complete
 
 

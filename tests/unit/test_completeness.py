@@ -51,9 +51,9 @@ def _made(leaves, as_of=_LATER):
 
 
 @pytest.mark.parametrize(
-    ("entries", "as_of", "standing"),
+    ("entries", "as_of", "status"),
     [
-        ((_decided("notify"), _attempted(_T)), _LATER, ReportStatus.TOLD),
+        ((_decided("notify"), _attempted(_T)), _LATER, ReportStatus.NOTIFIED),
         ((_decided("notify"), _attempted(_LATER)), _LATER, ReportStatus.LATE),
         ((_decided("notify"), _decided("notify", _LATER), _attempted(_LATER)), _LATER, ReportStatus.LATE),
         ((_decided("notify"), _attempted(_T), _RETURNED), _LATER, ReportStatus.MISSING),
@@ -65,12 +65,12 @@ def _made(leaves, as_of=_LATER):
         ((), _LATER, ReportStatus.UNDECIDED),
     ],
 )
-def test_how_a_customer_stands(entries, as_of, standing) -> None:
+def test_the_status_of_a_customer(entries, as_of, status) -> None:
     made = _made(_log(_REGISTERED, _DECLARED, *entries), as_of)
     (line,) = made.lines
-    assert line.standing is standing
+    assert line.status is status
     assert line.indices == tuple(range(2, 2 + len(entries)))
-    assert made.complete == (standing not in {ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED})
+    assert made.complete == (status not in {ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED})
 
 
 def _released(at, **detail):
@@ -85,32 +85,32 @@ _REVIEWED = ("override.reviewed", _LATER, _BOTH | {"notice": "n-1"}, {})
 
 
 @pytest.mark.parametrize(
-    ("entries", "standing", "cause"),
+    ("entries", "status", "cause"),
     [
         ((_released(_T), _attempted(_LATER)), ReportStatus.LATE, LateCause.DELIVERED_LATE),
         ((_released(_LATER), _attempted(_LATER)), ReportStatus.LATE, LateCause.RELEASED_LATE),
         ((_released(_T),), ReportStatus.MISSING, LateCause.NOT_DELIVERED),
         ((), ReportStatus.MISSING, LateCause.NOT_RELEASED),
-        ((_released(_T), _attempted(_T)), ReportStatus.TOLD, None),
+        ((_released(_T), _attempted(_T)), ReportStatus.NOTIFIED, None),
     ],
 )
-def test_where_the_time_was_lost(entries, standing, cause) -> None:
+def test_where_the_time_was_lost(entries, status, cause) -> None:
     (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), *entries)).lines
-    assert (line.standing, line.cause) == (standing, cause)
+    assert (line.status, line.cause) == (status, cause)
     assert line.decided_index == 2
     assert line.released_index == (3 if entries else None)
-    assert line.told_index == (4 if len(entries) == 2 else None)
+    assert line.notified_index == (4 if len(entries) == 2 else None)
 
 
 def test_what_a_system_took_by_webhook_tells_nobody() -> None:
     taken = ("delivery.attempted", _T, _BOTH | {"delivery": "d-9"}, {"event": "RelayToNonERDS", "channel": "webhook"})
     (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _released(_T), taken)).lines
-    assert line.standing is ReportStatus.MISSING
+    assert line.status is ReportStatus.MISSING
     assert line.channels == (("webhook", _T),)
     mailed = ("delivery.attempted", _T, _BOTH | {"delivery": "d-1"}, {"event": "RelayToNonERDS", "channel": "email"})
     (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _released(_T), taken, mailed)).lines
-    assert line.standing is ReportStatus.TOLD
-    assert line.told_index == 5
+    assert line.status is ReportStatus.NOTIFIED
+    assert line.notified_index == 5
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_who_was_erased_before_the_facts_changed_stands_in_for_nobody() -> None:
 
 def test_who_was_erased_keeps_its_lines_and_is_missed_by_no_later_incident() -> None:
     (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _attempted(_T), _ERASED)).lines
-    assert (line.standing, line.erased_at) == (ReportStatus.TOLD, _LATER)
+    assert (line.status, line.erased_at) == (ReportStatus.NOTIFIED, _LATER)
     assert _made(_log(_REGISTERED, _ERASED, _DECLARED)).lines == ()
 
 
@@ -175,7 +175,7 @@ def test_the_internal_target_stands_beside_the_deadline() -> None:
     kind, at, subjects, detail = _decided("notify")
     aimed = (kind, at, subjects, detail | {"target_at": timestamp_text(_T + timedelta(hours=1))})
     (line,) = _made(_log(_REGISTERED, _DECLARED, aimed, _attempted(_T + timedelta(hours=3)))).lines
-    assert (line.standing, line.past_target) == (ReportStatus.TOLD, timedelta(hours=2))
+    assert (line.status, line.past_target) == (ReportStatus.NOTIFIED, timedelta(hours=2))
     (line,) = _made(_log(_REGISTERED, _DECLARED, _decided("notify"), _attempted(_T))).lines
     assert (line.target_at, line.past_target) == (None, None)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.web.api.customers.customer_csv import COLUMNS, _row, parse_customers
-from service.web.api.sheets import guarded, unguarded
+from service.web.api.customers.customer_csv import COLUMNS, parse_customers
+from service.web.api.spreadsheets import guarded, line_of, unguarded
 
 HEADER = ("name", "language", "time_zone", "four_eyes", "contact_name", "contact_role", "contact_email")
 LINE = ("Hôpital Müller", "fr", "Europe/Paris", "VRAI", "RSSI", "security", "rssi@h.example")
@@ -85,7 +85,7 @@ def test_a_guarded_cell_is_read_as_it_was(cell):
 @given(cells, cells)
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_no_cell_is_a_formula_however_a_spreadsheet_splits_the_line(separator, first, second):
-    line = _row([first, second])
+    line = line_of([first, second])
     for row in csv.reader(io.StringIO(line, newline=""), delimiter=separator):
         for cell in row:
             begins = [part.lstrip(' "\t')[:1] for part in cell.splitlines()]

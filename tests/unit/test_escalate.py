@@ -119,7 +119,7 @@ async def test_a_call_is_opened_once_and_cancelled_with_its_entry_when_somebody_
         lambda tx: acknowledge_notice(tx, act(actor="account:anna"), notice.id, via=AcknowledgedVia.API)
     )
     plan = await house.look(notice, after(hours=9, minutes=1))
-    assert plan.standing is EscalationStatus.SETTLED
+    assert plan.status is EscalationStatus.SETTLED
     assert [kind for kind, _ in house.entries()] == [
         "call_task.opened", "escalation.advanced", "notice.acknowledged", "call_task.cancelled", "escalation.advanced",
     ]  # fmt: skip
@@ -136,7 +136,7 @@ async def test_what_is_open_passes_to_the_follow_up_once():
     second = await house.sealed(2, at=after(minutes=30), state=DeliveryState.QUEUED, due_at=after(hours=9))
     clock = await house.read(lambda tx: tx.escalations.get(second.id))
     assert (clock.due_at, clock.acknowledge_by) == (after(hours=2), after(hours=1))
-    assert (await house.look(first, after(minutes=30))).standing is EscalationStatus.SUPERSEDED
+    assert (await house.look(first, after(minutes=30))).status is EscalationStatus.SUPERSEDED
     assert len(await house.read(lambda tx: tx.deliveries.of_notice(first.id))) == 3
     # The earlier one is acknowledged after all: the later one has its own time again, and is not asked for before.
     await house.store.write(

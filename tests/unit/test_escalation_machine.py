@@ -155,7 +155,7 @@ class Escalations(RuleBasedStateMachine):
     def open_calls(self):
         return [task for task in self.tasks() if task.state is CallTaskState.OPEN]
 
-    def standing(self, notice_id):
+    def status(self, notice_id):
         return self.read(lambda tx: escalation_status(notice_clock(tx, tx.notices.get(notice_id))))
 
     @invariant()
@@ -172,7 +172,7 @@ class Escalations(RuleBasedStateMachine):
     def nothing_that_is_open_sleeps_for_ever(self):
         for notice_id in self.notices[-1:]:
             clock = self.read(lambda tx, notice_id=notice_id: tx.escalations.get(notice_id))
-            assert clock.next_look_at is not None or self.standing(notice_id) is EscalationStatus.SETTLED
+            assert clock.next_look_at is not None or self.status(notice_id) is EscalationStatus.SETTLED
 
     @rule()
     @precondition(lambda self: self.notices)
@@ -184,9 +184,9 @@ class Escalations(RuleBasedStateMachine):
         asked = [task for task in tasks if task.notice_id == latest]
         ended = any(task.state is CallTaskState.DONE for task in asked)
         called = any(task.state is CallTaskState.OPEN for task in asked)
-        assert self.standing(latest) is EscalationStatus.SETTLED or called or ended
+        assert self.status(latest) is EscalationStatus.SETTLED or called or ended
         for notice_id in self.notices[:-1]:
-            assert self.standing(notice_id) is EscalationStatus.SUPERSEDED
+            assert self.status(notice_id) is EscalationStatus.SUPERSEDED
             assert not any(task.notice_id == notice_id and task.state is CallTaskState.OPEN for task in tasks)
 
     @invariant()

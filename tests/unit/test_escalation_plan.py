@@ -53,7 +53,7 @@ def watch(contacts=1, fallback=0, *, due=DUE, within=None, endpoints=0, **change
     return replace(made, **changes)
 
 
-def standing(made, **states):
+def with_states(made, **states):
     """Return the watch with the delivery of each contact (by number: c0, c1) as named."""
     contacts = [contact.id for contact in made.contacts]
     of = {contacts[int(name[1:])]: state for name, state in states.items()}
@@ -107,30 +107,30 @@ def acknowledged(made, **changes):
 
 
 def test_what_the_next_hop_took_is_told_and_over():
-    plan = plan_escalation(standing(watch(2), c0="failed", c1="sent"), after(days=1))
-    assert (plan.standing, plan.queue, plan.open_task, plan.next_look_at) == (EscalationStatus.SETTLED, (), None, None)
+    plan = plan_escalation(with_states(watch(2), c0="failed", c1="sent"), after(days=1))
+    assert (plan.status, plan.queue, plan.open_task, plan.next_look_at) == (EscalationStatus.SETTLED, (), None, None)
 
 
 def test_the_console_alone_stops_nothing():
     made = watch(0)
     made = replace(made, deliveries=[replace(made.deliveries[0], state=DeliveryState.SENT)])
     plan = plan_escalation(made, NOW)
-    assert plan.standing is EscalationStatus.OPEN
+    assert plan.status is EscalationStatus.OPEN
     assert plan.open_task.reason is CallReason.NOBODY_REACHABLE
 
 
 @pytest.mark.parametrize("state", ["failing", "failed"])
 def test_what_was_taken_once_is_told_though_a_replay_of_it_fails(state):
-    made = standing(watch(1, fallback=1), c0=state)
+    made = with_states(watch(1, fallback=1), c0=state)
     console, mail = made.deliveries
     made = replace(made, deliveries=[console, replace(mail, sent_at=NOW)])
-    assert plan_escalation(made, after(days=1)).standing is EscalationStatus.SETTLED
+    assert plan_escalation(made, after(days=1)).status is EscalationStatus.SETTLED
 
 
 def test_what_came_back_is_not_told():
-    made = standing(watch(1, fallback=1), c0="sent")
+    made = with_states(watch(1, fallback=1), c0="sent")
     assert plan_escalation(made, after(hours=1)).next_look_at is None
-    plan = plan_escalation(standing(made, c0="failed"), after(hours=1))
+    plan = plan_escalation(with_states(made, c0="failed"), after(hours=1))
     assert contacts_of(plan) == [made.contacts[1].id]
 
 
@@ -140,17 +140,17 @@ def test_what_came_back_is_not_told():
 def test_the_next_contact_is_written_to_at_once_fallbacks_last():
     made = watch(1, fallback=2)
     late = make_contact(made.customer, order=9)
-    made = standing(replace(made, contacts=[*made.contacts, late]), c0="failed")
+    made = with_states(replace(made, contacts=[*made.contacts, late]), c0="failed")
     plan = plan_escalation(made, after(seconds=1))
     (step,) = plan.queue
     assert (step.contact_id, step.cause, step.reason) == (late.id, DeliveryCause.FALLBACK, StepReason.FAILED)
     assert plan.open_task is None
-    following = plan_escalation(standing(carried_out(made, plan, after(seconds=1)), c3="failed"), after(seconds=2))
+    following = plan_escalation(with_states(carried_out(made, plan, after(seconds=1)), c3="failed"), after(seconds=2))
     assert contacts_of(following) == [made.contacts[1].id]
 
 
 def test_whoever_was_written_to_instead_is_looked_after():
-    plan = plan_escalation(standing(watch(1, fallback=1), c0="failed"), after(hours=1))
+    plan = plan_escalation(with_states(watch(1, fallback=1), c0="failed"), after(hours=1))
     assert plan.next_look_at == after(hours=1, seconds=POLICY.grace_seconds)
 
 
@@ -165,21 +165,21 @@ def test_of_contacts_of_one_order_security_is_asked_first():
     made = watch(1)
     roles = (ContactRole.DPO, ContactRole.OPERATIONS, ContactRole.MANAGEMENT, ContactRole.SECURITY)
     others = [make_contact(made.customer, order=5, role=role) for role in roles]
-    made = standing(replace(made, contacts=[*made.contacts, *others]), c0="failed")
+    made = with_states(replace(made, contacts=[*made.contacts, *others]), c0="failed")
     assert contacts_of(plan_escalation(made, NOW)) == [others[3].id]
 
 
 def test_another_that_is_under_way_is_awaited_but_not_for_long():
-    made = standing(watch(2, fallback=1), c0="failed")
+    made = with_states(watch(2, fallback=1), c0="failed")
     plan = plan_escalation(made, after(seconds=1))
     assert (plan.queue, plan.next_look_at) == ((), after(seconds=POLICY.grace_seconds))
     assert contacts_of(plan_escalation(made, plan.next_look_at)) == [made.contacts[2].id]
-    failing = standing(made, c1="failing")
+    failing = with_states(made, c1="failing")
     assert contacts_of(plan_escalation(failing, after(seconds=1))) == [made.contacts[2].id]
 
 
 def test_after_the_people_their_systems_are_tried():
-    made = standing(watch(1, endpoints=2), c0="failed")
+    made = with_states(watch(1, endpoints=2), c0="failed")
     gone = replace(made.endpoints[0], state=EndpointState.GONE)
     made = replace(made, endpoints=[gone, made.endpoints[1]])
     (step,) = plan_escalation(made, NOW).queue
@@ -190,7 +190,7 @@ def test_nobody_is_written_to_who_was_inactive_or_has_the_same_address():
     made = watch(1)
     same = make_contact(made.customer, email=made.contacts[0].email.upper(), order=2)
     idle = make_contact(made.customer, active=False, order=3)
-    made = standing(replace(made, contacts=[*made.contacts, same, idle]), c0="failed")
+    made = with_states(replace(made, contacts=[*made.contacts, same, idle]), c0="failed")
     plan = plan_escalation(made, NOW)
     assert (plan.queue, plan.open_task.reason) == ((), CallReason.ALL_FAILED)
 
@@ -199,7 +199,7 @@ def test_nobody_is_written_to_who_was_inactive_or_has_the_same_address():
 
 
 def test_fallbacks_are_written_to_before_the_deadline_is_missed():
-    made = standing(watch(1, fallback=2), c0="failing")
+    made = with_states(watch(1, fallback=2), c0="failing")
     early = plan_escalation(made, after(hours=4, seconds=-1))
     assert (early.queue, early.open_task) == ((), None)
     assert early.next_look_at == after(hours=4)
@@ -219,13 +219,13 @@ def test_fallbacks_are_written_to_before_the_deadline_is_missed():
     ],
 )
 def test_half_of_the_time_or_the_lead_whichever_is_first_but_never_before_the_grace(due, at):
-    made = standing(watch(1, fallback=1, due=due), c0="failing")
+    made = with_states(watch(1, fallback=1, due=due), c0="failing")
     assert plan_escalation(made, NOW + at - timedelta(seconds=1)).queue == ()
     assert len(plan_escalation(made, NOW + at).queue) == 1
 
 
 def test_somebody_calls_before_the_deadline_when_nothing_was_taken():
-    made = standing(watch(1), c0="failing")
+    made = with_states(watch(1), c0="failing")
     call_at = NOW + DUE - timedelta(seconds=POLICY.call_lead_seconds)
     assert plan_escalation(made, call_at - timedelta(seconds=1)).open_task is None
     task = plan_escalation(made, call_at).open_task
@@ -233,10 +233,10 @@ def test_somebody_calls_before_the_deadline_when_nothing_was_taken():
 
 
 def test_when_all_failed_somebody_calls_at_once():
-    made = standing(watch(2, fallback=1), c0="failed", c1="failed")
+    made = with_states(watch(2, fallback=1), c0="failed", c1="failed")
     made = carried_out(made, plan_escalation(made, NOW), NOW)
     assert plan_escalation(made, NOW).open_task is None
-    made = standing(made, c2="failed")
+    made = with_states(made, c2="failed")
     plan = plan_escalation(made, after(seconds=3))
     assert (plan.open_task.reason, plan.open_task.due_at) == (CallReason.ALL_FAILED, made.notice.due_at)
 
@@ -254,12 +254,12 @@ def test_there_are_never_two_open_calls():
 
 
 def test_a_call_is_off_once_the_customer_is_told_and_on_again_when_that_comes_back():
-    made = standing(watch(1), c0="failed")
+    made = with_states(watch(1), c0="failed")
     made = carried_out(made, plan_escalation(made, NOW), NOW)
-    told = standing(made, c0="sent")
+    told = with_states(made, c0="sent")
     plan = plan_escalation(told, after(minutes=1))
     assert [task.reason for task in plan.cancel] == [CallReason.ALL_FAILED]
-    bounced = standing(carried_out(told, plan, after(minutes=1)), c0="failed")
+    bounced = with_states(carried_out(told, plan, after(minutes=1)), c0="failed")
     again = plan_escalation(bounced, after(minutes=2)).open_task
     assert again.id not in {task.id for task in bounced.call_tasks}
 
@@ -271,7 +271,7 @@ def test_a_call_that_reached_somebody_ends_it_and_no_other_does(outcome):
     call = CallRecord(uuid4(), made.call_tasks[0].id, None, "+33 1", NOW, "account:a", outcome)
     plan = plan_escalation(replace(made, calls=[call]), NOW)
     reached = outcome is CallOutcome.REACHED
-    assert (plan.standing is EscalationStatus.SETTLED, len(plan.cancel)) == (reached, int(reached))
+    assert (plan.status is EscalationStatus.SETTLED, len(plan.cancel)) == (reached, int(reached))
 
 
 def test_what_a_person_ended_is_not_opened_again_for_the_same_want():
@@ -286,13 +286,13 @@ def test_what_a_person_ended_is_not_opened_again_for_the_same_want():
 
 
 def test_without_acknowledgement_the_next_contact_is_asked_then_somebody_calls():
-    made = standing(watch(1, fallback=2, within=3600), c0="sent")
+    made = with_states(watch(1, fallback=2, within=3600), c0="sent")
     early = plan_escalation(made, after(seconds=3599))
-    assert (early.standing, early.queue, early.next_look_at <= after(hours=1)) == (EscalationStatus.NOTIFIED, (), True)
+    assert (early.status, early.queue, early.next_look_at <= after(hours=1)) == (EscalationStatus.NOTIFIED, (), True)
     plan = plan_escalation(made, after(hours=1))
     (step,) = plan.queue
     assert (step.contact_id, step.cause) == (made.contacts[1].id, DeliveryCause.ESCALATION)
-    made = standing(carried_out(made, plan, after(hours=1)), c1="sent")
+    made = with_states(carried_out(made, plan, after(hours=1)), c1="sent")
     between = plan_escalation(made, after(hours=1, minutes=59))
     assert (between.queue, between.open_task) == ((), None)
     last = plan_escalation(made, after(hours=2))
@@ -300,29 +300,29 @@ def test_without_acknowledgement_the_next_contact_is_asked_then_somebody_calls()
 
 
 def test_whoever_was_asked_and_cannot_be_reached_is_followed_by_the_next():
-    made = standing(watch(1, fallback=2, within=3600), c0="sent")
+    made = with_states(watch(1, fallback=2, within=3600), c0="sent")
     made = carried_out(made, plan_escalation(made, after(hours=1)), after(hours=1))
     assert contacts_of(plan_escalation(made, after(hours=1, seconds=5))) == []
-    failed = standing(made, c1="failed")
+    failed = with_states(made, c1="failed")
     assert contacts_of(plan_escalation(failed, after(hours=1, seconds=5))) == [made.contacts[2].id]
 
 
 def test_where_nobody_is_left_to_be_asked_somebody_calls_at_the_first_time():
-    made = standing(watch(2, within=3600), c0="sent", c1="sent")
+    made = with_states(watch(2, within=3600), c0="sent", c1="sent")
     assert plan_escalation(made, after(hours=1)).open_task.reason is CallReason.NOT_ACKNOWLEDGED
 
 
 def test_an_acknowledgement_ends_it():
-    made = acknowledged(standing(watch(1, fallback=1, within=60), c0="sent"))
+    made = acknowledged(with_states(watch(1, fallback=1, within=60), c0="sent"))
     plan = plan_escalation(made, after(days=1))
-    assert (plan.standing, plan.queue, plan.open_task, plan.next_look_at) == (EscalationStatus.SETTLED, (), None, None)
+    assert (plan.status, plan.queue, plan.open_task, plan.next_look_at) == (EscalationStatus.SETTLED, (), None, None)
 
 
 def test_a_later_notice_takes_over_what_was_open():
-    made = standing(watch(1, fallback=1), c0="failed")
+    made = with_states(watch(1, fallback=1), c0="failed")
     made = carried_out(made, plan_escalation(made, NOW), NOW)
     plan = plan_escalation(replace(made, superseded=True), after(days=1))
-    assert (plan.standing, plan.queue, plan.open_task, plan.next_look_at) == (
+    assert (plan.status, plan.queue, plan.open_task, plan.next_look_at) == (
         EscalationStatus.SUPERSEDED,
         (),
         None,
@@ -333,7 +333,7 @@ def test_a_later_notice_takes_over_what_was_open():
         made.notice, customer, NOW, reachable=True, deadlines=[after(hours=1)], acknowledgements=[after(minutes=-9)]
     )
     assert (clock.due_at, clock.acknowledge_by) == (after(hours=1), after(seconds=POLICY.grace_seconds))
-    inherited = replace(standing(watch(1, fallback=1), c0="failing"), customer=customer)
+    inherited = replace(with_states(watch(1, fallback=1), c0="failing"), customer=customer)
     inherited = replace(inherited, escalation=replace(clock, notice_id=inherited.notice.id))
     assert len(plan_escalation(inherited, after(minutes=30)).queue) == 1
     # Once the earlier one arrived and was acknowledged after all, this one's own times hold.
@@ -345,7 +345,7 @@ def test_a_later_notice_takes_over_what_was_open():
 
 
 def test_a_look_that_is_hours_late_loses_nothing_and_a_second_one_doubles_nothing():
-    made = standing(watch(1, fallback=1, within=3600), c0="failing")
+    made = with_states(watch(1, fallback=1, within=3600), c0="failing")
     late = after(hours=11, minutes=17, seconds=3)
     plan = plan_escalation(made, late)
     assert contacts_of(plan) == [made.contacts[1].id]
@@ -392,7 +392,7 @@ def test_in_every_world_the_customer_is_told_or_somebody_is_to_call(data):
         fates = {}
         for number, contact in enumerate(made.contacts):
             fates[f"c{number}"] = data.draw(FATES, label=contact.email)
-        made = standing(made, **fates)
+        made = with_states(made, **fates)
         plan = plan_escalation(made, now)
         assert plan.next_look_at is None or plan.next_look_at > now
         made = carried_out(made, plan, now)

@@ -23,6 +23,7 @@ NEW = {
     "limits.header_seconds",
     "limits.max_buffered_bytes",
     "limits.max_connections",
+    "statements.file",
     "timestamps.ahead_seconds",
     "witnesses.quorum",
 }

@@ -19,7 +19,7 @@ from notifications.evidence.notification_report import (
 
 #: Statuses that an auditor reads first.
 _FIRST = (ReportStatus.LATE, ReportStatus.MISSING, ReportStatus.UNDECIDED)
-_COLUMNS = ("incident_name", "customer_name", "standing_name", "duty", "due", "released", "told", "delay")
+_COLUMNS = ("incident_name", "customer_name", "status_name", "duty", "due", "released", "notified", "delay")
 
 
 def report_section(builder: BundleReportBuilder) -> Iterator[bytes]:
@@ -52,11 +52,11 @@ def report_section(builder: BundleReportBuilder) -> Iterator[bytes]:
 
 
 def _first(words: Mapping[str, str], found: NotificationReport) -> Iterator[bytes]:
-    for standing in _FIRST:
-        lines = found.standing_at(standing)
-        if standing is ReportStatus.UNDECIDED and not lines:
+    for status in _FIRST:
+        lines = found.with_status(status)
+        if status is ReportStatus.UNDECIDED and not lines:
             continue
-        yield from _list(words, f"standing_{standing.value}", (_statement(words, line) for line in lines))
+        yield from _list(words, f"status_{status.value}", (_statement(words, line) for line in lines))
     special = [item for item in found.overrides if item.kind is not OverrideKind.ONE_PERSON]
     yield from _list(words, "overridden", (_overridden(words, item) for item in special))
     by_one_person = [item for item in found.overrides if item.kind is OverrideKind.ONE_PERSON]
@@ -81,7 +81,7 @@ def _statement(words: Mapping[str, str], line: ReportLine) -> str:
     facts = [
         _fact(words, "due", line.due_at, line.decided_index),
         _fact(words, "released", line.released_at, line.released_index),
-        _fact(words, "told", line.told_at, line.told_index),
+        _fact(words, "notified", line.notified_at, line.notified_index),
     ]
     if line.delay is not None:
         facts.append(f"{html.escape(words['delay'])} {_span(line.delay)}")
@@ -101,11 +101,11 @@ def _overridden(words: Mapping[str, str], item: Override) -> str:
 
 
 def _row(words: Mapping[str, str], line: ReportLine) -> bytes:
-    standing = html.escape(words[f"standing_{line.standing.value}"])
+    status = html.escape(words[f"status_{line.status.value}"])
     if line.cause is not None:
-        standing += f"<br>{html.escape(words[f'cause_{line.cause.value}'])}"
+        status += f"<br>{html.escape(words[f'cause_{line.cause.value}'])}"
     if line.overridden:
-        standing += f"<br>{html.escape(words['overridden'])}"
+        status += f"<br>{html.escape(words['overridden'])}"
     decided = "" if line.decided_index is None else f"<br>{_entry(words, line.decided_index)}"
     due = "" if line.due_at is None else f"{timestamp_text(line.due_at)} ({html.escape(words[f'due_{line.due_kind}'])})"
     if line.target_at is not None and line.target_at != line.due_at:
@@ -113,11 +113,11 @@ def _row(words: Mapping[str, str], line: ReportLine) -> bytes:
     cells = (
         html.escape(line.ticket or line.incident),
         _who_is(words, line),
-        standing + decided,
+        status + decided,
         "<br>".join(html.escape(duty) for duty in line.duties),
         due,
         _stated(words, line.released_at, line.released_index),
-        _stated(words, line.told_at, line.told_index),
+        _stated(words, line.notified_at, line.notified_index),
         "" if line.delay is None else _span(line.delay),
     )
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>\n".encode()

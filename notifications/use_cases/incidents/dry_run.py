@@ -1,5 +1,6 @@
 """Dry run: which customers would be notified, and why, of a draft incident or with another profile. Writes nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from notifications.classification import Classification
 from notifications.customer.records import Customer, LevelChoice, ProfileVersion, takes_part
 from notifications.decision import Decision, without_consent
-from notifications.incident import Incident, IncidentFacts, validate_facts
+from notifications.incident import Incident, IncidentFacts, PossibleDuplicate, possible_duplicates, validate_facts
 from notifications.ports import Page, Transaction
 from notifications.use_cases.incidents.apply_facts import verify_customers_exist
 from notifications.use_cases.incidents.customer_decider import (
@@ -17,9 +18,12 @@ from notifications.use_cases.incidents.customer_decider import (
     customer_case,
     customer_cases,
 )
+from notifications.use_cases.incidents.next_question import NextQuestion, next_question
 
 #: Incidents per query, when past incidents are read.
 _PAGE = 200
+#: The newest incidents that a draft is compared with.
+COMPARED_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,17 @@ class IncidentDryRun:
 
     classification: Classification
     outcomes: tuple[tuple[Customer, Decision], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """A dry run of a draft incident, and what its author should look at before declaring it."""
+
+    dry_run: IncidentDryRun
+    #: the open fact whose answer would change most; None if no fact is open
+    next_question: NextQuestion | None
+    #: incidents that may be the same one
+    duplicates: tuple[PossibleDuplicate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,37 @@ def dry_run_incident(
     tx: Transaction, now: datetime, facts: IncidentFacts, agreements: Agreements, *, exercise: bool = False
 ) -> IncidentDryRun:
     """Return the decision for every customer; raises InvalidInputError as ``record_incident`` does."""
+    return _dry_run(tx, now, facts, agreements, customer_cases(tx), exercise=exercise)
+
+
+def foresee_incident(
+    tx: Transaction, now: datetime, facts: IncidentFacts, agreements: Agreements, *, exercise: bool = False
+) -> Foresight:
+    """Return a dry run with the next question and possible duplicates; raises as ``dry_run_incident``."""
+    cases = customer_cases(tx)
+    dry_run = _dry_run(tx, now, facts, agreements, cases, exercise=exercise)
+    return Foresight(
+        dry_run,
+        next_question(facts, cases, agreements, dry_run.classification),
+        duplicates_of(tx, facts),
+    )
+
+
+def duplicates_of(tx: Transaction, facts: IncidentFacts) -> tuple[PossibleDuplicate, ...]:
+    """Return the newest incidents that may be the same as one that is about to be declared."""
+    incidents, _ = tx.incidents.page(Page(COMPARED_MAX))
+    return possible_duplicates(facts, incidents)
+
+
+def _dry_run(
+    tx: Transaction,
+    now: datetime,
+    facts: IncidentFacts,
+    agreements: Agreements,
+    cases: Sequence[CustomerCase],
+    *,
+    exercise: bool,
+) -> IncidentDryRun:
     validate_facts(facts, agreements.reference, now)
     verify_customers_exist(tx, facts)
     decider = CustomerDecider(facts, agreements)
@@ -51,7 +97,7 @@ def dry_run_incident(
         takes_no_part = exercise and not takes_part(tx.customers.contacts(case.customer.id))
         return without_consent(decision) if takes_no_part else decision
 
-    return IncidentDryRun(decider.reference, tuple((case.customer, decide(case)) for case in customer_cases(tx)))
+    return IncidentDryRun(decider.reference, tuple((case.customer, decide(case)) for case in cases))
 
 
 def dry_run_profile(

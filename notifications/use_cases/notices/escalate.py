@@ -97,7 +97,7 @@ def escalate(
             act.entry(
                 "call_task.cancelled",
                 subjects=subjects | {"call_task": str(task.id)},
-                detail={"standing": plan.standing.value},
+                detail={"standing": plan.status.value},
             )
         )
     if plan.open_task is not None:
@@ -206,7 +206,7 @@ def _target(clock: NoticeClock, step: QueueDelivery) -> Target:
 def _why(plan: EscalationPlan) -> dict[str, str | int | bool | list[str] | None]:
     """Return the detail of the entry that states the reasons. The recipients are in the other entries."""
     return {
-        "standing": plan.standing.value,
+        "standing": plan.status.value,
         "reasons": sorted({step.reason.value for step in plan.queue}),
         "deliveries": len(plan.queue),
         "call": None if plan.open_task is None else plan.open_task.reason.value,

@@ -123,7 +123,7 @@ def delivery_to(
         created_at=act.now,
         endpoint_id=endpoint_id,
         cause=cause,
-        lane=destination_of(target.channel, target.address),
+        destination=destination_of(target.channel, target.address),
     )
 
 

@@ -34,7 +34,7 @@ class Admission:
 def admit(
     tx: AccessTransaction, act: AuditContext, claims: Mapping[str, Any], settings: OidcSettings, default_language: str
 ) -> Admission:
-    """Return the account that verified claims stand for, with its grants brought in line.
+    """Return the account of verified claims, after its grants are brought in line.
 
     1. A known identity belongs to its account, even if its address has changed.
     2. Otherwise take the account with the verified address, if it was created for a person who has not used it yet: it

@@ -93,7 +93,7 @@ class OidcSignIn:
         try:
             metadata = await self._provider.metadata()
         except OidcRefusedError as refusal:
-            raise _told(refusal) from None
+            raise _logged(refusal) from None
         state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         begun = _Begun(state, nonce, verifier, return_to)
         secret, pending_id = secrets.token_urlsafe(32), self._identifiers.new_id()
@@ -145,9 +145,9 @@ class OidcSignIn:
             # 7.
             signed_in = await self._sign_in.start_session(account, _PURPOSE, browser)
         except OidcRefusedError as refusal:
-            raise _told(refusal) from None
+            raise _logged(refusal) from None
         except SignInRefusedError:
-            raise _told(OidcRefusedError("account_inactive")) from None
+            raise _logged(OidcRefusedError("account_inactive")) from None
         return signed_in, begun.return_to
 
     async def _taken(self, given: dict[str, str], pending_secret: str) -> _Begun:
@@ -212,7 +212,7 @@ def _use_up(tx: AccessTransaction, pending_id: UUID) -> bool:
     return tx.sessions.remove_pending(pending_id)
 
 
-def _told(refusal: OidcRefusedError) -> OidcRefusedError:
+def _logged(refusal: OidcRefusedError) -> OidcRefusedError:
     _log.warning("sign_in.refused", method=_PURPOSE, reason=refusal.reason)
     return refusal
 

@@ -6,11 +6,12 @@ from service.auth.caller import Scope
 from service.auth.scope.accounts import ScopedAccounts, ScopedCredentials, ScopedSessions, ScopedTokens
 from service.auth.scope.customers import ScopedCustomers, ScopedErasures
 from service.auth.scope.deliveries import ScopedDeliveries, ScopedEscalations
-from service.auth.scope.incidents import ScopedIncidents
+from service.auth.scope.incidents import ScopedBoard, ScopedIncidents
 from service.auth.scope.log import ScopedAudit, ScopedLog
 from service.auth.scope.notices import ScopedNotices
 from service.auth.scope.operations import ScopedFigures, ScopedMails, ScopedResponses
 from service.auth.scope.resources import ScopedResources
+from service.auth.scope.search import ScopedSearch
 from service.auth.scope.visibility import OutOfScopeError
 from service.auth.scope.webhooks import ScopedWebhooks
 from service.ports.store import AccessTransaction
@@ -45,6 +46,8 @@ class ScopedTransaction:
         self.mails = ScopedMails(tx, scope)
         self.resources = ScopedResources(tx, scope)
         self.figures = ScopedFigures(tx, scope)
+        self.board = ScopedBoard(tx, scope)
+        self.search = ScopedSearch(tx, scope)
 
     def __getattr__(self, name: str) -> NoReturn:
         raise OutOfScopeError(name)

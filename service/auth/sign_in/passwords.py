@@ -14,7 +14,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 MIN_CHARACTERS = 12
 MAX_CHARACTERS = 256
-#: OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane.
+#: OWASP Password Storage Cheat Sheet: 19 MiB, two passes, parallelism 1.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, hash_len=32, salt_len=16, type=Type.ID)
 #: At most two hashes at a time in the process, so that many sign-ins do not need more memory or processors.
 _THREADS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="passwords")

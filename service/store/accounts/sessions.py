@@ -31,7 +31,7 @@ _REMOVE_PENDING = compiled_text("DELETE FROM pending_sign_ins WHERE id = :id", "
 _THROTTLE, _SAVE_THROTTLE = _THROTTLES.by("key"), _THROTTLES.upsert("key")
 _CLEAR_THROTTLE = compiled_text("DELETE FROM throttles WHERE key = :key", "key")
 _PURGES = tuple(
-    compiled_text(f"DELETE FROM {name} WHERE {column} <= :now", "now")  # noqa: S608 - the names stand right here
+    compiled_text(f"DELETE FROM {name} WHERE {column} <= :now", "now")  # noqa: S608 - the names are constants in the next line
     for name, column in (("sessions", "expires_at"), ("links", "expires_at"), ("pending_sign_ins", "expires_at"))
 )
 _PURGE_THROTTLES = compiled_text("DELETE FROM throttles WHERE retry_at <= :before", "before")

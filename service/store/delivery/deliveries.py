@@ -124,7 +124,7 @@ def delivery_of_row(*row: Any) -> Delivery:
     """Return the delivery of a row, in the order of ``DELIVERY``."""
     (
         id_bytes, notice_id, customer_id, channel, contact_id, message_id, state, attempts, next_attempt_at,
-        last_error, created_at, endpoint_id, cause, sent_at, lane, too_large_at,
+        last_error, created_at, endpoint_id, cause, sent_at, destination, too_large_at,
     ) = row  # fmt: skip
     return Delivery(
         id=UUID(bytes=id_bytes),
@@ -141,7 +141,7 @@ def delivery_of_row(*row: Any) -> Delivery:
         endpoint_id=from_optional_bytes(endpoint_id),
         cause=DeliveryCause(cause),
         sent_at=from_optional_microseconds(sent_at),
-        lane=lane,
+        destination=destination,
         too_large_at=from_optional_microseconds(too_large_at),
     )
 
@@ -191,7 +191,7 @@ class DeliveryRecords(Records):
                 to_optional_bytes(delivery.endpoint_id),
                 delivery.cause.value,
                 to_optional_microseconds(delivery.sent_at),
-                delivery.lane,
+                delivery.destination,
                 due_at,
                 next(turns),
                 to_optional_microseconds(delivery.too_large_at),
@@ -226,7 +226,7 @@ class DeliveryRecords(Records):
 
     def finish_attempts(self, finished: Sequence[tuple[Delivery, DeliveryAttempt, bytes | None]]) -> None:
         """Like ``finish_attempt`` for each of them, with few statements."""
-        self._replace_standings([(delivery, attempt.number - 1) for delivery, attempt, _ in finished])
+        self._replace_states([(delivery, attempt.number - 1) for delivery, attempt, _ in finished])
         self._session.execute_many(
             _INSERT_ATTEMPT,
             [
@@ -248,11 +248,11 @@ class DeliveryRecords(Records):
         self._changed("deliveries")
 
     def save(self, delivery: Delivery, expected_attempts: int) -> None:
-        """Replace where the delivery stands without an attempt; raises VersionMismatchError."""
-        self._replace_standings([(delivery, expected_attempts)])
+        """Replace the state of the delivery without an attempt; raises VersionMismatchError."""
+        self._replace_states([(delivery, expected_attempts)])
         self._changed("deliveries")
 
-    def _replace_standings(self, standings: Sequence[tuple[Delivery, int]]) -> None:
+    def _replace_states(self, changes: Sequence[tuple[Delivery, int]]) -> None:
         """Replace the state of deliveries; raises for the first whose number of attempts is not the expected one."""
         values = [
             (
@@ -265,18 +265,18 @@ class DeliveryRecords(Records):
                 delivery.id.bytes,
                 expected_attempts,
             )
-            for delivery, expected_attempts in standings
+            for delivery, expected_attempts in changes
         ]
         if self._session.update_many(_FINISH, _FINISH_GIVEN, values) == len(values):
             return
         # Find one that was not replaced. Replaced ones have the new count now, but the whole job is rolled back anyway.
-        for delivery, expected_attempts in standings:
+        for delivery, expected_attempts in changes:
             row = self._session.one(_COUNTED, (delivery.id.bytes,))
             if row is None:
                 raise NotFoundError("delivery", delivery.id)
             if row[0] != delivery.attempts:
                 raise VersionMismatchError("delivery", delivery.id, expected_attempts, row[0])
-        raise VersionMismatchError("delivery", standings[0][0].id, standings[0][1], standings[0][0].attempts)
+        raise VersionMismatchError("delivery", changes[0][0].id, changes[0][1], changes[0][0].attempts)
 
     def attempts(self, delivery_id: UUID) -> Sequence[DeliveryAttempt]:
         """Return the attempts of a delivery, in order."""

@@ -43,14 +43,14 @@ _sealed, _proofs = table(SealedNoticeRow).c, table(SealProofRow).c
 _customers, _contacts = table(CustomerRow).c, table(ContactRow).c
 
 #: Lengths of the list of blocked destinations. A list is padded to the next length, so that there are few statements.
-_LANES_PASSED_OVER = (0, 16, 128, 1024)
+_DESTINATIONS_PASSED_OVER = (0, 16, 128, 1024)
 _CHANNELS = len(ChannelKind)
 
 
 @cache
-def _due_statement(lanes: int) -> str:
+def _due_statement(destinations: int) -> str:
     channel_names = tuple(f"channel_{number}" for number in range(_CHANNELS))
-    lane_names = tuple(f"lane_{number}" for number in range(lanes))
+    destination_names = tuple(f"destination_{number}" for number in range(destinations))
     statement = (
         select(_deliveries.position)
         .select_from(table(DeliveryRow).join(table(SealProofRow), _proofs.notice_id == _deliveries.notice_id))
@@ -62,9 +62,9 @@ def _due_statement(lanes: int) -> str:
         )
         .order_by(_deliveries.due_at, _deliveries.turn, _deliveries.position)
     )
-    if lanes:
-        statement = statement.where(_deliveries.lane.not_in([bindparam(name) for name in lane_names]))
-    return limited(statement, "now", "leased_before", *channel_names, *lane_names)
+    if destinations:
+        statement = statement.where(_deliveries.lane.not_in([bindparam(name) for name in destination_names]))
+    return limited(statement, "now", "leased_before", *channel_names, *destination_names)
 
 
 #: Padding for lists of channels and destinations; nothing has this name.
@@ -150,7 +150,7 @@ _NOTICE_ID = [column.name for column in DELIVERY].index("notice_id")
 #: Padding for shorter lists: a position that no row has.
 _NO_POSITION = -1
 # The short ones are compiled with the module, as all statements are: a fault in them is found at once.
-_DUE = {lanes: _due_statement(lanes) for lanes in _LANES_PASSED_OVER[:2]}
+_DUE = {destinations: _due_statement(destinations) for destinations in _DESTINATIONS_PASSED_OVER[:2]}
 _LEASE, _LOAD, _THREAD = _lease_statement(1), _load_statement(1), _thread_statement(1)
 
 
@@ -182,10 +182,10 @@ class LeaseRecords(Records):
         """Lease deliveries that are queued, due and not leased, and whose seal has its log proof."""
         at = to_microseconds(now)
         channels = _filled([kind.value for kind in except_channels], _CHANNELS)
-        lanes = sorted(except_destinations)[: _LANES_PASSED_OVER[-1]]
-        length = next(length for length in _LANES_PASSED_OVER if len(lanes) <= length)
+        destinations = sorted(except_destinations)[: _DESTINATIONS_PASSED_OVER[-1]]
+        length = next(length for length in _DESTINATIONS_PASSED_OVER if len(destinations) <= length)
         statement = self._session.skip_locked(_due_statement(length), "deliveries")
-        parameters = (at, at, *channels, *_filled(lanes, length), limit)
+        parameters = (at, at, *channels, *_filled(destinations, length), limit)
         positions = [row[0] for row in self._session.all(statement, parameters)]
         until = to_microseconds(lease_until)
         notices: dict[bytes, tuple[Notice, SealedNotice, Customer]] = {}

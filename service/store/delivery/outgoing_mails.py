@@ -17,7 +17,7 @@ _MAILS = FlatTable(ServiceMail, ServiceMailRow)
 _mails = table(ServiceMailRow).c
 
 _MAIL = _MAILS.by("id")
-# The conditions stand as in the indexes, so that these are used.
+# The conditions are written as in the indexes, so that the indexes are used.
 _DUE = limited(
     select(*_MAILS.columns)
     .where(text("state = 'queued'"))

@@ -12,7 +12,7 @@ from psycopg import errors
 from notifications.audit.entry import AuditEntry, leaf_bytes
 from notifications.errors import StateConflictError, StoreUnavailableError
 from service.store.engines.transaction import Repository, SqlTransaction
-from service.store.log.audit import AuditRecords
+from service.store.log.audit import INSERT_ENTRY, AuditRecords, row_of_entry
 from service.store.sql.directory import Directory
 from service.store.sql.session import Row, Session
 
@@ -32,7 +32,6 @@ _CONFLICTS = {
 }
 _ARE_APPENDED = "SELECT 1 FROM audit_entries WHERE id = ANY(?) LIMIT 1"
 _LAST_POSITION = "SELECT coalesce(max(position), 0) FROM audit_entries"
-_INSERT_ENTRY = "INSERT INTO audit_entries (position, id, leaf) VALUES (?, ?, ?)"
 _INSERT_SUBJECT = "INSERT INTO audit_subjects (kind, identifier, position) VALUES (?, ?, ?)"
 _INSERT_OPENING = "INSERT INTO audit_openings (position, name, salt, value) VALUES (?, ?, ?, ?)"
 
@@ -134,6 +133,23 @@ class PostgresqlSession(Session):
         """Return a SELECT that locks its rows of a table and skips rows that another transaction locked."""
         return f"{statement} FOR UPDATE OF {of} SKIP LOCKED"
 
+    # -- the full-text index: the engine keeps it by itself
+
+    #: As in the migration; otherwise the engine does not use its index.
+    MATCHING = "search_documents d WHERE array_to_tsvector(string_to_array(d.terms, ' ')) @@ ?::text::tsquery"
+
+    @staticmethod
+    def match_of(required: Sequence[Sequence[str]], words: Sequence[str]) -> str:
+        """Return the parameter of ``MATCHING``; see ``Session``."""
+        groups = ["(" + " | ".join(f"'{term}'" for term in group) + ")" for group in required]
+        return " & ".join([*groups, *(f"'{word}':*" if len(word) > 1 else f"'{word}'" for word in words)])
+
+    def index_terms(self, position: int, terms: str) -> None:
+        """Do nothing."""
+
+    def unindex_terms(self, position: int, terms: str) -> None:
+        """Do nothing."""
+
     # -- the log
 
     def append(self, entries: Iterable[AuditEntry]) -> bool:
@@ -163,7 +179,7 @@ class PostgresqlSession(Session):
         row = self.one(_LAST_POSITION)
         last = 0 if row is None else int(row[0])
         numbered = list(enumerate(self.appended, last + 1))
-        self.execute_many(_INSERT_ENTRY, [(position, entry.id.bytes, leaf) for position, (entry, leaf) in numbered])
+        self.execute_many(INSERT_ENTRY, [row_of_entry(position, entry, leaf) for position, (entry, leaf) in numbered])
         subjects = [
             (kind, identifier, position)
             for position, (entry, _) in numbered

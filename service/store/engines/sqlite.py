@@ -176,6 +176,8 @@ class SqliteStore:
     def _rewrite(self, work: WriteJob) -> None:
         """Rewrite the file and empty the write-ahead log; both still contain deleted data before this."""
         try:
+            # Deleted terms are still in the segments of the full-text index.
+            self._writer.execute("INSERT INTO search_index (search_index) VALUES ('rebuild')")
             self._writer.execute("VACUUM")
             row = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if row[0]:

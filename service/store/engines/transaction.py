@@ -16,6 +16,7 @@ from service.store.delivery.leases import LeaseRecords
 from service.store.delivery.outgoing_mails import MailRecords
 from service.store.delivery.webhooks import WebhookRecords
 from service.store.incidents.acknowledgements import AcknowledgementRecords
+from service.store.incidents.board import BoardRecords
 from service.store.incidents.contacts import ContactRecords
 from service.store.incidents.customers import CustomerRecords
 from service.store.incidents.decisions import DecisionRecords
@@ -30,6 +31,7 @@ from service.store.log.audit import AuditRecords
 from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.cosignatures import CosignatureRecords
 from service.store.log.tree import TreeRecords
+from service.store.search.finding import SearchRecords
 from service.store.sql.records import Records
 from service.store.sql.session import Session
 
@@ -99,3 +101,5 @@ class SqlTransaction:
     mails = Repository(MailRecords)
     alerts = Repository(AlertRecords)
     figures = Repository(FigureRecords)
+    board = Repository(BoardRecords)
+    search = Repository(SearchRecords)

@@ -121,7 +121,7 @@ def sqlite_triggers() -> dict[str, str]:
 
 def _exists(table: str, key: tuple[str, ...]) -> str:
     equal = " AND ".join(f"{_quoted(column)} = NEW.{_quoted(column)}" for column in key)
-    return f"EXISTS (SELECT 1 FROM {table} WHERE {equal})"  # noqa: S608 - the names stand in this file
+    return f"EXISTS (SELECT 1 FROM {table} WHERE {equal})"  # noqa: S608 - the names are constants of this file
 
 
 def _quoted(column: str) -> str:

@@ -80,5 +80,5 @@ def tell(hooks: Iterable[Callable[[set[str]], None]], changed: set[str]) -> None
     for hook in hooks:
         try:
             hook(set(changed))
-        except Exception as error:  # noqa: BLE001 - what is committed stays; the listener fails alone
+        except Exception as error:  # noqa: BLE001 - the commit is done; only the listener fails
             _log.error("store.hook_failed", exc_info=error)

@@ -8,6 +8,7 @@ from sqlalchemy import bindparam, select
 
 from notifications.customer.records import Contact, ContactRole, MailContent
 from notifications.errors import required
+from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import (
     from_microseconds,
     from_optional_microseconds,
@@ -99,6 +100,7 @@ class ContactRecords(Records):
                 contact.takes_exercises,
             ),
         )
+        SearchDocuments(self._session).put_contact(contact)
         self._changed("customers")
 
     def contact(self, contact_id: UUID) -> Contact | None:
@@ -135,6 +137,7 @@ class ContactRecords(Records):
                 contact.takes_exercises,
             ),
         )
+        SearchDocuments(self._session).put_contact(contact)
         self._changed("customers")
 
     def contacts(self, customer_id: UUID) -> Sequence[Contact]:

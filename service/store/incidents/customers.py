@@ -10,6 +10,7 @@ from notifications.audit.entry import pseudonym
 from notifications.customer.records import AgreementBinding, Customer, LevelChoice, ProfileVersion
 from notifications.errors import NotFoundError, required
 from notifications.ports import Page
+from service.store.search.documents import SearchDocuments
 from service.store.sql.directory import Listing
 from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
 from service.store.sql.paging import FIRST, paged, start_of
@@ -149,6 +150,7 @@ class CustomerRecords(Records):
             ),
         )
         self._session.execute(_INSERT_SALT, (customer.id.bytes, pseudonym_salt))
+        SearchDocuments(self._session).put_customer(customer)
         self._directory_changed()
 
     def get(self, customer_id: UUID) -> Customer | None:
@@ -180,6 +182,7 @@ class CustomerRecords(Records):
                 customer.acknowledge_within_seconds,
             ),
         )
+        SearchDocuments(self._session).put_customer(customer)
         self._directory_changed()
 
     def page(self, page: Page) -> tuple[list[Customer], str | None]:

@@ -15,6 +15,7 @@ from notifications.customer.erasure import ErasedRows, Erasure, ErasureOrder
 from notifications.errors import NotFoundError
 from notifications.incident import IncidentFacts
 from notifications.mail_address import normal_address
+from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import JsonCodec, to_microseconds
 from service.store.sql.flat import FlatTable
 from service.store.sql.records import Records
@@ -82,6 +83,15 @@ _ROWS_OF_CUSTOMER = (
     "DELETE FROM membership_offers WHERE customer_id = ?",
     "DELETE FROM customers WHERE id = ?",
 )
+_DECIDED_LAST = (
+    "SELECT d.incident_id FROM decisions d WHERE d.customer_id = ? AND d.verdict = ? AND d.position = (SELECT "
+    "max(l.position) FROM decisions l WHERE l.incident_id = d.incident_id AND l.customer_id = d.customer_id)"
+)
+#: Takes the customer out of the numbers that lists of incidents show: (verdict, statement).
+_UNCOUNT = (
+    ("pending", f"UPDATE incident_overviews SET pending = pending - 1 WHERE incident_id IN ({_DECIDED_LAST})"),  # noqa: S608
+    ("notify", f"UPDATE incident_overviews SET to_notify = to_notify - 1 WHERE incident_id IN ({_DECIDED_LAST})"),  # noqa: S608
+)
 _ONLY_HERE = (
     "SELECT a.id, a.name, a.email FROM accounts a WHERE a.id IN "
     "(SELECT account_id FROM grants WHERE customer_id = ? "
@@ -138,12 +148,12 @@ class ErasureRecords(Records):
         self._changed("erasures")
 
     def order(self, customer_id: UUID) -> ErasureOrder | None:
-        """Return the order that stands for a customer."""
+        """Return the open order for a customer."""
         row = self._session.one(_ORDER, (customer_id.bytes,))
         return None if row is None else _ORDERS.record(row)
 
     def orders(self, limit: int) -> Sequence[ErasureOrder]:
-        """Return the orders that stand, oldest first."""
+        """Return the open orders, oldest first."""
         return [_ORDERS.record(row) for row in self._session.all(_ALL_ORDERS, (limit,))]
 
     def set_noticed(self, customer_id: UUID, noticed_at: datetime) -> None:
@@ -174,7 +184,7 @@ class ErasureRecords(Records):
         accounts = self._session.all(_ONLY_HERE, (key, key, key, key))
         mailboxes = {str(row[0]) for row in self._session.all(_CONTACTS, (key,))}
         mailboxes |= {str(email) for _, _, email in accounts if email is not None}
-        # An address stands in what was said in any of its spellings.
+        # Recorded texts may contain an address in each of its spellings.
         spelled = mailboxes | {normal_address(mailbox) for mailbox in mailboxes}
         words = [*sorted(spelled), str(customer_id)]
         rows = self._count(_OPENINGS_ABOUT, ("customer", pseudonym))
@@ -183,6 +193,9 @@ class ErasureRecords(Records):
         rows += self._blank_facts(customer_id)
         rows += self._drop_texts(words, mailboxes, str(named[0]))
         rows += self._count(_LOOKUPS_NAMING, (f"%{customer_id}%",))
+        SearchDocuments(self._session).drop_customer(customer_id)
+        for verdict, statement in _UNCOUNT:
+            self._session.execute(statement, (key, verdict))
         for statement in _ROWS_OF_CUSTOMER:
             rows += self._count(statement, (key,))
         for account_id, _, _ in accounts:

@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, select
 
 from notifications.errors import NotFoundError, StateConflictError
 from notifications.notice.seal import SealedNotice, SealedRendering, UndatedNotice
+from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text, insert_of
@@ -100,6 +101,7 @@ class SealRecords(Records):
             self._session.execute(_OWE, (_LOG_PROOF, key))
         else:
             self._session.execute(_INSERT_PROOF, (key, sealed.log_proof))
+        SearchDocuments(self._session).put_notice(sealed)
         self._changed("notices")
 
     def seal(self, notice_id: UUID) -> SealedNotice | None:

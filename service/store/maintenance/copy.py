@@ -35,7 +35,7 @@ class CopiedTable:
     rows: int
 
 
-def copy_store(source: Path, target: str, told: Callable[[CopiedTable], None] = lambda _table: None) -> int:
+def copy_store(source: Path, target: str, on_copied: Callable[[CopiedTable], None] = lambda _table: None) -> int:
     """Copy the database file into an empty PostgreSQL database; return the number of rows.
 
     The caller must ensure that no service runs on the source. Raises StateConflictError if the target has rows,
@@ -62,7 +62,7 @@ def copy_store(source: Path, target: str, told: Callable[[CopiedTable], None] = 
             digests: dict[str, tuple[int, str]] = {}
             for table in metadata.sorted_tables:
                 digests[table.name] = _copy_table(table, reading, writing)
-                told(CopiedTable(table.name, digests[table.name][0]))
+                on_copied(CopiedTable(table.name, digests[table.name][0]))
                 total += digests[table.name][0]
             # 3.
             for table in metadata.sorted_tables:

@@ -33,6 +33,7 @@ from service.store.tables.erasing import ErasureOrderRow, ErasureRow
 from service.store.tables.incidents import (
     DecisionRow,
     IncidentFactsRow,
+    IncidentOverviewRow,
     IncidentRow,
     StoredResponseRow,
     TicketCounterRow,
@@ -60,6 +61,7 @@ from service.store.tables.notices import (
     SealTimestampRow,
     SentMessageRow,
 )
+from service.store.tables.search import SearchDocumentRow
 from service.store.tables.serving import (
     AcknowledgementRow,
     BounceRow,
@@ -102,6 +104,7 @@ __all__ = [
     "GrantRow",
     "InboxItemRow",
     "IncidentFactsRow",
+    "IncidentOverviewRow",
     "IncidentRow",
     "LinkRow",
     "LogCheckpointRow",
@@ -123,6 +126,7 @@ __all__ = [
     "SealProofRow",
     "SealTimestampRow",
     "SealedNoticeRow",
+    "SearchDocumentRow",
     "SentMessageRow",
     "ServiceMailRow",
     "SessionRow",

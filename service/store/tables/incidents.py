@@ -1,9 +1,12 @@
 """Incidents, decisions, and stored responses to requests."""
 
 from sqlalchemy import Index
+from sqlalchemy import text as condition
 from sqlmodel import SQLModel
 
 from service.store.tables import columns
+
+_PENDING = condition("pending > 0")
 
 
 class TicketCounterRow(SQLModel, table=True):
@@ -38,6 +41,25 @@ class IncidentFactsRow(SQLModel, table=True):
     incident_id: bytes = columns.identifier("incidents.id", primary_key=True)
     version: int = columns.integer(primary_key=True)
     facts: str = columns.text()
+
+
+class IncidentOverviewRow(SQLModel, table=True):
+    """``notifications.ports.IncidentOverview``. Services and regions are JSON lists."""
+
+    __tablename__ = "incident_overviews"
+    __table_args__ = (
+        Index("ix_incident_overviews_pending", "incident_id", sqlite_where=_PENDING, postgresql_where=_PENDING),
+    )
+    incident_id: bytes = columns.identifier("incidents.id", primary_key=True)
+    nature: str = columns.text()
+    priority: str | None = columns.text(nullable=True)
+    provisional: bool = columns.boolean()
+    to_notify: int = columns.integer()
+    pending: int = columns.integer()
+    pending_due_at: int | None = columns.integer(nullable=True)
+    missing: str = columns.text()
+    services: str = columns.text()
+    regions: str = columns.text()
 
 
 class DecisionRow(SQLModel, table=True):

@@ -1,4 +1,4 @@
-"""One table from domain errors to RFC 9457 problems. No other module knows a status for an error."""
+"""One table maps domain errors to RFC 9457 problems. No other module knows the status of an error."""
 
 import json
 import math
@@ -46,7 +46,7 @@ PROBLEMS: dict[type[GreffierError], tuple[int, str, str]] = {
     AgreementError: (500, "agreement-unusable", "An agreement file is not usable"),
 }
 
-#: What the engine said may name hosts and files: that is for the log.
+#: The reason of the engine may name hosts and files, so it is only logged.
 _STORE_AWAY = (
     "Try again later, with an Idempotency-Key: unless the connection was lost at the very end, nothing of it was done."
 )
@@ -65,7 +65,7 @@ _STATUS_SLUGS = {
 
 
 class HttpProblemError(Exception):
-    """A problem of HTTP itself: a missing header, a wrong method; never a rule of the domain."""
+    """A problem of HTTP itself, for example a missing header; never of a rule of the domain."""
 
     def __init__(self, status: int, detail: str, faults: Sequence[Fault] = ()) -> None:
         self.status, self.detail, self.faults = status, detail, faults
@@ -92,17 +92,17 @@ def problem_response(
     }
     if faults:
         body["errors"] = [{"field": _printable(fault.field), "reason": _printable(fault.reason)} for fault in faults]
-    # ASCII escapes: whatever the caller sent, the answer is valid UTF-8.
+    # With ASCII escapes the answer is always valid UTF-8, even if the request was not.
     return Response(json.dumps(body), status, headers, media_type="application/problem+json")
 
 
 def _printable(text: str) -> str:
-    """Return the text with control characters and lone surrogates made visible: no log or terminal is fooled."""
+    """Return the text with visible escapes for control characters and lone surrogates, safe for logs and terminals."""
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)[:2000]
 
 
 def path_to_log(request: Request) -> str:
-    """Return the path as a log may show it: a link that carries its own secret is named without it."""
+    """Return the path for a log, without the secret of a link."""
     path = request.url.path
     for name in ("secret", "token"):
         if value := request.path_params.get(name):
@@ -113,7 +113,7 @@ def path_to_log(request: Request) -> str:
 def status_problem(
     status: int, detail: str, instance: str, faults: Sequence[Fault] = (), headers: dict[str, str] | None = None
 ) -> Response:
-    """Return the problem for a bare HTTP status."""
+    """Return the problem for an HTTP status without a domain error."""
     slug, title = _STATUS_SLUGS.get(status, ("http-error", "The request failed"))
     return problem_response(
         status=status, slug=slug, title=title, detail=detail, instance=instance, faults=faults, headers=headers
@@ -126,12 +126,12 @@ def unauthenticated_problem(error: UnauthenticatedError, instance: str) -> Respo
 
 
 def too_many_problem(error: TooManyRequestsError, instance: str) -> Response:
-    """Return the problem of a request beyond a rate."""
+    """Return the problem of a request above the rate limit."""
     return status_problem(429, str(error), instance, headers={"Retry-After": str(math.ceil(error.retry_after_seconds))})
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Map every error to a problem; what is not in the table is a defect: 500, logged in full, told in no detail."""
+    """Map every error to a problem. Other errors are defects: 500, logged completely, answered without details."""
 
     @app.exception_handler(GreffierError)
     async def domain_error(request: Request, error: GreffierError) -> Response:
@@ -200,8 +200,8 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 def _fault(item: dict[str, Any]) -> Fault:
-    """Return pydantic's error as a fault; the offending input itself is never echoed."""
+    """Return an error of pydantic as a fault. The fault never repeats the input."""
     path = [str(part) for part in item.get("loc", ()) if part not in {"body", "query", "path", "header"}]
-    # Union members appear in pydantic's path as type names: they say nothing to a caller.
+    # pydantic's path contains type names of union members, which mean nothing to a caller.
     shown = [part for part in path if not part.startswith(("function-", "dict[", "constrained-", "str", "lax-"))]
     return Fault(".".join(shown), str(item.get("msg", "is not valid")))

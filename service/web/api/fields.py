@@ -1,4 +1,4 @@
-"""Field types of the API: texts, codes and times, checked for form at the border."""
+"""Field types of the API: texts, codes and times. Their form is checked before a use case runs."""
 
 import re
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Plain
 from notifications.canonical_json import timestamp_text
 from notifications.incident import LocalizedText
 
-#: C0 and C1 controls and DEL, except tab and line feed: none of them has a place in a text for people.
+#: C0 and C1 controls and DEL, except tab and line feed. A text for people needs none of them.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _LINE_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -49,7 +49,7 @@ Prose = Annotated[
     StringConstraints(min_length=1, max_length=20_000),
     AfterValidator(_no_controls),
 ]
-#: a moment with its offset; a naive time is refused, for it names no moment
+#: a moment with its offset; a time without offset is refused, because it is ambiguous
 Moment = Annotated[AwareDatetime, AfterValidator(_utc), PlainSerializer(timestamp_text, return_type=str)]
 
 LineText = Line | dict[Language, Line]
@@ -57,7 +57,7 @@ ProseText = Prose | dict[Language, Prose]
 
 
 def localized(text: str | dict[Language, str] | None, default_language: str) -> LocalizedText | None:
-    """Return free text with its language; a plain string is taken to be in the installation's default language."""
+    """Return free text with its language. A plain string is in the installation's default language."""
     if text is None or text == {}:
         return None
     texts = {default_language: text} if isinstance(text, str) else dict[str, str](text.items())
@@ -65,12 +65,12 @@ def localized(text: str | dict[Language, str] | None, default_language: str) -> 
 
 
 class Schema(BaseModel):
-    """Root of request schemas: what is not known is refused, never dropped."""
+    """Base of request schemas. Unknown fields are refused, never ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Out(BaseModel):
-    """Root of response schemas."""
+    """Base of response schemas."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)

@@ -1,4 +1,4 @@
-"""Health, open to everybody: says whether, and names the part that fails; no content."""
+"""Health, without sign-in: whether the service works and which part fails; no content."""
 
 from collections.abc import Callable, Mapping
 
@@ -34,7 +34,7 @@ class ReadinessOut(BaseModel):
 
 @router.get("/healthz", response_model=HealthOut, summary="The process answers")
 async def healthz() -> Response:
-    """Return 200 as long as the process answers at all."""
+    """Return 200 while the process can answer."""
     return Response(HealthOut(status="ok", time_zones=IANA_VERSION).model_dump_json(), media_type="application/json")
 
 
@@ -45,9 +45,9 @@ async def healthz() -> Response:
     responses={503: {"model": ReadinessOut}},
 )
 async def readyz(request: Request) -> Response:
-    """Return 200 when log, keys, mail relay and worker are in order, else 503 and the parts that are not.
+    """Return 200 when log, keys, mail relay and worker are in order, else 503 with the parts that fail.
 
-    Why a part fails is told to whoever may see what waits for a person; to others it says ``failing``.
+    A caller who may read what needs attention sees why a part fails. Other callers see ``failing``.
     """
     probes: Mapping[str, Probe] = request.app.state.probes
     authenticator: Authenticator = request.app.state.authenticator
@@ -55,6 +55,6 @@ async def readyz(request: Request) -> Response:
     known = caller is not None and caller.scope(Permission.ATTENTION_READ) is not None
     reasons = {name: probe() for name, probe in probes.items()}
     failing = any(reasons.values())
-    told = {name: "ok" if reason is None else reason if known else "failing" for name, reason in reasons.items()}
-    body = ReadinessOut(status="degraded" if failing else "ok", parts=told)
+    parts = {name: "ok" if reason is None else reason if known else "failing" for name, reason in reasons.items()}
+    body = ReadinessOut(status="degraded" if failing else "ok", parts=parts)
     return Response(body.model_dump_json(), 503 if failing else 200, media_type="application/json")

@@ -1,4 +1,4 @@
-"""Bounds on what a request may carry, and headers every answer carries. Plain ASGI: no body is read twice."""
+"""Limits of requests, and the headers of every answer. Plain ASGI, so that no body is read twice."""
 
 import re
 from itertools import accumulate
@@ -21,31 +21,31 @@ _SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
 }
-#: How much of a body that is too large is read and thrown away before the connection is given up.
+#: How many bytes of a too large body are read and dropped before the connection is closed.
 _MAX_DRAINED_BYTES = 64 * 1024 * 1024
 #: Largest body without a valid credential: the forms of the sign-in, and of links that carry their own secret.
 _MAX_STRANGER_BYTES = 64 * 1024
-#: Where every change needs a credential.
+#: The paths under which every change needs a credential.
 _API = "/api/"
 #: Routes that read their body as it comes and bound it themselves (``limits.max_import_bytes``).
 _STREAMED = frozenset({"/api/v1/resources/import"})
-#: Nesting of the deepest facts is 6; nobody needs more than this.
+#: Deepest nesting of JSON; the deepest facts have 6.
 _MAX_DEPTH = 32
-#: A JSON string; without its end where the text stops before. It matches at every quotation mark, so that the time is
+#: A JSON string, also without its end if the text stops before. It matches at every quotation mark, so the time is
 #: linear in the length.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.?[^"\\]*+)*+"?', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
-#: An opening bracket is one level more, a closing one is one level less, as signed bytes.
+#: As signed bytes: an opening bracket adds one level, a closing bracket removes one.
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 
 
 class RequestLimits:
-    """Refuses what nobody should send, before anything parses it.
+    """Refuses requests that exceed a limit, before anything parses them.
 
-    1. A change under the API without a valid credential, or beyond the rate of the caller, is refused before its body
-       is read: 401, 429. Elsewhere a body without a credential is small.
-    2. A body over ``max_body_bytes`` is refused (413), and so is one that does not fit into ``max_buffered_bytes``
-       together with all others (503).
+    1. A change under the API without a valid credential, or above the rate limit of the caller, is refused before its
+       body is read: 401, 429. On other paths a body without a credential must be small.
+    2. A body over ``max_body_bytes`` is refused (413). A body that does not fit into ``max_buffered_bytes`` together
+       with all other bodies is refused (503).
     3. JSON nested deeper than 32 is refused (400).
     The body of an import is passed on as it comes, after step 1.
     """
@@ -59,7 +59,7 @@ class RequestLimits:
         self._buffered_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, whole, or answer with the problem."""
+        """Pass on the complete request, or answer with the problem."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -97,7 +97,7 @@ class RequestLimits:
             self._buffered_bytes -= sum(map(len, held))
 
     async def _admitted(self, request: Request) -> tuple[Response | None, int]:
-        """Return the refusal, or None and how many bytes the body may have."""
+        """Return the refusal, or None and the largest allowed body in bytes."""
         path = request.url.path
         if not path.startswith(_API):
             caller = await self._authenticator.known(request)
@@ -111,7 +111,7 @@ class RequestLimits:
         return None, self._max_body_bytes
 
     async def _read(self, scope: Scope, receive: Receive, allowed: int, held: list[bytes]) -> Response | None:
-        """Read the body into ``held``, which counts as buffered; return the refusal, if there is one.
+        """Read the body into ``held``, which counts as buffered; return the refusal, if any.
 
         Raises ClientDisconnect.
         """
@@ -127,7 +127,7 @@ class RequestLimits:
                 held.append(chunk)
                 self._buffered_bytes += len(chunk)
             else:
-                # Read on without keeping: a client that is still sending would see a broken connection, not the answer.
+                # Read and drop the rest: a client that is still sending would see a broken connection.
                 self._buffered_bytes -= sum(map(len, held))
                 held.clear()
             if not message.get("more_body", False) or size > _MAX_DRAINED_BYTES:
@@ -141,7 +141,7 @@ class RequestLimits:
         return None
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, body: bytes) -> None:
-        # 3. CSV has no depth; whatever parses JSON does so under another type only.
+        # 3. CSV has no depth. A body with the type of CSV is never parsed as JSON.
         is_csv = Headers(scope=scope).get("content-type", "").startswith("text/csv")
         if not is_csv and _depth_over(body, _MAX_DEPTH):
             response = status_problem(400, f"the JSON is nested deeper than {_MAX_DEPTH}", scope["path"])
@@ -160,7 +160,7 @@ class RequestLimits:
 
 
 def _depth_over(body: bytes, limit: int) -> bool:
-    """Whether brackets nest deeper than the limit, strings skipped. No byte is looked at in Python."""
+    """Whether brackets outside of strings nest deeper than the limit. No loop in Python runs over the bytes."""
     if body.count(b"[") + body.count(b"{") <= limit:
         return False
     brackets = _STRING.sub(b"", body).translate(_STEPS, _NO_BRACKETS)

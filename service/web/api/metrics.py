@@ -1,18 +1,19 @@
-"""Metrics for Prometheus, behind a permission of their own; and the counting of requests."""
+"""Metrics for Prometheus, with their own permission; and the counting of requests."""
 
 import time
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.routing import iter_route_contexts
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.monitoring.metrics import CONTENT_TYPE, Metrics
 from service.web.api.requests import MayReadMetrics
+from service.web.api.schemas import api_router
 
-router = APIRouter(tags=["health"])
+router = api_router("", tags=["health"])
 
-#: What no route answers: paths that strangers try are no labels.
+#: Label of all requests without a route, so that the paths that strangers try do not become labels.
 _NO_ROUTE = "none"
 _SERVER_ERROR = 500
 
@@ -24,22 +25,22 @@ _SERVER_ERROR = 500
     responses={200: {"content": {CONTENT_TYPE: {}}, "description": "Prometheus text exposition format 0.0.4."}},
 )
 async def metrics(request: Request, access: MayReadMetrics) -> Response:
-    """Return the metrics of this process and of the store; no customer, person or address is named in them."""
+    """Return the metrics of this process and of the store. They name no customer, person or address."""
     await access.trace()
     kept: Metrics = request.app.state.metrics
     return Response(await kept.exposition(), headers={"Content-Type": CONTENT_TYPE})
 
 
 class RequestMetrics:
-    """Counts requests by route template and status, and how long they took. Plain ASGI."""
+    """Counts requests and their duration by route template and status. Plain ASGI."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
-        #: route as it was matched -> its path as it is written, prefix and all; filled by the first request
+        #: matched route -> its path template with the prefix; filled by the first request
         self._templates: dict[int, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and count its answer."""
+        """Pass on the request, and count its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -57,7 +58,7 @@ class RequestMetrics:
             self._metrics.answered(scope["method"], self._template(scope), status, time.perf_counter() - started)
 
     def _template(self, scope: Scope) -> str:
-        """Return the route as it is written, such as ``/api/v1/notices/{notice_id}``; never what was asked for."""
+        """Return the template of the route, such as ``/api/v1/notices/{notice_id}``; never the requested path."""
         if not self._templates:
             self._templates = {
                 id(context.original_route): context.path or _NO_ROUTE

@@ -1,7 +1,7 @@
-"""What every route shares of HTTP: which permission it wants, entity tags, idempotency, cursors."""
+"""The HTTP parts that routes share: permissions, entity tags, idempotency, cursors."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from notifications.ports import Clock, Identifiers, StoredResponse, WebhookChann
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.incidents.customer_decider import Agreements
 from notifications.use_cases.notices.seal_notice import SealingDependencies
+from notifications.wording.statements import Statement
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.crypto.secret_box import SecretBox
@@ -23,27 +24,29 @@ from service.ports.store import AccessStore, AccessTransaction
 from service.settings import Settings
 from service.web.api.errors import HttpProblemError
 
-#: Longest Idempotency-Key taken.
+#: Longest accepted Idempotency-Key.
 _IDEMPOTENCY_KEY_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ApiContext:
-    """What routes need of the service; put together in ``service.bootstrap.server``."""
+    """The parts of the service that routes need; built in ``service.bootstrap.server``."""
 
     unit_of_work: AccessStore
     clock: Clock
     identifiers: Identifiers
     agreements: Agreements
+    #: prepared statements that an analyst can fill in
+    statements: Sequence[Statement]
     sealing: SealingDependencies
-    #: language given to free text that came without one
+    #: language of free text that is stated without one
     default_language: str
     keys: KeyKeeper
     settings: Settings
     metrics: Metrics
-    #: seals and opens the secrets of webhooks
+    #: encrypts and decrypts the secrets of webhooks
     secret_box: SecretBox
-    #: posts to customers' systems
+    #: posts to the systems of customers
     webhook: WebhookChannel | None = None
 
 
@@ -56,7 +59,7 @@ async def api_context(request: Request) -> ApiContext:
 Context = Annotated[ApiContext, Depends(api_context)]
 
 
-#: The caller's access, by the permission that a route declares with it.
+#: The caller's access, for each permission that routes declare.
 MayDeclareIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_DECLARE))]
 MayReadIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_READ))]
 MayChangeIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_CHANGE))]
@@ -122,9 +125,9 @@ def etag(version: int) -> str:
 
 
 def expected_version(if_match: str | None, current: Callable[[], int]) -> int:
-    """Return the version that If-Match names; ``current`` is asked only for ``*``.
+    """Return the version in If-Match; ``current`` is called only for ``*``.
 
-    Raises HttpProblemError 428 without the header, InvalidInputError for one that is no tag of ours.
+    Raises HttpProblemError 428 without the header, InvalidInputError for a malformed tag.
     """
     if if_match is None:
         raise HttpProblemError(428, "send If-Match with the ETag you read, or * for whichever version is in force")
@@ -138,13 +141,13 @@ def expected_version(if_match: str | None, current: Callable[[], int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a change answers: committed with it, so that a repeated request gets the very same."""
+    """The answer of a change. It is committed with the change, so that a repeated request gets the same answer."""
 
-    #: the body, or what makes it: then it is made outside the transaction where nothing has to be kept
+    #: the body, or a function that makes it; without an idempotency key it is called outside the transaction
     body: BaseModel | Callable[[], BaseModel]
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    #: what is kept under an idempotency key in the place of a body that holds a secret
+    #: the body to store under an idempotency key, if the real one contains a secret
     kept: BaseModel | None = None
 
     def content(self) -> bytes:
@@ -161,16 +164,16 @@ async def change(
     *,
     content: bytes | None = None,
 ) -> Response:
-    """Run a change of what is within the caller's scope in one transaction and answer once it is durable.
+    """Run a change within the caller's scope in one transaction, and answer when it is durable.
 
     With an idempotency key:
 
-    1. What the path names must be within the caller's scope now, also for an answer that was recorded before.
-    2. A recorded answer for another request raises IdempotencyMismatchError; one for the same request is given again.
-       The same request has the same method, path, query, If-Match and body.
-    3. Else the answer is recorded in the transaction of the change itself.
+    1. The object in the path must be within the caller's scope now, even if an answer was recorded before.
+    2. If the key has an answer to another request, raise IdempotencyMismatchError. If it has an answer to the same
+       request, return that. The same request has the same method, path, query, If-Match and body.
+    3. Otherwise record the answer in the transaction of the change.
 
-    A change that fails records nothing, so that it can be tried again. A secret is only in the first answer.
+    A change that fails records nothing, so the caller can try again. Only the first answer contains a secret.
     ``content`` is the digest of a body that was read already.
     """
     act = access.act()
@@ -209,12 +212,12 @@ async def inspect_request(
     idempotency_key: str | None,
     work: Callable[[AccessTransaction], BaseModel],
 ) -> Response:
-    """Answer a POST that changes nothing. With an idempotency key its answer is kept, as for a change."""
+    """Answer a POST that changes nothing. With an idempotency key its answer is stored, as for a change."""
     if idempotency_key is None:
         return json_response(await access.read(work))
     return await change(request, access, idempotency_key, lambda tx, _act: Answer(work(tx)))
 
 
 def json_response(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a model as JSON, serialised once."""
+    """Return a model as JSON; it is serialised only once."""
     return Response(body.model_dump_json(), 200, dict(headers or {}), media_type="application/json")

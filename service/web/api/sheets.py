@@ -11,12 +11,6 @@ import re
 from collections.abc import Collection, Iterator
 from typing import IO
 
-#: Where a spreadsheet may begin a cell: at the start, and after what it may take for a separator.
-_CELL_BEGINS = r"((?:^|[;,|\t\r\n])[ \"]*)"
-#: A cell that begins so is a formula to a spreadsheet. One apostrophe is put before it, and taken away when it is read.
-_FORMULA_BEGINS = r"[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]"
-_FORMULA = re.compile(f"{_CELL_BEGINS}(?='*{_FORMULA_BEGINS})")
-_GUARDED = re.compile(f"{_CELL_BEGINS}'(?='*{_FORMULA_BEGINS})")
 _SEPARATORS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(r"\"?sep=([,;\t|])\"?\r?\n?", re.IGNORECASE)
 _CHUNK_BYTES = 1 << 18
@@ -73,16 +67,6 @@ def header_faults(header: list[str], columns: Collection[str], required: Collect
     for name in required:
         if name not in header:
             yield name, "is missing"
-
-
-def guarded(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    return _FORMULA.sub(r"\1'", cell)
-
-
-def unguarded(cell: str) -> str:
-    """Return a cell without the apostrophes that ``guarded`` put in."""
-    return _GUARDED.sub(r"\1", cell)
 
 
 def _encoding(file: IO[bytes]) -> str:

@@ -1,4 +1,4 @@
-"""What goes wrong, as a page in the reader's language; a client that asks for no HTML gets the API's problem."""
+"""Error pages in the reader's language. A client that does not ask for HTML gets the problem of the API."""
 
 import math
 from collections.abc import Awaitable, Callable, Coroutine
@@ -39,10 +39,10 @@ _FAILURES = (
 
 
 class PageRoute(APIRoute):
-    """A route whose failures are pages to whoever asks for HTML."""
+    """A route that answers errors with a page if the client asks for HTML."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler that answers failures too."""
+        """Return the handler that also answers errors."""
         handle = super().get_route_handler()
 
         async def handled(request: Request) -> Response:
@@ -57,12 +57,12 @@ class PageRoute(APIRoute):
 
 
 def wants_html(request: Request) -> bool:
-    """Whether a person looks at the answer: a browser that opens a page says that it takes HTML."""
+    """Whether a person sees the answer: a browser that opens a page accepts HTML."""
     return "text/html" in request.headers.get("accept", "")
 
 
 async def failure_page(request: Request, error: Exception) -> Response:
-    """Return the page for an error; nothing of what was sent is repeated on it."""
+    """Return the page for an error. The page repeats nothing of the request."""
     if isinstance(error, UnauthenticatedError):
         return RedirectResponse(f"/sign-in?return_to={quote(_way_back(request), safe='')}", _SEE_OTHER)
     if isinstance(error, SignInAgainError):
@@ -80,7 +80,7 @@ async def failure_page(request: Request, error: Exception) -> Response:
         status, name = error.status_code, "not_found" if error.status_code == 404 else "malformed"  # noqa: PLR2004 - HTTP
         headers = dict(error.headers or {})
     elif isinstance(error, RequestValidationError):
-        # Only paths are parsed before a page's own code runs: an identifier that is none names nothing.
+        # Only paths are parsed before the code of a page runs, so a malformed identifier means: not found.
         status, name = 404, "not_found"
     else:
         status, name = _of_domain(error)
@@ -90,7 +90,7 @@ async def failure_page(request: Request, error: Exception) -> Response:
 
 
 async def error_page(request: Request, status: int, name: str, headers: dict[str, str] | None = None) -> Response:
-    """Return the page that says what went wrong, by the name of its words."""
+    """Return the page with the words of this name."""
     caller = await request.app.state.authenticator.known(request)
     reasons = {"retry_after": (headers or {}).get("Retry-After", "")}
     return page(
@@ -105,7 +105,7 @@ async def error_page(request: Request, status: int, name: str, headers: dict[str
 
 
 def _of_domain(error: Exception) -> tuple[int, str]:
-    """Return status and name of the words for a domain error, by the API's own table."""
+    """Return the status and the name of the words for a domain error, from the table of the API."""
     for kind in type(error).__mro__:
         if kind in PROBLEMS:
             status, slug, _ = PROBLEMS[kind]
@@ -115,7 +115,7 @@ def _of_domain(error: Exception) -> tuple[int, str]:
 
 
 def _way_back(request: Request) -> str:
-    """Return where to go on after signing in: what was asked for, or the page that a form stands on."""
+    """Return the path to open after sign-in: the requested page, or the page that contains the form."""
     if request.method not in _SAFE_METHODS:
         return "/account" if request.url.path.startswith("/account") else "/"
     query = f"?{request.url.query}" if request.url.query else ""
@@ -123,12 +123,12 @@ def _way_back(request: Request) -> str:
 
 
 def invalid_fields(error: InvalidInputError) -> set[str]:
-    """Return the names of the fields that are wrong."""
+    """Return the names of the invalid fields."""
     return {fault.field.partition(".")[0] for fault in error.faults}
 
 
 def install_page_errors(app: FastAPI) -> None:
-    """Give pages, too, for addresses that there are not; under ``/api`` nothing changes."""
+    """Answer unknown addresses with a page too; under ``/api`` nothing changes."""
     otherwise: Callable[[Request, HTTPException], Awaitable[Response]] = app.exception_handlers[HTTPException]  # type: ignore[assignment]  # Starlette types its handlers loosely
 
     @app.exception_handler(HTTPException)

@@ -1,7 +1,7 @@
-"""Forms: what was filled in, whether a page of ours was filled in, and where to go on."""
+"""Forms: the fields, the proof that a page of this service sent the form, the redirect after it, and cookies."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -18,12 +18,12 @@ _MAX_PATH_CHARACTERS = 500
 _MAX_FIELD_CHARACTERS = 20_000
 _FORM_ID_CHARACTERS = 40
 _SEE_OTHER = 303
-#: A browser that somebody signed in from stays known for so long.
+#: How long a browser stays known after a person signed in with it.
 _DEVICE_SECONDS = 400 * 24 * 3600
 
 
 class Form:
-    """The fields of a form, as text; a field that is missing, a file or far too long is empty."""
+    """The fields of a form, as text. A field is empty if it is missing, a file, or far too long."""
 
     def __init__(self, fields: dict[str, list[str]]) -> None:
         self._fields = fields
@@ -33,12 +33,16 @@ class Form:
         return next(iter(self._fields.get(name, ())), "")
 
     def all(self, name: str) -> list[str]:
-        """Return every value of a field, such as of checkboxes."""
+        """Return all values of a field, for example of checkboxes."""
         return list(self._fields.get(name, ()))
+
+    def items(self) -> Iterator[tuple[str, list[str]]]:
+        """Return every field with its values."""
+        yield from ((name, list(values)) for name, values in self._fields.items())
 
 
 async def form_of(request: Request, longest: int = _MAX_FIELD_CHARACTERS) -> Form:
-    """Return the form of a request; raises HTTPException 400 for one that is not well formed.
+    """Return the form of a request; raises HTTPException 400 if the form is malformed.
 
     ``longest``: characters of one field. A page that gives back what was typed takes more than it accepts.
     """
@@ -50,11 +54,11 @@ async def form_of(request: Request, longest: int = _MAX_FIELD_CHARACTERS) -> For
 
 
 def verify_our_page(request: Request) -> None:
-    """Raise CsrfError unless a page of ours sent the form of a stranger, who has no session to prove it by.
+    """Raise CsrfError unless a page of this service sent the form. For forms before sign-in, which have no session.
 
-    1. A browser that names the site of the request names ours.
-    2. One that names the origin names ours; ``null`` stands for none and proves nothing.
-    Programs that are no browsers name neither: nobody's cookies are at stake there.
+    1. If the browser states the site of the request, it is this site.
+    2. If the browser states the origin, it is this origin; ``null`` means no origin and proves nothing.
+    Programs that are not browsers state neither. They hold no cookies of a person that could be misused.
     """
     # 1.
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
@@ -66,9 +70,9 @@ def verify_our_page(request: Request) -> None:
 
 
 def verify_not_another_site(request: Request) -> None:
-    """Raise CsrfError where a browser says that another site sent the form.
+    """Raise CsrfError if the browser states that another site sent the form.
 
-    For links that carry their own secret: their pages are never named, so that there is no origin to compare.
+    For links that carry their own secret. Their pages send no referrer, so there is no origin to compare.
     """
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         raise CsrfError("the form comes from another site")
@@ -110,7 +114,7 @@ async def write_once(access: Access, form: Form, work: Callable[[AccessTransacti
 
 
 def local_path(wanted: str) -> str:
-    """Return a path of this service, or ``/`` for whatever would lead elsewhere."""
+    """Return the path if it is a path of this service, else ``/``."""
     is_local = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and len(wanted) <= _MAX_PATH_CHARACTERS
     if not is_local or "\\" in wanted or not wanted.isprintable() or not wanted.isascii():
         return "/"
@@ -119,7 +123,7 @@ def local_path(wanted: str) -> str:
 
 
 def browser_of(request: Request) -> Browser:
-    """Return what a request says of where it comes from."""
+    """Return the address and the browser name of a request."""
     return Browser(
         address=client_address(request),
         user_agent=request.headers.get("user-agent", ""),
@@ -128,30 +132,30 @@ def browser_of(request: Request) -> Browser:
 
 
 def see_other(path: str) -> Response:
-    """Return the answer that sends the browser to a page after a form."""
+    """Return the redirect to a page after a form."""
     return RedirectResponse(path, _SEE_OTHER)
 
 
 def give_session(response: Response, signed_in: SignedIn) -> None:
-    """Give the browser its new session, and take what was only for the way there."""
+    """Set the cookie of the new session, and remove the cookies that were only needed to sign in."""
     give_cookie(response, SESSION_COOKIE, signed_in.session_secret)
     give_device(response, signed_in.device)
     take_cookie(response, PENDING_COOKIE)
 
 
 def give_device(response: Response, device: str) -> None:
-    """Give the browser what it is known by next time."""
+    """Set the cookie by which the browser is known the next time."""
     give_cookie(response, DEVICE_COOKIE, device, seconds=_DEVICE_SECONDS)
 
 
 def give_cookie(response: Response, name: str, value: str, *, seconds: int | None = None) -> None:
-    """Set a cookie that no script reads, that only this host gets back, and only over TLS.
+    """Set a cookie that no script can read and that the browser returns only to this host, only over TLS.
 
-    Without ``seconds`` it is gone when the browser closes.
+    Without ``seconds`` the cookie ends when the browser closes.
     """
     response.set_cookie(name, value, max_age=seconds, path="/", secure=True, httponly=True, samesite="lax")
 
 
 def take_cookie(response: Response, name: str) -> None:
-    """Take a cookie away; one with the prefix ``__Host-`` only in the form in which it was set."""
+    """Remove a cookie. A ``__Host-`` cookie is removed only with the attributes with which it was set."""
     response.delete_cookie(name, path="/", secure=True, httponly=True, samesite="lax")

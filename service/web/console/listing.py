@@ -1,8 +1,8 @@
-"""Notices as lists on pages show them, each from its own sealed document."""
+"""Notices in the lists of pages, each from its own sealed document."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,39 +22,38 @@ LISTED_MAX = 50
 
 @dataclass(frozen=True, slots=True)
 class ListedNotice:
-    """One line of a list."""
+    """A notice in a list."""
 
     notice: Notice
     ticket: str
     title: str
-    #: language of the title, where it is not the reader's
+    #: language of the title, if it is not the reader's
     title_language: str | None
     tlp: str
-    #: when it was placed in the console; None while it is not
+    #: when the notice was placed in the console; None before
     served_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerSide:
-    """One customer's notices, and nothing of anybody else."""
+    """The notices of one customer."""
 
     customer: Customer
     notices: tuple[ListedNotice, ...]
-    #: whether there are older ones
+    #: whether there are older notices
     more: bool
 
 
 def access_under(access: Access, permission: Permission) -> Access | None:
-    """Return the same caller's access under another permission, or None where it has it not.
+    """Return the access of the same caller under another permission, or None if the caller does not have it.
 
-    For pages that show things of several kinds; each is read under its own permission and within its own scope.
+    For pages that show objects of several kinds. Each kind is read under its own permission and within its own scope.
     """
-    scope = access.caller.scope(permission)
-    return None if scope is None else replace(access, permission=permission, scope=scope)
+    return access.under(permission)
 
 
 def customer_side(tx: AccessTransaction, customer_id: UUID, language: str) -> CustomerSide | None:
-    """Return the newest notices that were served on a customer, or None where it is not within the scope."""
+    """Return the newest notices that were served on a customer, or None if the customer is outside the scope."""
     customer = tx.customers.get(customer_id)
     if customer is None:
         return None
@@ -82,7 +81,7 @@ def _listed(notice: Notice, document: Mapping[str, Any], served_at: datetime | N
 
 
 def in_language(texts: Mapping[str, str], language: str) -> tuple[str, str | None]:
-    """Return a text of an analyst on one visible line, and its language where it is not the reader's."""
+    """Return a text of an analyst on one visible line, and its language if it is not the reader's."""
     if language in texts:
         return on_one_line(texts[language]), None
     other = next((each for each in LANGUAGES if each in texts), None)

@@ -14,12 +14,14 @@ class Area:
     name: str
     path: str
     permission: Permission
-    #: for whoever has the permission over all customers; an area of one's own customers has False
+    #: for callers with the permission at the provider; an area of one's own customers has False
     at_provider: bool
 
 
 AREAS = (
     Area("home", "/", Permission.SELF, at_provider=False),
+    Area("incidents", "/incidents", Permission.INCIDENT_READ, at_provider=True),
+    Area("declare", "/incidents/new", Permission.INCIDENT_DECLARE, at_provider=True),
     Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
     Area("inventory", "/inventory", Permission.RESOURCE_READ, at_provider=True),

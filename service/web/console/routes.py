@@ -10,19 +10,24 @@ from service.auth.sign_in.password_links import PasswordLinks
 from service.auth.sign_in.sign_in import SignIn
 from service.delivery.acknowledge_link import AcknowledgeLinks
 from service.settings.provider import ProviderSettings
+from service.web.api.schemas import add_routes
 from service.web.console import static_files
 from service.web.console.failures import install_page_errors
 from service.web.console.pages import (
     acknowledge_pages,
     audit_page,
+    board_page,
     call_pages,
     channel_page,
+    declare_page,
     erasure_page,
     home,
+    incident,
     inventory_import,
     inventory_pages,
     notice_page,
     reachability_page,
+    search_page,
     verify_page,
     webhooks_page,
 )
@@ -53,7 +58,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
     app.state.acknowledge_links = parts.acknowledge_links
     app.state.oidc = parts.oidc
     app.state.demonstration = parts.demonstration
-    for router in (
+    add_routes(
+        app,
         static_files.router,
         verify_page.router,
         erasure_page.router,
@@ -64,6 +70,10 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         acknowledge_pages.of_strangers,
         acknowledge_pages.router,
         home.router,
+        # Before what takes an identifier in the place of ``new``.
+        declare_page.router,
+        board_page.router,
+        search_page.router,
         notice_page.router,
         audit_page.router,
         channel_page.router,
@@ -74,6 +84,6 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         inventory_pages.router,
         credential_pages.router,
         session_pages.router,
-    ):
-        app.include_router(router)
+        *incident.routers,
+    )
     install_page_errors(app)

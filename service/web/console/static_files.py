@@ -1,4 +1,4 @@
-"""The style sheet and the modules of the pages: packaged files under paths that name their content."""
+"""The style sheets and script modules of the pages: packaged files, under paths that contain their digest."""
 
 import hashlib
 import re
@@ -26,7 +26,7 @@ router = APIRouter(include_in_schema=False)
 
 
 def _table() -> tuple[Mapping[str, str], Mapping[str, tuple[bytes, str]]]:
-    """Return path by file name, and content by path; an import between modules names the path of the other."""
+    """Return the path of each file name, and the content of each path; imports between modules use these paths."""
     paths, contents = {}, {}
     folder = resources.files(__package__).joinpath("static")
 
@@ -50,13 +50,13 @@ _PATHS, _CONTENTS = _table()
 
 
 def static_path(name: str) -> str:
-    """Return the path of a packaged file; raises KeyError for one that there is not."""
+    """Return the path of a packaged file; raises KeyError if there is no such file."""
     return _PATHS[name]
 
 
 @router.get("/static/{name}", dependencies=[Depends(open_to_strangers)])
 async def static_file(name: str) -> Response:
-    """Return a file of the fixed table: nothing of the request reaches the file system."""
+    """Return a file from the fixed table. No part of the request reaches the file system."""
     found = _CONTENTS.get(name)
     if found is None:
         raise NotFoundError("file", name)

@@ -54,7 +54,7 @@ def _make_append_only_on_sqlite(table: str, keys: tuple[tuple[str, ...], ...]) -
 
 def _exists(table: str, key: tuple[str, ...]) -> str:
     equal = " AND ".join(f"{column} = NEW.{column}" for column in key)
-    return f"EXISTS (SELECT 1 FROM {table} WHERE {equal})"  # noqa: S608 - the names stand in this file
+    return f"EXISTS (SELECT 1 FROM {table} WHERE {equal})"  # noqa: S608 - the names are constants of this file
 
 
 def _create_tables() -> None:

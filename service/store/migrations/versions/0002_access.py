@@ -29,9 +29,9 @@ def _add_columns() -> None:
     op.add_column("notices", sa.Column("override_reason", sa.Text(), nullable=True))
     op.add_column("notices", sa.Column("override_reviewed_by", sa.Text(), nullable=True))
     op.add_column("notices", sa.Column("override_reviewed_at", sa.BigInteger(), autoincrement=False, nullable=True))
-    # Contacts were served in full so far, and stay so: whoever entered them answered for the address.
+    # Contacts got full notices so far and still do, because the person who entered them answered for the address.
     op.execute("UPDATE contacts SET verified_at = created_at")
-    # Nobody recorded who changed a draft last; whoever began it is what is known.
+    # Earlier releases did not record who changed a draft last, only who began it.
     op.execute("UPDATE notices SET drafted_by = created_by")
 
 

@@ -1,4 +1,4 @@
-"""Webhooks, what comes back, acknowledgements, escalation and calls, checks of contacts, paused channels, leases."""
+"""Webhooks, bounces, acknowledgements, escalation and calls, checks of contacts, paused channels, leases."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -46,7 +46,7 @@ def _exists(table: str, key: tuple[str, ...]) -> str:
     # The one name among them that SQL keeps for itself.
     names = ('"by"' if column == "by" else column for column in key)
     equal = " AND ".join(f"{name} = NEW.{name}" for name in names)
-    return f"EXISTS (SELECT 1 FROM {table} WHERE {equal})"  # noqa: S608 - the names stand in this file
+    return f"EXISTS (SELECT 1 FROM {table} WHERE {equal})"  # noqa: S608 - the names are constants of this file
 
 
 def _add_columns() -> None:
@@ -63,7 +63,7 @@ def _add_columns() -> None:
     )
     op.add_column("deliveries", sa.Column("cause", sa.Text(), nullable=False, server_default="first"))
     op.add_column("deliveries", sa.Column("sent_at", sa.BigInteger(), autoincrement=False, nullable=True))
-    # Deliveries of earlier releases share one lane without a limit.
+    # Deliveries of earlier releases share one destination without a limit.
     op.add_column("deliveries", sa.Column("lane", sa.Text(), nullable=False, server_default=""))
     op.add_column(
         "deliveries", sa.Column("turn", sa.BigInteger(), autoincrement=False, nullable=False, server_default="0")

@@ -51,7 +51,7 @@ def _make_append_only_on_sqlite(table: str, key: tuple[str, ...]) -> None:
             f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
         )
     equal = " AND ".join(f"{column} = NEW.{column}" for column in key)
-    taken = f"EXISTS (SELECT 1 FROM {table} WHERE {equal})"  # noqa: S608 - the names stand in this file
+    taken = f"EXISTS (SELECT 1 FROM {table} WHERE {equal})"  # noqa: S608 - the names are constants of this file
     op.execute(
         f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} WHEN {taken} "
         f"BEGIN SELECT RAISE(ABORT, '{table}: exists already'); END"

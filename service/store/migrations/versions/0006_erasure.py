@@ -1,4 +1,4 @@
-"""Erasure of a customer (9.7, 12): orders, what was done, and append-only rows that go with their customer alone."""
+"""Erasure of a customer (9.7, 12): orders, erasures, and append-only rows that are deleted only with their customer."""
 
 import sqlalchemy as sa
 from alembic import op

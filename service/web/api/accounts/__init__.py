@@ -1,4 +1,4 @@
-"""Accounts, members, tokens, sessions, and the trail of who did what.
+"""Accounts, members, tokens, sessions, and the trail of a customer.
 
 Imports ``web.api`` and below. Routes and schemas only.
 """

@@ -1,4 +1,4 @@
-"""Schemas of accounts, roles, members, tokens and sessions. No hash, seed or digest is in any of them."""
+"""Schemas of accounts, roles, members, tokens and sessions. They contain no hash, seed or digest."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -16,7 +16,7 @@ from service.web.api.fields import Language, Line, Moment, Out, Schema
 
 
 def _account_address(address: str) -> str:
-    """Return an address as accounts keep it: its domain in U-labels, in lower case, as it is typed to sign in."""
+    """Return an address in the form in which accounts store it: in lower case, with the domain in U-labels."""
     try:
         return validate_email(address, check_deliverability=False, test_environment=True).normalized.casefold()
     except EmailNotValidError as error:
@@ -27,7 +27,7 @@ AccountAddress = Annotated[str, Field(max_length=320), AfterValidator(_account_a
 
 
 class NewAccountIn(Schema):
-    """An account to make."""
+    """An account to create."""
 
     kind: AccountKind = AccountKind.PERSON
     name: Line
@@ -35,12 +35,12 @@ class NewAccountIn(Schema):
     language: Language = "fr"
 
     def to_domain(self) -> AccountDraft:
-        """Return the domain record; addresses are told apart without regard to case."""
+        """Return the domain record. Addresses are compared without regard to case."""
         return AccountDraft(self.kind, self.name, self.email, self.language)
 
 
 class AccountIn(Schema):
-    """What may be changed of an account."""
+    """The fields of an account that may be changed."""
 
     name: Line
     language: Language
@@ -61,7 +61,7 @@ class GrantIn(Schema):
 
 
 class GrantOut(Out):
-    """A role that an account holds, or a membership that it has not accepted yet."""
+    """A role of an account, or a membership that the person has not accepted yet."""
 
     id: UUID
     role: str
@@ -100,19 +100,19 @@ class AccountPage(Out):
 
 
 class InvitationOut(Out):
-    """An invitation as it was made."""
+    """An invitation that was just created."""
 
     account_id: UUID
     expires_at: Moment
     mailed: bool = Field(description="Whether a mail with the link is queued.")
     link: str | None = Field(
         description="The single-use link, shown this once, for an account that nobody can sign in to yet. One with"
-        " credentials gets its link by its own mail alone: nobody takes an account over by inviting it."
+        " credentials gets its link only by mail to itself, so that an invitation takes over no account."
     )
 
 
 class SignOutOut(Out):
-    """How many sessions were ended."""
+    """The number of ended sessions."""
 
     sessions_ended: int
 
@@ -126,7 +126,7 @@ class NewTokenIn(Schema):
 
 
 class TokenOut(Out):
-    """A token, without the token itself."""
+    """The record of a token, without the token itself."""
 
     id: UUID
     name: str
@@ -140,7 +140,7 @@ class TokenOut(Out):
 
 
 class NewTokenOut(TokenOut):
-    """A token as it was issued."""
+    """A token that was just issued."""
 
     token: str | None = Field(
         description="The token: shown this once, stored nowhere. Null in the answer to a repeated request."
@@ -148,7 +148,7 @@ class NewTokenOut(TokenOut):
 
 
 class TokenList(Out):
-    """The tokens of an account, revoked and expired ones too."""
+    """The tokens of an account, including revoked and expired ones."""
 
     items: list[TokenOut]
 
@@ -172,14 +172,14 @@ class SessionList(Out):
 
 
 class CustomerPermissions(Out):
-    """What may be done at one customer."""
+    """The permissions of the caller at one customer."""
 
     customer_id: UUID
     permissions: list[str]
 
 
 class OneselfOut(Out):
-    """Who calls, and what it may do with the credential it used."""
+    """The caller, and its permissions with the credential of this request."""
 
     id: UUID
     kind: str
@@ -193,7 +193,7 @@ class OneselfOut(Out):
 
 
 class MemberIn(Schema):
-    """Whom to let act for the customer."""
+    """The person to invite to act for the customer."""
 
     email: AccountAddress
     role: Literal[Role.CUSTOMER_MEMBER, Role.CUSTOMER_MANAGER] = Role.CUSTOMER_MEMBER
@@ -201,7 +201,7 @@ class MemberIn(Schema):
 
 
 class MemberOut(Out):
-    """Someone who acts for the customer; nothing of what else the account may do."""
+    """A person who acts for the customer. Other roles of the account are not shown."""
 
     id: UUID = Field(description="Of the membership.")
     account_id: UUID = Field(description="As the trail names who acted.")
@@ -213,13 +213,13 @@ class MemberOut(Out):
 
 
 class MemberList(Out):
-    """Who acts for the customer, and who is invited to."""
+    """The people who act for the customer, and those who are invited to."""
 
     items: list[MemberOut]
 
 
 class MembershipOut(Out):
-    """A customer that one acts for, or is invited to act for."""
+    """A customer that the caller acts for, or is invited to act for."""
 
     id: UUID
     customer_id: UUID
@@ -231,18 +231,18 @@ class MembershipOut(Out):
 
 
 class MembershipList(Out):
-    """One's memberships: accepted ones first, then offers."""
+    """The caller's memberships: accepted ones first, then invitations."""
 
     items: list[MembershipOut]
 
 
 def membership_out(own: OwnMembership) -> MembershipOut:
-    """Return the schema of one's own membership."""
+    """Return the schema of a membership of the caller."""
     return MembershipOut.model_construct(customer_name=own.customer_name, **membership_members(own.membership))
 
 
 def membership_members(membership: Membership) -> dict[str, Any]:
-    """Return what every schema of a membership or its offer says."""
+    """Return the fields that every schema of a membership or invitation has."""
     if isinstance(membership, MembershipOffer):
         since, by, is_accepted = membership.offered_at, membership.offered_by, False
     else:
@@ -258,7 +258,7 @@ def membership_members(membership: Membership) -> dict[str, Any]:
 
 
 def grant_out(grant: Membership) -> GrantOut:
-    """Return the schema of a grant, or of an offered membership."""
+    """Return the schema of a grant, or of an invitation."""
     if isinstance(grant, MembershipOffer):
         return GrantOut.model_construct(starts_at=None, ends_at=None, from_claims=False, **membership_members(grant))
     return GrantOut.model_construct(
@@ -300,7 +300,7 @@ def token_out(token: ApiToken) -> TokenOut:
 
 
 def new_token_out(token: ApiToken, secret: str | None) -> NewTokenOut:
-    """Return the schema of a token just issued, with the token itself or, for what is kept, without."""
+    """Return the schema of a token that was just issued. The answer contains the token; the stored answer does not."""
     return NewTokenOut.model_construct(token=secret, **_token_members(token))
 
 

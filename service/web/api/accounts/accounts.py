@@ -1,8 +1,8 @@
-"""Accounts and their roles, as administrators keep them and auditors read them."""
+"""Accounts and their roles. Administrators change them, auditors read them."""
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.use_cases.audit_context import AuditContext
@@ -44,15 +44,16 @@ from service.web.api.requests import (
     expected_version,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/accounts", tags=["accounts"])
+router = api_router("/api/v1/accounts", tags=["accounts"])
 
 
 @router.post("", status_code=201, response_model=AccountOut, summary="Make an account")
 async def make(
     request: Request, access: MayChangeAccounts, account: NewAccountIn, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Make an account of a person or of a service. It may do nothing until it is granted a role."""
+    """Create an account of a person or of a service. The account has no permission until a role is granted."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         made = open_account(tx, act, account.to_domain())
@@ -90,7 +91,7 @@ async def put(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Change name and language, or make the account inactive: then it is signed out and its tokens work no more."""
+    """Change name and language, or make the account inactive: its sessions end and its tokens are refused."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.accounts.require(account_id).version)
@@ -110,9 +111,9 @@ async def grant(
     role: GrantIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Grant a role, at a customer or at the provider. Nobody grants themselves one.
+    """Grant a role, at a customer or at the provider. Nobody may grant a role to their own account.
 
-    A person is only invited to act for a customer: it has the role once it accepts it.
+    A person is only invited to act for a customer. The person has the role after accepting the invitation.
     """
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -123,7 +124,7 @@ async def grant(
 
 @router.delete("/{account_id}/grants/{grant_id}", response_model=GrantOut, summary="Revoke a role")
 async def revoke(request: Request, access: MayChangeAccounts, account_id: UUID, grant_id: UUID) -> Response:
-    """Take a role away, at once; returns what it was. Nobody revokes their own."""
+    """Revoke a role immediately; returns the revoked role. Nobody may revoke a role of their own account."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(grant_out(revoke_grant(tx, act, account_id, grant_id)))
@@ -139,7 +140,7 @@ async def send_invitation(
     account_id: UUID,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Issue the single-use link by which a person sets its password; links before it are void."""
+    """Issue a single-use link with which a person sets the password. Earlier links become invalid."""
     secret = new_link_secret()
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -151,8 +152,10 @@ async def send_invitation(
             console_url=context.settings.provider.console_url,
             provider_name=context.settings.provider.name,
         )
-        told = InvitationOut(account_id=account_id, expires_at=made.expires_at, mailed=made.mailed, link=made.shown)
-        return Answer(told, 201, kept=told.model_copy(update={"link": None}))
+        invitation = InvitationOut(
+            account_id=account_id, expires_at=made.expires_at, mailed=made.mailed, link=made.shown
+        )
+        return Answer(invitation, 201, kept=invitation.model_copy(update={"link": None}))
 
     return await change(request, access, idempotency_key, work)
 
@@ -161,7 +164,7 @@ async def send_invitation(
 async def end_sessions(
     request: Request, access: MayChangeAccounts, account_id: UUID, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """End every session of the account; its tokens go on."""
+    """End every session of the account. Its tokens stay valid."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(SignOutOut(sessions_ended=sign_out(tx, act, account_id)))
@@ -173,7 +176,7 @@ async def end_sessions(
 async def forget_second_factor(
     request: Request, access: MayChangeAccounts, account_id: UUID, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Forget generator, passkeys and recovery codes of a person who lost them, and sign it out. The password stays."""
+    """Remove authenticator app, passkeys and recovery codes, and end the sessions. The password stays."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(SignOutOut(sessions_ended=reset_second_factor(tx, act, account_id)))

@@ -1,8 +1,8 @@
-"""Members of a customer: who acts for it, kept by its own managers."""
+"""Members of a customer: the people who act for it. The customer's own managers change them."""
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.use_cases.audit_context import AuditContext
@@ -19,13 +19,14 @@ from service.web.api.requests import (
     change,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/customers", tags=["members"])
+router = api_router("/api/v1/customers", tags=["members"])
 
 
 @router.get("/{customer_id}/members", response_model=MemberList, summary="Who acts for a customer")
 async def list_members(access: MayReadMembers, customer_id: UUID) -> Response:
-    """Return who acts for the customer and who is invited to, and nothing of what else they do."""
+    """Return the people who act for the customer and those who are invited. Their other roles are not shown."""
     found = await access.read(lambda tx: members_of(tx, customer_id))
     return json_response(MemberList.model_construct(items=[_out(member) for member in found]))
 
@@ -39,9 +40,9 @@ async def invite(
     member: MemberIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Invite an address to act for the customer. It is no member until it accepts.
+    """Invite an address to act for the customer. The person becomes a member by accepting.
 
-    The answer is the same whether or not the address has an account already.
+    The answer is the same whether or not an account with this address exists.
     """
     secret = new_link_secret()
 
@@ -64,9 +65,9 @@ async def invite(
 
 @router.delete("/{customer_id}/members/{member_id}", response_model=MemberList, summary="Remove a member")
 async def remove(request: Request, access: MayChangeMembers, customer_id: UUID, member_id: UUID) -> Response:
-    """End a membership or withdraw an invitation, at once; returns who is left.
+    """End a membership or withdraw an invitation immediately; returns the remaining members.
 
-    The last manager cannot remove itself here; it can leave: `DELETE /account/memberships/{member_id}`.
+    The last manager cannot remove itself with this route, but can leave: `DELETE /account/memberships/{member_id}`.
     """
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:

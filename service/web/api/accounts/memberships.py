@@ -1,8 +1,8 @@
-"""One's own memberships: the customers that one acts for, or is invited to act for."""
+"""The caller's memberships: the customers that the caller acts for, or is invited to act for."""
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.use_cases.audit_context import AuditContext
@@ -10,13 +10,14 @@ from service.auth.memberships import accept_membership, leave_membership, own_me
 from service.ports.store import AccessTransaction
 from service.web.api.accounts.account_schemas import MembershipList, MembershipOut, membership_out
 from service.web.api.requests import Answer, IdempotencyKey, Oneself, change, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/account/memberships", tags=["account"])
+router = api_router("/api/v1/account/memberships", tags=["account"])
 
 
 @router.get("", response_model=MembershipList, summary="One's memberships and invitations")
 async def list_own(access: Oneself) -> Response:
-    """Return the customers that one acts for, and those that invite one to."""
+    """Return the customers that the caller acts for, and the invitations."""
     found = await access.read_own(lambda tx: _list(tx, access.caller.account_id))
     return json_response(found)
 
@@ -25,7 +26,7 @@ async def list_own(access: Oneself) -> Response:
 async def accept(
     request: Request, access: Oneself, member_id: UUID, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Become a member of the customer that invites one. A second time answers as the first."""
+    """Accept an invitation and become a member of the customer. A second request gets the same answer."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(membership_out(accept_membership(tx, act, access.caller.account_id, member_id)))
@@ -35,9 +36,9 @@ async def accept(
 
 @router.delete("/{member_id}", response_model=MembershipList, summary="Leave a customer, or decline its invitation")
 async def leave(request: Request, access: Oneself, member_id: UUID) -> Response:
-    """End one's membership or decline an invitation, at once; returns the memberships that are left.
+    """End the caller's membership or decline an invitation immediately; returns the remaining memberships.
 
-    Everybody can leave, also the last manager. A role that an identity provider states is granted
+    Everybody can leave, including the last manager. A role that an identity provider states is granted
     again at the next sign-in.
     """
 

@@ -1,8 +1,8 @@
-"""One's own account: who calls, what it may do, where it is signed in."""
+"""The caller's own account: its roles, permissions and sessions."""
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.errors import NotFoundError
@@ -21,13 +21,14 @@ from service.web.api.accounts.account_schemas import (
     session_out,
 )
 from service.web.api.requests import Answer, IdempotencyKey, Oneself, change, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/account", tags=["account"])
+router = api_router("/api/v1/account", tags=["account"])
 
 
 @router.get("", response_model=OneselfOut, summary="Who am I")
 async def oneself(access: Oneself) -> Response:
-    """Return who calls, its roles, and what it may do with the credential it used."""
+    """Return the caller, its roles, and its permissions with the credential of this request."""
     caller = access.caller
     account = await access.read_own(lambda tx: tx.accounts.require(caller.account_id))
     return json_response(_oneself_out(caller, account))
@@ -35,7 +36,7 @@ async def oneself(access: Oneself) -> Response:
 
 @router.get("/sessions", response_model=SessionList, summary="Where one is signed in")
 async def list_sessions(access: Oneself) -> Response:
-    """Return one's sessions."""
+    """Return the caller's sessions."""
     caller = access.caller
     sessions = await access.read_own(lambda tx: tx.sessions.of_account(caller.account_id))
     return json_response(
@@ -45,7 +46,7 @@ async def list_sessions(access: Oneself) -> Response:
 
 @router.delete("/sessions/{session_id}", response_model=SignOutOut, summary="Sign out of one browser")
 async def end_session(request: Request, access: Oneself, session_id: UUID) -> Response:
-    """End one of one's sessions."""
+    """End one of the caller's sessions."""
     account_id = access.caller.account_id
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -61,7 +62,7 @@ async def end_session(request: Request, access: Oneself, session_id: UUID) -> Re
 
 @router.post("/sign-out-everywhere", response_model=SignOutOut, summary="Sign out everywhere")
 async def sign_out_everywhere(request: Request, access: Oneself, idempotency_key: IdempotencyKey = None) -> Response:
-    """End every session of one's own, this one too; tokens go on until they are revoked."""
+    """End every session of the caller, including this one. Tokens stay valid until they are revoked."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(SignOutOut(sessions_ended=sign_out(tx, act, access.caller.account_id)))

@@ -1,9 +1,9 @@
-"""API tokens: one's own, and those of service accounts. A token is shown once and stored nowhere."""
+"""API tokens of the caller and of service accounts. A token is shown once; only its digest is stored."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.use_cases.audit_context import AuditContext
@@ -27,13 +27,14 @@ from service.web.api.requests import (
     change,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(tags=["tokens"])
+router = api_router("/api/v1", tags=["tokens"])
 
 
 @router.get("/account/tokens", response_model=TokenList, summary="One's own tokens")
 async def list_own(access: Oneself) -> Response:
-    """Return one's tokens, revoked and expired ones too, by their first characters and last use."""
+    """Return the caller's tokens, including revoked and expired ones, with their first characters and last use."""
     return json_response(_list(await access.read_own(lambda tx: tx.tokens.of_account(access.caller.account_id))))
 
 
@@ -41,7 +42,7 @@ async def list_own(access: Oneself) -> Response:
 async def issue_own(
     request: Request, access: Oneself, wanted: NewTokenIn, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Issue a token that carries some of one's permissions; by a token, no more than that one carries."""
+    """Issue a token with some of the caller's permissions. A token can pass on only permissions of its own."""
     token = new_token()
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -62,7 +63,7 @@ async def issue_own(
 
 @router.delete("/account/tokens/{token_id}", response_model=TokenOut, summary="Revoke one's token")
 async def revoke_own(request: Request, access: Oneself, token_id: UUID) -> Response:
-    """Revoke a token of one's own, at once."""
+    """Revoke a token of the caller immediately."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         return Answer(token_out(revoke_token(tx, act, access.caller.account_id, token_id)))
@@ -72,7 +73,7 @@ async def revoke_own(request: Request, access: Oneself, token_id: UUID) -> Respo
 
 @router.get("/accounts/{account_id}/tokens", response_model=TokenList, summary="Tokens of an account")
 async def list_tokens(access: MayReadAccounts, account_id: UUID) -> Response:
-    """Return the tokens of an account, by their first characters and last use."""
+    """Return the tokens of an account, with their first characters and last use."""
 
     def work(tx: AccessTransaction) -> TokenList:
         tx.accounts.require(account_id)
@@ -94,7 +95,7 @@ async def issue(
     wanted: NewTokenIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Issue a token of a service account; never of a person, and none that reads incidents unless you may."""
+    """Issue a token of a service account, never of a person. Reading incidents needs a caller who may read them."""
     token = new_token()
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -115,7 +116,7 @@ async def issue(
 
 @router.delete("/accounts/{account_id}/tokens/{token_id}", response_model=TokenOut, summary="Revoke a token")
 async def revoke(request: Request, access: MayChangeAccounts, account_id: UUID, token_id: UUID) -> Response:
-    """Revoke a token of any account, at once: one that leaked does not wait for its owner."""
+    """Revoke a token of any account immediately, for example a leaked one, without its owner."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         tx.accounts.require(account_id)

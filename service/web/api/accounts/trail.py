@@ -1,11 +1,11 @@
-"""The trail: what the log says about one customer (agreement 9.1), for that customer."""
+"""The trail: the log entries about one customer (agreement 9.1), for that customer."""
 
 import base64
 import json
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 from pydantic import Field
 from starlette.responses import Response
 
@@ -15,8 +15,9 @@ from notifications.use_cases.evidence.prove_entry import entry_at, entry_proof
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Out
 from service.web.api.requests import Cursor, Limit, MayReadTrail, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/customers", tags=["trail"])
+router = api_router("/api/v1/customers", tags=["trail"])
 
 Index = Annotated[int, Path(ge=0, le=2**53)]
 
@@ -40,7 +41,7 @@ class TrailPage(Out):
 async def list_trail(access: MayReadTrail, customer_id: UUID, limit: Limit = 50, cursor: Cursor = None) -> Response:
     """Return the entries that name the customer, oldest first.
 
-    To the customer, an entry about a notice or an incident is there once a notice about it was served.
+    A customer sees an entry about a notice or an incident only after a notice about it was served.
     """
 
     def work(tx: AccessTransaction) -> TrailPage:
@@ -55,7 +56,7 @@ async def list_trail(access: MayReadTrail, customer_id: UUID, limit: Limit = 50,
 
 @router.get("/{customer_id}/trail/{index}/proof", response_class=Response, summary="Prove an entry of the trail")
 async def prove(access: MayReadTrail, customer_id: UUID, index: Index) -> Response:
-    """Return ``c2sp.org/tlog-proof@v1`` for an entry that names the customer; any other one does not exist here."""
+    """Return ``c2sp.org/tlog-proof@v1`` for an entry that names the customer; 404 for every other entry."""
 
     def work(tx: AccessTransaction) -> bytes:
         tx.customers.require(customer_id)

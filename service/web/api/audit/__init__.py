@@ -1,4 +1,4 @@
-"""The audit log and evidence bundles, served.
+"""Routes of the audit log and of evidence bundles.
 
-Imports ``web.api`` and below. Reads only.
+Imports ``web.api`` and below. The routes only read.
 """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
@@ -17,8 +17,9 @@ from notifications.ports import SequencedEntry, Transaction
 from notifications.use_cases.evidence.prove_entry import entry_at, entry_proof
 from service.web.api.fields import Out
 from service.web.api.requests import Context, Cursor, Limit, MayProveLog, MayReadLog, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/audit", tags=["audit"])
+router = api_router("/api/v1/audit", tags=["audit"])
 
 Index = Annotated[int, Query(ge=0, le=2**53)]
 
@@ -66,7 +67,7 @@ async def list_entries(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Return entries, oldest first: all, or those about one incident, one customer or one notice."""
+    """Return entries, oldest first: all entries, or those about one incident, customer or notice."""
     named = [value for value in (incident_id, customer_id, notice_id) if value is not None]
     if len(named) > 1:
         raise InvalidInputError(Fault("incident_id", "name one subject at a time"))
@@ -76,8 +77,9 @@ async def list_entries(
         page = access.page(limit, cursor)
         found: Sequence[SequencedEntry]
         if customer_id is None and not named:
-            found = tx.audit.entries(int(page.cursor or 0), limit)
-            following = str(found[-1].index + 1) if found and found[-1].index + 1 < size else None
+            found = tx.audit.entries(int(page.cursor or 0), limit + 1)
+            following = str(found[limit].index) if len(found) > limit else None
+            found = found[:limit]
         else:
             if customer_id is not None:
                 tx.customers.require(customer_id)
@@ -115,9 +117,9 @@ async def checkpoint(access: MayProveLog) -> Response:
 
 @router.get("/verifier-key", response_class=Response, summary="The log's verifier key")
 async def verifier_key(context: Context, access: MayProveLog) -> Response:
-    """Return the keys that checkpoints verify with, oldest first, one a line (C2SP verifier key text).
+    """Return the keys that verify checkpoints, oldest first, one per line (C2SP verifier key text).
 
-    There is one unless the log's key was replaced. Pin them by another way than this one.
+    There is one key unless the log's key was replaced. Get the keys that you trust by another way than this route.
     """
     await access.trace()
     return Response(context.keys.log_verifier_keys(), media_type="text/plain; charset=utf-8")
@@ -125,7 +127,7 @@ async def verifier_key(context: Context, access: MayProveLog) -> Response:
 
 @router.get("/consistency", response_model=ConsistencyOut, summary="Prove that the log only grew")
 async def consistency(access: MayProveLog, old_size: Index, new_size: Index | None = None) -> Response:
-    """Return the consistency proof between an old size and a newer one, by default the latest."""
+    """Return the consistency proof between two sizes of the tree; the newer one is by default the latest."""
 
     def work(tx: Transaction) -> ConsistencyOut:
         note = tx.log.checkpoint()

@@ -1,4 +1,4 @@
-"""Evidence bundles: what an outsider verifies without us, for the provider's readers and for a customer."""
+"""Evidence bundles for the provider's readers and for a customer. An outsider verifies them offline."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 from uuid import UUID
 
-from fastapi import APIRouter
 from starlette.responses import Response, StreamingResponse
 
 from notifications.evidence.bundle.contents import CUSTOMER, PROVIDER
@@ -22,10 +21,11 @@ from service.auth.scope.transaction import within
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Language, Moment
 from service.web.api.requests import ApiContext, Context, MayReadLog, MayReadTrail
+from service.web.api.schemas import api_router
 
 ResultT = TypeVar("ResultT")
 
-router = APIRouter(tags=["bundles"])
+router = api_router("/api/v1", tags=["bundles"])
 
 _CHUNK_BYTES = 1 << 18
 _View = Callable[[AccessTransaction], AccessTransaction]
@@ -42,10 +42,10 @@ async def read_bundle(
     ends_at: Moment | None = None,
     language: Language = "fr",
 ) -> Response:
-    """Return a ZIP archive with entries, proofs and all that they commit to, as the provider and its auditors see it.
+    """Return a ZIP archive with entries, proofs and all committed values, as the provider and its auditors see them.
 
-    Entries of an incident, a notice, a customer or a period: those that meet every condition given, and at least one is
-    wanted. Who got which bundle stands in the log.
+    It contains the entries that meet every given condition: incident, notice, customer, period. At least one condition
+    is required. The log records who got which bundle.
     """
     if access.caller.scope(Permission.NOTICE_READ) is None:
         raise ForbiddenError(Permission.NOTICE_READ)
@@ -68,12 +68,12 @@ async def read_customer_bundle(
 ) -> Response:
     """Return a ZIP archive with every entry that names the customer, and nothing of another customer.
 
-    The same for whoever asks: the provider's notes and reasons stay commitments, and what was not told to the customer
-    is not in it.
+    The content is the same for every caller. The provider's notes and reasons stay commitments. The archive contains
+    nothing about incidents of which the customer was not notified.
     """
     notices = access.caller.scope(Permission.NOTICE_READ)
     if notices is None or not notices.covers_customer(customer_id):
-        # A foreign customer does not exist; whoever may not read the notices of its own is told so.
+        # A foreign customer does not exist for the caller. Without permission to read notices of its own customer: 403.
         await access.read(lambda tx: tx.customers.require(customer_id))
         raise ForbiddenError(Permission.NOTICE_READ)
     scope = customer_scope(customer_id)
@@ -84,9 +84,11 @@ async def read_customer_bundle(
 async def _bundle(
     context: ApiContext, access: Access, view: _View, wanted: BundleRequest, reader: str, language: str
 ) -> Response:
-    """Make the bundle, record that it was made, then answer: a bundle that cannot be made whole is an error.
+    """Make the bundle, record it, then answer. A bundle that cannot be made completely is an error.
 
-    1. Plan it, from one snapshot. 2. Write it to a file that has no name and goes with the answer. 3. Record it.
+    1. Plan the bundle, from one snapshot.
+    2. Write the bundle to an unnamed file, which ends with the answer.
+    3. Record the bundle in the log.
     """
 
     async def reads(work: Callable[[Transaction], ResultT]) -> ResultT:

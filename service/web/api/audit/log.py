@@ -1,9 +1,9 @@
 """The log for any client of C2SP tlog-tiles: ``/log/checkpoint``, ``/log/tile/…``, ``/log/tile/entries/…``.
 
-Beside these ``/log/timestamped/…``: heads that a timestamp authority saw, each with its token.
+``/log/timestamped/…`` has the heads that a timestamp authority dated, each with its timestamp.
 
-For whoever may read or prove the log; for everybody where the settings make it public. What may be published stands in
-the leaves themselves: codes, times, and commitments that say nothing without their salts (decision 0004).
+The routes need the permission to read or prove the log, unless the settings make the log public. Leaves contain only
+what may be published: codes, times, and commitments that reveal nothing without their salts (decision 0004).
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from service.audit_log.publishing import (
 )
 from service.auth.route_guard import open_to_strangers
 from service.web.api.requests import Context, MayProveLog, MayReadLog
+from service.web.api.schemas import api_router
 
 KnownTag = Annotated[str | None, Header(alias="If-None-Match")]
 
@@ -33,19 +34,19 @@ StampedSize = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 _REPLY = "application/timestamp-reply"
 _TEXT, _BYTES = "text/plain; charset=utf-8", "application/octet-stream"
-#: The contents under the path of a tile never change: not even those of a partial one, whose width is in its path.
+#: The content under the path of a tile never changes. A partial tile has its width in its path.
 _FOR_EVER = "max-age=31536000, immutable"
 _NOT_MODIFIED = 304
 _CACHED: dict[int | str, dict[str, Any]] = {304: {"description": "The same as the client has."}}
 
 
 def log_router(*, public: bool) -> APIRouter:
-    """Return the routes, open to strangers or behind the permissions to prove and to read the log."""
+    """Return the routes: public, or with the permissions to prove and to read the log."""
     return _open_routes() if public else _guarded_routes()
 
 
 def _guarded_routes() -> APIRouter:
-    router = APIRouter(prefix="/log", tags=["log"])
+    router = api_router("/log", tags=["log"])
 
     @router.get(f"/{CHECKPOINT}", response_class=Response, responses=_CACHED, summary="Latest signed checkpoint")
     async def checkpoint(access: MayProveLog, known: KnownTag = None) -> Response:
@@ -89,7 +90,7 @@ def _guarded_routes() -> APIRouter:
 
 
 def _open_routes() -> APIRouter:
-    router = APIRouter(prefix="/log", tags=["log"], dependencies=[Depends(open_to_strangers)])
+    router = api_router("/log", tags=["log"], dependencies=[Depends(open_to_strangers)])
 
     @router.get(f"/{CHECKPOINT}", response_class=Response, responses=_CACHED, summary="Latest signed checkpoint")
     async def checkpoint(context: Context, known: KnownTag = None) -> Response:
@@ -130,7 +131,7 @@ async def _checkpoint(read: Reads, known: str | None, whose: str) -> Response:
     note = await read(published_checkpoint)
     if note is None:
         raise NotFoundError("checkpoint", "latest")
-    # Asked for anew each time: an old one would hide what was logged since.
+    # Clients must not cache the checkpoint, because an old one would hide newer entries.
     return _answer(note, known, f"{whose}, no-cache", _TEXT)
 
 
@@ -154,7 +155,7 @@ def _answer(content: bytes, known: str | None, caching: str, kind: str) -> Respo
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": caching}
     if caching.startswith("public"):
-        # A verifier in somebody's browser may read what everybody may.
+        # A verifier on a page of another site may read the public log too.
         headers |= {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
     if known is not None and tag in known:
         return Response(status_code=_NOT_MODIFIED, headers=headers)

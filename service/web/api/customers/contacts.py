@@ -1,10 +1,10 @@
-"""Contacts of a customer: whom notices are served on."""
+"""Contacts of a customer: the people and mailboxes that notices are sent to."""
 
 import hashlib
 from datetime import timedelta
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.customer.records import Contact
@@ -36,10 +36,11 @@ from service.web.api.requests import (
     expected_version,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/customers", tags=["customers"])
+router = api_router("/api/v1/customers", tags=["customers"])
 
-#: How soon another link may be mailed to the same contact: nobody's mailbox is filled by this service.
+#: Shortest time between two links to the same contact, so that this service does not fill a mailbox.
 _BETWEEN_LINKS = timedelta(minutes=5)
 
 
@@ -52,10 +53,10 @@ async def add(
     contact: ContactIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Add a contact that notices are served to, each by its own mail.
+    """Add a contact. Notices are sent to each contact in a separate mail.
 
-    A link to confirm the address is mailed to it, unless whoever adds it answers for the address (`address_confirmed`),
-    or there are no pages to link to.
+    A link that confirms the address is mailed to the contact, unless the caller answers for the address
+    (`address_confirmed`) or the installation has no pages.
     """
     draft = _stated(access, contact)
 
@@ -90,7 +91,7 @@ def _contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact
 
 @router.get("/{customer_id}/contacts/{contact_id}", response_model=ContactOut, summary="Read a contact")
 async def read_contact(context: Context, access: MayReadContacts, customer_id: UUID, contact_id: UUID) -> Response:
-    """Return one contact, and how its mails go out now."""
+    """Return one contact, and the present form of its mails."""
     contact = await access.read(lambda tx: _contact_of(tx, customer_id, contact_id))
     return json_response(contact_out(contact, context.clock.now()), {"ETag": etag(contact.version)})
 
@@ -106,9 +107,9 @@ async def put_contact(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Replace what is stated of a contact; `active: false` takes it out of service and keeps its record.
+    """Replace the fields of a contact. `active: false` stops notices to the contact and keeps its record.
 
-    A changed address has to be confirmed again.
+    A changed address must be confirmed again.
     """
     draft = _stated(access, contact)
 
@@ -136,7 +137,7 @@ async def ask_again(
     contact_id: UUID,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Queue a new link and void the earlier ones; 409 where it is confirmed, or was asked for minutes ago."""
+    """Queue a new link and make earlier links invalid; 409 if the address is confirmed or a link was just sent."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         contact = _contact_of(tx, customer_id, contact_id)
@@ -155,7 +156,7 @@ async def ask_again(
 
 
 def _stated(access: Access, contact: ContactIn) -> ContactDraft:
-    """Return what is stated; raises InvalidInputError where the caller may not answer for an address."""
+    """Return the stated contact; raises InvalidInputError if the caller may not answer for an address."""
     if contact.address_confirmed and not access.may(Permission.CUSTOMER_CHANGE):
         raise InvalidInputError(Fault("address_confirmed", "is taken from whoever may change customers, alone"))
     return contact.to_domain()

@@ -1,12 +1,11 @@
-"""Customers and contacts as CSV: one line per contact, its customer's columns repeated on each.
+"""Customers and contacts as CSV: one line per contact, with the columns of its customer on each line.
 
-Written: RFC 4180 in UTF-8, separated by commas. Read: that, and what spreadsheets save in France and Germany:
-semicolons or tabs, in Windows-1252 or UTF-16, with a ``sep=`` line, VRAI or WAHR, and empty columns or rows at the end.
+The export writes RFC 4180 in UTF-8, separated by commas. The import also reads files of French and German spreadsheets:
+semicolons or tabs, Windows-1252 or UTF-16, a ``sep=`` line, VRAI or WAHR, and empty columns or rows at the end.
 """
 
 import base64
 import binascii
-import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,18 +17,19 @@ from notifications.canonical_json import timestamp_text
 from notifications.customer.records import AgreementBinding, Contact, Customer
 from notifications.use_cases.customers.import_customers import CustomerLine, LineFault
 from service.web.api.customers.customer_schemas import AgreementIn, ContactIn, CustomerIn
-from service.web.api.sheets import SheetError, guarded, header_faults, sheet_rows, unguarded
+from service.web.api.sheets import SheetError, header_faults, sheet_rows
+from service.web.api.spreadsheets import line_of, unguarded
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
-#: column -> member of the customer
+#: column -> field of the customer
 _CUSTOMER = {
     "name": "name", "language": "language", "time_zone": "time_zone", "services": "services", "regions": "regions",
     "availability_zones": "availability_zones", "four_eyes": "four_eyes",
     "acknowledge_within_seconds": "acknowledge_within_seconds",
 }  # fmt: skip
 _AGREEMENT = {"agreement_id": "agreement_id", "agreement_effective_at": "effective_at"}
-#: column -> member of the contact
+#: column -> field of the contact
 _CONTACT = {
     "contact_name": "name", "contact_role": "role", "contact_email": "email", "contact_language": "language",
     "contact_time_zone": "time_zone", "contact_order": "order", "contact_fallback": "fallback",
@@ -40,18 +40,18 @@ _CONTACT = {
 COLUMNS = (*_CUSTOMER, *_AGREEMENT, *_CONTACT)
 _LISTS = frozenset({"services", "regions", "availability_zones"})
 _FLAGS = frozenset({"four_eyes", "contact_fallback", "contact_takes_exercises", "contact_address_confirmed"})
-#: As spreadsheets write them in English, French and German.
+#: Flags as spreadsheets write them in English, French and German.
 _FLAG_VALUES = {"true": True, "false": False, "vrai": True, "faux": False, "wahr": True, "falsch": False}
 #: Longest cell: a certificate in base64.
 _MAX_CELL = 20_000
-#: Most lines of one file: what one transaction and one report can be asked to hold.
+#: Most lines of one file, a limit for the transaction and the report.
 MAX_LINES = 50_000
 
 
 def parse_customers(content: bytes) -> tuple[list[CustomerLine], list[LineFault]]:
-    """Return the lines of a file and everything that is wrong with its form, by line and column.
+    """Return the lines of a file and all faults of its form, by line and column.
 
-    NOT checked here: what depends on what is stored, such as agreements and whether a certificate serves.
+    NOT checked here: everything that depends on stored data, such as agreements, and whether a certificate is usable.
     """
     lines, faults = list[CustomerLine](), list[LineFault]()
     header: list[str] | None = None
@@ -75,8 +75,8 @@ def parse_customers(content: bytes) -> tuple[list[CustomerLine], list[LineFault]
 def format_customers(
     customers: Iterable[tuple[Customer, Sequence[AgreementBinding], Sequence[Contact]]],
 ) -> Iterator[str]:
-    """Yield the file line by line: every customer with the agreement it is bound to last, and its active contacts."""
-    yield _row(COLUMNS)
+    """Yield the file line by line: every customer with its latest agreement, and its active contacts."""
+    yield line_of(COLUMNS)
     for customer, bindings, contacts in customers:
         last = max(bindings, key=lambda item: (item.effective_at, item.recorded_at), default=None)
         stated: list[object] = [getattr(customer, member) for member in _CUSTOMER.values()]
@@ -85,15 +85,9 @@ def format_customers(
         for contact in active:
             cells = [getattr(contact, member, None) for member in _CONTACT.values()]
             cells[-1] = contact.verified_at is not None
-            yield _row([*stated, *cells])
+            yield line_of(map(_text, [*stated, *cells]))
         if not active:
-            yield _row([*stated, *("" for _ in _CONTACT)])
-
-
-def _row(cells: Iterable[object]) -> str:
-    buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\r\n").writerow([guarded(_text(cell)) for cell in cells])
-    return buffer.getvalue()
+            yield line_of(map(_text, [*stated, *("" for _ in _CONTACT)]))
 
 
 def _text(value: object) -> str:
@@ -109,7 +103,7 @@ def _text(value: object) -> str:
 
 
 def _line(number: int, header: Sequence[str], cells: Sequence[str], faults: list[LineFault]) -> CustomerLine | None:
-    """Return a line, or None with what is wrong with it added to ``faults``."""
+    """Return a line; if it has faults, add them to ``faults`` and return None."""
     if len(cells) != len(header):
         faults.append(LineFault(number, "", f"has {len(cells)} cells, the first line has {len(header)}"))
         return None
@@ -148,7 +142,7 @@ def _any(columns: dict[str, str], stated: dict[str, Any]) -> bool:
 
 
 def _value(column: str, cell: str) -> object:
-    """Return the value of a cell, or None for a flag or certificate that is none."""
+    """Return the value of a cell, or None for a malformed flag or certificate."""
     if column in _FLAGS:
         return _FLAG_VALUES.get(cell.lower())
     if column == "contact_smime_certificate":
@@ -162,7 +156,7 @@ def _value(column: str, cell: str) -> object:
 def _valid(
     schema: type[SchemaT], columns: dict[str, str], stated: dict[str, Any], number: int, faults: list[LineFault]
 ) -> SchemaT | None:
-    """Return the columns as the API takes them, or None with its faults under the names of the columns."""
+    """Return the columns validated as in the API; if that fails, add the faults under the column names, return None."""
     try:
         return schema.model_validate({member: stated[column] for column, member in columns.items() if column in stated})
     except ValidationError as error:
@@ -174,7 +168,7 @@ def _valid(
 
 
 def column_of(field: str) -> str:
-    """Return the column that a fault found in the domain is shown under."""
+    """Return the column under which a fault of the domain is shown."""
     return {"effective_at": "agreement_effective_at", "agreement_id": "agreement_id", "name": "name"}.get(
         field, f"contact_{field}" if f"contact_{field}" in _CONTACT else field
     )

@@ -34,18 +34,18 @@ def _time_zone(name: str) -> str:
 
 
 def _mail_address(address: str) -> str:
-    """Return the address as it is kept: as it goes out (``notifications.mail_address``), however it was typed."""
+    """Return the address in its stored form, which is also the form in mails (``notifications.mail_address``)."""
     try:
-        # No DNS here: an installation without a resolver still takes contacts; delivery tells what is unreachable.
+        # No DNS query here, so an installation without a resolver accepts contacts too.
         return a_label_address(validate_email(address, check_deliverability=False, test_environment=True).normalized)
     except EmailNotValidError as error:
         raise ValueError(f"is no mail address: {error}") from None
 
 
-#: Time to acknowledge in that a customer may choose: below, nobody could; above, nobody would notice.
+#: Limits of the time for an acknowledgement: a shorter time is impossible to meet, a longer one is useless.
 MIN_ACKNOWLEDGE_SECONDS, MAX_ACKNOWLEDGE_SECONDS = 60, 30 * 24 * 3600
 
-#: As it is dialled and as people write it, E.164 where possible; never a text.
+#: A telephone number as people write it, in E.164 if possible; never a text.
 Phone = Annotated[
     str, StringConstraints(max_length=40, strip_whitespace=True, pattern=r"^[+(]?[0-9][0-9 ().,/x#*-]{2,38}$")
 ]
@@ -54,7 +54,7 @@ MailAddress = Annotated[str, Field(max_length=320), AfterValidator(_mail_address
 
 
 class ChoiceIn(Schema):
-    """One choice: every dimension stated must match; what is left empty matches all."""
+    """One choice: every stated dimension must match; an empty dimension matches everything."""
 
     impacts: tuple[Code, ...] = ()
     criticalities: tuple[Code, ...] = ()
@@ -67,10 +67,10 @@ class ChoiceIn(Schema):
 
 
 class ProfileIn(Schema):
-    """The levels a customer chooses (11.1.1.3)."""
+    """The levels that a customer chooses (11.1.1.3)."""
 
     choices: tuple[ChoiceIn, ...] | None = Field(
-        description="Null: the default levels. Empty: only what cannot be waived. Else any match is told.",
+        description="Null: the default levels. Empty: only what cannot be waived. Else every match is notified.",
         examples=[[{"impacts": ["I1"]}, {"data_harm": ["confidentiality", "integrity"]}]],
     )
     effective_at: Moment | None = Field(
@@ -79,14 +79,14 @@ class ProfileIn(Schema):
 
 
 class AgreementIn(Schema):
-    """From when the customer is bound to which agreement version (10)."""
+    """The agreement version of the customer, and from when it applies (10)."""
 
     agreement_id: Code = Field(examples=["secnumcloud_iaas_3_0"])
     effective_at: Moment = Field(examples=["2025-02-01T00:00:00+01:00"])
 
 
 class CustomerIn(Schema):
-    """What is stated of a customer."""
+    """The fields of a customer that a caller states."""
 
     name: Line
     language: Language = "fr"
@@ -94,15 +94,13 @@ class CustomerIn(Schema):
     services: tuple[Code, ...] = Field((), description="What it uses; empty means the whole service.")
     regions: tuple[Code, ...] = ()
     availability_zones: tuple[Code, ...] = ()
-    four_eyes: bool = Field(
-        default=False, description="Its notices must be released by somebody else than whoever wrote them last."
-    )
+    four_eyes: bool = Field(default=False, description="A person other than the last author must release its notices.")
     acknowledge_within_seconds: int | None = Field(
         None,
         ge=MIN_ACKNOWLEDGE_SECONDS,
         le=MAX_ACKNOWLEDGE_SECONDS,
-        description="Within what time of its sealing it wants to acknowledge a notice; whoever does not is asked again."
-        " Null: it need not.",
+        description="Time after the sealing to acknowledge a notice; after it, the customer is asked again."
+        " Null: no acknowledgement is wanted.",
     )
 
     def to_domain(self) -> CustomerDraft:
@@ -129,7 +127,7 @@ class NewCustomerIn(CustomerIn):
 
 
 class ContactIn(Schema):
-    """A person or mailbox that notices are served to."""
+    """A person or mailbox that notices are sent to."""
 
     name: Line
     role: ContactRole = ContactRole.SECURITY
@@ -151,7 +149,7 @@ class ContactIn(Schema):
     )
     address_confirmed: bool = Field(
         default=False,
-        description="Confirmed by another way than the mailed link. Taken from whoever may change customers, alone.",
+        description="Confirmed by another way than the mailed link. Needs permission to change customers.",
     )
     phone: Phone | None = Field(
         None,
@@ -163,7 +161,7 @@ class ContactIn(Schema):
     )
 
     def to_domain(self) -> ContactDraft:
-        """Return the domain record; raises InvalidInputError for what is no certificate."""
+        """Return the domain record; raises InvalidInputError if the certificate cannot be read."""
         return ContactDraft(
             name=self.name,
             role=self.role,
@@ -274,9 +272,9 @@ class BindingList(Out):
 
 
 class ProfileDifferenceOut(Out):
-    """An incident that the changed profile would have decided otherwise.
+    """An incident for which the changed profile would have given another decision.
 
-    Which one it is, and why, is said to those who may read incidents: nobody learns here of what it was not told.
+    Only callers who may read incidents see which incident it is and why. Other callers learn of no incident here.
     """
 
     aware_at: Moment
@@ -290,7 +288,7 @@ class ProfileDifferenceOut(Out):
 
 
 class ProfileDryRunOut(Out):
-    """What a changed profile would have changed over the last 12 months. Nothing was recorded."""
+    """The effect that a changed profile would have had over the last 12 months. A dry run records nothing."""
 
     since: Moment
     incidents_examined: int | None = Field(description="Null for those who may not read incidents.")
@@ -340,7 +338,7 @@ def binding_out(binding: AgreementBinding) -> BindingOut:
 
 
 def contact_out(contact: Contact, now: datetime) -> ContactOut:
-    """Return the schema of a contact, and how its mails go out now."""
+    """Return the schema of a contact, with the present form of its mails."""
     certificate, decision = contact.smime_certificate, mail_form(contact, now)
     return ContactOut.model_construct(
         id=contact.id,

@@ -1,4 +1,4 @@
-"""Customers in and out as one file: the same for the API and the command line."""
+"""Import and export of customers as one file, for the API and the command line."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from notifications.use_cases.incidents.customer_decider import Agreements
 from service.web.api.customers.customer_csv import column_of, format_customers
 
 _PAGE = 200
-#: Faults told one by one; more of them say nothing new.
+#: An answer lists at most so many faults; further ones say nothing new.
 MAX_FAULTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A file on its way in: its lines, and what is wrong with their form."""
+    """A file to import: its lines, and their faults of form."""
 
     lines: Sequence[CustomerLine]
     form_faults: Sequence[LineFault]
@@ -32,7 +32,7 @@ class Transfer:
     dry_run: bool
 
     def work(self, tx: Transaction, act: AuditContext) -> ImportReport:
-        """Import the lines; raises ImportUndoneError, with the faults of form among the others."""
+        """Import the lines; raises ImportUndoneError, with all faults including those of form."""
         try:
             report = import_customers(
                 tx, act, self.lines, self.agreements, dry_run=self.dry_run or bool(self.form_faults)
@@ -46,23 +46,23 @@ class Transfer:
 
 def log_faults(faults: Sequence[LineFault]) -> list[Fault]:
     """Return faults by line and column, the first thousand of them."""
-    told = [
+    listed = [
         Fault(f"line {item.line}.{item.field}" if item.field else f"line {item.line}", item.reason)
         for item in faults[:MAX_FAULTS]
     ]
     if len(faults) > MAX_FAULTS:
-        told.append(Fault("", f"and {len(faults) - MAX_FAULTS} more faults"))
-    return told
+        listed.append(Fault("", f"and {len(faults) - MAX_FAULTS} more faults"))
+    return listed
 
 
 def verify_no_faults(report: ImportReport) -> None:
-    """Raise InvalidInputError where the report has faults."""
+    """Raise InvalidInputError if the report has faults."""
     if report.faults:
         raise InvalidInputError(*log_faults(report.faults))
 
 
 def export_customers(tx: Transaction) -> str:
-    """Return every customer that the transaction shows; raises StateConflictError where two have one name."""
+    """Return every customer in the scope of the transaction; raises StateConflictError if two have the same name."""
     found = list(_customers(tx))
     names = [customer.name for customer, _, _ in found]
     if len(set(names)) < len(names):

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.ports import Transaction
@@ -42,8 +42,9 @@ from service.web.api.requests import (
     expected_version,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/customers", tags=["customers"])
+router = api_router("/api/v1/customers", tags=["customers"])
 
 
 @router.post("", status_code=201, response_model=CustomerOut, summary="Register a customer")
@@ -54,7 +55,7 @@ async def register(
     customer: NewCustomerIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Register a customer, bind it to an agreement version from a date, and record the levels it chose, if any."""
+    """Register a customer, bind it to an agreement version from a date, and record the levels that it chose, if any."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         bound = customer.agreement
@@ -75,7 +76,7 @@ async def register(
 
 @router.get("", response_model=CustomerPage, summary="List customers")
 async def list_customers(access: MayReadCustomers, limit: Limit = 50, cursor: Cursor = None) -> Response:
-    """Return customers by registration, oldest first."""
+    """Return customers, oldest registration first."""
 
     def work(tx: Transaction) -> CustomerPage:
         customers, following = tx.customers.page(access.page(limit, cursor))
@@ -103,7 +104,7 @@ async def put(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Replace what is stated of a customer; agreement and profile have their own history."""
+    """Replace the fields of a customer. Agreement and profile have their own routes and history."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.customers.require(customer_id).version)

@@ -1,13 +1,13 @@
-"""Erasure of a customer at the end of its contract: ordered, taken back, looked at; the certificate afterwards.
+"""Erasure of a customer at the end of its contract: order, withdraw and read it; the certificate afterwards.
 
-What was erased is read by whoever knows its pseudonym, which the customer was given with the formal notice: it has no
-account any more. Nothing personal is in it.
+Everybody who knows the pseudonym may read the erasure. The customer got the pseudonym with the formal notice, and has
+no account any more. The erasure contains no personal data.
 """
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import Depends, Path, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -28,13 +28,14 @@ from service.web.api.requests import (
     change,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(tags=["erasures"])
-of_strangers = APIRouter(prefix="/erasures", tags=["erasures"], dependencies=[Depends(open_to_strangers)])
+router = api_router("/api/v1", tags=["erasures"])
+of_strangers = api_router("/api/v1/erasures", tags=["erasures"], dependencies=[Depends(open_to_strangers)])
 
 Pseudonym = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="The customer's name in the log.")]
 
-#: The parts of a certificate: name to its type.
+#: The parts of a certificate: file name to media type.
 PARTS = {
     "certificate.json": "application/json",
     "certificate.json.p7s": "application/pkcs7-signature",
@@ -43,7 +44,7 @@ PARTS = {
 
 
 class ErasureIn(Schema):
-    """How the formal notice is served."""
+    """An order to erase a customer: how the formal notice is served."""
 
     served_by: ServedBy = Field(ServedBy.MAIL, description="By mail to every contact, or by a letter served already.")
     reference: Line | None = Field(None, description="Of a letter: what it is found by.")
@@ -51,13 +52,13 @@ class ErasureIn(Schema):
 
 
 class WithdrawalIn(Schema):
-    """Why an erasure is taken back."""
+    """The reason to withdraw an erasure."""
 
     reason: Line = Field(description="Kept in the log as a commitment.")
 
 
 class ErasureOrderOut(Out):
-    """An erasure that is ordered and not done."""
+    """An erasure that is ordered and not carried out yet."""
 
     customer_id: UUID
     ordered_at: Moment
@@ -70,13 +71,13 @@ class ErasureOrderOut(Out):
 
 
 class ErasureOut(Out):
-    """An erasure that was done. The customer is named by its pseudonym in the log alone."""
+    """An erasure that was carried out. The customer is named only by its pseudonym in the log."""
 
     pseudonym: str
     noticed_at: Moment
     erased_at: Moment
     erased_rows: int
-    compacted_at: Moment | None = Field(description="When the files were made anew; null while they are not.")
+    compacted_at: Moment | None = Field(description="When the files were rewritten; null before.")
     certified_at: Moment | None = Field(description="When the certificate was signed; null while it is not.")
     parts: list[str] = Field(description="Where the certificate, its signature and timestamp are.")
 
@@ -90,7 +91,7 @@ async def order(
     body: ErasureIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Serve the formal notice and erase the customer 21 days after (9.7, 12). It can be taken back until then."""
+    """Serve the formal notice and erase the customer 21 days later (9.7, 12). Until then the order can be withdrawn."""
     provider = context.settings.provider
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -100,15 +101,15 @@ async def order(
             order_erasure(
                 tx, act, customer_id, served_by=body.served_by, reference=body.reference, served_at=body.served_at
             )
-        return Answer(_standing(tx, customer_id))
+        return Answer(_order_of(tx, customer_id))
 
     return await change(request, access, idempotency_key, work)
 
 
 @router.get("/customers/{customer_id}/erasure", response_model=ErasureOrderOut, summary="Read an ordered erasure")
 async def read(access: MayReadCustomers, customer_id: UUID) -> Response:
-    """Return the order that stands; 404 where none does."""
-    return json_response(await access.read(lambda tx: _standing(tx, customer_id)))
+    """Return the open order; 404 if there is none."""
+    return json_response(await access.read(lambda tx: _order_of(tx, customer_id)))
 
 
 @router.post(
@@ -121,19 +122,19 @@ async def withdraw(
     body: WithdrawalIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Keep the customer after all; returns the order that stood. Whoever withdraws tells the customer."""
+    """Withdraw the order and return it. The person who withdraws it informs the customer."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        stood = _standing(tx, customer_id)
+        order = _order_of(tx, customer_id)
         withdraw_erasure(tx, act, customer_id, reason=body.reason)
-        return Answer(stood)
+        return Answer(order)
 
     return await change(request, access, idempotency_key, work)
 
 
 @of_strangers.get("/{pseudonym}", response_model=ErasureOut, summary="Read an erasure that was done")
 async def read_done(context: Context, pseudonym: Pseudonym) -> Response:
-    """Return what is said of an erasure; 404 while it is not done, or for no pseudonym."""
+    """Return the erasure of a pseudonym; 404 if there is none or it is not carried out yet."""
     return json_response(_done(await context.unit_of_work.read(lambda tx: existing_erasure(tx, pseudonym))))
 
 
@@ -153,7 +154,7 @@ def existing_erasure(tx: AccessTransaction, pseudonym: str) -> Erasure:
 
 
 def certificate_part(erasure: Erasure, part: str) -> bytes:
-    """Return a part of a certificate by its file name; raises NotFoundError for another, or while it is not made."""
+    """Return a part of a certificate by its file name; raises NotFoundError for another name or a missing part."""
     parts = (erasure.document, erasure.signature, erasure.timestamp)
     content = dict(zip(PARTS, parts, strict=True)).get(part)
     if content is None:
@@ -161,7 +162,7 @@ def certificate_part(erasure: Erasure, part: str) -> bytes:
     return content
 
 
-def _standing(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
+def _order_of(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
     customer, order = tx.customers.require(customer_id), tx.erasures.order(customer_id)
     if order is None:
         raise NotFoundError("erasure of customer", customer_id)

@@ -1,10 +1,10 @@
-"""Profiles: the levels a customer chose (11.1.1.3), and what another choice would have changed."""
+"""Profiles: the levels that a customer chose (11.1.1.3), and what another choice would have changed."""
 
 from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from notifications.customer.records import Customer
@@ -35,11 +35,12 @@ from service.web.api.requests import (
     inspect_request,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-#: How far a profile dry run looks back.
+#: The period that a dry run of a profile covers.
 _LOOK_BACK = timedelta(days=365)
 
-router = APIRouter(prefix="/customers", tags=["customers"])
+router = api_router("/api/v1/customers", tags=["customers"])
 
 
 @router.post("/{customer_id}/profiles", status_code=201, response_model=ProfileOut, summary="Choose levels")
@@ -51,7 +52,7 @@ async def choose(
     profile: ProfileIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Record the levels the customer chose, from a moment on; earlier versions stay, and stay in force until then."""
+    """Record the levels that the customer chose, from a moment on. Earlier versions stay in force until then."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         chosen = choose_profile(
@@ -64,7 +65,7 @@ async def choose(
 
 @router.get("/{customer_id}/profiles", response_model=ProfileList, summary="Profile versions")
 async def list_profiles(access: MayReadProfiles, customer_id: UUID) -> Response:
-    """Return every profile version of the customer; none means that the default levels apply."""
+    """Return every profile version of the customer. Without a version, the default levels apply."""
 
     def work(tx: Transaction) -> ProfileList:
         tx.customers.require(customer_id)
@@ -82,9 +83,9 @@ async def dry_run(
     profile: ProfileIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Return how many notices more or fewer the customer would have got over the last 12 months.
+    """Return how many more or fewer notices the customer would have got over the last 12 months.
 
-    It is worked out over every incident. Only those who may read incidents learn which and how many they were.
+    The result covers every incident. Only callers who may read incidents learn which and how many incidents differ.
     """
     since = context.clock.now() - _LOOK_BACK
     reads_incidents = access.may(Permission.INCIDENT_READ)
@@ -116,8 +117,8 @@ def _dry_run_out(customer: Customer, result: ProfileDryRun, since: datetime, *, 
 def _difference_out(
     customer: Customer, incident: Incident, present: Decision, changed: Decision, *, in_full: bool
 ) -> ProfileDifferenceOut:
-    told, would_be = present.verdict is Verdict.NOTIFY, changed.verdict is Verdict.NOTIFY
-    notice: Literal["more", "fewer", "same"] = "same" if told == would_be else "more" if would_be else "fewer"
+    notified, would_be = present.verdict is Verdict.NOTIFY, changed.verdict is Verdict.NOTIFY
+    notice: Literal["more", "fewer", "same"] = "same" if notified == would_be else "more" if would_be else "fewer"
     if not in_full:
         return ProfileDifferenceOut(aware_at=incident.facts.aware_at, notice=notice)
     return ProfileDifferenceOut.model_construct(

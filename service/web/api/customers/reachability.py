@@ -1,8 +1,7 @@
-"""Whether a customer could be told, before there is anything to tell: what the last checks found."""
+"""Whether a customer could be notified now: the results of the last checks of its contacts and webhooks."""
 
 from uuid import UUID
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
@@ -12,12 +11,13 @@ from notifications.ports import Transaction
 from notifications.use_cases.customers.record_checks import is_reachable, latest_by_subject
 from service.web.api.fields import Moment, Out
 from service.web.api.requests import MayReadContacts, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/customers", tags=["customers"])
+router = api_router("/api/v1/customers", tags=["customers"])
 
 
 class CheckOut(Out):
-    """The last check of one contact, certificate or webhook endpoint that is in service."""
+    """The last check of one active contact, certificate or webhook endpoint."""
 
     subject: CheckSubject
     subject_id: UUID = Field(description="The contact, or the endpoint.")
@@ -28,21 +28,23 @@ class CheckOut(Out):
 
 
 class ReachabilityOut(Out):
-    """What is known of a customer's contacts and webhooks."""
+    """The results of the last checks of a customer."""
 
     reachable: bool = Field(description="Whether a notice would reach somebody by mail or webhook, as far as is known.")
     never_checked: int = Field(description="Active contacts whose address was not checked yet.")
     items: list[CheckOut]
 
 
-@router.get("/{customer_id}/reachability", response_model=ReachabilityOut, summary="Whether a customer could be told")
+@router.get(
+    "/{customer_id}/reachability", response_model=ReachabilityOut, summary="Whether a customer could be notified"
+)
 async def read_reachability(access: MayReadContacts, customer_id: UUID) -> Response:
-    """Return the last check of each active contact, certificate and webhook. A yes of the relay is no certainty."""
+    """Return the last check of each active contact, certificate and webhook. An accepted address may still bounce."""
     return json_response(await access.read(lambda tx: reachability_of(tx, customer_id)))
 
 
 def reachability_of(tx: Transaction, customer_id: UUID) -> ReachabilityOut:
-    """Return it as the API and the console show it; raises NotFoundError."""
+    """Return the checks of a customer for the API and the console; raises NotFoundError."""
     tx.customers.require(customer_id)
     contacts = tx.customers.contacts(customer_id)
     active = {contact.id for contact in contacts if contact.active}

@@ -1,9 +1,9 @@
-"""Customers in and out as CSV."""
+"""Import and export of customers and contacts as CSV."""
 
 import asyncio
 from typing import Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -25,9 +25,9 @@ from service.web.api.requests import (
     change,
     json_response,
 )
-from service.web.api.schemas import ProblemOut
+from service.web.api.schemas import ProblemOut, api_router
 
-router = APIRouter(prefix="/customers", tags=["customers"])
+router = api_router("/api/v1/customers", tags=["customers"])
 
 _CSV = "text/csv"
 _CSV_SCHEMA = {"content": {_CSV: {"schema": {"type": "string"}}}}
@@ -35,7 +35,7 @@ _Outcome = Literal["created", "changed", "unchanged"] | None
 
 
 class ImportedLineOut(Out):
-    """What one line does."""
+    """The effect of one line."""
 
     line: int
     customer: _Outcome = Field(description="Said by the first line of a customer.")
@@ -43,7 +43,7 @@ class ImportedLineOut(Out):
 
 
 class ImportFaultOut(Out):
-    """One thing that is wrong with one line."""
+    """One fault of one line."""
 
     line: int
     field: str = Field(description="The column; empty for the whole line.")
@@ -51,7 +51,7 @@ class ImportFaultOut(Out):
 
 
 class ImportOut(Out):
-    """What an import did, or would do, line by line."""
+    """The effect of an import or of its dry run, line by line."""
 
     dry_run: bool
     customers_created: int
@@ -81,13 +81,14 @@ async def import_file(
     *,
     dry_run: bool = False,
 ) -> Response:
-    """Bring customers and contacts to what the file says, all of it or nothing; the columns stand in docs/formats.md.
+    """Change customers and contacts to the content of the file, completely or not at all.
 
-    A dry run answers with the faults too; an import with faults is refused with all of them.
+    The columns are in docs/formats.md. A dry run returns the faults in its answer. An import with faults is refused,
+    with all faults.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _CSV:
         raise HttpProblemError(415, "send the file as text/csv")
-    # A long file takes a while to parse: others are answered meanwhile.
+    # A thread parses the file, so that other requests are answered while a long file is parsed.
     lines, faults = await asyncio.to_thread(parse_customers, await request.body())
     transfer = Transfer(lines, faults, context.agreements, dry_run)
 
@@ -109,7 +110,7 @@ async def import_file(
     responses={200: {"description": "The file.", **_CSV_SCHEMA}},
 )
 async def export_file(access: MayReadContacts) -> Response:
-    """Return the customers within reach, in the form that an import takes."""
+    """Return the customers within the caller's scope, in the format of an import."""
     if not access.may(Permission.CUSTOMER_READ):
         raise ForbiddenError(Permission.CUSTOMER_READ)
     content = await access.read(export_customers)

@@ -1,4 +1,4 @@
-"""Webhook endpoints of a customer: where notices are posted to, and the secrets that sign them."""
+"""Webhook endpoints of a customer: the addresses to which notices are posted, and the secrets that sign the posts."""
 
 import os
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
@@ -45,15 +45,16 @@ from service.web.api.requests import (
     inspect_request,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/customers", tags=["webhooks"])
+router = api_router("/api/v1/customers", tags=["webhooks"])
 
 _SECRET_BYTES = 32
 _OVERLAP_DAYS = 7
 
 
 class WebhookIn(Schema):
-    """What is stated of an endpoint."""
+    """The fields of an endpoint that a caller states."""
 
     url: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
     description: Line = ""
@@ -68,20 +69,20 @@ class WebhookIn(Schema):
 
 
 class SecretIn(Schema):
-    """Which kind of secret to add, and how long those of its kind go on signing beside it."""
+    """The kind of secret to add, and how long the other secrets of this kind also sign."""
 
     kind: Literal["v1", "v1a"] = "v1"
     overlap_days: Annotated[float, Field(ge=0, le=90)] = _OVERLAP_DAYS
 
 
 class ReplayIn(Schema):
-    """Which notice to post again."""
+    """The notice to post again."""
 
     notice_id: UUID
 
 
 class SecretOut(Out):
-    """A secret, never its bytes; `public_key` is what verifies `v1a`."""
+    """A secret without its bytes. `public_key` verifies signatures of kind `v1a`."""
 
     id: UUID
     kind: str
@@ -91,13 +92,13 @@ class SecretOut(Out):
 
 
 class NewSecretOut(SecretOut):
-    """A secret that was just made; `secret` is shown this once."""
+    """A secret that was just created. `secret` is shown only this once."""
 
     secret: str | None
 
 
 class WebhookOut(Out):
-    """An endpoint as it stands."""
+    """An endpoint in its present state."""
 
     id: UUID
     url: str
@@ -125,7 +126,7 @@ class WebhookList(Out):
 
 
 class TrialOut(Out):
-    """What came of a test, as the receiver said it."""
+    """The outcome of a test, with the answer of the receiver."""
 
     outcome: str
     code: int | None
@@ -135,7 +136,7 @@ class TrialOut(Out):
 
 
 class ReplayOut(Out):
-    """The delivery that was queued; it goes out under the same `webhook-id` as before."""
+    """The queued delivery. It has the same `webhook-id` as before."""
 
     delivery_id: UUID
     notice_id: UUID
@@ -143,7 +144,7 @@ class ReplayOut(Out):
 
 
 def secret_out(secret: WebhookSecret) -> SecretOut:
-    """Return a secret as it may be shown."""
+    """Return the schema of a secret, without its bytes."""
     return SecretOut(
         id=secret.id,
         kind=secret.kind.value,
@@ -154,7 +155,7 @@ def secret_out(secret: WebhookSecret) -> SecretOut:
 
 
 def webhook_out(endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret]) -> WebhookOut:
-    """Return an endpoint as it may be shown."""
+    """Return the schema of an endpoint."""
     return WebhookOut(
         id=endpoint.id,
         url=endpoint.url,
@@ -173,7 +174,7 @@ def webhook_out(endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret]) -> 
 def new_secret(
     context: ApiContext, act: AuditContext, endpoint: WebhookEndpoint, kind: SignatureKind
 ) -> tuple[WebhookSecret, NewSecretOut]:
-    """Return a new secret to store, and as it is shown this once."""
+    """Return a new secret to store, and its schema, which shows the bytes only this once."""
     key = act.identifiers.new_id()
     if kind is SignatureKind.V1:
         plaintext, public = os.urandom(_SECRET_BYTES), None
@@ -182,7 +183,7 @@ def new_secret(
         public = public_key_text(plaintext)
     sealed = seal_secret(context.secret_box, kind, str(key), plaintext)
     secret = new_secret_record(act, endpoint, key, kind, sealed, public)
-    # Of v1a the receiver needs the public key alone: the private one leaves this service for nobody.
+    # A receiver of v1a needs only the public key. The private key never leaves this service.
     shown = shared_secret_text(plaintext) if kind is SignatureKind.V1 else None
     return secret, NewSecretOut(**secret_out(secret).model_dump(), secret=shown)
 
@@ -190,7 +191,7 @@ def new_secret(
 def added_webhook(
     tx: AccessTransaction, act: AuditContext, context: ApiContext, customer_id: UUID, draft: EndpointDraft
 ) -> tuple[WebhookEndpoint, WebhookSecret, NewSecretOut]:
-    """Add an endpoint with its first secret, and return that as it is shown this once."""
+    """Add an endpoint with its first secret; returns both. The secret is shown only this once."""
     endpoint = add_endpoint(tx, act, customer_id, draft)
     secret, shown = new_secret(context, act, endpoint, SignatureKind.V1)
     add_secret(tx, act, endpoint, secret, None)
@@ -206,7 +207,7 @@ def added_secret(
     kind: SignatureKind,
     overlap: timedelta,
 ) -> NewSecretOut:
-    """Add a secret and return it as it is shown this once; the others of its kind sign for the overlap."""
+    """Add a secret and return it; it is shown only this once. Other secrets of its kind sign until the overlap ends."""
     endpoint = existing_endpoint(tx, customer_id, endpoint_id)
     made, shown = new_secret(context, act, endpoint, kind)
     add_secret(tx, act, endpoint, made, overlap)
@@ -214,7 +215,7 @@ def added_secret(
 
 
 async def posted_trial(context: ApiContext, access: Access, customer_id: UUID, endpoint_id: UUID) -> Outcome:
-    """Post a test event once, record that it was, and return what the receiver said; raises StateConflictError."""
+    """Post a test event once, record it, and return the answer of the receiver; raises StateConflictError."""
     if context.webhook is None:
         raise StateConflictError("webhooks are not set up in this installation")
     endpoint, secrets = await access.read(
@@ -243,7 +244,7 @@ async def posted_trial(context: ApiContext, access: Access, customer_id: UUID, e
 def queued_replay(
     tx: AccessTransaction, act: AuditContext, context: ApiContext, customer_id: UUID, endpoint_id: UUID, notice_id: UUID
 ) -> Delivery:
-    """Queue a sealed notice of a customer to its endpoint once more; raises NotFoundError, StateConflictError."""
+    """Queue a sealed notice of a customer to its endpoint again; raises NotFoundError, StateConflictError."""
     endpoint = existing_endpoint(tx, customer_id, endpoint_id)
     if endpoint.state is not EndpointState.ACTIVE:
         raise StateConflictError("the endpoint is out of use")
@@ -262,7 +263,7 @@ async def add(
     webhook: WebhookIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Add an endpoint with a first `v1` secret, shown this once; notices sealed from now on are posted there too."""
+    """Add an endpoint with a first `v1` secret, shown only this once. Notices sealed from now on are posted to it."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         endpoint, secret, shown = added_webhook(tx, act, context, customer_id, webhook.to_domain())
@@ -279,7 +280,7 @@ async def add(
 
 @router.get("/{customer_id}/webhooks", response_model=WebhookList, summary="Webhook endpoints of a customer")
 async def list_webhooks(access: MayReadWebhooks, customer_id: UUID) -> Response:
-    """Return the endpoints, oldest first, each with its state and what secrets sign for it."""
+    """Return the endpoints, oldest first, each with its state and its secrets without their bytes."""
 
     def work(tx: Transaction) -> WebhookList:
         tx.customers.require(customer_id)
@@ -311,8 +312,8 @@ async def put_webhook(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Replace what is stated. `active: false` takes it out of use; `active: true` sets it in use again, whoever and
-    whatever had disabled it.
+    """Replace the fields of an endpoint. `active: false` disables it. `active: true` enables it again, even if the
+    service had disabled it.
     """
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -339,7 +340,7 @@ async def rotate(
     secret: SecretIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Add a secret, shown this once. Until the others expire, what is posted carries a signature by each."""
+    """Add a secret, shown only this once. Until the other secrets expire, each post has a signature by each secret."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         overlap = timedelta(days=secret.overlap_days)
@@ -360,7 +361,7 @@ async def remove_secret(
     secret_id: UUID,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Remove a secret at once, such as one that leaked; 409 for the last one in force."""
+    """Remove a secret immediately, for example a leaked one; 409 for the last valid secret."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         endpoint = existing_endpoint(tx, customer_id, endpoint_id)
@@ -379,10 +380,10 @@ async def try_webhook(
     endpoint_id: UUID,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Post an event that says that it is a test, once, and return what the receiver said; 409 while none can be sent.
+    """Post a test event once, and return the answer of the receiver; 409 if nothing can be sent to the endpoint.
 
-    It carries no notice and counts for nothing: an endpoint is neither disabled nor set in use by it. A request that
-    is repeated posts another one, and is answered as the first.
+    The event says that it is a test and carries no notice. It neither disables nor enables the endpoint. A repeated
+    request posts another event, and gets the answer of the first.
     """
     outcome = await posted_trial(context, access, customer_id, endpoint_id)
     said = TrialOut(
@@ -410,7 +411,7 @@ async def replay(
     wanted: ReplayIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Queue a sealed notice of this customer to the endpoint once more; 409 while it is under way, or out of use."""
+    """Queue a sealed notice to the endpoint again; 409 if it is queued already or the endpoint is disabled."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         delivery = queued_replay(tx, act, context, customer_id, endpoint_id, wanted.notice_id)

@@ -1,6 +1,5 @@
-"""Agreements as data: levels, matrix, GTI, default levels, each with its clause."""
+"""Agreements as data: levels, matrix, GTI and default levels, each with its clause."""
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
@@ -9,8 +8,9 @@ from notifications.errors import NotFoundError
 from notifications.use_cases.audit_context import as_json
 from service.web.api.fields import Out
 from service.web.api.requests import Context, MayReadAgreements, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/agreements", tags=["agreements"])
+router = api_router("/api/v1/agreements", tags=["agreements"])
 
 
 class ScaleLevelOut(Out):
@@ -32,7 +32,7 @@ class PriorityOut(Out):
 
 
 class LevelOut(Out):
-    """A rule by which a customer is told (11.1.1.2, 11.1.1.3)."""
+    """A rule by which a customer is notified (11.1.1.2, 11.1.1.3)."""
 
     id: str
     clause: str
@@ -50,7 +50,7 @@ class LimbOut(Out):
 
 
 class DefinitionOut(Out):
-    """What makes an event be of one nature (3.2); tried in the order given, the first that holds is the nature."""
+    """The definition of one nature (3.2). Definitions are tried in this order; the first that holds is the nature."""
 
     nature: str
     clause: str
@@ -61,7 +61,7 @@ class DefinitionOut(Out):
 
 
 class DeadlineOut(Out):
-    """A time by which a notice is owed, counted from awareness."""
+    """A deadline of a notice, counted from awareness."""
 
     id: str
     clause: str
@@ -70,7 +70,7 @@ class DeadlineOut(Out):
 
 
 class LegalClockOut(Out):
-    """A clock of the law that runs for the customer."""
+    """A legal deadline of the customer."""
 
     id: str
     clause: str
@@ -96,13 +96,13 @@ class AgreementOut(Out):
     plain_incident: LevelOut
     deadlines: list[DeadlineOut]
     legal_clocks: list[LegalClockOut]
-    four_eyes: bool = Field(description="Whether notices are released by somebody else than whoever wrote them last.")
+    four_eyes: bool = Field(description="Whether a person other than the last author must release notices.")
     four_eyes_clause: str | None = Field(description="The clause that says so; null where none does.")
     clauses: dict[str, dict[str, str]] = Field(description="Clause number to its plain wording, by language.")
 
 
 class AgreementList(Out):
-    """The agreement versions this installation knows."""
+    """The agreement versions of this installation."""
 
     items: list[AgreementOut]
     reference_id: str = Field(description="The one by which the provider itself reads an incident.")
@@ -168,7 +168,7 @@ def _definition(definition: Definition) -> DefinitionOut:
 
 @router.get("", response_model=AgreementList, summary="Agreement versions")
 async def list_agreements(context: Context, access: MayReadAgreements) -> Response:
-    """Return every agreement version this installation knows."""
+    """Return every agreement version of this installation."""
     await access.trace()
     agreements = context.agreements
     return json_response(

@@ -1,4 +1,4 @@
-"""Schemas of what the service concluded: classification, decisions, dry runs."""
+"""Schemas of results: classification, decisions, dry runs."""
 
 from functools import lru_cache
 from typing import Any
@@ -27,7 +27,7 @@ class GroundOut(Out):
 
 
 class AnswerEffectOut(Out):
-    """What the result would be if the fact were answered so."""
+    """The result that one answer to an open fact would give."""
 
     answer: str
     natures: list[str]
@@ -35,14 +35,14 @@ class AnswerEffectOut(Out):
 
 
 class OpenQuestionOut(Out):
-    """A fact that is missing, and what each answer would change."""
+    """An open fact, and the effect of each answer."""
 
     fact: str
     effects: list[AnswerEffectOut]
 
 
 class ClassificationOut(Out):
-    """How an agreement reads the facts."""
+    """The classification of the facts by an agreement."""
 
     agreement_id: str
     nature: str = Field(description="If provisional: the most protective nature that the open facts still allow.")
@@ -59,13 +59,13 @@ class ClassificationOut(Out):
 
 @lru_cache(maxsize=1024)
 def _limb_text(agreement: Agreement, limb_id: str) -> dict[str, str]:
-    """Return a limb's plain words by language. Read only: the answer is kept."""
+    """Return a limb's plain words by language. The result is cached; do not change it."""
     return agreement.limb(limb_id).text.as_mapping()
 
 
 @lru_cache(maxsize=4096)
 def _reason_text(message: str) -> dict[str, str]:
-    """Return a reason's words by language. Read only: the answer is kept."""
+    """Return a reason's words by language. The result is cached; do not change it."""
     return {language: words(message, language) for language in LANGUAGES}
 
 
@@ -91,26 +91,31 @@ def classification_out(classification: Classification, agreement: Agreement) -> 
         possible_priorities=list(classification.possible_priorities),
         gti_seconds=classification.gti_seconds,
         gti_target_percent=target.target_percent if target else None,
-        open_questions=[
-            OpenQuestionOut.model_construct(
-                fact=question.fact,
-                effects=[
-                    AnswerEffectOut.model_construct(
-                        answer=effect.answer,
-                        natures=[nature.value for nature in effect.natures],
-                        priorities=list(effect.priorities),
-                    )
-                    for effect in question.effects
-                ],
-            )
-            for question in classification.open_questions
-        ],
+        open_questions=open_questions_out(classification),
         remarks=[words(remark, "en") for remark in classification.remarks],
     )
 
 
+def open_questions_out(classification: Classification) -> list[OpenQuestionOut]:
+    """Return the schema of what is missing, and what hangs on it."""
+    return [
+        OpenQuestionOut.model_construct(
+            fact=question.fact,
+            effects=[
+                AnswerEffectOut.model_construct(
+                    answer=effect.answer,
+                    natures=[nature.value for nature in effect.natures],
+                    priorities=list(effect.priorities),
+                )
+                for effect in question.effects
+            ],
+        )
+        for question in classification.open_questions
+    ]
+
+
 class ReasonOut(Out):
-    """One level or rule that was examined, and what came of it."""
+    """One examined level or rule, with its result."""
 
     id: str
     clause: str
@@ -121,7 +126,7 @@ class ReasonOut(Out):
 
 
 class DecisionOut(Out):
-    """Whether one customer is told, why, and by when."""
+    """Whether one customer is notified, why, and by when."""
 
     customer_id: UUID
     customer_name: str
@@ -141,7 +146,7 @@ class DecisionOut(Out):
 
 
 class StoredDecisionOut(DecisionOut):
-    """A decision as recorded."""
+    """A recorded decision."""
 
     id: UUID
     incident_id: UUID

@@ -1,9 +1,9 @@
-"""What facts come to: classification, decisions per customer, dry runs."""
+"""Assessments of facts: classification, decisions per customer, dry runs."""
 
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -12,7 +12,7 @@ from notifications.decision import Verdict
 from notifications.errors import NotFoundError
 from notifications.incident import validate_facts
 from notifications.ports import Transaction
-from notifications.use_cases.incidents.dry_run import IncidentDryRun, dry_run_incident
+from notifications.use_cases.incidents.dry_run import Foresight, IncidentDryRun, dry_run_incident, foresee_incident
 from service.web.api.fields import Out
 from service.web.api.incidents.assessment_schemas import (
     ClassificationOut,
@@ -35,23 +35,53 @@ from service.web.api.requests import (
     inspect_request,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/incidents", tags=["assessments"])
+router = api_router("/api/v1/incidents", tags=["assessments"])
 
 
 class AssessmentPage(Out):
-    """The latest decision per customer, told and not told alike."""
+    """The latest decision per customer, whether notified or not."""
 
     items: list[StoredDecisionOut]
     next_cursor: str | None
 
 
+class AnswerOutcomeOut(Out):
+    """The result of one answer to the next question."""
+
+    answer: str
+    natures: list[str] = Field(description="Still possible, most protective first.")
+    priority: str | None
+    tally: dict[str, int]
+    changed: int = Field(description="Customers whose verdict would differ.")
+
+
+class NextQuestionOut(Out):
+    """The open fact whose answer would change the verdicts of most customers."""
+
+    fact: str
+    outcomes: list[AnswerOutcomeOut]
+
+
+class PossibleDuplicateOut(Out):
+    """An incident that may be the same."""
+
+    incident_id: UUID
+    ticket: str
+    state: str
+    likenesses: list[str] = Field(description="`same_place_and_time`, `similar_title`.")
+    similarity: float = Field(description="Of the titles, from 0 to 1.")
+
+
 class DryRunOut(Out):
-    """Who would be told, who would not, and why. Nothing was recorded."""
+    """Who would be notified, who would not, and why. A dry run records nothing."""
 
     classification: ClassificationOut
     tally: dict[str, int]
     assessments: list[DecisionOut] = Field(description="One per customer, by registration.")
+    next_question: NextQuestionOut | None = Field(None, description="For new facts; null if no fact is open.")
+    possible_duplicates: list[PossibleDuplicateOut] | None = Field(None, description="For new facts.")
 
 
 @router.post("/validate", response_model=ClassificationOut, summary="Validate and classify facts, record nothing")
@@ -62,7 +92,7 @@ async def validate(
     facts: DeclarationIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Check the facts as declaring them would, apart from the customers, and return how the agreement reads them."""
+    """Check the facts as for a declaration, except the customers, and return their classification."""
     domain = facts.to_domain(context.default_language)
     agreement = context.agreements.reference
 
@@ -73,7 +103,7 @@ async def validate(
     return await inspect_request(request, access, idempotency_key, lambda _tx: result)
 
 
-@router.post("/dry-run", response_model=DryRunOut, summary="Who would be told of these facts")
+@router.post("/dry-run", response_model=DryRunOut, summary="Who would be notified of these facts")
 async def dry_run(
     request: Request,
     context: Context,
@@ -81,15 +111,48 @@ async def dry_run(
     facts: DeclarationIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Classify and decide as declaring would, and record nothing."""
+    """Classify and decide as for a declaration, without recording anything."""
     domain = facts.to_domain(context.default_language)
     now = context.clock.now()
 
     def work(tx: Transaction) -> DryRunOut:
-        dry_run = dry_run_incident(tx, now, domain, context.agreements, exercise=facts.exercise)
-        return _dry_run_out(context, dry_run)
+        return _foresight_out(context, foresee_incident(tx, now, domain, context.agreements, exercise=facts.exercise))
 
     return await inspect_request(request, access, idempotency_key, work)
+
+
+def _foresight_out(context: ApiContext, foresight: Foresight) -> DryRunOut:
+    question = foresight.next_question
+    outcomes = () if question is None else question.outcomes
+    return _dry_run_out(context, foresight.dry_run).model_copy(
+        update={
+            "next_question": None
+            if question is None
+            else NextQuestionOut.model_construct(
+                fact=question.fact,
+                outcomes=[
+                    AnswerOutcomeOut.model_construct(
+                        answer=outcome.answer,
+                        natures=[nature.value for nature in outcome.natures],
+                        priority=outcome.priority,
+                        tally={verdict.value: count for verdict, count in outcome.tally.items()},
+                        changed=outcome.changed,
+                    )
+                    for outcome in outcomes
+                ],
+            ),
+            "possible_duplicates": [
+                PossibleDuplicateOut.model_construct(
+                    incident_id=found.incident.id,
+                    ticket=found.incident.ticket,
+                    state=found.incident.state.value,
+                    likenesses=[likeness.value for likeness in found.likenesses],
+                    similarity=round(found.similarity, 3),
+                )
+                for found in foresight.duplicates
+            ],
+        }
+    )
 
 
 def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
@@ -103,7 +166,7 @@ def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
     )
 
 
-@router.post("/{incident_id}/dry-run", response_model=DryRunOut, summary="Who would be told if these facts changed")
+@router.post("/{incident_id}/dry-run", response_model=DryRunOut, summary="Who would be notified if these facts changed")
 async def dry_run_change(
     request: Request,
     context: Context,
@@ -112,7 +175,7 @@ async def dry_run_change(
     patch: Patch,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Classify and decide as changing the facts would, and record nothing."""
+    """Classify and decide as for changed facts, without recording anything."""
     now = context.clock.now()
 
     def work(tx: Transaction) -> DryRunOut:
@@ -131,7 +194,7 @@ async def read_classification(
     incident_id: UUID,
     agreement_id: Annotated[str | None, Query(description="The provider's reference agreement by default.")] = None,
 ) -> Response:
-    """Return nature, legal basis clause by clause, priority, and what the open facts could still change."""
+    """Return nature, legal basis clause by clause, priority, and the possible effect of open facts."""
     incident = await access.read(lambda tx: tx.incidents.require(incident_id))
     agreement = context.agreements.named(agreement_id or context.agreements.reference_id)
     return json_response(classification_out(classify(incident.facts, agreement), agreement))
@@ -145,7 +208,7 @@ async def list_assessments(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Return the latest decision per customer: who is told, who is not, who waits, and why."""
+    """Return the latest decision per customer: notify, do not notify, or pending, with the reasons."""
 
     def work(tx: Transaction) -> tuple[list[StoredDecisionOut], str | None]:
         tx.incidents.require(incident_id)

@@ -1,4 +1,4 @@
-"""Schemas of incidents: the facts as they come in and go out."""
+"""Schemas of incidents and their facts, for requests and answers."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -34,7 +34,7 @@ Count = Annotated[int, Field(ge=0, le=10_000_000_000)]
 
 
 class HarmIn(Schema):
-    """Which security properties are harmed; what is left out is unknown."""
+    """The harmed security properties. A property that is left out is unknown."""
 
     availability: Answer = Answer.UNKNOWN
     integrity: Answer = Answer.UNKNOWN
@@ -77,14 +77,14 @@ class ResourceIn(Schema):
 
 
 class AffectedCustomerIn(Schema):
-    """The incident as it touches one customer."""
+    """The effect of the incident on one customer."""
 
     customer_id: UUID
     affected: Answer = Field(Answer.YES, description="Whether the customer's use of the service is touched.")
     data_harm: HarmIn = Field(HarmIn(), description="Harm to the data this customer entrusted to the service.")
     personal_data: PersonalDataIn = PersonalDataIn()
     resources: tuple[ResourceIn, ...] = ()
-    effect: ProseText | None = Field(None, description="The effect on this customer, read by this customer alone.")
+    effect: ProseText | None = Field(None, description="The effect on this customer; only this customer reads it.")
 
 
 FACTS_EXAMPLE: dict[str, Any] = {
@@ -112,7 +112,7 @@ FACTS_EXAMPLE: dict[str, Any] = {
 
 
 class FactsIn(Schema):
-    """What is known of an incident. Every fact left out is unknown, and unknown is not no."""
+    """The facts of an incident. A fact that is left out is unknown, and unknown is not no."""
 
     model_config = Schema.model_config | {"json_schema_extra": {"examples": [FACTS_EXAMPLE]}}
 
@@ -147,7 +147,7 @@ class FactsIn(Schema):
     next_update_by: Moment | None = None
 
     def to_domain(self, default_language: str) -> IncidentFacts:
-        """Return the domain record; raises InvalidInputError where a text was given in no language."""
+        """Return the domain record; raises InvalidInputError if a text has no language."""
 
         def required(name: str, text: Any) -> LocalizedText:
             value = localized(text, default_language)
@@ -230,7 +230,7 @@ affected_to_domain = _affected
 
 
 def facts_json(facts: IncidentFacts) -> dict[str, Any]:
-    """Return facts in the shape of ``FactsIn``."""
+    """Return facts as JSON in the form of ``FactsIn``."""
     shape = as_json(facts)
     if not isinstance(shape, dict):
         raise TypeError("facts are an object")
@@ -238,7 +238,7 @@ def facts_json(facts: IncidentFacts) -> dict[str, Any]:
 
 
 class Tally(Out):
-    """How many customers stand at each verdict, and what was drafted."""
+    """The number of customers with each verdict, and of drafted notices."""
 
     notify: int
     do_not_notify: int
@@ -248,7 +248,7 @@ class Tally(Out):
 
 
 class IncidentOut(Out):
-    """An incident as it stands."""
+    """An incident in its present state."""
 
     id: UUID
     ticket: str

@@ -1,10 +1,10 @@
 """Incidents: declare, read, change facts, release, close."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Query, Request
+from fastapi import Body, Query, Request
 from pydantic import Field, ValidationError
 from starlette.responses import Response
 
@@ -23,6 +23,15 @@ from service.ports.store import AccessTransaction
 from service.web.api.fields import Out
 from service.web.api.incidents.assessment_schemas import (
     classification_out,
+)
+from service.web.api.incidents.board import (
+    MineFilter,
+    NatureFilter,
+    PriorityFilter,
+    RegionFilter,
+    ServiceFilter,
+    TextFilter,
+    filters_of,
 )
 from service.web.api.incidents.incident_schemas import (
     AffectedCustomerIn,
@@ -53,8 +62,9 @@ from service.web.api.requests import (
     expected_version,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/incidents", tags=["incidents"])
+router = api_router("/api/v1/incidents", tags=["incidents"])
 
 
 class IncidentPage(Out):
@@ -75,7 +85,8 @@ def _read_out(context: ApiContext, incident: Incident) -> IncidentOut:
     return incident_out(incident, classification_out(classify(incident.facts, agreement), agreement))
 
 
-def _answer(context: ApiContext, result: IncidentResult, status: int = 200) -> Answer:
+def incident_answer(context: ApiContext, result: IncidentResult, status: int = 200) -> Answer:
+    """Return the answer to a change: the incident with what the change came to."""
     incident = result.incident
 
     def out() -> IncidentOut:
@@ -97,11 +108,15 @@ async def declare(
     facts: DeclarationIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Record it, give it a ticket, classify it, decide for every customer and draft the notices that are owed."""
+    """Record and classify an incident, give it a ticket, decide for every customer, and draft the owed notices."""
     domain = facts.to_domain(context.default_language)
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
-        return _answer(context, record_incident(tx, act, domain, context.agreements, exercise=facts.exercise), 201)
+        random_ticket = context.settings.provider.random_tickets
+        result = record_incident(
+            tx, act, domain, context.agreements, random_ticket=random_ticket, exercise=facts.exercise
+        )
+        return incident_answer(context, result, 201)
 
     return await change(request, access, idempotency_key, work)
 
@@ -110,12 +125,27 @@ async def declare(
 async def list_incidents(
     context: Context,
     access: MayReadIncidents,
-    state: Annotated[str | None, Query(pattern="^(open|closed)$")] = None,
+    state: Annotated[Literal["open", "closed"] | None, Query()] = None,
+    nature: NatureFilter = None,
+    priority: PriorityFilter = None,
+    mine: MineFilter = False,
+    service: ServiceFilter = None,
+    region: RegionFilter = None,
+    q: TextFilter = None,
+    order: Annotated[
+        Literal["newest", "due"], Query(description="`due`: nearest deadline first, those without one last.")
+    ] = "newest",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """Return incidents, newest first."""
-    incidents, following = await access.read(lambda tx: tx.incidents.page(access.page(limit, cursor), state=state))
+    filters = filters_of(
+        access, state=state, nature=nature, priority=priority, mine=mine, service=service, region=region, text=q
+    )
+    listed, following = await access.read(
+        lambda tx: tx.board.page(access.page(limit, cursor), filters, by_due=order == "due")
+    )
+    incidents = [item.incident for item in listed]
     return json_response(
         IncidentPage.model_construct(
             items=[_read_out(context, item) for item in incidents], next_cursor=access.next_cursor(following)
@@ -125,7 +155,7 @@ async def list_incidents(
 
 @router.get("/{incident_id}", response_model=IncidentOut, summary="Read an incident")
 async def read(context: Context, access: MayReadIncidents, incident_id: UUID) -> Response:
-    """Return the incident with the facts in force and how the agreement reads them."""
+    """Return the incident with its current facts and their classification."""
     incident = await access.read(lambda tx: tx.incidents.require(incident_id))
     return json_response(_read_out(context, incident), {"ETag": etag(incident.version)})
 
@@ -141,7 +171,7 @@ class FactsOut(Out):
 async def read_facts(
     access: MayReadIncidents, incident_id: UUID, version: Annotated[int | None, Query(ge=1)] = None
 ) -> Response:
-    """Return the facts in force, or an earlier version of them."""
+    """Return the current facts, or an earlier version."""
 
     def work(tx: Transaction) -> tuple[int, IncidentFacts]:
         incident = tx.incidents.require(incident_id)
@@ -157,7 +187,7 @@ async def read_facts(
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
-    """Return ``target`` changed by a JSON merge patch (RFC 7396)."""
+    """Return ``target`` with a JSON merge patch (RFC 7396) applied."""
     if not isinstance(patch, dict):
         return patch
     merged = dict(target) if isinstance(target, dict) else {}
@@ -170,7 +200,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 
 def patched_facts(context: ApiContext, facts: IncidentFacts, patch: dict[str, Any]) -> IncidentFacts:
-    """Return facts changed by a merge patch; raises InvalidInputError as for facts that come in whole."""
+    """Return facts with a merge patch applied; raises InvalidInputError as for complete facts."""
     try:
         model = FactsIn.model_validate(merge_patch(facts_json(facts), patch))
     except ValidationError as error:
@@ -199,13 +229,13 @@ async def patch_facts(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Re-classify and re-decide: newly owed customers get a notice, those already told an update or a correction."""
+    """Classify and decide again. Customers newly owed get a notice; notified ones get an update or a correction."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         incident = tx.incidents.require(incident_id)
         version = expected_version(if_match, lambda: incident.version)
         facts = patched_facts(context, incident.facts, patch)
-        return _answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
+        return incident_answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
 
     return await change(request, access, idempotency_key, work)
 
@@ -225,7 +255,7 @@ async def put_affected_customer(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Add or replace what is stated of one customer; the other facts stay as they are."""
+    """Add or replace the entry of one customer. The other facts do not change."""
     if stated.customer_id != customer_id:
         raise InvalidInputError(Fault("customer_id", "differs from the one in the path"))
 
@@ -237,14 +267,14 @@ async def put_affected_customer(
         ]
         patch = {"affected_customers": [*others, stated.model_dump(mode="json")]}
         facts = patched_facts(context, incident.facts, patch)
-        return _answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
+        return incident_answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
 
     return await change(request, access, idempotency_key, work)
 
 
 @router.get("/{incident_id}/notices", response_model=NoticeList, summary="Notices of an incident")
 async def list_notices(access: MayReadIncidents, incident_id: UUID) -> Response:
-    """Return every notice of the incident, drafts and withdrawn ones too, by customer and sequence."""
+    """Return every notice of the incident, including drafts and withdrawn ones, by customer and sequence."""
 
     def work(tx: Transaction) -> list[NoticeOut]:
         tx.incidents.require(incident_id)
@@ -262,9 +292,9 @@ async def release(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Release all drafts or none. If-Match is the incident's ETag: what was reviewed is what goes out.
+    """Release all drafts or none. If-Match is the incident's ETag, so that only the reviewed version is released.
 
-    409 where four eyes are required for one of them and the caller wrote it last.
+    409 if a draft requires four eyes and the caller wrote it last.
     """
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
@@ -286,7 +316,7 @@ async def release_override(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Release all drafts past four eyes, or without an approver. It is alerted, and waits for somebody's review."""
+    """Release all drafts without four eyes or without an approver. An alert is raised; a later review is required."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
@@ -314,11 +344,11 @@ async def close(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Close it and draft a final notice for every customer told; refused while a customer's verdict is pending."""
+    """Close the incident and draft a final notice for every notified customer; 409 while a verdict is pending."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
-        return _answer(context, close_incident(tx, act, incident_id, version, context.agreements))
+        return incident_answer(context, close_incident(tx, act, incident_id, version, context.agreements))
 
     return await change(request, access, idempotency_key, work)
 
@@ -332,10 +362,10 @@ async def reopen(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Open it again, so that facts found later reach the customers."""
+    """Open the incident again, so that customers are notified of facts that were found later."""
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
-        return _answer(context, reopen_incident(tx, act, incident_id, version, context.agreements))
+        return incident_answer(context, reopen_incident(tx, act, incident_id, version, context.agreements))
 
     return await change(request, access, idempotency_key, work)

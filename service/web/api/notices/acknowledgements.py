@@ -1,10 +1,10 @@
-"""Acknowledgements: a customer confirms that it has a notice; who has and who has not is read."""
+"""Acknowledgements: a customer confirms a notice; customer and provider read who has confirmed and who has not."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -32,12 +32,13 @@ from service.web.api.requests import (
     change,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(tags=["notices"])
+router = api_router("/api/v1", tags=["notices"])
 
 
 class AcknowledgementIn(Schema):
-    """What a customer may say with its acknowledgement."""
+    """An acknowledgement, with an optional note."""
 
     note: Prose | None = Field(None, max_length=NOTE_MAX_CHARACTERS, description="Kept with it, for the provider.")
 
@@ -51,9 +52,7 @@ class AcknowledgementOut(Out):
     by: str = Field(description="`account:…`, or `contact:…` where its mailed link or a call speaks for a contact.")
     name: str | None = Field(description="Of the account or contact; null where it is not the caller's to know.")
     contact_id: UUID | None
-    via: str = Field(
-        description="`console`, `api`, `call`, or `link`: whoever held the link that was mailed to the contact."
-    )
+    via: str = Field(description="`console`, `api`, `call`, or `link`: by the link that was mailed to the contact.")
     acknowledged_at: Moment
     note: str | None
     event: str = Field(description="ETSI EN 319 522 event.")
@@ -61,7 +60,7 @@ class AcknowledgementOut(Out):
 
 
 class OpeningOut(Out):
-    """The first time that somebody of the customer opened the notice. It acknowledges nothing."""
+    """The first time that a person of the customer opened the notice. An opening acknowledges nothing."""
 
     by: str
     name: str | None
@@ -78,7 +77,7 @@ class WaitedForOut(Out):
 
 
 class AcknowledgementList(Out):
-    """How a notice stands with its customer."""
+    """The acknowledgement status of a notice."""
 
     acknowledged: bool
     wanted_by: Moment | None = Field(description="By when the customer wants to have acknowledged; null: it need not.")
@@ -88,7 +87,7 @@ class AcknowledgementList(Out):
 
 
 class IncidentAcknowledgementOut(Out):
-    """How the latest notice of an incident to one customer stands."""
+    """The acknowledgement status of the latest notice about an incident to one customer."""
 
     notice_id: UUID
     sequence: int
@@ -103,7 +102,7 @@ class IncidentAcknowledgementOut(Out):
 
 
 class IncidentAcknowledgements(Out):
-    """Who has and has not acknowledged: those that nobody did first, by when it is wanted."""
+    """Who has acknowledged and who has not: notices without an acknowledgement first, nearest wanted time first."""
 
     acknowledged: int
     not_acknowledged: int
@@ -118,7 +117,7 @@ async def acknowledge(
     acknowledgement: AcknowledgementIn | None = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Confirm, in one's own name, that one's customer has the notice. A second time answers as the first."""
+    """Confirm in the caller's name that its customer has the notice. A second request gets the same answer."""
     note = None if acknowledgement is None else acknowledgement.note
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -132,14 +131,14 @@ async def acknowledge(
     "/notices/{notice_id}/acknowledgements", response_model=AcknowledgementList, summary="Who acknowledged a notice"
 )
 async def list_of_notice(access: MayReadNotices, notice_id: UUID) -> Response:
-    """Return who opened the notice, who acknowledged it, and which contact that got it by mail did not."""
+    """Return who opened and who acknowledged the notice, and which mailed contacts have not acknowledged it."""
 
     def work(tx: AccessTransaction) -> AcknowledgementStatus:
         notice = tx.notices.require(notice_id)
         return acknowledgement_status(tx, access, notice)
 
     found = await access.read(work)
-    return json_response(AcknowledgementList.model_construct(**_standing_fields(found)))
+    return json_response(AcknowledgementList.model_construct(**_status_fields(found)))
 
 
 @router.get(
@@ -151,7 +150,7 @@ async def list_of_notice(access: MayReadNotices, notice_id: UUID) -> Response:
 async def list_of_incident(
     access: MayReadIncidents, incident_id: UUID, limit: Annotated[int, Query(ge=1, le=1000)] = 200
 ) -> Response:
-    """Return the latest notice to each customer: those that nobody acknowledged first, nearest time first."""
+    """Return the latest notice to each customer: those without acknowledgement first, nearest time first."""
     found = await access.read(lambda tx: _of_incident(tx, access, incident_id, limit))
     return json_response(
         IncidentAcknowledgements.model_construct(
@@ -164,7 +163,7 @@ async def list_of_incident(
                     customer_id=item.notice.customer_id,
                     customer_name=None if item.customer is None else item.customer.name,
                     due_at=item.notice.due_at,
-                    **_standing_fields(item),
+                    **_status_fields(item),
                 )
                 for item in found.items
             ],
@@ -177,7 +176,7 @@ def _of_incident(tx: AccessTransaction, access: Access, incident_id: UUID, limit
     return incident_acknowledgement_status(tx, access, incident_id, limit)
 
 
-def _standing_fields(found: AcknowledgementStatus) -> Mapping[str, Any]:
+def _status_fields(found: AcknowledgementStatus) -> Mapping[str, Any]:
     return {
         "acknowledged": found.is_acknowledged,
         "wanted_by": found.wanted_by,

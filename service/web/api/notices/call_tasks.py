@@ -1,10 +1,10 @@
-"""Call tasks: who must be called, with number and script; calls recorded as evidence."""
+"""Call tasks: the people to call, with numbers and script; and calls, recorded as evidence."""
 
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -28,12 +28,13 @@ from service.web.api.requests import (
     expected_version,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/call-tasks", tags=["call tasks"])
+router = api_router("/api/v1/call-tasks", tags=["call tasks"])
 
 
 class CallTaskOut(Out):
-    """One customer to be called about one notice."""
+    """One customer to call about one notice."""
 
     id: UUID
     notice_id: UUID
@@ -60,7 +61,7 @@ class CallTaskList(Out):
 
 
 class ScriptOut(Out):
-    """What is said, in the language of whoever is called; it names no fact of the incident."""
+    """The words to say, in the language of the called person. They contain no fact of the incident."""
 
     language: str
     say: list[str] = Field(description="In order.")
@@ -68,7 +69,7 @@ class ScriptOut(Out):
 
 
 class CalleeOut(Out):
-    """Somebody to be called."""
+    """A contact to call."""
 
     contact_id: UUID
     name: str
@@ -80,7 +81,7 @@ class CalleeOut(Out):
 
 
 class CallOut(Out):
-    """Evidence of one call, as whoever called stated it."""
+    """Evidence of one call, as the person who called stated it."""
 
     id: UUID
     contact_id: UUID | None
@@ -93,11 +94,11 @@ class CallOut(Out):
 
 
 class CallTaskInFull(CallTaskOut):
-    """A task with whom to call, in order, what to say, and the calls that were made."""
+    """A task with the contacts to call in order, the words to say, and the calls that were made."""
 
     tlp: str
     callees: list[CalleeOut]
-    guidance: list[str] = Field(description="What the caller keeps to, in the language of whoever asks.")
+    guidance: list[str] = Field(description="Rules for the person who calls, in the language of the account.")
     records: list[CallOut]
 
 
@@ -105,7 +106,9 @@ class CallIn(Schema):
     """A call that was made."""
 
     number: Line = Field(description="As dialled.")
-    outcome: CallOutcome = Field(description="`reached`: a person of the customer was told. A machine is none.")
+    outcome: CallOutcome = Field(
+        description="`reached`: a person of the customer was notified; a machine is not a person."
+    )
     contact_id: UUID | None = Field(None, description="Whose number it is; left out for a number of no contact.")
     called_at: Moment | None = Field(None, description="When; left out for now.")
     spoke_to: Line | None = Field(None, description="The name that the other side gave; wanted where reached.")
@@ -117,7 +120,7 @@ class CallIn(Schema):
 
 
 class ReasonIn(Schema):
-    """Why a task is closed or opened again."""
+    """The reason to close a task or to open it again."""
 
     reason: Line = Field(description="Kept in the log as a commitment.")
 
@@ -130,7 +133,7 @@ async def list_call_tasks(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Response:
-    """Return the open tasks, nearest deadline first; tasks of another state, or all, oldest first and in pages."""
+    """Return the open tasks, nearest deadline first; or tasks in another state, or all, in pages, oldest first."""
     now = context.clock.now()
 
     def work(tx: AccessTransaction) -> CallTaskList:
@@ -149,7 +152,7 @@ async def list_call_tasks(
 
 @router.get("/{call_task_id}", response_model=CallTaskInFull, summary="Show a call task")
 async def show(context: Context, access: MayReadCalls, call_task_id: UUID) -> Response:
-    """Return whom to call and what to say, and what earlier calls came to."""
+    """Return the contacts to call, the words to say, and the outcomes of earlier calls."""
     now = context.clock.now()
     provider, language = context.sealing.provider.name, access.caller.language
     found = await access.read(lambda tx: task_in_full(tx, call_task_id, provider=provider, language=language))
@@ -166,7 +169,7 @@ async def record(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Record a call as evidence: it is never changed. A person reached ends the task."""
+    """Record a call as evidence, which never changes. A call that reached a person ends the task."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         report = CallReport(
@@ -194,7 +197,7 @@ async def close(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Close a task although nobody was reached; no other is opened for the same want."""
+    """Close a task although nobody was reached. No other task is opened for the same reason."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         close_call_task(tx, act, call_task_id, _expected(tx, call_task_id, if_match), body.reason)
@@ -213,7 +216,7 @@ async def reopen(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Open a task again; 409 where one is open, or the customer has the notice by another way."""
+    """Open a task again; 409 if a task is open, or if the customer got the notice by another way."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         reopen_call_task(tx, act, call_task_id, _expected(tx, call_task_id, if_match), body.reason)

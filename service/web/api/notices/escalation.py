@@ -1,8 +1,7 @@
-"""Escalation: how far a customer is told of a notice, and when it is looked at next."""
+"""Escalation: how far the customer is notified, and the time of the next check."""
 
 from uuid import UUID
 
-from fastapi import APIRouter
 from pydantic import Field
 from starlette.responses import Response
 
@@ -13,12 +12,13 @@ from notifications.use_cases.notices.escalate import notice_clock
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out
 from service.web.api.requests import MayReadCalls, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(tags=["notices"])
+router = api_router("/api/v1", tags=["notices"])
 
 
 class EscalationOut(Out):
-    """The clock of one sealed notice."""
+    """The escalation of one sealed notice."""
 
     notice_id: UUID
     standing: EscalationStatus = Field(
@@ -27,15 +27,17 @@ class EscalationOut(Out):
             " owed by it. `superseded`: what was owed passed to a later notice."
         )
     )
-    due_at: Moment = Field(description="Its deadline, or that of an earlier notice that nobody was told of.")
+    due_at: Moment = Field(
+        description="Its deadline, or the deadline of an earlier notice of which nobody was notified."
+    )
     acknowledge_by: Moment | None = Field(description="By when it is wanted to be acknowledged; null: it need not be.")
     next_look_at: Moment | None = Field(description="When it is looked at next; null when nothing more is to come.")
     open_call_task_id: UUID | None
 
 
-@router.get("/notices/{notice_id}/escalation", response_model=EscalationOut, summary="How far a customer is told")
+@router.get("/notices/{notice_id}/escalation", response_model=EscalationOut, summary="How far a customer is notified")
 async def show(access: MayReadCalls, notice_id: UUID) -> Response:
-    """Return how far the customer is told; 404 for a notice that is not sealed, or was before there were clocks."""
+    """Return how far the customer is notified; 404 if the notice is not sealed, or is older than escalation."""
 
     def work(tx: AccessTransaction) -> EscalationOut:
         notice = tx.notices.get(notice_id)

@@ -34,7 +34,7 @@ class NoticeOut(Out):
     hold_reason: str | None = Field(description="Why it does not go out although released; null when nothing holds it.")
     drafted_by: str = Field(description="Who wrote last what it says; four eyes are measured against it.")
     override_reason: str | None = Field(
-        description="Why it was released past four eyes or without an approver; shown at the provider alone."
+        description="Why it was released without four eyes or without an approver; shown only to the provider."
     )
     override_reviewed_by: str | None
     override_reviewed_at: Moment | None
@@ -49,7 +49,7 @@ class OverrideIn(Schema):
 
 
 def notice_out(notice: Notice, *, at_provider: bool) -> NoticeOut:
-    """Return the schema of a notice, to the provider's side or to its customer's."""
+    """Return the schema of a notice, for the provider or for the customer."""
     return NoticeOut.model_construct(
         id=notice.id,
         incident_id=notice.incident_id,
@@ -98,7 +98,7 @@ class AttemptOut(Out):
 
 
 class ReturnedOut(Out):
-    """A message that came back of a delivery."""
+    """A bounce of a delivery."""
 
     id: UUID
     received_at: Moment
@@ -111,7 +111,7 @@ class ReturnedOut(Out):
     reporting_mta: str | None
     octets: int
     text: str | None = Field(
-        description="Of `unknown`: its words as plain text, for who may read what came back. Strangers wrote them."
+        description="Of `unknown`: its words as plain text, for callers who may read bounces. Strangers wrote them."
     )
 
 
@@ -130,7 +130,7 @@ class DeliveryOut(Out):
         description="When a mail server refused the whole notice for its size; its mails are summaries since."
     )
     evidence: list[AttemptOut]
-    returned: list[ReturnedOut] = Field(description="What came back after it was accepted, oldest first.")
+    returned: list[ReturnedOut] = Field(description="Bounces after it was accepted, oldest first.")
 
 
 def delivery_out(
@@ -140,7 +140,7 @@ def delivery_out(
     *,
     with_words: bool = False,
 ) -> DeliveryOut:
-    """Return the schema of a delivery with its evidence; ``with_words``: with the words of what came back."""
+    """Return the schema of a delivery with its evidence; ``with_words``: with the words of bounces."""
     return DeliveryOut.model_construct(
         id=delivery.id,
         channel=delivery.channel.value,
@@ -188,7 +188,7 @@ def delivery_out(
 
 
 class PreviewOut(Out):
-    """The notice as it would be sealed now, in one language."""
+    """The words that would be sealed now, in one language."""
 
     language: str
     subject: str

@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from notifications.errors import NotFoundError
@@ -48,10 +48,11 @@ from service.web.api.requests import (
     expected_version,
     json_response,
 )
+from service.web.api.schemas import api_router
 
 _log = structlog.get_logger(__name__)
 
-router = APIRouter(prefix="/notices", tags=["notices"])
+router = api_router("/api/v1/notices", tags=["notices"])
 
 
 class NoticePage(Out):
@@ -76,7 +77,7 @@ async def list_notices(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """Return notices, newest first, narrowed by incident, customer and state."""
+    """Return notices, newest first, filtered by incident, customer and state."""
     notices, following = await access.read(
         lambda tx: tx.notices.page(
             access.page(limit, cursor), incident_id=incident_id, customer_id=customer_id, state=state
@@ -92,7 +93,7 @@ async def list_notices(
 
 @router.get("/{notice_id}", response_model=NoticeOut, summary="Read a notice")
 async def read(access: MayReadNotices, notice_id: UUID) -> Response:
-    """Return where the notice stands; a draft's ETag is what release wants."""
+    """Return the notice with its state. The ETag of a draft is the If-Match of its release."""
     notice = await access.read(lambda tx: tx.notices.require(notice_id))
     return json_response(notice_out(notice, at_provider=access.scope.at_provider), {"ETag": etag(notice.version)})
 
@@ -101,7 +102,7 @@ async def read(access: MayReadNotices, notice_id: UUID) -> Response:
 async def preview(
     context: Context, access: MayReadIncidents, notice_id: UUID, language: Annotated[Language, Query()] = "fr"
 ) -> Response:
-    """Return the words that would go out if the draft were released and sealed now; nothing is recorded."""
+    """Return the words that would be sealed if the draft were released now. The preview records nothing."""
 
     def work(tx: Transaction) -> tuple[Notice, ComposedNotice]:
         notice = tx.notices.require(notice_id)
@@ -131,9 +132,9 @@ async def release(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Release one draft; it is sealed and served from here on and cannot be taken back.
+    """Release one draft. It is then sealed and sent, and cannot be taken back.
 
-    409 where four eyes are required and the caller wrote it last.
+    409 if four eyes are required and the caller wrote it last.
     """
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
@@ -153,7 +154,7 @@ async def release_override(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Release one draft past four eyes, or without an approver. It is alerted, and waits for somebody's review."""
+    """Release one draft without four eyes or without an approver. An alert is raised; a later review is required."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.notices.require(notice_id).version)
@@ -176,7 +177,7 @@ async def review(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Record that somebody else than whoever wrote or released it looked at an emergency release."""
+    """Record the review of an emergency release by a person who neither wrote nor released the notice."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.notices.require(notice_id).version)
@@ -190,7 +191,7 @@ async def review(
 
 
 def log_overrides(notices: Sequence[Notice]) -> None:
-    """Log emergency releases once they are committed, so that they stand out there too."""
+    """Log emergency releases after the commit as critical, so that the log of the service shows them too."""
     for notice in notices:
         _log.critical("notice.released_by_override", notice_id=str(notice.id), released_by=notice.released_by)
 
@@ -218,7 +219,7 @@ def _file(content: bytes | None, media_type: str, name: str, notice_id: UUID) ->
 
 @router.get("/{notice_id}/document", response_class=Response, summary="notice.json")
 async def document(request: Request, access: MayReadNotices, notice_id: UUID) -> Response:
-    """Return the signed document, byte for byte; the first time for one of the customer's own people is recorded."""
+    """Return the signed document, byte for byte. The first read by a person of the customer is recorded."""
     sealed = await _sealed(access, notice_id)
     await record_opening(access, notice_id, request.method, request.headers)
     return _file(sealed.document, "application/json", "notice.json", notice_id)
@@ -233,28 +234,28 @@ async def signature(access: MayReadNotices, notice_id: UUID) -> Response:
 
 @router.get("/{notice_id}/timestamp", response_class=Response, summary="notice.json.tsr")
 async def timestamp(access: MayReadNotices, notice_id: UUID) -> Response:
-    """Return the RFC 3161 response over the signature; 404 while the authority has not answered."""
+    """Return the RFC 3161 response over the signature; 404 before the authority has answered."""
     sealed = await _sealed(access, notice_id)
     return _file(sealed.timestamp, "application/timestamp-reply", "notice.json.tsr", notice_id)
 
 
 @router.get("/{notice_id}/proof", response_class=Response, summary="notice.tlog-proof")
 async def proof(access: MayReadNotices, notice_id: UUID) -> Response:
-    """Return the inclusion proof in the audit log; 404 until a checkpoint covers it."""
+    """Return the proof of inclusion in the audit log; 404 before a checkpoint covers the entry."""
     sealed = await _sealed(access, notice_id)
     return _file(sealed.log_proof, "application/octet-stream", "notice.tlog-proof", notice_id)
 
 
 @router.get("/{notice_id}/resources.csv", response_class=Response, summary="Affected resources")
 async def resources(access: MayReadNotices, notice_id: UUID) -> Response:
-    """Return the list of affected resources where it is too long for the document; else 404."""
+    """Return the list of affected resources if it is too long for the document; else 404."""
     sealed = await _sealed(access, notice_id)
     return _file(sealed.resources_csv, "text/csv; charset=utf-8", "resources.csv", notice_id)
 
 
 @router.get("/{notice_id}/deliveries", response_model=DeliveryList, summary="Deliveries and their evidence")
 async def deliveries(access: MayReadNotices, notice_id: UUID) -> Response:
-    """Return who was served by which channel, every attempt, what the other side answered, and what came back."""
+    """Return the deliveries with their channel, every attempt, the answers of the other side, and the bounces."""
     reads_returned = access.may(Permission.RETURNED_READ)
 
     def work(tx: Transaction) -> list[DeliveryOut]:
@@ -273,9 +274,9 @@ async def deliveries(access: MayReadNotices, notice_id: UUID) -> Response:
     "/{notice_id}/deliveries/{delivery_id}/message", response_class=Response, summary="The mail as it was handed over"
 )
 async def message(request: Request, access: MayReadNotices, notice_id: UUID, delivery_id: UUID) -> Response:
-    """Return the bytes of the last message handed over, as ``message/rfc822``.
+    """Return the bytes of the last message that was sent, as ``message/rfc822``.
 
-    It may hold a link that acknowledges: that somebody at the provider reads it stands in the log, before it does.
+    The message may contain a link that acknowledges the notice. So a read by the provider is logged before the answer.
     """
 
     def work(tx: Transaction) -> bytes | None:
@@ -293,10 +294,10 @@ async def message(request: Request, access: MayReadNotices, notice_id: UUID, del
 @router.get(
     "/{notice_id}/deliveries/{delivery_id}/returned/{returned_id}",
     response_class=Response,
-    summary="A message that came back, as received",
+    summary="A bounce, as received",
 )
 async def returned(access: MayReadReturned, notice_id: UUID, delivery_id: UUID, returned_id: UUID) -> Response:
-    """Return the bytes that came to the delivery's return path. Strangers' servers wrote them: open them with care."""
+    """Return the bytes that arrived at the return path of the delivery. Open them with care: strangers wrote them."""
 
     def work(tx: Transaction) -> bytes | None:
         tx.notices.require(notice_id)

@@ -1,4 +1,4 @@
-"""Running the service: what needs attention, channels, keys, settings.
+"""Operation of the service: what needs attention, channels, keys, settings.
 
 Imports ``web.api`` and below. Routes and schemas only.
 """

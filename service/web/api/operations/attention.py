@@ -1,8 +1,8 @@
-"""What waits for a person, and alerts that somebody saw."""
+"""The board: what waits for a person; and marking alerts as seen."""
 
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -14,30 +14,31 @@ from service.monitoring.notice_findings import WITHOUT_INCIDENT
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out
 from service.web.api.requests import Answer, Context, IdempotencyKey, Limit, MayReadAttention, change, json_response
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/attention", tags=["attention"])
+router = api_router("/api/v1/attention", tags=["attention"])
 
 
 class AttentionItem(Out):
-    """One thing that waits for a person."""
+    """One item that waits for a person."""
 
     kind: AttentionKind
     due_at: Moment | None = Field(description="When it is, or could be, owed; null where nothing is owed by it yet.")
     overdue: bool
     incident_id: UUID | None = None
     ticket: str | None = None
-    #: None where it concerns several
+    #: None if the item concerns several customers
     customer_id: UUID | None = None
     notice_id: UUID | None = None
     delivery_id: UUID | None = None
     call_task_id: UUID | None = None
-    #: of an alert: by which it is said to be seen
+    #: of an alert: its id, to mark it as seen
     alert_id: UUID | None = None
-    what: str = Field(description="What stands in the way, in one line.")
+    what: str = Field(description="The obstacle, in one line.")
 
 
 class SeenOut(Out):
-    """Who saw an alert first."""
+    """The person who saw an alert first."""
 
     alert_id: UUID
     seen_at: Moment
@@ -45,7 +46,7 @@ class SeenOut(Out):
 
 
 class AttentionList(Out):
-    """What waits, nearest deadline first."""
+    """The items that wait, nearest deadline first."""
 
     items: list[AttentionItem]
     complete: bool = Field(description="Whether everything was looked at; false where a list was longer than `limit`.")
@@ -53,12 +54,12 @@ class AttentionList(Out):
 
 @router.get("", response_model=AttentionList, summary="What waits for a person")
 async def list_attention(context: Context, access: MayReadAttention, limit: Limit = 100) -> Response:
-    """Return all that waits, nearest deadline first.
+    """Return everything that waits for a person, nearest deadline first.
 
-    Open questions, unreleased drafts, held notices, notices without their timestamp, deliveries in trouble, emergency
-    releases nobody reviewed, alerts nobody saw; customers that nobody can be told at, contacts whose certificate ends
-    or that failed a check, mails of the service that failed, paused channels, and what is wrong with the service
-    itself. Whoever may not read incidents gets the part after the semicolon alone.
+    About incidents: open questions, unreleased drafts, held notices, notices without their timestamp, failing
+    deliveries, unreviewed emergency releases, and unseen alerts. About operation: customers that cannot be notified,
+    contacts whose certificate ends or that failed a check, failed mails of the service, paused channels, and faults of
+    the service itself. A caller who may not read incidents gets only the second part.
     """
     now, reads_incidents = context.clock.now(), access.may(Permission.INCIDENT_READ)
     found = await access.read(lambda tx: attention_list(tx, now, limit, reads_incidents=reads_incidents))
@@ -69,7 +70,7 @@ async def list_attention(context: Context, access: MayReadAttention, limit: Limi
 async def see(
     request: Request, access: MayReadAttention, alert_id: UUID, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Take an alert off the list; whoever says so first is recorded. An emergency release is reviewed instead."""
+    """Remove an alert from the list and record who saw it first. An emergency release must be reviewed instead."""
     reads_incidents = access.may(Permission.INCIDENT_READ)
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:

@@ -1,9 +1,9 @@
-"""Channels: whether they are paused and what waits for them; pausing and resuming."""
+"""Channels: whether they are paused, what waits for them, and how to pause and resume them."""
 
 from collections.abc import Mapping
 from datetime import datetime
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -23,12 +23,13 @@ from service.web.api.requests import (
     change,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/channels", tags=["channels"])
+router = api_router("/api/v1/channels", tags=["channels"])
 
 
 class PauseOut(Out):
-    """A pause that holds."""
+    """A pause in force."""
 
     paused_at: Moment
     paused_by: str
@@ -37,7 +38,7 @@ class PauseOut(Out):
 
 
 class ChannelOut(Out):
-    """One channel, and what is not done by it."""
+    """One channel, with its unfinished deliveries."""
 
     kind: ChannelKind
     configured: bool = Field(description="Whether this service has what it takes to send by it.")
@@ -51,21 +52,21 @@ class ChannelOut(Out):
 
 
 class ChannelList(Out):
-    """Every channel there is."""
+    """All channels."""
 
     items: list[ChannelOut]
 
 
 class PauseIn(Schema):
-    """Why a channel is paused, and for how long."""
+    """The reason and the end of a pause."""
 
-    reason: Line = Field(description="For whoever finds the channel paused. Kept in the log as a commitment.")
+    reason: Line = Field(description="For people who find the channel paused. The log keeps it as a commitment.")
     until: Moment | None = Field(None, description="When it resumes by itself; null or left out for never.")
 
 
 @router.get("", response_model=ChannelList, summary="List channels")
 async def list_channels(context: Context, access: MayReadChannels) -> Response:
-    """Return every channel with its pause, if any, and what is not done by it."""
+    """Return every channel with its pause, if any, and its unfinished deliveries."""
     now, configured = context.clock.now(), configured_channels(context.settings)
     found = await access.read(lambda tx: channels_now(tx, now, configured))
     return json_response(ChannelList(items=found))
@@ -80,10 +81,10 @@ async def pause(
     body: PauseIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Hand over nothing more by a channel until it is resumed, or until its end. What is under way ends.
+    """Stop a channel until it is resumed or until the end of the pause. Attempts in progress are finished.
 
-    Nothing is lost: notices are sealed, deliveries wait in their order. The service's own mails go on. A channel that
-    is paused already gets this reason and this end.
+    Nothing is lost: notices are sealed, and deliveries wait in their order. The service still sends its own mails. A
+    channel that is paused already gets the new reason and the new end.
     """
     configured = configured_channels(context.settings)
 
@@ -102,7 +103,7 @@ async def resume(
     channel: ChannelKind,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Hand over by a channel again, nearest deadline first; 409 where it is not paused."""
+    """Resume a channel, nearest deadline first; 409 if it is not paused."""
     configured = configured_channels(context.settings)
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
@@ -113,13 +114,13 @@ async def resume(
 
 
 def configured_channels(settings: Settings) -> frozenset[ChannelKind]:
-    """Return the channels that there is what it takes to send by."""
+    """Return the channels that are configured completely."""
     mail = {ChannelKind.EMAIL} if settings.mail.host is not None else set[ChannelKind]()
     return frozenset({ChannelKind.CONSOLE, ChannelKind.WEBHOOK} | mail)
 
 
 def channels_now(tx: AccessTransaction, now: datetime, configured: frozenset[ChannelKind]) -> list[ChannelOut]:
-    """Return the channels as the API and the console show them."""
+    """Return the channels for the API and the console."""
     pauses = {item.channel: item for item in tx.deliveries.channel_pauses() if is_paused(item, now)}
     queues = {item.channel: item for item in tx.figures.collect(now).queues}
     return [_channel(kind, kind in configured, pauses.get(kind), queues) for kind in ChannelKind]

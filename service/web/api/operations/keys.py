@@ -1,9 +1,9 @@
-"""Keys: which there are, and replacing those that sign. Never a byte of a private one."""
+"""Keys: the list of keys, and the rotation of signing keys. No route shows a byte of a private key."""
 
 from collections.abc import Callable
 from typing import Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -24,12 +24,13 @@ from service.web.api.requests import (
     change,
     json_response,
 )
+from service.web.api.schemas import api_router
 
-router = APIRouter(prefix="/keys", tags=["keys"])
+router = api_router("/api/v1/keys", tags=["keys"])
 
 
 class KeyOut(Out):
-    """One key, by what of it is public."""
+    """The public part of one key."""
 
     kind: Literal["signing", "log", "timestamp", "demo_ca", "master"]
     fingerprint: str = Field(
@@ -53,7 +54,7 @@ class KeyList(Out):
 
 
 class KeyRotationOut(Out):
-    """What a rotation did: it is announced in the log, and in place."""
+    """A completed rotation: the new key is announced in the log and in use."""
 
     key: KeyOut
     previous: KeyOut | None
@@ -68,7 +69,7 @@ def _out(state: KeyState) -> KeyOut:
 
 @router.get("", response_model=KeyList, summary="List keys")
 async def list_keys(context: Context, access: MayReadKeys) -> Response:
-    """Return every key that the service uses or used, by what of it is public."""
+    """Return the public part of every key that the service uses or used."""
     states = await context.keys.states()
     await access.trace()
     return json_response(KeyList(items=[_out(state) for state in states]))
@@ -78,10 +79,10 @@ async def list_keys(context: Context, access: MayReadKeys) -> Response:
 async def rotate_signing(
     request: Request, context: Context, access: MayChangeKeys, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Make a new signing key and certificate by the demo CA; the next signature is by it.
+    """Make a new signing key with a certificate of the demo CA. The next signature uses the new key.
 
-    What the old one signed verifies as before. A certificate of another authority is installed on the machine, by
-    `greffier keys rotate signing --install`: no private key goes over this API.
+    Signatures of the old key still verify. Install a certificate of another authority on the machine, with
+    `greffier keys rotate signing --install`, because no private key may pass through this API.
     """
     return await _rotate(request, context, access, idempotency_key, KeyRotation.prepare_signing)
 
@@ -90,7 +91,7 @@ async def rotate_signing(
 async def rotate_log(
     request: Request, context: Context, access: MayChangeKeys, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Make a new log key. The old one signs beside it until the overlap ends: give customers the new verifier key."""
+    """Make a new log key. The old key also signs until the overlap ends; until then, give customers the new key."""
     return await _rotate(request, context, access, idempotency_key, KeyRotation.prepare_log)
 
 
@@ -104,7 +105,7 @@ async def _rotate(
     async with context.keys.rotating() as rotation:
 
         def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-            # In the transaction, for the tenth of a second it takes: a repeated request must not prepare anything.
+            # In the transaction, although it takes a tenth of a second: a repeated request must not make a second key.
             prepared = prepare(rotation)
             context.keys.announce(tx, act, prepared)
             return Answer(

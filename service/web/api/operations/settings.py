@@ -1,8 +1,7 @@
-"""The settings in effect, as an administrator or auditor may see them: of a secret, whether it is set."""
+"""The settings in effect, for administrators and auditors. A secret is shown only as set or not set."""
 
 import urllib.parse
 
-from fastapi import APIRouter
 from pydantic import Field, JsonValue, SecretStr
 from starlette.responses import Response
 
@@ -11,11 +10,12 @@ from service.settings.old_names import OLD_NAMES
 from service.settings.settings import FIELDS, is_secret
 from service.web.api.fields import Out
 from service.web.api.requests import Context, MayReadSettings, json_response
+from service.web.api.schemas import api_router
 
-#: Who reads the list finds a setting under the name that it always had here; new settings are called ``table.key``.
+#: Names that settings had in this list before; clients rely on them. New settings are called ``table.key``.
 _SHOWN_NAMES = {new: old for old, new in OLD_NAMES.items() if new is not None}
 
-router = APIRouter(prefix="/settings", tags=["settings"])
+router = api_router("/api/v1/settings", tags=["settings"])
 
 
 class SettingOut(Out):
@@ -27,20 +27,20 @@ class SettingOut(Out):
 
 
 class SettingList(Out):
-    """The settings, in the order in which they are documented."""
+    """The settings, in the order of their documentation."""
 
     items: list[SettingOut]
 
 
 @router.get("", response_model=SettingList, summary="List settings")
 async def list_settings(context: Context, access: MayReadSettings) -> Response:
-    """Return the settings in effect; they are changed by file or environment, and take effect at a start."""
+    """Return the settings in effect. They are changed by file or environment, and take effect at the next start."""
     await access.trace()
     return json_response(SettingList(items=shown_settings(context.settings)))
 
 
 def shown_settings(settings: Settings) -> list[SettingOut]:
-    """Return the settings without anything secret of them."""
+    """Return the settings without their secrets."""
     plain = settings.model_dump(mode="json")
     shown = [SettingOut(name="data", value=plain["data"], secret=False)]
     for name, field in FIELDS.items():
@@ -57,7 +57,7 @@ def shown_settings(settings: Settings) -> list[SettingOut]:
 
 
 def _without_credentials(value: JsonValue) -> JsonValue:
-    """Return a URL without user, password and query, anything else as it is."""
+    """Return a URL without user, password and query; other values do not change."""
     if not isinstance(value, str) or "://" not in value:
         return value
     try:

@@ -28,7 +28,8 @@ from service.web.api.resources.resource_schemas import (
     ResourceImportOut,
     ResourceLineIn,
 )
-from service.web.api.sheets import SheetError, header_faults, sheet_rows, unguarded
+from service.web.api.sheets import SheetError, header_faults, sheet_rows
+from service.web.api.spreadsheets import unguarded
 
 COLUMNS = (
     "customer", "kind", "identifier", "name", "service", "region", "availability_zone", "host", "held_from",

@@ -1,4 +1,4 @@
 """One module per page.
 
-Imports ``web.console`` and below. Words stand in ``messages/``, layout in ``templates/``.
+Imports ``web.console`` and below. The words are in ``messages/``, the layout is in ``templates/``.
 """

@@ -1,4 +1,4 @@
-"""Acknowledging on pages: by the button on a notice, by the link in a mail; who has not, for the provider."""
+"""Pages of acknowledgements: the button on a notice, the link in a mail, and the provider's list of an incident."""
 
 import json
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ from service.web.console.failures import PageRoute
 from service.web.console.forms import form_of, see_other, verify_not_another_site
 from service.web.console.rendering import page
 
-#: Pages of people who are signed in.
+#: Pages for people who are signed in.
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-#: Pages behind the link of a mail, which carries its own secret.
+#: Pages behind the link in a mail; the link carries its own secret.
 of_strangers = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(open_to_strangers)])
 
 MayAcknowledge = Annotated[Access, Depends(Requires(Permission.NOTICE_ACKNOWLEDGE))]
@@ -36,7 +36,7 @@ Token = Annotated[str, Path(max_length=200)]
 
 _GONE, _UNPROCESSABLE = 410, 422
 _SHOWN_MAX = 500
-#: What is behind a link is for no index, and nobody's cache.
+#: Pages behind a link must not be in a search index or in a cache.
 _UNINDEXED = {"X-Robots-Tag": "noindex, nofollow"}
 
 
@@ -45,14 +45,14 @@ _UNINDEXED = {"X-Robots-Tag": "noindex, nofollow"}
 
 @router.post("/notices/{notice_id}/acknowledgement")
 async def acknowledge(request: Request, access: MayAcknowledge, notice_id: UUID) -> Response:
-    """Acknowledge in one's own name, for the one customer that the notice is of."""
+    """Acknowledge a notice in the caller's name, for the customer of the notice."""
     note = _note((await form_of(request))["note"])
     await access.write(lambda tx, act: acknowledge_notice(tx, act, notice_id, via=AcknowledgedVia.CONSOLE, note=note))
     return see_other(f"/notices/{notice_id}#acknowledgement")
 
 
 def _note(text: str) -> str | None:
-    """Return the note of a form as the API takes it; raises InvalidInputError."""
+    """Return the note of a form, validated as in the API; raises InvalidInputError."""
     if not text.strip():
         return None
     try:
@@ -61,21 +61,21 @@ def _note(text: str) -> str | None:
         raise InvalidInputError(*(Fault("note", each["msg"]) for each in error.errors())) from None
 
 
-# -- who has not, for the provider's side
+# -- the acknowledgements of an incident, for the provider
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """How one customer stands."""
+    """The acknowledgement status of one customer, under the names that the template reads."""
 
     standing: AcknowledgementStatus
-    #: its time has passed, and nobody acknowledged
+    #: the time for the acknowledgement is over, and nobody acknowledged
     late: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """How every customer stands that was told of an incident."""
+    """The acknowledgement status of every customer with a notice about an incident."""
 
     entries: list[Entry]
     acknowledged: int
@@ -85,7 +85,7 @@ class Entries:
 
 @router.get("/incidents/{incident_id}/acknowledgements")
 async def of_incident(request: Request, access: MayReadIncidents, incident_id: UUID) -> Response:
-    """Show who has not acknowledged the latest notice of an incident, nearest time first, and who has."""
+    """Show who has not acknowledged the latest notice about an incident, nearest time first; then who has."""
     now = access.clock.now()
 
     def work(tx: AccessTransaction) -> tuple[Incident, Entries]:
@@ -100,8 +100,8 @@ async def of_incident(request: Request, access: MayReadIncidents, incident_id: U
     return page(request, "acknowledgements", access.caller, values)
 
 
-def _is_late(standing: AcknowledgementStatus, now: datetime) -> bool:
-    return standing.wanted_by is not None and standing.wanted_by <= now and not standing.is_acknowledged
+def _is_late(status: AcknowledgementStatus, now: datetime) -> bool:
+    return status.wanted_by is not None and status.wanted_by <= now and not status.is_acknowledged
 
 
 # -- by the link in a mail
@@ -109,7 +109,7 @@ def _is_late(standing: AcknowledgementStatus, now: datetime) -> bool:
 
 @of_strangers.get("/acknowledge/{token}")
 async def show_link(request: Request, token: Token) -> Response:
-    """Show which notice it is of and what the button does; nothing is changed by looking."""
+    """Show the notice of the link and what the button does. Opening the page changes nothing."""
     return await _show(request, token)
 
 
@@ -117,9 +117,9 @@ async def show_link(request: Request, token: Token) -> Response:
 async def acknowledge_by_link(request: Request, token: Token) -> Response:
     """Acknowledge in the name of the contact that the link was mailed to.
 
-    1. A page of ours showed the form, for this link, within the hour: who sends it from elsewhere is shown the page.
-    2. Its box is ticked, which it never is by itself.
-    3. The link holds, and is used up by what it does.
+    1. A page of this service showed the form for this link within the last hour; otherwise the page is shown again.
+    2. The person ticked the box; it is never ticked in advance.
+    3. The link is valid, and the acknowledgement uses it up.
     """
     verify_not_another_site(request)
     form, context, links = await form_of(request), request.app.state.api_context, _links(request)
@@ -143,7 +143,7 @@ async def acknowledge_by_link(request: Request, token: Token) -> Response:
 
 @of_strangers.get("/acknowledged")
 async def acknowledged(request: Request, language: str = "") -> Response:
-    """Say that it is done; the address of this page holds no secret."""
+    """Say that the notice is acknowledged. The address of this page contains no secret."""
     values = {"name": "acknowledge", "way_on": ""}
     known = language if language in LANGUAGES else None
     return page(request, "message", None, values, headers=_UNINDEXED, language=known)
@@ -184,7 +184,7 @@ async def _show(request: Request, token: str, *, error: str = "") -> Response:
 
 
 async def _void(request: Request, token: str) -> Response:
-    """Return the one answer for a link that is used, over, forged, or never was: which of it is told to nobody."""
+    """Return the same answer for every invalid link, so that nobody learns whether it was used, expired or forged."""
     links = _links(request)
     language = await request.app.state.api_context.unit_of_work.read(lambda tx: links.language(tx, token))
     return page(

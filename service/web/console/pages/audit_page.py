@@ -1,5 +1,6 @@
-"""The page of who was told: late, missing and overridden first, then every incident of a period."""
+"""The page of the notification report: missing, late and overridden first, then every incident of a period."""
 
+from dataclasses import fields
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ MayReadLog = Annotated[Access, Depends(Requires(Permission.LOG_READ))]
 
 _DAYS = 90
 _NAME_CHARACTERS = 200
-#: Lines of one list; an incident of 10,000 customers is for the command.
+#: Longest list on the page. An incident of 10,000 customers is for ``greffier audit``.
 _SHOWN = 200
 _FIRST = (ReportStatus.MISSING, ReportStatus.LATE)
 
@@ -32,7 +33,7 @@ async def audit_page(
     last: Annotated[str, Query(alias="to")] = "",
     customer: str = "",
 ) -> Response:
-    """Show the account of the incidents declared in a period, by days of UTC; of one customer, by part of its name."""
+    """Show the report on the incidents declared in a period of UTC days, or on customers by a part of their name."""
     today = access.clock.now().astimezone(UTC).date()
     begins, ends = _day(first), _day(last)
     name = customer.strip()[:_NAME_CHARACTERS]
@@ -51,7 +52,7 @@ async def audit_page(
     if problem:
         await access.trace()
         return page(request, "audit", access.caller, values, status=422)
-    # A day ends where the next begins; the calendar's last one has no next.
+    # A day ends when the next one begins. The last day of the calendar has no next day.
     after = datetime.max.replace(tzinfo=UTC) if ends == date.max else _midnight(ends + timedelta(days=1))
     made = await report_for_period(access, _midnight(begins), after, name)
     return page(request, "audit", access.caller, values | _shown(made, filtered=bool(name)))
@@ -70,9 +71,9 @@ def _midnight(day: date) -> datetime:
 
 def _shown(made: PeriodReport, *, filtered: bool) -> dict[str, Any]:
     found = made.findings
-    by_incident: dict[str, list[ReportLine]] = {}
+    by_incident: dict[str, list[dict[str, Any]]] = {}
     for line in found.lines:
-        by_incident.setdefault(line.incident, []).append(line)
+        by_incident.setdefault(line.incident, []).append(_named(line))
     incidents = sorted(
         (item for item in found.incidents if item.incident in by_incident or not filtered),
         key=lambda item: item.declared_index or 0,
@@ -81,7 +82,7 @@ def _shown(made: PeriodReport, *, filtered: bool) -> dict[str, Any]:
     return {
         "account": made,
         "tickets": {item.incident: item.ticket or item.incident for item in found.incidents},
-        "first_lists": [(standing, found.standing_at(standing)) for standing in _FIRST],
+        "first_lists": [(status, [_named(line) for line in found.with_status(status)]) for status in _FIRST],
         "overrides": [item for item in found.overrides if item.kind is not OverrideKind.ONE_PERSON],
         "alone": [item for item in found.overrides if item.kind is OverrideKind.ONE_PERSON],
         "lacking": [] if filtered else [item for item in incidents if item.lacking],
@@ -90,6 +91,16 @@ def _shown(made: PeriodReport, *, filtered: bool) -> dict[str, Any]:
     }
 
 
+def _named(line: ReportLine) -> dict[str, Any]:
+    """Return a line under the names that the template reads."""
+    values = {member.name: getattr(line, member.name) for member in fields(line)}
+    return values | {
+        "standing": line.status,
+        "told_at": line.notified_at,
+        "told_index": line.notified_index,
+    }
+
+
 def _counts(found: NotificationReport) -> list[tuple[ReportStatus, int]]:
-    counted = [(standing, len(found.standing_at(standing))) for standing in ReportStatus]
-    return [(standing, count) for standing, count in counted if count]
+    counted = [(status, len(found.with_status(status))) for status in ReportStatus]
+    return [(status, count) for status, count in counted if count]

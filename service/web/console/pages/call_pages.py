@@ -1,4 +1,4 @@
-"""The pages of calls: the board, and one task with numbers, words and the form that records what a call came to."""
+"""The pages of calls: the list of tasks, and one task with numbers, words and the form for the outcome of a call."""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -28,15 +28,15 @@ _SHOWN = 200
 _LINE_CHARACTERS = 200
 _NOTE_CHARACTERS = 2000
 _MAX_MINUTES = 24 * 60
-#: What a page may say of what was done just before.
+#: Messages about the last change that a page may show.
 _DONE = frozenset({"recorded", "closed", "reopened"})
-#: The choice of a number that is no contact's.
+#: The choice of a number that belongs to no contact.
 _OTHER = "other"
 
 
 @router.get("")
 async def board(request: Request, access: MayReadCalls) -> Response:
-    """Show whom to call, nearest deadline first."""
+    """Show the customers to call, nearest deadline first."""
     now = access.clock.now()
     tasks, complete = await access.read(lambda tx: open_tasks(tx, _SHOWN))
     return page(request, "calls", access.caller, {"tasks": tasks, "complete": complete, "now": now})
@@ -44,7 +44,7 @@ async def board(request: Request, access: MayReadCalls) -> Response:
 
 @router.get("/{call_task_id}")
 async def call_page(request: Request, access: MayReadCalls, call_task_id: UUID, done: str = "") -> Response:
-    """Show one task; the forms are there for whoever may use them."""
+    """Show one task, with the forms that the caller may use."""
     return await _shown(request, access, call_task_id, done=done if done in _DONE else "")
 
 
@@ -82,7 +82,7 @@ async def reopen(request: Request, access: MayChangeCalls, call_task_id: UUID) -
 
 
 async def _done(request: Request, access: Access, call_task_id: UUID, form: Form, work: Any, what: str) -> Response:
-    """Do a change and show the task; where it is refused, with what was filled in."""
+    """Make a change and show the task. If the change is refused, the form keeps its input."""
     try:
         await access.write(work)
     except InvalidInputError as error:
@@ -96,13 +96,13 @@ async def _done(request: Request, access: Access, call_task_id: UUID, form: Form
 
 
 def _version(form: Form) -> int:
-    """Return the version that the page showed; 0, which none has, for what is none."""
+    """Return the version that the page showed, or 0 for a malformed one; no task has version 0."""
     stated = form["version"]
     return int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 12 else 0  # noqa: PLR2004
 
 
 def _line(form: Form, name: str) -> str:
-    """Return a field that is one line; raises InvalidInputError."""
+    """Return a field of one line; raises InvalidInputError."""
     stated = form[name].strip()
     if len(stated) > _LINE_CHARACTERS or not stated.isprintable():
         raise InvalidInputError(Fault(name, f"must be one line of at most {_LINE_CHARACTERS} characters"))
@@ -110,7 +110,7 @@ def _line(form: Form, name: str) -> str:
 
 
 def _report(tx: AccessTransaction, act: AuditContext, call_task_id: UUID, form: Form) -> CallReport:
-    """Return what a form states of a call; raises InvalidInputError."""
+    """Return the report of a call from a form; raises InvalidInputError."""
     if form["outcome"] not in set(CallOutcome):
         raise InvalidInputError(Fault("outcome", "must be one of those shown"))
     minutes = form["minutes_ago"].strip() or "0"
@@ -132,7 +132,7 @@ def _report(tx: AccessTransaction, act: AuditContext, call_task_id: UUID, form: 
 
 
 def _called(tx: AccessTransaction, call_task_id: UUID, form: Form) -> tuple[UUID | None, str]:
-    """Return whose number was called, and which it was; a number typed in beside a contact is that contact's other."""
+    """Return the called contact and number. A number typed beside a contact is another number of that contact."""
     typed = _line(form, "other_number")
     if form["whom"] == _OTHER:
         return None, typed

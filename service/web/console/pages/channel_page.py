@@ -1,4 +1,4 @@
-"""The page of the channels: what waits for each, pausing and resuming by a form."""
+"""The page of the channels: what waits for each channel, and forms that pause and resume it."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -23,19 +23,19 @@ MayChangeChannels = Annotated[Access, Depends(Requires(Permission.CHANNEL_CHANGE
 
 _REASON_CHARACTERS = 200
 _MAX_HOURS = 24 * 30
-#: What a page may say of what was done just before.
+#: Messages about the last change that a page may show.
 _DONE = frozenset({"paused", "resumed"})
 
 
 @router.get("")
 async def channels_page(request: Request, access: MayReadChannels, done: str = "") -> Response:
-    """Show every channel; the forms are there for whoever may use them."""
+    """Show every channel, with the forms that the caller may use."""
     return await _shown(request, access, done=done if done in _DONE else "")
 
 
 @router.post("/{channel}/pause")
 async def pause(request: Request, access: MayChangeChannels, channel: ChannelKind) -> Response:
-    """Pause a channel for so many hours, or until somebody resumes it."""
+    """Pause a channel for a number of hours, or until a person resumes it."""
     form = await form_of(request)
     try:
         reason, until = _reason(form["reason"].strip()), _end(form["hours"].strip(), access.clock.now())
@@ -53,14 +53,14 @@ async def resume(access: MayChangeChannels, channel: ChannelKind) -> Response:
 
 
 def _reason(reason: str) -> str:
-    """Return the reason that a form states; raises InvalidInputError."""
+    """Return the reason in a form; raises InvalidInputError."""
     if not reason or len(reason) > _REASON_CHARACTERS or not reason.isprintable():
         raise InvalidInputError(Fault("reason", f"must be one line of at most {_REASON_CHARACTERS} characters"))
     return reason
 
 
 def _end(hours: str, now: datetime) -> datetime | None:
-    """Return the end that a form states; raises InvalidInputError."""
+    """Return the end of a pause from a form; raises InvalidInputError."""
     if not hours:
         return None
     if not (hours.isascii() and hours.isdigit() and len(hours) <= len(str(_MAX_HOURS))):

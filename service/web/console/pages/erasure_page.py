@@ -1,4 +1,4 @@
-"""The certificate of an erasure, for whoever knows the pseudonym: the customer has no account any more."""
+"""The page of an erasure certificate. It is open to everybody who knows the pseudonym: the customer has no account."""
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -14,7 +14,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=
 
 @router.get("/erasures/{pseudonym}")
 async def erasure_page(request: Request, context: Context, pseudonym: Pseudonym) -> Response:
-    """Show what was erased when, and where the certificate is; 404 for what was not erased."""
+    """Show what was erased and when, with links to the certificate; 404 if nothing was erased."""
     erasure = await context.unit_of_work.read(lambda tx: existing_erasure(tx, pseudonym))
     caller = await request.app.state.authenticator.known(request)
     return page(request, "erasure", caller, {"erasure": erasure, "parts": list(PARTS)})

@@ -1,4 +1,4 @@
-"""The first page: a customer's notices to its own people, what waits for a person to the provider's."""
+"""The first page: a customer's people see its notices; the provider's people see what waits for a person."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,31 +15,33 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.monitoring.attention import AttentionItem, attention_list
 from service.ports.store import AccessTransaction
+from service.web.api.incidents.board import most_urgent
 from service.web.console.failures import PageRoute
 from service.web.console.listing import CustomerSide, access_under, customer_side
+from service.web.console.pages.board_page import ShownIncident, shown_incident
 from service.web.console.rendering import page, reader_language
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _WAITING_MAX = 100
 _LATEST_MAX = 20
-#: What waits where the name of its kind says it all.
+#: Kinds of waiting items that need no more words than their name.
 _SAID_BY_KIND = frozenset({"draft_unreleased", "customer_unreachable", "contact_certificate_expiring"})
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for a person, nearest deadline first."""
+    """The items that wait for a person, nearest deadline first."""
 
     things: Sequence[AttentionItem]
-    #: whether that is everything
+    #: whether the list is complete
     complete: bool
     customers: Mapping[UUID, str]
 
 
 @dataclass(frozen=True, slots=True)
 class LatestNotice:
-    """A notice as the provider's side lists it."""
+    """A notice in the provider's list."""
 
     notice: Notice
     ticket: str
@@ -48,9 +50,10 @@ class LatestNotice:
 
 @router.get("/")
 async def home(request: Request, access: Annotated[Access, Depends(Requires(Permission.SELF))]) -> Response:
-    """Show what concerns whoever is signed in, each part under its own permission."""
+    """Show what concerns the caller, each part under its own permission."""
     values: dict[str, Any] = {"customers": await _customers(request, access)}
     values["is_invited"] = bool(await access.read_own(lambda tx: tx.accounts.offers(access.caller.account_id)))
+    values["board"] = await _board(request, access)
     values["waiting"] = await _waiting(access)
     values["latest"] = await _latest(access)
     values["said_by_kind"] = _SAID_BY_KIND
@@ -58,8 +61,26 @@ async def home(request: Request, access: Annotated[Access, Depends(Requires(Perm
     return page(request, "home", access.caller, values)
 
 
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The head of the board, for those who may open it."""
+
+    #: None where nothing is due
+    urgent: ShownIncident | None
+
+
+async def _board(request: Request, access: Access) -> Nearest | None:
+    """Return the incident with the nearest deadline; None for a reader who may not open the board."""
+    reading = access_under(access, Permission.INCIDENT_READ)
+    if reading is None or not reading.scope.at_provider:
+        return None
+    agreements = request.app.state.api_context.agreements
+    found = await reading.read(lambda tx: most_urgent(tx, reading, agreements))
+    return Nearest(None if found is None else shown_incident(found, reader_language(request, access.caller)))
+
+
 async def _customers(request: Request, access: Access) -> Sequence[CustomerSide]:
-    """Return the customers that the caller acts for, by name; each is read by itself."""
+    """Return the customers that the caller acts for, by name; each one is read separately."""
     reading = access_under(access, Permission.NOTICE_READ)
     if reading is None:
         return ()
@@ -75,7 +96,7 @@ async def _side(reading: Access, customer_id: UUID, language: str) -> CustomerSi
 
 
 async def _waiting(access: Access) -> Waiting | None:
-    """Return what waits by deadline; to whoever may not read incidents, nothing of what they are about."""
+    """Return what waits, by deadline. A caller who may not read incidents sees nothing of their content."""
     reading = access_under(access, Permission.ATTENTION_READ)
     if reading is None:
         return None
@@ -91,7 +112,7 @@ async def _waiting(access: Access) -> Waiting | None:
 
 
 async def _latest(access: Access) -> Sequence[LatestNotice] | None:
-    """Return the newest notices, for the provider's side that reads incidents."""
+    """Return the newest notices, for the provider's people who may read incidents."""
     reading = access_under(access, Permission.INCIDENT_READ)
     if reading is None or not reading.scope.at_provider:
         return None

@@ -1,4 +1,4 @@
-"""One notice: its sealed words, its proofs, how to check them, whom it was served on and what proves that."""
+"""The page of a notice: its sealed words, its proofs, how to check them, and its deliveries with their evidence."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ _STYLES = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """A message that came back, and what it says where a person has to read it."""
+    """A bounce, with its words if a person must read them."""
 
     bounce: Bounce
     words: str
@@ -51,12 +51,12 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One delivery, whom it goes to, and every attempt."""
+    """One delivery, its contact and every attempt."""
 
     delivery: Delivery
     contact: Contact | None
     attempts: tuple[DeliveryAttempt, ...]
-    #: empty for a reader who may not read what came back
+    #: empty for a reader who may not read bounces
     returned: tuple[Returned, ...] = ()
 
 
@@ -66,9 +66,9 @@ class _Found:
     customer: Customer | None
     sealed: SealedNotice | None
     served: tuple[Served, ...]
-    #: None until it is sealed
-    standing: AcknowledgementStatus | None
-    #: what the reader itself gave
+    #: None until the notice is sealed
+    status: AcknowledgementStatus | None
+    #: the reader's own acknowledgement
     own: Acknowledgement | None
 
 
@@ -100,7 +100,7 @@ def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: b
 
 @router.get("/notices/{notice_id}")
 async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID, language: str = "") -> Response:
-    """Show a notice; its words stand in a frame of their own, byte for byte as they were sealed."""
+    """Show a notice. Its sealed words are in a separate frame, byte for byte."""
     contacts = access.may(Permission.CONTACT_READ)
     await record_opening(access, notice_id, request.method, request.headers)
     returned = access.may(Permission.RETURNED_READ)
@@ -113,7 +113,7 @@ async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID,
         "sealed": found.sealed,
         "served": found.served,
         "time_zone": "UTC" if found.customer is None else found.customer.time_zone,
-        "standing": found.standing,
+        "standing": found.status,
         "own": found.own,
         "may_acknowledge": access.may(Permission.NOTICE_ACKNOWLEDGE) and acts_for(access, found.notice.customer_id),
         "at_provider": access.scope.at_provider,
@@ -138,7 +138,7 @@ async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID,
 
 @router.get("/notices/{notice_id}/words/{language}")
 async def sealed_words(request: Request, access: MayReadNotices, notice_id: UUID, language: str) -> Response:
-    """Return the sealed words as HTML, byte for byte, in a sandbox: no script, no form, no link out of the frame."""
+    """Return the sealed words as HTML, byte for byte, in a sandbox without scripts, forms or links out of the frame."""
 
     def work(tx: AccessTransaction) -> SealedRendering | None:
         sealed = None if tx.notices.get(notice_id) is None else tx.notices.seal(notice_id)
@@ -162,11 +162,11 @@ async def sealed_words(request: Request, access: MayReadNotices, notice_id: UUID
 
 
 def _rendering(sealed: SealedNotice, language: str) -> SealedRendering | None:
-    """Return the words in a language, else the first there are."""
+    """Return the rendering in a language, else the first rendering."""
     by_language = {each.language: each for each in _renderings(sealed)}
     return by_language.get(language) or next(iter(by_language.values()), None)
 
 
 def _renderings(sealed: SealedNotice) -> list[SealedRendering]:
-    """Return the words in the customer's own time zone; contacts in another one have theirs by mail."""
+    """Return the renderings in the customer's time zone. Contacts in another time zone get their own by mail."""
     return [each for each in sealed.renderings if each.time_zone is None]

@@ -1,8 +1,8 @@
-"""The account of who was told, of the incidents that were declared within a period: read from the log for a page.
+"""The notification report on the incidents that were declared in a period, read from the log for a page.
 
-The whole log is what ``greffier audit`` reads. Here the declarations of the period are looked for, and of each incident
-every entry is read, so that of these incidents nothing is left out that the log has under them; that they are all is
-not proven, and the root is not made again.
+``greffier audit`` reads the whole log. This module finds the declarations of the period and reads every entry of each
+incident, so the report has everything that the log contains about these incidents. It does not prove that there are no
+other incidents, and it does not compute the root again.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,9 +18,10 @@ from service.ports.store import AccessTransaction
 
 _DECLARED = b'"type":"incident.declared"'
 _ENTRIES_AT_ONCE = 1024
-#: Entries are in the order of their commits, and so nearly in that of their times: so many may stand otherwise.
+#: Entries are in the order of their commits, which is nearly the order of their times. An entry may be misplaced by
+#: at most so many places.
 _OUT_OF_ORDER = 1024
-#: Incidents of one page, newest first, and entries after which no further incident is begun.
+#: Most incidents of one page, newest first; after so many entries no further incident is read.
 _INCIDENTS_MAX = 50
 _ENTRIES_MAX = 50_000
 _CUSTOMERS_AT_ONCE = 500
@@ -28,28 +29,28 @@ _CUSTOMERS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class PeriodReport:
-    """What the log says of the incidents of a period."""
+    """The report on the incidents of a period, from the log."""
 
     findings: NotificationReport
-    #: incidents of the period that are not in it, older than those that are
+    #: number of older incidents of the period that are not in the report
     left_out: int
-    #: entries of the log under its checkpoint, as far as one was there
+    #: size of the tree at its newest checkpoint
     tree_size: int
-    #: customers that there are, by pseudonym: id and name
+    #: id and name of the present customers, by pseudonym
     customers: Mapping[str, tuple[str, str]]
-    #: when those were erased that are in it and there no more, by pseudonym
+    #: when erased customers of the report were erased, by pseudonym
     erased: Mapping[str, datetime]
 
 
 async def report_for_period(access: Access, starts_at: datetime, ends_at: datetime, wanted: str) -> PeriodReport:
-    """Return the account of the incidents declared from ``starts_at`` until before ``ends_at``, as the caller sees it.
+    """Return the report on the incidents declared from ``starts_at`` until before ``ends_at``, within the scope.
 
-    ``wanted`` is part of a customer's name; of others no line is returned. An auditor's read is logged before it
-    returns.
+    ``wanted`` is part of a customer's name; only lines of such customers are returned. The read of an auditor is logged
+    before the function returns.
 
-    1. Find where the period begins, and every declaration in it.
-    2. Read every entry of each incident, newest incidents first, until enough was read.
-    3. Say who is who, and who was erased.
+    1. Find where the period begins in the log, and every declaration in the period.
+    2. Read every entry of each incident, newest incidents first, up to a limit.
+    3. Add the names of the customers, and the times of erasures.
     """
     # 1.
     size = await access.store.read(lambda tx: tx.log.size())
@@ -72,7 +73,7 @@ async def report_for_period(access: Access, starts_at: datetime, ends_at: dateti
 
 
 async def _first_since(access: Access, starts_at: datetime, size: int) -> int:
-    """Return an index before which no entry of the period stands; only the entries' times are looked at."""
+    """Return an index before which the log has no entry of the period. Only the times of entries are compared."""
     low, high = 0, size
     while low < high:
         middle = (low + high) // 2
@@ -91,11 +92,16 @@ def _entries(start: int, limit: int) -> Callable[[AccessTransaction], list[Seque
 async def _declared_within(access: Access, first: int, size: int, starts_at: datetime, ends_at: datetime) -> list[str]:
     """Return the incidents declared in the period, in the order of the log."""
     found: list[str] = []
-    for start in range(first, size, _ENTRIES_AT_ONCE):
-        limit = min(_ENTRIES_AT_ONCE, size - start)
-        entries = await access.store.read(lambda tx, at=start, of=limit: list(access.view(tx).audit.entries(at, of)))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+    start = first
+    while start < size:
+        entries = await access.store.read(
+            lambda tx, at=start: list(access.view(tx).audit.entries(at, _ENTRIES_AT_ONCE))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+        )
+        if not entries:
+            break
+        start = entries[-1].index + 1
         for entry in entries:
-            if _DECLARED in entry.leaf:
+            if entry.index < size and _DECLARED in entry.leaf:
                 leaf = parse_leaf(entry.leaf)
                 if leaf.type == "incident.declared" and starts_at <= leaf.at < ends_at:
                     found.append(leaf.subjects["incident"])
@@ -103,7 +109,7 @@ async def _declared_within(access: Access, first: int, size: int, starts_at: dat
 
 
 async def _take(access: Access, builder: ReportBuilder, incident: str) -> int:
-    """Take every entry of an incident; returns how many there are."""
+    """Give every entry of an incident to the builder; returns the number of entries."""
     count, cursor = 0, None
     while True:
         page = Page(_ENTRIES_AT_ONCE, cursor)
@@ -118,7 +124,7 @@ async def _take(access: Access, builder: ReportBuilder, incident: str) -> int:
 
 
 def _customers(tx: AccessTransaction) -> dict[str, tuple[str, str]]:
-    """Return the customers within, by pseudonym."""
+    """Return the customers within the scope, by pseudonym."""
     known: dict[str, tuple[str, str]] = {}
     cursor = None
     while True:
@@ -129,7 +135,7 @@ def _customers(tx: AccessTransaction) -> dict[str, tuple[str, str]]:
 
 
 def _of(findings: NotificationReport, customers: Mapping[str, tuple[str, str]], wanted: str) -> NotificationReport:
-    """Return the findings of the customers whose name holds what is wanted; of all where nothing is."""
+    """Return the findings on customers whose name contains ``wanted``; all findings if it is empty."""
 
     def meant(pseudonym: str) -> bool:
         return not wanted or wanted in customers.get(pseudonym, ("", ""))[1].casefold()
@@ -139,7 +145,7 @@ def _of(findings: NotificationReport, customers: Mapping[str, tuple[str, str]], 
 
 
 async def _erased(access: Access, gone: set[str]) -> dict[str, datetime]:
-    """Return when customers were erased; an erasure says so to whoever knows the pseudonym."""
+    """Return when customers were erased. Everybody who knows a pseudonym may read its erasure."""
     found = {}
     for pseudonym in sorted(gone):
         erasure = await access.store.read(lambda tx, name=pseudonym: tx.erasures.get(name))  # type: ignore[misc]  # as above

@@ -1,4 +1,4 @@
-"""The page of a customer's contacts as the last checks found them."""
+"""The page of a customer's contacts, with the results of the last checks."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -22,7 +22,7 @@ MayReadContacts = Annotated[Access, Depends(Requires(Permission.CONTACT_READ))]
 
 @router.get("/customers/{customer_id}/reachability")
 async def reachability_page(request: Request, access: MayReadContacts, customer_id: UUID) -> Response:
-    """Show what the last checks found, what failed first."""
+    """Show the results of the last checks, failed checks first."""
 
     def work(tx: AccessTransaction) -> tuple[Customer, ReachabilityOut, dict[UUID, Contact], dict[UUID, str]]:
         customer = tx.customers.require(customer_id)

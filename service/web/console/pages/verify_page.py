@@ -1,4 +1,4 @@
-"""The page that verifies a proof of the log in the reader's browser: what it is given never comes here."""
+"""The page that verifies a proof of the log in the reader's browser. The proof is not sent to this service."""
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -12,5 +12,5 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=
 
 @router.get("/verify")
 async def verify_page(request: Request) -> Response:
-    """Show the form, and the commands for whoever takes those; it names nobody and nothing of this service's data."""
+    """Show the form, and the equivalent commands. The page shows no data of this service."""
     return page(request, "verify", await request.app.state.authenticator.known(request))

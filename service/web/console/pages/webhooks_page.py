@@ -1,4 +1,4 @@
-"""The page of a customer's webhooks: set up, tested, posted to again, each secret shown once."""
+"""The page of a customer's webhook endpoints: set up, test, replay; each secret is shown once."""
 
 import json
 from collections.abc import Sequence
@@ -47,13 +47,13 @@ _NOTICES_SHOWN = 10
 _DESCRIPTION_CHARACTERS = 200
 _MAX_OVERLAP_DAYS = 90
 _CONFLICT, _UNPROCESSABLE = 409, 422
-#: What a page may say of what was done just before.
+#: Messages about the last change that a page may show.
 _DONE = frozenset({"changed", "removed", "replayed"})
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One notice, and how it stands to one endpoint."""
+    """One notice, and the state of its delivery to one endpoint."""
 
     notice: Notice
     ticket: str
@@ -63,7 +63,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One endpoint as the page shows it."""
+    """One endpoint on the page."""
 
     endpoint: WebhookEndpoint
     secrets: Sequence[WebhookSecret]
@@ -71,37 +71,37 @@ class Shown:
 
     @property
     def host(self) -> str:
-        """The host that it stands at, for a heading where it has no description."""
+        """The host of the endpoint, used as heading if the endpoint has no description."""
         return urlsplit(self.endpoint.url).hostname or ""
 
     @property
     def troubled(self) -> bool:
-        """Whether one of the notices has failed here."""
+        """Whether the delivery of a notice to this endpoint failed."""
         return any(item.delivery is not None and item.delivery.state is DeliveryState.FAILED for item in self.notices)
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookTest:
-    """What a test came to."""
+    """The outcome of a test."""
 
     endpoint_id: UUID
     outcome: Outcome
 
     @property
     def taken(self) -> bool:
-        """Whether the receiver took it."""
+        """Whether the receiver accepted the test event."""
         return self.outcome.kind is OutcomeKind.ACCEPTED
 
 
 @router.get("")
 async def webhooks_page(request: Request, access: MayReadWebhooks, customer_id: UUID, done: str = "") -> Response:
-    """Show the endpoints; the forms are there for whoever may use them."""
+    """Show the endpoints, with the forms that the caller may use."""
     return await _shown(request, access, customer_id, done=done if done in _DONE else "")
 
 
 @router.post("")
 async def add(request: Request, context: Context, access: MayChangeWebhooks, customer_id: UUID) -> Response:
-    """Add an endpoint and show its first secret, this once."""
+    """Add an endpoint and show its first secret, only this once."""
     form = await form_of(request)
     try:
         draft = _draft(form, active=True)
@@ -113,7 +113,7 @@ async def add(request: Request, context: Context, access: MayChangeWebhooks, cus
 
 @router.post("/{endpoint_id}")
 async def change(request: Request, access: MayChangeWebhooks, customer_id: UUID, endpoint_id: UUID) -> Response:
-    """Replace what is stated of an endpoint; what somebody else changed meanwhile is not overwritten."""
+    """Replace the fields of an endpoint. A change that another person made meanwhile is not overwritten."""
     form = await form_of(request)
     try:
         draft, version = _draft(form, active=form["active"] == "yes"), _version(form["version"])
@@ -129,7 +129,7 @@ async def change(request: Request, access: MayChangeWebhooks, customer_id: UUID,
 async def test(
     request: Request, context: Context, access: MayChangeWebhooks, customer_id: UUID, endpoint_id: UUID
 ) -> Response:
-    """Post a test event and show what the receiver said, word for word."""
+    """Post a test event and show the answer of the receiver, word for word."""
     try:
         outcome = await posted_trial(context, access, customer_id, endpoint_id)
     except StateConflictError as error:
@@ -141,7 +141,7 @@ async def test(
 async def add_secret(
     request: Request, context: Context, access: MayChangeWebhooks, customer_id: UUID, endpoint_id: UUID
 ) -> Response:
-    """Make another secret and show it, this once."""
+    """Create another secret and show it, only this once."""
     form = await form_of(request)
     try:
         kind, overlap = _kind(form["kind"]), _overlap(form["overlap_days"].strip())
@@ -157,7 +157,7 @@ async def add_secret(
 async def remove_secret(
     request: Request, access: MayChangeWebhooks, customer_id: UUID, endpoint_id: UUID, secret_id: UUID
 ) -> Response:
-    """Remove a secret at once; the last one in force stays."""
+    """Remove a secret immediately; the last valid secret cannot be removed."""
     try:
         await access.write(
             lambda tx, act: drop_secret(tx, act, existing_endpoint(tx, customer_id, endpoint_id), secret_id)
@@ -171,7 +171,7 @@ async def remove_secret(
 async def replay(
     request: Request, context: Context, access: MayChangeWebhooks, customer_id: UUID, endpoint_id: UUID
 ) -> Response:
-    """Post a notice again."""
+    """Send a notice to the endpoint again."""
     try:
         notice_id = UUID((await form_of(request))["notice_id"])
     except ValueError:
@@ -184,7 +184,7 @@ async def replay(
 
 
 def _draft(form: Form, *, active: bool) -> EndpointDraft:
-    """Return what a form states; raises InvalidInputError. The address is looked at where it is stored."""
+    """Return the endpoint that a form states; raises InvalidInputError. The use case checks the address."""
     description = form["description"].strip()
     if len(description) > _DESCRIPTION_CHARACTERS or not description.isprintable():
         raise InvalidInputError(Fault("description", "must be one line"))
@@ -192,7 +192,7 @@ def _draft(form: Form, *, active: bool) -> EndpointDraft:
 
 
 def _version(text: str) -> int:
-    """Return the version that a form was made from; raises InvalidInputError for none of ours."""
+    """Return the version that the form was made from; raises InvalidInputError if it is malformed."""
     if not (text.isascii() and text.isdigit() and len(text) < 12):  # noqa: PLR2004 - no version is that long
         raise InvalidInputError(Fault("url", "the form names no version"))
     return int(text)
@@ -260,7 +260,7 @@ def _latest(tx: AccessTransaction, customer_id: UUID) -> list[tuple[Notice, str]
 
 
 def _ticket(tx: AccessTransaction, notice: Notice) -> str:
-    """Return the ticket as the sealed document names it: a customer's side sees no incident."""
+    """Return the ticket from the sealed document, because customers may not read incidents."""
     sealed = tx.notices.seal(notice.id)
     return "" if sealed is None else str(json.loads(sealed.document)["ticket"])
 

@@ -1,4 +1,4 @@
-"""The pages of signing in and of one's own account.
+"""The pages of sign-in and of the caller's own account.
 
 Imports ``web.console`` and below. The flows are in ``auth.sign_in``.
 """

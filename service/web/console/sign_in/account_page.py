@@ -1,4 +1,4 @@
-"""One's own account: who one is, how one signs in, where one is signed in, and the tokens of one's programs."""
+"""The page of the caller's own account: roles, credentials, sessions, and API tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from service.web.console.rendering import page
 
 Oneself = Annotated[Access, Depends(Requires(Permission.SELF))]
 
-#: What was done, as the address of the page says it after a form.
+#: Names of completed changes, as in the address of the page after a form.
 _DONE = frozenset({
     "password", "totp", "totp_removed", "passkey", "passkey_named", "passkey_removed", "session", "token",
     "membership_accepted", "membership_left",
@@ -32,7 +32,7 @@ _DONE = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class HeldRole:
-    """A role, and the customer that it is held at."""
+    """A role, and the customer for which the account has it."""
 
     name: str
     customer: str | None
@@ -49,18 +49,18 @@ class _Own:
 
 
 async def signed_in_person(access: Oneself) -> Access:
-    """Return the access of a person in a browser; a token does not change what is asked for when it leaks."""
+    """Return the access of a person in a browser. A token is refused: a leaked token must not change credentials."""
     if access.caller.session_id is None:
         raise ForbiddenError(Permission.SELF)
     return access
 
 
-#: A person in a browser, on the pages of its own account.
+#: The access of a person in a browser, for the pages of its own account.
 Person = Annotated[Access, Depends(signed_in_person)]
 
 
 def own_credentials(request: Request) -> OwnCredentials:
-    """Return the part that changes credentials."""
+    """Return the part that changes the caller's credentials."""
     credentials: OwnCredentials = request.app.state.own_credentials
     return credentials
 
@@ -72,7 +72,7 @@ def sign_in_of(request: Request) -> SignIn:
 
 
 def _own(tx: AccessTransaction, account_id: UUID) -> _Own:
-    """Return what the page shows of one account; the customers named are those that it holds roles at."""
+    """Return the data of the page. It names only customers for which the account has roles."""
     account = tx.accounts.require(account_id)
     roles = []
     grants = tuple(tx.accounts.grants(account_id))
@@ -92,7 +92,7 @@ def _own(tx: AccessTransaction, account_id: UUID) -> _Own:
 async def account_page(
     request: Request, access: Access, *, done: str = "", error: GreffierError | None = None, status: int = 200
 ) -> Response:
-    """Return the page, with what was done or why it was not."""
+    """Return the page, with the completed change or the problems."""
     caller = access.caller
     own = await access.read_own(lambda tx: _own(tx, caller.account_id))
     credentials = await own_credentials(request).view(caller)
@@ -113,7 +113,7 @@ async def account_page(
 
 
 def problems(error: GreffierError | None) -> list[str]:
-    """Return the keys of the words that say what is wrong: by field, in the reader's language."""
+    """Return the keys of the words for each problem, by field."""
     if error is None:
         return []
     if not isinstance(error, InvalidInputError):

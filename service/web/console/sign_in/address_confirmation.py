@@ -1,4 +1,4 @@
-"""A contact confirms its address by the link that was mailed to it: the only proof that the mailbox is read."""
+"""A contact confirms its address with the link that was mailed to it. Nothing else proves that the mailbox is read."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ PURPOSE = "address"
 
 
 def contact_of(tx: AccessTransaction, secret: str, now: datetime) -> Contact:
-    """Return whose address a link confirms, and change nothing; raises LinkVoidError."""
+    """Return the contact whose address a link confirms, without a change; raises LinkVoidError."""
     link = find_link(tx, secret, frozenset({PURPOSE}), now)
     contact = tx.customers.contact(link.subject_id)
     if contact is None or contact.email != link.binding:
@@ -23,9 +23,9 @@ def contact_of(tx: AccessTransaction, secret: str, now: datetime) -> Contact:
 def confirm_address(tx: AccessTransaction, act: AuditContext, secret: str) -> Contact:
     """Confirm the address of a contact.
 
-    1. The link holds, and was sent to the address of today.
-    2. It is used up.
-    3. The contact says from when on its address is confirmed; one that was confirmed before keeps its time.
+    1. Check that the link is valid and was sent to the present address.
+    2. Use the link up.
+    3. Record when the address was confirmed. An address that was confirmed before keeps its time.
 
     Raises LinkVoidError.
     """

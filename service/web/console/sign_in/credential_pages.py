@@ -1,4 +1,4 @@
-"""Forms of one's own credentials: password, passkeys, authenticator app, recovery codes."""
+"""Forms for the caller's own credentials: password, passkeys, authenticator app, recovery codes."""
 
 from collections.abc import Awaitable
 from typing import Annotated
@@ -28,7 +28,7 @@ async def show(request: Request, access: Person, done: Annotated[str, Query(max_
 
 
 async def _changed(request: Request, access: Access, change: Awaitable[SignedIn | None], done: str) -> Response:
-    """Carry out a change and show the account again: with its new session, or with what was wrong."""
+    """Make a change and show the account again, with the new session or with the problems."""
     try:
         signed_in = await change
     except (InvalidInputError, StateConflictError) as error:
@@ -41,7 +41,7 @@ async def _changed(request: Request, access: Access, change: Awaitable[SignedIn 
 
 @router.post("/password")
 async def change_password(request: Request, access: Person) -> Response:
-    """Change the password; every other session ends."""
+    """Change the password. Every other session of the account ends."""
     form = await form_of(request)
     return await _changed(request, access, _password(request, access, form), "password")
 
@@ -55,7 +55,7 @@ async def _password(request: Request, access: Access, form: Form) -> SignedIn:
 
 @router.post("/totp")
 async def begin_totp(request: Request, access: Person) -> Response:
-    """Show a new seed, this once, as text and as a QR code made here."""
+    """Show a new seed, only this once, as text and as a QR code that this service draws."""
     enrolment = await own_credentials(request).begin_totp(access.caller)
     code = segno.make(enrolment.uri, micro=False)
     values = {
@@ -68,7 +68,7 @@ async def begin_totp(request: Request, access: Person) -> Response:
 
 @router.post("/totp/confirm")
 async def confirm_totp(request: Request, access: Person) -> Response:
-    """Enrol the generator by a code of it; a wrong one may be tried again."""
+    """Enrol the authenticator app with one of its codes. After a wrong code the person may try again."""
     code = (await form_of(request))["code"]
     try:
         signed_in = await own_credentials(request).confirm_totp(access.caller, code, browser_of(request))
@@ -85,7 +85,7 @@ async def confirm_totp(request: Request, access: Person) -> Response:
 
 @router.post("/totp/remove")
 async def remove_totp(request: Request, access: Person) -> Response:
-    """Forget the generator."""
+    """Remove the authenticator app."""
     change = own_credentials(request).remove_totp(access.caller, browser_of(request))
     return await _changed(request, access, change, "totp_removed")
 
@@ -99,7 +99,7 @@ async def passkey_options(request: Request, access: Person) -> Response:
 
 @router.post("/passkeys")
 async def add_passkey(request: Request, access: Person) -> Response:
-    """Add a passkey by what the browser answered."""
+    """Add a passkey from the answer of the browser."""
     form = await form_of(request)
     change = own_credentials(request).add_passkey(access.caller, form["credential"], form["name"], browser_of(request))
     return await _changed(request, access, change, "passkey")
@@ -107,7 +107,7 @@ async def add_passkey(request: Request, access: Person) -> Response:
 
 @router.post("/passkeys/{passkey_id}/name")
 async def rename_passkey(request: Request, access: Person, passkey_id: UUID) -> Response:
-    """Give a passkey another name."""
+    """Rename a passkey."""
     form = await form_of(request)
     change = own_credentials(request).rename_passkey(access.caller, passkey_id, form["name"])
     return await _changed(request, access, change, "passkey_named")
@@ -115,13 +115,13 @@ async def rename_passkey(request: Request, access: Person, passkey_id: UUID) -> 
 
 @router.post("/passkeys/{passkey_id}/remove")
 async def remove_passkey(request: Request, access: Person, passkey_id: UUID) -> Response:
-    """Forget a passkey."""
+    """Remove a passkey."""
     change = own_credentials(request).remove_passkey(access.caller, passkey_id, browser_of(request))
     return await _changed(request, access, change, "passkey_removed")
 
 
 @router.post("/recovery-codes")
 async def new_recovery_codes(request: Request, access: Person) -> Response:
-    """Show new recovery codes, this once."""
+    """Show new recovery codes, only this once."""
     codes = await own_credentials(request).new_recovery_codes(access.caller)
     return page(request, "shown_once", access.caller, {"name": "recovery_codes", "secrets": codes})

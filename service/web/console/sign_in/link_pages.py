@@ -1,4 +1,4 @@
-"""Pages behind links that carry their own secret. Looking at one changes nothing: mail scanners open links."""
+"""Pages behind links that carry their own secret. Opening a page changes nothing, because mail scanners open links."""
 
 from typing import Annotated
 
@@ -43,13 +43,13 @@ async def _void(request: Request) -> Response:
 
 @router.get("/reset")
 async def ask_reset(request: Request) -> Response:
-    """Ask for the address of whoever lost its password."""
+    """Show the form for the mail address of a person who lost the password."""
     return page(request, "ask_reset", None)
 
 
 @router.post("/reset")
 async def request_reset(request: Request) -> Response:
-    """Queue the mail with the link; the answer is the same for whatever address."""
+    """Queue the mail with the link. The answer is the same for every address."""
     verify_our_page(request)
     email = (await form_of(request))["email"].strip()
     provider = provider_of(request)
@@ -61,13 +61,13 @@ async def request_reset(request: Request) -> Response:
 
 @router.get("/reset-asked")
 async def reset_asked(request: Request) -> Response:
-    """Say what comes next."""
+    """Say that the mail is on its way if the account exists."""
     return page(request, "message", None, {"name": "ask_reset", "way_on": "/sign-in"})
 
 
 @router.get("/invitation/{secret}")
 async def invitation(request: Request, secret: Secret) -> Response:
-    """Show whom the invitation is for, and ask for a password."""
+    """Show the name of the invited person, and ask for a password."""
     return await _show_password(request, "invitation", secret)
 
 
@@ -79,7 +79,7 @@ async def accept_invitation(request: Request, secret: Secret) -> Response:
 
 @router.get("/reset/{secret}")
 async def reset(request: Request, secret: Secret) -> Response:
-    """Show whose password is reset, and ask for a new one."""
+    """Show the name of the account, and ask for a new password."""
     return await _show_password(request, "reset", secret)
 
 
@@ -100,7 +100,7 @@ async def _show_password(request: Request, purpose: str, secret: str, *, error: 
 
 
 async def _set_password(request: Request, purpose: str, secret: str) -> Response:
-    """Set the password; the person signs in with it next, and is led to enrolment from there."""
+    """Set the password. The person then signs in with it, and enrols a second factor."""
     verify_not_another_site(request)
     form = await form_of(request)
     if form["password"] != form["repeated"]:
@@ -118,7 +118,7 @@ async def _set_password(request: Request, purpose: str, secret: str) -> Response
 
 @router.get("/confirm-address/{secret}")
 async def show_address(request: Request, secret: Secret) -> Response:
-    """Show the address that the link confirms."""
+    """Show the mail address that the link confirms."""
     context = request.app.state.api_context
     now = context.clock.now()
     try:
@@ -143,5 +143,5 @@ async def confirm(request: Request, secret: Secret) -> Response:
 
 @router.get("/address-confirmed")
 async def address_confirmed(request: Request) -> Response:
-    """Say that it is done; the address of this page holds no secret."""
+    """Say that the address is confirmed. The address of this page contains no secret."""
     return page(request, "message", None, {"name": "confirm_address", "way_on": ""})

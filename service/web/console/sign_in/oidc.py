@@ -1,4 +1,4 @@
-"""Signing in by the organisation's OpenID provider: away to it, and back from it."""
+"""Sign-in through the organisation's OpenID provider: the redirect to the provider, and the callback."""
 
 from typing import Annotated
 
@@ -14,9 +14,9 @@ from service.web.console.forms import browser_of, give_cookie, give_session, loc
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(open_to_strangers)])
 
-#: Where the provider sends browsers back to; it is registered there.
+#: The callback path that is registered at the OpenID provider.
 CALLBACK_PATH = "/sign-in/oidc/callback"
-#: Reasons that a person can do something about, and the words for them on the sign-in page.
+#: Reasons for which a person can do something, with the names of their words on the sign-in page.
 _WORDS = {
     "no_role": "oidc_no_role",
     "address_taken": "oidc_address_taken",
@@ -41,7 +41,7 @@ def _oidc_of(request: Request) -> OidcSignIn:
 
 @router.get("/sign-in/oidc")
 async def leave(request: Request, return_to: Annotated[str, Query(max_length=600)] = "/") -> Response:
-    """Send the browser to the provider."""
+    """Redirect the browser to the OpenID provider."""
     try:
         url, secret = await _oidc_of(request).begin(local_path(return_to), browser_of(request))
     except OidcRefusedError as refusal:
@@ -54,7 +54,7 @@ async def leave(request: Request, return_to: Annotated[str, Query(max_length=600
 
 @router.get(CALLBACK_PATH)
 async def come_back(request: Request) -> Response:
-    """Take the provider's answer; the address of this page, which holds the code, is told to nobody."""
+    """Process the provider's answer. The address of this page contains the code, so it is never sent as a referrer."""
     pending = request.cookies.get(PENDING_COOKIE, "")
     parameters = request.query_params.multi_items()
     try:
@@ -63,15 +63,15 @@ async def come_back(request: Request) -> Response:
         return _refused(refusal)
     answer = see_other(local_path(way_on))
     give_session(answer, signed_in)
-    return _untold(answer)
+    return _without_referrer(answer)
 
 
 def _refused(refusal: OidcRefusedError) -> Response:
-    """Return to the sign-in page, which says why by a code of ours: nothing of the URL is repeated."""
-    return _untold(see_other(f"/sign-in?notice={_WORDS.get(refusal.reason, 'oidc_refused')}"))
+    """Redirect to the sign-in page with a reason code of this service. Nothing of the URL is repeated."""
+    return _without_referrer(see_other(f"/sign-in?notice={_WORDS.get(refusal.reason, 'oidc_refused')}"))
 
 
-def _untold(answer: Response) -> Response:
+def _without_referrer(answer: Response) -> Response:
     answer.headers["Cache-Control"] = "no-store"
     answer.headers["Referrer-Policy"] = "no-referrer"
     return answer

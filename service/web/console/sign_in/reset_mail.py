@@ -8,7 +8,7 @@ from service.web.console.catalogues import text
 
 
 def reset_mail(act: AuditContext, account: Account, secret: str, provider: ProviderSettings) -> ServiceMail:
-    """Return the mail, in the language of the account; the link in it is the only place where the secret stands."""
+    """Return the mail, in the language of the account. Its link is the only place that contains the secret."""
     language = account.language
     link = f"{provider.origin}/reset/{secret}"
     return ServiceMail(

@@ -1,4 +1,4 @@
-"""Forms of one's own sessions, memberships and API tokens."""
+"""Forms for the caller's own sessions, memberships and API tokens."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -26,7 +26,7 @@ _NAME_CHARACTERS = 100
 
 @router.post("/sessions/end")
 async def end_sessions(request: Request, access: Person) -> Response:
-    """Sign out everywhere, here too."""
+    """End every session of the caller, including this one."""
     await sign_in_of(request).sign_out_everywhere(access.caller.account_id)
     answer = see_other("/sign-in?notice=signed_out")
     take_cookie(answer, SESSION_COOKIE)
@@ -35,14 +35,14 @@ async def end_sessions(request: Request, access: Person) -> Response:
 
 @router.post("/sessions/{session_id}/end")
 async def end_session(request: Request, access: Person, session_id: UUID) -> Response:
-    """End one of one's own sessions."""
+    """End one of the caller's sessions."""
     await sign_in_of(request).sign_out(access.caller.account_id, session_id)
     return see_other("/account?done=session")
 
 
 @router.post("/memberships/{member_id}/accept")
 async def accept(access: Person, member_id: UUID) -> Response:
-    """Accept the invitation of a customer."""
+    """Accept the invitation to a customer."""
     await access.write_own(lambda tx, act: accept_membership(tx, act, access.caller.account_id, member_id))
     return see_other("/account?done=membership_accepted")
 
@@ -56,7 +56,7 @@ async def leave(access: Person, member_id: UUID) -> Response:
 
 @router.post("/tokens")
 async def make_token(request: Request, access: Person) -> Response:
-    """Make a token and show it, this once."""
+    """Create a token and show it, only this once."""
     form = await form_of(request)
     token = new_token()
     try:
@@ -91,6 +91,6 @@ def _issue(tx: AccessTransaction, act: AuditContext, access: Access, form: Form,
 
 @router.post("/tokens/{token_id}/revoke")
 async def revoke(access: Person, token_id: UUID) -> Response:
-    """Revoke one of one's own tokens."""
+    """Revoke one of the caller's tokens."""
     await access.write_own(lambda tx, act: revoke_token(tx, act, access.caller.account_id, token_id))
     return see_other("/account?done=token")

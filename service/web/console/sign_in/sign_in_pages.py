@@ -1,4 +1,4 @@
-"""Signing in and out in a browser, step by step, without a script but for passkeys."""
+"""Sign-in and sign-out in a browser, step by step. Only passkeys need a script."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -33,7 +33,7 @@ _NOTICES = frozenset({
     "signed_out", "password_set", "over", "oidc_no_role", "oidc_address_taken", "oidc_no_account",
     "oidc_address_unproven", "oidc_unavailable", "oidc_refused",
 })  # fmt: skip
-#: Ways that a second factor can be given, as the page carries them to the next try.
+#: Ways to give a second factor; the page keeps the chosen one for the next try.
 _WAYS = ("totp", "passkey", "recovery_code")
 
 ReturnTo = Annotated[str, Query(max_length=600)]
@@ -46,7 +46,7 @@ async def ask(
     notice: Annotated[str, Query(max_length=40)] = "",
     again: Annotated[str, Query(max_length=1)] = "",
 ) -> Response:
-    """Show the sign-in; whoever is signed in goes on, unless it is to be done again."""
+    """Show the sign-in page. A person who is signed in is redirected, unless the person must sign in again."""
     way_on = local_path(return_to)
     caller = await request.app.state.authenticator.known(request)
     if caller is not None and caller.session_id is not None and not again:
@@ -69,7 +69,7 @@ def _asked(request: Request, way_on: str, *, notice: str = "", error: str = "", 
 
 @router.post("/sign-in")
 async def with_password(request: Request) -> Response:
-    """Take address and password; the answer to a wrong one is the same for whatever account."""
+    """Check address and password. The answer to a wrong password is the same for every account."""
     verify_our_page(request)
     form = await form_of(request)
     way_on = local_path(form["return_to"])
@@ -93,7 +93,7 @@ def _offered(wanted: SecondFactorWanted) -> str:
 async def ask_second(
     request: Request, ways: Annotated[str, Query(max_length=60)] = "", return_to: ReturnTo = "/"
 ) -> Response:
-    """Show the second step to the browser that took the first."""
+    """Show the second step, only to the browser that passed the first step."""
     if not request.cookies.get(PENDING_COOKIE):
         return see_other("/sign-in?notice=over")
     return _asked_second(request, ways, local_path(return_to))
@@ -108,7 +108,7 @@ def _asked_second(request: Request, ways: str, way_on: str, *, error: str = "") 
 
 @router.post("/sign-in/second-factor")
 async def with_code(request: Request) -> Response:
-    """Take a code; a wrong one may be tried again while the sign-in lasts."""
+    """Check a code. After a wrong code the person may try again while the pending sign-in is valid."""
     verify_our_page(request)
     form = await form_of(request)
     way_on = local_path(form["return_to"])
@@ -124,7 +124,7 @@ async def with_code(request: Request) -> Response:
 
 @router.post("/sign-in/passkey/options")
 async def passkey_options(request: Request, second: Annotated[str, Query(max_length=1)] = "") -> Response:
-    """Return the options for ``navigator.credentials.get``, and bind what comes of them to this browser."""
+    """Return the options for ``navigator.credentials.get``, and bind the sign-in to this browser."""
     verify_our_page(request)
     pending = request.cookies.get(PENDING_COOKIE, "") if second else None
     try:
@@ -138,7 +138,7 @@ async def passkey_options(request: Request, second: Annotated[str, Query(max_len
 
 @router.post("/sign-in/passkey")
 async def with_passkey(request: Request) -> Response:
-    """Take what the browser's authenticator signed."""
+    """Check the signature of the browser's authenticator."""
     verify_our_page(request)
     form = await form_of(request)
     way_on = local_path(form["return_to"])

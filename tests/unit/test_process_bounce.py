@@ -1,4 +1,4 @@
-"""What came back of a delivery: recorded as what it is; a failure opens the delivery again, and never mails twice."""
+"""A bounce of a delivery is recorded as what it is; a failure opens the delivery again, and never mails twice."""
 
 from dataclasses import replace
 from uuid import uuid4

@@ -83,7 +83,7 @@ async def test_every_customer_has_its_turn(data_folder, service_log):
         assert {f"few{number}.example" for number in range(3)} <= set(first), first
 
 
-async def test_each_recipient_gets_one_mail_whatever_shares_its_lane(data_folder, service_log):
+async def test_each_recipient_gets_one_mail_whatever_shares_its_destination(data_folder, service_log):
     settings = {"mail__at_once_per_domain": 1, "mail__connections": 2}
     async with opened(data_folder, **settings) as (running, api):
         made = await customer(api, contacts=tuple((f"c{number}@one.example", "en") for number in range(20)))
@@ -131,13 +131,13 @@ async def test_a_relay_that_is_away_is_left_alone(data_folder, service_log):
         async with opened(data_folder, mail__port=port) as (running, api):
             made = await customer(api, contacts=contacts)
             await served(api, made)
-            lanes, clock = running.parts.worker.destinations, running.parts.context.clock
+            destinations, clock = running.parts.worker.destinations, running.parts.context.clock
 
             async def left_alone():
-                return lanes.open_circuits(clock.now()) == ["relay"]
+                return destinations.open_circuits(clock.now()) == ["relay"]
 
             await until(running, left_alone)
-            assert lanes.open_by_channel(clock.now())[ChannelKind.EMAIL] == 1
+            assert destinations.open_by_channel(clock.now())[ChannelKind.EMAIL] == 1
     finally:
         listener.close()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from service.delivery import attempt_recorder as recording
+from service.delivery import attempt_recorder
 from service.delivery.attempt_recorder import AttemptRecorder
 
 
@@ -38,8 +38,8 @@ class Store:
 @pytest.fixture
 def store(monkeypatch):
     made = Store()
-    monkeypatch.setattr(recording, "record_attempts", made.record_attempts)
-    monkeypatch.setattr(recording, "record_attempt", made.record_attempt)
+    monkeypatch.setattr(attempt_recorder, "record_attempts", made.record_attempts)
+    monkeypatch.setattr(attempt_recorder, "record_attempt", made.record_attempt)
     return made
 
 

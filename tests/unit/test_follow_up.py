@@ -1,4 +1,4 @@
-"""What a changed fact owes a customer that was told: an update when it is news, a correction when it is not so."""
+"""What a changed fact owes a customer that was notified: an update when it is news, a correction when it is not so."""
 
 from datetime import timedelta
 

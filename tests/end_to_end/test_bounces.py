@@ -1,4 +1,4 @@
-"""What comes back, from outside: real mails to a real server, reports as servers write them, a listener of our own."""
+"""Bounces, from outside: real mails to a real server, reports as servers write them, a listener of our own."""
 
 import asyncio
 from contextlib import asynccontextmanager
