@@ -25,6 +25,7 @@ from notifications.ports.notices import NoticeRepository as NoticeRepository
 from notifications.ports.paging import Extent as Extent
 from notifications.ports.paging import Page as Page
 from notifications.ports.paging import intersected as intersected
+from notifications.ports.questions import QuestionRepository as QuestionRepository
 from notifications.ports.resources import ResourceRepository as ResourceRepository
 from notifications.ports.responses import ResponseRepository as ResponseRepository
 from notifications.ports.responses import StoredResponse as StoredResponse

@@ -11,6 +11,7 @@ from notifications.ports.escalations import EscalationRepository
 from notifications.ports.incidents import IncidentRepository
 from notifications.ports.log import LogRepository
 from notifications.ports.notices import NoticeRepository
+from notifications.ports.questions import QuestionRepository
 from notifications.ports.resources import ResourceRepository
 from notifications.ports.responses import ResponseRepository
 from notifications.ports.webhooks import WebhookRepository
@@ -43,6 +44,11 @@ class Transaction(Protocol):
     @property
     def notices(self) -> NoticeRepository:
         """Notices with their seals, openings and acknowledgements."""
+        ...
+
+    @property
+    def questions(self) -> QuestionRepository:
+        """Questions about notices with their answers, and feedback on notices."""
         ...
 
     @property

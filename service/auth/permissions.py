@@ -16,6 +16,8 @@ class Permission(StrEnum):
     NOTICE_READ = "notice.read"
     #: only for one's own customer: nobody at the provider acknowledges in its name
     NOTICE_ACKNOWLEDGE = "notice.acknowledge"
+    #: only for one's own customer, like the acknowledgement: questions about notices, and whether they helped
+    QUESTION_ASK = "question.ask"
     NOTICE_RELEASE = "notice.release"
     #: emergency release without a second person or without an approver
     NOTICE_OVERRIDE = "notice.override"
@@ -66,7 +68,9 @@ _READS_CUSTOMERS = frozenset({
     _P.CUSTOMER_READ, _P.CONTACT_READ, _P.PROFILE_READ, _P.TRAIL_READ, _P.WEBHOOK_READ,
 })  # fmt: skip
 _READS_INCIDENTS = frozenset({_P.INCIDENT_READ, _P.NOTICE_READ})
-_OF_A_MEMBER = _OF_EVERYBODY | _READS_CUSTOMERS | {_P.NOTICE_READ, _P.NOTICE_ACKNOWLEDGE, _P.MEMBER_READ}
+_OF_A_MEMBER = (
+    _OF_EVERYBODY | _READS_CUSTOMERS | {_P.NOTICE_READ, _P.NOTICE_ACKNOWLEDGE, _P.QUESTION_ASK, _P.MEMBER_READ}
+)
 
 _SOC = (
     _OF_EVERYBODY
@@ -99,8 +103,9 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.ATTENTION_READ, _P.METRICS_READ, _P.RESOURCE_CHANGE},
 }
 
-#: A program has these never, whatever its role: a customer acknowledges by a person, whose own token may do it.
-PERMISSIONS_OF_PEOPLE = frozenset({_P.NOTICE_ACKNOWLEDGE})
+#: A program has these never, whatever its role: a customer acknowledges and asks by a person, whose own token may do
+#: it.
+PERMISSIONS_OF_PEOPLE = frozenset({_P.NOTICE_ACKNOWLEDGE, _P.QUESTION_ASK})
 
 #: Permissions of an auditor of one customer. Facts of incidents and the log name other customers, so they are excluded.
 AUDITOR_OF_ONE_CUSTOMER = _OF_EVERYBODY | _READS_CUSTOMERS | {_P.NOTICE_READ, _P.MEMBER_READ}

@@ -44,6 +44,7 @@ AttentionKind = Literal[
     "channel_paused",
     "operating",
     "call_due",
+    "question_waiting",
 ]
 
 
@@ -89,8 +90,10 @@ def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_in
         troubled = _troubled(tx, tickets, now, limit)
         undated = _undated(tx, tickets, limit)
         calls, all_calls = _calls(tx, tickets, now, limit)
-        items += (*pending, *waiting, *undated, *troubled, *calls, *_alerts(tx, open_alerts, tickets, now))
-        complete = complete and all_pending and all_waiting and all_calls and max(len(troubled), len(undated)) < limit
+        questions = _questions(tx, tickets, limit)
+        items += (*pending, *waiting, *undated, *troubled, *calls, *_alerts(tx, open_alerts, tickets, now), *questions)
+        longest = max(len(troubled), len(undated), len(questions))
+        complete = complete and all_pending and all_waiting and all_calls and longest < limit
     items = [_marked(item) if tickets.is_exercise(item.incident_id) else item for item in items]
     # What nothing is owed by yet comes last.
     items.sort(key=lambda item: (item.due_at is None, item.due_at or now))
@@ -134,6 +137,26 @@ def _calls(tx: AccessTransaction, tickets: "_Tickets", now: datetime, limit: int
             )
         )
     return items, whole
+
+
+def _questions(tx: AccessTransaction, tickets: "_Tickets", limit: int) -> list[AttentionItem]:
+    """Return what customers asked and nobody answered; the text itself is on the page of the notice."""
+    items = []
+    for question in tx.questions.unanswered(limit):
+        notice = tx.notices.require(question.notice_id)
+        items.append(
+            AttentionItem(
+                kind="question_waiting",
+                due_at=None,
+                overdue=False,
+                incident_id=notice.incident_id,
+                ticket=tickets.of(notice.incident_id),
+                customer_id=question.customer_id,
+                notice_id=notice.id,
+                what=f"asked {timestamp_text(question.asked_at)}",
+            )
+        )
+    return items
 
 
 def _failed_mails(alerts: Sequence[Alert]) -> list[AttentionItem]:

@@ -8,6 +8,7 @@ from service.ports.accounts import AccountRepository
 from service.ports.alerts import AlertRepository
 from service.ports.board import BoardRepository
 from service.ports.credentials import CredentialRepository
+from service.ports.drafts import DraftRepository
 from service.ports.figures import FigureRepository
 from service.ports.mails import MailRepository
 from service.ports.search import SearchRepository
@@ -51,6 +52,11 @@ class AccessTransaction(ErasureTransaction, InventoryTransaction, Protocol):
     @property
     def alerts(self) -> AlertRepository:
         """Alerts, and the questions whose answers raise them."""
+        ...
+
+    @property
+    def drafts(self) -> DraftRepository:
+        """Drafts of incidents."""
         ...
 
     @property

@@ -10,6 +10,7 @@ from notifications.errors import Fault, InvalidInputError
 from service.settings.access import AccessSettings, LimitSettings, MetricsSettings
 from service.settings.alerts import AlertSettings, EscalationSettings
 from service.settings.database import DatabaseSettings
+from service.settings.incoming_alerts import IncomingAlertSettings
 from service.settings.log import LogSettings, WitnessSettings
 from service.settings.mail import BounceSettings, ContactCheckSettings, MailSettings
 from service.settings.oidc import OidcSettings
@@ -41,6 +42,7 @@ class Settings(Part):
     witnesses: WitnessSettings = WitnessSettings()
     alerts: AlertSettings = AlertSettings()
     escalation: EscalationSettings = EscalationSettings()
+    incoming_alerts: IncomingAlertSettings = IncomingAlertSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()
     limits: LimitSettings = LimitSettings()

@@ -10,11 +10,30 @@ from service.web.api import health, metrics
 from service.web.api.accounts import accounts, members, memberships, sessions, tokens, trail
 from service.web.api.audit import audit, bundles
 from service.web.api.audit.log import log_router
-from service.web.api.customers import contacts, customers, erasures, profiles, reachability, transfer, webhooks
+from service.web.api.customers import (
+    contacts,
+    customer_export,
+    customers,
+    erasures,
+    profiles,
+    reachability,
+    transfer,
+    webhooks,
+)
 from service.web.api.errors import install_error_handlers
-from service.web.api.incidents import affected_customers, agreements, assessments, board, incidents, people, statements
+from service.web.api.incidents import (
+    affected_customers,
+    agreements,
+    alerts,
+    assessments,
+    board,
+    drafts,
+    incidents,
+    people,
+    statements,
+)
 from service.web.api.limits import RequestLimits
-from service.web.api.notices import acknowledgements, call_tasks, escalation, notices
+from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, questions
 from service.web.api.operations import attention, channels, keys, search, settings
 from service.web.api.requests import ApiContext
 from service.web.api.resources import resources as inventory
@@ -66,11 +85,16 @@ def create_app(
         # Before what takes an identifier in the place of ``board``.
         board,
         incidents,
+        drafts,
+        alerts,
         notices,
         acknowledgements,
+        questions,
+        inbox,
         # This router comes before the one whose paths have an identifier in the place of ``export``.
         transfer,
         customers,
+        customer_export,
         contacts,
         reachability,
         profiles,

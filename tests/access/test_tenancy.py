@@ -64,6 +64,7 @@ SCOPED = {
     "notices": "acknowledgements add_acknowledgement add_opening get of_incident openings page require seal"
     " seal_entry_id",
     "responses": "add get",
+    "questions": "add feedback get of_incident of_notice require save set_feedback",
     "search": "find",
     "sessions": "add_link drop_links of_account save_throttle throttle",
     "tokens": "of_account",

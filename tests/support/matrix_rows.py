@@ -63,6 +63,13 @@ ROWS = {
     f"GET {_V}/incidents/{{incident_id}}/classification": "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}/assessments":   "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/incidents/{{incident_id}}/assessments/{{customer_id}}": "++ ++ -- -- -- ++ -- ++",
+    f"POST {_V}/alerts":                                 "++ -- -- -- -- -- -- ++",
+    f"GET {_V}/drafts":                                  "++ -- -- -- -- -- -- ++",
+    f"POST {_V}/drafts":                                 "++ -- -- -- -- -- -- ++",
+    # The tried identifier belongs to no draft of an incident.
+    f"GET {_V}/drafts/{{draft_id}}":                     "00 -- -- -- -- -- -- 00",
+    f"PUT {_V}/drafts/{{draft_id}}":                     "00 -- -- -- -- -- -- 00",
+    f"DELETE {_V}/drafts/{{draft_id}}":                  "00 -- -- -- -- -- -- 00",
     f"GET {_V}/notices":                                 "++ ++ -- ++ ++ ++ ++ ++",
     f"GET {_V}/notices/{{notice_id}}":                   "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/preview":           "++ ++ -- -- -- ++ -- ++",
@@ -72,6 +79,14 @@ ROWS = {
     # Only the customer's own people acknowledge; the provider and auditors cannot.
     f"POST {_V}/notices/{{notice_id}}/acknowledgement":  "-- -- -- +0 +0 -- -- --",
     f"GET {_V}/notices/{{notice_id}}/acknowledgements":  "++ ++ -- +0 +0 ++ +0 ++",
+    f"GET {_V}/notices/{{notice_id}}/questions":         "++ ++ -- +0 +0 ++ +0 ++",
+    f"POST {_V}/notices/{{notice_id}}/questions":        "-- -- -- +0 +0 -- -- --",
+    f"GET {_V}/notices/{{notice_id}}/feedback":          "++ ++ -- +0 +0 ++ +0 ++",
+    f"PUT {_V}/notices/{{notice_id}}/feedback":          "-- -- -- +0 +0 -- -- --",
+    f"GET {_V}/questions":                               "++ ++ -- -- -- ++ -- ++",
+    # Nobody asked in this world by the identifier that is tried.
+    f"POST {_V}/questions/{{question_id}}/reply":        "00 -- -- -- -- -- -- 00",
+    f"GET {_V}/customers/{{customer_id}}/notices":       "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/incidents/{{incident_id}}/acknowledgements": "++ ++ -- -- -- ++ -- ++",
     f"GET {_V}/notices/{{notice_id}}/document":          "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/signature":         "++ ++ -- +0 +0 ++ +0 ++",
@@ -120,6 +135,7 @@ ROWS = {
     f"POST {_V}/customers/{{customer_id}}/profiles/dry-run": "++ ++ ++ +0 +0 ++ +0 --",
     f"GET {_V}/statements":                              "++ ++ -- -- -- ++ -- ++",
     f"POST {_V}/statements/{{statement_id}}/text":       "++ ++ -- -- -- ++ -- ++",
+    f"GET {_V}/customers/{{customer_id}}/export":        "++ ++ ++ +0 +0 ++ +0 --",
     f"GET {_V}/agreements":                              "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/agreements/{{agreement_id}}":             "++ ++ ++ ++ ++ ++ ++ ++",
     # Each finds what its roles may read.
@@ -198,7 +214,30 @@ ROWS = {
     "GET /incidents":                                   "++ ++ -- -- -- ++ -- ++",
     "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",
     "GET /notices/{notice_id}/words/{language}":        "++ ++ -- +0 +0 ++ +0 ++",
+    "GET /inbox":                                        "++ ++ -- ++ ++ ++ ++ ++",
+    "GET /inbox.csv":                                    "++ ++ -- ++ ++ ++ ++ ++",
+    "POST /notices/{notice_id}/questions":               "-- -- -- +0 +0 -- -- --",
+    "POST /notices/{notice_id}/feedback":                "-- -- -- +0 +0 -- -- --",
+    "GET /questions":                                    "++ ++ -- -- -- ++ -- ++",
+    "GET /questions/{question_id}":                      "00 00 -- -- -- 00 -- 00",
+    "POST /questions/{question_id}/reply":               "00 -- -- -- -- -- -- 00",
     "GET /customers/{customer_id}/reachability":        "++ ++ ++ +0 +0 ++ +0 --",
+    "GET /customers/{customer_id}/contacts":            "++ ++ ++ +0 +0 ++ +0 --",
+    "GET /customers/{customer_id}/contacts/new":        "-- -- ++ -- +0 -- -- --",
+    "POST /customers/{customer_id}/contacts":           "-- -- ++ -- +0 -- -- --",
+    "GET /customers/{customer_id}/contacts/{contact_id}": "-- -- ++ -- +0 -- -- --",
+    "POST /customers/{customer_id}/contacts/{contact_id}": "-- -- ++ -- +0 -- -- --",
+    "POST /customers/{customer_id}/contacts/{contact_id}/remove": "-- -- ++ -- +0 -- -- --",
+    "POST /customers/{customer_id}/contacts/{contact_id}/confirmation": "-- -- ++ -- +0 -- -- --",
+    "GET /customers/{customer_id}/levels":              "++ ++ ++ +0 +0 ++ +0 --",
+    "POST /customers/{customer_id}/levels":             "-- -- ++ -- +0 -- -- --",
+    "POST /customers/{customer_id}/levels/dry-run":     "++ ++ ++ +0 +0 ++ +0 --",
+    "GET /customers/{customer_id}/members":             "-- -- ++ +0 +0 ++ +0 --",
+    "POST /customers/{customer_id}/members":            "-- -- ++ -- +0 -- -- --",
+    # The tried identifier belongs to no membership.
+    "POST /customers/{customer_id}/members/{member_id}/remove": "-- -- 00 -- 00 -- -- --",
+    "GET /customers/{customer_id}/trail":               "++ ++ -- +0 +0 ++ +0 --",
+    "GET /customers/{customer_id}/data":                "++ ++ ++ +0 +0 ++ +0 --",
     "GET /customers/{customer_id}/webhooks":            "++ ++ ++ +0 +0 ++ +0 --",
     "POST /customers/{customer_id}/webhooks":           "-- -- ++ -- +0 -- -- --",
     "POST /customers/{customer_id}/webhooks/{endpoint_id}": "-- -- ++ -- +0 -- -- --",
@@ -214,6 +253,10 @@ ROWS = {
     "GET /incidents/new":                               "++ -- -- -- -- -- -- ++",
     "POST /incidents/new":                              "++ -- -- -- -- -- -- ++",
     "POST /incidents/new/consequence":                  "++ -- -- -- -- -- -- ++",
+    # A form without an identifier names no draft.
+    "POST /incidents/new/draft":                        "00 -- -- -- -- -- -- 00",
+    "GET /drafts":                                      "++ -- -- -- -- -- -- ++",
+    "POST /drafts/{draft_id}/discard":                  "00 -- -- -- -- -- -- 00",
     "GET /audit":                                        "++ ++ -- -- -- ++ -- --",
     "GET /inventory":                                   "++ ++ -- -- -- ++ -- --",
     "GET /inventory/lookup":                            "++ ++ -- -- -- ++ -- --",
@@ -274,6 +317,7 @@ ROWS = {
 _CONTACT = {"name": "N", "email": "n@own.example", "language": "en", "order": 9, "active": False}
 _BOUND = {"agreement_id": "secnumcloud_iaas_3_0", "effective_at": "2025-02-01T00:00:00Z"}
 
+_FEEDBACK = {"helped": "partly"}
 _PAUSE = {"reason": "R"}
 _CALL = {"number": "+33 1", "outcome": "no_answer"}
 _TOKEN = {"name": "N", "permissions": ["self"], "expires_at": "2000-01-01T00:00:00Z"}
@@ -285,6 +329,9 @@ BODIES = {
     f"POST {_V}/call-tasks/{{call_task_id}}/calls": _CALL,
     f"POST {_V}/call-tasks/{{call_task_id}}/close": {"reason": "R"},
     f"POST {_V}/call-tasks/{{call_task_id}}/reopen": {"reason": "R"},
+    f"POST {_V}/notices/{{notice_id}}/questions": {"text": "Q"},
+    f"PUT {_V}/notices/{{notice_id}}/feedback": _FEEDBACK,
+    f"POST {_V}/questions/{{question_id}}/reply": {"text": "R"},
     f"POST {_V}/customers/import": "name\r\n",
     f"POST {_V}/resources/import": "customer,kind,identifier\r\n",
     f"POST {_V}/resources/lookup": {"at": "2026-01-01T00:00:00Z", "hosts": ["st-07"]},
@@ -298,6 +345,9 @@ BODIES = {
     f"POST {_V}/incidents": lambda _names: facts(),
     f"POST {_V}/incidents/validate": lambda _names: facts(),
     f"POST {_V}/incidents/dry-run": lambda _names: facts(),
+    f"POST {_V}/alerts": {"version": "4", "alerts": []},
+    f"POST {_V}/drafts": {"facts": {}},
+    f"PUT {_V}/drafts/{{draft_id}}": {"facts": {}},
     f"PUT {_V}/incidents/{{incident_id}}/affected-customers/{{customer_id}}": lambda names: {
         "customer_id": names["customer_id"],
         "affected": "yes",

@@ -1,6 +1,6 @@
 """Customers within a scope, and what belongs to them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from notifications.customer.erasure import ErasureOrder
@@ -25,6 +25,9 @@ class ScopedCustomers(ScopedRepository):
 
     def require(self, customer_id: UUID) -> Customer:
         return required("customer", customer_id, self.get(customer_id))
+
+    def some(self, customer_ids: Collection[UUID]) -> Sequence[Customer]:
+        return self._tx.customers.some([each for each in customer_ids if self._scope.covers_customer(each)])
 
     def page(self, page: Page) -> tuple[list[Customer], str | None]:
         """Return every customer within the scope; few enough for one page, whatever its limit."""

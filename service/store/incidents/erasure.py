@@ -61,6 +61,8 @@ _ROWS_OF_CUSTOMER = (
     "DELETE FROM call_records WHERE task_id IN (SELECT id FROM call_tasks WHERE customer_id = ?)",
     "DELETE FROM call_tasks WHERE customer_id = ?",
     "DELETE FROM escalations WHERE customer_id = ?",
+    "DELETE FROM questions WHERE customer_id = ?",
+    "DELETE FROM feedback WHERE customer_id = ?",
     "DELETE FROM acknowledgements WHERE customer_id = ?",
     "DELETE FROM notice_openings WHERE customer_id = ?",
     "DELETE FROM inbox_items WHERE customer_id = ?",
@@ -68,6 +70,7 @@ _ROWS_OF_CUSTOMER = (
     f"DELETE FROM owed_evidence WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM seal_proofs WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM seal_timestamps WHERE notice_id IN {_NOTICES}",  # noqa: S608
+    f"DELETE FROM notice_subjects WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM sealed_notices WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM alerts WHERE notice_id IN {_NOTICES}",  # noqa: S608
     "DELETE FROM alerts WHERE customer_id = ?",

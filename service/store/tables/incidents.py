@@ -77,6 +77,25 @@ class DecisionRow(SQLModel, table=True):
     decision: str = columns.text()
 
 
+class IncidentDraftRow(SQLModel, table=True):
+    """``service.ports.drafts.IncidentDraft``; no foreign key, because the account may be deleted before it."""
+
+    __tablename__ = "incident_drafts"
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    owner_id: bytes | None = columns.identifier(nullable=True, index=True)
+    alert_key: str | None = columns.text(nullable=True, unique=True)
+    sealed: bytes = columns.binary()
+    created_at: int = columns.integer()
+    changed_at: int = columns.integer(index=True)
+    changed_by: str = columns.text()
+    is_touched: bool = columns.boolean()
+    resolved_at: int | None = columns.integer(nullable=True)
+    fired_at: int | None = columns.integer(nullable=True)
+    closed_at: int | None = columns.integer(nullable=True)
+    version: int = columns.integer()
+
+
 class StoredResponseRow(SQLModel, table=True):
     """``notifications.ports.StoredResponse`` with its idempotency key."""
 

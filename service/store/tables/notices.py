@@ -99,6 +99,14 @@ class OwedEvidenceRow(SQLModel, table=True):
     reason: str | None = columns.text(nullable=True)
 
 
+class NoticeSubjectRow(SQLModel, table=True):
+    """The subject lines of a sealed notice in every language, with case folded: what an inbox is searched by."""
+
+    __tablename__ = "notice_subjects"
+    notice_id: bytes = columns.identifier("sealed_notices.notice_id", primary_key=True)
+    lines: str = columns.text()
+
+
 class DeliveryRow(SQLModel, table=True):
     """``notifications.delivery.delivery.Delivery``, its lease, and its place in the queue.
 

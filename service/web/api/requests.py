@@ -65,6 +65,7 @@ MayReadIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_READ))
 MayChangeIncidents = Annotated[Access, Depends(Requires(Permission.INCIDENT_CHANGE))]
 MayReadNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_READ))]
 MayAcknowledgeNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_ACKNOWLEDGE))]
+MayAskQuestions = Annotated[Access, Depends(Requires(Permission.QUESTION_ASK))]
 MayReleaseNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_RELEASE))]
 MayOverrideRelease = Annotated[Access, Depends(Requires(Permission.NOTICE_OVERRIDE))]
 MayReadCustomers = Annotated[Access, Depends(Requires(Permission.CUSTOMER_READ))]

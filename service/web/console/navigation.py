@@ -22,6 +22,9 @@ AREAS = (
     Area("home", "/", Permission.SELF, at_provider=False),
     Area("incidents", "/incidents", Permission.INCIDENT_READ, at_provider=True),
     Area("declare", "/incidents/new", Permission.INCIDENT_DECLARE, at_provider=True),
+    # Who acknowledges is of a customer: nobody at the provider has an inbox.
+    Area("inbox", "/inbox", Permission.NOTICE_ACKNOWLEDGE, at_provider=False),
+    Area("questions", "/questions", Permission.INCIDENT_READ, at_provider=True),
     Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
     Area("inventory", "/inventory", Permission.RESOURCE_READ, at_provider=True),

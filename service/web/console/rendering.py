@@ -15,7 +15,7 @@ from notifications.wording.formats import moment
 from service.auth.caller import Caller
 from service.auth.permissions import Permission
 from service.settings.provider import ProviderSettings
-from service.web.console.catalogues import language_of, text
+from service.web.console.catalogues import has_text, language_of, text
 from service.web.console.forms import new_form_id
 from service.web.console.navigation import areas_of
 from service.web.console.static_files import static_path
@@ -76,6 +76,7 @@ def page(
     content = _environment.get_template(f"{template}.html.jinja").render(
         **(values or {}),
         t=say,
+        has=lambda key: has_text(key, language),
         words=lambda identifier: words(identifier, language),
         moment=shown_moment,
         iso=timestamp_text,

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import IO, Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from starlette.responses import Response
 
 from notifications.customer.inventory import InventoryKind, ResourceLookup
@@ -52,9 +52,9 @@ from service.web.api.resources.resource_schemas import (
     failed_out,
     resource_out,
 )
-from service.web.api.schemas import ProblemOut
+from service.web.api.schemas import ProblemOut, api_router
 
-router = APIRouter(tags=["resources"])
+router = api_router("/api/v1", tags=["resources"])
 
 _FORMATS: dict[str, ImportFormat] = {
     "text/csv": "csv",
