@@ -109,6 +109,8 @@ async def test_a_failure_is_looked_up_and_a_person_takes_over_whom_it_concerns(r
         done = await pages.post(f"{found.headers['location']}/confirmation", data=ada.form(**taken))
         lookup_id = found.headers["location"].rpartition("/")[2]
         assert done.headers["location"] == f"/incidents/new?customers={customers[1]['id']}&lookup={lookup_id}"
+        declaring = (await pages.get(done.headers["location"])).text
+        assert re.findall(r'name="customers" value="([^"]+)"[^>]* checked', declaring) == [customers[1]["id"]]
         kept = await running.parts.store.read(lambda tx: tx.resources.lookup(UUID(lookup_id)))
         assert [str(each) for each in kept.confirmed] == [customers[1]["id"]]
         assert kept.confirmed_by.startswith("account:")
@@ -129,6 +131,8 @@ async def test_a_proposal_goes_to_an_open_incident(running, api, customers, ada)
         taken = {"customer": [each["id"] for each in customers], "incident": incident["id"]}
         done = await pages.post(f"{found.headers['location']}/confirmation", data=ada.form(**taken))
         assert done.headers["location"].startswith(f"/incidents/{incident['id']}/customers?customers=")
+        table = (await pages.get(done.headers["location"])).text
+        assert sorted(re.findall(r'name="customer" value="([^"]+)"[^>]* checked', table)) == sorted(taken["customer"])
 
 
 @pytest.mark.parametrize(

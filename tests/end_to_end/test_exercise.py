@@ -3,6 +3,7 @@
 import base64
 import email
 import json
+import re
 from datetime import UTC, datetime
 from email import policy
 from uuid import UUID
@@ -208,7 +209,7 @@ async def test_the_log_has_it_apart_and_reports_leave_it_out(running, api, valmo
     assert report.exercises == 1
     assert {line.incident for line in report.lines} == {real["id"]}
     assert {item.incident for item in report.incidents} == {real["id"]}
-    assert report.standing_at(ReportStatus.MISSING, ReportStatus.LATE) == ()
+    assert report.with_status(ReportStatus.MISSING, ReportStatus.LATE) == ()
     assert report.overrides == ()
     figures = await store.read(lambda tx: tx.figures.collect(datetime.now(UTC)))
     assert (figures.open_exercises, dict(figures.unsealed)) == (1, {})
@@ -258,3 +259,38 @@ def test_a_webhook_says_that_it_is_an_exercise():
     event = json.loads(notice_event(sealed, message_id="<m@x>", source="s", console_url=None))
     assert (event["type"], event["data"]["exercise"]) == ("greffier.exercise.v1", True)
     assert json.loads(base64.b64decode(event["data"]["document"]))["exercise"] is True
+
+
+async def test_an_analyst_declares_one_on_the_page_and_a_contact_agrees_on_its_page(running, api, valmont):
+    ada = await person(running, "Ada", (Role.ANALYST, None))
+    alan = await person(running, "Alan", (Role.ADMINISTRATOR, None))
+    async with browser(running, ada) as pages:
+        assert 'name="exercise"' in (await pages.get("/incidents/new")).text
+        fields = {"title.en": "Drill", "summary.en": "A drill.", "aware_at": "2026-02-01T01:40", "time_zone": "UTC"}
+        done = await pages.post("/incidents/new", data=ada.form(exercise="yes", **fields))
+        assert done.status_code == 303, done.text
+        shown = (await pages.get(done.headers["location"])).text
+        assert "<title>EXERCISE" in shown
+        assert "EX-" in shown
+        assert 'class="exercise-mark">EXERCISE' in (await pages.get("/incidents")).text
+        refused = await pages.post("/incidents/new", data=ada.form(exercise="yes"))
+        assert re.search(r'name="exercise" value="yes" checked', refused.text)
+    contacts = (await ok(api.get(f"/customers/{valmont['id']}/contacts")))["items"]
+    silent = next(each for each in contacts if not each["takes_exercises"])
+    async with browser(running, alan) as pages:
+        path = f"/customers/{valmont['id']}/contacts/{silent['id']}"
+        assert 'name="takes_exercises"' in (await pages.get(path)).text
+        stated = {name: str(silent[name]) for name in ("name", "email", "language", "order", "role", "mail_content")}
+        form = alan.form(**stated, version=str(silent["version"]), active="yes", takes_exercises="yes")
+        answer = await pages.post(path, data=form)
+        assert answer.status_code == 303, answer.text
+    changed = await ok(api.get(f"/customers/{valmont['id']}/contacts"))
+    assert all(each["takes_exercises"] for each in changed["items"])
+
+
+async def test_an_incident_is_no_duplicate_of_an_exercise(api, valmont):
+    await exercise(api, valmont)
+    foreseen = await ok(api.post("/incidents/dry-run", json=facts()))
+    assert foreseen["possible_duplicates"] == []
+    again = await ok(api.post("/incidents/dry-run", json=facts(exercise=True)))
+    assert len(again["possible_duplicates"]) == 1

@@ -69,14 +69,17 @@ def foresee_incident(
     return Foresight(
         dry_run,
         next_question(facts, cases, agreements, dry_run.classification),
-        duplicates_of(tx, facts),
+        duplicates_of(tx, facts, exercise=exercise),
     )
 
 
-def duplicates_of(tx: Transaction, facts: IncidentFacts) -> tuple[PossibleDuplicate, ...]:
-    """Return the newest incidents that may be the same as one that is about to be declared."""
+def duplicates_of(tx: Transaction, facts: IncidentFacts, *, exercise: bool = False) -> tuple[PossibleDuplicate, ...]:
+    """Return the newest incidents that may be the same as one that is about to be declared.
+
+    An incident is never the same as an exercise.
+    """
     incidents, _ = tx.incidents.page(Page(COMPARED_MAX))
-    return possible_duplicates(facts, incidents)
+    return possible_duplicates(facts, (incident for incident in incidents if incident.exercise == exercise))
 
 
 def _dry_run(
