@@ -254,7 +254,7 @@ class IncidentFacts:
         return next((stated for stated in self.affected_customers if stated.customer_id == customer_id), None)
 
     def with_customers(self, stated: Sequence[AffectedCustomer], unlisted: Collection[UUID] = ()) -> "IncidentFacts":
-        """Return the facts with these statements about customers, in the place of earlier ones about the same.
+        """Return the facts with these statements about customers; each replaces an earlier one about the same customer.
 
         ``unlisted``: the customers of which nothing is stated any more. The order of the others stays.
         """

@@ -113,6 +113,8 @@ class MetricSources:
     witnesses: Callable[[], Sequence[WitnessState]] = tuple
     #: since when the current log key signs, None if not known; called in a thread as well
     log_key_since: Callable[[], datetime | None] = lambda: None
+    #: whether this process leads; None if not known
+    leads: Callable[[], bool | None] = lambda: None
 
 
 class Metrics:

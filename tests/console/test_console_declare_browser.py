@@ -283,7 +283,7 @@ async def test_two_tabs_do_not_overwrite_each_other(site):
         await other.goto(page.url)
         await typed_title(other, "Second tab")
         await page.get_by_label("Title").first.fill("First tab again")
-        await expect(page.locator("#draft-said")).to_contain_text("somebody else changed this draft")
+        await expect(page.locator("#draft-said")).to_contain_text("this draft was changed elsewhere")
         await page.get_by_role("button", name="Save as a draft").click()
         conflict = page.locator("#conflict")
         await expect(conflict).to_contain_text("Second tab")

@@ -183,7 +183,7 @@ async def test_on_a_conflict_both_texts_are_shown_and_nothing_is_overwritten(
     refused = await page.post(SAVE, data=analyst.form(**his, **{"title.en": "My title", "summary.en": XSS}))
     assert refused.status_code == 409
     said = html.unescape(visible_text(refused.text))
-    assert "Nothing was overwritten. Somebody else changed this draft in the meantime: Berta" in said
+    assert "Nothing was overwritten. This draft was changed elsewhere in the meantime: Berta" in said
     assert "Her title" in said
     assert 'value="My title"' in refused.text
     assert "<script>alert" not in refused.text
@@ -290,6 +290,8 @@ async def test_too_much_is_refused_and_nothing_is_lost(shared_service, page, ana
     of_form = await opened_form(page)
     refused = await page.post(SAVE, data=analyst.form(**of_form, **huge, **{"measures_taken.en": "y" * 100_000}))
     assert refused.status_code == 422
+    assert "too much text" in refused.text
+    assert huge["summary.de"] in refused.text
 
 
 async def test_what_nobody_changed_for_14_days_is_erased(shared_service):
@@ -354,3 +356,14 @@ async def test_an_answer_that_is_kept_holds_no_facts_in_clear(shared_service, sh
     for file in kept.glob("greffier.sqlite3*"):
         assert b"Mark-of-a-draft-in-clear" not in file.read_bytes()
     assert json.loads(first.content)["facts"] == body["facts"]
+
+
+async def test_drafts_are_on_the_board_for_those_who_may_declare(shared_service, page):
+    draft_id = await alert_draft(shared_service, "Board alert")
+    assert f"{PAGE}?draft={draft_id}" in (await page.get("/incidents")).text
+    approver = await person(shared_service, "Carl", (Role.APPROVER, None))
+    async with browser(shared_service, approver) as opened:
+        shown = await opened.get("/incidents")
+        assert shown.status_code == 200
+        assert "Board alert" not in shown.text
+        assert (await opened.get("/drafts")).status_code == 403

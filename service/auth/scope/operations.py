@@ -70,6 +70,16 @@ class ScopedDrafts(ScopedRepository):
         return self._tx.drafts.alerts_count()
 
 
+class ScopedAlerts(ScopedRepository):
+    """What a list of customers needs, for the provider's side; alerts themselves are for an unlimited scope."""
+
+    _name = "alerts"
+
+    def customers_without_contact(self, limit: int) -> Sequence[UUID]:
+        self._verify_at_provider("customers_without_contact")
+        return self._tx.alerts.customers_without_contact(limit)
+
+
 class ScopedFigures(ScopedRepository):
     """The numbers about the store, for the provider's side."""
 

@@ -9,7 +9,7 @@ from service.auth.scope.deliveries import ScopedDeliveries, ScopedEscalations
 from service.auth.scope.incidents import ScopedBoard, ScopedIncidents
 from service.auth.scope.log import ScopedAudit, ScopedLog
 from service.auth.scope.notices import ScopedNotices
-from service.auth.scope.operations import ScopedDrafts, ScopedFigures, ScopedMails, ScopedResponses
+from service.auth.scope.operations import ScopedAlerts, ScopedDrafts, ScopedFigures, ScopedMails, ScopedResponses
 from service.auth.scope.questions import ScopedQuestions
 from service.auth.scope.resources import ScopedResources
 from service.auth.scope.search import ScopedSearch
@@ -48,6 +48,7 @@ class ScopedTransaction:
         self.mails = ScopedMails(tx, scope)
         self.resources = ScopedResources(tx, scope)
         self.drafts = ScopedDrafts(tx, scope)
+        self.alerts = ScopedAlerts(tx, scope)
         self.figures = ScopedFigures(tx, scope)
         self.board = ScopedBoard(tx, scope)
         self.search = ScopedSearch(tx, scope)

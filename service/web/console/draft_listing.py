@@ -8,6 +8,8 @@ from uuid import UUID
 
 from notifications.incident import LANGUAGES
 from notifications.wording.formats import on_one_line
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access
 from service.auth.scope.visibility import OutOfScopeError
 from service.crypto.secret_box import SecretBox
 from service.drafts.drafts import DraftContent, content_of, drafts_of
@@ -15,6 +17,7 @@ from service.drafts.expiry import KEPT_FOR
 from service.ports.drafts import IncidentDraft
 from service.ports.store import AccessTransaction
 from service.web.console.facts_form import Fields
+from service.web.console.listing import access_under
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,15 @@ def listed_drafts(
 ) -> Sequence[ShownDraft]:
     """Return the drafts that an account may work on, for ``drafts_strip.html.jinja``."""
     return [shown_draft(tx, secret_box, draft, language) for draft in drafts_of(tx, account_id)]
+
+
+async def drafts_for(access: Access, secret_box: SecretBox, language: str) -> Sequence[ShownDraft]:
+    """Return the drafts that a caller may work on, for a page under another permission; none without the right."""
+    reading = access_under(access, Permission.INCIDENT_DECLARE)
+    if reading is None:
+        return ()
+    account_id = access.caller.account_id
+    return await reading.read(lambda tx: listed_drafts(tx, secret_box, account_id, language))
 
 
 def shown_draft(tx: AccessTransaction, secret_box: SecretBox, draft: IncidentDraft, language: str) -> ShownDraft:

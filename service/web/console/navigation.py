@@ -27,10 +27,12 @@ AREAS = (
     Area("questions", "/questions", Permission.INCIDENT_READ, at_provider=True),
     Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
+    Area("customers", "/customers", Permission.CUSTOMER_READ, at_provider=True),
     Area("inventory", "/inventory", Permission.RESOURCE_READ, at_provider=True),
     # Of two entries of one name, the first that may be opened is shown.
     Area("inventory", "/inventory/import", Permission.RESOURCE_CHANGE, at_provider=True),
     Area("audit", "/audit", Permission.LOG_READ, at_provider=True),
+    Area("administration", "/administration", Permission.SETTING_READ, at_provider=True),
     Area("account", "/account", Permission.SELF, at_provider=False),
 )
 

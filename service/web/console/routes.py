@@ -39,6 +39,16 @@ from service.web.console.pages import (
     verify_page,
     webhooks_page,
 )
+from service.web.console.pages.administration import (
+    account_forms,
+    account_list,
+    alerts_page,
+    health_page,
+    index_page,
+    keys_page,
+    settings_page,
+)
+from service.web.console.pages.customers import erasure_order, form_page, import_page, list_page, overview_page
 from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
 
 
@@ -66,6 +76,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
     app.state.acknowledge_links = parts.acknowledge_links
     app.state.oidc = parts.oidc
     app.state.demonstration = parts.demonstration
+    # Only ``greffier demo`` offers people to sign in as: no setting does.
+    app.state.demo_sign_in = None
     add_routes(
         app,
         static_files.router,
@@ -98,6 +110,19 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         customer_members.router,
         customer_trail.router,
         customer_data.router,
+        # Before what takes an identifier in the place of ``new``.
+        list_page.router,
+        form_page.router,
+        import_page.router,
+        overview_page.router,
+        index_page.router,
+        alerts_page.router,
+        health_page.router,
+        keys_page.router,
+        settings_page.router,
+        account_list.router,
+        account_forms.router,
+        erasure_order.router,
         credential_pages.router,
         session_pages.router,
         *incident.routers,

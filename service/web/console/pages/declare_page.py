@@ -223,6 +223,10 @@ async def save(request: Request, context: Context, access: MayDeclare) -> Respon
         is_there = standing is not None and standing.closed_at is None and is_visible(standing, account_id)
         visible = standing if is_there else None
         return await _conflict(request, context, access, fields, of_form, visible)
+    except InvalidInputError:
+        if form["fragment"]:
+            return JSONResponse({"conflict": False}, _CONFLICT)
+        return await _shown(request, context, access, fields, of_form=of_form, said="too_large", status=_UNPROCESSABLE)
     if form["fragment"]:
         shape = {"version": draft.version, "saved_at": timestamp_text(draft.changed_at)}
         return JSONResponse(shape)
