@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from notifications.ports.transaction import ErasureTransaction
+from notifications.ports.transaction import ErasureTransaction, InventoryTransaction
 from service.ports.accounts import AccountRepository
 from service.ports.alerts import AlertRepository
 from service.ports.board import BoardRepository
@@ -19,7 +19,7 @@ from service.ports.tokens import TokenRepository
 ResultT = TypeVar("ResultT")
 
 
-class AccessTransaction(ErasureTransaction, Protocol):
+class AccessTransaction(ErasureTransaction, InventoryTransaction, Protocol):
     """One unit of work that also reaches accounts, credentials, the service's own mails and alerts.
 
     As in ``Transaction``. These repositories write no audit entry: the caller that changes something appends its own.

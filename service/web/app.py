@@ -37,6 +37,7 @@ from service.web.api.limits import RequestLimits
 from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, questions
 from service.web.api.operations import attention, channels, keys, search, settings
 from service.web.api.requests import ApiContext
+from service.web.api.resources import resources as inventory
 from service.web.api.schemas import add_routes
 from service.web.console.routes import ConsoleParts, install_console
 from service.web.live import LiveEvents
@@ -120,6 +121,7 @@ def create_app(
         trail,
         webhooks,
         erasures,
+        inventory,
     )
     add_routes(app, *(resource.router for resource in resources), erasures.of_strangers, health.router, metrics.router)
     add_routes(app, log_router(public=context.settings.log.public))

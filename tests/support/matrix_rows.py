@@ -41,6 +41,7 @@ OPEN = {
 
 #                                                       an ap ad me ma au ao se
 _V = "/api/v1"
+_RESOURCE = f"{_V}/customers/{{customer_id}}/resources/{{kind}}/{{identifier:path}}"
 ROWS = {
     f"POST {_V}/incidents":                              "++ -- -- -- -- -- -- ++",
     f"POST {_V}/incidents/validate":                     "++ -- -- -- -- -- -- ++",
@@ -96,6 +97,15 @@ ROWS = {
     f"GET {_V}/notices/{{notice_id}}/deliveries":        "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/deliveries/{{delivery_id}}/message": "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/deliveries/{{delivery_id}}/returned/{{returned_id}}": "00 -- -- -- -- -- -- --",
+    f"POST {_V}/resources/import":                       "++ -- ++ -- -- -- -- ++",
+    f"GET {_V}/resources":                               "++ ++ -- -- -- ++ -- --",
+    f"POST {_V}/resources/lookup":                       "++ ++ -- -- -- ++ -- --",
+    f"GET {_V}/resources/lookups/{{lookup_id}}":         "++ ++ -- -- -- ++ -- --",
+    f"POST {_V}/resources/lookups/{{lookup_id}}/confirmation": "++ -- -- -- -- -- -- ++",
+    f"GET {_RESOURCE}":                                  "00 00 -- -- -- 00 -- --",
+    f"PUT {_RESOURCE}":                                  "++ -- ++ -- -- -- -- ++",
+    # The analyst comes first and ends it; for the others there is nothing left to end.
+    f"DELETE {_RESOURCE}":                               "++ -- 00 -- -- -- -- 00",
     f"POST {_V}/customers":                              "-- -- ++ -- -- -- -- --",
     f"GET {_V}/customers":                               "++ ++ ++ ++ ++ ++ ++ --",
     f"GET {_V}/customers/{{customer_id}}":               "++ ++ ++ +0 +0 ++ +0 --",
@@ -284,6 +294,14 @@ ROWS = {
     "POST /administration/accounts/{account_id}/tokens": "-- -- ++ -- -- -- -- --",
     "POST /administration/accounts/{account_id}/tokens/{token_id}/revoke": "-- -- 00 -- -- -- -- --",
     "GET /audit":                                        "++ ++ -- -- -- ++ -- --",
+    "GET /inventory":                                   "++ ++ -- -- -- ++ -- --",
+    "GET /inventory/lookup":                            "++ ++ -- -- -- ++ -- --",
+    "POST /inventory/lookup":                           "++ ++ -- -- -- ++ -- --",
+    "GET /inventory/lookups/{lookup_id}":               "++ ++ -- -- -- ++ -- --",
+    "POST /inventory/lookups/{lookup_id}/confirmation": "++ -- -- -- -- -- -- ++",
+    "GET /inventory/import":                            "++ -- ++ -- -- -- -- ++",
+    "POST /inventory/import":                           "++ -- ++ -- -- -- -- ++",
+    "POST /inventory/import/confirmed":                 "++ -- ++ -- -- -- -- ++",
     "GET /channels":                                     "++ ++ ++ -- -- ++ -- --",
     "POST /channels/{channel}/pause":                   "++ -- ++ -- -- -- -- --",
     "POST /channels/{channel}/resume":                  "++ -- ++ -- -- -- -- --",
@@ -351,6 +369,9 @@ BODIES = {
     f"PUT {_V}/notices/{{notice_id}}/feedback": _FEEDBACK,
     f"POST {_V}/questions/{{question_id}}/reply": {"text": "R"},
     f"POST {_V}/customers/import": "name\r\n",
+    f"POST {_V}/resources/import": "customer,kind,identifier\r\n",
+    f"POST {_V}/resources/lookup": {"at": "2026-01-01T00:00:00Z", "hosts": ["st-07"]},
+    f"POST {_V}/resources/lookups/{{lookup_id}}/confirmation": lambda names: {"customer_ids": [names["customer_id"]]},
     f"POST {_V}/customers/{{customer_id}}/members": {"email": "m@own.example"},
     f"POST {_V}/accounts": {"kind": "service", "name": "N"},
     f"PUT {_V}/accounts/{{account_id}}": {"name": "N", "language": "en", "active": True},

@@ -28,6 +28,7 @@ from service.store.incidents.incidents import IncidentRecords
 from service.store.incidents.notices import NoticeRecords
 from service.store.incidents.questions import QuestionRecords
 from service.store.incidents.reachability import ReachabilityRecords
+from service.store.incidents.resources import ResourceRecords
 from service.store.incidents.seals import SealRecords
 from service.store.log.audit import AuditRecords
 from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
@@ -97,6 +98,7 @@ class SqlTransaction:
     log = Repository(_Log)
     responses = Repository(ResponseRecords)
     erasures = Repository(ErasureRecords)
+    resources = Repository(ResourceRecords)
     accounts = Repository(AccountRecords)
     credentials = Repository(CredentialRecords)
     sessions = Repository(SessionRecords)
