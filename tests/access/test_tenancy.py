@@ -57,7 +57,7 @@ SCOPED = {
     "erasures": "obstacles order",
     "escalations": "call_tasks_of_notice get hasten save save_call_task",
     "figures": "collect",
-    "incidents": "current_decisions decisions facts_at get page require",
+    "incidents": "by_ticket current_decisions decisions facts_at get page require",
     "log": "checkpoint cosignatures node_hashes size timestamped_checkpoint timestamped_sizes",
     "mails": "add",
     "notices": "acknowledgements add_acknowledgement add_opening get of_incident openings page require seal"

@@ -15,7 +15,6 @@ from service.web.console import static_files
 from service.web.console.failures import install_page_errors
 from service.web.console.pages import (
     acknowledge_pages,
-    audit_page,
     call_pages,
     channel_page,
     erasure_page,
@@ -25,6 +24,7 @@ from service.web.console.pages import (
     verify_page,
     webhooks_page,
 )
+from service.web.console.pages.audit import report_page
 from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
 
 
@@ -65,7 +65,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         acknowledge_pages.router,
         home.router,
         notice_page.router,
-        audit_page.router,
+        report_page.router,
         channel_page.router,
         call_pages.router,
         reachability_page.router,

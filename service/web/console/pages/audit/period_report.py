@@ -42,11 +42,13 @@ class PeriodReport:
     erased: Mapping[str, datetime]
 
 
-async def report_for_period(access: Access, starts_at: datetime, ends_at: datetime, wanted: str) -> PeriodReport:
+async def report_for_period(
+    access: Access, starts_at: datetime, ends_at: datetime, wanted: str, ticket: str = ""
+) -> PeriodReport:
     """Return the report on the incidents declared from ``starts_at`` until before ``ends_at``, within the scope.
 
-    ``wanted`` is part of a customer's name; only lines of such customers are returned. The read of an auditor is logged
-    before the function returns.
+    ``wanted`` is part of a customer's name; only lines of such customers are returned. ``ticket`` names one incident
+    instead of the period. The read of an auditor is logged before the function returns.
 
     1. Find where the period begins in the log, and every declaration in the period.
     2. Read every entry of each incident, newest incidents first, up to a limit.
@@ -54,14 +56,18 @@ async def report_for_period(access: Access, starts_at: datetime, ends_at: dateti
     """
     # 1.
     size = await access.store.read(lambda tx: tx.log.size())
-    first = await _first_since(access, starts_at, size)
-    declared = await _declared_within(access, first, size, starts_at, ends_at)
+    if ticket:
+        incident = await access.store.read(lambda tx: access.view(tx).incidents.by_ticket(ticket))
+        declared = [] if incident is None else [str(incident.id)]
+    else:
+        first = await _first_since(access, starts_at, size)
+        declared = await _declared_within(access, first, size, starts_at, ends_at)
     # 2.
     builder, read, begun = ReportBuilder(), 0, 0
-    for incident in reversed(declared):
+    for incident_id in reversed(declared):
         if begun == _INCIDENTS_MAX or read >= _ENTRIES_MAX:
             break
-        read += await _take(access, builder, incident)
+        read += await _take(access, builder, incident_id)
         begun += 1
     # 3.
     findings = builder.findings(access.clock.now(), whole=False)
