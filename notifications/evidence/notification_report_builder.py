@@ -63,8 +63,8 @@ class ReportBuilder:
 
     def __init__(self) -> None:
         self._cases: dict[tuple[str, str], _Case] = {}
-        #: by incident: entry and time of its declaration; its ticket; the last stated number of customers and its entry;
-        #: the last stated moment of awareness
+        #: by incident: entry and time of its declaration; its ticket; the last stated number of customers and its
+        #: entry; the last stated moment of awareness
         self._declared: dict[str, tuple[int, datetime]] = {}
         self._tickets: dict[str, str] = {}
         self._stated: dict[str, tuple[int, int]] = {}

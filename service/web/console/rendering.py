@@ -61,8 +61,8 @@ def page(
     """Return the page that a template makes.
 
     ``secret_in_path``: the browser must not send the address of the page to anybody, not even to this service. On other
-    pages it may send this service's origin to this service: the forms are checked by it. ``frames``: the page shows one of our own.
-    ``language``: of the reader where we know it by other means than its account and its browser.
+    pages it may send this service's origin to this service: the forms are checked by it. ``frames``: the page
+    shows one of our own. ``language``: of the reader where we know it by other means than its account and its browser.
     """
     language = language or reader_language(request, caller)
 
