@@ -30,6 +30,7 @@ from notifications.audit.note import verifier_key
 from service.audit_log.fsck.check import check_log
 from service.store import migrate_store
 from service.store.engines.sqlite import connect
+from service.store.log.audit import INSERT_ENTRY, row_of_entry
 
 ORIGIN = "log.example.org"
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
@@ -88,8 +89,7 @@ def fill(path: Path, count: int) -> None:
         edge = {node: made.get(node) or known[node] for node in complete_subtrees(0, grown.size)}
         numbered = list(enumerate(zip(entries, leaves, strict=True), start + 1))
         database.execute("BEGIN")
-        rows = [(position, item.id.bytes, leaf) for position, (item, leaf) in numbered]
-        database.executemany("INSERT INTO audit_entries (position, id, leaf) VALUES (?, ?, ?)", rows)
+        database.executemany(INSERT_ENTRY, [row_of_entry(at, item, leaf) for at, (item, leaf) in numbered])
         named = [(*pair, position) for position, (item, _) in numbered for pair in item.subjects.items()]
         database.executemany("INSERT INTO audit_subjects (kind, identifier, position) VALUES (?, ?, ?)", named)
         opened = [(at, one.name, one.salt, one.value) for at, (item, _) in numbered for one in item.openings]

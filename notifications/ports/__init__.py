@@ -23,6 +23,7 @@ from notifications.ports.log import TimestampedCheckpoint as TimestampedCheckpoi
 from notifications.ports.notices import NoticeRepository as NoticeRepository
 from notifications.ports.paging import Extent as Extent
 from notifications.ports.paging import Page as Page
+from notifications.ports.paging import intersected as intersected
 from notifications.ports.responses import ResponseRepository as ResponseRepository
 from notifications.ports.responses import StoredResponse as StoredResponse
 from notifications.ports.signing import Signer as Signer

@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from notifications.audit.entry import AuditEntry
-from notifications.ports.paging import Page
+from notifications.ports.paging import Extent, Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +20,27 @@ class SequencedEntry:
 
 
 class AuditRepository(Protocol):
-    """The entries of the audit log. Every change is committed together with its entry."""
+    """The entries of the audit log. Every change is committed together with its entry.
+
+    An extent (``within``, None for every entry) covers an entry by the entry's own moment; one of a customer covers the
+    entries that name the customer; one of what was served covers no entry about a notice that was not sealed, and of an
+    incident what happened until the latest notice that the customer got.
+    """
 
     def append(self, entries: Iterable[AuditEntry]) -> None:
         """Append entries in this order. They are pending until the sequencer has added them to the tree."""
         ...
 
-    def get(self, entry_id: UUID) -> SequencedEntry | None:
+    def get(self, entry_id: UUID, *, within: tuple[Extent, ...] | None = None) -> SequencedEntry | None:
         """Return an entry by id, or None while it is not sequenced."""
         ...
 
-    def entries(self, start: int, limit: int) -> Sequence[SequencedEntry]:
-        """Return at most ``limit`` sequenced entries, from an index upwards."""
+    def at(self, index: int, *, within: tuple[Extent, ...] | None = None) -> SequencedEntry | None:
+        """Return the entry at an index of the tree, or None."""
+        ...
+
+    def entries(self, start: int, limit: int, *, within: tuple[Extent, ...] | None = None) -> Sequence[SequencedEntry]:
+        """Return the first ``limit`` sequenced entries from an index upwards; fewer only at the end of the log."""
         ...
 
     def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:

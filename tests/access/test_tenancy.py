@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import httpx2
@@ -49,7 +49,7 @@ async def test_what_lies_outside_cannot_be_reached_even_by_a_defect_of_ours(runn
 #: What a limited scope is given of each repository, in a form of its own; a change of this list is a decision.
 SCOPED = {
     "accounts": "add add_offer by_email get grants grants_at offers offers_at page remove_grant remove_offer require",
-    "audit": "about append entries get openings",
+    "audit": "about append at entries get openings",
     "credentials": "passkeys password totp",
     "customers": "add_contact add_profile bindings contact contacts get latest_reachability_checks page profiles"
     " pseudonym require require_contact save_contact",
@@ -185,6 +185,34 @@ async def test_an_auditor_of_a_period_sees_what_lies_in_it(running, api, world):
         "around": (200, 200, 2, 2, True),
         "after": (404, 404, 0, 0, False),
     }
+
+
+async def test_pages_of_the_log_are_full_for_an_auditor_of_a_period_and_say_nothing_of_the_rest(running, api, world):
+    parts = running.parts
+    await parts.sequencer.included(await _marker(running))
+    moments = [json.loads(each.leaf)["at"] for each in await parts.store.read(lambda tx: tx.audit.entries(0, 9999))]
+    start, end = (datetime.fromisoformat(sorted(moments)[at]) for at in (len(moments) // 3, 2 * len(moments) // 3))
+    wanted = [index for index, at in enumerate(moments) if start <= datetime.fromisoformat(at) < end]
+    assert 10 < len(wanted) < len(moments)
+    _, token = await account(running, "Period", (Role.AUDITOR, None, start, end))
+    async with client(running, token) as theirs:
+        for params in ({}, {"customer_id": world.own["customer_id"]}, {"incident_id": world.own["incident_id"]}):
+            whole = (await ok(theirs.get("/audit/entries", params=params | {"limit": 200})))["items"]
+            indices = [item["index"] for item in whole]
+            assert indices
+            assert set(indices) <= set(wanted)
+            assert params or indices == wanted
+            paged, cursor = [], None
+            while cursor or not paged:
+                part = params | {"limit": 3} | ({"cursor": cursor} if cursor else {})
+                page = await ok(theirs.get("/audit/entries", params=part))
+                cursor = page["next_cursor"]
+                assert len(page["items"]) == 3 or cursor is None
+                paged += [item["index"] for item in page["items"]]
+            assert paged == indices
+        for index in range(len(moments)):
+            for path in (f"/audit/entries/{index}", f"/audit/entries/{index}/proof"):
+                assert ((await theirs.get(path)).status_code == 200) == (index in wanted), path
 
 
 async def _traces(running):

@@ -857,11 +857,11 @@ class TestAuditLog:
         assert await store.read(lambda tx: tx.audit.pending(7)) == pending[:7]
 
     async def test_nothing_is_in_the_log_before_it_is_sequenced(self, store):
-        entry = make_entry({"incident": "x"})
+        entry = make_entry({"incident": str(NOBODY)})
         await store.write(lambda tx: tx.audit.append([entry]))
 
         def look(tx):
-            about = tx.audit.about("incident", "x", Page(5))
+            about = tx.audit.about("incident", str(NOBODY), Page(5))
             return tx.log.size(), tx.log.checkpoint(), list(tx.audit.entries(0, 9)), about, tx.audit.get(entry.id)
 
         assert await store.read(look) == (0, None, [], ([], None), None)
@@ -942,14 +942,96 @@ class TestAuditLog:
             await store.read(lambda tx: tx.log.node_hashes([(0, 0), (1, 0)]))
 
     async def test_entries_about_one_subject_oldest_first(self, store):
-        about = [make_entry({"incident": "a", "customer": "c"}) for _ in range(5)]
-        others = [make_entry({"incident": "b", "customer": "a"}) for _ in range(5)]
+        one, other = str(uuid4()), str(uuid4())
+        about = [make_entry({"incident": one, "customer": "c"}) for _ in range(5)]
+        others = [make_entry({"incident": other, "customer": one}) for _ in range(5)]
         for pair in zip(about, others, strict=True):
             await store.write(lambda tx, pair=pair: tx.audit.append(pair))
         await store.write(self.grow)
-        found = await read_pages(store, lambda tx, page: tx.audit.about("incident", "a", page))
+        found = await read_pages(store, lambda tx, page: tx.audit.about("incident", one, page))
         assert [item.entry_id for item in found] == [entry.id for entry in about]
         assert [item.index for item in found] == [0, 2, 4, 6, 8]
+
+    async def test_entries_of_a_period_fill_each_page(self, store):
+        # Times are nearly in the order of the log, but not quite.
+        minutes = [0, 1, 5, 2, 6, 3, 7, 4, 8, 9]
+        entries = [make_entry(at=after(minutes=minute)) for minute in minutes]
+        await store.write(lambda tx: tx.audit.append(entries))
+        await store.write(self.grow)
+        start, end = after(minutes=2), after(minutes=6)
+        for within, indices in (
+            (None, list(range(10))),
+            ((Extent(),), list(range(10))),
+            ((Extent(starts_at=start),), [2, 3, 4, 5, 6, 7, 8, 9]),
+            ((Extent(ends_at=end),), [0, 1, 2, 3, 5, 7]),
+            ((Extent(starts_at=start, ends_at=end),), [2, 3, 5, 7]),
+            ((Extent(ends_at=start), Extent(starts_at=after(minutes=9))), [0, 1, 9]),
+            ((), []),
+        ):
+
+            def look(tx, within=within):
+                whole = [item.index for item in tx.audit.entries(0, 99, within=within)]
+                pages, at = [], 0
+                while found := tx.audit.entries(at, 2, within=within):
+                    pages += [item.index for item in found]
+                    at = pages[-1] + 1
+                each = [index for index in range(11) if tx.audit.at(index, within=within) is not None]
+                named = [index for index, entry in enumerate(entries) if tx.audit.get(entry.id, within=within)]
+                return whole, pages, each, named
+
+            assert await store.read(look) == (indices,) * 4, within
+
+    async def test_a_customer_s_entries_are_those_about_what_it_was_served(self, store, customer, incident):
+        other = make_customer()
+        draft, sealed = make_notice(incident, customer), make_notice(incident, customer, sequence=2)
+        foreign = make_notice(incident, other, sequence=3, state=NoticeState.SEALED, sealed_at=after(hours=9))
+        sealed = replace(sealed, state=NoticeState.SEALED, sealed_at=after(minutes=5))
+        await store.write(lambda tx: tx.customers.add(other, SALT))
+        await store.write(lambda tx: tx.notices.add([draft, sealed, foreign]))
+        own, theirs = {"customer": "aa"}, {"customer": "bb"}
+        told, unheard = {"incident": str(incident.id)}, {"incident": str(uuid4())}
+        subjects = [
+            own,
+            theirs,
+            {"incident": told["incident"]},
+            own | told,
+            own | unheard,
+            own | told | {"notice": str(draft.id)},
+            own | told | {"notice": str(sealed.id)},
+            own | told | {"notice": str(foreign.id)},
+            theirs | told | {"notice": str(foreign.id)},
+            own | {"account": "aa"},
+        ]
+        entries = [make_entry(each, at=after(minutes=minute)) for minute in (1, 5, 6) for each in subjects]
+        await store.write(lambda tx: tx.audit.append(entries))
+        await store.write(self.grow)
+        served = Extent(customer.id, served_only=True, pseudonym="aa")
+        # Of the incident it sees what happened until the notice that it got.
+        expected = [0, 3, 6, 9, 10, 13, 16, 19, 20, 26, 29]
+        for within, indices in (
+            ((served,), expected),
+            ((replace(served, starts_at=after(minutes=5)),), [10, 13, 16, 19, 20, 26, 29]),
+            ((replace(served, ends_at=after(minutes=5)),), [0, 3, 6, 9]),
+            ((served, Extent(other.id, served_only=True, pseudonym="bb")), sorted([*expected, 1, 8, 11, 18, 21, 28])),
+            ((Extent(starts_at=after(minutes=6)), served), [0, 3, 6, 9, 10, 13, 16, 19, *range(20, 30)]),
+        ):
+            listed = await store.read(lambda tx, within=within: list(tx.audit.entries(0, 99, within=within)))
+            assert [item.index for item in listed] == indices, within
+            found = await read_pages(
+                store,
+                lambda tx, page, within=within: tx.audit.about("customer", "aa", replace(page, within=within)),
+            )
+            own_indices = [index for index in indices if subjects[index % 10].get("customer") == "aa"]
+            assert [item.index for item in found] == own_indices, within
+            assert own_indices == await store.read(
+                lambda tx, within=within: [
+                    index
+                    for index, entry in enumerate(entries)
+                    if tx.audit.get(entry.id, within=within)
+                    and tx.audit.at(index, within=within)
+                    and entry.subjects.get("customer") == "aa"
+                ]
+            )
 
     async def test_openings_stay_beside_the_log(self, store):
         entry = make_entry(openings=[("document", b"value"), ("signature", b"\x00" * 1000)])

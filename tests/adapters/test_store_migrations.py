@@ -6,17 +6,22 @@ from contextlib import closing
 from dataclasses import replace
 from uuid import uuid4
 
+import psycopg
 import pytest
 from alembic import command
 from alembic.config import Config
 
+from notifications.audit.entry import leaf_bytes
 from notifications.customer.records import MailContent
 from notifications.errors import StoreUnavailableError
 from notifications.notice import NoticeState
-from notifications.ports import InboxItem, StoredResponse
+from notifications.ports import Extent, InboxItem, StoredResponse
 from service.store import migrate_store, open_store
-from service.store.engines.migration import sqlite_engine
+from service.store.engines.migration import postgresql_engine, sqlite_engine
 from service.store.engines.triggers import APPEND_ONLY, sqlite_triggers
+from service.store.log.audit import row_of_entry
+from service.store.sql.encoding import to_microseconds
+from support.postgresql_server import postgresql_server
 from support.records import (
     NOW,
     SALT,
@@ -139,6 +144,49 @@ async def test_what_the_first_release_stored_is_there_unchanged_and_works_on(fir
     await store.write(lambda tx: tx.customers.save_contact(changed, 1))
     (due,) = await store.write(lambda tx: tx.deliveries.lease(after(days=1), after(days=2), 9))
     assert (due.notice, due.contact, due.customer.four_eyes) == (notices[0], changed, False)
+    await store.close()
+
+
+def migrate_postgresql(address, revision):
+    """Bring an empty database to where a release left it."""
+    configuration = Config()
+    configuration.set_main_option("script_location", "service.store:migrations")
+    engine = postgresql_engine(address)
+    with engine.begin() as connection:
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, revision)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+async def test_entries_of_earlier_releases_are_listed_by_what_their_leaves_say(engine, tmp_path):
+    incident_id, notice_id = uuid4(), uuid4()
+    about = {"incident": str(incident_id), "customer": "aa", "notice": str(notice_id)}
+    entries = [make_entry({"account": "a"}, at=after(minutes=1)), make_entry(about, at=after(microseconds=-1))]
+    entries += [make_entry() for _ in range(1500)]
+    rows = [(number, entry.id.bytes, leaf_bytes(entry)) for number, entry in enumerate(entries, 1)]
+    insert = "INSERT INTO audit_entries (position, id, leaf) VALUES"
+    if engine == "sqlite":
+        location = tmp_path / "earlier.sqlite3"
+        make_database(location, "0009")
+        with closing(sqlite3.connect(location)) as connection, connection:
+            connection.executemany(f"{insert} (?, ?, ?)", rows)
+    else:
+        location = postgresql_server().empty_database()
+        migrate_postgresql(location, "0009")
+        with psycopg.connect(location) as connection, connection.cursor() as cursor:
+            cursor.executemany(f"{insert} (%s, %s, %s)", rows)
+    store = open_store(location)
+    found = await store.read(lambda tx: tx._session.all("SELECT * FROM audit_entries ORDER BY position"))
+    assert found == [row_of_entry(number, entry, leaf_bytes(entry)) for number, entry in enumerate(entries, 1)]
+    assert found[0][3:] == (to_microseconds(entries[0].at), None, None)
+    assert found[1][3:] == (to_microseconds(entries[1].at), incident_id.bytes, notice_id.bytes)
+    await store.write(lambda tx: tx.log.grow(0, tx.audit.pending(9999), [], b"checkpoint"))
+    period = (Extent(starts_at=after(seconds=1)),)
+    assert [item.index for item in await store.read(lambda tx: tx.audit.entries(0, 9, within=period))] == [0]
+    # The rules of the table are what they were.
+    with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError), match="append-only"):
+        await store.write(lambda tx: tx._session.execute("UPDATE audit_entries SET recorded_at = 0"))
     await store.close()
 
 

@@ -30,18 +30,43 @@ class MemoryAudit(MemoryRepository):
         entry_id = self._records.sequenced[index]
         return SequencedEntry(index, entry_id, self._records.entries[entry_id])
 
-    def entries(self, start, limit):
-        return [self._sequenced_entry(index) for index in range(len(self._records.sequenced))[start : start + limit]]
+    def _all(self, within):
+        everything = [self._sequenced_entry(index) for index in range(self._tx.log.size())]
+        return [item for item in everything if within is None or any(self._covers(each, item) for each in within)]
+
+    def _covers(self, extent, item):
+        leaf = parse_leaf(item.leaf)
+        return (
+            (extent.customer_id is None or leaf.subjects.get("customer") == extent.pseudonym)
+            and (extent.starts_at is None or extent.starts_at <= leaf.at)
+            and (extent.ends_at is None or leaf.at < extent.ends_at)
+            and (not extent.served_only or self._was_served(extent.customer_id, leaf))
+        )
+
+    def _was_served(self, customer_id, leaf):
+        sealed = [
+            notice
+            for notice in self._records.notices.values()
+            if notice.customer_id == customer_id and notice.state is NoticeState.SEALED
+        ]
+        if "notice" in leaf.subjects:
+            return any(str(notice.id) == leaf.subjects["notice"] for notice in sealed)
+        return "incident" not in leaf.subjects or any(
+            str(notice.incident_id) == leaf.subjects["incident"] and leaf.at <= notice.sealed_at for notice in sealed
+        )
+
+    def entries(self, start, limit, *, within=None):
+        return [item for item in self._all(within) if item.index >= start][:limit]
 
     def about(self, kind, identifier, page):
-        everything = [self._sequenced_entry(index) for index in range(self._tx.log.size())]
-        found = [item for item in everything if parse_leaf(item.leaf).subjects.get(kind) == identifier]
+        found = [item for item in self._all(page.within) if parse_leaf(item.leaf).subjects.get(kind) == identifier]
         return page_of("entries", page, found, lambda item: item.index)
 
-    def get(self, entry_id):
-        if entry_id not in self._records.sequenced:
-            return None
-        return self._sequenced_entry(self._records.sequenced.index(entry_id))
+    def get(self, entry_id, *, within=None):
+        return next((item for item in self._all(within) if item.entry_id == entry_id), None)
+
+    def at(self, index, *, within=None):
+        return next((item for item in self._all(within) if item.index == index), None)
 
     def openings(self, entry_id):
         return dict(self._records.openings.get(entry_id, {}))

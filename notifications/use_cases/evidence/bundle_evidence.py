@@ -101,11 +101,9 @@ def _entries(tx: Transaction, scope: Scope, size: int) -> Iterator[SequencedEntr
     subject = next(((kind, str(value)) for kind, value in named if value is not None), None)
     if subject is None:
         start = 0
-        while start < size:
-            # For a reader with limited access, fewer entries are returned.
-            limit = min(_ENTRIES_AT_ONCE, size - start)
-            yield from tx.audit.entries(start, limit)
-            start += limit
+        while start < size and (entries := tx.audit.entries(start, _ENTRIES_AT_ONCE)):
+            yield from entries
+            start = entries[-1].index + 1
         return
     cursor = None
     while True:

@@ -32,10 +32,10 @@ def sequenced_entry(tx: Transaction, entry_id: UUID) -> SequencedEntry:
 
 def entry_at(tx: Transaction, index: int) -> SequencedEntry:
     """Return the entry at an index; raises NotFoundError if the tree has no such entry."""
-    entries = tx.audit.entries(index, 1) if index >= 0 else ()
-    if not entries or entries[0].index != index:
+    entry = tx.audit.at(index) if index >= 0 else None
+    if entry is None:
         raise NotFoundError("audit entry", index)
-    return entries[0]
+    return entry
 
 
 def salts(openings: Mapping[str, tuple[bytes, bytes]]) -> dict[str, bytes]:

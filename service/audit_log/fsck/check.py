@@ -274,7 +274,7 @@ def _first_other_subject(inspection: Inspection, whole: _CombinedRanges, number:
             stored.setdefault(position, set()).add(f'"{kind}":"{identifier}"')
     start = number * RANGE_LEAVES
     for at in range(start, start + RANGE_LEAVES, _AT_ONCE):
-        for index, position, _, leaf in inspection.entries(at, at + _AT_ONCE):
+        for index, position, _, leaf, *_ in inspection.entries(at, at + _AT_ONCE):
             begin = leaf.rindex(b'"subjects":{') + len(b'"subjects":{')
             text = leaf[begin : leaf.index(b'},"type":"', begin)].decode() if leaf[begin:][:1] != b"}" else ""
             if set(filter(None, text.split(","))) != stored.get(position, set()):

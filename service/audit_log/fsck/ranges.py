@@ -6,15 +6,18 @@ results.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from uuid import UUID
 
 from notifications.audit.checkpoint import verify_checkpoint
 from notifications.audit.merkle import HASH_BYTES
 from notifications.audit.note import VerifierKey
 from notifications.audit.rebuilding import RANGE_LEAVES, Range, rebuild_range
+from notifications.canonical_json import timestamp_text
 from notifications.errors import InvalidInputError, VerificationError
 from service.audit_log.fsck.findings import CHECKPOINTS, ENTRIES, OPENINGS, TREE, RangeFound
 from service.audit_log.fsck.rows import ROWS_OF, RowChecks
 from service.store.maintenance.inspection import Inspection
+from service.store.sql.encoding import from_microseconds
 from service.store.sql.session import Row
 
 _sha256 = hashlib.sha256
@@ -25,7 +28,9 @@ _COMMITMENT = b"greffier/commitment/v1\n"
 # The members of a canonical leaf are in order, and every quote inside a text is escaped. So each of these marks occurs
 # exactly once, where its member begins. A leaf that is not canonical is found when the tree is compared.
 _COMMITMENTS, _ID, _TYPE = b'"commitments":{', b'},"id":"', b'},"type":"'
-_SUBJECTS = b'","subjects":{'
+_SUBJECTS, _AT = b'","subjects":{', b'","at":"'
+
+_INCIDENT, _NOTICE = b'"incident":"', b'"notice":"'
 
 #: Called between two parts of the work with the number of entries checked since the last call.
 YieldControl = Callable[[int], None]
@@ -47,7 +52,8 @@ def check_range(
 ) -> RangeFound:
     """Check the entries from ``start`` to before ``end``, at most one range.
 
-    1. Entries: indices have no gap and are in the order of positions; each row has the id that its leaf states.
+    1. Entries: indices have no gap and are in the order of positions; each row has the id, the time, the
+       incident and the notice that its leaf states.
     2. Openings: each opens its commitment; missing openings are reported by customer.
     3. Rows of entries: see ``service.audit_log.fsck.rows``.
     4. Tree: every stored node is the hash of its children.
@@ -74,7 +80,7 @@ def check_range(
         if not _in_order(found, inspection, entries, at, until):
             found.broken = True
             return found
-        hashes += [_sha256(b"\x00" + leaf).digest() for _, _, _, leaf in entries]
+        hashes += [_sha256(b"\x00" + leaf).digest() for _, _, _, leaf, *_ in entries]
         # 2. and 3.
         if rows:
             _compare_openings(found, beside, inspection, entries)
@@ -116,20 +122,37 @@ def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row],
         found.differs(ENTRIES, f"index {start + len(entries)}", "has no entry")
         return False
     found.positions = (found.positions[0] or entries[0][1], entries[-1][1])
-    for index, _, identifier, leaf in entries:
+    for index, _, identifier, leaf, recorded_at, *subjects in entries:
         at = leaf.find(_ID) + len(_ID)
         if leaf[at : at + _UUID_TEXT].replace(b"-", b"") != identifier.hex().encode():
             found.differs(ENTRIES, f"index {index}", "has another id than its leaf states")
             break
+        if not _says(leaf, recorded_at, *subjects):
+            found.differs(ENTRIES, f"index {index}", "is listed with another time or subject than its leaf states")
+            break
     found.count(ENTRIES, len(entries))
     return True
+
+
+def _says(leaf: bytes, recorded_at: int, incident_id: bytes | None, notice_id: bytes | None) -> bool:
+    """Return whether a leaf states what the columns beside it repeat."""
+    try:
+        at = timestamp_text(from_microseconds(recorded_at)).encode()
+        named = [None if each is None else str(UUID(bytes=each)).encode() for each in (incident_id, notice_id)]
+    except (ValueError, OverflowError):
+        return False  # no time, or no identifier
+    subjects = leaf[leaf.find(_SUBJECTS) : leaf.find(_TYPE)]
+    return leaf.startswith(at, leaf.find(_AT) + len(_AT)) and all(
+        mark not in subjects if identifier is None else mark + identifier in subjects
+        for mark, identifier in zip((_INCIDENT, _NOTICE), named, strict=True)
+    )
 
 
 def _compare_openings(found: RangeFound, rows: RowChecks, inspection: Inspection, entries: Sequence[Row]) -> None:
     openings = _by_position(inspection.openings(entries[0][1], entries[-1][1]))
     following = next(openings, None)
     hashed = 0
-    for index, position, _, leaf in entries:
+    for index, position, _, leaf, *_ in entries:
         after_id = leaf.find(_ID) + len(_ID) + _UUID_TEXT + len(_SUBJECTS)
         subjects = leaf[after_id : leaf.find(_TYPE, after_id - 1)].decode()
         if subjects:

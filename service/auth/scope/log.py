@@ -1,17 +1,12 @@
 """The audit log under a scope: hashes for everybody, entries that concern a customer for its side."""
 
-import json
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from dataclasses import replace
 from uuid import UUID
 
 from notifications.audit.entry import AuditEntry
-from notifications.notice import NoticeState
-from notifications.ports import Page, SequencedEntry, TimestampedCheckpoint
+from notifications.ports import Extent, Page, SequencedEntry, TimestampedCheckpoint, intersected
 from service.auth.scope.visibility import ScopedRepository
-
-#: Entries read at a time while looking for one more that is within.
-_LOOK_AHEAD = 100
 
 
 class ScopedAudit(ScopedRepository):
@@ -22,63 +17,35 @@ class ScopedAudit(ScopedRepository):
     def append(self, entries: Iterable[AuditEntry]) -> None:
         self._tx.audit.append(entries)
 
-    def entries(self, start: int, limit: int) -> Sequence[SequencedEntry]:
-        return [entry for entry in self._tx.audit.entries(start, limit) if self._shows_entry(entry)]
+    def get(self, entry_id: UUID, *, within: tuple[Extent, ...] | None = None) -> SequencedEntry | None:
+        return self._tx.audit.get(entry_id, within=self._limited(within))
+
+    def at(self, index: int, *, within: tuple[Extent, ...] | None = None) -> SequencedEntry | None:
+        return self._tx.audit.at(index, within=self._limited(within))
+
+    def entries(self, start: int, limit: int, *, within: tuple[Extent, ...] | None = None) -> Sequence[SequencedEntry]:
+        return self._tx.audit.entries(start, limit, within=self._limited(within))
 
     def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
-        """Return a page of the entries within: full, and followed by another only where an entry is in it.
-
-        Only the leaf of an entry says what it is about, so no statement can filter. The page is read until it is full,
-        and then until one more entry within is found.
-        """
-        shown: list[SequencedEntry] = []
-        cursor = page.cursor
-        while len(shown) < page.limit:
-            found, cursor = self._tx.audit.about(kind, identifier, Page(page.limit - len(shown), cursor))
-            shown += filter(self._shows_entry, found)
-            if cursor is None:
-                return shown, None
-        ahead: str | None = cursor
-        while ahead is not None:
-            found, ahead = self._tx.audit.about(kind, identifier, Page(_LOOK_AHEAD, ahead))
-            if any(map(self._shows_entry, found)):
-                return shown, cursor
-        return shown, None
-
-    def get(self, entry_id: UUID) -> SequencedEntry | None:
-        entry = self._tx.audit.get(entry_id)
-        return entry if entry is not None and self._shows_entry(entry) else None
+        return self._tx.audit.about(kind, identifier, replace(page, within=self._limited(page.within)))
 
     def openings(self, entry_id: UUID) -> dict[str, tuple[bytes, bytes]]:
         return {} if self.get(entry_id) is None else self._tx.audit.openings(entry_id)
 
-    def _shows_entry(self, entry: SequencedEntry) -> bool:
-        """Whether an entry is within: all of a period at the provider, else those that name a customer within."""
-        leaf = json.loads(entry.leaf)
-        at = datetime.fromisoformat(leaf["at"])
-        if self._scope.covers(None, at, served=False):
-            return True
-        named = leaf["subjects"].get("customer")
-        return any(
-            named == self._tx.customers.pseudonym(customer_id)
-            and self._scope.covers(customer_id, at)
-            and self._was_served(customer_id, leaf["subjects"], at)
-            for customer_id in self._scope.customer_ids or ()
+    def _limited(self, within: tuple[Extent, ...] | None) -> tuple[Extent, ...]:
+        """Return the extents of the scope: all of a period at the provider, else what a customer was served."""
+        extents = (
+            Extent(
+                reach.customer_id,
+                reach.starts_at,
+                reach.ends_at,
+                served_only=not reach.at_provider,
+                pseudonym=None if reach.customer_id is None else self._tx.customers.pseudonym(reach.customer_id),
+            )
+            for reach in self._scope.reaches
+            if reach.at_provider or reach.customer_id is not None
         )
-
-    def _was_served(self, customer_id: UUID, subjects: dict[str, str], at: datetime) -> bool:
-        """Whether a customer was served what an entry of a moment is about.
-
-        It sees no draft. Of an incident it sees what happened until the latest notice that it was served.
-        """
-        if "notice" in subjects:
-            return self._notice(UUID(subjects["notice"])) is not None
-        if "incident" not in subjects:
-            return True
-        return any(
-            notice.state is NoticeState.SEALED and notice.sealed_at is not None and at <= notice.sealed_at
-            for notice in self._tx.notices.of_incident(UUID(subjects["incident"]), customer_id)
-        )
+        return intersected(within, tuple(dict.fromkeys(extents)))
 
 
 class ScopedLog(ScopedRepository):

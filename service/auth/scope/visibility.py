@@ -6,7 +6,7 @@ from uuid import UUID
 
 from notifications.errors import GreffierError, NotFoundError
 from notifications.notice import Notice, NoticeState
-from notifications.ports import Extent, Page
+from notifications.ports import Extent, Page, intersected
 from service.auth.caller import Scope
 from service.ports.store import AccessTransaction
 
@@ -53,7 +53,7 @@ class ScopedRepository:
             for reach in self._scope.reaches
             if customer_id is None or reach.customer_id in {None, customer_id}
         )
-        return replace(page, within=tuple(dict.fromkeys(extents)))
+        return _limited(page, tuple(dict.fromkeys(extents)))
 
     def _of_provider(self, page: Page) -> Page:
         """Return the page limited to the provider's own records within the scope: those of no single customer."""
@@ -62,7 +62,7 @@ class ScopedRepository:
             for reach in self._scope.reaches
             if reach.at_provider and reach.customer_id is None
         )
-        return replace(page, within=tuple(dict.fromkeys(extents)))
+        return _limited(page, tuple(dict.fromkeys(extents)))
 
     def _shows(self, notice: Notice) -> bool:
         """Whether a notice is within: by the moment it was made, and, on a customer's side, once it is sealed."""
@@ -77,3 +77,7 @@ class ScopedRepository:
         notice = self._notice(notice_id)
         if notice is None or notice.customer_id != customer_id:
             raise NotFoundError("notice", notice_id)
+
+
+def _limited(page: Page, extents: tuple[Extent, ...]) -> Page:
+    return replace(page, within=intersected(page.within, extents))

@@ -12,7 +12,7 @@ from psycopg import errors
 from notifications.audit.entry import AuditEntry, leaf_bytes
 from notifications.errors import StateConflictError, StoreUnavailableError
 from service.store.engines.transaction import Repository, SqlTransaction
-from service.store.log.audit import AuditRecords
+from service.store.log.audit import INSERT_ENTRY, AuditRecords, row_of_entry
 from service.store.sql.directory import Directory
 from service.store.sql.session import Row, Session
 
@@ -32,7 +32,6 @@ _CONFLICTS = {
 }
 _ARE_APPENDED = "SELECT 1 FROM audit_entries WHERE id = ANY(?) LIMIT 1"
 _LAST_POSITION = "SELECT coalesce(max(position), 0) FROM audit_entries"
-_INSERT_ENTRY = "INSERT INTO audit_entries (position, id, leaf) VALUES (?, ?, ?)"
 _INSERT_SUBJECT = "INSERT INTO audit_subjects (kind, identifier, position) VALUES (?, ?, ?)"
 _INSERT_OPENING = "INSERT INTO audit_openings (position, name, salt, value) VALUES (?, ?, ?, ?)"
 
@@ -163,7 +162,7 @@ class PostgresqlSession(Session):
         row = self.one(_LAST_POSITION)
         last = 0 if row is None else int(row[0])
         numbered = list(enumerate(self.appended, last + 1))
-        self.execute_many(_INSERT_ENTRY, [(position, entry.id.bytes, leaf) for position, (entry, leaf) in numbered])
+        self.execute_many(INSERT_ENTRY, [row_of_entry(position, entry, leaf) for position, (entry, leaf) in numbered])
         subjects = [
             (kind, identifier, position)
             for position, (entry, _) in numbered

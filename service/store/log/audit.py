@@ -5,15 +5,18 @@ order of commits, because write jobs are serialised.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Select, bindparam, func, select
 
 from notifications.audit.entry import AuditEntry, leaf_bytes
-from notifications.ports import Page, SequencedEntry
+from notifications.ports import Extent, Page, SequencedEntry
 from service.ports.log import PendingLeaf
-from service.store.sql.paging import FIRST, paged, start_of
+from service.store.log.entry_extents import entries_within, entry_extent_values
+from service.store.sql.encoding import to_microseconds
+from service.store.sql.paging import FIRST, Shape, paged, shapes_of, start_of
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, insert_of, limited
 from service.store.tables import (
@@ -28,10 +31,10 @@ _entries, _subjects, _openings = table(AuditEntryRow).c, table(AuditSubjectRow).
 _leaves = table(LogLeafRow).c
 
 _LAST_POSITION = compiled(select(func.max(_entries.position)))
-_INSERT_ENTRY = compiled(
-    table(AuditEntryRow).insert().values({name: bindparam(name) for name in ("position", "id", "leaf")}),
-    "position", "id", "leaf",
-)  # fmt: skip
+_ENTRY_COLUMNS = ("position", "id", "leaf", "recorded_at", "incident_id", "notice_id")
+INSERT_ENTRY = compiled(
+    table(AuditEntryRow).insert().values({name: bindparam(name) for name in _ENTRY_COLUMNS}), *_ENTRY_COLUMNS
+)
 _INSERT_SUBJECT, _INSERT_OPENING = insert_of(AuditSubjectRow), insert_of(AuditOpeningRow)
 _LAST_SEQUENCED = limited(select(_leaves.position).order_by(_leaves.leaf_index.desc()))
 _PENDING = limited(
@@ -42,16 +45,16 @@ _PENDING = limited(
 )
 _SEQUENCED = (_leaves.leaf_index, _entries.id, _entries.leaf)
 _sequenced = table(LogLeafRow).join(table(AuditEntryRow), _entries.position == _leaves.position)
-_FROM_INDEX = limited(
+_from_index = (
     select(*_SEQUENCED)
     .select_from(_sequenced)
     .where(_leaves.leaf_index >= bindparam("start"))
-    .order_by(_leaves.leaf_index),
-    "start",
+    .order_by(_leaves.leaf_index)
 )
-_BY_ENTRY_ID = compiled(select(*_SEQUENCED).select_from(_sequenced).where(_entries.id == bindparam("id")), "id")
+_at_index = select(*_SEQUENCED).select_from(_sequenced).where(_leaves.leaf_index == bindparam("index"))
+_by_entry_id = select(*_SEQUENCED).select_from(_sequenced).where(_entries.id == bindparam("id"))
 # Ordered by position, which increases with the index. So the key of the subjects finds a page without earlier rows.
-_ABOUT = limited(
+_about = (
     select(_subjects.position, *_SEQUENCED)
     .select_from(
         table(AuditSubjectRow)
@@ -63,10 +66,7 @@ _ABOUT = limited(
         _subjects.identifier == bindparam("identifier"),
         _subjects.position > bindparam("after"),
     )
-    .order_by(_subjects.position),
-    "kind",
-    "identifier",
-    "after",
+    .order_by(_subjects.position)
 )
 _OPENINGS = compiled(
     select(_openings.name, _openings.salt, _openings.value)
@@ -75,6 +75,22 @@ _OPENINGS = compiled(
     "id",
 )
 _IS_APPENDED = compiled(select(_entries.position).where(_entries.id == bindparam("id")), "id")
+
+
+@lru_cache(maxsize=64)
+def _within(statement: Select[Any], names: tuple[str, ...], shapes: tuple[Shape, ...] | None) -> str:
+    """Return a statement limited to extents of these shapes, and to a number of rows."""
+    if shapes is None:
+        return limited(statement, *names)
+    covered, more = entries_within(shapes)
+    return limited(statement.where(covered), *names, *more)
+
+
+def row_of_entry(position: int, entry: AuditEntry, leaf: bytes) -> tuple[object, ...]:
+    """Return the row of an entry, for ``INSERT_ENTRY``."""
+    about = (entry.subjects.get(name) for name in ("incident", "notice"))
+    named = [None if identifier is None else UUID(identifier).bytes for identifier in about]
+    return position, entry.id.bytes, leaf, to_microseconds(entry.at), *named
 
 
 def _entry_of_row(*row: Any) -> SequencedEntry:
@@ -88,34 +104,51 @@ class AuditRecords(Records):
     def append(self, entries: Iterable[AuditEntry]) -> None:
         """Append entries, pending, in the order given."""
         position = self._number(_LAST_POSITION)
-        leaves: list[tuple[int, bytes, bytes]] = []
+        leaves: list[tuple[object, ...]] = []
         subjects: list[tuple[str, str, int]] = []
         openings: list[tuple[int, str, bytes, bytes]] = []
         for entry in entries:
             position += 1
-            leaves.append((position, entry.id.bytes, leaf_bytes(entry)))
+            leaves.append(row_of_entry(position, entry, leaf_bytes(entry)))
             subjects += [(kind, identifier, position) for kind, identifier in entry.subjects.items()]
             openings += [(position, opening.name, opening.salt, opening.value) for opening in entry.openings]
         if leaves:
-            self._session.execute_many(_INSERT_ENTRY, leaves)
+            self._session.execute_many(INSERT_ENTRY, leaves)
             # In the order of their key, so that the engine walks its tree once and in one direction.
             self._session.execute_many(_INSERT_SUBJECT, sorted(subjects))
             self._session.execute_many(_INSERT_OPENING, openings)
             self._changed("audit")
 
-    def entries(self, start: int, limit: int) -> Sequence[SequencedEntry]:
-        """Return sequenced entries from an index on."""
-        return [_entry_of_row(*row) for row in self._session.all(_FROM_INDEX, (start, limit))]
+    def entries(self, start: int, limit: int, *, within: tuple[Extent, ...] | None = None) -> Sequence[SequencedEntry]:
+        """Return the first ``limit`` sequenced entries from an index on.
+
+        Entries before and after a period are read over once: their times are nearly in order, but not quite.
+        """
+        page = Page(limit, within=within)
+        statement = _within(_from_index, ("start",), shapes_of(page))
+        rows = self._session.all(statement, (start, *entry_extent_values(page), limit))
+        return [_entry_of_row(*row) for row in rows]
 
     def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
         """Return sequenced entries whose subjects name ``identifier`` under ``kind``, oldest first."""
         after = start_of("entries", page, FIRST)
-        rows = self._session.all(_ABOUT, (kind, identifier, after, page.limit + 1))
-        return paged("entries", page, rows, _entry_of_row)
+        statement = _within(_about, ("kind", "identifier", "after"), shapes_of(page))
+        values = (kind, identifier, after, *entry_extent_values(page), page.limit + 1)
+        return paged("entries", page, self._session.all(statement, values), _entry_of_row)
 
-    def get(self, entry_id: UUID) -> SequencedEntry | None:
+    def get(self, entry_id: UUID, *, within: tuple[Extent, ...] | None = None) -> SequencedEntry | None:
         """Return an entry by id once it is sequenced."""
-        row = self._session.one(_BY_ENTRY_ID, (entry_id.bytes,))
+        return self._one(_by_entry_id, "id", entry_id.bytes, within)
+
+    def at(self, index: int, *, within: tuple[Extent, ...] | None = None) -> SequencedEntry | None:
+        """Return the entry at an index of the tree."""
+        return self._one(_at_index, "index", index, within)
+
+    def _one(
+        self, statement: Select[Any], name: str, value: object, within: tuple[Extent, ...] | None
+    ) -> SequencedEntry | None:
+        page = Page(1, within=within)
+        row = self._session.one(_within(statement, (name,), shapes_of(page)), (value, *entry_extent_values(page), 1))
         return None if row is None else _entry_of_row(*row)
 
     def openings(self, entry_id: UUID) -> dict[str, tuple[bytes, bytes]]:

@@ -26,8 +26,8 @@ FIRST = -1
 LAST = 2**62
 
 # As text: SQLAlchemy would leave the other conditions out beside a constant.
-_EVERYTHING: ColumnElement[bool] = literal_column("(1 = 1)")
-_NOTHING: ColumnElement[bool] = literal_column("(1 = 0)")
+EVERYTHING: ColumnElement[bool] = literal_column("(1 = 1)")
+NOTHING: ColumnElement[bool] = literal_column("(1 = 0)")
 
 
 def cursor_of(listing: str, key: int) -> str:
@@ -107,8 +107,8 @@ def within_extents(
             names.append(f"ends_at_{number}")
         if served_only and served is not None:
             parts.append(served)
-        covered.append(and_(*parts) if parts else _EVERYTHING)
-    return or_(*covered) if covered else _NOTHING, tuple(names)
+        covered.append(and_(*parts) if parts else EVERYTHING)
+    return or_(*covered) if covered else NOTHING, tuple(names)
 
 
 def _shape(extent: Extent) -> Shape:

@@ -7,12 +7,18 @@ from service.store.tables import columns
 
 
 class AuditEntryRow(SQLModel, table=True):
-    """An entry of the log: the exact leaf bytes, written with the change and never computed again."""
+    """An entry of the log: the exact leaf bytes, written with the change and never computed again.
+
+    The last three repeat what the leaf says, so that a statement can limit a list of entries to a scope.
+    """
 
     __tablename__ = "audit_entries"
     position: int | None = columns.position()
     id: bytes = columns.identifier(unique=True)
     leaf: bytes = columns.binary()
+    recorded_at: int = columns.integer()
+    incident_id: bytes | None = columns.identifier(nullable=True)
+    notice_id: bytes | None = columns.identifier(nullable=True)
 
 
 class AuditSubjectRow(SQLModel, table=True):

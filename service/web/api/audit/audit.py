@@ -77,8 +77,9 @@ async def list_entries(
         page = access.page(limit, cursor)
         found: Sequence[SequencedEntry]
         if customer_id is None and not named:
-            found = tx.audit.entries(int(page.cursor or 0), limit)
-            following = str(found[-1].index + 1) if found and found[-1].index + 1 < size else None
+            found = tx.audit.entries(int(page.cursor or 0), limit + 1)
+            following = str(found[limit].index) if len(found) > limit else None
+            found = found[:limit]
         else:
             if customer_id is not None:
                 tx.customers.require(customer_id)

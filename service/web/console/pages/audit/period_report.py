@@ -98,11 +98,16 @@ def _entries(start: int, limit: int) -> Callable[[AccessTransaction], list[Seque
 async def _declared_within(access: Access, first: int, size: int, starts_at: datetime, ends_at: datetime) -> list[str]:
     """Return the incidents declared in the period, in the order of the log."""
     found: list[str] = []
-    for start in range(first, size, _ENTRIES_AT_ONCE):
-        limit = min(_ENTRIES_AT_ONCE, size - start)
-        entries = await access.store.read(lambda tx, at=start, of=limit: list(access.view(tx).audit.entries(at, of)))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+    start = first
+    while start < size:
+        entries = await access.store.read(
+            lambda tx, at=start: list(access.view(tx).audit.entries(at, _ENTRIES_AT_ONCE))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+        )
+        if not entries:
+            break
+        start = entries[-1].index + 1
         for entry in entries:
-            if _DECLARED in entry.leaf:
+            if entry.index < size and _DECLARED in entry.leaf:
                 leaf = parse_leaf(entry.leaf)
                 if leaf.type == "incident.declared" and starts_at <= leaf.at < ends_at:
                     found.append(leaf.subjects["incident"])
