@@ -4,6 +4,7 @@ Other packages import every name from here, not from the modules. Contains contr
 """
 
 from notifications.ports.audit import AuditRepository as AuditRepository
+from notifications.ports.audit import EntryFilter as EntryFilter
 from notifications.ports.audit import SequencedEntry as SequencedEntry
 from notifications.ports.channels import Channel as Channel
 from notifications.ports.channels import WebhookChannel as WebhookChannel

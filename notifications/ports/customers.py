@@ -1,6 +1,6 @@
 """Customers: their agreements, contacts and profiles, and whether they can be reached."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -38,6 +38,14 @@ class CustomerRepository(Protocol):
 
     def pseudonym(self, customer_id: UUID) -> str:
         """Return the customer's pseudonym in the log: SHA-256 in hex, salted with the customer's own salt."""
+        ...
+
+    def by_pseudonyms(self, pseudonyms: Collection[str]) -> dict[str, Customer]:
+        """Return the customers by their pseudonyms in the log, with one query; erased ones are missing."""
+        ...
+
+    def named(self, part: str, limit: int) -> Sequence[Customer]:
+        """Return at most ``limit`` customers whose name contains a text, in any case, oldest first."""
         ...
 
     def salt(self, customer_id: UUID) -> bytes:

@@ -49,10 +49,10 @@ async def test_what_lies_outside_cannot_be_reached_even_by_a_defect_of_ours(runn
 #: What a limited scope is given of each repository, in a form of its own; a change of this list is a decision.
 SCOPED = {
     "accounts": "add add_offer by_email get grants grants_at offers offers_at page remove_grant remove_offer require",
-    "audit": "about append at entries get openings",
+    "audit": "about append at entries get matching openings",
     "credentials": "passkeys password totp",
-    "customers": "add_contact add_profile bindings contact contacts get latest_reachability_checks page profiles"
-    " pseudonym require require_contact save_contact",
+    "customers": "add_contact add_profile bindings by_pseudonyms contact contacts get latest_reachability_checks named"
+    " page profiles pseudonym require require_contact save_contact",
     "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
     "erasures": "obstacles order",
     "escalations": "call_tasks_of_notice get hasten save save_call_task",

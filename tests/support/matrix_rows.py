@@ -194,6 +194,8 @@ ROWS = {
     "POST /calls/{call_task_id}/close":                 "00 00 -- -- -- -- -- --",
     "POST /calls/{call_task_id}/reopen":                "00 00 -- -- -- -- -- --",
     "GET /audit":                                        "++ ++ -- -- -- ++ -- --",
+    "GET /audit/entries":                                "++ ++ -- -- -- ++ -- --",
+    "GET /audit/entries/{index}":                        "++ ++ -- -- -- ++ -- --",
     "GET /channels":                                     "++ ++ ++ -- -- ++ -- --",
     "POST /channels/{channel}/pause":                   "++ -- ++ -- -- -- -- --",
     "POST /channels/{channel}/resume":                  "++ -- ++ -- -- -- -- --",

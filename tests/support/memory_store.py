@@ -62,6 +62,24 @@ class MemoryAudit(MemoryRepository):
         found = [item for item in self._all(page.within) if parse_leaf(item.leaf).subjects.get(kind) == identifier]
         return page_of("entries", page, found, lambda item: item.index)
 
+    def matching(self, wanted, page, *, newest_first=False):
+        def meets(item):
+            leaf = parse_leaf(item.leaf)
+            return (
+                (wanted.type is None or leaf.type == wanted.type)
+                and (wanted.actor is None or leaf.actor == wanted.actor)
+                and all(leaf.subjects.get(kind) == identifier for kind, identifier in wanted.subjects)
+                and (wanted.starts_at is None or wanted.starts_at <= leaf.at)
+                and (wanted.ends_at is None or leaf.at < wanted.ends_at)
+                and (wanted.first_index is None or wanted.first_index <= item.index)
+                and (wanted.last_index is None or item.index <= wanted.last_index)
+            )
+
+        found = [item for item in self._all(page.within) if meets(item)]
+        return page_of(
+            "newest" if newest_first else "matching", page, found, lambda item: item.index, newest_first=newest_first
+        )
+
     def get(self, entry_id, *, within=None):
         return next((item for item in self._all(within) if item.entry_id == entry_id), None)
 
@@ -207,6 +225,13 @@ class MemoryCustomers(MemoryRepository):
         self._writing("customers")
         self._add(self._records.customers, customer.id, customer)
         self._records.salts[customer.id] = pseudonym_salt
+
+    def by_pseudonyms(self, pseudonyms):
+        known = {self.pseudonym(item.id): item for item in self.all() if item.id in self._records.salts}
+        return {name: item for name, item in known.items() if name in pseudonyms}
+
+    def named(self, part, limit):
+        return [item for item in self.all() if part.casefold() in item.name.casefold()][:limit]
 
     def salt(self, customer_id):
         return required("customer", customer_id, self._records.salts.get(customer_id))

@@ -1,6 +1,6 @@
 """Customers within a scope, and what belongs to them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from notifications.customer.erasure import ErasureOrder
@@ -34,6 +34,16 @@ class ScopedCustomers(ScopedRepository):
             raise InvalidInputError(Fault("cursor", "is not a cursor of this list"))
         found = (self._tx.customers.get(customer_id) for customer_id in self._scope.customer_ids)
         return sorted((item for item in found if item is not None), key=lambda item: (item.created_at, item.id)), None
+
+    def by_pseudonyms(self, pseudonyms: Collection[str]) -> dict[str, Customer]:
+        found = self._tx.customers.by_pseudonyms(pseudonyms)
+        return {name: item for name, item in found.items() if self._scope.covers_customer(item.id)}
+
+    def named(self, part: str, limit: int) -> Sequence[Customer]:
+        if self._scope.customer_ids is None:
+            return self._tx.customers.named(part, limit)
+        own, _ = self.page(Page(limit))
+        return [item for item in own if part.casefold() in item.name.casefold()][:limit]
 
     def bindings(self, customer_id: UUID | None = None) -> Sequence[AgreementBinding]:
         return self._tx.customers.bindings(customer_id) if self._covers_one(customer_id) else ()

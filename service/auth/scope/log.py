@@ -5,7 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from notifications.audit.entry import AuditEntry
-from notifications.ports import Extent, Page, SequencedEntry, TimestampedCheckpoint, intersected
+from notifications.ports import EntryFilter, Extent, Page, SequencedEntry, TimestampedCheckpoint, intersected
 from service.auth.scope.visibility import ScopedRepository
 
 
@@ -28,6 +28,12 @@ class ScopedAudit(ScopedRepository):
 
     def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
         return self._tx.audit.about(kind, identifier, replace(page, within=self._limited(page.within)))
+
+    def matching(
+        self, wanted: EntryFilter, page: Page, *, newest_first: bool = False
+    ) -> tuple[list[SequencedEntry], str | None]:
+        limited = replace(page, within=self._limited(page.within))
+        return self._tx.audit.matching(wanted, limited, newest_first=newest_first)
 
     def openings(self, entry_id: UUID) -> dict[str, tuple[bytes, bytes]]:
         return {} if self.get(entry_id) is None else self._tx.audit.openings(entry_id)

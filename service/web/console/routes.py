@@ -24,7 +24,7 @@ from service.web.console.pages import (
     verify_page,
     webhooks_page,
 )
-from service.web.console.pages.audit import report_page
+from service.web.console.pages.audit import entries_page, report_page
 from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
 
 
@@ -66,6 +66,7 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         home.router,
         notice_page.router,
         report_page.router,
+        entries_page.router,
         channel_page.router,
         call_pages.router,
         reachability_page.router,

@@ -3,7 +3,7 @@
 The charts show how long the notices took after awareness, and how many were in time, by month of awareness.
 """
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -13,6 +13,7 @@ from notifications.evidence.notification_report import NotificationReport, Overr
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.web.console.failures import PageRoute
+from service.web.console.pages.audit.entry_query import day_after, day_of, midnight
 from service.web.console.pages.audit.notification_charts import charts_of
 from service.web.console.pages.audit.period_report import PeriodReport, report_for_period
 from service.web.console.rendering import page
@@ -42,7 +43,7 @@ async def audit_page(
     ``customer`` is a part of their name. ``ticket`` names one incident, of any period.
     """
     today = access.clock.now().astimezone(UTC).date()
-    begins, ends = _day(first), _day(last)
+    begins, ends = day_of(first), day_of(last)
     name, wanted = customer.strip()[:_NAME_CHARACTERS], ticket.strip()[:_NAME_CHARACTERS]
     problem = (bool(first) and begins is None) or (bool(last) and ends is None)
     ends = ends or today
@@ -60,21 +61,8 @@ async def audit_page(
     if problem:
         await access.trace()
         return page(request, "audit", access.caller, values, status=422)
-    # A day ends when the next one begins. The last day of the calendar has no next day.
-    after = datetime.max.replace(tzinfo=UTC) if ends == date.max else _midnight(ends + timedelta(days=1))
-    made = await report_for_period(access, _midnight(begins), after, name, wanted)
+    made = await report_for_period(access, midnight(begins), day_after(ends), name, wanted)
     return page(request, "audit", access.caller, values | _shown(made, filtered=bool(name)))
-
-
-def _day(stated: str) -> date | None:
-    try:
-        return date.fromisoformat(stated)
-    except ValueError:
-        return None
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def _shown(made: PeriodReport, *, filtered: bool) -> dict[str, Any]:
