@@ -266,7 +266,7 @@ class Incident:
     """The current version of an incident: identity, ticket, state and the facts in force."""
 
     id: UUID
-    #: unique ticket number (7.6.2), such as ``INC-2026-000042``
+    #: unique ticket number (7.6.2), such as ``INC-2026-000042``, or ``INC-2026-493817205`` if random
     ticket: str
     state: IncidentState
     #: version of the facts in force, from 1; also the entity tag of the incident

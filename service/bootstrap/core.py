@@ -157,7 +157,7 @@ async def build_core(
             clock=clock,
             identifiers=identifiers,
             agreements=agreements,
-            provider=Provider(**settings.provider.model_dump(exclude={"default_language"})),
+            provider=Provider(**settings.provider.model_dump(exclude={"default_language", "random_tickets"})),
             sender=settings.mail.sender or address_or(signer, settings.provider.contact_email),
             escalation=EscalationPolicy(**settings.escalation.model_dump()),
         ),

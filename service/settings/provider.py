@@ -25,6 +25,11 @@ class ProviderSettings(Part):
     default_language: Literal["fr", "en", "de"] = Field(
         default="fr", description="Language of text and people for which no language is stated."
     )
+    random_tickets: bool = Field(
+        default=False,
+        description="New incidents get a random ticket number (`INC-2026-493817205`). Sequential ones "
+        "(`INC-2026-000042`) tell a customer how many incidents were declared between two of its own.",
+    )
 
     @property
     def origin(self) -> str:

@@ -5,12 +5,14 @@ Between the two, another customer is served, and drafts about this customer are 
 """
 
 import asyncio
+import re
 from uuid import UUID
 
 import httpx2
 import pytest
 from test_matrix import filled
 
+from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
 from support.matrix_rows import ROWS
 from support.people import browser, person
@@ -40,20 +42,23 @@ def seen(answer):
 
 async def everything(client, names):
     """Return what a client reads: by operation, the answer, and every page of a list with one item a page."""
-    found = {}
-    for operation in readable():
-        url = filled(operation.removeprefix("GET "), names, operation)
-        answer = await client.get(url)
-        found[operation] = [seen(answer)]
-        cursor = None
-        while answer.is_success and b'"next_cursor"' in answer.content:
-            page = await client.get(url, params={"limit": 1} | ({"cursor": cursor} if cursor else {}))
-            found[operation].append(seen(page))
-            cursor = page.json()["next_cursor"]
-            items = page.json()["items"]
-            assert len(items) == 1 or (cursor is None and len(found[operation]) == 2), f"a page with a gap: {operation}"
-            if cursor is None:
-                break
+    return {operation: await answers(client, names, operation) for operation in readable()}
+
+
+async def answers(client, names, operation):
+    """Return the answer of one operation, and every page of a list with one item a page."""
+    url = filled(operation.removeprefix("GET "), names, operation)
+    answer = await client.get(url)
+    found = [seen(answer)]
+    cursor = None
+    while answer.is_success and b'"next_cursor"' in answer.content:
+        page = await client.get(url, params={"limit": 1} | ({"cursor": cursor} if cursor else {}))
+        found.append(seen(page))
+        cursor = page.json()["next_cursor"]
+        items = page.json()["items"]
+        assert len(items) == 1 or (cursor is None and len(found) == 2), f"a page with a gap: {operation}"
+        if cursor is None:
+            break
     return found
 
 
@@ -87,7 +92,7 @@ async def test_nothing_that_a_customer_reads_changes_until_something_is_released
             await everything(client, own)
         await settled(running)
         before = [await everything(client, own) for client in (member, pages)]
-        assert sum(answers[0][0] == 200 for answers in before[0].values()) > 25
+        assert sum(found[0][0] == 200 for found in before[0].values()) > 25
         await _happen(running, api, world)
         after = [await everything(client, own) for client in (member, pages)]
         for earlier, later in zip(before, after, strict=True):
@@ -188,3 +193,12 @@ async def test_a_dry_run_tells_a_customer_no_number_of_incidents(running, api, w
         proof = {"X-CSRF-Token": form["csrf_token"]}
         assert (await ok(theirs.post(path, json=body, headers=proof)))["incidents_examined"] is None
     assert (await ok(api.post(f"/customers/{own}/profiles/dry-run", json={"choices": None})))["incidents_examined"] == 2
+
+
+async def test_where_the_provider_wants_it_a_ticket_does_not_count_the_incidents_of_others(data_folder, service_log):
+    async with embedded_service(data_folder, provider__random_tickets=True) as running:
+        headers = {"Authorization": f"Bearer {running.token}"}
+        async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
+            tickets = [(await declare(api))["ticket"] for _ in range(5)]
+    assert all(re.fullmatch(r"INC-20[0-9]{2}-[0-9]{9}", ticket) for ticket in tickets)
+    assert len(set(tickets)) == 5

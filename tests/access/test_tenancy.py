@@ -215,6 +215,25 @@ async def test_pages_of_the_log_are_full_for_an_auditor_of_a_period_and_say_noth
                 assert ((await theirs.get(path)).status_code == 200) == (index in wanted), path
 
 
+async def test_a_tile_of_entries_is_whole_or_does_not_exist_for_an_auditor_of_a_period(running, api, world):
+    parts = running.parts
+    await parts.sequencer.included(await _marker(running))
+    entries = await parts.store.read(lambda tx: tx.audit.entries(0, 9999))
+    moments = [datetime.fromisoformat(json.loads(entry.leaf)["at"]) for entry in entries]
+    end = sorted(moments)[len(moments) // 2]
+    whole = next(index for index, at in enumerate(moments) if at >= end)
+    _, unlimited = await account(running, "All", at_provider(Role.AUDITOR))
+    _, limited = await account(running, "Half", (Role.AUDITOR, None, None, end))
+    url = str(running.url)
+    for width in range(1, len(entries) + 1):
+        path = f"{url}/log/tile/entries/000.p/{width}"
+        async with client(running, unlimited) as everything, client(running, limited) as theirs:
+            served, seen = await everything.get(path), await theirs.get(path)
+        assert served.status_code == 200
+        assert (seen.status_code == 200) == (width <= whole), width
+        assert seen.status_code != 200 or seen.content == served.content
+
+
 async def _traces(running):
     """Return the traces of reads, as committed: sequenced or still to be."""
     await running.parts.sequencer.included(await _marker(running))

@@ -17,10 +17,17 @@ class IncidentResult:
     consequences: Consequences
 
 
-def record_incident(tx: Transaction, act: AuditContext, facts: IncidentFacts, agreements: Agreements) -> IncidentResult:
+#: A random number has more digits than a sequential one, so that both can be in one year.
+_RANDOM_DIGITS = 9
+
+
+def record_incident(
+    tx: Transaction, act: AuditContext, facts: IncidentFacts, agreements: Agreements, *, random_ticket: bool = False
+) -> IncidentResult:
     """Declare an incident (7.6.2).
 
-    Raises InvalidInputError with every fault of the facts; nothing is stored then.
+    With ``random_ticket`` the ticket number does not tell how many incidents there were. Raises InvalidInputError with
+    every fault of the facts; nothing is stored then.
 
     1. Validate the facts against the reference agreement and the current time. Check that the stated customers exist.
     2. Assign the ticket number and store the incident.
@@ -30,10 +37,9 @@ def record_incident(tx: Transaction, act: AuditContext, facts: IncidentFacts, ag
     validate_facts(facts, agreements.reference, act.now)
     verify_customers_exist(tx, facts)
     # 2.
-    year = act.now.year
     incident = Incident(
         id=act.identifiers.new_id(),
-        ticket=f"INC-{year}-{tx.incidents.next_ticket_number(year):06d}",
+        ticket=_random_ticket(tx, act) if random_ticket else _next_ticket(tx, act),
         state=IncidentState.OPEN,
         version=1,
         facts=facts,
@@ -44,3 +50,17 @@ def record_incident(tx: Transaction, act: AuditContext, facts: IncidentFacts, ag
     tx.incidents.add(incident)
     # 3.
     return IncidentResult(incident, apply_facts(tx, act, "incident.declared", incident, agreements))
+
+
+def _next_ticket(tx: Transaction, act: AuditContext) -> str:
+    year = act.now.year
+    return f"INC-{year}-{tx.incidents.next_ticket_number(year):06d}"
+
+
+def _random_ticket(tx: Transaction, act: AuditContext) -> str:
+    """Return a ticket number that no incident has."""
+    while True:
+        number = int.from_bytes(act.identifiers.new_salt()) % 10**_RANDOM_DIGITS
+        ticket = f"INC-{act.now.year}-{number:0{_RANDOM_DIGITS}d}"
+        if tx.incidents.by_ticket(ticket) is None:
+            return ticket

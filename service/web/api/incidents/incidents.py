@@ -101,7 +101,9 @@ async def declare(
     domain = facts.to_domain(context.default_language)
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
-        return _answer(context, record_incident(tx, act, domain, context.agreements), 201)
+        random_ticket = context.settings.provider.random_tickets
+        result = record_incident(tx, act, domain, context.agreements, random_ticket=random_ticket)
+        return _answer(context, result, 201)
 
     return await change(request, access, idempotency_key, work)
 

@@ -1,0 +1,89 @@
+"""Every page, judged by axe-core (WCAG 2.2 A and AA): light and dark, narrow and wide, in every language."""
+
+import shutil
+import subprocess
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from service.cli.demo.environment import embedded_service
+from service.system.http_server import bound_socket
+from support.chromium import opened_page, started_chromium
+from support.page_tour import tour_of
+from support.world import build_world
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+
+FOLDER = Path(__file__).parents[1] / "axe"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+LOOKS = {
+    "en": {"color_scheme": "light", "viewport": {"width": 1440, "height": 900}},
+    "fr": {"color_scheme": "dark", "viewport": {"width": 1440, "height": 900}},
+    "de": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}},
+}
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The source of axe-core, installed from its lock."""
+    assert shutil.which("npm"), "npm is not here: install nodejs and npm, as .ci/run does"
+    folder = tmp_path_factory.mktemp("axe") / "axe"
+    shutil.copytree(FOLDER, folder)
+    words = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+    subprocess.run(words, cwd=folder, check=True, capture_output=True, timeout=240)
+    return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(prepared_folder, tmp_path_factory):
+    """A service with the world, and a browser."""
+    folder = tmp_path_factory.mktemp("axe_site") / "data"
+    shutil.copytree(prepared_folder, folder)
+    with bound_socket("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    origin = f"http://localhost:{port}"
+    async with (
+        embedded_service(
+            folder,
+            port=port,
+            provider__console_url=origin,
+            log__batch_seconds=0.01,
+            access__stranger_requests_burst=5000,
+            access__requests_burst=20_000,
+        ) as running,
+        httpx2.AsyncClient(
+            base_url=f"{running.url}/api/v1", headers={"Authorization": f"Bearer {running.token}"}, timeout=30
+        ) as api,
+        started_chromium() as chromium,
+    ):
+        yield running, origin, chromium, await build_world(running, api)
+
+
+@pytest.mark.parametrize("language", sorted(LOOKS))
+async def test_no_page_has_a_violation_and_none_is_wider_than_its_window(site, axe, language):
+    running, origin, chromium, world = site
+    wrong, opened = [], {}
+    async with AsyncExitStack() as stack:
+        for stop in await tour_of(running, world, language):
+            if stop.whom not in opened:
+                look = opened_page(chromium, origin, stop.whom, **LOOKS[language], locale=language)
+                opened[stop.whom] = await stack.enter_async_context(look)
+            page = opened[stop.whom]
+            await page.goto(stop.path)
+            await page.evaluate(axe)
+            found = await page.evaluate("tags => axe.run({runOnly: tags})", RULES)
+            wrong += [_said(stop, violation) for violation in found["violations"]]
+            if await page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                wrong.append(f"{stop.name}: wider than {LOOKS[language]['viewport']['width']} px")
+            complaints = [text for text in page.complaints if "Content Security Policy" in text]
+            wrong += [f"{stop.name}: {text}" for text in complaints]
+            page.complaints.clear()
+    assert wrong == [], "\n".join(wrong)
+
+
+def _said(stop, violation):
+    nodes = " | ".join(node["html"][:160] for node in violation["nodes"][:3])
+    return f"{stop.name}: {violation['id']}: {violation['help']}: {nodes}"

@@ -1,0 +1,47 @@
+"""Debian's chromium, for tests that look at pages as a person does."""
+
+from contextlib import asynccontextmanager
+
+from playwright.async_api import async_playwright
+
+from service.auth.authentication import SESSION_COOKIE
+
+PATH = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@asynccontextmanager
+async def started_chromium():
+    """Start it, and close it at the end."""
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=PATH, args=ARGUMENTS)
+        try:
+            yield chromium
+        finally:
+            await chromium.close()
+
+
+@asynccontextmanager
+async def opened_page(chromium, origin, whom=None, **options):
+    """Open a page in a fresh profile, with the session of a person; complaints of the browser are collected in it."""
+    context = await chromium.new_context(base_url=origin, **({"locale": "en"} | options))
+    context.set_default_timeout(40_000)
+    if whom is not None:
+        cookie = {"name": SESSION_COOKIE, "value": whom.secret, "url": "https://localhost", "secure": True}
+        await context.add_cookies([cookie])
+    page = await context.new_page()
+    page.complaints = []
+    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    try:
+        yield page
+    finally:
+        await context.close()
