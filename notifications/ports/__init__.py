@@ -18,7 +18,9 @@ from notifications.ports.erasures import ErasureRepository as ErasureRepository
 from notifications.ports.escalations import EscalationRepository as EscalationRepository
 from notifications.ports.incidents import IncidentRepository as IncidentRepository
 from notifications.ports.incidents import StoredDecision as StoredDecision
+from notifications.ports.log import CosignedBy as CosignedBy
 from notifications.ports.log import Log as Log
+from notifications.ports.log import LoggedHead as LoggedHead
 from notifications.ports.log import LogRepository as LogRepository
 from notifications.ports.log import TimestampedCheckpoint as TimestampedCheckpoint
 from notifications.ports.notices import NoticeRepository as NoticeRepository

@@ -58,7 +58,7 @@ SCOPED = {
     "escalations": "call_tasks_of_notice get hasten save save_call_task",
     "figures": "collect",
     "incidents": "by_ticket current_decisions decisions facts_at get page require",
-    "log": "checkpoint cosignatures node_hashes size timestamped_checkpoint timestamped_sizes",
+    "log": "checkpoint cosignatures head heads node_hashes size timestamped_checkpoint timestamped_sizes",
     "mails": "add",
     "notices": "acknowledgements add_acknowledgement add_opening get of_incident openings page require seal"
     " seal_entry_id",

@@ -12,7 +12,7 @@ from notifications.audit.entry import leaf_bytes, parse_leaf, pseudonym
 from notifications.errors import LogUnavailableError, NotFoundError, StateConflictError, required
 from notifications.notice import NoticeState
 from notifications.notice.seal import UndatedNotice
-from notifications.ports import SequencedEntry, TimestampedCheckpoint
+from notifications.ports import CosignedBy, LoggedHead, SequencedEntry, TimestampedCheckpoint
 from service.ports.log import PendingLeaf
 from support.memory_records import MemoryRepository, Records, of, page_of, within
 from support.memory_serving import MemoryDeliveries, MemoryEscalations, MemoryWebhooks
@@ -126,6 +126,19 @@ class MemoryLog(MemoryRepository):
     def add_cosignature(self, size, witness, line, cosigned_at):
         self._writing("cosignatures")
         self._records.cosignatures.setdefault((size, witness), (line, cosigned_at))
+
+    def head(self, size):
+        if size not in self._records.notes:
+            return None
+        given = sorted((by, at, line) for (of, by), (line, at) in self._records.cosignatures.items() if of == size)
+        token, _ = self._records.stamps.get(size, (None, None))
+        newest = parse_leaf(self._tx.audit.at(size - 1).leaf).at if size else None
+        return LoggedHead(size, self._records.notes[size], newest, tuple(CosignedBy(*item) for item in given), token)
+
+    def heads(self, page, *, confirmed=False):
+        found = [self.head(size) for size in sorted(self._records.notes)]
+        found = [head for head in found if not confirmed or head.cosigned or head.token is not None]
+        return page_of("heads", page, found, lambda head: head.size, newest_first=True)
 
     def cosignatures(self, size):
         given = sorted((witness, line) for (at, witness), (line, _) in self._records.cosignatures.items() if at == size)

@@ -5,7 +5,15 @@ from dataclasses import replace
 from uuid import UUID
 
 from notifications.audit.entry import AuditEntry
-from notifications.ports import EntryFilter, Extent, Page, SequencedEntry, TimestampedCheckpoint, intersected
+from notifications.ports import (
+    EntryFilter,
+    Extent,
+    LoggedHead,
+    Page,
+    SequencedEntry,
+    TimestampedCheckpoint,
+    intersected,
+)
 from service.auth.scope.visibility import ScopedRepository
 
 
@@ -64,6 +72,12 @@ class ScopedLog(ScopedRepository):
 
     def checkpoint(self) -> bytes | None:
         return self._tx.log.checkpoint()
+
+    def heads(self, page: Page, *, confirmed: bool = False) -> tuple[list[LoggedHead], str | None]:
+        return self._tx.log.heads(page, confirmed=confirmed)
+
+    def head(self, size: int) -> LoggedHead | None:
+        return self._tx.log.head(size)
 
     def cosignatures(self, size: int) -> Sequence[str]:
         return self._tx.log.cosignatures(size)

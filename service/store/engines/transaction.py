@@ -28,6 +28,7 @@ from service.store.incidents.seals import SealRecords
 from service.store.log.audit import AuditRecords
 from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.cosignatures import CosignatureRecords
+from service.store.log.heads import HeadRecords
 from service.store.log.tree import TreeRecords
 from service.store.sql.records import Records
 from service.store.sql.session import Session
@@ -51,7 +52,7 @@ class _Deliveries(DeliveryRecords, LeaseRecords, BounceRecords, ChannelPauseReco
     """Implements ``notifications.ports.DeliveryRepository``."""
 
 
-class _Log(TreeRecords, CosignatureRecords, CheckpointTimestampRecords):
+class _Log(TreeRecords, HeadRecords, CosignatureRecords, CheckpointTimestampRecords):
     """Implements ``service.ports.log.SequencedLogRepository``."""
 
 

@@ -24,7 +24,7 @@ from service.web.console.pages import (
     verify_page,
     webhooks_page,
 )
-from service.web.console.pages.audit import entries_page, report_page
+from service.web.console.pages.audit import bundles_page, entries_page, heads_page, report_page
 from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
 
 
@@ -67,6 +67,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         notice_page.router,
         report_page.router,
         entries_page.router,
+        heads_page.router,
+        bundles_page.router,
         channel_page.router,
         call_pages.router,
         reachability_page.router,

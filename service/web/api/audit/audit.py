@@ -12,7 +12,7 @@ from starlette.responses import Response
 from notifications.audit.checkpoint import parse_checkpoint_note
 from notifications.audit.merkle import consistency_proof
 from notifications.errors import Fault, InvalidInputError, NotFoundError
-from notifications.ports import EntryFilter, SequencedEntry, Transaction
+from notifications.ports import EntryFilter, LoggedHead, SequencedEntry, Transaction
 from notifications.use_cases.evidence.prove_entry import entry_at, entry_proof
 from service.web.api.fields import Moment, Out
 from service.web.api.requests import Context, Cursor, Limit, MayProveLog, MayReadLog, json_response
@@ -20,6 +20,7 @@ from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/audit", tags=["audit"])
 
+_LARGEST_SIZE = 2**63
 Index = Annotated[int, Query(ge=0, le=2**53)]
 
 
@@ -46,6 +47,40 @@ class ConsistencyOut(Out):
     old_size: int
     new_size: int
     hashes: list[str]
+
+
+class CosignedOut(Out):
+    """A witness's cosignature."""
+
+    witness: str
+    at: Moment
+
+
+class HeadOut(Out):
+    """A signed head of the log."""
+
+    size: int
+    note: str = Field(description="The signed note (C2SP checkpoint), with the lines of the witnesses.")
+    recorded_at: Moment | None = Field(description="When its newest entry was recorded.")
+    cosigned: list[CosignedOut]
+    token_base64: str | None = Field(description="The timestamp over the note without the witnesses (RFC 3161, DER).")
+
+
+class HeadPage(Out):
+    """A page of heads, newest first."""
+
+    items: list[HeadOut]
+    next_cursor: str | None
+
+
+def _head_out(head: LoggedHead) -> HeadOut:
+    return HeadOut.model_construct(
+        size=head.size,
+        note=head.cosigned_note.decode(),
+        recorded_at=head.recorded_at,
+        cosigned=[CosignedOut.model_construct(witness=item.witness, at=item.at) for item in head.cosigned],
+        token_base64=None if head.token is None else base64.b64encode(head.token).decode(),
+    )
 
 
 def _out(entry: SequencedEntry) -> EntryOut:
@@ -125,6 +160,31 @@ async def verifier_key(context: Context, access: MayProveLog) -> Response:
     """
     await access.trace()
     return Response(context.keys.log_verifier_keys(), media_type="text/plain; charset=utf-8")
+
+
+@router.get("/heads", response_model=HeadPage, summary="List the signed heads")
+async def list_heads(access: MayReadLog, confirmed: bool = False, limit: Limit = 50, cursor: Cursor = None) -> Response:
+    """Return the heads of the log, newest first, with what witnesses and a timestamp authority said of them.
+
+    ``confirmed``: only those with a cosignature or a timestamp.
+    """
+
+    def work(tx: Transaction) -> HeadPage:
+        found, following = tx.log.heads(access.page(limit, cursor), confirmed=confirmed)
+        return HeadPage.model_construct(
+            items=[_head_out(item) for item in found], next_cursor=access.next_cursor(following)
+        )
+
+    return json_response(await access.read(work))
+
+
+@router.get("/heads/{size}", response_class=Response, summary="Read a signed head")
+async def read_head(access: MayReadLog, size: int) -> Response:
+    """Return the checkpoint of a size with the cosignatures that it has (C2SP signed note)."""
+    head = await access.read(lambda tx: tx.log.head(size) if 0 <= size < _LARGEST_SIZE else None)
+    if head is None:
+        raise NotFoundError("head", size)
+    return Response(head.cosigned_note, media_type="text/plain; charset=utf-8")
 
 
 @router.get("/consistency", response_model=ConsistencyOut, summary="Prove that the log only grew")
