@@ -34,6 +34,7 @@ from service.store.log.audit import AuditRecords
 from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.cosignatures import CosignatureRecords
 from service.store.log.events import EventRecords
+from service.store.log.heads import HeadRecords
 from service.store.log.tree import TreeRecords
 from service.store.search.finding import SearchRecords
 from service.store.sql.records import Records
@@ -58,7 +59,7 @@ class _Deliveries(DeliveryRecords, LeaseRecords, BounceRecords, ChannelPauseReco
     """Implements ``notifications.ports.DeliveryRepository``."""
 
 
-class _Log(TreeRecords, CosignatureRecords, CheckpointTimestampRecords):
+class _Log(TreeRecords, HeadRecords, CosignatureRecords, CheckpointTimestampRecords):
     """Implements ``service.ports.log.SequencedLogRepository``."""
 
 
