@@ -108,6 +108,7 @@ class Fields:
 #: Fields of a form that are no facts.
 _NO_FACTS = frozenset({
     "csrf_token", "form_id", "draft_id", "draft_version", "another_than", "is_another", "fragment", "picture",
+    "insert",
 })  # fmt: skip
 
 
