@@ -1,5 +1,6 @@
 """The incident as an analyst declares it: its facts, its lifecycle, and the validation of its facts."""
 
+from notifications.incident.duplicates import Likeness, PossibleDuplicate, possible_duplicates, title_similarity
 from notifications.incident.facts import (
     LANGUAGES,
     NO_HARM,
@@ -40,15 +41,19 @@ __all__ = [
     "IncidentFacts",
     "IncidentState",
     "Intent",
+    "Likeness",
     "LocalizedText",
     "PersonalData",
     "PersonalDataBreach",
+    "PossibleDuplicate",
     "Property",
     "Resource",
     "ResourceKind",
     "Tlp",
     "UnlistedCustomers",
     "is_restated",
+    "possible_duplicates",
     "rsit_taxonomy",
+    "title_similarity",
     "validate_facts",
 ]

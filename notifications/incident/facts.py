@@ -4,8 +4,8 @@ A fact that is not established has the value ``unknown``, or ``None`` for texts,
 mean no (agreement 3.2). A fact that is left out is unknown; classification lists what each answer would change.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -253,6 +253,16 @@ class IncidentFacts:
         """Return what the facts state about one customer, or None if they do not list it."""
         return next((stated for stated in self.affected_customers if stated.customer_id == customer_id), None)
 
+    def with_customers(self, stated: Sequence[AffectedCustomer], unlisted: Collection[UUID] = ()) -> "IncidentFacts":
+        """Return the facts with these statements about customers; each replaces an earlier one about the same customer.
+
+        ``unlisted``: the customers of which nothing is stated any more. The order of the others stays.
+        """
+        by_customer = {each.customer_id: each for each in self.affected_customers}
+        by_customer |= {each.customer_id: each for each in stated}
+        kept = tuple(each for each in by_customer.values() if each.customer_id not in unlisted)
+        return replace(self, affected_customers=kept)
+
 
 class IncidentState(StrEnum):
     """Lifecycle: an open incident can be changed, a closed one cannot."""
@@ -266,7 +276,8 @@ class Incident:
     """The current version of an incident: identity, ticket, state and the facts in force."""
 
     id: UUID
-    #: unique ticket number (7.6.2), such as ``INC-2026-000042``, or ``INC-2026-493817205`` if random
+    #: unique ticket number (7.6.2), such as ``INC-2026-000042``, or ``INC-2026-493817205`` if random; ``EX-…`` for an
+    #: exercise
     ticket: str
     state: IncidentState
     #: version of the facts in force, from 1; also the entity tag of the incident
@@ -277,3 +288,5 @@ class Incident:
     #: who declared it, as recorded in the audit log
     opened_by: str
     closed_at: datetime | None = None
+    #: declared as an exercise; it never changes. No customer without consent learns of it, and no statistic counts it
+    exercise: bool = False

@@ -16,6 +16,7 @@ from notifications.ports.deliveries import DueDelivery as DueDelivery
 from notifications.ports.deliveries import InboxItem as InboxItem
 from notifications.ports.erasures import ErasureRepository as ErasureRepository
 from notifications.ports.escalations import EscalationRepository as EscalationRepository
+from notifications.ports.incidents import IncidentOverview as IncidentOverview
 from notifications.ports.incidents import IncidentRepository as IncidentRepository
 from notifications.ports.incidents import StoredDecision as StoredDecision
 from notifications.ports.log import CosignedBy as CosignedBy
@@ -27,11 +28,14 @@ from notifications.ports.notices import NoticeRepository as NoticeRepository
 from notifications.ports.paging import Extent as Extent
 from notifications.ports.paging import Page as Page
 from notifications.ports.paging import intersected as intersected
+from notifications.ports.questions import QuestionRepository as QuestionRepository
+from notifications.ports.resources import ResourceRepository as ResourceRepository
 from notifications.ports.responses import ResponseRepository as ResponseRepository
 from notifications.ports.responses import StoredResponse as StoredResponse
 from notifications.ports.signing import Signer as Signer
 from notifications.ports.signing import TimestampAuthority as TimestampAuthority
 from notifications.ports.transaction import ErasureTransaction as ErasureTransaction
+from notifications.ports.transaction import InventoryTransaction as InventoryTransaction
 from notifications.ports.transaction import Transaction as Transaction
 from notifications.ports.transaction import UnitOfWork as UnitOfWork
 from notifications.ports.webhooks import WebhookRepository as WebhookRepository

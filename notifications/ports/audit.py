@@ -61,8 +61,10 @@ class AuditRepository(Protocol):
         """Return the first ``limit`` sequenced entries from an index upwards; fewer only at the end of the log."""
         ...
 
-    def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
-        """Return sequenced entries whose subjects name ``identifier`` under ``kind``, oldest first."""
+    def about(
+        self, kind: str, identifier: str, page: Page, *, newest_first: bool = False
+    ) -> tuple[list[SequencedEntry], str | None]:
+        """Return sequenced entries whose subjects name ``identifier`` under ``kind``, oldest first unless asked."""
         ...
 
     def matching(

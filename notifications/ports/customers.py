@@ -36,6 +36,10 @@ class CustomerRepository(Protocol):
         """Return every customer, oldest first, with one query, because every decision reads them all."""
         ...
 
+    def some(self, customer_ids: Collection[UUID]) -> Sequence[Customer]:
+        """Return the customers with these ids, by name, in one statement; an id without a customer gives none."""
+        ...
+
     def pseudonym(self, customer_id: UUID) -> str:
         """Return the customer's pseudonym in the log: SHA-256 in hex, salted with the customer's own salt."""
         ...

@@ -22,10 +22,32 @@ class StoredDecision:
     decision: Decision
 
 
+@dataclass(frozen=True, slots=True)
+class IncidentOverview:
+    """What lists and filters need of the facts in force, as the reference agreement reads them."""
+
+    incident_id: UUID
+    #: the nature if settled; else the most protective one that the open facts still allow
+    nature: str
+    #: None while it is open
+    priority: str | None
+    provisional: bool
+    #: numbers of customers by verdict
+    to_notify: int
+    pending: int
+    #: the earliest time at which a pending notice could be due; None without a pending verdict
+    pending_due_at: datetime | None
+    #: the open facts that pending verdicts wait for, without identifiers of customers
+    missing: tuple[str, ...] = ()
+    #: what the facts name; empty if no narrower scope is established
+    services: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+
+
 class IncidentRepository(Protocol):
     """Incidents, the versions of their facts, and the decisions for each customer."""
 
-    def next_ticket_number(self, year: int) -> int:
+    def next_ticket_number(self, year: int, *, exercise: bool = False) -> int:
         """Return the next number of the year, from 1. Committed units of work leave no gap in the numbers."""
         ...
 
@@ -51,6 +73,18 @@ class IncidentRepository(Protocol):
 
     def save(self, incident: Incident, expected_version: int) -> None:
         """Replace the incident and add its facts as a new version; ``Transaction`` has the rule for versions."""
+        ...
+
+    def save_overview(self, overview: IncidentOverview) -> None:
+        """Store or replace the overview of an incident, in the transaction that changes its facts."""
+        ...
+
+    def overview(self, incident_id: UUID) -> IncidentOverview | None:
+        """Return the overview; None for an incident of an earlier release that has none yet."""
+        ...
+
+    def without_overview(self, limit: int) -> Sequence[Incident]:
+        """Return incidents that have no overview yet, oldest first."""
         ...
 
     def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:

@@ -6,7 +6,7 @@ declares neither, so that a forgotten declaration is found at the start of the s
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Protocol, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
@@ -166,6 +166,14 @@ class Access:
     def may(self, permission: Permission) -> bool:
         """Return whether the caller has another permission in any scope, for additional parts of a response."""
         return self.caller.scope(permission) is not None
+
+    def under(self, permission: Permission) -> "Access | None":
+        """Return the same caller's access under another permission, or None if the caller does not have it.
+
+        For answers with parts of several kinds: each part is read under its own permission and within its own scope.
+        """
+        scope = self.caller.scope(permission)
+        return None if scope is None else replace(self, permission=permission, scope=scope)
 
     def _must_be_own(self) -> None:
         if self.permission is not Permission.SELF:

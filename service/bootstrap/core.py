@@ -17,7 +17,7 @@ from service.audit_log.witness.client import WitnessClient, heads_elsewhere
 from service.auth.authentication import Authenticator
 from service.bootstrap.agreements import load_agreements
 from service.bootstrap.signing import address_or, record_known_keys, timestamp_authority, witness_clients
-from service.bootstrap.store import open_configured_store, start_leadership
+from service.bootstrap.store import index_all_incidents, open_configured_store, start_leadership
 from service.channels.webhook_https import WebhookHttps
 from service.crypto.cms_signer import CmsSigner
 from service.crypto.demo_keys import KeyFiles
@@ -82,7 +82,8 @@ async def build_core(
     """Start the parts that every process needs; the stack stops them in reverse. Raises the error of a required part.
 
     1. Read the required settings: agreements, master key, log key.
-    2. Open the store and join the leader election. Only a process that runs background tasks is a candidate.
+    2. Open the store, index the incidents of an earlier release, and join the leader election. Only a process that runs
+       background tasks is a candidate.
     3. Start the key keeper and the sequencer. Only a process that serves starts rotations, so it also ends a rotation
        that a crash interrupted. The head file outside the database and the heads of the witnesses protect the
        sequencer. If another process leads, the sequencer follows.
@@ -100,6 +101,7 @@ async def build_core(
     log_keys.ring()
     # 2.
     store = await open_configured_store(settings, stack, alone=serves and works)
+    await index_all_incidents(store, agreements)
     leadership = await start_leadership(settings, stack, candidate=works)
     # 3.
     keeper = KeyKeeper(

@@ -5,12 +5,16 @@ import contextlib
 import structlog
 
 from notifications.errors import Fault, InvalidInputError
+from notifications.use_cases.incidents.customer_decider import Agreements
+from notifications.use_cases.incidents.index_incidents import index_incidents
 from service.settings import Settings
 from service.store import SqlTransaction, Store, open_store
 from service.system.file_lock import sole_use
 from service.system.leadership import AdvisoryLockLeadership, Leadership, SoleLeadership
 
 _log = structlog.get_logger(__name__)
+
+_INDEXED_AT_ONCE = 500
 
 
 async def open_configured_store(settings: Settings, stack: contextlib.AsyncExitStack, *, alone: bool) -> Store:
@@ -31,6 +35,15 @@ async def open_configured_store(settings: Settings, stack: contextlib.AsyncExitS
     stack.push_async_callback(store.close)
     await store.write(_free_leases)
     return store
+
+
+async def index_all_incidents(store: Store, agreements: Agreements) -> None:
+    """Give every incident of an earlier release the overview by which lists find it; usually there is none."""
+    indexed = 0
+    while await store.read(lambda tx: tx.incidents.without_overview(1)):
+        indexed += await store.write(lambda tx: index_incidents(tx, agreements, _INDEXED_AT_ONCE))
+    if indexed:
+        _log.info("incidents.indexed", incidents=indexed)
 
 
 async def start_leadership(settings: Settings, stack: contextlib.AsyncExitStack, *, candidate: bool) -> Leadership:

@@ -3,19 +3,23 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from notifications.ports.transaction import ErasureTransaction
+from notifications.ports.transaction import ErasureTransaction, InventoryTransaction
 from service.ports.accounts import AccountRepository
 from service.ports.alerts import AlertRepository
+from service.ports.board import BoardRepository
 from service.ports.credentials import CredentialRepository
+from service.ports.drafts import DraftRepository
+from service.ports.events import EventRepository
 from service.ports.figures import FigureRepository
 from service.ports.mails import MailRepository
+from service.ports.search import SearchRepository
 from service.ports.sessions import SessionRepository
 from service.ports.tokens import TokenRepository
 
 ResultT = TypeVar("ResultT")
 
 
-class AccessTransaction(ErasureTransaction, Protocol):
+class AccessTransaction(ErasureTransaction, InventoryTransaction, Protocol):
     """One unit of work that also reaches accounts, credentials, the service's own mails and alerts.
 
     As in ``Transaction``. These repositories write no audit entry: the caller that changes something appends its own.
@@ -52,8 +56,28 @@ class AccessTransaction(ErasureTransaction, Protocol):
         ...
 
     @property
+    def drafts(self) -> DraftRepository:
+        """Drafts of incidents."""
+        ...
+
+    @property
     def figures(self) -> FigureRepository:
         """Numbers about the store."""
+        ...
+
+    @property
+    def events(self) -> EventRepository:
+        """What happened to incidents, in the order of commits."""
+        ...
+
+    @property
+    def search(self) -> SearchRepository:
+        """The full-text index."""
+        ...
+
+    @property
+    def board(self) -> BoardRepository:
+        """Incidents by filters and by deadline."""
         ...
 
 

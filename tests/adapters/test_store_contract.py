@@ -997,6 +997,8 @@ class TestAuditLog:
         found = await read_pages(store, lambda tx, page: tx.audit.about("incident", one, page))
         assert [item.entry_id for item in found] == [entry.id for entry in about]
         assert [item.index for item in found] == [0, 2, 4, 6, 8]
+        newest = await read_pages(store, lambda tx, page: tx.audit.about("incident", one, page, newest_first=True))
+        assert newest == found[::-1]
 
     async def test_entries_of_a_period_fill_each_page(self, store):
         # Times are nearly in the order of the log, but not quite.

@@ -69,7 +69,9 @@ class TestMigrations:
     def test_the_tables_are_the_models(self, address):
         engine = postgresql_engine(address)
         with engine.connect() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+            # An index on an expression of this engine only.
+            opts = {"include_name": lambda name, _kind, _parents: name != "ix_search_documents_terms"}
+            assert compare_metadata(MigrationContext.configure(connection, opts=opts), metadata) == []
         engine.dispose()
 
     def test_an_empty_database_is_refused_unless_it_may_be_migrated(self):

@@ -82,7 +82,9 @@ class TestMigrations:
     def test_give_the_tables_and_triggers_that_the_code_expects(self, path):
         engine = sqlite_engine(path)
         with engine.connect() as connection:
-            assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+            # The full-text index is a virtual table, which has tables of its own.
+            opts = {"include_name": lambda name, _kind, _parents: not str(name).startswith("search_index")}
+            assert compare_metadata(MigrationContext.configure(connection, opts=opts), metadata) == []
         engine.dispose()
         with direct(path) as connection:
             found = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"))
@@ -90,6 +92,7 @@ class TestMigrations:
             made = dict(
                 connection.execute(
                     "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name != 'alembic_version'"
+                    " AND name NOT LIKE 'search_index%'"
                 )
             )
         assert made.keys() == metadata.tables.keys()
@@ -496,7 +499,7 @@ class TestStatements:
         from_the_end = {"_NEWEST_STAMPED", "_HEAD", "_LAST_SEQUENCED", "_RECENT"}
         every_customer, as_the_process_starts = (
             {"_WITHOUT_CONTACT", "_UNREACHABLE", "_TO_CHECK"},
-            {"_FREE_ALL"},
+            {"_FREE_ALL", "_WITHOUT_OVERVIEW"},
         )
         queues_in_order = {
             # From the newest head back to the first that a witness cosigned, once as the process starts.

@@ -58,9 +58,10 @@ class MemoryAudit(MemoryRepository):
     def entries(self, start, limit, *, within=None):
         return [item for item in self._all(within) if item.index >= start][:limit]
 
-    def about(self, kind, identifier, page):
+    def about(self, kind, identifier, page, *, newest_first=False):
         found = [item for item in self._all(page.within) if parse_leaf(item.leaf).subjects.get(kind) == identifier]
-        return page_of("entries", page, found, lambda item: item.index)
+        listing = "newest" if newest_first else "entries"
+        return page_of(listing, page, found, lambda item: item.index, newest_first=newest_first)
 
     def matching(self, wanted, page, *, newest_first=False):
         def meets(item):
@@ -173,8 +174,9 @@ class MemoryResponses(MemoryRepository):
 
 
 class MemoryIncidents(MemoryRepository):
-    def next_ticket_number(self, year):
+    def next_ticket_number(self, year, *, exercise=False):
         self._writing()
+        year = -year if exercise else year
         number = self._records.tickets.get(year, 0) + 1
         self._records.tickets[year] = number
         return number
@@ -202,6 +204,18 @@ class MemoryIncidents(MemoryRepository):
         self._writing("incidents")
         self._replace("incident", self._records.incidents, incident, expected_version)
         self._records.facts[incident.id, incident.version] = incident.facts
+
+    def save_overview(self, overview):
+        self._writing()
+        self._refer(self._records.incidents, overview.incident_id)
+        self._records.overviews[overview.incident_id] = overview
+
+    def overview(self, incident_id):
+        return self._records.overviews.get(incident_id)
+
+    def without_overview(self, limit):
+        found = [item for item in self._records.incidents.values() if item.id not in self._records.overviews]
+        return found[:limit]
 
     def page(self, page, *, state=None):
         found = [item for item in self._records.incidents.values() if state is None or item.state == state]
@@ -238,6 +252,10 @@ class MemoryCustomers(MemoryRepository):
         self._writing("customers")
         self._add(self._records.customers, customer.id, customer)
         self._records.salts[customer.id] = pseudonym_salt
+
+    def some(self, customer_ids):
+        found = [item for key, item in self._records.customers.items() if key in customer_ids]
+        return sorted(found, key=lambda item: (item.name.casefold(), item.id))
 
     def by_pseudonyms(self, pseudonyms):
         known = {self.pseudonym(item.id): item for item in self.all() if item.id in self._records.salts}
@@ -465,6 +483,40 @@ class MemoryNotices(MemoryRepository):
         return True
 
 
+class MemoryQuestions(MemoryRepository):
+    def add(self, question):
+        self._writing("questions")
+        self._refer(self._records.notices, question.notice_id)
+        self._add(self._records.questions, question.id, question)
+
+    def get(self, question_id):
+        return self._records.questions.get(question_id)
+
+    def require(self, question_id):
+        return required("question", question_id, self.get(question_id))
+
+    def save(self, question, expected_version):
+        self._writing("questions")
+        self._replace("question", self._records.questions, question, expected_version)
+
+    def of_notice(self, notice_id):
+        return of(self._records.questions.values(), "notice_id", notice_id)
+
+    def of_incident(self, incident_id):
+        notices = {item.id for item in of(self._records.notices.values(), "incident_id", incident_id)}
+        return [item for item in self._records.questions.values() if item.notice_id in notices]
+
+    def unanswered(self, limit):
+        return [item for item in self._records.questions.values() if item.answered_at is None][:limit]
+
+    def set_feedback(self, feedback):
+        self._writing("questions")
+        self._records.feedback[feedback.notice_id, feedback.by] = feedback
+
+    def feedback(self, notice_id):
+        return of(self._records.feedback.values(), "notice_id", notice_id)
+
+
 class MemoryTransaction:
     def __init__(self, records, *, read_only):
         self.records, self.read_only = records, read_only
@@ -475,6 +527,7 @@ class MemoryTransaction:
         self.incidents = MemoryIncidents(self)
         self.customers = MemoryCustomers(self)
         self.notices = MemoryNotices(self)
+        self.questions = MemoryQuestions(self)
         self.deliveries = MemoryDeliveries(self)
         self.escalations = MemoryEscalations(self)
         self.webhooks = MemoryWebhooks(self)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.web.api.customers.customer_csv import COLUMNS, _guarded, _row, _unguarded, parse_customers
+from service.web.api.customers.customer_csv import COLUMNS, parse_customers
+from service.web.api.spreadsheets import guarded, line_of, unguarded
 
 HEADER = ("name", "language", "time_zone", "four_eyes", "contact_name", "contact_role", "contact_email")
 LINE = ("Hôpital Müller", "fr", "Europe/Paris", "VRAI", "RSSI", "security", "rssi@h.example")
@@ -78,13 +79,13 @@ cells = st.text(st.sampled_from("ax'\" ;,|\n" + "".join(FORMULAS)), max_size=12)
 
 @given(cells)
 def test_a_guarded_cell_is_read_as_it_was(cell):
-    assert _unguarded(_guarded(cell)) == cell
+    assert unguarded(guarded(cell)) == cell
 
 
 @given(cells, cells)
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_no_cell_is_a_formula_however_a_spreadsheet_splits_the_line(separator, first, second):
-    line = _row([first, second])
+    line = line_of([first, second])
     for row in csv.reader(io.StringIO(line, newline=""), delimiter=separator):
         for cell in row:
             begins = [part.lstrip(' "\t')[:1] for part in cell.splitlines()]
@@ -92,5 +93,5 @@ def test_no_cell_is_a_formula_however_a_spreadsheet_splits_the_line(separator, f
 
 
 def test_a_cell_that_becomes_a_formula_after_a_semicolon_is_guarded_there():
-    assert _guarded("x;=HYPERLINK(1)") == "x;'=HYPERLINK(1)"
+    assert guarded("x;=HYPERLINK(1)") == "x;'=HYPERLINK(1)"
     assert "contact_email" in COLUMNS

@@ -1,11 +1,13 @@
 """Incidents under a scope at the provider that is limited in time."""
 
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from notifications.errors import required
 from notifications.incident import Incident, IncidentFacts
 from notifications.ports import Page, StoredDecision
 from service.auth.scope.visibility import ScopedRepository
+from service.ports.board import IncidentFigures, IncidentFilters, ListedIncident
 
 
 class ScopedIncidents(ScopedRepository):
@@ -44,3 +46,18 @@ class ScopedIncidents(ScopedRepository):
 
     def _covers(self, incident: Incident) -> bool:
         return self._scope.covers(None, incident.opened_at, served=False)
+
+
+class ScopedBoard(ScopedRepository):
+    """Lists of the incidents whose moment is within, for the provider's side."""
+
+    _name = "board"
+
+    def page(self, page: Page, filters: IncidentFilters, *, by_due: bool) -> tuple[list[ListedIncident], str | None]:
+        self._verify_at_provider("page")
+        return self._tx.board.page(self._of_provider(page), filters, by_due=by_due)
+
+    def figures(self, incident_ids: Collection[UUID]) -> Mapping[UUID, IncidentFigures]:
+        # The identifiers come from ``page``, which is limited.
+        self._verify_at_provider("figures")
+        return self._tx.board.figures(incident_ids)

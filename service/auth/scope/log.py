@@ -34,8 +34,11 @@ class ScopedAudit(ScopedRepository):
     def entries(self, start: int, limit: int, *, within: tuple[Extent, ...] | None = None) -> Sequence[SequencedEntry]:
         return self._tx.audit.entries(start, limit, within=self._limited(within))
 
-    def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
-        return self._tx.audit.about(kind, identifier, replace(page, within=self._limited(page.within)))
+    def about(
+        self, kind: str, identifier: str, page: Page, *, newest_first: bool = False
+    ) -> tuple[list[SequencedEntry], str | None]:
+        limited = replace(page, within=self._limited(page.within))
+        return self._tx.audit.about(kind, identifier, limited, newest_first=newest_first)
 
     def matching(
         self, wanted: EntryFilter, page: Page, *, newest_first: bool = False

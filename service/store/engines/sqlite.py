@@ -45,6 +45,8 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         "foreign_keys = ON",
         "recursive_triggers = ON",
         "trusted_schema = OFF",
+        # What is deleted is overwritten with zeros, such as a draft that was declared.
+        "secure_delete = ON",
         f"cache_size = {_CACHE_SIZE}",
         f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
         f"query_only = {'ON' if read_only else 'OFF'}",
@@ -176,6 +178,8 @@ class SqliteStore:
     def _rewrite(self, work: WriteJob) -> None:
         """Rewrite the file and empty the write-ahead log; both still contain deleted data before this."""
         try:
+            # Deleted terms are still in the segments of the full-text index.
+            self._writer.execute("INSERT INTO search_index (search_index) VALUES ('rebuild')")
             self._writer.execute("VACUUM")
             row = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if row[0]:

@@ -16,20 +16,27 @@ from service.store.delivery.leases import LeaseRecords
 from service.store.delivery.outgoing_mails import MailRecords
 from service.store.delivery.webhooks import WebhookRecords
 from service.store.incidents.acknowledgements import AcknowledgementRecords
+from service.store.incidents.board import BoardRecords
 from service.store.incidents.contacts import ContactRecords
 from service.store.incidents.customers import CustomerRecords
 from service.store.incidents.decisions import DecisionRecords
+from service.store.incidents.drafts import DraftRecords
 from service.store.incidents.erasure import ErasureRecords
 from service.store.incidents.idempotency import ResponseRecords
+from service.store.incidents.inbox import InboxRecords
 from service.store.incidents.incidents import IncidentRecords
 from service.store.incidents.notices import NoticeRecords
+from service.store.incidents.questions import QuestionRecords
 from service.store.incidents.reachability import ReachabilityRecords
+from service.store.incidents.resources import ResourceRecords
 from service.store.incidents.seals import SealRecords
 from service.store.log.audit import AuditRecords
 from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.cosignatures import CosignatureRecords
+from service.store.log.events import EventRecords
 from service.store.log.heads import HeadRecords
 from service.store.log.tree import TreeRecords
+from service.store.search.finding import SearchRecords
 from service.store.sql.records import Records
 from service.store.sql.session import Session
 
@@ -44,7 +51,7 @@ class _Customers(CustomerRecords, ContactRecords, ReachabilityRecords):
     """Implements ``notifications.ports.CustomerRepository``."""
 
 
-class _Notices(NoticeRecords, SealRecords, AcknowledgementRecords):
+class _Notices(NoticeRecords, SealRecords, AcknowledgementRecords, InboxRecords):
     """Implements ``notifications.ports.NoticeRepository``."""
 
 
@@ -84,6 +91,7 @@ class SqlTransaction:
     incidents = Repository(_Incidents)
     customers = Repository(_Customers)
     notices = Repository(_Notices)
+    questions = Repository(QuestionRecords)
     deliveries = Repository(_Deliveries)
     escalations = Repository(EscalationRecords)
     webhooks = Repository(WebhookRecords)
@@ -91,10 +99,15 @@ class SqlTransaction:
     log = Repository(_Log)
     responses = Repository(ResponseRecords)
     erasures = Repository(ErasureRecords)
+    resources = Repository(ResourceRecords)
     accounts = Repository(AccountRecords)
     credentials = Repository(CredentialRecords)
     sessions = Repository(SessionRecords)
     tokens = Repository(TokenRecords)
     mails = Repository(MailRecords)
     alerts = Repository(AlertRecords)
+    drafts = Repository(DraftRecords)
     figures = Repository(FigureRecords)
+    board = Repository(BoardRecords)
+    events = Repository(EventRecords)
+    search = Repository(SearchRecords)

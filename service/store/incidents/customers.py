@@ -1,6 +1,7 @@
 """Customers, their agreement bindings and profiles."""
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from notifications.audit.entry import pseudonym
 from notifications.customer.records import AgreementBinding, Customer, LevelChoice, ProfileVersion
 from notifications.errors import NotFoundError, required
 from notifications.ports import Page
+from service.store.search.documents import SearchDocuments
 from service.store.sql.directory import Listing
 from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
 from service.store.sql.paging import FIRST, paged, start_of
@@ -79,6 +81,12 @@ _NEXT_DIRECTORY_VERSION = compiled_text(
     "INSERT INTO directory_version (id, version) VALUES (1, 1)"
     " ON CONFLICT (id) DO UPDATE SET version = directory_version.version + 1"
 )
+
+
+@lru_cache(maxsize=64)
+def _some_customers(count: int) -> str:
+    listed = ", ".join(column.name for column in CUSTOMER)
+    return f"SELECT {listed} FROM customers WHERE id IN ({', '.join('?' * count)})"  # noqa: S608 - names of columns
 
 
 def customer_of_row(*row: Any) -> Customer:
@@ -150,6 +158,7 @@ class CustomerRecords(Records):
             ),
         )
         self._session.execute(_INSERT_SALT, (customer.id.bytes, pseudonym_salt))
+        SearchDocuments(self._session).put_customer(customer)
         self._directory_changed()
 
     def get(self, customer_id: UUID) -> Customer | None:
@@ -181,6 +190,7 @@ class CustomerRecords(Records):
                 customer.acknowledge_within_seconds,
             ),
         )
+        SearchDocuments(self._session).put_customer(customer)
         self._directory_changed()
 
     def page(self, page: Page) -> tuple[list[Customer], str | None]:
@@ -192,6 +202,13 @@ class CustomerRecords(Records):
     def all(self) -> Sequence[Customer]:
         """Return every customer, oldest first."""
         return self._listing().customers
+
+    def some(self, customer_ids: Collection[UUID]) -> Sequence[Customer]:
+        """Return the customers with these ids, by name."""
+        if not customer_ids:
+            return []
+        rows = self._session.all(_some_customers(len(customer_ids)), [each.bytes for each in customer_ids])
+        return sorted((customer_of_row(*row) for row in rows), key=lambda each: (each.name.casefold(), each.id))
 
     def pseudonym(self, customer_id: UUID) -> str:
         """Return the customer's pseudonym in the log; raises NotFoundError where there is no salt."""

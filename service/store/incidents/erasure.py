@@ -15,6 +15,7 @@ from notifications.customer.erasure import ErasedRows, Erasure, ErasureOrder
 from notifications.errors import NotFoundError
 from notifications.incident import IncidentFacts
 from notifications.mail_address import normal_address
+from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import JsonCodec, to_microseconds
 from service.store.sql.flat import FlatTable
 from service.store.sql.records import Records
@@ -60,6 +61,8 @@ _ROWS_OF_CUSTOMER = (
     "DELETE FROM call_records WHERE task_id IN (SELECT id FROM call_tasks WHERE customer_id = ?)",
     "DELETE FROM call_tasks WHERE customer_id = ?",
     "DELETE FROM escalations WHERE customer_id = ?",
+    "DELETE FROM questions WHERE customer_id = ?",
+    "DELETE FROM feedback WHERE customer_id = ?",
     "DELETE FROM acknowledgements WHERE customer_id = ?",
     "DELETE FROM notice_openings WHERE customer_id = ?",
     "DELETE FROM inbox_items WHERE customer_id = ?",
@@ -67,11 +70,13 @@ _ROWS_OF_CUSTOMER = (
     f"DELETE FROM owed_evidence WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM seal_proofs WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM seal_timestamps WHERE notice_id IN {_NOTICES}",  # noqa: S608
+    f"DELETE FROM notice_subjects WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM sealed_notices WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM alerts WHERE notice_id IN {_NOTICES}",  # noqa: S608
     "DELETE FROM alerts WHERE customer_id = ?",
     "DELETE FROM notices WHERE customer_id = ?",
     "DELETE FROM decisions WHERE customer_id = ?",
+    "DELETE FROM resources WHERE customer_id = ?",
     "DELETE FROM profiles WHERE customer_id = ?",
     "DELETE FROM agreement_bindings WHERE customer_id = ?",
     "DELETE FROM links WHERE subject_id IN (SELECT id FROM contacts WHERE customer_id = ?)",
@@ -80,6 +85,15 @@ _ROWS_OF_CUSTOMER = (
     "DELETE FROM grants WHERE customer_id = ?",
     "DELETE FROM membership_offers WHERE customer_id = ?",
     "DELETE FROM customers WHERE id = ?",
+)
+_DECIDED_LAST = (
+    "SELECT d.incident_id FROM decisions d WHERE d.customer_id = ? AND d.verdict = ? AND d.position = (SELECT "
+    "max(l.position) FROM decisions l WHERE l.incident_id = d.incident_id AND l.customer_id = d.customer_id)"
+)
+#: Takes the customer out of the numbers that lists of incidents show: (verdict, statement).
+_UNCOUNT = (
+    ("pending", f"UPDATE incident_overviews SET pending = pending - 1 WHERE incident_id IN ({_DECIDED_LAST})"),  # noqa: S608
+    ("notify", f"UPDATE incident_overviews SET to_notify = to_notify - 1 WHERE incident_id IN ({_DECIDED_LAST})"),  # noqa: S608
 )
 _ONLY_HERE = (
     "SELECT a.id, a.name, a.email FROM accounts a WHERE a.id IN "
@@ -120,6 +134,7 @@ _OTHER_RETURNS = "SELECT id, content, diagnostic FROM returned_messages WHERE de
 _MAILS = "SELECT id, recipient, state, subject, text FROM service_mails"
 _RESPONSES = "SELECT key, body FROM stored_responses"
 _ALERTS = "SELECT id, what FROM alerts"
+_LOOKUPS_NAMING = "DELETE FROM resource_lookups WHERE proposed LIKE ?"
 _NAMES = "SELECT name FROM customers WHERE id = ?"
 _CONTACTS = "SELECT email FROM contacts WHERE customer_id = ?"
 _DIRECTORY = "UPDATE directory_version SET version = version + 1"
@@ -180,6 +195,10 @@ class ErasureRecords(Records):
             rows += self._count(_OPENINGS_ABOUT, ("account", str(UUID(bytes=account_id))))
         rows += self._blank_facts(customer_id)
         rows += self._drop_texts(words, mailboxes, str(named[0]))
+        rows += self._count(_LOOKUPS_NAMING, (f"%{customer_id}%",))
+        SearchDocuments(self._session).drop_customer(customer_id)
+        for verdict, statement in _UNCOUNT:
+            self._session.execute(statement, (key, verdict))
         for statement in _ROWS_OF_CUSTOMER:
             rows += self._count(statement, (key,))
         for account_id, _, _ in accounts:

@@ -1,14 +1,16 @@
 """Incidents with every version of their facts."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, exists, select
 
 from notifications.errors import required
 from notifications.incident import Incident, IncidentFacts, IncidentState
-from notifications.ports import Page
+from notifications.ports import IncidentOverview, Page
+from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import (
     JsonCodec,
     from_microseconds,
@@ -16,33 +18,35 @@ from service.store.sql.encoding import (
     to_microseconds,
     to_optional_microseconds,
 )
+from service.store.sql.flat import FlatTable
 from service.store.sql.paging import LAST, Shape, extent_values, paged, shapes_of, start_of, within_extents
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text, insert_of, limited
-from service.store.tables import IncidentFactsRow, IncidentRow, table
+from service.store.tables import IncidentFactsRow, IncidentOverviewRow, IncidentRow, table
 
 _FACTS: JsonCodec[IncidentFacts] = JsonCodec(IncidentFacts)
 #: Every notice of an incident reads the same facts, so they are decoded once. The text is the cache key, because a
 #: version that was rolled back may be used again with other facts.
 _decoded_facts = lru_cache(maxsize=16)(_FACTS.decode)
 
-_incidents, _facts = table(IncidentRow).c, table(IncidentFactsRow).c
+_incidents, _facts, _overviews = table(IncidentRow).c, table(IncidentFactsRow).c, table(IncidentOverviewRow).c
 
-_INCIDENT = (
+#: The columns of an incident with the facts in force, in the order of ``incident_of_row``.
+INCIDENT = (
     _incidents.id, _incidents.ticket, _incidents.state, _incidents.version, _incidents.opened_at,
-    _incidents.updated_at, _incidents.opened_by, _incidents.closed_at, _facts.facts,
+    _incidents.updated_at, _incidents.opened_by, _incidents.closed_at, _incidents.exercise, _facts.facts,
 )  # fmt: skip
 _in_force = table(IncidentRow).join(
     table(IncidentFactsRow), (_facts.incident_id == _incidents.id) & (_facts.version == _incidents.version)
 )
 
 _INSERT_INCIDENT, _INSERT_FACTS = insert_of(IncidentRow), insert_of(IncidentFactsRow)
-_INCIDENT_BY_ID = compiled(select(*_INCIDENT).select_from(_in_force).where(_incidents.id == bindparam("id")), "id")
+_INCIDENT_BY_ID = compiled(select(*INCIDENT).select_from(_in_force).where(_incidents.id == bindparam("id")), "id")
 _INCIDENT_BY_TICKET = compiled(
-    select(*_INCIDENT).select_from(_in_force).where(_incidents.ticket == bindparam("ticket")), "ticket"
+    select(*INCIDENT).select_from(_in_force).where(_incidents.ticket == bindparam("ticket")), "ticket"
 )
 _page_of_incidents = (
-    select(_incidents.position, *_INCIDENT)
+    select(_incidents.position, *INCIDENT)
     .select_from(_in_force)
     .where(_incidents.position < bindparam("before"))
     .order_by(_incidents.position.desc())
@@ -51,6 +55,18 @@ _FACTS_AT = compiled(
     select(_facts.facts).where(_facts.incident_id == bindparam("id"), _facts.version == bindparam("version")),
     "id", "version",
 )  # fmt: skip
+#: Overviews of incidents; also read together with a page of incidents.
+OVERVIEWS = FlatTable(IncidentOverview, IncidentOverviewRow)
+_OVERVIEW_BY_ID = OVERVIEWS.by("incident_id")
+_SAVE_OVERVIEW = f"{OVERVIEWS.insert} ON CONFLICT (incident_id) DO UPDATE SET " + ", ".join(
+    f"{column.name} = excluded.{column.name}" for column in _overviews if not column.primary_key
+)
+_WITHOUT_OVERVIEW = limited(
+    select(*INCIDENT)
+    .select_from(_in_force)
+    .where(~exists().where(_overviews.incident_id == _incidents.id))
+    .order_by(_incidents.position)
+)
 _UPDATE_INCIDENT = compiled_text(
     "UPDATE incidents SET ticket = :ticket, state = :state, updated_at = :updated_at, closed_at = :closed_at,"
     " version = :version WHERE id = :id AND version = :expected",
@@ -76,8 +92,9 @@ def _page_statement(filters: tuple[str, ...], shapes: tuple[Shape, ...] | None) 
     return limited(statement.where(covered), "before", *filters, *names)
 
 
-def _incident_of_row(*row: Any) -> Incident:
-    id_bytes, ticket, state, version, opened_at, updated_at, opened_by, closed_at, facts = row
+def incident_of_row(*row: Any) -> Incident:
+    """Return the incident of a row, in the order of ``INCIDENT``."""
+    id_bytes, ticket, state, version, opened_at, updated_at, opened_by, closed_at, exercise, facts = row
     return Incident(
         id=UUID(bytes=id_bytes),
         ticket=ticket,
@@ -88,15 +105,16 @@ def _incident_of_row(*row: Any) -> Incident:
         updated_at=from_microseconds(updated_at),
         opened_by=opened_by,
         closed_at=from_optional_microseconds(closed_at),
+        exercise=bool(exercise),
     )
 
 
 class IncidentRecords(Records):
     """Incidents."""
 
-    def next_ticket_number(self, year: int) -> int:
-        """Return the next number of the year, from 1; a rollback restores it, so there are no gaps."""
-        row = self._session.one(_NEXT_TICKET, (year,))
+    def next_ticket_number(self, year: int, *, exercise: bool = False) -> int:
+        """Return the next number of the year and series, from 1; a rollback restores it, so there are no gaps."""
+        row = self._session.one(_NEXT_TICKET, (-year if exercise else year,))
         assert row is not None  # RETURNING gives the row that was written
         return int(row[0])
 
@@ -114,15 +132,17 @@ class IncidentRecords(Records):
                 to_microseconds(incident.updated_at),
                 incident.opened_by,
                 to_optional_microseconds(incident.closed_at),
+                incident.exercise,
             ),
         )
         self._session.execute(_INSERT_FACTS, (id_bytes, incident.version, _FACTS.encode(incident.facts)))
+        SearchDocuments(self._session).put_incident(incident)
         self._changed("incidents")
 
     def get(self, incident_id: UUID) -> Incident | None:
         """Return the incident with the facts in force."""
         row = self._session.one(_INCIDENT_BY_ID, (incident_id.bytes,))
-        return None if row is None else _incident_of_row(*row)
+        return None if row is None else incident_of_row(*row)
 
     def require(self, incident_id: UUID) -> Incident:
         """Return the incident; raises NotFoundError where there is none."""
@@ -131,7 +151,7 @@ class IncidentRecords(Records):
     def by_ticket(self, ticket: str) -> Incident | None:
         """Return the incident by its ticket number."""
         row = self._session.one(_INCIDENT_BY_TICKET, (ticket,))
-        return None if row is None else _incident_of_row(*row)
+        return None if row is None else incident_of_row(*row)
 
     def facts_at(self, incident_id: UUID, version: int) -> IncidentFacts | None:
         """Return one version of the facts."""
@@ -155,7 +175,21 @@ class IncidentRecords(Records):
             ),
         )
         self._session.execute(_INSERT_FACTS, (incident.id.bytes, incident.version, _FACTS.encode(incident.facts)))
+        SearchDocuments(self._session).put_incident(incident)
         self._changed("incidents")
+
+    def save_overview(self, overview: IncidentOverview) -> None:
+        """Store or replace the overview of an incident."""
+        self._session.execute(_SAVE_OVERVIEW, OVERVIEWS.values(overview))
+
+    def overview(self, incident_id: UUID) -> IncidentOverview | None:
+        """Return the overview of an incident."""
+        row = self._session.one(_OVERVIEW_BY_ID, (incident_id.bytes,))
+        return None if row is None else OVERVIEWS.record(row)
+
+    def without_overview(self, limit: int) -> Sequence[Incident]:
+        """Return incidents that have no overview yet, oldest first."""
+        return [incident_of_row(*row) for row in self._session.all(_WITHOUT_OVERVIEW, (limit,))]
 
     def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
         """Return incidents, newest first, as a page."""
@@ -163,4 +197,4 @@ class IncidentRecords(Records):
         filters = {} if state is None else {"state": state}
         statement = _page_statement(tuple(filters), shapes_of(page))
         rows = self._session.all(statement, (before, *filters.values(), *extent_values(page), page.limit + 1))
-        return paged("incidents", page, rows, _incident_of_row)
+        return paged("incidents", page, rows, incident_of_row)

@@ -9,10 +9,11 @@ from sqlalchemy import bindparam, select
 
 from notifications.errors import NotFoundError, StateConflictError
 from notifications.notice.seal import SealedNotice, SealedRendering, UndatedNotice
+from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text, insert_of
-from service.store.tables import SealedNoticeRow, SealProofRow, SealTimestampRow, table
+from service.store.tables import NoticeSubjectRow, SealedNoticeRow, SealProofRow, SealTimestampRow, table
 
 _RENDERINGS: JsonCodec[tuple[SealedRendering, ...]] = JsonCodec(tuple[SealedRendering, ...])
 #: Every delivery of a notice reads the same renderings, so they are decoded once.
@@ -35,6 +36,7 @@ SEALED_WITH_EVIDENCE = (
 )
 
 _INSERT_SEALED = insert_of(SealedNoticeRow)
+_INSERT_SUBJECTS = insert_of(NoticeSubjectRow)
 _INSERT_TIMESTAMP, _INSERT_PROOF = insert_of(SealTimestampRow), insert_of(SealProofRow)
 SEAL_OF_NOTICE = compiled(
     select(*SEALED).select_from(SEALED_WITH_EVIDENCE).where(_sealed.notice_id == bindparam("notice_id")), "notice_id"
@@ -92,6 +94,8 @@ class SealRecords(Records):
                 to_microseconds(sealed.sealed_at),
             ),
         )
+        subjects = "\n".join(rendering.subject.casefold() for rendering in sealed.renderings)
+        self._session.execute(_INSERT_SUBJECTS, (key, subjects))
         if sealed.timestamp is None:
             self._session.execute(_OWE, (_TIMESTAMP, key))
         else:
@@ -100,6 +104,7 @@ class SealRecords(Records):
             self._session.execute(_OWE, (_LOG_PROOF, key))
         else:
             self._session.execute(_INSERT_PROOF, (key, sealed.log_proof))
+        SearchDocuments(self._session).put_notice(sealed)
         self._changed("notices")
 
     def seal(self, notice_id: UUID) -> SealedNotice | None:

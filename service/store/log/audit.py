@@ -69,13 +69,10 @@ _about = (
         .join(table(LogLeafRow), _leaves.position == _subjects.position)
         .join(table(AuditEntryRow), _entries.position == _subjects.position)
     )
-    .where(
-        _subjects.kind == bindparam("kind"),
-        _subjects.identifier == bindparam("identifier"),
-        _subjects.position > bindparam("after"),
-    )
-    .order_by(_subjects.position)
+    .where(_subjects.kind == bindparam("kind"), _subjects.identifier == bindparam("identifier"))
 )
+_about_after = _about.where(_subjects.position > bindparam("position")).order_by(_subjects.position)
+_about_before = _about.where(_subjects.position < bindparam("position")).order_by(_subjects.position.desc())
 _OPENINGS = compiled(
     select(_openings.name, _openings.salt, _openings.value)
     .select_from(table(AuditOpeningRow).join(table(AuditEntryRow), _entries.position == _openings.position))
@@ -137,12 +134,14 @@ class AuditRecords(Records):
         rows = self._session.all(statement, (start, *entry_extent_values(page), limit))
         return [_entry_of_row(*row) for row in rows]
 
-    def about(self, kind: str, identifier: str, page: Page) -> tuple[list[SequencedEntry], str | None]:
-        """Return sequenced entries whose subjects name ``identifier`` under ``kind``, oldest first."""
-        after = start_of("entries", page, FIRST)
-        statement = _within(_about, ("kind", "identifier", "after"), shapes_of(page))
-        values = (kind, identifier, after, *entry_extent_values(page), page.limit + 1)
-        return paged("entries", page, self._session.all(statement, values), _entry_of_row)
+    def about(
+        self, kind: str, identifier: str, page: Page, *, newest_first: bool = False
+    ) -> tuple[list[SequencedEntry], str | None]:
+        """Return sequenced entries whose subjects name ``identifier`` under ``kind``, oldest first unless asked."""
+        listing, first, about = ("newest", LAST, _about_before) if newest_first else ("entries", FIRST, _about_after)
+        statement = _within(about, ("kind", "identifier", "position"), shapes_of(page))
+        values = (kind, identifier, start_of(listing, page, first), *entry_extent_values(page), page.limit + 1)
+        return paged(listing, page, self._session.all(statement, values), _entry_of_row)
 
     def matching(
         self, wanted: EntryFilter, page: Page, *, newest_first: bool = False

@@ -19,7 +19,7 @@ ItemT = TypeVar("ItemT")
 #: Which limits an extent has: a customer, a start, an end, only what was served. Statements are cached by shapes.
 Shape = tuple[bool, bool, bool, bool]
 
-_CONTENT = re.compile(rb"[a-z]{1,20}:([0-9]{1,18})")
+_CONTENT = re.compile(rb"[a-z]{1,20}((?::[0-9]{1,18})+)")
 #: below every sort key, for lists in increasing order
 FIRST = -1
 #: above every sort key, for lists in decreasing order
@@ -30,22 +30,30 @@ EVERYTHING: ColumnElement[bool] = literal_column("(1 = 1)")
 NOTHING: ColumnElement[bool] = literal_column("(1 = 0)")
 
 
-def cursor_of(listing: str, key: int) -> str:
-    """Return the cursor after an item: base64url without padding."""
-    return base64.urlsafe_b64encode(f"{listing}:{key}".encode()).rstrip(b"=").decode()
+def cursor_of(listing: str, *keys: int) -> str:
+    """Return the cursor after an item, by its sort key of one or more numbers: base64url without padding."""
+    content = ":".join((listing, *map(str, keys)))
+    return base64.urlsafe_b64encode(content.encode()).rstrip(b"=").decode()
 
 
 def parse_cursor(listing: str, cursor: str) -> int:
     """Return the sort key; raises InvalidInputError for anything that ``cursor_of`` did not make for this list."""
+    (key,) = parse_keys(listing, cursor, 1)
+    return key
+
+
+def parse_keys(listing: str, cursor: str, count: int) -> tuple[int, ...]:
+    """As ``parse_cursor``, for a sort key of several numbers."""
     try:
         raw = cursor.encode("ascii")
         content = base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
     except (UnicodeEncodeError, binascii.Error):
         content = b""
     match = _CONTENT.fullmatch(content)
-    if match is None or cursor_of(listing, int(match[1])) != cursor:
+    keys = () if match is None else tuple(int(part) for part in match[1].split(b":")[1:])
+    if len(keys) != count or cursor_of(listing, *keys) != cursor:
         raise InvalidInputError(Fault("cursor", "is not a cursor of this list"))
-    return int(match[1])
+    return keys
 
 
 def start_of(listing: str, page: Page, first: int) -> int:

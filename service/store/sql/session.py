@@ -47,6 +47,9 @@ class Session:
 
     __slots__ = ("_connection", "changed", "directory", "directory_changed")
 
+    #: what follows FROM to find documents ``d`` by the parameter ``match_of``; more conditions may follow
+    MATCHING = "search_index JOIN search_documents d ON d.position = search_index.rowid WHERE search_index MATCH ?"
+
     def __init__(self, connection: sqlite3.Connection, directory: Directory) -> None:
         self._connection = connection
         self.directory = directory
@@ -95,6 +98,25 @@ class Session:
     def all(self, statement: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Return all rows."""
         return self.execute(statement, parameters).fetchall()
+
+    # -- the full-text index
+
+    @staticmethod
+    def match_of(required: Sequence[Sequence[str]], words: Sequence[str]) -> str:
+        """Return the parameter of ``MATCHING``: one term of each required group, and every word as a beginning.
+
+        Terms have no quotation mark, so that nothing in them is syntax. A single letter matches only itself.
+        """
+        groups = ["(" + " OR ".join(f'"{term}"' for term in group) + ")" for group in required]
+        return " AND ".join([*groups, *(f'"{word}"*' if len(word) > 1 else f'"{word}"' for word in words)])
+
+    def index_terms(self, position: int, terms: str) -> None:
+        """Index the terms of a document that was written."""
+        self.execute("INSERT INTO search_index (rowid, terms) VALUES (?, ?)", (position, terms))
+
+    def unindex_terms(self, position: int, terms: str) -> None:
+        """Take the terms of a document out of the index, before the document changes."""
+        self.execute("INSERT INTO search_index (search_index, rowid, terms) VALUES ('delete', ?, ?)", (position, terms))
 
     @staticmethod
     def skip_locked(statement: str, of: str) -> str:

@@ -1,13 +1,16 @@
 """Incidents, decisions, and stored responses to requests."""
 
 from sqlalchemy import Index
+from sqlalchemy import text as condition
 from sqlmodel import SQLModel
 
 from service.store.tables import columns
 
+_PENDING = condition("pending > 0")
+
 
 class TicketCounterRow(SQLModel, table=True):
-    """The last ticket number given in a year."""
+    """The last ticket number given in a year; the year is negative for exercises, which have numbers of their own."""
 
     __tablename__ = "ticket_counters"
     year: int = columns.integer(primary_key=True)
@@ -28,6 +31,7 @@ class IncidentRow(SQLModel, table=True):
     updated_at: int = columns.integer()
     opened_by: str = columns.text()
     closed_at: int | None = columns.integer(nullable=True)
+    exercise: bool = columns.boolean()
 
 
 class IncidentFactsRow(SQLModel, table=True):
@@ -37,6 +41,25 @@ class IncidentFactsRow(SQLModel, table=True):
     incident_id: bytes = columns.identifier("incidents.id", primary_key=True)
     version: int = columns.integer(primary_key=True)
     facts: str = columns.text()
+
+
+class IncidentOverviewRow(SQLModel, table=True):
+    """``notifications.ports.IncidentOverview``. Services and regions are JSON lists."""
+
+    __tablename__ = "incident_overviews"
+    __table_args__ = (
+        Index("ix_incident_overviews_pending", "incident_id", sqlite_where=_PENDING, postgresql_where=_PENDING),
+    )
+    incident_id: bytes = columns.identifier("incidents.id", primary_key=True)
+    nature: str = columns.text()
+    priority: str | None = columns.text(nullable=True)
+    provisional: bool = columns.boolean()
+    to_notify: int = columns.integer()
+    pending: int = columns.integer()
+    pending_due_at: int | None = columns.integer(nullable=True)
+    missing: str = columns.text()
+    services: str = columns.text()
+    regions: str = columns.text()
 
 
 class DecisionRow(SQLModel, table=True):
@@ -52,6 +75,25 @@ class DecisionRow(SQLModel, table=True):
     recorded_at: int = columns.integer()
     verdict: str = columns.text()
     decision: str = columns.text()
+
+
+class IncidentDraftRow(SQLModel, table=True):
+    """``service.ports.drafts.IncidentDraft``; no foreign key, because the account may be deleted before it."""
+
+    __tablename__ = "incident_drafts"
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    owner_id: bytes | None = columns.identifier(nullable=True, index=True)
+    alert_key: str | None = columns.text(nullable=True, unique=True)
+    sealed: bytes = columns.binary()
+    created_at: int = columns.integer()
+    changed_at: int = columns.integer(index=True)
+    changed_by: str = columns.text()
+    is_touched: bool = columns.boolean()
+    resolved_at: int | None = columns.integer(nullable=True)
+    fired_at: int | None = columns.integer(nullable=True)
+    closed_at: int | None = columns.integer(nullable=True)
+    version: int = columns.integer()
 
 
 class StoredResponseRow(SQLModel, table=True):

@@ -91,22 +91,27 @@ def classification_out(classification: Classification, agreement: Agreement) -> 
         possible_priorities=list(classification.possible_priorities),
         gti_seconds=classification.gti_seconds,
         gti_target_percent=target.target_percent if target else None,
-        open_questions=[
-            OpenQuestionOut.model_construct(
-                fact=question.fact,
-                effects=[
-                    AnswerEffectOut.model_construct(
-                        answer=effect.answer,
-                        natures=[nature.value for nature in effect.natures],
-                        priorities=list(effect.priorities),
-                    )
-                    for effect in question.effects
-                ],
-            )
-            for question in classification.open_questions
-        ],
+        open_questions=open_questions_out(classification),
         remarks=[words(remark, "en") for remark in classification.remarks],
     )
+
+
+def open_questions_out(classification: Classification) -> list[OpenQuestionOut]:
+    """Return the schema of what is missing, and what hangs on it."""
+    return [
+        OpenQuestionOut.model_construct(
+            fact=question.fact,
+            effects=[
+                AnswerEffectOut.model_construct(
+                    answer=effect.answer,
+                    natures=[nature.value for nature in effect.natures],
+                    priorities=list(effect.priorities),
+                )
+                for effect in question.effects
+            ],
+        )
+        for question in classification.open_questions
+    ]
 
 
 class ReasonOut(Out):

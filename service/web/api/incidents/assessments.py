@@ -12,7 +12,7 @@ from notifications.decision import Verdict
 from notifications.errors import NotFoundError
 from notifications.incident import validate_facts
 from notifications.ports import Transaction
-from notifications.use_cases.incidents.dry_run import IncidentDryRun, dry_run_incident
+from notifications.use_cases.incidents.dry_run import Foresight, IncidentDryRun, dry_run_incident, foresee_incident
 from service.web.api.fields import Out
 from service.web.api.incidents.assessment_schemas import (
     ClassificationOut,
@@ -22,7 +22,7 @@ from service.web.api.incidents.assessment_schemas import (
     decision_out,
     stored_decision_out,
 )
-from service.web.api.incidents.incident_schemas import FactsIn
+from service.web.api.incidents.incident_schemas import DeclarationIn
 from service.web.api.incidents.incidents import Patch, patched_facts
 from service.web.api.requests import (
     ApiContext,
@@ -47,12 +47,41 @@ class AssessmentPage(Out):
     next_cursor: str | None
 
 
+class AnswerOutcomeOut(Out):
+    """The result of one answer to the next question."""
+
+    answer: str
+    natures: list[str] = Field(description="Still possible, most protective first.")
+    priority: str | None
+    tally: dict[str, int]
+    changed: int = Field(description="Customers whose verdict would differ.")
+
+
+class NextQuestionOut(Out):
+    """The open fact whose answer would change the verdicts of most customers."""
+
+    fact: str
+    outcomes: list[AnswerOutcomeOut]
+
+
+class PossibleDuplicateOut(Out):
+    """An incident that may be the same."""
+
+    incident_id: UUID
+    ticket: str
+    state: str
+    likenesses: list[str] = Field(description="`same_place_and_time`, `similar_title`.")
+    similarity: float = Field(description="Of the titles, from 0 to 1.")
+
+
 class DryRunOut(Out):
     """Who would be notified, who would not, and why. A dry run records nothing."""
 
     classification: ClassificationOut
     tally: dict[str, int]
     assessments: list[DecisionOut] = Field(description="One per customer, by registration.")
+    next_question: NextQuestionOut | None = Field(None, description="For new facts; null if no fact is open.")
+    possible_duplicates: list[PossibleDuplicateOut] | None = Field(None, description="For new facts.")
 
 
 @router.post("/validate", response_model=ClassificationOut, summary="Validate and classify facts, record nothing")
@@ -60,7 +89,7 @@ async def validate(
     request: Request,
     context: Context,
     access: MayDeclareIncidents,
-    facts: FactsIn,
+    facts: DeclarationIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Check the facts as for a declaration, except the customers, and return their classification."""
@@ -76,16 +105,54 @@ async def validate(
 
 @router.post("/dry-run", response_model=DryRunOut, summary="Who would be notified of these facts")
 async def dry_run(
-    request: Request, context: Context, access: MayReadIncidents, facts: FactsIn, idempotency_key: IdempotencyKey = None
+    request: Request,
+    context: Context,
+    access: MayReadIncidents,
+    facts: DeclarationIn,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Classify and decide as for a declaration, without recording anything."""
     domain = facts.to_domain(context.default_language)
     now = context.clock.now()
 
     def work(tx: Transaction) -> DryRunOut:
-        return _dry_run_out(context, dry_run_incident(tx, now, domain, context.agreements))
+        return _foresight_out(context, foresee_incident(tx, now, domain, context.agreements, exercise=facts.exercise))
 
     return await inspect_request(request, access, idempotency_key, work)
+
+
+def _foresight_out(context: ApiContext, foresight: Foresight) -> DryRunOut:
+    question = foresight.next_question
+    outcomes = () if question is None else question.outcomes
+    return _dry_run_out(context, foresight.dry_run).model_copy(
+        update={
+            "next_question": None
+            if question is None
+            else NextQuestionOut.model_construct(
+                fact=question.fact,
+                outcomes=[
+                    AnswerOutcomeOut.model_construct(
+                        answer=outcome.answer,
+                        natures=[nature.value for nature in outcome.natures],
+                        priority=outcome.priority,
+                        tally={verdict.value: count for verdict, count in outcome.tally.items()},
+                        changed=outcome.changed,
+                    )
+                    for outcome in outcomes
+                ],
+            ),
+            "possible_duplicates": [
+                PossibleDuplicateOut.model_construct(
+                    incident_id=found.incident.id,
+                    ticket=found.incident.ticket,
+                    state=found.incident.state.value,
+                    likenesses=[likeness.value for likeness in found.likenesses],
+                    similarity=round(found.similarity, 3),
+                )
+                for found in foresight.duplicates
+            ],
+        }
+    )
 
 
 def _dry_run_out(context: ApiContext, result: IncidentDryRun) -> DryRunOut:
@@ -112,8 +179,10 @@ async def dry_run_change(
     now = context.clock.now()
 
     def work(tx: Transaction) -> DryRunOut:
-        facts = patched_facts(context, tx.incidents.require(incident_id).facts, patch)
-        return _dry_run_out(context, dry_run_incident(tx, now, facts, context.agreements))
+        incident = tx.incidents.require(incident_id)
+        facts = patched_facts(context, incident.facts, patch)
+        dry_run = dry_run_incident(tx, now, facts, context.agreements, exercise=incident.exercise)
+        return _dry_run_out(context, dry_run)
 
     return await inspect_request(request, access, idempotency_key, work)
 

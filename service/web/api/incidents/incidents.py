@@ -1,7 +1,7 @@
 """Incidents: declare, read, change facts, release, close."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import Body, Query, Request
@@ -24,8 +24,18 @@ from service.web.api.fields import Out
 from service.web.api.incidents.assessment_schemas import (
     classification_out,
 )
+from service.web.api.incidents.board import (
+    MineFilter,
+    NatureFilter,
+    PriorityFilter,
+    RegionFilter,
+    ServiceFilter,
+    TextFilter,
+    filters_of,
+)
 from service.web.api.incidents.incident_schemas import (
     AffectedCustomerIn,
+    DeclarationIn,
     FactsIn,
     IncidentOut,
     facts_json,
@@ -75,7 +85,8 @@ def _read_out(context: ApiContext, incident: Incident) -> IncidentOut:
     return incident_out(incident, classification_out(classify(incident.facts, agreement), agreement))
 
 
-def _answer(context: ApiContext, result: IncidentResult, status: int = 200) -> Answer:
+def incident_answer(context: ApiContext, result: IncidentResult, status: int = 200) -> Answer:
+    """Return the answer to a change: the incident with what the change came to."""
     incident = result.incident
 
     def out() -> IncidentOut:
@@ -94,7 +105,7 @@ async def declare(
     request: Request,
     context: Context,
     access: MayDeclareIncidents,
-    facts: FactsIn,
+    facts: DeclarationIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Record and classify an incident, give it a ticket, decide for every customer, and draft the owed notices."""
@@ -102,8 +113,10 @@ async def declare(
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         random_ticket = context.settings.provider.random_tickets
-        result = record_incident(tx, act, domain, context.agreements, random_ticket=random_ticket)
-        return _answer(context, result, 201)
+        result = record_incident(
+            tx, act, domain, context.agreements, random_ticket=random_ticket, exercise=facts.exercise
+        )
+        return incident_answer(context, result, 201)
 
     return await change(request, access, idempotency_key, work)
 
@@ -112,12 +125,27 @@ async def declare(
 async def list_incidents(
     context: Context,
     access: MayReadIncidents,
-    state: Annotated[str | None, Query(pattern="^(open|closed)$")] = None,
+    state: Annotated[Literal["open", "closed"] | None, Query()] = None,
+    nature: NatureFilter = None,
+    priority: PriorityFilter = None,
+    mine: MineFilter = False,
+    service: ServiceFilter = None,
+    region: RegionFilter = None,
+    q: TextFilter = None,
+    order: Annotated[
+        Literal["newest", "due"], Query(description="`due`: nearest deadline first, those without one last.")
+    ] = "newest",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
     """Return incidents, newest first."""
-    incidents, following = await access.read(lambda tx: tx.incidents.page(access.page(limit, cursor), state=state))
+    filters = filters_of(
+        access, state=state, nature=nature, priority=priority, mine=mine, service=service, region=region, text=q
+    )
+    listed, following = await access.read(
+        lambda tx: tx.board.page(access.page(limit, cursor), filters, by_due=order == "due")
+    )
+    incidents = [item.incident for item in listed]
     return json_response(
         IncidentPage.model_construct(
             items=[_read_out(context, item) for item in incidents], next_cursor=access.next_cursor(following)
@@ -207,7 +235,7 @@ async def patch_facts(
         incident = tx.incidents.require(incident_id)
         version = expected_version(if_match, lambda: incident.version)
         facts = patched_facts(context, incident.facts, patch)
-        return _answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
+        return incident_answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
 
     return await change(request, access, idempotency_key, work)
 
@@ -239,7 +267,7 @@ async def put_affected_customer(
         ]
         patch = {"affected_customers": [*others, stated.model_dump(mode="json")]}
         facts = patched_facts(context, incident.facts, patch)
-        return _answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
+        return incident_answer(context, change_facts(tx, act, incident_id, version, facts, context.agreements))
 
     return await change(request, access, idempotency_key, work)
 
@@ -320,7 +348,7 @@ async def close(
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
-        return _answer(context, close_incident(tx, act, incident_id, version, context.agreements))
+        return incident_answer(context, close_incident(tx, act, incident_id, version, context.agreements))
 
     return await change(request, access, idempotency_key, work)
 
@@ -338,6 +366,6 @@ async def reopen(
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         version = expected_version(if_match, lambda: tx.incidents.require(incident_id).version)
-        return _answer(context, reopen_incident(tx, act, incident_id, version, context.agreements))
+        return incident_answer(context, reopen_incident(tx, act, incident_id, version, context.agreements))
 
     return await change(request, access, idempotency_key, work)

@@ -1,6 +1,7 @@
 """Prepared statements: found by words, filled with names and moments, in every language at once."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Query
@@ -82,7 +83,8 @@ async def fill(context: Context, access: MayReadIncidents, statement_id: str, st
     statement = statement_named(context.statements, statement_id)
     if not _is_zone(stated.time_zone):
         raise InvalidInputError(Fault("time_zone", "is no IANA time zone"))
-    texts = statement.filled(stated.names | stated.moments, stated.time_zone).as_mapping()
+    values: dict[str, str | datetime] = {**stated.names, **stated.moments}
+    texts = statement.filled(values, stated.time_zone).as_mapping()
     return json_response(StatementText.model_construct(part=statement.part, texts=texts))
 
 

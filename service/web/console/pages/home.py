@@ -15,8 +15,10 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.monitoring.attention import AttentionItem, attention_list
 from service.ports.store import AccessTransaction
+from service.web.api.incidents.board import most_urgent
 from service.web.console.failures import PageRoute
 from service.web.console.listing import CustomerSide, access_under, customer_side
+from service.web.console.pages.board_page import ShownIncident, shown_incident
 from service.web.console.rendering import page, reader_language
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -51,11 +53,30 @@ async def home(request: Request, access: Annotated[Access, Depends(Requires(Perm
     """Show what concerns the caller, each part under its own permission."""
     values: dict[str, Any] = {"customers": await _customers(request, access)}
     values["is_invited"] = bool(await access.read_own(lambda tx: tx.accounts.offers(access.caller.account_id)))
+    values["board"] = await _board(request, access)
     values["waiting"] = await _waiting(access)
     values["latest"] = await _latest(access)
     values["said_by_kind"] = _SAID_BY_KIND
     values["sees_incidents"] = access.may(Permission.INCIDENT_READ)
     return page(request, "home", access.caller, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The head of the board, for those who may open it."""
+
+    #: None where nothing is due
+    urgent: ShownIncident | None
+
+
+async def _board(request: Request, access: Access) -> Nearest | None:
+    """Return the incident with the nearest deadline; None for a reader who may not open the board."""
+    reading = access_under(access, Permission.INCIDENT_READ)
+    if reading is None or not reading.scope.at_provider:
+        return None
+    agreements = request.app.state.api_context.agreements
+    found = await reading.read(lambda tx: most_urgent(tx, reading, agreements))
+    return Nearest(None if found is None else shown_incident(found, reader_language(request, access.caller)))
 
 
 async def _customers(request: Request, access: Access) -> Sequence[CustomerSide]:

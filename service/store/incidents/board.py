@@ -1,0 +1,199 @@
+"""Lists of incidents with their figures: aggregated by incident in a fixed number of statements."""
+
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import literal_column
+
+from notifications.ports import Page
+from service.ports.board import IncidentFigures, IncidentFilters, ListedIncident
+from service.store.incidents.incidents import INCIDENT, OVERVIEWS, incident_of_row
+from service.store.search.terms import kind_facet, sought_words
+from service.store.sql.encoding import from_optional_bytes, from_optional_microseconds
+from service.store.sql.paging import (
+    LAST,
+    Shape,
+    cursor_of,
+    extent_values,
+    paged,
+    parse_keys,
+    shapes_of,
+    start_of,
+    within_extents,
+)
+from service.store.sql.records import Records
+from service.store.sql.statements import compiled
+
+_INCIDENT_COLUMNS = ", ".join(str(column) for column in INCIDENT)
+_OVERVIEW_COLUMNS = ", ".join(str(column) for column in OVERVIEWS.columns)
+#: What the words of a list are sought in.
+_KINDS = [kind_facet("incident"), kind_facet("effect")]
+#: Sort key of an incident of which nothing is due: after every deadline.
+_NEVER = 9 * 10**17
+
+#: Every deadline that runs, by incident. The indices of states keep what is done out of sight.
+_DEADLINES = (
+    "SELECT incident_id, due_at FROM notices WHERE state = 'draft'"
+    " UNION ALL SELECT incident_id, due_at FROM notices WHERE state = 'released'"
+    " UNION ALL SELECT n.incident_id, c.due_at FROM call_tasks c JOIN notices n ON n.id = c.notice_id"
+    " WHERE c.state = 'open'"
+    " UNION ALL SELECT o.incident_id, o.pending_due_at FROM incident_overviews o JOIN incidents i"
+    " ON i.id = o.incident_id WHERE o.pending > 0 AND i.state = 'open'"
+)
+_NEAREST = f"(SELECT incident_id, min(due_at) AS due_at FROM ({_DEADLINES}) AS running GROUP BY incident_id)"  # noqa: S608 - this file's own words, as below
+_DUE = f"coalesce(nearest.due_at, {_NEVER})"
+#: Conditions by filter. A service or region is in a JSON list, with its quotation marks.
+_CONDITIONS = {
+    "nature": "overviews.nature = ?",
+    "priority": "coalesce(overviews.priority, '') = ?",
+    "opened_by": "incidents.opened_by = ?",
+    "service": "replace(overviews.services, ?, '') <> overviews.services",
+    "region": "replace(overviews.regions, ?, '') <> overviews.regions",
+}
+_STATES = {
+    "active": "(incidents.state = 'open' OR nearest.due_at IS NOT NULL)",
+    "open": "incidents.state = 'open'",
+    "closed": "incidents.state = 'closed'",
+}
+
+
+@lru_cache(maxsize=256)
+def _page_statement(
+    state: str | None, filters: tuple[str, ...], shapes: tuple[Shape, ...] | None, matching: str, *, by_due: bool
+) -> str:
+    """Return the statement of a page. The rows are chosen before their facts are read.
+
+    ``matching``: the engine's own search for documents by words; empty for a list without words.
+    """
+    conditions = [f"({_DUE}, incidents.position) > (?, ?)" if by_due else "incidents.position < ?"]
+    conditions += [] if state is None else [_STATES[state]]
+    conditions += [_CONDITIONS[name] for name in filters]
+    if matching:
+        conditions.append(f"incidents.id IN (SELECT d.subject_id FROM {matching})")  # noqa: S608
+    if shapes is not None:
+        covered, names = within_extents(shapes, at=literal_column("incidents.opened_at"))
+        conditions.append(f"({compiled(covered, *names)})")
+    order = f"{_DUE}, incidents.position" if by_due else "incidents.position DESC"
+    nearest = f" LEFT JOIN {_NEAREST} AS nearest ON nearest.incident_id = incidents.id"
+    chosen = (
+        f"SELECT incidents.id AS chosen_id, {_DUE if by_due else 0} AS due_key FROM incidents"  # noqa: S608
+        " LEFT JOIN incident_overviews AS overviews ON overviews.incident_id = incidents.id"
+        f"{nearest if by_due or state == 'active' else ''}"
+        f" WHERE {' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
+    )
+    outer = "chosen.due_key, incidents.position" if by_due else "incidents.position DESC"
+    return (
+        f"SELECT chosen.due_key, incidents.position, {_INCIDENT_COLUMNS}, {_OVERVIEW_COLUMNS} FROM ({chosen}) AS chosen"  # noqa: S608
+        " JOIN incidents ON incidents.id = chosen.chosen_id JOIN incident_facts"
+        " ON incident_facts.incident_id = incidents.id AND incident_facts.version = incidents.version"
+        " LEFT JOIN incident_overviews ON incident_overviews.incident_id = incidents.id"
+        f" ORDER BY {outer}"
+    )
+
+
+def _listed_of_row(*row: Any) -> ListedIncident:
+    incident, overview = row[: len(INCIDENT)], row[len(INCIDENT) :]
+    return ListedIncident(incident_of_row(*incident), None if overview[0] is None else OVERVIEWS.record(overview))
+
+
+def _of_incidents(count: int, column: str = "incident_id") -> str:
+    return f"{column} IN ({', '.join('?' * count)})"
+
+
+@lru_cache(maxsize=256)
+def _figure_statements(count: int) -> tuple[str, str, str, str]:
+    """Return the statements of deadlines, notices, failed deliveries and calls of so many incidents."""
+    of_notices = _of_incidents(count, "n.incident_id")
+    deadlines = f"SELECT incident_id, due_at FROM {_NEAREST} AS nearest WHERE {_of_incidents(count)}"  # noqa: S608
+    notices = (
+        "SELECT incident_id, count(DISTINCT CASE WHEN state = 'sealed' THEN customer_id END),"  # noqa: S608
+        " count(CASE WHEN state = 'draft' THEN 1 END), count(CASE WHEN state = 'released' THEN 1 END),"
+        " count(CASE WHEN state = 'released' AND hold_reason IS NOT NULL THEN 1 END)"
+        f" FROM notices WHERE {_of_incidents(count)} GROUP BY incident_id"
+    )
+    failed = (
+        "SELECT n.incident_id, count(*) FROM deliveries d JOIN notices n ON n.id = d.notice_id"  # noqa: S608
+        f" WHERE d.last_error IS NOT NULL AND d.state = 'failed' AND {of_notices} GROUP BY n.incident_id"
+    )
+    calls = (
+        "SELECT incident_id, id, calls FROM (SELECT n.incident_id, c.id,"  # noqa: S608
+        " count(*) OVER (PARTITION BY n.incident_id) AS calls,"
+        " row_number() OVER (PARTITION BY n.incident_id ORDER BY c.due_at, c.position) AS place"
+        " FROM call_tasks c JOIN notices n ON n.id = c.notice_id"
+        f" WHERE c.state = 'open' AND {of_notices}) AS placed WHERE place = 1"
+    )
+    return deadlines, notices, failed, calls
+
+
+def _figures_of(
+    deadline: tuple[int | None], notices: tuple[int, int, int, int], failed: tuple[int], calls: tuple[bytes | None, int]
+) -> IncidentFigures:
+    notified, drafts, released, held = notices
+    return IncidentFigures(
+        due_at=from_optional_microseconds(deadline[0]),
+        notified=notified,
+        drafts=drafts,
+        released=released,
+        held=held,
+        failed=failed[0],
+        calls=calls[1],
+        next_call_id=from_optional_bytes(calls[0]),
+    )
+
+
+class BoardRecords(Records):
+    """Implements ``service.ports.board.BoardRepository``."""
+
+    def page(self, page: Page, filters: IncidentFilters, *, by_due: bool) -> tuple[list[ListedIncident], str | None]:
+        """Return a page of incidents: nearest deadline first, those without one last; or newest first."""
+        stated = {
+            "nature": filters.nature,
+            "priority": filters.priority,
+            "opened_by": filters.opened_by,
+            "service": None if filters.service is None else f'"{filters.service}"',
+            "region": None if filters.region is None else f'"{filters.region}"',
+        }
+        given = {name: value for name, value in stated.items() if value is not None}
+        after: tuple[int, ...] = (start_of("incidents", page, LAST),) if not by_due else self._after(page)
+        words = sought_words(filters.text or "")
+        if filters.text and not words:
+            return [], None
+        match = [self._session.match_of([_KINDS], words)] if words else []
+        matching = self._session.MATCHING if words else ""
+        statement = _page_statement(filters.state, tuple(given), shapes_of(page), matching, by_due=by_due)
+        values = (*after, *given.values(), *match, *extent_values(page), page.limit + 1)
+        rows = self._session.all(statement, values)
+        if not by_due:
+            return paged("incidents", page, [row[1:] for row in rows], _listed_of_row)
+        kept = rows[: page.limit]
+        following = cursor_of("due", *kept[-1][:2]) if len(rows) > page.limit else None
+        return [_listed_of_row(*row[2:]) for row in kept], following
+
+    def figures(self, incident_ids: Collection[UUID]) -> Mapping[UUID, IncidentFigures]:
+        """Return the figures of each of some incidents."""
+        if not incident_ids:
+            return {}
+        keys = tuple(dict.fromkeys(incident_id.bytes for incident_id in incident_ids))
+        deadlines, notices, failed, calls = (
+            {row[0]: row[1:] for row in self._session.all(statement, keys)}
+            for statement in _figure_statements(len(keys))
+        )
+        return {
+            UUID(bytes=key): _figures_of(
+                deadlines.get(key, (None,)),
+                notices.get(key, (0, 0, 0, 0)),
+                failed.get(key, (0,)),
+                calls.get(key, (None, 0)),
+            )
+            for key in keys
+        }
+
+    @staticmethod
+    def _after(page: Page) -> tuple[int, int]:
+        start_of("due", Page(page.limit), LAST)
+        if page.cursor is None:
+            return -1, -1
+        due, position = parse_keys("due", page.cursor, 2)
+        return due, position

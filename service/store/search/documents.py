@@ -1,0 +1,159 @@
+"""Documents of the full-text index: what each kind of thing is found by, and what a result shows of it."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select
+
+from notifications.customer.records import Contact, Customer
+from notifications.incident import AffectedCustomer, Incident, LocalizedText
+from notifications.notice.seal import SealedNotice
+from service.store.search.terms import customer_facet, indexed_terms, kind_facet
+from service.store.sql.encoding import to_microseconds
+from service.store.sql.records import Records
+from service.store.sql.statements import compiled, compiled_text
+from service.store.tables import NoticeRow, SearchDocumentRow, table
+
+_documents, _notices = table(SearchDocumentRow).c, table(NoticeRow).c
+
+_INSERT = (
+    "INSERT INTO search_documents (kind, subject_id, customer_id, at, shown, terms) VALUES (?, ?, ?, ?, ?, ?)"
+    " RETURNING position"
+)
+_OF_SUBJECT = compiled(
+    select(_documents.position, _documents.customer_id, _documents.shown, _documents.terms).where(
+        _documents.subject_id == bindparam("subject_id"), _documents.kind == bindparam("kind")
+    ),
+    "subject_id",
+    "kind",
+)
+_OF_CUSTOMER = compiled(
+    select(_documents.position, _documents.terms).where(_documents.customer_id == bindparam("customer_id")),
+    "customer_id",
+)
+_UPDATE = compiled_text(
+    "UPDATE search_documents SET shown = :shown, terms = :terms WHERE position = :position",
+    "shown", "terms", "position",
+)  # fmt: skip
+_DELETE = compiled_text("DELETE FROM search_documents WHERE position = :position", "position")
+_NOTICE = compiled(
+    select(_notices.customer_id, _notices.created_at, _notices.sequence, _notices.kind).where(
+        _notices.id == bindparam("id")
+    ),
+    "id",
+)
+
+#: The parts of a sealed document in which somebody wrote words.
+_WORDED = (
+    "ticket", "title", "what_happened", "effect", "measures_taken", "recommendations", "not_known_yet", "personal_data",
+)  # fmt: skip
+
+#: The documents of one subject: customer (None: of no single one), what is shown, texts.
+_Documents = Mapping[UUID | None, tuple[Mapping[str, Any], Iterable[str]]]
+
+
+class SearchDocuments(Records):
+    """Writes the documents; the repositories call it with everything that they write."""
+
+    def put_incident(self, incident: Incident) -> None:
+        """Index an incident, and apart from it what its facts state of single customers."""
+        facts, at = incident.facts, to_microseconds(incident.opened_at)
+        shown = {"ticket": incident.ticket, "title": facts.title.as_mapping()}
+        shared = (
+            incident.ticket, *_texts(facts.title), *_texts(facts.summary), *_texts(facts.measures_taken),
+            *_texts(facts.recommendations), *_texts(facts.not_known_yet), *facts.services, *facts.regions,
+            *facts.availability_zones,
+        )  # fmt: skip
+        self._put("incident", incident.id, at, {None: (shown | {"state": incident.state.value}, shared)})
+        effects: dict[UUID | None, tuple[dict[str, Any], Iterable[str]]] = {
+            stated.customer_id: (shown, texts) for stated in facts.affected_customers if (texts := _said(stated))
+        }
+        self._put("effect", incident.id, at, effects)
+
+    def put_customer(self, customer: Customer) -> None:
+        """Index a customer."""
+        texts = (customer.name, *customer.services, *customer.regions, *customer.availability_zones)
+        at = to_microseconds(customer.created_at)
+        self._put("customer", customer.id, at, {customer.id: ({"name": customer.name}, texts)})
+
+    def put_contact(self, contact: Contact) -> None:
+        """Index a contact."""
+        shown = {"name": contact.name, "email": contact.email, "role": contact.role.value, "active": contact.active}
+        texts = (contact.name, contact.email, contact.phone or "")
+        self._put("contact", contact.id, to_microseconds(contact.created_at), {contact.customer_id: (shown, texts)})
+
+    def put_notice(self, sealed: SealedNotice) -> None:
+        """Index a sealed notice; a draft is found only by the facts of its incident."""
+        row = self._session.one(_NOTICE, (sealed.notice_id.bytes,))
+        document = _object(sealed.document)
+        if row is None or not document:
+            return
+        customer_id, created_at, sequence, kind = row
+        shown = {"ticket": document.get("ticket"), "title": document.get("title"), "sequence": sequence, "kind": kind}
+        texts = [text for name in _WORDED for text in _strings(document.get(name))]
+        self._put("notice", sealed.notice_id, created_at, {UUID(bytes=customer_id): (shown, texts)})
+
+    def drop_customer(self, customer_id: UUID) -> None:
+        """Delete every document of a customer."""
+        for position, terms in self._session.all(_OF_CUSTOMER, (customer_id.bytes,)):
+            self._drop(position, terms)
+
+    def _put(self, kind: str, subject_id: UUID, at: int, documents: _Documents) -> None:
+        """Make these the documents of a subject; those that did not change are not written again."""
+        stored = {
+            None if customer is None else UUID(bytes=customer): (position, shown, terms)
+            for position, customer, shown, terms in self._session.all(_OF_SUBJECT, (subject_id.bytes, kind))
+        }
+        for customer_id, (shown, texts) in documents.items():
+            facets = [kind_facet(kind), *([] if customer_id is None else [customer_facet(customer_id)])]
+            new = json.dumps(shown, ensure_ascii=False, separators=(",", ":")), indexed_terms(facets, texts)
+            known = stored.pop(customer_id, None)
+            if known is None:
+                key = None if customer_id is None else customer_id.bytes
+                row = self._session.one(_INSERT, (kind, subject_id.bytes, key, at, *new))
+                assert row is not None  # RETURNING gives the row that was written
+                self._session.index_terms(row[0], new[1])
+            elif known[1:] != new:
+                self._session.unindex_terms(known[0], known[2])
+                self._session.execute(_UPDATE, (*new, known[0]))
+                self._session.index_terms(known[0], new[1])
+        for position, _, terms in stored.values():
+            self._drop(position, terms)
+
+    def _drop(self, position: int, terms: str) -> None:
+        self._session.unindex_terms(position, terms)
+        self._session.execute(_DELETE, (position,))
+
+
+def _texts(text: LocalizedText | None) -> Iterator[str]:
+    if text is not None:
+        yield from (said for _, said in text.texts)
+
+
+def _said(stated: AffectedCustomer) -> tuple[str, ...]:
+    """Return the texts about one customer; empty where only codes are stated."""
+    resources = (part for resource in stated.resources for part in (resource.id, resource.name or ""))
+    return (*_texts(stated.effect), *_texts(stated.personal_data.likely_consequences), *resources)
+
+
+def _object(document: bytes) -> dict[str, Any]:
+    """Return a sealed document; empty for bytes of another form, which an index cannot refuse."""
+    try:
+        value = json.loads(document)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Yield every text in a value of JSON."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _strings(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _strings(part)

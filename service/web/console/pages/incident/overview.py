@@ -1,0 +1,219 @@
+"""The overview of one incident: what it is and why, the times that run, what to do next, and what is open."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from notifications.classification import Classification, classify
+from notifications.decision import Verdict
+from notifications.delivery.call_task import CallTaskState
+from notifications.delivery.delivery import DeliveryState
+from notifications.incident import Incident, IncidentState
+from notifications.notice import NoticeState
+from notifications.use_cases.incidents.apply_facts import public_fact_id
+from notifications.use_cases.incidents.release_notice import four_eyes_rule
+from service.auth.permissions import Permission
+from service.auth.route_guard import Access
+from service.ports.store import AccessTransaction
+from service.web.api.requests import ApiContext
+from service.web.console.failures import PageRoute
+from service.web.console.pages.incident.fact_words import FactWords
+from service.web.console.pages.incident.frame import (
+    MayReadIncidents,
+    Standing,
+    context_of,
+    shown_in_frame,
+    standing_of,
+)
+from service.web.console.pages.question_list import ShownQuestion, questions_of_incident
+from service.web.console.rendering import reader_language
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A time that runs: ``incident.clock.<name>`` are its words."""
+
+    name: str
+    due_at: datetime
+    #: whether what is owed by it was done
+    is_met: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """The one thing to do next: ``incident.next.<name>`` are its words."""
+
+    name: str
+    path: str
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An open fact: what each answer would change, and how many customers' verdict hangs on it."""
+
+    fact: str
+    #: (answer, natures, priorities) in words
+    effects: Sequence[tuple[str, str, str]]
+    customers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the page shows, besides the classification."""
+
+    standing: Standing
+    step: NextStep
+    verdicts: Mapping[str, int]
+    states: Mapping[str, int]
+    names: Mapping[UUID, str]
+    #: what customers asked about the notices of the incident
+    asked: Sequence[ShownQuestion] = ()
+
+
+@router.get("/incidents/{incident_id}")
+async def overview_page(request: Request, access: MayReadIncidents, incident_id: UUID) -> Response:
+    """Show how an incident is."""
+    context = context_of(request)
+    found = await access.read(lambda tx: overview_of(tx, access, context, tx.incidents.require(incident_id)))
+    values = overview_values(context, found, reader_language(request, access.caller))
+    return shown_in_frame(request, access, found.standing.incident, "overview", values)
+
+
+def overview_of(tx: AccessTransaction, access: Access, context: ApiContext, incident: Incident) -> Overview:
+    """Return how an incident is at this moment."""
+    standing = standing_of(tx, incident)
+    listed = [stated.customer_id for stated in incident.facts.affected_customers]
+    customers = [tx.customers.get(customer_id) for customer_id in listed]
+    verdicts = Counter(stored.decision.verdict.value for stored in standing.decisions)
+    states = Counter(notice.state.value for notice in standing.notices)
+    return Overview(
+        standing,
+        next_step(tx, access, context, standing),
+        {verdict.value: verdicts[verdict.value] for verdict in Verdict},
+        {state.value: states[state.value] for state in NoticeState if states[state.value]},
+        {each.id: each.name for each in customers if each is not None},
+        questions_of_incident(tx, access, incident.id),
+    )
+
+
+def overview_values(context: ApiContext, found: Overview, language: str) -> dict[str, Any]:
+    """Return the values of the template."""
+    incident, agreement = found.standing.incident, context.agreements.reference
+    classification = classify(incident.facts, agreement)
+    level = next((each for each in agreement.priorities if each.id == classification.priority), None)
+    said = FactWords(language, agreement, found.names)
+    return {
+        "classification": classification,
+        "grounds": [
+            (ground, agreement.limb(ground.id).text.in_language(language)[1], list(map(said.fact, ground.missing)))
+            for ground in classification.grounds
+        ],
+        "priority_level": level,
+        "priority_text": "" if level is None else level.text.in_language(language)[1],
+        "clocks": clocks_of(found.standing, classification),
+        "step": found.step,
+        "verdicts": found.verdicts,
+        "states": found.states,
+        "questions": questions_of(found.standing, classification, said),
+        "opened_by": found.standing.name_of(incident.opened_by),
+        "asked_questions": found.asked,
+    }
+
+
+def clocks_of(standing: Standing, classification: Classification) -> list[Clock]:
+    """Return the times that run, the nearest first; what was met comes last."""
+    incident = standing.incident
+    found = [Clock(notice.due_kind, notice.due_at) for notice in standing.drafts]
+    # One time for each kind: the nearest of the drafts, and of the decisions that wait for a fact.
+    found += [
+        Clock("pending", stored.decision.due_at)
+        for stored in standing.decisions
+        if stored.decision.verdict is Verdict.PENDING and stored.decision.due_at is not None
+    ]
+    nearest: dict[str, Clock] = {}
+    for clock in sorted(found, key=lambda each: each.due_at):
+        nearest.setdefault(clock.name, clock)
+    clocks = list(nearest.values())
+    if classification.gti_seconds is not None:
+        clocks.append(Clock("gti", incident.opened_at + timedelta(seconds=classification.gti_seconds)))
+    if incident.facts.next_update_by is not None and incident.state is IncidentState.OPEN:
+        updated = [
+            notice
+            for notice in standing.notices
+            if notice.released_at is not None and incident.version == notice.facts_version
+        ]
+        clocks.append(Clock("next_update", incident.facts.next_update_by, is_met=bool(updated) and not standing.drafts))
+    return sorted(clocks, key=lambda each: (each.is_met, each.due_at))
+
+
+def next_step(tx: AccessTransaction, access: Access, context: ApiContext, standing: Standing) -> NextStep:
+    """Return the one thing to do next, by what is most urgent.
+
+    1. Drafts go out: the caller releases them, or somebody else has to.
+    2. What was released reaches its customers: held notices, calls, failed deliveries.
+    3. Open facts are established.
+    4. An incident that ended is closed; until then customers are kept informed.
+    """
+    path = f"/incidents/{standing.incident.id}"
+    drafts = standing.drafts
+    # 1.
+    if drafts:
+        own = [each for each in drafts if each.drafted_by == access.actor]
+        refused = [each for each in own if four_eyes_rule(tx, each, context.agreements) is not None]
+        can_release = access.may(Permission.NOTICE_RELEASE) and len(refused) < len(drafts)
+        return NextStep("release" if can_release else "ask_release", f"{path}/notices", len(drafts))
+    # 2.
+    served = [each for each in standing.notices if each.state in {NoticeState.RELEASED, NoticeState.SEALED}]
+    held = [each for each in served if each.hold_reason is not None]
+    if held:
+        return NextStep("held", f"{path}/deliveries", len(held))
+    tasks = [task for each in served for task in tx.escalations.call_tasks_of_notice(each.id)]
+    calls = [task for task in tasks if task.state is CallTaskState.OPEN]
+    if calls and access.may(Permission.CALL_READ):
+        return NextStep("call", f"/calls/{min(calls, key=lambda task: task.due_at).id}", len(calls))
+    failed = [
+        each
+        for each in served
+        if any(item.state is DeliveryState.FAILED for item in tx.deliveries.of_notice(each.id))
+        and not tx.notices.acknowledgements(each.id)
+    ]
+    if failed:
+        return NextStep("failed", f"{path}/deliveries", len(failed))
+    # 3.
+    pending = [stored for stored in standing.decisions if stored.decision.verdict is Verdict.PENDING]
+    if standing.incident.state is IncidentState.CLOSED:
+        return NextStep("none", "")
+    if pending:
+        return NextStep("establish", f"{path}/facts", len(pending))
+    # 4.
+    ended = standing.incident.facts.ended_at is not None
+    return NextStep("close" if ended else "follow_up", f"{path}/closing")
+
+
+def questions_of(standing: Standing, classification: Classification, said: FactWords) -> list[Question]:
+    """Return the open facts with what hangs on each: those of the classification first, then those of customers."""
+    hanging = Counter(
+        fact for stored in standing.decisions for fact in {public_fact_id(each) for each in stored.decision.missing}
+    )
+    questions = []
+    for question in classification.open_questions:
+        effects = [
+            (
+                said.answer(question.fact, effect.answer),
+                ", ".join(said.answer("nature", nature.value) for nature in effect.natures),
+                ", ".join(effect.priorities),
+            )
+            for effect in question.effects
+        ]
+        questions.append(Question(said.fact(question.fact), effects, hanging.pop(public_fact_id(question.fact), 0)))
+    questions += [Question(said.fact(fact.replace(".*", "")), (), count) for fact, count in hanging.most_common()]
+    return questions

@@ -1,0 +1,227 @@
+// The form that declares an incident: its consequence while somebody types, first pictures, a filter for customers.
+// Without this module every part of it is a button that sends the form.
+
+const form = document.querySelector("form.declare");
+const panel = document.querySelector("#consequence");
+const said = document.querySelector("#consequence-said");
+const DEBOUNCE_MILLISECONDS = 400;
+
+const sent = (extra) => {
+  const body = new URLSearchParams(new FormData(form));
+  for (const [name, value] of Object.entries(extra)) body.set(name, value);
+  return body;
+};
+
+// -- the consequence
+
+let waiting = 0;
+let asked = 0;
+
+const show = async () => {
+  const mine = ++asked;
+  panel.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(form.dataset.consequence, {
+      method: "POST",
+      body: sent({ fragment: "1" }),
+      headers: { Accept: "text/html" },
+      redirect: "manual",
+    });
+    if (mine !== asked) return;
+    if (answer.ok) {
+      const open = [...panel.querySelectorAll("details")].map((each) => each.open);
+      panel.innerHTML = await answer.text();
+      panel.querySelectorAll("details").forEach((each, at) => (each.open = open[at] ?? each.open));
+      said.textContent = "";
+    } else {
+      said.textContent = answer.type === "opaqueredirect" ? form.dataset.ended : form.dataset.failed;
+    }
+  } catch {
+    if (mine === asked) said.textContent = form.dataset.failed;
+  } finally {
+    if (mine === asked) panel.removeAttribute("aria-busy");
+  }
+};
+
+const showSoon = () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(show, DEBOUNCE_MILLISECONDS);
+};
+
+form.addEventListener("input", showSoon);
+form.querySelector("[data-plain]").hidden = true;
+
+// -- first pictures: they fill what they name, and the person sees it
+
+const fill = (name, value) => {
+  const fields = form.elements.namedItem(name);
+  if (fields) fields.value = value;
+};
+
+form.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-picture]");
+  if (!button) return;
+  event.preventDefault();
+  for (const [name, value] of Object.entries(JSON.parse(button.dataset.picture))) fill(name, value);
+  form.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
+// -- moments: now, in the zone that the form states
+
+const zone = form.elements.namedItem("time_zone");
+const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (own && ![...zone.options].some((option) => option.value === own)) zone.add(new Option(own, own));
+
+const localNow = () => {
+  const parts = new Intl.DateTimeFormat("en-GB", {
+    timeZone: zone.value,
+    hourCycle: "h23",
+    year: "numeric",
+    month: "2-digit",
+    day: "2-digit",
+    hour: "2-digit",
+    minute: "2-digit",
+  }).formatToParts(new Date());
+  const part = Object.fromEntries(parts.map((each) => [each.type, each.value]));
+  return `${part.year}-${part.month}-${part.day}T${part.hour}:${part.minute}`;
+};
+
+for (const button of form.querySelectorAll("[data-now]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const field = document.getElementById(button.dataset.now);
+    field.value = field.type === "text" ? localNow().replace("T", " ") : localNow();
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+}
+
+// -- customers: those whose name contains what is typed, and those that are chosen
+
+for (const filter of form.querySelectorAll("[data-filter]")) {
+  filter.hidden = false;
+  const field = filter.querySelector("input");
+  const boxes = [...document.getElementById(filter.dataset.filter).querySelectorAll(".box")];
+  field.addEventListener("input", (event) => {
+    event.stopPropagation();
+    const wanted = field.value.trim().toLocaleLowerCase();
+    for (const box of boxes) {
+      box.hidden = !box.querySelector("input").checked && !box.textContent.toLocaleLowerCase().includes(wanted);
+    }
+  });
+  field.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
+}
+
+// -- the draft: saved while somebody types; nothing that is typed leaves the page
+
+const AUTOSAVE_MILLISECONDS = 1500;
+const RETRY_MILLISECONDS = [2000, 5000, 10000, 30000];
+const draftSaid = document.querySelector("#draft-said");
+const signInAgain = document.querySelector("#sign-in-again");
+let isChanged = false;
+let saveTimer = 0;
+let saving = null;
+let failures = 0;
+
+const tell = (text, ended = false) => {
+  if (draftSaid.textContent !== text) draftSaid.textContent = text;
+  signInAgain.hidden = !ended;
+};
+
+// After a new sign-in in another tab the page proves itself with the token of the new session.
+const renew = async () => {
+  const answer = await fetch(form.dataset.here, { headers: { Accept: "text/html" }, redirect: "manual" });
+  if (!answer.ok) return false;
+  const other = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const token = other.querySelector("form.declare [name=csrf_token]");
+  const signOut = document.querySelector("header [name=csrf_token]");
+  if (!token) return false;
+  form.elements.namedItem("csrf_token").value = token.value;
+  if (signOut) signOut.value = token.value;
+  return true;
+};
+
+const post = () =>
+  fetch(form.dataset.draft, {
+    method: "POST",
+    body: sent({ fragment: "1" }),
+    headers: { Accept: "text/html" },
+    redirect: "manual",
+  });
+
+const isOver = (answer) => answer.type === "opaqueredirect" || answer.status === 403;
+
+const saveNow = async () => {
+  isChanged = false;
+  tell(form.dataset.saving);
+  let outcome = "offline";
+  try {
+    let answer = await post();
+    if (isOver(answer) && (await renew())) answer = await post();
+    if (answer.ok) {
+      const { version } = await answer.json();
+      form.elements.namedItem("draft_version").value = version;
+      history.replaceState(null, "", form.dataset.here);
+      outcome = "saved";
+    } else if (isOver(answer)) {
+      outcome = "ended";
+    } else if (answer.status === 409) {
+      outcome = (await answer.json()).conflict ? "conflict" : "refused";
+    } else {
+      outcome = answer.status >= 500 ? "offline" : "refused";
+    }
+  } catch {
+    // The network is away.
+  }
+  tell(form.dataset[outcome], outcome === "ended");
+  if (outcome === "saved") {
+    failures = 0;
+    if (isChanged) saveSoon();
+  } else {
+    isChanged = true;
+    // A conflict waits for the person, who sees both texts with the button.
+    if (outcome !== "conflict") saveSoon(RETRY_MILLISECONDS[Math.min(failures++, RETRY_MILLISECONDS.length - 1)]);
+  }
+  return outcome;
+};
+
+const save = () => (saving ??= saveNow().finally(() => (saving = null)));
+
+const saveSoon = (milliseconds = AUTOSAVE_MILLISECONDS) => {
+  clearTimeout(saveTimer);
+  saveTimer = setTimeout(() => (saving ? saveSoon() : save()), milliseconds);
+};
+
+form.addEventListener("input", () => {
+  isChanged = true;
+  if (!failures) saveSoon();
+});
+
+addEventListener("online", () => isChanged && save());
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "hidden" && isChanged && !saving) save();
+});
+
+// What is typed is saved before the form leaves the page: where the session is over or the network away, it stays.
+let goesOn = false;
+
+form.addEventListener("submit", async (event) => {
+  if (goesOn) return;
+  event.preventDefault();
+  if (form.dataset.going) return;
+  form.dataset.going = "yes";
+  clearTimeout(saveTimer);
+  await saving;
+  const outcome = await save();
+  delete form.dataset.going;
+  if (outcome === "offline" || outcome === "ended") return;
+  clearTimeout(saveTimer);
+  goesOn = true;
+  isChanged = false;
+  form.requestSubmit(event.submitter);
+});
+
+addEventListener("pageshow", () => (goesOn = false));
+
+addEventListener("beforeunload", (event) => {
+  if (isChanged) event.preventDefault();
+});

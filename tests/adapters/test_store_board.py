@@ -1,0 +1,249 @@
+"""Lists of incidents by filters and by deadline, on both engines: nothing twice, nothing lost, few statements."""
+
+import shutil
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from notifications.customer.erasure import ErasureOrder, ServedBy
+from notifications.decision import Verdict
+from notifications.delivery.delivery import DeliveryState
+from notifications.errors import InvalidInputError
+from notifications.incident import IncidentState
+from notifications.notice import NoticeState
+from notifications.ports import Extent, IncidentOverview, Page
+from service.ports.board import IncidentFigures, IncidentFilters
+from service.store import migrate_store, open_store
+from service.store.engines.postgresql_session import PostgresqlSession
+from service.store.sql.session import Session
+from support.postgresql_server import postgresql_server
+from support.records import NOW, SALT, after, make_customer, make_decision, make_delivery, make_incident, make_notice
+from support.serving_records import make_call_task
+
+ACTIVE = IncidentFilters(state="active")
+
+
+@pytest.fixture(scope="module")
+def migrated_database(tmp_path_factory):
+    path = tmp_path_factory.mktemp("store") / "empty.sqlite3"
+    migrate_store(path)
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store(request, tmp_path):
+    if request.param == "postgresql":
+        opened = open_store(postgresql_server().database(), migrate=False)
+    else:
+        shutil.copy(request.getfixturevalue("migrated_database"), tmp_path / "store.sqlite3")
+        opened = open_store(tmp_path / "store.sqlite3", migrate=False)
+    yield opened
+    await opened.close()
+
+
+def overview(incident, **changes):
+    made = IncidentOverview(
+        incident.id, "security_incident", "P1", provisional=False, to_notify=1, pending=0, pending_due_at=None
+    )
+    return replace(made, **changes)
+
+
+class World:
+    """Incidents of every kind of standing, each with one customer."""
+
+    def __init__(self, tx):
+        self.tx = tx
+        self.customer = make_customer()
+        tx.customers.add(self.customer, SALT)
+
+    def incident(self, *states, due=2, **changes):
+        made = make_incident(**changes)
+        self.tx.incidents.add(made)
+        notices = [
+            make_notice(made, self.customer, sequence=number, state=state, due_at=after(hours=due), sealed_at=None)
+            for number, state in enumerate(states, 1)
+        ]
+        self.tx.notices.add(notices)
+        return made, notices
+
+
+async def listed(store, filters=ACTIVE, *, by_due=True, limit=2, within=None):
+    """Return the identifiers of a list, read page by page."""
+    found, cursor = [], None
+    while True:
+        page = Page(limit, cursor, within)
+        items, cursor = await store.read(lambda tx, page=page: tx.board.page(page, filters, by_due=by_due))
+        found += [item.incident.id for item in items]
+        if cursor is None:
+            return found
+        assert len(items) == limit
+
+
+async def test_the_nearest_deadline_comes_first_and_what_is_not_due_last(store):
+    def work(tx):
+        world = World(tx)
+        idle, _ = world.incident(NoticeState.SEALED)
+        late, _ = world.incident(NoticeState.DRAFT, due=9)
+        soon, _ = world.incident(NoticeState.RELEASED, NoticeState.DRAFT, due=1)
+        pending, _ = world.incident()
+        tx.incidents.save_overview(overview(pending, pending=3, pending_due_at=after(hours=2)))
+        decided, _ = world.incident()
+        tx.incidents.save_overview(overview(decided, pending=0, pending_due_at=after(hours=-9)))
+        called, (sealed,) = world.incident(NoticeState.SEALED)
+        tx.escalations.add_call_task(replace(make_call_task(sealed), due_at=after(hours=3)))
+        closed, _ = world.incident(NoticeState.SEALED, state=IncidentState.CLOSED)
+        waiting, _ = world.incident(NoticeState.DRAFT, due=4, state=IncidentState.CLOSED)
+        return idle, late, soon, pending, decided, called, closed, waiting
+
+    made = [item.id for item in await store.write(work)]
+    idle, late, soon, pending, decided, called, closed, waiting = made
+    assert await listed(store) == [soon, pending, called, waiting, late, idle, decided]
+    assert await listed(store, IncidentFilters(state="open")) == [soon, pending, called, late, idle, decided]
+    assert await listed(store, IncidentFilters(state="closed")) == [waiting, closed]
+    assert await listed(store, IncidentFilters(), by_due=False) == made[::-1]
+
+
+async def test_each_filter_alone_and_together(store):
+    def work(tx):
+        world = World(tx)
+        plain, _ = world.incident()
+        mine, _ = world.incident(opened_by="account:ada")
+        tx.incidents.save_overview(
+            overview(mine, priority=None, nature="event", services=("load-balancer",), regions=("par-1", "par-10"))
+        )
+        other, _ = world.incident()
+        tx.incidents.save_overview(overview(other, services=("balancer", "x%"), regions=("par-10",)))
+        return plain, mine, other
+
+    plain, mine, other = [item.id for item in await store.write(work)]
+    for filters, expected in (
+        ({}, [other, mine, plain]),
+        ({"nature": "event"}, [mine]),
+        ({"priority": "P1"}, [other]),
+        ({"priority": ""}, [mine, plain]),
+        ({"opened_by": "account:ada"}, [mine]),
+        ({"service": "balancer"}, [other]),
+        ({"service": "x%"}, [other]),
+        ({"service": "%"}, []),
+        ({"region": "par-1"}, [mine]),
+        ({"region": "par-10"}, [other, mine]),
+        ({"region": "par-10", "nature": "event", "opened_by": "account:ada", "state": "open"}, [mine]),
+        ({"region": "par-10", "nature": "incident"}, []),
+    ):
+        assert await listed(store, IncidentFilters(**filters), by_due=False) == expected, filters
+
+
+async def test_a_list_shows_what_is_within_its_extents(store):
+    def work(tx):
+        world = World(tx)
+        return [
+            world.incident(NoticeState.DRAFT, opened_at=NOW + timedelta(days=day), due=-day)[0].id for day in range(4)
+        ]
+
+    first, second, third, _ = await store.write(work)
+    within = (Extent(ends_at=NOW + timedelta(days=2)), Extent(starts_at=after(days=2), ends_at=after(days=3)))
+    assert await listed(store, within=within) == [third, second, first]
+    assert await listed(store, within=()) == []
+
+
+async def test_the_figures_say_how_far_each_incident_is(store):
+    def work(tx):
+        world = World(tx)
+        busy, (_, _, held, sealed) = world.incident(
+            NoticeState.DRAFT, NoticeState.RELEASED, NoticeState.RELEASED, NoticeState.SEALED
+        )
+        tx.notices.save(replace(held, hold_reason="no key", version=2), 1)
+        deliveries = [
+            make_delivery(sealed, state=DeliveryState.FAILED, last_error="550"),
+            make_delivery(sealed, state=DeliveryState.QUEUED, last_error="451"),
+        ]
+        tx.deliveries.add(deliveries)
+        other = make_notice(busy, world.customer, sequence=5, state=NoticeState.SEALED)
+        tx.notices.add([other])
+        later, nearer = make_call_task(sealed), make_call_task(other)
+        tx.escalations.add_call_task(replace(later, due_at=after(hours=5)))
+        tx.escalations.add_call_task(replace(nearer, due_at=after(minutes=5)))
+        idle, _ = world.incident()
+        return busy.id, idle.id, nearer.id
+
+    busy, idle, call = await store.write(work)
+    figures = await store.read(lambda tx: tx.board.figures([busy, idle, busy]))
+    assert figures == {
+        busy: IncidentFigures(
+            due_at=after(minutes=5), notified=1, drafts=1, released=2, held=1, failed=1, calls=2, next_call_id=call
+        ),
+        idle: IncidentFigures(),
+    }
+    assert await store.read(lambda tx: tx.board.figures([])) == {}
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "ZHVlOjE", "aW5jaWRlbnRzOjE"])
+async def test_a_cursor_of_another_list_is_refused(store, cursor):
+    with pytest.raises(InvalidInputError):
+        await store.read(lambda tx: tx.board.page(Page(2, cursor), ACTIVE, by_due=True))
+
+
+async def test_a_page_takes_as_many_statements_for_one_incident_as_for_many(store, monkeypatch):
+    statements = []
+    for kind in (Session, PostgresqlSession):
+        plain = kind.execute
+
+        def counted(self, statement, parameters=(), plain=plain):
+            statements.append(statement)
+            return plain(self, statement, parameters)
+
+        monkeypatch.setattr(kind, "execute", counted)
+
+    async def counted_page(limit):
+        statements.clear()
+
+        def work(tx):
+            items, _ = tx.board.page(Page(limit), ACTIVE, by_due=True)
+            return tx.board.figures([item.incident.id for item in items])
+
+        assert len(await store.read(work)) == limit
+        return len(statements)
+
+    await store.write(lambda tx: [World(tx).incident(NoticeState.DRAFT, NoticeState.SEALED) for _ in range(20)])
+    assert await counted_page(1) == await counted_page(20)
+
+
+async def test_an_overview_is_replaced_and_those_without_one_are_found(store):
+    def work(tx):
+        world = World(tx)
+        return world.incident()[0], world.incident()[0]
+
+    first, second = await store.write(work)
+    assert await store.read(lambda tx: tx.incidents.without_overview(9)) == [first, second]
+    made = overview(first, missing=("intent",), services=("a", "b"), pending_due_at=after(hours=1))
+    await store.write(lambda tx: tx.incidents.save_overview(made))
+    assert await store.read(lambda tx: tx.incidents.overview(first.id)) == made
+    changed = overview(first, priority=None, provisional=True, pending=7)
+    await store.write(lambda tx: tx.incidents.save_overview(changed))
+    assert await store.read(lambda tx: tx.incidents.overview(first.id)) == changed
+    assert await store.read(lambda tx: tx.incidents.without_overview(9)) == [second]
+    assert await store.read(lambda tx: tx.incidents.overview(uuid4())) is None
+
+
+async def test_an_erased_customer_is_counted_no_more(store):
+    def work(tx):
+        world = World(tx)
+        incident, _ = world.incident()
+        tx.incidents.add_decisions(
+            [
+                make_decision(incident, world.customer, Verdict.NOTIFY),
+                make_decision(incident, world.customer, Verdict.PENDING, version=2),
+            ]
+        )
+        tx.incidents.save_overview(overview(incident, to_notify=4, pending=3))
+        order = ErasureOrder(world.customer.id, NOW, "account:ada", ServedBy.LETTER, "RR 1", (), None)
+        tx.erasures.add_order(order)
+        tx.erasures.set_noticed(world.customer.id, NOW)
+        return incident.id, world.customer.id, tx.customers.pseudonym(world.customer.id)
+
+    incident, customer, pseudonym = await store.write(work)
+    await store.write(lambda tx: tx.erasures.erase(customer, pseudonym, NOW + timedelta(days=21)))
+    found = await store.read(lambda tx: tx.incidents.overview(incident))
+    assert (found.to_notify, found.pending) == (4, 2)
