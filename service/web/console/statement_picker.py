@@ -1,4 +1,4 @@
-"""Prepared statements in a form with texts of the facts: one is chosen, filled, and added below what is typed already."""
+"""Prepared statements in a form with texts of the facts: one is chosen, filled, and added below what is typed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
