@@ -9,7 +9,7 @@ from sqlalchemy import literal_column
 
 from notifications.ports import Page
 from service.ports.search import SearchHit, SearchKind
-from service.store.search.terms import customer_facet, kind_facet, sought_words
+from service.store.search.terms import customer_facet, sought_words
 from service.store.sql.encoding import from_microseconds, from_optional_bytes
 from service.store.sql.paging import LAST, Shape, extent_values, paged, shapes_of, start_of, within_extents
 from service.store.sql.records import Records
@@ -17,9 +17,9 @@ from service.store.sql.statements import compiled
 
 
 @lru_cache(maxsize=256)
-def _statement(matching: str, shapes: tuple[Shape, ...] | None) -> str:
+def _statement(matching: str, order: str, shapes: tuple[Shape, ...] | None) -> str:
     """Return the statement of a page: the engine's own condition on words, and the extents."""
-    conditions = ["d.position < ?"]
+    conditions = [""]
     if shapes is not None:
         covered, names = within_extents(
             shapes,
@@ -31,7 +31,7 @@ def _statement(matching: str, shapes: tuple[Shape, ...] | None) -> str:
         conditions.append(f"({compiled(covered, *names)})")
     return (
         f"SELECT d.position, d.kind, d.subject_id, d.customer_id, d.at, d.shown FROM {matching}"  # noqa: S608 - this package's own words
-        f" AND {' AND '.join(conditions)} ORDER BY d.position DESC LIMIT ?"
+        f"{' AND '.join(conditions)} ORDER BY {order} LIMIT ?"
     )
 
 
@@ -50,13 +50,11 @@ class SearchRecords(Records):
         words = sought_words(query)
         if not words:
             return [], None
-        required = [[kind_facet(kind)]]
         customers = [extent.customer_id for extent in page.within or ()]
         # The engine then reads only the part of its index that belongs to these customers.
         named = [customer_facet(customer_id) for customer_id in customers if customer_id is not None]
-        if named and len(named) == len(customers):
-            required.append(named)
-        match = self._session.match_of(required, words)
-        statement = _statement(self._session.MATCHING, shapes_of(page))
+        required = [named] if named and len(named) == len(customers) else []
+        statement = _statement(self._session.search_from(kind), self._session.SEARCH_ORDER, shapes_of(page))
+        match = self._session.search_query(kind, required, words)
         rows = self._session.all(statement, (match, before, *extent_values(page), page.limit + 1))
         return paged("search", page, rows, _hit_of_row)

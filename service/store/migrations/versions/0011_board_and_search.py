@@ -74,10 +74,14 @@ def upgrade() -> None:
         _index(kind, sa.text(statement))
     if op.get_bind().dialect.name == "sqlite":
         op.execute(
-            "CREATE VIRTUAL TABLE search_index USING fts5(terms, content='search_documents', content_rowid='position',"
-            " tokenize=\"ascii tokenchars '='\", prefix='2 3 4', columnsize=0)"
+            "CREATE VIRTUAL TABLE search_index USING fts5(terms, content='', tokenize=\"ascii tokenchars '='\","
+            " prefix='2 3 4 5 6 8', columnsize=0)"
         )
-        op.execute("INSERT INTO search_index (search_index) VALUES ('rebuild')")
+        op.execute(
+            "INSERT INTO search_index (rowid, terms) SELECT ((CASE kind WHEN 'incident' THEN 1 WHEN 'effect' THEN 2"
+            " WHEN 'customer' THEN 3 WHEN 'contact' THEN 4 WHEN 'notice' THEN 5 END) << 48) | position, terms"
+            " FROM search_documents ORDER BY 1"
+        )
     else:
         op.execute(
             "CREATE INDEX ix_search_documents_terms ON search_documents"
