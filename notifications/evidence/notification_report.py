@@ -144,6 +144,8 @@ class NotificationReport:
     #: in the order of the log
     overrides: tuple[Override, ...]
     incidents: tuple[IncidentCount, ...]
+    #: exercises among the incidents; they are in no line, no override and no other count
+    exercises: int
 
     def with_status(self, *statuses: ReportStatus) -> tuple[ReportLine, ...]:
         """Return the lines with one of these statuses."""

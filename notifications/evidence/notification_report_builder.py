@@ -69,6 +69,8 @@ class ReportBuilder:
         self._stated: dict[str, tuple[int, int]] = {}
         self._registered: dict[str, int] = {}
         self._erased: dict[str, tuple[int, datetime]] = {}
+        #: incidents that are exercises
+        self._exercises: set[str] = set()
         #: by notice
         self._emergencies: dict[str, Override] = {}
         self._by_one_person: list[Override] = []
@@ -82,6 +84,11 @@ class ReportBuilder:
             None if (name := leaf.subjects.get(kind)) is None else self._interned(name)
             for kind in ("incident", "customer", "notice")
         )
+        # What was declared as an incident stays one, whatever a later entry says.
+        if incident is not None and leaf.detail.get("exercise") is True and incident not in self._declared:
+            self._exercises.add(incident)
+        if incident in self._exercises:
+            return
         if incident is not None and leaf.type in _FACTS:
             self._take_facts(index, leaf, incident)
         if customer is not None and leaf.type == "customer.registered":
@@ -163,7 +170,9 @@ class ReportBuilder:
 
     def findings(self, as_of: datetime, *, whole: bool) -> NotificationReport:
         """Return the report at a time. ``whole`` states that every leaf of the log was taken."""
-        return NotificationReport(as_of, self._lines(as_of, whole=whole), self._overrides(), self._incidents())
+        return NotificationReport(
+            as_of, self._lines(as_of, whole=whole), self._overrides(), self._incidents(), len(self._exercises)
+        )
 
     def _lines(self, as_of: datetime, *, whole: bool) -> tuple[ReportLine, ...]:
         """Return a line for each customer that has, or must have, a decision; sorted by incident and customer."""

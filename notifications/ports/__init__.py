@@ -25,11 +25,14 @@ from notifications.ports.notices import NoticeRepository as NoticeRepository
 from notifications.ports.paging import Extent as Extent
 from notifications.ports.paging import Page as Page
 from notifications.ports.paging import intersected as intersected
+from notifications.ports.questions import QuestionRepository as QuestionRepository
+from notifications.ports.resources import ResourceRepository as ResourceRepository
 from notifications.ports.responses import ResponseRepository as ResponseRepository
 from notifications.ports.responses import StoredResponse as StoredResponse
 from notifications.ports.signing import Signer as Signer
 from notifications.ports.signing import TimestampAuthority as TimestampAuthority
 from notifications.ports.transaction import ErasureTransaction as ErasureTransaction
+from notifications.ports.transaction import InventoryTransaction as InventoryTransaction
 from notifications.ports.transaction import Transaction as Transaction
 from notifications.ports.transaction import UnitOfWork as UnitOfWork
 from notifications.ports.webhooks import WebhookRepository as WebhookRepository

@@ -1,6 +1,6 @@
 """Customers: their agreements, contacts and profiles, and whether they can be reached."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -34,6 +34,10 @@ class CustomerRepository(Protocol):
 
     def all(self) -> Sequence[Customer]:
         """Return every customer, oldest first, with one query, because every decision reads them all."""
+        ...
+
+    def some(self, customer_ids: Collection[UUID]) -> Sequence[Customer]:
+        """Return the customers with these ids, by name, in one statement; an id without a customer gives none."""
         ...
 
     def pseudonym(self, customer_id: UUID) -> str:

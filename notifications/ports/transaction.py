@@ -11,6 +11,8 @@ from notifications.ports.escalations import EscalationRepository
 from notifications.ports.incidents import IncidentRepository
 from notifications.ports.log import LogRepository
 from notifications.ports.notices import NoticeRepository
+from notifications.ports.questions import QuestionRepository
+from notifications.ports.resources import ResourceRepository
 from notifications.ports.responses import ResponseRepository
 from notifications.ports.webhooks import WebhookRepository
 
@@ -42,6 +44,11 @@ class Transaction(Protocol):
     @property
     def notices(self) -> NoticeRepository:
         """Notices with their seals, openings and acknowledgements."""
+        ...
+
+    @property
+    def questions(self) -> QuestionRepository:
+        """Questions about notices with their answers, and feedback on notices."""
         ...
 
     @property
@@ -81,6 +88,15 @@ class ErasureTransaction(Transaction, Protocol):
     @property
     def erasures(self) -> ErasureRepository:
         """Orders to erase a customer, and completed erasures."""
+        ...
+
+
+class InventoryTransaction(Transaction, Protocol):
+    """One unit of work that also reaches the inventory of resources."""
+
+    @property
+    def resources(self) -> ResourceRepository:
+        """Which customer held which resource."""
         ...
 
 

@@ -252,4 +252,6 @@ async def _verify_csrf(request: Request, caller: Caller) -> None:
         proof = field if isinstance(field, str) else None
     expected = caller.csrf_token or ""
     if proof is None or not expected or not hmac.compare_digest(proof.encode("utf-8", "replace"), expected.encode()):
+        # What was uploaded with the form is not kept.
+        await request.close()
         raise CsrfError("the proof that our own page sent this is missing or wrong")

@@ -16,6 +16,8 @@ class Permission(StrEnum):
     NOTICE_READ = "notice.read"
     #: only for one's own customer: nobody at the provider acknowledges in its name
     NOTICE_ACKNOWLEDGE = "notice.acknowledge"
+    #: only for one's own customer, like the acknowledgement: questions about notices, and whether they helped
+    QUESTION_ASK = "question.ask"
     NOTICE_RELEASE = "notice.release"
     #: emergency release without a second person or without an approver
     NOTICE_OVERRIDE = "notice.override"
@@ -52,6 +54,9 @@ class Permission(StrEnum):
     #: webhook endpoints, and the secrets that sign messages to them
     WEBHOOK_READ = "webhook.read"
     WEBHOOK_CHANGE = "webhook.change"
+    #: the inventory: which customer held which resource
+    RESOURCE_READ = "resource.read"
+    RESOURCE_CHANGE = "resource.change"
     #: figures of the service
     METRICS_READ = "metrics.read"
 
@@ -63,22 +68,27 @@ _READS_CUSTOMERS = frozenset({
     _P.CUSTOMER_READ, _P.CONTACT_READ, _P.PROFILE_READ, _P.TRAIL_READ, _P.WEBHOOK_READ,
 })  # fmt: skip
 _READS_INCIDENTS = frozenset({_P.INCIDENT_READ, _P.NOTICE_READ})
-_OF_A_MEMBER = _OF_EVERYBODY | _READS_CUSTOMERS | {_P.NOTICE_READ, _P.NOTICE_ACKNOWLEDGE, _P.MEMBER_READ}
+_OF_A_MEMBER = (
+    _OF_EVERYBODY | _READS_CUSTOMERS | {_P.NOTICE_READ, _P.NOTICE_ACKNOWLEDGE, _P.QUESTION_ASK, _P.MEMBER_READ}
+)
 
 _SOC = (
     _OF_EVERYBODY
     | _READS_CUSTOMERS
     | _READS_INCIDENTS
     | {_P.ATTENTION_READ, _P.LOG_READ, _P.NOTICE_OVERRIDE, _P.CHANNEL_READ, _P.CALL_READ, _P.CALL_CHANGE}
+    | {_P.RESOURCE_READ}
 )
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
-    Role.ANALYST: _SOC | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.CHANNEL_CHANGE, _P.RETURNED_READ},
+    Role.ANALYST: _SOC
+    | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.CHANNEL_CHANGE, _P.RETURNED_READ}
+    | {_P.RESOURCE_CHANGE},
     Role.APPROVER: _SOC | {_P.NOTICE_RELEASE},
     Role.ADMINISTRATOR: _OF_EVERYBODY
     | (_READS_CUSTOMERS - {_P.TRAIL_READ})
     | {_P.CUSTOMER_CHANGE, _P.CONTACT_CHANGE, _P.PROFILE_CHANGE, _P.MEMBER_READ, _P.MEMBER_CHANGE, _P.ATTENTION_READ}
-    | {_P.WEBHOOK_CHANGE}
+    | {_P.WEBHOOK_CHANGE, _P.RESOURCE_CHANGE}
     | {_P.ACCOUNT_READ, _P.ACCOUNT_CHANGE, _P.KEY_READ, _P.KEY_CHANGE, _P.SETTING_READ}
     | {_P.CHANNEL_READ, _P.CHANNEL_CHANGE, _P.METRICS_READ},
     Role.CUSTOMER_MEMBER: _OF_A_MEMBER,
@@ -86,14 +96,16 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.AUDITOR: _OF_EVERYBODY
     | _READS_CUSTOMERS
     | _READS_INCIDENTS
-    | {_P.LOG_READ, _P.MEMBER_READ, _P.ACCOUNT_READ, _P.KEY_READ, _P.SETTING_READ, _P.CHANNEL_READ, _P.CALL_READ},
+    | {_P.LOG_READ, _P.MEMBER_READ, _P.ACCOUNT_READ, _P.KEY_READ, _P.SETTING_READ, _P.CHANNEL_READ, _P.CALL_READ}
+    | {_P.RESOURCE_READ},
     Role.SERVICE_ACCOUNT: _OF_EVERYBODY
     | _READS_INCIDENTS
-    | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.ATTENTION_READ, _P.METRICS_READ},
+    | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.ATTENTION_READ, _P.METRICS_READ, _P.RESOURCE_CHANGE},
 }
 
-#: A program has these never, whatever its role: a customer acknowledges by a person, whose own token may do it.
-PERMISSIONS_OF_PEOPLE = frozenset({_P.NOTICE_ACKNOWLEDGE})
+#: A program has these never, whatever its role: a customer acknowledges and asks by a person, whose own token may do
+#: it.
+PERMISSIONS_OF_PEOPLE = frozenset({_P.NOTICE_ACKNOWLEDGE, _P.QUESTION_ASK})
 
 #: Permissions of an auditor of one customer. Facts of incidents and the log name other customers, so they are excluded.
 AUDITOR_OF_ONE_CUSTOMER = _OF_EVERYBODY | _READS_CUSTOMERS | {_P.NOTICE_READ, _P.MEMBER_READ}

@@ -33,6 +33,7 @@ from service.delivery.transactional_mail import MailSender, ServiceMailer
 from service.delivery.webhook_disabled_mail import EndpointDisabled
 from service.delivery.worker import Worker
 from service.delivery.worker_settings import WorkerSettings
+from service.drafts.expiry import DraftExpiry
 from service.monitoring.alerts import AlertSources, AlertTask
 from service.monitoring.certificate_expiry import certificate_ends
 from service.monitoring.disk_space import free_bytes
@@ -87,13 +88,14 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
     worker, mailer = _worker(core, channels), _mailer(core, channels)
     cosigning, timestamper, fsck = _cosigning(core), _timestamper(core), _fsck(core)
     alerts, escalation, erasure = _alerts(core, cosigning, timestamper, fsck), _escalation(core), _erasure(core)
-    checks = _contact_checks(core, stack)
+    checks, drafts = _contact_checks(core, stack), DraftExpiry(core.store, clock=core.clock)
     tasks = [
         BackgroundTask("worker", worker.run, worker.wake, "worker", worker.health, leader_only=False),
         BackgroundTask("mailer", mailer.run, mailer.wake, "alerts", mailer.health),
         BackgroundTask("alerting", alerts.run, alerts.wake, "alerts", alerts.health),
         BackgroundTask("escalating", escalation.run, escalation.wake, "escalation", escalation.health),
         BackgroundTask("checks", checks.run, None, "checks", checks.health),
+        BackgroundTask("draft_expiry", drafts.run, None, "drafts", drafts.health),
         BackgroundTask("erasing", erasure.run, erasure.wake, "erasing", erasure.health),
         BackgroundTask("witnessing", cosigning.run, cosigning.wake, is_wanted=bool(core.witnesses)),
         BackgroundTask(

@@ -151,6 +151,7 @@ async def _start_monitoring(
         log_check=lambda: None if work is None else work.log_checking.last,
         witnesses=tuple if work is None else lambda: work.witnesses,
         log_key_since=lambda: core.log_keys.ring().keys[0].since,
+        leads=lambda: core.leadership.leads,
     )
     if settings.metrics.port is not None:
         listener = metrics_listener(core.metrics, settings.metrics.host, settings.metrics.port)

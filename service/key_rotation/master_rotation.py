@@ -17,6 +17,7 @@ from service.crypto.master_key import (
     write_master_file,
 )
 from service.crypto.secret_box import SecretBox
+from service.ports.drafts import SEALED_FOR
 from service.ports.store import AccessStore, AccessTransaction
 from service.settings import Settings
 from service.system.atomic_files import replace_file
@@ -48,8 +49,20 @@ def reseal_webhook_secrets(tx: AccessTransaction, secret_box: SecretBox) -> int:
     return count
 
 
+def reseal_drafts(tx: AccessTransaction, secret_box: SecretBox) -> int:
+    """Encrypt every draft of an incident with the current master key; raises SecretUnreadableError as above."""
+    count = 0
+    for draft in tx.drafts.all():
+        if not secret_box.is_current(draft.sealed):
+            owner = str(draft.id)
+            content = secret_box.open(draft.sealed, purpose=SEALED_FOR, owner=owner)
+            tx.drafts.reseal(replace(draft, sealed=secret_box.seal(content, purpose=SEALED_FOR, owner=owner)))
+            count += 1
+    return count
+
+
 #: Pending sign-ins are not included: they expire soon, and the previous key can decrypt them until then.
-RESEALINGS: tuple[Resealing, ...] = (reseal_totp_seeds, reseal_webhook_secrets)
+RESEALINGS: tuple[Resealing, ...] = (reseal_totp_seeds, reseal_webhook_secrets, reseal_drafts)
 
 
 async def rotate_master(

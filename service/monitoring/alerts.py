@@ -20,6 +20,7 @@ from notifications.mail_address import normal_address
 from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import end_pauses, is_paused
+from notifications.wording.exercise import exercise_mark
 from service.audit_log.checkpoint_timestamps import TimestampingState
 from service.audit_log.cosigning import WitnessState
 from service.audit_log.fsck_schedule import FsckState
@@ -73,6 +74,10 @@ class AlertSources:
     log_check: Callable[[], FsckState | None] = lambda: None
 
 
+#: Kind, incident and object: what one mail tells of.
+_Cause = tuple[str, UUID | None, str]
+
+
 def raise_alerts(
     tx: AccessTransaction, act: AuditContext, found: Sequence[AlertCandidate], provider: ProviderSettings
 ) -> list[AlertCandidate]:
@@ -81,14 +86,19 @@ def raise_alerts(
     Each person gets one mail for all findings of one kind and incident, so a cause that affects a thousand customers is
     reported once.
     """
-    raised = [finding for finding in found if _raised(tx, act, finding)]
-    grouped: dict[tuple[str, UUID | None, str], list[AlertCandidate]] = {}
-    for finding in (finding for finding in raised if finding.mailed):
+    mailings: dict[_Cause, UUID] = {}
+    grouped: dict[_Cause, list[AlertCandidate]] = {}
+    raised = []
+    for finding in found:
         # Findings about the service itself are not grouped by incident.
-        about = finding.ticket if finding.kind in OPERATING_KINDS else ""
-        grouped.setdefault((finding.kind, finding.incident_id, about), []).append(finding)
-    for alike in grouped.values():
-        _mail(tx, act, _combined(alike), provider)
+        cause = (finding.kind, finding.incident_id, finding.ticket if finding.kind in OPERATING_KINDS else "")
+        mailing_id = mailings.setdefault(cause, act.identifiers.new_id()) if finding.mailed else None
+        if _raised(tx, act, finding, mailing_id):
+            raised.append(finding)
+            if finding.mailed:
+                grouped.setdefault(cause, []).append(finding)
+    for cause, alike in grouped.items():
+        _mail(tx, act, _combined(alike), provider, mailings[cause])
     return raised
 
 
@@ -101,7 +111,7 @@ def settle_alerts(tx: AccessTransaction, act: AuditContext, settled: Sequence[Al
     ])  # fmt: skip
 
 
-def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -> bool:
+def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, mailing_id: UUID | None) -> bool:
     due = "" if finding.due_at is None else timestamp_text(finding.due_at)
     alert = Alert(
         id=act.identifiers.new_id(),
@@ -111,10 +121,22 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
         incident_id=finding.incident_id,
         notice_id=finding.notice_id,
         customer_id=finding.customer_id,
-        what=" ".join(filter(None, (finding.ticket, str(finding.count), due, finding.said))),
+        what=" ".join(
+            filter(
+                None,
+                (
+                    exercise_mark("en") if finding.exercise else "",
+                    finding.ticket,
+                    str(finding.count),
+                    due,
+                    finding.said,
+                ),
+            )
+        ),
         # The attention list shows this state by itself while it lasts, so its alert need not be seen.
         seen_at=act.now if finding.kind == "customer_unreachable" else None,
         seen_by=ACTOR if finding.kind == "customer_unreachable" else None,
+        mailing_id=mailing_id,
     )
     if not tx.alerts.add(alert):
         return False
@@ -129,6 +151,7 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate) -
         "alert.raised",
         subjects=subjects,
         detail={"kind": finding.kind, "count": finding.count, "due_at": due or None},
+        exercise=finding.exercise,
     )
     tx.audit.append([entry])
     return True
@@ -140,7 +163,9 @@ def _combined(alike: Sequence[AlertCandidate]) -> AlertCandidate:
     return replace(alike[0], count=sum(finding.count for finding in alike), due_at=min(due, default=None))
 
 
-def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, provider: ProviderSettings) -> None:
+def _mail(
+    tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, provider: ProviderSettings, mailing_id: UUID
+) -> None:
     """Queue one mail to the provider's mailbox and one to each active account with a role that gets this kind."""
     roles = [Role.ANALYST, Role.APPROVER] + [Role.ADMINISTRATOR] * (finding.kind in WITHOUT_INCIDENT)
     mailbox = provider.contact_email
@@ -153,7 +178,7 @@ def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, pro
     for address, name, language in recipients.values():
         words = alert_mail(
             finding.kind, language, ticket=finding.ticket, count=finding.count, due_at=finding.due_at,
-            url=provider.console_url,
+            url=provider.console_url, exercise=finding.exercise,
         )  # fmt: skip
         mail = ServiceMail(
             id=act.identifiers.new_id(),
@@ -164,6 +189,7 @@ def _mail(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, pro
             subject=words.subject,
             text=words.text,
             created_at=act.now,
+            mailing_id=mailing_id,
         )
         tx.mails.add(mail)
 

@@ -67,6 +67,7 @@ _READ: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("greffier_customers_without_contact", "Customers without an active contact", ()),
     ("greffier_webhook_endpoints", "Webhook endpoints by state", ("state",)),
     ("greffier_call_tasks_open", "Calls that wait for a person", ()),
+    ("greffier_exercises_open", "Exercises that are not closed; no other number counts their notices", ()),
     ("greffier_channel_paused", "1 while a channel is paused", ("channel",)),
     ("greffier_delivery_circuits_open", "Destinations left alone for a while, because they fail", ("channel",)),
     ("greffier_log_entries", "Entries under a signed checkpoint", ()),
@@ -112,6 +113,8 @@ class MetricSources:
     witnesses: Callable[[], Sequence[WitnessState]] = tuple
     #: since when the current log key signs, None if not known; called in a thread as well
     log_key_since: Callable[[], datetime | None] = lambda: None
+    #: whether this process leads; None if not known
+    leads: Callable[[], bool | None] = lambda: None
 
 
 class Metrics:
@@ -331,6 +334,7 @@ def _of_store(figures: StoreFigures, now: datetime) -> dict[str, list[tuple[tupl
         "greffier_customers_without_contact": [((), float(figures.without_contact))],
         "greffier_webhook_endpoints": _labelled(figures.endpoints),
         "greffier_call_tasks_open": [((), float(figures.open_calls))],
+        "greffier_exercises_open": [((), float(figures.open_exercises))],
         "greffier_channel_paused": [((kind.value,), float(kind.value in figures.paused)) for kind in ChannelKind],
         "greffier_log_entries": [((), float(log.size))],
         "greffier_log_pending_entries": [((), float(log.pending))],

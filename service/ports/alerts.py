@@ -84,6 +84,8 @@ class Alert:
     what: str = ""
     seen_at: datetime | None = None
     seen_by: str | None = None
+    #: names the mails about it, together with others of one cause; None where none was sent
+    mailing_id: UUID | None = None
 
 
 class AlertRepository(Protocol):
@@ -103,6 +105,10 @@ class AlertRepository(Protocol):
 
     def unseen(self, limit: int) -> Sequence[Alert]:
         """Return alerts that nobody has seen yet, oldest first."""
+        ...
+
+    def page(self, page: Page, kinds: Sequence[str] | None, *, unseen: bool) -> tuple[list[Alert], str | None]:
+        """Return alerts, newest first: of some kinds or (None) of all, with those that were seen or without."""
         ...
 
     def mark_seen(self, alert_id: UUID, at: datetime, by: str) -> None:

@@ -27,6 +27,8 @@ class ServiceMail:
     attempts: int = 0
     next_attempt_at: datetime | None = None
     last_error: str | None = None
+    #: what the mails of one cause have in common, such as those of an alert
+    mailing_id: UUID | None = None
 
 
 class MailRepository(Protocol):
@@ -38,6 +40,10 @@ class MailRepository(Protocol):
 
     def get(self, mail_id: UUID) -> ServiceMail | None:
         """Return the mail."""
+        ...
+
+    def of_mailing(self, mailing_id: UUID) -> Sequence[ServiceMail]:
+        """Return the mails of one mailing, in the order in which they were queued."""
         ...
 
     def due(self, now: datetime, limit: int) -> Sequence[ServiceMail]:

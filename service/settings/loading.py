@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from notifications.errors import Fault, InvalidInputError
 from service.settings.old_names import OLD_NAMES
 from service.settings.part import read_text
-from service.settings.settings import FIELDS, PARTS, Settings
+from service.settings.settings import FIELDS, PARTS, Settings, Source
 
 #: Name of the settings file in a data folder.
 SETTINGS_FILE = "greffier.toml"
@@ -37,6 +37,13 @@ class _Given:
     #: ``table.key``, or an old name
     name: str
     value: Any
+
+    @property
+    def source(self) -> Source:
+        """Where it was stated; the value itself is not in it."""
+        if self.place.startswith(SETTINGS_FILE):
+            return Source("file", self.place.removeprefix(SETTINGS_FILE).removeprefix(": "))
+        return Source("environment", self.place) if self.place.startswith(_PREFIX) else Source("start")
 
     @property
     def is_old(self) -> bool:
@@ -88,6 +95,7 @@ def load_settings(data: Path, **overrides: Any) -> Settings:
         settings = Settings.model_validate({**tables, "data": data})
     except ValidationError as error:
         raise InvalidInputError(*(Fault(_place(item["loc"], known), item["msg"]) for item in error.errors())) from None
+    settings._sources = {name: item.source for name, item in known.items()}  # noqa: SLF001 - only loading knows them
     settings._old_names = tuple(item.advice() for item in given if item.is_old)  # noqa: SLF001 - only loading knows them
     return settings
 

@@ -1,6 +1,7 @@
 """All settings of an installation, and the paths in its data folder that follow from them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import PrivateAttr
@@ -10,6 +11,7 @@ from notifications.errors import Fault, InvalidInputError
 from service.settings.access import AccessSettings, LimitSettings, MetricsSettings
 from service.settings.alerts import AlertSettings, EscalationSettings
 from service.settings.database import DatabaseSettings
+from service.settings.incoming_alerts import IncomingAlertSettings
 from service.settings.log import LogSettings, WitnessSettings
 from service.settings.mail import BounceSettings, ContactCheckSettings, MailSettings
 from service.settings.oidc import OidcSettings
@@ -19,6 +21,16 @@ from service.settings.signing import SigningSettings, TimestampSettings
 from service.settings.webhooks import WebhookSettings
 
 _LEAST_TOKEN_CHARACTERS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the value of a setting comes from."""
+
+    #: ``default``, ``file``, ``environment``, or ``start`` for what the starting command states
+    kind: str
+    #: its name there: a key of the file, or a variable; empty otherwise
+    name: str = ""
 
 
 class Settings(Part):
@@ -41,6 +53,7 @@ class Settings(Part):
     witnesses: WitnessSettings = WitnessSettings()
     alerts: AlertSettings = AlertSettings()
     escalation: EscalationSettings = EscalationSettings()
+    incoming_alerts: IncomingAlertSettings = IncomingAlertSettings()
     access: AccessSettings = AccessSettings()
     oidc: OidcSettings = OidcSettings()
     limits: LimitSettings = LimitSettings()
@@ -48,6 +61,13 @@ class Settings(Part):
 
     #: advice for the log, one sentence for each old name in use
     _old_names: tuple[str, ...] = PrivateAttr(())
+
+    #: by ``table.key``, for each setting that is stated somewhere
+    _sources: Mapping[str, Source] = PrivateAttr(default_factory=dict)
+
+    def source_of(self, name: str) -> Source:
+        """Return where the value of ``table.key`` comes from."""
+        return self._sources.get(name, Source("default"))
 
     @property
     def old_names(self) -> tuple[str, ...]:

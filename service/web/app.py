@@ -10,22 +10,34 @@ from service.web.api import health, metrics
 from service.web.api.accounts import accounts, members, memberships, sessions, tokens, trail
 from service.web.api.audit import audit, bundles
 from service.web.api.audit.log import log_router
-from service.web.api.customers import contacts, customers, erasures, profiles, reachability, transfer, webhooks
+from service.web.api.customers import (
+    contacts,
+    customer_export,
+    customers,
+    erasures,
+    profiles,
+    reachability,
+    transfer,
+    webhooks,
+)
 from service.web.api.errors import install_error_handlers
 from service.web.api.incidents import (
     affected_customers,
     agreements,
+    alerts,
     assessments,
     board,
+    drafts,
     events,
     incidents,
     people,
     statements,
 )
 from service.web.api.limits import RequestLimits
-from service.web.api.notices import acknowledgements, call_tasks, escalation, notices
+from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, questions
 from service.web.api.operations import attention, channels, keys, search, settings
 from service.web.api.requests import ApiContext
+from service.web.api.resources import resources as inventory
 from service.web.api.schemas import add_routes
 from service.web.console.routes import ConsoleParts, install_console
 from service.web.live import LiveEvents
@@ -76,12 +88,17 @@ def create_app(
         # Before what takes an identifier in the place of ``board``.
         board,
         incidents,
+        drafts,
+        alerts,
         events,
         notices,
         acknowledgements,
+        questions,
+        inbox,
         # This router comes before the one whose paths have an identifier in the place of ``export``.
         transfer,
         customers,
+        customer_export,
         contacts,
         reachability,
         profiles,
@@ -104,6 +121,7 @@ def create_app(
         trail,
         webhooks,
         erasures,
+        inventory,
     )
     add_routes(app, *(resource.router for resource in resources), erasures.of_strangers, health.router, metrics.router)
     add_routes(app, log_router(public=context.settings.log.public))

@@ -36,7 +36,7 @@ def filled(path, names, operation):
         names["notice_id"] = names["draft_id"]
     names["size"] = "1"
     names["path"] = "000.p/1" if "/entries/" in path else "0/000.p/1"
-    return path.replace("{path:path}", "{path}").format_map(names)
+    return path.replace(":path}", "}").format_map(names)
 
 
 def request_of(operation, names):

@@ -49,21 +49,24 @@ async def test_what_lies_outside_cannot_be_reached_even_by_a_defect_of_ours(runn
 #: What a limited scope is given of each repository, in a form of its own; a change of this list is a decision.
 SCOPED = {
     "accounts": "add add_offer by_email get grants grants_at offers offers_at page remove_grant remove_offer require",
+    "alerts": "customers_without_contact",
     "audit": "about append at entries get openings",
     "board": "figures page",
     "credentials": "passkeys password totp",
-    "customers": "add_contact add_profile bindings contact contacts get latest_reachability_checks page profiles"
-    " pseudonym require require_contact save_contact",
+    "customers": "add_contact add_profile all bindings contact contacts get latest_reachability_checks page profiles"
+    " pseudonym require require_contact save_contact some",
     "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
-    "erasures": "obstacles order",
+    "drafts": "add alerts_count by_alert get of_alerts of_owner remove save",
+    "erasures": "obstacles order orders",
     "escalations": "call_tasks_of_notice get hasten save save_call_task",
     "figures": "collect",
     "incidents": "current_decisions decisions facts_at get page require",
     "log": "checkpoint cosignatures node_hashes size timestamped_checkpoint timestamped_sizes",
     "mails": "add",
-    "notices": "acknowledgements add_acknowledgement add_opening get of_incident openings page require seal"
-    " seal_entry_id",
+    "notices": "acknowledgements add_acknowledgement add_opening get inbox inbox_counts of_incident openings page"
+    " require seal seal_entry_id",
     "responses": "add get",
+    "questions": "add feedback get of_incident of_notice require save set_feedback unanswered",
     "search": "find",
     "sessions": "add_link drop_links of_account save_throttle throttle",
     "tokens": "of_account",
@@ -76,7 +79,7 @@ def test_every_method_of_every_repository_has_a_scoped_form_or_is_refused():
     unlimited = object()  # whatever reaches it fails: it has no repository at all
     limited = within(unlimited, scope)
     declared = repositories(AccessTransaction)
-    assert SCOPED.keys() < declared.keys()
+    assert SCOPED.keys() <= declared.keys()
     for repository, protocol in declared.items():
         scoped = set(SCOPED.get(repository, "").split())
         assert scoped <= methods(protocol).keys(), repository

@@ -14,6 +14,7 @@ from notifications.delivery.delivery import DeliveryState
 from notifications.errors import GreffierError, NotFoundError, StateConflictError
 from notifications.incident import AffectedCustomer, LocalizedText
 from notifications.notice import NoticeState
+from notifications.notice.seal import SealedRendering
 from notifications.ports import InboxItem, Page, StoredResponse
 from service.ports.accounts import Role
 from service.store import open_store
@@ -21,6 +22,7 @@ from service.store.engines.compaction import COMPACTED
 from service.store.tables import metadata
 from support.access_records import make_account, make_alert, make_grant, make_link, make_mail, make_session
 from support.postgresql_server import postgresql_server
+from support.question_records import make_feedback, make_question
 from support.records import (
     NOBODY,
     NOW,
@@ -34,8 +36,10 @@ from support.records import (
     make_entry,
     make_facts,
     make_incident,
+    make_lookup,
     make_notice,
     make_profile,
+    make_resource,
     make_sealed,
 )
 from support.serving_records import (
@@ -69,7 +73,9 @@ KEPT = {
     "channel_pauses": "of the provider",
     "directory_version": "a counter",
     "erasures": "by pseudonym",
+    "incident_drafts": "encrypted, and erased after 14 days at most",
     "incidents": "shared; what they say of a customer stands in the facts",
+    "resource_snapshots": "a number and a time",
     "throttles": "keyed digests that end by themselves",
     "ticket_counters": "a counter",
 }
@@ -133,7 +139,9 @@ class House:
         tx.customers.add_profile(make_profile(self.customer))
         tx.incidents.add_decisions([make_decision(incident, self.customer)])
         tx.notices.add([self.notice])
-        tx.notices.add_seal(make_sealed(self.notice, document=word.encode(), timestamp=b"t", log_proof=b"p"), NOBODY)
+        words = (SealedRendering("fr", f"INC {word}", word, word),)
+        seal = make_sealed(self.notice, document=word.encode(), timestamp=b"t", log_proof=b"p", renderings=words)
+        tx.notices.add_seal(seal, NOBODY)
         delivery = make_delivery(self.notice, self.contact, state=DeliveryState.QUEUED)
         tx.deliveries.add([delivery])
         sent = replace(delivery, state=DeliveryState.SENT, attempts=1)
@@ -145,12 +153,16 @@ class House:
         tx.deliveries.record_bounce(make_returned(delivery, content=f"Final-Recipient: {box}".encode()))
         tx.notices.add_opening(make_opening(self.notice))
         tx.notices.add_acknowledgement(make_acknowledgement(self.notice, self.contact, note=word))
+        tx.questions.add(make_question(self.notice, text=word))
+        tx.questions.set_feedback(make_feedback(self.notice, words=word))
         tx.escalations.add(make_escalation(self.notice))
         task = make_call_task(self.notice)
         tx.escalations.add_call_task(task)
         tx.escalations.add_call_record(make_call_record(task, self.contact, spoke_to=word))
         tx.escalations.save_call_task(replace(task, state=CallTaskState.DONE, closed_at=NOW, version=2), 1)
         tx.customers.add_reachability_checks([make_check(self.customer, reason=word)])
+        tx.resources.add([make_resource(self.customer, name=word, host=word)])
+        tx.resources.add_lookup(make_lookup(self.customer, hosts=(word,)))
         tx.alerts.add(make_alert(key=f"k:{word}", customer_id=self.customer.id, what=f"Maison {word}"))
         tx.sessions.add_link(make_link(subject_id=self.contact.id, binding=box, digest=word.encode().ljust(32)))
         tx.mails.add(make_mail(recipient=box, recipient_name=word))

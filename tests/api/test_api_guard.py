@@ -54,7 +54,19 @@ async def test_health_is_open_and_tells_no_content(stranger):
     assert (await stranger.get("/healthz")).json() == {"status": "ok", "time_zones": IANA_VERSION}
     ready = await stranger.get("/readyz")
     assert ready.status_code == 200, ready.text
-    parts = ("log", "signing", "mail", "worker", "alerts", "escalation", "checks", "erasing", "log_check", "disk")
+    parts = (
+        "log",
+        "signing",
+        "mail",
+        "worker",
+        "alerts",
+        "escalation",
+        "checks",
+        "drafts",
+        "erasing",
+        "log_check",
+        "disk",
+    )
     assert ready.json()["parts"] == dict.fromkeys(parts, "ok")
 
 

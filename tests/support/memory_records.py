@@ -45,6 +45,8 @@ class Records:
     returned: dict = field(default_factory=dict)
     opened: dict = field(default_factory=dict)
     acknowledged: dict = field(default_factory=dict)
+    questions: dict = field(default_factory=dict)
+    feedback: dict = field(default_factory=dict)
     escalations: dict = field(default_factory=dict)
     call_tasks: dict = field(default_factory=dict)
     call_records: dict = field(default_factory=dict)

@@ -143,8 +143,9 @@ class MemoryResponses(MemoryRepository):
 
 
 class MemoryIncidents(MemoryRepository):
-    def next_ticket_number(self, year):
+    def next_ticket_number(self, year, *, exercise=False):
         self._writing()
+        year = -year if exercise else year
         number = self._records.tickets.get(year, 0) + 1
         self._records.tickets[year] = number
         return number
@@ -220,6 +221,10 @@ class MemoryCustomers(MemoryRepository):
         self._writing("customers")
         self._add(self._records.customers, customer.id, customer)
         self._records.salts[customer.id] = pseudonym_salt
+
+    def some(self, customer_ids):
+        found = [item for key, item in self._records.customers.items() if key in customer_ids]
+        return sorted(found, key=lambda item: (item.name.casefold(), item.id))
 
     def salt(self, customer_id):
         return required("customer", customer_id, self._records.salts.get(customer_id))
@@ -440,6 +445,40 @@ class MemoryNotices(MemoryRepository):
         return True
 
 
+class MemoryQuestions(MemoryRepository):
+    def add(self, question):
+        self._writing("questions")
+        self._refer(self._records.notices, question.notice_id)
+        self._add(self._records.questions, question.id, question)
+
+    def get(self, question_id):
+        return self._records.questions.get(question_id)
+
+    def require(self, question_id):
+        return required("question", question_id, self.get(question_id))
+
+    def save(self, question, expected_version):
+        self._writing("questions")
+        self._replace("question", self._records.questions, question, expected_version)
+
+    def of_notice(self, notice_id):
+        return of(self._records.questions.values(), "notice_id", notice_id)
+
+    def of_incident(self, incident_id):
+        notices = {item.id for item in of(self._records.notices.values(), "incident_id", incident_id)}
+        return [item for item in self._records.questions.values() if item.notice_id in notices]
+
+    def unanswered(self, limit):
+        return [item for item in self._records.questions.values() if item.answered_at is None][:limit]
+
+    def set_feedback(self, feedback):
+        self._writing("questions")
+        self._records.feedback[feedback.notice_id, feedback.by] = feedback
+
+    def feedback(self, notice_id):
+        return of(self._records.feedback.values(), "notice_id", notice_id)
+
+
 class MemoryTransaction:
     def __init__(self, records, *, read_only):
         self.records, self.read_only = records, read_only
@@ -450,6 +489,7 @@ class MemoryTransaction:
         self.incidents = MemoryIncidents(self)
         self.customers = MemoryCustomers(self)
         self.notices = MemoryNotices(self)
+        self.questions = MemoryQuestions(self)
         self.deliveries = MemoryDeliveries(self)
         self.escalations = MemoryEscalations(self)
         self.webhooks = MemoryWebhooks(self)

@@ -22,6 +22,20 @@ NEW = {
     "limits.body_seconds",
     "limits.header_seconds",
     "limits.max_buffered_bytes",
+    *(
+        f"incoming_alerts.{key}"
+        for key in (
+            "title",
+            "summary",
+            "services",
+            "regions",
+            "availability_zones",
+            "severity",
+            "impacts",
+            "alerts_per_request",
+            "open_drafts",
+        )
+    ),
     "limits.max_connections",
     "statements.file",
     "timestamps.ahead_seconds",

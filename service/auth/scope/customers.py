@@ -1,6 +1,6 @@
 """Customers within a scope, and what belongs to them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from notifications.customer.erasure import ErasureOrder
@@ -26,6 +26,9 @@ class ScopedCustomers(ScopedRepository):
     def require(self, customer_id: UUID) -> Customer:
         return required("customer", customer_id, self.get(customer_id))
 
+    def some(self, customer_ids: Collection[UUID]) -> Sequence[Customer]:
+        return self._tx.customers.some([each for each in customer_ids if self._scope.covers_customer(each)])
+
     def page(self, page: Page) -> tuple[list[Customer], str | None]:
         """Return every customer within the scope; few enough for one page, whatever its limit."""
         if self._scope.customer_ids is None:
@@ -35,7 +38,15 @@ class ScopedCustomers(ScopedRepository):
         found = (self._tx.customers.get(customer_id) for customer_id in self._scope.customer_ids)
         return sorted((item for item in found if item is not None), key=lambda item: (item.created_at, item.id)), None
 
+    def all(self) -> Sequence[Customer]:
+        """Return every customer, at the provider: customers have no moment, so that a period leaves none out."""
+        self._verify_at_provider("all")
+        return self._tx.customers.all()
+
     def bindings(self, customer_id: UUID | None = None) -> Sequence[AgreementBinding]:
+        if customer_id is None:
+            self._verify_at_provider("bindings")
+            return self._tx.customers.bindings()
         return self._tx.customers.bindings(customer_id) if self._covers_one(customer_id) else ()
 
     def profiles(self, customer_id: UUID | None = None) -> Sequence[ProfileVersion]:
@@ -75,6 +86,10 @@ class ScopedErasures(ScopedRepository):
 
     def order(self, customer_id: UUID) -> ErasureOrder | None:
         return self._tx.erasures.order(customer_id) if self._scope.covers_customer(customer_id) else None
+
+    def orders(self, limit: int) -> Sequence[ErasureOrder]:
+        self._verify_at_provider("orders")
+        return self._tx.erasures.orders(limit)
 
     def obstacles(self, customer_id: UUID) -> dict[str, int]:
         # They count drafts, which do not exist for a customer.

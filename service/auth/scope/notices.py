@@ -1,11 +1,12 @@
 """Notices within a scope: to a customer's side they exist once they are sealed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from notifications.delivery.acknowledgement import Acknowledgement, NoticeOpening
 from notifications.errors import Fault, InvalidInputError, required
 from notifications.notice import Notice
+from notifications.notice.inbox import InboxCounts, InboxFilter, InboxNotice
 from notifications.notice.seal import SealedNotice
 from notifications.ports import Page
 from service.auth.scope.visibility import ScopedRepository
@@ -43,6 +44,17 @@ class ScopedNotices(ScopedRepository):
             return [], None
         page = self._of_customer(page, customer_id)
         return self._tx.notices.page(page, incident_id=incident_id, customer_id=customer_id, state=state)
+
+    def inbox(
+        self, customers: Collection[UUID], reader: str, wanted: InboxFilter, page: Page
+    ) -> Mapping[UUID, tuple[list[InboxNotice], str | None]]:
+        return self._tx.notices.inbox(self._covered(customers), reader, wanted, self._of_customer(page, None))
+
+    def inbox_counts(self, customers: Collection[UUID], reader: str, page: Page) -> Mapping[UUID, InboxCounts]:
+        return self._tx.notices.inbox_counts(self._covered(customers), reader, self._of_customer(page, None))
+
+    def _covered(self, customers: Collection[UUID]) -> list[UUID]:
+        return [customer_id for customer_id in customers if self._scope.covers_customer(customer_id)]
 
     def of_incident(self, incident_id: UUID, customer_id: UUID | None = None) -> Sequence[Notice]:
         found = self._tx.notices.of_incident(incident_id, customer_id)

@@ -9,7 +9,9 @@ from service.auth.scope.deliveries import ScopedDeliveries, ScopedEscalations
 from service.auth.scope.incidents import ScopedBoard, ScopedIncidents
 from service.auth.scope.log import ScopedAudit, ScopedLog
 from service.auth.scope.notices import ScopedNotices
-from service.auth.scope.operations import ScopedFigures, ScopedMails, ScopedResponses
+from service.auth.scope.operations import ScopedAlerts, ScopedDrafts, ScopedFigures, ScopedMails, ScopedResponses
+from service.auth.scope.questions import ScopedQuestions
+from service.auth.scope.resources import ScopedResources
 from service.auth.scope.search import ScopedSearch
 from service.auth.scope.visibility import OutOfScopeError
 from service.auth.scope.webhooks import ScopedWebhooks
@@ -35,6 +37,7 @@ class ScopedTransaction:
         self.customers = ScopedCustomers(tx, scope)
         self.erasures = ScopedErasures(tx, scope)
         self.notices = ScopedNotices(tx, scope)
+        self.questions = ScopedQuestions(tx, scope)
         self.deliveries = ScopedDeliveries(tx, scope)
         self.escalations = ScopedEscalations(tx, scope)
         self.webhooks = ScopedWebhooks(tx, scope)
@@ -43,6 +46,9 @@ class ScopedTransaction:
         self.sessions = ScopedSessions(tx, scope)
         self.tokens = ScopedTokens(tx, scope)
         self.mails = ScopedMails(tx, scope)
+        self.resources = ScopedResources(tx, scope)
+        self.drafts = ScopedDrafts(tx, scope)
+        self.alerts = ScopedAlerts(tx, scope)
         self.figures = ScopedFigures(tx, scope)
         self.board = ScopedBoard(tx, scope)
         self.search = ScopedSearch(tx, scope)

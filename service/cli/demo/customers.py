@@ -6,7 +6,7 @@ from uuid import UUID
 
 from service.cli.demo.public_incidents import PublicIncident, load_public_incidents
 
-_AGREEMENT = "secnumcloud_iaas_3_0"
+AGREEMENT = "secnumcloud_iaas_3_0"
 #: The real incident of the story.
 SLUG = "cloudbleed-2017"
 #: Time between the provider's awareness and the start of the story.
@@ -20,7 +20,7 @@ CUSTOMERS: tuple[tuple[str, dict[str, Any], list[dict[str, Any]], str], ...] = (
             "name": "Centre hospitalier de Valmont",
             "language": "fr",
             "time_zone": "Europe/Paris",
-            "agreement": {"agreement_id": _AGREEMENT, "effective_at": "2025-02-01T00:00:00+01:00"},
+            "agreement": {"agreement_id": AGREEMENT, "effective_at": "2025-02-01T00:00:00+01:00"},
         },
         [
             {
@@ -48,7 +48,7 @@ CUSTOMERS: tuple[tuple[str, dict[str, Any], list[dict[str, Any]], str], ...] = (
             "name": "Stadtwerke Lindenau GmbH",
             "language": "de",
             "time_zone": "Europe/Berlin",
-            "agreement": {"agreement_id": _AGREEMENT, "effective_at": "2025-06-15T00:00:00+02:00"},
+            "agreement": {"agreement_id": AGREEMENT, "effective_at": "2025-06-15T00:00:00+02:00"},
             "profile": {"choices": [{}]},
         },
         [
@@ -77,7 +77,7 @@ CUSTOMERS: tuple[tuple[str, dict[str, Any], list[dict[str, Any]], str], ...] = (
             "name": "Harbour Survey Agency",
             "language": "en",
             "time_zone": "Europe/Dublin",
-            "agreement": {"agreement_id": _AGREEMENT, "effective_at": "2025-09-01T00:00:00+01:00"},
+            "agreement": {"agreement_id": AGREEMENT, "effective_at": "2025-09-01T00:00:00+01:00"},
             "profile": {"choices": [{"impacts": ["I1"]}]},
         },
         [
@@ -96,12 +96,14 @@ CUSTOMERS: tuple[tuple[str, dict[str, Any], list[dict[str, Any]], str], ...] = (
 _TIMES = ("started_at", "detected_at", "aware_at", "ended_at", "next_update_by")
 
 
-def demo_incident(customer_ids: dict[str, str], now: datetime) -> tuple[dict[str, Any], PublicIncident]:
-    """Return the real incident's facts as if it happened tonight: all times shifted, with our customers."""
+def demo_incident(
+    customer_ids: dict[str, str], now: datetime, *, slug: str = SLUG, aware_before: timedelta = _AWARE_BEFORE
+) -> tuple[dict[str, Any], PublicIncident]:
+    """Return a real incident's facts as if it happened tonight: all times shifted, with our customers."""
     ids = {key: UUID(identifier) for key, identifier in customer_ids.items()}
-    incident = next(item for item in load_public_incidents(ids) if item.slug == SLUG)
+    incident = next(item for item in load_public_incidents(ids) if item.slug == slug)
     facts = dict(incident.facts)
-    shift = now - _AWARE_BEFORE - datetime.fromisoformat(facts["aware_at"])
+    shift = now - aware_before - datetime.fromisoformat(facts["aware_at"])
     for name in _TIMES:
         if facts.get(name) is not None:
             facts[name] = (datetime.fromisoformat(facts[name]) + shift).isoformat()

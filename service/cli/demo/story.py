@@ -13,7 +13,6 @@ from email.policy import default as mail_policy
 from io import StringIO
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 from rich.console import Console
@@ -23,7 +22,9 @@ from rich.table import Table
 from notifications.errors import GreffierError
 from service.cli.demo.customers import CUSTOMERS, demo_incident
 from service.cli.demo.environment import RunningService, embedded_service
-from service.cli.demo.people import invite_people
+from service.cli.demo.first_look import prepare_first_look
+from service.cli.demo.one_click import install_one_click
+from service.cli.demo.people import make_people
 from service.cli.verify import load_trust, print_verification
 from service.system.logging import configure_logging
 
@@ -57,11 +58,13 @@ async def _serve_on(running: RunningService, out: Path, console: Console) -> Non
     console.rule("[bold]The service goes on")
     headers = {"Authorization": f"Bearer {running.token}"}
     async with httpx2.AsyncClient(base_url=f"{running.url}/api/v1", headers=headers, timeout=30) as api:
-        people = await invite_people(api)
+        people = await make_people(api, running)
+        await prepare_first_look(api, datetime.now(UTC))
+    install_one_click(running.app, people, running.port)
     address = f"http://localhost:{running.port}"
-    console.print(f"pages     {address}/sign-in   Set a password by one of these links, each works once:")
-    for who, link in people:
-        console.print(f"          {who}\n          {address}{urlsplit(link).path}", soft_wrap=True)
+    console.print(f"pages     {address}/sign-in   One click there signs you in, on this machine alone, as:")
+    for person in people:
+        console.print(f"          {person.key:9} {person.account.name}", soft_wrap=True)
     console.print(f"API       {running.url}/api/v1   (OpenAPI: {running.url}/api/v1/openapi.json)")
     console.print(f"token     {running.token}")
     console.print(f"health    {running.url}/readyz")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from uuid import UUID
 
 from sqlalchemy import bindparam, exists, select, text
@@ -20,7 +21,7 @@ from service.ports.alerts import (
 from service.store.incidents.contacts import CONTACT, contact_of_row
 from service.store.sql.encoding import from_microseconds, from_optional_microseconds, to_microseconds
 from service.store.sql.flat import FlatTable
-from service.store.sql.paging import FIRST, paged, start_of
+from service.store.sql.paging import FIRST, LAST, paged, start_of
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled_text, limited
 from service.store.tables import AlertRow, ContactRow, CustomerRow, table
@@ -120,6 +121,20 @@ _WITH_CERTIFICATE = limited(
 )
 
 
+@cache
+def _page_of(kinds: int | None, unseen: bool) -> str:
+    """Return the statement of a page: newest first, of so many kinds or of all."""
+    conditions = ["position < :before"] + ["seen_at IS NULL"] * unseen
+    names = [f"kind_{number}" for number in range(kinds or 0)]
+    if kinds is not None:
+        conditions.append(f"kind IN ({', '.join(f':{name}' for name in names)})")
+    columns = ", ".join(column.name for column in _ALERTS.columns)
+    return compiled_text(
+        f"SELECT position, {columns} FROM alerts WHERE {' AND '.join(conditions)} ORDER BY position DESC LIMIT :limit",  # noqa: S608 - names of columns and parameters
+        "before", *names, "limit",
+    )  # fmt: skip
+
+
 class AlertRecords(Records):
     """Implements ``service.ports.alerts.AlertRepository``."""
 
@@ -134,6 +149,15 @@ class AlertRecords(Records):
         """Return the alert by what it is about."""
         row = self._session.one(_ALERT_BY_KEY, (key,))
         return None if row is None else _ALERTS.record(row)
+
+    def page(self, page: Page, kinds: Sequence[str] | None, *, unseen: bool) -> tuple[list[Alert], str | None]:
+        """Return alerts, newest first."""
+        wanted = () if kinds is None else tuple(kinds)
+        if kinds is not None and not wanted:
+            return [], None
+        statement = _page_of(None if kinds is None else len(wanted), unseen)
+        rows = self._session.all(statement, (start_of("alerts", page, LAST), *wanted, page.limit + 1))
+        return paged("alerts", page, rows, lambda *row: _ALERTS.record(row))
 
     def unreleased_drafts(self, now: datetime, made_before: datetime, limit: int) -> Sequence[UnreleasedDrafts]:
         """Return drafts made before a moment of whose time half has gone; by deadline."""

@@ -30,6 +30,7 @@ _TROUBLED = limited(
     .where(text("state = 'failed' OR (state = 'queued' AND last_error IS NOT NULL)"))
     .order_by(_mails.position)
 )
+_OF_MAILING = _MAILS.by("mailing_id", ordered=True)
 _SAVE_MAIL = _MAILS.update("text", "state", "attempts", "next_attempt_at", "last_error")
 
 
@@ -45,6 +46,10 @@ class MailRecords(Records):
         """Return the mail."""
         row = self._session.one(_MAIL, (mail_id.bytes,))
         return None if row is None else _MAILS.record(row)
+
+    def of_mailing(self, mailing_id: UUID) -> Sequence[ServiceMail]:
+        """Return the mails of one mailing, in the order in which they were queued."""
+        return [_MAILS.record(row) for row in self._session.all(_OF_MAILING, (mailing_id.bytes,))]
 
     def due(self, now: datetime, limit: int) -> Sequence[ServiceMail]:
         """Return queued mails whose time has come, oldest first."""

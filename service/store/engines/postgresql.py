@@ -42,7 +42,7 @@ _CHANNEL = "greffier"
 #: All kinds of changes. They are all reported after notifications of other processes may have been missed.
 _ALL_KINDS = frozenset({
     "access", "acknowledgements", "audit", "call_tasks", "checks", "customers", "decisions", "deliveries",
-    "erasures", "escalations", "incidents", "log", "messages", "notices", "returns", "webhooks",
+    "erasures", "escalations", "incidents", "log", "messages", "notices", "questions", "returns", "webhooks",
 })  # fmt: skip
 #: Greatest number of runs of a group of jobs that conflicts with another group.
 _RUNS = 5

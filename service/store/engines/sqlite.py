@@ -46,6 +46,8 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         "foreign_keys = ON",
         "recursive_triggers = ON",
         "trusted_schema = OFF",
+        # What is deleted is overwritten with zeros, such as a draft that was declared.
+        "secure_delete = ON",
         f"cache_size = {_CACHE_SIZE}",
         f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
         f"query_only = {'ON' if read_only else 'OFF'}",

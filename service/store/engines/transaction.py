@@ -20,11 +20,15 @@ from service.store.incidents.board import BoardRecords
 from service.store.incidents.contacts import ContactRecords
 from service.store.incidents.customers import CustomerRecords
 from service.store.incidents.decisions import DecisionRecords
+from service.store.incidents.drafts import DraftRecords
 from service.store.incidents.erasure import ErasureRecords
 from service.store.incidents.idempotency import ResponseRecords
+from service.store.incidents.inbox import InboxRecords
 from service.store.incidents.incidents import IncidentRecords
 from service.store.incidents.notices import NoticeRecords
+from service.store.incidents.questions import QuestionRecords
 from service.store.incidents.reachability import ReachabilityRecords
+from service.store.incidents.resources import ResourceRecords
 from service.store.incidents.seals import SealRecords
 from service.store.log.audit import AuditRecords
 from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
@@ -46,7 +50,7 @@ class _Customers(CustomerRecords, ContactRecords, ReachabilityRecords):
     """Implements ``notifications.ports.CustomerRepository``."""
 
 
-class _Notices(NoticeRecords, SealRecords, AcknowledgementRecords):
+class _Notices(NoticeRecords, SealRecords, AcknowledgementRecords, InboxRecords):
     """Implements ``notifications.ports.NoticeRepository``."""
 
 
@@ -86,6 +90,7 @@ class SqlTransaction:
     incidents = Repository(_Incidents)
     customers = Repository(_Customers)
     notices = Repository(_Notices)
+    questions = Repository(QuestionRecords)
     deliveries = Repository(_Deliveries)
     escalations = Repository(EscalationRecords)
     webhooks = Repository(WebhookRecords)
@@ -93,12 +98,14 @@ class SqlTransaction:
     log = Repository(_Log)
     responses = Repository(ResponseRecords)
     erasures = Repository(ErasureRecords)
+    resources = Repository(ResourceRecords)
     accounts = Repository(AccountRecords)
     credentials = Repository(CredentialRecords)
     sessions = Repository(SessionRecords)
     tokens = Repository(TokenRecords)
     mails = Repository(MailRecords)
     alerts = Repository(AlertRecords)
+    drafts = Repository(DraftRecords)
     figures = Repository(FigureRecords)
     board = Repository(BoardRecords)
     events = Repository(EventRecords)

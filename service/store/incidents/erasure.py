@@ -61,6 +61,8 @@ _ROWS_OF_CUSTOMER = (
     "DELETE FROM call_records WHERE task_id IN (SELECT id FROM call_tasks WHERE customer_id = ?)",
     "DELETE FROM call_tasks WHERE customer_id = ?",
     "DELETE FROM escalations WHERE customer_id = ?",
+    "DELETE FROM questions WHERE customer_id = ?",
+    "DELETE FROM feedback WHERE customer_id = ?",
     "DELETE FROM acknowledgements WHERE customer_id = ?",
     "DELETE FROM notice_openings WHERE customer_id = ?",
     "DELETE FROM inbox_items WHERE customer_id = ?",
@@ -68,11 +70,13 @@ _ROWS_OF_CUSTOMER = (
     f"DELETE FROM owed_evidence WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM seal_proofs WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM seal_timestamps WHERE notice_id IN {_NOTICES}",  # noqa: S608
+    f"DELETE FROM notice_subjects WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM sealed_notices WHERE notice_id IN {_NOTICES}",  # noqa: S608
     f"DELETE FROM alerts WHERE notice_id IN {_NOTICES}",  # noqa: S608
     "DELETE FROM alerts WHERE customer_id = ?",
     "DELETE FROM notices WHERE customer_id = ?",
     "DELETE FROM decisions WHERE customer_id = ?",
+    "DELETE FROM resources WHERE customer_id = ?",
     "DELETE FROM profiles WHERE customer_id = ?",
     "DELETE FROM agreement_bindings WHERE customer_id = ?",
     "DELETE FROM links WHERE subject_id IN (SELECT id FROM contacts WHERE customer_id = ?)",
@@ -130,6 +134,7 @@ _OTHER_RETURNS = "SELECT id, content, diagnostic FROM returned_messages WHERE de
 _MAILS = "SELECT id, recipient, state, subject, text FROM service_mails"
 _RESPONSES = "SELECT key, body FROM stored_responses"
 _ALERTS = "SELECT id, what FROM alerts"
+_LOOKUPS_NAMING = "DELETE FROM resource_lookups WHERE proposed LIKE ?"
 _NAMES = "SELECT name FROM customers WHERE id = ?"
 _CONTACTS = "SELECT email FROM contacts WHERE customer_id = ?"
 _DIRECTORY = "UPDATE directory_version SET version = version + 1"
@@ -190,6 +195,7 @@ class ErasureRecords(Records):
             rows += self._count(_OPENINGS_ABOUT, ("account", str(UUID(bytes=account_id))))
         rows += self._blank_facts(customer_id)
         rows += self._drop_texts(words, mailboxes, str(named[0]))
+        rows += self._count(_LOOKUPS_NAMING, (f"%{customer_id}%",))
         SearchDocuments(self._session).drop_customer(customer_id)
         for verdict, statement in _UNCOUNT:
             self._session.execute(statement, (key, verdict))

@@ -13,7 +13,7 @@ from service.store.search.documents import SearchDocuments
 from service.store.sql.encoding import JsonCodec, from_microseconds, to_microseconds
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text, insert_of
-from service.store.tables import SealedNoticeRow, SealProofRow, SealTimestampRow, table
+from service.store.tables import NoticeSubjectRow, SealedNoticeRow, SealProofRow, SealTimestampRow, table
 
 _RENDERINGS: JsonCodec[tuple[SealedRendering, ...]] = JsonCodec(tuple[SealedRendering, ...])
 #: Every delivery of a notice reads the same renderings, so they are decoded once.
@@ -36,6 +36,7 @@ SEALED_WITH_EVIDENCE = (
 )
 
 _INSERT_SEALED = insert_of(SealedNoticeRow)
+_INSERT_SUBJECTS = insert_of(NoticeSubjectRow)
 _INSERT_TIMESTAMP, _INSERT_PROOF = insert_of(SealTimestampRow), insert_of(SealProofRow)
 SEAL_OF_NOTICE = compiled(
     select(*SEALED).select_from(SEALED_WITH_EVIDENCE).where(_sealed.notice_id == bindparam("notice_id")), "notice_id"
@@ -93,6 +94,8 @@ class SealRecords(Records):
                 to_microseconds(sealed.sealed_at),
             ),
         )
+        subjects = "\n".join(rendering.subject.casefold() for rendering in sealed.renderings)
+        self._session.execute(_INSERT_SUBJECTS, (key, subjects))
         if sealed.timestamp is None:
             self._session.execute(_OWE, (_TIMESTAMP, key))
         else:

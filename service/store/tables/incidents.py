@@ -10,7 +10,7 @@ _PENDING = condition("pending > 0")
 
 
 class TicketCounterRow(SQLModel, table=True):
-    """The last ticket number given in a year."""
+    """The last ticket number given in a year; the year is negative for exercises, which have numbers of their own."""
 
     __tablename__ = "ticket_counters"
     year: int = columns.integer(primary_key=True)
@@ -31,6 +31,7 @@ class IncidentRow(SQLModel, table=True):
     updated_at: int = columns.integer()
     opened_by: str = columns.text()
     closed_at: int | None = columns.integer(nullable=True)
+    exercise: bool = columns.boolean()
 
 
 class IncidentFactsRow(SQLModel, table=True):
@@ -74,6 +75,25 @@ class DecisionRow(SQLModel, table=True):
     recorded_at: int = columns.integer()
     verdict: str = columns.text()
     decision: str = columns.text()
+
+
+class IncidentDraftRow(SQLModel, table=True):
+    """``service.ports.drafts.IncidentDraft``; no foreign key, because the account may be deleted before it."""
+
+    __tablename__ = "incident_drafts"
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    owner_id: bytes | None = columns.identifier(nullable=True, index=True)
+    alert_key: str | None = columns.text(nullable=True, unique=True)
+    sealed: bytes = columns.binary()
+    created_at: int = columns.integer()
+    changed_at: int = columns.integer(index=True)
+    changed_by: str = columns.text()
+    is_touched: bool = columns.boolean()
+    resolved_at: int | None = columns.integer(nullable=True)
+    fired_at: int | None = columns.integer(nullable=True)
+    closed_at: int | None = columns.integer(nullable=True)
+    version: int = columns.integer()
 
 
 class StoredResponseRow(SQLModel, table=True):

@@ -7,6 +7,7 @@ from service.store.tables import columns
 
 _QUEUED = text("state = 'queued'")
 _TROUBLED = text("state = 'failed' OR (state = 'queued' AND last_error IS NOT NULL)")
+_MAILING = text("mailing_id IS NOT NULL")
 _UNSEEN = text("seen_at IS NULL")
 
 
@@ -16,6 +17,7 @@ class ServiceMailRow(SQLModel, table=True):
     __tablename__ = "service_mails"
     __table_args__ = (
         Index("ix_service_mails_queued", "position", sqlite_where=_QUEUED, postgresql_where=_QUEUED),
+        Index("ix_service_mails_mailing_id", "mailing_id", sqlite_where=_MAILING, postgresql_where=_MAILING),
         Index("ix_service_mails_troubled", "position", sqlite_where=_TROUBLED, postgresql_where=_TROUBLED),
     )
     position: int | None = columns.position()
@@ -31,6 +33,7 @@ class ServiceMailRow(SQLModel, table=True):
     attempts: int = columns.integer()
     next_attempt_at: int | None = columns.integer(nullable=True)
     last_error: str | None = columns.text(nullable=True)
+    mailing_id: bytes | None = columns.identifier(nullable=True)
 
 
 class AlertRow(SQLModel, table=True):
@@ -49,3 +52,4 @@ class AlertRow(SQLModel, table=True):
     what: str = columns.text()
     seen_at: int | None = columns.integer(nullable=True)
     seen_by: str | None = columns.text(nullable=True)
+    mailing_id: bytes | None = columns.identifier(nullable=True)

@@ -48,6 +48,7 @@ class NoticeRow(SQLModel, table=True):
     override_reason: str | None = columns.text(nullable=True)
     override_reviewed_by: str | None = columns.text(nullable=True)
     override_reviewed_at: int | None = columns.integer(nullable=True)
+    exercise: bool = columns.boolean()
     leased_until: int | None = columns.integer(nullable=True)
 
 
@@ -96,6 +97,14 @@ class OwedEvidenceRow(SQLModel, table=True):
     notice_id: bytes = columns.identifier("sealed_notices.notice_id")
     #: why it is not there yet, as far as that is known
     reason: str | None = columns.text(nullable=True)
+
+
+class NoticeSubjectRow(SQLModel, table=True):
+    """The subject lines of a sealed notice in every language, with case folded: what an inbox is searched by."""
+
+    __tablename__ = "notice_subjects"
+    notice_id: bytes = columns.identifier("sealed_notices.notice_id", primary_key=True)
+    lines: str = columns.text()
 
 
 class DeliveryRow(SQLModel, table=True):

@@ -28,6 +28,7 @@ class WebhookEndpointRow(SQLModel, table=True):
     failing_since: int | None = columns.integer(nullable=True)
     last_success_at: int | None = columns.integer(nullable=True)
     version: int = columns.integer()
+    takes_exercises: bool = columns.boolean()
 
 
 class WebhookSecretRow(SQLModel, table=True):
@@ -69,6 +70,46 @@ class NoticeOpeningRow(SQLModel, table=True):
     customer_id: bytes = columns.identifier("customers.id")
     by: str = columns.text()
     opened_at: int = columns.integer()
+
+
+class QuestionRow(SQLModel, table=True):
+    """``notifications.delivery.question.Question``."""
+
+    __tablename__ = "questions"
+    __table_args__ = (
+        Index(
+            "ix_questions_unanswered_position",
+            "position",
+            sqlite_where=text("answered_at IS NULL"),
+            postgresql_where=text("answered_at IS NULL"),
+        ),
+    )
+    position: int | None = columns.position()
+    id: bytes = columns.identifier(unique=True)
+    notice_id: bytes = columns.identifier("notices.id", index=True)
+    customer_id: bytes = columns.identifier("customers.id", index=True)
+    asked_by: str = columns.text()
+    asked_at: int = columns.integer()
+    text: str = columns.text()
+    reply: str | None = columns.text(nullable=True)
+    answering_notice_id: bytes | None = columns.identifier("notices.id", nullable=True)
+    answered_by: str | None = columns.text(nullable=True)
+    answered_at: int | None = columns.integer(nullable=True)
+    version: int = columns.integer()
+
+
+class FeedbackRow(SQLModel, table=True):
+    """``notifications.delivery.question.Feedback``; the person who gave it may change it."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (Index("uq_feedback_notice_id_by", "notice_id", "by", unique=True),)
+    position: int | None = columns.position()
+    notice_id: bytes = columns.identifier("notices.id")
+    customer_id: bytes = columns.identifier("customers.id", index=True)
+    by: str = columns.text()
+    helped: str = columns.text()
+    words: str | None = columns.text(nullable=True)
+    given_at: int = columns.integer()
 
 
 class AcknowledgementRow(SQLModel, table=True):

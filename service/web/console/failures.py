@@ -116,6 +116,10 @@ def _of_domain(error: Exception) -> tuple[int, str]:
 
 def _way_back(request: Request) -> str:
     """Return the path to open after sign-in: the requested page, or the page that contains the form."""
+    if request.method not in _SAFE_METHODS and request.url.path.startswith("/incidents/new"):
+        # What was saved of the draft is there after the sign-in.
+        draft_id = request.query_params.get("draft", "")
+        return f"/incidents/new?draft={quote(draft_id, safe='')}" if draft_id else "/incidents/new"
     if request.method not in _SAFE_METHODS:
         return "/account" if request.url.path.startswith("/account") else "/"
     query = f"?{request.url.query}" if request.url.query else ""

@@ -1,18 +1,23 @@
 """Forms: the fields, the proof that a page of this service sent the form, the redirect after it, and cookies."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from notifications.errors import Fault, InvalidInputError
 from notifications.ports import StoredResponse
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.authentication import SESSION_COOKIE, CsrfError, client_address
 from service.auth.route_guard import Access
 from service.auth.sign_in.sessions import DEVICE_COOKIE, PENDING_COOKIE, Browser, SignedIn
 from service.ports.store import AccessTransaction
+
+SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
 _MAX_PATH_CHARACTERS = 500
 _MAX_FIELD_CHARACTERS = 20_000
@@ -51,6 +56,14 @@ async def form_of(request: Request, longest: int = _MAX_FIELD_CHARACTERS) -> For
         if isinstance(value, str) and len(value) <= longest:
             fields.setdefault(name, []).append(value)
     return Form(fields)
+
+
+def stated(schema: type[SchemaT], fields: Mapping[str, object]) -> SchemaT:
+    """Return what a form states, as the API takes it; raises InvalidInputError with the fields that are wrong."""
+    try:
+        return schema.model_validate(fields)
+    except ValidationError as error:
+        raise InvalidInputError(*(Fault(str(each["loc"][0]), each["msg"]) for each in error.errors())) from None
 
 
 def verify_our_page(request: Request) -> None:

@@ -1,11 +1,14 @@
-"""Notices in the lists of pages, each from its own sealed document."""
+"""Lists on pages: notices, each from its own sealed document, and the way to the next page."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
+
+from starlette.requests import Request
 
 from notifications.customer.records import Customer
 from notifications.incident import LANGUAGES
@@ -86,3 +89,14 @@ def in_language(texts: Mapping[str, str], language: str) -> tuple[str, str | Non
         return on_one_line(texts[language]), None
     other = next((each for each in LANGUAGES if each in texts), None)
     return (on_one_line(texts[other]), other) if other is not None else ("", None)
+
+
+def following_path(request: Request, cursor: str | None) -> str:
+    """Return the address of the next page of the list that a request reads; empty at its end.
+
+    The filters stay as they are in the address: a cursor belongs to them.
+    """
+    if cursor is None:
+        return ""
+    kept = [item for item in request.query_params.multi_items() if item[0] != "cursor"]
+    return f"{request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"

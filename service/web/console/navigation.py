@@ -22,16 +22,26 @@ AREAS = (
     Area("home", "/", Permission.SELF, at_provider=False),
     Area("incidents", "/incidents", Permission.INCIDENT_READ, at_provider=True),
     Area("declare", "/incidents/new", Permission.INCIDENT_DECLARE, at_provider=True),
+    # Who acknowledges is of a customer: nobody at the provider has an inbox.
+    Area("inbox", "/inbox", Permission.NOTICE_ACKNOWLEDGE, at_provider=False),
+    Area("questions", "/questions", Permission.INCIDENT_READ, at_provider=True),
     Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
+    Area("customers", "/customers", Permission.CUSTOMER_READ, at_provider=True),
+    Area("inventory", "/inventory", Permission.RESOURCE_READ, at_provider=True),
+    # Of two entries of one name, the first that may be opened is shown.
+    Area("inventory", "/inventory/import", Permission.RESOURCE_CHANGE, at_provider=True),
     Area("audit", "/audit", Permission.LOG_READ, at_provider=True),
+    Area("administration", "/administration", Permission.SETTING_READ, at_provider=True),
     Area("account", "/account", Permission.SELF, at_provider=False),
 )
 
 
 def areas_of(caller: Caller) -> Iterator[Area]:
     """Return the areas that a caller may open."""
+    shown: set[str] = set()
     for area in AREAS:
         scope = caller.scope(area.permission)
-        if scope is not None and (scope.at_provider or not area.at_provider):
+        if area.name not in shown and scope is not None and (scope.at_provider or not area.at_provider):
+            shown.add(area.name)
             yield area

@@ -10,11 +10,12 @@ from starlette.responses import HTMLResponse, Response
 
 from notifications.canonical_json import timestamp_text
 from notifications.wording import words
+from notifications.wording.exercise import exercise_mark
 from notifications.wording.formats import moment
 from service.auth.caller import Caller
 from service.auth.permissions import Permission
 from service.settings.provider import ProviderSettings
-from service.web.console.catalogues import language_of, text
+from service.web.console.catalogues import has_text, language_of, text
 from service.web.console.forms import new_form_id
 from service.web.console.navigation import areas_of
 from service.web.console.static_files import static_path
@@ -58,7 +59,7 @@ def page(
     frames: bool = False,
     language: str | None = None,
 ) -> Response:
-    """Return the page that a template makes.
+    """Return the page that a template makes. The value ``exercise`` marks the whole page.
 
     ``secret_in_path``: the address of the page is never told, not even to ourselves. Elsewhere the browser may name our
     own origin to us: by it the forms tell that it was us who showed them. ``frames``: the page shows one of our own.
@@ -75,12 +76,14 @@ def page(
     content = _environment.get_template(f"{template}.html.jinja").render(
         **(values or {}),
         t=say,
+        has=lambda key: has_text(key, language),
         words=lambda identifier: words(identifier, language),
         moment=shown_moment,
         iso=timestamp_text,
         static=static_path,
         new_form_id=new_form_id,
         areas=() if caller is None else tuple(areas_of(caller)),
+        exercise_mark=exercise_mark(language),
         language=language,
         caller=caller,
         may=lambda name: caller is not None and caller.scope(Permission(name)) is not None,

@@ -19,16 +19,36 @@ from service.web.console.pages import (
     board_page,
     call_pages,
     channel_page,
+    customer_contacts,
+    customer_data,
+    customer_levels,
+    customer_members,
+    customer_trail,
     declare_page,
+    drafts_page,
     erasure_page,
     home,
+    inbox_page,
     incident,
+    inventory_import,
+    inventory_pages,
     notice_page,
+    question_pages,
     reachability_page,
     search_page,
     verify_page,
     webhooks_page,
 )
+from service.web.console.pages.administration import (
+    account_forms,
+    account_list,
+    alerts_page,
+    health_page,
+    index_page,
+    keys_page,
+    settings_page,
+)
+from service.web.console.pages.customers import erasure_order, form_page, import_page, list_page, overview_page
 from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
 
 
@@ -56,6 +76,8 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
     app.state.acknowledge_links = parts.acknowledge_links
     app.state.oidc = parts.oidc
     app.state.demonstration = parts.demonstration
+    # Only ``greffier demo`` offers people to sign in as: no setting does.
+    app.state.demo_sign_in = None
     add_routes(
         app,
         static_files.router,
@@ -72,12 +94,35 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         declare_page.router,
         board_page.router,
         search_page.router,
+        drafts_page.router,
         notice_page.router,
+        question_pages.router,
+        inbox_page.router,
         audit_page.router,
         channel_page.router,
         call_pages.router,
         reachability_page.router,
         webhooks_page.router,
+        inventory_import.router,
+        inventory_pages.router,
+        customer_contacts.router,
+        customer_levels.router,
+        customer_members.router,
+        customer_trail.router,
+        customer_data.router,
+        # Before what takes an identifier in the place of ``new``.
+        list_page.router,
+        form_page.router,
+        import_page.router,
+        overview_page.router,
+        index_page.router,
+        alerts_page.router,
+        health_page.router,
+        keys_page.router,
+        settings_page.router,
+        account_list.router,
+        account_forms.router,
+        erasure_order.router,
         credential_pages.router,
         session_pages.router,
         *incident.routers,

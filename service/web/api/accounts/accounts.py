@@ -26,9 +26,11 @@ from service.web.api.accounts.account_schemas import (
     GrantOut,
     InvitationOut,
     NewAccountIn,
+    SessionList,
     SignOutOut,
     account_out,
     grant_out,
+    session_out,
 )
 from service.web.api.requests import (
     Answer,
@@ -158,6 +160,20 @@ async def send_invitation(
         return Answer(invitation, 201, kept=invitation.model_copy(update={"link": None}))
 
     return await change(request, access, idempotency_key, work)
+
+
+@router.get("/{account_id}/sessions", response_model=SessionList, summary="Where an account is signed in")
+async def list_sessions(access: MayReadAccounts, account_id: UUID) -> Response:
+    """Return the sessions of an account."""
+
+    def work(tx: AccessTransaction) -> SessionList:
+        tx.accounts.require(account_id)
+        current = access.caller.session_id
+        return SessionList.model_construct(
+            items=[session_out(session, current) for session in tx.sessions.of_account(account_id)]
+        )
+
+    return json_response(await access.read(work))
 
 
 @router.post("/{account_id}/sign-out", response_model=SignOutOut, summary="Sign an account out everywhere")

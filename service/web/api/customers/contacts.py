@@ -58,11 +58,10 @@ async def add(
     A link that confirms the address is mailed to the contact, unless the caller answers for the address
     (`address_confirmed`) or the installation has no pages.
     """
-    draft = _stated(access, contact)
+    draft = stated_contact(access, contact)
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        added = add_contact(tx, act, customer_id, draft)
-        _ask_where_unconfirmed(tx, act, context, added)
+        added = added_contact(tx, act, context, customer_id, draft)
         return Answer(contact_out(added, act.now), 201, {"ETag": etag(added.version)})
 
     return await change(request, access, idempotency_key, work)
@@ -82,7 +81,8 @@ async def list_contacts(context: Context, access: MayReadContacts, customer_id: 
     return json_response(await access.read(work))
 
 
-def _contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact:
+def contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact:
+    """Return a contact of a customer; raises NotFoundError."""
     contact = tx.customers.contact(contact_id)
     if contact is None or contact.customer_id != customer_id:
         raise NotFoundError("contact", contact_id)
@@ -92,7 +92,7 @@ def _contact_of(tx: Transaction, customer_id: UUID, contact_id: UUID) -> Contact
 @router.get("/{customer_id}/contacts/{contact_id}", response_model=ContactOut, summary="Read a contact")
 async def read_contact(context: Context, access: MayReadContacts, customer_id: UUID, contact_id: UUID) -> Response:
     """Return one contact, and the present form of its mails."""
-    contact = await access.read(lambda tx: _contact_of(tx, customer_id, contact_id))
+    contact = await access.read(lambda tx: contact_of(tx, customer_id, contact_id))
     return json_response(contact_out(contact, context.clock.now()), {"ETag": etag(contact.version)})
 
 
@@ -111,14 +111,12 @@ async def put_contact(
 
     A changed address must be confirmed again.
     """
-    draft = _stated(access, contact)
+    draft = stated_contact(access, contact)
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        before = _contact_of(tx, customer_id, contact_id)
+        before = contact_of(tx, customer_id, contact_id)
         version = expected_version(if_match, lambda: before.version)
-        changed = change_contact(tx, act, customer_id, contact_id, version, draft)
-        if changed.email != before.email:
-            _ask_where_unconfirmed(tx, act, context, changed)
+        changed = changed_contact(tx, act, context, before, version, draft)
         return Answer(contact_out(changed, act.now), headers={"ETag": etag(changed.version)})
 
     return await change(request, access, idempotency_key, work)
@@ -140,23 +138,50 @@ async def ask_again(
     """Queue a new link and make earlier links invalid; 409 if the address is confirmed or a link was just sent."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        contact = _contact_of(tx, customer_id, contact_id)
-        console_url = context.sealing.provider.console_url
-        if console_url is None:
-            raise StateConflictError("there are no pages to link to: set provider.console_url")
-        throttle = tx.sessions.throttle(_throttle_key(contact))
-        if contact.verified_at is not None:
-            raise StateConflictError("the address is confirmed already")
-        if throttle is not None and act.now < throttle.retry_at:
-            raise StateConflictError("a link was mailed a few minutes ago")
-        _ask(tx, act, context, contact, console_url)
+        contact = asked_again(tx, act, context, customer_id, contact_id)
         return Answer(contact_out(contact, act.now), headers={"ETag": etag(contact.version)})
 
     return await change(request, access, idempotency_key, work)
 
 
-def _stated(access: Access, contact: ContactIn) -> ContactDraft:
-    """Return the stated contact; raises InvalidInputError if the caller may not answer for an address."""
+def added_contact(
+    tx: AccessTransaction, act: AuditContext, context: ApiContext, customer_id: UUID, draft: ContactDraft
+) -> Contact:
+    """Add a contact, and mail the link that confirms its address where that is still open."""
+    added = add_contact(tx, act, customer_id, draft)
+    _ask_where_unconfirmed(tx, act, context, added)
+    return added
+
+
+def changed_contact(
+    tx: AccessTransaction, act: AuditContext, context: ApiContext, before: Contact, version: int, draft: ContactDraft
+) -> Contact:
+    """Replace what is stated of a contact; a changed address has to be confirmed again."""
+    changed = change_contact(tx, act, before.customer_id, before.id, version, draft)
+    if changed.email != before.email:
+        _ask_where_unconfirmed(tx, act, context, changed)
+    return changed
+
+
+def asked_again(
+    tx: AccessTransaction, act: AuditContext, context: ApiContext, customer_id: UUID, contact_id: UUID
+) -> Contact:
+    """Queue a new link that confirms an address; raises StateConflictError where none is wanted now."""
+    contact = contact_of(tx, customer_id, contact_id)
+    console_url = context.sealing.provider.console_url
+    if console_url is None:
+        raise StateConflictError("there are no pages to link to: set provider.console_url")
+    throttle = tx.sessions.throttle(_throttle_key(contact))
+    if contact.verified_at is not None:
+        raise StateConflictError("the address is confirmed already")
+    if throttle is not None and act.now < throttle.retry_at:
+        raise StateConflictError("a link was mailed a few minutes ago")
+    _ask(tx, act, context, contact, console_url)
+    return contact
+
+
+def stated_contact(access: Access, contact: ContactIn) -> ContactDraft:
+    """Return what is stated; raises InvalidInputError where the caller may not answer for an address."""
     if contact.address_confirmed and not access.may(Permission.CUSTOMER_CHANGE):
         raise InvalidInputError(Fault("address_confirmed", "is taken from whoever may change customers, alone"))
     return contact.to_domain()

@@ -1,8 +1,9 @@
 """Customers, their agreement bindings and console inbox."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Request
+from fastapi import Query, Request
 from starlette.responses import Response
 
 from notifications.ports import Transaction
@@ -13,6 +14,8 @@ from notifications.use_cases.customers.manage_customers import (
     choose_profile,
     register_customer,
 )
+from service.customers.directory import CustomerFilter, CustomerOrder, CustomerState, find_customers
+from service.ports.store import AccessTransaction
 from service.web.api.customers.customer_schemas import (
     AgreementIn,
     BindingList,
@@ -75,13 +78,24 @@ async def register(
 
 
 @router.get("", response_model=CustomerPage, summary="List customers")
-async def list_customers(access: MayReadCustomers, limit: Limit = 50, cursor: Cursor = None) -> Response:
-    """Return customers, oldest registration first."""
+async def list_customers(
+    access: MayReadCustomers,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    text: Annotated[str, Query(max_length=200, description="Part of the name, or the identifier.")] = "",
+    agreement_id: Annotated[str | None, Query(max_length=100, description="Of the agreement in force now.")] = None,
+    state: Annotated[CustomerState | None, Query(description="Whether its erasure is ordered.")] = None,
+    order: CustomerOrder = CustomerOrder.REGISTERED,
+    *,
+    unreachable: Annotated[bool, Query(description="Only customers without an active contact.")] = False,
+) -> Response:
+    """Return customers by registration, oldest first, or by name; all of them, or those that match."""
+    wanted, now = CustomerFilter(text, agreement_id, state, unreachable), access.clock.now()
 
-    def work(tx: Transaction) -> CustomerPage:
-        customers, following = tx.customers.page(access.page(limit, cursor))
-        items = [customer_out(item, list(tx.customers.bindings(item.id))) for item in customers]
-        return CustomerPage.model_construct(items=items, next_cursor=access.next_cursor(following))
+    def work(tx: AccessTransaction) -> CustomerPage:
+        found = find_customers(tx, wanted, access.page(limit, cursor), now, order, at_provider=access.scope.at_provider)
+        items = [customer_out(item.customer, list(item.bindings)) for item in found.items]
+        return CustomerPage.model_construct(items=items, next_cursor=access.next_cursor(found.following))
 
     return json_response(await access.read(work))
 

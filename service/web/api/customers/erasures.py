@@ -101,7 +101,7 @@ async def order(
             order_erasure(
                 tx, act, customer_id, served_by=body.served_by, reference=body.reference, served_at=body.served_at
             )
-        return Answer(_order_of(tx, customer_id))
+        return Answer(standing_order(tx, customer_id))
 
     return await change(request, access, idempotency_key, work)
 
@@ -109,7 +109,7 @@ async def order(
 @router.get("/customers/{customer_id}/erasure", response_model=ErasureOrderOut, summary="Read an ordered erasure")
 async def read(access: MayReadCustomers, customer_id: UUID) -> Response:
     """Return the open order; 404 if there is none."""
-    return json_response(await access.read(lambda tx: _order_of(tx, customer_id)))
+    return json_response(await access.read(lambda tx: standing_order(tx, customer_id)))
 
 
 @router.post(
@@ -125,7 +125,7 @@ async def withdraw(
     """Withdraw the order and return it. The person who withdraws it informs the customer."""
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        order = _order_of(tx, customer_id)
+        order = standing_order(tx, customer_id)
         withdraw_erasure(tx, act, customer_id, reason=body.reason)
         return Answer(order)
 
@@ -162,7 +162,8 @@ def certificate_part(erasure: Erasure, part: str) -> bytes:
     return content
 
 
-def _order_of(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
+def standing_order(tx: AccessTransaction, customer_id: UUID) -> ErasureOrderOut:
+    """Return the open order as the API and the pages show it; raises NotFoundError if there is none."""
     customer, order = tx.customers.require(customer_id), tx.erasures.order(customer_id)
     if order is None:
         raise NotFoundError("erasure of customer", customer_id)

@@ -15,6 +15,7 @@ from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_customers import choose_profile, verify_choices
 from notifications.use_cases.incidents.dry_run import ProfileDryRun, dry_run_profile
 from service.auth.permissions import Permission
+from service.auth.route_guard import Access
 from service.web.api.customers.customer_schemas import (
     ProfileDifferenceOut,
     ProfileDryRunOut,
@@ -27,6 +28,7 @@ from service.web.api.customers.customer_schemas import (
 from service.web.api.incidents.assessment_schemas import decision_out
 from service.web.api.requests import (
     Answer,
+    ApiContext,
     Context,
     IdempotencyKey,
     MayChangeProfiles,
@@ -87,6 +89,14 @@ async def dry_run(
 
     The result covers every incident. Only callers who may read incidents learn which and how many incidents differ.
     """
+    answer = await profile_dry_run(context, access, customer_id, profile)
+    return await inspect_request(request, access, idempotency_key, lambda _tx: answer)
+
+
+async def profile_dry_run(
+    context: ApiContext, access: Access, customer_id: UUID, profile: ProfileIn
+) -> ProfileDryRunOut:
+    """Return what other levels would have changed, as far as the caller may learn it."""
     since = context.clock.now() - _LOOK_BACK
     reads_incidents = access.may(Permission.INCIDENT_READ)
 
@@ -96,8 +106,7 @@ async def dry_run(
         result = dry_run_profile(tx, customer_id, choices(profile), since, context.agreements)
         return _dry_run_out(customer, result, since, in_full=reads_incidents)
 
-    answer = await access.read_for(customer_id, work)
-    return await inspect_request(request, access, idempotency_key, lambda _tx: answer)
+    return await access.read_for(customer_id, work)
 
 
 def _dry_run_out(customer: Customer, result: ProfileDryRun, since: datetime, *, in_full: bool) -> ProfileDryRunOut:

@@ -138,7 +138,7 @@ async def list_of_notice(access: MayReadNotices, notice_id: UUID) -> Response:
         return acknowledgement_status(tx, access, notice)
 
     found = await access.read(work)
-    return json_response(AcknowledgementList.model_construct(**_status_fields(found)))
+    return json_response(AcknowledgementList.model_construct(**standing_fields(found)))
 
 
 @router.get(
@@ -163,7 +163,7 @@ async def list_of_incident(
                     customer_id=item.notice.customer_id,
                     customer_name=None if item.customer is None else item.customer.name,
                     due_at=item.notice.due_at,
-                    **_status_fields(item),
+                    **standing_fields(item),
                 )
                 for item in found.items
             ],
@@ -176,7 +176,8 @@ def _of_incident(tx: AccessTransaction, access: Access, incident_id: UUID, limit
     return incident_acknowledgement_status(tx, access, incident_id, limit)
 
 
-def _status_fields(found: AcknowledgementStatus) -> Mapping[str, Any]:
+def standing_fields(found: AcknowledgementStatus) -> Mapping[str, Any]:
+    """Return what schemas say of who acknowledged and who did not."""
     return {
         "acknowledged": found.is_acknowledged,
         "wanted_by": found.wanted_by,

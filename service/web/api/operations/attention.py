@@ -1,19 +1,28 @@
 """The board: what waits for a person; and marking alerts as seen."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import Request
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from notifications.errors import NotFoundError, StateConflictError
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.permissions import Permission
 from service.monitoring.attention import AttentionKind, attention_list
-from service.monitoring.notice_findings import WITHOUT_INCIDENT
+from service.monitoring.raised_alerts import raised_alerts, see_alert
 from service.ports.store import AccessTransaction
 from service.web.api.fields import Moment, Out
-from service.web.api.requests import Answer, Context, IdempotencyKey, Limit, MayReadAttention, change, json_response
+from service.web.api.requests import (
+    Answer,
+    Context,
+    Cursor,
+    IdempotencyKey,
+    Limit,
+    MayReadAttention,
+    change,
+    json_response,
+)
 from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/attention", tags=["attention"])
@@ -35,6 +44,37 @@ class AttentionItem(Out):
     #: of an alert: its id, to mark it as seen
     alert_id: UUID | None = None
     what: str = Field(description="The obstacle, in one line.")
+
+
+class MailedOut(Out):
+    """A mail about an alert."""
+
+    recipient: str
+    #: ``queued``, ``sent``, ``failed`` or ``dropped``
+    state: str
+
+
+class AlertOut(Out):
+    """An alert that was raised."""
+
+    id: UUID
+    kind: str
+    key: str = Field(description="What it is about and how far it has got; raised once.")
+    raised_at: Moment
+    incident_id: UUID | None
+    notice_id: UUID | None
+    customer_id: UUID | None
+    what: str
+    seen_at: Moment | None
+    seen_by: str | None = Field(description="Who saw it first; `system:alerting` where its cause is over.")
+    mailed: list[MailedOut]
+
+
+class AlertPage(Out):
+    """A page of alerts, newest first."""
+
+    items: list[AlertOut]
+    next_cursor: str | None
 
 
 class SeenOut(Out):
@@ -66,6 +106,28 @@ async def list_attention(context: Context, access: MayReadAttention, limit: Limi
     return json_response(AttentionList.model_validate(found))
 
 
+@router.get("/alerts", response_model=AlertPage, summary="Alerts that were raised")
+async def list_alerts(
+    access: MayReadAttention,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    *,
+    unseen: Annotated[bool, Query(description="Only those that nobody saw.")] = False,
+) -> Response:
+    """Return alerts, newest first, with whom they were mailed to and who saw them.
+
+    A caller who may not read incidents gets those that are about no incident. An alert that was seen leaves the board.
+    It stops no mail: each mail is about a new alert, of the next stage or of another object.
+    """
+    reads_incidents = access.may(Permission.INCIDENT_READ)
+    page = access.page(limit, cursor)
+    found, following = await access.read(
+        lambda tx: raised_alerts(tx, page, reads_incidents=reads_incidents, unseen=unseen)
+    )
+    items = [AlertOut.model_validate(item) for item in found]
+    return json_response(AlertPage(items=items, next_cursor=access.next_cursor(following)))
+
+
 @router.post("/alerts/{alert_id}/seen", response_model=SeenOut, summary="Say that an alert was seen")
 async def see(
     request: Request, access: MayReadAttention, alert_id: UUID, idempotency_key: IdempotencyKey = None
@@ -74,17 +136,7 @@ async def see(
     reads_incidents = access.may(Permission.INCIDENT_READ)
 
     def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-        alert = tx.alerts.get(alert_id)
-        if alert is None or not (reads_incidents or alert.kind in WITHOUT_INCIDENT):
-            raise NotFoundError("alert", alert_id)
-        if alert.kind == "release_overridden":
-            raise StateConflictError("an emergency release is reviewed: POST /notices/{notice_id}/override-review")
-        if alert.seen_at is None:
-            tx.alerts.mark_seen(alert_id, act.now, act.actor)
-            tx.audit.append([
-                act.entry("alert.seen", subjects={"alert": str(alert_id)}, detail={"kind": alert.kind}),
-            ])  # fmt: skip
-        seen_at, seen_by = (act.now, act.actor) if alert.seen_at is None else (alert.seen_at, alert.seen_by or "")
-        return Answer(SeenOut(alert_id=alert_id, seen_at=seen_at, seen_by=seen_by))
+        alert = see_alert(tx, act, alert_id, reads_incidents=reads_incidents)
+        return Answer(SeenOut(alert_id=alert_id, seen_at=alert.seen_at or act.now, seen_by=alert.seen_by or ""))
 
     return await change(request, access, idempotency_key, work)

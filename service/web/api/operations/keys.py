@@ -105,15 +105,24 @@ async def _rotate(
     async with context.keys.rotating() as rotation:
 
         def work(tx: AccessTransaction, act: AuditContext) -> Answer:
-            # In the transaction, although it takes a tenth of a second: a repeated request must not make a second key.
-            prepared = prepare(rotation)
-            context.keys.announce(tx, act, prepared)
-            return Answer(
-                KeyRotationOut(
-                    key=_out(prepared.key),
-                    previous=_out(prepared.previous) if prepared.previous is not None else None,
-                    overlap_until=prepared.change.overlap_until,
-                )
-            )
+            return Answer(rotated_key(tx, act, context, prepare, rotation))
 
         return await change(request, access, idempotency_key, work)
+
+
+def rotated_key(
+    tx: AccessTransaction,
+    act: AuditContext,
+    context: ApiContext,
+    prepare: Callable[[KeyRotation], PreparedRotation],
+    rotation: KeyRotation,
+) -> KeyRotationOut:
+    """Prepare and announce a new key, for the API and the console; it is in place once the rotation ends."""
+    # In the transaction, for the tenth of a second it takes: a repeated request must not prepare anything.
+    prepared = prepare(rotation)
+    context.keys.announce(tx, act, prepared)
+    return KeyRotationOut(
+        key=_out(prepared.key),
+        previous=_out(prepared.previous) if prepared.previous is not None else None,
+        overlap_until=prepared.change.overlap_until,
+    )

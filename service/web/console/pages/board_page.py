@@ -20,6 +20,7 @@ from service.web.api.fields import Code
 from service.web.api.incidents.board import BoardItem, filters_of, read_board
 from service.web.api.incidents.events import event_stream
 from service.web.console.catalogues import has_text, text
+from service.web.console.draft_listing import drafts_for
 from service.web.console.failures import PageRoute
 from service.web.console.listing import in_language
 from service.web.console.rendering import page, reader_language
@@ -126,6 +127,7 @@ async def board_page(
     values: dict[str, Any] = {
         "incidents": [shown_incident(item, language) for item in found.items],
         "urgent": None if found.most_urgent is None else shown_incident(found.most_urgent, language),
+        "drafts": await drafts_for(access, context.secret_box, language) if cursor is None else (),
         "filled": filled,
         "errors": {"service": "", "region": ""} | errors,
         "filtered": any(value for name, value in filled.items() if name != "state") or filled["state"] != "active",

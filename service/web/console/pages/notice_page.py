@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from notifications.customer.records import Contact, Customer
 from notifications.delivery.acknowledgement import Acknowledgement
 from notifications.delivery.delivery import Delivery, DeliveryAttempt
+from notifications.delivery.question import Feedback
 from notifications.errors import NotFoundError
 from notifications.evidence.evidence import EvidenceEvent
 from notifications.mail.bounce_parser import words_to_read
@@ -21,7 +23,7 @@ from notifications.mail.bounce_record import Bounce, BounceKind
 from notifications.notice import Notice
 from notifications.notice.seal import SealedNotice, SealedRendering
 from service.auth.permissions import Permission
-from service.auth.route_guard import Access, Requires
+from service.auth.route_guard import Access, ForbiddenError, Requires
 from service.delivery.acknowledgements import (
     AcknowledgementStatus,
     acknowledgement_status,
@@ -30,15 +32,35 @@ from service.delivery.acknowledgements import (
     record_opening,
 )
 from service.ports.store import AccessTransaction
+from service.web.api.notices.questions import names_of
+from service.web.api.requests import ApiContext, Context
 from service.web.console.failures import PageRoute
-from service.web.console.listing import in_language
+from service.web.console.forms import Form
+from service.web.console.listing import access_under, in_language
+from service.web.console.pages.notice_summary import summary_of
+from service.web.console.pages.question_list import ShownQuestion, shown_questions
+from service.web.console.pages.trust_anchors import trust_anchors
 from service.web.console.rendering import page, reader_language
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 MayReadNotices = Annotated[Access, Depends(Requires(Permission.NOTICE_READ))]
 
+#: What the page may say of what was done just before.
+_DONE = frozenset({"asked", "feedback"})
 _STYLES = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedForm:
+    """A form of the page that was not taken, as it was filled in."""
+
+    #: which form: ``question`` or ``feedback``
+    name: str
+    form: Form
+    status: int
+    #: key of the words that say why
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +92,9 @@ class _Found:
     status: AcknowledgementStatus | None
     #: the reader's own acknowledgement
     own: Acknowledgement | None
+    questions: Sequence[ShownQuestion]
+    #: what people of the customer say of it, with their names
+    feedback: Sequence[tuple[Feedback, str | None]]
 
 
 def _returned(bounce: Bounce) -> Returned:
@@ -87,7 +112,7 @@ def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: b
         )
         for delivery in tx.deliveries.of_notice(notice_id)
     )
-    sealed = tx.notices.seal(notice_id)
+    sealed, named = tx.notices.seal(notice_id), names_of(tx)
     return _Found(
         notice,
         tx.customers.get(notice.customer_id),
@@ -95,19 +120,41 @@ def _read(tx: AccessTransaction, access: Access, notice_id: UUID, *, contacts: b
         served,
         None if sealed is None else acknowledgement_status(tx, access, notice),
         own_acknowledgement(tx, access, notice_id),
+        shown_questions(tx, access, tx.questions.of_notice(notice_id)),
+        [(each, named(each.by)) for each in tx.questions.feedback(notice_id)],
     )
 
 
 @router.get("/notices/{notice_id}")
-async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID, language: str = "") -> Response:
+async def notice_page(
+    request: Request, context: Context, access: MayReadNotices, notice_id: UUID, language: str = "", done: str = ""
+) -> Response:
     """Show a notice. Its sealed words are in a separate frame, byte for byte."""
-    contacts = access.may(Permission.CONTACT_READ)
     await record_opening(access, notice_id, request.method, request.headers)
-    returned = access.may(Permission.RETURNED_READ)
+    return await show_notice(request, context, access, notice_id, language=language, done=done if done in _DONE else "")
+
+
+async def show_notice(
+    request: Request,
+    context: ApiContext,
+    access: Access,
+    notice_id: UUID,
+    *,
+    language: str = "",
+    done: str = "",
+    refused: RefusedForm | None = None,
+) -> Response:
+    """Return the page of a notice; after a refused form with what was entered, and what is wrong with it."""
+    reading = access_under(access, Permission.NOTICE_READ)
+    if reading is None:
+        raise ForbiddenError(Permission.NOTICE_READ)
+    access = reading
+    contacts, returned = access.may(Permission.CONTACT_READ), access.may(Permission.RETURNED_READ)
     found = await access.read(lambda tx: _read(tx, access, notice_id, contacts=contacts, returned=returned))
     spoken = reader_language(request, access.caller)
     values: dict[str, Any] = {
         "notice": found.notice,
+        "exercise": found.notice.exercise,
         "customer": found.customer,
         "sealed": found.sealed,
         "served": found.served,
@@ -115,6 +162,13 @@ async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID,
         "standing": found.status,
         "own": found.own,
         "may_acknowledge": access.may(Permission.NOTICE_ACKNOWLEDGE) and acts_for(access, found.notice.customer_id),
+        "may_ask": access.may(Permission.QUESTION_ASK) and acts_for(access, found.notice.customer_id),
+        "may_reply": access.may(Permission.INCIDENT_CHANGE),
+        "questions": found.questions,
+        "feedback": found.feedback,
+        "own_feedback": next((each for each, _ in found.feedback if each.by == access.actor), None),
+        "done": done,
+        "refused": refused,
         "at_provider": access.scope.at_provider,
         "sees_incidents": access.may(Permission.INCIDENT_READ),
         "event_uri": lambda event: EvidenceEvent(event).uri,
@@ -126,13 +180,16 @@ async def notice_page(request: Request, access: MayReadNotices, notice_id: UUID,
         title, title_language = in_language(document["title"], spoken)
         values |= {
             "document": document,
+            "summary": summary_of(document, spoken),
+            "anchors": await trust_anchors(context),
             "document_sha256": hashlib.sha256(found.sealed.document).hexdigest(),
             "title": title,
             "title_language": title_language,
             "renderings": _renderings(found.sealed),
             "shown": _rendering(found.sealed, language or spoken),
         }
-    return page(request, "notice", access.caller, values, frames=True)
+    status = 200 if refused is None else refused.status
+    return page(request, "notice", access.caller, values, status=status, frames=True)
 
 
 @router.get("/notices/{notice_id}/words/{language}")

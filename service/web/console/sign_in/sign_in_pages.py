@@ -24,6 +24,7 @@ from service.web.console.forms import (
 )
 from service.web.console.rendering import page
 from service.web.console.sign_in.account_page import Person, sign_in_of
+from service.web.console.sign_in.demo_offer import demo_offer
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(open_to_strangers)])
 leaving = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -63,6 +64,7 @@ def _asked(request: Request, way_on: str, *, notice: str = "", error: str = "", 
         "email": email,
         "reset_offered": True,
         "oidc_enabled": request.app.state.oidc is not None,
+        "demo": demo_offer(request),
     }
     return page(request, "sign_in", None, values, status=_REFUSED if error else 200)
 

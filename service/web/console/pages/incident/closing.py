@@ -1,4 +1,4 @@
-"""Follow-up and closing of one incident: what customers get next, the final notice, and opening it again."""
+"""Follow-up and closing of one incident: the next notice to its customers, the final one, and opening it again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -47,7 +47,7 @@ Work = Callable[[AccessTransaction, AuditContext], str]
 
 @router.get("/incidents/{incident_id}/closing")
 async def closing_page(request: Request, access: MayReadIncidents, incident_id: UUID, done: str = "") -> Response:
-    """Show the last notices of the customers, and the forms of the follow-up and of the end."""
+    """Show the forms of the follow-up and of the end, with the facts that the last notices stated."""
     return await _shown(request, access, incident_id, done=done if done in _DONE else "")
 
 

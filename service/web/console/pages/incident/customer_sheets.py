@@ -107,7 +107,10 @@ async def _table(request: Request) -> str:
     """Return the file that was sent, else the text that was pasted; empty for what is neither or too long."""
     fields = await request.form()
     file, pasted = fields.get("file"), fields.get("table")
-    content = await file.read(_TABLE_BYTES + 1) if isinstance(file, UploadFile) else b""
+    content = b""
+    if isinstance(file, UploadFile):
+        content = await file.read(_TABLE_BYTES + 1)
+        await file.close()
     if content:
         return (decoded(content) or "") if len(content) <= _TABLE_BYTES else ""
     return pasted if isinstance(pasted, str) and len(pasted) <= _TABLE_BYTES else ""

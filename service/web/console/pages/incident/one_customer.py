@@ -53,7 +53,7 @@ async def customer_page(request: Request, access: MayReadIncidents, incident_id:
 async def answer_for_one(
     request: Request, access: MayChangeIncidents, incident_id: UUID, customer_id: UUID
 ) -> Response:
-    """Answer for one customer, with the words that only this customer reads."""
+    """Answer for one customer, with words that only this customer reads."""
     form, context = await form_of(request), context_of(request)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:

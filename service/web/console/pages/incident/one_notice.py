@@ -19,6 +19,7 @@ from notifications.use_cases.incidents.release_notice import review_override
 from notifications.use_cases.notices.seal_notice import compose_from_store
 from notifications.wording import Rendered
 from service.auth.permissions import Permission
+from service.auth.route_guard import Access
 from service.monitoring.notice_findings import override_finding
 from service.ports.store import AccessTransaction
 from service.web.api.requests import ApiContext
@@ -29,6 +30,8 @@ from service.web.console.pages.incident.frame import (
     MayReadIncidents,
     MayReleaseNotices,
     context_of,
+    problems_of,
+    reading,
     shown_in_frame,
     standing_of,
     stated_version,
@@ -80,6 +83,18 @@ async def review_page(
     request: Request, access: MayReadIncidents, incident_id: UUID, notice_id: UUID, language: str = ""
 ) -> Response:
     """Show the words, the difference to the last notice, who wrote it, and the form that releases it."""
+    return await _shown(request, access, incident_id, notice_id, language=language)
+
+
+async def _shown(
+    request: Request,
+    access: Access,
+    incident_id: UUID,
+    notice_id: UUID,
+    *,
+    language: str = "",
+    error: Exception | None = None,
+) -> Response:
     context = context_of(request)
 
     def work(tx: AccessTransaction) -> Reviewed:
@@ -109,7 +124,9 @@ async def review_page(
     customer = found.item.customer
     preferred = (language, spoken, customer.language if customer is not None else "", *languages)
     shown = next(each for each in preferred if each in found.words)
+    problems, status = problems_of(error)
     values: dict[str, Any] = {
+        "problems": problems,
         "item": found.item,
         "notice": found.item.notice,
         "languages": languages,
@@ -123,7 +140,9 @@ async def review_page(
         "form_id": new_form_id(),
         "reason": "",
     }
-    return shown_in_frame(request, access, found.incident, "notices", values, template="incident_notice", frames=True)
+    return shown_in_frame(
+        request, access, found.incident, "notices", values, template="incident_notice", status=status, frames=True
+    )
 
 
 def _pieces(found: Reviewed, language: str) -> Sequence[Piece] | None:
@@ -166,6 +185,6 @@ async def review(request: Request, access: MayReleaseNotices, incident_id: UUID,
 
     try:
         await access.write(work)
-    except VersionMismatchError as error:
-        raise StateConflictError(str(error)) from error
+    except (VersionMismatchError, StateConflictError) as error:
+        return await _shown(request, reading(access), incident_id, notice_id, error=error)
     return see_other(f"/incidents/{incident_id}/notices/{notice_id}")

@@ -1,0 +1,219 @@
+"""A notice is checked in the reader's browser: what is genuine is said to be, and a changed byte is found and named."""
+
+import re
+import shutil
+from dataclasses import dataclass
+from uuid import UUID
+
+import httpx2
+import pytest
+import pytest_asyncio
+from playwright.async_api import async_playwright, expect
+
+from service.auth.authentication import SESSION_COOKIE
+from service.cli.demo.environment import RunningService, embedded_service
+from service.ports.accounts import Role
+from service.system.http_server import bound_socket
+from support.people import person
+from support.scenario import affected, customer, declare, harm, ok, release
+
+expect.set_options(timeout=30_000)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+PARTS = {
+    "document": "the document (notice.json)",
+    "signature": "the signature (notice.json.p7s)",
+    "timestamp": "the timestamp (notice.json.tsr)",
+    "proof": "the proof of the log (notice.tlog-proof)",
+}
+
+
+@dataclass
+class Site:
+    """The service with one sealed, dated and proven notice, and a browser."""
+
+    service: RunningService
+    origin: str
+    chromium: object
+    api: httpx2.AsyncClient
+    customer: dict
+    notice: str
+
+    async def open(self, name, tamper=None, language="en", **options):
+        """Open the notice's page as a member; ``tamper`` maps the end of a path to a function of the bytes."""
+        reader = await person(self.service, name, (Role.CUSTOMER_MEMBER, self.customer["id"]), language=language)
+        context = await self.chromium.new_context(base_url=self.origin, locale=language, **options)
+        context.set_default_timeout(40_000)
+        cookie = {"name": SESSION_COOKIE, "value": reader.secret, "url": "https://localhost", "secure": True}
+        await context.add_cookies([cookie])
+        page = await context.new_page()
+        page.complaints = []
+        page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        for end, change in (tamper or {}).items():
+            await page.route(f"**/notices/*/{end}", self._changing(change))
+        await page.goto(f"/notices/{self.notice}")
+        return page
+
+    @staticmethod
+    def _changing(change):
+        async def handle(route):
+            # The frame with the words is left as it is: what a script fetches is changed.
+            if route.request.resource_type != "fetch":
+                await route.continue_()
+                return
+            answer = await route.fetch()
+            await route.fulfill(response=answer, body=change(await answer.body()))
+
+        return handle
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(prepared_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("proof") / "data"
+    shutil.copytree(prepared_folder, folder)
+    with bound_socket("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    origin = f"http://localhost:{port}"
+    async with (
+        embedded_service(
+            folder,
+            port=port,
+            provider__console_url=origin,
+            log__batch_seconds=0.01,
+            access__stranger_requests_burst=5000,
+        ) as service,
+        httpx2.AsyncClient(
+            base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
+        ) as api,
+        async_playwright() as playwright,
+    ):
+        made = await customer(api, "Alpha", contacts=(("soc@alpha.example", "en"),), acknowledge_within_seconds=3600)
+        entries = [affected(made, data_harm=harm(confidentiality="yes"), effect={"en": "Two of your machines."})]
+        incident = await declare(
+            api,
+            impact="I1",
+            service_harm=harm(confidentiality="yes"),
+            affected_customers=entries,
+            recommendations={"en": "Renew your <b>keys</b>."},
+        )
+        (notice,) = await release(api, incident)
+        await service.sink.wait_for(1, timeout_seconds=60)
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield Site(service, origin, chromium, api, made, notice["id"])
+        finally:
+            await chromium.close()
+
+
+async def verdict(page):
+    place = page.locator("[data-notice-proof]")
+    await expect(place).to_have_attribute("data-verdict", re.compile("."))
+    return await place.get_attribute("data-verdict"), await place.inner_text()
+
+
+async def test_a_genuine_notice_is_said_to_be_with_what_was_checked_and_what_was_not(site):
+    page = await site.open("Anna")
+    found, said = await verdict(page)
+    assert found == "genuine"
+    sealed = await site.service.parts.store.read(lambda tx: tx.notices.seal(UUID(site.notice)))
+    fingerprint = site.service.parts.context.sealing.signer.fingerprint
+    index = re.search(rb"\nindex (\d+)\n", sealed.log_proof)[1].decode()
+    assert re.search(rf"Genuine: signed by .+ \(certificate fingerprint {fingerprint}\), timestamped .+ by .+,", said)
+    assert f"entry {index} of the log" in said
+    for part in ("document", "signature", "timestamp"):
+        assert PARTS[part] in said
+    assert "Words: what this page shows are the sealed words" in said
+    whole = await page.inner_text("main")
+    assert "What only the offline verifier checks" in whole
+    # The anchors are there to be compared.
+    keys = (await site.api.get("/audit/verifier-key")).text.strip()
+    assert keys in whole
+    assert page.complaints == []
+    await page.context.close()
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("place", [0, 0.37, 0.62, -1])
+async def test_a_changed_byte_is_found_and_the_file_is_named(site, part, place):
+    def changed(content):
+        content = bytearray(content)
+        at = len(content) - 1 if place == -1 else int(len(content) * place)
+        content[at] ^= 1
+        return bytes(content)
+
+    page = await site.open(f"Member{part}{place}", {part: changed})
+    found, said = await verdict(page)
+    assert found == "alert", said
+    line = next(line for line in said.splitlines() if line.startswith("Not genuine"))
+    assert PARTS[part] in line
+    assert not any(name in line for other, name in PARTS.items() if other != part), line
+    assert "Genuine:" not in said
+    await page.context.close()
+
+
+async def test_other_words_than_the_sealed_ones_and_another_notices_files_are_found(site):
+    page = await site.open("Words", {"words/*": lambda content: content.replace(b"</p>", b"!</p>", 1)})
+    found, said = await verdict(page)
+    assert (found, "the words shown on this page" in said) == ("alert", True)
+    await page.context.close()
+    page = await site.open("Empty", {"document": lambda _content: b"{}"})
+    found, said = await verdict(page)
+    assert (found, PARTS["document"] in said) == ("alert", True)
+    await page.context.close()
+
+
+async def test_a_browser_without_ed25519_says_so_and_not_that_it_is_genuine(site):
+    page = await site.open("Old")
+    await verdict(page)
+    await page.add_init_script(
+        "const own = crypto.subtle.importKey.bind(crypto.subtle);"
+        "crypto.subtle.importKey = (form, key, kind, ...rest) => kind?.name === 'Ed25519'"
+        " ? Promise.reject(new DOMException('no', 'NotSupportedError')) : own(form, key, kind, ...rest);"
+    )
+    await page.reload()
+    found, said = await verdict(page)
+    assert found == "info"
+    assert "this browser lacks Ed25519" in said
+    assert "Genuine:" not in said
+    await page.context.close()
+
+
+async def test_without_scripts_the_page_says_how_to_check_by_a_command(site):
+    page = await site.open("Noscript", java_script_enabled=False)
+    await expect(page.locator("[data-notice-proof]")).to_be_hidden()
+    whole = await page.inner_text("main")
+    assert "Without JavaScript this page checks nothing" in whole
+    assert "greffier verify notice.eml --trust trust" in whole
+    await page.context.close()
+
+
+async def test_a_notice_says_in_short_what_happened_what_it_means_what_to_do_and_by_when(site):
+    page = await site.open("Brief")
+    brief = page.get_by_role("region", name="In short")
+    headings = await brief.get_by_role("heading", level=3).all_inner_texts()
+    assert headings == ["What happened", "What it means for you", "What to do", "By when"]
+    for words in ("Something happened.", "You are affected.", "confidentiality", "Two of your machines.",
+                  "Renew your <b>keys</b>.", "Acknowledge this notice by"):  # fmt: skip
+        await expect(brief).to_contain_text(words)
+    await page.context.close()
+
+
+@pytest.mark.parametrize(("language", "words"), [("fr", "Authentique : signée par"), ("de", "Echt: signiert von")])
+async def test_the_verdict_speaks_the_readers_language_and_fits_a_phone(site, language, words):
+    page = await site.open(f"Phone{language}", language=language, viewport={"width": 360, "height": 740})
+    found, said = await verdict(page)
+    assert (found, words in said.replace("\u202f", " ").replace("\u00a0", " ")) == ("genuine", True)
+    assert await page.evaluate("document.documentElement.scrollWidth") == 360
+    assert (await ok(site.api.get(f"/notices/{site.notice}")))["state"] == "sealed"
+    await page.context.close()
