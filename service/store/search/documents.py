@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select
 from notifications.customer.records import Contact, Customer
 from notifications.incident import AffectedCustomer, Incident, LocalizedText
 from notifications.notice.seal import SealedNotice
-from service.store.search.terms import customer_facet, indexed_terms, kind_facet
+from service.store.search.terms import indexed_terms, kind_facet
 from service.store.sql.encoding import to_microseconds
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text
@@ -109,8 +109,7 @@ class SearchDocuments(Records):
             for position, customer, shown, terms in self._session.all(_OF_SUBJECT, (subject_id.bytes, kind))
         }
         for customer_id, (shown, texts) in documents.items():
-            facets = [kind_facet(kind), *([] if customer_id is None else [customer_facet(customer_id)])]
-            new = json.dumps(shown, ensure_ascii=False, separators=(",", ":")), indexed_terms(facets, texts)
+            new = json.dumps(shown, ensure_ascii=False, separators=(",", ":")), indexed_terms([kind_facet(kind)], texts)
             known = stored.pop(customer_id, None)
             if known is None:
                 key = None if customer_id is None else customer_id.bytes

@@ -129,7 +129,12 @@ def _create_documents() -> None:
         sa.PrimaryKeyConstraint("position", name="pk_search_documents"),
     )
     op.create_index("ix_search_documents_subject_id_kind", "search_documents", ["subject_id", "kind"], unique=False)
-    op.create_index("ix_search_documents_customer_id", "search_documents", ["customer_id"], unique=False)
+    op.create_index(
+        "ix_search_documents_customer_id_kind_position",
+        "search_documents",
+        ["customer_id", "kind", "position"],
+        unique=False,
+    )
 
 
 # What follows is a copy of the code at this release: the code may change later, a migration may not.
@@ -175,8 +180,7 @@ def _documents(kind: str, row: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
 def _document(
     kind: str, subject_id: bytes, customer_id: bytes | None, at: int, shown: object, texts: Iterable[str]
 ) -> dict[str, Any]:
-    facets = [f"=k{kind}", *([] if customer_id is None else [f"=c{bytes(customer_id).hex()}"])]
-    terms = dict.fromkeys(facets)
+    terms = dict.fromkeys([f"=k{kind}"])
     for text in texts:
         decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
         plain = "".join(sign for sign in decomposed if not unicodedata.combining(sign)).translate(_LETTERS)
