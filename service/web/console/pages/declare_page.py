@@ -36,23 +36,13 @@ from service.web.api.requests import ApiContext, Context
 from service.web.console.confirmed import Confirmed
 from service.web.console.consequence import Consequence, classified, foreseen
 from service.web.console.draft_listing import DraftDifference, ShownDraft, differences, shown_draft
-from service.web.console.facts_form import (
-    Entered,
-    FactsRefusedError,
-    Fields,
-    Worded,
-    facts_form,
-    facts_to_fields,
-    fields_of,
-    parse_fields,
-    stated_facts,
-    usable_facts,
-    worded_faults,
-    zone_of_language,
-)
+from service.web.console.facts_checks import FactsRefusedError, stated_facts, usable_facts, worded_faults
+from service.web.console.facts_form import Entered, Fields, Worded, facts_to_fields, fields_of, parse_fields
+from service.web.console.facts_view import facts_form
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, see_other, write_once
 from service.web.console.listing import access_under
+from service.web.console.moments import zone_of_language
 from service.web.console.rendering import page, reader_language
 from service.web.console.statement_picker import StatementRefusedError, statement_picker, with_statement
 

@@ -15,17 +15,9 @@ from notifications.use_cases.incidents.change_incident import change_facts
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 from service.web.api.incidents.incident_schemas import facts_json
-from service.web.console.facts_form import (
-    FactsRefusedError,
-    Fields,
-    Worded,
-    facts_form,
-    facts_to_fields,
-    fields_of,
-    parse_fields,
-    stated_facts,
-    worded_faults,
-)
+from service.web.console.facts_checks import FactsRefusedError, stated_facts, worded_faults
+from service.web.console.facts_form import Fields, Worded, facts_to_fields, fields_of, parse_fields
+from service.web.console.facts_view import facts_form
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, write_once
 from service.web.console.pages.declare_page import LONGEST_FIELD, customers_of
