@@ -10,7 +10,9 @@ from service.web.console.catalogues import text
 from service.web.console.facts_form import Fields, MomentError, Worded, parse_moment
 
 #: Texts that a form of an incident's facts has; the consequences for persons are stated for each customer.
-PARTS: tuple[StatementPart, ...] = tuple(part for part in StatementPart if part is not StatementPart.LIKELY_CONSEQUENCES)
+PARTS: tuple[StatementPart, ...] = tuple(
+    part for part in StatementPart if part is not StatementPart.LIKELY_CONSEQUENCES
+)
 #: Placeholder -> the fact that it most often repeats.
 _LIKE_FACTS = {"service": "services", "place": "availability_zones", "since": "started_at", "until": "ended_at"}
 

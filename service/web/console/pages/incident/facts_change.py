@@ -1,6 +1,7 @@
 """The form that changes the facts of one incident; what a colleague changed meanwhile is kept, and shown."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +16,9 @@ from notifications.use_cases.incidents.change_incident import change_facts
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 from service.web.api.incidents.incident_schemas import facts_json
-from service.web.console.facts_checks import FactsRefusedError, stated_facts, worded_faults
-from service.web.console.facts_form import Fields, Worded, facts_to_fields, fields_of, parse_fields
+from service.web.console.consequence import Consequence, foreseen
+from service.web.console.facts_checks import FactsRefusedError, stated_facts, usable_facts, worded_faults
+from service.web.console.facts_form import Entered, Fields, Worded, facts_to_fields, fields_of, parse_fields
 from service.web.console.facts_view import facts_form
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, write_once
@@ -83,6 +85,33 @@ async def _with_statement(request: Request, access: Access, incident_id: UUID, f
     return await _shown(request, access, incident_id, form=form, fields=fields)
 
 
+@router.post("/incidents/{incident_id}/facts/change/consequence")
+async def consequence(request: Request, access: MayChangeIncidents, incident_id: UUID) -> Response:
+    """Show what the facts would come to as far as they are entered, with the form; nothing is recorded."""
+    form = await form_of(request, LONGEST_FIELD)
+    return await _shown(request, access, incident_id, form=form, foresees=True)
+
+
+async def _consequence_values(
+    request: Request, access: Access, incident_id: UUID, fields: Fields, customers: Sequence[Customer]
+) -> dict[str, Any]:
+    context, now = context_of(request), access.clock.now()
+
+    def work(tx: AccessTransaction) -> tuple[Entered, Consequence]:
+        entered = parse_fields(fields, now, customers, facts_json(tx.incidents.require(incident_id).facts))
+        facts = usable_facts(entered, context.agreements.reference, now, reader_language(request, access.caller))
+        # The incident itself is no other one that may be the same.
+        return entered, replace(foreseen(tx, now, facts, context.agreements), duplicates=())
+
+    entered, found = await reading(access).read(work)
+    return {
+        "consequence": found,
+        "ignored": [name for name, (key, _) in entered.faults.items() if key != "facts.wrong.missing"],
+        "aware_is_assumed": "aware_at" not in entered.facts,
+        "facts_zone": fields["time_zone"] or "UTC",
+    }
+
+
 def rebased(entered: Mapping[str, Any], base: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts in force with what a person changed since ``base``; where both changed one, the person's.
 
@@ -120,6 +149,7 @@ async def _shown(
     faults: Mapping[str, Worded] | None = None,
     refused_statement: Worded | None = None,
     error: Exception | None = None,
+    foresees: bool = False,
 ) -> Response:
     context, language = context_of(request), reader_language(request, access.caller)
     shown, customers = reading(access), await customers_of(access)
@@ -128,13 +158,17 @@ async def _shown(
 
     def work(tx: AccessTransaction) -> tuple[Incident, IncidentFacts | None, list[FactDifference]]:
         incident = tx.incidents.require(incident_id)
-        base = tx.incidents.facts_at(incident_id, base_version) if status == STALE else None
+        # Also where something else is wrong with the form: what is sent next is on the facts in force.
+        is_stale = form is not None and base_version != incident.version
+        base = tx.incidents.facts_at(incident_id, base_version) if is_stale else None
         if base is None:
             return incident, None, []
         said = fact_words(request, access, tx, base, incident.facts)
         return incident, base, fact_differences(said.rows(base), said.rows(incident.facts))
 
     incident, base, differences = await shown.read(work)
+    if base is not None and not problems:
+        problems, status = ["incident.problem.version"], STALE
     now_facts = facts_json(incident.facts)
     if fields is not None:
         pass
@@ -152,6 +186,9 @@ async def _shown(
         "problems": problems,
         "stale_from": base_version if status == STALE else None,
     }
+    values["consequence"] = None
+    if foresees:
+        values |= await _consequence_values(request, access, incident_id, fields, customers)
     status = UNPROCESSABLE if faults or refused_statement else status
     return shown_in_frame(request, access, incident, "facts", values, template="incident_change", status=status)
 
