@@ -28,7 +28,7 @@ from notifications.incident import (
 )
 from notifications.notice import NoticeState
 from notifications.notice.seal import UndatedNotice
-from notifications.ports import Extent, InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
+from notifications.ports import EntryFilter, Extent, InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
 from service.ports.log import LogTransaction
 from service.store import migrate_store, open_store
 from service.store.engines.transaction import SqlTransaction
@@ -982,6 +982,61 @@ class TestAuditLog:
                 return whole, pages, each, named
 
             assert await store.read(look) == (indices,) * 4, within
+
+    async def test_entries_that_meet_a_filter_in_both_directions(self, store):
+        one, other = str(uuid4()), str(uuid4())
+        kinds, actors = ("notice.sealed", "record.read", "notice.held"), ("account:a", "system:worker")
+        # Each combination of kind, actor and incident; times are nearly in the order of the log, but not quite.
+        parts = [(kind, actor, named) for kind in kinds for actor in actors for named in (one, other)] * 2
+        entries = [
+            make_entry(
+                {"incident": named, "customer": "c" if number % 3 else "d"},
+                type=kind, actor=actor, at=after(minutes=number + (3 if number % 5 == 0 else 0)),
+            )
+            for number, (kind, actor, named) in enumerate(parts)
+        ]  # fmt: skip
+        await store.write(lambda tx: tx.audit.append([*entries, make_entry(type="key.rotated")]))
+        await store.write(lambda tx: self.grow(tx, len(entries)))
+        start, end = after(minutes=5), after(minutes=15)
+
+        def in_period(entry):
+            return start <= entry.at < end
+
+        for wanted, meets in (
+            (EntryFilter(), lambda _index, _entry: True),
+            (EntryFilter("notice.held"), lambda _, entry: entry.type == "notice.held"),
+            (EntryFilter("key.rotated"), lambda _index, _entry: False),
+            (EntryFilter(actor="system:worker"), lambda _, entry: entry.actor == "system:worker"),
+            (EntryFilter("record.read", "account:a"),
+             lambda _, entry: (entry.type, entry.actor) == ("record.read", "account:a")),
+            (EntryFilter("record.read", "system:worker"),
+             lambda _, entry: (entry.type, entry.actor) == ("record.read", "system:worker")),
+            (EntryFilter(subjects=(("incident", one),)), lambda _, entry: entry.subjects["incident"] == one),
+            (EntryFilter("notice.sealed", "account:a", (("incident", one), ("customer", "c"))),
+             lambda _, entry: (entry.type, entry.actor, entry.subjects) ==
+                              ("notice.sealed", "account:a", {"incident": one, "customer": "c"})),
+            (EntryFilter(starts_at=start, ends_at=end), lambda _, entry: in_period(entry)),
+            (EntryFilter("notice.held", starts_at=start), lambda _, entry: entry.type == "notice.held"
+             and entry.at >= start),
+            (EntryFilter(first_index=3, last_index=9), lambda index, _: 3 <= index <= 9),
+            (EntryFilter(first_index=20, last_index=999), lambda index, _: index >= 20),
+            (EntryFilter(first_index=999), lambda _index, _entry: False),
+            (EntryFilter(ends_at=after(days=-1)), lambda _index, _entry: False),
+            (EntryFilter(starts_at=after(days=1)), lambda _index, _entry: False),
+        ):  # fmt: skip
+            indices = [index for index, entry in enumerate(entries) if meets(index, entry)]
+            for newest_first in (False, True):
+
+                def listed(tx, page, newest_first=newest_first, wanted=wanted):
+                    return tx.audit.matching(wanted, page, newest_first=newest_first)
+
+                found = await read_pages(store, listed)
+                assert [item.index for item in found] == (indices[::-1] if newest_first else indices), wanted
+                within = (Extent(starts_at=start, ends_at=end),)
+                limited = await read_pages(
+                    store, lambda tx, page, listed=listed, within=within: listed(tx, replace(page, within=within))
+                )
+                assert {item.index for item in limited} == {each for each in indices if in_period(entries[each])}
 
     async def test_a_customer_s_entries_are_those_about_what_it_was_served(self, store, customer, incident):
         other = make_customer()

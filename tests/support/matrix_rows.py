@@ -41,6 +41,7 @@ OPEN = {
 
 #                                                       an ap ad me ma au ao se
 _V = "/api/v1"
+_RESOURCE = f"{_V}/customers/{{customer_id}}/resources/{{kind}}/{{identifier:path}}"
 ROWS = {
     f"POST {_V}/incidents":                              "++ -- -- -- -- -- -- ++",
     f"POST {_V}/incidents/validate":                     "++ -- -- -- -- -- -- ++",
@@ -96,6 +97,15 @@ ROWS = {
     f"GET {_V}/notices/{{notice_id}}/deliveries":        "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/deliveries/{{delivery_id}}/message": "++ ++ -- +0 +0 ++ +0 ++",
     f"GET {_V}/notices/{{notice_id}}/deliveries/{{delivery_id}}/returned/{{returned_id}}": "00 -- -- -- -- -- -- --",
+    f"POST {_V}/resources/import":                       "++ -- ++ -- -- -- -- ++",
+    f"GET {_V}/resources":                               "++ ++ -- -- -- ++ -- --",
+    f"POST {_V}/resources/lookup":                       "++ ++ -- -- -- ++ -- --",
+    f"GET {_V}/resources/lookups/{{lookup_id}}":         "++ ++ -- -- -- ++ -- --",
+    f"POST {_V}/resources/lookups/{{lookup_id}}/confirmation": "++ -- -- -- -- -- -- ++",
+    f"GET {_RESOURCE}":                                  "00 00 -- -- -- 00 -- --",
+    f"PUT {_RESOURCE}":                                  "++ -- ++ -- -- -- -- ++",
+    # The analyst comes first and ends it; for the others there is nothing left to end.
+    f"DELETE {_RESOURCE}":                               "++ -- 00 -- -- -- -- 00",
     f"POST {_V}/customers":                              "-- -- ++ -- -- -- -- --",
     f"GET {_V}/customers":                               "++ ++ ++ ++ ++ ++ ++ --",
     f"GET {_V}/customers/{{customer_id}}":               "++ ++ ++ +0 +0 ++ +0 --",
@@ -127,6 +137,7 @@ ROWS = {
     f"GET {_V}/customers/{{customer_id}}/export":        "++ ++ ++ +0 +0 ++ +0 --",
     f"GET {_V}/agreements":                              "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/agreements/{{agreement_id}}":             "++ ++ ++ ++ ++ ++ ++ ++",
+    f"GET {_V}/events":                                  "++ ++ -- -- -- ++ -- ++",
     # Each finds what its roles may read.
     f"GET {_V}/search":                                  "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/attention":                               "++ ++ ++ -- -- -- -- ++",
@@ -136,6 +147,8 @@ ROWS = {
     f"GET {_V}/audit/entries":                           "++ ++ -- -- -- ++ -- --",
     f"GET {_V}/audit/entries/{{index}}":                 "++ ++ -- -- -- ++ -- --",
     f"GET {_V}/audit/entries/{{index}}/proof":           "++ ++ -- -- -- ++ -- --",
+    f"GET {_V}/audit/heads":                             "++ ++ -- -- -- ++ -- --",
+    f"GET {_V}/audit/heads/{{size}}":                    "++ ++ -- -- -- ++ -- --",
     f"GET {_V}/audit/checkpoint":                        "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/audit/verifier-key":                      "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/audit/consistency":                       "++ ++ ++ ++ ++ ++ ++ ++",
@@ -201,6 +214,7 @@ ROWS = {
     f"POST {_V}/account/sign-out-everywhere":            "++ ++ ++ ++ ++ ++ ++ ++",
     # Pages. Only a person in a browser, never a token, may change sign-in credentials or tokens.
     "GET /":                                            "++ ++ ++ ++ ++ ++ ++ ++",
+    "GET /events":                                      "++ ++ -- -- -- ++ -- ++",
     "GET /search":                                      "++ ++ ++ ++ ++ ++ ++ ++",
     "GET /incidents":                                   "++ ++ -- -- -- ++ -- ++",
     "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",
@@ -282,6 +296,18 @@ ROWS = {
     "POST /administration/accounts/{account_id}/tokens": "-- -- ++ -- -- -- -- --",
     "POST /administration/accounts/{account_id}/tokens/{token_id}/revoke": "-- -- 00 -- -- -- -- --",
     "GET /audit":                                        "++ ++ -- -- -- ++ -- --",
+    "GET /inventory":                                   "++ ++ -- -- -- ++ -- --",
+    "GET /inventory/lookup":                            "++ ++ -- -- -- ++ -- --",
+    "POST /inventory/lookup":                           "++ ++ -- -- -- ++ -- --",
+    "GET /inventory/lookups/{lookup_id}":               "++ ++ -- -- -- ++ -- --",
+    "POST /inventory/lookups/{lookup_id}/confirmation": "++ -- -- -- -- -- -- ++",
+    "GET /inventory/import":                            "++ -- ++ -- -- -- -- ++",
+    "POST /inventory/import":                           "++ -- ++ -- -- -- -- ++",
+    "POST /inventory/import/confirmed":                 "++ -- ++ -- -- -- -- ++",
+    "GET /audit/entries":                                "++ ++ -- -- -- ++ -- --",
+    "GET /audit/entries/{index}":                        "++ ++ -- -- -- ++ -- --",
+    "GET /audit/heads":                                  "++ ++ -- -- -- ++ -- --",
+    "GET /audit/bundles":                                "++ ++ -- -- -- ++ -- --",
     "GET /channels":                                     "++ ++ ++ -- -- ++ -- --",
     "POST /channels/{channel}/pause":                   "++ -- ++ -- -- -- -- --",
     "POST /channels/{channel}/resume":                  "++ -- ++ -- -- -- -- --",
@@ -349,6 +375,9 @@ BODIES = {
     f"PUT {_V}/notices/{{notice_id}}/feedback": _FEEDBACK,
     f"POST {_V}/questions/{{question_id}}/reply": {"text": "R"},
     f"POST {_V}/customers/import": "name\r\n",
+    f"POST {_V}/resources/import": "customer,kind,identifier\r\n",
+    f"POST {_V}/resources/lookup": {"at": "2026-01-01T00:00:00Z", "hosts": ["st-07"]},
+    f"POST {_V}/resources/lookups/{{lookup_id}}/confirmation": lambda names: {"customer_ids": [names["customer_id"]]},
     f"POST {_V}/customers/{{customer_id}}/members": {"email": "m@own.example"},
     f"POST {_V}/accounts": {"kind": "service", "name": "N"},
     f"PUT {_V}/accounts/{{account_id}}": {"name": "N", "language": "en", "active": True},

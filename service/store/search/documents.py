@@ -101,7 +101,7 @@ class SearchDocuments(Records):
             self._drop(position, terms)
 
     def _put(self, kind: str, subject_id: UUID, at: int, documents: _Documents) -> None:
-        """Make these the documents of a subject; what is indexed so already does not change."""
+        """Make these the documents of a subject; those that did not change are not written again."""
         stored = {
             None if customer is None else UUID(bytes=customer): (position, shown, terms)
             for position, customer, shown, terms in self._session.all(_OF_SUBJECT, (subject_id.bytes, kind))

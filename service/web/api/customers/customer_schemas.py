@@ -156,6 +156,9 @@ class ContactIn(Schema):
         description="To be called where nothing else reaches the customer in time.",
         examples=["+33 1 23 45 67 89"],
     )
+    takes_exercises: bool = Field(
+        default=False, description="Agreed to get the notices of exercises; nobody else gets one."
+    )
 
     def to_domain(self) -> ContactDraft:
         """Return the domain record; raises InvalidInputError if the certificate cannot be read."""
@@ -172,6 +175,7 @@ class ContactIn(Schema):
             smime_certificate=None if self.smime_certificate is None else parse_certificate(self.smime_certificate),
             address_confirmed=self.address_confirmed,
             phone=self.phone,
+            takes_exercises=self.takes_exercises,
         )
 
 
@@ -227,6 +231,7 @@ class ContactOut(Out):
         " `too_large` (in the log)."
     )
     phone: str | None
+    takes_exercises: bool = Field(description="Agreed to get the notices of exercises.")
     created_at: Moment
     version: int
 
@@ -355,6 +360,7 @@ def contact_out(contact: Contact, now: datetime) -> ContactOut:
         mail_form=decision.form.value,
         mail_form_reason=decision.reason.value,
         phone=contact.phone,
+        takes_exercises=contact.takes_exercises,
         created_at=contact.created_at,
         version=contact.version,
     )

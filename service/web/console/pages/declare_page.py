@@ -33,6 +33,7 @@ from service.drafts.drafts import (
 from service.ports.drafts import IncidentDraft
 from service.ports.store import AccessTransaction
 from service.web.api.requests import ApiContext, Context
+from service.web.console.confirmed import Confirmed
 from service.web.console.consequence import Consequence, classified, foreseen
 from service.web.console.draft_listing import DraftDifference, ShownDraft, differences, shown_draft
 from service.web.console.facts_form import (
@@ -108,12 +109,14 @@ async def ask(
     request: Request,
     context: Context,
     access: MayDeclare,
+    confirmed: Confirmed,
     draft: UUID | None = None,
     saved: Annotated[str, Query(max_length=1)] = "",
 ) -> Response:
-    """Show the form: empty, or as its draft was left."""
+    """Show the form: empty, as its draft was left, or with the customers that a look-up in the inventory confirmed."""
     if draft is None:
-        return await _shown(request, context, access, Fields({}))
+        named = await confirmed.ids(access)
+        return await _shown(request, context, access, Fields({"customers": named} if named else {}))
     found = await access.read(lambda tx: _draft_or_none(tx, draft, access.caller.account_id))
     if found is None:
         # A session that ended before the first save leads here: the form keeps the identifier.
@@ -141,7 +144,8 @@ async def declare(request: Request, context: Context, access: MayDeclare) -> Res
 
         def work(tx: AccessTransaction, act: AuditContext) -> str:
             _verify_draft(tx, act, context, of_form, access.caller.account_id)
-            incident_id = _declared(tx, act, context, facts, confirmed)
+            exercise = fields["exercise"] == "yes"
+            incident_id = _declared(tx, act, context, facts, confirmed, exercise=exercise)
             close_declared(tx, act, context.secret_box, of_form.id, access.caller.account_id, incident_id)
             return f"/incidents/{incident_id}"
 
@@ -157,13 +161,21 @@ async def declare(request: Request, context: Context, access: MayDeclare) -> Res
 
 
 def _declared(
-    tx: AccessTransaction, act: AuditContext, context: ApiContext, facts: IncidentFacts, confirmed: set[str]
+    tx: AccessTransaction,
+    act: AuditContext,
+    context: ApiContext,
+    facts: IncidentFacts,
+    confirmed: set[str],
+    *,
+    exercise: bool,
 ) -> str:
     """Declare the incident and return its identifier; raises PossibleDuplicatesError, InvalidInputError."""
-    duplicates = duplicates_of(tx, facts)
+    duplicates = duplicates_of(tx, facts, exercise=exercise)
     if any(str(found.incident.id) not in confirmed for found in duplicates):
         raise PossibleDuplicatesError(duplicates)
-    return str(record_incident(tx, act, facts, context.agreements).incident.id)
+    random_ticket = context.settings.provider.random_tickets
+    result = record_incident(tx, act, facts, context.agreements, exercise=exercise, random_ticket=random_ticket)
+    return str(result.incident.id)
 
 
 def _verify_draft(
@@ -286,20 +298,22 @@ async def _consequence_values(
     entered = parse_fields(fields, access.clock.now(), customers)
     language = reader_language(request, access.caller)
     return {
-        "consequence": await _consequence_of(context, access, entered, language),
+        "consequence": await _consequence_of(context, access, entered, language, exercise=fields["exercise"] == "yes"),
         "ignored": [name for name, (key, _) in entered.faults.items() if key != "facts.wrong.missing"],
         "aware_is_assumed": "aware_at" not in entered.facts,
         "facts_zone": fields["time_zone"] or "UTC",
     }
 
 
-async def _consequence_of(context: ApiContext, access: Access, entered: Entered, language: str) -> Consequence:
+async def _consequence_of(
+    context: ApiContext, access: Access, entered: Entered, language: str, *, exercise: bool
+) -> Consequence:
     now = access.clock.now()
     facts = usable_facts(entered, context.agreements.reference, now, language)
     reading = access_under(access, Permission.INCIDENT_READ)
     if reading is None:
         return classified(facts, context.agreements)
-    return await reading.read(lambda tx: foreseen(tx, now, facts, context.agreements))
+    return await reading.read(lambda tx: foreseen(tx, now, facts, context.agreements, exercise=exercise))
 
 
 async def customers_of(access: Access) -> Sequence[Customer]:
@@ -346,6 +360,7 @@ async def _shown(
         "duplicates": duplicates,
         "conflict": conflict,
         "said": said,
+        "exercise": fields["exercise"] == "yes",
         **await _consequence_values(request, context, access, shown.fields, customers),
     }
     status = _UNPROCESSABLE if faults else _CONFLICT if duplicates else status
