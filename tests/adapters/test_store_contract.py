@@ -244,6 +244,25 @@ class TestCustomers:
             await store.write(lambda tx: tx.customers.save(make_customer(version=2), 1))
         assert await store.read(lambda tx: tx.customers.get(customer.id)) == changed
 
+    async def test_customers_are_found_by_their_names_in_the_log_and_by_parts_of_their_names(self, store):
+        made = [make_customer(name=name) for name in ("Ärzte GmbH", "Klinik am See", "KLINIK am Fluss")]
+        for item in made:
+            await store.write(lambda tx, item=item: tx.customers.add(item, SALT))
+
+        def look(tx):
+            names = [tx.customers.pseudonym(item.id) for item in made]
+            found = tx.customers.by_pseudonyms({names[0], names[2], "00" * 32})
+            assert found == {names[0]: made[0], names[2]: made[2]}
+            assert tx.customers.by_pseudonyms(()) == {}
+            return [[item.name for item in tx.customers.named(part, 9)] for part in ("klinik", "ärzte", "nobody")], [
+                item.name for item in tx.customers.named("klinik", 1)
+            ]
+
+        assert await store.read(look) == (
+            [["Klinik am See", "KLINIK am Fluss"], ["Ärzte GmbH"], []],
+            ["Klinik am See"],
+        )
+
     async def test_the_pseudonym_is_made_with_the_customers_own_salt(self, store, customer):
         other = make_customer()
         await store.write(lambda tx: tx.customers.add(other, bytes(32)))
@@ -836,6 +855,33 @@ class TestAuditLog:
         size, leaves = tx.log.size(), tx.audit.pending(count)
         nodes = [(0, size + offset, bytes([size + offset]) * 32) for offset in range(len(leaves))]
         tx.log.grow(size, leaves, nodes, f"checkpoint {size + len(leaves)}".encode())
+
+    async def test_heads_newest_first_with_what_others_said_of_them(self, store):
+        for minute in range(5):
+            await store.write(lambda tx, minute=minute: tx.audit.append([make_entry(at=after(minutes=minute))]))
+            await store.write(self.grow)
+
+        def confirm(tx):
+            tx.log.add_cosignature(2, "b.example", "line b\n", after(minutes=7))
+            tx.log.add_cosignature(2, "a.example", "line a\n", after(minutes=6))
+            tx.log.add_timestamp(2, b"token 2", NOW)
+            tx.log.add_timestamp(4, b"token 4", NOW)
+
+        await store.write(confirm)
+        found = await read_pages(store, lambda tx, page: tx.log.heads(page))
+        assert [(head.size, head.note, head.recorded_at) for head in found] == [
+            (size, f"checkpoint {size}".encode(), after(minutes=size - 1)) for size in (5, 4, 3, 2, 1)
+        ]
+        assert [head.token for head in found] == [None, b"token 4", None, b"token 2", None]
+        assert [[(item.witness, item.at, item.line) for item in head.cosigned] for head in found] == [
+            [], [], [],
+            [("a.example", after(minutes=6), "line a\n"), ("b.example", after(minutes=7), "line b\n")],
+            [],
+        ]  # fmt: skip
+        confirmed = await read_pages(store, lambda tx, page: tx.log.heads(page, confirmed=True))
+        assert [head.size for head in confirmed] == [4, 2]
+        assert await store.read(lambda tx: [tx.log.head(size) for size in (2, 6, 0)]) == [found[3], None, None]
+        assert found[3].cosigned_note == b"checkpoint 2line a\nline b\n"
 
     async def test_entries_are_pending_in_the_order_of_their_commits(self, store):
         entries = [make_entry() for _ in range(60)]
