@@ -61,7 +61,7 @@ async def entries_page(request: Request, access: MayReadLog) -> Response:
 
 def _types(language: str) -> list[tuple[str, str]]:
     words = [(kind, text(f"entry_kind.{kind}", language)) for kind in known_types()]
-    return [("", text("trail.any", language)), *sorted(words, key=lambda pair: pair[1].casefold())]
+    return [("", text("audit_trail.any", language)), *sorted(words, key=lambda pair: pair[1].casefold())]
 
 
 def _older(access: Access, filters: dict[str, str], following: str | None) -> str | None:
