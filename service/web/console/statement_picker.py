@@ -7,7 +7,8 @@ from datetime import datetime
 from notifications.errors import InvalidInputError
 from notifications.wording.statements import MOMENTS, NAMES, Statement, StatementPart, found_statements
 from service.web.console.catalogues import text
-from service.web.console.facts_form import Fields, MomentError, Worded, parse_moment
+from service.web.console.facts_form import Fields, Worded
+from service.web.console.moments import MomentError, parse_moment
 
 #: Texts that a form of an incident's facts has; the consequences for persons are stated for each customer.
 PARTS: tuple[StatementPart, ...] = tuple(
