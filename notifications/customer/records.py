@@ -81,6 +81,8 @@ class Contact:
     verified_at: datetime | None = None
     #: telephone number, called when no channel reaches the customer; as it was entered (E.164 where possible)
     phone: str | None = None
+    #: agreed to get the notices of exercises; nobody else gets one
+    takes_exercises: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,11 @@ def recipients(contacts: Sequence[Contact]) -> list[Contact]:
     """
     active = [contact for contact in contacts if contact.active]
     return [contact for contact in active if not contact.fallback] or active
+
+
+def takes_part(contacts: Sequence[Contact]) -> bool:
+    """Return whether a customer takes part in exercises: an active contact agreed to it."""
+    return any(contact.active and contact.takes_exercises for contact in contacts)
 
 
 def binding_in_force(bindings: Sequence[AgreementBinding], at: datetime) -> AgreementBinding | None:

@@ -2,6 +2,6 @@
 
 from notifications.decision.decider import Decider, decide
 from notifications.decision.judgement import MESSAGE_IDS
-from notifications.decision.result import Decision, DueKind, Reason, Verdict
+from notifications.decision.result import Decision, DueKind, Reason, Verdict, without_consent
 
-__all__ = ["MESSAGE_IDS", "Decider", "Decision", "DueKind", "Reason", "Verdict", "decide"]
+__all__ = ["MESSAGE_IDS", "Decider", "Decision", "DueKind", "Reason", "Verdict", "decide", "without_consent"]

@@ -1,6 +1,6 @@
 """A decision and its parts, as frozen types."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -66,3 +66,22 @@ class Decision:
     missing: tuple[str, ...] = ()
     #: the notice must carry the DPA art. 8 items
     personal_data_breach: bool = False
+
+
+def without_consent(decision: Decision) -> Decision:
+    """Return the decision of an exercise for a customer without a contact that takes part: it is not notified."""
+    if decision.verdict is Verdict.DO_NOT_NOTIFY:
+        return decision
+    reason = Reason(
+        "exercise_without_consent", "", Answer.YES, obliges=False, message="reason.exercise_without_consent"
+    )
+    return replace(
+        decision,
+        verdict=Verdict.DO_NOT_NOTIFY,
+        reasons=(reason,),
+        due_at=None,
+        due_kind=None,
+        target_at=None,
+        missing=(),
+        personal_data_breach=False,
+    )

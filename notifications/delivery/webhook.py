@@ -37,6 +37,8 @@ class WebhookEndpoint:
     last_success_at: datetime | None = None
     #: from 1; the entity tag
     version: int = 1
+    #: whether notices of exercises are posted to it
+    takes_exercises: bool = False
 
 
 class SignatureKind(StrEnum):

@@ -23,6 +23,8 @@ from notifications.errors import Fault, InvalidInputError
 from notifications.notice.seal import SealedNotice
 
 NOTICE_TYPE = "greffier.notice.v1"
+#: A receiver that acts on notices does not take an exercise for one.
+EXERCISE_TYPE = "greffier.exercise.v1"
 TRIAL_TYPE = "greffier.test.v1"
 CONTENT_TYPE = "application/cloudevents+json"
 _SECRET_PREFIX, _PUBLIC_PREFIX = "whsec_", "whpk_"
@@ -94,9 +96,11 @@ def notice_event(sealed: SealedNotice, *, message_id: str, source: str, console_
         "log_proof": None if sealed.log_proof is None else _text(sealed.log_proof),
         "resources_csv": None if sealed.resources_csv is None else _text(sealed.resources_csv),
         "console_url": console_url,
+        "exercise": document.get("exercise") is True,
     }
     subject = f"{document['ticket']}/{document['sequence']}"
-    return _event(NOTICE_TYPE, message_id, source, sealed.sealed_at, subject, data)
+    kind = EXERCISE_TYPE if data["exercise"] else NOTICE_TYPE
+    return _event(kind, message_id, source, sealed.sealed_at, subject, data)
 
 
 def trial_event(*, message_id: str, source: str, at: datetime) -> bytes:

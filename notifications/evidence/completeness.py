@@ -58,4 +58,4 @@ def completeness_report(leaves: Iterable[bytes], tree_size: int, root: bytes, as
         raise VerificationError("completeness", "the entries do not make the checkpoint's root")
     # 3.
     found = builder.findings(as_of, whole=True)
-    return CompletenessReport(as_of, found.lines, found.overrides, found.incidents, tree_size, root)
+    return CompletenessReport(as_of, found.lines, found.overrides, found.incidents, found.exercises, tree_size, root)

@@ -127,6 +127,8 @@ class IncidentCount:
     stated: int | None
     #: number of these customers with a decision in the entries; customers erased before are not counted
     decided: int
+    #: when the provider became aware, by the last facts; None if no such entry is among the leaves
+    aware_at: datetime | None = None
 
     @property
     def lacking(self) -> int:
@@ -144,6 +146,8 @@ class NotificationReport:
     #: in the order of the log
     overrides: tuple[Override, ...]
     incidents: tuple[IncidentCount, ...]
+    #: exercises among the incidents; they are in no line, no override and no other count
+    exercises: int
 
     def with_status(self, *statuses: ReportStatus) -> tuple[ReportLine, ...]:
         """Return the lines with one of these statuses."""

@@ -63,12 +63,16 @@ class ReportBuilder:
 
     def __init__(self) -> None:
         self._cases: dict[tuple[str, str], _Case] = {}
-        #: by incident: entry and time of its declaration; its ticket; the last stated number of customers and its entry
+        #: by incident: entry and time of its declaration; its ticket; the last stated number of customers and its
+        #: entry; the last stated moment of awareness
         self._declared: dict[str, tuple[int, datetime]] = {}
         self._tickets: dict[str, str] = {}
         self._stated: dict[str, tuple[int, int]] = {}
+        self._aware: dict[str, datetime] = {}
         self._registered: dict[str, int] = {}
         self._erased: dict[str, tuple[int, datetime]] = {}
+        #: incidents that are exercises
+        self._exercises: set[str] = set()
         #: by notice
         self._emergencies: dict[str, Override] = {}
         self._by_one_person: list[Override] = []
@@ -82,6 +86,11 @@ class ReportBuilder:
             None if (name := leaf.subjects.get(kind)) is None else self._interned(name)
             for kind in ("incident", "customer", "notice")
         )
+        # What was declared as an incident stays one, whatever a later entry says.
+        if incident is not None and leaf.detail.get("exercise") is True and incident not in self._declared:
+            self._exercises.add(incident)
+        if incident in self._exercises:
+            return
         if incident is not None and leaf.type in _FACTS:
             self._take_facts(index, leaf, incident)
         if customer is not None and leaf.type == "customer.registered":
@@ -117,6 +126,8 @@ class ReportBuilder:
             self._tickets[incident] = ticket
         if isinstance(customers := leaf.detail.get("customers"), int):
             self._stated[incident] = (customers, index)
+        if (aware_at := _time(leaf, "aware_at")) is not None:
+            self._aware[incident] = aware_at
 
     def _kept_decision(self, index: int, leaf: Leaf) -> _KeptDecision:
         reasons, duties = _codes(leaf, "reasons"), _codes(leaf, "duties")
@@ -163,7 +174,9 @@ class ReportBuilder:
 
     def findings(self, as_of: datetime, *, whole: bool) -> NotificationReport:
         """Return the report at a time. ``whole`` states that every leaf of the log was taken."""
-        return NotificationReport(as_of, self._lines(as_of, whole=whole), self._overrides(), self._incidents())
+        return NotificationReport(
+            as_of, self._lines(as_of, whole=whole), self._overrides(), self._incidents(), len(self._exercises)
+        )
 
     def _lines(self, as_of: datetime, *, whole: bool) -> tuple[ReportLine, ...]:
         """Return a line for each customer that has, or must have, a decision; sorted by incident and customer."""
@@ -207,7 +220,8 @@ class ReportBuilder:
     def _count(self, incident: str, decided: int) -> IncidentCount:
         index, at = self._declared.get(incident, (None, None))
         stated, _ = self._stated.get(incident, (None, None))
-        return IncidentCount(incident, self._tickets.get(incident), index, at, stated, decided)
+        aware_at = self._aware.get(incident)
+        return IncidentCount(incident, self._tickets.get(incident), index, at, stated, decided, aware_at)
 
     def _erased_before(self, customer: str, index: int) -> bool:
         return customer in self._erased and self._erased[customer][0] < index

@@ -110,6 +110,8 @@ class VerifiedStep:
     partial: bool = False
     #: what is not as it was sent, outside of the signed part; the finding is about the signed part only
     changed: tuple[str, ...] = ()
+    #: the notice is of an exercise
+    exercise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ def examine_notice_mail(mail: bytes, trust: Trust) -> Iterator[VerifiedStep]:
     yield VerifiedStep(3, DOCUMENT_SIGNATURE, state.verify_signature())
     yield state.verify_timestamp(4)
     yield VerifiedStep(5, CERTIFICATE, state.verify_certificate())
-    yield VerifiedStep(6, DOCUMENT, state.verify_document())
+    yield VerifiedStep(6, DOCUMENT, state.verify_document(), exercise=state.exercise)
     # 7.
     yield _compare_mail(parsed, state)
     # 8. and 9.
@@ -193,7 +195,7 @@ def verify_notice_files(files: NoticeFiles, trust: Trust) -> Iterator[VerifiedSt
     yield VerifiedStep(1, DOCUMENT_SIGNATURE, state.verify_signature())
     yield state.verify_timestamp(2)
     yield VerifiedStep(3, CERTIFICATE, state.verify_certificate())
-    yield VerifiedStep(4, DOCUMENT, state.verify_document())
+    yield VerifiedStep(4, DOCUMENT, state.verify_document(), exercise=state.exercise)
     yield VerifiedStep(5, INCLUSION, state.verify_inclusion())
     yield VerifiedStep(6, CHECKPOINT, state.verify_checkpoint())
 
@@ -286,8 +288,16 @@ class _Files:
         actual = hashlib.sha256(attached).hexdigest() if attached is not None else None
         if stated != actual:
             raise VerificationError(DOCUMENT, "the list of resources attached is not the one it states")
+        if "exercise" in document and document["exercise"] is not True:
+            raise VerificationError(DOCUMENT, "says of an exercise something else than that it is one")
         self.document = document
-        return f"{document['ticket']} #{document['sequence']}, {document['kind']}, {document['tlp']}"
+        mark = "EXERCISE, " if "exercise" in document else ""
+        return f"{mark}{document['ticket']} #{document['sequence']}, {document['kind']}, {document['tlp']}"
+
+    @property
+    def exercise(self) -> bool:
+        """Whether the document is of an exercise; known after ``verify_document``."""
+        return "exercise" in self.document
 
     def verify_inclusion(self) -> str:
         # 1. The leaf commits to exactly these bytes, and to no timestamp that is missing here.
@@ -324,6 +334,8 @@ class _Files:
         for name in ("ticket", "sequence", "kind", "facts_version", "notice", "incident"):
             if stated.get(name) != self.document.get(named.get(name, name)):
                 raise VerificationError(INCLUSION, f"leaf and document differ on the {name}")
+        if (stated.get("exercise") is True) != ("exercise" in self.document):
+            raise VerificationError(INCLUSION, "leaf and document differ on whether it is an exercise")
 
     def verify_checkpoint(self) -> str:
         try:

@@ -276,7 +276,8 @@ class Incident:
     """The current version of an incident: identity, ticket, state and the facts in force."""
 
     id: UUID
-    #: unique ticket number (7.6.2), such as ``INC-2026-000042``, or ``INC-2026-493817205`` if random
+    #: unique ticket number (7.6.2), such as ``INC-2026-000042``, or ``INC-2026-493817205`` if random; ``EX-…`` for an
+    #: exercise
     ticket: str
     state: IncidentState
     #: version of the facts in force, from 1; also the entity tag of the incident
@@ -287,3 +288,5 @@ class Incident:
     #: who declared it, as recorded in the audit log
     opened_by: str
     closed_at: datetime | None = None
+    #: declared as an exercise; it never changes. No customer without consent learns of it, and no statistic counts it
+    exercise: bool = False

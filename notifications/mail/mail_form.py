@@ -183,6 +183,7 @@ def summary_of(
             console_url=console_url,
             due=document.get("due"),
             time_zone=time_zone or "UTC",
+            exercise=is_exercise(sealed),
         ),
     )
 
@@ -191,7 +192,12 @@ def neutral_subject(sealed: SealedNotice, language: str) -> str:
     """Return a subject that identifies the notice and reveals nothing of its content."""
     document = json.loads(sealed.document)
     return summary.subject(
-        language, ticket=document["ticket"], sequence=document["sequence"], kind=document["kind"], tlp=document["tlp"]
+        language,
+        ticket=document["ticket"],
+        sequence=document["sequence"],
+        kind=document["kind"],
+        tlp=document["tlp"],
+        exercise=is_exercise(sealed),
     )
 
 
@@ -205,7 +211,7 @@ def request_to_acknowledge(
     time_zone: str,
 ) -> str:
     """Return the text that asks the reader of a mail to acknowledge the notice by a link."""
-    ticket, sequence = _named(sealed)
+    ticket, sequence, exercise = _named(sealed)
     return acknowledging.invitation(
         language,
         ticket=ticket,
@@ -214,11 +220,17 @@ def request_to_acknowledge(
         expires_at=timestamp_text(expires_at),
         wanted_by=None if wanted_by is None else timestamp_text(wanted_by),
         time_zone=time_zone,
+        exercise=exercise,
     )
 
 
+def is_exercise(sealed: SealedNotice) -> bool:
+    """Return whether a sealed notice is of an exercise."""
+    return _named(sealed)[2]
+
+
 @lru_cache(maxsize=64)
-def _named(sealed: SealedNotice) -> tuple[str, int]:
-    """Return ticket and sequence. Cached, because they are the same for every contact."""
+def _named(sealed: SealedNotice) -> tuple[str, int, bool]:
+    """Return ticket, sequence, and whether it is an exercise. Cached: they are the same for every contact."""
     document = json.loads(sealed.document)
-    return document["ticket"], document["sequence"]
+    return document["ticket"], document["sequence"], document.get("exercise") is True

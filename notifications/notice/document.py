@@ -1,6 +1,7 @@
 """The notice document: what one notice says to one customer, as JSON in one fixed shape.
 
-Every key is always present. An optional value that is not known yet is null; it is never left out.
+Every key is always present, except ``exercise``, which only the notices of an exercise have. An optional value that is
+not known yet is null; it is never left out.
 """
 
 import hashlib
@@ -128,6 +129,8 @@ def notice_document(
         "changes": changed,
         "timestamping": _TIMESTAMPING,
         "timestamp_independent": timestamp_independent,
+        # Only exercises have it, so that the bytes of every other document are as they were.
+        **({"exercise": True} if notice.exercise else {}),
     }  # fmt: skip
 
 

@@ -56,3 +56,5 @@ class Notice:
     #: who reviewed such a release afterwards, and when
     override_reviewed_by: str | None = None
     override_reviewed_at: datetime | None = None
+    #: as of its incident
+    exercise: bool = False

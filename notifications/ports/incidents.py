@@ -47,7 +47,7 @@ class IncidentOverview:
 class IncidentRepository(Protocol):
     """Incidents, the versions of their facts, and the decisions for each customer."""
 
-    def next_ticket_number(self, year: int) -> int:
+    def next_ticket_number(self, year: int, *, exercise: bool = False) -> int:
         """Return the next number of the year, from 1. Committed units of work leave no gap in the numbers."""
         ...
 

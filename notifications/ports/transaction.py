@@ -12,6 +12,7 @@ from notifications.ports.incidents import IncidentRepository
 from notifications.ports.log import LogRepository
 from notifications.ports.notices import NoticeRepository
 from notifications.ports.questions import QuestionRepository
+from notifications.ports.resources import ResourceRepository
 from notifications.ports.responses import ResponseRepository
 from notifications.ports.webhooks import WebhookRepository
 
@@ -87,6 +88,15 @@ class ErasureTransaction(Transaction, Protocol):
     @property
     def erasures(self) -> ErasureRepository:
         """Orders to erase a customer, and completed erasures."""
+        ...
+
+
+class InventoryTransaction(Transaction, Protocol):
+    """One unit of work that also reaches the inventory of resources."""
+
+    @property
+    def resources(self) -> ResourceRepository:
+        """Which customer held which resource."""
         ...
 
 

@@ -89,8 +89,9 @@ class AuditContext:
         detail: Mapping[str, str | int | bool | list[str] | None] | None = None,
         private: Mapping[str, object] | None = None,
         digests: Mapping[str, bytes] | None = None,
+        exercise: bool = False,
     ) -> AuditEntry:
-        """Return an audit entry with this actor and time.
+        """Return an audit entry with this actor and time; ``exercise`` marks it as a part of one.
 
         ``private`` holds names, addresses and free text. The entry holds one commitment to its canonical JSON, named
         ``payload``. The entry also holds one commitment for each of the ``digests``, to exactly these bytes.
@@ -107,6 +108,6 @@ class AuditContext:
             at=self.now,
             actor=self.actor,
             subjects=dict(subjects),
-            detail=dict(detail or {}),
+            detail=dict(detail or {}) | ({"exercise": True} if exercise else {}),
             openings=tuple(openings),
         )

@@ -1,11 +1,20 @@
 """The paragraph of a mail that asks its reader to acknowledge the notice. It is not part of the sealed notice."""
 
 from notifications.wording.catalogues import translate
+from notifications.wording.exercise import marked
 from notifications.wording.formats import moment
 
 
 def invitation(
-    language: str, *, ticket: str, sequence: int, link: str, expires_at: str, wanted_by: str | None, time_zone: str
+    language: str,
+    *,
+    ticket: str,
+    sequence: int,
+    link: str,
+    expires_at: str,
+    wanted_by: str | None,
+    time_zone: str,
+    exercise: bool = False,
 ) -> str:
     """Return the paragraph with the link; line ends are LF.
 
@@ -26,8 +35,9 @@ def invitation(
         "Your organisation wants to have acknowledged by %(time)s. If nobody does, we turn to its other contacts, and"
         " call."
     )
+    title = say("Acknowledge receipt of %(ticket)s, number %(sequence)s")
     parts = (
-        say("Acknowledge receipt of %(ticket)s, number %(sequence)s"),
+        marked(title, language) if exercise else title,
         f"{asked}\n{link}",
         *([] if wanted_by is None else [wanted]),
         say(

@@ -13,7 +13,7 @@ _ADVICE_MAX_CHARACTERS = 240
 
 
 def subject(reader: Reader) -> str:
-    """Return the subject line: TLP label, ticket, sequence, kind and title; shorter than 200 characters."""
+    """Return the subject line: mark of an exercise, TLP label, ticket, sequence, kind, title; under 200 characters."""
     document = reader.document
     line = reader.say(
         "[%(tlp)s] %(ticket)s #%(sequence)s — %(kind)s: %(title)s",
@@ -23,7 +23,7 @@ def subject(reader: Reader) -> str:
         kind=reader.words(f"kind.{document['kind']}"),
         title=reader.phrase(document["title"]).text,
     )
-    return _shortened(line, SUBJECT_MAX_CHARACTERS)
+    return _shortened(reader.heading(line), SUBJECT_MAX_CHARACTERS)
 
 
 def heading(reader: Reader) -> str:
@@ -32,8 +32,8 @@ def heading(reader: Reader) -> str:
     kind = reader.words(f"kind.{reader.document['kind']}")
     nature = reader.words(f"nature.{classification['nature']}")
     if classification["provisional"]:
-        return reader.say("%(kind)s: %(nature)s (provisional)", kind=kind, nature=nature)
-    return reader.say("%(kind)s: %(nature)s", kind=kind, nature=nature)
+        return reader.heading(reader.say("%(kind)s: %(nature)s (provisional)", kind=kind, nature=nature))
+    return reader.heading(reader.say("%(kind)s: %(nature)s", kind=kind, nature=nature))
 
 
 def opening(reader: Reader) -> tuple[Block, ...]:
@@ -61,6 +61,8 @@ def opening(reader: Reader) -> tuple[Block, ...]:
         (say("Next update"), Phrase(_next_update(reader))),
     ]
     blocks: list[Block] = [Paragraph(_first_sentence(reader)), Rows(tuple(rows))]
+    if reader.exercise:
+        blocks.insert(0, Remark(reader.heading(reader.words("exercise.explained"))))
     if document["classification"]["provisional"]:
         blocks.append(Remark(say("This assessment is provisional: facts that are not known yet can still change it.")))
     return tuple(blocks)

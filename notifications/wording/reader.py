@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from notifications.wording.catalogues import SOURCE_LANGUAGE, translate
+from notifications.wording.exercise import marked
 from notifications.wording.formats import moment, number, on_one_line, set_in_french, visible
 from notifications.wording.letter import Phrase, Quote
 from notifications.wording.vocabulary import words
@@ -25,6 +26,15 @@ class Reader:
     def __init__(self, document: Mapping[str, Any], language: str, time_zone: str | None = None) -> None:
         self.document, self.language = document, language
         self._time_zone: str = time_zone or document["customer"]["time_zone"]
+
+    @property
+    def exercise(self) -> bool:
+        """Whether the notice is of an exercise."""
+        return self.document.get("exercise") is True
+
+    def heading(self, text: str) -> str:
+        """Return a heading or subject, behind the mark if the notice is of an exercise."""
+        return marked(text, self.language) if self.exercise else text
 
     def say(self, message: str, **values: object) -> str:
         """Return a message of the catalogue with its values filled in. A literal percent sign is written twice."""

@@ -1,7 +1,7 @@
 """render(document, language): the notice as subject, plain text and HTML. It depends only on the document."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -83,8 +83,8 @@ def letter(document: Mapping[str, Any], language: str, time_zone: str | None = N
         tlp_colour=document["tlp"].partition(":")[2].partition("+")[0].lower(),
         heading=heading(reader),
         opening=opening(reader),
-        sections=sections(reader),
-        footer=footer(reader),
+        sections=tuple(replace(section, heading=reader.heading(section.heading)) for section in sections(reader)),
+        footer=tuple(map(reader.heading, footer(reader))),
     )
 
 

@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 
 from notifications.wording.catalogues import translate
+from notifications.wording.exercise import marked
 from notifications.wording.formats import moment
 from notifications.wording.vocabulary import words
 
 
-def subject(language: str, *, ticket: str, sequence: int, kind: str, tlp: str) -> str:
+def subject(language: str, *, ticket: str, sequence: int, kind: str, tlp: str, exercise: bool = False) -> str:
     """Return the subject line; it contains no fact of the incident."""
     values = {"tlp": tlp, "ticket": ticket, "sequence": sequence, "kind": words(f"kind.{kind}", language)}
 
     def say(message: str) -> str:
         return translate(message, language) % values
 
-    return say("[%(tlp)s] %(ticket)s #%(sequence)s — %(kind)s")
+    line = say("[%(tlp)s] %(ticket)s #%(sequence)s — %(kind)s")
+    return marked(line, language) if exercise else line
 
 
 def text(
@@ -31,6 +33,7 @@ def text(
     console_url: str | None,
     due: Mapping[str, str] | None,
     time_zone: str,
+    exercise: bool = False,
 ) -> str:
     """Return the body; line ends are LF.
 
@@ -52,6 +55,7 @@ def text(
     said = say("%(provider)s has a notice for you: %(ticket)s, number %(sequence)s.")
     compared = say("SHA-256 of the signed document (notice.json), to compare:")
     parts = (
+        *([marked(words("exercise.explained", language), language)] if exercise else []),
         f"{said}\n{kind_words} — {tlp}: {tlp_words}",
         *([] if due is None else [say("This notice is due: %(time)s — %(kind)s.")]),
         where,

@@ -194,6 +194,13 @@ _MESSAGES = {
     "reason.level.not_touched": N_("The service as the customer uses it is not touched."),
     "reason.level.replaced": N_("The customer chose its own levels in the place of this one."),
     "reason.not_bound": N_("No agreement bound the customer at the moment when the provider became aware."),
+    "reason.exercise_without_consent": N_(
+        "This is an exercise, and no contact of the customer takes part in exercises."
+    ),
+    "exercise.explained": N_(
+        "This is an exercise. What it describes did not happen: nothing is affected and no deadline runs. You get it"
+        " because you agreed to take part in exercises."
+    ),
     # Why a mail is a summary.
     "form.chosen": N_("Mails to you are summaries by choice of your organisation."),
     "form.address_unconfirmed": N_(

@@ -54,6 +54,9 @@ class Permission(StrEnum):
     #: webhook endpoints, and the secrets that sign messages to them
     WEBHOOK_READ = "webhook.read"
     WEBHOOK_CHANGE = "webhook.change"
+    #: the inventory: which customer held which resource
+    RESOURCE_READ = "resource.read"
+    RESOURCE_CHANGE = "resource.change"
     #: figures of the service
     METRICS_READ = "metrics.read"
 
@@ -74,15 +77,18 @@ _SOC = (
     | _READS_CUSTOMERS
     | _READS_INCIDENTS
     | {_P.ATTENTION_READ, _P.LOG_READ, _P.NOTICE_OVERRIDE, _P.CHANNEL_READ, _P.CALL_READ, _P.CALL_CHANGE}
+    | {_P.RESOURCE_READ}
 )
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
-    Role.ANALYST: _SOC | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.CHANNEL_CHANGE, _P.RETURNED_READ},
+    Role.ANALYST: _SOC
+    | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.CHANNEL_CHANGE, _P.RETURNED_READ}
+    | {_P.RESOURCE_CHANGE},
     Role.APPROVER: _SOC | {_P.NOTICE_RELEASE},
     Role.ADMINISTRATOR: _OF_EVERYBODY
     | (_READS_CUSTOMERS - {_P.TRAIL_READ})
     | {_P.CUSTOMER_CHANGE, _P.CONTACT_CHANGE, _P.PROFILE_CHANGE, _P.MEMBER_READ, _P.MEMBER_CHANGE, _P.ATTENTION_READ}
-    | {_P.WEBHOOK_CHANGE}
+    | {_P.WEBHOOK_CHANGE, _P.RESOURCE_CHANGE}
     | {_P.ACCOUNT_READ, _P.ACCOUNT_CHANGE, _P.KEY_READ, _P.KEY_CHANGE, _P.SETTING_READ}
     | {_P.CHANNEL_READ, _P.CHANNEL_CHANGE, _P.METRICS_READ},
     Role.CUSTOMER_MEMBER: _OF_A_MEMBER,
@@ -90,10 +96,11 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.AUDITOR: _OF_EVERYBODY
     | _READS_CUSTOMERS
     | _READS_INCIDENTS
-    | {_P.LOG_READ, _P.MEMBER_READ, _P.ACCOUNT_READ, _P.KEY_READ, _P.SETTING_READ, _P.CHANNEL_READ, _P.CALL_READ},
+    | {_P.LOG_READ, _P.MEMBER_READ, _P.ACCOUNT_READ, _P.KEY_READ, _P.SETTING_READ, _P.CHANNEL_READ, _P.CALL_READ}
+    | {_P.RESOURCE_READ},
     Role.SERVICE_ACCOUNT: _OF_EVERYBODY
     | _READS_INCIDENTS
-    | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.ATTENTION_READ, _P.METRICS_READ},
+    | {_P.INCIDENT_DECLARE, _P.INCIDENT_CHANGE, _P.ATTENTION_READ, _P.METRICS_READ, _P.RESOURCE_CHANGE},
 }
 
 #: A program has these never, whatever its role: a customer acknowledges and asks by a person, whose own token may do

@@ -57,6 +57,8 @@ def print_report(made: NotificationReport, rests: ReportSource, names: Mapping[s
     counted = Counter(line.status for line in made.lines)
     said = ", ".join(f"{counted[status]} {status.value}" for status in ReportStatus if counted[status])
     console.print(f"{said or 'no incident yet'}; as of {_time(made.as_of)}")
+    if made.exercises:
+        console.print(f"{made.exercises} exercises, in none of these numbers")
     if alone := [item.index for item in made.overrides if item.kind is OverrideKind.ONE_PERSON]:
         console.print(
             f"{len(alone)} released by the person who wrote them last; no rule required a second person:"
@@ -141,6 +143,7 @@ def print_report_as_json(made: NotificationReport, rests: ReportSource, names: M
         **rests.stated,
         "as_of": timestamp_text(made.as_of),
         "complete": made.complete,
+        "exercises": made.exercises,
         "lines": [_as_json(line, names) for line in made.lines],
         "overridden": [_override_as_json(item, names) for item in made.overrides],
         "incidents": [_count_as_json(item) for item in made.incidents],

@@ -67,12 +67,16 @@ def _print(judgement: Judgement, steps: Sequence[str], what: str, console: Conso
     unreadable = judgement.verdict is Verdict.UNREADABLE
     if step is not None:
         _line(console, number, ("unread", "yellow") if unreadable else ("FAILED", "bold red"), step, reasons)
+    exercise = ""
+    if any(passed.exercise for passed in judgement.steps):
+        exercise = " EXERCISE"
+        console.print(Text("EXERCISE: what this notice describes did not happen", "bold yellow"), soft_wrap=True)
     match judgement.verdict:
         case Verdict.GENUINE:
-            _verdict(console, f"GENUINE: {_GENUINE[what]}", "bold green")
+            _verdict(console, f"GENUINE{exercise}: {_GENUINE[what]}", "bold green")
         case Verdict.CHANGED_OUTSIDE:
             finding = "the signed content is genuine, but the copy was changed outside it; do not believe these parts"
-            _verdict(console, f"CHANGED OUTSIDE: {finding}: {reasons}", "bold yellow")
+            _verdict(console, f"CHANGED OUTSIDE{exercise}: {finding}: {reasons}", "bold yellow")
         case Verdict.UNREADABLE:
             _verdict(console, f"NOT READABLE AS SAVED: the {what} {reasons}; do not trust it before", "bold yellow")
         case Verdict.NOT_GENUINE:

@@ -172,7 +172,8 @@ async def record_reading_of_mail(access: Access, notice_id: UUID, delivery_id: U
         notice = tx.notices.get(notice_id)
         if notice is not None:
             subjects = notice_subjects(notice, tx.customers.pseudonym(notice.customer_id))
-            tx.audit.append([act.entry("delivery.mail_read", subjects=subjects | {"delivery": str(delivery_id)})])
+            subjects |= {"delivery": str(delivery_id)}
+            tx.audit.append([act.entry("delivery.mail_read", subjects=subjects, exercise=notice.exercise)])
 
     await access.write(work)
 

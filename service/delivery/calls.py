@@ -18,6 +18,7 @@ from notifications.errors import NotFoundError
 from notifications.notice import Notice
 from notifications.ports import Page, Transaction
 from notifications.use_cases.notices.manage_calls import nearest_open_tasks
+from notifications.wording.exercise import marked
 
 #: say or guidance -> language -> part -> text
 _WORDS: dict[str, dict[str, dict[str, str]]] = tomllib.loads(
@@ -96,7 +97,12 @@ def task_in_full(tx: Transaction, task_id: UUID, *, provider: str, language: str
         CallRecipient(
             contact,
             call_script(
-                contact.language, reason=task.reason, provider=provider, ticket=item.ticket, contact=contact.name
+                contact.language,
+                reason=task.reason,
+                provider=provider,
+                ticket=item.ticket,
+                contact=contact.name,
+                exercise=item.notice.exercise,
             ),
         )
         for contact in by_turn
@@ -112,13 +118,16 @@ def _with_subject(tx: Transaction, task: CallTask) -> Task:
     return Task(task, notice, customer, incident.ticket, tx.escalations.call_records(task.id))
 
 
-def call_script(language: str, *, reason: CallReason, provider: str, ticket: str, contact: str) -> CallScript:
+def call_script(
+    language: str, *, reason: CallReason, provider: str, ticket: str, contact: str, exercise: bool = False
+) -> CallScript:
     """Return the script of a call, without facts of the incident; in English if there is no text in the language."""
     language = language if language in _WORDS["say"] else "en"
     of_language = _WORDS["say"][language]
 
     def said(part: str) -> str:
-        return of_language[part].format(provider=provider, ticket=ticket, contact=contact)
+        text = of_language[part].format(provider=provider, ticket=ticket, contact=contact)
+        return marked(text, language) if exercise else text
 
     parts = ("opening", "genuine", "waiting", reason.value, "ask", "addresses")
     return CallScript(language, tuple(said(part) for part in parts), said("voicemail"))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 
+from notifications.wording.exercise import marked
+
 #: kind -> language -> subject, what, advice
 _WORDS: dict[str, dict[str, dict[str, str]]] = tomllib.loads(
     (files(__package__) / "alert_wording.toml").read_text(encoding="utf-8")
@@ -24,13 +26,22 @@ class AlertWords:
 
 
 def alert_mail(
-    kind: str, language: str, *, ticket: str, count: int, due_at: datetime | None, url: str | None
+    kind: str,
+    language: str,
+    *,
+    ticket: str,
+    count: int,
+    due_at: datetime | None,
+    url: str | None,
+    exercise: bool = False,
 ) -> AlertWords:
     """Return the text of an alert; in English if the language has no texts. Raises KeyError for an unknown kind."""
     language = language if language in _LABELS else "en"
     subject, what, advice = (
         _WORDS[kind][language][part].format(ticket=ticket, count=count) for part in ("subject", "what", "advice")
     )
+    if exercise:
+        subject, what = marked(subject, language), marked(what, language)
     due, console = _LABELS[language]
     lines = [what, "", advice]
     if due_at is not None:

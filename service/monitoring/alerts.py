@@ -20,6 +20,7 @@ from notifications.mail_address import normal_address
 from notifications.ports import Clock, Identifiers
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.notices.pause_channel import end_pauses, is_paused
+from notifications.wording.exercise import exercise_mark
 from service.audit_log.checkpoint_timestamps import TimestampingState
 from service.audit_log.cosigning import WitnessState
 from service.audit_log.fsck_schedule import FsckState
@@ -120,7 +121,18 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, m
         incident_id=finding.incident_id,
         notice_id=finding.notice_id,
         customer_id=finding.customer_id,
-        what=" ".join(filter(None, (finding.ticket, str(finding.count), due, finding.said))),
+        what=" ".join(
+            filter(
+                None,
+                (
+                    exercise_mark("en") if finding.exercise else "",
+                    finding.ticket,
+                    str(finding.count),
+                    due,
+                    finding.said,
+                ),
+            )
+        ),
         # The attention list shows this state by itself while it lasts, so its alert need not be seen.
         seen_at=act.now if finding.kind == "customer_unreachable" else None,
         seen_by=ACTOR if finding.kind == "customer_unreachable" else None,
@@ -139,6 +151,7 @@ def _raised(tx: AccessTransaction, act: AuditContext, finding: AlertCandidate, m
         "alert.raised",
         subjects=subjects,
         detail={"kind": finding.kind, "count": finding.count, "due_at": due or None},
+        exercise=finding.exercise,
     )
     tx.audit.append([entry])
     return True
@@ -165,7 +178,7 @@ def _mail(
     for address, name, language in recipients.values():
         words = alert_mail(
             finding.kind, language, ticket=finding.ticket, count=finding.count, due_at=finding.due_at,
-            url=provider.console_url,
+            url=provider.console_url, exercise=finding.exercise,
         )  # fmt: skip
         mail = ServiceMail(
             id=act.identifiers.new_id(),

@@ -1,7 +1,7 @@
 """What waits for a person: open questions with their clocks, drafts, held notices, deliveries in trouble."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -11,11 +11,13 @@ from notifications.decision import Verdict
 from notifications.delivery.delivery import DeliveryState
 from notifications.delivery.reachability import CheckSubject, ReachabilityCheck
 from notifications.delivery.webhook import EndpointState
+from notifications.incident import Incident
 from notifications.notice import Notice, NoticeState
 from notifications.ports import Page, Transaction
 from notifications.use_cases.incidents.apply_facts import public_fact_id
 from notifications.use_cases.notices.manage_calls import nearest_open_tasks
 from notifications.use_cases.notices.pause_channel import is_paused
+from notifications.wording.exercise import exercise_mark
 from service.monitoring.notice_findings import OPERATING_KINDS, WITHOUT_INCIDENT, certificate_key
 from service.monitoring.service_findings import NO_REASON
 from service.ports.alerts import Alert
@@ -92,9 +94,17 @@ def attention_list(tx: AccessTransaction, now: datetime, limit: int, *, reads_in
         items += (*pending, *waiting, *undated, *troubled, *calls, *_alerts(tx, open_alerts, tickets, now), *questions)
         longest = max(len(troubled), len(undated), len(questions))
         complete = complete and all_pending and all_waiting and all_calls and longest < limit
+    items = [_marked(item) if tickets.is_exercise(item.incident_id) else item for item in items]
     # What nothing is owed by yet comes last.
     items.sort(key=lambda item: (item.due_at is None, item.due_at or now))
     return AttentionList(items=items, complete=complete)
+
+
+def _marked(item: AttentionItem) -> AttentionItem:
+    """Return what waits in an exercise: it says so, and no deadline was missed."""
+    mark = exercise_mark("en")
+    what = item.what if item.what.startswith(mark) else f"{mark}: {item.what}"
+    return replace(item, what=what, overdue=False)
 
 
 def _unreachable(tx: AccessTransaction, limit: int) -> list[AttentionItem]:
@@ -293,16 +303,23 @@ def _alerts(tx: AccessTransaction, alerts: Sequence[Alert], tickets: "_Tickets",
 
 
 class _Tickets:
-    """Ticket numbers by incident, each looked up once."""
+    """Incidents, each looked up once."""
 
     def __init__(self, tx: Transaction) -> None:
         self._tx = tx
-        self._known: dict[UUID, str] = {}
+        self._known: dict[UUID, Incident] = {}
 
     def of(self, incident_id: UUID) -> str:
+        """Return the ticket number."""
+        return self._incident(incident_id).ticket
+
+    def is_exercise(self, incident_id: UUID | None) -> bool:
+        """Return whether an item is about an exercise."""
+        return incident_id is not None and self._incident(incident_id).exercise
+
+    def _incident(self, incident_id: UUID) -> Incident:
         if incident_id not in self._known:
-            incident = self._tx.incidents.require(incident_id)
-            self._known[incident_id] = incident.ticket
+            self._known[incident_id] = self._tx.incidents.require(incident_id)
         return self._known[incident_id]
 
 

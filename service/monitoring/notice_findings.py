@@ -75,6 +75,8 @@ class AlertCandidate:
     customer_id: UUID | None = None
     #: False if no mail is sent for it
     mailed: bool = True
+    #: about an exercise; its words say so
+    exercise: bool = False
     #: what others said of it, in one line, for who looks at the board; in no mail and in no entry
     said: str = ""
 
@@ -214,6 +216,7 @@ def _drafts(tx: AccessTransaction, now: datetime, stages: Stages) -> list[AlertC
             count=sum(drafts.count for drafts in alike),
             due_at=due_at,
             incident_id=incident_id,
+            exercise=_is_exercise(tx, incident_id),
         )
         for (incident_id, due_at, stage), alike in waiting.items()
     ]
@@ -248,6 +251,7 @@ def _waiting(tx: AccessTransaction, waiting: WaitingNotices, kind: str, now: dat
         count=waiting.count,
         due_at=waiting.due_at,
         incident_id=waiting.incident_id,
+        exercise=_is_exercise(tx, waiting.incident_id),
     )
 
 
@@ -316,7 +320,13 @@ def _of_notice(tx: AccessTransaction, notice: Notice, key: str, kind: str) -> Al
         incident_id=notice.incident_id,
         notice_id=notice.id,
         customer_id=notice.customer_id,
+        exercise=notice.exercise,
     )
+
+
+def _is_exercise(tx: AccessTransaction, incident_id: UUID) -> bool:
+    incident = tx.incidents.get(incident_id)
+    return incident is not None and incident.exercise
 
 
 def _ticket(tx: AccessTransaction, incident_id: UUID) -> str:

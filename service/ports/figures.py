@@ -49,7 +49,7 @@ class StoreFigures:
 
     queues: tuple[QueueFigures, ...]
     log: LogFigures
-    #: number of notices that are not sealed, by state: ``draft``, ``released``
+    #: number of notices that are not sealed, without those of exercises, by state: ``draft``, ``released``
     unsealed: Mapping[str, int]
     #: nearest deadline of these notices, by state
     unsealed_deadlines: Mapping[str, datetime]
@@ -67,6 +67,8 @@ class StoreFigures:
     endpoints: Mapping[str, int] = field(default_factory=dict)
     #: calls that wait for a person
     open_calls: int = 0
+    #: exercises that are not closed; they are in none of the numbers of notices
+    open_exercises: int = 0
     #: channels that are paused now
     paused: frozenset[str] = frozenset()
 

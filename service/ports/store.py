@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from notifications.ports.transaction import ErasureTransaction
+from notifications.ports.transaction import ErasureTransaction, InventoryTransaction
 from service.ports.accounts import AccountRepository
 from service.ports.alerts import AlertRepository
 from service.ports.board import BoardRepository
 from service.ports.credentials import CredentialRepository
 from service.ports.drafts import DraftRepository
+from service.ports.events import EventRepository
 from service.ports.figures import FigureRepository
 from service.ports.mails import MailRepository
 from service.ports.search import SearchRepository
@@ -18,7 +19,7 @@ from service.ports.tokens import TokenRepository
 ResultT = TypeVar("ResultT")
 
 
-class AccessTransaction(ErasureTransaction, Protocol):
+class AccessTransaction(ErasureTransaction, InventoryTransaction, Protocol):
     """One unit of work that also reaches accounts, credentials, the service's own mails and alerts.
 
     As in ``Transaction``. These repositories write no audit entry: the caller that changes something appends its own.
@@ -62,6 +63,11 @@ class AccessTransaction(ErasureTransaction, Protocol):
     @property
     def figures(self) -> FigureRepository:
         """Numbers about the store."""
+        ...
+
+    @property
+    def events(self) -> EventRepository:
+        """What happened to incidents, in the order of commits."""
         ...
 
     @property

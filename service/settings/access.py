@@ -46,6 +46,11 @@ class LimitSettings(Part):
         description="Bodies of all requests that are held in memory at once. At least the largest body of a request. "
         "A request beyond it is answered with 503.",
     )
+    max_import_bytes: int = Field(
+        default=300_000_000,
+        ge=1_000,
+        description="Largest file of resources that is imported; it is read as it comes, through a temporary file.",
+    )
     max_connections: int = Field(
         default=1000,
         ge=1,

@@ -28,6 +28,7 @@ from service.web.api.incidents import (
     assessments,
     board,
     drafts,
+    events,
     incidents,
     people,
     statements,
@@ -36,8 +37,10 @@ from service.web.api.limits import RequestLimits
 from service.web.api.notices import acknowledgements, call_tasks, escalation, inbox, notices, questions
 from service.web.api.operations import attention, channels, keys, search, settings
 from service.web.api.requests import ApiContext
+from service.web.api.resources import resources as inventory
 from service.web.api.schemas import add_routes
 from service.web.console.routes import ConsoleParts, install_console
+from service.web.live import LiveEvents
 
 _OPENAPI = "/api/v1/openapi.json"
 
@@ -77,6 +80,7 @@ def create_app(
     app.state.authenticator = authenticator
     app.state.probes = probes
     app.state.metrics = context.metrics
+    app.state.live = LiveEvents(context.unit_of_work, authenticator, context.clock)
     resources = (
         assessments,
         affected_customers,
@@ -86,6 +90,7 @@ def create_app(
         incidents,
         drafts,
         alerts,
+        events,
         notices,
         acknowledgements,
         questions,
@@ -116,6 +121,7 @@ def create_app(
         trail,
         webhooks,
         erasures,
+        inventory,
     )
     add_routes(app, *(resource.router for resource in resources), erasures.of_strangers, health.router, metrics.router)
     add_routes(app, log_router(public=context.settings.log.public))

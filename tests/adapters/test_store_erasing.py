@@ -36,8 +36,10 @@ from support.records import (
     make_entry,
     make_facts,
     make_incident,
+    make_lookup,
     make_notice,
     make_profile,
+    make_resource,
     make_sealed,
 )
 from support.serving_records import (
@@ -73,6 +75,7 @@ KEPT = {
     "erasures": "by pseudonym",
     "incident_drafts": "encrypted, and erased after 14 days at most",
     "incidents": "shared; what they say of a customer stands in the facts",
+    "resource_snapshots": "a number and a time",
     "throttles": "keyed digests that end by themselves",
     "ticket_counters": "a counter",
 }
@@ -158,6 +161,8 @@ class House:
         tx.escalations.add_call_record(make_call_record(task, self.contact, spoke_to=word))
         tx.escalations.save_call_task(replace(task, state=CallTaskState.DONE, closed_at=NOW, version=2), 1)
         tx.customers.add_reachability_checks([make_check(self.customer, reason=word)])
+        tx.resources.add([make_resource(self.customer, name=word, host=word)])
+        tx.resources.add_lookup(make_lookup(self.customer, hosts=(word,)))
         tx.alerts.add(make_alert(key=f"k:{word}", customer_id=self.customer.id, what=f"Maison {word}"))
         tx.sessions.add_link(make_link(subject_id=self.contact.id, binding=box, digest=word.encode().ljust(32)))
         tx.mails.add(make_mail(recipient=box, recipient_name=word))

@@ -7,6 +7,13 @@ from uuid import UUID, uuid4
 
 from notifications.audit.entry import AuditEntry, Opening
 from notifications.classification import Nature
+from notifications.customer.inventory import (
+    ConcernedCustomer,
+    FailedPart,
+    HeldResource,
+    InventoryKind,
+    ResourceLookup,
+)
 from notifications.customer.records import AgreementBinding, Contact, ContactRole, Customer, LevelChoice, ProfileVersion
 from notifications.decision import Decision, DueKind, Reason, Verdict
 from notifications.delivery.delivery import ChannelKind, Delivery, DeliveryAttempt, DeliveryState, Outcome, OutcomeKind
@@ -80,6 +87,19 @@ def make_binding(customer, **changes):
 def make_profile(customer, version=1, **changes):
     choices = (LevelChoice(impacts=("I1",), data_harm=(Property.INTEGRITY,)), LevelChoice())
     return replace(ProfileVersion(uuid4(), customer.id, version, choices, NOW, after(hours=1), "token:a"), **changes)
+
+
+def make_resource(customer, **changes):
+    made = HeldResource(
+        customer.id, InventoryKind.VOLUME, f"vol-{next(_numbers)}", "Dossiers", "iaas", "fr1", "fr1-b", "st-07", NOW,
+        after(hours=1), after(hours=2),
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def make_lookup(customer, **fields):
+    proposed = (ConcernedCustomer(customer.id, 3),)
+    return ResourceLookup(uuid4(), NOW, "account:a", FailedPart(NOW, None, **fields), proposed)
 
 
 def make_facts(**changes):

@@ -86,6 +86,10 @@ async def build_world(running, api):
         item["customer_id"]: item for item in (await ok(api.get(f"/incidents/{draft_incident['id']}/notices")))["items"]
     }
     await running.sink.wait_for(2, timeout_seconds=60)
+    for item in customers:
+        await ok(api.put(f"/customers/{item['id']}/resources/volume/vol-{item['name']}", json={"host": "st-07"}))
+    at = {"at": (datetime.now(UTC) + timedelta(seconds=1)).isoformat(), "hosts": ["st-07"]}
+    lookup = await ok(api.post("/resources/lookup", json=at))
     # This account makes no requests; others read and change it.
     subject, _ = await account(running, "subject")
     for names, item in ((world.own, customers[0]), (world.foreign, customers[1])):
@@ -114,6 +118,9 @@ async def build_world(running, api):
             "question_id": "00000000-0000-4000-8000-000000000000",
             "alert_id": "00000000-0000-4000-8000-000000000000",
             **dict.fromkeys(("grant_id", "member_id"), "00000000-0000-4000-8000-000000000000"),
+            "lookup_id": lookup["id"],
+            "kind": "machine",
+            "identifier": "vm-1",
             "account_id": str(subject.id),
         }
     own = world.own["customer_id"]

@@ -27,6 +27,9 @@ def report_section(builder: BundleReportBuilder) -> Iterator[bytes]:
     words, found = words_of(builder.header.language), builder.findings()
     as_of, basis = builder.as_of()
     yield f"<h2>{html.escape(words['account'])}</h2>\n".encode()
+    if found.exercises:
+        counted = Template(words["exercises_counted"]).substitute(number=found.exercises)
+        yield f"<p>{html.escape(counted)}</p>\n".encode()
     if not found.lines:
         yield f"<p>{html.escape(words['account_none'])}</p>\n".encode()
         return

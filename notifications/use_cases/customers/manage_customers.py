@@ -55,6 +55,7 @@ class ContactDraft:
     #: the person who enters it vouches that the address is the contact's; no mailed link was used
     address_confirmed: bool = False
     phone: str | None = None
+    takes_exercises: bool = False
 
 
 def register_customer(
@@ -213,6 +214,7 @@ def add_contact(tx: Transaction, act: AuditContext, customer_id: UUID, draft: Co
         smime_certificate=draft.smime_certificate,
         verified_at=act.now if draft.address_confirmed else None,
         phone=draft.phone,
+        takes_exercises=draft.takes_exercises,
     )
     tx.customers.add_contact(contact)
     tx.audit.append([_contact_entry(tx, act, "contact.added", contact), *_new_confirmation(tx, act, None, contact)])
@@ -249,6 +251,7 @@ def change_contact(
         smime_certificate=draft.smime_certificate,
         verified_at=act.now if verified_at is None and draft.address_confirmed else verified_at,
         phone=draft.phone,
+        takes_exercises=draft.takes_exercises,
         version=before.version + 1,
     )
     tx.customers.save_contact(contact, before.version)

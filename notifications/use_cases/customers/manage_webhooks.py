@@ -29,6 +29,7 @@ class EndpointDraft:
     description: str
     #: whether notices are sent to it
     active: bool = True
+    takes_exercises: bool = False
 
 
 def existing_endpoint(tx: Transaction, customer_id: UUID, endpoint_id: UUID) -> WebhookEndpoint:
@@ -57,6 +58,7 @@ def add_endpoint(tx: Transaction, act: AuditContext, customer_id: UUID, draft: E
         state_reason=None if draft.active else "disabled as it was added",
         created_at=act.now,
         created_by=act.actor,
+        takes_exercises=draft.takes_exercises,
     )
     tx.webhooks.add(endpoint)
     _log(tx, act, "webhook.added", endpoint)
@@ -88,6 +90,7 @@ def change_endpoint(
         state_reason=reason,
         failing_since=None if reactivated else endpoint.failing_since,
         version=expected_version + 1,
+        takes_exercises=draft.takes_exercises,
     )
     tx.webhooks.save(changed, expected_version)
     _log(tx, act, "webhook.changed", changed)

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from uuid import UUID
 
 from notifications.audit.entry import AuditEntry
 from notifications.canonical_json import timestamp_text
 from notifications.classification import Classification
-from notifications.decision import Decision, Verdict
+from notifications.customer.records import takes_part
+from notifications.decision import Decision, Verdict, without_consent
 from notifications.errors import Fault, InvalidInputError
 from notifications.incident import Answer, Incident, IncidentFacts
 from notifications.notice import Notice, NoticeState
@@ -56,8 +57,9 @@ def apply_facts(
        reference agreement. Record the facts about single customers in an entry per customer.
     2. Record each decision that is new or changed, whether the customer is notified or not. Its audit entry also states
        the effect on the customer's draft.
-    3. For each customer: draft a notice that is owed, update an unreleased draft, or withdraw a draft that is no longer
-       owed. If the customer was already notified and relevant facts changed, draft an update or a correction.
+    3. A customer without a contact that takes part in exercises has no notice of one; the decision says so.
+       For each other customer: draft a notice that is owed, update an unreleased draft, or withdraw a draft that is no
+       longer owed. If the customer was already notified and relevant facts changed, draft an update or a correction.
     4. Write everything with its audit entries, and the overview by which lists find the incident, in the caller's
        transaction.
     """
@@ -74,12 +76,17 @@ def apply_facts(
     for case in customer_cases(tx):
         customer_id = case.customer.id
         decision = decider.decide(case)
+        takes_no_part = incident.exercise and not takes_part(tx.customers.contacts(customer_id))
+        if takes_no_part:
+            decision = without_consent(decision)
         tally[decision.verdict] += 1
         if decision.verdict is Verdict.PENDING:
             pending.append(decision)
         earlier = before.get(customer_id)
         pseudonym = tx.customers.pseudonym(customer_id)
         notice = next_notice(act, incident, case, decider, decision, notices.get(customer_id, ()), notified)
+        if takes_no_part and notice is not None:
+            notice = replace(notice, state=NoticeState.WITHDRAWN) if notice.version > 1 else None
         if notice is not None:
             (saved if notice.version > 1 else added).append(notice)
         if earlier is None or earlier.decision != decision:
@@ -180,6 +187,7 @@ def _facts_entry(
             "grounds": [f"{ground.id}:{ground.holds.value}" for ground in classification.grounds],
         },
         private={"facts": shared},
+        exercise=incident.exercise,
     )
 
 
@@ -200,6 +208,7 @@ def _effect_entries(tx: Transaction, act: AuditContext, incident: Incident) -> I
                     "affected": None if stated is None else stated.affected.value,
                 },
                 private={"affected": stated},
+                exercise=incident.exercise,
             )
 
 
@@ -234,6 +243,7 @@ def _decision_entry(
             "due_kind": decision.due_kind.value if decision.due_kind else None,
             "target_at": timestamp_text(decision.target_at) if decision.target_at else None,
         },
+        exercise=incident.exercise,
     )
 
 
@@ -256,6 +266,7 @@ def _notice_entry(act: AuditContext, notice: Notice, ticket: str, pseudonym: str
             "due_at": timestamp_text(notice.due_at),
             "due_kind": notice.due_kind,
         },
+        exercise=notice.exercise,
     )
 
 

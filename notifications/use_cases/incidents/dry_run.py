@@ -6,8 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from notifications.classification import Classification
-from notifications.customer.records import Customer, LevelChoice, ProfileVersion
-from notifications.decision import Decision
+from notifications.customer.records import Customer, LevelChoice, ProfileVersion, takes_part
+from notifications.decision import Decision, without_consent
 from notifications.incident import Incident, IncidentFacts, PossibleDuplicate, possible_duplicates, validate_facts
 from notifications.ports import Page, Transaction
 from notifications.use_cases.incidents.apply_facts import verify_customers_exist
@@ -53,35 +53,54 @@ class ProfileDryRun:
     differing: tuple[tuple[Incident, Decision, Decision], ...]
 
 
-def dry_run_incident(tx: Transaction, now: datetime, facts: IncidentFacts, agreements: Agreements) -> IncidentDryRun:
+def dry_run_incident(
+    tx: Transaction, now: datetime, facts: IncidentFacts, agreements: Agreements, *, exercise: bool = False
+) -> IncidentDryRun:
     """Return the decision for every customer; raises InvalidInputError as ``record_incident`` does."""
-    return _dry_run(tx, now, facts, agreements, customer_cases(tx))
+    return _dry_run(tx, now, facts, agreements, customer_cases(tx), exercise=exercise)
 
 
-def foresee_incident(tx: Transaction, now: datetime, facts: IncidentFacts, agreements: Agreements) -> Foresight:
+def foresee_incident(
+    tx: Transaction, now: datetime, facts: IncidentFacts, agreements: Agreements, *, exercise: bool = False
+) -> Foresight:
     """Return a dry run with the next question and possible duplicates; raises as ``dry_run_incident``."""
     cases = customer_cases(tx)
-    dry_run = _dry_run(tx, now, facts, agreements, cases)
+    dry_run = _dry_run(tx, now, facts, agreements, cases, exercise=exercise)
     return Foresight(
         dry_run,
         next_question(facts, cases, agreements, dry_run.classification),
-        duplicates_of(tx, facts),
+        duplicates_of(tx, facts, exercise=exercise),
     )
 
 
-def duplicates_of(tx: Transaction, facts: IncidentFacts) -> tuple[PossibleDuplicate, ...]:
-    """Return the newest incidents that may be the same as one that is about to be declared."""
+def duplicates_of(tx: Transaction, facts: IncidentFacts, *, exercise: bool = False) -> tuple[PossibleDuplicate, ...]:
+    """Return the newest incidents that may be the same as one that is about to be declared.
+
+    An incident is never the same as an exercise.
+    """
     incidents, _ = tx.incidents.page(Page(COMPARED_MAX))
-    return possible_duplicates(facts, incidents)
+    return possible_duplicates(facts, (incident for incident in incidents if incident.exercise == exercise))
 
 
 def _dry_run(
-    tx: Transaction, now: datetime, facts: IncidentFacts, agreements: Agreements, cases: Sequence[CustomerCase]
+    tx: Transaction,
+    now: datetime,
+    facts: IncidentFacts,
+    agreements: Agreements,
+    cases: Sequence[CustomerCase],
+    *,
+    exercise: bool,
 ) -> IncidentDryRun:
     validate_facts(facts, agreements.reference, now)
     verify_customers_exist(tx, facts)
     decider = CustomerDecider(facts, agreements)
-    return IncidentDryRun(decider.reference, tuple((case.customer, decider.decide(case)) for case in cases))
+
+    def decide(case: CustomerCase) -> Decision:
+        decision = decider.decide(case)
+        takes_no_part = exercise and not takes_part(tx.customers.contacts(case.customer.id))
+        return without_consent(decision) if takes_no_part else decision
+
+    return IncidentDryRun(decider.reference, tuple((case.customer, decide(case)) for case in cases))
 
 
 def dry_run_profile(
@@ -111,7 +130,7 @@ def dry_run_profile(
     while True:
         incidents, cursor = tx.incidents.page(Page(_PAGE, cursor))
         for incident in incidents:
-            if incident.facts.aware_at < since:
+            if incident.facts.aware_at < since or incident.exercise:
                 continue
             examined += 1
             decider = CustomerDecider(incident.facts, agreements)

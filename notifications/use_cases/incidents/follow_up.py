@@ -161,6 +161,7 @@ def _draft(
         created_at=act.now,
         created_by=act.actor,
         drafted_by=act.actor,
+        exercise=incident.exercise,
     )
 
 

@@ -111,6 +111,7 @@ def review_override(tx: Transaction, act: AuditContext, notice_id: UUID, expecte
             "override.reviewed",
             subjects=notice_subjects(notice, tx.customers.pseudonym(notice.customer_id)),
             detail={"sequence": notice.sequence, "released_by": notice.released_by},
+            exercise=notice.exercise,
         )
     ])  # fmt: skip
     return reviewed
@@ -174,6 +175,7 @@ def _override(
                 "own_draft": notice.drafted_by == act.actor,
             },
             private={"reason": reason},
+            exercise=notice.exercise,
         )
         for notice in released
     ])  # fmt: skip
@@ -205,6 +207,7 @@ def _released(tx: Transaction, act: AuditContext, drafts: list[Notice], override
                     "drafted_by": draft.drafted_by or None,
                     "override": override_reason is not None,
                 },
+                exercise=notice.exercise,
             )
         )
         released.append(notice)

@@ -74,6 +74,7 @@ def acknowledge_notice(
             subjects=subjects,
             detail={"event": EVENT_OF_ACT["notice.acknowledged"].value, "via": via.value, "noted": note is not None},
             private={"note": note},
+            exercise=notice.exercise,
         )
     ])  # fmt: skip
     # 4.
@@ -99,6 +100,7 @@ def open_notice(tx: Transaction, act: AuditContext, notice_id: UUID) -> bool:
             "notice.opened",
             subjects=notice_subjects(notice, tx.customers.pseudonym(notice.customer_id)),
             detail={"event": EVENT_OF_ACT["notice.opened"].value},
+            exercise=notice.exercise,
         )
     ])  # fmt: skip
     return True

@@ -31,7 +31,7 @@ def ask_question(tx: Transaction, act: AuditContext, notice_id: UUID, text: str)
     question = Question(act.identifiers.new_id(), notice_id, notice.customer_id, act.actor, act.now, text)
     tx.questions.add(question)
     subjects = _subjects(tx, notice) | {"question": str(question.id)}
-    tx.audit.append([act.entry("question.asked", subjects=subjects, private={"text": text})])
+    tx.audit.append([act.entry("question.asked", subjects=subjects, private={"text": text}, exercise=notice.exercise)])
     return question
 
 
@@ -73,6 +73,7 @@ def answer_question(
             subjects=_subjects(tx, notice) | {"question": str(question_id)},
             detail={"answering_notice": None if notice_id is None else str(notice_id), "replied": reply is not None},
             private={"text": reply},
+            exercise=notice.exercise,
         )
     ])  # fmt: skip
     return answered
@@ -105,6 +106,7 @@ def give_feedback(
             subjects=_subjects(tx, notice),
             detail={"helped": helped.value, "noted": said is not None},
             private={"words": said},
+            exercise=notice.exercise,
         )
     ])  # fmt: skip
     return feedback

@@ -152,6 +152,10 @@ def _unusable(due: DueDelivery, delivering: DeliveryDependencies) -> Outcome | N
     is_webhook = channel is ChannelKind.WEBHOOK
     if (delivering.webhook is None) if is_webhook else (channel not in delivering.channels):
         return Outcome.failure(OutcomeKind.REFUSED_HERE, f"no {channel.value} channel is configured")
+    # The consent may have been withdrawn since the delivery was queued.
+    agreeing = due.contact if endpoint is None else endpoint
+    if due.notice.exercise and agreeing is not None and not agreeing.takes_exercises:
+        return Outcome.failure(OutcomeKind.PERMANENT_FAILURE, "takes part in no exercise any more")
     if not is_webhook:
         return None
     if endpoint is None or not endpoint.customer_id == due.notice.customer_id == due.delivery.customer_id:
@@ -248,7 +252,10 @@ def _request_to_acknowledge(
         language,
         link=link.url,
         expires_at=link.expires_at,
-        wanted_by=None if within is None or sealed_at is None else sealed_at + timedelta(seconds=within),
+        # An exercise is not escalated.
+        wanted_by=None
+        if within is None or sealed_at is None or due.notice.exercise
+        else sealed_at + timedelta(seconds=within),
         time_zone=time_zone,
     )
 
@@ -387,4 +394,5 @@ def _attempt_entry(record: _Record, pseudonym: str) -> AuditEntry:
             "queue_id": outcome.queue_id,
             "remote": outcome.remote,
         },
+        exercise=due.notice.exercise,
     )

@@ -133,7 +133,7 @@ def adopt_failed(tx: Transaction, act: AuditContext, limit: int) -> list[UUID]:
         if delivery.state is not DeliveryState.FAILED or tx.escalations.get(delivery.notice_id) is not None:
             continue
         notice = tx.notices.get(delivery.notice_id)
-        if notice is None or notice.state is not NoticeState.SEALED:
+        if notice is None or notice.state is not NoticeState.SEALED or notice.exercise:
             continue
         tx.escalations.add(Escalation(notice.id, notice.customer_id, notice.due_at, None, act.now))
         adopted.append(notice.id)

@@ -272,4 +272,5 @@ def _entry(
             "reporting_mta": report.reporting_mta,
             "recipients": [recipient.final_recipient for recipient in report.recipients],
         },
+        exercise=notice is not None and notice.exercise,
     )

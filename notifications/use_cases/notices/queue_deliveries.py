@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from notifications.audit.entry import AuditEntry
-from notifications.customer.records import Contact, recipients
+from notifications.customer.records import Contact, recipients, takes_part
 from notifications.delivery.delivery import (
     ChannelKind,
     Delivery,
@@ -42,15 +42,25 @@ CONSOLE = Target(ChannelKind.CONSOLE)
 
 
 def first_targets(
-    contacts: Sequence[Contact], endpoints: Sequence[WebhookEndpoint], earlier_deliveries: Iterable[Delivery] = ()
+    contacts: Sequence[Contact],
+    endpoints: Sequence[WebhookEndpoint],
+    earlier_deliveries: Iterable[Delivery] = (),
+    *,
+    exercise: bool = False,
 ) -> list[Target]:
     """Return the recipients of a notice at sealing.
 
     These are the console, the contacts on which it is served (11.1.1.2) and every active endpoint. Updates use the same
     channel as the first notification (11.1.1.2), so every contact that an earlier notice of the incident reached gets
     it too, also a fallback contact. ``earlier_deliveries`` are the deliveries of these notices. A contact or endpoint
-    that is not active gets nothing.
+    that is not active gets nothing. The notice of an exercise goes only to contacts and endpoints that agreed to it. If
+    no contact did, it goes nowhere: it does not wait in the console either.
     """
+    if exercise:
+        if not takes_part(contacts):
+            return []
+        contacts = [contact for contact in contacts if contact.takes_exercises]
+        endpoints = [endpoint for endpoint in endpoints if endpoint.takes_exercises]
     served = {contact.id for contact in recipients(contacts)}
     served |= {
         delivery.contact_id
@@ -86,7 +96,10 @@ def targets_of(tx: Transaction, notice: Notice) -> list[Target]:
             for delivery in tx.deliveries.of_notice(earlier.id)
         ]
     return first_targets(
-        tx.customers.contacts(notice.customer_id), tx.webhooks.endpoints(notice.customer_id), earlier_deliveries
+        tx.customers.contacts(notice.customer_id),
+        tx.webhooks.endpoints(notice.customer_id),
+        earlier_deliveries,
+        exercise=notice.exercise,
     )
 
 
@@ -123,4 +136,5 @@ def queued_entry(act: AuditContext, notice: Notice, pseudonym: str, delivery: De
         | {"delivery": str(delivery.id)}
         | {name: str(identifier) for name, identifier in parties.items() if identifier is not None},
         detail={"channel": delivery.channel.value, "cause": delivery.cause.value},
+        exercise=notice.exercise,
     )

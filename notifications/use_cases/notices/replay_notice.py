@@ -24,6 +24,8 @@ def replay_notice(
     """
     if notice.state is not NoticeState.SEALED:
         raise StateConflictError("the notice is not sealed yet")
+    if notice.exercise and not endpoint.takes_exercises:
+        raise StateConflictError("the notice is of an exercise, and the endpoint takes none")
     known = tx.deliveries.get(delivery_id(notice.id, ChannelKind.WEBHOOK, None, endpoint.id))
     pseudonym = tx.customers.pseudonym(notice.customer_id)
     if known is None:
@@ -40,5 +42,5 @@ def replay_notice(
     tx.deliveries.save(again, known.attempts)
     subjects = notice_subjects(notice, pseudonym) | {"delivery": str(known.id), "endpoint": str(endpoint.id)}
     detail = {"channel": known.channel.value, "cause": DeliveryCause.REPLAY.value, "attempts": known.attempts}
-    tx.audit.append([act.entry("delivery.requeued", subjects=subjects, detail=detail)])
+    tx.audit.append([act.entry("delivery.requeued", subjects=subjects, detail=detail, exercise=notice.exercise)])
     return again

@@ -102,6 +102,9 @@ async def commit_seal(notice_id: UUID, sealing: SealingDependencies) -> bool:
     prepared = await sealing.unit_of_work.read(lambda tx: _compose(tx, notice_id, sealing))
     if prepared is None:
         return False
+    if prepared.notice.exercise and not prepared.targets:
+        await hold_notice(notice_id, "no contact of the customer takes part in exercises any more", sealing)
+        return False
     composed = prepared.composed
     # 2.
     try:
@@ -231,6 +234,7 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependenc
                 "mail_recipients": sum(target.channel is ChannelKind.EMAIL for target in prepared.targets),
             },
             digests={name: hashlib.sha256(part).digest() for name, part in parts.items()},
+            exercise=notice.exercise,
         )
         tx.notices.add_seal(sealed, entry.id)
         tx.notices.save(
@@ -245,7 +249,9 @@ def _commit(prepared: _Prepared, sealed: SealedNotice, sealing: SealingDependenc
         )
         tx.deliveries.add(deliveries)
         reachable = any(target.channel is not ChannelKind.CONSOLE for target in prepared.targets)
-        begin_escalation(tx, notice, sealed.sealed_at, sealing.escalation, reachable=reachable)
+        # An exercise calls nobody and turns to nobody else.
+        if not notice.exercise:
+            begin_escalation(tx, notice, sealed.sealed_at, sealing.escalation, reachable=reachable)
         tx.audit.append([
             entry,
             *(queued_entry(act, notice, pseudonym, delivery) for delivery in deliveries),
@@ -294,6 +300,7 @@ async def hold_notice(notice_id: UUID, reason: str, sealing: SealingDependencies
                 subjects=notice_subjects(notice, tx.customers.pseudonym(notice.customer_id)),
                 detail={"sequence": notice.sequence},
                 private={"reason": reason},
+                exercise=notice.exercise,
             )
         ])  # fmt: skip
 
@@ -322,6 +329,7 @@ async def obtain_timestamp(notice_id: UUID, sealing: SealingDependencies) -> Non
                 subjects=notice_subjects(notice, tx.customers.pseudonym(notice.customer_id)),
                 detail={"sequence": notice.sequence},
                 digests={"timestamp": hashlib.sha256(token).digest()},
+                exercise=notice.exercise,
             )
         ])  # fmt: skip
 

@@ -11,6 +11,7 @@ from service.auth.scope.log import ScopedAudit, ScopedLog
 from service.auth.scope.notices import ScopedNotices
 from service.auth.scope.operations import ScopedAlerts, ScopedDrafts, ScopedFigures, ScopedMails, ScopedResponses
 from service.auth.scope.questions import ScopedQuestions
+from service.auth.scope.resources import ScopedResources
 from service.auth.scope.search import ScopedSearch
 from service.auth.scope.visibility import OutOfScopeError
 from service.auth.scope.webhooks import ScopedWebhooks
@@ -45,6 +46,7 @@ class ScopedTransaction:
         self.sessions = ScopedSessions(tx, scope)
         self.tokens = ScopedTokens(tx, scope)
         self.mails = ScopedMails(tx, scope)
+        self.resources = ScopedResources(tx, scope)
         self.drafts = ScopedDrafts(tx, scope)
         self.alerts = ScopedAlerts(tx, scope)
         self.figures = ScopedFigures(tx, scope)

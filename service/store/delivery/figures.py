@@ -31,11 +31,12 @@ _FAILED = compiled_text(
     " GROUP BY channel ORDER BY channel"
 )
 _UNSEALED = compiled_text(
-    "SELECT state, count(*), min(due_at) FROM notices WHERE state IN ('draft', 'released') GROUP BY state"
+    "SELECT state, count(*), min(due_at) FROM notices WHERE state IN ('draft', 'released')"
+    " AND NOT exercise GROUP BY state"
 )
 _HELD = compiled_text(
     "SELECT hold_reason, count(*) FROM notices WHERE state = 'released' AND hold_reason IS NOT NULL"
-    " GROUP BY hold_reason ORDER BY hold_reason"
+    " AND NOT exercise GROUP BY hold_reason ORDER BY hold_reason"
 )
 _OWED = compiled_text("SELECT kind, count(*) FROM owed_evidence GROUP BY kind")
 _MAILS = compiled_text(
@@ -49,6 +50,7 @@ _WITHOUT_CONTACT = compiled_text(
     " (SELECT 1 FROM contacts WHERE contacts.customer_id = customers.id AND contacts.active)"
 )
 _ENDPOINTS = compiled_text("SELECT state, count(*) FROM webhook_endpoints GROUP BY state ORDER BY state")
+_EXERCISES = compiled_text("SELECT count(*) FROM incidents WHERE state = 'open' AND exercise")
 _CALLS = compiled_text("SELECT count(*) FROM call_tasks WHERE state = 'open'")
 _PAUSED = compiled_text("SELECT channel FROM channel_pauses WHERE until IS NULL OR until > :now", "now")
 _SIZE = compiled_text("SELECT coalesce(max(size), 0) FROM log_checkpoints")
@@ -88,6 +90,7 @@ class FigureRecords(Records):
             without_contact=0 if customers is None else customers[0],
             endpoints=self._counted(_ENDPOINTS),
             open_calls=0 if calls is None else calls[0],
+            open_exercises=self._number(_EXERCISES),
             paused=frozenset(row[0] for row in self._session.all(_PAUSED, (at,))),
         )
 

@@ -15,11 +15,11 @@ ENDPOINT_BY_ID = ENDPOINTS.by("id")
 SECRETS_OF_ENDPOINT = SECRETS.by("endpoint_id", ordered=True)
 _OF_CUSTOMER = ENDPOINTS.by("customer_id", ordered=True)
 _ALL_ENDPOINTS, _ALL_SECRETS = ENDPOINTS.by(ordered=True), SECRETS.by(ordered=True)
-_CHANGED = ("url", "description", "state", "state_reason", "failing_since", "last_success_at")
+_CHANGED = ("url", "description", "state", "state_reason", "failing_since", "last_success_at", "takes_exercises")
 _UPDATE = compiled_text(
     "UPDATE webhook_endpoints SET url = :url, description = :description, state = :state,"
     " state_reason = :state_reason, failing_since = :failing_since, last_success_at = :last_success_at,"
-    " version = :version WHERE id = :id AND version = :expected",
+    " takes_exercises = :takes_exercises, version = :version WHERE id = :id AND version = :expected",
     *_CHANGED, "version", "id", "expected",
 )  # fmt: skip
 _VERSION = compiled_text("SELECT version FROM webhook_endpoints WHERE id = :id", "id")

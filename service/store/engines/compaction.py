@@ -18,8 +18,9 @@ COMPACTED = (
     "erasure_orders", "escalations", "external_identities", "feedback", "grants", "inbox_items", "incident_facts",
     "links", "membership_offers", "notice_openings", "notice_subjects", "notices", "owed_evidence", "passkeys",
     "passwords", "pending_sign_ins", "profiles", "questions", "reachability_checks", "recovery_codes",
-    "returned_messages", "seal_proofs", "seal_timestamps", "sealed_notices", "search_documents", "sent_messages",
-    "service_mails", "sessions", "stored_responses", "totps", "webhook_endpoints", "webhook_secrets",
+    "resource_lookups", "resources", "returned_messages", "seal_proofs", "seal_timestamps", "sealed_notices",
+    "search_documents", "sent_messages", "service_mails", "sessions", "stored_responses", "totps",
+    "webhook_endpoints", "webhook_secrets",
 )  # fmt: skip
 _NOT_OWNED = (
     "SELECT relname FROM pg_class WHERE relname = ANY(%s) AND relkind = 'r' "

@@ -28,10 +28,13 @@ from service.store.incidents.incidents import IncidentRecords
 from service.store.incidents.notices import NoticeRecords
 from service.store.incidents.questions import QuestionRecords
 from service.store.incidents.reachability import ReachabilityRecords
+from service.store.incidents.resources import ResourceRecords
 from service.store.incidents.seals import SealRecords
 from service.store.log.audit import AuditRecords
 from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.cosignatures import CosignatureRecords
+from service.store.log.events import EventRecords
+from service.store.log.heads import HeadRecords
 from service.store.log.tree import TreeRecords
 from service.store.search.finding import SearchRecords
 from service.store.sql.records import Records
@@ -56,7 +59,7 @@ class _Deliveries(DeliveryRecords, LeaseRecords, BounceRecords, ChannelPauseReco
     """Implements ``notifications.ports.DeliveryRepository``."""
 
 
-class _Log(TreeRecords, CosignatureRecords, CheckpointTimestampRecords):
+class _Log(TreeRecords, HeadRecords, CosignatureRecords, CheckpointTimestampRecords):
     """Implements ``service.ports.log.SequencedLogRepository``."""
 
 
@@ -96,6 +99,7 @@ class SqlTransaction:
     log = Repository(_Log)
     responses = Repository(ResponseRecords)
     erasures = Repository(ErasureRecords)
+    resources = Repository(ResourceRecords)
     accounts = Repository(AccountRecords)
     credentials = Repository(CredentialRecords)
     sessions = Repository(SessionRecords)
@@ -105,4 +109,5 @@ class SqlTransaction:
     drafts = Repository(DraftRecords)
     figures = Repository(FigureRecords)
     board = Repository(BoardRecords)
+    events = Repository(EventRecords)
     search = Repository(SearchRecords)

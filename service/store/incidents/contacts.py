@@ -26,7 +26,7 @@ CONTACT = (
     _contacts.id, _contacts.customer_id, _contacts.name, _contacts.role, _contacts.email, _contacts.language,
     _contacts.order, _contacts.active, _contacts.created_at, _contacts.version, _contacts.time_zone,
     _contacts.fallback, _contacts.mail_content, _contacts.smime_certificate, _contacts.verified_at,
-    _contacts.phone,
+    _contacts.phone, _contacts.takes_exercises,
 )  # fmt: skip
 _INSERT = insert_of(ContactRow)
 _CONTACT_BY_ID = compiled(select(*CONTACT).where(_contacts.id == bindparam("id")), "id")
@@ -37,10 +37,11 @@ _CONTACTS = compiled(
 _UPDATE_CONTACT = compiled_text(
     'UPDATE contacts SET name = :name, role = :role, email = :email, language = :language, "order" = :order,'
     " active = :active, time_zone = :time_zone, fallback = :fallback, mail_content = :mail_content,"
-    " smime_certificate = :smime_certificate, verified_at = :verified_at, phone = :phone, version = :version"
+    " smime_certificate = :smime_certificate, verified_at = :verified_at, phone = :phone,"
+    " takes_exercises = :takes_exercises, version = :version"
     " WHERE id = :id AND version = :expected",
     "name", "role", "email", "language", "order", "active", "time_zone", "fallback", "mail_content",
-    "smime_certificate", "verified_at", "phone", "version", "id", "expected",
+    "smime_certificate", "verified_at", "phone", "takes_exercises", "version", "id", "expected",
 )  # fmt: skip
 _CONTACT_VERSION = compiled(select(_contacts.version).where(_contacts.id == bindparam("id")), "id")
 
@@ -49,7 +50,7 @@ def contact_of_row(*row: Any) -> Contact:
     """Return the contact of a row, in the order of ``CONTACT``."""
     (
         id_bytes, customer_id, name, role, email, language, order, active, created_at, version,
-        time_zone, fallback, mail_content, smime_certificate, verified_at, phone,
+        time_zone, fallback, mail_content, smime_certificate, verified_at, phone, takes_exercises,
     ) = row  # fmt: skip
     return Contact(
         UUID(bytes=id_bytes),
@@ -68,6 +69,7 @@ def contact_of_row(*row: Any) -> Contact:
         smime_certificate,
         from_optional_microseconds(verified_at),
         phone,
+        bool(takes_exercises),
     )
 
 
@@ -95,6 +97,7 @@ class ContactRecords(Records):
                 contact.smime_certificate,
                 to_optional_microseconds(contact.verified_at),
                 contact.phone,
+                contact.takes_exercises,
             ),
         )
         SearchDocuments(self._session).put_contact(contact)
@@ -131,6 +134,7 @@ class ContactRecords(Records):
                 contact.smime_certificate,
                 to_optional_microseconds(contact.verified_at),
                 contact.phone,
+                contact.takes_exercises,
             ),
         )
         SearchDocuments(self._session).put_contact(contact)

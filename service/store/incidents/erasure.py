@@ -76,6 +76,7 @@ _ROWS_OF_CUSTOMER = (
     "DELETE FROM alerts WHERE customer_id = ?",
     "DELETE FROM notices WHERE customer_id = ?",
     "DELETE FROM decisions WHERE customer_id = ?",
+    "DELETE FROM resources WHERE customer_id = ?",
     "DELETE FROM profiles WHERE customer_id = ?",
     "DELETE FROM agreement_bindings WHERE customer_id = ?",
     "DELETE FROM links WHERE subject_id IN (SELECT id FROM contacts WHERE customer_id = ?)",
@@ -133,6 +134,7 @@ _OTHER_RETURNS = "SELECT id, content, diagnostic FROM returned_messages WHERE de
 _MAILS = "SELECT id, recipient, state, subject, text FROM service_mails"
 _RESPONSES = "SELECT key, body FROM stored_responses"
 _ALERTS = "SELECT id, what FROM alerts"
+_LOOKUPS_NAMING = "DELETE FROM resource_lookups WHERE proposed LIKE ?"
 _NAMES = "SELECT name FROM customers WHERE id = ?"
 _CONTACTS = "SELECT email FROM contacts WHERE customer_id = ?"
 _DIRECTORY = "UPDATE directory_version SET version = version + 1"
@@ -193,6 +195,7 @@ class ErasureRecords(Records):
             rows += self._count(_OPENINGS_ABOUT, ("account", str(UUID(bytes=account_id))))
         rows += self._blank_facts(customer_id)
         rows += self._drop_texts(words, mailboxes, str(named[0]))
+        rows += self._count(_LOOKUPS_NAMING, (f"%{customer_id}%",))
         SearchDocuments(self._session).drop_customer(customer_id)
         for verdict, statement in _UNCOUNT:
             self._session.execute(statement, (key, verdict))

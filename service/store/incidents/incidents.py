@@ -34,7 +34,7 @@ _incidents, _facts, _overviews = table(IncidentRow).c, table(IncidentFactsRow).c
 #: The columns of an incident with the facts in force, in the order of ``incident_of_row``.
 INCIDENT = (
     _incidents.id, _incidents.ticket, _incidents.state, _incidents.version, _incidents.opened_at,
-    _incidents.updated_at, _incidents.opened_by, _incidents.closed_at, _facts.facts,
+    _incidents.updated_at, _incidents.opened_by, _incidents.closed_at, _incidents.exercise, _facts.facts,
 )  # fmt: skip
 _in_force = table(IncidentRow).join(
     table(IncidentFactsRow), (_facts.incident_id == _incidents.id) & (_facts.version == _incidents.version)
@@ -94,7 +94,7 @@ def _page_statement(filters: tuple[str, ...], shapes: tuple[Shape, ...] | None) 
 
 def incident_of_row(*row: Any) -> Incident:
     """Return the incident of a row, in the order of ``INCIDENT``."""
-    id_bytes, ticket, state, version, opened_at, updated_at, opened_by, closed_at, facts = row
+    id_bytes, ticket, state, version, opened_at, updated_at, opened_by, closed_at, exercise, facts = row
     return Incident(
         id=UUID(bytes=id_bytes),
         ticket=ticket,
@@ -105,15 +105,16 @@ def incident_of_row(*row: Any) -> Incident:
         updated_at=from_microseconds(updated_at),
         opened_by=opened_by,
         closed_at=from_optional_microseconds(closed_at),
+        exercise=bool(exercise),
     )
 
 
 class IncidentRecords(Records):
     """Incidents."""
 
-    def next_ticket_number(self, year: int) -> int:
-        """Return the next number of the year, from 1; a rollback restores it, so there are no gaps."""
-        row = self._session.one(_NEXT_TICKET, (year,))
+    def next_ticket_number(self, year: int, *, exercise: bool = False) -> int:
+        """Return the next number of the year and series, from 1; a rollback restores it, so there are no gaps."""
+        row = self._session.one(_NEXT_TICKET, (-year if exercise else year,))
         assert row is not None  # RETURNING gives the row that was written
         return int(row[0])
 
@@ -131,6 +132,7 @@ class IncidentRecords(Records):
                 to_microseconds(incident.updated_at),
                 incident.opened_by,
                 to_optional_microseconds(incident.closed_at),
+                incident.exercise,
             ),
         )
         self._session.execute(_INSERT_FACTS, (id_bytes, incident.version, _FACTS.encode(incident.facts)))

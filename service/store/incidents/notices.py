@@ -30,6 +30,7 @@ NOTICE = (
     _notices.facts_version, _notices.due_at, _notices.due_kind, _notices.created_at, _notices.created_by,
     _notices.released_at, _notices.released_by, _notices.sealed_at, _notices.hold_reason, _notices.version,
     _notices.drafted_by, _notices.override_reason, _notices.override_reviewed_by, _notices.override_reviewed_at,
+    _notices.exercise,
 )  # fmt: skip
 
 _INSERT = insert_of(NoticeRow, "leased_until")
@@ -102,7 +103,7 @@ def notice_of_row(*row: Any) -> Notice:
     (
         id_bytes, incident_id, customer_id, sequence, kind, state, facts_version, due_at, due_kind, created_at,
         created_by, released_at, released_by, sealed_at, hold_reason, version, drafted_by,
-        override_reason, override_reviewed_by, override_reviewed_at,
+        override_reason, override_reviewed_by, override_reviewed_at, exercise,
     ) = row  # fmt: skip
     return Notice(
         id=UUID(bytes=id_bytes),
@@ -125,6 +126,7 @@ def notice_of_row(*row: Any) -> Notice:
         override_reason=override_reason,
         override_reviewed_by=override_reviewed_by,
         override_reviewed_at=from_optional_microseconds(override_reviewed_at),
+        exercise=bool(exercise),
     )
 
 
@@ -157,6 +159,7 @@ class NoticeRecords(Records):
                     notice.override_reason,
                     notice.override_reviewed_by,
                     to_optional_microseconds(notice.override_reviewed_at),
+                    notice.exercise,
                 )
                 for notice in notices
             ],

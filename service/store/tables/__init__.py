@@ -39,6 +39,7 @@ from service.store.tables.incidents import (
     StoredResponseRow,
     TicketCounterRow,
 )
+from service.store.tables.inventory import ResourceLookupRow, ResourceRow, ResourceSnapshotRow
 from service.store.tables.log import (
     AuditEntryRow,
     AuditOpeningRow,
@@ -127,6 +128,9 @@ __all__ = [
     "QuestionRow",
     "ReachabilityCheckRow",
     "RecoveryCodeRow",
+    "ResourceLookupRow",
+    "ResourceRow",
+    "ResourceSnapshotRow",
     "SealProofRow",
     "SealTimestampRow",
     "SealedNoticeRow",

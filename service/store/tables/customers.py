@@ -79,6 +79,7 @@ class ContactRow(SQLModel, table=True):
     smime_certificate: bytes | None = columns.binary(nullable=True)
     verified_at: int | None = columns.integer(nullable=True)
     phone: str | None = columns.text(nullable=True)
+    takes_exercises: bool = columns.boolean()
 
 
 class DirectoryVersionRow(SQLModel, table=True):

@@ -10,7 +10,7 @@ _PENDING = condition("pending > 0")
 
 
 class TicketCounterRow(SQLModel, table=True):
-    """The last ticket number given in a year."""
+    """The last ticket number given in a year; the year is negative for exercises, which have numbers of their own."""
 
     __tablename__ = "ticket_counters"
     year: int = columns.integer(primary_key=True)
@@ -31,6 +31,7 @@ class IncidentRow(SQLModel, table=True):
     updated_at: int = columns.integer()
     opened_by: str = columns.text()
     closed_at: int | None = columns.integer(nullable=True)
+    exercise: bool = columns.boolean()
 
 
 class IncidentFactsRow(SQLModel, table=True):

@@ -48,6 +48,7 @@ class NoticeRow(SQLModel, table=True):
     override_reason: str | None = columns.text(nullable=True)
     override_reviewed_by: str | None = columns.text(nullable=True)
     override_reviewed_at: int | None = columns.integer(nullable=True)
+    exercise: bool = columns.boolean()
     leased_until: int | None = columns.integer(nullable=True)
 
 

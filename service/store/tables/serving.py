@@ -28,6 +28,7 @@ class WebhookEndpointRow(SQLModel, table=True):
     failing_since: int | None = columns.integer(nullable=True)
     last_success_at: int | None = columns.integer(nullable=True)
     version: int = columns.integer()
+    takes_exercises: bool = columns.boolean()
 
 
 class WebhookSecretRow(SQLModel, table=True):

@@ -27,6 +27,8 @@ _MAX_DRAINED_BYTES = 64 * 1024 * 1024
 _MAX_STRANGER_BYTES = 64 * 1024
 #: The paths under which every change needs a credential.
 _API = "/api/"
+#: Routes that read their body as it comes and bound it themselves (``limits.max_import_bytes``).
+_STREAMED = frozenset({"/api/v1/resources/import"})
 #: Deepest nesting of JSON; the deepest facts have 6.
 _MAX_DEPTH = 32
 #: A JSON string, also without its end if the text stops before. It matches at every quotation mark, so the time is
@@ -45,6 +47,7 @@ class RequestLimits:
     2. A body over ``max_body_bytes`` is refused (413). A body that does not fit into ``max_buffered_bytes`` together
        with all other bodies is refused (503).
     3. JSON nested deeper than 32 is refused (400).
+    The body of an import is passed on as it comes, after step 1.
     """
 
     def __init__(
@@ -75,6 +78,9 @@ class RequestLimits:
         refusal, allowed = await self._admitted(Request(scope))
         if refusal is not None:
             await refusal(scope, receive, guarded_send)
+            return
+        if scope["path"] in _STREAMED:
+            await self._app(scope, receive, guarded_send)
             return
         held: list[bytes] = []
         try:

@@ -93,6 +93,8 @@ MayChangeCalls = Annotated[Access, Depends(Requires(Permission.CALL_CHANGE))]
 MayReadReturned = Annotated[Access, Depends(Requires(Permission.RETURNED_READ))]
 MayReadWebhooks = Annotated[Access, Depends(Requires(Permission.WEBHOOK_READ))]
 MayChangeWebhooks = Annotated[Access, Depends(Requires(Permission.WEBHOOK_CHANGE))]
+MayReadResources = Annotated[Access, Depends(Requires(Permission.RESOURCE_READ))]
+MayChangeResources = Annotated[Access, Depends(Requires(Permission.RESOURCE_CHANGE))]
 MayReadMetrics = Annotated[Access, Depends(Requires(Permission.METRICS_READ))]
 Oneself = Annotated[Access, Depends(Requires(Permission.SELF))]
 
@@ -160,6 +162,8 @@ async def change(
     access: Access,
     idempotency_key: str | None,
     work: Callable[[AccessTransaction, AuditContext], Answer],
+    *,
+    content: bytes | None = None,
 ) -> Response:
     """Run a change within the caller's scope in one transaction, and answer when it is durable.
 
@@ -171,12 +175,13 @@ async def change(
     3. Otherwise record the answer in the transaction of the change.
 
     A change that fails records nothing, so the caller can try again. Only the first answer contains a secret.
+    ``content`` is the digest of a body that was read already.
     """
     act = access.act()
     if idempotency_key is None:
         answer = await access.store.write(lambda tx: work(access.view(tx), act))
         return Response(answer.content(), answer.status, dict(answer.headers), media_type="application/json")
-    body = await request.body()
+    body = await request.body() if content is None else content
     if_match = request.headers.get("if-match", "")
     stated = "\n".join((f"{request.method} {request.url.path}", request.url.query, if_match, ""))
     fingerprint = hashlib.sha256(stated.encode() + body).digest()

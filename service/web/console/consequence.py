@@ -73,9 +73,11 @@ def classified(facts: IncidentFacts, agreements: Agreements) -> Consequence:
     return Consequence(facts, classify(facts, agreements.reference), agreements.reference)
 
 
-def foreseen(tx: Transaction, now: datetime, facts: IncidentFacts, agreements: Agreements) -> Consequence:
+def foreseen(
+    tx: Transaction, now: datetime, facts: IncidentFacts, agreements: Agreements, *, exercise: bool = False
+) -> Consequence:
     """Return everything that declaring the facts would come to."""
-    foresight = foresee_incident(tx, now, facts, agreements)
+    foresight = foresee_incident(tx, now, facts, agreements, exercise=exercise)
     listed = {stated.customer_id for stated in facts.affected_customers}
     return Consequence(
         facts=facts,

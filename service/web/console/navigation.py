@@ -28,6 +28,9 @@ AREAS = (
     Area("calls", "/calls", Permission.CALL_READ, at_provider=True),
     Area("channels", "/channels", Permission.CHANNEL_READ, at_provider=True),
     Area("customers", "/customers", Permission.CUSTOMER_READ, at_provider=True),
+    Area("inventory", "/inventory", Permission.RESOURCE_READ, at_provider=True),
+    # Of two entries of one name, the first that may be opened is shown.
+    Area("inventory", "/inventory/import", Permission.RESOURCE_CHANGE, at_provider=True),
     Area("audit", "/audit", Permission.LOG_READ, at_provider=True),
     Area("administration", "/administration", Permission.SETTING_READ, at_provider=True),
     Area("account", "/account", Permission.SELF, at_provider=False),
@@ -36,7 +39,9 @@ AREAS = (
 
 def areas_of(caller: Caller) -> Iterator[Area]:
     """Return the areas that a caller may open."""
+    shown: set[str] = set()
     for area in AREAS:
         scope = caller.scope(area.permission)
-        if scope is not None and (scope.at_provider or not area.at_provider):
+        if area.name not in shown and scope is not None and (scope.at_provider or not area.at_provider):
+            shown.add(area.name)
             yield area

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, Response
 
 from notifications.canonical_json import timestamp_text
 from notifications.wording import words
+from notifications.wording.exercise import exercise_mark
 from notifications.wording.formats import moment
 from service.auth.caller import Caller
 from service.auth.permissions import Permission
@@ -58,11 +59,11 @@ def page(
     frames: bool = False,
     language: str | None = None,
 ) -> Response:
-    """Return the page that a template makes.
+    """Return the page that a template makes. The value ``exercise`` marks the whole page.
 
-    ``secret_in_path``: the address of the page is never told, not even to ourselves. Elsewhere the browser may name our
-    own origin to us: by it the forms tell that it was us who showed them. ``frames``: the page shows one of our own.
-    ``language``: of the reader where we know it by other means than its account and its browser.
+    ``secret_in_path``: the browser must not send the address of the page to anybody, not even to this service. On other
+    pages it may send this service's origin to this service: the forms are checked by it. ``frames``: the page
+    shows one of our own. ``language``: of the reader where we know it by other means than its account and its browser.
     """
     language = language or reader_language(request, caller)
 
@@ -82,6 +83,7 @@ def page(
         static=static_path,
         new_form_id=new_form_id,
         areas=() if caller is None else tuple(areas_of(caller)),
+        exercise_mark=exercise_mark(language),
         language=language,
         caller=caller,
         may=lambda name: caller is not None and caller.scope(Permission(name)) is not None,

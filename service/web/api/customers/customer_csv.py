@@ -6,9 +6,7 @@ semicolons or tabs, Windows-1252 or UTF-16, a ``sep=`` line, VRAI or WAHR, and e
 
 import base64
 import binascii
-import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -19,7 +17,8 @@ from notifications.canonical_json import timestamp_text
 from notifications.customer.records import AgreementBinding, Contact, Customer
 from notifications.use_cases.customers.import_customers import CustomerLine, LineFault
 from service.web.api.customers.customer_schemas import AgreementIn, ContactIn, CustomerIn
-from service.web.api.spreadsheets import decoded, line_of, unguarded
+from service.web.api.sheets import SheetError, header_faults, sheet_rows
+from service.web.api.spreadsheets import line_of, unguarded
 
 SchemaT = TypeVar("SchemaT", bound=BaseModel)
 
@@ -35,15 +34,14 @@ _CONTACT = {
     "contact_name": "name", "contact_role": "role", "contact_email": "email", "contact_language": "language",
     "contact_time_zone": "time_zone", "contact_order": "order", "contact_fallback": "fallback",
     "contact_mail_content": "mail_content", "contact_smime_certificate": "smime_certificate",
-    "contact_phone": "phone", "contact_address_confirmed": "address_confirmed",
+    "contact_phone": "phone",
+    "contact_takes_exercises": "takes_exercises", "contact_address_confirmed": "address_confirmed",
 }  # fmt: skip
 COLUMNS = (*_CUSTOMER, *_AGREEMENT, *_CONTACT)
 _LISTS = frozenset({"services", "regions", "availability_zones"})
-_FLAGS = frozenset({"four_eyes", "contact_fallback", "contact_address_confirmed"})
+_FLAGS = frozenset({"four_eyes", "contact_fallback", "contact_takes_exercises", "contact_address_confirmed"})
 #: Flags as spreadsheets write them in English, French and German.
 _FLAG_VALUES = {"true": True, "false": False, "vrai": True, "faux": False, "wahr": True, "falsch": False}
-_SEPARATORS = (",", ";", "\t")
-_SEPARATOR_LINE = re.compile(r"\"?sep=([,;\t|])\"?\r?\n", re.IGNORECASE)
 #: Longest cell: a certificate in base64.
 _MAX_CELL = 20_000
 #: Most lines of one file, a limit for the transaction and the report.
@@ -55,59 +53,23 @@ def parse_customers(content: bytes) -> tuple[list[CustomerLine], list[LineFault]
 
     NOT checked here: everything that depends on stored data, such as agreements, and whether a certificate is usable.
     """
-    text = decoded(content)
-    if text is None:
-        return [], [LineFault(1, "", "is neither UTF-8 nor UTF-16 nor Windows-1252: save the file as CSV UTF-8")]
-    named = _SEPARATOR_LINE.match(text)
-    if named is not None:
-        text = text[named.end() :]
-    skipped = 0 if named is None else 1
-    separator = _separator(text) if named is None else named[1]
     lines, faults = list[CustomerLine](), list[LineFault]()
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     header: list[str] | None = None
-    while True:
-        number = reader.line_num + skipped + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            break
-        except csv.Error as error:
-            return lines, [*faults, LineFault(number, "", f"is no CSV as RFC 4180 has it: {error}")]
-        if not any(cells):
-            # Spreadsheets end a file with rows of separators.
-            continue
-        if header is None:
-            header = _without_empty_end(cells, 0)
-            if found := list(_header_faults(header)):
-                return [], [LineFault(number, name, reason) for name, reason in found]
-        elif len(lines) >= MAX_LINES:
-            return lines, [*faults, LineFault(number, "", f"a file may have {MAX_LINES} lines")]
-        else:
-            parsed = _line(number, header, _without_empty_end(cells, len(header)), faults)
-            if parsed is not None:
-                lines.append(parsed)
-    if header is None:
-        return [], [LineFault(1, "", "the file is empty: its first line names the columns")]
+    try:
+        for number, cells in sheet_rows(io.BytesIO(content), COLUMNS):
+            if header is None:
+                header = cells
+                if found := list(header_faults(header, COLUMNS, ("name",))):
+                    return [], [LineFault(number, name, reason) for name, reason in found]
+            elif len(lines) >= MAX_LINES:
+                return lines, [*faults, LineFault(number, "", f"a file may have {MAX_LINES} lines")]
+            else:
+                parsed = _line(number, header, cells, faults)
+                if parsed is not None:
+                    lines.append(parsed)
+    except SheetError as error:
+        return lines, [*faults, LineFault(error.line, "", error.reason)]
     return lines, faults
-
-
-def _separator(text: str) -> str:
-    """Return the separator with which the first line has most known columns; a comma if there are none."""
-    first = text.lstrip("\r\n").partition("\n")[0].replace('"', "").strip()
-
-    def named(separator: str) -> int:
-        return len(set(first.split(separator)) & set(COLUMNS))
-
-    return max(_SEPARATORS, key=named)
-
-
-def _without_empty_end(cells: list[str], least: int) -> list[str]:
-    """Return the cells without empty cells at the end, but at least so many cells."""
-    end = len(cells)
-    while end > least and not cells[end - 1]:
-        end -= 1
-    return cells[:end]
 
 
 def format_customers(
@@ -138,17 +100,6 @@ def _text(value: object) -> str:
     if isinstance(value, tuple):
         return ";".join(value)
     return str(getattr(value, "value", value))
-
-
-def _header_faults(header: Sequence[str]) -> Iterator[tuple[str, str]]:
-    known = ", ".join(COLUMNS)
-    for position, name in enumerate(header):
-        if name not in COLUMNS:
-            yield name[:100], f"is no column; known are {known}"
-        elif name in header[:position]:
-            yield name, "stands twice"
-    if "name" not in header:
-        yield "name", "is missing"
 
 
 def _line(number: int, header: Sequence[str], cells: Sequence[str], faults: list[LineFault]) -> CustomerLine | None:

@@ -59,7 +59,9 @@ class ChoiceIn(Schema):
     impacts: tuple[Code, ...] = ()
     criticalities: tuple[Code, ...] = ()
     priorities: tuple[Code, ...] = ()
-    data_harm: tuple[Property, ...] = Field((), description="At least one of these properties of its data is harmed.")
+    data_harm: tuple[Property, ...] = Field(
+        default=(), description="At least one of these properties of its data is harmed."
+    )
 
     def to_domain(self) -> LevelChoice:
         """Return the domain record."""
@@ -74,7 +76,8 @@ class ProfileIn(Schema):
         examples=[[{"impacts": ["I1"]}, {"data_harm": ["confidentiality", "integrity"]}]],
     )
     effective_at: Moment | None = Field(
-        None, description="From when it applies (to incidents the provider becomes aware of from then on); now if null."
+        default=None,
+        description="From when it applies (to incidents the provider becomes aware of from then on); now if null.",
     )
 
 
@@ -156,6 +159,9 @@ class ContactIn(Schema):
         description="To be called where nothing else reaches the customer in time.",
         examples=["+33 1 23 45 67 89"],
     )
+    takes_exercises: bool = Field(
+        default=False, description="Agreed to get the notices of exercises; nobody else gets one."
+    )
 
     def to_domain(self) -> ContactDraft:
         """Return the domain record; raises InvalidInputError if the certificate cannot be read."""
@@ -172,6 +178,7 @@ class ContactIn(Schema):
             smime_certificate=None if self.smime_certificate is None else parse_certificate(self.smime_certificate),
             address_confirmed=self.address_confirmed,
             phone=self.phone,
+            takes_exercises=self.takes_exercises,
         )
 
 
@@ -227,6 +234,7 @@ class ContactOut(Out):
         " `too_large` (in the log)."
     )
     phone: str | None
+    takes_exercises: bool = Field(description="Agreed to get the notices of exercises.")
     created_at: Moment
     version: int
 
@@ -355,6 +363,7 @@ def contact_out(contact: Contact, now: datetime) -> ContactOut:
         mail_form=decision.form.value,
         mail_form_reason=decision.reason.value,
         phone=contact.phone,
+        takes_exercises=contact.takes_exercises,
         created_at=contact.created_at,
         version=contact.version,
     )

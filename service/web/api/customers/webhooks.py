@@ -59,10 +59,13 @@ class WebhookIn(Schema):
     url: Annotated[str, StringConstraints(min_length=1, max_length=2000)]
     description: Line = ""
     active: bool = True
+    takes_exercises: bool = Field(
+        default=False, description="Post the notices of exercises too, as `greffier.exercise.v1`."
+    )
 
     def to_domain(self) -> EndpointDraft:
         """Return the draft."""
-        return EndpointDraft(self.url, self.description, self.active)
+        return EndpointDraft(self.url, self.description, self.active, self.takes_exercises)
 
 
 class SecretIn(Schema):
@@ -100,6 +103,7 @@ class WebhookOut(Out):
     id: UUID
     url: str
     description: str
+    takes_exercises: bool
     state: str
     state_reason: str | None
     created_at: Moment
@@ -156,6 +160,7 @@ def webhook_out(endpoint: WebhookEndpoint, secrets: Sequence[WebhookSecret]) -> 
         id=endpoint.id,
         url=endpoint.url,
         description=endpoint.description,
+        takes_exercises=endpoint.takes_exercises,
         state=endpoint.state.value,
         state_reason=endpoint.state_reason,
         created_at=endpoint.created_at,

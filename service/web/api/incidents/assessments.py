@@ -22,7 +22,7 @@ from service.web.api.incidents.assessment_schemas import (
     decision_out,
     stored_decision_out,
 )
-from service.web.api.incidents.incident_schemas import FactsIn
+from service.web.api.incidents.incident_schemas import DeclarationIn
 from service.web.api.incidents.incidents import Patch, patched_facts
 from service.web.api.requests import (
     ApiContext,
@@ -89,7 +89,7 @@ async def validate(
     request: Request,
     context: Context,
     access: MayDeclareIncidents,
-    facts: FactsIn,
+    facts: DeclarationIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Check the facts as for a declaration, except the customers, and return their classification."""
@@ -105,14 +105,18 @@ async def validate(
 
 @router.post("/dry-run", response_model=DryRunOut, summary="Who would be notified of these facts")
 async def dry_run(
-    request: Request, context: Context, access: MayReadIncidents, facts: FactsIn, idempotency_key: IdempotencyKey = None
+    request: Request,
+    context: Context,
+    access: MayReadIncidents,
+    facts: DeclarationIn,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Classify and decide as for a declaration, without recording anything."""
     domain = facts.to_domain(context.default_language)
     now = context.clock.now()
 
     def work(tx: Transaction) -> DryRunOut:
-        return _foresight_out(context, foresee_incident(tx, now, domain, context.agreements))
+        return _foresight_out(context, foresee_incident(tx, now, domain, context.agreements, exercise=facts.exercise))
 
     return await inspect_request(request, access, idempotency_key, work)
 
@@ -175,8 +179,10 @@ async def dry_run_change(
     now = context.clock.now()
 
     def work(tx: Transaction) -> DryRunOut:
-        facts = patched_facts(context, tx.incidents.require(incident_id).facts, patch)
-        return _dry_run_out(context, dry_run_incident(tx, now, facts, context.agreements))
+        incident = tx.incidents.require(incident_id)
+        facts = patched_facts(context, incident.facts, patch)
+        dry_run = dry_run_incident(tx, now, facts, context.agreements, exercise=incident.exercise)
+        return _dry_run_out(context, dry_run)
 
     return await inspect_request(request, access, idempotency_key, work)
 

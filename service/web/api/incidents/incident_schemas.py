@@ -188,6 +188,16 @@ class FactsIn(Schema):
         )
 
 
+class DeclarationIn(FactsIn):
+    """The facts of an incident as it is declared, and whether it is an exercise."""
+
+    exercise: bool = Field(
+        default=False,
+        description="An exercise runs the whole way, marked in every word, and reaches only contacts that agreed to"
+        " exercises. It is in no statistic. This cannot be changed later.",
+    )
+
+
 def _affected(stated: AffectedCustomerIn, default_language: str) -> AffectedCustomer:
     data = stated.personal_data
     return AffectedCustomer(
@@ -242,6 +252,7 @@ class IncidentOut(Out):
 
     id: UUID
     ticket: str
+    exercise: bool = Field(description="Declared as an exercise; this never changes.")
     state: str
     version: int = Field(description="Version of the facts in force; also the ETag.")
     opened_at: Moment
@@ -258,6 +269,7 @@ def incident_out(incident: Incident, classification: ClassificationOut, tally: T
     return IncidentOut.model_construct(
         id=incident.id,
         ticket=incident.ticket,
+        exercise=incident.exercise,
         state=incident.state.value,
         version=incident.version,
         opened_at=incident.opened_at,

@@ -35,6 +35,7 @@ from service.web.api.incidents.board import (
 )
 from service.web.api.incidents.incident_schemas import (
     AffectedCustomerIn,
+    DeclarationIn,
     FactsIn,
     IncidentOut,
     facts_json,
@@ -104,7 +105,7 @@ async def declare(
     request: Request,
     context: Context,
     access: MayDeclareIncidents,
-    facts: FactsIn,
+    facts: DeclarationIn,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Record and classify an incident, give it a ticket, decide for every customer, and draft the owed notices."""
@@ -112,7 +113,9 @@ async def declare(
 
     def work(tx: Transaction, act: AuditContext) -> Answer:
         random_ticket = context.settings.provider.random_tickets
-        result = record_incident(tx, act, domain, context.agreements, random_ticket=random_ticket)
+        result = record_incident(
+            tx, act, domain, context.agreements, random_ticket=random_ticket, exercise=facts.exercise
+        )
         return incident_answer(context, result, 201)
 
     return await change(request, access, idempotency_key, work)

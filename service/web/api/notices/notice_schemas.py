@@ -39,6 +39,7 @@ class NoticeOut(Out):
     override_reviewed_by: str | None
     override_reviewed_at: Moment | None
     version: int
+    exercise: bool = Field(description="Of an exercise: what it describes did not happen.")
 
 
 class OverrideIn(Schema):
@@ -70,6 +71,7 @@ def notice_out(notice: Notice, *, at_provider: bool) -> NoticeOut:
         override_reviewed_by=notice.override_reviewed_by,
         override_reviewed_at=notice.override_reviewed_at,
         version=notice.version,
+        exercise=notice.exercise,
     )
 
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from notifications.delivery.acknowledgement import AcknowledgedVia
 from notifications.errors import Fault, InvalidInputError
-from notifications.incident import LANGUAGES
+from notifications.incident import LANGUAGES, Incident
 from notifications.use_cases.notices.acknowledge_notice import acknowledge_notice
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires, open_to_strangers
@@ -88,15 +88,16 @@ async def of_incident(request: Request, access: MayReadIncidents, incident_id: U
     """Show who has not acknowledged the latest notice about an incident, nearest time first; then who has."""
     now = access.clock.now()
 
-    def work(tx: AccessTransaction) -> tuple[str, Entries]:
+    def work(tx: AccessTransaction) -> tuple[Incident, Entries]:
         incident = tx.incidents.require(incident_id)
         found = incident_acknowledgement_status(tx, access, incident_id, _SHOWN_MAX)
         entries = [Entry(each, _is_late(each, now)) for each in found.items]
         more = found.acknowledged + found.not_acknowledged > len(entries)
-        return incident.ticket, Entries(entries, found.acknowledged, found.not_acknowledged, more)
+        return incident, Entries(entries, found.acknowledged, found.not_acknowledged, more)
 
-    ticket, entries = await access.read(work)
-    return page(request, "acknowledgements", access.caller, {"ticket": ticket, "found": entries})
+    incident, entries = await access.read(work)
+    values = {"ticket": incident.ticket, "exercise": incident.exercise, "found": entries}
+    return page(request, "acknowledgements", access.caller, values)
 
 
 def _is_late(status: AcknowledgementStatus, now: datetime) -> bool:
@@ -165,6 +166,7 @@ async def _show(request: Request, token: str, *, error: str = "") -> Response:
         "ticket": document["ticket"],
         "sequence": document["sequence"],
         "tlp": document["tlp"],
+        "exercise": document.get("exercise") is True,
         "name": linked.contact.name,
         "code": links.page_code(token, now),
         "error": error,

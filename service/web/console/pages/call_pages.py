@@ -160,6 +160,7 @@ async def _shown(
     names = ("whom", "other_number", "outcome", "spoke_to", "minutes_ago", "note", "read_out", "reason")
     values: dict[str, Any] = {
         "full": found,
+        "exercise": found.item.notice.exercise,
         "task": found.item.task,
         "now": now,
         "outcomes": list(CallOutcome),

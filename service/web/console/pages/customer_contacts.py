@@ -45,7 +45,7 @@ _MAX_CERTIFICATE_BYTES = 20_000
 _DONE = frozenset({"added", "changed", "removed", "asked"})
 #: Fields with words of their own for what is wrong with them.
 _FIELDS = ("name", "role", "email", "language", "order", "time_zone", "mail_content", "smime_certificate", "phone")
-_BOXES = ("active", "fallback", "address_confirmed")
+_BOXES = ("active", "fallback", "takes_exercises", "address_confirmed")
 
 
 @router.get("")
@@ -242,6 +242,7 @@ def _draft_of(contact: Contact) -> ContactDraft:
         mail_content=contact.mail_content,
         smime_certificate=contact.smime_certificate,
         phone=contact.phone,
+        takes_exercises=contact.takes_exercises,
     )
 
 
@@ -260,6 +261,7 @@ def _entered(contact: Contact) -> dict[str, str]:
         "phone": contact.phone or "",
         "active": "yes" if contact.active else "",
         "fallback": "yes" if contact.fallback else "",
+        "takes_exercises": "yes" if contact.takes_exercises else "",
         "address_confirmed": "",
     }
 

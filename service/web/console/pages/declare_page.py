@@ -33,26 +33,18 @@ from service.drafts.drafts import (
 from service.ports.drafts import IncidentDraft
 from service.ports.store import AccessTransaction
 from service.web.api.requests import ApiContext, Context
+from service.web.console.confirmed import Confirmed
 from service.web.console.consequence import Consequence, classified, foreseen
 from service.web.console.draft_listing import DraftDifference, ShownDraft, differences, shown_draft
-from service.web.console.facts_form import (
-    Entered,
-    FactsRefusedError,
-    Fields,
-    Worded,
-    facts_form,
-    facts_to_fields,
-    fields_of,
-    parse_fields,
-    stated_facts,
-    usable_facts,
-    worded_faults,
-    zone_of_language,
-)
+from service.web.console.facts_checks import FactsRefusedError, stated_facts, usable_facts, worded_faults
+from service.web.console.facts_form import Entered, Fields, Worded, facts_to_fields, fields_of, parse_fields
+from service.web.console.facts_view import facts_form
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, see_other, write_once
 from service.web.console.listing import access_under
+from service.web.console.moments import zone_of_language
 from service.web.console.rendering import page, reader_language
+from service.web.console.statement_picker import StatementRefusedError, statement_picker, with_statement
 
 router = APIRouter(prefix="/incidents/new", route_class=PageRoute, include_in_schema=False)
 
@@ -108,12 +100,14 @@ async def ask(
     request: Request,
     context: Context,
     access: MayDeclare,
+    confirmed: Confirmed,
     draft: UUID | None = None,
     saved: Annotated[str, Query(max_length=1)] = "",
 ) -> Response:
-    """Show the form: empty, or as its draft was left."""
+    """Show the form: empty, as its draft was left, or with the customers that a look-up in the inventory confirmed."""
     if draft is None:
-        return await _shown(request, context, access, Fields({}))
+        named = await confirmed.ids(access)
+        return await _shown(request, context, access, Fields({"customers": named} if named else {}))
     found = await access.read(lambda tx: _draft_or_none(tx, draft, access.caller.account_id))
     if found is None:
         # A session that ended before the first save leads here: the form keeps the identifier.
@@ -141,7 +135,8 @@ async def declare(request: Request, context: Context, access: MayDeclare) -> Res
 
         def work(tx: AccessTransaction, act: AuditContext) -> str:
             _verify_draft(tx, act, context, of_form, access.caller.account_id)
-            incident_id = _declared(tx, act, context, facts, confirmed)
+            exercise = fields["exercise"] == "yes"
+            incident_id = _declared(tx, act, context, facts, confirmed, exercise=exercise)
             close_declared(tx, act, context.secret_box, of_form.id, access.caller.account_id, incident_id)
             return f"/incidents/{incident_id}"
 
@@ -157,13 +152,21 @@ async def declare(request: Request, context: Context, access: MayDeclare) -> Res
 
 
 def _declared(
-    tx: AccessTransaction, act: AuditContext, context: ApiContext, facts: IncidentFacts, confirmed: set[str]
+    tx: AccessTransaction,
+    act: AuditContext,
+    context: ApiContext,
+    facts: IncidentFacts,
+    confirmed: set[str],
+    *,
+    exercise: bool,
 ) -> str:
     """Declare the incident and return its identifier; raises PossibleDuplicatesError, InvalidInputError."""
-    duplicates = duplicates_of(tx, facts)
+    duplicates = duplicates_of(tx, facts, exercise=exercise)
     if any(str(found.incident.id) not in confirmed for found in duplicates):
         raise PossibleDuplicatesError(duplicates)
-    return str(record_incident(tx, act, facts, context.agreements).incident.id)
+    random_ticket = context.settings.provider.random_tickets
+    result = record_incident(tx, act, facts, context.agreements, exercise=exercise, random_ticket=random_ticket)
+    return str(result.incident.id)
 
 
 def _verify_draft(
@@ -227,14 +230,20 @@ async def save(request: Request, context: Context, access: MayDeclare) -> Respon
 async def consequence(request: Request, context: Context, access: MayDeclare) -> Response:
     """Show what the facts would come to as far as they are entered: a part for the module, else the whole page.
 
-    A first picture fills its fields before.
+    A first picture fills its fields before. A prepared statement is added to its text before.
     """
     form = await form_of(request, LONGEST_FIELD)
     fields = fields_of(form).with_values(PICTURES.get(form["picture"], {}))
+    refused: Worded | None = None
+    if form["insert"]:
+        try:
+            fields = with_statement(fields, context.statements, access.clock.now())
+        except StatementRefusedError as error:
+            refused = error.worded
     if form["fragment"]:
         values = await _consequence_values(request, context, access, fields)
         return page(request, "consequence", access.caller, values)
-    return await _shown(request, context, access, fields, of_form=_draft_of(form, access))
+    return await _shown(request, context, access, fields, of_form=_draft_of(form, access), refused_statement=refused)
 
 
 def _draft_of(form: Form, access: Access) -> DraftOfForm:
@@ -286,20 +295,22 @@ async def _consequence_values(
     entered = parse_fields(fields, access.clock.now(), customers)
     language = reader_language(request, access.caller)
     return {
-        "consequence": await _consequence_of(context, access, entered, language),
+        "consequence": await _consequence_of(context, access, entered, language, exercise=fields["exercise"] == "yes"),
         "ignored": [name for name, (key, _) in entered.faults.items() if key != "facts.wrong.missing"],
         "aware_is_assumed": "aware_at" not in entered.facts,
         "facts_zone": fields["time_zone"] or "UTC",
     }
 
 
-async def _consequence_of(context: ApiContext, access: Access, entered: Entered, language: str) -> Consequence:
+async def _consequence_of(
+    context: ApiContext, access: Access, entered: Entered, language: str, *, exercise: bool
+) -> Consequence:
     now = access.clock.now()
     facts = usable_facts(entered, context.agreements.reference, now, language)
     reading = access_under(access, Permission.INCIDENT_READ)
     if reading is None:
         return classified(facts, context.agreements)
-    return await reading.read(lambda tx: foreseen(tx, now, facts, context.agreements))
+    return await reading.read(lambda tx: foreseen(tx, now, facts, context.agreements, exercise=exercise))
 
 
 async def customers_of(access: Access) -> Sequence[Customer]:
@@ -320,6 +331,7 @@ async def _shown(
     conflict: Conflict | None = None,
     standing: IncidentDraft | None = None,
     said: str = "",
+    refused_statement: Worded | None = None,
     status: int = 200,
 ) -> Response:
     customers = await customers_of(access)
@@ -346,7 +358,9 @@ async def _shown(
         "duplicates": duplicates,
         "conflict": conflict,
         "said": said,
+        "exercise": fields["exercise"] == "yes",
+        "picker": statement_picker(fields, context.statements, language, refused_statement),
         **await _consequence_values(request, context, access, shown.fields, customers),
     }
-    status = _UNPROCESSABLE if faults else _CONFLICT if duplicates else status
+    status = _UNPROCESSABLE if faults or refused_statement else _CONFLICT if duplicates else status
     return page(request, "declare", access.caller, values, status=status)

@@ -154,6 +154,7 @@ async def show_notice(
     spoken = reader_language(request, access.caller)
     values: dict[str, Any] = {
         "notice": found.notice,
+        "exercise": found.notice.exercise,
         "customer": found.customer,
         "sealed": found.sealed,
         "served": found.served,

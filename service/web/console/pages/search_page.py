@@ -87,4 +87,5 @@ def _path(kind: str, subject_id: UUID, customer_id: UUID | None) -> str:
         return f"/notices/{subject_id}"
     if kind in {"customer", "contact"}:
         return f"/customers/{customer_id}/reachability"
-    return f"/incidents/{subject_id}"
+    of_customer = f"/customers/{customer_id}" if kind == "effect" else ""
+    return f"/incidents/{subject_id}{of_customer}"

@@ -188,7 +188,7 @@ def _draft(form: Form, *, active: bool) -> EndpointDraft:
     description = form["description"].strip()
     if len(description) > _DESCRIPTION_CHARACTERS or not description.isprintable():
         raise InvalidInputError(Fault("description", "must be one line"))
-    return EndpointDraft(form["url"].strip(), description, active)
+    return EndpointDraft(form["url"].strip(), description, active, form["takes_exercises"] == "yes")
 
 
 def _version(text: str) -> int:
@@ -247,6 +247,7 @@ async def _shown(
         "problems": sorted({f"webhooks.problem_{fault.field}" for fault in faults}),
         "conflict": "" if error is None or faults else str(error),
         "entered_url": "" if entered is None else entered["url"],
+        "entered_exercises": entered is not None and entered["takes_exercises"] == "yes",
         "entered_description": "" if entered is None else entered["description"],
     }
     status = 200 if error is None else _UNPROCESSABLE if faults else _CONFLICT

@@ -16,6 +16,7 @@ from notifications.use_cases.incidents.change_incident import change_facts
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 from service.web.api.requests import ApiContext
+from service.web.console.confirmed import Confirmed
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, write_once
 from service.web.console.pages.incident.customer_answers import (
@@ -58,10 +59,16 @@ def table_rows(tx: AccessTransaction, incident: Incident) -> list[Row]:
 
 
 @router.get("/incidents/{incident_id}/customers")
-async def customers_page(request: Request, access: MayReadIncidents, incident_id: UUID, changed: str = "") -> Response:
-    """Show the table; the forms only to a caller that may use them."""
-    count = stated_version(changed)
-    return await _shown(request, access, incident_id, filter_of(request.query_params), changed=count)
+async def customers_page(
+    request: Request, access: MayReadIncidents, incident_id: UUID, confirmed: Confirmed, changed: str = ""
+) -> Response:
+    """Show the table; the forms only to a caller that may use them.
+
+    Customers that a look-up in the inventory confirmed come first, and are ticked.
+    """
+    count, named = stated_version(changed), await confirmed.ids(access)
+    wanted = filter_of(request.query_params)
+    return await _shown(request, access, incident_id, wanted, changed=count, confirmed=frozenset(named))
 
 
 @router.post("/incidents/{incident_id}/customers")
@@ -132,6 +139,7 @@ async def _shown(
     changed: int = 0,
     error: Exception | None = None,
     form: Form | None = None,
+    confirmed: frozenset[str] = frozenset(),
 ) -> Response:
     def work(tx: AccessTransaction) -> tuple[Incident, list[Row]]:
         incident = tx.incidents.require(incident_id)
@@ -139,10 +147,11 @@ async def _shown(
 
     incident, rows = await access.read(work)
     kept = [row for row in rows if wanted.keeps(row)]
+    kept.sort(key=lambda row: str(row.customer.id) not in confirmed)
     problems, status = problems_of(error)
     said = FactWords(reader_language(request, access.caller), context_of(request).agreements.reference, {})
     values: dict[str, Any] = {
-        "rows": kept[:_SHOWN],
+        "rows": kept[: max(_SHOWN, len(confirmed))],
         "kept": len(kept),
         "whole": len(rows),
         "places": [(place, place) for place in all_places(rows)],
@@ -155,7 +164,7 @@ async def _shown(
         "changed": changed,
         "problems": problems,
         "form_id": new_form_id() if form is None else form["form_id"],
-        "chosen": set() if form is None else set(form.all("customer")),
+        "chosen": confirmed if form is None else set(form.all("customer")),
         "chosen_all": form is not None and form["all"] == "yes",
         "filled": {} if form is None else {column: form[column] for column in COLUMNS},
         "stale_from": None if form is None or status != STALE else stated_version(form["version"]),

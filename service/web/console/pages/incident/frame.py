@@ -131,6 +131,7 @@ def shown_in_frame(
     path = f"/incidents/{incident.id}"
     common = {
         "incident": incident,
+        "exercise": incident.exercise,
         "section": section,
         "path": path,
         "sections": [(name, f"{path}{end}") for name, end, permission in _SECTIONS if access.may(permission)],

@@ -1,0 +1,4 @@
+"""Routes of the inventory of resources.
+
+Imports ``auth`` and below, never ``store``.
+"""
