@@ -9,6 +9,7 @@ import json
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from fastapi.sse import EventSourceResponse, format_sse_event
@@ -24,7 +25,7 @@ from service.auth.permissions import Permission
 from service.auth.rate_limits import TooManyRequestsError
 from service.auth.route_guard import Access
 from service.ports.events import IncidentEvent
-from service.ports.store import AccessStore
+from service.ports.store import AccessStore, AccessTransaction
 
 _log = structlog.get_logger(__name__)
 
@@ -188,9 +189,8 @@ class LiveEvents:
             while self._unread and self._streams and not self._closed:
                 self._unread = False
                 after = self._read
-                events, reached = await self._store.read(
-                    lambda tx, after=after: tx.events.after(after, _ENTRIES_AT_ONCE)
-                )
+                read = partial(_after, position=after)
+                events, reached = await self._store.read(read)
                 self._recent.extend(events)
                 self._read = reached
                 self._unread = self._unread or reached >= after + _ENTRIES_AT_ONCE
@@ -204,6 +204,10 @@ class LiveEvents:
     def _wake_all(self) -> None:
         for stream in self._streams:
             stream.wake.set()
+
+
+def _after(tx: AccessTransaction, position: int) -> tuple[Sequence[IncidentEvent], int]:
+    return tx.events.after(position, _ENTRIES_AT_ONCE)
 
 
 async def _woken(wake: asyncio.Event, seconds: float) -> bool:

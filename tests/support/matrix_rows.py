@@ -318,6 +318,7 @@ ROWS = {
     "GET /incidents/{incident_id}/facts/history":       "++ ++ -- -- -- ++ -- ++",
     "GET /incidents/{incident_id}/facts/change":        "++ -- -- -- -- -- -- ++",
     "POST /incidents/{incident_id}/facts/change":       "++ -- -- -- -- -- -- ++",
+    "POST /incidents/{incident_id}/facts/change/consequence": "++ -- -- -- -- -- -- ++",
     "GET /incidents/{incident_id}/customers":           "++ ++ -- -- -- ++ -- ++",
     "POST /incidents/{incident_id}/customers":          "++ -- -- -- -- -- -- ++",
     "GET /incidents/{incident_id}/customers/table.csv": "++ ++ -- -- -- ++ -- ++",

@@ -61,8 +61,9 @@ def _under(access: Access, permission: Permission) -> Access | None:
     return None if scope is None else replace(access, permission=permission, scope=scope)
 
 
-def _plain(model: BaseModel) -> Any:
-    return model.model_dump(mode="json")
+def _plain(model: BaseModel) -> dict[str, Any]:
+    plain: dict[str, Any] = model.model_dump(mode="json")
+    return plain
 
 
 def _customer(tx: AccessTransaction, _access: Access, customer_id: UUID) -> Any:

@@ -115,7 +115,8 @@ def _row(boxes: dict[str, tuple[str, ...]]) -> ChoiceIn:
     known = {each.value for each in Property}
     harm = tuple(Property(each) for each in boxes["data_harm"] if each in known)
     # Levels are compared with the customer's agreement where they are recorded.
-    return ChoiceIn.model_construct(**boxes | {"data_harm": harm})
+    stated: dict[str, Any] = boxes | {"data_harm": harm}
+    return ChoiceIn.model_construct(**stated)
 
 
 def _profile(chosen: Chosen) -> ProfileIn:
