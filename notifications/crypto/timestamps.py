@@ -86,6 +86,26 @@ def token_time(reply: bytes) -> datetime:
     return at
 
 
+def token_statement(reply: bytes) -> tuple[datetime, str | None]:
+    """Return the time and the authority that a timestamp reply states, unverified; raises InvalidInputError.
+
+    The authority is the name in the token, or that of the signer's certificate in it, or None.
+    """
+    response = _decoded(parse_timestamp_reply(reply))
+    name = response.tst_info.name
+    if isinstance(name, x509.DirectoryName):
+        return response.tst_info.gen_time, name.value.rfc4514_string()
+    (signer,) = response.signed_data.signer_infos
+    for data in response.signed_data.certificates:
+        try:
+            certificate = x509.load_der_x509_certificate(data)
+        except MALFORMED_CERTIFICATE:
+            continue
+        if (certificate.issuer, certificate.serial_number) == (signer.issuer, signer.serial_number):
+            return response.tst_info.gen_time, certificate.subject.rfc4514_string()
+    return response.tst_info.gen_time, None
+
+
 def verify_timestamp(
     reply: bytes, content: bytes, roots: Sequence[x509.Certificate], step: str, *, nonce: int | None = None
 ) -> VerifiedTimestamp:

@@ -127,6 +127,8 @@ class IncidentCount:
     stated: int | None
     #: number of these customers with a decision in the entries; customers erased before are not counted
     decided: int
+    #: when the provider became aware, by the last facts; None if no such entry is among the leaves
+    aware_at: datetime | None = None
 
     @property
     def lacking(self) -> int:

@@ -63,10 +63,12 @@ class ReportBuilder:
 
     def __init__(self) -> None:
         self._cases: dict[tuple[str, str], _Case] = {}
-        #: by incident: entry and time of its declaration; its ticket; the last stated number of customers and its entry
+        #: by incident: entry and time of its declaration; its ticket; the last stated number of customers and its
+        #: entry; the last stated moment of awareness
         self._declared: dict[str, tuple[int, datetime]] = {}
         self._tickets: dict[str, str] = {}
         self._stated: dict[str, tuple[int, int]] = {}
+        self._aware: dict[str, datetime] = {}
         self._registered: dict[str, int] = {}
         self._erased: dict[str, tuple[int, datetime]] = {}
         #: incidents that are exercises
@@ -124,6 +126,8 @@ class ReportBuilder:
             self._tickets[incident] = ticket
         if isinstance(customers := leaf.detail.get("customers"), int):
             self._stated[incident] = (customers, index)
+        if (aware_at := _time(leaf, "aware_at")) is not None:
+            self._aware[incident] = aware_at
 
     def _kept_decision(self, index: int, leaf: Leaf) -> _KeptDecision:
         reasons, duties = _codes(leaf, "reasons"), _codes(leaf, "duties")
@@ -216,7 +220,8 @@ class ReportBuilder:
     def _count(self, incident: str, decided: int) -> IncidentCount:
         index, at = self._declared.get(incident, (None, None))
         stated, _ = self._stated.get(incident, (None, None))
-        return IncidentCount(incident, self._tickets.get(incident), index, at, stated, decided)
+        aware_at = self._aware.get(incident)
+        return IncidentCount(incident, self._tickets.get(incident), index, at, stated, decided, aware_at)
 
     def _erased_before(self, customer: str, index: int) -> bool:
         return customer in self._erased and self._erased[customer][0] < index

@@ -4,6 +4,7 @@ Other packages import every name from here, not from the modules. Contains contr
 """
 
 from notifications.ports.audit import AuditRepository as AuditRepository
+from notifications.ports.audit import EntryFilter as EntryFilter
 from notifications.ports.audit import SequencedEntry as SequencedEntry
 from notifications.ports.channels import Channel as Channel
 from notifications.ports.channels import WebhookChannel as WebhookChannel
@@ -18,7 +19,9 @@ from notifications.ports.escalations import EscalationRepository as EscalationRe
 from notifications.ports.incidents import IncidentOverview as IncidentOverview
 from notifications.ports.incidents import IncidentRepository as IncidentRepository
 from notifications.ports.incidents import StoredDecision as StoredDecision
+from notifications.ports.log import CosignedBy as CosignedBy
 from notifications.ports.log import Log as Log
+from notifications.ports.log import LoggedHead as LoggedHead
 from notifications.ports.log import LogRepository as LogRepository
 from notifications.ports.log import TimestampedCheckpoint as TimestampedCheckpoint
 from notifications.ports.notices import NoticeRepository as NoticeRepository

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -17,6 +18,23 @@ class SequencedEntry:
     entry_id: UUID
     #: the exact leaf bytes
     leaf: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EntryFilter:
+    """Which entries of the log are wanted. None, or no subject, means any; all conditions must hold."""
+
+    #: ``noun.verb_past``
+    type: str | None = None
+    actor: str | None = None
+    #: kind and identifier of subjects, as in the entry
+    subjects: tuple[tuple[str, str], ...] = ()
+    #: the period of the entries' own moments: start inclusive, end exclusive
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    #: the first and the last index, both inclusive
+    first_index: int | None = None
+    last_index: int | None = None
 
 
 class AuditRepository(Protocol):
@@ -47,6 +65,15 @@ class AuditRepository(Protocol):
         self, kind: str, identifier: str, page: Page, *, newest_first: bool = False
     ) -> tuple[list[SequencedEntry], str | None]:
         """Return sequenced entries whose subjects name ``identifier`` under ``kind``, oldest first unless asked."""
+        ...
+
+    def matching(
+        self, wanted: EntryFilter, page: Page, *, newest_first: bool = False
+    ) -> tuple[list[SequencedEntry], str | None]:
+        """Return sequenced entries that meet a filter, oldest first unless asked.
+
+        Finding a page costs what the most selective of subject, actor and kind has, not what the log has.
+        """
         ...
 
     def openings(self, entry_id: UUID) -> dict[str, tuple[bytes, bytes]]:

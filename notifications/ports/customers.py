@@ -44,6 +44,14 @@ class CustomerRepository(Protocol):
         """Return the customer's pseudonym in the log: SHA-256 in hex, salted with the customer's own salt."""
         ...
 
+    def by_pseudonyms(self, pseudonyms: Collection[str]) -> dict[str, Customer]:
+        """Return the customers by their pseudonyms in the log, with one query; erased ones are missing."""
+        ...
+
+    def named(self, part: str, limit: int) -> Sequence[Customer]:
+        """Return at most ``limit`` customers whose name contains a text, in any case, oldest first."""
+        ...
+
     def salt(self, customer_id: UUID) -> bytes:
         """Return the 32-byte salt of the customer's pseudonym; raises NotFoundError."""
         ...

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from notifications.ports.paging import Page
+
 
 @dataclass(frozen=True, slots=True)
 class TimestampedCheckpoint:
@@ -18,6 +20,36 @@ class TimestampedCheckpoint:
     token: bytes
     #: time by this service's clock; the authority's own time is in the token
     made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CosignedBy:
+    """A witness's cosignature of a head."""
+
+    witness: str
+    #: by the witness's own clock
+    at: datetime
+    #: the signature line of the note
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedHead:
+    """A signed head of the log, with what others said of it."""
+
+    size: int
+    #: the signed note, without the lines of witnesses
+    note: bytes
+    #: when its newest entry was recorded; None for the empty log
+    recorded_at: datetime | None
+    cosigned: tuple[CosignedBy, ...]
+    #: the timestamp authority's response (RFC 3161, DER) over the note, or None
+    token: bytes | None
+
+    @property
+    def cosigned_note(self) -> bytes:
+        """The note with the lines of the witnesses."""
+        return self.note + "".join(item.line for item in self.cosigned).encode()
 
 
 class LogRepository(Protocol):
@@ -36,6 +68,14 @@ class LogRepository(Protocol):
 
         Raises LogUnavailableError if a hash is missing.
         """
+        ...
+
+    def heads(self, page: Page, *, confirmed: bool = False) -> tuple[list[LoggedHead], str | None]:
+        """Return a page of heads, newest first; ``confirmed``: only those with a cosignature or a timestamp."""
+        ...
+
+    def head(self, size: int) -> LoggedHead | None:
+        """Return the head of a size, or None."""
         ...
 
     def cosignatures(self, size: int) -> Sequence[str]:

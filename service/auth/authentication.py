@@ -119,6 +119,20 @@ class Authenticator:
         """Return the caller, or None without a valid credential; for public pages that show more after a sign-in."""
         return await self._proven(request, self._clock.now())
 
+    async def without_use(self, request: Request) -> tuple[Caller, datetime] | None:
+        """Return the caller and when its credential ends, or None without a valid one; this does not count as its use.
+
+        For an answer that goes on: an open stream must not keep a session from ending by rest.
+        """
+        now = self._clock.now()
+        authorization, secret = request.headers.get("authorization"), request.cookies.get(SESSION_COOKIE, "")
+        if authorization is not None:
+            key = b"t" + token_digest(authorization.partition(" ")[2].strip())
+        else:
+            key = b"s" + session_digest(secret)
+        known = await self._store.read(lambda tx: self._read(tx, key, now))
+        return None if known is None else (known.caller, known.expires_at)
+
     def _refuse_stranger(self, request: Request, now: datetime) -> NoReturn:
         self._of_strangers.take(client_address(request), now)
         raise UnauthenticatedError("no bearer token and no session, or not a valid one")

@@ -40,6 +40,7 @@ async def serve_until_stopped(settings: Settings, bound: socket.socket, *, works
             stop_seconds=settings.limits.stop_seconds,
             trusted_proxies=settings.access.trusted_proxies,
             limits=connection_limits(settings),
+            on_stop=app.state.live.close,
         )
         worker = running.worker
 

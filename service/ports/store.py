@@ -9,6 +9,7 @@ from service.ports.alerts import AlertRepository
 from service.ports.board import BoardRepository
 from service.ports.credentials import CredentialRepository
 from service.ports.drafts import DraftRepository
+from service.ports.events import EventRepository
 from service.ports.figures import FigureRepository
 from service.ports.mails import MailRepository
 from service.ports.search import SearchRepository
@@ -62,6 +63,11 @@ class AccessTransaction(ErasureTransaction, InventoryTransaction, Protocol):
     @property
     def figures(self) -> FigureRepository:
         """Numbers about the store."""
+        ...
+
+    @property
+    def events(self) -> EventRepository:
+        """What happened to incidents, in the order of commits."""
         ...
 
     @property

@@ -77,8 +77,11 @@ class HttpServer(uvicorn.Server):
         stop_seconds: float = 30,
         trusted_proxies: Iterable[IPv4Network | IPv6Network] = (),
         limits: ConnectionLimits | None = None,
+        on_stop: Callable[[], None] | None = None,
     ) -> None:
-        """``stop_seconds`` is the time that running requests get to finish after ``stop``.
+        """``on_stop`` ends answers that would go on by themselves; it is called before the server waits for them.
+
+        ``stop_seconds`` is the time that running requests get to finish after ``stop``.
 
         Only ``trusted_proxies`` state the client's address and scheme in ``X-Forwarded-For`` and ``X-Forwarded-Proto``.
         """
@@ -99,6 +102,7 @@ class HttpServer(uvicorn.Server):
             )
         )
         self.is_up = asyncio.Event()
+        self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and set the event that callers wait for; also after a failure, so that nobody waits for ever."""
@@ -106,6 +110,12 @@ class HttpServer(uvicorn.Server):
             await super().startup(sockets=sockets)
         finally:
             self.is_up.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the answers that go on, then wait for the others."""
+        if self._on_stop is not None:
+            self._on_stop()
+        await super().shutdown(sockets=sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

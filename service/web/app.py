@@ -28,6 +28,7 @@ from service.web.api.incidents import (
     assessments,
     board,
     drafts,
+    events,
     incidents,
     people,
     statements,
@@ -39,6 +40,7 @@ from service.web.api.requests import ApiContext
 from service.web.api.resources import resources as inventory
 from service.web.api.schemas import add_routes
 from service.web.console.routes import ConsoleParts, install_console
+from service.web.live import LiveEvents
 
 _OPENAPI = "/api/v1/openapi.json"
 
@@ -78,6 +80,7 @@ def create_app(
     app.state.authenticator = authenticator
     app.state.probes = probes
     app.state.metrics = context.metrics
+    app.state.live = LiveEvents(context.unit_of_work, authenticator, context.clock)
     resources = (
         assessments,
         affected_customers,
@@ -87,6 +90,7 @@ def create_app(
         incidents,
         drafts,
         alerts,
+        events,
         notices,
         acknowledgements,
         questions,

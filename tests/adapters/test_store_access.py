@@ -515,6 +515,13 @@ class TestServiceMails:
         await store.write(lambda tx: tx.mails.save(rewritten))
         assert await store.read(lambda tx: [tx.mails.get(item.id) for item in (made, other)]) == [became, other]
 
+    async def test_those_of_one_mailing_are_found_together(self, store):
+        mailing_id = uuid4()
+        made = [make_mail(mailing_id=mailing_id), make_mail(mailing_id=uuid4()), make_mail(mailing_id=mailing_id)]
+        await store.write(lambda tx: [tx.mails.add(item) for item in [*made, make_mail(mailing_id=None)]])
+        assert await store.read(lambda tx: tx.mails.of_mailing(mailing_id)) == [made[0], made[2]]
+        assert await store.read(lambda tx: tx.mails.of_mailing(NOBODY)) == []
+
 
 class TestAlerts:
     async def test_one_is_raised_once_per_key(self, store):
@@ -543,6 +550,32 @@ class TestAlerts:
         seen = replace(made[1], seen_at=after(minutes=1, microseconds=1), seen_by="account:a")
         assert await store.read(lambda tx: tx.alerts.get(made[1].id)) == seen
         assert await store.write(lambda tx: tx.alerts.add(make_alert(key=made[1].key))) is False
+
+    async def test_pages_are_newest_first_of_the_wanted_kinds_with_and_without_those_seen(self, store):
+        kinds = ["disk_low", "log_lagging", "disk_low", "queue_old", "disk_low"]
+        made = [make_alert(kind=kind, seen_at=None, seen_by=None, mailing_id=uuid4()) for kind in kinds]
+        await store.write(lambda tx: [tx.alerts.add(item) for item in made])
+        await store.write(lambda tx: tx.alerts.mark_seen(made[4].id, NOW, "account:a"))
+        seen = replace(made[4], seen_at=NOW, seen_by="account:a")
+
+        async def pages(wanted, limit, *, unseen):
+            found, cursor = [], None
+            while True:
+                page = Page(limit, cursor)
+                more, cursor = await store.read(lambda tx, page=page: tx.alerts.page(page, wanted, unseen=unseen))
+                found += more
+                if cursor is None:
+                    return found
+
+        newest_first = [seen, *reversed(made[:4])]
+        for limit in (1, 2, 9):
+            assert await pages(None, limit, unseen=False) == newest_first
+            assert await pages(None, limit, unseen=True) == newest_first[1:]
+            assert await pages(("disk_low", "queue_old"), limit, unseen=False) == [seen, made[3], made[2], made[0]]
+            assert await pages(("disk_low",), limit, unseen=True) == [made[2], made[0]]
+        assert await pages((), 9, unseen=False) == []
+        with pytest.raises(InvalidInputError):
+            await store.read(lambda tx: tx.alerts.page(Page(1, "x"), None, unseen=False))
 
 
 class TestReach:

@@ -28,7 +28,7 @@ from notifications.incident import (
 )
 from notifications.notice import NoticeState
 from notifications.notice.seal import UndatedNotice
-from notifications.ports import Extent, InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
+from notifications.ports import EntryFilter, Extent, InboxItem, Page, StoredResponse, TimestampedCheckpoint, Transaction
 from service.ports.log import LogTransaction
 from service.store import migrate_store, open_store
 from service.store.engines.transaction import SqlTransaction
@@ -243,6 +243,25 @@ class TestCustomers:
         with pytest.raises(NotFoundError):
             await store.write(lambda tx: tx.customers.save(make_customer(version=2), 1))
         assert await store.read(lambda tx: tx.customers.get(customer.id)) == changed
+
+    async def test_customers_are_found_by_their_names_in_the_log_and_by_parts_of_their_names(self, store):
+        made = [make_customer(name=name) for name in ("Ärzte GmbH", "Klinik am See", "KLINIK am Fluss")]
+        for item in made:
+            await store.write(lambda tx, item=item: tx.customers.add(item, SALT))
+
+        def look(tx):
+            names = [tx.customers.pseudonym(item.id) for item in made]
+            found = tx.customers.by_pseudonyms({names[0], names[2], "00" * 32})
+            assert found == {names[0]: made[0], names[2]: made[2]}
+            assert tx.customers.by_pseudonyms(()) == {}
+            return [[item.name for item in tx.customers.named(part, 9)] for part in ("klinik", "ärzte", "nobody")], [
+                item.name for item in tx.customers.named("klinik", 1)
+            ]
+
+        assert await store.read(look) == (
+            [["Klinik am See", "KLINIK am Fluss"], ["Ärzte GmbH"], []],
+            ["Klinik am See"],
+        )
 
     async def test_the_pseudonym_is_made_with_the_customers_own_salt(self, store, customer):
         other = make_customer()
@@ -837,6 +856,33 @@ class TestAuditLog:
         nodes = [(0, size + offset, bytes([size + offset]) * 32) for offset in range(len(leaves))]
         tx.log.grow(size, leaves, nodes, f"checkpoint {size + len(leaves)}".encode())
 
+    async def test_heads_newest_first_with_what_others_said_of_them(self, store):
+        for minute in range(5):
+            await store.write(lambda tx, minute=minute: tx.audit.append([make_entry(at=after(minutes=minute))]))
+            await store.write(self.grow)
+
+        def confirm(tx):
+            tx.log.add_cosignature(2, "b.example", "line b\n", after(minutes=7))
+            tx.log.add_cosignature(2, "a.example", "line a\n", after(minutes=6))
+            tx.log.add_timestamp(2, b"token 2", NOW)
+            tx.log.add_timestamp(4, b"token 4", NOW)
+
+        await store.write(confirm)
+        found = await read_pages(store, lambda tx, page: tx.log.heads(page))
+        assert [(head.size, head.note, head.recorded_at) for head in found] == [
+            (size, f"checkpoint {size}".encode(), after(minutes=size - 1)) for size in (5, 4, 3, 2, 1)
+        ]
+        assert [head.token for head in found] == [None, b"token 4", None, b"token 2", None]
+        assert [[(item.witness, item.at, item.line) for item in head.cosigned] for head in found] == [
+            [], [], [],
+            [("a.example", after(minutes=6), "line a\n"), ("b.example", after(minutes=7), "line b\n")],
+            [],
+        ]  # fmt: skip
+        confirmed = await read_pages(store, lambda tx, page: tx.log.heads(page, confirmed=True))
+        assert [head.size for head in confirmed] == [4, 2]
+        assert await store.read(lambda tx: [tx.log.head(size) for size in (2, 6, 0)]) == [found[3], None, None]
+        assert found[3].cosigned_note == b"checkpoint 2line a\nline b\n"
+
     async def test_entries_are_pending_in_the_order_of_their_commits(self, store):
         entries = [make_entry() for _ in range(60)]
 
@@ -982,6 +1028,61 @@ class TestAuditLog:
                 return whole, pages, each, named
 
             assert await store.read(look) == (indices,) * 4, within
+
+    async def test_entries_that_meet_a_filter_in_both_directions(self, store):
+        one, other = str(uuid4()), str(uuid4())
+        kinds, actors = ("notice.sealed", "record.read", "notice.held"), ("account:a", "system:worker")
+        # Each combination of kind, actor and incident; times are nearly in the order of the log, but not quite.
+        parts = [(kind, actor, named) for kind in kinds for actor in actors for named in (one, other)] * 2
+        entries = [
+            make_entry(
+                {"incident": named, "customer": "c" if number % 3 else "d"},
+                type=kind, actor=actor, at=after(minutes=number + (3 if number % 5 == 0 else 0)),
+            )
+            for number, (kind, actor, named) in enumerate(parts)
+        ]  # fmt: skip
+        await store.write(lambda tx: tx.audit.append([*entries, make_entry(type="key.rotated")]))
+        await store.write(lambda tx: self.grow(tx, len(entries)))
+        start, end = after(minutes=5), after(minutes=15)
+
+        def in_period(entry):
+            return start <= entry.at < end
+
+        for wanted, meets in (
+            (EntryFilter(), lambda _index, _entry: True),
+            (EntryFilter("notice.held"), lambda _, entry: entry.type == "notice.held"),
+            (EntryFilter("key.rotated"), lambda _index, _entry: False),
+            (EntryFilter(actor="system:worker"), lambda _, entry: entry.actor == "system:worker"),
+            (EntryFilter("record.read", "account:a"),
+             lambda _, entry: (entry.type, entry.actor) == ("record.read", "account:a")),
+            (EntryFilter("record.read", "system:worker"),
+             lambda _, entry: (entry.type, entry.actor) == ("record.read", "system:worker")),
+            (EntryFilter(subjects=(("incident", one),)), lambda _, entry: entry.subjects["incident"] == one),
+            (EntryFilter("notice.sealed", "account:a", (("incident", one), ("customer", "c"))),
+             lambda _, entry: (entry.type, entry.actor, entry.subjects) ==
+                              ("notice.sealed", "account:a", {"incident": one, "customer": "c"})),
+            (EntryFilter(starts_at=start, ends_at=end), lambda _, entry: in_period(entry)),
+            (EntryFilter("notice.held", starts_at=start), lambda _, entry: entry.type == "notice.held"
+             and entry.at >= start),
+            (EntryFilter(first_index=3, last_index=9), lambda index, _: 3 <= index <= 9),
+            (EntryFilter(first_index=20, last_index=999), lambda index, _: index >= 20),
+            (EntryFilter(first_index=999), lambda _index, _entry: False),
+            (EntryFilter(ends_at=after(days=-1)), lambda _index, _entry: False),
+            (EntryFilter(starts_at=after(days=1)), lambda _index, _entry: False),
+        ):  # fmt: skip
+            indices = [index for index, entry in enumerate(entries) if meets(index, entry)]
+            for newest_first in (False, True):
+
+                def listed(tx, page, newest_first=newest_first, wanted=wanted):
+                    return tx.audit.matching(wanted, page, newest_first=newest_first)
+
+                found = await read_pages(store, listed)
+                assert [item.index for item in found] == (indices[::-1] if newest_first else indices), wanted
+                within = (Extent(starts_at=start, ends_at=end),)
+                limited = await read_pages(
+                    store, lambda tx, page, listed=listed, within=within: listed(tx, replace(page, within=within))
+                )
+                assert {item.index for item in limited} == {each for each in indices if in_period(entries[each])}
 
     async def test_a_customer_s_entries_are_those_about_what_it_was_served(self, store, customer, incident):
         other = make_customer()

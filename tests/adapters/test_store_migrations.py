@@ -179,8 +179,9 @@ async def test_entries_of_earlier_releases_are_listed_by_what_their_leaves_say(e
     store = open_store(location)
     found = await store.read(lambda tx: tx._session.all("SELECT * FROM audit_entries ORDER BY position"))
     assert found == [row_of_entry(number, entry, leaf_bytes(entry)) for number, entry in enumerate(entries, 1)]
-    assert found[0][3:] == (to_microseconds(entries[0].at), None, None)
-    assert found[1][3:] == (to_microseconds(entries[1].at), incident_id.bytes, notice_id.bytes)
+    codes = ("incident.declared", "token:interim")
+    assert found[0][3:] == (to_microseconds(entries[0].at), None, None, *codes)
+    assert found[1][3:] == (to_microseconds(entries[1].at), incident_id.bytes, notice_id.bytes, *codes)
     await store.write(lambda tx: tx.log.grow(0, tx.audit.pending(9999), [], b"checkpoint"))
     period = (Extent(starts_at=after(seconds=1)),)
     assert [item.index for item in await store.read(lambda tx: tx.audit.entries(0, 9, within=period))] == [0]

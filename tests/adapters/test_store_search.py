@@ -1,6 +1,7 @@
 """The full-text index on both engines: what is found, by whom, and that nothing of an erased customer is left in it."""
 
 import shutil
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -16,6 +17,7 @@ from notifications.ports import Extent, Page
 from service.ports.board import IncidentFilters
 from service.store import migrate_store, open_store
 from service.store.search.terms import folded, sought_words
+from service.store.sql.session import Session
 from support.postgresql_server import postgresql_server
 from support.records import (
     NOBODY,
@@ -230,6 +232,30 @@ async def test_the_statement_itself_is_limited_to_customers_times_and_what_was_s
     assert await found(store, "shared", within=(Extent(starts_at=after(seconds=1)),)) == []
     assert await found(store, "shared", within=(Extent(starts_at=NOW, ends_at=after(seconds=1)),)) == [incident.id]
     assert await found(store, "shared", within=()) == []
+
+
+async def test_customers_find_by_the_same_rules_and_read_nothing_of_others(place, monkeypatch):
+    store, address = place
+    _, one, other = await store.write(two_houses)
+    made = make_contact(one.customer, name="Zoë Müßig-Œuvre 007", email="z@x.example")
+    await store.write(lambda tx: tx.customers.add_contact(made))
+    mine = (Extent(one.customer.id),)
+    both = (*mine, Extent(other.customer.id))
+    for query in ("zoe", "müssig oeuv", "007", "7", "ZO MÜ", "x.example", '"zoe"*', "z"):
+        assert await found(store, query, "contact", within=mine) == [made.id], query
+    for query in ("euvre", "ussig", "zoee", "m", "kcontact", *HOSTILE):
+        assert await found(store, query, "contact", within=mine) == [], query
+    assert len(await found(store, "roux", "contact", within=both, limit=1)) == 2
+    if isinstance(address, str):
+        return
+    asked = []
+    plain = Session.all
+    monkeypatch.setattr(Session, "all", lambda self, *a: asked.append(a) or plain(self, *a))
+    assert await found(store, "roux", "contact", within=mine) == [one.contact.id]
+    with closing(sqlite3.connect(address)) as connection:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {asked[-1][0]}", asked[-1][1])]
+    assert len(plan) == 1
+    assert plan[0].startswith("SEARCH d USING INDEX ix_search_documents_customer_id_kind_position")
 
 
 async def test_lists_of_incidents_are_filtered_by_words(store):

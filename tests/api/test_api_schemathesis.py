@@ -81,7 +81,9 @@ def served(prepared_folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def operations(served):
     schema = schemathesis.openapi.from_url(f"{served.url}/api/v1/openapi.json")
-    return [result.ok() for result in schema.get_all_operations()]
+    found = [result.ok() for result in schema.get_all_operations()]
+    # A stream of events has no end.
+    return [operation for operation in found if operation.path != "/api/v1/events"]
 
 
 @pytest.mark.parametrize("role", ["first", *ROLES])

@@ -62,7 +62,7 @@ def section(page, name):
     ("language", "missing", "late", "emergency", "untold"),
     [
         ("fr", "Non informé", "validée en retard", "Validée en urgence, non revue", "Pas à informer"),
-        ("en", "Not told", "released late", "Released in an emergency, not reviewed", "Need not be told"),
+        ("en", "Not notified", "released late", "Released in an emergency, not reviewed", "Need not be notified"),
         (
             "de",
             "Nicht benachrichtigt",
@@ -88,15 +88,16 @@ async def test_late_missing_and_overridden_come_first(language, missing, late, e
         assert shown.index('id="list-missing"') < shown.index('id="list-incidents"')
         assert untold in section(shown, f"i-{second['id']}")
         # Every statement leads to a proof, a notice or a bundle that is there.
-        links = set(re.findall(r'href="(/(?:api|notices)/[^"]+)"', shown))
-        proofs = {link for link in links if link.endswith("/proof")}
+        links = set(re.findall(r'href="(/(?:notices|audit)/[^"]+)"', shown))
+        proofs = {link for link in links if link.startswith("/audit/entries/")}
         assert len(proofs) > 8
         for link in links:
             found = await client.get(html.unescape(link))
             assert found.status_code == 200, link
             if link in proofs:
-                assert found.text.startswith("c2sp.org/tlog-proof@v1")
-        assert any("/audit/bundle?" in link for link in links)
+                proof = await client.get(f"/api/v1{link}/proof")
+                assert proof.text.startswith("c2sp.org/tlog-proof@v1")
+        assert any("/audit/bundles?" in link for link in links)
         assert any(link.startswith("/notices/") for link in links)
         assert 'href="/audit"' in (await client.get("/")).text
 
@@ -109,7 +110,7 @@ async def test_a_period_and_part_of_a_name_narrow_it(running, incidents):
         of_one = (await client.get("/audit", params={"customer": "FLUSS"})).text
         assert html.escape(NAMES[1]) in of_one
         assert NAMES[0] not in of_one
-        assert "Told late (0)" in of_one
+        assert "Notified late (0)" in of_one
         before = {"from": "2020-01-01", "to": (today - timedelta(days=2)).isoformat()}
         assert "no incident in this period" in visible_text((await client.get("/audit", params=before)).text)
         around = {"from": (today - timedelta(days=1)).isoformat(), "to": (today + timedelta(days=1)).isoformat()}

@@ -58,6 +58,7 @@ async def test_what_burns_stands_first_with_what_to_do(shared_service, night):
     strip = page[page.index('id="burns"') : page.index('id="incidents"')]
     assert text("board.overdue_now", "en") in strip
     assert f'href="/incidents/{made["burning"]["id"]}"' in strip
+    assert f'href="/incidents/{made["burning"]["id"]}/notices"' in strip
     assert text("board.do_release", "en") in strip
     assert shown(page)[0] == made["burning"]["id"]
     assert set(shown(page)) == {item["id"] for item in made.values()}

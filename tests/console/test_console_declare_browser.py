@@ -4,7 +4,6 @@ import base64
 import re
 import secrets
 import shutil
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
@@ -15,7 +14,7 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from service.auth.authentication import SESSION_COOKIE, session_digest
 from service.cli.demo.environment import embedded_service
@@ -23,6 +22,7 @@ from service.cli.demo.public_incidents import load_public_incidents
 from service.ports.accounts import Role
 from service.ports.sessions import Session
 from service.system.http_server import bound_socket
+from support.chromium import opened_page, started_chromium
 from support.people import Person, act_of, person
 from support.scenario import customer, ok
 
@@ -30,16 +30,6 @@ expect.set_options(timeout=30_000)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--no-first-run",
-]
 PASSWORD = "lantern otter velvet quarry"
 PHONE = {"width": 360, "height": 740}
 #: From the sign-in to the declared incident.
@@ -55,23 +45,9 @@ class Site:
     chromium: object
     api: httpx2.AsyncClient
 
-    async def context(self, whom=None, **options):
-        context = await self.chromium.new_context(base_url=self.origin, **({"locale": "en"} | options))
-        context.set_default_timeout(40_000)
-        if whom is not None:
-            await give_session(context, whom)
-        return context
-
-    @asynccontextmanager
-    async def page(self, whom=None, **options):
-        """Open a page in a fresh profile; what the browser complains of is collected in ``page.complaints``."""
-        context = await self.context(whom, **options)
-        page = await context.new_page()
-        page.complaints = []
-        page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        yield page
-        await context.close()
+    def page(self, whom=None, **options):
+        """Open a page in a fresh profile."""
+        return opened_page(self.chromium, self.origin, whom, **options)
 
 
 async def give_session(context, whom):
@@ -102,15 +78,11 @@ async def site(folder):
         httpx2.AsyncClient(
             base_url=f"{service.url}/api/v1", headers={"Authorization": f"Bearer {service.token}"}, timeout=30
         ) as api,
-        async_playwright() as playwright,
+        started_chromium() as chromium,
     ):
         for name, region in (("Alpha", "sbg"), ("Beta", "sbg"), ("Gamma", "gra")):
             await customer(api, name, contacts=((f"soc@{name.lower()}.example", "en"),), regions=[region])
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        try:
-            yield Site(service, origin, chromium, api)
-        finally:
-            await chromium.close()
+        yield Site(service, origin, chromium, api)
 
 
 @dataclass

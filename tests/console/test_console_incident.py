@@ -118,7 +118,8 @@ async def test_the_next_step_changes_for_who_may_release(shared_service, inciden
     async with browser(shared_service, whom) as approver:
         page = await seen(approver, path_of(incident))
         assert text("incident.next.release.do", "en") in page
-        assert actions_on(await seen(approver, path_of(incident, "/closing"))) == ["/sign-out"]
+        forms = actions_on(await seen(approver, path_of(incident, "/closing")))
+        assert not [action for action in forms if action.startswith("/incidents")]
         assert (await approver.get(path_of(incident, "/facts/change"))).status_code == 403
 
 
@@ -226,6 +227,30 @@ async def test_facts_are_changed_by_the_form(shared_api, pages, customers):
     again = await pages.post(action, data=form | {"intent": "malicious"})
     assert again.headers["location"] == answer.headers["location"]
     assert (await ok(shared_api.get(path_of(made))))["version"] == 2
+
+
+async def test_the_form_shows_what_it_would_come_to_and_records_nothing(shared_api, pages, customers):
+    stated = [affected(customers[0], data_harm=harm(confidentiality="yes"))]
+    made = await declare(shared_api, affected_customers=stated)
+    action = path_of(made, "/facts/change")
+    form = form_on(await seen(pages, action), action) | {"intent": "malicious", "impact": "I1", "summary.en": "Kept."}
+    answer = await pages.post(f"{action}/consequence", data=form)
+    assert answer.status_code == 200
+    said = visible_text(answer.text)
+    assert text("declare.consequence", "en") in said
+    assert "11.1.1.3 (1)" in said
+    assert text("declare.maybe_same", "en") not in said
+    again = form_on(answer.text, action)
+    assert (again["intent"], again["summary.en"], again["version"]) == (["malicious"], ["Kept."], ["1"])
+    assert (await ok(shared_api.get(path_of(made))))["version"] == 1
+    # A colleague changes a fact meanwhile: looking at the consequence takes it in, and reverts nothing.
+    await change(shared_api, made, criticality="C1")
+    stale = await pages.post(f"{action}/consequence", data=again)
+    assert stale.status_code == 412
+    assert text("incident.meanwhile", "en") in stale.text
+    again = form_on(stale.text, action)
+    assert (again["criticality"], again["impact"], again["version"]) == (["C1"], ["I1"], ["2"])
+    assert (await pages.post(action, data=again)).status_code == 303
 
 
 async def test_a_stale_form_keeps_what_was_typed_and_what_a_colleague_changed(shared_api, pages):

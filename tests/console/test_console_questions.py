@@ -100,6 +100,20 @@ async def test_a_question_is_asked_once_and_answered_where_the_analyst_is(house)
         assert "Ada" not in page
 
 
+async def test_the_incident_shows_what_customers_asked_and_is_answered_from_there(house):
+    bea, ada = await house.member("Bea"), await house.analyst("Abel")
+    question = await house.ask(bea, f"On the incident? {PAYLOAD}")
+    at = f"/incidents/{house.incident['id']}"
+    async with browser(house.service, ada) as client:
+        page = (await client.get(at)).text
+        assert "On the incident?" in page
+        assert "<script>alert" not in page
+        fields = ada.form(text="Answered there.", form_id=form_id(page, f"/questions/{question}/reply"))
+        answer = await client.post(f"/questions/{question}/reply", data=fields | {"return_to": f"{at}#asked"})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{at}#asked")
+        assert "Answered there." in (await client.get(at)).text
+
+
 async def test_a_later_notice_is_offered_as_the_answer(house):
     bert, ada = await house.member("Bert", 1), await house.analyst("Alma")
     question = await house.ask(bert, "Is more known?", 1)

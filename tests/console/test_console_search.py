@@ -92,7 +92,9 @@ async def test_results_are_a_page_in_every_language(shared_service, found, langu
         page = unescape((await pages.get("/search", params={"q": "dossiers"})).text)
         assert text("search.kind_effect", language) in page
         assert f'href="/notices/{notice["id"]}"' in page
-        assert f'href="/incidents/{incident["id"]}"' in page
+        effect = f"/incidents/{incident['id']}/customers/{found[2]['id']}"
+        assert f'href="{effect}"' in page
+        assert (await pages.get(effect)).status_code == 200
         nothing = (await pages.get("/search", params={"q": "zzz"})).text
         assert text("search.nothing", language) in unescape(nothing)
         assert text("search.explained", language) in unescape((await pages.get("/search")).text)
@@ -103,7 +105,9 @@ async def test_the_form_is_on_every_page_and_markup_is_never_markup(shared_servi
     async with browser(shared_service, people["analyst"]) as pages:
         for path in ("/", "/incidents", "/account", "/nothing-here"):
             page = (await pages.get(path)).text
-            assert re.search(r'<form class="find" role="search" method="get" action="/search">', page), path
+            assert re.search(
+                r'<form class="find" role="search" aria-label="[^"]+" method="get" action="/search">', page
+            ), path
             assert '<label for="find">' in page
         answer = await pages.get("/search", params={"q": '"><script>alert(1)</script> oeuvre'})
         assert "<script>alert" not in answer.text

@@ -37,10 +37,10 @@ def test_every_key_stands_in_every_language_with_the_same_values():
 
 
 def test_languages_differ():
-    # A word that is the same in two languages is one of few.
+    # A word that is the same in two languages is one of few, such as Service and Nature.
     for one, other in pairwise(["fr", "en", "de"]):
         same = {key for key, message in CATALOGUES[one].items() if message == CATALOGUES[other][key]}
-        assert len(same) < 20, same
+        assert len(same) < len(CATALOGUES[one]) / 50, same
 
 
 @pytest.mark.parametrize("language", sorted(CATALOGUES))

@@ -12,7 +12,7 @@ from notifications.audit.entry import leaf_bytes, parse_leaf, pseudonym
 from notifications.errors import LogUnavailableError, NotFoundError, StateConflictError, required
 from notifications.notice import NoticeState
 from notifications.notice.seal import UndatedNotice
-from notifications.ports import SequencedEntry, TimestampedCheckpoint
+from notifications.ports import CosignedBy, LoggedHead, SequencedEntry, TimestampedCheckpoint
 from service.ports.log import PendingLeaf
 from support.memory_records import MemoryRepository, Records, of, page_of, within
 from support.memory_serving import MemoryDeliveries, MemoryEscalations, MemoryWebhooks
@@ -63,6 +63,24 @@ class MemoryAudit(MemoryRepository):
         listing = "newest" if newest_first else "entries"
         return page_of(listing, page, found, lambda item: item.index, newest_first=newest_first)
 
+    def matching(self, wanted, page, *, newest_first=False):
+        def meets(item):
+            leaf = parse_leaf(item.leaf)
+            return (
+                (wanted.type is None or leaf.type == wanted.type)
+                and (wanted.actor is None or leaf.actor == wanted.actor)
+                and all(leaf.subjects.get(kind) == identifier for kind, identifier in wanted.subjects)
+                and (wanted.starts_at is None or wanted.starts_at <= leaf.at)
+                and (wanted.ends_at is None or leaf.at < wanted.ends_at)
+                and (wanted.first_index is None or wanted.first_index <= item.index)
+                and (wanted.last_index is None or item.index <= wanted.last_index)
+            )
+
+        found = [item for item in self._all(page.within) if meets(item)]
+        return page_of(
+            "newest" if newest_first else "matching", page, found, lambda item: item.index, newest_first=newest_first
+        )
+
     def get(self, entry_id, *, within=None):
         return next((item for item in self._all(within) if item.entry_id == entry_id), None)
 
@@ -109,6 +127,19 @@ class MemoryLog(MemoryRepository):
     def add_cosignature(self, size, witness, line, cosigned_at):
         self._writing("cosignatures")
         self._records.cosignatures.setdefault((size, witness), (line, cosigned_at))
+
+    def head(self, size):
+        if size not in self._records.notes:
+            return None
+        given = sorted((by, at, line) for (of, by), (line, at) in self._records.cosignatures.items() if of == size)
+        token, _ = self._records.stamps.get(size, (None, None))
+        newest = parse_leaf(self._tx.audit.at(size - 1).leaf).at if size else None
+        return LoggedHead(size, self._records.notes[size], newest, tuple(CosignedBy(*item) for item in given), token)
+
+    def heads(self, page, *, confirmed=False):
+        found = [self.head(size) for size in sorted(self._records.notes)]
+        found = [head for head in found if not confirmed or head.cosigned or head.token is not None]
+        return page_of("heads", page, found, lambda head: head.size, newest_first=True)
 
     def cosignatures(self, size):
         given = sorted((witness, line) for (at, witness), (line, _) in self._records.cosignatures.items() if at == size)
@@ -225,6 +256,13 @@ class MemoryCustomers(MemoryRepository):
     def some(self, customer_ids):
         found = [item for key, item in self._records.customers.items() if key in customer_ids]
         return sorted(found, key=lambda item: (item.name.casefold(), item.id))
+
+    def by_pseudonyms(self, pseudonyms):
+        known = {self.pseudonym(item.id): item for item in self.all() if item.id in self._records.salts}
+        return {name: item for name, item in known.items() if name in pseudonyms}
+
+    def named(self, part, limit):
+        return [item for item in self.all() if part.casefold() in item.name.casefold()][:limit]
 
     def salt(self, customer_id):
         return required("customer", customer_id, self._records.salts.get(customer_id))

@@ -1,15 +1,16 @@
 """Of all open facts, find the one whose answer would change most, so that an analyst asks for it first. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 from uuid import UUID
 
 from notifications.classification import Classification, Nature
-from notifications.customer.records import AgreementBinding, ProfileVersion
+from notifications.customer.records import binding_in_force, profile_in_force
 from notifications.decision import Verdict
+from notifications.decision.customer_situation import scope_of, scope_relation
 from notifications.incident import (
     AffectedCustomer,
     Answer,
@@ -83,72 +84,77 @@ def next_question(
 ) -> NextQuestion | None:
     """Return the open fact whose answer would change the verdicts of most customers; None if no fact is open.
 
-    1. Group the customers. Two customers are in one group if the facts list neither, and their services, agreement and
-       chosen levels are the same.
-    2. The candidates are the open questions of the classification, and the facts that a verdict waits for.
+    1. Decide each customer. The candidates are the open questions of the classification, and the facts that a verdict
+       waits for.
+    2. Group the customers that get equal decisions whatever the answers are, so that one of them is decided for all.
     3. Put each answer into the facts, decide again for each group, and count the customers whose verdict differs. The
        mean over the answers is compared, then the number of different natures and priorities; the first candidate wins.
     """
     # 1.
-    groups = _groups(facts, cases)
+    cases = list(cases)
     now = CustomerDecider(facts, agreements)
-    verdicts = [now.decide(group.case) for group in groups]
-    # 2.
     waiting: dict[str, None] = dict.fromkeys(question.fact for question in classification.open_questions)
-    for decision in verdicts:
+    verdicts: dict[UUID, Verdict] = {}
+    for case in cases:
+        decision = now.decide(case)
+        verdicts[case.customer.id] = decision.verdict
         waiting.update(dict.fromkeys(decision.missing))
-    of_customers = [fact for fact in waiting if fact.startswith("affected_customers.")][CUSTOMER_FACTS_TRIED_MAX:]
+    of_customers = [fact for fact in waiting if fact.startswith("affected_customers.")]
+    for fact in of_customers[CUSTOMER_FACTS_TRIED_MAX:]:
+        del waiting[fact]
+    # 2.
+    groups = _groups(facts, cases, asked_one_by_one={fact.split(".")[1] for fact in waiting if fact in of_customers})
     # 3.
     best: tuple[float, int] = (-1.0, -1)
     found: NextQuestion | None = None
     for fact in waiting:
-        if fact in of_customers:
-            continue
-        outcomes = []
-        for answer, changed_facts in _answered(facts, fact, agreements):
-            decider = CustomerDecider(changed_facts, agreements)
-            tally: Counter[Verdict] = Counter(dict.fromkeys(Verdict, 0))
-            changed = 0
-            for group, before in zip(groups, verdicts, strict=True):
-                verdict = decider.decide(group.case).verdict
-                tally[verdict] += group.size
-                changed += group.size if verdict is not before.verdict else 0
-            reference = decider.reference
-            outcomes.append(AnswerOutcome(answer, reference.possible_natures, reference.priority, dict(tally), changed))
+        outcomes = tuple(
+            _outcome(answer, CustomerDecider(changed, agreements), groups, verdicts)
+            for answer, changed in _answered(facts, fact, agreements)
+        )
         if not outcomes:
             continue
-        question = NextQuestion(fact, tuple(outcomes))
+        question = NextQuestion(fact, outcomes)
         weight = question.changed / len(outcomes), len({(each.natures, each.priority) for each in outcomes})
         if weight > best:
             best, found = weight, question
     return found
 
 
-def _groups(facts: IncidentFacts, cases: Iterable[CustomerCase]) -> list[_Group]:
-    listed = {stated.customer_id for stated in facts.affected_customers}
+def _outcome(
+    answer: str, decider: CustomerDecider, groups: Iterable[_Group], before: Mapping[UUID, Verdict]
+) -> AnswerOutcome:
+    tally: Counter[Verdict] = Counter(dict.fromkeys(Verdict, 0))
+    changed = 0
+    for group in groups:
+        verdict = decider.decide(group.case).verdict
+        tally[verdict] += group.size
+        if verdict is not before[group.case.customer.id]:
+            changed += group.size
+    reference = decider.reference
+    return AnswerOutcome(answer, reference.possible_natures, reference.priority, dict(tally), changed)
+
+
+def _groups(facts: IncidentFacts, cases: Iterable[CustomerCase], asked_one_by_one: Collection[str]) -> Sequence[_Group]:
+    stated = {each.customer_id: each for each in facts.affected_customers}
+    scope, at = scope_of(facts), facts.aware_at
     sizes: Counter[object] = Counter()
     first: dict[object, CustomerCase] = {}
     for case in cases:
         customer = case.customer
+        binding, profile = binding_in_force(case.bindings, at), profile_in_force(case.profiles, at)
+        listed = stated.get(customer.id)
         key: object = (
-            customer.services,
-            customer.regions,
-            customer.availability_zones,
-            _bound(case.bindings),
-            _chosen(case.profiles),
-            customer.id if customer.id in listed else None,
+            None if binding is None else binding.agreement_id,
+            None if profile is None else profile.choices,
+            str(customer.id) if str(customer.id) in asked_one_by_one else None,
+            scope_relation(scope, (customer.services, customer.regions, customer.availability_zones))
+            if listed is None
+            else (listed.affected, listed.data_harm, listed.personal_data.breach, listed.personal_data.controller),
         )
         sizes[key] += 1
         first.setdefault(key, case)
     return [_Group(case, sizes[key]) for key, case in first.items()]
-
-
-def _bound(bindings: Sequence[AgreementBinding]) -> tuple[object, ...]:
-    return tuple((binding.agreement_id, binding.effective_at) for binding in bindings)
-
-
-def _chosen(profiles: Sequence[ProfileVersion]) -> tuple[object, ...]:
-    return tuple((profile.choices, profile.effective_at, profile.version) for profile in profiles)
 
 
 def _answered(facts: IncidentFacts, fact: str, agreements: Agreements) -> Iterable[tuple[str, IncidentFacts]]:

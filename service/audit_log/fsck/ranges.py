@@ -53,7 +53,7 @@ def check_range(
     """Check the entries from ``start`` to before ``end``, at most one range.
 
     1. Entries: indices have no gap and are in the order of positions; each row has the id, the time, the
-       incident and the notice that its leaf states.
+       incident, the notice, the kind and the actor that its leaf states.
     2. Openings: each opens its commitment; missing openings are reported by customer.
     3. Rows of entries: see ``service.audit_log.fsck.rows``.
     4. Tree: every stored node is the hash of its children.
@@ -122,13 +122,16 @@ def _in_order(found: RangeFound, inspection: Inspection, entries: Sequence[Row],
         found.differs(ENTRIES, f"index {start + len(entries)}", "has no entry")
         return False
     found.positions = (found.positions[0] or entries[0][1], entries[-1][1])
-    for index, _, identifier, leaf, recorded_at, *subjects in entries:
+    for index, _, identifier, leaf, recorded_at, incident_id, notice_id, *codes in entries:
         at = leaf.find(_ID) + len(_ID)
         if leaf[at : at + _UUID_TEXT].replace(b"-", b"") != identifier.hex().encode():
             found.differs(ENTRIES, f"index {index}", "has another id than its leaf states")
             break
-        if not _says(leaf, recorded_at, *subjects):
+        if not _says(leaf, recorded_at, incident_id, notice_id):
             found.differs(ENTRIES, f"index {index}", "is listed with another time or subject than its leaf states")
+            break
+        if not _has_codes(leaf, *codes):
+            found.differs(ENTRIES, f"index {index}", "is listed with another kind or actor than its leaf states")
             break
     found.count(ENTRIES, len(entries))
     return True
@@ -145,6 +148,13 @@ def _says(leaf: bytes, recorded_at: int, incident_id: bytes | None, notice_id: b
     return leaf.startswith(at, leaf.find(_AT) + len(_AT)) and all(
         mark not in subjects if identifier is None else mark + identifier in subjects
         for mark, identifier in zip((_INCIDENT, _NOTICE), named, strict=True)
+    )
+
+
+def _has_codes(leaf: bytes, kind: str, actor: str) -> bool:
+    """Return whether a leaf states this kind and this actor; neither has a character that JSON escapes."""
+    return leaf.startswith(b'{"actor":"%s","at":' % actor.encode()) and leaf.endswith(
+        b'},"type":"%s","v":1}' % kind.encode()
     )
 
 

@@ -43,6 +43,16 @@ class ScopedCustomers(ScopedRepository):
         self._verify_at_provider("all")
         return self._tx.customers.all()
 
+    def by_pseudonyms(self, pseudonyms: Collection[str]) -> dict[str, Customer]:
+        found = self._tx.customers.by_pseudonyms(pseudonyms)
+        return {name: item for name, item in found.items() if self._scope.covers_customer(item.id)}
+
+    def named(self, part: str, limit: int) -> Sequence[Customer]:
+        if self._scope.customer_ids is None:
+            return self._tx.customers.named(part, limit)
+        own, _ = self.page(Page(limit))
+        return [item for item in own if part.casefold() in item.name.casefold()][:limit]
+
     def bindings(self, customer_id: UUID | None = None) -> Sequence[AgreementBinding]:
         if customer_id is None:
             self._verify_at_provider("bindings")

@@ -22,6 +22,10 @@ class ScopedIncidents(ScopedRepository):
     def require(self, incident_id: UUID) -> Incident:
         return required("incident", incident_id, self.get(incident_id))
 
+    def by_ticket(self, ticket: str) -> Incident | None:
+        incident = self._tx.incidents.by_ticket(ticket)
+        return incident if incident is not None and self._covers(incident) else None
+
     def page(self, page: Page, *, state: str | None = None) -> tuple[list[Incident], str | None]:
         """Return a page of the incidents within."""
         self._verify_at_provider("page")

@@ -5,7 +5,15 @@ from dataclasses import replace
 from uuid import UUID
 
 from notifications.audit.entry import AuditEntry
-from notifications.ports import Extent, Page, SequencedEntry, TimestampedCheckpoint, intersected
+from notifications.ports import (
+    EntryFilter,
+    Extent,
+    LoggedHead,
+    Page,
+    SequencedEntry,
+    TimestampedCheckpoint,
+    intersected,
+)
 from service.auth.scope.visibility import ScopedRepository
 
 
@@ -31,6 +39,12 @@ class ScopedAudit(ScopedRepository):
     ) -> tuple[list[SequencedEntry], str | None]:
         limited = replace(page, within=self._limited(page.within))
         return self._tx.audit.about(kind, identifier, limited, newest_first=newest_first)
+
+    def matching(
+        self, wanted: EntryFilter, page: Page, *, newest_first: bool = False
+    ) -> tuple[list[SequencedEntry], str | None]:
+        limited = replace(page, within=self._limited(page.within))
+        return self._tx.audit.matching(wanted, limited, newest_first=newest_first)
 
     def openings(self, entry_id: UUID) -> dict[str, tuple[bytes, bytes]]:
         return {} if self.get(entry_id) is None else self._tx.audit.openings(entry_id)
@@ -61,6 +75,12 @@ class ScopedLog(ScopedRepository):
 
     def checkpoint(self) -> bytes | None:
         return self._tx.log.checkpoint()
+
+    def heads(self, page: Page, *, confirmed: bool = False) -> tuple[list[LoggedHead], str | None]:
+        return self._tx.log.heads(page, confirmed=confirmed)
+
+    def head(self, size: int) -> LoggedHead | None:
+        return self._tx.log.head(size)
 
     def cosignatures(self, size: int) -> Sequence[str]:
         return self._tx.log.cosignatures(size)

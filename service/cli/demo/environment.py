@@ -88,7 +88,12 @@ async def embedded_service(
 @asynccontextmanager
 async def _serving(app: FastAPI, bound: socket.socket, settings: Settings) -> AsyncIterator[None]:
     """Serve on a bound socket; yields once the server answers."""
-    server = HttpServer(app, trusted_proxies=settings.access.trusted_proxies, limits=connection_limits(settings))
+    server = HttpServer(
+        app,
+        trusted_proxies=settings.access.trusted_proxies,
+        limits=connection_limits(settings),
+        on_stop=app.state.live.close,
+    )
     serving = asyncio.create_task(server.serve(sockets=[bound]), name="http")
     try:
         await server.is_up.wait()

@@ -153,6 +153,8 @@ class AlertRecords(Records):
     def page(self, page: Page, kinds: Sequence[str] | None, *, unseen: bool) -> tuple[list[Alert], str | None]:
         """Return alerts, newest first."""
         wanted = () if kinds is None else tuple(kinds)
+        if kinds is not None and not wanted:
+            return [], None
         statement = _page_of(None if kinds is None else len(wanted), unseen)
         rows = self._session.all(statement, (start_of("alerts", page, LAST), *wanted, page.limit + 1))
         return paged("alerts", page, rows, lambda *row: _ALERTS.record(row))

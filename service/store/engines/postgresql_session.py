@@ -13,6 +13,7 @@ from notifications.audit.entry import AuditEntry, leaf_bytes
 from notifications.errors import StateConflictError, StoreUnavailableError
 from service.store.engines.transaction import Repository, SqlTransaction
 from service.store.log.audit import INSERT_ENTRY, AuditRecords, row_of_entry
+from service.store.search.terms import kind_facet
 from service.store.sql.directory import Directory
 from service.store.sql.session import Row, Session
 
@@ -135,19 +136,25 @@ class PostgresqlSession(Session):
 
     # -- the full-text index: the engine keeps it by itself
 
-    #: As in the migration; otherwise the engine does not use its index.
-    MATCHING = "search_documents d WHERE array_to_tsvector(string_to_array(d.terms, ' ')) @@ ?::text::tsquery"
+    SEARCH_ORDER = "d.position DESC"
 
     @staticmethod
-    def match_of(required: Sequence[Sequence[str]], words: Sequence[str]) -> str:
-        """Return the parameter of ``MATCHING``; see ``Session``."""
-        groups = ["(" + " | ".join(f"'{term}'" for term in group) + ")" for group in required]
-        return " & ".join([*groups, *(f"'{word}':*" if len(word) > 1 else f"'{word}'" for word in words)])
+    def search_from(kind: str | None) -> str:
+        """As ``Session.search_from``. The expression is as in the migration; otherwise its index is not used."""
+        matching = "search_documents d WHERE array_to_tsvector(string_to_array(d.terms, ' ')) @@ ?::text::tsquery"
+        return matching if kind is None else f"{matching} AND d.position < ?"
 
-    def index_terms(self, position: int, terms: str) -> None:
+    @staticmethod
+    def search_query(kind: str | None, required: list[list[str]], words: list[str]) -> str:
+        """As ``Session.search_query``."""
+        groups = required if kind is None else [[kind_facet(kind)], *required]
+        terms = ["(" + " | ".join(f"'{term}'" for term in group) + ")" for group in groups]
+        return " & ".join([*terms, *(f"'{word}':*" if len(word) > 1 else f"'{word}'" for word in words)])
+
+    def index_terms(self, kind: str, position: int, terms: str) -> None:
         """Do nothing."""
 
-    def unindex_terms(self, position: int, terms: str) -> None:
+    def unindex_terms(self, kind: str, position: int, terms: str) -> None:
         """Do nothing."""
 
     # -- the log

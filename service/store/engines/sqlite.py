@@ -15,6 +15,7 @@ from notifications.errors import StoreUnavailableError
 from service.store.engines.transaction import SqlTransaction
 from service.store.engines.write_jobs import WriteJob, answer, taken, tell
 from service.store.sql.directory import Directory
+from service.store.sql.full_text import REBUILD
 from service.store.sql.session import Session
 
 ResultT = TypeVar("ResultT")
@@ -178,8 +179,8 @@ class SqliteStore:
     def _rewrite(self, work: WriteJob) -> None:
         """Rewrite the file and empty the write-ahead log; both still contain deleted data before this."""
         try:
-            # Deleted terms are still in the segments of the full-text index.
-            self._writer.execute("INSERT INTO search_index (search_index) VALUES ('rebuild')")
+            for statement in REBUILD:
+                self._writer.execute(statement)
             self._writer.execute("VACUUM")
             row = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if row[0]:

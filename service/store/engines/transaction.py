@@ -33,6 +33,8 @@ from service.store.incidents.seals import SealRecords
 from service.store.log.audit import AuditRecords
 from service.store.log.checkpoint_timestamps import CheckpointTimestampRecords
 from service.store.log.cosignatures import CosignatureRecords
+from service.store.log.events import EventRecords
+from service.store.log.heads import HeadRecords
 from service.store.log.tree import TreeRecords
 from service.store.search.finding import SearchRecords
 from service.store.sql.records import Records
@@ -57,7 +59,7 @@ class _Deliveries(DeliveryRecords, LeaseRecords, BounceRecords, ChannelPauseReco
     """Implements ``notifications.ports.DeliveryRepository``."""
 
 
-class _Log(TreeRecords, CosignatureRecords, CheckpointTimestampRecords):
+class _Log(TreeRecords, HeadRecords, CosignatureRecords, CheckpointTimestampRecords):
     """Implements ``service.ports.log.SequencedLogRepository``."""
 
 
@@ -107,4 +109,5 @@ class SqlTransaction:
     drafts = Repository(DraftRecords)
     figures = Repository(FigureRecords)
     board = Repository(BoardRecords)
+    events = Repository(EventRecords)
     search = Repository(SearchRecords)

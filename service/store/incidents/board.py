@@ -160,8 +160,8 @@ class BoardRecords(Records):
         words = sought_words(filters.text or "")
         if filters.text and not words:
             return [], None
-        match = [self._session.match_of([_KINDS], words)] if words else []
-        matching = self._session.MATCHING if words else ""
+        match = [self._session.search_query(None, [_KINDS], words)] if words else []
+        matching = self._session.search_from(None) if words else ""
         statement = _page_statement(filters.state, tuple(given), shapes_of(page), matching, by_due=by_due)
         values = (*after, *given.values(), *match, *extent_values(page), page.limit + 1)
         rows = self._session.all(statement, values)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -219,6 +220,17 @@ class CustomerRecords(Records):
         if row is None:
             raise NotFoundError("customer", customer_id)
         return pseudonym(row[0], customer_id)
+
+    def by_pseudonyms(self, pseudonyms: Collection[str]) -> dict[str, Customer]:
+        """Return the customers by their pseudonyms in the log; erased ones are missing."""
+        wanted, listing = frozenset(pseudonyms), self._listing()
+        found = {customer_id: name for customer_id, name in listing.pseudonyms.items() if name in wanted}
+        return {found[item.id]: item for item in listing.customers if item.id in found} if found else {}
+
+    def named(self, part: str, limit: int) -> Sequence[Customer]:
+        """Return at most ``limit`` customers whose name contains a text, in any case, oldest first."""
+        wanted = part.casefold()
+        return list(islice((item for item in self._listing().customers if wanted in item.name.casefold()), limit))
 
     def salt(self, customer_id: UUID) -> bytes:
         """Return the salt of a customer's pseudonym; raises NotFoundError where there is none."""

@@ -12,9 +12,17 @@ from uuid import UUID
 from sqlalchemy import Select, bindparam, func, select
 
 from notifications.audit.entry import AuditEntry, leaf_bytes
-from notifications.ports import Extent, Page, SequencedEntry
+from notifications.ports import EntryFilter, Extent, Page, SequencedEntry
 from service.ports.log import PendingLeaf
 from service.store.log.entry_extents import entries_within, entry_extent_values
+from service.store.log.entry_filter import (
+    FIRST_SINCE,
+    LAST_BEFORE,
+    OUT_OF_ORDER,
+    POSITION_AT,
+    statement_of,
+    values_of,
+)
 from service.store.sql.encoding import to_microseconds
 from service.store.sql.paging import FIRST, LAST, Shape, paged, shapes_of, start_of
 from service.store.sql.records import Records
@@ -31,7 +39,7 @@ _entries, _subjects, _openings = table(AuditEntryRow).c, table(AuditSubjectRow).
 _leaves = table(LogLeafRow).c
 
 _LAST_POSITION = compiled(select(func.max(_entries.position)))
-_ENTRY_COLUMNS = ("position", "id", "leaf", "recorded_at", "incident_id", "notice_id")
+_ENTRY_COLUMNS = ("position", "id", "leaf", "recorded_at", "incident_id", "notice_id", "type", "actor")
 INSERT_ENTRY = compiled(
     table(AuditEntryRow).insert().values({name: bindparam(name) for name in _ENTRY_COLUMNS}), *_ENTRY_COLUMNS
 )
@@ -87,7 +95,7 @@ def row_of_entry(position: int, entry: AuditEntry, leaf: bytes) -> tuple[object,
     """Return the row of an entry, for ``INSERT_ENTRY``."""
     about = (entry.subjects.get(name) for name in ("incident", "notice"))
     named = [None if identifier is None else UUID(identifier).bytes for identifier in about]
-    return position, entry.id.bytes, leaf, to_microseconds(entry.at), *named
+    return position, entry.id.bytes, leaf, to_microseconds(entry.at), *named, entry.type, entry.actor
 
 
 def _entry_of_row(*row: Any) -> SequencedEntry:
@@ -134,6 +142,42 @@ class AuditRecords(Records):
         statement = _within(about, ("kind", "identifier", "position"), shapes_of(page))
         values = (kind, identifier, start_of(listing, page, first), *entry_extent_values(page), page.limit + 1)
         return paged(listing, page, self._session.all(statement, values), _entry_of_row)
+
+    def matching(
+        self, wanted: EntryFilter, page: Page, *, newest_first: bool = False
+    ) -> tuple[list[SequencedEntry], str | None]:
+        """Return sequenced entries that meet a filter, oldest first unless asked."""
+        listing = "newest" if newest_first else "matching"
+        start = start_of(listing, page, LAST if newest_first else FIRST)
+        after, before = self._positions(wanted, page)
+        after, before = (after, min(before, start)) if newest_first else (max(after, start), before)
+        statement = statement_of(wanted, page, newest_first=newest_first)
+        rows = self._session.all(statement, (*values_of(wanted, page, after, before), page.limit + 1))
+        return paged(listing, page, rows, _entry_of_row)
+
+    def _positions(self, wanted: EntryFilter, page: Page) -> tuple[int, int]:
+        """Return two positions between which every entry is that a filter and the extents of a page cover."""
+        after, before = FIRST, LAST
+        extents = page.within or (Extent(),)
+        starts = [each.starts_at for each in extents if each.starts_at is not None]
+        ends = [each.ends_at for each in extents if each.ends_at is not None]
+        of_all_starts = min(starts) if len(starts) == len(extents) else None
+        of_all_ends = max(ends) if len(ends) == len(extents) else None
+        starts_at = max((each for each in (wanted.starts_at, of_all_starts) if each is not None), default=None)
+        ends_at = min((each for each in (wanted.ends_at, of_all_ends) if each is not None), default=None)
+        if starts_at is not None:
+            row = self._session.one(FIRST_SINCE, (to_microseconds(starts_at), 1))
+            after = LAST if row is None else row[0] - OUT_OF_ORDER
+        if ends_at is not None:
+            row = self._session.one(LAST_BEFORE, (to_microseconds(ends_at), 1))
+            before = FIRST if row is None else row[0] + OUT_OF_ORDER
+        if wanted.first_index is not None:
+            row = self._session.one(POSITION_AT, (wanted.first_index,))
+            after = max(after, LAST if row is None else row[0] - 1)
+        if wanted.last_index is not None:
+            row = self._session.one(POSITION_AT, (wanted.last_index,))
+            before = before if row is None else min(before, row[0] + 1)
+        return after, before
 
     def get(self, entry_id: UUID, *, within: tuple[Extent, ...] | None = None) -> SequencedEntry | None:
         """Return an entry by id once it is sequenced."""

@@ -24,7 +24,7 @@ from service.store.sql.session import Row, Session
 _POSTGRESQL = ("postgresql://", "postgres://")
 
 _ENTRIES = (
-    "SELECT l.leaf_index, e.position, e.id, e.leaf, e.recorded_at, e.incident_id, e.notice_id "
+    "SELECT l.leaf_index, e.position, e.id, e.leaf, e.recorded_at, e.incident_id, e.notice_id, e.type, e.actor "
     "FROM log_leaves l JOIN audit_entries e ON e.position = l.position "
     "WHERE l.leaf_index >= ? AND l.leaf_index < ? ORDER BY l.leaf_index"
 )
@@ -69,7 +69,7 @@ class Inspection:
     def entries(self, start: int, end: int) -> list[Row]:
         """Return the entries with indices from ``start`` to before ``end``, in order.
 
-        Each is (index, position, id, leaf, recorded_at, incident_id, notice_id).
+        Each is (index, position, id, leaf, recorded_at, incident_id, notice_id, type, actor).
         """
         return self._session.all(_ENTRIES, (start, end))
 

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select
 from notifications.customer.records import Contact, Customer
 from notifications.incident import AffectedCustomer, Incident, LocalizedText
 from notifications.notice.seal import SealedNotice
-from service.store.search.terms import customer_facet, indexed_terms, kind_facet
+from service.store.search.terms import indexed_terms, kind_facet
 from service.store.sql.encoding import to_microseconds
 from service.store.sql.records import Records
 from service.store.sql.statements import compiled, compiled_text
@@ -30,7 +30,9 @@ _OF_SUBJECT = compiled(
     "kind",
 )
 _OF_CUSTOMER = compiled(
-    select(_documents.position, _documents.terms).where(_documents.customer_id == bindparam("customer_id")),
+    select(_documents.kind, _documents.position, _documents.terms).where(
+        _documents.customer_id == bindparam("customer_id")
+    ),
     "customer_id",
 )
 _UPDATE = compiled_text(
@@ -97,33 +99,32 @@ class SearchDocuments(Records):
 
     def drop_customer(self, customer_id: UUID) -> None:
         """Delete every document of a customer."""
-        for position, terms in self._session.all(_OF_CUSTOMER, (customer_id.bytes,)):
-            self._drop(position, terms)
+        for kind, position, terms in self._session.all(_OF_CUSTOMER, (customer_id.bytes,)):
+            self._drop(kind, position, terms)
 
     def _put(self, kind: str, subject_id: UUID, at: int, documents: _Documents) -> None:
-        """Make these the documents of a subject; what is indexed so already does not change."""
+        """Make these the documents of a subject; those that did not change are not written again."""
         stored = {
             None if customer is None else UUID(bytes=customer): (position, shown, terms)
             for position, customer, shown, terms in self._session.all(_OF_SUBJECT, (subject_id.bytes, kind))
         }
         for customer_id, (shown, texts) in documents.items():
-            facets = [kind_facet(kind), *([] if customer_id is None else [customer_facet(customer_id)])]
-            new = json.dumps(shown, ensure_ascii=False, separators=(",", ":")), indexed_terms(facets, texts)
+            new = json.dumps(shown, ensure_ascii=False, separators=(",", ":")), indexed_terms([kind_facet(kind)], texts)
             known = stored.pop(customer_id, None)
             if known is None:
                 key = None if customer_id is None else customer_id.bytes
                 row = self._session.one(_INSERT, (kind, subject_id.bytes, key, at, *new))
                 assert row is not None  # RETURNING gives the row that was written
-                self._session.index_terms(row[0], new[1])
+                self._session.index_terms(kind, row[0], new[1])
             elif known[1:] != new:
-                self._session.unindex_terms(known[0], known[2])
+                self._session.unindex_terms(kind, known[0], known[2])
                 self._session.execute(_UPDATE, (*new, known[0]))
-                self._session.index_terms(known[0], new[1])
+                self._session.index_terms(kind, known[0], new[1])
         for position, _, terms in stored.values():
-            self._drop(position, terms)
+            self._drop(kind, position, terms)
 
-    def _drop(self, position: int, terms: str) -> None:
-        self._session.unindex_terms(position, terms)
+    def _drop(self, kind: str, position: int, terms: str) -> None:
+        self._session.unindex_terms(kind, position, terms)
         self._session.execute(_DELETE, (position,))
 
 

@@ -7,7 +7,6 @@ divides it; a facet, or a word with other letters, begins with ``=``.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from uuid import UUID
 
 _WORD = re.compile(r"[^\W_]+")
 #: Letters that Unicode does not decompose.
@@ -50,8 +49,3 @@ def sought_words(query: str) -> list[str]:
 def kind_facet(kind: str) -> str:
     """Return the facet of a kind of document."""
     return f"=k{kind}"
-
-
-def customer_facet(customer_id: UUID) -> str:
-    """Return the facet of the documents of a customer."""
-    return f"=c{customer_id.hex}"

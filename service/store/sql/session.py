@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 from notifications.errors import StateConflictError
+from service.store.sql import full_text
 from service.store.sql.directory import Directory
 
 Row = tuple[Any, ...]
@@ -47,8 +48,8 @@ class Session:
 
     __slots__ = ("_connection", "changed", "directory", "directory_changed")
 
-    #: what follows FROM to find documents ``d`` by the parameter ``match_of``; more conditions may follow
-    MATCHING = "search_index JOIN search_documents d ON d.position = search_index.rowid WHERE search_index MATCH ?"
+    #: order of documents, newest first
+    SEARCH_ORDER = "search_index.rowid DESC"
 
     def __init__(self, connection: sqlite3.Connection, directory: Directory) -> None:
         self._connection = connection
@@ -102,21 +103,26 @@ class Session:
     # -- the full-text index
 
     @staticmethod
-    def match_of(required: Sequence[Sequence[str]], words: Sequence[str]) -> str:
-        """Return the parameter of ``MATCHING``: one term of each required group, and every word as a beginning.
+    def search_from(kind: str | None) -> str:
+        """Return what follows FROM to find documents ``d``; more conditions may follow.
 
-        Terms have no quotation mark, so that nothing in them is syntax. A single letter matches only itself.
+        Its parameters are ``search_query``, and a position if a kind is given: of this kind, documents before it.
         """
-        groups = ["(" + " OR ".join(f'"{term}"' for term in group) + ")" for group in required]
-        return " AND ".join([*groups, *(f'"{word}"*' if len(word) > 1 else f'"{word}"' for word in words)])
+        return full_text.matching(kind)
 
-    def index_terms(self, position: int, terms: str) -> None:
+    @staticmethod
+    def search_query(kind: str | None, required: list[list[str]], words: list[str]) -> str:
+        """Return the query: one term of each required group, and every word as the beginning of a term."""
+        del kind
+        return full_text.match_of(required, words)
+
+    def index_terms(self, kind: str, position: int, terms: str) -> None:
         """Index the terms of a document that was written."""
-        self.execute("INSERT INTO search_index (rowid, terms) VALUES (?, ?)", (position, terms))
+        self.execute(full_text.INDEX_TERMS, (full_text.row_number(kind, position), terms))
 
-    def unindex_terms(self, position: int, terms: str) -> None:
+    def unindex_terms(self, kind: str, position: int, terms: str) -> None:
         """Take the terms of a document out of the index, before the document changes."""
-        self.execute("INSERT INTO search_index (search_index, rowid, terms) VALUES ('delete', ?, ?)", (position, terms))
+        self.execute(full_text.UNINDEX_TERMS, (full_text.row_number(kind, position), terms))
 
     @staticmethod
     def skip_locked(statement: str, of: str) -> str:

@@ -1,6 +1,6 @@
 """The audit log and its tree."""
 
-from sqlalchemy import Column, ForeignKey
+from sqlalchemy import Column, ForeignKey, Index
 from sqlmodel import Field, SQLModel
 
 from service.store.tables import columns
@@ -9,16 +9,20 @@ from service.store.tables import columns
 class AuditEntryRow(SQLModel, table=True):
     """An entry of the log: the exact leaf bytes, written with the change and never computed again.
 
-    The last three repeat what the leaf says, so that a statement can limit a list of entries to a scope.
+    The columns after the leaf repeat what it says, so that a statement can limit a list of entries to a scope and to
+    what a reader looks for.
     """
 
     __tablename__ = "audit_entries"
+    __table_args__ = (Index(None, "type", "position"), Index(None, "actor", "position"))
     position: int | None = columns.position()
     id: bytes = columns.identifier(unique=True)
     leaf: bytes = columns.binary()
-    recorded_at: int = columns.integer()
+    recorded_at: int = columns.integer(index=True)
     incident_id: bytes | None = columns.identifier(nullable=True)
     notice_id: bytes | None = columns.identifier(nullable=True)
+    type: str = columns.text()
+    actor: str = columns.text()
 
 
 class AuditSubjectRow(SQLModel, table=True):

@@ -15,7 +15,7 @@ class SearchDocumentRow(SQLModel, table=True):
     __tablename__ = "search_documents"
     __table_args__ = (
         Index("ix_search_documents_subject_id_kind", "subject_id", "kind"),
-        Index("ix_search_documents_customer_id", "customer_id"),
+        Index("ix_search_documents_customer_id_kind_position", "customer_id", "kind", "position"),
     )
     position: int | None = columns.position()
     kind: str = columns.text()

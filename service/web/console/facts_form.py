@@ -5,33 +5,26 @@ fact. Texts have one field for each language (``title.fr``). Lists may have seve
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import ValidationError
-
-from notifications.agreement import Agreement, AllOf, AnyOf, Condition, FactIs, NoneOf
 from notifications.customer.records import Customer
-from notifications.errors import Fault, InvalidInputError
 from notifications.incident import (
     LANGUAGES,
     UNKNOWN,
     Answer,
     Cause,
-    IncidentFacts,
     Intent,
     Property,
     Tlp,
     UnlistedCustomers,
-    rsit_taxonomy,
-    validate_facts,
 )
-from notifications.time_zones import time_zone, time_zone_names
-from service.web.api.incidents.incident_schemas import FactsIn
+from notifications.time_zones import time_zone_names
 from service.web.console.forms import Form
+from service.web.console.moments import MomentError, local_text, moment_of, parse_moment
 
 TEXTS = ("title", "summary", "measures_taken", "recommendations", "not_known_yet")
 MOMENTS = ("aware_at", "detected_at", "started_at", "ended_at", "next_update_by")
@@ -52,14 +45,7 @@ CODES: Mapping[str, tuple[str, ...]] = {
 LEVELS = ("impact", "criticality")
 #: Facts that a declaration must have.
 REQUIRED = ("title", "summary", "aware_at")
-#: More names of customers than this are searched for and pasted, not ticked.
-CUSTOMERS_TICKED_MAX = 500
-#: Names of services, regions and zones that can be ticked.
-_NAMES_TICKED_MAX = 40
 
-_ZONE_OF_LANGUAGE = {"fr": "Europe/Paris", "de": "Europe/Berlin"}
-_DEFAULT_ZONES = ("UTC", "Europe/Paris", "Europe/Berlin")
-_TIME_OF_DAY = re.compile(r"(\d{1,2})[:h.](\d{2})")
 _SEPARATORS = re.compile(r"[\s,;]+")
 
 
@@ -108,6 +94,7 @@ class Fields:
 #: Fields of a form that are no facts.
 _NO_FACTS = frozenset({
     "csrf_token", "form_id", "draft_id", "draft_version", "another_than", "is_another", "fragment", "picture",
+    "insert",
 })  # fmt: skip
 
 
@@ -127,7 +114,7 @@ def facts_to_fields(facts: Mapping[str, Any], zone: str) -> Fields:
         if isinstance(text, Mapping):
             values |= {f"{name}.{language}": [str(said)] for language, said in text.items() if language in LANGUAGES}
     for name in MOMENTS:
-        if at := _moment_of(facts.get(name)):
+        if at := moment_of(facts.get(name)):
             values[name] = [local_text(at, zone)]
     for name in (*CODES, *LEVELS):
         first, _, rest = name.partition(".")
@@ -145,74 +132,6 @@ def facts_to_fields(facts: Mapping[str, Any], zone: str) -> Fields:
     if isinstance(stated, list | tuple):
         values["customers"] = [str(item["customer_id"]) for item in stated if isinstance(item, Mapping)]
     return Fields(values)
-
-
-def local_text(at: datetime, zone: str) -> str:
-    """Return a moment as a ``datetime-local`` field holds it: in the zone, to the minute, seconds where it has them."""
-    local = at.astimezone(time_zone(zone) if zone in time_zone_names() else UTC).replace(tzinfo=None)
-    return local.isoformat("T", "minutes" if not local.second and not local.microsecond else "milliseconds")
-
-
-def _moment_of(value: object) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return at if at is not None and at.tzinfo is not None else None
-
-
-class MomentError(ValueError):
-    """A field states no exact moment; ``key`` names the words that say why."""
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        super().__init__(key)
-
-
-def parse_moment(text: str, zone: str, now: datetime) -> datetime:
-    """Return the moment that a person typed; raises MomentError.
-
-    Taken are ``2026-11-29T02:40`` and ``2026-11-29 02:40`` in the zone, the same with an offset, which then counts, and
-    ``02:40`` for today in the zone. A time of day that lies ahead may mean yesterday, so it is refused. So is a time
-    that the zone's clocks skip or show twice.
-    """
-    text = text.strip()
-    local_zone = time_zone(zone)
-    if found := _TIME_OF_DAY.fullmatch(text):
-        today = now.astimezone(local_zone).date()
-        at = _in_zone(today, found, zone)
-        if at > now + timedelta(minutes=5):
-            raise MomentError("facts.wrong.day_missing")
-        return at
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise MomentError("facts.wrong.moment") from None
-    if len(text) <= len("2026-11-29"):
-        raise MomentError("facts.wrong.time_missing")
-    return at.astimezone(UTC) if at.tzinfo is not None else _exact(at, zone)
-
-
-def _in_zone(day: date, found: re.Match[str], zone: str) -> datetime:
-    try:
-        return _exact(datetime.combine(day, time(int(found[1]), int(found[2]))), zone)
-    except ValueError as error:
-        if isinstance(error, MomentError):
-            raise
-        raise MomentError("facts.wrong.moment") from None
-
-
-def _exact(local: datetime, zone: str) -> datetime:
-    local_zone = time_zone(zone)
-    try:
-        early = local.replace(tzinfo=local_zone, fold=0).astimezone(UTC)
-        late = local.replace(tzinfo=local_zone, fold=1).astimezone(UTC)
-    except OverflowError:
-        raise MomentError("facts.wrong.moment") from None
-    if early == late:
-        return early
-    # The two differ where the clocks were changed: back (the time is shown twice) or forward (it is skipped).
-    raise MomentError("facts.wrong.twice" if early < late else "facts.wrong.skipped")
 
 
 def parse_fields(
@@ -240,7 +159,7 @@ def parse_fields(
     _parse_moments(fields, facts, faults, _Clock(zone, now, before))
     _parse_codes(fields, facts, faults)
     for name in NAMES:
-        if listed := tuple(dict.fromkeys(_names(fields.all(name)))):
+        if listed := tuple(dict.fromkeys(names_in(fields.all(name)))):
             facts[name] = list(listed)
     if fields["rsit"]:
         facts["rsit_class"], _, kind = fields["rsit"].partition("/")
@@ -268,7 +187,7 @@ def _parse_moments(fields: Fields, facts: dict[str, Any], faults: dict[str, Word
         if not fields[name]:
             continue
         # A field shows milliseconds; what nobody changed keeps the microseconds that it had.
-        kept = _moment_of(clock.before.get(name))
+        kept = moment_of(clock.before.get(name))
         if kept is not None and fields[name] == local_text(kept, clock.zone):
             facts[name] = kept.isoformat()
             continue
@@ -297,7 +216,8 @@ def _text(text: str) -> str:
     return text.replace("\r\n", "\n").strip()
 
 
-def _names(values: Iterable[str]) -> Iterator[str]:
+def names_in(values: Iterable[str]) -> Iterator[str]:
+    """Return every name in fields of names, as they were typed."""
     for value in values:
         yield from (name for name in _SEPARATORS.split(value) if name)
 
@@ -342,183 +262,3 @@ def _uuid(text: object) -> UUID | None:
         return UUID(str(text))
     except ValueError:
         return None
-
-
-def stated_facts(entered: Entered, agreement: Agreement, now: datetime, language: str) -> IncidentFacts:
-    """Return the facts for a use case; raises FactsRefusedError with the fields that are wrong."""
-    faults = dict(entered.faults)
-    if not faults:
-        try:
-            facts = FactsIn.model_validate(entered.facts).to_domain(language)
-            validate_facts(facts, agreement, now)
-        except ValidationError as error:
-            faults = _worded(Fault(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors())
-        except InvalidInputError as error:
-            faults = _worded(error.faults)
-        else:
-            return facts
-    raise FactsRefusedError(faults)
-
-
-class FactsRefusedError(Exception):
-    """Facts in a form that break a rule; ``faults`` as in ``Entered``."""
-
-    def __init__(self, faults: Mapping[str, Worded]) -> None:
-        self.faults = faults
-        super().__init__(", ".join(faults))
-
-
-def worded_faults(error: InvalidInputError) -> dict[str, Worded]:
-    """Return the faults of a use case by the field of the form that states the fact."""
-    return _worded(error.faults)
-
-
-def _worded(faults: Iterable[Fault]) -> dict[str, Worded]:
-    return {_field_of(fault.field): _words_of(fault.reason) for fault in faults}
-
-
-def _field_of(path: str) -> str:
-    first, *parts = path.split(".")
-    if first in TEXTS:
-        # The path may also name the member of a union of types.
-        language = next((part for part in parts if part in LANGUAGES), "")
-        return f"{first}.{language}" if language else first
-    if first == "service_harm" and parts:
-        return f"{first}.{parts[0]}"
-    if first in {"rsit_class", "rsit_type"}:
-        return "rsit"
-    return "customers_pasted" if first == "affected_customers" else first
-
-
-def _words_of(reason: str) -> Worded:
-    if reason == "must not be in the future":
-        return "facts.wrong.future", {}
-    if reason.startswith("must not be before "):
-        return f"facts.wrong.before_{reason.removeprefix('must not be before ')}", {}
-    return "facts.wrong.other", {"reason": reason}
-
-
-def usable_facts(entered: Entered, agreement: Agreement, now: datetime, language: str) -> IncidentFacts:
-    """Return the facts as far as they can be used, for a preview: what is missing or wrong is left out, so unknown.
-
-    Without a moment of awareness it is now.
-    """
-    facts = dict(entered.facts)
-    for _ in range(len(FactsIn.model_fields) + 1):
-        complete = {"title": {language: "…"}, "summary": {language: "…"}, "aware_at": now.isoformat()} | facts
-        try:
-            usable = FactsIn.model_validate(complete).to_domain(language)
-            validate_facts(usable, agreement, now)
-        except ValidationError as error:
-            wrong = {str(item["loc"][0]) for item in error.errors()}
-        except InvalidInputError as error:
-            wrong = {fault.field.partition(".")[0] for fault in error.faults}
-        else:
-            return usable
-        if not wrong & facts.keys():
-            break
-        for name in wrong:
-            facts.pop(name, None)
-    return FactsIn.model_validate({
-        "title": {language: "…"}, "summary": {language: "…"}, "aware_at": now.isoformat(),
-    }).to_domain(language)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class FactsForm:
-    """What ``facts_fields.html.jinja`` shows."""
-
-    fields: Fields
-    faults: Mapping[str, Worded]
-    #: the language that texts are asked for in first
-    language: str
-    other_languages: tuple[str, ...]
-    agreement: Agreement
-    zones: tuple[str, ...]
-    #: the names of the services, regions and zones that customers use, where they are few enough to tick
-    known_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    customers: tuple[Customer, ...] = ()
-    #: whether the customers are few enough to tick
-    customers_are_ticked: bool = True
-
-    @property
-    def zone_options(self) -> list[tuple[str, str]]:
-        """The time zones as options of a choice."""
-        return [(zone, zone) for zone in self.zones]
-
-    def help_of(self, fact: str, language: str) -> list[tuple[str, str, str]]:
-        """Return (clause, language, wording) of every limb and exclusion of the agreement that asks for a fact."""
-        asked = {fact, fact.replace("service_harm.", "harm.")}
-        return [
-            (limb.clause, *limb.text.in_language(language))
-            for definition in self.agreement.definitions
-            for limb in (*definition.limbs, *definition.exclusions)
-            if asked & set(_facts_in(limb.when))
-        ]
-
-    def levels(self, name: str) -> Any:
-        """Return the levels of impact or criticality."""
-        return self.agreement.impacts if name == "impact" else self.agreement.criticalities
-
-    @property
-    def rsit(self) -> Mapping[str, tuple[str, ...]]:
-        """The classes of the taxonomy and their types."""
-        return rsit_taxonomy()
-
-    def other_names(self, name: str) -> str:
-        """Return the names in a list that cannot be ticked."""
-        return ", ".join(item for item in _names(self.fields.all(name)) if item not in self.known_names.get(name, ()))
-
-    def named(self, name: str) -> frozenset[str]:
-        """Return every name in a list."""
-        return frozenset(_names(self.fields.all(name)))
-
-
-def _facts_in(condition: Condition) -> Iterator[str]:
-    match condition:
-        case FactIs(fact):
-            yield fact
-        case AllOf(parts) | AnyOf(parts) | NoneOf(parts):
-            for part in parts:
-                yield from _facts_in(part)
-
-
-def facts_form(
-    fields: Fields,
-    faults: Mapping[str, Worded],
-    agreement: Agreement,
-    customers: Sequence[Customer],
-    reader_language: str,
-) -> FactsForm:
-    """Return the form for a reader. Texts that are there already decide which language comes first."""
-    written = [language for language in LANGUAGES if fields[f"title.{language}"] or fields[f"summary.{language}"]]
-    first = reader_language if reader_language in written or not written else written[0]
-    zone = fields["time_zone"] or zone_of_language(reader_language)
-    names: dict[str, Callable[[Customer], tuple[str, ...]]] = {
-        "services": lambda customer: customer.services,
-        "regions": lambda customer: customer.regions,
-        "availability_zones": lambda customer: customer.availability_zones,
-    }
-    known = {}
-    for name, used in names.items():
-        listed = sorted({item for customer in customers for item in used(customer)})
-        known[name] = tuple(listed) if len(listed) <= _NAMES_TICKED_MAX else ()
-    ticked = len(customers) <= CUSTOMERS_TICKED_MAX
-    return FactsForm(
-        fields=fields if fields["time_zone"] else fields.with_values({"time_zone": zone}),
-        faults=faults,
-        language=first,
-        other_languages=tuple(language for language in LANGUAGES if language != first),
-        agreement=agreement,
-        zones=tuple(dict.fromkeys((zone, *_DEFAULT_ZONES))),
-        known_names=known,
-        customers=tuple(sorted(customers, key=lambda customer: (customer.name.casefold(), customer.id)))
-        if ticked
-        else (),
-        customers_are_ticked=ticked,
-    )
-
-
-def zone_of_language(language: str) -> str:
-    """Return the time zone that a form begins with: no account has one of its own."""
-    return _ZONE_OF_LANGUAGE.get(language, "UTC")

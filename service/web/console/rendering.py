@@ -61,9 +61,9 @@ def page(
 ) -> Response:
     """Return the page that a template makes. The value ``exercise`` marks the whole page.
 
-    ``secret_in_path``: the address of the page is never told, not even to ourselves. Elsewhere the browser may name our
-    own origin to us: by it the forms tell that it was us who showed them. ``frames``: the page shows one of our own.
-    ``language``: of the reader where we know it by other means than its account and its browser.
+    ``secret_in_path``: the browser must not send the address of the page to anybody, not even to this service. On other
+    pages it may send this service's origin to this service: the forms are checked by it. ``frames``: the page
+    shows one of our own. ``language``: of the reader where we know it by other means than its account and its browser.
     """
     language = language or reader_language(request, caller)
 

@@ -15,7 +15,6 @@ from service.web.console import static_files
 from service.web.console.failures import install_page_errors
 from service.web.console.pages import (
     acknowledge_pages,
-    audit_page,
     board_page,
     call_pages,
     channel_page,
@@ -48,6 +47,7 @@ from service.web.console.pages.administration import (
     keys_page,
     settings_page,
 )
+from service.web.console.pages.audit import bundles_page, entries_page, heads_page, report_page
 from service.web.console.pages.customers import erasure_order, form_page, import_page, list_page, overview_page
 from service.web.console.sign_in import credential_pages, link_pages, oidc, session_pages, sign_in_pages
 
@@ -98,7 +98,10 @@ def install_console(app: FastAPI, parts: ConsoleParts) -> None:
         notice_page.router,
         question_pages.router,
         inbox_page.router,
-        audit_page.router,
+        report_page.router,
+        entries_page.router,
+        heads_page.router,
+        bundles_page.router,
         channel_page.router,
         call_pages.router,
         reachability_page.router,

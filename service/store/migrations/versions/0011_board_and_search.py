@@ -74,10 +74,14 @@ def upgrade() -> None:
         _index(kind, sa.text(statement))
     if op.get_bind().dialect.name == "sqlite":
         op.execute(
-            "CREATE VIRTUAL TABLE search_index USING fts5(terms, content='search_documents', content_rowid='position',"
-            " tokenize=\"ascii tokenchars '='\", prefix='2 3 4', columnsize=0)"
+            "CREATE VIRTUAL TABLE search_index USING fts5(terms, content='', tokenize=\"ascii tokenchars '='\","
+            " prefix='2 3 4 5 6 8', columnsize=0)"
         )
-        op.execute("INSERT INTO search_index (search_index) VALUES ('rebuild')")
+        op.execute(
+            "INSERT INTO search_index (rowid, terms) SELECT ((CASE kind WHEN 'incident' THEN 1 WHEN 'effect' THEN 2"
+            " WHEN 'customer' THEN 3 WHEN 'contact' THEN 4 WHEN 'notice' THEN 5 END) << 48) | position, terms"
+            " FROM search_documents ORDER BY 1"
+        )
     else:
         op.execute(
             "CREATE INDEX ix_search_documents_terms ON search_documents"
@@ -125,7 +129,12 @@ def _create_documents() -> None:
         sa.PrimaryKeyConstraint("position", name="pk_search_documents"),
     )
     op.create_index("ix_search_documents_subject_id_kind", "search_documents", ["subject_id", "kind"], unique=False)
-    op.create_index("ix_search_documents_customer_id", "search_documents", ["customer_id"], unique=False)
+    op.create_index(
+        "ix_search_documents_customer_id_kind_position",
+        "search_documents",
+        ["customer_id", "kind", "position"],
+        unique=False,
+    )
 
 
 # What follows is a copy of the code at this release: the code may change later, a migration may not.
@@ -171,8 +180,7 @@ def _documents(kind: str, row: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
 def _document(
     kind: str, subject_id: bytes, customer_id: bytes | None, at: int, shown: object, texts: Iterable[str]
 ) -> dict[str, Any]:
-    facets = [f"=k{kind}", *([] if customer_id is None else [f"=c{bytes(customer_id).hex()}"])]
-    terms = dict.fromkeys(facets)
+    terms = dict.fromkeys([f"=k{kind}"])
     for text in texts:
         decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
         plain = "".join(sign for sign in decomposed if not unicodedata.combining(sign)).translate(_LETTERS)

@@ -61,7 +61,7 @@ def _under(access: Access, permission: Permission) -> Access | None:
     return None if scope is None else replace(access, permission=permission, scope=scope)
 
 
-def _plain(model: BaseModel) -> Any:
+def _plain(model: BaseModel) -> dict[str, Any]:
     return model.model_dump(mode="json")
 
 

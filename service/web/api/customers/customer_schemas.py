@@ -59,7 +59,9 @@ class ChoiceIn(Schema):
     impacts: tuple[Code, ...] = ()
     criticalities: tuple[Code, ...] = ()
     priorities: tuple[Code, ...] = ()
-    data_harm: tuple[Property, ...] = Field((), description="At least one of these properties of its data is harmed.")
+    data_harm: tuple[Property, ...] = Field(
+        default=(), description="At least one of these properties of its data is harmed."
+    )
 
     def to_domain(self) -> LevelChoice:
         """Return the domain record."""
@@ -74,7 +76,8 @@ class ProfileIn(Schema):
         examples=[[{"impacts": ["I1"]}, {"data_harm": ["confidentiality", "integrity"]}]],
     )
     effective_at: Moment | None = Field(
-        None, description="From when it applies (to incidents the provider becomes aware of from then on); now if null."
+        default=None,
+        description="From when it applies (to incidents the provider becomes aware of from then on); now if null.",
     )
 
 

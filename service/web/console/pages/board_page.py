@@ -1,7 +1,7 @@
 """The board: what burns, and what to do next about each incident."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 from urllib.parse import urlencode
@@ -18,6 +18,7 @@ from service.auth.route_guard import Access, Requires
 from service.ports.board import BoardState
 from service.web.api.fields import Code
 from service.web.api.incidents.board import BoardItem, filters_of, read_board
+from service.web.api.incidents.events import event_stream
 from service.web.console.catalogues import has_text, text
 from service.web.console.draft_listing import drafts_for
 from service.web.console.failures import PageRoute
@@ -35,6 +36,14 @@ _STATES = get_args(BoardState)
 _CODE: TypeAdapter[str] = TypeAdapter(Code)
 _CUSTOMER = re.compile(r"\.[0-9a-f-]{36}(?=\.)")
 _NO_PRIORITY = "none"
+#: The page of an incident where the next action is done.
+_DONE_AT: Mapping[str, str] = {
+    "release": "/notices",
+    "unblock": "/notices",
+    "decide": "/facts",
+    "repair": "/deliveries?state=failed",
+    "follow": "/closing",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +145,12 @@ async def board_page(
     return page(request, "board", access.caller, values, status=422 if errors else 200)
 
 
+@router.get("/events")
+async def events(request: Request, access: MayReadIncidents) -> Response:
+    """Follow what happens to incidents, as ``GET /api/v1/events`` does."""
+    return await event_stream(request, access)
+
+
 def _query(request: Request, **more: str) -> str:
     """Return the query of this page with another part of the list; the filters stay as they were stated."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor" or not more]
@@ -155,7 +170,7 @@ def _is_code(stated: str) -> bool:
 def shown_incident(item: BoardItem, language: str) -> ShownIncident:
     """Return an incident of the board in a language."""
     title, title_language = in_language(item.incident.facts.title.as_mapping(), language)
-    path = f"/incidents/{item.incident.id}"
+    path = f"/incidents/{item.incident.id}{_DONE_AT.get(item.next_action, '')}"
     if item.next_action == "call":
         path = f"/calls/{item.figures.next_call_id}"
     return ShownIncident(item, title, title_language, _questions(item, language), path)
@@ -176,17 +191,21 @@ def _questions(item: BoardItem, language: str) -> tuple[ShownQuestion, ...]:
             _fact(fact, language),
             number,
             fact in decisive,
-            tuple(
-                ShownAnswer(
-                    _answer(fact, effect.answer, language),
-                    tuple(words(f"nature.{nature}", language) for nature in effect.natures),
-                    effect.priorities,
-                )
-                for effect in effects
-            ),
+            tuple(_answers(item, fact, effects, language)),
         )
         for fact, (number, effects) in asked.items()
     )
+
+
+def _answers(item: BoardItem, fact: str, effects: Sequence[AnswerEffect], language: str) -> Iterator[ShownAnswer]:
+    """Yield the answers that would settle something, and of each what it would settle."""
+    now = item.classification
+    for effect in effects:
+        natures = () if effect.natures == now.possible_natures else effect.natures
+        priorities = () if effect.priorities == now.possible_priorities else effect.priorities
+        if natures or priorities:
+            said = tuple(words(f"nature.{nature}", language) for nature in natures)
+            yield ShownAnswer(_answer(fact, effect.answer, language), said, priorities)
 
 
 def _fact(fact: str, language: str) -> str:

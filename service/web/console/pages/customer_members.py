@@ -1,5 +1,6 @@
 """The members of a customer on pages: who acts for it, invited and removed by its managers."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -85,7 +86,7 @@ async def _show(
     entered: Form | None = None,
     removing: bool = False,
 ) -> Response:
-    def work(tx: AccessTransaction) -> tuple[Customer, list[Member]]:
+    def work(tx: AccessTransaction) -> tuple[Customer, Sequence[Member]]:
         return tx.customers.require(customer_id), members_of(tx, customer_id)
 
     customer, members = await access.read(work)

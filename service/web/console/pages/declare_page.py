@@ -36,24 +36,15 @@ from service.web.api.requests import ApiContext, Context
 from service.web.console.confirmed import Confirmed
 from service.web.console.consequence import Consequence, classified, foreseen
 from service.web.console.draft_listing import DraftDifference, ShownDraft, differences, shown_draft
-from service.web.console.facts_form import (
-    Entered,
-    FactsRefusedError,
-    Fields,
-    Worded,
-    facts_form,
-    facts_to_fields,
-    fields_of,
-    parse_fields,
-    stated_facts,
-    usable_facts,
-    worded_faults,
-    zone_of_language,
-)
+from service.web.console.facts_checks import FactsRefusedError, stated_facts, usable_facts, worded_faults
+from service.web.console.facts_form import Entered, Fields, Worded, facts_to_fields, fields_of, parse_fields
+from service.web.console.facts_view import facts_form
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, see_other, write_once
 from service.web.console.listing import access_under
+from service.web.console.moments import zone_of_language
 from service.web.console.rendering import page, reader_language
+from service.web.console.statement_picker import StatementRefusedError, statement_picker, with_statement
 
 router = APIRouter(prefix="/incidents/new", route_class=PageRoute, include_in_schema=False)
 
@@ -173,7 +164,9 @@ def _declared(
     duplicates = duplicates_of(tx, facts, exercise=exercise)
     if any(str(found.incident.id) not in confirmed for found in duplicates):
         raise PossibleDuplicatesError(duplicates)
-    return str(record_incident(tx, act, facts, context.agreements, exercise=exercise).incident.id)
+    random_ticket = context.settings.provider.random_tickets
+    result = record_incident(tx, act, facts, context.agreements, exercise=exercise, random_ticket=random_ticket)
+    return str(result.incident.id)
 
 
 def _verify_draft(
@@ -237,14 +230,20 @@ async def save(request: Request, context: Context, access: MayDeclare) -> Respon
 async def consequence(request: Request, context: Context, access: MayDeclare) -> Response:
     """Show what the facts would come to as far as they are entered: a part for the module, else the whole page.
 
-    A first picture fills its fields before.
+    A first picture fills its fields before. A prepared statement is added to its text before.
     """
     form = await form_of(request, LONGEST_FIELD)
     fields = fields_of(form).with_values(PICTURES.get(form["picture"], {}))
+    refused: Worded | None = None
+    if form["insert"]:
+        try:
+            fields = with_statement(fields, context.statements, access.clock.now())
+        except StatementRefusedError as error:
+            refused = error.worded
     if form["fragment"]:
         values = await _consequence_values(request, context, access, fields)
         return page(request, "consequence", access.caller, values)
-    return await _shown(request, context, access, fields, of_form=_draft_of(form, access))
+    return await _shown(request, context, access, fields, of_form=_draft_of(form, access), refused_statement=refused)
 
 
 def _draft_of(form: Form, access: Access) -> DraftOfForm:
@@ -332,6 +331,7 @@ async def _shown(
     conflict: Conflict | None = None,
     standing: IncidentDraft | None = None,
     said: str = "",
+    refused_statement: Worded | None = None,
     status: int = 200,
 ) -> Response:
     customers = await customers_of(access)
@@ -359,7 +359,8 @@ async def _shown(
         "conflict": conflict,
         "said": said,
         "exercise": fields["exercise"] == "yes",
+        "picker": statement_picker(fields, context.statements, language, refused_statement),
         **await _consequence_values(request, context, access, shown.fields, customers),
     }
-    status = _UNPROCESSABLE if faults else _CONFLICT if duplicates else status
+    status = _UNPROCESSABLE if faults or refused_statement else _CONFLICT if duplicates else status
     return page(request, "declare", access.caller, values, status=status)

@@ -66,6 +66,7 @@ async def search_page(
 
     values: dict[str, Any] = {
         "query": query,
+        "search_query": query,
         "kind": wanted or "",
         "groups": [
             ShownGroup(group.kind, [_shown(found, language) for found in group.items], more(group))
@@ -87,4 +88,5 @@ def _path(kind: str, subject_id: UUID, customer_id: UUID | None) -> str:
         return f"/notices/{subject_id}"
     if kind in {"customer", "contact"}:
         return f"/customers/{customer_id}/reachability"
-    return f"/incidents/{subject_id}"
+    of_customer = f"/customers/{customer_id}" if kind == "effect" else ""
+    return f"/incidents/{subject_id}{of_customer}"

@@ -1,6 +1,7 @@
 """The form that changes the facts of one incident; what a colleague changed meanwhile is kept, and shown."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -15,17 +16,10 @@ from notifications.use_cases.incidents.change_incident import change_facts
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 from service.web.api.incidents.incident_schemas import facts_json
-from service.web.console.facts_form import (
-    FactsRefusedError,
-    Fields,
-    Worded,
-    facts_form,
-    facts_to_fields,
-    fields_of,
-    parse_fields,
-    stated_facts,
-    worded_faults,
-)
+from service.web.console.consequence import Consequence, foreseen
+from service.web.console.facts_checks import FactsRefusedError, stated_facts, usable_facts, worded_faults
+from service.web.console.facts_form import Entered, Fields, Worded, facts_to_fields, fields_of, parse_fields
+from service.web.console.facts_view import facts_form
 from service.web.console.failures import PageRoute
 from service.web.console.forms import Form, form_of, new_form_id, write_once
 from service.web.console.pages.declare_page import LONGEST_FIELD, customers_of
@@ -42,6 +36,7 @@ from service.web.console.pages.incident.frame import (
 )
 from service.web.console.pages.incident.versions import fact_words
 from service.web.console.rendering import reader_language
+from service.web.console.statement_picker import StatementRefusedError, statement_picker, with_statement
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -57,6 +52,8 @@ async def change(request: Request, access: MayChangeIncidents, incident_id: UUID
     """Change the facts; what is refused is shown again with everything that was typed."""
     form, context = await form_of(request, LONGEST_FIELD), context_of(request)
     customers = await customers_of(access)
+    if form["insert"]:
+        return await _with_statement(request, access, incident_id, form)
 
     def work(tx: AccessTransaction, act: AuditContext) -> str:
         incident = tx.incidents.require(incident_id)
@@ -76,6 +73,43 @@ async def change(request: Request, access: MayChangeIncidents, incident_id: UUID
         return await _shown(request, access, incident_id, form=form, faults=worded_faults(error))
     except (VersionMismatchError, StateConflictError) as error:
         return await _shown(request, access, incident_id, form=form, error=error)
+
+
+async def _with_statement(request: Request, access: Access, incident_id: UUID, form: Form) -> Response:
+    """Show the form with a prepared statement in its text. Nothing is changed."""
+    fields = fields_of(form)
+    try:
+        fields = with_statement(fields, context_of(request).statements, access.clock.now())
+    except StatementRefusedError as error:
+        return await _shown(request, access, incident_id, form=form, refused_statement=error.worded)
+    return await _shown(request, access, incident_id, form=form, fields=fields)
+
+
+@router.post("/incidents/{incident_id}/facts/change/consequence")
+async def consequence(request: Request, access: MayChangeIncidents, incident_id: UUID) -> Response:
+    """Show what the facts would come to as far as they are entered, with the form; nothing is recorded."""
+    form = await form_of(request, LONGEST_FIELD)
+    return await _shown(request, access, incident_id, form=form, foresees=True)
+
+
+async def _consequence_values(
+    request: Request, access: Access, incident_id: UUID, fields: Fields, customers: Sequence[Customer]
+) -> dict[str, Any]:
+    context, now = context_of(request), access.clock.now()
+
+    def work(tx: AccessTransaction) -> tuple[Entered, Consequence]:
+        entered = parse_fields(fields, now, customers, facts_json(tx.incidents.require(incident_id).facts))
+        facts = usable_facts(entered, context.agreements.reference, now, reader_language(request, access.caller))
+        # The incident itself is no other one that may be the same.
+        return entered, replace(foreseen(tx, now, facts, context.agreements), duplicates=())
+
+    entered, found = await reading(access).read(work)
+    return {
+        "consequence": found,
+        "ignored": [name for name, (key, _) in entered.faults.items() if key != "facts.wrong.missing"],
+        "aware_is_assumed": "aware_at" not in entered.facts,
+        "facts_zone": fields["time_zone"] or "UTC",
+    }
 
 
 def rebased(entered: Mapping[str, Any], base: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,8 +145,11 @@ async def _shown(
     incident_id: UUID,
     *,
     form: Form | None = None,
+    fields: Fields | None = None,
     faults: Mapping[str, Worded] | None = None,
+    refused_statement: Worded | None = None,
     error: Exception | None = None,
+    foresees: bool = False,
 ) -> Response:
     context, language = context_of(request), reader_language(request, access.caller)
     shown, customers = reading(access), await customers_of(access)
@@ -121,15 +158,21 @@ async def _shown(
 
     def work(tx: AccessTransaction) -> tuple[Incident, IncidentFacts | None, list[FactDifference]]:
         incident = tx.incidents.require(incident_id)
-        base = tx.incidents.facts_at(incident_id, base_version) if status == STALE else None
+        # Also where something else is wrong with the form: what is sent next is on the facts in force.
+        is_stale = form is not None and base_version != incident.version
+        base = tx.incidents.facts_at(incident_id, base_version) if is_stale else None
         if base is None:
             return incident, None, []
         said = fact_words(request, access, tx, base, incident.facts)
         return incident, base, fact_differences(said.rows(base), said.rows(incident.facts))
 
     incident, base, differences = await shown.read(work)
+    if base is not None and not problems:
+        problems, status = ["incident.problem.version"], STALE
     now_facts = facts_json(incident.facts)
-    if form is None:
+    if fields is not None:
+        pass
+    elif form is None:
         fields = facts_to_fields(now_facts, "UTC")
     elif base is None:
         fields = fields_of(form)
@@ -139,10 +182,14 @@ async def _shown(
         "facts_form": facts_form(fields, faults or {}, context.agreements.reference, customers, language),
         "form_id": (form["form_id"] if form is not None else "") or new_form_id(),
         "differences": differences,
+        "picker": statement_picker(fields, context.statements, language, refused_statement),
         "problems": problems,
         "stale_from": base_version if status == STALE else None,
     }
-    status = UNPROCESSABLE if faults else status
+    values["consequence"] = None
+    if foresees:
+        values |= await _consequence_values(request, access, incident_id, fields, customers)
+    status = UNPROCESSABLE if faults or refused_statement else status
     return shown_in_frame(request, access, incident, "facts", values, template="incident_change", status=status)
 
 

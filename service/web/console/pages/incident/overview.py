@@ -31,6 +31,7 @@ from service.web.console.pages.incident.frame import (
     shown_in_frame,
     standing_of,
 )
+from service.web.console.pages.question_list import ShownQuestion, questions_of_incident
 from service.web.console.rendering import reader_language
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -74,6 +75,8 @@ class Overview:
     verdicts: Mapping[str, int]
     states: Mapping[str, int]
     names: Mapping[UUID, str]
+    #: what customers asked about the notices of the incident
+    asked: Sequence[ShownQuestion] = ()
 
 
 @router.get("/incidents/{incident_id}")
@@ -98,6 +101,7 @@ def overview_of(tx: AccessTransaction, access: Access, context: ApiContext, inci
         {verdict.value: verdicts[verdict.value] for verdict in Verdict},
         {state.value: states[state.value] for state in NoticeState if states[state.value]},
         {each.id: each.name for each in customers if each is not None},
+        questions_of_incident(tx, access, incident.id),
     )
 
 
@@ -121,6 +125,7 @@ def overview_values(context: ApiContext, found: Overview, language: str) -> dict
         "states": found.states,
         "questions": questions_of(found.standing, classification, said),
         "opened_by": found.standing.name_of(incident.opened_by),
+        "asked_questions": found.asked,
     }
 
 

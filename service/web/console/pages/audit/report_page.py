@@ -1,7 +1,9 @@
-"""The page of the notification report: missing, late and overridden first, then every incident of a period."""
+"""The page of the notification report: missing, late and overridden first, then every incident of a period.
 
-from dataclasses import fields
-from datetime import UTC, date, datetime, time, timedelta
+The charts show how long the notices took after awareness, and how many were in time, by month of awareness.
+"""
+
+from datetime import UTC, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -11,7 +13,9 @@ from notifications.evidence.notification_report import NotificationReport, Overr
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.web.console.failures import PageRoute
-from service.web.console.pages.period_report import PeriodReport, report_for_period
+from service.web.console.pages.audit.entry_query import day_after, day_of, midnight
+from service.web.console.pages.audit.notification_charts import charts_of
+from service.web.console.pages.audit.period_report import PeriodReport, report_for_period
 from service.web.console.rendering import page
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -32,11 +36,15 @@ async def audit_page(
     first: Annotated[str, Query(alias="from")] = "",
     last: Annotated[str, Query(alias="to")] = "",
     customer: str = "",
+    ticket: str = "",
 ) -> Response:
-    """Show the report on the incidents declared in a period of UTC days, or on customers by a part of their name."""
+    """Show the report on the incidents declared in a period of UTC days, or on one incident, or on customers.
+
+    ``customer`` is a part of their name. ``ticket`` names one incident, of any period.
+    """
     today = access.clock.now().astimezone(UTC).date()
-    begins, ends = _day(first), _day(last)
-    name = customer.strip()[:_NAME_CHARACTERS]
+    begins, ends = day_of(first), day_of(last)
+    name, wanted = customer.strip()[:_NAME_CHARACTERS], ticket.strip()[:_NAME_CHARACTERS]
     problem = (bool(first) and begins is None) or (bool(last) and ends is None)
     ends = ends or today
     begins = begins or ends - timedelta(days=_DAYS)
@@ -46,58 +54,37 @@ async def audit_page(
         "first": first if problem else begins.isoformat(),
         "last": last if problem else ends.isoformat(),
         "customer": name,
+        "ticket": wanted,
         "shown_max": _SHOWN,
-        "account": None,
+        "report": None,
     }
     if problem:
         await access.trace()
         return page(request, "audit", access.caller, values, status=422)
-    # A day ends when the next one begins. The last day of the calendar has no next day.
-    after = datetime.max.replace(tzinfo=UTC) if ends == date.max else _midnight(ends + timedelta(days=1))
-    made = await report_for_period(access, _midnight(begins), after, name)
+    made = await report_for_period(access, midnight(begins), day_after(ends), name, wanted)
     return page(request, "audit", access.caller, values | _shown(made, filtered=bool(name)))
-
-
-def _day(stated: str) -> date | None:
-    try:
-        return date.fromisoformat(stated)
-    except ValueError:
-        return None
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def _shown(made: PeriodReport, *, filtered: bool) -> dict[str, Any]:
     found = made.findings
-    by_incident: dict[str, list[dict[str, Any]]] = {}
+    by_incident: dict[str, list[ReportLine]] = {}
     for line in found.lines:
-        by_incident.setdefault(line.incident, []).append(_named(line))
+        by_incident.setdefault(line.incident, []).append(line)
     incidents = sorted(
         (item for item in found.incidents if item.incident in by_incident or not filtered),
         key=lambda item: item.declared_index or 0,
         reverse=True,
     )
     return {
-        "account": made,
+        "report": made,
         "tickets": {item.incident: item.ticket or item.incident for item in found.incidents},
-        "first_lists": [(status, [_named(line) for line in found.with_status(status)]) for status in _FIRST],
+        "first_lists": [(status, found.with_status(status)) for status in _FIRST],
         "overrides": [item for item in found.overrides if item.kind is not OverrideKind.ONE_PERSON],
         "alone": [item for item in found.overrides if item.kind is OverrideKind.ONE_PERSON],
         "lacking": [] if filtered else [item for item in incidents if item.lacking],
         "incidents": [(item, by_incident.get(item.incident, [])) for item in incidents],
         "counts": _counts(found),
-    }
-
-
-def _named(line: ReportLine) -> dict[str, Any]:
-    """Return a line under the names that the template reads."""
-    values = {member.name: getattr(line, member.name) for member in fields(line)}
-    return values | {
-        "standing": line.status,
-        "told_at": line.notified_at,
-        "told_index": line.notified_index,
+        "charts": charts_of(found),
     }
 
 

@@ -5,26 +5,21 @@ incident, so the report has everything that the log contains about these inciden
 other incidents, and it does not compute the root again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from notifications.audit.entry import parse_leaf
 from notifications.evidence.notification_report import NotificationReport
 from notifications.evidence.notification_report_builder import ReportBuilder
-from notifications.ports import Page, SequencedEntry
+from notifications.ports import EntryFilter, Page
 from service.auth.route_guard import Access
 from service.ports.store import AccessTransaction
 
-_DECLARED = b'"type":"incident.declared"'
 _ENTRIES_AT_ONCE = 1024
-#: Entries are in the order of their commits, which is nearly the order of their times. An entry may be misplaced by
-#: at most so many places.
-_OUT_OF_ORDER = 1024
 #: Most incidents of one page, newest first; after so many entries no further incident is read.
 _INCIDENTS_MAX = 50
 _ENTRIES_MAX = 50_000
-_CUSTOMERS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,70 +37,53 @@ class PeriodReport:
     erased: Mapping[str, datetime]
 
 
-async def report_for_period(access: Access, starts_at: datetime, ends_at: datetime, wanted: str) -> PeriodReport:
+async def report_for_period(
+    access: Access, starts_at: datetime, ends_at: datetime, wanted: str, ticket: str = ""
+) -> PeriodReport:
     """Return the report on the incidents declared from ``starts_at`` until before ``ends_at``, within the scope.
 
-    ``wanted`` is part of a customer's name; only lines of such customers are returned. The read of an auditor is logged
-    before the function returns.
+    ``wanted`` is part of a customer's name; only lines of such customers are returned. ``ticket`` names one incident
+    instead of the period. The read of an auditor is logged before the function returns.
 
-    1. Find where the period begins in the log, and every declaration in the period.
+    1. Find every declaration in the period.
     2. Read every entry of each incident, newest incidents first, up to a limit.
     3. Add the names of the customers, and the times of erasures.
     """
     # 1.
     size = await access.store.read(lambda tx: tx.log.size())
-    first = await _first_since(access, starts_at, size)
-    declared = await _declared_within(access, first, size, starts_at, ends_at)
+    if ticket:
+        incident = await access.store.read(lambda tx: access.view(tx).incidents.by_ticket(ticket))
+        declared = [] if incident is None else [str(incident.id)]
+    else:
+        declared = await _declared_within(access, starts_at, ends_at)
     # 2.
     builder, read, begun = ReportBuilder(), 0, 0
-    for incident in reversed(declared):
+    for incident_id in reversed(declared):
         if begun == _INCIDENTS_MAX or read >= _ENTRIES_MAX:
             break
-        read += await _take(access, builder, incident)
+        read += await _take(access, builder, incident_id)
         begun += 1
     # 3.
     findings = builder.findings(access.clock.now(), whole=False)
-    customers = await access.store.read(lambda tx: _customers(access.view(tx))) if declared else {}
+    named = {line.customer for line in findings.lines}
+    customers = await access.store.read(lambda tx: _customers(access.view(tx), named))
     findings = _of(findings, customers, wanted.strip().casefold())
     erased = await _erased(access, {line.customer for line in findings.lines} - customers.keys())
     await access.trace()
     return PeriodReport(findings, len(declared) - begun, size, customers, erased)
 
 
-async def _first_since(access: Access, starts_at: datetime, size: int) -> int:
-    """Return an index before which the log has no entry of the period. Only the times of entries are compared."""
-    low, high = 0, size
-    while low < high:
-        middle = (low + high) // 2
-        (entry,) = await access.store.read(_entries(middle, 1))
-        if parse_leaf(entry.leaf).at < starts_at:
-            low = middle + 1
-        else:
-            high = middle
-    return max(0, low - _OUT_OF_ORDER)
-
-
-def _entries(start: int, limit: int) -> Callable[[AccessTransaction], list[SequencedEntry]]:
-    return lambda tx: list(tx.audit.entries(start, limit))
-
-
-async def _declared_within(access: Access, first: int, size: int, starts_at: datetime, ends_at: datetime) -> list[str]:
+async def _declared_within(access: Access, starts_at: datetime, ends_at: datetime) -> list[str]:
     """Return the incidents declared in the period, in the order of the log."""
+    wanted = EntryFilter("incident.declared", starts_at=starts_at, ends_at=ends_at)
     found: list[str] = []
-    start = first
-    while start < size:
-        entries = await access.store.read(
-            lambda tx, at=start: list(access.view(tx).audit.entries(at, _ENTRIES_AT_ONCE))  # type: ignore[misc]  # mypy knows no defaults of lambdas
-        )
-        if not entries:
-            break
-        start = entries[-1].index + 1
-        for entry in entries:
-            if entry.index < size and _DECLARED in entry.leaf:
-                leaf = parse_leaf(entry.leaf)
-                if leaf.type == "incident.declared" and starts_at <= leaf.at < ends_at:
-                    found.append(leaf.subjects["incident"])
-    return found
+    cursor = None
+    while True:
+        page = Page(_ENTRIES_AT_ONCE, cursor)
+        entries, cursor = await access.store.read(lambda tx, part=page: access.view(tx).audit.matching(wanted, part))  # type: ignore[misc]  # mypy knows no defaults of lambdas
+        found += [parse_leaf(entry.leaf).subjects["incident"] for entry in entries]
+        if cursor is None:
+            return found
 
 
 async def _take(access: Access, builder: ReportBuilder, incident: str) -> int:
@@ -123,15 +101,9 @@ async def _take(access: Access, builder: ReportBuilder, incident: str) -> int:
             return count
 
 
-def _customers(tx: AccessTransaction) -> dict[str, tuple[str, str]]:
+def _customers(tx: AccessTransaction, pseudonyms: set[str]) -> dict[str, tuple[str, str]]:
     """Return the customers within the scope, by pseudonym."""
-    known: dict[str, tuple[str, str]] = {}
-    cursor = None
-    while True:
-        found, cursor = tx.customers.page(Page(_CUSTOMERS_AT_ONCE, cursor))
-        known |= {tx.customers.pseudonym(item.id): (str(item.id), item.name) for item in found}
-        if cursor is None:
-            return known
+    return {name: (str(item.id), item.name) for name, item in tx.customers.by_pseudonyms(pseudonyms).items()}
 
 
 def _of(findings: NotificationReport, customers: Mapping[str, tuple[str, str]], wanted: str) -> NotificationReport:
