@@ -277,7 +277,8 @@ async def test_an_analyst_declares_one_on_the_page_and_a_contact_agrees_on_its_p
         shown = (await pages.get(done.headers["location"])).text
         assert "<title>EXERCISE" in shown
         assert "EX-" in shown
-        assert 'class="exercise-mark">EXERCISE' in (await pages.get("/incidents")).text
+        listed = (await pages.get("/incidents")).text
+        assert re.search(r'<p class="marks">\s*<strong class="exercise-mark">EXERCISE', listed)
         refused = await pages.post("/incidents/new", data=ada.form(exercise="yes"))
         assert re.search(r'name="exercise" value="yes" checked', refused.text)
     contacts = (await ok(api.get(f"/customers/{valmont['id']}/contacts")))["items"]
