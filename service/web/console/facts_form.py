@@ -130,7 +130,9 @@ def facts_to_fields(facts: Mapping[str, Any], zone: str) -> Fields:
         values["rsit"] = [f"{rsit}/{kind}" if kind else rsit]
     stated = facts.get("affected_customers")
     if isinstance(stated, list | tuple):
-        values["customers"] = [str(item["customer_id"]) for item in stated if isinstance(item, Mapping)]
+        values["customers"] = [
+            str(item["customer_id"]) for item in stated if isinstance(item, Mapping) and "customer_id" in item
+        ]
     return Fields(values)
 
 
