@@ -117,6 +117,16 @@ async def test_a_question_is_asked_once_and_answered_where_the_analyst_is(house)
         assert "Ada" not in page
 
 
+async def test_a_form_that_a_person_goes_back_to_and_changes_is_another_one(house):
+    bela = await house.member("Bela")
+    async with browser(house.service, bela) as client:
+        for text in ("The first?", "The first?", "The second?"):
+            fields = bela.form(text=text, form_id="the same page")
+            assert (await client.post(f"{house.path()}/questions", data=fields)).status_code == 303
+    asked = [each["text"] for each in await house.questions()]
+    assert (asked.count("The first?"), asked.count("The second?")) == (1, 1)
+
+
 async def test_the_incident_shows_what_customers_asked_and_is_answered_from_there(house):
     bea, ada = await house.member("Bea"), await house.analyst("Abel")
     question = await house.ask(bea, f"On the incident? {PAYLOAD}")
