@@ -46,7 +46,7 @@ class DraftIn(Schema):
     """What a draft is to hold."""
 
     facts: Annotated[dict[str, Any], AfterValidator(_writable)] = Field(
-        description="As `FactsIn`, as far as they are known; checked when it is declared."
+        description="As in a declaration, as far as they are known; checked when it is declared."
     )
 
 
@@ -61,7 +61,7 @@ class DraftOut(Out):
     changed_by: str = Field(description="Who changed it last.")
     resolved_at: Moment | None = Field(description="When its alert was resolved.")
     expires_at: Moment = Field(description="When it is erased if nobody changes it.")
-    facts: dict[str, Any] = Field(description="As `FactsIn`, as far as they are known.")
+    facts: dict[str, Any] = Field(description="As in a declaration, as far as they are known.")
     alert: dict[str, Any] = Field(description="The alert that made it; empty for a person's draft.")
 
 
