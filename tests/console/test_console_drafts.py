@@ -212,6 +212,19 @@ async def test_on_a_conflict_both_texts_are_shown_and_nothing_is_overwritten(
     assert (await stored(shared_service, draft_id)).version == 3
 
 
+async def test_a_conflict_about_the_mark_of_an_exercise_or_a_field_of_another_release_is_shown_too(
+    shared_service, page, analyst, others_page, other
+):
+    path = f"{PAGE}?draft={await alert_draft(shared_service)}"
+    hers, his = await opened_form(others_page, path), await opened_form(page, path)
+    await saved(others_page, other, hers, exercise="yes", **{"no_longer.there": "x"})
+    refused = await page.post(SAVE, data=analyst.form(**his, **{"title.en": "No drill"}))
+    assert refused.status_code == 409
+    said = visible_text(refused.text)
+    assert "This is an exercise" in said
+    assert "no_longer.there" in said
+
+
 async def test_a_draft_that_somebody_else_declared_is_not_declared_again_unseen(
     shared_service, page, analyst, others_page, other
 ):
