@@ -180,7 +180,7 @@ async def declared(day):
     await pressed(page, day, "declare.picture.intrusion")
     await expect(page.get_by_role("radio", name=words("intent.malicious", day.language))).to_be_checked()
     if day.scripted:
-        now = f"{day.t('facts.now')}: {day.t('facts.aware_at')}"
+        now = day.t("facts.now_for", field=day.t("facts.aware_at"))
         await page.get_by_role("button", name=now, exact=True).click()
     else:
         await page.get_by_label(day.t("facts.aware_at"), exact=True).fill(f"{datetime.now(UTC):%Y-%m-%dT%H:%M}")
@@ -211,20 +211,26 @@ async def assessed(day):
     await expect(page.get_by_role("status").first).to_contain_text(
         day.t("incident.answered", count=day.count, version=2)
     )
-    await section(page, day, "notices")
+    # What was typed into a filter does not stand in the search of the whole service.
+    await expect(page.get_by_role("searchbox", name=day.t("search.label"), exact=True)).to_have_value("")
+    await page.get_by_role("link", name=day.t("incident.see_drafts")).click()
     await expect(page.get_by_role("heading", name=day.t("incident.drafts", count=day.count))).to_be_visible()
     await expect(page.get_by_text(day.t("incident.no_release"))).to_be_visible()
 
 
 async def released(day, *, reviewed):
-    """The approver finds the drafts on the board, reads one as its customer reads it, and releases all."""
-    page = await begun(day, "Bob", "incidents")
-    await page.get_by_role("link", name=day.t("board.do_release_many", count=day.count)).first.click()
+    """The approver finds the drafts, reads one as its customer reads it, and releases all."""
     if reviewed:
-        await page.get_by_role("link", name="Client 000").click()
+        page = day.people["Bob"]
+        await page.goto("/")
+        waiting = page.get_by_role("region", name=day.t("home.waiting"))
+        await waiting.get_by_role("link", name=day.t("waiting.draft_unreleased")).first.click()
         letter = page.frame_locator("iframe.words")
         await expect(letter.get_by_text(TITLE[day.language]).first).to_be_visible()
         await page.get_by_role("link", name=day.t("incident.back_to_notices")).click()
+    else:
+        page = await begun(day, "Bob", "incidents")
+        await page.get_by_role("link", name=day.t("board.do_release_many", count=day.count)).first.click()
     await pressed(page, day, "incident.release_all", count=day.count)
     await expect(page.get_by_role("status").first).to_contain_text(day.t("incident.done_released"))
 
@@ -264,7 +270,12 @@ async def verified(day, page):
 
 
 async def replied(day):
-    """The analyst sees the question among those that wait, and replies."""
+    """The analyst sees that a question waits, finds it among the questions, and replies."""
+    page = await begun(day, "Ada", "home")
+    waiting = page.get_by_role("region", name=day.t("home.waiting")).get_by_role("listitem")
+    await expect(waiting.get_by_role("link", name=day.t("waiting.question_waiting"))).to_be_visible()
+    # Its moment is not among the words in the form of a log.
+    assert re.search(r"\d{4}-\d\d-\d\dT", await waiting.inner_text()) is None
     page = await begun(day, "Ada", "questions")
     await expect(page.get_by_text(day.said[0])).to_be_visible()
     await page.get_by_role("link", name=day.t("questions.to_reply"), exact=True).click()
