@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: demo test test-fast mutants faults check bench lock clean help
+.PHONY: demo test test-fast mutants faults pictures check bench lock clean help
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -32,6 +32,9 @@ mutants: $(VENV)/.installed ## change what verifies, a little at a time: a test 
 
 faults: $(VENV)/.installed ## kill the service at every step, count what it cost (ARGS="--kills 1000 --seed 1 --engine sqlite")
 	PYTHONPATH=tests $(BIN)/python tests/faults/campaign.py $(ARGS)
+
+pictures: $(VENV)/.installed ## pictures of every page, in out/pictures (ARGS="out/pictures --customers 200 --language de")
+	PYTHONPATH=tests $(BIN)/python tests/pictures.py $(ARGS)
 
 check: $(VENV)/.installed ## format, lint, types, direction of imports
 	$(BIN)/ruff format --check .

@@ -231,3 +231,11 @@ async def test_an_inbox_has_only_what_is_sealed_and_within_the_extents(database)
     counts = await inbox.counts(customer, other, within=extents)
     assert [each.all for each in counts.values()] == [1, 0]
     assert (await inbox.page(customer, within=()))[customer.id] == ([], None)
+
+
+async def test_some_customers_are_read_by_name(store):
+    inbox = Inbox(store)
+    made = [await inbox.customer(name=name) for name in ("beta", "Alpha", "Gamma")]
+    ids = [customer.id for customer in made]
+    assert list(await store.read(lambda tx: tx.customers.some([*ids[:2], NOBODY]))) == [made[1], made[0]]
+    assert list(await store.read(lambda tx: tx.customers.some([]))) == []

@@ -96,5 +96,5 @@ async def test_the_openapi_document_says_what_each_operation_is(api):
             assert operation.get("summary"), (method, path)
             if path not in OPEN:
                 assert {"401", "422"} <= operation["responses"].keys(), (method, path)
-    declared = document["components"]["schemas"]["FactsIn"]
+    declared = document["components"]["schemas"]["DeclarationIn"]
     assert declared["examples"], "the analyst finds an example to start from"

@@ -38,6 +38,7 @@ class House:
     origin: str
     chromium: object
     incident: dict
+    customers: list
 
     @asynccontextmanager
     async def page(self, language="en", **options):
@@ -65,12 +66,14 @@ async def house(prepared_folder, tmp_path_factory):
         ) as api,
         started_chromium() as chromium,
     ):
-        for name in ("Alpha", "Beta"):
+        customers = [
             await scenario.customer(api, name, contacts=((f"soc@{name.lower()}.example", "en"),))
+            for name in ("Alpha", "Beta")
+        ]
         incident = await scenario.declare(api, **GRAVE)
         await scenario.release(api, incident)
         await service.sink.wait_for(2, timeout_seconds=60)
-        yield House(service, api, origin, chromium, incident)
+        yield House(service, api, origin, chromium, incident, customers)
 
 
 async def checked(page, index=3):
@@ -324,3 +327,20 @@ async def test_without_scripts_a_link_makes_the_bundle(house):
         async with page.expect_download() as download:
             await page.get_by_role("link", name="Make and download (ZIP)").click()
         assert (await download.value).suggested_filename.startswith("evidence-")
+
+
+# -- an auditor of one customer
+
+
+async def test_an_auditor_of_one_customer_checks_the_trail_of_that_customer_alone(house):
+    own, foreign = house.customers
+    reader = await person(house.service, "Otto", (Role.AUDITOR, own["id"]))
+    async with opened_page(house.chromium, house.origin, reader) as page:
+        await page.goto(f"/customers/{own['id']}/trail")
+        count = await page.locator("[data-entry-proof]").count()
+        assert count > 3
+        await page.get_by_role("button", name="Check the proofs of this page").click()
+        await expect(page.locator("[data-all-checked]")).to_have_text(f"{count} of {count} proofs hold.")
+        assert page.complaints == []
+        for path in (f"/customers/{foreign['id']}/trail", "/audit/entries", "/audit/heads", "/audit/bundles"):
+            assert (await page.goto(path)).status in {403, 404}, path

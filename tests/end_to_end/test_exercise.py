@@ -27,6 +27,7 @@ from support.records import make_customer, make_incident, make_notice, make_seal
 from support.scenario import affected, facts, harm, ok
 
 MARKS = {"fr": "EXERCICE", "en": "EXERCISE", "de": "ÜBUNG"}
+EXPLAINED = {"fr": "Ceci est un exercice.", "en": "This is an exercise.", "de": "Dies ist eine Übung."}
 
 
 async def customer_with(api, name, *contacts):
@@ -109,6 +110,10 @@ async def test_mails_reach_those_who_agreed_and_are_marked_in_every_word(running
         assert subject.startswith(mark)
         assert bodies["text/plain"].count(mark) > 5
         assert bodies["note"].startswith(mark)
+        assert mark in bodies["text/plain"].rpartition("-- ")[2]
+        assert mark in bodies["text/html"].partition("<footer>")[2]
+        assert EXPLAINED[mail.recipients[0][:2]] in " ".join(bodies["text/plain"].split())
+        assert EXPLAINED[mail.recipients[0][:2]] in bodies["text/html"]
         headings = [part.partition("</h")[0] for part in bodies["text/html"].split("<h")[2:] if part[:1] in "12"]
         assert headings
         assert all(mark in heading for heading in headings)
@@ -272,7 +277,8 @@ async def test_an_analyst_declares_one_on_the_page_and_a_contact_agrees_on_its_p
         shown = (await pages.get(done.headers["location"])).text
         assert "<title>EXERCISE" in shown
         assert "EX-" in shown
-        assert 'class="exercise-mark">EXERCISE' in (await pages.get("/incidents")).text
+        listed = (await pages.get("/incidents")).text
+        assert re.search(r'<p class="marks">\s*<strong class="exercise-mark">EXERCISE', listed)
         refused = await pages.post("/incidents/new", data=ada.form(exercise="yes"))
         assert re.search(r'name="exercise" value="yes" checked', refused.text)
     contacts = (await ok(api.get(f"/customers/{valmont['id']}/contacts")))["items"]

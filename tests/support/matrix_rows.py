@@ -148,7 +148,7 @@ ROWS = {
     f"GET {_V}/audit/entries/{{index}}":                 "++ ++ -- -- -- ++ -- --",
     f"GET {_V}/audit/entries/{{index}}/proof":           "++ ++ -- -- -- ++ -- --",
     f"GET {_V}/audit/heads":                             "++ ++ -- -- -- ++ -- --",
-    f"GET {_V}/audit/heads/{{size}}":                    "++ ++ -- -- -- ++ -- --",
+    f"GET {_V}/audit/heads/{{size}}":                    "00 00 -- -- -- 00 -- --",
     f"GET {_V}/audit/checkpoint":                        "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/audit/verifier-key":                      "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/audit/consistency":                       "++ ++ ++ ++ ++ ++ ++ ++",

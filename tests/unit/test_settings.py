@@ -37,6 +37,8 @@ NEW = {
         )
     ),
     "limits.max_connections",
+    "limits.max_import_bytes",
+    "provider.random_tickets",
     "statements.file",
     "timestamps.ahead_seconds",
     "witnesses.quorum",

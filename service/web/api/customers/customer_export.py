@@ -62,8 +62,7 @@ def _under(access: Access, permission: Permission) -> Access | None:
 
 
 def _plain(model: BaseModel) -> dict[str, Any]:
-    plain: dict[str, Any] = model.model_dump(mode="json")
-    return plain
+    return model.model_dump(mode="json")
 
 
 def _customer(tx: AccessTransaction, _access: Access, customer_id: UUID) -> Any:

@@ -115,14 +115,15 @@ def _row(boxes: dict[str, tuple[str, ...]]) -> ChoiceIn:
     known = {each.value for each in Property}
     harm = tuple(Property(each) for each in boxes["data_harm"] if each in known)
     # Levels are compared with the customer's agreement where they are recorded.
-    stated: dict[str, Any] = boxes | {"data_harm": harm}
-    return ChoiceIn.model_construct(**stated)
+    return ChoiceIn.model_construct(
+        impacts=boxes["impacts"], criticalities=boxes["criticalities"], priorities=boxes["priorities"], data_harm=harm
+    )
 
 
 def _profile(chosen: Chosen) -> ProfileIn:
     """Return the levels as the API takes them; raises InvalidInputError."""
     if chosen.mode == "default":
-        return ProfileIn(choices=None)
+        return stated(ProfileIn, {"choices": None})
     rows = {"all": [{}], "none": [], "chosen": [row.model_dump() for row in chosen.rows]}.get(chosen.mode, [None])
     if chosen.mode == "chosen" and not rows:
         rows = [None]
@@ -188,7 +189,7 @@ def _in_force(profile: ProfileVersion | None) -> Chosen:
         return Chosen("default", ())
     if not rows:
         return Chosen("none", ())
-    if ChoiceIn() in rows:
+    if stated(ChoiceIn, {}) in rows:
         return Chosen("all", ())
     return Chosen("chosen", rows)
 

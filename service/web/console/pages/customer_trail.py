@@ -1,5 +1,6 @@
 """What the log says about a customer, on pages: each entry with its proof."""
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
 from service.web.api.notices.questions import names_of
+from service.web.console.catalogues import has_text
 from service.web.console.failures import PageRoute
 from service.web.console.rendering import page
 
@@ -38,6 +40,10 @@ class TrailLine:
     name: str | None
     notice_id: str | None
     detail: Mapping[str, Any]
+    #: whether there are words for the kind
+    has_words: bool
+    #: the exact bytes of the leaf, which its proof is checked with
+    leaf_base64: str
 
 
 @router.get("/customers/{customer_id}/trail")
@@ -73,4 +79,6 @@ def _line(entry: SequencedEntry, own: frozenset[str], named: Any) -> TrailLine:
         name=named(actor) if actor in own else None,
         notice_id=leaf["subjects"].get("notice"),
         detail={name: value for name, value in leaf["detail"].items() if value is not None},
+        has_words=has_text(f"entry_kind.{leaf['type']}", "en"),
+        leaf_base64=base64.b64encode(entry.leaf).decode(),
     )

@@ -66,6 +66,7 @@ async def search_page(
 
     values: dict[str, Any] = {
         "query": query,
+        "search_query": query,
         "kind": wanted or "",
         "groups": [
             ShownGroup(group.kind, [_shown(found, language) for found in group.items], more(group))

@@ -4,10 +4,21 @@
 import { equal, fromBase64, hex, keysOf, load, readJson, refuse, sayFailure, said, showExplained } from "./proof-page.js";
 import { leafHash, parseLeaf, parseProof, verifyCheckpoint, verifyInclusion } from "./log-verifier.js";
 
+/** Return the bytes of an entry as the service gives them now. */
+const loadEntry = async (path, index) => {
+  const entry = readJson(await load(path), "entry");
+  if (typeof entry?.leaf_base64 !== "string" || BigInt(entry.index ?? -1) !== index) refuse("entry", "is another entry");
+  try {
+    return fromBase64(entry.leaf_base64);
+  } catch {
+    return refuse("entry", "is not base64");
+  }
+};
+
 /**
  * Return the checkpoint under which the entry of a place was proven; throws a VerificationError that names its step.
  *
- * 1. Entry: the loaded bytes are those that this page shows.
+ * 1. Entry: the loaded bytes are those that this page shows, where the service gives single entries to the reader.
  * 2. Leaf: they are canonical.
  * 3. Proof: it is in the one form, and of this index.
  * 4. Checkpoint signature: by one of the log's keys.
@@ -15,20 +26,11 @@ import { leafHash, parseLeaf, parseProof, verifyCheckpoint, verifyInclusion } fr
  */
 const verify = async (place) => {
   const index = BigInt(place.dataset.entryProof);
-  const [entry, proofBytes, keys] = [
-    readJson(await load(place.dataset.entry), "entry"),
-    await load(place.dataset.proof),
-    await keysOf(place.dataset.keys),
-  ];
+  const leaf = fromBase64(place.dataset.leaf);
+  const entry = place.dataset.entry ? await loadEntry(place.dataset.entry, index) : leaf;
+  const [proofBytes, keys] = [await load(place.dataset.proof), await keysOf(place.dataset.keys)];
   // 1.
-  if (typeof entry?.leaf_base64 !== "string" || BigInt(entry.index ?? -1) !== index) refuse("entry", "is another entry");
-  let leaf;
-  try {
-    leaf = fromBase64(entry.leaf_base64);
-  } catch {
-    refuse("entry", "is not base64");
-  }
-  if (!equal(leaf, fromBase64(place.dataset.leaf))) refuse("entry", "the loaded bytes are not those of this page");
+  if (!equal(leaf, entry)) refuse("entry", "the loaded bytes are not those of this page");
   // 2.
   parseLeaf(leaf);
   // 3.
