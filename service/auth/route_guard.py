@@ -234,8 +234,12 @@ class Requires:
 
 
 def _listing(request: Request) -> str:
-    """Return which list a request reads: its path, and its query without the part that is wanted."""
-    filters = sorted(item for item in request.query_params.multi_items() if item[0] not in {"limit", "cursor"})
+    """Return which list a request reads: its path, and its query without the part that is wanted.
+
+    A filter that a form sends empty is none.
+    """
+    stated = request.query_params.multi_items()
+    filters = sorted((name, value) for name, value in stated if value and name not in {"limit", "cursor"})
     return f"{request.url.path}?{urlencode(filters)}"
 
 

@@ -251,6 +251,8 @@ async def test_the_log_entries_are_shown_a_page_at_a_time_each_with_its_proof(ho
         while following:
             page = (await client.get(following)).text
             assert not unsafe(page)
+            # Entries have words, not codes alone.
+            assert re.search(r"<h2>[^<]* · <code>", page) is None
             indices += [int(each) for each in re.findall(r'href="[^"]*/trail/(\d+)/proof', page)]
             found = re.search(r'rel="next" href="([^"]+)"', page)
             following = found and html.unescape(found[1])

@@ -170,7 +170,7 @@ async def test_the_timeline_has_every_entry_newest_first_with_its_proof(shared_a
         "items"
     ]
     page = await seen(pages, path_of(incident, "/timeline"))
-    shown = [int(index) for index in re.findall(r'href="/api/v1/audit/entries/(\d+)"', page)]
+    shown = [int(index) for index in re.findall(r'href="/audit/entries/(\d+)"', page)]
     assert shown == sorted(shown, reverse=True)
     assert {entry["index"] for entry in entries} <= set(shown)
     assert (await pages.get(f"/api/v1/audit/entries/{shown[0]}/proof")).status_code == 200

@@ -62,18 +62,19 @@ def at_customer(role, customer_id):
     return (role, UUID(customer_id), None, None)
 
 
-async def build_world(running, api):
-    """Create the world: for both customers, every record that a route can name."""
+async def build_world(running, api, *, customer_names=("Own", "Foreign"), **changes):
+    """Create the world: for both customers, every record that a route can name. ``changes`` are facts of incidents."""
     world = World()
     customers = [
         await customer(api, name, contacts=((f"soc@{domain}", "en"),))
-        for name, domain in (("Own", "own.example"), ("Foreign", "foreign.example"))
+        for name, domain in zip(customer_names, ("own.example", "foreign.example"), strict=True)
     ]
     incident = await declare(
         api,
         impact="I1",
         service_harm=harm(confidentiality="yes"),
         affected_customers=[affected(item, data_harm=harm(confidentiality="yes")) for item in customers],
+        **changes,
     )
     notices = {item["customer_id"]: item for item in await release(api, incident)}
     draft_incident = await declare(
@@ -81,13 +82,14 @@ async def build_world(running, api):
         impact="I1",
         service_harm=harm(confidentiality="yes"),
         affected_customers=[affected(item, data_harm=harm(confidentiality="yes")) for item in customers],
+        **changes,
     )
     drafts = {
         item["customer_id"]: item for item in (await ok(api.get(f"/incidents/{draft_incident['id']}/notices")))["items"]
     }
     await running.sink.wait_for(2, timeout_seconds=60)
-    for item in customers:
-        await ok(api.put(f"/customers/{item['id']}/resources/volume/vol-{item['name']}", json={"host": "st-07"}))
+    for number, item in enumerate(customers):
+        await ok(api.put(f"/customers/{item['id']}/resources/volume/vol-{number}", json={"host": "st-07"}))
     at = {"at": (datetime.now(UTC) + timedelta(seconds=1)).isoformat(), "hosts": ["st-07"]}
     lookup = await ok(api.post("/resources/lookup", json=at))
     # This account makes no requests; others read and change it.

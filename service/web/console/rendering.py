@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from notifications.canonical_json import timestamp_text
 from notifications.wording import words
 from notifications.wording.exercise import exercise_mark
-from notifications.wording.formats import moment
+from notifications.wording.formats import moment, set_in_french
 from service.auth.caller import Caller
 from service.auth.permissions import Permission
 from service.settings.provider import ProviderSettings
@@ -79,6 +79,7 @@ def page(
         has=lambda key: has_text(key, language),
         words=lambda identifier: words(identifier, language),
         moment=shown_moment,
+        colon=set_in_french(" :") if language == "fr" else ":",
         iso=timestamp_text,
         static=static_path,
         new_form_id=new_form_id,

@@ -26,7 +26,13 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _WAITING_MAX = 100
 _LATEST_MAX = 20
 #: Kinds of waiting items that need no more words than their name.
-_SAID_BY_KIND = frozenset({"draft_unreleased", "customer_unreachable", "contact_certificate_expiring"})
+_SAID_BY_KIND = frozenset(
+    {"draft_unreleased", "customer_unreachable", "contact_certificate_expiring", "question_waiting"}
+)
+#: Kinds whose notice is released, reviewed or looked at among the pages of its incident.
+_DONE_AT_INCIDENT = frozenset({"draft_unreleased", "notice_held", "override_unreviewed"})
+#: Where on the page of its notice a thing is done.
+_PLACE = {"question_waiting": "#questions", "delivery_failing": "#served", "delivery_failed": "#served"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ async def home(request: Request, access: Annotated[Access, Depends(Requires(Perm
     values["waiting"] = await _waiting(access)
     values["latest"] = await _latest(access)
     values["said_by_kind"] = _SAID_BY_KIND
+    values["way_to"] = _way_to
     values["sees_incidents"] = access.may(Permission.INCIDENT_READ)
     return page(request, "home", access.caller, values)
 
@@ -109,6 +116,17 @@ async def _waiting(access: Access) -> Waiting | None:
         return Waiting(found.items, found.complete, named)
 
     return await reading.read(work)
+
+
+def _way_to(item: AttentionItem) -> str:
+    """Return the page where an item is dealt with, for those who may read incidents; empty if there is none."""
+    if item.call_task_id is not None:
+        return f"/calls/{item.call_task_id}"
+    if item.notice_id is not None:
+        if item.kind in _DONE_AT_INCIDENT and item.incident_id is not None:
+            return f"/incidents/{item.incident_id}/notices/{item.notice_id}"
+        return f"/notices/{item.notice_id}{_PLACE.get(item.kind, '')}"
+    return "" if item.incident_id is None else f"/incidents/{item.incident_id}"
 
 
 async def _latest(access: Access) -> Sequence[LatestNotice] | None:

@@ -2,10 +2,11 @@
 
 import { fromBase64, hex, keysOf, load, readJson, refuse, said, sayFailure, showExplained } from "./proof-page.js";
 import { VerificationError, parseVerifierKey, verifyCheckpoint, verifyConsistency, verifyCosignature } from "./log-verifier.js";
+import { locale } from "./times.js";
 
 const form = document.querySelector("form[data-check-heads]");
 const result = document.querySelector("[data-result]");
-const moment = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "long", timeStyle: "long", timeZone: "UTC" });
+const moment = new Intl.DateTimeFormat(locale, { dateStyle: "long", timeStyle: "long", timeZone: "UTC" });
 
 const sizeOf = (name) => {
   const text = form.elements.namedItem(name).value.trim();

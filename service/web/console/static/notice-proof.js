@@ -2,6 +2,7 @@
 // Says what holds, what does not and by which file, and what was not checked. Without it the page says how to check by hand.
 import { verifyDetached, verifyTimestamp } from "./cms-verifier.js";
 import { parseVerifierKey, verifyNoticeProof } from "./log-verifier.js";
+import { locale } from "./times.js";
 
 const place = document.querySelector("[data-notice-proof]");
 const given = place.dataset;
@@ -16,7 +17,7 @@ const say = (name, values = {}) => {
 
 const moment = (text) => {
   const format = { dateStyle: "long", timeStyle: "long", timeZone: "UTC" };
-  return new Intl.DateTimeFormat(document.documentElement.lang, format).format(new Date(text));
+  return new Intl.DateTimeFormat(locale, format).format(new Date(text));
 };
 
 const fetched = async (path) => {

@@ -2,8 +2,10 @@
 // Without this module each <time> shows its absolute words, which stay in the page.
 
 const language = document.documentElement.lang || "en";
-const relative = new Intl.RelativeTimeFormat(language, { numeric: "always" });
-const localMoment = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
+/** For Intl: the English of the pages writes 29 November 2026, 14:02, as the server does. */
+export const locale = language === "en" ? "en-GB" : language;
+const relative = new Intl.RelativeTimeFormat(locale, { numeric: "always" });
+const localMoment = new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "long" });
 const units = [
   ["day", 86_400],
   ["hour", 3_600],

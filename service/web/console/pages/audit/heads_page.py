@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
@@ -18,6 +17,7 @@ from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
 from service.web.api.requests import Context
 from service.web.console.failures import PageRoute
+from service.web.console.listing import following_path
 from service.web.console.rendering import page
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -59,8 +59,6 @@ async def heads_page(
         return found, following, tx.log.size()
 
     found, following, size = await access.read(work)
-    filters = {"confirmed": "yes"} if only else {}
-    older_cursor = access.next_cursor(following)
     return page(
         request,
         "audit_heads",
@@ -75,7 +73,7 @@ async def heads_page(
             "newer": _size(newer) or (found[0].size if found else size),
             "compared": bool(_size(older) and _size(newer)),
             "newest_path": _PATH if cursor else None,
-            "older_path": None if older_cursor is None else f"{_PATH}?{urlencode(filters | {'cursor': older_cursor})}",
+            "older_path": following_path(request, access.next_cursor(following)),
         },
     )
 

@@ -157,7 +157,7 @@ async def _shown(
         "places": [(place, place) for place in all_places(rows)],
         "verdicts": [(verdict.value, said.answer("verdict", verdict.value)) for verdict in Verdict],
         "wanted": wanted,
-        "query": _query(wanted),
+        "table_query": _query(wanted),
         "codes": CODES,
         "columns": COLUMNS,
         "said": said,

@@ -16,6 +16,7 @@ from notifications.delivery.call_task import CallTaskState
 from notifications.delivery.delivery import DeliveryState
 from notifications.incident import Incident, IncidentState
 from notifications.notice import NoticeState
+from notifications.ports import StoredDecision
 from notifications.use_cases.incidents.apply_facts import public_fact_id
 from notifications.use_cases.incidents.release_notice import four_eyes_rule
 from service.auth.permissions import Permission
@@ -193,10 +194,18 @@ def next_step(tx: AccessTransaction, access: Access, context: ApiContext, standi
     if standing.incident.state is IncidentState.CLOSED:
         return NextStep("none", "")
     if pending:
-        return NextStep("establish", f"{path}/facts", len(pending))
+        return NextStep("establish", _where_established(access, path, pending), len(pending))
     # 4.
     ended = standing.incident.facts.ended_at is not None
     return NextStep("close" if ended else "follow_up", f"{path}/closing")
+
+
+def _where_established(access: Access, path: str, pending: Sequence[StoredDecision]) -> str:
+    """Return the page on which the open facts are stated: the table of customers if it answers all of them."""
+    missing = {public_fact_id(fact) for stored in pending for fact in stored.decision.missing}
+    if all(fact == "unlisted_customers" or "*" in fact for fact in missing):
+        return f"{path}/customers?verdict=pending"
+    return f"{path}/facts/change" if access.may(Permission.INCIDENT_CHANGE) else f"{path}/facts"
 
 
 def questions_of(standing: Standing, classification: Classification, said: FactWords) -> list[Question]:
