@@ -9,6 +9,7 @@ import json
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -133,7 +134,8 @@ class LiveEvents:
             stream.position = self._read
             return [opening, _said_of_all("reset", stream.position)]
         stream.position = reached
-        missed_events = [_said(event) for event in missed if _covers(scope, event)]
+        now = self._clock.now()
+        missed_events = [_said(event) for event in missed if _covers(scope, event, now)]
         return [opening, *missed_events, _said_of_all("ready", reached)]
 
     async def _pass_on(self, stream: _Stream, request: Request, first: Sequence[str]) -> AsyncIterator[str]:
@@ -161,7 +163,8 @@ class LiveEvents:
         oldest = self._recent[0].position if len(self._recent) == _KEPT else self._since
         if behind < oldest:
             return [_said_of_all("reset", stream.position)]
-        return [_said(event) for event in self._recent if event.position > behind and _covers(scope, event)]
+        now = self._clock.now()
+        return [_said(event) for event in self._recent if event.position > behind and _covers(scope, event, now)]
 
     def _end(self, stream: _Stream) -> None:
         self._streams.remove(stream)
@@ -227,8 +230,9 @@ async def _woken(wake: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-def _covers(scope: Scope, event: IncidentEvent) -> bool:
-    return scope.is_unlimited or scope.covers(None, event.opened_at, served=False)
+def _covers(scope: Scope, event: IncidentEvent, now: datetime) -> bool:
+    """Whether an event is within: its incident, and, as for the log's entries, the moment at which it happens."""
+    return scope.is_unlimited or all(scope.covers(None, at, served=False) for at in (event.opened_at, now))
 
 
 def _last_event_id(request: Request) -> int | None:

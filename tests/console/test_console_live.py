@@ -167,6 +167,27 @@ async def test_an_auditor_of_a_period_hears_of_its_incidents_alone_and_is_logged
     assert [entry["detail"]["operation"] for entry in read] == ["GET /api/v1/events"]
 
 
+async def test_an_auditor_whose_period_is_over_hears_nothing_new_of_an_incident_in_it(running, api, ada):
+    auditor, act = await person(running, "Aud"), act_of(running)
+    since = act.now - timedelta(minutes=1)
+    async with stream(running, ada) as events:
+        first = await declare(api)
+        *_, (_, _, seen) = await events.until("incident.declared")
+    over, account = running.parts.context.clock.now(), auditor.account.id
+    grant = Grant(act.identifiers.new_id(), account, Role.AUDITOR, None, since, over, act.now, act.actor)
+    await running.parts.store.write(lambda tx: tx.accounts.add_grant(grant))
+    await change(api, first, impact="I2")
+    async with browser(running, auditor) as pages:
+        assert (await pages.get(f"/incidents/{first['id']}")).status_code == 200
+    heard = {}
+    for whom in (ada, auditor):
+        async with stream(running, whom, **{"Last-Event-ID": str(seen)}) as events:
+            heard[whom.account.name] = [
+                data["kind"] for name, data, _ in await events.until("ready") if name != "ready"
+            ]
+    assert heard == {"Ada": ["incident.facts_changed"], "Aud": []}
+
+
 async def test_a_session_that_ends_ends_its_streams(running, ada):
     async with stream(running, ada) as events:
         await events.event()
