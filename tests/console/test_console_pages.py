@@ -227,7 +227,7 @@ async def test_an_administrator_sees_no_incident(running, api):
     assert "INC-" in seen
     assert "Draft to be released" not in shown
     assert "INC-" not in shown
-    assert "Customer that nobody can be told at" in shown
+    assert "Customer without a person to notify" in shown
     assert "Lonely" in shown
     assert "/notices/" not in shown
     assert "Latest notices" not in shown
