@@ -1,13 +1,12 @@
 """Notices with their seals, and who opened and acknowledged them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from notifications.delivery.acknowledgement import Acknowledgement, NoticeOpening
 from notifications.notice import Notice
-from notifications.notice.inbox import InboxCounts, InboxFilter, InboxNotice
 from notifications.notice.seal import SealedNotice, UndatedNotice
 from notifications.ports.paging import Page
 
@@ -44,20 +43,6 @@ class NoticeRepository(Protocol):
         state: str | None = None,
     ) -> tuple[list[Notice], str | None]:
         """Return a page of notices, newest first."""
-        ...
-
-    def inbox(
-        self, customers: Collection[UUID], reader: str, wanted: InboxFilter, page: Page
-    ) -> Mapping[UUID, tuple[list[InboxNotice], str | None]]:
-        """Return a page of each customer's sealed notices as a reader (an actor) finds them, in one statement.
-
-        Unread ones come first, then those to be acknowledged, then those of open incidents, then the others; each the
-        newest first. The page's cursor is of one customer: with several it raises InvalidInputError.
-        """
-        ...
-
-    def inbox_counts(self, customers: Collection[UUID], reader: str, page: Page) -> Mapping[UUID, InboxCounts]:
-        """Return for each customer what waits for a reader, within the extents of the page."""
         ...
 
     def released(self, limit: int) -> Sequence[Notice]:

@@ -11,6 +11,7 @@ from service.ports.credentials import CredentialRepository
 from service.ports.drafts import DraftRepository
 from service.ports.events import EventRepository
 from service.ports.figures import FigureRepository
+from service.ports.inbox import InboxRepository
 from service.ports.mails import MailRepository
 from service.ports.search import SearchRepository
 from service.ports.sessions import SessionRepository
@@ -24,6 +25,11 @@ class AccessTransaction(ErasureTransaction, InventoryTransaction, Protocol):
 
     As in ``Transaction``. These repositories write no audit entry: the caller that changes something appends its own.
     """
+
+    @property
+    def notices(self) -> InboxRepository:
+        """Notices, their seals, and the inboxes that they are in."""
+        ...
 
     @property
     def accounts(self) -> AccountRepository:

@@ -122,6 +122,8 @@ class LiveEvents:
                 self._since = self._read = await self._store.read(lambda tx: tx.events.last_position())
                 self._recent.clear()
                 self._is_following = True
+                # What was committed while the beginning was looked for may lie behind it.
+                self._read_soon()
         opening = format_sse_event(retry=_RETRY_MILLISECONDS).decode()
         if last is None or last > self._read:
             stream.position = self._read
@@ -180,8 +182,13 @@ class LiveEvents:
             self._wake_all()
         if "audit" in changed:
             self._unread = True
-            if self._reading is None:
-                self._reading = asyncio.get_running_loop().create_task(self._read_on(), name="live-events")
+            # Until the beginning is known, a read would go through the whole log.
+            if self._is_following:
+                self._read_soon()
+
+    def _read_soon(self) -> None:
+        if self._unread and self._reading is None:
+            self._reading = asyncio.get_running_loop().create_task(self._read_on(), name="live-events")
 
     async def _read_on(self) -> None:
         """Read until nothing new was committed meanwhile."""

@@ -48,6 +48,8 @@ def is_problem(response, status, field=None):
 FAULTY_FACTS = [
     ("unknown enum", {"intent": "evil"}, "intent"),
     ("unknown cause", {"cause": "gremlins"}, "cause"),
+    ("a moment before the year 1", {"detected_at": "0001-01-01T00:00:00+14:00"}, "detected_at"),
+    ("a moment after the year 9999", {"detected_at": "9999-12-31T23:59:59-14:00"}, "detected_at"),
     ("unknown impact", {"impact": "I9"}, "impact"),
     ("unknown criticality", {"criticality": "C0"}, "criticality"),
     ("bad TLP", {"tlp": "TLP:PURPLE"}, "tlp"),
@@ -104,6 +106,13 @@ async def test_lone_surrogates_are_refused(api, field, surrogate):
     assert surrogate in body
     response = await api.post("/incidents", content=body, headers={"Content-Type": "application/json"})
     is_problem(response, 422, field)
+
+
+async def test_a_draft_that_could_not_be_shown_again_is_refused(api):
+    for content in (rb'{"facts": {"title": "\ud800"}}', rb'{"facts": {"\ud800": [1]}}'):
+        answer = await api.post("/drafts", content=content, headers={"Content-Type": "application/json"})
+        is_problem(answer, 422, "facts")
+    assert (await ok(api.get("/drafts")))["items"] == []
 
 
 async def test_a_body_of_ten_megabytes_is_refused_before_it_is_parsed(api):

@@ -191,7 +191,7 @@ async def test_everything_but_passkeys_works_without_scripts(site):
     await expect(page.get_by_role("alert")).to_have_text("That code is not right. Try again.")
     await page.get_by_label("Code").fill(codes[0])
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("heading", level=2).first).to_have_text("What waits for you")
+    await expect(page.get_by_role("heading", level=2, name="What waits for you")).to_be_visible()
 
 
 async def test_a_passkey_is_enrolled_and_signs_in(site):

@@ -106,6 +106,18 @@ async def test_a_draft_keeps_whatever_was_typed_and_the_form_comes_back_as_it_wa
     assert content_of(shared_service.parts.context.secret_box, draft).fields["title.de"] == ["Halb fertig"]
 
 
+async def test_the_draft_of_an_exercise_stays_one_between_page_and_api(shared_service, shared_api, page, analyst):
+    of_form = await opened_form(page)
+    await saved(page, analyst, of_form, **{"title.en": "A drill"}, exercise="yes")
+    draft = await stored(shared_service, of_form["draft_id"])
+    assert content_of(shared_service.parts.context.secret_box, draft).facts["exercise"] is True
+    draft_id = await alert_draft(shared_service)
+    facts = {"title": {"en": "Another drill"}, "exercise": True}
+    await ok(shared_api.put(f"/drafts/{draft_id}", json={"facts": facts}, headers={"If-Match": '"1"'}))
+    shown = await page.get(f"{PAGE}?draft={draft_id}")
+    assert re.search(r'name="exercise" value="yes" checked', shown.text)
+
+
 async def test_nobody_else_sees_it_and_a_person_finds_it_in_the_list_and_on_the_form(page, analyst, others_page):
     of_form = await opened_form(page)
     await saved(page, analyst, of_form, **{"title.en": "Only mine"})
@@ -198,6 +210,19 @@ async def test_on_a_conflict_both_texts_are_shown_and_nothing_is_overwritten(
     his |= {"draft_version": hidden(refused.text, "draft_version")}
     await saved(page, analyst, his, **{"title.en": "Our title"})
     assert (await stored(shared_service, draft_id)).version == 3
+
+
+async def test_a_conflict_about_the_mark_of_an_exercise_or_a_field_of_another_release_is_shown_too(
+    shared_service, page, analyst, others_page, other
+):
+    path = f"{PAGE}?draft={await alert_draft(shared_service)}"
+    hers, his = await opened_form(others_page, path), await opened_form(page, path)
+    await saved(others_page, other, hers, exercise="yes", **{"no_longer.there": "x"})
+    refused = await page.post(SAVE, data=analyst.form(**his, **{"title.en": "No drill"}))
+    assert refused.status_code == 409
+    said = visible_text(refused.text)
+    assert "This is an exercise" in said
+    assert "no_longer.there" in said
 
 
 async def test_a_draft_that_somebody_else_declared_is_not_declared_again_unseen(

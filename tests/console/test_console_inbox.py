@@ -142,14 +142,18 @@ async def test_pages_follow_each_other_by_a_cursor_of_ones_own(house):
 
 
 async def test_the_download_has_the_same_list_and_runs_no_formula(house):
-    incident, _ = await house.incident("=HYPERLINK(1)", house.customers[0])
+    # The second sign is the wide one, which some programs take for the first.
+    titles_of = {
+        (await house.incident(title, house.customers[0]))[0]["ticket"]: f"'{title}"
+        for title in ("=HYPERLINK(1)", "\uff1dHYPERLINK(2)")
+    }
     anna = await house.member("Fay", 0)
     async with browser(house.service, anna) as client:
         answer = await client.get("/inbox.csv", params={"show": "unread"})
         assert answer.headers["content-type"].startswith("text/csv")
         assert "inbox.csv" in answer.headers["content-disposition"]
         rows = list(csv.DictReader(io.StringIO(answer.text)))
-        assert [row["title"] for row in rows if row["ticket"] == incident["ticket"]] == ["'=HYPERLINK(1)"]
+        assert {row["ticket"]: row["title"] for row in rows if row["ticket"] in titles_of} == titles_of
         assert {row["read"] for row in rows} == {"no"}
         assert not any("Beta" in row["customer"] for row in rows)
 

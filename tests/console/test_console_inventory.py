@@ -140,6 +140,7 @@ async def test_a_proposal_goes_to_an_open_incident(running, api, customers, ada)
     [
         ({"starts_at": "", "hosts": "st-07"}, "From:"),
         ({"starts_at": "yesterday", "hosts": "st-07"}, "From:"),
+        ({"starts_at": "0001-01-01T00:00:00+14:00", "hosts": "st-07"}, "From:"),
         ({"starts_at": "2026-02-01T01:40"}, "Name what failed"),
         ({"starts_at": "2026-02-01T01:40", "ends_at": "2026-01-01T01:40", "hosts": "st-07"}, "Until:"),
         ({"starts_at": "2026-02-01T01:40", "identifiers": "x" * 30_000}, "Identifiers:"),

@@ -252,6 +252,32 @@ async def test_an_entry_is_read_once_for_all_streams_and_never_without_one(runni
         assert UUID((await one_event(one, api))["incident_id"])
 
 
+async def test_a_commit_while_the_first_stream_begins_does_not_read_the_whole_log(running, api, ada, monkeypatch):
+    for _ in range(2):
+        await declare(api)
+    loop, live = asyncio.get_running_loop(), running.app.state.live
+    reads, plain_after, plain_last = [], EventRecords.after, EventRecords.last_position
+    monkeypatch.setattr(EventRecords, "after", lambda self, *a: reads.append(a) or plain_after(self, *a))
+
+    async def committed():
+        live._on_commit({"audit"})
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    def last_position(self):
+        found = plain_last(self)
+        asyncio.run_coroutine_threadsafe(committed(), loop).result(10)
+        return found
+
+    monkeypatch.setattr(EventRecords, "last_position", last_position)
+    async with stream(running, ada) as events:
+        name, _, begun = await events.event()
+        assert (name, begun > 0) == ("ready", True)
+        third = await declare(api)
+        assert (await events.until("incident.declared"))[-1][1]["ticket"] == third["ticket"]
+    assert min(position for position, _ in reads) >= begun
+
+
 async def one_event(events, api):
     await declare(api)
     (_, data, _) = await events.event()

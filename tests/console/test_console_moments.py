@@ -49,6 +49,8 @@ def test_an_exact_moment_is_taken_and_a_time_that_lies_ahead_is_not(text, zone, 
         ("2026-03-29T02:30", "Europe/Paris", "skipped"),
         ("0001-01-01T00:00", "Asia/Tokyo", "moment"),
         ("9999-12-31T23:59", "America/Los_Angeles", "moment"),
+        ("0001-01-01T00:00+14:00", "UTC", "moment"),
+        ("9999-12-31T23:59-14:00", "UTC", "moment"),
     ],
 )
 def test_what_is_not_exact_is_refused_with_the_reason(text, zone, why):
@@ -68,4 +70,15 @@ def test_a_moment_that_nobody_changed_keeps_its_microseconds(zone):
 def test_facts_of_another_shape_make_no_fields():
     odd = {"title": 7, "aware_at": "soon", "services": "dns", "service_harm": [], "affected_customers": {"a": 1}}
     assert facts_to_fields(odd, "UTC").values == {"time_zone": ["UTC"]}
+    assert facts_to_fields({"affected_customers": [{}, 7, {"effect": "x"}]}, "UTC").all("customers") == []
     assert Fields({"a": ["", "x"]})["a"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("at", "zone"), [("9999-12-31T23:59:00+00:00", "Asia/Tokyo"), ("0001-01-01T00:00:00+00:00", "America/New_York")]
+)
+def test_a_moment_without_a_year_in_the_zone_is_shown_and_read_with_its_offset(at, zone):
+    """An alert may state it: the page of its draft must be shown all the same."""
+    shown = facts_to_fields({"detected_at": at}, zone)
+    assert shown["detected_at"] == at
+    assert parse_moment(shown["detected_at"], zone, NOW) == datetime.fromisoformat(at)

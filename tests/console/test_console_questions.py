@@ -2,12 +2,13 @@
 
 import html
 import re
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
-from service.ports.accounts import Role
-from support.people import browser, person, visible_text
+from service.ports.accounts import Grant, Role
+from support.people import act_of, browser, person, visible_text
 from support.scenario import affected, change, customer, declare, harm, ok, release
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,6 +57,22 @@ async def house(shared_service, shared_api):
     return House(shared_service, shared_api, customers, incident, [released[each["id"]] for each in customers])
 
 
+async def auditor_of_a_period(house, name, first, end):
+    """Create an auditor of the time from one notice on, until before another."""
+    auditor, act = await person(house.service, name), act_of(house.service)
+
+    def work(tx):
+        until = None if end is None else tx.notices.require(end).created_at
+        since = tx.notices.require(first).created_at
+        grant = Grant(
+            act.identifiers.new_id(), auditor.account.id, Role.AUDITOR, None, since, until, act.now, act.actor
+        )
+        tx.accounts.add_grant(grant)
+
+    await house.service.parts.store.write(work)
+    return auditor
+
+
 def form_id(page, action):
     """Return the identifier of a shown form."""
     form = re.search(rf'<form method="post" action="{re.escape(action)}.*?</form>', page, re.DOTALL)[0]
@@ -98,6 +115,16 @@ async def test_a_question_is_asked_once_and_answered_where_the_analyst_is(house)
         assert "<script>alert" not in page
         # Who of the provider answered is not the customer's to know.
         assert "Ada" not in page
+
+
+async def test_a_form_that_a_person_goes_back_to_and_changes_is_another_one(house):
+    bela = await house.member("Bela")
+    async with browser(house.service, bela) as client:
+        for text in ("The first?", "The first?", "The second?"):
+            fields = bela.form(text=text, form_id="the same page")
+            assert (await client.post(f"{house.path()}/questions", data=fields)).status_code == 303
+    asked = [each["text"] for each in await house.questions()]
+    assert (asked.count("The first?"), asked.count("The second?")) == (1, 1)
 
 
 async def test_the_incident_shows_what_customers_asked_and_is_answered_from_there(house):
@@ -145,6 +172,28 @@ async def test_a_later_notice_is_offered_as_the_answer(house):
     async with browser(house.service, bert) as client:
         page = (await client.get(house.path(1))).text
         assert f'<a href="/notices/{later}">Notice no. 2 answers it</a>' in page
+    # To an auditor of the time before, the first notice is there, and the later one is not.
+    auditor = await auditor_of_a_period(house, "Audra", UUID(house.notices[1]), UUID(later))
+    async with browser(house.service, auditor) as client:
+        answer = await client.get(house.path(1))
+        assert (answer.status_code, "Is more known?" in answer.text, later in answer.text) == (200, True, False)
+        assert (await client.get(f"/questions/{question}")).status_code == 200
+
+
+async def test_an_auditor_of_a_later_time_finds_the_questions_about_notices_of_that_time(house):
+    bo = await house.member("Bo", 1)
+    notices = await house.service.parts.store.read(
+        lambda tx: tx.notices.of_incident(UUID(house.incident["id"]), UUID(house.customers[1]["id"]))
+    )
+    later = notices[-1]
+    house.notices[1] = str(later.id)
+    question = await house.ask(bo, "About the later one?", 1)
+    auditor = await auditor_of_a_period(house, "Audomar", later.id, None)
+    async with browser(house.service, auditor) as client:
+        for path in ("/questions", f"/questions/{question}"):
+            answer = await client.get(path)
+            assert (answer.status_code, "About the later one?" in answer.text) == (200, True)
+            assert house.incident["ticket"] not in answer.text
 
 
 async def test_a_form_that_is_refused_keeps_its_words(house):

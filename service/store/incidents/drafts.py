@@ -18,7 +18,7 @@ _DRAFTS = FlatTable(IncidentDraft, IncidentDraftRow)
 _drafts = table(IncidentDraftRow).c
 _LATEST = (_drafts.changed_at.desc(), _drafts.position.desc())
 
-_BY_ID, _BY_ALERT, _ALL = _DRAFTS.by("id"), _DRAFTS.by("alert_key"), _DRAFTS.by(ordered=True)
+_BY_ID, _BY_ALERT, _ALL_DRAFTS = _DRAFTS.by("id"), _DRAFTS.by("alert_key"), _DRAFTS.by(ordered=True)
 _OF_OWNER = compiled(_DRAFTS.select().where(text("owner_id = :owner_id")).order_by(*_LATEST), "owner_id")
 _OF_ALERTS = limited(_DRAFTS.select().where(text("alert_key IS NOT NULL AND closed_at IS NULL")).order_by(*_LATEST))
 _ALERTS_COUNT = compiled_text("SELECT count(*) FROM incident_drafts WHERE alert_key IS NOT NULL AND closed_at IS NULL")
@@ -93,4 +93,4 @@ class DraftRecords(Records):
 
     def all(self) -> Sequence[IncidentDraft]:
         """Return every draft."""
-        return [_DRAFTS.record(row) for row in self._session.all(_ALL)]
+        return [_DRAFTS.record(row) for row in self._session.all(_ALL_DRAFTS)]

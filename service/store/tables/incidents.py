@@ -81,6 +81,15 @@ class IncidentDraftRow(SQLModel, table=True):
     """``service.ports.drafts.IncidentDraft``; no foreign key, because the account may be deleted before it."""
 
     __tablename__ = "incident_drafts"
+    __table_args__ = (
+        Index(
+            "ix_incident_drafts_waiting_changed_at",
+            "changed_at",
+            "position",
+            sqlite_where=condition("alert_key IS NOT NULL AND closed_at IS NULL"),
+            postgresql_where=condition("alert_key IS NOT NULL AND closed_at IS NULL"),
+        ),
+    )
     position: int | None = columns.position()
     id: bytes = columns.identifier(unique=True)
     owner_id: bytes | None = columns.identifier(nullable=True, index=True)

@@ -44,7 +44,7 @@ class ResourceSnapshotRow(SQLModel, table=True):
 
     __tablename__ = "resource_snapshots"
     position: int | None = columns.position()
-    snapshot_at: int = columns.integer()
+    snapshot_at: int = columns.integer(index=True)
     imported_at: int = columns.integer()
     imported_by: str = columns.text()
     resources: int = columns.integer()
@@ -56,7 +56,7 @@ class ResourceLookupRow(SQLModel, table=True):
     __tablename__ = "resource_lookups"
     position: int | None = columns.position()
     id: bytes = columns.identifier(unique=True)
-    made_at: int = columns.integer()
+    made_at: int = columns.integer(index=True)
     made_by: str = columns.text()
     failed: str = columns.text()
     proposed: str = columns.text()

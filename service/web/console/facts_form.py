@@ -109,6 +109,9 @@ def facts_to_fields(facts: Mapping[str, Any], zone: str) -> Fields:
     Facts that came from elsewhere may be incomplete. A value of a wrong type is left out.
     """
     values: dict[str, list[str]] = {"time_zone": [zone]}
+    # No fact, but stated beside them where an incident is declared.
+    if facts.get("exercise") is True:
+        values["exercise"] = ["yes"]
     for name in TEXTS:
         text = facts.get(name)
         if isinstance(text, Mapping):
@@ -130,7 +133,9 @@ def facts_to_fields(facts: Mapping[str, Any], zone: str) -> Fields:
         values["rsit"] = [f"{rsit}/{kind}" if kind else rsit]
     stated = facts.get("affected_customers")
     if isinstance(stated, list | tuple):
-        values["customers"] = [str(item["customer_id"]) for item in stated if isinstance(item, Mapping)]
+        values["customers"] = [
+            str(item["customer_id"]) for item in stated if isinstance(item, Mapping) and "customer_id" in item
+        ]
     return Fields(values)
 
 

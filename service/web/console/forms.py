@@ -1,5 +1,7 @@
 """Forms: the fields, the proof that a page of this service sent the form, the redirect after it, and cookies."""
 
+import hashlib
+import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
@@ -22,6 +24,8 @@ SchemaT = TypeVar("SchemaT", bound=BaseModel)
 _MAX_PATH_CHARACTERS = 500
 _MAX_FIELD_CHARACTERS = 20_000
 _FORM_ID_CHARACTERS = 40
+#: Fields that carry a form: a new sign-in changes the one, saving a draft the other.
+_CARRIERS = frozenset({"csrf_token", "draft_version"})
 _SEE_OTHER = 303
 #: How long a browser stays known after a person signed in with it.
 _DEVICE_SECONDS = 400 * 24 * 3600
@@ -103,6 +107,7 @@ async def write_once(access: Access, form: Form, work: Callable[[AccessTransacti
     2. A form that was sent before, by a double click or a reload, leads to the page that its first sending led to.
     3. Else the change and the page are recorded in one transaction. A change that fails records nothing: the form is
        shown again, with the same identifier, and can be sent again.
+    Sent before means sent with the same fields: what a person goes back to and changes is another change.
     A form without an identifier is not recorded. ``form.once`` in ``templates/forms.html.jinja`` is the field.
     """
     form_id = form["form_id"]
@@ -113,7 +118,8 @@ async def write_once(access: Access, form: Form, work: Callable[[AccessTransacti
         if not form_id:
             return work(access.view(tx), act)
         # 2.
-        key = f"{access.actor}:form:{access.operation}:{form_id[:_FORM_ID_CHARACTERS]}"
+        sent = f"{form_id[:_FORM_ID_CHARACTERS]}:{_digest_of(form)}"
+        key = f"{access.actor}:form:{access.operation}:{sent}"
         stored = tx.responses.get(key)
         if stored is not None:
             return stored.body.decode()
@@ -124,6 +130,12 @@ async def write_once(access: Access, form: Form, work: Callable[[AccessTransacti
 
     act = access.act()
     return see_other(await access.store.write(lambda tx: unit(tx, act)))
+
+
+def _digest_of(form: Form) -> str:
+    """Return the digest of what a form states, without the fields that differ between two sendings of the same."""
+    stated = sorted((name, values) for name, values in form.items() if name not in _CARRIERS)
+    return hashlib.sha256(json.dumps(stated).encode()).hexdigest()
 
 
 def local_path(wanted: str) -> str:

@@ -15,8 +15,14 @@ def zone_of_language(language: str) -> str:
 
 
 def local_text(at: datetime, zone: str) -> str:
-    """Return a moment as a ``datetime-local`` field holds it: in the zone, to the minute, seconds where it has them."""
-    local = at.astimezone(time_zone(zone) if zone in time_zone_names() else UTC).replace(tzinfo=None)
+    """Return a moment as a ``datetime-local`` field holds it: in the zone, to the minute, seconds where it has them.
+
+    A moment that the zone has no year for is shown with its offset, which ``parse_moment`` takes too.
+    """
+    try:
+        local = at.astimezone(time_zone(zone) if zone in time_zone_names() else UTC).replace(tzinfo=None)
+    except OverflowError:
+        return at.isoformat()
     return local.isoformat("T", "minutes" if not local.second and not local.microsecond else "milliseconds")
 
 
@@ -58,7 +64,12 @@ def parse_moment(text: str, zone: str, now: datetime) -> datetime:
         raise MomentError("facts.wrong.moment") from None
     if len(text) <= len("2026-11-29"):
         raise MomentError("facts.wrong.time_missing")
-    return at.astimezone(UTC) if at.tzinfo is not None else _exact(at, zone)
+    if at.tzinfo is None:
+        return _exact(at, zone)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise MomentError("facts.wrong.moment") from None
 
 
 def _in_zone(day: date, found: re.Match[str], zone: str) -> datetime:

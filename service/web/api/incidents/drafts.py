@@ -1,10 +1,11 @@
 """Drafts of incidents: kept for the account that writes them, and those that alerts made for every analyst."""
 
-from typing import Any
+import json
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Request
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from starlette.responses import Response
 
 from notifications.errors import VersionMismatchError
@@ -32,10 +33,21 @@ from service.web.api.schemas import api_router
 router = api_router("/api/v1/drafts", tags=["drafts"])
 
 
+def _writable(facts: dict[str, Any]) -> dict[str, Any]:
+    # Nothing else looks into a draft, and an answer with half a character cannot be written.
+    try:
+        json.dumps(facts, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a surrogate pair") from None
+    return facts
+
+
 class DraftIn(Schema):
     """What a draft is to hold."""
 
-    facts: dict[str, Any] = Field(description="As `FactsIn`, as far as they are known; checked when it is declared.")
+    facts: Annotated[dict[str, Any], AfterValidator(_writable)] = Field(
+        description="As in a declaration, as far as they are known; checked when it is declared."
+    )
 
 
 class DraftOut(Out):
@@ -49,7 +61,7 @@ class DraftOut(Out):
     changed_by: str = Field(description="Who changed it last.")
     resolved_at: Moment | None = Field(description="When its alert was resolved.")
     expires_at: Moment = Field(description="When it is erased if nobody changes it.")
-    facts: dict[str, Any] = Field(description="As `FactsIn`, as far as they are known.")
+    facts: dict[str, Any] = Field(description="As in a declaration, as far as they are known.")
     alert: dict[str, Any] = Field(description="The alert that made it; empty for a person's draft.")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Query
+from fastapi import Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -12,7 +12,7 @@ from notifications.errors import Fault, InvalidInputError, NotFoundError
 from notifications.time_zones import time_zone
 from notifications.wording.statements import MOMENTS, Statement, StatementPart, found_statements
 from service.web.api.fields import Line, Moment, Out, Schema
-from service.web.api.requests import Context, MayReadIncidents, json_response
+from service.web.api.requests import Context, IdempotencyKey, MayReadIncidents, inspect_request, json_response
 from service.web.api.schemas import api_router
 
 router = api_router("/api/v1/statements", tags=["incidents"])
@@ -77,15 +77,22 @@ async def list_statements(
 
 
 @router.post("/{statement_id}/text", response_model=StatementText, summary="Fill a prepared statement")
-async def fill(context: Context, access: MayReadIncidents, statement_id: str, stated: StatementValues) -> Response:
+async def fill(
+    request: Request,
+    context: Context,
+    access: MayReadIncidents,
+    statement_id: str,
+    stated: StatementValues,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
     """Return its text in every language. Nothing is recorded: put the text into the facts."""
-    await access.trace()
     statement = statement_named(context.statements, statement_id)
     if not _is_zone(stated.time_zone):
         raise InvalidInputError(Fault("time_zone", "is no IANA time zone"))
     values: dict[str, str | datetime] = {**stated.names, **stated.moments}
     texts = statement.filled(values, stated.time_zone).as_mapping()
-    return json_response(StatementText.model_construct(part=statement.part, texts=texts))
+    result = StatementText.model_construct(part=statement.part, texts=texts)
+    return await inspect_request(request, access, idempotency_key, lambda _tx: result)
 
 
 def _is_zone(name: str) -> bool:

@@ -201,7 +201,9 @@ async def save(request: Request, context: Context, access: MayDeclare) -> Respon
         raise NotFoundError("draft", "")
     now = access.clock.now()
     entered = parse_fields(fields, now, await customers_of(access))
-    content = DraftContent(entered.facts, fields.values, page_id=of_form.page_id)
+    # A person who goes on with the draft, also by the API, must not make an incident of an exercise.
+    facts = {**entered.facts, "exercise": True} if fields["exercise"] == "yes" else entered.facts
+    content = DraftContent(facts, fields.values, page_id=of_form.page_id)
     account_id = access.caller.account_id
     try:
         draft = await access.write(

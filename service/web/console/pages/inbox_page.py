@@ -1,7 +1,5 @@
 """The inbox of a customer's own people: what waits for the reader first; several customers side by side."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +18,7 @@ from service.auth.permissions import Permission
 from service.auth.route_guard import Access, Requires
 from service.ports.store import AccessTransaction
 from service.web.api.notices.inbox import SEARCH_MAX_CHARACTERS
+from service.web.api.spreadsheets import line_of
 from service.web.console.failures import PageRoute
 from service.web.console.listing import in_language
 from service.web.console.rendering import page, reader_language
@@ -43,8 +42,6 @@ _COLUMNS = (
     "customer", "ticket", "number", "kind", "title", "tlp", "sealed_at", "due_at", "read", "acknowledged",
     "acknowledge_by", "open", "notice_id",
 )  # fmt: skip
-#: Spreadsheet programs take a cell that begins with one of these for a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +119,10 @@ async def download(
     """Return the same list as a table, without pages."""
     wanted, language = _wanted(show, contains, customer), reader_language(request, access.caller)
     found = await access.read(lambda tx: _read(tx, access, wanted, language, _DOWNLOADED_MAX))
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\r\n")
-    writer.writerow(_COLUMNS)
-    for side in found:
-        writer.writerows([_harmless(cell) for cell in _row(side.customer, line)] for line in side.lines)
+    rows = (_row(side.customer, line) for side in found for line in side.lines)
+    table = "".join(map(line_of, (_COLUMNS, *rows)))
     headers = {"Content-Disposition": 'attachment; filename="inbox.csv"', "Cache-Control": "no-store"}
-    return Response(table.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    return Response(table, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def _wanted(show: str, contains: str, customer: str) -> Wanted:
@@ -200,7 +194,3 @@ def _row(customer: Customer, line: Line) -> tuple[str, ...]:
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell

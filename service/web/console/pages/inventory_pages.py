@@ -135,7 +135,10 @@ def utc_moment(text: str) -> datetime | None:
     if not text.strip():
         return None
     stated = datetime.fromisoformat(text.strip())
-    return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
+    try:
+        return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is outside the years 1 to 9999 in UTC") from None
 
 
 def _customer(text: str) -> UUID:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from notifications.customer.records import Customer
 from notifications.delivery.question import Question
+from notifications.errors import required
 from notifications.notice import Notice
 from notifications.use_cases.notices.ask_question import later_notices
 from service.auth.permissions import Permission
@@ -25,7 +26,7 @@ class ShownQuestion:
     asked_by: str | None
     #: empty for a reader who does not reply
     later: Sequence[Notice]
-    #: the notice that answers it
+    #: the notice that answers it; None also where it is later than the period of an auditor
     answering: Notice | None
 
 
@@ -37,16 +38,16 @@ def questions_of_incident(tx: AccessTransaction, access: Access, incident_id: UU
 def shown_questions(tx: AccessTransaction, access: Access, questions: Sequence[Question]) -> list[ShownQuestion]:
     """Return questions as a page shows them; notices and customers are read once each."""
     named, may_reply = names_of(tx), access.may(Permission.INCIDENT_CHANGE)
-    notices: dict[UUID, Notice] = {}
+    notices: dict[UUID, Notice | None] = {}
     customers: dict[UUID, Customer | None] = {}
     found = []
     for question in questions:
         for notice_id in (question.notice_id, question.answering_notice_id):
             if notice_id is not None and notice_id not in notices:
-                notices[notice_id] = tx.notices.require(notice_id)
+                notices[notice_id] = tx.notices.get(notice_id)
         if question.customer_id not in customers and access.may(Permission.CUSTOMER_READ):
             customers[question.customer_id] = tx.customers.get(question.customer_id)
-        notice = notices[question.notice_id]
+        notice = required("notice", question.notice_id, notices[question.notice_id])
         found.append(
             ShownQuestion(
                 question,

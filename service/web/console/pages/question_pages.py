@@ -82,7 +82,7 @@ async def questions_page(request: Request, access: MayReadIncidents, done: str =
 
     def work(tx: AccessTransaction) -> Sequence[tuple[ShownQuestion, str]]:
         found = shown_questions(tx, access, tx.questions.unanswered(_SHOWN_MAX))
-        return [(each, tx.incidents.require(each.notice.incident_id).ticket) for each in found]
+        return [(each, _ticket(tx, each)) for each in found]
 
     found = await access.read(work)
     return page(request, "questions", access.caller, _values(access) | {"found": found, "done": done == "answered"})
@@ -116,11 +116,17 @@ async def _one(
 ) -> Response:
     def work(tx: AccessTransaction) -> tuple[ShownQuestion, str]:
         (found,) = shown_questions(tx, access, [tx.questions.require(question_id)])
-        return found, tx.incidents.require(found.notice.incident_id).ticket
+        return found, _ticket(tx, found)
 
     found, ticket = await access.read(work)
     values = _values(access) | {"found": found, "ticket": ticket, "refused": refused}
     return page(request, "question", access.caller, values, status=status)
+
+
+def _ticket(tx: AccessTransaction, shown: ShownQuestion) -> str:
+    """Return the ticket of the incident; empty where it began before the period of an auditor."""
+    incident = tx.incidents.get(shown.notice.incident_id)
+    return "" if incident is None else incident.ticket
 
 
 def _values(access: Access) -> dict[str, Any]:
