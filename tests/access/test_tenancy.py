@@ -2,12 +2,14 @@
 
 import inspect
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import httpx2
 import pytest
 
+from notifications.delivery.call_task import CallTaskState
 from notifications.use_cases.audit_context import AuditContext
 from service.auth.caller import Reach, Scope, customer_scope
 from service.auth.scope.transaction import within
@@ -16,6 +18,7 @@ from service.ports.accounts import AccountKind, Role
 from service.ports.store import AccessTransaction
 from support.repositories import methods, repositories
 from support.scenario import affected, customer, declare, harm, ok, release
+from support.serving_records import make_call_task
 from support.world import account, at_customer, at_provider, build_world
 
 
@@ -58,7 +61,8 @@ SCOPED = {
     "deliveries": "add attempts bounces channel_pauses get inbox message_sent of_notice save",
     "drafts": "add alerts_count by_alert get of_alerts of_owner remove save",
     "erasures": "obstacles order orders",
-    "escalations": "call_tasks_of_notice get hasten save save_call_task",
+    "escalations": "call_records call_task call_tasks call_tasks_of_notice get hasten require_call_task save"
+    " save_call_task",
     "figures": "collect",
     "incidents": "by_ticket current_decisions decisions facts_at get page require",
     "log": "checkpoint cosignatures head heads node_hashes size timestamped_checkpoint timestamped_sizes",
@@ -191,6 +195,37 @@ async def test_an_auditor_of_a_period_sees_what_lies_in_it(running, api, world):
         "around": (200, 200, 2, 2, True),
         "after": (404, 404, 0, 0, False),
     }
+
+
+async def test_an_auditor_of_a_period_reads_the_calls_of_its_notices(running, api, world):
+    store, now = running.parts.store, running.parts.context.clock.now()
+    own, foreign = await store.read(
+        lambda tx: [tx.notices.require(UUID(names["notice_id"])) for names in (world.own, world.foreign)]
+    )
+    tasks = [make_call_task(notice) for notice in (own, foreign, own)]
+    tasks[2] = replace(tasks[2], state=CallTaskState.DONE, closed_at=now)
+    await store.write(lambda tx: [tx.escalations.add_call_task(task) for task in tasks])
+    grants = {
+        "before": (Role.AUDITOR, None, None, now - timedelta(days=1)),
+        "around": (Role.AUDITOR, None, now - timedelta(days=1), now + timedelta(days=1)),
+    }
+    seen = {}
+    for name, grant in grants.items():
+        _, token = await account(running, name, grant)
+        async with client(running, token) as theirs:
+            found, cursor = [], None
+            while cursor is not None or not found:
+                page = await ok(
+                    theirs.get(
+                        "/call-tasks",
+                        params={"state": "all", "limit": "1"} | ({} if cursor is None else {"cursor": cursor}),
+                    )
+                )
+                found.append(len(page["items"]))
+                cursor = page["next_cursor"]
+            opened = len((await ok(theirs.get("/call-tasks")))["items"])
+            seen[name] = found, opened, (await theirs.get(f"/call-tasks/{tasks[0].id}")).status_code
+    assert seen == {"before": ([0], 0, 404), "around": ([1, 1, 1], 2, 200)}
 
 
 async def test_pages_of_the_log_are_full_for_an_auditor_of_a_period_and_say_nothing_of_the_rest(running, api, world):

@@ -189,6 +189,17 @@ async def test_a_change_is_saved_unless_somebody_else_was_quicker(running, api, 
     assert now["acknowledge_within_seconds"] == 90
 
 
+async def test_a_time_to_acknowledge_that_nobody_changed_stays_to_the_second(running, api, adam):
+    own = await customer(api, "Exact", acknowledge_within_seconds=600_010)
+    path = f"/customers/{own['id']}/change"
+    async with browser(running, adam) as page:
+        shown = re.search(r'name="acknowledge_within_minutes"[^>]* value="([^"]+)"', (await page.get(path)).text)[1]
+        fields = {"name": "Exact, renamed", "language": "fr", "time_zone": own["time_zone"], "version": "1"}
+        answer = await page.post(path, data=adam.form(**fields, acknowledge_within_minutes=shown))
+        assert answer.status_code == 303
+    assert (await ok(api.get(f"/customers/{own['id']}")))["acknowledge_within_seconds"] == 600_010
+
+
 async def test_agreements_are_bound_from_a_day_and_say_which_is_in_force(running, api, adam):
     own = await customer(api, "Bound", time_zone="Europe/Berlin")
     path = f"/customers/{own['id']}"

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from notifications.delivery.call_task import CallTask
+from notifications.delivery.call_task import CallRecord, CallTask
 from notifications.delivery.delivery import ChannelPause, Delivery, DeliveryAttempt
 from notifications.delivery.escalation import Escalation
-from notifications.errors import NotFoundError
+from notifications.errors import NotFoundError, required
 from notifications.mail.bounce_record import Bounce
 from notifications.ports import InboxItem, Page
 from service.auth.scope.visibility import ScopedRepository
@@ -76,6 +76,32 @@ class ScopedEscalations(ScopedRepository):
 
     def call_tasks_of_notice(self, notice_id: UUID) -> Sequence[CallTask]:
         return () if self._notice(notice_id) is None else self._tx.escalations.call_tasks_of_notice(notice_id)
+
+    def call_task(self, task_id: UUID) -> CallTask | None:
+        task = self._tx.escalations.call_task(task_id)
+        return task if task is not None and self._shows_call(task) else None
+
+    def require_call_task(self, task_id: UUID) -> CallTask:
+        return required("call task", task_id, self.call_task(task_id))
+
+    def call_tasks(self, page: Page, *, state: str | None = None) -> tuple[list[CallTask], str | None]:
+        """Return a page of the tasks within, for the provider's side; what is hidden leaves no gap."""
+        self._verify_at_provider("call_tasks")
+        found, cursor = list[CallTask](), page.cursor
+        while True:
+            read, cursor = self._tx.escalations.call_tasks(Page(page.limit - len(found), cursor), state=state)
+            found += filter(self._shows_call, read)
+            if cursor is None or len(found) == page.limit:
+                return found, cursor
+
+    def call_records(self, task_id: UUID) -> Sequence[CallRecord]:
+        return () if self.call_task(task_id) is None else self._tx.escalations.call_records(task_id)
+
+    def _shows_call(self, task: CallTask) -> bool:
+        """Whether a task is within: its notice, and the incident that is named with it."""
+        notice = self._notice(task.notice_id)
+        incident = None if notice is None else self._tx.incidents.get(notice.incident_id)
+        return incident is not None and self._scope.covers(None, incident.opened_at, served=False)
 
     def save_call_task(self, task: CallTask, expected_version: int) -> None:
         self._verify_notice(task.notice_id, task.customer_id)

@@ -125,7 +125,7 @@ def _entered(customer: Customer) -> dict[str, str]:
         "language": customer.language,
         "time_zone": customer.time_zone,
         "four_eyes": "yes" if customer.four_eyes else "",
-        "acknowledge_within_minutes": "" if within is None else f"{within / _SECONDS_PER_MINUTE:g}",
+        "acknowledge_within_minutes": "" if within is None else f"{within / _SECONDS_PER_MINUTE:.10g}",
         "version": str(customer.version),
         **{name: ", ".join(getattr(customer, name)) for name in _LISTS},
     }
