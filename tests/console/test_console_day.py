@@ -346,6 +346,8 @@ async def audited(day, tmp_path):
         .get_by_role("link", name=re.compile(day.t("audit.entry", index=r"\d+")))
     )
     await entry.last.click()
+    # The entry names its incident as people do.
+    await expect(page.get_by_role("link", name=ticket, exact=True)).to_be_visible()
     if day.scripted:
         await pressed(page, day, "audit_proof.check")
         await expect(page.get_by_text(day.t("audit_proof.checked_here"))).to_be_visible()

@@ -277,7 +277,7 @@ async def test_without_scripts_everything_is_there(site):
         assert "/incidents/new/consequence" in page.url
         await page.get_by_role("button", name="Save as a draft").click()
         await expect(page.locator("main [role=status]").first).to_have_text("The draft is saved.")
-        await page.get_by_label("When did we become aware?").fill("2026-03-10T02:40")
+        await page.get_by_label("When did we become aware?", exact=True).fill("2026-03-10T02:40")
         await page.get_by_role("button", name="Declare the incident").click()
         await page.wait_for_url(re.compile(r"/incidents/[0-9a-f-]{36}$"))
 

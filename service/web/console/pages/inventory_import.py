@@ -1,11 +1,8 @@
 """Resources from a file: it is reported line by line what it would do; one confirmation then does all of it."""
 
 import asyncio
-import base64
-import binascii
 import hashlib
 import io
-import zlib
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -13,7 +10,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from notifications.customer.inventory import Effect
-from notifications.errors import GreffierError, InvalidInputError
+from notifications.errors import InvalidInputError
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.manage_resources import ResourceImportUndoneError
 from service.auth.route_guard import Access
@@ -25,15 +22,12 @@ from service.web.console.failures import PageRoute
 from service.web.console.forms import form_of, write_once
 from service.web.console.pages.inventory_pages import utc_moment
 from service.web.console.rendering import page
+from service.web.console.reported_file import ReportChangedError, packed_file, unpacked_file
 
 router = APIRouter(prefix="/inventory/import", route_class=PageRoute, include_in_schema=False)
 
 _CONFLICT, _UNPROCESSABLE = 409, 422
 _SHOWN_RUNS, _SHOWN_FAULTS, _MOST_COUNTED = 300, 500, 10
-
-
-class ReportChangedError(GreffierError):
-    """What a file would do is not any more what was reported; nothing was imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +46,7 @@ class _Upload:
     @property
     def packed(self) -> str:
         """The file as a form carries it to the confirmation."""
-        return base64.urlsafe_b64encode(zlib.compress(self.content)).decode()
+        return packed_file(self.content)
 
     def transfer(self, *, dry_run: bool) -> ResourceTransfer:
         """Return the file on its way in; raises ValueError for a time that is none."""
@@ -88,7 +82,7 @@ async def confirmed(request: Request, context: Context, access: MayChangeResourc
     meanwhile, nothing is imported and the new report is shown.
     """
     posted = await request.form()
-    content = _unpacked(str(posted.get("packed", "")), context.settings.limits.max_body_bytes)
+    content = unpacked_file(str(posted.get("packed", "")), context.settings.limits.max_body_bytes)
     if content is None:
         return _asked(request, access, problem="no_file")
     upload, digest = _Upload(content, str(posted.get("snapshot_at", ""))), str(posted.get("digest", ""))
@@ -143,16 +137,6 @@ def _digest(found: ResourceImportOut) -> str:
     """Return what the confirmation confirms: the effects, line by line."""
     effects = "\n".join(f"{run.first} {run.last} {run.effect.value}" for run in found.lines)
     return hashlib.sha256(f"{effects}\n{found.no_longer_there}".encode()).hexdigest()
-
-
-def _unpacked(packed: str, most_bytes: int) -> bytes | None:
-    """Return the file that a confirmation carries, or None for none; at most so many bytes."""
-    try:
-        unpacker = zlib.decompressobj()
-        content = unpacker.decompress(base64.urlsafe_b64decode(packed), most_bytes)
-    except (binascii.Error, ValueError, zlib.error):
-        return None
-    return content if unpacker.eof and content else None
 
 
 def _asked(

@@ -29,6 +29,8 @@ class Names:
     customers: Mapping[str, tuple[str, str]]
     #: account name, by the actor in the log
     actors: Mapping[str, str]
+    #: ticket, by the id of the incident
+    tickets: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +84,24 @@ def names_in(tx: AccessTransaction, access: Access, entries: Iterable[SequencedE
     actors = {leaf.actor for leaf in leaves if leaf.actor.startswith(_ACCOUNT)}
     customers = access_under(access, Permission.CUSTOMER_READ)
     accounts = access_under(access, Permission.ACCOUNT_READ)
+    incidents = access_under(access, Permission.INCIDENT_READ)
+    concerned = {leaf.subjects["incident"] for leaf in leaves if "incident" in leaf.subjects}
     known = {} if customers is None or not pseudonyms else customers.view(tx).customers.by_pseudonyms(pseudonyms)
     return Names(
         {name: (str(item.id), item.name) for name, item in known.items()},
         {} if accounts is None else _account_names(accounts.view(tx), actors),
+        {} if incidents is None else _tickets(incidents.view(tx), concerned),
     )
 
 
 def _account_names(tx: AccessTransaction, actors: Iterable[str]) -> dict[str, str]:
     found = {actor: tx.accounts.get(UUID(actor.removeprefix(_ACCOUNT))) for actor in sorted(actors)}
     return {actor: account.name for actor, account in found.items() if account is not None}
+
+
+def _tickets(tx: AccessTransaction, incident_ids: Iterable[str]) -> dict[str, str]:
+    found = {each: tx.incidents.get(UUID(each)) for each in sorted(incident_ids)}
+    return {each: incident.ticket for each, incident in found.items() if incident is not None}
 
 
 def shown(entry: SequencedEntry, names: Names) -> ShownEntry:
@@ -124,7 +134,7 @@ def _subjects(leaf: Leaf, names: Names, ticket: str | None) -> tuple[Subject, ..
         elif kind == "customer":
             path = f"/erasures/{identifier}" if leaf.type == "customer.erased" else None
         elif kind == "incident":
-            name, path = ticket, f"/audit/entries?incident={identifier}"
+            name, path = ticket or names.tickets.get(identifier), f"/audit/entries?incident={identifier}"
         elif kind == "notice":
             path = f"/notices/{identifier}"
         found.append(Subject(kind, identifier, name, path))

@@ -1,10 +1,7 @@
 """Customers from a file: it is reported line by line what it would do; one confirmation then does all of it."""
 
 import asyncio
-import base64
-import binascii
 import hashlib
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +9,6 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from notifications.errors import GreffierError
 from notifications.use_cases.audit_context import AuditContext
 from notifications.use_cases.customers.import_customers import ImportReport, ImportUndoneError
 from service.auth.route_guard import Access
@@ -23,6 +19,7 @@ from service.web.api.requests import Context, MayChangeCustomers
 from service.web.console.failures import PageRoute
 from service.web.console.forms import form_of, write_once
 from service.web.console.rendering import page
+from service.web.console.reported_file import ReportChangedError, packed_file, unpacked_file
 
 router = APIRouter(prefix="/customers/import", route_class=PageRoute, include_in_schema=False)
 
@@ -30,10 +27,6 @@ _CONFLICT, _UNPROCESSABLE = 409, 422
 #: Lines that a page shows; the counts are of all of them.
 _SHOWN_LINES, _SHOWN_FAULTS = 500, 500
 _MOST_COUNTED = 10
-
-
-class ReportChangedError(GreffierError):
-    """What a file would do is not any more what was reported; nothing was imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +43,7 @@ class _Reported:
     @property
     def packed(self) -> str:
         """The file as a form carries it to the confirmation."""
-        return base64.urlsafe_b64encode(zlib.compress(self.content)).decode()
+        return packed_file(self.content)
 
     @property
     def digest(self) -> str:
@@ -86,7 +79,7 @@ async def confirmed(request: Request, context: Context, access: MayChangeCustome
     """
     posted = await request.form()
     packed, digest, form = str(posted.get("packed", "")), str(posted.get("digest", "")), await form_of(request)
-    content = _unpacked(packed, context.settings.limits.max_body_bytes)
+    content = unpacked_file(packed, context.settings.limits.max_body_bytes)
     if content is None:
         return _asked(request, access, problem="no_file", status=_UNPROCESSABLE)
     lines, faults = await asyncio.to_thread(parse_customers, content)
@@ -140,16 +133,6 @@ def _telling(found: ImportReport) -> Sequence[object]:
 def _digest(found: ImportReport) -> str:
     told = "\n".join(f"{item.line} {item.customer} {item.contact}" for item in found.outcomes)
     return hashlib.sha256(f"{told}\n{found.agreements_bound}".encode()).hexdigest()
-
-
-def _unpacked(packed: str, most_bytes: int) -> bytes | None:
-    """Return the file that a confirmation carries, or None for none; at most so many bytes."""
-    try:
-        unpacker = zlib.decompressobj()
-        content = unpacker.decompress(base64.urlsafe_b64decode(packed), most_bytes)
-    except (binascii.Error, ValueError, zlib.error):
-        return None
-    return content if unpacker.eof and content else None
 
 
 def _asked(
