@@ -22,7 +22,7 @@ demo: $(VENV)/.installed ## the whole job on this machine: declare, decide, serv
 	$(BIN)/greffier demo $(ARGS)
 
 test: $(VENV)/.installed ## all tests
-	$(BIN)/python -m pytest -n auto --dist loadscope $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-fast: $(VENV)/.installed ## the pure core without its slowest tests, for the inner loop
 	$(BIN)/python -m pytest -n auto -q -m "not slow" tests/unit $(ARGS)
