@@ -224,7 +224,7 @@ async def test_facts_are_changed_by_the_form(shared_api, pages, customers):
     assert facts["affected_customers"] == made["facts"]["affected_customers"]
     assert facts["aware_at"] == made["facts"]["aware_at"]
     # Sent once more, by a reload: nothing happens twice.
-    again = await pages.post(action, data=form | {"intent": "malicious"})
+    again = await pages.post(action, data=form | {"intent": "malicious", "summary.de": "Auf Deutsch."})
     assert again.headers["location"] == answer.headers["location"]
     assert (await ok(shared_api.get(path_of(made))))["version"] == 2
 
