@@ -149,8 +149,9 @@ async def test_an_auditor_of_a_period_hears_of_its_incidents_alone_and_is_logged
         return Grant(act.identifiers.new_id(), account, Role.AUDITOR, None, starts_at, ends_at, act.now, act.actor)
 
     def replace_grant(tx):
+        # The first incident is before the new period too: whenever the stream looks at it, it is another's.
         tx.accounts.remove_grant(past.id)
-        tx.accounts.add_grant(grant(now - timedelta(minutes=1), now + timedelta(days=1)))
+        tx.accounts.add_grant(grant(running.parts.context.clock.now(), now + timedelta(days=1)))
 
     past = grant(now - timedelta(days=9), now - timedelta(days=8))
     await running.parts.store.write(lambda tx: tx.accounts.add_grant(past))
