@@ -21,9 +21,9 @@ _GREFFIER = str(Path(sys.executable).with_name("greffier"))
 async def _fill(folder: Path, notices: int) -> str:
     """Dispatch one incident to so many customers; returns its ticket once the log has all of it."""
     # What this loads would count as the memory of whatever this process starts later: it is loaded in one of its own.
-    from dispatch import installation, smtp_sink  # noqa: PLC0415 - as said
+    from dispatch import installation, smtp_sink  # noqa: PLC0415 - only in this process, see above
 
-    from notifications.ports import Page  # noqa: PLC0415 - as said
+    from notifications.ports import Page  # noqa: PLC0415 - only in this process, see above
 
     with smtp_sink() as port:
         async with installation(folder, port, notices, 1) as running:
@@ -70,9 +70,9 @@ def main() -> None:
     parser.add_argument("--fill", type=Path, help="only make an installation here, and print the incident's ticket")
     arguments = parser.parse_args()
     if arguments.fill is not None:
-        import uvloop  # noqa: PLC0415 - as in _fill
+        import uvloop  # noqa: PLC0415 - only in the process that fills
 
-        from service.system.logging import configure_logging  # noqa: PLC0415 - as in _fill
+        from service.system.logging import configure_logging  # noqa: PLC0415 - only in the process that fills
 
         configure_logging(io.StringIO())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -58,7 +58,7 @@ async def sequenced(path: Path, entries: list[AuditEntry], batch: int) -> tuple[
     began, cpu, alone = time.perf_counter(), time.process_time(), 0.0
     for start in range(0, len(entries), batch):
         some = entries[start : start + batch]
-        await store.write(lambda tx, some=some: tx.audit.append(some))  # type: ignore[misc]  # as in fsck.py
+        await store.write(lambda tx, some=some: tx.audit.append(some))  # type: ignore[misc]  # mypy: lambda default
         start_of_round = time.perf_counter()
         await sequencer.sequence_pending()
         alone += time.perf_counter() - start_of_round

@@ -50,7 +50,7 @@ def matching_step(seed: bytes, code: str, now: datetime, last_step: int) -> int 
     if not _CODE.fullmatch(code) or not code.isascii():
         return None
     present = int(now.timestamp()) // _STEP_SECONDS
-    totp = TOTP(seed, _DIGITS, SHA1(), _STEP_SECONDS, enforce_key_length=False)  # noqa: S303 - as said above
+    totp = TOTP(seed, _DIGITS, SHA1(), _STEP_SECONDS, enforce_key_length=False)  # noqa: S303 - what authenticator apps support
     found = None
     for step in range(present - _DRIFT_STEPS, present + _DRIFT_STEPS + 1):
         expected = totp.generate(step * _STEP_SECONDS)
