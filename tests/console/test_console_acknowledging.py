@@ -16,6 +16,7 @@ from service.auth.authentication import SESSION_COOKIE
 from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
 from service.system.http_server import bound_socket
+from support.chromium import ARGUMENTS, PATH
 from support.people import browser, person
 from support.scenario import affected, customer, declare, harm, ok, release
 
@@ -24,15 +25,6 @@ expect.set_options(timeout=30_000)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 PHONE = {"width": 360, "height": 740}
 LANGUAGES = ("en", "fr", "de")
 
@@ -114,7 +106,7 @@ async def site(prepared_folder, tmp_path_factory):
         incident = await declare(api, impact="I1", service_harm=harm(confidentiality="yes"), affected_customers=entries)
         notices = {each["customer_id"]: each["id"] for each in await release(api, incident)}
         await service.sink.wait_for(6, timeout_seconds=60)
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        chromium = await playwright.chromium.launch(executable_path=PATH, args=ARGUMENTS)
         try:
             yield Site(service, origin, chromium, api, customers, incident, notices)
         finally:

@@ -6,11 +6,12 @@ import httpx2
 import pytest
 import pytest_asyncio
 from playwright.async_api import async_playwright, expect
-from test_console_browser import ARGUMENTS, CHROMIUM, Site
+from test_console_browser import Site
 
 from service.cli.demo.environment import embedded_service
 from service.ports.accounts import Role
 from service.system.http_server import bound_socket
+from support.chromium import ARGUMENTS, PATH
 from support.people import person
 from support.scenario import affected, ago, customer, declare, release
 
@@ -41,7 +42,7 @@ async def house(prepared_folder, tmp_path_factory):
             api, title={"en": "Late"}, **GRAVE, affected_customers=[affected(hospital)], aware_at=ago(hours=9)
         )
         unknown = await declare(api, title={"en": "Unknown"}, intent="unknown", service_harm={})
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        chromium = await playwright.chromium.launch(executable_path=PATH, args=ARGUMENTS)
         ada = await person(service, "Ada", (Role.ANALYST, None))
         try:
             yield Site(service, origin, chromium, [hospital], {}), api, ada, late, unknown

@@ -18,6 +18,7 @@ from service.auth.sign_in.sessions import DEVICE_COOKIE
 from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
 from service.system.http_server import bound_socket
+from support.chromium import ARGUMENTS, PATH
 from support.people import act_of, person
 from support.scenario import affected, customer, declare, harm, release
 
@@ -26,15 +27,6 @@ expect.set_options(timeout=30_000)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 PASSWORD = "lantern otter velvet quarry"
 PHONE = {"width": 360, "height": 740}
 
@@ -109,7 +101,7 @@ async def site(folder):
         )
         (notice, *_) = await release(api, incident)
         await service.sink.wait_for(2, timeout_seconds=60)
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        chromium = await playwright.chromium.launch(executable_path=PATH, args=ARGUMENTS)
         try:
             yield Site(service, origin, chromium, customers, notice)
         finally:

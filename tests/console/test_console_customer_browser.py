@@ -12,6 +12,7 @@ from service.auth.authentication import SESSION_COOKIE
 from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
 from service.system.http_server import bound_socket
+from support.chromium import ARGUMENTS, PATH
 from support.people import person
 from support.scenario import affected, customer, declare, harm, ok, release
 
@@ -19,15 +20,6 @@ expect.set_options(timeout=30_000)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 PHONE = {"width": 360, "height": 740}
 #: What is wrong with a page: identifiers twice, fields without a label, headings that skip, references to nothing.
 FAULTS = """() => {
@@ -102,7 +94,7 @@ async def site(prepared_folder, tmp_path_factory):
         )
         notices = {each["customer_id"]: each["id"] for each in await release(api, incident)}
         await service.sink.wait_for(2, timeout_seconds=60)
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        chromium = await playwright.chromium.launch(executable_path=PATH, args=ARGUMENTS)
         try:
             yield Site(service, origin, chromium, api, customers, notices)
         finally:

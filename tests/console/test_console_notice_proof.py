@@ -14,6 +14,7 @@ from service.auth.authentication import SESSION_COOKIE
 from service.cli.demo.environment import RunningService, embedded_service
 from service.ports.accounts import Role
 from service.system.http_server import bound_socket
+from support.chromium import ARGUMENTS, PATH
 from support.people import person
 from support.scenario import affected, customer, declare, harm, ok, release
 
@@ -21,15 +22,6 @@ expect.set_options(timeout=30_000)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 PARTS = {
     "document": "the document (notice.json)",
     "signature": "the signature (notice.json.p7s)",
@@ -109,7 +101,7 @@ async def site(prepared_folder, tmp_path_factory):
         )
         (notice,) = await release(api, incident)
         await service.sink.wait_for(1, timeout_seconds=60)
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        chromium = await playwright.chromium.launch(executable_path=PATH, args=ARGUMENTS)
         try:
             yield Site(service, origin, chromium, api, made, notice["id"])
         finally:
