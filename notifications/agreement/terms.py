@@ -224,8 +224,8 @@ class Dpa:
 class Agreement:
     """One version of an agreement. Compared by identity, so that results computed from it can be cached.
 
-    ``parse_agreement`` returns the file's own parts. ``bound_terms`` joins the DPA and keeps what holds for the products
-    that a customer ordered: that is what binds the customer.
+    ``parse_agreement`` returns the file's own parts. ``bound_terms`` joins the DPA and keeps what holds for the
+    products that a customer ordered: that is what binds the customer.
     """
 
     id: str

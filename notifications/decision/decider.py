@@ -192,8 +192,8 @@ def target_seconds(
 ) -> int:
     """Return the provider's own target in seconds from awareness; the shortest if several priorities are possible.
 
-    Of a priority it is the provider's own, else its GTI, else the longest GTI of the agreement. Without a priority it is
-    ``otherwise_seconds``, else a day.
+    Of a priority it is the provider's own, else its GTI, else the longest GTI of the agreement. Without a priority it
+    is ``otherwise_seconds``, else a day.
     """
     guaranteed = [priority.gti_seconds for priority in agreement.priorities if priority.gti_seconds is not None]
     longest = max(guaranteed, default=otherwise_seconds or _DAY_SECONDS)

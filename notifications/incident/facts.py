@@ -67,7 +67,7 @@ class Tlp(StrEnum):
 class PersonalDataBreach(StrEnum):
     """Whether personal data is breached; a suspected breach must be notified like a certain one.
 
-    The duty to notify is wider than a breach: a data-protection rule that is broken without a breach of data counts too.
+    The duty to notify is wider than a breach: it covers a data-protection rule that is broken without one.
     """
 
     NO = "no"
