@@ -31,6 +31,7 @@ from service.settings.mail import MailSettings
 from service.settings.provider import ProviderSettings
 from service.store import open_store
 from service.system.logging import SystemIdentifiers
+from service.web.api.customers.reachability import reachability_of
 from support.access_records import make_account
 from support.clocks import SteppedClock
 from support.records import NOW, make_contact, make_customer
@@ -493,6 +494,8 @@ class TestSecondChannel:
         await house.store.write(lambda tx: record_second_channel_call(tx, act, customer.id, reached=True))
         called = await self.latest_test(house, customer)
         assert (called.ok, called.reason) == (True, None)
+        shown = await house.store.read(lambda tx: reachability_of(tx, customer.id, 182).second_channel)
+        assert (shown.tested_at, shown.next_test_at) == (called.checked_at, called.checked_at + timedelta(days=182))
         assert await self.schedule(house).test_due() == 0
         other, _ = await house.customer(
             {"email": "p@example.org", "order": 1, "verified_at": NOW},

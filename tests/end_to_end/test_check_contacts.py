@@ -4,7 +4,6 @@ import asyncio
 import html
 import json
 import re
-from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.policy import default as mail_policy
 from uuid import uuid4
@@ -126,8 +125,8 @@ async def test_the_second_channel_is_shown_and_a_test_call_is_recorded_once(runn
         assert "essai est enregistré" in html.unescape((await page.get(answer.headers["location"])).text)
     called = (await ok(api.get(f"{other}/reachability")))["second_channel"]
     assert (called["kind"], called["ok"], called["reason"]) == ("telephone", True, None)
-    apart = datetime.fromisoformat(called["next_test_at"]) - datetime.fromisoformat(called["tested_at"])
-    assert apart == timedelta(days=182)
+    # Tests are switched off in this service.
+    assert (called["tested_at"] is not None, called["next_test_at"]) == (True, None)
     entries = await running.parts.store.read(lambda tx: [*tx.audit.entries(0, 999), *tx.audit.pending(999)])
     tests = [leaf for leaf in (json.loads(entry.leaf) for entry in entries) if leaf["detail"].get("second_channel")]
     assert [leaf["detail"]["failed"] for leaf in tests] == [0]
