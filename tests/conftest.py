@@ -4,6 +4,7 @@ Fixtures import the service when a test asks for it: tests of the core start wit
 """
 
 import contextlib
+import gc
 import io
 import shutil
 from datetime import UTC, datetime
@@ -17,6 +18,20 @@ from hypothesis import HealthCheck, settings
 # A busy machine is no defect: no test is judged by the clock.
 settings.register_profile("greffier", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("greffier")
+
+#: Each look of the collector through all objects costs up to a second, and tests make objects by the million.
+gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Spare the collector what stays until the end: the tests themselves, and the modules that they import."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
