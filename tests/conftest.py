@@ -51,11 +51,11 @@ def prepared_folder(tmp_path_factory):
     """A data folder with keys and empty tables, created once, because both take time."""
     from service.bootstrap.data_folder import prepare_data_folder
     from service.cli.demo.environment import ADDRESS, PROVIDER
-    from service.store import migrate_store
+    from support.sqlite_file import new_database
 
     folder = tmp_path_factory.mktemp("prepared") / "data"
     prepare_data_folder(folder, address=ADDRESS, provider_name=PROVIDER, now=datetime.now(UTC))
-    migrate_store(folder / "greffier.sqlite3")
+    new_database(folder / "greffier.sqlite3")
     return folder
 
 
