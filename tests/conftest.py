@@ -8,6 +8,7 @@ import gc
 import io
 import shutil
 from datetime import UTC, datetime
+from functools import cache
 
 import httpx2
 import pytest
@@ -51,12 +52,16 @@ def prepared_folder(tmp_path_factory):
     """A data folder with keys and empty tables, created once, because both take time."""
     from service.bootstrap.data_folder import prepare_data_folder
     from service.cli.demo.environment import ADDRESS, PROVIDER
+    from service.crypto import key_files
     from support.sqlite_file import new_database
 
     folder = tmp_path_factory.mktemp("prepared") / "data"
     prepare_data_folder(folder, address=ADDRESS, provider_name=PROVIDER, now=datetime.now(UTC))
     new_database(folder / "greffier.sqlite3")
-    return folder
+    with pytest.MonkeyPatch.context() as parsing:
+        # The bytes of a key are parsed once: to examine an RSA key takes as long as the rest of a start.
+        parsing.setattr(key_files, "load_pem_private_key", cache(key_files.load_pem_private_key))
+        yield folder
 
 
 @pytest.fixture
