@@ -38,6 +38,7 @@ from support.records import NOW, make_contact, make_customer
 from support.serving_records import make_endpoint
 from support.smime_reader import SmimeReader
 from support.smtp_server import CLOSE, SmtpServer
+from support.sqlite_file import new_database
 
 SENDER = "soc@provider.example"
 PROVIDER = ProviderSettings(name="Provider", contact_email="board@provider.example", default_language="en")
@@ -94,7 +95,7 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path):
-    store = open_store(tmp_path / "store.sqlite3")
+    store = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
     async with SmtpServer() as relay:
         made = House(store, relay)
         yield made
