@@ -206,6 +206,7 @@ ROWS = {
     f"GET {_V}/account/tokens":                          "++ ++ ++ ++ ++ ++ ++ ++",
     f"POST {_V}/account/tokens":                         "++ ++ ++ ++ ++ ++ ++ ++",
     f"DELETE {_V}/account/tokens/{{token_id}}":          "00 00 00 00 00 00 00 00",
+    f"PUT {_V}/account/time-zone":                       "++ ++ ++ ++ ++ ++ ++ ++",
     f"GET {_V}/account/sessions":                        "++ ++ ++ ++ ++ ++ ++ ++",
     f"DELETE {_V}/account/sessions/{{session_id}}":      "00 00 00 00 00 00 00 00",
     # Nobody is invited in this world by the identifier that is tried.
@@ -354,6 +355,7 @@ ROWS = {
     "POST /account/sessions/{session_id}/end":          "-- -- -- -- -- -- -- --",
     "POST /account/memberships/{member_id}/accept":     "-- -- -- -- -- -- -- --",
     "POST /account/memberships/{member_id}/leave":      "-- -- -- -- -- -- -- --",
+    "POST /account/time-zone":                          "-- -- -- -- -- -- -- --",
     "POST /account/tokens":                             "-- -- -- -- -- -- -- --",
     "POST /account/tokens/{token_id}/revoke":           "-- -- -- -- -- -- -- --",
     "POST /sign-out":                                   "-- -- -- -- -- -- -- --",
@@ -388,6 +390,7 @@ BODIES = {
     f"POST {_V}/accounts/{{account_id}}/grants": {"role": "auditor"},
     f"POST {_V}/accounts/{{account_id}}/tokens": _TOKEN,
     f"POST {_V}/account/tokens": _TOKEN,
+    f"PUT {_V}/account/time-zone": {"time_zone": "Europe/Paris"},
     f"POST {_V}/incidents": lambda _names: facts(),
     f"POST {_V}/incidents/validate": lambda _names: facts(),
     f"POST {_V}/incidents/dry-run": lambda _names: facts(),

@@ -69,6 +69,9 @@ class ScopedCustomers(ScopedRepository):
     def contacts(self, customer_id: UUID) -> Sequence[Contact]:
         return self._tx.customers.contacts(customer_id) if self._scope.covers_customer(customer_id) else ()
 
+    def reached(self, customer_ids: Collection[UUID]) -> frozenset[UUID]:
+        return self._tx.customers.reached([each for each in customer_ids if self._scope.covers_customer(each)])
+
     def contact(self, contact_id: UUID) -> Contact | None:
         contact = self._tx.customers.contact(contact_id)
         return contact if contact is not None and self._scope.covers_customer(contact.customer_id) else None

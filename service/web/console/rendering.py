@@ -47,6 +47,11 @@ def reader_language(request: Request, caller: Caller | None) -> str:
     return language_of(request.headers.get("accept-language", ""), provider_of(request).default_language)
 
 
+def reader_zone(caller: Caller) -> str:
+    """Return the zone in which a person reads and types times; UTC where neither it nor a customer names one."""
+    return caller.time_zone or "UTC"
+
+
 def page(
     request: Request,
     template: str,
@@ -71,7 +76,9 @@ def page(
         return text(key, language, **filled)
 
     def shown_moment(at: datetime, time_zone: str = "UTC") -> str:
-        return moment(timestamp_text(at), language, time_zone)
+        # In the reader's own zone; in the one that the page names, such as the customer's, only where there is none.
+        own = None if caller is None else caller.time_zone
+        return moment(timestamp_text(at), language, own or time_zone)
 
     content = _environment.get_template(f"{template}.html.jinja").render(
         **(values or {}),
