@@ -249,9 +249,8 @@ def history(tx, number):
         world.incident(NoticeState.WITHDRAWN, state=IncidentState.CLOSED)
 
 
-async def test_the_board_takes_the_same_steps_with_a_long_history(tmp_path, migrated_database):
-    shutil.copy(migrated_database, tmp_path / "store.sqlite3")
-    store = open_store(tmp_path / "store.sqlite3", migrate=False)
+async def test_the_board_takes_the_same_steps_with_a_long_history(tmp_path):
+    store = open_store(new_database(tmp_path / "store.sqlite3"), migrate=False)
 
     def work(tx):
         world = World(tx)

@@ -219,6 +219,7 @@ ROWS = {
     "GET /events":                                      "++ ++ -- -- -- ++ -- ++",
     "GET /search":                                      "++ ++ ++ ++ ++ ++ ++ ++",
     "GET /incidents":                                   "++ ++ -- -- -- ++ -- ++",
+    "GET /notices":                                     "++ ++ -- -- -- ++ -- ++",
     "GET /notices/{notice_id}":                         "++ ++ -- +0 +0 ++ +0 ++",
     "GET /notices/{notice_id}/words/{language}":        "++ ++ -- +0 +0 ++ +0 ++",
     "GET /inbox":                                        "++ ++ -- ++ ++ ++ ++ ++",
