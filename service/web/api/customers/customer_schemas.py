@@ -74,10 +74,26 @@ class ProfileIn(Schema):
 
 
 class AgreementIn(Schema):
-    """The agreement version of the customer, and from when it applies (10)."""
+    """What binds the customer from a moment on: an agreement version, a DPA version and the products ordered."""
 
     agreement_id: Code = Field(examples=["secnumcloud_iaas_3_0"])
     effective_at: Moment = Field(examples=["2025-02-01T00:00:00+01:00"])
+    dpa_id: Code | None = Field(
+        default=None,
+        description=(
+            "Null: as in the binding to the same agreement that is in force then; without one, the DPA that the"
+            " agreement names."
+        ),
+        examples=["dpa_2026_01_09"],
+    )
+    products: tuple[Code, ...] | None = Field(
+        default=None,
+        description=(
+            "Products of the agreement that the customer ordered. Null: as in the binding to the same agreement that is"
+            " in force then; without one, all products."
+        ),
+        examples=[["iaas", "paas"]],
+    )
 
 
 class CustomerIn(Schema):
@@ -198,6 +214,8 @@ class BindingOut(Out):
     agreement_id: str
     effective_at: Moment
     recorded_at: Moment
+    dpa_id: str | None = Field(description="Null: the DPA that the agreement names for the day.")
+    products: list[str] | None = Field(description="Null: all products of the agreement.")
 
 
 class ContactOut(Out):
@@ -329,7 +347,11 @@ def customer_out(customer: Customer, bindings: list[AgreementBinding]) -> Custom
 def binding_out(binding: AgreementBinding) -> BindingOut:
     """Return the schema of an agreement binding."""
     return BindingOut(
-        agreement_id=binding.agreement_id, effective_at=binding.effective_at, recorded_at=binding.recorded_at
+        agreement_id=binding.agreement_id,
+        effective_at=binding.effective_at,
+        recorded_at=binding.recorded_at,
+        dpa_id=binding.dpa_id,
+        products=None if binding.products is None else list(binding.products),
     )
 
 

@@ -18,6 +18,7 @@ from notifications.incident import Incident, IncidentState
 from notifications.notice import NoticeState
 from notifications.ports import StoredDecision
 from notifications.use_cases.incidents.apply_facts import public_fact_id
+from notifications.use_cases.incidents.other_agreements import OtherClassification, other_classifications
 from notifications.use_cases.incidents.release_notice import four_eyes_rule
 from service.auth.permissions import Permission
 from service.auth.route_guard import Access
@@ -78,6 +79,8 @@ class Overview:
     names: Mapping[UUID, str]
     #: what customers asked about the notices of the incident
     asked: Sequence[ShownQuestion] = ()
+    #: other agreements that bind customers and give another nature or priority
+    other_agreements: tuple[OtherClassification, ...] = ()
 
 
 @router.get("/incidents/{incident_id}")
@@ -103,7 +106,17 @@ def overview_of(tx: AccessTransaction, access: Access, context: ApiContext, inci
         {state.value: states[state.value] for state in NoticeState if states[state.value]},
         {each.id: each.name for each in customers if each is not None},
         questions_of_incident(tx, access, incident.id),
+        _other_agreements(tx, access, context, incident),
     )
+
+
+def _other_agreements(
+    tx: AccessTransaction, access: Access, context: ApiContext, incident: Incident
+) -> tuple[OtherClassification, ...]:
+    if not access.scope.at_provider:
+        return ()
+    reference = classify(incident.facts, context.agreements.reference)
+    return other_classifications(tx, incident.facts, reference, context.agreements)
 
 
 def overview_values(context: ApiContext, found: Overview, language: str, zone: str) -> dict[str, Any]:
@@ -127,6 +140,7 @@ def overview_values(context: ApiContext, found: Overview, language: str, zone: s
         "questions": questions_of(found.standing, classification, said),
         "opened_by": found.standing.name_of(incident.opened_by),
         "asked_questions": found.asked,
+        "other_agreements": found.other_agreements,
     }
 
 
