@@ -24,8 +24,10 @@ from service.bootstrap.core import Core
 from service.channels.console_inbox import ConsoleInbox
 from service.channels.email_smtp import EmailSmtp
 from service.crypto.secret_box import SecretBox
+from service.customers.contact_check.checker import ContactChecker
 from service.customers.contact_check_schedule import ContactChecks
 from service.customers.erasure import ErasureCertificates, ErasureTask
+from service.customers.second_channel_schedule import SecondChannelTests
 from service.delivery.acknowledge_link import AcknowledgeLinks
 from service.delivery.destinations import DestinationLimits, Destinations
 from service.delivery.escalation import EscalationTask
@@ -88,13 +90,16 @@ def start_background_tasks(core: Core, stack: contextlib.AsyncExitStack) -> Back
     worker, mailer = _worker(core, channels), _mailer(core, channels)
     cosigning, timestamper, fsck = _cosigning(core), _timestamper(core), _fsck(core)
     alerts, escalation, erasure = _alerts(core, cosigning, timestamper, fsck), _escalation(core), _erasure(core)
-    checks, drafts = _contact_checks(core, stack), DraftExpiry(core.store, clock=core.clock)
+    checker = _contact_checker(core, stack, channels)
+    checks, second_channels = _contact_checks(core, checker), _second_channel_tests(core, checker)
+    drafts = DraftExpiry(core.store, clock=core.clock)
     tasks = [
         BackgroundTask("worker", worker.run, worker.wake, "worker", worker.health, leader_only=False),
         BackgroundTask("mailer", mailer.run, mailer.wake, "alerts", mailer.health),
         BackgroundTask("alerting", alerts.run, alerts.wake, "alerts", alerts.health),
         BackgroundTask("escalating", escalation.run, escalation.wake, "escalation", escalation.health),
         BackgroundTask("checks", checks.run, None, "checks", checks.health),
+        BackgroundTask("second_channel_tests", second_channels.run, None, "checks", second_channels.health),
         BackgroundTask("draft_expiry", drafts.run, None, "drafts", drafts.health),
         BackgroundTask("erasing", erasure.run, erasure.wake, "erasing", erasure.health),
         BackgroundTask("witnessing", cosigning.run, cosigning.wake, is_wanted=bool(core.witnesses)),
@@ -258,8 +263,8 @@ def _erasure(core: Core) -> ErasureTask:
     )
 
 
-def _contact_checks(core: Core, stack: contextlib.AsyncExitStack) -> ContactChecks:
-    checker = contact_checker(
+def _contact_checker(core: Core, stack: contextlib.AsyncExitStack, channels: Channels) -> ContactChecker:
+    return contact_checker(
         core.settings,
         core.store,
         core.signer,
@@ -267,6 +272,15 @@ def _contact_checks(core: Core, stack: contextlib.AsyncExitStack) -> ContactChec
         stack,
         clock=core.clock,
         identifiers=core.identifiers,
+        mail=channels.get(ChannelKind.EMAIL),
         webhook=core.webhook,
     )
+
+
+def _contact_checks(core: Core, checker: ContactChecker) -> ContactChecks:
     return ContactChecks(core.store, checker, every_days=core.settings.contact_checks.every_days, clock=core.clock)
+
+
+def _second_channel_tests(core: Core, checker: ContactChecker) -> SecondChannelTests:
+    every_days = core.settings.contact_checks.second_channel_days
+    return SecondChannelTests(core.store, checker, every_days=every_days, clock=core.clock)

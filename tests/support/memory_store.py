@@ -306,6 +306,10 @@ class MemoryCustomers(MemoryRepository):
         self._writing("customers")
         self._replace("contact", self._records.contacts, contact, expected_version)
 
+    def reached(self, customer_ids):
+        contacts = self._records.contacts.values()
+        return frozenset(item.customer_id for item in contacts if item.active and item.customer_id in customer_ids)
+
     def contacts(self, customer_id):
         found = [item for item in self._records.contacts.values() if item.customer_id == customer_id]
         return sorted(found, key=lambda item: item.order)

@@ -9,7 +9,7 @@ from notifications.customer.records import Customer
 from notifications.incident import LANGUAGES, rsit_taxonomy
 from notifications.use_cases.incidents.customer_decider import Agreements
 from service.web.console.facts_form import Fields, Worded, names_in
-from service.web.console.moments import zone_of_language
+from service.web.console.moments import zone_of_form
 
 #: More names of customers than this are searched for and pasted, not ticked.
 CUSTOMERS_TICKED_MAX = 500
@@ -92,11 +92,12 @@ def facts_form(
     agreements: Agreements,
     customers: Sequence[Customer],
     reader_language: str,
+    own_zone: str | None = None,
 ) -> FactsForm:
     """Return the form for a reader. Texts that are there already decide which language comes first."""
     written = [language for language in LANGUAGES if fields[f"title.{language}"] or fields[f"summary.{language}"]]
     first = reader_language if reader_language in written or not written else written[0]
-    zone = fields["time_zone"] or zone_of_language(reader_language)
+    zone = fields["time_zone"] or zone_of_form(own_zone, reader_language)
     names: dict[str, Callable[[Customer], tuple[str, ...]]] = {
         "services": lambda customer: customer.services,
         "regions": lambda customer: customer.regions,

@@ -21,16 +21,9 @@ from notifications.incident import Property
 from notifications.mail.enveloped import certificate_expires_at, certificate_pem, parse_certificate
 from notifications.mail.mail_form import mail_form
 from notifications.mail_address import a_label_address
-from notifications.time_zones import time_zone_names
 from notifications.use_cases.customers.manage_customers import ContactDraft, CustomerDraft
-from service.web.api.fields import Code, Language, Line, Moment, Out, Schema
+from service.web.api.fields import Code, Language, Line, Moment, Out, Schema, TimeZone
 from service.web.api.incidents.assessment_schemas import DecisionOut
-
-
-def _time_zone(name: str) -> str:
-    if name not in time_zone_names():
-        raise ValueError("is no IANA time zone, such as Europe/Paris")
-    return name
 
 
 def _mail_address(address: str) -> str:
@@ -49,7 +42,6 @@ MIN_ACKNOWLEDGE_SECONDS, MAX_ACKNOWLEDGE_SECONDS = 60, 30 * 24 * 3600
 Phone = Annotated[
     str, StringConstraints(max_length=40, strip_whitespace=True, pattern=r"^[+(]?[0-9][0-9 ().,/x#*-]{2,38}$")
 ]
-TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_time_zone)]
 MailAddress = Annotated[str, Field(max_length=320), AfterValidator(_mail_address)]
 
 
@@ -160,7 +152,8 @@ class ContactIn(Schema):
         MailContent.FULL,
         description=(
             "`full`: the notice, encrypted where there is a certificate; `summary`: that there is one and where to read"
-            " it; `encrypted_only`: the notice encrypted, a summary while there is no usable certificate."
+            " it; `ticket_and_criticality`, `ticket_only`: no more than that, and where to read the notice;"
+            " `encrypted_only`: the notice encrypted, a summary while there is no usable certificate."
         ),
     )
     smime_certificate: str | None = Field(

@@ -49,10 +49,10 @@ class FactRow:
 
 
 class FactWords:
-    """Names facts and values for one reader. ``customers``: the names by id."""
+    """Names facts and values for one reader. ``customers``: the names by id; ``zone``: of the moments."""
 
-    def __init__(self, language: str, agreement: Agreement, customers: Mapping[UUID, str]) -> None:
-        self.language, self._agreement, self._customers = language, agreement, customers
+    def __init__(self, language: str, agreement: Agreement, customers: Mapping[UUID, str], zone: str) -> None:
+        self.language, self._agreement, self._customers, self._zone = language, agreement, customers, zone
 
     def fact(self, fact: str) -> str:
         """Return the name of a fact by its id as the API has it, such as ``service_harm.integrity``."""
@@ -82,8 +82,8 @@ class FactWords:
         return answer
 
     def when(self, at: datetime | None) -> str:
-        """Return a moment in UTC, or that it is not known yet."""
-        return self._unknown if at is None else moment(timestamp_text(at), self.language, "UTC")
+        """Return a moment in the reader's zone, or that it is not known yet."""
+        return self._unknown if at is None else moment(timestamp_text(at), self.language, self._zone)
 
     @property
     def _unknown(self) -> str:

@@ -34,7 +34,7 @@ from service.web.console.pages.incident.frame import (
     standing_of,
 )
 from service.web.console.pages.question_list import ShownQuestion, questions_of_incident
-from service.web.console.rendering import reader_language
+from service.web.console.rendering import reader_language, reader_zone
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -88,7 +88,7 @@ async def overview_page(request: Request, access: MayReadIncidents, incident_id:
     """Show how an incident is."""
     context = context_of(request)
     found = await access.read(lambda tx: overview_of(tx, access, context, tx.incidents.require(incident_id)))
-    values = overview_values(context, found, reader_language(request, access.caller))
+    values = overview_values(context, found, reader_language(request, access.caller), reader_zone(access.caller))
     return shown_in_frame(request, access, found.standing.incident, "overview", values)
 
 
@@ -119,12 +119,12 @@ def _other_agreements(
     return other_classifications(tx, incident.facts, reference, context.agreements)
 
 
-def overview_values(context: ApiContext, found: Overview, language: str) -> dict[str, Any]:
+def overview_values(context: ApiContext, found: Overview, language: str, zone: str) -> dict[str, Any]:
     """Return the values of the template."""
     incident, agreement = found.standing.incident, context.agreements.reference
     classification = classify(incident.facts, agreement)
     level = next((each for each in agreement.priorities if each.id == classification.priority), None)
-    said = FactWords(language, agreement, found.names)
+    said = FactWords(language, agreement, found.names, zone)
     return {
         "classification": classification,
         "grounds": [
