@@ -122,7 +122,6 @@ def _effect(reader: Reader) -> Section:
         )
         if effect[key]
     ]
-    scales = ("impact",) if classification.get("without_matrix") else ("impact", "criticality", "priority")
     blocks.append(Rows(tuple(rows)))
     blocks += _resources(reader, effect)
     return Section(say("Effect on you"), tuple(blocks))
